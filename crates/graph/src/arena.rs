@@ -1,0 +1,436 @@
+//! The arena: the only way in for nodes, and their only home.
+//!
+//! Invariants, which [`crate::verify`] checks: a node's operands were inserted before it and are alive; shape and dtype are
+//! what the op's rule infers; ordinals ascend in insertion order; `users` counts the operand slots that name a node.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use slotmap::SlotMap;
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{Node, NodeId, NodeKey, Origin};
+use crate::op::Op;
+use crate::ops::{self, Rule};
+use crate::shape::{MAX_RANK, Shape};
+
+/// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
+///
+/// A graph is single-threaded and uses interior mutability, so that expressions can be `Copy` handles.
+pub struct Graph {
+    arena: RefCell<Arena>,
+    /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
+    origin: Cell<Option<Origin>>,
+    tag: u32,
+}
+
+/// The storage behind a [`Graph`].
+#[derive(Default)]
+pub(crate) struct Arena {
+    pub(crate) nodes: SlotMap<NodeKey, Node>,
+    /// The live nodes in insertion order.
+    pub(crate) order: Vec<NodeKey>,
+    pub(crate) declarations: Vec<Declaration>,
+    names: HashMap<String, u32>,
+    pub(crate) labels: HashMap<NodeKey, String>,
+    bounds: Vec<IndexBound>,
+    first_error: Option<GraphError>,
+    next_ordinal: u32,
+}
+
+/// What the graph knows of an input or parameter beyond its node.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// The name by which runs, sessions and files refer to it; unique in the graph.
+    pub name: String,
+    /// The node.
+    pub node: NodeId,
+    /// The shape of the node.
+    pub shape: Shape,
+    /// The dtype of the node.
+    pub dtype: DType,
+    /// The caller's file and line.
+    pub origin: Origin,
+    /// Input or parameter.
+    pub kind: DeclarationKind,
+}
+
+/// The two kinds of declared tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeclarationKind {
+    /// Given at each run.
+    Input,
+    /// Kept on the device between runs.
+    Parameter {
+        /// Its elements when a session starts.
+        init: Init,
+        /// Whether optimisers update it; state that a plan updates itself is not trainable.
+        trainable: bool,
+    },
+}
+
+/// How a parameter's elements are made when a session starts. Random ones depend on the session's seed and the
+/// parameter's position among the graph's declarations, so they are the same on every device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init {
+    /// Every element is the value.
+    Constant(f64),
+    /// Uniform in `[low, high)`.
+    Uniform {
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+    },
+    /// Normal with that mean and standard deviation.
+    Normal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents (He et al. 2015): keeps the
+    /// variance through ReLU layers.
+    KaimingUniform,
+    /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010): for tanh and sigmoid layers.
+    XavierUniform,
+    /// These elements, row-major; their number must fit the shape.
+    Values(Vec<f64>),
+}
+
+/// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexBound {
+    /// The input.
+    pub node: NodeId,
+    /// Elements must be in `0..bound`.
+    pub bound: usize,
+    /// One value that is allowed besides, such as the ignored label of a loss.
+    pub except: Option<i32>,
+    /// The operation that needs it.
+    pub origin: Origin,
+}
+
+/// A point in a graph's growth to which [`Graph::rewind`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    nodes: usize,
+    next_ordinal: u32,
+    declarations: usize,
+    bounds: usize,
+    failed: bool,
+    tag: u32,
+}
+
+static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Graph {
+            arena: RefCell::default(),
+            origin: Cell::new(None),
+            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// An empty graph with room for that many nodes.
+    pub fn with_capacity(nodes: usize) -> Self {
+        let graph = Graph::new();
+        {
+            let mut arena = graph.arena.borrow_mut();
+            arena.nodes.reserve(nodes);
+            arena.order.reserve(nodes);
+        }
+        graph
+    }
+
+    /// The number of live nodes.
+    pub fn len(&self) -> usize {
+        self.arena.borrow().order.len()
+    }
+
+    /// Whether the graph has no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The live nodes in insertion order, which is a topological order.
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.arena.borrow().order.iter().map(|&key| NodeId { key, graph: self.tag }).collect()
+    }
+
+    /// One past the largest ordinal that a live node can have: the length of a table indexed by ordinal.
+    pub fn ordinal_bound(&self) -> usize {
+        self.arena.borrow().next_ordinal as usize
+    }
+
+    /// The node of that id, if it is alive and of this graph.
+    #[track_caller]
+    pub fn node(&self, id: NodeId) -> Result<Ref<'_, Node>, GraphError> {
+        if id.graph != self.tag {
+            return Err(GraphError::ForeignNode { origin: Origin::here(), op: "node" });
+        }
+        Ref::filter_map(self.arena.borrow(), |arena| arena.nodes.get(id.key))
+            .map_err(|_| GraphError::StaleNode { origin: Origin::here(), op: "node" })
+    }
+
+    /// Inserts a node: the only path into the arena. Shape and dtype are inferred by the op's rule in [`crate::ops`];
+    /// ops whose operands do not determine them (constants, reshape, cast, …) take them from `shape` and `dtype`.
+    pub fn insert(
+        &self,
+        op: Op,
+        shape: Option<&Shape>,
+        dtype: Option<DType>,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        let mut arena = self.arena.borrow_mut();
+        let name = op.name();
+        let mut invalid = None;
+        op.for_each_operand(|operand| {
+            if operand.graph != self.tag {
+                invalid.get_or_insert(GraphError::ForeignNode { origin, op: name });
+            } else if !arena.nodes.contains_key(operand.key) {
+                invalid.get_or_insert(GraphError::StaleNode { origin, op: name });
+            }
+        });
+        if let Some(error) = invalid {
+            return Err(error);
+        }
+        let (shape, dtype) = ops::infer(&Rule { arena: &arena, op: name, origin }, &op, shape, dtype)?;
+        if shape.rank() > MAX_RANK {
+            return Err(GraphError::RankLimit { origin, op: name, rank: shape.rank(), limit: MAX_RANK });
+        }
+        // Bytes are counted as well as elements, so that sizes in bytes can be computed without care.
+        if shape.checked_elements().and_then(|n| n.checked_mul(8)).is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(GraphError::TooManyElements { origin, op: name, shape });
+        }
+        if arena.next_ordinal == u32::MAX {
+            return Err(GraphError::Full { origin, op: name, limit: u32::MAX as usize });
+        }
+        op.for_each_operand(|operand| arena.nodes[operand.key].users += 1);
+        let ordinal = arena.next_ordinal;
+        arena.next_ordinal += 1;
+        let key = arena.nodes.insert(Node { op, shape, dtype, origin, ordinal, users: 0 });
+        arena.order.push(key);
+        Ok(NodeId { key, graph: self.tag })
+    }
+
+    /// Removes a node that no other node uses. A declaration's name becomes free again; its number does not.
+    #[track_caller]
+    pub fn remove(&self, id: NodeId) -> Result<(), GraphError> {
+        let origin = Origin::here();
+        let (ordinal, users) = {
+            let node = self.node(id)?;
+            (node.ordinal, node.users)
+        };
+        let mut arena = self.arena.borrow_mut();
+        if users > 0 {
+            return Err(GraphError::NodeInUse { origin, op: "remove", operand: arena.describe(id), users });
+        }
+        let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
+        arena.order.remove(place);
+        arena.discard(id.key);
+        Ok(())
+    }
+
+    /// The present end of the graph, to which [`Graph::rewind`] can return.
+    pub fn mark(&self) -> Mark {
+        let arena = self.arena.borrow();
+        Mark {
+            nodes: arena.order.len(),
+            next_ordinal: arena.next_ordinal,
+            declarations: arena.declarations.len(),
+            bounds: arena.bounds.len(),
+            failed: arena.first_error.is_some(),
+            tag: self.tag,
+        }
+    }
+
+    /// Removes everything inserted since `mark` was taken, and forgets an error that came after it. Ids and expressions
+    /// of removed nodes are stale from then on. The arena keeps its memory, so that growing again costs nothing.
+    #[track_caller]
+    pub fn rewind(&self, mark: Mark) -> Result<(), GraphError> {
+        let origin = Origin::here();
+        let mut arena = self.arena.borrow_mut();
+        if mark.tag != self.tag {
+            return Err(GraphError::ForeignNode { origin, op: "rewind" });
+        }
+        if mark.next_ordinal > arena.next_ordinal || mark.nodes > arena.order.len() {
+            return Err(GraphError::StaleMark { origin, op: "rewind" });
+        }
+        // Nodes below the mark may have been removed since, so the ordinal decides, not the count.
+        while let Some(&key) = arena.order.last() {
+            if arena.nodes[key].ordinal < mark.next_ordinal {
+                break;
+            }
+            arena.order.pop();
+            arena.discard(key);
+        }
+        arena.next_ordinal = mark.next_ordinal;
+        arena.declarations.truncate(mark.declarations);
+        arena.bounds.truncate(mark.bounds);
+        if !mark.failed {
+            arena.first_error = None;
+        }
+        Ok(())
+    }
+
+    /// Inputs and parameters in the order in which they were declared.
+    pub fn declarations(&self) -> Ref<'_, [Declaration]> {
+        Ref::map(self.arena.borrow(), |arena| arena.declarations.as_slice())
+    }
+
+    /// What inputs of indices must fulfil at each run.
+    pub fn index_bounds(&self) -> Ref<'_, [IndexBound]> {
+        Ref::map(self.arena.borrow(), |arena| arena.bounds.as_slice())
+    }
+
+    /// `Err` with the first mistake made while the graph was built, if there was one.
+    pub fn check(&self) -> Result<(), GraphError> {
+        match &self.arena.borrow().first_error {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the first mistake out of the graph, which is then usable again. Poisoned expressions stay poisoned.
+    pub fn take_error(&self) -> Option<GraphError> {
+        self.arena.borrow_mut().first_error.take()
+    }
+
+    /// The expression of a node, to go on building from an id that was kept.
+    #[track_caller]
+    pub fn expr(&self, id: NodeId) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let result = if id.graph != self.tag {
+            Err(GraphError::ForeignNode { origin, op: "expr" })
+        } else if self.arena.borrow().nodes.contains_key(id.key) {
+            Ok(id)
+        } else {
+            Err(GraphError::StaleNode { origin, op: "expr" })
+        };
+        self.finish(result)
+    }
+
+    /// The name under which a node is printed, if it has one: a declaration's, or what [`Expr::named`] gave it.
+    pub fn label(&self, id: NodeId) -> Option<String> {
+        let arena = self.arena.borrow();
+        if id.graph == self.tag { arena.label(id.key).map(str::to_owned) } else { None }
+    }
+
+    pub(crate) fn arena(&self) -> Ref<'_, Arena> {
+        self.arena.borrow()
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// `caller`, or the origin of the node whose derivative is being built.
+    pub(crate) fn origin_or(&self, caller: Origin) -> Origin {
+        self.origin.get().unwrap_or(caller)
+    }
+
+    /// Sets the origin of what is inserted from now on; `None` returns to the caller's.
+    pub(crate) fn set_origin(&self, origin: Option<Origin>) -> Option<Origin> {
+        self.origin.replace(origin)
+    }
+
+    /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
+    pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
+        match result {
+            Ok(id) => Expr::from_id(self, id),
+            Err(error) => {
+                self.arena.borrow_mut().first_error.get_or_insert(error);
+                Expr::poisoned(self)
+            }
+        }
+    }
+
+    pub(crate) fn declare(
+        &self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        kind: DeclarationKind,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        let declaration = {
+            let arena = self.arena.borrow();
+            if let Some(&first) = arena.names.get(&name) {
+                let first = arena.declarations[first as usize].origin;
+                return Err(GraphError::DuplicateName { origin, name, first });
+            }
+            arena.declarations.len() as u32
+        };
+        let op = match kind {
+            DeclarationKind::Input => Op::Input { declaration },
+            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
+        };
+        let node = self.insert(op, Some(&shape), Some(dtype), origin)?;
+        let mut arena = self.arena.borrow_mut();
+        arena.names.insert(name.clone(), declaration);
+        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
+        Ok(node)
+    }
+
+    pub(crate) fn set_label(&self, id: NodeId, label: String) {
+        self.arena.borrow_mut().labels.insert(id.key, label);
+    }
+
+    pub(crate) fn require_index_bound(&self, bound: IndexBound) {
+        let mut arena = self.arena.borrow_mut();
+        if !arena.bounds.contains(&bound) {
+            arena.bounds.push(bound);
+        }
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Graph::new()
+    }
+}
+
+impl Arena {
+    /// The printed name of a declaration or of a node that was given one.
+    pub(crate) fn label(&self, key: NodeKey) -> Option<&str> {
+        match self.nodes.get(key)?.op {
+            Op::Input { declaration } | Op::Parameter { declaration } => {
+                Some(&self.declarations.get(declaration as usize)?.name)
+            }
+            _ => self.labels.get(&key).map(String::as_str),
+        }
+    }
+
+    /// How errors refer to a node: its name in quotes, or its op and ordinal.
+    pub(crate) fn describe(&self, id: NodeId) -> String {
+        match (self.label(id.key), self.nodes.get(id.key)) {
+            (Some(label), _) => format!("{label:?}"),
+            (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
+            (None, None) => "a removed node".to_owned(),
+        }
+    }
+
+    /// Takes a node out of the slots, and its operands' user counts and its names with it.
+    fn discard(&mut self, key: NodeKey) {
+        let Some(node) = self.nodes.remove(key) else { return };
+        node.op.for_each_operand(|operand| {
+            if let Some(operand) = self.nodes.get_mut(operand.key) {
+                operand.users -= 1;
+            }
+        });
+        if let Op::Input { declaration } | Op::Parameter { declaration } = node.op {
+            if let Some(declaration) = self.declarations.get(declaration as usize) {
+                self.names.remove(&declaration.name);
+            }
+        }
+        if !self.labels.is_empty() {
+            self.labels.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Differentiation: transforms that append nodes to the same graph.
+
+mod reverse;

@@ -1,0 +1,136 @@
+//! Every mistake that building or transforming a graph can report.
+
+use std::fmt;
+
+use crate::dtype::DType;
+use crate::node::Origin;
+use crate::shape::Shape;
+
+/// What was wrong and where: the caller's file and line, the operation, the operands' names and whole shapes, and the two
+/// numbers that disagree.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what the fields are.
+pub enum GraphError {
+    #[error("{origin}: {op}: shapes do not broadcast: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})")]
+    Broadcast { origin: Origin, op: &'static str, lhs: String, lhs_shape: Shape, rhs: String, rhs_shape: Shape, left: usize, right: usize },
+
+    #[error("{origin}: {op}: {operand} of shape {from} does not broadcast to {to}")]
+    BroadcastTo { origin: Origin, op: &'static str, operand: String, from: Shape, to: Shape },
+
+    #[error("{origin}: {op}: shapes differ: {lhs} is {lhs_shape}, {rhs} is {rhs_shape}")]
+    ShapesDiffer { origin: Origin, op: &'static str, lhs: String, lhs_shape: Shape, rhs: String, rhs_shape: Shape },
+
+    #[error("{origin}: {op}: {which} dimensions differ: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})")]
+    MatMul {
+        origin: Origin,
+        op: &'static str,
+        which: MatMulAxis,
+        lhs: String,
+        lhs_shape: Shape,
+        rhs: String,
+        rhs_shape: Shape,
+        left: usize,
+        right: usize,
+    },
+
+    #[error("{origin}: {op}: dtypes differ: {lhs} is {left}, {rhs} is {right}; cast one of them")]
+    DTypesDiffer { origin: Origin, op: &'static str, lhs: String, left: DType, rhs: String, right: DType },
+
+    #[error("{origin}: {op}: {operand} is {dtype}, but {expected} is needed")]
+    DType { origin: Origin, op: &'static str, operand: String, dtype: DType, expected: &'static str },
+
+    #[error("{origin}: {op}: axis {axis} is out of range for {operand} of shape {shape} (rank {rank})")]
+    Axis { origin: Origin, op: &'static str, axis: isize, operand: String, shape: Shape, rank: usize },
+
+    #[error("{origin}: {op}: axis {axis} is named twice")]
+    RepeatedAxis { origin: Origin, op: &'static str, axis: usize },
+
+    #[error("{origin}: {op}: {operand} of shape {shape} has rank {rank}, but {expected} is needed")]
+    Rank { origin: Origin, op: &'static str, operand: String, shape: Shape, rank: usize, expected: String },
+
+    #[error("{origin}: {op}: {operand} of shape {from} has {from_elements} elements, but {to} has {to_elements}")]
+    Reshape { origin: Origin, op: &'static str, operand: String, from: Shape, from_elements: usize, to: Shape, to_elements: usize },
+
+    #[error("{origin}: {op}: axis {axis} of {operand} has {extent} elements, so {start}..{end} is out of range (shape {shape})")]
+    Range { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize, extent: usize, start: usize, end: usize },
+
+    #[error("{origin}: {op}: extents differ along axis {axis}: {lhs} is {lhs_shape}, {rhs} is {rhs_shape} ({left} != {right})")]
+    Extent {
+        origin: Origin,
+        op: &'static str,
+        axis: usize,
+        lhs: String,
+        lhs_shape: Shape,
+        rhs: String,
+        rhs_shape: Shape,
+        left: usize,
+        right: usize,
+    },
+
+    #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {op}")]
+    EmptyAxis { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize },
+
+    #[error("{origin}: {op}: shape {shape} has too many elements to count")]
+    TooManyElements { origin: Origin, op: &'static str, shape: Shape },
+
+    #[error("{origin}: {op}: rank {rank} is past the largest, {limit}")]
+    RankLimit { origin: Origin, op: &'static str, rank: usize, limit: usize },
+
+    #[error("{origin}: {op}: {elements} elements were given for shape {shape}")]
+    ElementCount { origin: Origin, op: &'static str, shape: Shape, elements: usize },
+
+    #[error("{origin}: {op}: {what} is {value}, but {expected} is needed")]
+    Argument { origin: Origin, op: &'static str, what: &'static str, value: f64, expected: &'static str },
+
+    #[error("{origin}: {op}: no operands were given")]
+    NoOperands { origin: Origin, op: &'static str },
+
+    #[error("{origin}: {op}: index {value} at position {position} is outside 0..{bound}")]
+    Index { origin: Origin, op: &'static str, position: usize, value: i32, bound: usize },
+
+    #[error("{origin}: the name {name:?} is taken, first at {first}")]
+    DuplicateName { origin: Origin, name: String, first: Origin },
+
+    #[error("{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken")]
+    StaleNode { origin: Origin, op: &'static str },
+
+    #[error("{origin}: {op}: a node belongs to another graph")]
+    ForeignNode { origin: Origin, op: &'static str },
+
+    #[error("{origin}: {op}: {operand} is {dtype}, through which no gradient flows")]
+    NotDifferentiable { origin: Origin, op: &'static str, operand: String, dtype: DType },
+
+    #[error("{origin}: {op}: the output {operand} of shape {shape} is not a scalar; give an upstream gradient of its shape")]
+    NotScalar { origin: Origin, op: &'static str, operand: String, shape: Shape },
+
+    #[error("{origin}: {op}: {outputs} outputs were given {upstreams} upstream gradients")]
+    UpstreamCount { origin: Origin, op: &'static str, outputs: usize, upstreams: usize },
+
+    #[error("{origin}: {op}: {operand} still has {users} users")]
+    NodeInUse { origin: Origin, op: &'static str, operand: String, users: u32 },
+
+    #[error("{origin}: {op}: the mark is past the end of the graph, which was rewound before it")]
+    StaleMark { origin: Origin, op: &'static str },
+
+    #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]
+    Full { origin: Origin, op: &'static str, limit: usize },
+}
+
+/// Which dimensions of a matrix product disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatMulAxis {
+    /// The columns of the left operand and the rows of the right.
+    Inner,
+    /// A pair of batch dimensions, of which neither is 1.
+    Batch,
+}
+
+impl fmt::Display for MatMulAxis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MatMulAxis::Inner => "inner",
+            MatMulAxis::Batch => "batch",
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! Expressions: `Copy` handles to nodes that read like mathematics.
+//!
+//! A mistake never panics and never returns `Result` from an operator: the expression is *poisoned*, the graph keeps the
+//! first error with the caller's file and line, and [`Expr::check`] or whatever compiles the graph returns it. What is
+//! built from a poisoned expression is poisoned too.
+
+mod axes;
+mod elementwise;
+mod leaf;
+mod products;
+mod reductions;
+mod shapes;
+
+pub use axes::Axes;
+
+use std::fmt;
+
+use crate::arena::Graph;
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::node::{Node, NodeId, Origin};
+use crate::op::Op;
+use crate::shape::Shape;
+
+/// A handle to a node of a [`Graph`], or a poisoned one. Operators and methods append nodes and return their handles.
+///
+/// Binary operators broadcast by NumPy's rules and take numbers on either side: `1.0 - x * 2.0`.
+#[derive(Clone, Copy)]
+pub struct Expr<'g> {
+    graph: &'g Graph,
+    id: Option<NodeId>,
+}
+
+impl<'g> Expr<'g> {
+    /// The graph that the expression belongs to.
+    pub fn graph(self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The node's id, or the mistake that poisoned the expression.
+    #[track_caller]
+    pub fn id(self) -> Result<NodeId, GraphError> {
+        match self.id {
+            Some(id) => self.graph.node(id).map(|_| id),
+            None => match self.graph.check() {
+                Err(error) => Err(error),
+                // The error was taken out of the graph, or rewound away with the node.
+                Ok(()) => Err(GraphError::StaleNode { origin: Origin::here(), op: "expr" }),
+            },
+        }
+    }
+
+    /// `Err` with the first mistake of the whole graph, if this expression or any other has one.
+    #[track_caller]
+    pub fn check(self) -> Result<Expr<'g>, GraphError> {
+        self.graph.check()?;
+        self.id().map(|_| self)
+    }
+
+    /// The shape of the result.
+    #[track_caller]
+    pub fn shape(self) -> Result<Shape, GraphError> {
+        Ok(self.graph.node(self.id()?)?.shape.clone())
+    }
+
+    /// The dtype of the result.
+    #[track_caller]
+    pub fn dtype(self) -> Result<DType, GraphError> {
+        Ok(self.graph.node(self.id()?)?.dtype)
+    }
+
+    /// Gives the node a name, under which errors, printed graphs and plans refer to it.
+    #[track_caller]
+    pub fn named(self, name: impl Into<String>) -> Expr<'g> {
+        if let Ok(id) = self.id() {
+            self.graph.set_label(id, name.into());
+        }
+        self
+    }
+
+    pub(crate) fn from_id(graph: &'g Graph, id: NodeId) -> Self {
+        Expr { graph, id: Some(id) }
+    }
+
+    pub(crate) fn poisoned(graph: &'g Graph) -> Self {
+        Expr { graph, id: None }
+    }
+
+    /// The id without a check, or `None` if the expression is poisoned.
+    pub(crate) fn raw(self) -> Option<NodeId> {
+        self.id
+    }
+
+    /// Inserts an op over this expression's graph.
+    pub(crate) fn insert(self, op: Op, shape: Option<&Shape>, dtype: Option<DType>, origin: Origin) -> Expr<'g> {
+        let result = self.graph.insert(op, shape, dtype, origin);
+        self.graph.finish(result)
+    }
+
+    /// Keeps an error as the graph's first and returns a poisoned expression.
+    pub(crate) fn fail(self, error: GraphError) -> Expr<'g> {
+        self.graph.finish(Err(error))
+    }
+
+    /// Reads this expression's node. `None` if the expression is poisoned; a stale node is recorded as an error of `op`.
+    pub(crate) fn read<T>(self, op: &'static str, origin: Origin, read: impl FnOnce(NodeId, &Node) -> T) -> Option<T> {
+        let id = self.id?;
+        let arena = self.graph.arena();
+        if let Some(node) = arena.nodes.get(id.key) {
+            return Some(read(id, node));
+        }
+        drop(arena);
+        self.fail(GraphError::StaleNode { origin, op });
+        None
+    }
+
+    /// How errors refer to this expression.
+    pub(crate) fn describe(self) -> String {
+        match self.id {
+            Some(id) => self.graph.arena().describe(id),
+            None => "a poisoned expression".to_owned(),
+        }
+    }
+
+    /// Whether `other` is of the same graph; if not, the error is recorded in both and `None` returned.
+    pub(crate) fn same_graph(self, other: Expr<'_>, op: &'static str, origin: Origin) -> Option<()> {
+        if self.graph.tag() == other.graph.tag() {
+            return Some(());
+        }
+        other.fail(GraphError::ForeignNode { origin, op });
+        self.fail(GraphError::ForeignNode { origin, op });
+        None
+    }
+}
+
+impl fmt::Debug for Expr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => f.write_str(&self.graph.arena().describe(id)),
+            None => f.write_str("poisoned"),
+        }
+    }
+}
+
+/// What can stand as an operand beside an expression: another expression, or a number, which takes its dtype.
+pub trait IntoExpr<'g> {
+    /// This operand, expression or number.
+    fn into_operand(self) -> Operand<'g>;
+}
+
+/// An operand before it is a node.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand<'g> {
+    /// An expression.
+    Expr(Expr<'g>),
+    /// A number, which becomes a constant of the shape and dtype of the expression beside it.
+    Number(f64),
+}
+
+impl<'g> Operand<'g> {
+    /// This operand as an expression of the same graph as `neighbour`.
+    pub(crate) fn beside(self, neighbour: Expr<'g>, origin: Origin) -> Expr<'g> {
+        match self {
+            Operand::Expr(expr) => expr,
+            Operand::Number(value) => neighbour.constant_beside(value, origin),
+        }
+    }
+}
+
+impl<'g> IntoExpr<'g> for Expr<'g> {
+    fn into_operand(self) -> Operand<'g> {
+        Operand::Expr(self)
+    }
+}
+
+impl<'g> IntoExpr<'g> for f64 {
+    fn into_operand(self) -> Operand<'g> {
+        Operand::Number(self)
+    }
+}
+
+impl<'g> IntoExpr<'g> for f32 {
+    fn into_operand(self) -> Operand<'g> {
+        Operand::Number(f64::from(self))
+    }
+}
+
+impl<'g> IntoExpr<'g> for i32 {
+    fn into_operand(self) -> Operand<'g> {
+        Operand::Number(f64::from(self))
+    }
+}

@@ -1,0 +1,311 @@
+//! Elementwise operators and functions, with broadcasting.
+
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::{Expr, IntoExpr, Operand};
+use crate::node::Origin;
+use crate::op::{BinaryFunction, CompareFunction, Op, UnaryFunction};
+
+macro_rules! unary_methods {
+    ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
+        impl<'g> Expr<'g> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(self) -> Expr<'g> {
+                self.unary(UnaryFunction::$function, Origin::here())
+            }
+        )*}
+    };
+}
+
+unary_methods! {
+    /// `|x|` of each element; the derivative at 0 is 0. Floats and i32.
+    abs => Abs;
+    /// -1, 0 or 1 of each element; NaN stays NaN. The derivative is 0. Floats and i32.
+    sign => Sign;
+    /// The largest integer not above each element. The derivative is 0.
+    floor => Floor;
+    /// The smallest integer not below each element. The derivative is 0.
+    ceil => Ceil;
+    /// The nearest integer, halves to the even one. The derivative is 0.
+    round => Round;
+    /// `e^x`.
+    exp => Exp;
+    /// `e^x - 1`, exact for small `x`.
+    expm1 => Expm1;
+    /// The natural logarithm: -inf at 0, NaN below.
+    log => Log;
+    /// `ln(1 + x)`, exact for small `x`.
+    log1p => Log1p;
+    /// The square root: NaN below 0; the derivative at 0 is infinite.
+    sqrt => Sqrt;
+    /// The sine, of radians.
+    sin => Sin;
+    /// The cosine, of radians.
+    cos => Cos;
+    /// The hyperbolic tangent.
+    tanh => Tanh;
+    /// `1 / (1 + e^-x)`.
+    sigmoid => Sigmoid;
+    /// The error function, `2 / sqrt(pi) * integral of e^(-t^2) from 0 to x`.
+    erf => Erf;
+    /// `max(x, 0)`; the derivative at 0 is 0, and NaN stays NaN.
+    relu => Relu;
+}
+
+macro_rules! compare_methods {
+    ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
+        impl<'g> Expr<'g> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+                self.compare(CompareFunction::$function, rhs, Origin::here())
+            }
+        )*}
+    };
+}
+
+compare_methods! {
+    /// bool: whether each element is below `rhs`.
+    less => Less;
+    /// bool: whether each element is at most `rhs`.
+    less_equal => LessEqual;
+    /// bool: whether each element is above `rhs`.
+    greater => Greater;
+    /// bool: whether each element is at least `rhs`.
+    greater_equal => GreaterEqual;
+    /// bool: whether each element equals `rhs`.
+    equal => Equal;
+    /// bool: whether each element differs from `rhs`; NaN differs from everything.
+    not_equal => NotEqual;
+}
+
+impl<'g> Expr<'g> {
+    /// `x^exponent`, elementwise with broadcasting. A negative base with an integer exponent is right; with any other it
+    /// is NaN. A number as exponent takes the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1.
+    #[track_caller]
+    pub fn pow(self, exponent: impl IntoExpr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::Pow, exponent, Origin::here())
+    }
+
+    /// `x^exponent` for a number.
+    #[track_caller]
+    pub fn powf(self, exponent: f64) -> Expr<'g> {
+        let origin = Origin::here();
+        match exponent {
+            1.0 => self,
+            2.0 => self.binary(BinaryFunction::Mul, self, origin),
+            3.0 => self.binary(BinaryFunction::Mul, self, origin).binary(BinaryFunction::Mul, self, origin),
+            0.5 => self.unary(UnaryFunction::Sqrt, origin),
+            -1.0 => self.constant_beside(1.0, origin).binary(BinaryFunction::Div, self, origin),
+            exponent => self.binary(BinaryFunction::Pow, exponent, origin),
+        }
+    }
+
+    /// The larger of two elements; at a tie each operand gets half the gradient, and NaN wins.
+    #[track_caller]
+    pub fn maximum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::Maximum, rhs, Origin::here())
+    }
+
+    /// The smaller of two elements; at a tie each operand gets half the gradient, and NaN wins.
+    #[track_caller]
+    pub fn minimum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::Minimum, rhs, Origin::here())
+    }
+
+    /// `upstream` where `x > 0`, else 0: the backward pass of [`Expr::relu`], with `self` as upstream gradient.
+    #[track_caller]
+    pub fn relu_backward(self, x: Expr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::ReluBackward, x, Origin::here())
+    }
+
+    /// `on_true` where this bool expression holds, else `on_false`, all three broadcast. Numbers take the dtype of the
+    /// expression beside them; two numbers give f32.
+    #[track_caller]
+    pub fn where_(self, on_true: impl IntoExpr<'g>, on_false: impl IntoExpr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let (on_true, on_false) = match (on_true.into_operand(), on_false.into_operand()) {
+            (Operand::Expr(on_true), Operand::Expr(on_false)) => (on_true, on_false),
+            (Operand::Expr(on_true), Operand::Number(value)) => (on_true, on_true.constant_beside(value, origin)),
+            (Operand::Number(value), Operand::Expr(on_false)) => (on_false.constant_beside(value, origin), on_false),
+            (Operand::Number(on_true), Operand::Number(on_false)) => {
+                let Some(shape) = self.read("where", origin, |_, node| node.shape.clone()) else { return self };
+                let constant = |value| {
+                    let op = Op::Constant { value: DType::F32.round(value) };
+                    self.insert(op, Some(&shape), Some(DType::F32), origin)
+                };
+                (constant(on_true), constant(on_false))
+            }
+        };
+        self.select(on_true, on_false, origin)
+    }
+
+    /// The elements in another dtype. Floats to i32 truncate towards zero and saturate, NaN to 0; anything but 0 is true.
+    /// Gradients flow between floats alone.
+    #[track_caller]
+    pub fn cast(self, dtype: DType) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        match self.read("cast", origin, |id, node| (id, node.dtype)) {
+            Some((_, own)) if own == dtype => self,
+            Some((operand, _)) => self.insert(Op::Cast { operand }, None, Some(dtype), origin),
+            None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// The identity, through which no gradient flows.
+    #[track_caller]
+    pub fn stop_gradient(self) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        match self.raw() {
+            Some(operand) => self.insert(Op::StopGradient { operand }, None, None, origin),
+            None => self,
+        }
+    }
+
+    pub(crate) fn unary(self, function: UnaryFunction, origin: Origin) -> Expr<'g> {
+        let origin = self.graph().origin_or(origin);
+        match self.raw() {
+            Some(operand) => self.insert(Op::Unary { function, operand }, None, None, origin),
+            None => self,
+        }
+    }
+
+    pub(crate) fn binary(self, function: BinaryFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
+        let origin = self.graph().origin_or(origin);
+        match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
+            Some((lhs, rhs)) => self.insert(Op::Binary { function, lhs, rhs }, None, None, origin),
+            None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    pub(crate) fn compare(self, function: CompareFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
+        let origin = self.graph().origin_or(origin);
+        match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
+            Some((lhs, rhs)) => self.insert(Op::Compare { function, lhs, rhs }, None, None, origin),
+            None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// `on_true` where this holds, else `on_false`, all three broadcast.
+    pub(crate) fn select(self, on_true: Expr<'g>, on_false: Expr<'g>, origin: Origin) -> Expr<'g> {
+        let poisoned = Expr::poisoned(self.graph());
+        // The first pairs fix the common shape; the second pass brings each operand to it.
+        let Some((on_true, on_false)) = on_true.broadcast_pair(on_false, "where", origin) else { return poisoned };
+        let (on_true, on_false) = (Expr::from_id(self.graph(), on_true), Expr::from_id(self.graph(), on_false));
+        let Some((condition, on_true)) = self.broadcast_pair(on_true, "where", origin) else { return poisoned };
+        let common = Expr::from_id(self.graph(), on_true);
+        let Some((on_false, _)) = on_false.broadcast_pair(common, "where", origin) else { return poisoned };
+        self.insert(Op::Where { condition, on_true, on_false }, None, None, origin)
+    }
+
+    /// Both operands brought to their common shape by broadcast nodes where they need one.
+    fn broadcast_pair(
+        self,
+        rhs: Expr<'g>,
+        op: &'static str,
+        origin: Origin,
+    ) -> Option<(crate::NodeId, crate::NodeId)> {
+        self.same_graph(rhs, op, origin)?;
+        let (lhs_id, rhs_id) = (self.raw()?, rhs.raw()?);
+        let common = {
+            let arena = self.graph().arena();
+            match (arena.nodes.get(lhs_id.key), arena.nodes.get(rhs_id.key)) {
+                (Some(lhs), Some(rhs)) if lhs.shape == rhs.shape => return Some((lhs_id, rhs_id)),
+                (Some(lhs), Some(rhs)) => {
+                    lhs.shape.broadcast(&rhs.shape).map_err(|(left, right)| GraphError::Broadcast {
+                        origin,
+                        op,
+                        lhs: arena.describe(lhs_id),
+                        lhs_shape: lhs.shape.clone(),
+                        rhs: arena.describe(rhs_id),
+                        rhs_shape: rhs.shape.clone(),
+                        left,
+                        right,
+                    })
+                }
+                _ => Err(GraphError::StaleNode { origin, op }),
+            }
+        };
+        match common {
+            Ok(shape) => {
+                Some((self.broadcast_node(&shape, origin).raw()?, rhs.broadcast_node(&shape, origin).raw()?))
+            }
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $function:ident;)*) => {$(
+        impl<'g, R: IntoExpr<'g>> $trait<R> for Expr<'g> {
+            type Output = Expr<'g>;
+
+            #[track_caller]
+            fn $method(self, rhs: R) -> Expr<'g> {
+                self.binary(BinaryFunction::$function, rhs, Origin::here())
+            }
+        }
+        operators!(@number f64 $trait $method $function);
+        operators!(@number f32 $trait $method $function);
+        operators!(@number i32 $trait $method $function);
+    )*};
+    (@number $number:ident $trait:ident $method:ident $function:ident) => {
+        impl<'g> $trait<Expr<'g>> for $number {
+            type Output = Expr<'g>;
+
+            #[track_caller]
+            fn $method(self, rhs: Expr<'g>) -> Expr<'g> {
+                let origin = Origin::here();
+                Operand::Number(f64::from(self)).beside(rhs, origin).binary(BinaryFunction::$function, rhs, origin)
+            }
+        }
+    };
+}
+operators! {
+    Add add Add;
+    Sub sub Sub;
+    Mul mul Mul;
+    Div div Div;
+}
+
+impl<'g> Neg for Expr<'g> {
+    type Output = Expr<'g>;
+
+    #[track_caller]
+    fn neg(self) -> Expr<'g> {
+        self.unary(UnaryFunction::Neg, Origin::here())
+    }
+}
+
+impl<'g> Not for Expr<'g> {
+    type Output = Expr<'g>;
+
+    #[track_caller]
+    fn not(self) -> Expr<'g> {
+        self.unary(UnaryFunction::Not, Origin::here())
+    }
+}
+
+impl<'g> BitAnd for Expr<'g> {
+    type Output = Expr<'g>;
+
+    #[track_caller]
+    fn bitand(self, rhs: Expr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::And, rhs, Origin::here())
+    }
+}
+
+impl<'g> BitOr for Expr<'g> {
+    type Output = Expr<'g>;
+
+    #[track_caller]
+    fn bitor(self, rhs: Expr<'g>) -> Expr<'g> {
+        self.binary(BinaryFunction::Or, rhs, Origin::here())
+    }
+}

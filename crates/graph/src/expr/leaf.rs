@@ -1,0 +1,155 @@
+//! Where tensors enter a graph: inputs, parameters, constants, coordinates and random numbers.
+
+use std::sync::Arc;
+
+use crate::arena::{DeclarationKind, Graph, Init};
+use crate::dtype::{DType, Literal};
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::Origin;
+use crate::op::Op;
+use crate::shape::Shape;
+
+impl Graph {
+    /// An f32 tensor that every run is given under that name.
+    #[track_caller]
+    pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Expr<'_> {
+        self.input_of(name, shape, DType::F32)
+    }
+
+    /// A tensor of any dtype that every run is given under that name.
+    #[track_caller]
+    pub fn input_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        self.finish(self.declare(name.into(), shape.into(), dtype, DeclarationKind::Input, origin))
+    }
+
+    /// An f32 tensor that stays on the device between runs and that optimisers train.
+    #[track_caller]
+    pub fn parameter(&self, name: impl Into<String>, shape: impl Into<Shape>, init: Init) -> Expr<'_> {
+        self.parameter_of(name, shape, DType::F32, init)
+    }
+
+    /// A tensor of any dtype that stays on the device between runs; optimisers train it if it holds floats.
+    #[track_caller]
+    pub fn parameter_of(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        dtype: DType,
+        init: Init,
+    ) -> Expr<'_> {
+        let kind = DeclarationKind::Parameter { init, trainable: dtype.is_float() };
+        self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
+    }
+
+    /// A tensor that stays on the device between runs and that no optimiser touches: running statistics, counters,
+    /// moments. A plan that updates it names the node of its next value.
+    #[track_caller]
+    pub fn state(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
+        let kind = DeclarationKind::Parameter { init, trainable: false };
+        self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
+    }
+
+    /// A tensor whose every element is `value`, rounded to the dtype.
+    #[track_caller]
+    pub fn full(&self, shape: impl Into<Shape>, value: f64, dtype: DType) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let op = Op::Constant { value: dtype.round(value) };
+        self.finish(self.insert(op, Some(&shape.into()), Some(dtype), origin))
+    }
+
+    /// An f32 scalar.
+    #[track_caller]
+    pub fn scalar(&self, value: f64) -> Expr<'_> {
+        self.full(Shape::scalar(), value, DType::F32)
+    }
+
+    /// A tensor of zeros.
+    #[track_caller]
+    pub fn zeros(&self, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        self.full(shape, 0.0, dtype)
+    }
+
+    /// A tensor of ones.
+    #[track_caller]
+    pub fn ones(&self, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        self.full(shape, 1.0, dtype)
+    }
+
+    /// A tensor that stands in the graph, from its elements, row-major: a `Vec`, slice or array of `f32`, `f64`, `i32` or
+    /// `bool`, which decides the dtype.
+    #[track_caller]
+    pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Literal>) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let op = Op::Literal { data: Arc::new(data.into()) };
+        self.finish(self.insert(op, Some(&shape.into()), None, origin))
+    }
+
+    /// An i32 tensor whose elements are their own coordinates along `axis`: `iota([2, 3], 1)` is `[[0, 1, 2], [0, 1, 2]]`.
+    #[track_caller]
+    pub fn iota(&self, shape: impl Into<Shape>, axis: usize) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        self.finish(self.insert(Op::Iota { axis }, Some(&shape.into()), None, origin))
+    }
+
+    /// f32 numbers, uniform in [0, 1). They are a function of `seed`, the value of the i32 scalar `step`, and each
+    /// element's flat index, by the counter-based generator Threefry-2x32 (Salmon et al. 2011): the same bits on every
+    /// device and in every run. Two draws in one graph need two seeds; [`Graph::step`] makes each training step draw anew.
+    #[track_caller]
+    pub fn uniform(&self, shape: impl Into<Shape>, step: Expr<'_>, seed: u64) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let shape = shape.into();
+        let poisoned = Expr::poisoned(self);
+        if poisoned.same_graph(step, "uniform", origin).is_none() {
+            return poisoned;
+        }
+        let Some(step) = step.raw() else { return poisoned };
+        self.finish(self.insert(Op::Uniform { step, seed }, Some(&shape), None, origin))
+    }
+
+    /// The i32 scalar that counts training steps from 0: a state named `step`, which training sessions advance.
+    #[track_caller]
+    pub fn step(&self) -> Expr<'_> {
+        let found = self.declarations().iter().find(|declaration| declaration.name == "step").cloned();
+        match found {
+            Some(step) if step.dtype == DType::I32 && step.shape.rank() == 0 => self.expr(step.node),
+            Some(_) | None => self.state("step", [], DType::I32, Init::Constant(0.0)),
+        }
+    }
+
+    fn declare_parameter(
+        &self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        kind: DeclarationKind,
+        caller: Origin,
+    ) -> Expr<'_> {
+        let origin = self.origin_or(caller);
+        if let DeclarationKind::Parameter { init: Init::Values(values), .. } = &kind {
+            if shape.checked_elements() != Some(values.len()) {
+                let elements = values.len();
+                return self.finish(Err(GraphError::ElementCount { origin, op: "parameter", shape, elements }));
+            }
+        }
+        self.finish(self.declare(name, shape, dtype, kind, origin))
+    }
+}
+
+impl<'g> Expr<'g> {
+    /// A number as a constant of this expression's shape and dtype, so that an operator needs no broadcast. A number that
+    /// the dtype does not hold (2.5 beside i32) is an error.
+    pub(crate) fn constant_beside(self, value: f64, origin: Origin) -> Expr<'g> {
+        let origin = self.graph().origin_or(origin);
+        let Some((shape, dtype)) = self.read("constant", origin, |_, node| (node.shape.clone(), node.dtype)) else {
+            return Expr::poisoned(self.graph());
+        };
+        let rounded = dtype.round(value);
+        if !dtype.is_float() && rounded != value {
+            let expected = if dtype == DType::I32 { "a 32-bit integer" } else { "0 or 1" };
+            return self.fail(GraphError::Argument { origin, op: "constant", what: "the number", value, expected });
+        }
+        self.insert(Op::Constant { value: rounded }, Some(&shape), Some(dtype), origin)
+    }
+}

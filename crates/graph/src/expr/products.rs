@@ -1,0 +1,172 @@
+//! Matrix products, gather and scatter.
+
+use crate::arena::IndexBound;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{NodeId, Origin};
+use crate::op::Op;
+use crate::shape::Shape;
+
+impl<'g> Expr<'g> {
+    /// The matrix product `[.., m, k] x [.., k, n] -> [.., m, n]`; axes before the last two broadcast. As in NumPy, a rank-1
+    /// left operand is a row and a rank-1 right operand a column, and the axis that this adds falls away again:
+    /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`.
+    #[track_caller]
+    pub fn matmul(self, rhs: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self.graph());
+        if self.same_graph(rhs, "matmul", origin).is_none() {
+            return poisoned;
+        }
+        let (Some(lhs_shape), Some(rhs_shape)) = (
+            self.read("matmul", origin, |_, node| node.shape.clone()),
+            rhs.read("matmul", origin, |_, node| node.shape.clone()),
+        ) else {
+            return poisoned;
+        };
+        let row = |shape: &Shape| Shape::from([1, shape[0]]);
+        let column = |shape: &Shape| Shape::from([shape[0], 1]);
+        let lhs = if lhs_shape.rank() == 1 { self.reshape_node(&row(&lhs_shape), origin) } else { self };
+        let rhs_matrix = if rhs_shape.rank() == 1 { rhs.reshape_node(&column(&rhs_shape), origin) } else { rhs };
+        let product = lhs.matmul_node(rhs_matrix, false, false, origin);
+        let Some(shape) = product.read("matmul", origin, |_, node| node.shape.clone()) else { return poisoned };
+        let mut dims = shape.to_vec();
+        if rhs_shape.rank() == 1 {
+            dims.pop();
+        }
+        if lhs_shape.rank() == 1 {
+            dims.remove(shape.rank() - 2);
+        }
+        product.reshape_node(&Shape::from(dims), origin)
+    }
+
+    /// `result[.., j, ..] = self[.., indices[.., j, ..], ..]` along `axis`. The i32 `indices` have this expression's rank and
+    /// no larger extent along the other axes; the result has their shape. (PyTorch's `gather`.)
+    ///
+    /// Indices that come from an input are checked at each run. An index computed on the device that is out of range
+    /// gives NaN.
+    #[track_caller]
+    pub fn gather(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        match self.indexed("gather", axis, indices, origin) {
+            Some((operand, indices, axis)) => self.insert(Op::Gather { operand, indices, axis }, None, None, origin),
+            None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// This with `updates[.., j, ..]` added at `[.., indices[.., j, ..], ..]` along `axis`; indices may repeat. `indices` and
+    /// `updates` have equal shapes, this expression's rank, and no larger extent along the other axes. (PyTorch's
+    /// `scatter_add`.) An index computed on the device that is out of range adds nothing.
+    #[track_caller]
+    pub fn scatter_add(self, axis: isize, indices: Expr<'g>, updates: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self.graph());
+        if self.same_graph(updates, "scatter_add", origin).is_none() {
+            return poisoned;
+        }
+        match (self.indexed("scatter_add", axis, indices, origin), updates.raw()) {
+            (Some((operand, indices, axis)), Some(updates)) => {
+                self.insert(Op::ScatterAdd { operand, indices, updates, axis }, None, None, origin)
+            }
+            _ => poisoned,
+        }
+    }
+
+    /// The slices of `axis` at the i32 `indices`, of any shape, which takes the axis's place:
+    /// `[a, n, b], [i, j] -> [a, i, j, b]`. An embedding is `table.index_select(0, tokens)`.
+    #[track_caller]
+    pub fn index_select(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self.graph());
+        if self.same_graph(indices, "index_select", origin).is_none() {
+            return poisoned;
+        }
+        let (Some(shape), Some(index_shape)) = (
+            self.read("index_select", origin, |_, node| node.shape.clone()),
+            indices.read("index_select", origin, |_, node| node.shape.clone()),
+        ) else {
+            return poisoned;
+        };
+        let axis = match self.resolve_axis("index_select", &shape, axis, origin) {
+            Ok(axis) => axis,
+            Err(error) => return self.fail(error),
+        };
+        let count = index_shape.elements();
+        let mut aligned = vec![1; shape.rank()];
+        aligned[axis] = count;
+        let wide = shape.with_extent(axis, count);
+        let indices = indices.reshape_node(&Shape::from(aligned), origin).broadcast_node(&wide, origin);
+        let result: Shape =
+            shape[..axis].iter().chain(index_shape.iter()).chain(&shape[axis + 1..]).copied().collect();
+        self.gather(axis as isize, indices).reshape_node(&result, origin)
+    }
+
+    /// A product whose operands may be stored transposed; both have rank 2 or more.
+    pub(crate) fn matmul_node(
+        self,
+        rhs: Expr<'g>,
+        transpose_lhs: bool,
+        transpose_rhs: bool,
+        origin: Origin,
+    ) -> Expr<'g> {
+        match (self.raw(), rhs.raw()) {
+            (Some(lhs), Some(rhs)) => {
+                self.insert(Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs }, None, None, origin)
+            }
+            _ => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// If this is an input, or a view of one, records that its elements must be in `0..bound`. Says whether it was.
+    pub(crate) fn require_index_bound(self, bound: usize, except: Option<i32>, origin: Origin) -> bool {
+        let Some(mut id) = self.raw() else { return false };
+        let source = loop {
+            let arena = self.graph().arena();
+            let Some(node) = arena.nodes.get(id.key) else { return false };
+            match &node.op {
+                Op::Input { .. } => break id,
+                Op::Reshape { operand }
+                | Op::Broadcast { operand }
+                | Op::Permute { operand, .. }
+                | Op::StopGradient { operand } => id = *operand,
+                // A slice would be checked outside its range too; what is computed cannot be checked on the host.
+                _ => return false,
+            }
+        };
+        self.graph().require_index_bound(IndexBound { node: source, bound, except, origin });
+        true
+    }
+
+    /// The checked operands of gather and scatter: data, indices, axis.
+    fn indexed(
+        self,
+        op: &'static str,
+        axis: isize,
+        indices: Expr<'g>,
+        origin: Origin,
+    ) -> Option<(NodeId, NodeId, usize)> {
+        self.same_graph(indices, op, origin)?;
+        let shape = self.read(op, origin, |_, node| node.shape.clone())?;
+        let axis = match self.resolve_axis(op, &shape, axis, origin) {
+            Ok(axis) => axis,
+            Err(error) => {
+                self.fail(error);
+                return None;
+            }
+        };
+        let literal = indices.read(op, origin, |_, node| match &node.op {
+            Op::Literal { data } => Some(data.clone()),
+            _ => None,
+        })?;
+        if let Some(crate::Literal::I32(data)) = literal.as_deref() {
+            let outside = data.iter().position(|&index| usize::try_from(index).map_or(true, |i| i >= shape[axis]));
+            if let Some(position) = outside {
+                let (value, bound) = (data[position], shape[axis]);
+                self.fail(GraphError::Index { origin, op, position, value, bound });
+                return None;
+            }
+        }
+        indices.require_index_bound(shape[axis], None, origin);
+        Some((self.raw()?, indices.raw()?, axis))
+    }
+}

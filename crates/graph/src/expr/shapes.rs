@@ -1,0 +1,264 @@
+//! Methods that move elements without computing: reshape, permute, broadcast, slice, pad, concat.
+
+use smallvec::SmallVec;
+
+use crate::arena::Graph;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{NodeId, Origin};
+use crate::op::{Extents, Op};
+use crate::shape::{AxisSet, Shape};
+
+impl<'g> Expr<'g> {
+    /// The same elements in row-major order under another shape with as many elements.
+    #[track_caller]
+    pub fn reshape(self, shape: impl Into<Shape>) -> Expr<'g> {
+        self.reshape_node(&shape.into(), self.graph().origin_or(Origin::here()))
+    }
+
+    /// All elements in one axis: `[n]`.
+    #[track_caller]
+    pub fn flatten(self) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        match self.read("reshape", origin, |_, node| node.shape.elements()) {
+            Some(elements) => self.reshape_node(&Shape::from([elements]), origin),
+            None => self,
+        }
+    }
+
+    /// Axes reordered: result axis `i` is axis `axes[i]` of this. Each axis is named once; negative ones count from the end.
+    #[track_caller]
+    pub fn permute(self, axes: impl AsRef<[isize]>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some((operand, shape)) = self.read("permute", origin, |id, node| (id, node.shape.clone())) else {
+            return self;
+        };
+        let axes = axes.as_ref();
+        if axes.len() != shape.rank() {
+            let expected = format!("rank {}, that of the list of axes,", axes.len());
+            let (operand, rank) = (self.describe(), shape.rank());
+            return self.fail(GraphError::Rank { origin, op: "permute", operand, shape, rank, expected });
+        }
+        let mut seen = AxisSet::empty();
+        let mut resolved = Extents::new();
+        for &axis in axes {
+            match self.resolve_axis("permute", &shape, axis, origin) {
+                Ok(axis) if seen.contains(axis) => {
+                    return self.fail(GraphError::RepeatedAxis { origin, op: "permute", axis });
+                }
+                Ok(axis) => {
+                    seen.insert(axis);
+                    resolved.push(axis);
+                }
+                Err(error) => return self.fail(error),
+            }
+        }
+        if resolved.iter().enumerate().all(|(position, &axis)| position == axis) {
+            return self;
+        }
+        self.insert(Op::Permute { operand, axes: resolved }, None, None, origin)
+    }
+
+    /// Two axes exchanged; negative ones count from the end. `[m, n] -> [n, m]` by `transpose(-1, -2)`.
+    #[track_caller]
+    pub fn transpose(self, first: isize, second: isize) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("transpose", origin, |_, node| node.shape.clone()) else { return self };
+        let first = self.resolve_axis("transpose", &shape, first, origin);
+        let second = self.resolve_axis("transpose", &shape, second, origin);
+        match (first, second) {
+            (Ok(first), Ok(second)) => {
+                let mut axes: SmallVec<[isize; 4]> = (0..shape.rank() as isize).collect();
+                axes.swap(first, second);
+                self.permute(axes)
+            }
+            (Err(error), _) | (_, Err(error)) => self.fail(error),
+        }
+    }
+
+    /// The matrix transposed: `[m, n] -> [n, m]`; further axes in front are left.
+    #[track_caller]
+    pub fn t(self) -> Expr<'g> {
+        self.transpose(-1, -2)
+    }
+
+    /// Repeated along axes of extent 1, and along new axes in front, up to `shape`.
+    #[track_caller]
+    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Expr<'g> {
+        self.broadcast_node(&shape.into(), self.graph().origin_or(Origin::here()))
+    }
+
+    /// A new axis of extent 1 before `axis`; -1 puts it last.
+    #[track_caller]
+    pub fn unsqueeze(self, axis: isize) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("unsqueeze", origin, |_, node| node.shape.clone()) else { return self };
+        let mut dims: Vec<usize> = shape.to_vec();
+        let place = if axis < 0 { axis + dims.len() as isize + 1 } else { axis };
+        if place < 0 || place > dims.len() as isize {
+            let (operand, rank) = (self.describe(), shape.rank());
+            return self.fail(GraphError::Axis { origin, op: "unsqueeze", axis, operand, shape, rank });
+        }
+        dims.insert(place as usize, 1);
+        self.reshape_node(&Shape::from(dims), origin)
+    }
+
+    /// Without `axis`, if its extent is 1; else unchanged.
+    #[track_caller]
+    pub fn squeeze(self, axis: isize) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("squeeze", origin, |_, node| node.shape.clone()) else { return self };
+        match self.resolve_axis("squeeze", &shape, axis, origin) {
+            Ok(axis) if shape[axis] == 1 => self.reshape_node(&shape.without([axis].into_iter().collect()), origin),
+            Ok(_) => self,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Elements `start..end` along one axis.
+    #[track_caller]
+    pub fn slice(self, axis: isize, start: usize, end: usize) -> Expr<'g> {
+        self.slice_node(axis, start, end, 1, Origin::here())
+    }
+
+    /// Every `step`-th element of `start..end` along one axis, from `start` on; `step` is at least 1.
+    #[track_caller]
+    pub fn slice_step(self, axis: isize, start: usize, end: usize, step: usize) -> Expr<'g> {
+        self.slice_node(axis, start, end, step, Origin::here())
+    }
+
+    /// The `index`-th slice along an axis, which falls away: `[a, n, b] -> [a, b]`.
+    #[track_caller]
+    pub fn select_index(self, axis: isize, index: usize) -> Expr<'g> {
+        let slice = self.slice_node(axis, index, index.saturating_add(1), 1, Origin::here());
+        if slice.raw().is_some() { slice.squeeze(axis) } else { slice }
+    }
+
+    /// `value` before and after the elements of each axis: one pair `(before, after)` an axis, outermost first.
+    #[track_caller]
+    pub fn pad(self, amounts: impl AsRef<[(usize, usize)]>, value: f64) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some((shape, dtype)) = self.read("pad", origin, |_, node| (node.shape.clone(), node.dtype)) else {
+            return self;
+        };
+        let amounts = amounts.as_ref();
+        if amounts.len() != shape.rank() {
+            let expected = format!("rank {}, that of the amounts,", amounts.len());
+            let (operand, rank) = (self.describe(), shape.rank());
+            return self.fail(GraphError::Rank { origin, op: "pad", operand, shape, rank, expected });
+        }
+        let padded: Shape =
+            shape.iter().zip(amounts).map(|(n, (low, high))| n.saturating_add(*low).saturating_add(*high)).collect();
+        let lows = amounts.iter().map(|(low, _)| *low).collect();
+        let interiors = smallvec::smallvec![0; shape.rank()];
+        self.pad_node(lows, interiors, dtype.round(value), &padded, origin)
+    }
+
+    pub(crate) fn reshape_node(self, shape: &Shape, origin: Origin) -> Expr<'g> {
+        match self.read("reshape", origin, |id, node| (id, node.shape == *shape)) {
+            Some((_, true)) | None => self,
+            Some((operand, false)) => self.insert(Op::Reshape { operand }, Some(shape), None, origin),
+        }
+    }
+
+    /// This expression under `shape`: itself, a constant of that shape, or a broadcast node.
+    pub(crate) fn broadcast_node(self, shape: &Shape, origin: Origin) -> Expr<'g> {
+        let found = self.read("broadcast", origin, |id, node| {
+            let constant = match node.op {
+                Op::Constant { value } => Some(value),
+                _ => None,
+            };
+            (id, node.shape == *shape, node.dtype, constant.filter(|_| node.shape.broadcast(shape) == Ok(shape.clone())))
+        });
+        match found {
+            Some((_, true, _, _)) | None => self,
+            Some((_, false, dtype, Some(value))) => {
+                self.insert(Op::Constant { value }, Some(shape), Some(dtype), origin)
+            }
+            Some((operand, false, _, None)) => self.insert(Op::Broadcast { operand }, Some(shape), None, origin),
+        }
+    }
+
+    fn slice_node(self, axis: isize, start: usize, end: usize, step: usize, caller: Origin) -> Expr<'g> {
+        let origin = self.graph().origin_or(caller);
+        let Some((operand, shape)) = self.read("slice", origin, |id, node| (id, node.shape.clone())) else {
+            return self;
+        };
+        let axis = match self.resolve_axis("slice", &shape, axis, origin) {
+            Ok(axis) => axis,
+            Err(error) => return self.fail(error),
+        };
+        if step == 0 {
+            let (value, expected) = (0.0, "a step of at least 1");
+            return self.fail(GraphError::Argument { origin, op: "slice", what: "the step", value, expected });
+        }
+        let extent = shape[axis];
+        if start > end || end > extent {
+            let operand = self.describe();
+            return self.fail(GraphError::Range { origin, op: "slice", operand, shape, axis, extent, start, end });
+        }
+        if (start, end, step) == (0, extent, 1) {
+            return self;
+        }
+        let mut starts: Extents = smallvec::smallvec![0; shape.rank()];
+        let mut steps: Extents = smallvec::smallvec![1; shape.rank()];
+        (starts[axis], steps[axis]) = (start, step);
+        let sliced = shape.with_extent(axis, (end - start).div_ceil(step));
+        self.insert(Op::Slice { operand, starts, steps }, Some(&sliced), None, origin)
+    }
+
+    pub(crate) fn pad_node(
+        self,
+        lows: Extents,
+        interiors: Extents,
+        value: f64,
+        shape: &Shape,
+        origin: Origin,
+    ) -> Expr<'g> {
+        match self.read("pad", origin, |id, node| (id, node.shape == *shape)) {
+            Some((_, true)) | None => self,
+            Some((operand, false)) => {
+                self.insert(Op::Pad { operand, lows, interiors, value }, Some(shape), None, origin)
+            }
+        }
+    }
+}
+
+impl Graph {
+    /// The expressions one after the other along `axis`; other extents and dtypes are equal.
+    #[track_caller]
+    pub fn concat(&self, operands: &[Expr<'_>], axis: isize) -> Expr<'_> {
+        self.concat_nodes("concat", operands, axis, Origin::here())
+    }
+
+    /// The expressions, of equal shapes, along a new axis before `axis`; -1 puts it last.
+    #[track_caller]
+    pub fn stack(&self, operands: &[Expr<'_>], axis: isize) -> Expr<'_> {
+        let unsqueezed: Vec<_> = operands.iter().map(|operand| operand.unsqueeze(axis)).collect();
+        self.concat_nodes("stack", &unsqueezed, axis, Origin::here())
+    }
+
+    fn concat_nodes(&self, op: &'static str, operands: &[Expr<'_>], axis: isize, caller: Origin) -> Expr<'_> {
+        let origin = self.origin_or(caller);
+        let poisoned = Expr::poisoned(self);
+        let Some(first) = operands.first() else {
+            return self.finish(Err(GraphError::NoOperands { origin, op }));
+        };
+        let mut ids: Vec<NodeId> = Vec::with_capacity(operands.len());
+        for operand in operands {
+            if poisoned.same_graph(*operand, op, origin).is_none() {
+                return poisoned;
+            }
+            match operand.raw() {
+                Some(id) => ids.push(id),
+                None => return poisoned,
+            }
+        }
+        let Some(shape) = first.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
+        match first.resolve_axis(op, &shape, axis, origin) {
+            Ok(_) if ids.len() == 1 => Expr::from_id(self, ids[0]),
+            Ok(axis) => self.finish(self.insert(Op::Concat { operands: ids.into(), axis }, None, None, origin)),
+            Err(error) => self.finish(Err(error)),
+        }
+    }
+}

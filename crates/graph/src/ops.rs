@@ -1,0 +1,222 @@
+//! What every op means, each in one place: its formula, its shape and dtype rule, its derivative, and its edge cases.
+//!
+//! A rule reads the operands' nodes and infers the result's shape and dtype, or says what is wrong. A derivative (`vjp`)
+//! builds, from the upstream gradient, one expression for each operand that wants one; it is made of graph nodes, so it can
+//! be differentiated again.
+
+pub mod assemble;
+pub mod binary;
+pub mod compare;
+pub mod indexing;
+pub mod leaf;
+pub mod matmul;
+pub mod reduce;
+pub mod unary;
+pub mod views;
+
+use crate::arena::Arena;
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{Node, NodeId, Origin};
+use crate::op::Op;
+use crate::shape::Shape;
+
+/// What a rule may look at: the arena, and what errors must name.
+pub(crate) struct Rule<'a> {
+    pub(crate) arena: &'a Arena,
+    pub(crate) op: &'static str,
+    pub(crate) origin: Origin,
+}
+
+impl<'a> Rule<'a> {
+    /// An operand. The caller has checked that it is alive and of this graph.
+    pub(crate) fn node(&self, id: NodeId) -> &'a Node {
+        &self.arena.nodes[id.key]
+    }
+
+    pub(crate) fn describe(&self, id: NodeId) -> String {
+        self.arena.describe(id)
+    }
+
+    /// The dtype of an operand that must hold floats.
+    pub(crate) fn float(&self, id: NodeId) -> Result<DType, GraphError> {
+        self.dtype_in(id, &[DType::F32, DType::F64], "a float")
+    }
+
+    /// The dtype of an operand that must hold numbers.
+    pub(crate) fn number(&self, id: NodeId) -> Result<DType, GraphError> {
+        self.dtype_in(id, &[DType::F32, DType::F64, DType::I32], "a float or i32")
+    }
+
+    /// The dtype of an operand that must be one of `allowed`.
+    pub(crate) fn dtype_in(
+        &self,
+        id: NodeId,
+        allowed: &[DType],
+        expected: &'static str,
+    ) -> Result<DType, GraphError> {
+        let dtype = self.node(id).dtype;
+        if allowed.contains(&dtype) {
+            return Ok(dtype);
+        }
+        Err(GraphError::DType { origin: self.origin, op: self.op, operand: self.describe(id), dtype, expected })
+    }
+
+    /// The dtype that two operands share.
+    pub(crate) fn same_dtype(&self, lhs: NodeId, rhs: NodeId) -> Result<DType, GraphError> {
+        let (left, right) = (self.node(lhs).dtype, self.node(rhs).dtype);
+        if left == right {
+            return Ok(left);
+        }
+        let (lhs, rhs) = (self.describe(lhs), self.describe(rhs));
+        Err(GraphError::DTypesDiffer { origin: self.origin, op: self.op, lhs, left, rhs, right })
+    }
+
+    /// The shape that two operands share.
+    pub(crate) fn same_shape(&self, lhs: NodeId, rhs: NodeId) -> Result<&'a Shape, GraphError> {
+        let (lhs_shape, rhs_shape) = (&self.node(lhs).shape, &self.node(rhs).shape);
+        if lhs_shape == rhs_shape {
+            return Ok(lhs_shape);
+        }
+        Err(GraphError::ShapesDiffer {
+            origin: self.origin,
+            op: self.op,
+            lhs: self.describe(lhs),
+            lhs_shape: lhs_shape.clone(),
+            rhs: self.describe(rhs),
+            rhs_shape: rhs_shape.clone(),
+        })
+    }
+
+    /// Checks that an axis exists in an operand.
+    pub(crate) fn axis(&self, id: NodeId, axis: usize) -> Result<(), GraphError> {
+        let shape = &self.node(id).shape;
+        if axis < shape.rank() {
+            return Ok(());
+        }
+        Err(GraphError::Axis {
+            origin: self.origin,
+            op: self.op,
+            axis: axis as isize,
+            operand: self.describe(id),
+            shape: shape.clone(),
+            rank: shape.rank(),
+        })
+    }
+
+    /// An operand whose rank is not what the op's attributes need.
+    pub(crate) fn rank(&self, id: NodeId, expected: usize) -> Result<(), GraphError> {
+        let shape = &self.node(id).shape;
+        if shape.rank() == expected {
+            return Ok(());
+        }
+        Err(GraphError::Rank {
+            origin: self.origin,
+            op: self.op,
+            operand: self.describe(id),
+            shape: shape.clone(),
+            rank: shape.rank(),
+            expected: format!("rank {expected}"),
+        })
+    }
+}
+
+/// Shape and dtype of an op's result. `shape` and `dtype` are what the caller wants of ops that leave it open; ops that
+/// determine their result ignore them.
+pub(crate) fn infer(
+    rule: &Rule<'_>,
+    op: &Op,
+    shape: Option<&Shape>,
+    dtype: Option<DType>,
+) -> Result<(Shape, DType), GraphError> {
+    match op {
+        Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } => {
+            Ok((shape.cloned().unwrap_or_default(), dtype.unwrap_or(DType::F32)))
+        }
+        Op::Literal { data } => leaf::infer_literal(rule, data, shape),
+        Op::Iota { axis } => leaf::infer_iota(rule, *axis, shape),
+        Op::Uniform { step, .. } => leaf::infer_uniform(rule, *step, shape),
+        Op::Unary { function, operand } => unary::infer(rule, *function, *operand),
+        Op::Binary { function, lhs, rhs } => binary::infer(rule, *function, *lhs, *rhs),
+        Op::Compare { function, lhs, rhs } => compare::infer(rule, *function, *lhs, *rhs),
+        Op::Where { condition, on_true, on_false } => compare::infer_where(rule, *condition, *on_true, *on_false),
+        Op::Cast { operand } => Ok((rule.node(*operand).shape.clone(), dtype.unwrap_or(rule.node(*operand).dtype))),
+        Op::StopGradient { operand } => Ok((rule.node(*operand).shape.clone(), rule.node(*operand).dtype)),
+        Op::Reshape { operand } => views::infer_reshape(rule, *operand, shape),
+        Op::Permute { operand, axes } => views::infer_permute(rule, *operand, axes),
+        Op::Broadcast { operand } => views::infer_broadcast(rule, *operand, shape),
+        Op::Slice { operand, starts, steps } => views::infer_slice(rule, *operand, starts, steps, shape),
+        Op::Pad { operand, lows, interiors, .. } => assemble::infer_pad(rule, *operand, lows, interiors, shape),
+        Op::Concat { operands, axis } => assemble::infer_concat(rule, operands, *axis),
+        Op::Reduce { function, operand, axes } => reduce::infer(rule, *function, *operand, *axes),
+        Op::ArgMax { operand, axis } => reduce::infer_argmax(rule, *operand, *axis),
+        Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
+            matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
+        }
+        Op::Gather { operand, indices, axis } => indexing::infer_gather(rule, *operand, *indices, *axis),
+        Op::ScatterAdd { operand, indices, updates, axis } => {
+            indexing::infer_scatter_add(rule, *operand, *indices, *updates, *axis)
+        }
+    }
+}
+
+/// A node as its derivative sees it.
+pub(crate) struct Differentiated<'g, 'a> {
+    /// The node, as an expression.
+    pub(crate) output: Expr<'g>,
+    /// Its shape.
+    pub(crate) shape: &'a Shape,
+    /// The gradient of the differentiated output with respect to it.
+    pub(crate) upstream: Expr<'g>,
+    /// Where its derivative's nodes come from: its own origin.
+    pub(crate) origin: Origin,
+    /// Whether an operand wants a gradient.
+    pub(crate) wants: &'a dyn Fn(NodeId) -> bool,
+}
+
+impl<'g> Differentiated<'g, '_> {
+    /// An operand as an expression.
+    pub(crate) fn expr(&self, id: NodeId) -> Expr<'g> {
+        Expr::from_id(self.output.graph(), id)
+    }
+
+    /// The shape of an operand.
+    pub(crate) fn shape_of(&self, id: NodeId) -> Shape {
+        self.output.graph().arena().nodes[id.key].shape.clone()
+    }
+}
+
+/// The vector-Jacobian product of one node: calls `give` with each operand that wants a gradient and its share of it.
+pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
+    match op {
+        // Leaves have no operands; integers and truth values carry no gradient; stop_gradient stops it.
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Literal { .. }
+        | Op::Iota { .. }
+        | Op::Uniform { .. }
+        | Op::Compare { .. }
+        | Op::ArgMax { .. }
+        | Op::StopGradient { .. } => {}
+        Op::Unary { function, operand } => unary::vjp(*function, *operand, node, give),
+        Op::Binary { function, lhs, rhs } => binary::vjp(*function, *lhs, *rhs, node, give),
+        Op::Where { condition, on_true, on_false } => compare::vjp_where(*condition, *on_true, *on_false, node, give),
+        Op::Cast { operand } => compare::vjp_cast(*operand, node, give),
+        Op::Reshape { operand } => views::vjp_reshape(*operand, node, give),
+        Op::Permute { operand, axes } => views::vjp_permute(*operand, axes, node, give),
+        Op::Broadcast { operand } => views::vjp_broadcast(*operand, node, give),
+        Op::Slice { operand, starts, steps } => views::vjp_slice(*operand, starts, steps, node, give),
+        Op::Pad { operand, lows, interiors, .. } => assemble::vjp_pad(*operand, lows, interiors, node, give),
+        Op::Concat { operands, axis } => assemble::vjp_concat(operands, *axis, node, give),
+        Op::Reduce { function, operand, .. } => reduce::vjp(*function, *operand, node, give),
+        Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
+            matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
+        }
+        Op::Gather { operand, indices, axis } => indexing::vjp_gather(*operand, *indices, *axis, node, give),
+        Op::ScatterAdd { operand, indices, updates, axis } => {
+            indexing::vjp_scatter_add(*operand, *indices, *updates, *axis, node, give);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Ops that put results together from pieces: pad and concat.
+//!
+//! | op | y | gradient |
+//! |---|---|---|
+//! | pad | x with `low` values before, `interior` between neighbours and the rest after | sliced back |
+//! | concat | the operands one after the other | sliced apart |
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::op::{Extents, Op};
+use crate::ops::{Differentiated, Rule};
+use crate::shape::Shape;
+
+pub(crate) fn infer_pad(
+    rule: &Rule<'_>,
+    operand: NodeId,
+    lows: &Extents,
+    interiors: &Extents,
+    shape: Option<&Shape>,
+) -> Result<(Shape, DType), GraphError> {
+    let node = rule.node(operand);
+    let shape = shape.unwrap_or(&node.shape);
+    rule.rank(operand, shape.rank())?;
+    rule.rank(operand, lows.len())?;
+    rule.rank(operand, interiors.len())?;
+    for axis in 0..shape.rank() {
+        let extent = node.shape[axis];
+        let spread = match extent {
+            0 => Some(0),
+            n => (n - 1).checked_mul(interiors[axis].saturating_add(1)).and_then(|span| span.checked_add(1)),
+        };
+        let end = spread.and_then(|spread| spread.checked_add(lows[axis]));
+        if end.is_none_or(|end| end > shape[axis]) {
+            return Err(GraphError::Range {
+                origin: rule.origin,
+                op: rule.op,
+                operand: rule.describe(operand),
+                shape: shape.clone(),
+                axis,
+                extent: shape[axis],
+                start: lows[axis],
+                end: end.unwrap_or(usize::MAX),
+            });
+        }
+    }
+    Ok((shape.clone(), node.dtype))
+}
+
+pub(crate) fn infer_concat(rule: &Rule<'_>, operands: &[NodeId], axis: usize) -> Result<(Shape, DType), GraphError> {
+    let Some(&first) = operands.first() else {
+        return Err(GraphError::NoOperands { origin: rule.origin, op: rule.op });
+    };
+    rule.axis(first, axis)?;
+    let (first_node, mut total) = (rule.node(first), 0usize);
+    for &operand in operands {
+        let node = rule.node(operand);
+        rule.same_dtype(first, operand)?;
+        rule.rank(operand, first_node.shape.rank())?;
+        for other in 0..first_node.shape.rank() {
+            if other != axis && node.shape[other] != first_node.shape[other] {
+                return Err(GraphError::Extent {
+                    origin: rule.origin,
+                    op: rule.op,
+                    axis: other,
+                    lhs: rule.describe(first),
+                    lhs_shape: first_node.shape.clone(),
+                    rhs: rule.describe(operand),
+                    rhs_shape: node.shape.clone(),
+                    left: first_node.shape[other],
+                    right: node.shape[other],
+                });
+            }
+        }
+        total = total.saturating_add(node.shape[axis]);
+    }
+    Ok((first_node.shape.with_extent(axis, total), first_node.dtype))
+}
+
+pub(crate) fn vjp_pad<'g>(
+    operand: NodeId,
+    lows: &Extents,
+    interiors: &Extents,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    if (node.wants)(operand) {
+        let steps = interiors.iter().map(|interior| interior + 1).collect();
+        give(operand, slice(node, operand, lows.clone(), steps));
+    }
+}
+
+pub(crate) fn vjp_concat<'g>(
+    operands: &[NodeId],
+    axis: usize,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    let mut start = 0;
+    for &operand in operands {
+        let extent = node.shape_of(operand)[axis];
+        if (node.wants)(operand) {
+            let mut starts: Extents = smallvec::smallvec![0; node.shape.rank()];
+            starts[axis] = start;
+            give(operand, slice(node, operand, starts, smallvec::smallvec![1; node.shape.rank()]));
+        }
+        start += extent;
+    }
+}
+
+/// The part of the upstream gradient that belongs to `operand`, and has its shape.
+fn slice<'g>(node: &Differentiated<'g, '_>, operand: NodeId, starts: Extents, steps: Extents) -> Expr<'g> {
+    match node.upstream.raw() {
+        Some(upstream) => {
+            let op = Op::Slice { operand: upstream, starts, steps };
+            node.upstream.insert(op, Some(&node.shape_of(operand)), None, node.origin)
+        }
+        None => node.upstream,
+    }
+}

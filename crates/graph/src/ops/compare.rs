@@ -1,0 +1,70 @@
+//! Comparisons, selection and casts.
+//!
+//! | op | y | derivative |
+//! |---|---|---|
+//! | less, less_equal, greater, greater_equal, equal, not_equal | bool | none |
+//! | where | `t` where `c`, else `f` | to the operand that was taken |
+//! | cast | x in another dtype | cast back, between floats alone |
+//!
+//! A comparison with NaN is false, except `not_equal`. A gradient through `where` does not touch the operand that was not
+//! taken, so it stays finite even where that operand's own derivative would not, as long as its upstream 0 does.
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::op::CompareFunction;
+use crate::ops::{Differentiated, Rule};
+use crate::shape::Shape;
+
+pub(crate) fn infer(
+    rule: &Rule<'_>,
+    function: CompareFunction,
+    lhs: NodeId,
+    rhs: NodeId,
+) -> Result<(Shape, DType), GraphError> {
+    rule.same_dtype(lhs, rhs)?;
+    match function {
+        CompareFunction::Less
+        | CompareFunction::LessEqual
+        | CompareFunction::Greater
+        | CompareFunction::GreaterEqual => rule.number(lhs)?,
+        CompareFunction::Equal | CompareFunction::NotEqual => rule.node(lhs).dtype,
+    };
+    Ok((rule.same_shape(lhs, rhs)?.clone(), DType::Bool))
+}
+
+pub(crate) fn infer_where(
+    rule: &Rule<'_>,
+    condition: NodeId,
+    on_true: NodeId,
+    on_false: NodeId,
+) -> Result<(Shape, DType), GraphError> {
+    rule.dtype_in(condition, &[DType::Bool], "bool")?;
+    let dtype = rule.same_dtype(on_true, on_false)?;
+    rule.same_shape(condition, on_true)?;
+    Ok((rule.same_shape(on_true, on_false)?.clone(), dtype))
+}
+
+pub(crate) fn vjp_where<'g>(
+    condition: NodeId,
+    on_true: NodeId,
+    on_false: NodeId,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    let zero = || node.upstream.constant_beside(0.0, node.origin);
+    if (node.wants)(on_true) {
+        give(on_true, node.expr(condition).where_(node.upstream, zero()));
+    }
+    if (node.wants)(on_false) {
+        give(on_false, node.expr(condition).where_(zero(), node.upstream));
+    }
+}
+
+pub(crate) fn vjp_cast<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
+    let dtype = node.output.graph().arena().nodes[operand.key].dtype;
+    if (node.wants)(operand) && dtype.is_float() {
+        give(operand, node.upstream.cast(dtype));
+    }
+}

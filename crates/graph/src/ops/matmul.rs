@@ -1,0 +1,107 @@
+//! The batched matrix product, with operands that may be stored transposed.
+//!
+//! `y[.., i, j] = sum over p of a[.., i, p] b[.., p, j]`, for `[.., m, k] x [.., k, n] -> [.., m, n]`; the axes in front
+//! broadcast by NumPy's rules. `transpose_lhs` says that a lies as `[.., k, m]`, `transpose_rhs` that b lies as
+//! `[.., n, k]`. With `u` the upstream gradient, `da = u b^T` and `db = a^T u`, written so that no transposed copy is made,
+//! and summed over the axes that were broadcast. A sum over no elements (k = 0) is 0.
+
+use crate::dtype::DType;
+use crate::error::{GraphError, MatMulAxis};
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::ops::{Differentiated, Rule, views};
+use crate::shape::Shape;
+
+pub(crate) fn infer(
+    rule: &Rule<'_>,
+    lhs: NodeId,
+    rhs: NodeId,
+    transpose_lhs: bool,
+    transpose_rhs: bool,
+) -> Result<(Shape, DType), GraphError> {
+    let dtype = rule.same_dtype(lhs, rhs)?;
+    rule.float(lhs)?;
+    for operand in [lhs, rhs] {
+        let shape = &rule.node(operand).shape;
+        if shape.rank() < 2 {
+            return Err(GraphError::Rank {
+                origin: rule.origin,
+                op: rule.op,
+                operand: rule.describe(operand),
+                shape: shape.clone(),
+                rank: shape.rank(),
+                expected: "rank 1 or more".to_owned(),
+            });
+        }
+    }
+    let (a, b) = (&rule.node(lhs).shape, &rule.node(rhs).shape);
+    let (m, k) = matrix(a, transpose_lhs);
+    let (inner, n) = matrix(b, transpose_rhs);
+    let disagree = |which, left, right| GraphError::MatMul {
+        origin: rule.origin,
+        op: rule.op,
+        which,
+        lhs: rule.describe(lhs),
+        lhs_shape: a.clone(),
+        rhs: rule.describe(rhs),
+        rhs_shape: b.clone(),
+        left,
+        right,
+    };
+    if k != inner {
+        return Err(disagree(MatMulAxis::Inner, k, inner));
+    }
+    let batch = batch_shape(a)
+        .broadcast(&batch_shape(b))
+        .map_err(|(left, right)| disagree(MatMulAxis::Batch, left, right))?;
+    Ok((batch.iter().copied().chain([m, n]).collect(), dtype))
+}
+
+pub(crate) fn vjp<'g>(
+    lhs: NodeId,
+    rhs: NodeId,
+    transpose_lhs: bool,
+    transpose_rhs: bool,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    let (a, b, upstream) = (node.expr(lhs), node.expr(rhs), node.upstream);
+    if (node.wants)(lhs) {
+        let gradient = if transpose_lhs {
+            // a lies as [k, m]: its gradient is b u^T.
+            b.matmul_node(upstream, transpose_rhs, true, node.origin)
+        } else {
+            upstream.matmul_node(b, false, !transpose_rhs, node.origin)
+        };
+        give(lhs, sum_to_operand(gradient, lhs, node));
+    }
+    if (node.wants)(rhs) {
+        let gradient = if transpose_rhs {
+            // b lies as [n, k]: its gradient is u^T a.
+            upstream.matmul_node(a, true, transpose_lhs, node.origin)
+        } else {
+            a.matmul_node(upstream, !transpose_lhs, false, node.origin)
+        };
+        give(rhs, sum_to_operand(gradient, rhs, node));
+    }
+}
+
+/// Rows and columns of an operand, after its transposition.
+pub fn matrix(shape: &Shape, transposed: bool) -> (usize, usize) {
+    let rank = shape.rank();
+    if transposed { (shape[rank - 1], shape[rank - 2]) } else { (shape[rank - 2], shape[rank - 1]) }
+}
+
+/// The axes before the last two.
+pub fn batch_shape(shape: &Shape) -> Shape {
+    Shape::from(&shape[..shape.rank() - 2])
+}
+
+/// Sums a gradient over the batch axes along which the operand was broadcast.
+fn sum_to_operand<'g>(gradient: Expr<'g>, operand: NodeId, node: &Differentiated<'g, '_>) -> Expr<'g> {
+    let target = node.shape_of(operand);
+    match gradient.read("matmul", node.origin, |_, gradient| gradient.shape.clone()) {
+        Some(shape) if shape != target => views::sum_to(gradient, &shape, &target, node),
+        Some(_) | None => gradient,
+    }
+}

@@ -1,0 +1,208 @@
+//! Ops that only say where elements stand: reshape, permute, broadcast, slice. A planner can make them cost nothing.
+//!
+//! | op | y | gradient |
+//! |---|---|---|
+//! | reshape | the same elements, row-major | reshaped back |
+//! | permute | `y[c] = x[c]` with axis `i` of y being axis `axes[i]` of x | permuted back |
+//! | broadcast | x repeated | summed over the repeated axes |
+//! | slice | `y[j] = x[start + j step]` | padded with zeros, `step - 1` between neighbours |
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::op::{Extents, Op, ReduceFunction};
+use crate::ops::{Differentiated, Rule};
+use crate::shape::{AxisSet, Shape};
+
+pub(crate) fn infer_reshape(
+    rule: &Rule<'_>,
+    operand: NodeId,
+    shape: Option<&Shape>,
+) -> Result<(Shape, DType), GraphError> {
+    let node = rule.node(operand);
+    let shape = shape.unwrap_or(&node.shape);
+    if shape.checked_elements() != node.shape.checked_elements() {
+        return Err(GraphError::Reshape {
+            origin: rule.origin,
+            op: rule.op,
+            operand: rule.describe(operand),
+            from: node.shape.clone(),
+            from_elements: node.shape.elements(),
+            to: shape.clone(),
+            to_elements: shape.elements(),
+        });
+    }
+    Ok((shape.clone(), node.dtype))
+}
+
+pub(crate) fn infer_permute(
+    rule: &Rule<'_>,
+    operand: NodeId,
+    axes: &Extents,
+) -> Result<(Shape, DType), GraphError> {
+    let node = rule.node(operand);
+    rule.rank(operand, axes.len())?;
+    let mut seen = AxisSet::empty();
+    for &axis in axes {
+        rule.axis(operand, axis)?;
+        if seen.contains(axis) {
+            return Err(GraphError::RepeatedAxis { origin: rule.origin, op: rule.op, axis });
+        }
+        seen.insert(axis);
+    }
+    Ok((axes.iter().map(|&axis| node.shape[axis]).collect(), node.dtype))
+}
+
+pub(crate) fn infer_broadcast(
+    rule: &Rule<'_>,
+    operand: NodeId,
+    shape: Option<&Shape>,
+) -> Result<(Shape, DType), GraphError> {
+    let node = rule.node(operand);
+    let shape = shape.unwrap_or(&node.shape);
+    if node.shape.broadcast(shape).as_ref() != Ok(shape) {
+        return Err(GraphError::BroadcastTo {
+            origin: rule.origin,
+            op: rule.op,
+            operand: rule.describe(operand),
+            from: node.shape.clone(),
+            to: shape.clone(),
+        });
+    }
+    Ok((shape.clone(), node.dtype))
+}
+
+pub(crate) fn infer_slice(
+    rule: &Rule<'_>,
+    operand: NodeId,
+    starts: &Extents,
+    steps: &Extents,
+    shape: Option<&Shape>,
+) -> Result<(Shape, DType), GraphError> {
+    let node = rule.node(operand);
+    let shape = shape.unwrap_or(&node.shape);
+    rule.rank(operand, shape.rank())?;
+    rule.rank(operand, starts.len())?;
+    rule.rank(operand, steps.len())?;
+    for axis in 0..shape.rank() {
+        let last = match shape[axis] {
+            0 => Some(starts[axis]),
+            n => (n - 1).checked_mul(steps[axis]).and_then(|span| span.checked_add(starts[axis] + 1)),
+        };
+        if steps[axis] == 0 || last.is_none_or(|last| last > node.shape[axis]) {
+            return Err(GraphError::Range {
+                origin: rule.origin,
+                op: rule.op,
+                operand: rule.describe(operand),
+                shape: node.shape.clone(),
+                axis,
+                extent: node.shape[axis],
+                start: starts[axis],
+                end: last.unwrap_or(usize::MAX),
+            });
+        }
+    }
+    Ok((shape.clone(), node.dtype))
+}
+
+pub(crate) fn vjp_reshape<'g>(
+    operand: NodeId,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    if (node.wants)(operand) {
+        give(operand, node.upstream.reshape_node(&node.shape_of(operand), node.origin));
+    }
+}
+
+pub(crate) fn vjp_permute<'g>(
+    operand: NodeId,
+    axes: &Extents,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    if (node.wants)(operand) {
+        let mut inverse = vec![0isize; axes.len()];
+        for (position, &axis) in axes.iter().enumerate() {
+            inverse[axis] = position as isize;
+        }
+        give(operand, node.upstream.permute(inverse));
+    }
+}
+
+pub(crate) fn vjp_broadcast<'g>(
+    operand: NodeId,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    if (node.wants)(operand) {
+        let source = node.shape_of(operand);
+        give(operand, sum_to(node.upstream, node.shape, &source, node));
+    }
+}
+
+pub(crate) fn vjp_slice<'g>(
+    operand: NodeId,
+    starts: &Extents,
+    steps: &Extents,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    if !(node.wants)(operand) {
+        return;
+    }
+    let source = node.shape_of(operand);
+    let gradient = if node.shape.contains(&0) {
+        node.upstream.graph().zeros(&source, dtype_of(node))
+    } else {
+        let interiors = steps.iter().map(|step| step - 1).collect();
+        node.upstream.pad_node(starts.clone(), interiors, 0.0, &source, node.origin)
+    };
+    give(operand, gradient);
+}
+
+/// `upstream`, of shape `from`, summed to `to`, which broadcasts to `from`.
+pub(crate) fn sum_to<'g>(
+    upstream: Expr<'g>,
+    from: &Shape,
+    to: &Shape,
+    node: &Differentiated<'g, '_>,
+) -> Expr<'g> {
+    let axes = from.broadcast_axes(to);
+    upstream.reduce_node(ReduceFunction::Sum, axes, node.origin).reshape_node(to, node.origin)
+}
+
+/// The dtype of a node and of its gradient.
+pub(crate) fn dtype_of(node: &Differentiated<'_, '_>) -> DType {
+    node.output.read("vjp", node.origin, |_, output: &crate::Node| output.dtype).unwrap_or(DType::F32)
+}
+
+/// Whether an op only says where elements stand, so that a plan needs no kernel for it.
+pub fn is_view(op: &Op) -> bool {
+    match op {
+        Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::StopGradient { .. } => true,
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Literal { .. }
+        | Op::Iota { .. }
+        | Op::Uniform { .. }
+        | Op::Unary { .. }
+        | Op::Binary { .. }
+        | Op::Compare { .. }
+        | Op::Where { .. }
+        | Op::Cast { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMul { .. }
+        | Op::Gather { .. }
+        | Op::ScatterAdd { .. } => false,
+    }
+}

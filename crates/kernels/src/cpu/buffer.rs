@@ -1,0 +1,259 @@
+//! Host memory of one slot, and the typed views of it that kernels work on.
+//!
+//! A bool element is one byte, 0 or 1. A kernel that meets a buffer of another dtype than its plan says has found a broken
+//! invariant of the planner, and panics.
+
+use arenagrad_graph::DType;
+use smallvec::SmallVec;
+
+/// Host memory of one slot; it may be longer than what a kernel touches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Buffer {
+    /// Elements of dtype [`DType::F32`].
+    F32(Vec<f32>),
+    /// Elements of dtype [`DType::F64`].
+    F64(Vec<f64>),
+    /// Elements of dtype [`DType::I32`].
+    I32(Vec<i32>),
+    /// Elements of dtype [`DType::Bool`], each 0 or 1.
+    Bool(Vec<u8>),
+}
+
+impl Buffer {
+    /// `elements` zeros (false for bool).
+    pub fn zeros(dtype: DType, elements: usize) -> Self {
+        match dtype {
+            DType::F32 => Buffer::F32(vec![0.0; elements]),
+            DType::F64 => Buffer::F64(vec![0.0; elements]),
+            DType::I32 => Buffer::I32(vec![0; elements]),
+            DType::Bool => Buffer::Bool(vec![0; elements]),
+        }
+    }
+
+    /// The dtype of the elements.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Buffer::F32(_) => DType::F32,
+            Buffer::F64(_) => DType::F64,
+            Buffer::I32(_) => DType::I32,
+            Buffer::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Buffer::F32(data) => data.len(),
+            Buffer::F64(data) => data.len(),
+            Buffer::I32(data) => data.len(),
+            Buffer::Bool(data) => data.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements of an f32 buffer.
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        f32::elements(self)
+    }
+
+    /// The elements of an f32 buffer.
+    pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
+        f32::elements_mut(self)
+    }
+
+    /// The elements of an f64 buffer.
+    pub fn as_f64(&self) -> Option<&[f64]> {
+        f64::elements(self)
+    }
+
+    /// The elements of an f64 buffer.
+    pub fn as_f64_mut(&mut self) -> Option<&mut [f64]> {
+        f64::elements_mut(self)
+    }
+
+    /// The elements of an i32 buffer.
+    pub fn as_i32(&self) -> Option<&[i32]> {
+        i32::elements(self)
+    }
+
+    /// The elements of an i32 buffer.
+    pub fn as_i32_mut(&mut self) -> Option<&mut [i32]> {
+        i32::elements_mut(self)
+    }
+
+    /// The elements of a bool buffer, each 0 or 1.
+    pub fn as_bool(&self) -> Option<&[u8]> {
+        u8::elements(self)
+    }
+
+    /// The elements of a bool buffer; each written must be 0 or 1.
+    pub fn as_bool_mut(&mut self) -> Option<&mut [u8]> {
+        u8::elements_mut(self)
+    }
+}
+
+/// The inputs of a step: input `i` is `buffers[slots[i]]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands<'a> {
+    /// The slots of the plan.
+    pub buffers: &'a [Buffer],
+    /// Which slot each input of the step stands in.
+    pub slots: &'a [u32],
+}
+
+impl<'a> Operands<'a> {
+    /// The buffer of input `input`.
+    pub(super) fn buffer(self, input: usize) -> &'a Buffer {
+        &self.buffers[self.slots[input] as usize]
+    }
+
+    /// The elements of input `input`, which the plan gave dtype `T::DTYPE`.
+    pub(super) fn typed<T: Element>(self, input: usize) -> &'a [T] {
+        typed(self.buffer(input))
+    }
+}
+
+/// A type that elements of a buffer have.
+pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
+    const DTYPE: DType;
+    fn elements(buffer: &Buffer) -> Option<&[Self]>;
+    fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
+    fn part<'a, 'b>(part: &'b mut Part<'a>) -> Option<&'b mut [Self]>;
+    /// The element that holds `value`, rounded as [`DType::round`] does.
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! element {
+    ($($element:ty, $variant:ident, |$value:ident| $from:expr;)*) => {$(
+        impl Element for $element {
+            const DTYPE: DType = DType::$variant;
+
+            fn elements(buffer: &Buffer) -> Option<&[Self]> {
+                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            }
+
+            fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]> {
+                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            }
+
+            fn part<'a, 'b>(part: &'b mut Part<'a>) -> Option<&'b mut [Self]> {
+                if let Part::$variant(data) = part { Some(data) } else { None }
+            }
+
+            fn from_f64($value: f64) -> Self {
+                $from
+            }
+        }
+    )*};
+}
+element! {
+    f32, F32, |value| value as f32;
+    f64, F64, |value| value;
+    i32, I32, |value| value as i32;
+    u8, Bool, |value| u8::from(value != 0.0);
+}
+
+#[cold]
+fn wrong_dtype(expected: DType, found: DType) -> ! {
+    panic!("the plan says {expected}, the buffer holds {found}")
+}
+
+/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+#[inline]
+pub(super) fn typed<T: Element>(buffer: &Buffer) -> &[T] {
+    match T::elements(buffer) {
+        Some(data) => data,
+        None => wrong_dtype(T::DTYPE, buffer.dtype()),
+    }
+}
+
+/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+#[inline]
+pub(super) fn typed_mut<T: Element>(buffer: &mut Buffer) -> &mut [T] {
+    let dtype = buffer.dtype();
+    match T::elements_mut(buffer) {
+        Some(data) => data,
+        None => wrong_dtype(T::DTYPE, dtype),
+    }
+}
+
+/// A part of an output buffer that one task writes.
+#[derive(Debug)]
+pub(super) enum Part<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+    I32(&'a mut [i32]),
+    Bool(&'a mut [u8]),
+}
+
+/// The parts of a step's outputs that one task writes. A step with more outputs than fit in place allocates on each run.
+pub(super) type Parts<'a> = SmallVec<[Part<'a>; 8]>;
+
+impl<'a> Part<'a> {
+    /// The first `elements` elements of a buffer.
+    fn new(buffer: &'a mut Buffer, elements: usize) -> Self {
+        match buffer {
+            Buffer::F32(data) => Part::F32(&mut data[..elements]),
+            Buffer::F64(data) => Part::F64(&mut data[..elements]),
+            Buffer::I32(data) => Part::I32(&mut data[..elements]),
+            Buffer::Bool(data) => Part::Bool(&mut data[..elements]),
+        }
+    }
+
+    fn split_at(self, at: usize) -> (Part<'a>, Part<'a>) {
+        match self {
+            Part::F32(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::F32(a), Part::F32(b))
+            }
+            Part::F64(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::F64(a), Part::F64(b))
+            }
+            Part::I32(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::I32(a), Part::I32(b))
+            }
+            Part::Bool(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::Bool(a), Part::Bool(b))
+            }
+        }
+    }
+
+    /// The elements, which the plan gave dtype `T::DTYPE`.
+    #[inline]
+    pub(super) fn typed<T: Element>(&mut self) -> &mut [T] {
+        let dtype = match self {
+            Part::F32(_) => DType::F32,
+            Part::F64(_) => DType::F64,
+            Part::I32(_) => DType::I32,
+            Part::Bool(_) => DType::Bool,
+        };
+        match T::part(self) {
+            Some(data) => data,
+            None => wrong_dtype(T::DTYPE, dtype),
+        }
+    }
+}
+
+/// The first `elements` elements of each output.
+#[inline]
+pub(super) fn parts(outputs: &mut [Buffer], elements: usize) -> Parts<'_> {
+    outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
+}
+
+/// Each part cut in two after `at` elements.
+pub(super) fn split_parts(parts: Parts<'_>, at: usize) -> (Parts<'_>, Parts<'_>) {
+    let (mut head, mut tail) = (Parts::new(), Parts::new());
+    for part in parts {
+        let (a, b) = part.split_at(at);
+        head.push(a);
+        tail.push(b);
+    }
+    (head, tail)
+}

@@ -1,0 +1,162 @@
+//! Walking a view: the runs of equally spaced elements that a range of its domain consists of.
+
+use arenagrad_graph::MAX_RANK;
+
+use crate::view::View;
+
+/// Consecutive domain positions whose elements are equally spaced in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Where the first element stands.
+    pub(super) position: usize,
+    /// The distance from one element to the next.
+    pub(super) stride: usize,
+    /// The number of elements.
+    pub(super) length: usize,
+}
+
+/// The runs of a view from some domain index on, outer coordinates counted as on an odometer.
+pub(super) struct Walk<'a> {
+    view: &'a View,
+    coordinates: [usize; MAX_RANK],
+    /// Where the current innermost line begins in the buffer.
+    line: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that begins at domain index `start`.
+    #[inline]
+    pub(super) fn new(view: &'a View, start: usize) -> Self {
+        let mut coordinates = [0; MAX_RANK];
+        let axes = view.axes();
+        let mut line = view.offset();
+        let mut rest = start;
+        for (axis, coordinate) in axes.iter().zip(&mut coordinates).rev() {
+            *coordinate = rest % axis.extent;
+            rest /= axis.extent;
+            line += *coordinate * axis.stride;
+        }
+        if let Some(inner) = axes.last() {
+            line -= coordinates[axes.len() - 1] * inner.stride;
+        }
+        Walk { view, coordinates, line }
+    }
+
+    /// The next run, of at most `limit` elements.
+    #[inline]
+    pub(super) fn next(&mut self, limit: usize) -> Run {
+        let axes = self.view.axes();
+        let Some((inner, outer)) = axes.split_last() else {
+            return Run { position: self.line, stride: 0, length: limit.min(1) };
+        };
+        let at = self.coordinates[outer.len()];
+        let run = Run {
+            position: self.line + at * inner.stride,
+            stride: inner.stride,
+            length: limit.min(inner.extent - at),
+        };
+        if at + run.length < inner.extent {
+            self.coordinates[outer.len()] = at + run.length;
+            return run;
+        }
+        self.coordinates[outer.len()] = 0;
+        for (axis, coordinate) in outer.iter().zip(&mut self.coordinates).rev() {
+            *coordinate += 1;
+            self.line += axis.stride;
+            if *coordinate < axis.extent {
+                break;
+            }
+            *coordinate = 0;
+            self.line -= axis.extent * axis.stride;
+        }
+        run
+    }
+}
+
+/// Reads domain positions `start..start + target.len()` of a view.
+#[inline]
+pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mut [T]) {
+    if let [axis] = view.axes()
+        && axis.stride == 1
+    {
+        let first = view.offset() + start;
+        target.copy_from_slice(&source[first..first + target.len()]);
+        return;
+    }
+    let mut walk = Walk::new(view, start);
+    let mut done = 0;
+    while done < target.len() {
+        let run = walk.next(target.len() - done);
+        let piece = &mut target[done..done + run.length];
+        match run.stride {
+            0 => piece.fill(source[run.position]),
+            1 => copy_short(piece, &source[run.position..run.position + run.length]),
+            stride => {
+                let last = run.position + (run.length - 1) * stride;
+                for (element, value) in piece.iter_mut().zip(source[run.position..=last].iter().step_by(stride)) {
+                    *element = *value;
+                }
+            }
+        }
+        done += run.length;
+    }
+}
+
+/// Writes domain positions `start..start + source.len()` of a view, whose strides are not 0.
+pub(super) fn write<T: Copy>(target: &mut [T], view: &View, start: usize, source: &[T]) {
+    let mut walk = Walk::new(view, start);
+    let mut done = 0;
+    while done < source.len() {
+        let run = walk.next(source.len() - done);
+        let piece = &source[done..done + run.length];
+        if run.stride == 1 {
+            copy_short(&mut target[run.position..run.position + run.length], piece);
+        } else {
+            for (element, value) in target[run.position..].iter_mut().step_by(run.stride.max(1)).zip(piece) {
+                *element = *value;
+            }
+        }
+        done += run.length;
+    }
+}
+
+/// A copy that does not call out for a few elements.
+#[inline(always)]
+fn copy_short<T: Copy>(target: &mut [T], source: &[T]) {
+    if target.len() < 8 {
+        for (element, value) in target.iter_mut().zip(source) {
+            *element = *value;
+        }
+    } else {
+        target.copy_from_slice(source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Axis;
+
+    #[test]
+    fn reads_what_position_says_from_any_start() {
+        let views = [
+            View::contiguous(24),
+            View::new([], 3),
+            View::new([Axis { extent: 24, stride: 0 }], 5),
+            View::new([Axis { extent: 4, stride: 1 }, Axis { extent: 6, stride: 4 }], 2),
+            View::new([Axis { extent: 2, stride: 0 }, Axis { extent: 3, stride: 7 }, Axis { extent: 4, stride: 1 }], 1),
+            View::new([Axis { extent: 12, stride: 2 }, Axis { extent: 2, stride: 0 }], 0),
+        ];
+        for view in views {
+            let source: Vec<usize> = (0..view.end()).collect();
+            for start in 0..view.elements() {
+                for end in start..=view.elements() {
+                    let mut found = vec![usize::MAX; end - start];
+                    read(&source, &view, start, &mut found);
+                    let expected: Vec<usize> = (start..end).map(|index| view.position(index)).collect();
+                    assert_eq!(found, expected, "{view:?} {start}..{end}");
+                }
+            }
+        }
+    }
+}

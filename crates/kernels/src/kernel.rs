@@ -1,0 +1,157 @@
+//! The closed list of what a backend must run.
+
+use arenagrad_graph::{DType, ReduceFunction, Shape};
+
+use crate::program::Program;
+use crate::view::{Axis, View};
+
+/// What one step of a plan computes. Buffers are not named here: a step lists its inputs and outputs in the order that each
+/// variant documents. All extents are static and no domain is empty (the planner drops empty steps, and turns a matrix
+/// product or a sum over nothing into a fill); buffers may be longer than what a kernel touches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kernel {
+    /// A fused elementwise kernel. Inputs and outputs are the program's.
+    Elementwise(Program),
+    /// A reduction of the one output of `program`, whose domain is the operand's, to the product of the `kept` extents.
+    ///
+    /// `kept` and `reduced` are axes over the program's domain: result `o` (row-major over `kept`) reduces the domain
+    /// indices `position_kept(o) + position_reduced(r)` over all `r`. Both are collapsed and non-empty lists of
+    /// non-trivial axes, or empty for extent 1. Inputs: the program's, then the epilogue's. Outputs: the epilogue's, or
+    /// without one the contiguous result.
+    Reduce {
+        /// How two elements combine.
+        function: ReduceFunction,
+        /// What is reduced.
+        program: Program,
+        /// The axes of the result, outermost first, with their strides in the program's domain.
+        kept: Vec<Axis>,
+        /// The axes that are reduced, outermost first, with their strides in the program's domain.
+        reduced: Vec<Axis>,
+        /// What is done to each result before it is written; its domain is the result's.
+        epilogue: Option<Program>,
+    },
+    /// i32: the first index of the largest element (NaN counts as the largest) along the middle axis of the contiguous
+    /// `[outer, extent, inner]`. Inputs: the operand. Outputs: `[outer, inner]`.
+    ArgMax {
+        /// The dtype of the operand.
+        dtype: DType,
+        /// The product of the extents before the axis.
+        outer: usize,
+        /// The extent of the axis, at least 1.
+        extent: usize,
+        /// The product of the extents after the axis.
+        inner: usize,
+    },
+    /// `[batch.., m, k] x [batch.., k, n] -> [batch.., m, n]`. Inputs: lhs, rhs, then the epilogue's. Outputs: the
+    /// epilogue's, or without one the contiguous result.
+    MatMul {
+        /// The dtype of operands and result, f32 or f64.
+        dtype: DType,
+        /// The batch axes, outermost first.
+        batch: Vec<BatchAxis>,
+        /// The rows of the result.
+        m: usize,
+        /// The length of each sum, at least 1.
+        k: usize,
+        /// The columns of the result.
+        n: usize,
+        /// How `[m, k]` lies in the first input.
+        lhs: Matrix,
+        /// How `[k, n]` lies in the second input.
+        rhs: Matrix,
+        /// What is done to each element of the result before it is written; its domain is the result's.
+        epilogue: Option<Program>,
+    },
+    /// `result[.., j, ..] = operand[.., indices[.., j, ..], ..]` along `axis`. Inputs: the contiguous operand, the i32
+    /// indices. Outputs: the contiguous result, of the indices' shape. An index outside `0..operand_shape[axis]` gives
+    /// NaN for floats, 0 for i32, false for bool.
+    Gather {
+        /// The dtype of operand and result.
+        dtype: DType,
+        /// The shape of the operand: the rank is that of the indices, extents other than `axis` no smaller than theirs.
+        operand_shape: Shape,
+        /// The shape of indices and result.
+        indices_shape: Shape,
+        /// The axis that is indexed.
+        axis: usize,
+        /// Where the indices lie in the second input, over their row-major domain.
+        indices: View,
+    },
+    /// `result = operand`, then `result[.., indices[.., j, ..], ..] += updates[.., j, ..]` along `axis`, in ascending
+    /// order of `j` for each element of the result. Inputs: the contiguous operand, indices, updates. Outputs: the
+    /// contiguous result. An index outside the axis adds nothing.
+    ScatterAdd {
+        /// The dtype of operand, updates and result: a float or i32.
+        dtype: DType,
+        /// The shape of operand and result.
+        operand_shape: Shape,
+        /// The shape of indices and updates: the rank is that of the operand, extents other than `axis` no larger.
+        updates_shape: Shape,
+        /// The axis that is indexed.
+        axis: usize,
+        /// Where the indices lie in the second input, over the updates' row-major domain.
+        indices: View,
+        /// Where the updates lie in the third input, over the updates' row-major domain.
+        updates: View,
+        /// Whether result and operand share one buffer, so that the copy falls away.
+        in_place: bool,
+    },
+    /// Regions of one result, each copied from a step's input of its own: what concatenation and padding lower to.
+    /// Inputs: one a piece. Outputs: the result. The pieces do not overlap; without `fill` they cover the result.
+    Assemble {
+        /// The dtype of all.
+        dtype: DType,
+        /// The number of elements of the result.
+        elements: usize,
+        /// The value of elements that no piece covers.
+        fill: Option<f64>,
+        /// What goes where.
+        pieces: Vec<Piece>,
+    },
+}
+
+/// One batch axis of a matrix product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchAxis {
+    /// The number of matrices along the axis.
+    pub extent: usize,
+    /// The distance in elements between neighbours in the left operand; 0 where it is broadcast.
+    pub lhs_stride: usize,
+    /// The distance in elements between neighbours in the right operand; 0 where it is broadcast.
+    pub rhs_stride: usize,
+}
+
+/// How a matrix lies in a buffer. One of the strides is 1, or the matrix is a single row or column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// Where its first element stands.
+    pub offset: usize,
+    /// The distance in elements from one row to the next.
+    pub row_stride: usize,
+    /// The distance in elements from one column to the next.
+    pub column_stride: usize,
+}
+
+/// A region of an assembled result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// Where the region's elements are read, over its own row-major domain.
+    pub source: View,
+    /// Where they are written, over the same domain.
+    pub destination: View,
+}
+
+impl Kernel {
+    /// The stem used in printed plans, shaders, CPU kernels, tests and benches.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Elementwise(_) => "elementwise",
+            Kernel::Reduce { .. } => "reduce",
+            Kernel::ArgMax { .. } => "argmax",
+            Kernel::MatMul { .. } => "matmul",
+            Kernel::Gather { .. } => "gather",
+            Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::Assemble { .. } => "assemble",
+        }
+    }
+}

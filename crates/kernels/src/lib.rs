@@ -1,0 +1,18 @@
+//! How one step of a plan computes, on each backend.
+//!
+//! [`Kernel`] is the closed list of what a backend must run and the one vocabulary between planner and backends.
+//! [`cpu`] runs a kernel over host memory; [`wgsl`] lowers it to dispatches of WGSL modules, as text: nothing here names a
+//! wgpu type or owns a device. A fused elementwise kernel carries a [`Program`], a small SSA program over one element.
+//!
+//! The crate knows nothing of graphs beyond the elementwise functions and dtypes it shares with them.
+
+pub mod cpu;
+mod kernel;
+mod program;
+mod view;
+pub mod wgsl;
+
+pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, ReduceFunction, UnaryFunction};
+pub use kernel::{BatchAxis, Kernel, Matrix, Piece};
+pub use program::{Instruction, Program, ProgramInput};
+pub use view::{Axis, View};

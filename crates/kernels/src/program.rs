@@ -1,0 +1,132 @@
+//! The small SSA program of a fused elementwise kernel.
+
+use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
+
+use crate::view::View;
+
+/// What happens to each element of a domain of `elements` positions, as straight-line code in SSA form.
+///
+/// Instruction `i` defines value `i`, of dtype `dtypes[i]`, from values with smaller numbers. Values listed in `outputs` are
+/// written to the step's outputs, contiguously over the domain, in that order. Each input is read at its view's position of
+/// the domain index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The number of domain positions.
+    pub elements: usize,
+    /// The buffers that are read, in the order of the step's inputs.
+    pub inputs: Vec<ProgramInput>,
+    /// The code.
+    pub instructions: Vec<Instruction>,
+    /// The dtype of each instruction's value.
+    pub dtypes: Vec<DType>,
+    /// The values that are written, one for each output of the step.
+    pub outputs: Vec<u32>,
+}
+
+/// A buffer that a program reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgramInput {
+    /// The dtype of the buffer's elements.
+    pub dtype: DType,
+    /// Where each domain position reads.
+    pub view: View,
+    /// The output of the same step that shares this input's buffer, if memory planning put both in one place. Only an
+    /// input whose view is contiguous has one. A backend then reads the element through the output's buffer, and must
+    /// read all elements of a position (or block of positions) before it writes any.
+    pub in_place: Option<u32>,
+}
+
+/// One instruction. Operands are numbers of earlier values, all at the same domain position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Instruction {
+    /// The element of input `input` at this position.
+    Load {
+        /// Which of the program's inputs.
+        input: u32,
+    },
+    /// In an epilogue alone: the value that the kernel computed for this position of its result.
+    Accumulator,
+    /// A value known when the plan was made, exact in the value's dtype.
+    Constant {
+        /// The value.
+        value: f64,
+    },
+    /// i32: the coordinate along an axis, `(index / inner) % extent`.
+    Iota {
+        /// The number of elements that one step along the axis covers.
+        inner: usize,
+        /// The extent of the axis.
+        extent: usize,
+    },
+    /// f32 in [0, 1): Threefry-2x32 under `seed` of the domain index and of the i32 value `step`, as
+    /// `cpu::random::uniform` defines it bit for bit.
+    Uniform {
+        /// The key.
+        seed: u64,
+        /// A value of dtype i32.
+        step: u32,
+    },
+    /// A function of one value.
+    Unary {
+        /// The function.
+        function: UnaryFunction,
+        /// Its operand.
+        operand: u32,
+    },
+    /// A function of two values.
+    Binary {
+        /// The function.
+        function: BinaryFunction,
+        /// The left operand.
+        lhs: u32,
+        /// The right operand.
+        rhs: u32,
+    },
+    /// A comparison of two values of equal dtype; its value is bool.
+    Compare {
+        /// The comparison.
+        function: CompareFunction,
+        /// The left operand.
+        lhs: u32,
+        /// The right operand.
+        rhs: u32,
+    },
+    /// `on_true` where the bool value `condition` holds, else `on_false`.
+    Where {
+        /// A value of dtype bool.
+        condition: u32,
+        /// Taken where the condition holds.
+        on_true: u32,
+        /// Taken elsewhere.
+        on_false: u32,
+    },
+    /// The operand in this value's dtype: floats to i32 truncate and saturate, NaN to 0; anything but zero is true.
+    Cast {
+        /// The operand.
+        operand: u32,
+    },
+}
+
+impl Program {
+    /// The dtype of output `output`.
+    pub fn output_dtype(&self, output: usize) -> DType {
+        self.dtypes[self.outputs[output] as usize]
+    }
+
+    /// The number of instructions that compute something: loads and constants are not counted.
+    pub fn operations(&self) -> usize {
+        self.instructions
+            .iter()
+            .filter(|instruction| match instruction {
+                Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => false,
+                Instruction::Iota { .. }
+                | Instruction::Uniform { .. }
+                | Instruction::Unary { .. }
+                | Instruction::Binary { .. }
+                | Instruction::Compare { .. }
+                | Instruction::Where { .. }
+                | Instruction::Cast { .. } => true,
+            })
+            .count()
+    }
+}

@@ -1,0 +1,99 @@
+//! Lowering of kernels to WGSL: which modules a device must run, over which bindings, with how many workgroups.
+//!
+//! Everything here is text and numbers: no wgpu type, no device. A [`Lowered`] kernel is a list of [`Dispatch`]es that run
+//! in order, each seeing what the ones before it wrote. Shapes travel as parameters in a uniform buffer, so kernels that
+//! differ only in extents share a module (and a device's pipeline).
+
+//mod emit;
+//mod lower;
+//mod tiles;
+
+use std::sync::Arc;
+
+//pub use lower::lower;
+
+/// What lowering must know of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AdapterProfile {
+    /// Whether threads are cheap and wide, or a few processor cores play a GPU.
+    pub class: AdapterClass,
+    /// The most workgroups along one dimension of a dispatch; 65,535 unless the adapter says more.
+    pub max_workgroups_per_dimension: u32,
+    /// The most loop iterations that one invocation may run in all: Mesa 22's lavapipe silently stops past 65,535.
+    pub max_iterations_per_invocation: u32,
+}
+
+/// The two kinds of adapter that kernels are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AdapterClass {
+    /// A software adapter such as lavapipe: wide register tiles, no barriers, no workgroup memory.
+    Cpu,
+    /// A GPU: many invocations, workgroup memory, coalesced access.
+    Gpu,
+}
+
+/// A kernel as a device runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lowered {
+    /// What runs, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// The sizes in 32-bit words of the buffers for intermediate results that [`Resource::Scratch`] names.
+    pub scratch: Vec<usize>,
+}
+
+/// One dispatch of one module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// The module: WGSL with one entry point `main`, its parameters in a uniform at `@group(0) @binding(0)` and the
+    /// resources of `bindings` at bindings 1, 2, … in order.
+    pub module: Arc<str>,
+    /// A short name for labels and traces, after the shader: `matmul_rows`, `elementwise`.
+    pub label: &'static str,
+    /// The storage buffers. No resource stands here twice.
+    pub bindings: Vec<Binding>,
+    /// The words of the uniform buffer; their number is a multiple of four and at least four.
+    pub parameters: Vec<u32>,
+    /// How many workgroups along x, y and z: each at least 1 and within the adapter's limit.
+    pub workgroups: [u32; 3],
+}
+
+/// A storage buffer of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// Which buffer.
+    pub resource: Resource,
+    /// Whether the module declares it `read_write`; otherwise it is `read`.
+    pub writable: bool,
+}
+
+/// A buffer of a lowered kernel, named from the step's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// The step's input of that number.
+    Input(u32),
+    /// The step's output of that number.
+    Output(u32),
+    /// The lowered kernel's own buffer of that number.
+    Scratch(u32),
+}
+
+/// Why a kernel cannot be lowered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// WGSL has no 64-bit floats.
+    #[error("{kernel}: f64 does not exist on a GPU; use f32 or the CPU")]
+    DoublePrecision {
+        /// The kernel's stem.
+        kernel: &'static str,
+    },
+    /// Indices on the GPU are 32-bit.
+    #[error("{kernel}: {elements} elements are past the {limit} that 32-bit indices reach")]
+    TooManyElements {
+        /// The kernel's stem.
+        kernel: &'static str,
+        /// How many elements were asked for.
+        elements: usize,
+        /// The largest number that works.
+        limit: usize,
+    },
+}

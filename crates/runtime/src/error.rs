@@ -1,0 +1,90 @@
+//! Everything that can go wrong outside the graph itself.
+
+use std::path::PathBuf;
+
+use arenagrad_graph::{DType, GraphError, Shape};
+
+/// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what the fields are.
+pub enum Error {
+    /// A mistake that was made while the graph was built, kept until now.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+
+    #[error("a tensor of shape {shape} was given {elements} elements")]
+    ElementCount { shape: Shape, elements: usize },
+
+    #[error("the tensor holds {found}, not {expected}")]
+    TensorDType { expected: DType, found: DType },
+
+    #[error("no input is named {name:?}; this plan has {known}")]
+    UnknownInput { name: String, known: String },
+
+    #[error("input {name:?} ({shape}, declared at {origin}) was not given")]
+    MissingInput { name: String, shape: Shape, origin: String },
+
+    #[error("input {name:?} was given twice")]
+    RepeatedInput { name: String },
+
+    #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
+    InputShape { name: String, expected: Shape, found: Shape, origin: String },
+
+    #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
+    InputDType { name: String, expected: DType, found: DType, origin: String },
+
+    #[error("input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs")]
+    IndexOutOfRange { name: String, position: usize, value: i32, bound: usize, origin: String },
+
+    #[error("no parameter is named {name:?}; this session has {known}")]
+    UnknownParameter { name: String, known: String },
+
+    #[error("parameter {name:?} is {expected} but was given {found}")]
+    ParameterShape { name: String, expected: Shape, found: Shape },
+
+    #[error("parameter {name:?} holds {expected} but was given {found}")]
+    ParameterDType { name: String, expected: DType, found: DType },
+
+    #[error("{path}: {reason}", path = .path.display())]
+    File { path: PathBuf, reason: String },
+
+    #[error("{path}: not a parameter file: {reason}", path = .path.display())]
+    ParameterFile { path: PathBuf, reason: String },
+
+    #[error("{path}: the parameter {name:?} is missing", path = .path.display())]
+    MissingParameter { path: PathBuf, name: String },
+
+    #[error("unknown device {name:?}; use auto, cpu, gpu, or a part of an adapter's name: {known}")]
+    UnknownDevice { name: String, known: String },
+
+    #[error("no GPU adapter was found: {reason}")]
+    NoAdapter { reason: String },
+
+    #[error("adapter {adapter:?} could not be opened: {reason}")]
+    AdapterRefused { adapter: String, reason: String },
+
+    #[error("{what} needs {bytes} bytes in one buffer, past the {limit} that adapter {adapter:?} allows")]
+    BufferTooLarge { what: String, bytes: u64, limit: u64, adapter: String },
+
+    #[error("{what} does not fit into memory: {bytes} bytes were refused")]
+    OutOfMemory { what: String, bytes: u64 },
+
+    #[error("{what}: this device cannot compute it: {reason}")]
+    Unsupported { what: String, reason: String },
+
+    #[error("adapter {adapter:?} was lost: {reason}")]
+    DeviceLost { adapter: String, reason: String },
+
+    #[error("adapter {adapter:?} reported an error: {reason}")]
+    Device { adapter: String, reason: String },
+
+    #[error("this session was made without a loss: it evaluates and cannot step")]
+    NotTraining,
+
+    #[error("the loss must be one float, but is {dtype}{shape}")]
+    LossNotScalar { shape: Shape, dtype: DType },
+
+    #[error("the optimiser's {what} is {value}, which is not {expected}")]
+    Hyperparameter { what: &'static str, value: f64, expected: &'static str },
+}

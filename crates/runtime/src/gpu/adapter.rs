@@ -1,0 +1,243 @@
+//! The adapters of this machine: listing them, choosing one, opening it once.
+//!
+//! The list is made at the first question and stays for the life of the process, as do the devices that were opened, until one
+//! is lost. Nothing here knows what a device is used for.
+
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::device::GpuDevice;
+use crate::error::Error;
+
+/// Which adapter is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selector {
+    /// The first there is: discrete before integrated before virtual before software.
+    Any,
+    /// The first of that kind.
+    Kind(AdapterKind),
+    /// The first whose name contains this text, in any case.
+    Name(String),
+}
+
+/// What stands behind an adapter, in the order in which [`Selector::Any`] prefers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum AdapterKind {
+    /// A GPU with memory of its own.
+    Discrete,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A GPU that a virtual machine sees.
+    Virtual,
+    /// The processor playing a GPU, such as lavapipe.
+    Software,
+    /// The driver does not say.
+    Other,
+}
+
+/// An adapter as it is shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AdapterDescription {
+    /// The adapter's name: `NVIDIA H200`, `llvmpipe (LLVM 15.0.6, 256 bits)`.
+    pub(crate) name: String,
+    /// What stands behind it.
+    pub(crate) kind: AdapterKind,
+    /// The interface that it is reached through: `vulkan`, `metal` or `dx12`.
+    pub(crate) backend: &'static str,
+    /// The driver and its version, as far as the driver tells.
+    pub(crate) driver: String,
+}
+
+/// The adapters of this machine in the order of preference, and those that are open.
+struct Machine {
+    slots: Vec<Slot>,
+}
+
+struct Slot {
+    description: AdapterDescription,
+    adapter: wgpu::Adapter,
+    opened: Mutex<Option<GpuDevice>>,
+}
+
+static MACHINE: OnceLock<Machine> = OnceLock::new();
+
+/// All adapters, in the order in which [`Selector::Any`] prefers them.
+pub(super) fn adapters() -> Vec<AdapterDescription> {
+    machine().slots.iter().map(|slot| slot.description.clone()).collect()
+}
+
+/// The device of the wanted adapter: the one that is open, or a new one.
+pub(super) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
+    let slot = select(machine(), selector)?;
+    let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = opened.as_ref().filter(|device| !device.is_lost()) {
+        return Ok(device.clone());
+    }
+    let device = GpuDevice::request(&slot.adapter, slot.description.clone())?;
+    *opened = Some(device.clone());
+    Ok(device)
+}
+
+/// A device of the wanted adapter that no one else uses, so that a test may lose it.
+#[cfg(test)]
+pub(super) fn open_alone(selector: &Selector) -> Result<GpuDevice, Error> {
+    let slot = select(machine(), selector)?;
+    GpuDevice::request(&slot.adapter, slot.description.clone())
+}
+
+fn machine() -> &'static Machine {
+    MACHINE.get_or_init(|| {
+        if wgpu::Instance::enabled_backend_features().is_empty() {
+            return Machine { slots: Vec::new() };
+        }
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        // The default depends on how wgpu was built: it asks for validation layers in a debug build, and for pipelines that check
+        // indirect dispatches, of which there are none here. The environment can still ask for them.
+        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        let instance = wgpu::Instance::new(descriptor);
+        let mut slots: Vec<Slot> = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+            .into_iter()
+            .map(|adapter| Slot { description: describe(&adapter.get_info()), adapter, opened: Mutex::new(None) })
+            .collect();
+        // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
+        slots.sort_by_key(|slot| slot.description.kind);
+        Machine { slots }
+    })
+}
+
+fn describe(info: &wgpu::AdapterInfo) -> AdapterDescription {
+    let driver = [info.driver.trim(), info.driver_info.trim()];
+    AdapterDescription {
+        name: info.name.clone(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+            wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
+            wgpu::DeviceType::Cpu => AdapterKind::Software,
+            wgpu::DeviceType::Other => AdapterKind::Other,
+        },
+        backend: info.backend.to_str(),
+        driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn select<'a>(machine: &'a Machine, selector: &Selector) -> Result<&'a Slot, Error> {
+    let descriptions: Vec<&AdapterDescription> = machine.slots.iter().map(|slot| &slot.description).collect();
+    choose(&descriptions, selector).map(|position| &machine.slots[position])
+}
+
+/// The position of the wanted adapter among those that there are, in the order of preference.
+fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize, Error> {
+    if adapters.is_empty() {
+        return Err(Error::NoAdapter { reason: no_adapter_reason() });
+    }
+    let known = || adapters.iter().map(|adapter| adapter.to_string()).collect::<Vec<_>>().join(", ");
+    match selector {
+        Selector::Any => Ok(0),
+        Selector::Kind(kind) => adapters
+            .iter()
+            .position(|adapter| adapter.kind == *kind)
+            .ok_or_else(|| Error::NoAdapter { reason: format!("none is {kind}; this machine has {}", known()) }),
+        Selector::Name(name) => {
+            let wanted = name.to_lowercase();
+            adapters
+                .iter()
+                .position(|adapter| adapter.name.to_lowercase().contains(&wanted))
+                .ok_or_else(|| Error::UnknownDevice { name: name.clone(), known: known() })
+        }
+    }
+}
+
+fn no_adapter_reason() -> String {
+    match std::env::var("WGPU_BACKEND") {
+        Ok(backends) => format!("WGPU_BACKEND restricts the search to {backends:?}, and no driver answers there"),
+        Err(_) => String::from(
+            "no driver answers through Vulkan, Metal or Direct3D 12; on Linux, a software adapter comes with Mesa's Vulkan drivers",
+        ),
+    }
+}
+
+impl AdapterKind {
+    fn name(self) -> &'static str {
+        match self {
+            AdapterKind::Discrete => "discrete",
+            AdapterKind::Integrated => "integrated",
+            AdapterKind::Virtual => "virtual",
+            AdapterKind::Software => "software",
+            AdapterKind::Other => "of unknown kind",
+        }
+    }
+}
+
+impl fmt::Display for AdapterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for AdapterDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}, {}", self.name, self.kind, self.backend)?;
+        if !self.driver.is_empty() {
+            write!(f, ", {}", self.driver)?;
+        }
+        f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(name: &str, kind: AdapterKind) -> AdapterDescription {
+        AdapterDescription { name: name.to_owned(), kind, backend: "vulkan", driver: String::from("Driver 1.2") }
+    }
+
+    #[test]
+    fn names_match_in_any_case_and_in_part() {
+        let (first, second) =
+            (adapter("NVIDIA H200", AdapterKind::Discrete), adapter("llvmpipe (LLVM 15)", AdapterKind::Software));
+        let adapters = [&first, &second];
+        assert_eq!(choose(&adapters, &Selector::Name(String::from("LLVMpipe"))), Ok(1));
+        assert_eq!(choose(&adapters, &Selector::Name(String::from("h200"))), Ok(0));
+        let error = choose(&adapters, &Selector::Name(String::from("Radeon"))).unwrap_err();
+        let Error::UnknownDevice { name, known } = &error else { panic!("{error}") };
+        assert_eq!(name, "Radeon");
+        assert_eq!(
+            known,
+            "NVIDIA H200 [discrete, vulkan, Driver 1.2], llvmpipe (LLVM 15) [software, vulkan, Driver 1.2]"
+        );
+    }
+
+    #[test]
+    fn a_missing_kind_is_an_error_that_lists_what_there_is() {
+        let software = adapter("llvmpipe", AdapterKind::Software);
+        assert_eq!(choose(&[&software], &Selector::Kind(AdapterKind::Software)), Ok(0));
+        let error = choose(&[&software], &Selector::Kind(AdapterKind::Discrete)).unwrap_err();
+        let Error::NoAdapter { reason } = &error else { panic!("{error}") };
+        assert!(reason.contains("discrete") && reason.contains("llvmpipe"), "{reason}");
+    }
+
+    #[test]
+    fn no_adapter_at_all_is_an_error_for_each_selector() {
+        let selectors =
+            [Selector::Any, Selector::Kind(AdapterKind::Integrated), Selector::Name(String::from("llvmpipe"))];
+        for selector in selectors {
+            assert!(matches!(choose(&[], &selector), Err(Error::NoAdapter { .. })), "{selector:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_preferred_in_the_order_of_declaration() {
+        let mut kinds = [
+            AdapterKind::Other,
+            AdapterKind::Software,
+            AdapterKind::Virtual,
+            AdapterKind::Integrated,
+            AdapterKind::Discrete,
+        ];
+        kinds.sort();
+        assert_eq!(kinds[0], AdapterKind::Discrete);
+        assert_eq!(kinds[3], AdapterKind::Software);
+    }
+}

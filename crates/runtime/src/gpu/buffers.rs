@@ -1,0 +1,136 @@
+//! The storage buffers of one session.
+//!
+//! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and is named
+//! by a number. Buffers are not given back before the session ends: what shares a buffer was planned before. Elements take one
+//! 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to nobody, so that a module may
+//! see a buffer as vectors of four.
+
+use arenagrad_graph::DType;
+
+use super::device::GpuDevice;
+use super::readback::{Readback, Staging};
+use crate::error::Error;
+use crate::tensor::TensorData;
+
+/// The bytes of an element, whatever its dtype.
+pub(super) const WORD_BYTES: u64 = 4;
+
+/// Buffers are as long as a multiple of this many bytes.
+const VECTOR_BYTES: u64 = 16;
+
+/// The storage buffers of one session, each named by a number.
+pub(crate) struct GpuMemory {
+    device: GpuDevice,
+    buffers: Vec<wgpu::Buffer>,
+    /// The buffers for kernels' intermediate results, by the kernels' numbers for them, and how many words each has.
+    scratch: Vec<(u32, usize)>,
+}
+
+impl GpuMemory {
+    /// No buffers yet.
+    pub(crate) fn new(device: &GpuDevice) -> Self {
+        GpuMemory { device: device.clone(), buffers: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or than what is
+    /// left of the memory, or of a dtype that does not exist there.
+    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
+        require_word(what, dtype)?;
+        let bytes = (elements as u64).saturating_mul(WORD_BYTES);
+        let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
+        let limits = self.device.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let buffer = create(&self.device, what, size, limit, usage)?;
+        let index = u32::try_from(self.buffers.len()).expect("fewer buffers than 32 bits can count");
+        self.buffers.push(buffer);
+        Ok(index)
+    }
+
+    /// Replaces the first elements of a buffer, for all runs that start later.
+    pub(crate) fn write(&self, index: u32, data: &TensorData) -> Result<(), Error> {
+        let words: Vec<u32>;
+        let bytes: &[u8] = match data {
+            TensorData::F32(elements) => bytemuck::cast_slice(elements),
+            TensorData::I32(elements) => bytemuck::cast_slice(elements),
+            TensorData::Bool(elements) => {
+                words = elements.iter().map(|&element| u32::from(element != 0)).collect();
+                bytemuck::cast_slice(&words)
+            }
+            TensorData::F64(_) => return require_word("a written tensor", DType::F64),
+        };
+        if bytes.is_empty() {
+            return self.device.check();
+        }
+        let buffer = self.buffer(index);
+        self.device
+            .scoped("a written tensor", bytes.len() as u64, || self.device.queue().write_buffer(buffer, 0, bytes))
+    }
+
+    /// The first elements of a buffer, once all that was submitted before has been done.
+    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+        let staging = Staging::new(&self.device, &[Readback { index, dtype, elements }])?;
+        let submission = self.device.scoped("a readback", 0, || {
+            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            staging.record(&mut encoder, self);
+            self.device.queue().submit([encoder.finish()])
+        })?;
+        Ok(staging.collect(&self.device, submission)?.remove(0))
+    }
+
+    /// Waits until the device has done all that was submitted to it.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        self.device.wait()
+    }
+
+    pub(super) fn buffer(&self, index: u32) -> &wgpu::Buffer {
+        &self.buffers[index as usize]
+    }
+
+    /// The number of the session's scratch buffer `number`, of at least that many words. All plans of a session share them: a
+    /// scratch buffer means something only between the dispatches of one step, and steps run one after another.
+    pub(super) fn scratch(&mut self, number: usize, words: usize) -> Result<u32, Error> {
+        if let Some(&(index, available)) = self.scratch.get(number) {
+            if available >= words {
+                return Ok(index);
+            }
+        }
+        // A plan that was made ready before keeps the smaller buffer that it bound.
+        let index = self.allocate("an intermediate result", DType::F32, words)?;
+        match self.scratch.get_mut(number) {
+            Some(entry) => *entry = (index, words),
+            None => {
+                assert_eq!(number, self.scratch.len(), "scratch buffers are asked for in order");
+                self.scratch.push((index, words));
+            }
+        }
+        Ok(index)
+    }
+}
+
+/// Refuses a dtype whose elements are not one word each.
+pub(super) fn require_word(what: &str, dtype: DType) -> Result<(), Error> {
+    match dtype {
+        DType::F32 | DType::I32 | DType::Bool => Ok(()),
+        DType::F64 => Err(Error::Unsupported {
+            what: what.to_owned(),
+            reason: String::from("f64 does not exist on a GPU; use f32 or the CPU"),
+        }),
+    }
+}
+
+/// A new buffer, if the adapter allows one of that size.
+pub(super) fn create(
+    device: &GpuDevice,
+    what: &str,
+    size: u64,
+    limit: u64,
+    usage: wgpu::BufferUsages,
+) -> Result<wgpu::Buffer, Error> {
+    if size > limit {
+        let adapter = device.description().name.clone();
+        return Err(Error::BufferTooLarge { what: what.to_owned(), bytes: size, limit, adapter });
+    }
+    let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
+    device.scoped(what, size, || device.wgpu().create_buffer(&descriptor))
+}

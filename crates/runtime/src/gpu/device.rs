@@ -1,0 +1,270 @@
+//! An opened adapter: what it can do, whether it still lives, and how its errors come back as values.
+//!
+//! wgpu reports most errors apart from the call that caused them, and panics by default. Here every call that may fail runs in
+//! error scopes of its thread ([`GpuDevice::scoped`]); what still escapes is kept and returned by the next call. A device that is
+//! lost, or gives no answer for [`ANSWER_LIMIT`], is never used again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile};
+
+use super::adapter::{self, AdapterDescription, AdapterKind, Selector};
+use super::pipelines::PipelineCache;
+use crate::error::Error;
+
+/// How long one submit may take before the device counts as lost.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
+const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
+
+/// Mesa 22's lavapipe silently ends the loops of an invocation past 65,535 iterations in all; this keeps well below.
+const SOFTWARE_ITERATIONS: u32 = 24_000;
+
+/// A GPU has no such limit, but drivers reset a device whose dispatch runs for seconds: sixteen million short iterations take
+/// tenths of a second.
+const GPU_ITERATIONS: u32 = 1 << 24;
+
+/// An opened adapter. Clones are the same device.
+#[derive(Clone)]
+pub(crate) struct GpuDevice {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    description: AdapterDescription,
+    profile: AdapterProfile,
+    limits: wgpu::Limits,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    pipelines: PipelineCache,
+    health: Arc<Health>,
+}
+
+/// What the device's callbacks left.
+#[derive(Default)]
+struct Health {
+    lost: OnceLock<String>,
+    uncaptured: Mutex<Option<String>>,
+}
+
+impl GpuDevice {
+    /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless it was
+    /// lost meanwhile.
+    pub(crate) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
+        adapter::open(selector)
+    }
+
+    /// All adapters of this machine in the order of preference; none is a normal case.
+    pub(crate) fn adapters() -> Vec<AdapterDescription> {
+        adapter::adapters()
+    }
+
+    /// What the adapter is.
+    pub(crate) fn description(&self) -> &AdapterDescription {
+        &self.shared.description
+    }
+
+    /// What lowering must know of it.
+    pub(crate) fn profile(&self) -> &AdapterProfile {
+        &self.shared.profile
+    }
+
+    /// Waits until the device has done all that was submitted to it.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        self.wait_for(None)
+    }
+
+    /// Opens an adapter anew.
+    pub(super) fn request(adapter: &wgpu::Adapter, description: AdapterDescription) -> Result<GpuDevice, Error> {
+        let refused = |reason: String| Error::AdapterRefused { adapter: description.name.clone(), reason };
+        let class = match std::env::var(CLASS_VARIABLE) {
+            Ok(text) => Some(parse_class(&text).map_err(refused)?),
+            Err(_) => None,
+        };
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("arenagrad"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_limits: limits.clone(),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
+        let health = Arc::new(Health::default());
+        let listener = Arc::clone(&health);
+        device.on_uncaptured_error(Arc::new(move |error| listener.keep(message(&error))));
+        let listener = Arc::clone(&health);
+        device.set_device_lost_callback(move |_, reason| listener.lose(reason));
+        Ok(GpuDevice {
+            shared: Arc::new(Shared {
+                profile: profile(description.kind, class, limits.max_compute_workgroups_per_dimension),
+                description,
+                limits,
+                device,
+                queue,
+                pipelines: PipelineCache::default(),
+                health,
+            }),
+        })
+    }
+
+    pub(super) fn wgpu(&self) -> &wgpu::Device {
+        &self.shared.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    pub(super) fn limits(&self) -> &wgpu::Limits {
+        &self.shared.limits
+    }
+
+    pub(super) fn pipelines(&self) -> &PipelineCache {
+        &self.shared.pipelines
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.shared.health.lost.get().is_some()
+    }
+
+    /// An error of this device.
+    pub(super) fn error(&self, reason: String) -> Error {
+        Error::Device { adapter: self.shared.description.name.clone(), reason }
+    }
+
+    /// What the device has to report: that it was lost, or an error that no scope caught.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let health = &self.shared.health;
+        if let Some(reason) = health.lost.get() {
+            return Err(Error::DeviceLost { adapter: self.shared.description.name.clone(), reason: reason.clone() });
+        }
+        match health.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(reason) => Err(self.error(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Does `work` and returns the errors that wgpu finds in it, under the name `what`; `bytes` is what is asked of memory.
+    pub(super) fn scoped<T>(&self, what: &str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, Error> {
+        self.check()?;
+        let device = &self.shared.device;
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let validation = pollster::block_on(validation.pop());
+        let memory = pollster::block_on(memory.pop());
+        let internal = pollster::block_on(internal.pop());
+        // An object that memory was refused for is invalid, and its use is a validation error: memory is the cause.
+        match memory.or(internal).or(validation) {
+            None => Ok(result),
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: what.to_owned(), bytes }),
+            Some(error @ (wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. })) => {
+                Err(self.error(format!("{what}: {}", message(&error))))
+            }
+        }
+    }
+
+    /// Waits until the device has done that submission, or all of them, and everything before it.
+    pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
+        self.check()?;
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(ANSWER_LIMIT) };
+        // A device that is lost while it is waited for makes wgpu panic; nothing of ours is half-changed then.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.shared.device.poll(poll)));
+        match answer {
+            Ok(Ok(_)) => self.check(),
+            Ok(Err(wgpu::PollError::Timeout)) => self.give_up(),
+            Ok(Err(error @ wgpu::PollError::WrongSubmissionIndex(..))) => {
+                self.check()?;
+                Err(self.error(error.to_string()))
+            }
+            Err(_) => {
+                self.shared.health.lose(String::from("it failed while it was waited for"));
+                self.check()
+            }
+        }
+    }
+
+    /// Counts the device as lost because it did not answer.
+    pub(super) fn give_up(&self) -> Result<(), Error> {
+        self.shared.health.lose(format!("it gave no answer for {} seconds", ANSWER_LIMIT.as_secs()));
+        self.check()
+    }
+}
+
+impl Health {
+    fn lose(&self, reason: String) {
+        // The first reason is the cause; later ones follow from it.
+        let _ = self.lost.set(reason);
+    }
+
+    fn keep(&self, reason: String) {
+        self.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+}
+
+/// wgpu's message without its heading.
+fn message(error: &wgpu::Error) -> String {
+    let text = error.to_string();
+    text.trim().trim_start_matches("Validation Error").trim_start().trim_start_matches("Caused by:").trim().to_owned()
+}
+
+fn parse_class(text: &str) -> Result<AdapterClass, String> {
+    match text {
+        "cpu" => Ok(AdapterClass::Cpu),
+        "gpu" => Ok(AdapterClass::Gpu),
+        other => Err(format!("{CLASS_VARIABLE} is {other:?}, which is neither \"cpu\" nor \"gpu\"")),
+    }
+}
+
+/// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which kernels
+/// run, not what a software adapter can bear.
+fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_dimension: u32) -> AdapterProfile {
+    let own = match kind {
+        AdapterKind::Software => AdapterClass::Cpu,
+        AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual | AdapterKind::Other => {
+            AdapterClass::Gpu
+        }
+    };
+    AdapterProfile {
+        class: class.unwrap_or(own),
+        max_workgroups_per_dimension,
+        max_iterations_per_invocation: match own {
+            AdapterClass::Cpu => SOFTWARE_ITERATIONS,
+            AdapterClass::Gpu => GPU_ITERATIONS,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_follows_the_kind_unless_it_is_given() {
+        let own = |kind| profile(kind, None, 65_535).class;
+        assert_eq!(own(AdapterKind::Software), AdapterClass::Cpu);
+        for kind in [AdapterKind::Discrete, AdapterKind::Integrated, AdapterKind::Virtual, AdapterKind::Other] {
+            assert_eq!(own(kind), AdapterClass::Gpu, "{kind}");
+        }
+        assert_eq!(profile(AdapterKind::Discrete, Some(AdapterClass::Cpu), 65_535).class, AdapterClass::Cpu);
+    }
+
+    #[test]
+    fn a_gpu_kernel_on_a_software_adapter_keeps_that_adapters_loops() {
+        let profile = profile(AdapterKind::Software, Some(AdapterClass::Gpu), 65_535);
+        assert_eq!(profile.class, AdapterClass::Gpu);
+        assert_eq!(profile.max_iterations_per_invocation, SOFTWARE_ITERATIONS);
+    }
+
+    #[test]
+    fn a_class_is_cpu_or_gpu() {
+        assert_eq!(parse_class("cpu"), Ok(AdapterClass::Cpu));
+        assert_eq!(parse_class("gpu"), Ok(AdapterClass::Gpu));
+        assert!(parse_class("tpu").unwrap_err().contains("tpu"));
+    }
+}

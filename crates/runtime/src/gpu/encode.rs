@@ -1,0 +1,288 @@
+//! A plan's steps made ready to run: recorded into one command buffer and submitted at once, as often as wanted.
+//!
+//! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind groups. All
+//! parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps; wgpu puts barriers
+//! where one reads what another wrote.
+
+use std::collections::{HashMap, VecDeque};
+
+use arenagrad_kernels::Kernel;
+use arenagrad_kernels::wgsl::{self, Dispatch, Lowered, Resource};
+use rayon::prelude::*;
+
+use super::buffers::{GpuMemory, WORD_BYTES, create};
+use super::device::GpuDevice;
+use super::pipelines::{Pipeline, PipelineKey};
+use super::readback::{Readback, Staging};
+use crate::error::Error;
+use crate::tensor::TensorData;
+
+/// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is recorded, few
+/// enough that what they hold stays small.
+const MAX_IN_FLIGHT: usize = 3;
+
+/// A step of a plan, its buffers named by their numbers in a [`GpuMemory`].
+#[derive(Clone, Copy)]
+pub(crate) struct PlacedStep<'a> {
+    /// What is computed.
+    pub(crate) kernel: &'a Kernel,
+    /// The buffers of its inputs, in the kernel's order.
+    pub(crate) inputs: &'a [u32],
+    /// The buffers of its outputs, in the kernel's order.
+    pub(crate) outputs: &'a [u32],
+    /// The step's name in errors.
+    pub(crate) what: &'a str,
+}
+
+/// A step whose kernel has been lowered.
+pub(super) struct LoweredStep<'a> {
+    pub(super) lowered: Lowered,
+    pub(super) inputs: &'a [u32],
+    pub(super) outputs: &'a [u32],
+    pub(super) what: &'a str,
+}
+
+/// A plan made ready for a device.
+pub(crate) struct GpuExecutable {
+    device: GpuDevice,
+    dispatches: Vec<ReadyDispatch>,
+    staging: Staging,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    submits: u64,
+}
+
+struct ReadyDispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl GpuExecutable {
+    /// Makes the steps ready, to run in their order over these buffers, and room for what a run shall bring to the host. Errors
+    /// name the step: its kernel may not exist on this device, or its module may be refused.
+    pub(crate) fn new(
+        device: &GpuDevice,
+        memory: &mut GpuMemory,
+        steps: &[PlacedStep<'_>],
+        reads: &[Readback],
+    ) -> Result<Self, Error> {
+        let mut lowered = Vec::with_capacity(steps.len());
+        for step in steps {
+            let unsupported =
+                |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
+            lowered.push(LoweredStep {
+                lowered: wgsl::lower(step.kernel, device.profile()).map_err(unsupported)?,
+                inputs: step.inputs,
+                outputs: step.outputs,
+                what: step.what,
+            });
+        }
+        Self::from_lowered(device, memory, &lowered, reads)
+    }
+
+    /// As [`GpuExecutable::new`], from kernels that have been lowered.
+    pub(super) fn from_lowered(
+        device: &GpuDevice,
+        memory: &mut GpuMemory,
+        steps: &[LoweredStep<'_>],
+        reads: &[Readback],
+    ) -> Result<Self, Error> {
+        let staging = Staging::new(device, reads)?;
+        let scratch = scratch_sizes(steps)
+            .into_iter()
+            .enumerate()
+            .map(|(number, words)| memory.scratch(number, words))
+            .collect::<Result<Vec<u32>, Error>>()?;
+        let placed: Vec<(&LoweredStep<'_>, &Dispatch)> = steps
+            .iter()
+            .flat_map(|step| step.lowered.dispatches.iter().map(move |dispatch| (step, dispatch)))
+            .collect();
+        let pipelines = compile(device, &placed)?;
+        let (parameters, ranges) = parameters(device, placed.iter().map(|&(_, dispatch)| dispatch))?;
+
+        let mut dispatches = Vec::with_capacity(placed.len());
+        for ((&(step, dispatch), range), pipeline) in placed.iter().zip(ranges).zip(pipelines) {
+            let buffers: Vec<(u32, bool)> = dispatch
+                .bindings
+                .iter()
+                .map(|binding| (step.index(binding.resource, &scratch), binding.writable))
+                .collect();
+            refuse_aliases(device, step.what, dispatch.label, &buffers)?;
+            let uniform = wgpu::BufferBinding { buffer: &parameters, offset: range.offset, size: range.size };
+            let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(wgpu::BindingResource::Buffer(uniform))
+                .chain(buffers.iter().map(|&(index, _)| memory.buffer(index).as_entire_binding()))
+                .zip(0..)
+                .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+                .collect();
+            let descriptor = wgpu::BindGroupDescriptor {
+                label: Some(dispatch.label),
+                layout: &pipeline.bindings,
+                entries: &entries,
+            };
+            let bind_group = device.scoped(step.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
+            dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: dispatch.workgroups });
+        }
+        let in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT + 1);
+        Ok(GpuExecutable { device: device.clone(), dispatches, staging, in_flight, submits: 0 })
+    }
+
+    /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it returns nothing
+    /// and waits only for the run before the last few.
+    pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+        let submission = self.device.scoped("a run", 0, || {
+            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.record(&mut encoder);
+            if fetch {
+                self.staging.record(&mut encoder, memory);
+            }
+            self.device.queue().submit([encoder.finish()])
+        })?;
+        self.submits += 1;
+        if fetch {
+            self.in_flight.clear();
+            return self.staging.collect(&self.device, submission);
+        }
+        self.in_flight.push_back(submission);
+        if self.in_flight.len() > MAX_IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait_for(oldest)?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// How many dispatches a run has.
+    pub(crate) fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// How many submits there have been: one a run.
+    pub(crate) fn submits(&self) -> u64 {
+        self.submits
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let mut current: Option<&wgpu::ComputePipeline> = None;
+        for dispatch in &self.dispatches {
+            if current != Some(&dispatch.pipeline) {
+                pass.set_pipeline(&dispatch.pipeline);
+                current = Some(&dispatch.pipeline);
+            }
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+}
+
+impl LoweredStep<'_> {
+    /// The number in the session's memory of a buffer that the step names.
+    fn index(&self, resource: Resource, scratch: &[u32]) -> u32 {
+        match resource {
+            Resource::Input(number) => self.inputs[number as usize],
+            Resource::Output(number) => self.outputs[number as usize],
+            Resource::Scratch(number) => scratch[number as usize],
+        }
+    }
+}
+
+/// Where a dispatch's parameters lie in the uniform buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ParameterRange {
+    offset: u64,
+    size: Option<wgpu::BufferSize>,
+}
+
+/// For each of the steps' scratch buffers the most words that any step wants.
+fn scratch_sizes(steps: &[LoweredStep<'_>]) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    for step in steps {
+        for (number, &words) in step.lowered.scratch.iter().enumerate() {
+            match sizes.get_mut(number) {
+                Some(size) => *size = words.max(*size),
+                None => sizes.push(words),
+            }
+        }
+    }
+    sizes
+}
+
+/// The pipeline of each dispatch. Those that are new are compiled side by side: that is most of what making a plan ready costs.
+fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Result<Vec<Pipeline>, Error> {
+    let mut numbers: HashMap<PipelineKey, usize> = HashMap::new();
+    let mut wanted = Vec::new();
+    let mut chosen = Vec::with_capacity(placed.len());
+    for &(step, dispatch) in placed {
+        let key = PipelineKey::new(dispatch);
+        let number = *numbers.entry(key.clone()).or_insert_with(|| {
+            wanted.push((key, dispatch.label, step.what));
+            wanted.len() - 1
+        });
+        chosen.push(number);
+    }
+    let made: Vec<Result<Pipeline, Error>> =
+        wanted.par_iter().map(|(key, label, what)| device.pipelines().get(device, key, label, what)).collect();
+    // The first error in the order of the steps, whichever thread was first.
+    let made = made.into_iter().collect::<Result<Vec<Pipeline>, Error>>()?;
+    Ok(chosen.into_iter().map(|number| made[number].clone()).collect())
+}
+
+/// The uniform buffer with all parameters, and where those of each dispatch lie.
+fn parameters<'a>(
+    device: &GpuDevice,
+    dispatches: impl Iterator<Item = &'a Dispatch>,
+) -> Result<(wgpu::Buffer, Vec<ParameterRange>), Error> {
+    let alignment = u64::from(device.limits().min_uniform_buffer_offset_alignment);
+    let (words, ranges) = pack(dispatches.map(|dispatch| dispatch.parameters.as_slice()), alignment);
+    let bytes: &[u8] = bytemuck::cast_slice(&words);
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let what = "the parameters of a plan";
+    let size = (bytes.len() as u64).max(alignment);
+    let buffer = create(device, what, size, device.limits().max_buffer_size, usage)?;
+    if !bytes.is_empty() {
+        device.scoped(what, size, || device.queue().write_buffer(&buffer, 0, bytes))?;
+    }
+    Ok((buffer, ranges))
+}
+
+/// Puts blocks of words one behind the other, each at a multiple of `alignment` bytes.
+fn pack<'a>(blocks: impl Iterator<Item = &'a [u32]>, alignment: u64) -> (Vec<u32>, Vec<ParameterRange>) {
+    let alignment = usize::try_from(alignment / WORD_BYTES).unwrap_or(usize::MAX).max(1);
+    let mut words = Vec::new();
+    let mut ranges = Vec::new();
+    for block in blocks {
+        words.resize(words.len().next_multiple_of(alignment), 0);
+        let bytes = |words: usize| words as u64 * WORD_BYTES;
+        ranges.push(ParameterRange { offset: bytes(words.len()), size: wgpu::BufferSize::new(bytes(block.len())) });
+        words.extend_from_slice(block);
+    }
+    (words, ranges)
+}
+
+/// Refuses a dispatch that would bind one buffer both to read and to write: wgpu would refuse it too, in each run and without
+/// the step's name.
+fn refuse_aliases(device: &GpuDevice, what: &str, label: &str, buffers: &[(u32, bool)]) -> Result<(), Error> {
+    let mut access: HashMap<u32, bool> = HashMap::with_capacity(buffers.len());
+    for &(index, writable) in buffers {
+        if access.insert(index, writable).is_some_and(|before| before != writable) {
+            return Err(device.error(format!("{what}: {label} would bind buffer {index} both to read and to write")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_stand_at_aligned_offsets() {
+        let blocks: [&[u32]; 3] = [&[1, 2, 3, 4], &[5, 6, 7, 8, 9, 10, 11, 12], &[13, 14, 15, 16]];
+        let (words, ranges) = pack(blocks.into_iter(), 32);
+        assert_eq!(ranges.iter().map(|range| range.offset).collect::<Vec<_>>(), [0, 32, 64]);
+        assert_eq!(ranges.iter().map(|range| range.size.unwrap().get()).collect::<Vec<_>>(), [16, 32, 16]);
+        assert_eq!(words.len(), 20);
+        assert_eq!(words[..8], [1, 2, 3, 4, 0, 0, 0, 0]);
+        assert_eq!(words[16..], [13, 14, 15, 16]);
+    }
+}

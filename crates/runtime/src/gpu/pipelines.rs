@@ -1,0 +1,125 @@
+//! Pipelines, compiled once for each module text and access pattern and shared by all sessions of a device.
+//!
+//! A pipeline's layout is explicit: the parameters as a uniform at binding 0, then storage buffers that the module reads or
+//! also writes. So the bind groups of modules with the same access pattern look alike, and nothing is derived from a module.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arenagrad_kernels::wgsl::Dispatch;
+
+use super::device::GpuDevice;
+use crate::error::Error;
+
+/// A module made ready, and the layout of its bind group.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub(super) compute: wgpu::ComputePipeline,
+    pub(super) bindings: wgpu::BindGroupLayout,
+}
+
+/// What tells one pipeline from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PipelineKey {
+    module: Arc<str>,
+    /// For each storage buffer, whether the module writes it.
+    writable: Box<[bool]>,
+}
+
+/// The pipelines of a device. Two threads that want the same one compile it once; different ones they compile side by side.
+#[derive(Default)]
+pub(super) struct PipelineCache {
+    slots: Mutex<HashMap<PipelineKey, Arc<Mutex<Option<Pipeline>>>>>,
+}
+
+impl PipelineKey {
+    pub(super) fn new(dispatch: &Dispatch) -> Self {
+        PipelineKey {
+            module: Arc::clone(&dispatch.module),
+            writable: dispatch.bindings.iter().map(|binding| binding.writable).collect(),
+        }
+    }
+}
+
+impl PipelineCache {
+    /// The pipeline of that key, compiled now if it never was. Errors name `what` and are not kept: a module that failed for want
+    /// of memory may succeed later.
+    pub(super) fn get(
+        &self,
+        device: &GpuDevice,
+        key: &PipelineKey,
+        label: &str,
+        what: &str,
+    ) -> Result<Pipeline, Error> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(key.clone()).or_default())
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(pipeline) => Ok(pipeline.clone()),
+            None => {
+                let pipeline = compile(device, key, label, what)?;
+                Ok(slot.insert(pipeline).clone())
+            }
+        }
+    }
+
+    /// How many pipelines have been asked for.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Result<Pipeline, Error> {
+    let limit = device.limits().max_storage_buffers_per_shader_stage as usize;
+    if key.writable.len() > limit {
+        return Err(Error::Unsupported {
+            what: what.to_owned(),
+            reason: format!("{label} needs {} storage buffers, past the {limit} that it allows", key.writable.len()),
+        });
+    }
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(wgpu::BufferBindingType::Uniform)
+        .chain(key.writable.iter().map(|&writable| wgpu::BufferBindingType::Storage { read_only: !writable }))
+        .zip(0..)
+        .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        })
+        .collect();
+    device.scoped(what, 0, || {
+        let wgpu = device.wgpu();
+        let bindings =
+            wgpu.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
+        let layout = wgpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(label),
+            bind_group_layouts: &[Some(&bindings)],
+            immediate_size: 0,
+        });
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(label),
+            source: wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(&key.module)),
+        };
+        // SAFETY: modules come from this project's lowering alone, never from a caller. Each guards the positions that it reads and
+        // writes by the extents among its parameters, which lie within the buffers that it is bound to; its loops run up to
+        // such an extent and so end; and what it divides by is an extent, never zero. The checks that wgpu would insert repeat this
+        // for every access and every iteration, at a multiple of a small kernel's cost.
+        let module = unsafe { wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let compute = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(label),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some("main"),
+            // Modules write workgroup memory before they read it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        Pipeline { compute, bindings }
+    })
+}

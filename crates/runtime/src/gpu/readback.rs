@@ -1,0 +1,130 @@
+//! Results on their way to the host: copied into one mapped buffer by the submit that computes them, then decoded.
+
+use std::sync::mpsc;
+
+use arenagrad_graph::DType;
+
+use super::buffers::{GpuMemory, WORD_BYTES, create, require_word};
+use super::device::{ANSWER_LIMIT, GpuDevice};
+use crate::error::Error;
+use crate::tensor::TensorData;
+
+/// A buffer of which the first elements are wanted on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readback {
+    /// The number of the buffer.
+    pub(crate) index: u32,
+    /// The dtype of its elements.
+    pub(crate) dtype: DType,
+    /// How many of them.
+    pub(crate) elements: usize,
+}
+
+/// The buffer that results pass through, one behind the other. There is none if there is nothing to pass.
+pub(super) struct Staging {
+    buffer: Option<wgpu::Buffer>,
+    results: Vec<Readback>,
+}
+
+impl Staging {
+    /// Room for these results.
+    pub(super) fn new(device: &GpuDevice, results: &[Readback]) -> Result<Self, Error> {
+        let mut bytes = 0u64;
+        for result in results {
+            require_word("a result", result.dtype)?;
+            bytes = bytes.saturating_add(result.bytes());
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = match bytes {
+            0 => None,
+            _ => Some(create(device, "the results of a run", bytes, device.limits().max_buffer_size, usage)?),
+        };
+        Ok(Staging { buffer, results: results.to_vec() })
+    }
+
+    /// Records the copies out of the storage buffers.
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, memory: &GpuMemory) {
+        let Some(buffer) = &self.buffer else { return };
+        let mut offset = 0;
+        for result in self.results.iter().filter(|result| result.elements > 0) {
+            encoder.copy_buffer_to_buffer(memory.buffer(result.index), 0, buffer, offset, result.bytes());
+            offset += result.bytes();
+        }
+    }
+
+    /// Waits for the submission that holds the recorded copies, and decodes the results.
+    pub(super) fn collect(
+        &self,
+        device: &GpuDevice,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<Vec<TensorData>, Error> {
+        let Some(buffer) = &self.buffer else {
+            device.wait_for(Some(submission))?;
+            return Ok(self.results.iter().map(|result| TensorData::zeros(result.dtype, 0)).collect());
+        };
+        let (sender, receiver) = mpsc::sync_channel(1);
+        device.scoped("the results of a run", buffer.size(), || {
+            buffer.map_async(wgpu::MapMode::Read, .., move |answer| {
+                // Nobody listens any more if the wait was given up.
+                let _ = sender.send(answer);
+            });
+        })?;
+        device.wait_for(Some(submission))?;
+        // The callback may run on another thread that polls the same device at this moment.
+        match receiver.recv_timeout(ANSWER_LIMIT) {
+            Ok(Ok(())) => {}
+            Ok(Err(wgpu::BufferAsyncError)) => {
+                device.check()?;
+                return Err(device.error(String::from("the results could not be mapped into host memory")));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                device.give_up()?;
+            }
+        }
+        let decoded = {
+            let view = buffer.get_mapped_range(..).map_err(|error| device.error(error.to_string()))?;
+            let mut rest: &[u8] = &view;
+            let mut decoded = Vec::with_capacity(self.results.len());
+            for result in &self.results {
+                let (bytes, behind) = rest.split_at(result.elements * WORD_BYTES as usize);
+                decoded.push(decode(result.dtype, bytes));
+                rest = behind;
+            }
+            decoded
+        };
+        buffer.unmap();
+        // What a lost device leaves in the buffer is not a result.
+        device.check()?;
+        Ok(decoded)
+    }
+}
+
+impl Readback {
+    fn bytes(&self) -> u64 {
+        (self.elements as u64).saturating_mul(WORD_BYTES)
+    }
+}
+
+/// Elements from words as the device stores them. The dtype was required to have words.
+fn decode(dtype: DType, bytes: &[u8]) -> TensorData {
+    match dtype {
+        DType::F32 => TensorData::F32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::I32 => TensorData::I32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::Bool => TensorData::Bool(
+            bytes.chunks_exact(WORD_BYTES as usize).map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect(),
+        ),
+        DType::F64 => unreachable!("a staging buffer is made for dtypes of one word"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_decode_to_elements() {
+        assert_eq!(decode(DType::F32, bytemuck::cast_slice(&[1.5f32, -0.0])), TensorData::F32(vec![1.5, -0.0]));
+        assert_eq!(decode(DType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX])), TensorData::I32(vec![-7, i32::MAX]));
+        assert_eq!(decode(DType::Bool, bytemuck::cast_slice(&[0u32, 1, 256])), TensorData::Bool(vec![0, 1, 1]));
+    }
+}

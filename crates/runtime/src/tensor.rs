@@ -1,0 +1,216 @@
+//! Tensors on the host: a dtype, a shape and the elements, row-major.
+
+use arenagrad_graph::{DType, Literal, Shape};
+
+use crate::error::Error;
+
+/// A tensor in host memory: what goes into a run and what comes out.
+///
+/// ```
+/// use arenagrad::{DType, Tensor};
+///
+/// let t = Tensor::new([2, 3], vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// assert_eq!((t.dtype(), t.shape().dims()), (DType::F32, &[2, 3][..]));
+/// assert_eq!(t.as_slice::<f32>()?[4], 5.0);
+/// # Ok::<(), arenagrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    shape: Shape,
+    data: TensorData,
+}
+
+/// The elements of a [`Tensor`], row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// Elements of dtype [`DType::F32`].
+    F32(Vec<f32>),
+    /// Elements of dtype [`DType::F64`].
+    F64(Vec<f64>),
+    /// Elements of dtype [`DType::I32`].
+    I32(Vec<i32>),
+    /// Elements of dtype [`DType::Bool`], 0 or 1 each.
+    Bool(Vec<u8>),
+}
+
+/// A Rust type that a tensor's elements can be seen as: `f32`, `f64` or `i32`.
+pub trait Element: Copy + Send + Sync + 'static {
+    /// The dtype of such elements.
+    const DTYPE: DType;
+    /// The data as elements of this type, if they are.
+    fn slice(data: &TensorData) -> Option<&[Self]>;
+    /// The data as elements of this type, if they are.
+    fn slice_mut(data: &mut TensorData) -> Option<&mut [Self]>;
+    /// Data made of elements.
+    fn data(elements: Vec<Self>) -> TensorData;
+}
+
+impl Tensor {
+    /// A tensor of that shape from its elements, row-major. The number of elements must fit the shape.
+    pub fn new<T: Element>(shape: impl Into<Shape>, elements: Vec<T>) -> Result<Self, Error> {
+        Tensor::from_data(shape.into(), T::data(elements))
+    }
+
+    /// A tensor of that shape from data of any dtype. The number of elements must fit the shape.
+    pub fn from_data(shape: Shape, data: TensorData) -> Result<Self, Error> {
+        match shape.checked_elements() {
+            Some(elements) if elements == data.len() => Ok(Tensor { shape, data }),
+            Some(_) | None => Err(Error::ElementCount { shape, elements: data.len() }),
+        }
+    }
+
+    /// A tensor of truth values.
+    pub fn from_bools(shape: impl Into<Shape>, elements: &[bool]) -> Result<Self, Error> {
+        Tensor::from_data(shape.into(), TensorData::Bool(elements.iter().map(|&b| u8::from(b)).collect()))
+    }
+
+    /// A scalar (rank 0).
+    pub fn scalar<T: Element>(value: T) -> Self {
+        Tensor { shape: Shape::scalar(), data: T::data(vec![value]) }
+    }
+
+    /// A tensor of zeros.
+    pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Result<Self, Error> {
+        let shape = shape.into();
+        match shape.checked_elements() {
+            Some(elements) => Ok(Tensor { shape, data: TensorData::zeros(dtype, elements) }),
+            None => Err(Error::ElementCount { shape, elements: 0 }),
+        }
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The dtype of the elements.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype()
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &TensorData {
+        &self.data
+    }
+
+    /// The elements, to write to.
+    pub fn data_mut(&mut self) -> &mut TensorData {
+        &mut self.data
+    }
+
+    /// The elements as a slice; their dtype must be that of `T`.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], Error> {
+        T::slice(&self.data).ok_or(Error::TensorDType { expected: T::DTYPE, found: self.dtype() })
+    }
+
+    /// The elements as a slice to write to; their dtype must be that of `T`.
+    pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], Error> {
+        let found = self.dtype();
+        T::slice_mut(&mut self.data).ok_or(Error::TensorDType { expected: T::DTYPE, found })
+    }
+
+    /// All elements as `f64`, whatever the dtype: exact, with true as 1.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        match &self.data {
+            TensorData::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
+            TensorData::F64(data) => data.clone(),
+            TensorData::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
+            TensorData::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The only element as `f64`, for tensors that have one.
+    pub fn item(&self) -> Result<f64, Error> {
+        if self.data.len() == 1 {
+            Ok(match &self.data {
+                TensorData::F32(data) => f64::from(data[0]),
+                TensorData::F64(data) => data[0],
+                TensorData::I32(data) => f64::from(data[0]),
+                TensorData::Bool(data) => f64::from(data[0]),
+            })
+        } else {
+            Err(Error::ElementCount { shape: Shape::scalar(), elements: self.data.len() })
+        }
+    }
+
+    /// The elements rounded, truncated or tested into another dtype.
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        let values = self.to_f64_vec();
+        let data = match dtype {
+            DType::F32 => TensorData::F32(values.iter().map(|&x| x as f32).collect()),
+            DType::F64 => TensorData::F64(values),
+            DType::I32 => TensorData::I32(values.iter().map(|&x| x as i32).collect()),
+            DType::Bool => TensorData::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
+        };
+        Tensor { shape: self.shape.clone(), data }
+    }
+}
+
+impl TensorData {
+    /// `elements` zeros.
+    pub fn zeros(dtype: DType, elements: usize) -> Self {
+        match dtype {
+            DType::F32 => TensorData::F32(vec![0.0; elements]),
+            DType::F64 => TensorData::F64(vec![0.0; elements]),
+            DType::I32 => TensorData::I32(vec![0; elements]),
+            DType::Bool => TensorData::Bool(vec![0; elements]),
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            TensorData::F32(data) => data.len(),
+            TensorData::F64(data) => data.len(),
+            TensorData::I32(data) => data.len(),
+            TensorData::Bool(data) => data.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The dtype of the elements.
+    pub fn dtype(&self) -> DType {
+        match self {
+            TensorData::F32(_) => DType::F32,
+            TensorData::F64(_) => DType::F64,
+            TensorData::I32(_) => DType::I32,
+            TensorData::Bool(_) => DType::Bool,
+        }
+    }
+}
+
+impl From<&Literal> for TensorData {
+    fn from(literal: &Literal) -> Self {
+        match literal {
+            Literal::F32(data) => TensorData::F32(data.to_vec()),
+            Literal::F64(data) => TensorData::F64(data.to_vec()),
+            Literal::I32(data) => TensorData::I32(data.to_vec()),
+            Literal::Bool(data) => TensorData::Bool(data.iter().map(|&b| u8::from(b)).collect()),
+        }
+    }
+}
+
+macro_rules! element {
+    ($($element:ty => $variant:ident),*) => {$(
+        impl Element for $element {
+            const DTYPE: DType = DType::$variant;
+
+            fn slice(data: &TensorData) -> Option<&[Self]> {
+                if let TensorData::$variant(data) = data { Some(data) } else { None }
+            }
+
+            fn slice_mut(data: &mut TensorData) -> Option<&mut [Self]> {
+                if let TensorData::$variant(data) = data { Some(data) } else { None }
+            }
+
+            fn data(elements: Vec<Self>) -> TensorData {
+                TensorData::$variant(elements)
+            }
+        }
+    )*};
+}
+element!(f32 => F32, f64 => F64, i32 => I32);

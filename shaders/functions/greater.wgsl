@@ -1,0 +1,9 @@
+// x > y; false where either is NaN.
+fn greater(x: f32, y: f32) -> bool {
+    return x > y && !is_nan(x) && !is_nan(y);
+}
+
+// x > y
+fn greater_i32(x: i32, y: i32) -> bool {
+    return x > y;
+}

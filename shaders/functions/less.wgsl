@@ -1,0 +1,9 @@
+// x < y; false where either is NaN.
+fn less(x: f32, y: f32) -> bool {
+    return x < y && !is_nan(x) && !is_nan(y);
+}
+
+// x < y
+fn less_i32(x: i32, y: i32) -> bool {
+    return x < y;
+}

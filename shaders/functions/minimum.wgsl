@@ -1,0 +1,9 @@
+// The smaller of x and y; NaN if either is.
+fn minimum(x: f32, y: f32) -> f32 {
+    return select(select(min(x, y), y, is_nan(y)), x, is_nan(x));
+}
+
+// The smaller of x and y.
+fn minimum_i32(x: i32, y: i32) -> i32 {
+    return min(x, y);
+}

@@ -1,0 +1,4 @@
+// Whether x does not hold.
+fn not(x: bool) -> bool {
+    return !x;
+}

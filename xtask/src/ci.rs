@@ -1,0 +1,124 @@
+//! `cargo xtask ci`: everything that a change must pass before it is merged, on a machine with only a Rust toolchain.
+//!
+//! The steps run in order, each announced and timed, and stop at the first failure with the command that repeats it. All
+//! steps that build use the workspace's own profile and features, so that what one step built serves the next.
+
+mod vulkan;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// One command of the run.
+struct Step {
+    name: &'static str,
+    /// Environment variables that the command needs, besides those that are set already.
+    environment: &'static [(&'static str, &'static str)],
+    /// The arguments of `cargo`.
+    arguments: &'static [&'static str],
+}
+
+/// Tests fail, instead of skipping, when no GPU adapter is found.
+const REQUIRE_GPU: (&str, &str) = ("ARENAGRAD_REQUIRE_GPU", "1");
+
+/// Verification builds each packaged crate outside the workspace, whose profiles do not reach it there. The same settings
+/// on the command line let it use the dependencies that the tests have built.
+const PACKAGE: &[&str] = &[
+    "package",
+    "--package=arenagrad-graph",
+    "--package=arenagrad-kernels",
+    "--package=arenagrad",
+    "--allow-dirty",
+    "--config=profile.dev.opt-level=1",
+    "--config=profile.dev.debug='line-tables-only'",
+    "--config=profile.dev.package.'*'.opt-level=2",
+    "--config=profile.dev.package.'*'.debug=false",
+];
+
+const STEPS: &[Step] = &[
+    Step { name: "format", environment: &[], arguments: &["fmt", "--all", "--check"] },
+    Step {
+        name: "clippy",
+        environment: &[],
+        arguments: &["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"],
+    },
+    Step {
+        name: "documentation",
+        environment: &[("RUSTDOCFLAGS", "-Dwarnings")],
+        arguments: &["doc", "--workspace", "--no-deps"],
+    },
+    Step { name: "tests and doctests", environment: &[REQUIRE_GPU], arguments: &["test", "--workspace"] },
+    Step {
+        name: "without the gpu feature",
+        environment: &[],
+        arguments: &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
+    },
+    Step {
+        name: "oracle",
+        environment: &[],
+        arguments: &["xtask", "oracle", "crates/runtime/tests/oracle", "--device", "all"],
+    },
+    Step { name: "packages", environment: &[], arguments: PACKAGE },
+];
+
+/// Runs every step, and says at the end what each took.
+pub(crate) fn run() -> ExitCode {
+    let start = Instant::now();
+    let mut times: Vec<(&'static str, Duration)> = Vec::new();
+
+    println!("ci: Vulkan adapter");
+    match vulkan::find_or_install() {
+        Ok(adapters) => println!("ci: found {}", adapters.join(", ")),
+        Err(reason) => {
+            eprintln!("ci: failed at Vulkan adapter: {reason}");
+            return ExitCode::FAILURE;
+        }
+    }
+    times.push(("Vulkan adapter", start.elapsed()));
+
+    for step in STEPS {
+        println!("\nci: {}: {}", step.name, step.shown());
+        let begun = Instant::now();
+        match step.command().status() {
+            Ok(status) if status.success() => times.push((step.name, begun.elapsed())),
+            Ok(status) => {
+                eprintln!("ci: failed at {} ({status}); to repeat it:\n  {}", step.name, step.shown());
+                return ExitCode::FAILURE;
+            }
+            Err(error) => {
+                eprintln!("ci: failed at {}: cargo cannot be run: {error}", step.name);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+
+    println!();
+    let width = times.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, time) in &times {
+        println!("ci: {name:width$} {:>7.1} s", time.as_secs_f64());
+    }
+    println!("ci: passed in {:.1} min", start.elapsed().as_secs_f64() / 60.0);
+    ExitCode::SUCCESS
+}
+
+impl Step {
+    fn command(&self) -> Command {
+        // Cargo names itself to what it runs; by hand, the one on the path serves.
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(self.arguments).envs(self.environment.iter().copied());
+        command
+    }
+
+    /// The step as one would type it.
+    fn shown(&self) -> String {
+        let mut shown = String::new();
+        for (name, value) in self.environment {
+            shown.push_str(&format!("{name}={value} "));
+        }
+        shown.push_str("cargo");
+        for argument in self.arguments {
+            let quoted = argument.contains(['\'', '*']);
+            shown.push_str(&if quoted { format!(" \"{argument}\"") } else { format!(" {argument}") });
+        }
+        shown
+    }
+}

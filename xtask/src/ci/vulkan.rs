@@ -1,0 +1,45 @@
+//! A Vulkan adapter for the tests: found, or installed where this process may.
+
+use std::path::Path;
+use std::process::Command;
+
+use arenagrad::Device;
+
+/// Debian's package of Mesa's Vulkan drivers, with lavapipe, the one that needs no hardware, among them.
+const PACKAGE: &str = "mesa-vulkan-drivers";
+
+/// The names of the adapters. Where there are none, the process is root and Debian's package manager is there, Mesa's
+/// drivers are installed first, which is said. The error says what is missing.
+pub(super) fn find_or_install() -> Result<Vec<String>, String> {
+    let adapters = names();
+    if !adapters.is_empty() {
+        return Ok(adapters);
+    }
+    if !may_install() {
+        return Err(format!("no adapter was found; install a Vulkan driver (on Debian, as root: apt-get install {PACKAGE})"));
+    }
+    println!("ci: no Vulkan adapter was found: installing Debian's {PACKAGE}, whose lavapipe runs on the CPU");
+    apt_get(&["update"])?;
+    apt_get(&["install", "--yes", "--no-install-recommends", PACKAGE])?;
+    let adapters = names();
+    if adapters.is_empty() { Err(format!("no adapter was found even with {PACKAGE} installed")) } else { Ok(adapters) }
+}
+
+fn names() -> Vec<String> {
+    Device::adapters().into_iter().map(|adapter| adapter.to_string()).collect()
+}
+
+/// Whether this is a Debian machine, and the process root on it.
+fn may_install() -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    root && Path::new("/usr/bin/apt-get").exists()
+}
+
+fn apt_get(arguments: &[&str]) -> Result<(), String> {
+    let status = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("apt-get {} failed ({status})", arguments.join(" "))),
+        Err(error) => Err(format!("apt-get cannot be run: {error}")),
+    }
+}

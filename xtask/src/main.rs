@@ -1,0 +1,60 @@
+//! The repository's own tasks, run as `cargo xtask TASK`. Each task is one module; this file only tells them apart.
+
+mod ci;
+mod oracle;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK [OPTIONS]
+
+tasks:
+  ci                                    everything that a change must pass before it is merged
+  oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
+
+options:
+  -h, --help                            print this text";
+
+fn main() -> ExitCode {
+    match run(lexopt::Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the task that the command line names. An error here is one of the command line; what a task itself finds wrong
+/// it prints, and returns as the exit code 1.
+fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
+    use lexopt::prelude::*;
+
+    let Some(first) = arguments.next()? else {
+        println!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    match first {
+        Short('h') | Long("help") => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Value(task) => match task.string()?.as_str() {
+            "ci" => {
+                ends(&mut arguments)?;
+                Ok(ci::run())
+            }
+            "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
+            unknown => Err(format!("unknown task {unknown:?}").into()),
+        },
+        other => Err(other.unexpected()),
+    }
+}
+
+/// Refuses anything that is left on the command line.
+fn ends(arguments: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+    match arguments.next()? {
+        None => Ok(()),
+        Some(argument) => Err(argument.unexpected()),
+    }
+}

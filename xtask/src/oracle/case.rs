@@ -1,0 +1,258 @@
+//! One case of the oracle: the arguments of an operator, and what another system computed from them.
+//!
+//! Parsing keeps what the line says and interprets nothing: which argument means what is the adapter's business. Keyword
+//! arguments keep their order, because the gradients stand in it.
+
+use serde_json::Value;
+
+/// A line of a `.jsonl` file.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) id: String,
+    /// The operator under PyTorch's name.
+    pub(crate) operator: String,
+    pub(crate) positional: Vec<Argument>,
+    pub(crate) keywords: Vec<(String, Argument)>,
+    pub(crate) outputs: Vec<Values>,
+    /// The upstream gradient of each differentiable output.
+    pub(crate) cotangents: Vec<Values>,
+    /// The gradient with respect to each argument that requires one; `None` stands for zeros.
+    pub(crate) gradients: Vec<Option<Values>>,
+}
+
+/// An argument as the case spells it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Argument {
+    Tensor { values: Values, requires_gradient: bool },
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Text(String),
+    None,
+    List(Vec<Argument>),
+}
+
+/// The elements of a tensor, row-major. An `f64` holds every element type of the oracle exactly up to 2^53, past which
+/// reading an integer is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Values {
+    pub(crate) element: Element,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<f64>,
+}
+
+/// The element types of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    F64,
+    F32,
+    I64,
+    I32,
+    U8,
+    Bool,
+}
+
+impl Case {
+    /// Reads one line. The error says which field is wrong, and how.
+    pub(crate) fn parse(line: &str) -> Result<Case, String> {
+        let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+        let list = |field: &str| match &value[field] {
+            Value::Array(items) => Ok(items.as_slice()),
+            _ => Err(format!("the field {field:?} is not a list")),
+        };
+        let text = |field: &str| match &value[field] {
+            Value::String(text) => Ok(text.clone()),
+            _ => Err(format!("the field {field:?} is not a string")),
+        };
+        let Value::Object(keywords) = &value["kwargs"] else {
+            return Err("the field \"kwargs\" is not an object".into());
+        };
+        let case = Case {
+            id: text("id")?,
+            operator: text("op")?,
+            positional: list("args")?.iter().map(Argument::parse).collect::<Result<_, _>>()?,
+            keywords: keywords
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), Argument::parse(value)?)))
+                .collect::<Result<_, String>>()?,
+            outputs: list("outputs")?.iter().map(Values::parse).collect::<Result<_, _>>()?,
+            cotangents: list("cotangents")?.iter().map(Values::parse).collect::<Result<_, _>>()?,
+            gradients: list("grads")?
+                .iter()
+                .map(|value| if value.is_null() { Ok(None) } else { Values::parse(value).map(Some) })
+                .collect::<Result<_, _>>()?,
+        };
+        let inputs = case.differentiable().count();
+        if !case.gradients.is_empty() && case.gradients.len() != inputs {
+            return Err(format!("{} gradients for {inputs} inputs that require one", case.gradients.len()));
+        }
+        if !case.cotangents.is_empty() && case.gradients.len() != inputs {
+            return Err(format!("cotangents, but no gradients for {inputs} inputs that require one"));
+        }
+        Ok(case)
+    }
+
+    /// The tensors that require a gradient, in the order of the gradients.
+    fn differentiable(&self) -> impl Iterator<Item = &Values> {
+        let mut found = Vec::new();
+        for argument in self.positional.iter().chain(self.keywords.iter().map(|(_, argument)| argument)) {
+            argument.for_each_tensor(&mut |values, requires_gradient| {
+                if requires_gradient {
+                    found.push(values);
+                }
+            });
+        }
+        found.into_iter()
+    }
+}
+
+impl Argument {
+    fn parse(value: &Value) -> Result<Argument, String> {
+        Ok(match value {
+            Value::Null => Argument::None,
+            Value::Bool(boolean) => Argument::Boolean(*boolean),
+            Value::String(text) => Argument::Text(text.clone()),
+            Value::Number(number) => match number.as_i64() {
+                Some(integer) => Argument::Integer(integer),
+                None => Argument::Float(number.as_f64().ok_or_else(|| format!("{number} is not a number"))?),
+            },
+            Value::Array(items) => Argument::List(items.iter().map(Argument::parse).collect::<Result<_, _>>()?),
+            Value::Object(_) => Argument::Tensor {
+                values: Values::parse(&value["tensor"])?,
+                requires_gradient: value["requires_grad"].as_bool().ok_or("\"requires_grad\" is not a bool")?,
+            },
+        })
+    }
+
+    /// Calls `visit` with every tensor in this argument and whether it requires a gradient, depth first. Lists nest as
+    /// deep as the line that they were parsed from, which the JSON parser limits.
+    fn for_each_tensor<'a>(&'a self, visit: &mut impl FnMut(&'a Values, bool)) {
+        match self {
+            Argument::Tensor { values, requires_gradient } => visit(values, *requires_gradient),
+            Argument::List(items) => items.iter().for_each(|item| item.for_each_tensor(visit)),
+            Argument::Integer(_)
+            | Argument::Float(_)
+            | Argument::Boolean(_)
+            | Argument::Text(_)
+            | Argument::None => {}
+        }
+    }
+}
+
+impl Values {
+    fn parse(value: &Value) -> Result<Values, String> {
+        let element = match value["dtype"].as_str() {
+            Some("f64") => Element::F64,
+            Some("f32") => Element::F32,
+            Some("i64") => Element::I64,
+            Some("i32") => Element::I32,
+            Some("u8") => Element::U8,
+            Some("bool") => Element::Bool,
+            Some(other) => return Err(format!("unknown dtype {other:?}")),
+            None => return Err(format!("a tensor was expected where {} stands", excerpt(value))),
+        };
+        let extents = value["shape"].as_array().ok_or("a tensor's shape is not a list")?;
+        let shape: Vec<usize> = extents
+            .iter()
+            .map(|extent| extent.as_u64().and_then(|extent| usize::try_from(extent).ok()))
+            .collect::<Option<_>>()
+            .ok_or_else(|| format!("{} is not a shape", excerpt(&value["shape"])))?;
+        let items = value["data"].as_array().ok_or("a tensor's data is not a list")?;
+        let data = items.iter().map(number).collect::<Result<Vec<f64>, String>>()?;
+        let elements = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+        if elements != Some(data.len()) {
+            return Err(format!("a tensor of shape {shape:?} has {} elements", data.len()));
+        }
+        if !element.is_float() && data.iter().any(|value| value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0) {
+            return Err("an integer tensor has an element that is no integer below 2^53".into());
+        }
+        Ok(Values { element, shape, data })
+    }
+}
+
+impl Element {
+    /// Whether gradients can flow through elements of this type.
+    pub(crate) fn is_float(self) -> bool {
+        match self {
+            Element::F64 | Element::F32 => true,
+            Element::I64 | Element::I32 | Element::U8 | Element::Bool => false,
+        }
+    }
+}
+
+/// The number that a string such as `"-inf"` stands for: JSON itself has no such numbers.
+pub(crate) fn named_number(text: &str) -> Option<f64> {
+    match text {
+        "nan" => Some(f64::NAN),
+        "inf" => Some(f64::INFINITY),
+        "-inf" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(boolean) => Some(f64::from(u8::from(*boolean))),
+        Value::String(text) => named_number(text),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+    .ok_or_else(|| format!("{} is not an element", excerpt(value)))
+}
+
+/// The beginning of a JSON value, for messages.
+fn excerpt(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"id": "addmm/0", "op": "addmm", "args": [{"tensor": {"dtype": "f64", "shape": [2],
+        "data": [1.5, "nan"]}, "requires_grad": true}, [1, -2.5, null, true, "sum"]], "kwargs": {"zeta":
+        {"tensor": {"dtype": "f64", "shape": [], "data": ["-inf"]}, "requires_grad": true}, "beta":
+        {"tensor": {"dtype": "i64", "shape": [1, 1], "data": [7]}, "requires_grad": false}}, "outputs": [],
+        "cotangents": [], "grads": [null, {"dtype": "f64", "shape": [], "data": ["inf"]}]}"#;
+
+    #[test]
+    fn every_kind_of_argument_is_read() {
+        let case = Case::parse(LINE).unwrap();
+        let Argument::Tensor { values, requires_gradient: true } = &case.positional[0] else { panic!("not a tensor") };
+        assert_eq!((values.shape.as_slice(), values.data[0]), (&[2][..], 1.5));
+        assert!(values.data[1].is_nan());
+        assert_eq!(
+            case.positional[1],
+            Argument::List(vec![
+                Argument::Integer(1),
+                Argument::Float(-2.5),
+                Argument::None,
+                Argument::Boolean(true),
+                Argument::Text("sum".into())
+            ])
+        );
+        assert_eq!(case.gradients[1].as_ref().unwrap().data, [f64::INFINITY]);
+        assert!(case.gradients[0].is_none());
+    }
+
+    #[test]
+    fn keyword_arguments_keep_their_order() {
+        let case = Case::parse(LINE).unwrap();
+        assert_eq!(case.keywords.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["zeta", "beta"]);
+        assert_eq!(case.differentiable().map(|values| values.shape.len()).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn malformed_lines_say_what_is_wrong() {
+        let message = |from: &str, to: &str| Case::parse(&LINE.replace(from, to)).unwrap_err();
+        assert!(message("\"shape\": [2]", "\"shape\": [3]").contains("[3] has 2 elements"));
+        assert!(message("\"i64\"", "\"c128\"").contains("c128"));
+        assert!(message("[null, {", "[{").contains("1 gradients for 2 inputs"));
+        assert!(message("[7]", "[7.5]").contains("no integer"));
+        assert!(Case::parse("{").unwrap_err().starts_with("not JSON"));
+    }
+}
