@@ -52,17 +52,3 @@ fn pow_f32(x: f32, y: f32) -> f32 {
     result = select(result, nan(), is_nan(x) || is_nan(y));
     return select(result, 1.0, y == 0.0 || x == 1.0);
 }
-
-// x^y for y >= 0, wrapping; for a negative y the truncated reciprocal, 0 unless x is 1 or -1.
-fn pow_i32(x: i32, y: i32) -> i32 {
-    var result = 1;
-    var square = x;
-    var rest = u32(max(y, 0));
-    while rest != 0u {
-        result = select(result, result * square, (rest & 1u) == 1u);
-        square = square * square;
-        rest = rest >> 1u;
-    }
-    let reciprocal = select(0, select(1, x, (y & 1) != 0), x == 1 || x == -1);
-    return select(result, reciprocal, y < 0);
-}

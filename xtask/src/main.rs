@@ -1,5 +1,6 @@
 //! The repository's own tasks, run as `cargo xtask TASK`. Each task is one module; this file only tells them apart.
 
+mod adapters;
 mod ci;
 mod oracle;
 
@@ -9,6 +10,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK [OPTIONS]
 
 tasks:
+  adapters                              list the adapters that wgpu finds on this machine
   ci                                    everything that a change must pass before it is merged
   oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
 
@@ -40,6 +42,10 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
             Ok(ExitCode::SUCCESS)
         }
         Value(task) => match task.string()?.as_str() {
+            "adapters" => {
+                ends(&mut arguments)?;
+                Ok(adapters::run())
+            }
             "ci" => {
                 ends(&mut arguments)?;
                 Ok(ci::run())

@@ -3,8 +3,9 @@
 //! Invariants, which [`crate::verify`] checks: a node's operands were inserted before it and are alive; shape and dtype are
 //! what the op's rule infers; ordinals ascend in insertion order; `users` counts the operand slots that name a node.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use slotmap::SlotMap;
@@ -34,11 +35,11 @@ pub(crate) struct Arena {
     /// The live nodes in insertion order.
     pub(crate) order: Vec<NodeKey>,
     pub(crate) declarations: Vec<Declaration>,
-    names: HashMap<String, u32>,
+    pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
-    bounds: Vec<IndexBound>,
+    pub(crate) bounds: Vec<IndexBound>,
     first_error: Option<GraphError>,
-    next_ordinal: u32,
+    pub(crate) next_ordinal: u32,
 }
 
 /// What the graph knows of an input or parameter beyond its node.
@@ -130,11 +131,7 @@ static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
-        Graph {
-            arena: RefCell::default(),
-            origin: Cell::new(None),
-            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
-        }
+        Graph { arena: RefCell::default(), origin: Cell::new(None), tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// An empty graph with room for that many nodes.
@@ -326,6 +323,10 @@ impl Graph {
         self.arena.borrow()
     }
 
+    pub(crate) fn arena_mut(&self) -> RefMut<'_, Arena> {
+        self.arena.borrow_mut()
+    }
+
     pub(crate) fn tag(&self) -> u32 {
         self.tag
     }
@@ -390,6 +391,12 @@ impl Graph {
     }
 }
 
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").field("nodes", &self.len()).finish_non_exhaustive()
+    }
+}
+
 impl Default for Graph {
     fn default() -> Self {
         Graph::new()
@@ -417,7 +424,7 @@ impl Arena {
     }
 
     /// Takes a node out of the slots, and its operands' user counts and its names with it.
-    fn discard(&mut self, key: NodeKey) {
+    pub(crate) fn discard(&mut self, key: NodeKey) {
         let Some(node) = self.nodes.remove(key) else { return };
         node.op.for_each_operand(|operand| {
             if let Some(operand) = self.nodes.get_mut(operand.key) {

@@ -12,8 +12,19 @@ use crate::shape::Shape;
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum GraphError {
-    #[error("{origin}: {op}: shapes do not broadcast: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})")]
-    Broadcast { origin: Origin, op: &'static str, lhs: String, lhs_shape: Shape, rhs: String, rhs_shape: Shape, left: usize, right: usize },
+    #[error(
+        "{origin}: {op}: shapes do not broadcast: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})"
+    )]
+    Broadcast {
+        origin: Origin,
+        op: &'static str,
+        lhs: String,
+        lhs_shape: Shape,
+        rhs: String,
+        rhs_shape: Shape,
+        left: usize,
+        right: usize,
+    },
 
     #[error("{origin}: {op}: {operand} of shape {from} does not broadcast to {to}")]
     BroadcastTo { origin: Origin, op: &'static str, operand: String, from: Shape, to: Shape },
@@ -21,7 +32,9 @@ pub enum GraphError {
     #[error("{origin}: {op}: shapes differ: {lhs} is {lhs_shape}, {rhs} is {rhs_shape}")]
     ShapesDiffer { origin: Origin, op: &'static str, lhs: String, lhs_shape: Shape, rhs: String, rhs_shape: Shape },
 
-    #[error("{origin}: {op}: {which} dimensions differ: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})")]
+    #[error(
+        "{origin}: {op}: {which} dimensions differ: lhs {lhs} is {lhs_shape}, rhs {rhs} is {rhs_shape} ({left} != {right})"
+    )]
     MatMul {
         origin: Origin,
         op: &'static str,
@@ -50,12 +63,33 @@ pub enum GraphError {
     Rank { origin: Origin, op: &'static str, operand: String, shape: Shape, rank: usize, expected: String },
 
     #[error("{origin}: {op}: {operand} of shape {from} has {from_elements} elements, but {to} has {to_elements}")]
-    Reshape { origin: Origin, op: &'static str, operand: String, from: Shape, from_elements: usize, to: Shape, to_elements: usize },
+    Reshape {
+        origin: Origin,
+        op: &'static str,
+        operand: String,
+        from: Shape,
+        from_elements: usize,
+        to: Shape,
+        to_elements: usize,
+    },
 
-    #[error("{origin}: {op}: axis {axis} of {operand} has {extent} elements, so {start}..{end} is out of range (shape {shape})")]
-    Range { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize, extent: usize, start: usize, end: usize },
+    #[error(
+        "{origin}: {op}: axis {axis} of {operand} has {extent} elements, so {start}..{end} is out of range (shape {shape})"
+    )]
+    Range {
+        origin: Origin,
+        op: &'static str,
+        operand: String,
+        shape: Shape,
+        axis: usize,
+        extent: usize,
+        start: usize,
+        end: usize,
+    },
 
-    #[error("{origin}: {op}: extents differ along axis {axis}: {lhs} is {lhs_shape}, {rhs} is {rhs_shape} ({left} != {right})")]
+    #[error(
+        "{origin}: {op}: extents differ along axis {axis}: {lhs} is {lhs_shape}, {rhs} is {rhs_shape} ({left} != {right})"
+    )]
     Extent {
         origin: Origin,
         op: &'static str,
@@ -101,7 +135,9 @@ pub enum GraphError {
     #[error("{origin}: {op}: {operand} is {dtype}, through which no gradient flows")]
     NotDifferentiable { origin: Origin, op: &'static str, operand: String, dtype: DType },
 
-    #[error("{origin}: {op}: the output {operand} of shape {shape} is not a scalar; give an upstream gradient of its shape")]
+    #[error(
+        "{origin}: {op}: the output {operand} of shape {shape} is not a scalar; give an upstream gradient of its shape"
+    )]
     NotScalar { origin: Origin, op: &'static str, operand: String, shape: Shape },
 
     #[error("{origin}: {op}: {outputs} outputs were given {upstreams} upstream gradients")]

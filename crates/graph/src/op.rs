@@ -128,9 +128,7 @@ impl UnaryFunction {
     /// Every function, in the order of declaration.
     pub const ALL: [UnaryFunction; 18] = {
         use UnaryFunction::*;
-        [
-            Neg, Abs, Sign, Floor, Ceil, Round, Exp, Expm1, Log, Log1p, Sqrt, Sin, Cos, Tanh, Sigmoid, Erf, Relu, Not,
-        ]
+        [Neg, Abs, Sign, Floor, Ceil, Round, Exp, Expm1, Log, Log1p, Sqrt, Sin, Cos, Tanh, Sigmoid, Erf, Relu, Not]
     };
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.

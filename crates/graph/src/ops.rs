@@ -50,12 +50,7 @@ impl<'a> Rule<'a> {
     }
 
     /// The dtype of an operand that must be one of `allowed`.
-    pub(crate) fn dtype_in(
-        &self,
-        id: NodeId,
-        allowed: &[DType],
-        expected: &'static str,
-    ) -> Result<DType, GraphError> {
+    pub(crate) fn dtype_in(&self, id: NodeId, allowed: &[DType], expected: &'static str) -> Result<DType, GraphError> {
         let dtype = self.node(id).dtype;
         if allowed.contains(&dtype) {
             return Ok(dtype);

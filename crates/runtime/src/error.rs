@@ -85,6 +85,15 @@ pub enum Error {
     #[error("the loss must be one float, but is {dtype}{shape}")]
     LossNotScalar { shape: Shape, dtype: DType },
 
+    #[error("an optimiser updates {target}, which is neither a parameter nor state of the graph")]
+    UpdateTarget { target: String },
+
+    #[error("this session has no plan to run beside its training step; add one first")]
+    NothingToRun,
+
+    #[error("the plan belongs to another session")]
+    ForeignPlan,
+
     #[error("the optimiser's {what} is {value}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str },
 }

@@ -130,16 +130,17 @@ impl Argument {
         match self {
             Argument::Tensor { values, requires_gradient } => visit(values, *requires_gradient),
             Argument::List(items) => items.iter().for_each(|item| item.for_each_tensor(visit)),
-            Argument::Integer(_)
-            | Argument::Float(_)
-            | Argument::Boolean(_)
-            | Argument::Text(_)
-            | Argument::None => {}
+            Argument::Integer(_) | Argument::Float(_) | Argument::Boolean(_) | Argument::Text(_) | Argument::None => {}
         }
     }
 }
 
 impl Values {
+    /// Zeros of that shape, in f64.
+    pub(crate) fn zeros(shape: &[usize]) -> Values {
+        Values { element: Element::F64, shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] }
+    }
+
     fn parse(value: &Value) -> Result<Values, String> {
         let element = match value["dtype"].as_str() {
             Some("f64") => Element::F64,
@@ -163,7 +164,8 @@ impl Values {
         if elements != Some(data.len()) {
             return Err(format!("a tensor of shape {shape:?} has {} elements", data.len()));
         }
-        if !element.is_float() && data.iter().any(|value| value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0) {
+        if !element.is_float() && data.iter().any(|value| value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0)
+        {
             return Err("an integer tensor has an element that is no integer below 2^53".into());
         }
         Ok(Values { element, shape, data })

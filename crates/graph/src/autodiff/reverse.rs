@@ -202,11 +202,7 @@ impl<'g> Expr<'g> {
     /// The vector-Jacobian product: the gradients of `<upstream, self>` with respect to each of `wrt`, for an upstream
     /// gradient of this expression's shape.
     #[track_caller]
-    pub fn vjp<const N: usize>(
-        self,
-        upstream: Expr<'g>,
-        wrt: [Expr<'g>; N],
-    ) -> Result<[Expr<'g>; N], GraphError> {
+    pub fn vjp<const N: usize>(self, upstream: Expr<'g>, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
         let gradients = self.graph().gradients(&[self], &[upstream], &wrt)?;
         let mut result = wrt;
         result.copy_from_slice(&gradients);

@@ -202,12 +202,7 @@ impl<'g> Expr<'g> {
     }
 
     /// Both operands brought to their common shape by broadcast nodes where they need one.
-    fn broadcast_pair(
-        self,
-        rhs: Expr<'g>,
-        op: &'static str,
-        origin: Origin,
-    ) -> Option<(crate::NodeId, crate::NodeId)> {
+    fn broadcast_pair(self, rhs: Expr<'g>, op: &'static str, origin: Origin) -> Option<(crate::NodeId, crate::NodeId)> {
         self.same_graph(rhs, op, origin)?;
         let (lhs_id, rhs_id) = (self.raw()?, rhs.raw()?);
         let common = {
@@ -230,9 +225,7 @@ impl<'g> Expr<'g> {
             }
         };
         match common {
-            Ok(shape) => {
-                Some((self.broadcast_node(&shape, origin).raw()?, rhs.broadcast_node(&shape, origin).raw()?))
-            }
+            Ok(shape) => Some((self.broadcast_node(&shape, origin).raw()?, rhs.broadcast_node(&shape, origin).raw()?)),
             Err(error) => {
                 self.fail(error);
                 None
@@ -251,8 +244,8 @@ macro_rules! operators {
                 self.binary(BinaryFunction::$function, rhs, Origin::here())
             }
         }
+        // One float type and one integer type, so that the type of the literal in `(1.0 - x).log()` can be inferred.
         operators!(@number f64 $trait $method $function);
-        operators!(@number f32 $trait $method $function);
         operators!(@number i32 $trait $method $function);
     )*};
     (@number $number:ident $trait:ident $method:ident $function:ident) => {

@@ -32,13 +32,7 @@ impl Graph {
 
     /// A tensor of any dtype that stays on the device between runs; optimisers train it if it holds floats.
     #[track_caller]
-    pub fn parameter_of(
-        &self,
-        name: impl Into<String>,
-        shape: impl Into<Shape>,
-        dtype: DType,
-        init: Init,
-    ) -> Expr<'_> {
+    pub fn parameter_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
         let kind = DeclarationKind::Parameter { init, trainable: dtype.is_float() };
         self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
     }

@@ -96,8 +96,7 @@ impl<'g> Expr<'g> {
         aligned[axis] = count;
         let wide = shape.with_extent(axis, count);
         let indices = indices.reshape_node(&Shape::from(aligned), origin).broadcast_node(&wide, origin);
-        let result: Shape =
-            shape[..axis].iter().chain(index_shape.iter()).chain(&shape[axis + 1..]).copied().collect();
+        let result: Shape = shape[..axis].iter().chain(index_shape.iter()).chain(&shape[axis + 1..]).copied().collect();
         self.gather(axis as isize, indices).reshape_node(&result, origin)
     }
 

@@ -109,9 +109,9 @@ impl<'g> Expr<'g> {
     }
 
     fn var_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {
-        let mean = self.mean_node(axes, 0.0, origin);
-        let centred = self - mean;
-        (centred * centred).mean_node(axes, correction, origin)
+        use crate::op::BinaryFunction::{Mul, Sub};
+        let centred = self.binary(Sub, self.mean_node(axes, 0.0, origin), origin);
+        centred.binary(Mul, centred, origin).mean_node(axes, correction, origin)
     }
 
     /// Division by a number known now: by multiplication where the reciprocal is exact.

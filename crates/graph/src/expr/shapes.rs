@@ -161,21 +161,12 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// This expression under `shape`: itself, a constant of that shape, or a broadcast node.
+    /// This expression under `shape`: itself, or a broadcast node. A constant stays a node of its own, too, for it may be
+    /// what somebody differentiates with respect to.
     pub(crate) fn broadcast_node(self, shape: &Shape, origin: Origin) -> Expr<'g> {
-        let found = self.read("broadcast", origin, |id, node| {
-            let constant = match node.op {
-                Op::Constant { value } => Some(value),
-                _ => None,
-            };
-            (id, node.shape == *shape, node.dtype, constant.filter(|_| node.shape.broadcast(shape) == Ok(shape.clone())))
-        });
-        match found {
-            Some((_, true, _, _)) | None => self,
-            Some((_, false, dtype, Some(value))) => {
-                self.insert(Op::Constant { value }, Some(shape), Some(dtype), origin)
-            }
-            Some((operand, false, _, None)) => self.insert(Op::Broadcast { operand }, Some(shape), None, origin),
+        match self.read("broadcast", origin, |id, node| (id, node.shape == *shape)) {
+            Some((_, true)) | None => self,
+            Some((operand, false)) => self.insert(Op::Broadcast { operand }, Some(shape), None, origin),
         }
     }
 

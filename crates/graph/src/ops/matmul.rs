@@ -51,9 +51,8 @@ pub(crate) fn infer(
     if k != inner {
         return Err(disagree(MatMulAxis::Inner, k, inner));
     }
-    let batch = batch_shape(a)
-        .broadcast(&batch_shape(b))
-        .map_err(|(left, right)| disagree(MatMulAxis::Batch, left, right))?;
+    let batch =
+        batch_shape(a).broadcast(&batch_shape(b)).map_err(|(left, right)| disagree(MatMulAxis::Batch, left, right))?;
     Ok((batch.iter().copied().chain([m, n]).collect(), dtype))
 }
 

@@ -28,11 +28,7 @@ use crate::op::{BinaryFunction, UnaryFunction};
 use crate::ops::{Differentiated, Rule};
 use crate::shape::Shape;
 
-pub(crate) fn infer(
-    rule: &Rule<'_>,
-    function: UnaryFunction,
-    operand: NodeId,
-) -> Result<(Shape, DType), GraphError> {
+pub(crate) fn infer(rule: &Rule<'_>, function: UnaryFunction, operand: NodeId) -> Result<(Shape, DType), GraphError> {
     let dtype = match function {
         UnaryFunction::Neg | UnaryFunction::Abs | UnaryFunction::Sign => rule.number(operand)?,
         UnaryFunction::Not => rule.dtype_in(operand, &[DType::Bool], "bool")?,
@@ -77,7 +73,8 @@ pub(crate) fn vjp<'g>(
         UnaryFunction::Tanh => upstream * (1.0 - y * y),
         UnaryFunction::Sigmoid => upstream * (y * (1.0 - y)),
         UnaryFunction::Erf => upstream * ((-(x * x)).exp() * FRAC_2_SQRT_PI),
-        UnaryFunction::Relu => upstream.binary(BinaryFunction::ReluBackward, x, node.origin),
+        // y > 0 exactly where x > 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
+        UnaryFunction::Relu => upstream.binary(BinaryFunction::ReluBackward, y, node.origin),
         // Constant almost everywhere: the gradient is zero, which is what an operand that nothing is given to has.
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return,
         UnaryFunction::Not => return,

@@ -36,11 +36,7 @@ pub(crate) fn infer_reshape(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn infer_permute(
-    rule: &Rule<'_>,
-    operand: NodeId,
-    axes: &Extents,
-) -> Result<(Shape, DType), GraphError> {
+pub(crate) fn infer_permute(rule: &Rule<'_>, operand: NodeId, axes: &Extents) -> Result<(Shape, DType), GraphError> {
     let node = rule.node(operand);
     rule.rank(operand, axes.len())?;
     let mut seen = AxisSet::empty();
@@ -88,7 +84,7 @@ pub(crate) fn infer_slice(
     for axis in 0..shape.rank() {
         let last = match shape[axis] {
             0 => Some(starts[axis]),
-            n => (n - 1).checked_mul(steps[axis]).and_then(|span| span.checked_add(starts[axis] + 1)),
+            n => (n - 1).checked_mul(steps[axis]).and_then(|span| span.checked_add(starts[axis])?.checked_add(1)),
         };
         if steps[axis] == 0 || last.is_none_or(|last| last > node.shape[axis]) {
             return Err(GraphError::Range {
@@ -106,11 +102,7 @@ pub(crate) fn infer_slice(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn vjp_reshape<'g>(
-    operand: NodeId,
-    node: &Differentiated<'g, '_>,
-    give: &mut dyn FnMut(NodeId, Expr<'g>),
-) {
+pub(crate) fn vjp_reshape<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
     if (node.wants)(operand) {
         give(operand, node.upstream.reshape_node(&node.shape_of(operand), node.origin));
     }
@@ -163,12 +155,7 @@ pub(crate) fn vjp_slice<'g>(
 }
 
 /// `upstream`, of shape `from`, summed to `to`, which broadcasts to `from`.
-pub(crate) fn sum_to<'g>(
-    upstream: Expr<'g>,
-    from: &Shape,
-    to: &Shape,
-    node: &Differentiated<'g, '_>,
-) -> Expr<'g> {
+pub(crate) fn sum_to<'g>(upstream: Expr<'g>, from: &Shape, to: &Shape, node: &Differentiated<'g, '_>) -> Expr<'g> {
     let axes = from.broadcast_axes(to);
     upstream.reduce_node(ReduceFunction::Sum, axes, node.origin).reshape_node(to, node.origin)
 }
@@ -181,11 +168,9 @@ pub(crate) fn dtype_of(node: &Differentiated<'_, '_>) -> DType {
 /// Whether an op only says where elements stand, so that a plan needs no kernel for it.
 pub fn is_view(op: &Op) -> bool {
     match op {
-        Op::Reshape { .. }
-        | Op::Permute { .. }
-        | Op::Broadcast { .. }
-        | Op::Slice { .. }
-        | Op::StopGradient { .. } => true,
+        Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::StopGradient { .. } => {
+            true
+        }
         Op::Input { .. }
         | Op::Parameter { .. }
         | Op::Constant { .. }

@@ -122,7 +122,8 @@ pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
     const DTYPE: DType;
     fn elements(buffer: &Buffer) -> Option<&[Self]>;
     fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
-    fn part<'a, 'b>(part: &'b mut Part<'a>) -> Option<&'b mut [Self]>;
+    fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]>;
+    fn part_mut<'b>(part: &'b mut Part<'_>) -> Option<&'b mut [Self]>;
     /// The element that holds `value`, rounded as [`DType::round`] does.
     fn from_f64(value: f64) -> Self;
 }
@@ -140,7 +141,11 @@ macro_rules! element {
                 if let Buffer::$variant(data) = buffer { Some(data) } else { None }
             }
 
-            fn part<'a, 'b>(part: &'b mut Part<'a>) -> Option<&'b mut [Self]> {
+            fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]> {
+                if let Part::$variant(data) = part { Some(data) } else { None }
+            }
+
+            fn part_mut<'b>(part: &'b mut Part<'_>) -> Option<&'b mut [Self]> {
                 if let Part::$variant(data) = part { Some(data) } else { None }
             }
 
@@ -225,16 +230,29 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The elements, which the plan gave dtype `T::DTYPE`.
-    #[inline]
-    pub(super) fn typed<T: Element>(&mut self) -> &mut [T] {
-        let dtype = match self {
+    fn dtype(&self) -> DType {
+        match self {
             Part::F32(_) => DType::F32,
             Part::F64(_) => DType::F64,
             Part::I32(_) => DType::I32,
             Part::Bool(_) => DType::Bool,
-        };
+        }
+    }
+
+    /// The elements, which the plan gave dtype `T::DTYPE`.
+    #[inline]
+    pub(super) fn typed<T: Element>(&self) -> &[T] {
         match T::part(self) {
+            Some(data) => data,
+            None => wrong_dtype(T::DTYPE, self.dtype()),
+        }
+    }
+
+    /// The elements, which the plan gave dtype `T::DTYPE`.
+    #[inline]
+    pub(super) fn typed_mut<T: Element>(&mut self) -> &mut [T] {
+        let dtype = self.dtype();
+        match T::part_mut(self) {
             Some(data) => data,
             None => wrong_dtype(T::DTYPE, dtype),
         }
@@ -245,6 +263,18 @@ impl<'a> Part<'a> {
 #[inline]
 pub(super) fn parts(outputs: &mut [Buffer], elements: usize) -> Parts<'_> {
     outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
+}
+
+/// All elements of each output.
+#[inline]
+pub(super) fn all_parts(outputs: &mut [Buffer]) -> Parts<'_> {
+    outputs
+        .iter_mut()
+        .map(|buffer| {
+            let elements = buffer.len();
+            Part::new(buffer, elements)
+        })
+        .collect()
 }
 
 /// Each part cut in two after `at` elements.

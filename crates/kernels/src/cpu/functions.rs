@@ -9,6 +9,12 @@
 
 /// A float type with the functions that programs call.
 pub(super) trait Float: Copy + PartialOrd {
+    fn floor(self) -> Self;
+    fn ceil(self) -> Self;
+    /// To the nearest integer, half to even.
+    fn round(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn div(self, other: Self) -> Self;
     fn exp<const FUSED: bool>(self) -> Self;
     fn expm1<const FUSED: bool>(self) -> Self;
     fn log<const FUSED: bool>(self) -> Self;
@@ -154,6 +160,31 @@ fn sin_in_quadrant<const FUSED: bool>(n: i32, r: f32) -> f32 {
 
 impl Float for f32 {
     #[inline(always)]
+    fn floor(self) -> Self {
+        f32::floor(self)
+    }
+
+    #[inline(always)]
+    fn ceil(self) -> Self {
+        f32::ceil(self)
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        f32::round_ties_even(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self / other
+    }
+
+    #[inline(always)]
     fn exp<const FUSED: bool>(self) -> Self {
         let (n, em1) = reduced_expm1::<FUSED>(limit(self, -104.0, 89.0));
         // Two factors: the first keeps the product normal, the second rounds into a subnormal or overflows.
@@ -211,7 +242,7 @@ impl Float for f32 {
 
     #[inline(always)]
     fn sigmoid<const FUSED: bool>(self) -> Self {
-        let e = (-self.abs()).exp::<FUSED>();
+        let e = Float::exp::<FUSED>(-self.abs());
         let numerator = if self < 0.0 { e } else { 1.0 };
         numerator / (1.0 + e)
     }
@@ -237,7 +268,7 @@ impl Float for f32 {
                 -0.000_322_807_213_055, 1.123_167_526_63e-5,
             ],
         );
-        let large = 1.0 - fma::<FUSED>(-t, g, -t).exp::<FUSED>();
+        let large = 1.0 - Float::exp::<FUSED>(fma::<FUSED>(-t, g, -t));
         let value = if magnitude < 0.9375 { small } else { large };
         value.copysign(self)
     }
@@ -318,6 +349,31 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
+    #[inline(always)]
+    fn floor(self) -> Self {
+        f64::floor(self)
+    }
+
+    #[inline(always)]
+    fn ceil(self) -> Self {
+        f64::ceil(self)
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        f64::round_ties_even(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self / other
+    }
+
     #[inline(always)]
     fn exp<const FUSED: bool>(self) -> Self {
         f64::exp(self)

@@ -1,1 +1,108 @@
-//! placeholder
+//! Kernels over host memory.
+//!
+//! [`Compiled::new`] makes a [`Kernel`] ready: its program is translated into typed code over registers, its work is divided
+//! into tasks, and all memory that a run needs is allocated. [`Compiled::run`] then allocates nothing on the calling thread
+//! nor on others. Work that is worth it is shared among the threads of rayon's current pool; a result has the same bits on
+//! any number of threads.
+//!
+//! Elementwise code is run by an interpreter, block by block: each instruction is one loop over a block's registers, compiled
+//! for several instruction sets of which the processor's widest is taken. The module knows nothing of plans: which buffers a
+//! step reads and writes, and that they are long enough, is the caller's business, and a mismatch is a broken invariant.
+
+mod apply;
+mod argmax;
+mod assemble;
+mod buffer;
+mod code;
+mod elementwise;
+mod functions;
+mod gather;
+mod interpret;
+mod lanes;
+mod matmul;
+mod parallel;
+mod processor;
+mod product;
+pub mod random;
+mod reduce;
+mod reducible;
+mod registers;
+mod scalar;
+mod scatter_add;
+mod tile;
+mod walk;
+
+pub use buffer::{Buffer, Operands};
+
+use crate::kernel::Kernel;
+use argmax::ArgMax;
+use assemble::Assemble;
+use elementwise::Elementwise;
+use gather::Gather;
+use interpret::Accumulators;
+use matmul::MatMul;
+use reduce::Reduce;
+use scatter_add::ScatterAdd;
+
+/// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
+#[derive(Clone, Debug)]
+pub struct Compiled(Step);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Elementwise(Elementwise),
+    Reduce(Box<Reduce>),
+    ArgMax(ArgMax),
+    MatMul(Box<MatMul>),
+    Gather(Gather),
+    ScatterAdd(ScatterAdd),
+    Assemble(Assemble),
+}
+
+impl Compiled {
+    /// Makes a kernel ready, for about as many threads as rayon's current pool has.
+    ///
+    /// # Panics
+    /// If the kernel breaks an invariant of [`Kernel`]: a value read before it is defined, or a function of a dtype that
+    /// it is not defined for.
+    pub fn new(kernel: &Kernel) -> Compiled {
+        Compiled(match kernel {
+            Kernel::Elementwise(program) => Step::Elementwise(Elementwise::new(program, 0)),
+            Kernel::Reduce { function, program, kept, reduced, epilogue } => {
+                Step::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
+            }
+            Kernel::ArgMax { dtype, outer, extent, inner } => {
+                Step::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
+            }
+            Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
+                Step::MatMul(Box::new(MatMul::new(*dtype, batch, [*m, *k, *n], *lhs, *rhs, epilogue.as_ref())))
+            }
+            Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
+                Step::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
+            }
+            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
+                let views = (indices, updates);
+                Step::ScatterAdd(ScatterAdd::new(*dtype, operand_shape, updates_shape, *axis, views, *in_place))
+            }
+            Kernel::Assemble { dtype, elements, fill, pieces } => {
+                Step::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
+            }
+        })
+    }
+
+    /// Runs the kernel. `outputs` are in the kernel's order and hold what shares their memory among the inputs.
+    ///
+    /// # Panics
+    /// If a buffer has another dtype than the kernel says, or is shorter than what the kernel touches.
+    pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        match &mut self.0 {
+            Step::Elementwise(step) => step.run(operands, Accumulators::None, outputs),
+            Step::Reduce(step) => step.run(operands, outputs),
+            Step::ArgMax(step) => step.run(operands, outputs),
+            Step::MatMul(step) => step.run(operands, outputs),
+            Step::Gather(step) => step.run(operands, outputs),
+            Step::ScatterAdd(step) => step.run(operands, outputs),
+            Step::Assemble(step) => step.run(operands, outputs),
+        }
+    }
+}

@@ -102,24 +102,6 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
     }
 }
 
-/// Writes domain positions `start..start + source.len()` of a view, whose strides are not 0.
-pub(super) fn write<T: Copy>(target: &mut [T], view: &View, start: usize, source: &[T]) {
-    let mut walk = Walk::new(view, start);
-    let mut done = 0;
-    while done < source.len() {
-        let run = walk.next(source.len() - done);
-        let piece = &source[done..done + run.length];
-        if run.stride == 1 {
-            copy_short(&mut target[run.position..run.position + run.length], piece);
-        } else {
-            for (element, value) in target[run.position..].iter_mut().step_by(run.stride.max(1)).zip(piece) {
-                *element = *value;
-            }
-        }
-        done += run.length;
-    }
-}
-
 /// A copy that does not call out for a few elements.
 #[inline(always)]
 fn copy_short<T: Copy>(target: &mut [T], source: &[T]) {

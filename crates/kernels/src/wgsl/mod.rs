@@ -4,13 +4,20 @@
 //! in order, each seeing what the ones before it wrote. Shapes travel as parameters in a uniform buffer, so kernels that
 //! differ only in extents share a module (and a device's pipeline).
 
-//mod emit;
-//mod lower;
-//mod tiles;
+mod assemble;
+mod emit;
+mod functions;
+mod indexing;
+mod lower;
+mod matmul;
+mod module;
+mod positions;
+mod reduce;
+mod tiles;
 
 use std::sync::Arc;
 
-//pub use lower::lower;
+pub use lower::lower;
 
 /// What lowering must know of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

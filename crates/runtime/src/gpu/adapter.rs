@@ -1,51 +1,23 @@
 //! The adapters of this machine: listing them, choosing one, opening it once.
 //!
-//! The list is made at the first question and stays for the life of the process, as do the devices that were opened, until one
-//! is lost. Nothing here knows what a device is used for.
+//! The list is made at the first question and stays for the life of the process, as do the devices that were opened,
+//! until one is lost. Nothing here knows what a device is used for.
 
-use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::device::GpuDevice;
+use crate::device::{AdapterDescription, AdapterKind};
 use crate::error::Error;
 
 /// Which adapter is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selector {
-    /// The first there is: discrete before integrated before virtual before software.
+    /// The first there is: discrete before integrated before virtual before software, then those of no known kind.
     Any,
     /// The first of that kind.
     Kind(AdapterKind),
     /// The first whose name contains this text, in any case.
     Name(String),
-}
-
-/// What stands behind an adapter, in the order in which [`Selector::Any`] prefers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum AdapterKind {
-    /// A GPU with memory of its own.
-    Discrete,
-    /// A GPU that shares the processor's memory.
-    Integrated,
-    /// A GPU that a virtual machine sees.
-    Virtual,
-    /// The processor playing a GPU, such as lavapipe.
-    Software,
-    /// The driver does not say.
-    Other,
-}
-
-/// An adapter as it is shown to people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AdapterDescription {
-    /// The adapter's name: `NVIDIA H200`, `llvmpipe (LLVM 15.0.6, 256 bits)`.
-    pub(crate) name: String,
-    /// What stands behind it.
-    pub(crate) kind: AdapterKind,
-    /// The interface that it is reached through: `vulkan`, `metal` or `dx12`.
-    pub(crate) backend: &'static str,
-    /// The driver and its version, as far as the driver tells.
-    pub(crate) driver: String,
 }
 
 /// The adapters of this machine in the order of preference, and those that are open.
@@ -91,8 +63,8 @@ fn machine() -> &'static Machine {
             return Machine { slots: Vec::new() };
         }
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        // The default depends on how wgpu was built: it asks for validation layers in a debug build, and for pipelines that check
-        // indirect dispatches, of which there are none here. The environment can still ask for them.
+        // The default depends on how wgpu was built: it asks for validation layers in a debug build, and for pipelines
+        // that check indirect dispatches, of which there are none here. The environment can still ask for them.
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
         let instance = wgpu::Instance::new(descriptor);
         let mut slots: Vec<Slot> = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
@@ -100,9 +72,20 @@ fn machine() -> &'static Machine {
             .map(|adapter| Slot { description: describe(&adapter.get_info()), adapter, opened: Mutex::new(None) })
             .collect();
         // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
-        slots.sort_by_key(|slot| slot.description.kind);
+        slots.sort_by_key(|slot| preference(slot.description.kind));
         Machine { slots }
     })
+}
+
+/// The place of a kind of adapter in the order of preference.
+fn preference(kind: AdapterKind) -> u8 {
+    match kind {
+        AdapterKind::Discrete => 0,
+        AdapterKind::Integrated => 1,
+        AdapterKind::Virtual => 2,
+        AdapterKind::Software => 3,
+        AdapterKind::Other => 4,
+    }
 }
 
 fn describe(info: &wgpu::AdapterInfo) -> AdapterDescription {
@@ -137,7 +120,7 @@ fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize
         Selector::Kind(kind) => adapters
             .iter()
             .position(|adapter| adapter.kind == *kind)
-            .ok_or_else(|| Error::NoAdapter { reason: format!("none is {kind}; this machine has {}", known()) }),
+            .ok_or_else(|| Error::NoAdapter { reason: format!("none is a {kind}; this machine has {}", known()) }),
         Selector::Name(name) => {
             let wanted = name.to_lowercase();
             adapters
@@ -151,37 +134,9 @@ fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize
 fn no_adapter_reason() -> String {
     match std::env::var("WGPU_BACKEND") {
         Ok(backends) => format!("WGPU_BACKEND restricts the search to {backends:?}, and no driver answers there"),
-        Err(_) => String::from(
-            "no driver answers through Vulkan, Metal or Direct3D 12; on Linux, a software adapter comes with Mesa's Vulkan drivers",
-        ),
-    }
-}
-
-impl AdapterKind {
-    fn name(self) -> &'static str {
-        match self {
-            AdapterKind::Discrete => "discrete",
-            AdapterKind::Integrated => "integrated",
-            AdapterKind::Virtual => "virtual",
-            AdapterKind::Software => "software",
-            AdapterKind::Other => "of unknown kind",
+        Err(_) => {
+            String::from("no driver answers through Vulkan, Metal or Direct3D 12; on Linux, Mesa has a software driver")
         }
-    }
-}
-
-impl fmt::Display for AdapterKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl fmt::Display for AdapterDescription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}, {}", self.name, self.kind, self.backend)?;
-        if !self.driver.is_empty() {
-            write!(f, ", {}", self.driver)?;
-        }
-        f.write_str("]")
     }
 }
 
@@ -203,10 +158,7 @@ mod tests {
         let error = choose(&adapters, &Selector::Name(String::from("Radeon"))).unwrap_err();
         let Error::UnknownDevice { name, known } = &error else { panic!("{error}") };
         assert_eq!(name, "Radeon");
-        assert_eq!(
-            known,
-            "NVIDIA H200 [discrete, vulkan, Driver 1.2], llvmpipe (LLVM 15) [software, vulkan, Driver 1.2]"
-        );
+        assert_eq!(known, "NVIDIA H200 (discrete GPU, vulkan), llvmpipe (LLVM 15) (software adapter, vulkan)");
     }
 
     #[test]
@@ -228,16 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_preferred_in_the_order_of_declaration() {
-        let mut kinds = [
-            AdapterKind::Other,
-            AdapterKind::Software,
-            AdapterKind::Virtual,
-            AdapterKind::Integrated,
-            AdapterKind::Discrete,
-        ];
-        kinds.sort();
-        assert_eq!(kinds[0], AdapterKind::Discrete);
-        assert_eq!(kinds[3], AdapterKind::Software);
+    fn software_comes_after_every_gpu() {
+        for kind in [AdapterKind::Discrete, AdapterKind::Integrated, AdapterKind::Virtual] {
+            assert!(preference(kind) < preference(AdapterKind::Software), "{kind}");
+        }
     }
 }

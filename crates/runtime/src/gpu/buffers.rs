@@ -1,9 +1,9 @@
 //! The storage buffers of one session.
 //!
-//! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and is named
-//! by a number. Buffers are not given back before the session ends: what shares a buffer was planned before. Elements take one
-//! 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to nobody, so that a module may
-//! see a buffer as vectors of four.
+//! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and
+//! is named by a number. Buffers are not given back before the session ends: what shares a buffer was planned before.
+//! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
+//! nobody, so that a module may see a buffer as vectors of four.
 
 use arenagrad_graph::DType;
 
@@ -32,8 +32,8 @@ impl GpuMemory {
         GpuMemory { device: device.clone(), buffers: Vec::new(), scratch: Vec::new() }
     }
 
-    /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or than what is
-    /// left of the memory, or of a dtype that does not exist there.
+    /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
+    /// than what is left of the memory, or of a dtype that does not exist there.
     pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
         require_word(what, dtype)?;
         let bytes = (elements as u64).saturating_mul(WORD_BYTES);
@@ -87,13 +87,13 @@ impl GpuMemory {
         &self.buffers[index as usize]
     }
 
-    /// The number of the session's scratch buffer `number`, of at least that many words. All plans of a session share them: a
-    /// scratch buffer means something only between the dispatches of one step, and steps run one after another.
+    /// The number of the session's scratch buffer `number`, of at least that many words. All plans of a session share
+    /// them: a scratch buffer means something only between the dispatches of one step, and steps run one after another.
     pub(super) fn scratch(&mut self, number: usize, words: usize) -> Result<u32, Error> {
-        if let Some(&(index, available)) = self.scratch.get(number) {
-            if available >= words {
-                return Ok(index);
-            }
+        if let Some(&(index, available)) = self.scratch.get(number)
+            && available >= words
+        {
+            return Ok(index);
         }
         // A plan that was made ready before keeps the smaller buffer that it bound.
         let index = self.allocate("an intermediate result", DType::F32, words)?;

@@ -1,8 +1,8 @@
 //! An opened adapter: what it can do, whether it still lives, and how its errors come back as values.
 //!
-//! wgpu reports most errors apart from the call that caused them, and panics by default. Here every call that may fail runs in
-//! error scopes of its thread ([`GpuDevice::scoped`]); what still escapes is kept and returned by the next call. A device that is
-//! lost, or gives no answer for [`ANSWER_LIMIT`], is never used again.
+//! wgpu reports most errors apart from the call that caused them, and panics by default. Here every call that may fail
+//! runs in error scopes of its thread ([`GpuDevice::scoped`]); what still escapes is kept and returned by the next
+//! call. A device that is lost, or gives no answer for [`ANSWER_LIMIT`], is never used again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile};
 
-use super::adapter::{self, AdapterDescription, AdapterKind, Selector};
+use super::adapter::{self, Selector};
 use super::pipelines::PipelineCache;
+use crate::device::{AdapterDescription, AdapterKind};
 use crate::error::Error;
 
 /// How long one submit may take before the device counts as lost.
@@ -23,8 +24,8 @@ const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
 /// Mesa 22's lavapipe silently ends the loops of an invocation past 65,535 iterations in all; this keeps well below.
 const SOFTWARE_ITERATIONS: u32 = 24_000;
 
-/// A GPU has no such limit, but drivers reset a device whose dispatch runs for seconds: sixteen million short iterations take
-/// tenths of a second.
+/// A GPU has no such limit, but drivers reset a device whose dispatch runs for seconds: sixteen million short
+/// iterations take tenths of a second.
 const GPU_ITERATIONS: u32 = 1 << 24;
 
 /// An opened adapter. Clones are the same device.
@@ -51,8 +52,8 @@ struct Health {
 }
 
 impl GpuDevice {
-    /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless it was
-    /// lost meanwhile.
+    /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless
+    /// it was lost meanwhile.
     pub(crate) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
         adapter::open(selector)
     }
@@ -148,7 +149,8 @@ impl GpuDevice {
         }
     }
 
-    /// Does `work` and returns the errors that wgpu finds in it, under the name `what`; `bytes` is what is asked of memory.
+    /// Does `work` and returns the errors that wgpu finds in it, under the name `what`; `bytes` is what is asked of
+    /// memory.
     pub(super) fn scoped<T>(&self, what: &str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, Error> {
         self.check()?;
         let device = &self.shared.device;
@@ -221,8 +223,8 @@ fn parse_class(text: &str) -> Result<AdapterClass, String> {
     }
 }
 
-/// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which kernels
-/// run, not what a software adapter can bear.
+/// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which
+/// kernels run, not what a software adapter can bear.
 fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_dimension: u32) -> AdapterProfile {
     let own = match kind {
         AdapterKind::Software => AdapterClass::Cpu,

@@ -1,8 +1,8 @@
 //! A plan's steps made ready to run: recorded into one command buffer and submitted at once, as often as wanted.
 //!
-//! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind groups. All
-//! parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps; wgpu puts barriers
-//! where one reads what another wrote.
+//! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind
+//! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps;
+//! wgpu puts barriers where one reads what another wrote.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,8 +17,8 @@ use super::readback::{Readback, Staging};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
-/// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is recorded, few
-/// enough that what they hold stays small.
+/// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
+/// recorded, few enough that what they hold stays small.
 const MAX_IN_FLIGHT: usize = 3;
 
 /// A step of a plan, its buffers named by their numbers in a [`GpuMemory`].
@@ -58,8 +58,8 @@ struct ReadyDispatch {
 }
 
 impl GpuExecutable {
-    /// Makes the steps ready, to run in their order over these buffers, and room for what a run shall bring to the host. Errors
-    /// name the step: its kernel may not exist on this device, or its module may be refused.
+    /// Makes the steps ready, to run in their order over these buffers, and room for what a run shall bring to the
+    /// host. Errors name the step: its kernel may not exist on this device, or its module may be refused.
     pub(crate) fn new(
         device: &GpuDevice,
         memory: &mut GpuMemory,
@@ -126,8 +126,8 @@ impl GpuExecutable {
         Ok(GpuExecutable { device: device.clone(), dispatches, staging, in_flight, submits: 0 })
     }
 
-    /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it returns nothing
-    /// and waits only for the run before the last few.
+    /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
+    /// returns nothing and waits only for the run before the last few.
     pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
         let submission = self.device.scoped("a run", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -207,7 +207,8 @@ fn scratch_sizes(steps: &[LoweredStep<'_>]) -> Vec<usize> {
     sizes
 }
 
-/// The pipeline of each dispatch. Those that are new are compiled side by side: that is most of what making a plan ready costs.
+/// The pipeline of each dispatch. Those that are new are compiled side by side: that is most of what making a plan
+/// ready costs.
 fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Result<Vec<Pipeline>, Error> {
     let mut numbers: HashMap<PipelineKey, usize> = HashMap::new();
     let mut wanted = Vec::new();
@@ -259,8 +260,8 @@ fn pack<'a>(blocks: impl Iterator<Item = &'a [u32]>, alignment: u64) -> (Vec<u32
     (words, ranges)
 }
 
-/// Refuses a dispatch that would bind one buffer both to read and to write: wgpu would refuse it too, in each run and without
-/// the step's name.
+/// Refuses a dispatch that would bind one buffer both to read and to write: wgpu would refuse it too, in each run and
+/// without the step's name.
 fn refuse_aliases(device: &GpuDevice, what: &str, label: &str, buffers: &[(u32, bool)]) -> Result<(), Error> {
     let mut access: HashMap<u32, bool> = HashMap::with_capacity(buffers.len());
     for &(index, writable) in buffers {

@@ -1,5 +1,5 @@
-//! Plans on any wgpu device: an adapter is chosen and opened, kernels are lowered to WGSL and made into pipelines, and a run
-//! is one command buffer in one submit.
+//! Plans on any wgpu device: an adapter is chosen and opened, kernels are lowered to WGSL and made into pipelines, and
+//! a run is one command buffer in one submit.
 //!
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
@@ -8,11 +8,12 @@
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`readback`] brings results to the host.
 //!
-//! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken module are
-//! typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind group; elements take
-//! one 32-bit word each, truth values included, so that there is no `f64` here.
+//! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
+//! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
+//! group; elements take one 32-bit word each, truth values included, so that there is no `f64` here.
 //!
-//! Nothing here knows of graphs, plans or parameters: steps come with their kernels and with the numbers of their buffers.
+//! Nothing here knows of graphs, plans or parameters: steps come with their kernels and with the numbers of their
+//! buffers.
 
 mod adapter;
 mod buffers;
@@ -23,7 +24,7 @@ mod readback;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use adapter::{AdapterDescription, AdapterKind, Selector};
+pub(crate) use adapter::Selector;
 pub(crate) use buffers::GpuMemory;
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, PlacedStep};

@@ -1,7 +1,8 @@
 //! Pipelines, compiled once for each module text and access pattern and shared by all sessions of a device.
 //!
-//! A pipeline's layout is explicit: the parameters as a uniform at binding 0, then storage buffers that the module reads or
-//! also writes. So the bind groups of modules with the same access pattern look alike, and nothing is derived from a module.
+//! A pipeline's layout is explicit: the parameters as a uniform at binding 0, then storage buffers that the module
+//! reads or also writes. So the bind groups of modules with the same access pattern look alike, and nothing is derived
+//! from a module.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +27,8 @@ pub(super) struct PipelineKey {
     writable: Box<[bool]>,
 }
 
-/// The pipelines of a device. Two threads that want the same one compile it once; different ones they compile side by side.
+/// The pipelines of a device. Two threads that want the same one compile it once; different ones they compile side by
+/// side.
 #[derive(Default)]
 pub(super) struct PipelineCache {
     slots: Mutex<HashMap<PipelineKey, Arc<Mutex<Option<Pipeline>>>>>,
@@ -42,8 +44,8 @@ impl PipelineKey {
 }
 
 impl PipelineCache {
-    /// The pipeline of that key, compiled now if it never was. Errors name `what` and are not kept: a module that failed for want
-    /// of memory may succeed later.
+    /// The pipeline of that key, compiled now if it never was. Errors name `what` and are not kept: a module that
+    /// failed for want of memory may succeed later.
     pub(super) fn get(
         &self,
         device: &GpuDevice,
@@ -103,10 +105,10 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(&key.module)),
         };
-        // SAFETY: modules come from this project's lowering alone, never from a caller. Each guards the positions that it reads and
-        // writes by the extents among its parameters, which lie within the buffers that it is bound to; its loops run up to
-        // such an extent and so end; and what it divides by is an extent, never zero. The checks that wgpu would insert repeat this
-        // for every access and every iteration, at a multiple of a small kernel's cost.
+        // SAFETY: modules come from this project's lowering alone, never from a caller. Each guards the positions that
+        // it reads and writes by the extents among its parameters, which lie within the buffers that it is bound to;
+        // its loops run up to such an extent and so end; and it divides integers by extents alone, none of which is
+        // zero. The checks that wgpu would insert repeat this at every access, iteration and division.
         let module = unsafe { wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
         let compute = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(label),

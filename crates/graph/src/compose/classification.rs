@@ -1,0 +1,307 @@
+//! Losses and measures of classifiers: cross-entropy, negative log-likelihood, one-hot encoding, accuracy.
+//!
+//! Logits have one axis of classes: axis 1 as in PyTorch's `[n, classes, d1, ..]`, or axis 0 if there is no other. Labels are
+//! i32 class indices in the shape of the logits without that axis. The class is picked by comparing the labels with the
+//! coordinates along the axis and summing, which fuses with what stands around it; a gather would not.
+//!
+//! Labels that stand in the graph are checked when they are used, labels that come from an input at each run. A label that
+//! was computed on the device cannot be; if it is out of range the loss and its gradient are NaN, never silently 0.
+
+use crate::compose::losses::Reduction;
+use crate::dtype::{DType, Literal};
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::Origin;
+use crate::op::Op;
+use crate::shape::Shape;
+
+/// The options of cross-entropy and negative log-likelihood; the default is the plain mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CrossEntropy<'g> {
+    /// The axis of the classes; negative ones count from the end. `None`: axis 1, or axis 0 of logits of rank 1.
+    pub class_axis: Option<isize>,
+    /// `[classes]`: how much each class counts. A mean divides by the sum of the labels' weights.
+    pub weight: Option<Expr<'g>>,
+    /// A label that is left out of loss, gradient and mean; it need not be a class. PyTorch's default is -100.
+    pub ignore_index: Option<i32>,
+    /// The share of the target that is spread evenly over all classes, in [0, 1].
+    pub label_smoothing: f64,
+    /// What becomes of the samples' losses. Over nothing but ignored labels the mean is NaN.
+    pub reduction: Reduction,
+}
+
+impl<'g> Expr<'g> {
+    /// The mean cross-entropy of logits `[n, classes]` and targets, `-ln softmax(x)[label]`: either i32 class indices `[n]`, or
+    /// class probabilities of the logits' shape and dtype. Finite for finite logits. The derivative is
+    /// `(softmax(x) - target) / n`.
+    ///
+    /// Further axes, weights, ignored labels and smoothing: [`Expr::cross_entropy_with`].
+    #[track_caller]
+    pub fn cross_entropy(self, targets: Expr<'g>) -> Expr<'g> {
+        self.cross_entropy_with(targets, CrossEntropy::default())
+    }
+
+    /// The cross-entropy of logits `[n, classes, d1, ..]` and class indices `[n, d1, ..]`, or class probabilities of the
+    /// logits' shape:
+    /// `sum over classes c of -weight[c] q[c] ln softmax(x)[c]`, where `q` is `(1 - label_smoothing) target + label_smoothing / classes`.
+    ///
+    /// With probabilities the mean is over the samples, whatever the weights, and there is no ignored label, as in PyTorch.
+    #[track_caller]
+    pub fn cross_entropy_with(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self.graph());
+        if self.same_graph(targets, "cross_entropy", origin).is_none() {
+            return poisoned;
+        }
+        match targets.read("cross_entropy", origin, |_, node| node.dtype) {
+            Some(DType::F32 | DType::F64) => self.cross_entropy_probabilities(targets, options),
+            Some(DType::I32 | DType::Bool) => self.class_index_loss("cross_entropy", targets, options, true),
+            None => poisoned,
+        }
+    }
+
+    /// [`Expr::cross_entropy_with`] for class probabilities, which have the logits' shape and dtype.
+    #[track_caller]
+    pub fn cross_entropy_probabilities(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        let op = "cross_entropy";
+        if let Some(ignored) = options.ignore_index {
+            let expected = "no ignored label beside class probabilities";
+            return self.graph().refuse(op, "ignore_index", f64::from(ignored), expected);
+        }
+        let poisoned = Expr::poisoned(self.graph());
+        let (Some((shape, axis)), Some(_)) = (self.class_axis(op, options), self.shape_shared_with(targets, op)) else {
+            return poisoned;
+        };
+        let classes = shape[axis];
+        let smoothing = options.label_smoothing;
+        let smoothed =
+            if smoothing == 0.0 { targets } else { targets * (1.0 - smoothing) + smoothing / classes as f64 };
+        let weighted = match options.weight {
+            Some(weight) => smoothed * weight.along_axes(op, &shape, [axis].into_iter().collect()),
+            None => smoothed,
+        };
+        options.reduction.of(-(weighted * self.log_softmax(axis as isize)).sum([axis]))
+    }
+
+    /// The mean negative log-likelihood of logarithms of probabilities `[n, classes]` at class indices `[n]`: `-x[label]`.
+    #[track_caller]
+    pub fn nll_loss(self, labels: Expr<'g>) -> Expr<'g> {
+        self.nll_loss_with(labels, CrossEntropy::default())
+    }
+
+    /// [`Expr::nll_loss`] of `[n, classes, d1, ..]` with options, of which `label_smoothing` must be 0.
+    #[track_caller]
+    pub fn nll_loss_with(self, labels: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        if options.label_smoothing != 0.0 {
+            let expected = "0, for only cross_entropy smooths labels";
+            return self.graph().refuse("nll_loss", "label_smoothing", options.label_smoothing, expected);
+        }
+        self.class_index_loss("nll_loss", labels, options, false)
+    }
+
+    /// f32 `[.., classes]`: 1 at each i32 element's own index along the new last axis, else 0. Indices out of range: as
+    /// labels of a loss, an error where they can be checked, else a row of NaN.
+    #[track_caller]
+    pub fn one_hot(self, classes: usize) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("one_hot", origin, |_, node| node.shape.clone()) else { return self };
+        let range = match self.checked_labels("one_hot", classes, None) {
+            Some(range) => range,
+            None => return Expr::poisoned(self.graph()),
+        };
+        let axis = shape.rank();
+        let column: Shape = shape.iter().copied().chain([1]).collect();
+        let labels = self.reshape_node(&column, origin);
+        let coordinate = self.graph().iota(column.with_extent(axis, classes), axis);
+        let encoded = labels.equal(coordinate).cast(DType::F32);
+        match range {
+            Range::Checked => encoded,
+            Range::Unknown => encoded * labels.nan_outside(classes, None, encoded),
+        }
+    }
+
+    /// The share of samples whose largest logit stands at their label, an f32 scalar: logits `[n, classes, ..]`, i32 labels
+    /// `[n, ..]`. No gradient flows through it.
+    #[track_caller]
+    pub fn accuracy(self, labels: Expr<'g>) -> Expr<'g> {
+        let poisoned = Expr::poisoned(self.graph());
+        let Some((_, axis)) = self.class_axis("accuracy", CrossEntropy::default()) else { return poisoned };
+        let guess = self.argmax(axis as isize);
+        if guess.shape_shared_with(labels, "accuracy").is_none() {
+            return poisoned;
+        }
+        guess.equal(labels).cast(DType::F32).mean(..)
+    }
+
+    /// The loss at class indices, of logits (`normalise`) or of logarithms of probabilities.
+    #[track_caller]
+    fn class_index_loss(
+        self,
+        op: &'static str,
+        labels: Expr<'g>,
+        options: CrossEntropy<'g>,
+        normalise: bool,
+    ) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self.graph());
+        if self.same_graph(labels, op, origin).is_none() {
+            return poisoned;
+        }
+        let Some((shape, axis)) = self.class_axis(op, options) else { return poisoned };
+        let classes = shape[axis];
+        let sample_shape = shape.without([axis].into_iter().collect());
+        let Some(label_shape) = labels.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
+        if label_shape != sample_shape {
+            let (lhs, rhs) = (format!("{} without its class axis", self.describe()), labels.describe());
+            let (lhs_shape, rhs_shape) = (sample_shape, label_shape);
+            return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
+        }
+        let Some(range) = labels.checked_labels(op, classes, options.ignore_index) else { return poisoned };
+
+        // Class axes keep extent 1 until the end, so that everything broadcasts.
+        let labels = labels.reshape_node(&shape.with_extent(axis, 1), origin);
+        let chosen = labels.equal(self.graph().iota(&shape, axis));
+        // ln softmax(x) is (x - m) - ln sum e^(x - m): the two parts are kept apart, so that only one of them has the
+        // size of the logits and the large m never cancels.
+        let scores = if normalise { self - self.max_keepdims([axis]).stop_gradient() } else { self };
+        let picked = chosen.where_(scores, 0.0).sum_keepdims([axis]);
+        let normaliser = if normalise { Some(scores.exp().sum_keepdims([axis]).log()) } else { None };
+        let mut loss = match normaliser {
+            Some(normaliser) => normaliser - picked,
+            None => -picked,
+        };
+        let class_weight = options.weight.map(|weight| (weight, [axis].into_iter().collect()));
+        let class_weight = match class_weight {
+            Some((weight, axes)) => Some(weight.along_axes(op, &shape, axes)),
+            None => None,
+        };
+        let label_weight = match class_weight {
+            Some(weight) => Some(chosen.where_(weight, 0.0).sum_keepdims([axis])),
+            None => None,
+        };
+        if let Some(weight) = label_weight {
+            loss = loss * weight;
+        }
+        if let (Some(normaliser), true) = (normaliser, options.label_smoothing > 0.0) {
+            let everywhere = match class_weight {
+                Some(weight) => ((normaliser - scores) * weight).sum_keepdims([axis]),
+                None => (normaliser - scores).sum_keepdims([axis]),
+            };
+            let share = options.label_smoothing;
+            loss = loss * (1.0 - share) + everywhere * (share / classes as f64);
+        }
+        let mut counted = label_weight;
+        if let Some(ignored) = options.ignore_index {
+            let kept = labels.not_equal(ignored);
+            loss = kept.where_(loss, 0.0);
+            let one = loss.constant_beside(1.0, origin);
+            counted = Some(kept.where_(counted.unwrap_or(one), 0.0));
+        }
+        match range {
+            Range::Checked => {}
+            Range::Unknown => loss = loss * labels.nan_outside(classes, options.ignore_index, loss),
+        }
+        match (options.reduction, counted) {
+            (Reduction::None, _) => loss.reshape_node(&sample_shape, origin),
+            (Reduction::Sum, _) => loss.sum(..),
+            (Reduction::Mean, None) => loss.mean(..),
+            (Reduction::Mean, Some(counted)) => loss.sum(..) / counted.sum(..),
+        }
+    }
+
+    /// The shape of these logits and their class axis, with the options that depend on neither checked.
+    #[track_caller]
+    fn class_axis(self, op: &'static str, options: CrossEntropy<'g>) -> Option<(Shape, usize)> {
+        let origin = self.graph().origin_or(Origin::here());
+        if !(0.0..=1.0).contains(&options.label_smoothing) {
+            self.graph().refuse(op, "label_smoothing", options.label_smoothing, "a number in 0..=1");
+            return None;
+        }
+        let (shape, dtype) = self.read(op, origin, |_, node| (node.shape.clone(), node.dtype))?;
+        if !dtype.is_float() {
+            self.fail(GraphError::DType { origin, op, operand: self.describe(), dtype, expected: "a float" });
+            return None;
+        }
+        let axis = options.class_axis.unwrap_or(if shape.rank() > 1 { 1 } else { 0 });
+        match self.resolve_axis(op, &shape, axis, origin) {
+            Ok(axis) => Some((shape, axis)),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    /// Checks that these are i32 and, as far as can be known now, in `0..classes` or `except`; labels that come from an
+    /// input are noted for a check at each run. `None`, and an error in the graph, if not.
+    #[track_caller]
+    fn checked_labels(self, op: &'static str, classes: usize, except: Option<i32>) -> Option<Range> {
+        let origin = self.graph().origin_or(Origin::here());
+        let dtype = self.read(op, origin, |_, node| node.dtype)?;
+        if dtype != DType::I32 {
+            let (operand, expected) = (self.describe(), "i32");
+            self.fail(GraphError::DType { origin, op, operand, dtype, expected });
+            return None;
+        }
+        let outside = |&label: &i32| except != Some(label) && usize::try_from(label).map_or(true, |i| i >= classes);
+        let wrong = match self.source_op() {
+            Some(Op::Literal { data }) => match &*data {
+                Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
+                Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
+            },
+            // A constant of no elements holds no label.
+            Some(Op::Constant { value }) if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
+                Some((0, value as i32)).filter(|(_, value)| outside(value))
+            }
+            Some(Op::Constant { .. }) => None,
+            Some(_) | None => {
+                let checked = self.require_index_bound(classes, except, origin);
+                return Some(if checked { Range::Checked } else { Range::Unknown });
+            }
+        };
+        match wrong {
+            Some((position, value)) => {
+                self.fail(GraphError::Index { origin, op, position, value, bound: classes });
+                None
+            }
+            None => Some(Range::Checked),
+        }
+    }
+
+    /// The op at the end of the views through which this looks, whose elements are exactly those of this expression.
+    fn source_op(self) -> Option<Op> {
+        let mut id = self.raw()?;
+        loop {
+            let arena = self.graph().arena();
+            match &arena.nodes.get(id.key)?.op {
+                Op::Reshape { operand }
+                | Op::Broadcast { operand }
+                | Op::Permute { operand, .. }
+                | Op::StopGradient { operand } => id = *operand,
+                op => return Some(op.clone()),
+            }
+        }
+    }
+
+    /// 1 where these labels are in `0..classes` or `except`, else NaN, in the dtype of `beside`: a factor, so that the
+    /// gradient is NaN as well.
+    #[track_caller]
+    fn nan_outside(self, classes: usize, except: Option<i32>, beside: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let mut valid = self.greater_equal(0) & self.less(i32::try_from(classes).unwrap_or(i32::MAX));
+        if let Some(except) = except {
+            valid = valid | self.equal(except);
+        }
+        let Some(dtype) = beside.read("cross_entropy", origin, |_, node| node.dtype) else { return beside };
+        let scalar = Shape::scalar();
+        valid.where_(self.graph().full(&scalar, 1.0, dtype), self.graph().full(&scalar, f64::NAN, dtype))
+    }
+}
+
+/// What is known of labels when the graph is built.
+enum Range {
+    /// They are in range, or will be checked on the host before each run.
+    Checked,
+    /// They are computed on the device.
+    Unknown,
+}

@@ -1,0 +1,147 @@
+//! Regression and binary losses. Predictions are `self`; the target has their shape and dtype, else the graph keeps an
+//! error: losses do not broadcast.
+
+use crate::expr::Expr;
+
+/// What becomes of a loss's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Reduction {
+    /// They stay as they are.
+    None,
+    /// Their mean, a scalar; NaN over no elements.
+    #[default]
+    Mean,
+    /// Their sum, a scalar; 0 over no elements.
+    Sum,
+}
+
+impl Reduction {
+    #[track_caller]
+    pub(super) fn of(self, elements: Expr<'_>) -> Expr<'_> {
+        match self {
+            Reduction::None => elements,
+            Reduction::Mean => elements.mean(..),
+            Reduction::Sum => elements.sum(..),
+        }
+    }
+}
+
+impl<'g> Expr<'g> {
+    /// The squared error, `(x - t)^2`.
+    #[track_caller]
+    pub fn mse_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        if self.shape_shared_with(target, "mse_loss").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        reduction.of((self - target).square())
+    }
+
+    /// The absolute error, `|x - t|`, with derivative 0 where they are equal.
+    #[track_caller]
+    pub fn l1_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        if self.shape_shared_with(target, "l1_loss").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        reduction.of((self - target).abs())
+    }
+
+    /// With `d = |x - t|`: `d^2 / 2` up to `delta`, and `delta * (d - delta / 2)` past it. Errors: `delta` is not above 0.
+    #[track_caller]
+    pub fn huber_loss(self, target: Expr<'g>, delta: f64, reduction: Reduction) -> Expr<'g> {
+        if delta.is_nan() || delta <= 0.0 {
+            return self.graph().refuse("huber_loss", "delta", delta, "a number above 0");
+        }
+        if self.shape_shared_with(target, "huber_loss").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        // With c = min(d, delta) both pieces are c (d - c / 2), so that no square of a large difference overflows.
+        let distance = (self - target).abs();
+        let capped = distance.minimum(delta);
+        reduction.of(capped * (distance - capped * 0.5))
+    }
+
+    /// With `d = |x - t|`: `d^2 / (2 beta)` up to `beta`, and `d - beta / 2` past it; [`Expr::l1_loss`] for a `beta` of 0.
+    /// Errors: `beta` is below 0.
+    #[track_caller]
+    pub fn smooth_l1_loss(self, target: Expr<'g>, beta: f64, reduction: Reduction) -> Expr<'g> {
+        if beta.is_nan() || beta < 0.0 {
+            return self.graph().refuse("smooth_l1_loss", "beta", beta, "a number not below 0");
+        }
+        if self.shape_shared_with(target, "smooth_l1_loss").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        let distance = (self - target).abs();
+        if beta == 0.0 {
+            return reduction.of(distance);
+        }
+        let capped = distance.minimum(beta);
+        reduction.of(capped * (distance - capped * 0.5) / beta)
+    }
+
+    /// Of probabilities `p` in [0, 1]: `-(t ln p + (1 - t) ln(1 - p))`, where each logarithm is at least -100 as in PyTorch.
+    /// At `p` of 0 or 1 the logarithm that was cut off there passes no gradient.
+    /// [`Expr::binary_cross_entropy_with_logits`] is the better choice where there are logits.
+    #[track_caller]
+    pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        if self.shape_shared_with(target, "binary_cross_entropy").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        // The logarithm of 0 is taken of 1 instead and cut off after, for its derivative times 0 would be NaN.
+        let (is_zero, is_one) = (self.equal(0.0), self.equal(1.0));
+        let log_p = is_zero.where_(-100.0, is_zero.where_(1.0, self).log().clamp(Some(-100.0), None));
+        let log_q = is_one.where_(-100.0, (-is_one.where_(0.0, self)).log1p().clamp(Some(-100.0), None));
+        reduction.of((target - 1.0) * log_q - target * log_p)
+    }
+
+    /// Of logits `x`: `-(t ln sigmoid(x) + (1 - t) ln(1 - sigmoid(x)))`, computed as `(1 - t) x + softplus(-x)`: finite for
+    /// every finite `x`. The derivative is `sigmoid(x) - t`.
+    #[track_caller]
+    pub fn binary_cross_entropy_with_logits(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        self.binary_cross_entropy_with_logits_weighted(target, None, None, reduction)
+    }
+
+    /// [`Expr::binary_cross_entropy_with_logits`] where `weight` scales each element and `pos_weight` the positive term:
+    /// `weight * ((1 - t) x + (1 + (pos_weight - 1) t) softplus(-x))`. Both broadcast to the logits' shape. The mean is over
+    /// the number of elements, not the weights, as in PyTorch.
+    #[track_caller]
+    pub fn binary_cross_entropy_with_logits_weighted(
+        self,
+        target: Expr<'g>,
+        weight: Option<Expr<'g>>,
+        pos_weight: Option<Expr<'g>>,
+        reduction: Reduction,
+    ) -> Expr<'g> {
+        let Some(shape) = self.shape_shared_with(target, "binary_cross_entropy_with_logits") else {
+            return Expr::poisoned(self.graph());
+        };
+        let negative = -self.log_sigmoid();
+        let positive_term = match pos_weight {
+            Some(pos_weight) => ((pos_weight.broadcast_to(&shape) - 1.0) * target + 1.0) * negative,
+            None => negative,
+        };
+        let elements = (1.0 - target) * self + positive_term;
+        reduction.of(match weight {
+            Some(weight) => elements * weight.broadcast_to(&shape),
+            None => elements,
+        })
+    }
+
+    /// The Kullback-Leibler divergence from `self`, which are logarithms of probabilities, to the target: elementwise
+    /// `t (ln t - x)`, with 0 for `t = 0`. With `log_target` the target holds logarithms too: `e^t (t - x)`.
+    ///
+    /// The divergence proper is the sum over the classes: take [`Reduction::Sum`] and divide by the batch, which PyTorch
+    /// calls `batchmean`. [`Reduction::Mean`] divides by the number of elements.
+    #[track_caller]
+    pub fn kl_div(self, target: Expr<'g>, log_target: bool, reduction: Reduction) -> Expr<'g> {
+        if self.shape_shared_with(target, "kl_div").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        if log_target {
+            return reduction.of(target.exp() * (target - self));
+        }
+        // t ln t is 0 at t = 0, though ln 0 is not finite.
+        let is_zero = target.equal(0.0);
+        let entropy = is_zero.where_(0.0, target * is_zero.where_(1.0, target).log());
+        reduction.of(entropy - target * self)
+    }
+}

@@ -1,0 +1,178 @@
+//! Norms of vectors, and the normalisations of layers.
+//!
+//! Variances are computed from centred elements, `mean((x - mean x)^2)`, which does not cancel as `mean(x^2) - mean(x)^2` does.
+
+use crate::error::GraphError;
+use crate::expr::{Axes, Expr};
+use crate::node::Origin;
+use crate::shape::{AxisSet, Shape};
+
+impl<'g> Expr<'g> {
+    /// The p-norm over `axes` (`..` for all), which fall away: `sum(|x|^p)^(1/p)`; the number of elements other than 0
+    /// for a `p` of 0; `max |x|` for infinity. Where the norm is 0 its gradient is 0. Errors: `p` is below 0 or NaN.
+    #[track_caller]
+    pub fn norm(self, p: f64, axes: impl Axes) -> Expr<'g> {
+        if p.is_nan() || p < 0.0 {
+            return self.graph().refuse("norm", "p", p, "a number not below 0");
+        }
+        let origin = self.graph().origin_or(Origin::here());
+        let Some((shape, dtype)) = self.read("norm", origin, |_, node| (node.shape.clone(), node.dtype)) else {
+            return self;
+        };
+        if !dtype.is_float() {
+            let (op, operand, expected) = ("norm", self.describe(), "a float");
+            return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
+        }
+        let set = match self.resolve_axes("norm", &shape, &axes, origin) {
+            Ok(set) => set,
+            Err(error) => return self.fail(error),
+        };
+        if p == 0.0 {
+            return self.not_equal(0.0).cast(dtype).sum(set);
+        }
+        let magnitude = self.abs();
+        if p == 1.0 {
+            return magnitude.sum(set);
+        }
+        if p == f64::INFINITY {
+            return magnitude.max(set);
+        }
+        let powers = if p == 2.0 {
+            self.square()
+        } else if p > 1.0 {
+            magnitude.powf(p)
+        } else {
+            // The derivative of |x|^p at 0 is infinite for p < 1: zeros are left out of the power.
+            let is_zero = self.equal(0.0);
+            is_zero.where_(0.0, is_zero.where_(1.0, magnitude).powf(p))
+        };
+        let sum = powers.sum(set);
+        // A root has no finite derivative at 0: there it is taken of 1 and replaced.
+        let is_zero = sum.equal(0.0);
+        is_zero.where_(0.0, is_zero.where_(1.0, sum).powf(1.0 / p))
+    }
+
+    /// `(x - mean) / sqrt(var + eps) * weight + bias`, mean and variance (the population's) over `axes`; customarily the
+    /// last ones. `weight` and `bias` have the extents of `axes`, in order.
+    #[track_caller]
+    pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
+        match self.resolve_axes("layer_norm", &shape, &axes, origin) {
+            Ok(set) => self.standardised(set, eps).scaled_and_shifted("layer_norm", &shape, set, weight, bias),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// `x / sqrt(mean(x^2) + eps) * weight`, the mean over `axes`. `weight` has the extents of `axes`, in order.
+    #[track_caller]
+    pub fn rms_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
+        match self.resolve_axes("rms_norm", &shape, &axes, origin) {
+            Ok(set) => {
+                let scaled = self / (self.square().mean_keepdims(set) + eps).sqrt();
+                scaled.scaled_and_shifted("rms_norm", &shape, set, weight, None)
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Of `[n, c, ..]`, the `c` channels in `groups` equal groups: each group of each sample brought to mean 0 and
+    /// variance 1, then each channel scaled by `weight` and shifted by `bias`, both `[c]`.
+    #[track_caller]
+    pub fn group_norm(self, groups: usize, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.channelled("group_norm") else { return Expr::poisoned(self.graph()) };
+        if groups == 0 || shape[1] % groups != 0 {
+            let expected = "a divisor of the number of channels";
+            return self.graph().refuse("group_norm", "the number of groups", groups as f64, expected);
+        }
+        let group = shape[1..].iter().product::<usize>() / groups;
+        let grouped = self.reshape_node(&Shape::from([shape[0], groups, group]), origin);
+        let standardised = grouped.standardised([2].into_iter().collect(), eps).reshape_node(&shape, origin);
+        standardised.scaled_and_shifted("group_norm", &shape, [1].into_iter().collect(), weight, bias)
+    }
+
+    /// Of `[n, c, ..]`: each channel's mean and variance (the population's), both `[c]`: what training normalises with, and
+    /// what running statistics are made of.
+    #[track_caller]
+    pub fn batch_statistics(self) -> (Expr<'g>, Expr<'g>) {
+        let Some(shape) = self.channelled("batch_statistics") else {
+            return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
+        };
+        let others: AxisSet = (0..shape.rank()).filter(|&axis| axis != 1).collect();
+        (self.mean(others), self.var(others, 0.0))
+    }
+
+    /// Of `[n, c, ..]`: `(x - mean) / sqrt(variance + eps) * weight + bias`, with the given statistics, all `[c]`: those of
+    /// [`Expr::batch_statistics`] in training, through which gradients then flow, or running ones.
+    #[track_caller]
+    pub fn batch_norm(
+        self,
+        (mean, variance): (Expr<'g>, Expr<'g>),
+        weight: Option<Expr<'g>>,
+        bias: Option<Expr<'g>>,
+        eps: f64,
+    ) -> Expr<'g> {
+        let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
+        let channel: AxisSet = [1].into_iter().collect();
+        let mean = mean.along_axes("batch_norm", &shape, channel);
+        let deviation = (variance.along_axes("batch_norm", &shape, channel) + eps).sqrt();
+        ((self - mean) / deviation).scaled_and_shifted("batch_norm", &shape, channel, weight, bias)
+    }
+
+    /// `(x - mean) / sqrt(var + eps)` over `axes`.
+    #[track_caller]
+    fn standardised(self, axes: AxisSet, eps: f64) -> Expr<'g> {
+        let centred = self - self.mean_keepdims(axes);
+        centred / (centred.square().mean_keepdims(axes) + eps).sqrt()
+    }
+
+    /// `x * weight + bias`, both with the extents of `axes` of the shape.
+    #[track_caller]
+    fn scaled_and_shifted(
+        self,
+        op: &'static str,
+        shape: &Shape,
+        axes: AxisSet,
+        weight: Option<Expr<'g>>,
+        bias: Option<Expr<'g>>,
+    ) -> Expr<'g> {
+        let scaled = match weight {
+            Some(weight) => self * weight.along_axes(op, shape, axes),
+            None => self,
+        };
+        match bias {
+            Some(bias) => scaled + bias.along_axes(op, shape, axes),
+            None => scaled,
+        }
+    }
+
+    /// This, which has the extents of `axes` of the shape, with extent 1 along the other axes.
+    #[track_caller]
+    pub(super) fn along_axes(self, op: &'static str, shape: &Shape, axes: AxisSet) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(own) = self.read(op, origin, |_, node| node.shape.clone()) else { return self };
+        let wanted: Shape = axes.iter().map(|axis| shape[axis]).collect();
+        if own != wanted {
+            let (lhs, rhs) = (self.describe(), "what it is applied to along its axes".to_owned());
+            return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape: own, rhs, rhs_shape: wanted });
+        }
+        let aligned = (0..shape.rank()).map(|axis| if axes.contains(axis) { shape[axis] } else { 1 }).collect();
+        self.reshape_node(&aligned, origin)
+    }
+
+    /// The shape of a batch of samples with channels, `[n, c, ..]`.
+    #[track_caller]
+    fn channelled(self, op: &'static str) -> Option<Shape> {
+        let origin = self.graph().origin_or(Origin::here());
+        let shape = self.read(op, origin, |_, node| node.shape.clone())?;
+        if shape.rank() >= 2 {
+            return Some(shape);
+        }
+        let (operand, rank, expected) = (self.describe(), shape.rank(), "rank 2 or more".to_owned());
+        self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
+        None
+    }
+}

@@ -1,0 +1,73 @@
+//! Random draws made of [`Graph::uniform`]. Each is a function of its seed, the i32 scalar `step` and each element's flat
+//! index. Masks are compared in exact arithmetic and so are the same on every device; normal numbers go through a logarithm
+//! and a cosine, and agree as closely as those do.
+
+use crate::arena::Graph;
+use crate::dtype::DType;
+use crate::expr::Expr;
+use crate::shape::Shape;
+
+/// 2 pi rounded towards 0 in f32, so that an angle computed with it never leaves [-pi, pi], where a GPU's cosine is exact
+/// enough.
+const TWO_PI_F32: f64 = 6.283185;
+
+impl Graph {
+    /// f32 numbers from the normal distribution of mean 0 and deviation 1, by Box and Muller's transform
+    /// `sqrt(-2 ln(1 - u)) cos(2 pi (v - 1/2))` of two uniform draws, whose seeds are derived from `seed`. Since `u` has 24 bits
+    /// no magnitude exceeds 5.77.
+    #[track_caller]
+    pub fn normal(&self, shape: impl Into<Shape>, step: Expr<'_>, seed: u64) -> Expr<'_> {
+        let shape = shape.into();
+        let radius_draw = self.uniform(&shape, step, derived_seed(seed, 0));
+        let angle_draw = self.uniform(&shape, step, derived_seed(seed, 1));
+        // 1 - u is in (0, 1] and exact, so its logarithm is finite.
+        let radius = ((1.0 - radius_draw).log() * -2.0).sqrt();
+        radius * ((angle_draw - 0.5) * TWO_PI_F32).cos()
+    }
+
+    /// bool: each element true with that probability. Errors: a probability outside [0, 1].
+    #[track_caller]
+    pub fn bernoulli(&self, shape: impl Into<Shape>, probability: f64, step: Expr<'_>, seed: u64) -> Expr<'_> {
+        if !(0.0..=1.0).contains(&probability) {
+            return self.refuse("bernoulli", "the probability", probability, "a number in 0..=1");
+        }
+        self.uniform(shape, step, seed).less(probability)
+    }
+}
+
+impl<'g> Expr<'g> {
+    /// Each element 0 with probability `rate`, else divided by `1 - rate`, so that the expectation stays. `step` (see
+    /// [`Graph::step`]) makes every training step drop others; each dropout of a graph needs its own `seed`.
+    ///
+    /// A rate of 0 is the identity, a rate of 1 gives zeros. Errors: a rate outside [0, 1]; a `step` that is not an i32 scalar.
+    #[track_caller]
+    pub fn dropout(self, rate: f64, step: Expr<'g>, seed: u64) -> Expr<'g> {
+        if !(0.0..=1.0).contains(&rate) {
+            return self.graph().refuse("dropout", "the rate", rate, "a number in 0..=1");
+        }
+        if rate == 0.0 {
+            return self;
+        }
+        let origin = self.graph().origin_or(crate::Origin::here());
+        let Some((shape, dtype)) = self.read("dropout", origin, |_, node| (node.shape.clone(), node.dtype)) else {
+            return self;
+        };
+        if !dtype.is_float() {
+            let (op, operand, expected) = ("dropout", self.describe(), "a float");
+            return self.fail(crate::GraphError::DType { origin, op, operand, dtype, expected });
+        }
+        let kept = self.graph().uniform(&shape, step, seed).greater_equal(rate);
+        // With a rate that f32 rounds to 1 nothing is kept, and a scale would only turn the 0 that comes back into NaN.
+        let scaled = if DType::F32.round(rate) == 1.0 { self } else { self * (1.0 / (1.0 - rate)) };
+        kept.where_(scaled, 0.0)
+    }
+}
+
+/// The seed of one of several draws under one seed: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), a bijection that
+/// mixes every bit into every other, of the seed moved on by the draw's number.
+fn derived_seed(seed: u64, draw: u64) -> u64 {
+    let mut bits = seed.wrapping_add((draw + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}

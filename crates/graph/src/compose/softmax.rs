@@ -1,0 +1,94 @@
+//! Softmax, its logarithm, and the logarithm of a sum of exponentials, stable by subtracting the largest element.
+//!
+//! Subtracting a constant changes none of them, so the largest element enters through `stop_gradient` and the derivatives
+//! are those of the plain formulas.
+
+use crate::expr::{Axes, Expr};
+use crate::node::Origin;
+
+impl<'g> Expr<'g> {
+    /// `e^x / sum(e^x)` along one axis; shape and dtype stay, and the elements along `axis` sum to 1. Floats.
+    ///
+    /// A slice with +inf or NaN in it, or with nothing but -inf, gives NaN, as in PyTorch; -inf beside a finite element
+    /// gives 0. Over an empty axis there is nothing to compute.
+    #[track_caller]
+    pub fn softmax(self, axis: isize) -> Expr<'g> {
+        match self.centred("softmax", axis) {
+            Centred::Empty(same) => same,
+            Centred::By(centred) => {
+                let exponential = centred.exp();
+                exponential / exponential.sum_keepdims([axis])
+            }
+        }
+    }
+
+    /// `ln(softmax(x)) = x - ln(sum(e^x))` along one axis; shape and dtype stay. Floats.
+    ///
+    /// Finite for finite elements, however far apart they are, where `softmax().log()` would give -inf. Infinite elements
+    /// and empty axes: as [`Expr::softmax`].
+    #[track_caller]
+    pub fn log_softmax(self, axis: isize) -> Expr<'g> {
+        match self.centred("log_softmax", axis) {
+            Centred::Empty(same) => same,
+            Centred::By(centred) => centred - centred.exp().sum_keepdims([axis]).log(),
+        }
+    }
+
+    /// `ln(sum(e^x))` over `axes` (`..` for all), which fall away. Floats.
+    ///
+    /// +inf where an element is +inf; -inf where all are -inf, or where there are none. There the derivative, whose
+    /// formula is `softmax`, is NaN.
+    #[track_caller]
+    pub fn logsumexp(self, axes: impl Axes) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
+        match self.resolve_axes("logsumexp", &shape, &axes, origin) {
+            Ok(set) => self.logsumexp_keepdims(set).reshape_node(&shape.without(set), origin),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// [`Expr::logsumexp`]; the reduced axes keep extent 1.
+    #[track_caller]
+    pub fn logsumexp_keepdims(self, axes: impl Axes) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
+        let set = match self.resolve_axes("logsumexp", &shape, &axes, origin) {
+            Ok(set) => set,
+            Err(error) => return self.fail(error),
+        };
+        if shape.contains(&0) {
+            return self.exp().sum_keepdims(set).log();
+        }
+        let largest = self.max_keepdims(set).stop_gradient();
+        // inf - inf would be NaN: where the largest element is infinite, the plain formula is right.
+        let shift = largest.abs().equal(f64::INFINITY).where_(0.0, largest);
+        (self - shift).exp().sum_keepdims(set).log() + shift
+    }
+
+    /// This less the largest element along `axis`, which makes exponentials safe.
+    #[track_caller]
+    fn centred(self, op: &'static str, axis: isize) -> Centred<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some((shape, dtype)) = self.read(op, origin, |_, node| (node.shape.clone(), node.dtype)) else {
+            return Centred::Empty(self);
+        };
+        if !dtype.is_float() {
+            let error = crate::GraphError::DType { origin, op, operand: self.describe(), dtype, expected: "a float" };
+            return Centred::Empty(self.fail(error));
+        }
+        match self.resolve_axis(op, &shape, axis, origin) {
+            Ok(_) if shape.contains(&0) => Centred::Empty(self),
+            Ok(_) => Centred::By(self - self.max_keepdims([axis]).stop_gradient()),
+            Err(error) => Centred::Empty(self.fail(error)),
+        }
+    }
+}
+
+/// What [`Expr::centred`] found.
+enum Centred<'g> {
+    /// Nothing to compute: the expression has no elements, or is poisoned.
+    Empty(Expr<'g>),
+    /// The expression less its largest element.
+    By(Expr<'g>),
+}

@@ -1,0 +1,147 @@
+//! The text form of a graph: one line a node, in insertion order.
+//!
+//! ```text
+//! x = input : f32[64, 784]
+//! w = parameter : f32[784, 10]
+//! %2 = matmul(x, w) : f32[64, 10]
+//! logits = relu(%2) : f32[64, 10]
+//! return logits
+//! ```
+//!
+//! A node is called by its label, or by its position among the nodes that are printed; a label that several of them bear, or
+//! that does not read as one word, is quoted and followed by the position. The text depends on the structure and the names
+//! alone, so it is the same in every run.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::arena::Graph;
+use crate::expr::Expr;
+use crate::node::{Node, NodeId};
+use crate::op::Op;
+
+/// A graph, or the part of one that some outputs need, to be printed.
+#[derive(Clone)]
+pub struct Listing<'g> {
+    graph: &'g Graph,
+    outputs: Option<Vec<NodeId>>,
+    origins: bool,
+}
+
+impl Graph {
+    /// The nodes that `outputs` need, to be printed; what is poisoned or stale among the outputs is left out.
+    pub fn display<'g>(&'g self, outputs: &[Expr<'g>]) -> Listing<'g> {
+        let outputs = outputs.iter().filter_map(|output| output.id().ok()).collect();
+        Listing { graph: self, outputs: Some(outputs), origins: false }
+    }
+
+    /// [`Graph::display`] for nodes that are known by their ids.
+    pub fn display_nodes(&self, outputs: &[NodeId]) -> Listing<'_> {
+        let outputs = outputs.iter().copied().filter(|&output| self.node(output).is_ok()).collect();
+        Listing { graph: self, outputs: Some(outputs), origins: false }
+    }
+}
+
+impl Listing<'_> {
+    /// Adds to each line the file name and line where the node was made.
+    pub fn with_origins(mut self) -> Self {
+        self.origins = true;
+        self
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Listing { graph: self, outputs: None, origins: false }.fmt(f)
+    }
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = match &self.outputs {
+            Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
+            None => self.graph.ids(),
+        };
+        let names = names(self.graph, &nodes);
+        let arena = self.graph.arena();
+        for id in &nodes {
+            let node = &arena.nodes[id.key];
+            write!(f, "{} = ", names[id])?;
+            write_op(f, node, &names)?;
+            write!(f, " : {}{}", node.dtype, node.shape)?;
+            if self.origins {
+                let file = node.origin.file().rsplit(['/', '\\']).next().unwrap_or_default();
+                write!(f, "  // {file}:{}", node.origin.line())?;
+            }
+            writeln!(f)?;
+        }
+        if let Some(outputs) = &self.outputs {
+            let returned: Vec<&str> = outputs.iter().map(|output| names[output].as_str()).collect();
+            writeln!(f, "return {}", returned.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What each of the nodes is called.
+fn names(graph: &Graph, nodes: &[NodeId]) -> HashMap<NodeId, String> {
+    let arena = graph.arena();
+    let mut bearers: HashMap<&str, usize> = HashMap::new();
+    for id in nodes {
+        if let Some(label) = arena.label(id.key) {
+            *bearers.entry(label).or_default() += 1;
+        }
+    }
+    let name = |position: usize, id: &NodeId| match arena.label(id.key) {
+        Some(label) if bearers[label] == 1 && is_word(label) => label.to_owned(),
+        Some(label) => format!("{label:?}%{position}"),
+        None => format!("%{position}"),
+    };
+    nodes.iter().enumerate().map(|(position, id)| (*id, name(position, id))).collect()
+}
+
+/// Whether a label can stand in the text without quotes.
+fn is_word(label: &str) -> bool {
+    let starts_well = label.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    starts_well && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+/// The op with its operands, then its attributes.
+fn write_op(f: &mut fmt::Formatter<'_>, node: &Node, names: &HashMap<NodeId, String>) -> fmt::Result {
+    let mut arguments: Vec<String> = Vec::new();
+    node.op.for_each_operand(|operand| arguments.push(names.get(&operand).cloned().unwrap_or_default()));
+    arguments.extend(attributes(&node.op));
+    f.write_str(node.op.name())?;
+    if arguments.is_empty() { Ok(()) } else { write!(f, "({})", arguments.join(", ")) }
+}
+
+/// What an op says beside its operands and the shape and dtype of its result.
+pub(crate) fn attributes(op: &Op) -> Vec<String> {
+    match op {
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Unary { .. }
+        | Op::Binary { .. }
+        | Op::Compare { .. }
+        | Op::Where { .. }
+        | Op::Cast { .. }
+        | Op::StopGradient { .. }
+        | Op::Reshape { .. }
+        | Op::Broadcast { .. } => vec![],
+        Op::Literal { data } => vec![format!("{} elements", data.len())],
+        Op::Constant { value } => vec![format!("{value}")],
+        Op::Iota { axis } | Op::ArgMax { axis, .. } | Op::Concat { axis, .. } => vec![format!("axis={axis}")],
+        Op::Gather { axis, .. } | Op::ScatterAdd { axis, .. } => vec![format!("axis={axis}")],
+        Op::Uniform { seed, .. } => vec![format!("seed={seed}")],
+        Op::Permute { axes, .. } => vec![format!("axes={axes:?}")],
+        Op::Slice { starts, steps, .. } => vec![format!("starts={starts:?}"), format!("steps={steps:?}")],
+        Op::Pad { lows, interiors, value, .. } => {
+            vec![format!("lows={lows:?}"), format!("interiors={interiors:?}"), format!("value={value}")]
+        }
+        Op::Reduce { axes, .. } => vec![format!("axes={axes}")],
+        Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
+            let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
+            flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Graphviz: a graph in the DOT language, to be drawn by `dot -Tsvg`.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::arena::Graph;
+use crate::display::attributes;
+use crate::expr::Expr;
+use crate::node::{Node, NodeId};
+use crate::op::Op;
+
+/// A graph, or the part of one that some outputs need, in the DOT language: `format!("{}", Dot::new(&graph))`.
+///
+/// Inputs, parameters, constants and outputs are told apart by colour; an arrow runs from each operand to its user, with
+/// the operand's position where an op has several.
+#[derive(Clone)]
+pub struct Dot<'g> {
+    graph: &'g Graph,
+    outputs: Option<Vec<NodeId>>,
+}
+
+impl<'g> Dot<'g> {
+    /// The whole graph.
+    pub fn new(graph: &'g Graph) -> Self {
+        Dot { graph, outputs: None }
+    }
+
+    /// The nodes that `outputs` need; what is poisoned or stale among the outputs is left out.
+    pub fn of(graph: &'g Graph, outputs: &[Expr<'g>]) -> Self {
+        let outputs = outputs.iter().filter_map(|output| output.id().ok()).collect();
+        Dot { graph, outputs: Some(outputs) }
+    }
+}
+
+impl fmt::Display for Dot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outputs = self.outputs.as_deref().unwrap_or_default();
+        let nodes = match &self.outputs {
+            Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
+            None => self.graph.ids(),
+        };
+        let positions: HashMap<NodeId, usize> = nodes.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let arena = self.graph.arena();
+        writeln!(f, "digraph arenagrad {{")?;
+        writeln!(f, "  rankdir = TB;")?;
+        writeln!(f, "  node [shape = box, style = \"rounded,filled\", fontname = \"Helvetica\", fontsize = 10];")?;
+        writeln!(f, "  edge [fontname = \"Helvetica\", fontsize = 8];")?;
+        for (position, id) in nodes.iter().enumerate() {
+            let node = &arena.nodes[id.key];
+            let mut lines = Vec::new();
+            lines.extend(arena.label(id.key).map(str::to_owned));
+            lines.push(operation(node));
+            lines.push(format!("{}{}", node.dtype, node.shape));
+            let label: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
+            let outline = if outputs.contains(id) { ", penwidth = 2.5" } else { "" };
+            writeln!(
+                f,
+                "  n{position} [label = \"{}\", fillcolor = \"{}\"{outline}];",
+                label.join("\\n"),
+                colour(node)
+            )?;
+        }
+        for (position, id) in nodes.iter().enumerate() {
+            let operands = arena.nodes[id.key].op.operands();
+            for (place, operand) in operands.iter().enumerate() {
+                write!(f, "  n{} -> n{position}", positions[operand])?;
+                if operands.len() > 1 {
+                    write!(f, " [label = \"{place}\"]")?;
+                }
+                writeln!(f, ";")?;
+            }
+        }
+        writeln!(f, "}}")
+    }
+}
+
+/// The op and its attributes.
+fn operation(node: &Node) -> String {
+    let attributes = attributes(&node.op);
+    if attributes.is_empty() {
+        return node.op.name().to_owned();
+    }
+    format!("{}({})", node.op.name(), attributes.join(", "))
+}
+
+fn colour(node: &Node) -> &'static str {
+    match node.op {
+        Op::Input { .. } => "#cfe8ff",
+        Op::Parameter { .. } => "#d9f2d0",
+        Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } | Op::Uniform { .. } => "#eeeeee",
+        Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::StopGradient { .. } => {
+            "#fff7d6"
+        }
+        Op::Unary { .. }
+        | Op::Binary { .. }
+        | Op::Compare { .. }
+        | Op::Where { .. }
+        | Op::Cast { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMul { .. }
+        | Op::Gather { .. }
+        | Op::ScatterAdd { .. } => "#ffffff",
+    }
+}
+
+/// Text as it stands between quotes in DOT, where a backslash would start an escape of its own.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ")
+}

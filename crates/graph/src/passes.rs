@@ -1,0 +1,62 @@
+//! Passes: a graph and the outputs wanted from it, rewritten into a smaller graph that computes the same.
+//!
+//! | pass | what goes |
+//! |---|---|
+//! | [`dce`] | nodes that no output needs |
+//! | [`cse`] | nodes that compute what an earlier one computes |
+//! | [`simplify`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
+//! | [`optimise`] | all three, and `stop_gradient` |
+//!
+//! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
+//! their numbers and names, and their nodes stay even if no output needs them; index bounds, labels and origins come along.
+//! The old graph is left as it was.
+//!
+//! Results are the same up to rounding and the sign of zero; each module says where even the last bit may differ.
+
+mod cse;
+mod dce;
+mod rebuild;
+pub mod simplify;
+
+use crate::arena::Graph;
+use crate::error::GraphError;
+use crate::node::NodeId;
+use rebuild::{Rebuild, Rewrites};
+
+/// A rewritten graph.
+#[derive(Debug)]
+pub struct Optimised {
+    /// The graph. Its ordinals have no gaps.
+    pub graph: Graph,
+    /// The outputs in it, in the order in which they were asked for.
+    pub outputs: Vec<NodeId>,
+}
+
+/// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: `stop_gradient` is taken
+/// out, so derivatives must be built before.
+///
+/// Errors: the graph holds a mistake; an output is stale or of another graph.
+#[track_caller]
+pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_stop_gradient: false })
+}
+
+/// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].
+#[track_caller]
+pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_stop_gradient: true })
+}
+
+/// Common subexpressions: of nodes with the same op, operands, shape and dtype only the first stays. The operands of an
+/// addition, product, conjunction, disjunction or (in)equality may be exchanged, which changes no bit. Random draws of the
+/// same seed, step and shape are the same draw. Errors as [`optimise`].
+#[track_caller]
+pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_stop_gradient: true })
+}
+
+/// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
+#[track_caller]
+pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_stop_gradient: true })
+}

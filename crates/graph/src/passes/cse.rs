@@ -1,0 +1,209 @@
+//! Value numbering: finds the node that already computes what another would.
+//!
+//! Two nodes are the same if op, attributes, operands, shape and dtype are, numbers compared by their bits, so that -0
+//! stays apart from 0 and NaN is equal to itself. The table is open-addressed over indices into a list of nodes, so that
+//! the ops themselves stand in the arena alone.
+
+use std::sync::Arc;
+
+use slotmap::Key;
+
+use crate::arena::Arena;
+use crate::dtype::{DType, Literal};
+use crate::node::NodeId;
+use crate::op::{BinaryFunction, CompareFunction, Op};
+use crate::shape::Shape;
+
+/// The nodes seen so far, by what they compute.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Positions in `entries`, plus one; 0 is a free slot. The length is a power of two, or 0.
+    slots: Vec<u32>,
+    entries: Vec<(u64, NodeId)>,
+}
+
+impl Shared {
+    /// The node that computes this op, if there is one.
+    pub(super) fn find(&self, hash: u64, arena: &Arena, op: &Op, shape: &Shape, dtype: DType) -> Option<NodeId> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let (known, id) = *self.entries.get((self.slots[slot] as usize).checked_sub(1)?)?;
+            let node = &arena.nodes[id.key];
+            if known == hash && node.dtype == dtype && node.shape == *shape && same_op(&node.op, op) {
+                return Some(id);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// Adds a node that [`Shared::find`] did not find.
+    pub(super) fn add(&mut self, hash: u64, id: NodeId) {
+        self.entries.push((hash, id));
+        // At most half of the slots are taken, so that searches end soon.
+        if self.entries.len() * 2 > self.slots.len() {
+            self.slots = vec![0; (self.entries.len() * 4).next_power_of_two()];
+            for position in 0..self.entries.len() {
+                self.take_slot(position);
+            }
+        } else {
+            self.take_slot(self.entries.len() - 1);
+        }
+    }
+
+    fn take_slot(&mut self, position: usize) {
+        let mask = self.slots.len() - 1;
+        let mut slot = self.entries[position].0 as usize & mask;
+        while self.slots[slot] != 0 {
+            slot = (slot + 1) & mask;
+        }
+        self.slots[slot] = position as u32 + 1;
+    }
+}
+
+/// Whether exchanging the operands changes no bit of the result. Of `maximum(0, -0)` that is not certain.
+fn is_bitwise_commutative(function: BinaryFunction) -> bool {
+    match function {
+        BinaryFunction::Add | BinaryFunction::Mul | BinaryFunction::And | BinaryFunction::Or => true,
+        BinaryFunction::Sub
+        | BinaryFunction::Div
+        | BinaryFunction::Pow
+        | BinaryFunction::Maximum
+        | BinaryFunction::Minimum
+        | BinaryFunction::ReluBackward => false,
+    }
+}
+
+fn is_symmetric(function: CompareFunction) -> bool {
+    match function {
+        CompareFunction::Equal | CompareFunction::NotEqual => true,
+        CompareFunction::Less
+        | CompareFunction::LessEqual
+        | CompareFunction::Greater
+        | CompareFunction::GreaterEqual => false,
+    }
+}
+
+fn same_op(known: &Op, op: &Op) -> bool {
+    match (known, op) {
+        (Op::Constant { value: a }, Op::Constant { value: b }) => a.to_bits() == b.to_bits(),
+        (Op::Literal { data: a }, Op::Literal { data: b }) => Arc::ptr_eq(a, b) || same_bits(a, b),
+        (
+            Op::Pad { operand: a, lows: a_lows, interiors: a_interiors, value: a_value },
+            Op::Pad { operand: b, lows: b_lows, interiors: b_interiors, value: b_value },
+        ) => (a, a_lows, a_interiors, a_value.to_bits()) == (b, b_lows, b_interiors, b_value.to_bits()),
+        (Op::Binary { function: f, lhs: a_lhs, rhs: a_rhs }, Op::Binary { function: g, lhs: b_lhs, rhs: b_rhs }) => {
+            f == g && same_pair(is_bitwise_commutative(*f), (*a_lhs, *a_rhs), (*b_lhs, *b_rhs))
+        }
+        (Op::Compare { function: f, lhs: a_lhs, rhs: a_rhs }, Op::Compare { function: g, lhs: b_lhs, rhs: b_rhs }) => {
+            f == g && same_pair(is_symmetric(*f), (*a_lhs, *a_rhs), (*b_lhs, *b_rhs))
+        }
+        (known, op) => known == op,
+    }
+}
+
+fn same_pair(exchangeable: bool, a: (NodeId, NodeId), b: (NodeId, NodeId)) -> bool {
+    a == b || (exchangeable && a == (b.1, b.0))
+}
+
+fn same_bits(a: &Literal, b: &Literal) -> bool {
+    match (a, b) {
+        (Literal::F32(a), Literal::F32(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+        }
+        (Literal::F64(a), Literal::F64(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// A number that equal nodes share: ops that [`same_op`] holds equal have the same.
+pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
+    let mut mix = Mix(dtype as u64);
+    shape.iter().for_each(|&extent| mix.word(extent as u64));
+    match op {
+        Op::Input { declaration } => mix.words(&[1, u64::from(*declaration)]),
+        Op::Parameter { declaration } => mix.words(&[2, u64::from(*declaration)]),
+        Op::Constant { value } => mix.words(&[3, value.to_bits()]),
+        // Literals are few, and long: their elements are compared only where their lengths agree.
+        Op::Literal { data } => mix.words(&[4, data.len() as u64]),
+        Op::Iota { axis } => mix.words(&[5, *axis as u64]),
+        Op::Uniform { seed, .. } => mix.words(&[6, *seed]),
+        Op::Unary { function, .. } => mix.words(&[7, *function as u64]),
+        Op::Binary { function, lhs, rhs } => {
+            return mix.pair([8, *function as u64], is_bitwise_commutative(*function), *lhs, *rhs);
+        }
+        Op::Compare { function, lhs, rhs } => {
+            return mix.pair([9, *function as u64], is_symmetric(*function), *lhs, *rhs);
+        }
+        Op::Where { .. } => mix.word(10),
+        Op::Cast { .. } => mix.word(11),
+        Op::StopGradient { .. } => mix.word(12),
+        Op::Reshape { .. } => mix.word(13),
+        Op::Permute { axes, .. } => {
+            mix.word(14);
+            axes.iter().for_each(|&axis| mix.word(axis as u64));
+        }
+        Op::Broadcast { .. } => mix.word(15),
+        Op::Slice { starts, steps, .. } => {
+            mix.word(16);
+            starts.iter().chain(steps).for_each(|&number| mix.word(number as u64));
+        }
+        Op::Pad { lows, interiors, value, .. } => {
+            mix.words(&[17, value.to_bits()]);
+            lows.iter().chain(interiors).for_each(|&number| mix.word(number as u64));
+        }
+        Op::Concat { axis, .. } => mix.words(&[18, *axis as u64]),
+        Op::Reduce { function, axes, .. } => {
+            mix.words(&[19, *function as u64]);
+            axes.iter().for_each(|axis| mix.word(axis as u64));
+        }
+        Op::ArgMax { axis, .. } => mix.words(&[20, *axis as u64]),
+        Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
+            mix.words(&[21, u64::from(*transpose_lhs), u64::from(*transpose_rhs)]);
+        }
+        Op::Gather { axis, .. } => mix.words(&[22, *axis as u64]),
+        Op::ScatterAdd { axis, .. } => mix.words(&[23, *axis as u64]),
+    }
+    op.for_each_operand(|operand| mix.word(key(operand)));
+    mix.finish()
+}
+
+/// Which slot of the arena, and its generation.
+fn key(id: NodeId) -> u64 {
+    id.key.data().as_ffi()
+}
+
+/// A multiplicative hash in the manner of rustc's: fast, and good enough for keys that nobody chooses maliciously.
+struct Mix(u64);
+
+impl Mix {
+    fn word(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xF135_7AEA_2E62_A9C5);
+    }
+
+    fn words(&mut self, words: &[u64]) {
+        words.iter().for_each(|&word| self.word(word));
+    }
+
+    /// The hash of an op of two operands, which does not tell their order if they may be exchanged.
+    fn pair(mut self, words: [u64; 2], exchangeable: bool, lhs: NodeId, rhs: NodeId) -> u64 {
+        self.words(&words);
+        let (lhs, rhs) = (key(lhs), key(rhs));
+        if exchangeable {
+            self.words(&[lhs.min(rhs), lhs.max(rhs)]);
+        } else {
+            self.words(&[lhs, rhs]);
+        }
+        self.finish()
+    }
+
+    /// The upper bits of a product are the well-mixed ones, and the table takes the lower.
+    fn finish(self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}

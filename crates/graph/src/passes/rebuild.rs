@@ -1,0 +1,176 @@
+//! The sweep that all passes share: every needed node is built anew over its operands' replacements.
+
+use crate::arena::{Declaration, Graph, IndexBound};
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::node::{NodeId, Origin};
+use crate::op::{Extents, Op};
+use crate::passes::Optimised;
+use crate::passes::cse::{self, Shared};
+use crate::passes::simplify::{self, Rewrite};
+use crate::shape::Shape;
+
+/// What a sweep does beside leaving out what is not needed.
+#[derive(Clone, Copy)]
+pub(super) struct Rewrites {
+    pub(super) simplify: bool,
+    pub(super) share: bool,
+    pub(super) keep_stop_gradient: bool,
+}
+
+/// The graph that is being built, and what a rule may ask of it.
+pub(super) struct Rebuild {
+    graph: Graph,
+    rewrites: Rewrites,
+    shared: Shared,
+    /// The origin of the node that is being rebuilt, which its replacements take.
+    origin: Origin,
+}
+
+impl Rebuild {
+    #[track_caller]
+    pub(super) fn run(old: &Graph, outputs: &[NodeId], rewrites: Rewrites) -> Result<Optimised, GraphError> {
+        let origin = Origin::here();
+        old.check()?;
+        let needed = with_declarations(old, old.needed(outputs)?);
+        let graph = Graph::with_capacity(needed.len());
+        let mut rebuild = Rebuild { graph, rewrites, shared: Shared::default(), origin };
+        let mut replacements: Vec<Option<NodeId>> = vec![None; old.ordinal_bound()];
+        {
+            let arena = old.arena();
+            let replacement = |replacements: &[Option<NodeId>], id: NodeId| {
+                // A node that was not rebuilt would be one that no output needs, and is never asked for.
+                replacements[arena.nodes[id.key].ordinal as usize].unwrap_or(id)
+            };
+            for id in needed {
+                let node = &arena.nodes[id.key];
+                rebuild.origin = node.origin;
+                let op = node.op.map_operands(|operand| replacement(&replacements, operand));
+                let new = rebuild.node(op, &node.shape, node.dtype)?;
+                replacements[node.ordinal as usize] = Some(new);
+                if let Some(label) = arena.labels.get(&id.key) {
+                    if rebuild.graph.label(new).is_none() {
+                        rebuild.graph.set_label(new, label.clone());
+                    }
+                }
+            }
+            rebuild.adopt_declarations(&arena.declarations, &arena.bounds, &|id| {
+                arena.nodes.get(id.key).and_then(|node| replacements[node.ordinal as usize])
+            });
+        }
+        let arena = old.arena();
+        let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
+        let outputs: Vec<NodeId> = outputs.iter().filter_map(|id| replacements[ordinal(id)]).collect();
+        rebuild.graph.prune(&outputs);
+        Ok(Optimised { graph: rebuild.graph, outputs })
+    }
+
+    /// The node that computes `op` after all the rewrites that apply.
+    pub(super) fn node(&mut self, mut op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
+        if let (Op::StopGradient { operand }, false) = (&op, self.rewrites.keep_stop_gradient) {
+            return Ok(*operand);
+        }
+        if self.rewrites.simplify {
+            loop {
+                match simplify::rewrite(&op, shape, dtype, self)? {
+                    Rewrite::Keep => break,
+                    Rewrite::Existing(id) => return Ok(id),
+                    Rewrite::Op(simpler) => op = simpler,
+                }
+            }
+        }
+        if !self.rewrites.share || matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+            return self.graph.insert(op, Some(shape), Some(dtype), self.origin);
+        }
+        let hash = cse::hash(&op, shape, dtype);
+        if let Some(id) = self.shared.find(hash, &self.graph.arena(), &op, shape, dtype) {
+            return Ok(id);
+        }
+        let id = self.graph.insert(op, Some(shape), Some(dtype), self.origin)?;
+        self.shared.add(hash, id);
+        Ok(id)
+    }
+
+    /// Reads a node of the new graph.
+    pub(super) fn read<T>(&self, id: NodeId, read: impl FnOnce(&Op, &Shape, DType) -> T) -> T {
+        let arena = self.graph.arena();
+        let node = &arena.nodes[id.key];
+        read(&node.op, &node.shape, node.dtype)
+    }
+
+    /// The op of a node of the new graph.
+    pub(super) fn op(&self, id: NodeId) -> Op {
+        self.read(id, |op, _, _| op.clone())
+    }
+
+    /// The value of every element, if that is one known now.
+    pub(super) fn constant(&self, id: NodeId) -> Option<f64> {
+        self.read(id, |op, _, _| match op {
+            Op::Constant { value } => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// The shape of a node of the new graph.
+    pub(super) fn shape(&self, id: NodeId) -> Shape {
+        self.read(id, |_, shape, _| shape.clone())
+    }
+
+    /// The dtype of a node of the new graph.
+    pub(super) fn dtype(&self, id: NodeId) -> DType {
+        self.read(id, |_, _, dtype| dtype)
+    }
+
+    /// The operand and axes of a permutation.
+    pub(super) fn permuted(&self, id: NodeId) -> Option<(NodeId, Extents)> {
+        self.read(id, |op, _, _| match op {
+            Op::Permute { operand, axes } => Some((*operand, axes.clone())),
+            _ => None,
+        })
+    }
+
+    /// Takes over the declarations under their old numbers, and what is promised of inputs.
+    fn adopt_declarations(
+        &self,
+        declarations: &[Declaration],
+        bounds: &[IndexBound],
+        replacement: &dyn Fn(NodeId) -> Option<NodeId>,
+    ) {
+        let mut arena = self.graph.arena_mut();
+        for (number, declaration) in declarations.iter().enumerate() {
+            let mut adopted = declaration.clone();
+            // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
+            if let Some(node) = replacement(declaration.node) {
+                adopted.node = node;
+                arena.names.insert(adopted.name.clone(), number as u32);
+            }
+            arena.declarations.push(adopted);
+        }
+        for bound in bounds {
+            if let Some(node) = replacement(bound.node) {
+                arena.bounds.push(IndexBound { node, ..bound.clone() });
+            }
+        }
+    }
+}
+
+/// The needed nodes and the nodes of all live declarations, in insertion order.
+fn with_declarations(graph: &Graph, needed: Vec<NodeId>) -> Vec<NodeId> {
+    let arena = graph.arena();
+    let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal;
+    let mut declared: Vec<NodeId> = arena
+        .declarations
+        .iter()
+        .map(|declaration| declaration.node)
+        .filter(|id| arena.nodes.contains_key(id.key))
+        .collect();
+    declared.retain(|id| needed.binary_search_by_key(&ordinal(id), ordinal).is_err());
+    if declared.is_empty() {
+        return needed;
+    }
+    let mut all = needed;
+    all.append(&mut declared);
+    // Two ascending runs one after the other: the stable sort merges them in linear time.
+    all.sort_by_key(ordinal);
+    all
+}

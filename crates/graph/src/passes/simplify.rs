@@ -1,0 +1,91 @@
+//! Rules that replace an operation by a simpler one with the same result.
+//!
+//! A rule holds for every value, infinities and NaN included: `x * 0` stays for floats, for `inf * 0` is NaN, and goes for
+//! i32. What may differ from the operation as it stood:
+//!
+//! * the sign of zero, in `x + 0`, `0 - x` and `-(a - b)`, where IEEE 754 tells 0 from -0;
+//! * the last bits of what is computed here instead of on the device: functions of constants, in f64 and then rounded
+//!   (arithmetic is done in the dtype itself and is the same), `x^2` and `x^3` as products, and the sum of a constant,
+//!   which is one product here;
+//! * which NaN it is.
+//!
+//! Everything that has no elements becomes a constant. Views of views become one view, views of constants constants, and a
+//! matrix product takes a transposition of its operands upon itself.
+
+mod arithmetic;
+mod folding;
+mod views;
+
+use crate::dtype::{DType, Literal};
+use crate::error::GraphError;
+use crate::node::NodeId;
+use crate::op::Op;
+use crate::passes::rebuild::Rebuild;
+use crate::shape::Shape;
+
+/// What a rule says of an operation.
+pub(super) enum Rewrite {
+    /// No rule applies.
+    Keep,
+    /// This node has the same result.
+    Existing(NodeId),
+    /// This operation has the same result; rules may apply to it in turn.
+    Op(Op),
+}
+
+impl Rewrite {
+    /// Every element is that value, exact in the dtype.
+    fn constant(value: f64) -> Self {
+        Rewrite::Op(Op::Constant { value })
+    }
+}
+
+/// The first rule that applies to an operation with this result, whose operands have been simplified.
+pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild) -> Result<Rewrite, GraphError> {
+    if shape.contains(&0) && !matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. }) {
+        return Ok(Rewrite::constant(0.0));
+    }
+    Ok(match op {
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Uniform { .. }
+        | Op::StopGradient { .. } => Rewrite::Keep,
+        Op::Literal { data } => single(data),
+        Op::Iota { axis } if shape[*axis] == 1 => Rewrite::constant(0.0),
+        Op::Iota { .. } => Rewrite::Keep,
+        Op::Unary { function, operand } => arithmetic::unary(*function, *operand, dtype, graph),
+        Op::Binary { function, lhs, rhs } => arithmetic::binary(*function, *lhs, *rhs, shape, dtype, graph)?,
+        Op::Compare { function, lhs, rhs } => arithmetic::compare(*function, *lhs, *rhs, graph),
+        Op::Where { condition, on_true, on_false } => arithmetic::select(*condition, *on_true, *on_false, graph),
+        Op::Cast { operand } => arithmetic::cast(*operand, dtype, graph),
+        Op::Reshape { operand } => views::reshape(*operand, shape, graph),
+        Op::Permute { operand, axes } => views::permute(*operand, axes, graph),
+        Op::Broadcast { operand } => views::broadcast(*operand, shape, graph),
+        Op::Slice { operand, starts, steps } => views::slice(*operand, starts, steps, shape, graph),
+        Op::Pad { operand, value, .. } => views::pad(*operand, *value, shape, graph),
+        Op::Concat { operands, axis } => views::concat(operands, *axis, graph),
+        Op::Reduce { function, operand, axes } => arithmetic::reduce(*function, *operand, *axes, dtype, graph),
+        Op::ArgMax { operand, axis } if graph.shape(*operand)[*axis] == 1 => Rewrite::constant(0.0),
+        Op::ArgMax { .. } => Rewrite::Keep,
+        Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
+            views::matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, graph)
+        }
+        Op::ScatterAdd { operand, updates, .. } if graph.shape(*updates).contains(&0) => Rewrite::Existing(*operand),
+        Op::Gather { .. } | Op::ScatterAdd { .. } => Rewrite::Keep,
+    })
+}
+
+/// A literal of one element is a constant.
+fn single(data: &Literal) -> Rewrite {
+    let value = match data {
+        Literal::F32(data) => data.first().map(|&value| f64::from(value)),
+        Literal::F64(data) => data.first().copied(),
+        Literal::I32(data) => data.first().map(|&value| f64::from(value)),
+        Literal::Bool(data) => data.first().map(|&value| f64::from(u8::from(value))),
+    };
+    match value {
+        Some(value) if data.len() == 1 => Rewrite::constant(value),
+        Some(_) | None => Rewrite::Keep,
+    }
+}

@@ -1,0 +1,114 @@
+//! Rules for ops that move elements, and for the matrix product's transpositions.
+
+use crate::node::NodeId;
+use crate::op::{Extents, Op};
+use crate::ops::matmul::matrix;
+use crate::passes::rebuild::Rebuild;
+use crate::passes::simplify::Rewrite;
+use crate::shape::Shape;
+
+pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {
+    if graph.shape(operand) == *shape {
+        return Rewrite::Existing(operand);
+    }
+    match graph.op(operand) {
+        Op::Constant { value } => Rewrite::constant(value),
+        Op::Reshape { operand } => Rewrite::Op(Op::Reshape { operand }),
+        _ => Rewrite::Keep,
+    }
+}
+
+pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewrite {
+    if axes.iter().enumerate().all(|(position, &axis)| position == axis) {
+        return Rewrite::Existing(operand);
+    }
+    match graph.op(operand) {
+        Op::Constant { value } => Rewrite::constant(value),
+        // Axis i of the result is axis axes[i] of the inner result, which is axis inner[axes[i]] of its operand.
+        Op::Permute { operand, axes: inner } => {
+            Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
+        }
+        _ => Rewrite::Keep,
+    }
+}
+
+pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {
+    if graph.shape(operand) == *shape {
+        return Rewrite::Existing(operand);
+    }
+    match graph.op(operand) {
+        Op::Constant { value } => Rewrite::constant(value),
+        Op::Broadcast { operand } => Rewrite::Op(Op::Broadcast { operand }),
+        _ => Rewrite::Keep,
+    }
+}
+
+pub(super) fn slice(operand: NodeId, starts: &Extents, steps: &Extents, shape: &Shape, graph: &Rebuild) -> Rewrite {
+    // A slice as large as its operand can only take all of it, in order.
+    if graph.shape(operand) == *shape {
+        return Rewrite::Existing(operand);
+    }
+    match graph.op(operand) {
+        Op::Constant { value } => Rewrite::constant(value),
+        // Element j is element start + j step of the inner slice, which is element inner_start + that times inner_step.
+        Op::Slice { operand, starts: inner_starts, steps: inner_steps } => {
+            let start = |axis: usize| inner_starts[axis] + starts[axis] * inner_steps[axis];
+            // A step along an axis of one element is never taken, and may be out of all proportion.
+            let step = |axis: usize| if shape[axis] <= 1 { 1 } else { steps[axis] * inner_steps[axis] };
+            let starts = (0..shape.rank()).map(start).collect();
+            let steps = (0..shape.rank()).map(step).collect();
+            Rewrite::Op(Op::Slice { operand, starts, steps })
+        }
+        _ => Rewrite::Keep,
+    }
+}
+
+pub(super) fn pad(operand: NodeId, value: f64, shape: &Shape, graph: &Rebuild) -> Rewrite {
+    let source = graph.shape(operand);
+    if source == *shape {
+        return Rewrite::Existing(operand);
+    }
+    if source.contains(&0) {
+        return Rewrite::constant(value);
+    }
+    match graph.constant(operand) {
+        Some(constant) if constant.to_bits() == value.to_bits() => Rewrite::constant(value),
+        Some(_) | None => Rewrite::Keep,
+    }
+}
+
+pub(super) fn concat(operands: &[NodeId], axis: usize, graph: &Rebuild) -> Rewrite {
+    if let [only] = operands {
+        return Rewrite::Existing(*only);
+    }
+    let filled: Vec<NodeId> = operands.iter().copied().filter(|&id| graph.shape(id)[axis] > 0).collect();
+    if filled.len() < operands.len() && !filled.is_empty() {
+        return Rewrite::Op(Op::Concat { operands: filled.into(), axis });
+    }
+    Rewrite::Keep
+}
+
+/// A transposition of an operand's last two axes becomes a flag of the product, which costs nothing.
+pub(super) fn matmul(lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool, graph: &Rebuild) -> Rewrite {
+    // A sum over no products is 0.
+    if matrix(&graph.shape(lhs), transpose_lhs).1 == 0 {
+        return Rewrite::constant(0.0);
+    }
+    match (transposed(lhs, graph), transposed(rhs, graph)) {
+        (None, None) => Rewrite::Keep,
+        (Some(lhs), _) => Rewrite::Op(Op::MatMul { lhs, rhs, transpose_lhs: !transpose_lhs, transpose_rhs }),
+        (None, Some(rhs)) => Rewrite::Op(Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs: !transpose_rhs }),
+    }
+}
+
+/// The matrix of which this is the transposition, if it is one.
+fn transposed(id: NodeId, graph: &Rebuild) -> Option<NodeId> {
+    let (operand, axes) = graph.permuted(id)?;
+    let rank = axes.len();
+    let exchanged = |position| match rank - position {
+        1 => rank - 2,
+        2 => rank - 1,
+        _ => position,
+    };
+    (rank >= 2 && (0..rank).all(|position| axes[position] == exchanged(position))).then_some(operand)
+}

@@ -1,0 +1,244 @@
+//! Every differentiable op against central differences, to the second derivative, over random and degenerate shapes.
+//!
+//! `cases` matches every `OpKind`, so an op without a case does not compile.
+
+mod differences;
+mod evaluate;
+
+use arenagrad_graph::{BinaryFunction, DType, Expr, OpKind, ReduceFunction, Shape, UnaryFunction};
+use differences::{Case, check};
+
+/// Functions that exercise an op; empty for an op through which no gradient flows.
+fn cases(kind: OpKind) -> Vec<Case> {
+    let unary = |f: fn(Expr<'_>) -> Expr<'_>, low: f64, high: f64| {
+        [vec![], vec![1], vec![3, 4], vec![2, 0], vec![1, 5, 1]]
+            .map(|shape| Case::new(&[(shape, low, high)], move |_, x| f(x[0])))
+            .to_vec()
+    };
+    let binary = |f: for<'g> fn(Expr<'g>, Expr<'g>) -> Expr<'g>, lhs: (f64, f64), rhs: (f64, f64)| {
+        let shapes: [(Vec<usize>, Vec<usize>); 6] = [
+            (vec![], vec![]),
+            (vec![3, 2], vec![3, 2]),
+            (vec![3, 1], vec![4]),
+            (vec![2], vec![]),
+            (vec![1, 1], vec![2, 3]),
+            (vec![0, 2], vec![1, 2]),
+        ];
+        shapes
+            .map(|(a, b)| Case::new(&[(a, lhs.0, lhs.1), (b, rhs.0, rhs.1)], move |_, x| f(x[0], x[1])))
+            .to_vec()
+    };
+    let view = |f: fn(Expr<'_>) -> Expr<'_>, shapes: &[&[usize]]| -> Vec<Case> {
+        shapes.iter().map(|shape| Case::new(&[(shape.to_vec(), -2.0, 2.0)], move |_, x| f(x[0]))).collect()
+    };
+    match kind {
+        // Leaves, and results without a derivative.
+        OpKind::Input | OpKind::Parameter | OpKind::Constant | OpKind::Literal | OpKind::Iota | OpKind::Uniform => vec![],
+        OpKind::Compare(_) | OpKind::ArgMax => vec![],
+        OpKind::Unary(function) => match function {
+            UnaryFunction::Neg => unary(|x| -x, -2.0, 2.0),
+            UnaryFunction::Abs => unary(|x| x.abs(), -2.0, 2.0),
+            UnaryFunction::Sign => unary(|x| x.sign() * x, -2.0, 2.0),
+            UnaryFunction::Floor => unary(|x| x.floor() * x, -2.0, 2.0),
+            UnaryFunction::Ceil => unary(|x| x.ceil() * x, -2.0, 2.0),
+            UnaryFunction::Round => unary(|x| x.round() * x, -2.0, 2.0),
+            UnaryFunction::Exp => unary(|x| x.exp(), -2.0, 2.0),
+            UnaryFunction::Expm1 => unary(|x| x.expm1(), -2.0, 2.0),
+            UnaryFunction::Log => unary(|x| x.log(), 0.4, 3.0),
+            UnaryFunction::Log1p => unary(|x| x.log1p(), -0.5, 3.0),
+            UnaryFunction::Sqrt => unary(|x| x.sqrt(), 0.4, 3.0),
+            UnaryFunction::Sin => unary(|x| x.sin(), -4.0, 4.0),
+            UnaryFunction::Cos => unary(|x| x.cos(), -4.0, 4.0),
+            UnaryFunction::Tanh => unary(|x| x.tanh(), -2.0, 2.0),
+            UnaryFunction::Sigmoid => unary(|x| x.sigmoid(), -3.0, 3.0),
+            UnaryFunction::Erf => unary(|x| x.erf(), -2.0, 2.0),
+            UnaryFunction::Relu => unary(|x| x.relu() * x, -2.0, 2.0),
+            UnaryFunction::Not => unary(|x| (!x.less(0.0)).where_(x * x, x), -2.0, 2.0),
+        },
+        OpKind::Binary(function) => match function {
+            BinaryFunction::Add => binary(|a, b| (a + b).square(), (-2.0, 2.0), (-2.0, 2.0)),
+            BinaryFunction::Sub => binary(|a, b| (a - b).square(), (-2.0, 2.0), (-2.0, 2.0)),
+            BinaryFunction::Mul => binary(|a, b| a * b, (-2.0, 2.0), (-2.0, 2.0)),
+            BinaryFunction::Div => binary(|a, b| a / b, (-2.0, 2.0), (0.5, 2.0)),
+            BinaryFunction::Pow => [
+                binary(|a, b| a.pow(b), (0.5, 2.0), (-2.0, 2.0)),
+                unary(|x| x.powf(-1.0) + x.powf(0.5) + x.powf(2.5), 0.5, 2.0),
+                unary(|x| x.powf(2.0) + x.powf(3.0) + x.pow(5.0) + x.powf(1.0), -2.0, 2.0),
+            ]
+            .concat(),
+            BinaryFunction::Maximum => binary(|a, b| a.maximum(b) * a, (-2.0, 2.0), (-2.1, 1.9)),
+            BinaryFunction::Minimum => binary(|a, b| a.minimum(b) * b, (-2.0, 2.0), (-2.1, 1.9)),
+            BinaryFunction::ReluBackward => binary(|a, b| a.square().relu_backward(b), (-2.0, 2.0), (-2.0, 2.0)),
+            BinaryFunction::And => binary(|a, b| (a.less(0.0) & b.less(0.0)).where_(a * b, a), (-2.0, 2.0), (-2.0, 2.0)),
+            BinaryFunction::Or => binary(|a, b| (a.less(0.0) | b.less(0.0)).where_(a * b, a), (-2.0, 2.0), (-2.0, 2.0)),
+        },
+        OpKind::Where => binary(|a, b| a.greater(b).where_(a.exp(), b * a), (-2.0, 2.0), (-2.1, 1.9)),
+        OpKind::Cast => unary(|x| x.cast(DType::F32).exp().cast(DType::F64), -2.0, 2.0),
+        OpKind::StopGradient => {
+            // Differences see through stop_gradient: what it hides must not depend on the input.
+            unary(|x| x * (x - x).stop_gradient() + x.square(), -2.0, 2.0)
+        }
+        OpKind::Reshape => view(|x| x.flatten().square(), &[&[2, 3], &[], &[0, 2], &[1]]),
+        OpKind::Permute => view(|x| x.permute([2, 0, 1]).square(), &[&[2, 3, 4], &[1, 2, 1], &[2, 0, 3]]),
+        OpKind::Broadcast => view(|x| x.broadcast_to([2, 3, 2]).square(), &[&[3, 2], &[1, 2], &[], &[2, 1, 1]]),
+        OpKind::Slice => [
+            view(|x| x.slice(0, 1, 3).square(), &[&[4, 2], &[3], &[3, 0]]),
+            view(|x| x.slice_step(-1, 1, 6, 2).square(), &[&[2, 7], &[6]]),
+            view(|x| x.slice(0, 1, 1), &[&[2, 3]]),
+            view(|x| x.select_index(1, 0).square(), &[&[2, 1], &[3, 4]]),
+        ]
+        .concat(),
+        OpKind::Pad => view(|x| x.pad([(1, 2), (0, 1)], 0.5).square(), &[&[2, 3], &[1, 1], &[0, 2]]),
+        OpKind::Concat => {
+            let concat = |a: &[usize], b: &[usize], axis: isize| {
+                let shapes = [(a.to_vec(), -2.0, 2.0), (b.to_vec(), -2.0, 2.0)];
+                Case::new(&shapes, move |g, x| g.concat(&[x[0], x[1], x[0]], axis).square())
+            };
+            let stack = Case::new(&[(vec![2], -2.0, 2.0), (vec![2], -2.0, 2.0)], |g, x| g.stack(x, -1).square());
+            vec![concat(&[2, 3], &[4, 3], 0), concat(&[2, 1], &[2, 2], -1), concat(&[0], &[2], 0), stack]
+        }
+        OpKind::Reduce(function) => {
+            let shapes: &[&[usize]] = &[&[2, 3, 2], &[1, 4, 1], &[3, 1, 2]];
+            match function {
+                ReduceFunction::Sum => [
+                    view(|x| x.sum([0, 2]).square(), shapes),
+                    view(|x| x.sum_keepdims(-1).square() + x.mean([1, 2]).square().sum(..), shapes),
+                    view(|x| x.sum(..).square(), &[&[], &[0, 3], &[2, 2]]),
+                    view(|x| x.var([0, 1], 0.0) + x.var_keepdims(1, 0.0).sum(..), shapes),
+                ]
+                .concat(),
+                ReduceFunction::Max => view(|x| x.max([0, 2]).square() + x.max(..), shapes),
+                ReduceFunction::Min => view(|x| x.min([1]).square() + x.min_keepdims(..).sum(..), shapes),
+            }
+        }
+        OpKind::MatMul => matmul_cases(),
+        OpKind::Gather => {
+            let gather = |shape: &[usize], index: &'static [i32], index_shape: &'static [usize], axis: isize| {
+                Case::new(&[(shape.to_vec(), -2.0, 2.0)], move |g, x| {
+                    x[0].gather(axis, g.literal(index_shape, index)).square()
+                })
+            };
+            let select = Case::new(&[(vec![4, 2], -2.0, 2.0)], |g, x| {
+                x[0].index_select(0, g.literal([2, 3], [3, 0, 0, 1, 3, 3])).square()
+            });
+            let none = gather(&[3, 2], &[], &[0, 2], 0);
+            vec![gather(&[3, 2], &[0, 2, 2, 0], &[2, 2], 0), gather(&[2, 3], &[1, 1], &[2, 1], -1), select, none]
+        }
+        OpKind::ScatterAdd => {
+            let scatter = |index: &'static [i32], shape: &'static [usize]| {
+                let shapes = [(vec![3, 2], -2.0, 2.0), (shape.to_vec(), -2.0, 2.0)];
+                Case::new(&shapes, move |g, x| x[0].scatter_add(0, g.literal(shape, index), x[1]).square())
+            };
+            vec![scatter(&[0, 0, 0, 2], &[2, 2]), scatter(&[1], &[1, 1]), scatter(&[], &[0, 2])]
+        }
+    }
+}
+
+fn matmul_cases() -> Vec<Case> {
+    let shapes: [(&[usize], &[usize]); 8] = [
+        (&[2, 3], &[3, 4]),
+        (&[3], &[3]),
+        (&[2, 3], &[3]),
+        (&[3], &[3, 2]),
+        (&[2, 2, 3], &[3, 2]),
+        (&[2, 1, 2, 3], &[3, 3, 1]),
+        (&[2, 0], &[0, 3]),
+        (&[0, 2], &[2, 1]),
+    ];
+    let mut cases: Vec<Case> = shapes
+        .iter()
+        .map(|(a, b)| {
+            let inputs = [(a.to_vec(), -2.0, 2.0), (b.to_vec(), -2.0, 2.0)];
+            Case::new(&inputs, |_, x| x[0].matmul(x[1]).square())
+        })
+        .collect();
+    for (transpose_lhs, transpose_rhs) in [(false, false), (true, false), (false, true), (true, true)] {
+        for batch in [(vec![], vec![]), (vec![2], vec![1]), (vec![], vec![3])] {
+            let dims = |batch: Vec<usize>, matrix: [usize; 2], transposed: bool| {
+                let [rows, columns] = matrix;
+                [batch, if transposed { vec![columns, rows] } else { vec![rows, columns] }].concat()
+            };
+            let a = (dims(batch.0, [2, 3], transpose_lhs), -2.0, 2.0);
+            let b = (dims(batch.1, [3, 2], transpose_rhs), -2.0, 2.0);
+            cases.push(Case::new(&[a, b], move |_, x| {
+                x[0].matmul_with(x[1], transpose_lhs, transpose_rhs).square()
+            }));
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_op_agrees_with_central_differences_to_the_second_derivative() {
+    for kind in OpKind::all() {
+        for (number, case) in cases(kind).iter().enumerate() {
+            check(&format!("{} case {number}", kind.name()), case);
+        }
+    }
+}
+
+#[test]
+fn every_op_that_computes_floats_has_a_case() {
+    let without: Vec<_> = OpKind::all().filter(|&kind| cases(kind).is_empty()).map(|kind| kind.name()).collect();
+    let expected = [
+        "input", "parameter", "constant", "literal", "iota", "uniform", "less", "less_equal", "greater", "greater_equal",
+        "equal", "not_equal", "argmax",
+    ];
+    assert_eq!(without, expected);
+}
+
+#[test]
+fn gradients_at_kinks_and_ties_are_what_the_documents_say() {
+    use evaluate::{evaluate, given};
+    let at = |x: f64, f: fn(Expr<'_>) -> Expr<'_>| {
+        let g = arenagrad_graph::Graph::new();
+        let x_node = g.input_of("x", [], DType::F64);
+        let [gradient] = f(x_node).grad([x_node]).unwrap();
+        evaluate(&g, &[gradient.id().unwrap()], &given([("x", vec![x])]))[0][0]
+    };
+    assert_eq!(at(0.0, |x| x.relu()), 0.0);
+    assert_eq!(at(0.0, |x| x.abs()), 0.0);
+    assert_eq!(at(0.0, |x| x.leaky_relu(0.1)), 0.1);
+    assert_eq!(at(0.0, |x| x.elu(0.7)), 0.7);
+    assert_eq!(at(1.0, |x| x.maximum(1.0)), 0.5);
+    assert_eq!(at(1.0, |x| x.minimum(1.0)), 0.5);
+    assert_eq!(at(1.0, |x| x.clamp(Some(1.0), Some(2.0))), 1.0);
+    assert_eq!(at(2.0, |x| x.clamp(Some(1.0), Some(2.0))), 1.0);
+    assert_eq!(at(2.5, |x| x.clamp(Some(1.0), Some(2.0))), 0.0);
+    assert_eq!(at(0.0, |x| x.softplus(1.0, 20.0)), 0.5);
+    assert_eq!(at(0.0, |x| x.sqrt()), f64::INFINITY);
+    assert_eq!(at(0.0, |x| x.pow(0.0)), 0.0);
+    assert_eq!(at(3.0, |x| x.floor() + x.ceil() + x.round() + x.sign()), 0.0);
+}
+
+#[test]
+fn ties_of_a_maximum_share_the_gradient() {
+    use evaluate::{evaluate, given};
+    let g = arenagrad_graph::Graph::new();
+    let x = g.input_of("x", [5], DType::F64);
+    let [gradient] = x.max(..).grad([x]).unwrap();
+    let elements = given([("x", vec![1.0, 3.0, 3.0, 2.0, 3.0])]);
+    let third = 1.0 / 3.0;
+    assert_eq!(evaluate(&g, &[gradient.id().unwrap()], &elements)[0], [0.0, third, third, 0.0, third]);
+}
+
+#[test]
+fn a_constant_can_be_differentiated_with_respect_to() {
+    use evaluate::{evaluate, given};
+    let g = arenagrad_graph::Graph::new();
+    let (scale, x) = (g.full([], 2.0, DType::F64), g.input_of("x", [3], DType::F64));
+    let [gradient] = (x * scale).sum(..).grad([scale]).unwrap();
+    assert_eq!(evaluate(&g, &[gradient.id().unwrap()], &given([("x", vec![1.0, 2.0, 4.0])]))[0], [7.0]);
+}
+
+#[test]
+fn shapes_of_gradients_are_those_of_what_was_asked_for() {
+    let g = arenagrad_graph::Graph::new();
+    let (x, w, b) = (g.input("x", [5, 3]), g.input("w", [3, 2]), g.input("b", [2]));
+    let unused = g.input("unused", [7]);
+    let loss = (x.matmul(w) + b).relu().sum(..);
+    let gradients = loss.grad([x, w, b, unused]).unwrap();
+    let shapes = gradients.map(|gradient| gradient.shape().unwrap());
+    assert_eq!(shapes, [[5, 3].as_slice(), &[3, 2], &[2], &[7]].map(Shape::from));
+    assert_eq!(arenagrad_graph::verify(&g), Ok(()));
+}

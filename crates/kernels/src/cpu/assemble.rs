@@ -1,0 +1,68 @@
+//! Regions of one result, copied from several inputs: concatenation and padding. Runs on one thread.
+
+use arenagrad_graph::DType;
+
+use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::registers::BLOCK;
+use super::walk;
+use crate::kernel::Piece;
+
+/// An assembly made ready; see [`crate::Kernel::Assemble`].
+#[derive(Clone, Debug)]
+pub(super) struct Assemble {
+    dtype: DType,
+    elements: usize,
+    fill: Option<f64>,
+    pieces: Vec<Piece>,
+}
+
+impl Assemble {
+    pub(super) fn new(dtype: DType, elements: usize, fill: Option<f64>, pieces: &[Piece]) -> Self {
+        Assemble { dtype, elements, fill, pieces: pieces.to_vec() }
+    }
+
+    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        match self.dtype {
+            DType::F32 => self.run_typed::<f32>(operands, outputs),
+            DType::F64 => self.run_typed::<f64>(operands, outputs),
+            DType::I32 => self.run_typed::<i32>(operands, outputs),
+            DType::Bool => self.run_typed::<u8>(operands, outputs),
+        }
+    }
+
+    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        let result = &mut typed_mut::<T>(&mut outputs[0])[..self.elements];
+        if let Some(value) = self.fill {
+            result.fill(T::from_f64(value));
+        }
+        for (input, piece) in self.pieces.iter().enumerate() {
+            copy(operands.typed::<T>(input), piece, result);
+        }
+    }
+}
+
+fn copy<T: Element>(source: &[T], piece: &Piece, result: &mut [T]) {
+    let mut block = [T::default(); BLOCK];
+    let mut destinations = walk::Walk::new(&piece.destination, 0);
+    let elements = piece.source.elements();
+    let mut done = 0;
+    while done < elements {
+        // Runs of the destination that are contiguous are read into place, others by way of a block.
+        let run = destinations.next(elements - done);
+        if run.stride == 1 {
+            walk::read(source, &piece.source, done, &mut result[run.position..run.position + run.length]);
+        } else {
+            let mut at = 0;
+            while at < run.length {
+                let length = BLOCK.min(run.length - at);
+                walk::read(source, &piece.source, done + at, &mut block[..length]);
+                let target = result[run.position + at * run.stride..].iter_mut().step_by(run.stride.max(1));
+                for (element, &value) in target.zip(&block[..length]) {
+                    *element = value;
+                }
+                at += length;
+            }
+        }
+        done += run.length;
+    }
+}

@@ -1,0 +1,113 @@
+//! Fused elementwise kernels, and the epilogues of others: a program run block by block.
+
+use std::ops::Range;
+
+use pulp::Arch;
+
+use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
+use super::code::Translation;
+use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_block};
+use super::parallel;
+use super::registers::{BLOCK, Bank};
+use crate::program::{Program, ProgramInput};
+
+/// A program made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Elementwise {
+    arch: Arch,
+    translation: Translation,
+    inputs: Vec<ProgramInput>,
+    /// Which of the step's inputs is the program's first.
+    first: usize,
+    elements: usize,
+    /// Registers for each of the tasks that the work is divided into.
+    banks: Vec<Bank>,
+}
+
+impl Elementwise {
+    /// A program whose inputs begin at the step's input `first`.
+    pub(super) fn new(program: &Program, first: usize) -> Self {
+        let translation = Translation::new(program);
+        let tasks = parallel::tasks(program.elements.saturating_mul(translation.cost));
+        let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
+        let banks = (0..tasks).map(|_| translation.bank()).collect();
+        Elementwise {
+            arch: Arch::new(),
+            translation,
+            inputs: program.inputs.clone(),
+            first,
+            elements: program.elements,
+            banks,
+        }
+    }
+
+    /// Runs the program over its whole domain.
+    pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Buffer]) {
+        let Elementwise { arch, translation, inputs, first, elements, banks } = self;
+        let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
+        let task = Task { arch: *arch, translation, sources };
+        task.divide(banks, parts(outputs, *elements), 0..*elements);
+    }
+
+    /// Registers for one task of another kernel, which calls [`Elementwise::run_range`].
+    pub(super) fn bank(&self) -> Bank {
+        self.translation.bank()
+    }
+
+    /// Runs the program over a part of its domain, of which `accumulators` hold the values and `outputs` the elements
+    /// from domain index `base` on.
+    pub(super) fn run_range(
+        &self,
+        bank: &mut Bank,
+        operands: Operands<'_>,
+        accumulators: (Accumulators<'_>, usize),
+        outputs: (&mut Parts<'_>, usize),
+        range: Range<usize>,
+    ) {
+        let (accumulators, accumulator_base) = accumulators;
+        let sources = Sources { operands, first: self.first, inputs: &self.inputs, accumulators, accumulator_base };
+        let task = Task { arch: self.arch, translation: &self.translation, sources };
+        task.run(bank, outputs.0, outputs.1, range);
+    }
+}
+
+/// A program over a domain that is divided among threads.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    arch: Arch,
+    translation: &'a Translation,
+    sources: Sources<'a>,
+}
+
+impl Task<'_> {
+    /// Runs `range`, of which `outputs` are the elements, with one bank a task.
+    fn divide(self, banks: &mut [Bank], mut outputs: Parts<'_>, range: Range<usize>) {
+        if let [bank] = banks {
+            self.run(bank, &mut outputs, range.start, range);
+            return;
+        }
+        let half = banks.len() / 2;
+        let cut = parallel::cut(range.clone(), half, banks.len(), BLOCK);
+        let (head_banks, tail_banks) = banks.split_at_mut(half);
+        let (head, tail) = split_parts(outputs, cut - range.start);
+        rayon::join(
+            || self.divide(head_banks, head, range.start..cut),
+            || self.divide(tail_banks, tail, cut..range.end),
+        );
+    }
+
+    fn run(self, bank: &mut Bank, outputs: &mut Parts<'_>, base: usize, range: Range<usize>) {
+        let Task { arch, translation, sources } = self;
+        if range.is_empty() {
+            return;
+        }
+        run_prologue(arch, translation, bank, sources);
+        let mut start = range.start;
+        while start < range.end {
+            let length = BLOCK.min(range.end - start);
+            run_block(arch, translation, bank, sources, outputs, base, start, length);
+            store_block(translation, bank, outputs, base, start, length);
+            start += length;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Execution of translated code over one block of elements.
+
+use arenagrad_graph::DType;
+use pulp::Arch;
+
+use super::buffer::{Operands, Part, Parts};
+use super::code::{Code, Translation};
+use super::lanes;
+use super::processor::{Vectorise, dispatch};
+use super::random::uniform;
+use super::registers::{BLOCK, Bank, LANES, Lane, Lanes, Register};
+use super::walk;
+use crate::program::ProgramInput;
+
+/// What a kernel computed before its epilogue, from the epilogue's first domain position on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Accumulators<'a> {
+    None,
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    I32(&'a [i32]),
+}
+
+/// Where a program's values come from.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    /// The step's inputs.
+    pub(super) operands: Operands<'a>,
+    /// Which of them is the program's first.
+    pub(super) first: usize,
+    /// The program's inputs.
+    pub(super) inputs: &'a [ProgramInput],
+    /// What `Code::Accumulator` reads, whose element 0 belongs to the domain index `accumulator_base`.
+    pub(super) accumulators: Accumulators<'a>,
+    /// The domain index of the accumulators' element 0.
+    pub(super) accumulator_base: usize,
+}
+
+/// Computes the uniform values.
+pub(super) fn run_prologue(arch: Arch, translation: &Translation, bank: &mut Bank, sources: Sources<'_>) {
+    if !translation.prologue.is_empty() {
+        let code = &translation.prologue;
+        dispatch(arch, Block { code, bank, sources, parts: &Parts::new(), base: 0, start: 0, length: 1 });
+    }
+}
+
+/// Computes the varying values of domain positions `start..start + length`, at most a block. `parts` are the outputs from
+/// domain index `base` on, which inputs may share.
+pub(super) fn run_block(
+    arch: Arch,
+    translation: &Translation,
+    bank: &mut Bank,
+    sources: Sources<'_>,
+    parts: &Parts<'_>,
+    base: usize,
+    start: usize,
+    length: usize,
+) {
+    debug_assert!(length <= BLOCK);
+    if !translation.body.is_empty() {
+        dispatch(arch, Block { code: &translation.body, bank, sources, parts, base, start, length });
+    }
+}
+
+/// Writes the outputs of domain positions `start..start + length`.
+pub(super) fn store_block(
+    translation: &Translation,
+    bank: &Bank,
+    parts: &mut Parts<'_>,
+    base: usize,
+    start: usize,
+    length: usize,
+) {
+    fn store<T: Lane>(bank: &Bank, register: Register, target: &mut [T]) {
+        match bank.get::<T>(register, target.len().div_ceil(LANES)) {
+            Lanes::Uniform(chunk) => target.fill(chunk[0]),
+            Lanes::Varying(chunks) => target.copy_from_slice(&chunks.as_flattened()[..target.len()]),
+        }
+    }
+    let range = start - base..start - base + length;
+    for (&(_, register), part) in translation.outputs.iter().zip(parts) {
+        match part {
+            Part::F32(data) => store(bank, register, &mut data[range.clone()]),
+            Part::F64(data) => store(bank, register, &mut data[range.clone()]),
+            Part::I32(data) => store(bank, register, &mut data[range.clone()]),
+            Part::Bool(data) => store(bank, register, &mut data[range.clone()]),
+        }
+    }
+}
+
+/// Code that is being run over some positions of the domain.
+pub(super) struct Block<'a, 'b> {
+    code: &'a [Code],
+    bank: &'a mut Bank,
+    sources: Sources<'a>,
+    parts: &'a Parts<'b>,
+    base: usize,
+    start: usize,
+    length: usize,
+}
+
+impl Vectorise for Block<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const WIDE: bool>(mut self) {
+        for &code in self.code {
+            self.execute::<FUSED>(code);
+        }
+    }
+}
+
+impl Block<'_, '_> {
+    #[inline(always)]
+    fn chunks(&self) -> usize {
+        self.length.div_ceil(LANES)
+    }
+
+    #[inline(always)]
+    fn execute<const FUSED: bool>(&mut self, code: Code) {
+        match code {
+            Code::Load { dtype, input, target } => match dtype {
+                DType::F32 => self.load::<f32>(input, target),
+                DType::F64 => self.load::<f64>(input, target),
+                DType::I32 => self.load::<i32>(input, target),
+                DType::Bool => self.load::<u8>(input, target),
+            },
+            Code::Accumulator { target } => match self.sources.accumulators {
+                Accumulators::None => panic!("only an epilogue has an accumulator"),
+                Accumulators::F32(values) => self.accumulator(values, target),
+                Accumulators::F64(values) => self.accumulator(values, target),
+                Accumulators::I32(values) => self.accumulator(values, target),
+            },
+            Code::Iota { inner, extent, target } => self.iota(inner, extent, target),
+            Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
+            Code::Unary { function, dtype, operand, target } => match dtype {
+                DType::F32 => self.unary_float::<f32, FUSED>(function, operand, target),
+                DType::F64 => self.unary_float::<f64, FUSED>(function, operand, target),
+                DType::I32 => self.unary_i32(function, operand, target),
+                DType::Bool => self.unary_bool(function, operand, target),
+            },
+            Code::Binary { function, dtype, lhs, rhs, target } => match dtype {
+                DType::F32 => self.binary_float::<f32, FUSED>(function, lhs, rhs, target),
+                DType::F64 => self.binary_float::<f64, FUSED>(function, lhs, rhs, target),
+                DType::I32 => self.binary_i32(function, lhs, rhs, target),
+                DType::Bool => self.binary_bool(function, lhs, rhs, target),
+            },
+            Code::Compare { function, dtype, lhs, rhs, target } => match dtype {
+                DType::F32 => self.compare::<f32>(function, lhs, rhs, target),
+                DType::F64 => self.compare::<f64>(function, lhs, rhs, target),
+                DType::I32 => self.compare::<i32>(function, lhs, rhs, target),
+                DType::Bool => self.compare::<u8>(function, lhs, rhs, target),
+            },
+            Code::Where { dtype, condition, on_true, on_false, target } => match dtype {
+                DType::F32 => self.choose::<f32>(condition, on_true, on_false, target),
+                DType::F64 => self.choose::<f64>(condition, on_true, on_false, target),
+                DType::I32 => self.choose::<i32>(condition, on_true, on_false, target),
+                DType::Bool => self.choose::<u8>(condition, on_true, on_false, target),
+            },
+            Code::Cast { from, to, operand, target } => self.cast(from, to, operand, target),
+        }
+    }
+
+    #[inline(always)]
+    fn load<T: Lane>(&mut self, input: u32, target: Register) {
+        let input = input as usize;
+        let described = &self.sources.inputs[input];
+        let (start, length) = (self.start, self.length);
+        if let Some(output) = described.in_place {
+            let at = start - self.base;
+            let data = self.parts[output as usize].typed::<T>();
+            self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&data[at..at + length]);
+            return;
+        }
+        let data = self.sources.operands.typed::<T>(self.sources.first + input);
+        if target.uniform {
+            self.bank.set_uniform(target, data[described.view.offset()]);
+        } else {
+            walk::read(data, &described.view, start, &mut self.bank.varying_mut::<T>(target)[..length]);
+        }
+    }
+
+    #[inline(always)]
+    fn accumulator<T: Lane>(&mut self, values: &[T], target: Register) {
+        let at = self.start - self.sources.accumulator_base;
+        let length = self.length;
+        self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&values[at..at + length]);
+    }
+
+    #[inline(always)]
+    fn iota(&mut self, inner: usize, extent: usize, target: Register) {
+        let (start, length) = (self.start, self.length);
+        let (mut coordinate, mut within) = (start / inner % extent, start % inner);
+        for element in &mut self.bank.varying_mut::<i32>(target)[..length] {
+            *element = coordinate as i32;
+            within += 1;
+            if within == inner {
+                within = 0;
+                coordinate += 1;
+                if coordinate == extent {
+                    coordinate = 0;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn uniform(&mut self, seed: u64, step: Register, target: Register) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<f32>(target);
+        let steps = self.bank.get::<i32>(step, chunks);
+        let mut index = self.start as u32;
+        for (i, chunk) in out.chunks(chunks).iter_mut().enumerate() {
+            let steps = match steps {
+                Lanes::Uniform(steps) => steps,
+                Lanes::Varying(steps) => &steps[i],
+            };
+            for lane in 0..LANES {
+                chunk[lane] = uniform(seed, steps[lane], u64::from(index.wrapping_add(lane as u32)));
+            }
+            index = index.wrapping_add(LANES as u32);
+        }
+        self.bank.put(target, out);
+    }
+
+    #[inline(always)]
+    pub(super) fn map<T: Lane, R: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> R) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<R>(target);
+        lanes::map(out.chunks(chunks), self.bank.get::<T>(operand, chunks), f);
+        self.bank.put(target, out);
+    }
+
+    #[inline(always)]
+    pub(super) fn map2<T: Lane, R: Lane>(&mut self, lhs: Register, rhs: Register, target: Register, f: impl Fn(T, T) -> R) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<R>(target);
+        lanes::map2(out.chunks(chunks), self.bank.get::<T>(lhs, chunks), self.bank.get::<T>(rhs, chunks), f);
+        self.bank.put(target, out);
+    }
+
+    #[inline(always)]
+    pub(super) fn map_checked<T: Lane>(
+        &mut self,
+        operand: Register,
+        target: Register,
+        fast: impl Fn(T) -> T,
+        accepts: impl Fn(T) -> bool,
+        slow: fn(T) -> T,
+    ) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<T>(target);
+        lanes::map_checked(out.chunks(chunks), self.bank.get::<T>(operand, chunks), fast, accepts, slow);
+        self.bank.put(target, out);
+    }
+
+    #[inline(always)]
+    pub(super) fn map2_checked<T: Lane>(
+        &mut self,
+        (lhs, rhs): (Register, Register),
+        target: Register,
+        fast: impl Fn(T, T) -> T,
+        accepts: impl Fn(T, T) -> bool,
+        slow: fn(T, T) -> T,
+    ) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<T>(target);
+        let (a, b) = (self.bank.get::<T>(lhs, chunks), self.bank.get::<T>(rhs, chunks));
+        lanes::map2_checked(out.chunks(chunks), a, b, fast, accepts, slow);
+        self.bank.put(target, out);
+    }
+
+    #[inline(always)]
+    fn choose<T: Lane>(&mut self, condition: Register, on_true: Register, on_false: Register, target: Register) {
+        let chunks = self.chunks();
+        let mut out = self.bank.take::<T>(target);
+        let condition = self.bank.get::<u8>(condition, chunks);
+        let (on_true, on_false) = (self.bank.get::<T>(on_true, chunks), self.bank.get::<T>(on_false, chunks));
+        lanes::select(out.chunks(chunks), condition, on_true, on_false);
+        self.bank.put(target, out);
+    }
+}

@@ -1,0 +1,27 @@
+//! When work is divided among threads, and into how many tasks.
+//!
+//! Nothing here decides what a kernel computes: sums are cut into parts of fixed sizes whatever the number of threads, so
+//! that a result has the same bits on any.
+
+use std::ops::Range;
+
+/// Work, in simple elementwise operations, below which a second thread costs more than it brings.
+const WORTHWHILE: usize = 1 << 18;
+
+/// Into how many tasks work of this many simple operations is divided: several for each thread, for threads that others
+/// hold up, but none so small that starting it dominates.
+pub(super) fn tasks(work: usize) -> usize {
+    if work < WORTHWHILE {
+        return 1;
+    }
+    match rayon::current_num_threads() {
+        1 => 1,
+        threads => (work / (WORTHWHILE / 2)).clamp(2, 4 * threads),
+    }
+}
+
+/// Where `range` is cut so that `head` of `all` equal tasks stand before the cut, at a multiple of `grain` from its start.
+pub(super) fn cut(range: Range<usize>, head: usize, all: usize, grain: usize) -> usize {
+    let grains = range.len().div_ceil(grain);
+    (range.start + (grains * head / all) * grain).min(range.end)
+}

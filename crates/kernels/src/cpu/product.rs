@@ -1,0 +1,310 @@
+//! Matrix products of one batch, row-major results: direct for small ones, over packed operands for others.
+//!
+//! The crate `gemm` would be the natural choice here, but it allocates its packing buffers anew on each call, and a step
+//! of a plan allocates nothing. The packed way is the usual one (Goto and van de Geijn: "Anatomy of high-performance
+//! matrix multiplication", 2008): panels of columns of the right operand, packed once, are multiplied with panels of rows of
+//! the left one, packed as they are needed, tile by tile. Every element of a result is the sum over depth in blocks of
+//! `DEPTH`, each summed in order, so its bits depend on neither threads nor the tile that it falls in.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::processor::{Vectorise, dispatch};
+use super::tile::{ROWS_NARROW, ROWS_WIDE, Real, TileTarget, VECTORS, multiply_tile};
+use crate::kernel::Matrix;
+
+/// How much of the depth is packed at once, so that a panel of columns stays in the nearest cache.
+const DEPTH: usize = 256;
+
+/// How many rows are packed at once, so that they stay in the second cache.
+const ROWS: usize = 96;
+
+/// The rows and columns of a tile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TileShape {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// The shape of tiles on this processor.
+pub(super) fn tile_shape<T: Real>(arch: Arch) -> TileShape {
+    struct Query<T>(std::marker::PhantomData<T>);
+    impl<T: Real> WithSimd for Query<T> {
+        type Output = TileShape;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) -> TileShape {
+            TileShape { rows: rows_of_tile::<S>(), columns: VECTORS * T::lanes::<S>() }
+        }
+    }
+    arch.dispatch(Query::<T>(std::marker::PhantomData))
+}
+
+#[inline(always)]
+fn rows_of_tile<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { ROWS_WIDE } else { ROWS_NARROW }
+}
+
+/// The extents and layouts of one product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extents {
+    pub(super) m: usize,
+    pub(super) k: usize,
+    pub(super) n: usize,
+    pub(super) lhs: Matrix,
+    pub(super) rhs: Matrix,
+}
+
+impl Extents {
+    /// The elements that the packed right operand takes.
+    pub(super) fn packed_rhs(&self, tile: TileShape) -> usize {
+        self.n.next_multiple_of(tile.columns) * self.k
+    }
+
+    /// The elements that a task needs to pack rows of the left operand.
+    pub(super) fn packed_lhs(&self, tile: TileShape) -> usize {
+        self.m.min(ROWS).next_multiple_of(tile.rows) * self.k.min(DEPTH)
+    }
+}
+
+/// Packs panels `panels` of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last.
+pub(super) fn pack_rhs<T: Real>(
+    extents: &Extents,
+    tile: TileShape,
+    rhs: &[T],
+    packed: &mut [T],
+    panels: Range<usize>,
+) {
+    let Extents { k, n, rhs: matrix, .. } = *extents;
+    for (panel, packed) in panels.zip(packed.chunks_exact_mut(k * tile.columns)) {
+        let first = panel * tile.columns;
+        let columns = tile.columns.min(n - first);
+        let start = matrix.offset + first * matrix.column_stride;
+        if matrix.column_stride == 1 {
+            for (p, line) in packed.chunks_exact_mut(tile.columns).enumerate() {
+                let source = &rhs[start + p * matrix.row_stride..][..columns];
+                line[..columns].copy_from_slice(source);
+                line[columns..].fill(T::default());
+            }
+        } else {
+            transpose(&rhs[start..], matrix.column_stride, matrix.row_stride, columns, packed, tile.columns, k);
+        }
+    }
+}
+
+/// `packed[p * width + line] = source[line * line_stride + p * stride]` for `lines` lines, zeros for others up to `width`.
+fn transpose<T: Real>(
+    source: &[T],
+    line_stride: usize,
+    stride: usize,
+    lines: usize,
+    packed: &mut [T],
+    width: usize,
+    depth: usize,
+) {
+    if lines < width {
+        packed[..depth * width].fill(T::default());
+    }
+    // Some elements of every line at a time: what is written stays in the nearest cache.
+    const STEP: usize = 16;
+    let mut from = 0;
+    while from < depth {
+        let to = depth.min(from + STEP);
+        for line in 0..lines {
+            let first = line * line_stride + from * stride;
+            let last = line * line_stride + (to - 1) * stride;
+            let targets = packed[from * width + line..].iter_mut().step_by(width);
+            if stride == 1 {
+                for (target, &value) in targets.zip(&source[first..=last]) {
+                    *target = value;
+                }
+            } else {
+                for (target, &value) in targets.zip(source[first..=last].iter().step_by(stride)) {
+                    *target = value;
+                }
+            }
+        }
+        from = to;
+    }
+}
+
+/// Rows `rows` of the product, written to `result`, which begins at row `rows.start`, with the packed right operand.
+pub(super) struct PackedProduct<'a, T> {
+    pub(super) extents: &'a Extents,
+    pub(super) lhs: &'a [T],
+    pub(super) packed_rhs: &'a [T],
+    pub(super) packed_lhs: &'a mut [T],
+    pub(super) rows: Range<usize>,
+    pub(super) result: &'a mut [T],
+}
+
+/// The rows that a packed product computes at once: what an epilogue follows on is still in the second cache.
+pub(super) const fn rows_at_once() -> usize {
+    ROWS
+}
+
+impl<T: Real> PackedProduct<'_, T> {
+    /// Computes the rows, at most [`rows_at_once`].
+    pub(super) fn run(self, arch: Arch) {
+        arch.dispatch(self);
+    }
+}
+
+impl<T: Real> WithSimd for PackedProduct<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.multiply::<S, ROWS_WIDE>(simd);
+        } else {
+            self.multiply::<S, ROWS_NARROW>(simd);
+        }
+    }
+}
+
+impl<T: Real> PackedProduct<'_, T> {
+    #[inline(always)]
+    fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
+        let PackedProduct { extents, lhs, packed_rhs, packed_lhs, rows, result } = self;
+        let Extents { k, n, lhs: matrix, .. } = *extents;
+        let width = VECTORS * T::lanes::<S>();
+        let mut from = 0;
+        while from < k {
+            let to = k.min(from + DEPTH);
+            let depth = to - from;
+            for (panel, packed) in packed_lhs.chunks_mut(TILE_ROWS * depth).enumerate() {
+                let first = rows.start + panel * TILE_ROWS;
+                if first >= rows.end {
+                    break;
+                }
+                let lines = TILE_ROWS.min(rows.end - first);
+                let start = matrix.offset + first * matrix.row_stride + from * matrix.column_stride;
+                pack_lhs_panel::<T, TILE_ROWS>(&lhs[start..], matrix, lines, packed, depth);
+            }
+            for (panel, packed_rhs) in packed_rhs.chunks_exact(k * width).enumerate() {
+                let b = &packed_rhs[from * width..to * width];
+                let column = panel * width;
+                for (i, a) in packed_lhs.chunks_exact(TILE_ROWS * depth).enumerate() {
+                    let row = i * TILE_ROWS;
+                    if row >= rows.len() {
+                        break;
+                    }
+                    let target = TileTarget {
+                        data: &mut result[row * n + column..],
+                        row_stride: n,
+                        rows: TILE_ROWS.min(rows.len() - row),
+                        columns: width.min(n - column),
+                        add: from > 0,
+                    };
+                    multiply_tile::<T, S, TILE_ROWS>(simd, a, b, target);
+                }
+            }
+            from = to;
+        }
+    }
+}
+
+/// `packed[p * TILE_ROWS + line]` of the rows of a panel.
+#[inline(always)]
+fn pack_lhs_panel<T: Real, const TILE_ROWS: usize>(
+    source: &[T],
+    matrix: Matrix,
+    lines: usize,
+    packed: &mut [T],
+    depth: usize,
+) {
+    if matrix.row_stride == 1 && lines == TILE_ROWS {
+        let (packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
+        for (p, target) in packed[..depth].iter_mut().enumerate() {
+            let start = p * matrix.column_stride;
+            target.copy_from_slice(&source[start..start + TILE_ROWS]);
+        }
+        return;
+    }
+    transpose(source, matrix.row_stride, matrix.column_stride, lines, packed, TILE_ROWS, depth);
+}
+
+/// Rows of a product without packing: for small products, and for those of a few rows.
+pub(super) struct DirectProduct<'a, T> {
+    pub(super) extents: &'a Extents,
+    pub(super) lhs: &'a [T],
+    pub(super) rhs: &'a [T],
+    pub(super) rows: Range<usize>,
+    pub(super) result: &'a mut [T],
+}
+
+impl<T: Real> DirectProduct<'_, T> {
+    /// Computes the rows.
+    #[inline]
+    pub(super) fn run(self, arch: Arch) {
+        dispatch(arch, self);
+    }
+}
+
+impl<T: Real> Vectorise for DirectProduct<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const WIDE: bool>(self) {
+        let DirectProduct { extents, lhs, rhs, rows, result } = self;
+        let Extents { k, n, lhs: left, rhs: right, .. } = *extents;
+        for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
+            let lhs = &lhs[left.offset + row * left.row_stride..];
+            if right.column_stride == 1 {
+                line.fill(T::default());
+                for p in 0..k {
+                    let a = lhs[p * left.column_stride];
+                    let start = right.offset + p * right.row_stride;
+                    for (sum, &b) in line.iter_mut().zip(&rhs[start..start + n]) {
+                        *sum = T::scalar_mul_add::<FUSED>(a, b, *sum);
+                    }
+                }
+            } else {
+                for (column, element) in line.iter_mut().enumerate() {
+                    let start = right.offset + column * right.column_stride;
+                    *element = if right.row_stride == 1 && left.column_stride == 1 {
+                        dot::<T, FUSED>(&lhs[..k], &rhs[start..start + k])
+                    } else {
+                        let mut sum = T::default();
+                        for p in 0..k {
+                            let (a, b) = (lhs[p * left.column_stride], rhs[start + p * right.row_stride]);
+                            sum = T::scalar_mul_add::<FUSED>(a, b, sum);
+                        }
+                        sum
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The sum of products, in lanes where there are enough of them.
+#[inline(always)]
+fn dot<T: Real, const FUSED: bool>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 32;
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    let mut sum = T::default();
+    if !a_chunks.is_empty() {
+        let mut lanes = [T::default(); LANES];
+        for (a, b) in a_chunks.iter().zip(b_chunks) {
+            for lane in 0..LANES {
+                lanes[lane] = T::scalar_mul_add::<FUSED>(a[lane], b[lane], lanes[lane]);
+            }
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                lanes[lane] = T::plus(lanes[lane], lanes[lane + width]);
+            }
+            width /= 2;
+        }
+        sum = lanes[0];
+    }
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        sum = T::scalar_mul_add::<FUSED>(a, b, sum);
+    }
+    sum
+}

@@ -1,0 +1,502 @@
+//! Reductions of a program's values.
+//!
+//! There are two ways. *In domain order*: the domain is cut into partitions of fixed sizes; each is computed block by
+//! block, the runs of a block that belong to one result are reduced and combined with that result's accumulator, and at
+//! last the partitions' accumulators are combined in order. *In strips*: where the innermost axis is kept and long, a strip
+//! of at most a block of results is accumulated over all reduced positions. Which way and which partitions depends on
+//! the kernel's extents alone, so a result has the same bits on any number of threads.
+
+use std::ops::Range;
+
+use arenagrad_graph::{DType, ReduceFunction};
+use pulp::Arch;
+
+use super::buffer::{Buffer, Operands, Parts, all_parts, typed_mut};
+use super::code::Translation;
+use super::elementwise::Elementwise;
+use super::interpret::{Accumulators, Sources, run_block, run_prologue};
+use super::parallel;
+use super::processor::{Vectorise, dispatch};
+use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
+use super::registers::{BLOCK, Bank, LANES, Lanes, Register};
+use super::walk::Walk;
+use crate::program::{Program, ProgramInput};
+use crate::view::{Axis, View};
+
+/// The least size of a partition.
+const PARTITION: usize = 64 * 1024;
+/// The largest number of partitions.
+const PARTITIONS: usize = 64;
+/// The least extent of an innermost kept axis for the way in strips.
+const STRIP: usize = 64;
+
+/// A reduction made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Reduce {
+    scheme: Scheme,
+    state: State,
+    banks: Vec<Bank>,
+    epilogue: Option<Elementwise>,
+}
+
+/// What all tasks of a reduction share.
+#[derive(Clone, Debug)]
+struct Scheme {
+    arch: Arch,
+    function: ReduceFunction,
+    translation: Translation,
+    inputs: Vec<ProgramInput>,
+    value: Register,
+    results: usize,
+    way: Way,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// Where the result of each domain position stands.
+    DomainOrder { result: View },
+    /// The domain positions of all results whose innermost coordinate is 0, the innermost extent, and the domain
+    /// positions, relative to a result's, that it reduces.
+    Strips { outer: View, width: usize, reduced: View },
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    F32(Typed<f32>),
+    F64(Typed<f64>),
+    I32(Typed<i32>),
+}
+
+/// Accumulators, and the results where an epilogue reads them.
+#[derive(Clone, Debug)]
+struct Typed<T: Reducible> {
+    partitions: Vec<Partition<T>>,
+    /// One strip for each task.
+    strips: Vec<Vec<T::Accumulator>>,
+    totals: Vec<T::Accumulator>,
+    results: Vec<T>,
+}
+
+/// A part of the domain, and the accumulators of the results from `first` on that it contributes to.
+#[derive(Clone, Debug)]
+struct Partition<T: Reducible> {
+    range: Range<usize>,
+    first: usize,
+    accumulators: Vec<T::Accumulator>,
+}
+
+impl Reduce {
+    /// A reduction made ready; see [`crate::Kernel::Reduce`].
+    pub(super) fn new(
+        function: ReduceFunction,
+        program: &Program,
+        kept: &[Axis],
+        reduced: &[Axis],
+        epilogue: Option<&Program>,
+    ) -> Self {
+        let translation = Translation::new(program);
+        let (dtype, value) = translation.outputs[0];
+        let results = kept.iter().map(|axis| axis.extent).product();
+        let way = choose_way(program.elements, kept, reduced, results);
+        let tasks = parallel::tasks(program.elements.saturating_mul(translation.cost + 1));
+        let scheme = Scheme {
+            arch: Arch::new(),
+            function,
+            inputs: program.inputs.clone(),
+            value,
+            results,
+            way,
+            translation,
+        };
+        let epilogue = epilogue.map(|epilogue| Elementwise::new(epilogue, program.inputs.len()));
+        let (state, units) = match dtype {
+            DType::F32 => {
+                let (state, units) = Typed::new(&scheme, program.elements, tasks, epilogue.is_some());
+                (State::F32(state), units)
+            }
+            DType::F64 => {
+                let (state, units) = Typed::new(&scheme, program.elements, tasks, epilogue.is_some());
+                (State::F64(state), units)
+            }
+            DType::I32 => {
+                let (state, units) = Typed::new(&scheme, program.elements, tasks, epilogue.is_some());
+                (State::I32(state), units)
+            }
+            DType::Bool => panic!("{} is not a reduction of bool", function.name()),
+        };
+        let banks = (0..tasks.min(units).max(1)).map(|_| scheme.translation.bank()).collect();
+        Reduce { scheme, state, banks, epilogue }
+    }
+
+    /// Runs the reduction and its epilogue.
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        let Reduce { scheme, state, banks, epilogue } = self;
+        match state {
+            State::F32(state) => match epilogue {
+                None => state.run_to_output(scheme, banks, operands, outputs),
+                Some(epilogue) => {
+                    let results = state.run_to_results(scheme, banks, operands, outputs);
+                    epilogue.run(operands, Accumulators::F32(results), outputs);
+                }
+            },
+            State::F64(state) => match epilogue {
+                None => state.run_to_output(scheme, banks, operands, outputs),
+                Some(epilogue) => {
+                    let results = state.run_to_results(scheme, banks, operands, outputs);
+                    epilogue.run(operands, Accumulators::F64(results), outputs);
+                }
+            },
+            State::I32(state) => match epilogue {
+                None => state.run_to_output(scheme, banks, operands, outputs),
+                Some(epilogue) => {
+                    let results = state.run_to_results(scheme, banks, operands, outputs);
+                    epilogue.run(operands, Accumulators::I32(results), outputs);
+                }
+            },
+        }
+    }
+}
+
+fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) -> Way {
+    if let Some((inner, outer)) = kept.split_last()
+        && inner.stride == 1
+        && inner.extent >= STRIP
+        && (elements < 4 * PARTITION || results / inner.extent * inner.extent.div_ceil(BLOCK) >= 8)
+    {
+        let outer = View::new(outer.iter().copied(), 0);
+        return Way::Strips { outer, width: inner.extent, reduced: View::new(reduced.iter().copied(), 0) };
+    }
+    // The axes of the domain in its order, each with its stride in the result.
+    let mut axes: Vec<(usize, Axis)> = reduced.iter().map(|axis| (axis.stride, Axis { stride: 0, ..*axis })).collect();
+    let mut stride = 1;
+    for axis in kept.iter().rev() {
+        axes.push((axis.stride, Axis { extent: axis.extent, stride }));
+        stride *= axis.extent;
+    }
+    axes.sort_by_key(|&(stride, _)| std::cmp::Reverse(stride));
+    let result = View::new(axes.into_iter().map(|(_, axis)| axis), 0);
+    debug_assert_eq!(result.elements(), elements);
+    Way::DomainOrder { result }
+}
+
+impl<T: Reducible> Typed<T> {
+    /// The accumulators, and into how many units the work can be divided.
+    fn new(scheme: &Scheme, elements: usize, tasks: usize, has_epilogue: bool) -> (Self, usize) {
+        let zero = T::default().widen();
+        let results = if has_epilogue { vec![T::default(); scheme.results] } else { Vec::new() };
+        match &scheme.way {
+            Way::Strips { outer, width, .. } => {
+                let units = outer.elements() * width.div_ceil(BLOCK);
+                let strips = (0..tasks.min(units).max(1)).map(|_| vec![zero; BLOCK.min(*width)]).collect();
+                (Typed { partitions: Vec::new(), strips, totals: Vec::new(), results }, units)
+            }
+            Way::DomainOrder { result } => {
+                let ranges = partition(elements, result, scheme.results);
+                let partitions: Vec<Partition<T>> = ranges
+                    .into_iter()
+                    .map(|(range, touched)| Partition {
+                        range,
+                        first: touched.start,
+                        accumulators: vec![zero; touched.len()],
+                    })
+                    .collect();
+                let units = partitions.len();
+                let totals = if units > 1 { vec![zero; scheme.results] } else { Vec::new() };
+                (Typed { partitions, strips: Vec::new(), totals, results }, units)
+            }
+        }
+    }
+
+    fn run_to_output(&mut self, scheme: &Scheme, banks: &mut [Bank], operands: Operands<'_>, outputs: &mut [Buffer]) {
+        match &scheme.way {
+            Way::DomainOrder { .. } => {
+                self.accumulate(scheme, banks, operands, outputs);
+                self.write_results(scheme.function, &mut typed_mut(&mut outputs[0])[..scheme.results]);
+            }
+            Way::Strips { .. } => {
+                let strips = &mut self.strips;
+                // No input of a reduction shares the buffer of a result that is written while others are computed.
+                let results = &mut typed_mut(&mut outputs[0])[..scheme.results];
+                scheme.divide_strips::<T>(banks, strips, operands, &Parts::new(), results);
+            }
+        }
+    }
+
+    fn run_to_results(
+        &mut self,
+        scheme: &Scheme,
+        banks: &mut [Bank],
+        operands: Operands<'_>,
+        outputs: &mut [Buffer],
+    ) -> &[T] {
+        match &scheme.way {
+            Way::DomainOrder { .. } => {
+                self.accumulate(scheme, banks, operands, outputs);
+                let mut results = std::mem::take(&mut self.results);
+                self.write_results(scheme.function, &mut results);
+                self.results = results;
+            }
+            Way::Strips { .. } => {
+                let parts = all_parts(outputs);
+                scheme.divide_strips::<T>(banks, &mut self.strips, operands, &parts, &mut self.results);
+            }
+        }
+        &self.results
+    }
+
+    fn accumulate(&mut self, scheme: &Scheme, banks: &mut [Bank], operands: Operands<'_>, outputs: &mut [Buffer]) {
+        scheme.divide_partitions(banks, &mut self.partitions, operands, &all_parts(outputs));
+    }
+
+    /// Combines the partitions' accumulators in order.
+    fn write_results(&mut self, function: ReduceFunction, results: &mut [T]) {
+        if let [partition] = &self.partitions[..] {
+            for (result, &accumulator) in results.iter_mut().zip(&partition.accumulators) {
+                *result = T::narrow(accumulator);
+            }
+            return;
+        }
+        fill_identity::<T>(function, &mut self.totals);
+        for partition in &self.partitions {
+            let totals = &mut self.totals[partition.first..partition.first + partition.accumulators.len()];
+            for (total, &accumulator) in totals.iter_mut().zip(&partition.accumulators) {
+                *total = combine::<T>(function, *total, accumulator);
+            }
+        }
+        for (result, &total) in results.iter_mut().zip(&self.totals) {
+            *result = T::narrow(total);
+        }
+    }
+}
+
+/// Parts of the domain, each with the results that it contributes to.
+fn partition(elements: usize, result: &View, results: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    // Where the outermost axis is kept, a part of the domain meets few results; else it may meet all.
+    let outermost = result.axes().first().filter(|axis| axis.stride > 0);
+    let mut count = (elements / PARTITION).clamp(1, PARTITIONS);
+    if outermost.is_none() {
+        count = count.min(elements / results / 4).max(1);
+    }
+    let size = elements.div_ceil(count).next_multiple_of(BLOCK);
+    (0..elements)
+        .step_by(size)
+        .map(|start| {
+            let range = start..elements.min(start + size);
+            let touched = match outermost {
+                None => 0..results,
+                Some(axis) => {
+                    let inner = elements / axis.extent;
+                    range.start / inner * axis.stride..((range.end - 1) / inner + 1) * axis.stride
+                }
+            };
+            (range, touched)
+        })
+        .collect()
+}
+
+impl Scheme {
+    fn sources<'a>(&'a self, operands: Operands<'a>) -> Sources<'a> {
+        let inputs = &self.inputs;
+        Sources { operands, first: 0, inputs, accumulators: Accumulators::None, accumulator_base: 0 }
+    }
+
+    /// The program's values at `start..start + length`.
+    fn values<'b, T: Reducible>(
+        &self,
+        bank: &'b mut Bank,
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+        start: usize,
+        length: usize,
+    ) -> Lanes<'b, T> {
+        run_block(self.arch, &self.translation, bank, self.sources(operands), parts, 0, start, length);
+        bank.get::<T>(self.value, length.div_ceil(LANES))
+    }
+
+    fn divide_partitions<T: Reducible>(
+        &self,
+        banks: &mut [Bank],
+        partitions: &mut [Partition<T>],
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+    ) {
+        if let [bank] = banks {
+            run_prologue(self.arch, &self.translation, bank, self.sources(operands));
+            for partition in partitions {
+                self.run_partition(bank, partition, operands, parts);
+            }
+            return;
+        }
+        let half = banks.len() / 2;
+        let cut = parallel::cut(0..partitions.len(), half, banks.len(), 1);
+        let (head_banks, tail_banks) = banks.split_at_mut(half);
+        let (head, tail) = partitions.split_at_mut(cut);
+        rayon::join(
+            || self.divide_partitions(head_banks, head, operands, parts),
+            || self.divide_partitions(tail_banks, tail, operands, parts),
+        );
+    }
+
+    fn run_partition<T: Reducible>(
+        &self,
+        bank: &mut Bank,
+        partition: &mut Partition<T>,
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+    ) {
+        let Way::DomainOrder { result } = &self.way else { panic!("partitions belong to the way in domain order") };
+        let Partition { range, first, accumulators } = partition;
+        fill_identity::<T>(self.function, accumulators);
+        let mut walk = Walk::new(result, range.start);
+        let mut start = range.start;
+        while start < range.end {
+            let length = BLOCK.min(range.end - start);
+            let values = self.values::<T>(bank, operands, parts, start, length);
+            let (function, first) = (self.function, *first);
+            dispatch(self.arch, Accumulate { function, values, length, walk: &mut walk, first, accumulators });
+            start += length;
+        }
+    }
+
+    fn divide_strips<T: Reducible>(
+        &self,
+        banks: &mut [Bank],
+        strips: &mut [Vec<T::Accumulator>],
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+        results: &mut [T],
+    ) {
+        let Way::Strips { width, .. } = &self.way else { panic!("strips belong to the way in strips") };
+        let units = self.results / width * width.div_ceil(BLOCK);
+        self.divide_units(banks, strips, operands, parts, results, 0..units);
+    }
+
+    /// Runs strips `units`, whose results are `results`.
+    fn divide_units<T: Reducible>(
+        &self,
+        banks: &mut [Bank],
+        strips: &mut [Vec<T::Accumulator>],
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+        mut results: &mut [T],
+        units: Range<usize>,
+    ) {
+        if let ([bank], [strip]) = (&mut *banks, &mut *strips) {
+            run_prologue(self.arch, &self.translation, bank, self.sources(operands));
+            for unit in units {
+                let length = self.strip(unit).len();
+                let (head, tail) = results.split_at_mut(length);
+                self.run_strip(bank, &mut strip[..length], operands, parts, head, unit);
+                results = tail;
+            }
+            return;
+        }
+        let half = banks.len() / 2;
+        let cut = parallel::cut(units.clone(), half, banks.len(), 1);
+        let (head_banks, tail_banks) = banks.split_at_mut(half);
+        let (head_strips, tail_strips) = strips.split_at_mut(half);
+        let first = self.strip(units.start).start;
+        let (head, tail) = results.split_at_mut(self.strip(cut).start - first);
+        rayon::join(
+            || self.divide_units(head_banks, head_strips, operands, parts, head, units.start..cut),
+            || self.divide_units(tail_banks, tail_strips, operands, parts, tail, cut..units.end),
+        );
+    }
+
+    /// The results of strip `unit`.
+    fn strip(&self, unit: usize) -> Range<usize> {
+        let Way::Strips { width, .. } = self.way else { panic!("strips belong to the way in strips") };
+        let strips = width.div_ceil(BLOCK);
+        let (line, at) = (unit / strips * width, unit % strips * BLOCK);
+        line + at..line + width.min(at + BLOCK)
+    }
+
+    fn run_strip<T: Reducible>(
+        &self,
+        bank: &mut Bank,
+        accumulators: &mut [T::Accumulator],
+        operands: Operands<'_>,
+        parts: &Parts<'_>,
+        results: &mut [T],
+        unit: usize,
+    ) {
+        let Way::Strips { outer, width, reduced } = &self.way else { panic!("strips belong to the way in strips") };
+        fill_identity::<T>(self.function, accumulators);
+        let strips = width.div_ceil(BLOCK);
+        let first = outer.position(unit / strips) + unit % strips * BLOCK;
+        let length = accumulators.len();
+        let mut walk = Walk::new(reduced, 0);
+        let mut done = 0;
+        while done < reduced.elements() {
+            let run = walk.next(reduced.elements() - done);
+            for i in 0..run.length {
+                let start = first + run.position + i * run.stride;
+                let values = self.values::<T>(bank, operands, parts, start, length);
+                dispatch(self.arch, AccumulateStrip { function: self.function, values, accumulators });
+            }
+            done += run.length;
+        }
+        for (result, &accumulator) in results.iter_mut().zip(&*accumulators) {
+            *result = T::narrow(accumulator);
+        }
+    }
+}
+
+/// Combines the values of a block with the accumulators of the results that they belong to.
+struct Accumulate<'a, 'b, T: Reducible> {
+    function: ReduceFunction,
+    values: Lanes<'a, T>,
+    length: usize,
+    walk: &'a mut Walk<'b>,
+    first: usize,
+    accumulators: &'a mut [T::Accumulator],
+}
+
+impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const WIDE: bool>(self) {
+        let Accumulate { function, values, length, walk, first, accumulators } = self;
+        let repeated;
+        let values = match values {
+            Lanes::Varying(chunks) => chunks.as_flattened(),
+            Lanes::Uniform(chunk) => {
+                repeated = [chunk[0]; BLOCK];
+                &repeated
+            }
+        };
+        let mut done = 0;
+        while done < length {
+            let run = walk.next(length - done);
+            let values = &values[done..done + run.length];
+            let at = run.position - first;
+            if run.stride == 0 {
+                accumulators[at] = reduce_run(function, values, accumulators[at]);
+            } else {
+                accumulate(function, values, &mut accumulators[at..at + run.length]);
+            }
+            done += run.length;
+        }
+    }
+}
+
+/// Combines the values of a strip with its accumulators.
+struct AccumulateStrip<'a, T: Reducible> {
+    function: ReduceFunction,
+    values: Lanes<'a, T>,
+    accumulators: &'a mut [T::Accumulator],
+}
+
+impl<T: Reducible> Vectorise for AccumulateStrip<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const WIDE: bool>(self) {
+        let AccumulateStrip { function, values, accumulators } = self;
+        match values {
+            Lanes::Varying(chunks) => accumulate(function, chunks.as_flattened(), accumulators),
+            Lanes::Uniform(chunk) => accumulate(function, &[chunk[0]; BLOCK], accumulators),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The registers that a program's values stand in while a block is computed.
+//!
+//! A *varying* register holds one value for each element of a block; a *uniform* one holds a value that is the same for
+//! all of them, once for each lane, and is computed once a run instead of once a block. Registers are typed and their
+//! number is fixed when the program is translated, so that a run allocates nothing.
+
+use super::buffer::Element;
+
+/// Elements that are computed together; loops over a chunk have no remainder and become vector instructions.
+pub(super) const LANES: usize = 16;
+
+/// The elements of a block: its registers together stay in the nearest cache.
+pub(super) const BLOCK: usize = 512;
+
+/// `LANES` neighbouring elements.
+pub(super) type Chunk<T> = [T; LANES];
+
+/// Names a register among those of its dtype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Register {
+    pub(super) index: u32,
+    pub(super) uniform: bool,
+}
+
+/// The registers of one dtype.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registers<T> {
+    varying: Vec<Box<[Chunk<T>]>>,
+    uniform: Vec<Chunk<T>>,
+}
+
+/// How many registers of each dtype a program needs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Demand {
+    /// In the order of `DType::ALL`.
+    pub(super) varying: [u32; 4],
+    /// In the order of `DType::ALL`.
+    pub(super) uniform: [u32; 4],
+}
+
+/// All registers that one task computes in.
+#[derive(Clone, Debug)]
+pub(super) struct Bank {
+    f32: Registers<f32>,
+    f64: Registers<f64>,
+    i32: Registers<i32>,
+    bool: Registers<u8>,
+}
+
+impl Bank {
+    /// Registers for blocks of at most `elements` elements.
+    pub(super) fn new(demand: &Demand, elements: usize) -> Self {
+        fn registers<T: Element>(demand: &Demand, elements: usize) -> Registers<T> {
+            let chunks = elements.min(BLOCK).div_ceil(LANES);
+            let blank = [T::default(); LANES];
+            let of = T::DTYPE as usize;
+            Registers {
+                varying: (0..demand.varying[of]).map(|_| vec![blank; chunks].into_boxed_slice()).collect(),
+                uniform: vec![blank; demand.uniform[of] as usize],
+            }
+        }
+        Bank {
+            f32: registers(demand, elements),
+            f64: registers(demand, elements),
+            i32: registers(demand, elements),
+            bool: registers(demand, elements),
+        }
+    }
+
+    /// Sets a uniform register.
+    pub(super) fn set_uniform<T: Lane>(&mut self, register: Register, value: T) {
+        T::registers_mut(self).uniform[register.index as usize] = [value; LANES];
+    }
+
+    /// The value of a register in the first `chunks` chunks.
+    #[inline(always)]
+    pub(super) fn get<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
+        let registers = T::registers(self);
+        if register.uniform {
+            Lanes::Uniform(&registers.uniform[register.index as usize])
+        } else {
+            Lanes::Varying(&registers.varying[register.index as usize][..chunks])
+        }
+    }
+
+    /// The elements of a varying register.
+    #[inline(always)]
+    pub(super) fn varying_mut<T: Lane>(&mut self, register: Register) -> &mut [T] {
+        debug_assert!(!register.uniform);
+        T::registers_mut(self).varying[register.index as usize].as_flattened_mut()
+    }
+
+    /// Takes a register out, so that it can be written while others are read.
+    #[inline(always)]
+    pub(super) fn take<T: Lane>(&mut self, register: Register) -> Target<T> {
+        if register.uniform {
+            Target::Uniform([[T::default(); LANES]])
+        } else {
+            Target::Varying(std::mem::take(&mut T::registers_mut(self).varying[register.index as usize]))
+        }
+    }
+
+    /// Puts a register back.
+    #[inline(always)]
+    pub(super) fn put<T: Lane>(&mut self, register: Register, target: Target<T>) {
+        let registers = T::registers_mut(self);
+        match target {
+            Target::Uniform([chunk]) => registers.uniform[register.index as usize] = chunk,
+            Target::Varying(chunks) => registers.varying[register.index as usize] = chunks,
+        }
+    }
+}
+
+/// A register that has been taken out of its bank.
+pub(super) enum Target<T> {
+    Uniform([Chunk<T>; 1]),
+    Varying(Box<[Chunk<T>]>),
+}
+
+impl<T> Target<T> {
+    /// The first `chunks` chunks; a uniform register has one.
+    #[inline(always)]
+    pub(super) fn chunks(&mut self, chunks: usize) -> &mut [Chunk<T>] {
+        match self {
+            Target::Uniform(chunk) => chunk,
+            Target::Varying(data) => &mut data[..chunks],
+        }
+    }
+}
+
+/// The value of a register in some chunks of a block.
+#[derive(Clone, Copy)]
+pub(super) enum Lanes<'a, T> {
+    Uniform(&'a Chunk<T>),
+    Varying(&'a [Chunk<T>]),
+}
+
+/// An element type that registers hold.
+pub(super) trait Lane: Element {
+    fn registers(bank: &Bank) -> &Registers<Self>;
+    fn registers_mut(bank: &mut Bank) -> &mut Registers<Self>;
+}
+
+macro_rules! lane {
+    ($($element:ty, $field:ident;)*) => {$(
+        impl Lane for $element {
+            #[inline(always)]
+            fn registers(bank: &Bank) -> &Registers<Self> {
+                &bank.$field
+            }
+
+            #[inline(always)]
+            fn registers_mut(bank: &mut Bank) -> &mut Registers<Self> {
+                &mut bank.$field
+            }
+        }
+    )*};
+}
+lane! {
+    f32, f32;
+    f64, f64;
+    i32, i32;
+    u8, bool;
+}

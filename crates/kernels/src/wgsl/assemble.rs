@@ -1,0 +1,76 @@
+//! Lowering of assembled results: fills, and copies of regions.
+
+use std::fmt::Write;
+
+use crate::DType;
+use crate::kernel::Piece;
+use crate::wgsl::module::{Module, WORKGROUP, fold};
+use crate::wgsl::positions::position;
+use crate::wgsl::{AdapterProfile, Lowered, Resource};
+
+/// The most pieces that one dispatch copies: with the result they make the eight storage buffers that every adapter has.
+const MOST_PIECES: usize = 7;
+
+/// Appends the dispatches that fill the result, if anything is filled, and copy the pieces.
+pub(super) fn assemble(
+    dtype: DType,
+    elements: usize,
+    fill: Option<f64>,
+    pieces: &[Piece],
+    profile: &AdapterProfile,
+    lowered: &mut Lowered,
+) {
+    if let Some(value) = fill {
+        let word = match dtype {
+            DType::F32 | DType::F64 => (value as f32).to_bits(),
+            DType::I32 => value as i32 as u32,
+            DType::Bool => u32::from(value != 0.0),
+        };
+        let mut module = Module::default();
+        let (workgroups, per_row) = fold(elements, WORKGROUP, profile);
+        module.parameter("elements", elements);
+        module.parameter("elements_per_row", per_row);
+        module.parameter("value", word as usize);
+        module.bind(Resource::Output(0), true, "result", "u32");
+        lowered.dispatches.push(module.dispatch(include_str!("../../shaders/fill.wgsl"), "fill", workgroups));
+    }
+    let numbered: Vec<(usize, &Piece)> =
+        pieces.iter().enumerate().filter(|(_, piece)| piece.source.elements() > 0).collect();
+    for pieces in numbered.chunks(MOST_PIECES) {
+        copy(pieces, profile, lowered);
+    }
+}
+
+/// Appends the dispatch that copies pieces, given with the numbers of their inputs.
+fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowered) {
+    let elements = pieces.iter().map(|(_, piece)| piece.source.elements()).sum();
+    let mut module = Module::default();
+    let (workgroups, per_row) = fold(elements, WORKGROUP, profile);
+    module.parameter("elements", elements);
+    module.parameter("elements_per_row", per_row);
+    for (place, (input, _)) in pieces.iter().enumerate() {
+        module.bind(Resource::Input(*input as u32), false, format!("source{place}"), "u32");
+    }
+    module.bind(Resource::Output(0), true, "result", "u32");
+    let mut text = "fn copy_element(element: u32) {\n".to_owned();
+    let mut first = 0;
+    for (place, (_, piece)) in pieces.iter().enumerate() {
+        let begin = if place == 0 { "0u".to_owned() } else { module.parameter(format!("first_{place}"), first) };
+        first += piece.source.elements();
+        let from = position(&mut module, &format!("source{place}_position"), &piece.source, "i");
+        let to = position(&mut module, &format!("destination{place}_position"), &piece.destination, "i");
+        if place + 1 < pieces.len() {
+            let end = module.parameter(format!("first_{}", place + 1), first);
+            let _ = writeln!(text, "    if element < {end} {{");
+        } else {
+            text.push_str("    {\n");
+        }
+        let _ = write!(
+            text,
+            "        let i = element - {begin};\n        result[{to}] = source{place}[{from}];\n        return;\n    }}\n"
+        );
+    }
+    text.push_str("}\n");
+    module.declare(text);
+    lowered.dispatches.push(module.dispatch(include_str!("../../shaders/copy.wgsl"), "copy", workgroups));
+}

@@ -1,0 +1,224 @@
+//! The entry of lowering: what is refused, where results go, and elementwise kernels. The other kernels have files of their own.
+
+use crate::view::View;
+use crate::wgsl::emit::Bound;
+use crate::wgsl::matmul::Product;
+use crate::wgsl::module::{Module, WORKGROUP, fold};
+use crate::wgsl::reduce::Reduction;
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing};
+use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput};
+
+/// Lowers a kernel for an adapter.
+///
+/// # Errors
+///
+/// [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
+/// 32-bit indices reach.
+pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
+    check(kernel)?;
+    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    match kernel {
+        Kernel::Elementwise(program) => {
+            let inputs = (0..program.inputs.len() as u32).map(Resource::Input).collect::<Vec<_>>();
+            let outputs = (0..program.outputs.len() as u32).map(Resource::Output).collect::<Vec<_>>();
+            elementwise(&Bound { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
+        }
+        Kernel::Reduce { function, program, kept, reduced, epilogue } => {
+            let results = kept.iter().map(|axis| axis.extent).product();
+            let dtype = program.output_dtype(0);
+            let output = Output::of_kernel(dtype, results, epilogue.as_ref(), program.inputs.len());
+            let inputs = (0..program.inputs.len() as u32).map(Resource::Input).collect();
+            Reduction {
+                function: *function,
+                program: program.clone(),
+                inputs,
+                kept: kept.clone(),
+                reduced: reduced.clone(),
+            }
+            .lower(output, profile, &mut lowered);
+        }
+        Kernel::ArgMax { dtype, outer, extent, inner } => {
+            indexing::argmax(*dtype, [*outer, *extent, *inner], profile, &mut lowered);
+        }
+        Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
+            let results = batch.iter().map(|axis| axis.extent).product::<usize>() * m * n;
+            let output = Output::of_kernel(*dtype, results, epilogue.as_ref(), 2);
+            Product::new(batch, [*m, *k, *n], *lhs, *rhs).lower(output, profile, &mut lowered);
+        }
+        Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
+            indexing::gather(*dtype, [operand_shape, indices_shape], *axis, indices, profile, &mut lowered);
+        }
+        Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
+            let shapes = [operand_shape, updates_shape];
+            indexing::scatter_add(*dtype, shapes, *axis, [indices, updates], *in_place, profile, &mut lowered);
+        }
+        Kernel::Assemble { dtype, elements, fill, pieces } => {
+            assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
+        }
+    }
+    Ok(lowered)
+}
+
+/// Appends the dispatch of a fused elementwise kernel.
+fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
+    let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
+    let blocks = bound.program.elements / width;
+    let (workgroups, blocks_per_row) = fold(blocks, WORKGROUP, profile);
+    let mut module = Module::default();
+    module.parameter("blocks", blocks);
+    module.parameter("blocks_per_row", blocks_per_row);
+    module.declare(format!("const WIDTH: u32 = {width}u;"));
+    bound.declare_write(&mut module, width, None);
+    let skeleton = include_str!("../../shaders/elementwise.wgsl");
+    lowered.dispatches.push(module.dispatch(skeleton, "elementwise", workgroups));
+}
+
+/// Where the results of a reduction or a matrix product go, and what is made of each before.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    program: Program,
+    inputs: Vec<Resource>,
+    outputs: Vec<Resource>,
+    /// Whether the program does anything but store what was computed.
+    has_epilogue: bool,
+}
+
+impl Output {
+    /// A kernel's outputs, its epilogue's inputs after `own_inputs` of its own.
+    fn of_kernel(dtype: DType, results: usize, epilogue: Option<&Program>, own_inputs: usize) -> Self {
+        let Some(epilogue) = epilogue else { return Output::plain(dtype, results, Resource::Output(0)) };
+        let inputs = (0..epilogue.inputs.len()).map(|input| Resource::Input((own_inputs + input) as u32)).collect();
+        let outputs = (0..epilogue.outputs.len() as u32).map(Resource::Output).collect();
+        Output { program: epilogue.clone(), inputs, outputs, has_epilogue: true }
+    }
+
+    /// The results as they are.
+    pub(super) fn plain(dtype: DType, results: usize, resource: Resource) -> Self {
+        let program = Program {
+            elements: results,
+            inputs: Vec::new(),
+            instructions: vec![Instruction::Accumulator],
+            dtypes: vec![dtype],
+            outputs: vec![0],
+        };
+        Output { program, inputs: Vec::new(), outputs: vec![resource], has_epilogue: false }
+    }
+
+    /// The f32 results added to what stands there.
+    pub(super) fn accumulating(results: usize, resource: Resource) -> Self {
+        let view = View::contiguous(results);
+        let program = Program {
+            elements: results,
+            inputs: vec![ProgramInput { dtype: DType::F32, view, in_place: Some(0) }],
+            instructions: vec![
+                Instruction::Load { input: 0 },
+                Instruction::Accumulator,
+                Instruction::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 },
+            ],
+            dtypes: vec![DType::F32; 3],
+            outputs: vec![2],
+        };
+        Output { program, inputs: vec![resource], outputs: vec![resource], has_epilogue: false }
+    }
+
+    /// The program with its buffers.
+    pub(super) fn bound(&self) -> Bound<'_> {
+        Bound { program: &self.program, inputs: &self.inputs, outputs: &self.outputs }
+    }
+
+    /// Where `elements` results can stand until the epilogue: in the output itself if there is none, else in new scratch.
+    pub(super) fn without_epilogue(&self, elements: usize, lowered: &mut Lowered) -> Resource {
+        if self.has_epilogue { new_scratch(elements, lowered) } else { self.outputs[0] }
+    }
+
+    /// Appends the epilogue as a dispatch of its own, over results that stand in `results`.
+    pub(super) fn finish(&self, results: Resource, profile: &AdapterProfile, lowered: &mut Lowered) {
+        if !self.has_epilogue {
+            return;
+        }
+        let mut program = self.program.clone();
+        let mut inputs = self.inputs.clone();
+        let accumulator = Instruction::Load { input: inputs.len() as u32 };
+        for instruction in
+            program.instructions.iter_mut().filter(|instruction| **instruction == Instruction::Accumulator)
+        {
+            *instruction = accumulator;
+        }
+        let view = View::contiguous(program.elements);
+        program.inputs.push(ProgramInput { dtype: DType::F32, view, in_place: None });
+        inputs.push(results);
+        elementwise(&Bound { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
+    }
+}
+
+/// A new buffer for intermediate results, of that many words.
+pub(super) fn new_scratch(words: usize, lowered: &mut Lowered) -> Resource {
+    lowered.scratch.push(words);
+    Resource::Scratch(lowered.scratch.len() as u32 - 1)
+}
+
+/// The most elements of a buffer or domain: half of what 32-bit indices reach, so that rounding up to whole workgroups and
+/// blocks cannot wrap.
+const MOST_ELEMENTS: usize = i32::MAX as usize;
+
+/// Refuses what WGSL cannot do.
+fn check(kernel: &Kernel) -> Result<(), LowerError> {
+    let name = kernel.name();
+    let dtype = |dtype: DType| match dtype {
+        DType::F64 => Err(LowerError::DoublePrecision { kernel: name }),
+        DType::F32 | DType::I32 | DType::Bool => Ok(()),
+    };
+    let size = |elements: usize| match elements <= MOST_ELEMENTS {
+        true => Ok(()),
+        false => Err(LowerError::TooManyElements { kernel: name, elements, limit: MOST_ELEMENTS }),
+    };
+    let view = |view: &View| size(view.end()).and_then(|()| size(view.elements()));
+    let program = |program: &Program| {
+        program.dtypes.iter().try_for_each(|of| dtype(*of))?;
+        size(program.elements)?;
+        program.inputs.iter().try_for_each(|input| dtype(input.dtype).and_then(|()| view(&input.view)))
+    };
+    match kernel {
+        Kernel::Elementwise(elementwise) => program(elementwise),
+        Kernel::Reduce { program: reduced, epilogue, function: _, kept: _, reduced: _ } => {
+            program(reduced)?;
+            epilogue.as_ref().map_or(Ok(()), program)
+        }
+        Kernel::ArgMax { dtype: of, outer, extent, inner } => {
+            dtype(*of)?;
+            size(outer.saturating_mul(*extent).saturating_mul(*inner))
+        }
+        Kernel::MatMul { dtype: of, batch, m, k, n, lhs, rhs, epilogue } => {
+            dtype(*of)?;
+            let batches = batch.iter().fold(1usize, |product, axis| product.saturating_mul(axis.extent));
+            size(batches.saturating_mul(*m).saturating_mul(*n))?;
+            for (matrix, rows, columns, side) in [(lhs, *m, *k, 0), (rhs, *k, *n, 1)] {
+                let last = batch.iter().fold(matrix.offset, |last, axis| {
+                    let stride = if side == 0 { axis.lhs_stride } else { axis.rhs_stride };
+                    last.saturating_add((axis.extent - 1).saturating_mul(stride))
+                });
+                let last = last.saturating_add((rows - 1).saturating_mul(matrix.row_stride));
+                size(last.saturating_add((columns - 1).saturating_mul(matrix.column_stride)).saturating_add(1))?;
+            }
+            epilogue.as_ref().map_or(Ok(()), program)
+        }
+        Kernel::Gather { dtype: of, operand_shape, indices_shape, axis: _, indices } => {
+            dtype(*of)?;
+            size(operand_shape.elements())?;
+            size(indices_shape.elements())?;
+            view(indices)
+        }
+        Kernel::ScatterAdd { dtype: of, operand_shape, updates_shape, axis: _, indices, updates, in_place: _ } => {
+            dtype(*of)?;
+            size(operand_shape.elements())?;
+            size(updates_shape.elements())?;
+            view(indices)?;
+            view(updates)
+        }
+        Kernel::Assemble { dtype: of, elements, fill: _, pieces } => {
+            dtype(*of)?;
+            size(*elements)?;
+            pieces.iter().try_for_each(|piece| view(&piece.source).and_then(|()| view(&piece.destination)))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which variant and tile a matrix product gets, and how much of a reduction one invocation does.
+
+use crate::wgsl::{AdapterClass, AdapterProfile};
+
+/// How a matrix product is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MatMulTile {
+    /// `matmul_vector`: a single row.
+    Vector,
+    /// `matmul_rows`: that many rows and columns an invocation, multiples of four.
+    Rows { rows: usize, columns: usize },
+    /// `matmul_tiled`: 64 x 64 a workgroup.
+    Tiled,
+}
+
+/// The side of the tile of `matmul_tiled`.
+pub(super) const TILED_SIDE: usize = 64;
+
+/// The tile for `batches` products of `[m, k]` and `[k, n]`.
+pub(super) fn matmul_tile(profile: &AdapterProfile, batches: usize, m: usize, n: usize) -> MatMulTile {
+    if m == 1 {
+        return MatMulTile::Vector;
+    }
+    match profile.class {
+        AdapterClass::Gpu if m > 16 && n > 16 => MatMulTile::Tiled,
+        AdapterClass::Gpu => MatMulTile::Rows { rows: 4, columns: 4 },
+        AdapterClass::Cpu => {
+            // The most rows that still give every lane of the cores a tile; the fewest of those that cover m as well.
+            let columns = n.div_ceil(4) * batches;
+            let enough = |rows: usize| m.div_ceil(rows) * columns >= CPU_LANES;
+            let rows = [16, 8].into_iter().find(|rows| enough(*rows)).unwrap_or(4);
+            let wasted = |rows: usize| m.next_multiple_of(rows);
+            let rows = [16, 8, 4].into_iter().filter(|r| *r <= rows).min_by_key(|r| wasted(*r)).unwrap_or(4);
+            if let Ok(t) = std::env::var("TILE") { let (r, c) = t.split_once("x").unwrap(); return MatMulTile::Rows { rows: r.parse().unwrap(), columns: c.parse().unwrap() } }
+            MatMulTile::Rows { rows, columns: 4 }
+        }
+    }
+}
+
+/// How many loop iterations an invocation spends on sixteen steps of the depth.
+pub(super) fn iterations_per_16_depths(tile: MatMulTile) -> usize {
+    match tile {
+        MatMulTile::Vector | MatMulTile::Rows { .. } => 4,
+        MatMulTile::Tiled => 17,
+    }
+}
+
+/// The invocations that a reduction is split for, if each then still has [`least_chunk`] elements: on a software adapter
+/// a few vectors of eight for each core.
+fn wanted_invocations(profile: &AdapterProfile) -> usize {
+    match profile.class {
+        AdapterClass::Cpu => CPU_LANES,
+        AdapterClass::Gpu => 32_768,
+    }
+}
+
+/// The fewest elements for which a chunk of their own, and so perhaps one more dispatch, is worth it.
+fn least_chunk(profile: &AdapterProfile) -> usize {
+    match profile.class {
+        AdapterClass::Cpu => 1024,
+        AdapterClass::Gpu => 128,
+    }
+}
+
+/// Lanes that a few cores with eight-wide vectors offer.
+const CPU_LANES: usize = 64;
+
+/// Into how many chunks a reduction of `extent` loads to each of `results` is split.
+pub(super) fn reduce_chunks(profile: &AdapterProfile, results: usize, extent: usize) -> usize {
+    // An invocation needs a quarter of its loads as iterations, one more for every 64, and a few at the end.
+    let most = (profile.max_iterations_per_invocation as usize).saturating_mul(3).clamp(64, MOST_LOADS);
+    let needed = extent.div_ceil(most);
+    let wanted = wanted_invocations(profile).div_ceil(results).min(extent / least_chunk(profile));
+    needed.max(wanted).max(1)
+}
+
+/// The most loads of one invocation: past this the rounding error of its running total would begin to count.
+const MOST_LOADS: usize = 16_384;
+
+/// How many candidates one invocation of an argmax looks through.
+pub(super) fn argmax_chunk(profile: &AdapterProfile, results: usize, candidates: usize) -> usize {
+    let most = (profile.max_iterations_per_invocation as usize).max(2);
+    let wanted = wanted_invocations(profile).div_ceil(results).min(candidates / least_chunk(profile)).max(1);
+    candidates.div_ceil(wanted).min(most)
+}

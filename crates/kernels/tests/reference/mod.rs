@@ -1,0 +1,241 @@
+//! A naive reference: programs and kernels evaluated element by element in f64, with the standard library's functions.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
+use arenagrad_kernels::{
+    Axis, BinaryFunction, CompareFunction, DType, Instruction, Kernel, Program, ProgramInput, ReduceFunction,
+    UnaryFunction, View,
+};
+
+/// The elements of a buffer as f64.
+pub(crate) fn values(buffer: &Buffer) -> Vec<f64> {
+    match buffer {
+        Buffer::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
+        Buffer::F64(data) => data.clone(),
+        Buffer::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
+        Buffer::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
+    }
+}
+
+/// A buffer that holds these values.
+pub(crate) fn buffer(dtype: DType, values: &[f64]) -> Buffer {
+    match dtype {
+        DType::F32 => Buffer::F32(values.iter().map(|&x| x as f32).collect()),
+        DType::F64 => Buffer::F64(values.to_vec()),
+        DType::I32 => Buffer::I32(values.iter().map(|&x| x as i32).collect()),
+        DType::Bool => Buffer::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
+    }
+}
+
+/// Values in `[-1, 1)` from a counter, the same in every run.
+pub(crate) fn noise(seed: u64, count: usize) -> Vec<f64> {
+    (0..count as u64).map(|i| f64::from(random::uniform(seed, 7, i)) * 2.0 - 1.0).collect()
+}
+
+pub(crate) fn unary(function: UnaryFunction, dtype: DType, x: f64) -> f64 {
+    let value = match function {
+        UnaryFunction::Neg if dtype == DType::I32 => f64::from((x as i32).wrapping_neg()),
+        UnaryFunction::Abs if dtype == DType::I32 => f64::from((x as i32).wrapping_abs()),
+        UnaryFunction::Neg => -x,
+        UnaryFunction::Abs => x.abs(),
+        UnaryFunction::Sign if x.is_nan() || x == 0.0 => x + 0.0,
+        UnaryFunction::Sign => x.signum(),
+        UnaryFunction::Floor => x.floor(),
+        UnaryFunction::Ceil => x.ceil(),
+        UnaryFunction::Round => x.round_ties_even(),
+        UnaryFunction::Exp => x.exp(),
+        UnaryFunction::Expm1 => x.exp_m1(),
+        UnaryFunction::Log => x.ln(),
+        UnaryFunction::Log1p => x.ln_1p(),
+        UnaryFunction::Sqrt => x.sqrt(),
+        UnaryFunction::Sin => x.sin(),
+        UnaryFunction::Cos => x.cos(),
+        UnaryFunction::Tanh => x.tanh(),
+        UnaryFunction::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
+        UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        UnaryFunction::Erf => libm::erf(x),
+        UnaryFunction::Relu if x.is_nan() => x,
+        UnaryFunction::Relu => x.max(0.0),
+        UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
+    };
+    dtype.round(value)
+}
+
+pub(crate) fn binary(function: BinaryFunction, dtype: DType, a: f64, b: f64) -> f64 {
+    if dtype == DType::I32 {
+        let (x, y) = (a as i32, b as i32);
+        match function {
+            BinaryFunction::Add => return f64::from(x.wrapping_add(y)),
+            BinaryFunction::Sub => return f64::from(x.wrapping_sub(y)),
+            BinaryFunction::Mul => return f64::from(x.wrapping_mul(y)),
+            _ => {}
+        }
+    }
+    let value = match function {
+        BinaryFunction::Add => a + b,
+        BinaryFunction::Sub => a - b,
+        BinaryFunction::Mul => a * b,
+        BinaryFunction::Div => a / b,
+        BinaryFunction::Pow => a.powf(b),
+        BinaryFunction::Maximum | BinaryFunction::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
+        BinaryFunction::Maximum => a.max(b),
+        BinaryFunction::Minimum => a.min(b),
+        BinaryFunction::ReluBackward => {
+            if b > 0.0 {
+                a
+            } else {
+                0.0
+            }
+        }
+        BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
+        BinaryFunction::Or => f64::from(u8::from(a != 0.0 || b != 0.0)),
+    };
+    dtype.round(value)
+}
+
+pub(crate) fn compare(function: CompareFunction, a: f64, b: f64) -> f64 {
+    f64::from(u8::from(match function {
+        CompareFunction::Less => a < b,
+        CompareFunction::LessEqual => a <= b,
+        CompareFunction::Greater => a > b,
+        CompareFunction::GreaterEqual => a >= b,
+        CompareFunction::Equal => a == b,
+        CompareFunction::NotEqual => a != b,
+    }))
+}
+
+pub(crate) fn reduce(function: ReduceFunction, dtype: DType, values: impl Iterator<Item = f64>) -> f64 {
+    let combine = |a: f64, b: f64| match function {
+        ReduceFunction::Sum => a + b,
+        ReduceFunction::Max | ReduceFunction::Min if a.is_nan() || b.is_nan() => f64::NAN,
+        ReduceFunction::Max => a.max(b),
+        ReduceFunction::Min => a.min(b),
+    };
+    let value = values.reduce(combine).expect("a reduction of nothing");
+    match dtype {
+        DType::I32 => f64::from(value as i64 as i32),
+        DType::F32 | DType::F64 | DType::Bool => dtype.round(value),
+    }
+}
+
+/// The outputs of a program, given its inputs' elements and what an epilogue reads.
+pub(crate) fn program(program: &Program, inputs: &[Vec<f64>], accumulators: &[f64]) -> Vec<Vec<f64>> {
+    let mut outputs = vec![Vec::with_capacity(program.elements); program.outputs.len()];
+    let mut values: Vec<f64> = Vec::new();
+    for index in 0..program.elements {
+        values.clear();
+        for (instruction, &dtype) in program.instructions.iter().zip(&program.dtypes) {
+            let at = |value: u32| values[value as usize];
+            let value = match *instruction {
+                Instruction::Load { input } => {
+                    inputs[input as usize][program.inputs[input as usize].view.position(index)]
+                }
+                Instruction::Accumulator => accumulators[index],
+                Instruction::Constant { value } => value,
+                Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
+                Instruction::Uniform { seed, step } => {
+                    f64::from(random::uniform(seed, at(step) as i32, index as u64))
+                }
+                Instruction::Unary { function, operand } => unary(function, dtype, at(operand)),
+                Instruction::Binary { function, lhs, rhs } => binary(function, dtype, at(lhs), at(rhs)),
+                Instruction::Compare { function, lhs, rhs } => compare(function, at(lhs), at(rhs)),
+                Instruction::Where { condition, on_true, on_false } => {
+                    if at(condition) != 0.0 {
+                        at(on_true)
+                    } else {
+                        at(on_false)
+                    }
+                }
+                Instruction::Cast { operand } => dtype.round(at(operand)),
+            };
+            values.push(value);
+        }
+        for (output, &value) in outputs.iter_mut().zip(&program.outputs) {
+            output.push(values[value as usize]);
+        }
+    }
+    outputs
+}
+
+/// A program under construction: each call adds an instruction and gives the number of its value.
+pub(crate) struct Builder(pub(crate) Program);
+
+impl Builder {
+    pub(crate) fn new(elements: usize) -> Self {
+        let (inputs, instructions, dtypes, outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Builder(Program { elements, inputs, instructions, dtypes, outputs })
+    }
+
+    pub(crate) fn push(&mut self, instruction: Instruction, dtype: DType) -> u32 {
+        self.0.instructions.push(instruction);
+        self.0.dtypes.push(dtype);
+        self.0.instructions.len() as u32 - 1
+    }
+
+    pub(crate) fn load(&mut self, dtype: DType, view: View) -> u32 {
+        self.0.inputs.push(ProgramInput { dtype, view, in_place: None });
+        self.push(Instruction::Load { input: self.0.inputs.len() as u32 - 1 }, dtype)
+    }
+
+    pub(crate) fn contiguous(&mut self, dtype: DType) -> u32 {
+        self.load(dtype, View::contiguous(self.0.elements))
+    }
+
+    pub(crate) fn constant(&mut self, dtype: DType, value: f64) -> u32 {
+        self.push(Instruction::Constant { value }, dtype)
+    }
+
+    pub(crate) fn unary(&mut self, function: UnaryFunction, operand: u32) -> u32 {
+        self.push(Instruction::Unary { function, operand }, self.0.dtypes[operand as usize])
+    }
+
+    pub(crate) fn binary(&mut self, function: BinaryFunction, lhs: u32, rhs: u32) -> u32 {
+        self.push(Instruction::Binary { function, lhs, rhs }, self.0.dtypes[lhs as usize])
+    }
+
+    pub(crate) fn output(mut self, values: &[u32]) -> Program {
+        self.0.outputs.extend(values);
+        self.0
+    }
+}
+
+/// Axes from pairs of extent and stride.
+pub(crate) fn axes(pairs: &[(usize, usize)]) -> Vec<Axis> {
+    pairs.iter().map(|&(extent, stride)| Axis { extent, stride }).collect()
+}
+
+/// A view from pairs of extent and stride.
+pub(crate) fn view(pairs: &[(usize, usize)], offset: usize) -> View {
+    View::new(axes(pairs), offset)
+}
+
+/// Runs a kernel over inputs, with outputs of the given dtypes and lengths, and gives the outputs. Runs it twice, for the
+/// second run must not see what the first left behind.
+pub(crate) fn run(kernel: &Kernel, inputs: &[Buffer], outputs: &[(DType, usize)]) -> Vec<Buffer> {
+    let slots: Vec<u32> = (0..inputs.len() as u32).collect();
+    let mut compiled = Compiled::new(kernel);
+    // One element more than the kernel touches, which must stay as it is.
+    let mut found: Vec<Buffer> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
+    compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
+    compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
+    for (output, &(_, n)) in found.iter_mut().zip(outputs) {
+        assert_eq!(values(output)[n], 1.0, "an element past the result was written");
+        match output {
+            Buffer::F32(data) => data.truncate(n),
+            Buffer::F64(data) => data.truncate(n),
+            Buffer::I32(data) => data.truncate(n),
+            Buffer::Bool(data) => data.truncate(n),
+        }
+    }
+    found
+}
+
+/// Asserts that the found values lie within `relative` of the expected, NaN and infinities alike.
+pub(crate) fn assert_close(found: &[f64], expected: &[f64], relative: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
+        let close = (f.is_nan() && e.is_nan()) || f == e || (f - e).abs() <= relative * e.abs().max(1e-30);
+        assert!(close, "{what}: element {i} is {f}, expected {e}");
+    }
+}

@@ -1,0 +1,300 @@
+//! Every module that lowering emits, over kernels of every variant, is what naga accepts and keeps the limits of adapters.
+
+mod wgsl_cases;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower};
+use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use wgsl_cases::{
+    Product, axis, bias_relu, binary, elementwise, indexing, input, load, matmul, matmuls, reduce, reductions,
+};
+
+const CLASSES: [AdapterClass; 2] = [AdapterClass::Cpu, AdapterClass::Gpu];
+
+fn profile(class: AdapterClass) -> AdapterProfile {
+    AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 16_384 }
+}
+
+fn all_cases() -> Vec<(String, Kernel)> {
+    [elementwise(), reductions(), indexing(), matmuls()].concat()
+}
+
+fn parse(name: &str, text: &str) -> naga::Module {
+    let module = naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)));
+    Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)));
+    module
+}
+
+/// The value of a parameter, found by its name in the module's uniform structure.
+fn parameter(dispatch: &Dispatch, module: &naga::Module, name: &str) -> usize {
+    let members = module
+        .types
+        .iter()
+        .find_map(|(_, ty)| match &ty.inner {
+            naga::TypeInner::Struct { members, .. } if ty.name.as_deref() == Some("Parameters") => Some(members),
+            _ => None,
+        })
+        .expect("each module has Parameters");
+    let member = members.iter().find(|member| member.name.as_deref() == Some(name)).expect("a known parameter");
+    dispatch.parameters[member.offset as usize / 4] as usize
+}
+
+/// An upper bound of the loop iterations of one invocation.
+fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
+    let of = |name: &str| parameter(dispatch, module, name);
+    match dispatch.label {
+        "elementwise" | "gather" | "copy" | "fill" => 0,
+        "reduce" => {
+            let loads = of("extent").div_ceil(of("chunks"));
+            loads / 4 + loads / 64 + 8
+        }
+        "argmax" => of("chunk_length"),
+        "scatter_add" => of("last_update") - of("first_update"),
+        "matmul_rows" | "matmul_vector" => (of("depth_end") - of("depth_begin")) / 4 + 4,
+        "matmul_tiled" => (of("depth_end") - of("depth_begin")).div_ceil(16) * 17,
+        label => panic!("{label}: say here how often its loops run"),
+    }
+}
+
+fn check_dispatch(name: &str, dispatch: &Dispatch, profile: &AdapterProfile) {
+    let module = parse(name, &dispatch.module);
+    assert!(dispatch.workgroups.iter().all(|n| (1..=profile.max_workgroups_per_dimension).contains(n)), "{name}");
+    assert!(dispatch.parameters.len() >= 4 && dispatch.parameters.len().is_multiple_of(4), "{name}");
+    let resources: BTreeSet<String> = dispatch.bindings.iter().map(|b| format!("{:?}", b.resource)).collect();
+    assert_eq!(resources.len(), dispatch.bindings.len(), "{name}: a resource stands twice");
+
+    let entry = &module.entry_points[0];
+    assert_eq!((module.entry_points.len(), entry.name.as_str()), (1, "main"), "{name}");
+    assert!(entry.workgroup_size[0].is_multiple_of(8), "{name}: {:?}", entry.workgroup_size);
+    assert!(iterations(dispatch, &module) <= profile.max_iterations_per_invocation as usize, "{name}");
+
+    // What the module declares is what the dispatch binds.
+    let mut storage = 0;
+    for (_, variable) in module.global_variables.iter() {
+        match variable.space {
+            naga::AddressSpace::Uniform => {
+                assert_eq!(variable.binding.as_ref().map(|b| (b.group, b.binding)), Some((0, 0)), "{name}");
+                let size = module.types[variable.ty].inner.size(module.to_ctx()) as usize;
+                assert!(size <= 4 * dispatch.parameters.len(), "{name}");
+            }
+            naga::AddressSpace::Storage { access } => {
+                storage += 1;
+                let binding = variable.binding.as_ref().expect("storage is bound").binding as usize;
+                let bound: &Binding = &dispatch.bindings[binding - 1];
+                assert_eq!(access.contains(naga::StorageAccess::STORE), bound.writable, "{name}");
+            }
+            naga::AddressSpace::WorkGroup => assert_eq!(profile.class, AdapterClass::Gpu, "{name}"),
+            space => panic!("{name}: a variable in {space:?}"),
+        }
+    }
+    assert_eq!(storage, dispatch.bindings.len(), "{name}");
+}
+
+#[test]
+fn every_function_file_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/functions");
+    let mut all = String::new();
+    let mut stems = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).expect("shaders/functions is there") {
+        let path = entry.expect("a readable folder").path();
+        stems.insert(path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name").to_owned());
+        all.push_str(&std::fs::read_to_string(&path).expect("a readable file"));
+        all.push('\n');
+    }
+    parse("shaders/functions", &all);
+    for stem in
+        UnaryFunction::ALL.map(UnaryFunction::name).into_iter().chain(BinaryFunction::ALL.map(BinaryFunction::name))
+    {
+        assert!(stems.contains(stem), "{stem} has no file");
+    }
+}
+
+#[test]
+fn every_module_is_valid_and_within_limits() {
+    let mut seen = BTreeSet::new();
+    for (name, kernel) in all_cases() {
+        for class in CLASSES {
+            let profile = profile(class);
+            let lowered = lower(&kernel, &profile).unwrap_or_else(|error| panic!("{name}: {error}"));
+            for dispatch in &lowered.dispatches {
+                // Equal texts with equal labels need parsing once; their numbers are checked below in any case.
+                if seen.insert((dispatch.module.clone(), dispatch.parameters.clone(), class as u8)) {
+                    check_dispatch(&name, dispatch, &profile);
+                }
+                for binding in &dispatch.bindings {
+                    if let Resource::Scratch(number) = binding.resource {
+                        assert!((number as usize) < lowered.scratch.len(), "{name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_shader_file_is_reached() {
+    let mut labels = BTreeSet::new();
+    for (_, kernel) in all_cases() {
+        for class in CLASSES {
+            labels.extend(
+                lower(&kernel, &profile(class)).unwrap().dispatches.iter().map(|dispatch| dispatch.label.to_owned()),
+            );
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    for entry in std::fs::read_dir(&folder).expect("shaders is there") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_some_and(|extension| extension == "wgsl") {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+            assert!(labels.contains(stem), "no kernel lowers to shaders/{stem}.wgsl");
+        }
+    }
+}
+
+#[test]
+fn small_budgets_split_the_work() {
+    for class in CLASSES {
+        let profile = AdapterProfile { class, max_workgroups_per_dimension: 600, max_iterations_per_invocation: 64 };
+        let shape = Product { m: 32, k: 1000, n: 32, transpose_lhs: false, transpose_rhs: false };
+        let long_axis = vec![axis(100_000, 1)];
+        let kernels = [
+            matmul(shape, vec![], None),
+            matmul(shape, vec![], Some(bias_relu(32, 32))),
+            reduce(ReduceFunction::Sum, load(100_000), vec![], long_axis.clone(), None),
+            reduce(ReduceFunction::Max, load(100_000), vec![], long_axis, Some(bias_relu(1, 1))),
+            Kernel::ArgMax { dtype: DType::F32, outer: 2, extent: 5000, inner: 3 },
+            Kernel::ScatterAdd {
+                dtype: DType::F32,
+                operand_shape: [5, 2].into(),
+                updates_shape: [1000, 2].into(),
+                axis: 0,
+                indices: View::contiguous(2000),
+                updates: View::contiguous(2000),
+                in_place: false,
+            },
+            Kernel::Elementwise(load(5_000_000)),
+        ];
+        for kernel in kernels {
+            let lowered = lower(&kernel, &profile).unwrap();
+            let split = !matches!(kernel, Kernel::Elementwise(_));
+            assert_eq!(lowered.dispatches.len() > 1, split, "{}", kernel.name());
+            for dispatch in &lowered.dispatches {
+                check_dispatch(kernel.name(), dispatch, &profile);
+            }
+        }
+    }
+}
+
+/// A program that adds up `inputs` contiguous inputs.
+fn sum_of_inputs(elements: usize, inputs: u32, accumulator: bool) -> arenagrad_kernels::Program {
+    let mut program = load(elements);
+    program.inputs = (0..inputs).map(|_| input(View::contiguous(elements))).collect();
+    program.instructions =
+        vec![if accumulator { Instruction::Accumulator } else { Instruction::Constant { value: 0.0 } }];
+    for number in 0..inputs {
+        let value = program.instructions.len() as u32;
+        program.instructions.push(Instruction::Load { input: number });
+        program.instructions.push(Instruction::Binary { function: BinaryFunction::Add, lhs: value - 1, rhs: value });
+    }
+    program.dtypes = vec![DType::F32; program.instructions.len()];
+    program.outputs = vec![program.instructions.len() as u32 - 1];
+    program
+}
+
+#[test]
+fn eight_buffers_stay_eight() {
+    let shape = Product { m: 4, k: 200_000, n: 4, transpose_lhs: false, transpose_rhs: false };
+    let kernels = [
+        Kernel::Elementwise(sum_of_inputs(64, 7, false)),
+        matmul(shape, vec![], Some(sum_of_inputs(16, 5, true))),
+        reduce(
+            ReduceFunction::Sum,
+            sum_of_inputs(1 << 20, 3, false),
+            vec![],
+            vec![axis(1 << 20, 1)],
+            Some(sum_of_inputs(1, 4, true)),
+        ),
+        reduce(
+            ReduceFunction::Sum,
+            sum_of_inputs(64, 3, false),
+            vec![],
+            vec![axis(64, 1)],
+            Some(sum_of_inputs(1, 4, true)),
+        ),
+    ];
+    for kernel in kernels {
+        for class in CLASSES {
+            for dispatch in lower(&kernel, &profile(class)).unwrap().dispatches {
+                assert!(dispatch.bindings.len() <= 8, "{}: {:?}", kernel.name(), dispatch.bindings);
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_that_differ_in_extents_share_their_modules() {
+    let modules = |kernel: &Kernel| {
+        let lowered = lower(kernel, &profile(AdapterClass::Cpu)).unwrap();
+        lowered.dispatches.into_iter().map(|dispatch| dispatch.module).collect::<Vec<_>>()
+    };
+    let product =
+        |m, k, n| matmul(Product { m, k, n, transpose_lhs: false, transpose_rhs: true }, vec![], Some(bias_relu(m, n)));
+    assert_eq!(modules(&product(64, 784, 256)), modules(&product(128, 64, 1024)));
+    let rows = |r, c| reduce(ReduceFunction::Max, load(r * c), vec![axis(r, c)], vec![axis(c, 1)], None);
+    assert_eq!(modules(&rows(64, 20)), modules(&rows(128, 1000)));
+    let scaled = |n, value| {
+        let mut program = load(n);
+        program.instructions.push(Instruction::Constant { value });
+        program.instructions.push(Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
+        program.dtypes = vec![DType::F32; 3];
+        program.outputs = vec![2];
+        Kernel::Elementwise(program)
+    };
+    assert_eq!(modules(&scaled(64, 0.001)), modules(&scaled(4096, f64::NEG_INFINITY)));
+}
+
+#[test]
+fn what_wgsl_cannot_do_is_refused() {
+    let profile = profile(AdapterClass::Cpu);
+    let mut double = load(4);
+    double.inputs[0].dtype = DType::F64;
+    double.dtypes[0] = DType::F64;
+    let error = lower(&Kernel::Elementwise(double), &profile).unwrap_err();
+    assert_eq!(error, LowerError::DoublePrecision { kernel: "elementwise" });
+    assert_eq!(error.to_string(), "elementwise: f64 does not exist on a GPU; use f32 or the CPU");
+    let mut large = load(4);
+    large.inputs[0].view = View::new([Axis { extent: 4, stride: 1 << 31 }], 0);
+    let error = lower(&Kernel::Elementwise(large), &profile).unwrap_err();
+    assert!(matches!(error, LowerError::TooManyElements { kernel: "elementwise", .. }), "{error}");
+}
+
+/// What a fused kernel looks like: relu(x + bias) over [2, 8] with the sum as a second output, in place of x.
+#[test]
+fn a_fused_kernel_reads_like_the_graph() {
+    let mut program = binary(BinaryFunction::Add, DType::F32, 16);
+    program.inputs[0].in_place = Some(1);
+    program.inputs[1].view = View::new([axis(2, 0), axis(8, 1)], 0);
+    program.instructions.push(Instruction::Unary { function: UnaryFunction::Relu, operand: 2 });
+    program.dtypes.push(DType::F32);
+    program.outputs = vec![3, 2];
+    let lowered = lower(&Kernel::Elementwise(program), &profile(AdapterClass::Cpu)).unwrap();
+    let [dispatch] = lowered.dispatches.as_slice() else { panic!("one dispatch") };
+    assert_eq!(dispatch.workgroups, [1, 1, 1]);
+    assert_eq!(
+        dispatch.bindings,
+        [
+            Binding { resource: Resource::Input(1), writable: false },
+            Binding { resource: Resource::Output(0), writable: true },
+            Binding { resource: Resource::Output(1), writable: true },
+        ]
+    );
+    let generated = &dispatch.module[dispatch.module.find("struct Parameters").unwrap()..];
+    assert_eq!(generated, include_str!("wgsl_fused_kernel.wgsl"));
+}

@@ -1,0 +1,109 @@
+//! Plans on the CPU: kernels made ready, run in order over host buffers.
+//!
+//! A run allocates nothing: kernels carry their scratch, buffers are moved out of the table and back while a kernel writes
+//! them, and the list that holds them meanwhile keeps its room.
+
+use arenagrad_graph::DType;
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+
+use crate::error::Error;
+use crate::plan::PlacedStep;
+use crate::tensor::TensorData;
+
+/// The buffers of one session.
+#[derive(Default)]
+pub(crate) struct CpuMemory {
+    buffers: Vec<Buffer>,
+}
+
+impl CpuMemory {
+    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
+        let size = match dtype {
+            DType::F32 | DType::I32 => 4,
+            DType::F64 => 8,
+            DType::Bool => 1,
+        };
+        let bytes = (elements as u64).saturating_mul(size);
+        // A refusal must be an error: a trial reservation finds it before the allocation that would abort.
+        let fits = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+        if !fits {
+            return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
+        }
+        self.buffers.push(Buffer::zeros(dtype, elements));
+        Ok(self.buffers.len() as u32 - 1)
+    }
+
+    /// Writes the elements of a tensor from the buffer's start on.
+    pub(crate) fn write(&mut self, index: u32, data: &TensorData) {
+        match (&mut self.buffers[index as usize], data) {
+            (Buffer::F32(buffer), TensorData::F32(data)) => buffer[..data.len()].copy_from_slice(data),
+            (Buffer::F64(buffer), TensorData::F64(data)) => buffer[..data.len()].copy_from_slice(data),
+            (Buffer::I32(buffer), TensorData::I32(data)) => buffer[..data.len()].copy_from_slice(data),
+            (Buffer::Bool(buffer), TensorData::Bool(data)) => buffer[..data.len()].copy_from_slice(data),
+            (_, _) => unreachable!("the dtype of what is written was checked against the buffer's"),
+        }
+    }
+
+    /// The first `elements` elements.
+    pub(crate) fn read(&self, index: u32, elements: usize) -> TensorData {
+        match &self.buffers[index as usize] {
+            Buffer::F32(buffer) => TensorData::F32(buffer[..elements].to_vec()),
+            Buffer::F64(buffer) => TensorData::F64(buffer[..elements].to_vec()),
+            Buffer::I32(buffer) => TensorData::I32(buffer[..elements].to_vec()),
+            Buffer::Bool(buffer) => TensorData::Bool(buffer[..elements].to_vec()),
+        }
+    }
+
+    /// The first element as a number, without copying.
+    pub(crate) fn first(&self, index: u32) -> f64 {
+        match &self.buffers[index as usize] {
+            Buffer::F32(buffer) => f64::from(buffer[0]),
+            Buffer::F64(buffer) => buffer[0],
+            Buffer::I32(buffer) => f64::from(buffer[0]),
+            Buffer::Bool(buffer) => f64::from(buffer[0]),
+        }
+    }
+}
+
+/// A plan made ready.
+pub(crate) struct CpuExecutable {
+    steps: Vec<Step>,
+    /// The buffers that the running step writes, out of the table for so long.
+    written: Vec<Buffer>,
+}
+
+struct Step {
+    kernel: Compiled,
+    inputs: Vec<u32>,
+    outputs: Vec<u32>,
+}
+
+impl CpuExecutable {
+    /// Makes steps ready whose buffer numbers `place` turns into numbers of the session's memory.
+    pub(crate) fn new(steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
+        let steps: Vec<Step> = steps
+            .iter()
+            .map(|step| Step {
+                kernel: Compiled::new(&step.kernel),
+                inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
+                outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),
+            })
+            .collect();
+        let widest = steps.iter().map(|step| step.outputs.len()).max().unwrap_or(0);
+        CpuExecutable { steps, written: Vec::with_capacity(widest) }
+    }
+
+    pub(crate) fn run(&mut self, memory: &mut CpuMemory) {
+        let CpuExecutable { steps, written } = self;
+        for step in steps {
+            for &output in &step.outputs {
+                written.push(std::mem::replace(&mut memory.buffers[output as usize], Buffer::F32(Vec::new())));
+            }
+            let operands = Operands { buffers: &memory.buffers, slots: &step.inputs };
+            step.kernel.run(operands, written);
+            for (&output, buffer) in step.outputs.iter().zip(written.drain(..)) {
+                memory.buffers[output as usize] = buffer;
+            }
+        }
+    }
+}

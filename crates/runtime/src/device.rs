@@ -1,0 +1,180 @@
+//! Devices: the CPU, or an adapter that wgpu offers.
+
+use std::fmt;
+
+use crate::error::Error;
+#[cfg(feature = "gpu")]
+use crate::gpu::{GpuDevice, Selector};
+
+/// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
+#[derive(Clone)]
+pub struct Device {
+    pub(crate) kind: DeviceKind,
+    note: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) enum DeviceKind {
+    Cpu,
+    #[cfg(feature = "gpu")]
+    Gpu(GpuDevice),
+}
+
+/// A GPU adapter of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// The name that the driver gives it.
+    pub name: String,
+    /// What it is.
+    pub kind: AdapterKind,
+    /// The graphics interface it is reached through, such as `vulkan`.
+    pub backend: &'static str,
+    /// The driver's name and version.
+    pub driver: String,
+}
+
+/// What an adapter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdapterKind {
+    /// A graphics card with memory of its own.
+    Discrete,
+    /// Part of the processor.
+    Integrated,
+    /// A virtual machine's share of one.
+    Virtual,
+    /// The processor itself, playing a GPU in software: for tests, not for speed.
+    Software,
+    /// The driver does not say.
+    Other,
+}
+
+impl Device {
+    /// The CPU.
+    pub fn cpu() -> Device {
+        Device { kind: DeviceKind::Cpu, note: None }
+    }
+
+    /// The best adapter of this machine: hardware before software. [`Error::NoAdapter`] if there is none.
+    pub fn gpu() -> Result<Device, Error> {
+        Device::open_gpu(None)
+    }
+
+    /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set, as [`Device::named`] understands it. Else a
+    /// hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
+    /// and why.
+    pub fn auto() -> Result<Device, Error> {
+        match std::env::var("ARENAGRAD_DEVICE") {
+            Ok(name) if !name.is_empty() && !name.eq_ignore_ascii_case("auto") => Device::named(&name),
+            Ok(_) | Err(_) => Ok(Device::best()),
+        }
+    }
+
+    /// The device of that name: `auto`, `cpu`, `gpu`, a kind of adapter (`discrete`, `integrated`, `virtual`, `software`), or
+    /// part of an adapter's name, in any case: `llvmpipe`.
+    pub fn named(name: &str) -> Result<Device, Error> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Device::auto(),
+            "cpu" => Ok(Device::cpu()),
+            "gpu" => Device::gpu(),
+            _ => Device::open_gpu(Some(name)),
+        }
+    }
+
+    /// The adapters of this machine, best first; none without the feature `gpu`.
+    pub fn adapters() -> Vec<AdapterDescription> {
+        #[cfg(feature = "gpu")]
+        return GpuDevice::adapters();
+        #[cfg(not(feature = "gpu"))]
+        return Vec::new();
+    }
+
+    /// The adapter, for a GPU.
+    pub fn adapter(&self) -> Option<&AdapterDescription> {
+        match &self.kind {
+            DeviceKind::Cpu => None,
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(device) => Some(device.description()),
+        }
+    }
+
+    /// Whether this is the CPU, without an adapter in between.
+    pub fn is_cpu(&self) -> bool {
+        self.adapter().is_none()
+    }
+
+    /// Why [`Device::auto`] chose this device, where a reader may have expected another.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The best device for speed, with a note if that is not a GPU.
+    fn best() -> Device {
+        let adapters = Device::adapters();
+        let hardware = adapters.iter().any(|adapter| adapter.kind != AdapterKind::Software);
+        let note = match (hardware, adapters.first()) {
+            (true, _) => match Device::gpu() {
+                Ok(device) => return device,
+                Err(error) => format!("running on the CPU: {error}"),
+            },
+            (false, Some(software)) => {
+                format!("running on the CPU: the only adapter, {:?}, is software and no GPU", software.name)
+            }
+            (false, None) => "running on the CPU: no GPU adapter was found".to_owned(),
+        };
+        Device { kind: DeviceKind::Cpu, note: Some(note) }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
+        let selector = match name.map(str::to_ascii_lowercase).as_deref() {
+            None => Selector::Any,
+            Some("discrete") => Selector::Kind(AdapterKind::Discrete),
+            Some("integrated") => Selector::Kind(AdapterKind::Integrated),
+            Some("virtual") => Selector::Kind(AdapterKind::Virtual),
+            Some("software") => Selector::Kind(AdapterKind::Software),
+            Some(part) => Selector::Name(part.to_owned()),
+        };
+        Ok(Device { kind: DeviceKind::Gpu(GpuDevice::open(&selector)?), note: None })
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
+        match name {
+            None => Err(Error::NoAdapter { reason: "arenagrad was built without its feature gpu".to_owned() }),
+            Some(name) => Err(Error::UnknownDevice { name: name.to_owned(), known: "built without gpu".to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for AdapterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AdapterKind::Discrete => "discrete GPU",
+            AdapterKind::Integrated => "integrated GPU",
+            AdapterKind::Virtual => "virtual GPU",
+            AdapterKind::Software => "software adapter",
+            AdapterKind::Other => "adapter",
+        })
+    }
+}
+
+impl fmt::Display for AdapterDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {})", self.name, self.kind, self.backend)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.adapter() {
+            None => write!(f, "CPU ({} threads)", rayon::current_num_threads()),
+            Some(adapter) => fmt::Display::fmt(adapter, f),
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,197 @@
+//! Plans for a reader: what each step computes, in which stage of the work, from which buffers into which.
+
+use std::fmt;
+
+use arenagrad_graph::Graph;
+use arenagrad_kernels::{Instruction, Kernel, Program};
+
+use crate::plan::entries::{Entry, Work};
+use crate::plan::memory::Memory;
+use crate::plan::step::Step;
+use crate::plan::{BufferRole, Plan};
+
+/// A step of a plan as a reader sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanStep {
+    /// The stage of the work, such as `forward`.
+    pub stage: &'static str,
+    /// The kernel's stem and its extents, such as `matmul 64x784x256`.
+    pub kernel: String,
+    /// The elementwise functions fused into the kernel, in order.
+    pub fused: Vec<&'static str>,
+    /// The named nodes that it computes, or ops and shapes where there is no name.
+    pub computes: String,
+    /// What it reads: a name and the number of a buffer each.
+    pub reads: Vec<(String, u32)>,
+    /// The buffers that it writes.
+    pub writes: Vec<u32>,
+    /// Those of `writes` that it also reads, element by element.
+    pub in_place: Vec<u32>,
+}
+
+pub(crate) fn describe(
+    graph: &Graph,
+    entries: &[Entry],
+    steps: &[Step],
+    memory: &Memory,
+    names: &[&'static str],
+) -> Vec<PlanStep> {
+    let buffer = |entry: &u32| memory.buffer_of[*entry as usize];
+    steps
+        .iter()
+        .map(|step| {
+            let stage = step.writes.iter().map(|write| entries[*write as usize].stage).min().unwrap_or(0);
+            let writes: Vec<u32> = step.writes.iter().map(buffer).collect();
+            let in_place =
+                step.reads.iter().map(buffer).filter(|read| writes.contains(read)).collect::<Vec<_>>();
+            PlanStep {
+                stage: stage_name(stage, names),
+                kernel: kernel_name(&step.kernel),
+                fused: fused(&step.kernel),
+                computes: step.writes.iter().map(|&write| result(graph, entries, write)).collect::<Vec<_>>().join(", "),
+                reads: step.reads.iter().map(|&read| (name(graph, entries, read), buffer(&read))).collect(),
+                writes,
+                in_place,
+            }
+        })
+        .collect()
+}
+
+/// The step at a plan's end that copies a parameter's next value into its buffer.
+pub(crate) fn copy_back(
+    graph: &Graph,
+    entries: &[Entry],
+    parameter: u32,
+    next: u32,
+    memory: &Memory,
+    names: &[&'static str],
+) -> PlanStep {
+    PlanStep {
+        stage: stage_name(u8::MAX, names),
+        kernel: format!("copy {}", entries[parameter as usize].shape.elements()),
+        fused: Vec::new(),
+        computes: result(graph, entries, parameter),
+        reads: vec![(name(graph, entries, next), memory.buffer_of[next as usize])],
+        writes: vec![memory.buffer_of[parameter as usize]],
+        in_place: Vec::new(),
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.buffers.iter().filter(|spec| spec.role == BufferRole::Slot);
+        let elements: usize = slots.clone().map(|spec| spec.elements).sum();
+        writeln!(
+            f,
+            "plan: {} steps over {} buffers, of which {} are shared slots ({elements} elements)",
+            self.described.len(),
+            self.buffers.len(),
+            slots.count()
+        )?;
+        for (number, spec) in self.buffers.iter().enumerate() {
+            let declared = |declaration: u32| {
+                let declaration = &self.declarations[declaration as usize];
+                format!("{:?} {}{}", declaration.name, declaration.dtype, declaration.shape)
+            };
+            let role = match &spec.role {
+                BufferRole::Input(declaration) => format!("input {}", declared(*declaration)),
+                BufferRole::Parameter(declaration) => format!("parameter {}", declared(*declaration)),
+                BufferRole::Literal(_) => format!("literal {}[{}]", spec.dtype, spec.elements),
+                BufferRole::Slot => format!("slot {}[{}]", spec.dtype, spec.elements),
+            };
+            writeln!(f, "  b{number:<3} {role}")?;
+        }
+        let mut stage = "";
+        for (number, step) in self.described.iter().enumerate() {
+            if step.stage != stage {
+                stage = step.stage;
+                writeln!(f, "{stage}:")?;
+            }
+            let mut kernel = step.kernel.clone();
+            for function in &step.fused {
+                kernel.push_str(" + ");
+                kernel.push_str(function);
+            }
+            let reads: Vec<String> = step.reads.iter().map(|(name, buffer)| format!("{name} b{buffer}")).collect();
+            let writes: Vec<String> = step.writes.iter().map(|buffer| format!("b{buffer}")).collect();
+            write!(f, "  {number:>3}  {kernel}\n         {} -> {}", reads.join(", "), writes.join(", "))?;
+            if !step.in_place.is_empty() {
+                let shared: Vec<String> = step.in_place.iter().map(|buffer| format!("b{buffer}")).collect();
+                write!(f, " (in place: {})", shared.join(", "))?;
+            }
+            writeln!(f, "   {}", step.computes)?;
+        }
+        Ok(())
+    }
+}
+
+fn stage_name(stage: u8, names: &[&'static str]) -> &'static str {
+    names.get(stage as usize).or(names.last()).copied().unwrap_or("")
+}
+
+/// The name of an entry: its node's label, or its op.
+fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
+    let entry = &entries[entry as usize];
+    match graph.label(entry.node) {
+        Some(label) => label,
+        None => op_name(graph, entry).to_owned(),
+    }
+}
+
+/// What an entry computes: its name, dtype and shape.
+fn result(graph: &Graph, entries: &[Entry], entry: u32) -> String {
+    let spec = &entries[entry as usize];
+    format!("{}: {}{}", name(graph, entries, entry), spec.dtype, spec.shape)
+}
+
+fn op_name(graph: &Graph, entry: &Entry) -> &'static str {
+    match (&entry.work, graph.node(entry.node)) {
+        (Work::Elementwise(None), _) => "copy",
+        (_, Ok(node)) => node.op.name(),
+        (_, Err(_)) => "removed",
+    }
+}
+
+/// The kernel's stem with its extents.
+fn kernel_name(kernel: &Kernel) -> String {
+    let stem = kernel.name();
+    match kernel {
+        Kernel::Elementwise(program) => format!("{stem} {}", program.elements),
+        Kernel::Reduce { function, kept, reduced, .. } => {
+            let product = |axes: &[arenagrad_kernels::Axis]| axes.iter().map(|axis| axis.extent).product::<usize>();
+            format!("{} {} to {}", function.name(), product(reduced) * product(kept), product(kept))
+        }
+        Kernel::ArgMax { outer, extent, inner, .. } => format!("{stem} {outer}x{extent}x{inner}"),
+        Kernel::MatMul { batch, m, k, n, .. } => {
+            let count: usize = batch.iter().map(|axis| axis.extent).product();
+            if count == 1 { format!("{stem} {m}x{k}x{n}") } else { format!("{stem} {count} of {m}x{k}x{n}") }
+        }
+        Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
+        Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
+        Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),
+    }
+}
+
+/// The elementwise functions in a kernel's programs.
+fn fused(kernel: &Kernel) -> Vec<&'static str> {
+    let programs: Vec<&Program> = match kernel {
+        Kernel::Elementwise(program) => vec![program],
+        Kernel::Reduce { program, epilogue, .. } => std::iter::once(program).chain(epilogue).collect(),
+        Kernel::MatMul { epilogue, .. } => epilogue.iter().collect(),
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => Vec::new(),
+    };
+    programs.iter().flat_map(|program| &program.instructions).filter_map(function_name).collect()
+}
+
+fn function_name(instruction: &Instruction) -> Option<&'static str> {
+    match instruction {
+        Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => None,
+        Instruction::Iota { .. } => Some("iota"),
+        Instruction::Uniform { .. } => Some("uniform"),
+        Instruction::Unary { function, .. } => Some(function.name()),
+        Instruction::Binary { function, .. } => Some(function.name()),
+        Instruction::Compare { function, .. } => Some(function.name()),
+        Instruction::Where { .. } => Some("where"),
+        Instruction::Cast { .. } => Some("cast"),
+    }
+}

@@ -1,0 +1,362 @@
+//! The graph as the planner sees it: the live nodes in a dense table, views resolved to layouts, and a copy inserted
+//! wherever a kernel needs elements in another order than they stand.
+//!
+//! Invariants: entries are in topological order; every operand of an entry is a [`Layout`] whose base is an entry with a
+//! buffer (a leaf or something computed), a constant, or empty; operands of kernels that are not elementwise are laid out
+//! as those kernels need them.
+
+use std::sync::Arc;
+
+use arenagrad_graph::{AxisSet, DType, Graph, GraphError, Literal, NodeId, Op, ReduceFunction, Shape, ops};
+use smallvec::SmallVec;
+
+use crate::plan::layout::Layout;
+
+/// One thing to have or to compute.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) work: Work,
+    pub(crate) operands: SmallVec<[Layout; 3]>,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
+    /// The node that this computes, for names and stages.
+    pub(crate) node: NodeId,
+    pub(crate) stage: u8,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Work {
+    /// Given at each run: the number of its declaration.
+    Input(u32),
+    /// Stays on the device: the number of its declaration.
+    Parameter(u32),
+    /// Stands in the graph.
+    Literal(Arc<Literal>),
+    /// Every element has that value; it becomes part of the kernels that use it.
+    Constant(f64),
+    /// Has no elements, so nothing is computed.
+    Empty,
+    /// A coordinate; it becomes part of the kernels that use it.
+    Iota { inner: usize, extent: usize },
+    /// Elementwise work: the op, whose operands are this entry's, or a copy of one operand if there is none.
+    Elementwise(Option<Op>),
+    Reduce { function: ReduceFunction, axes: AxisSet },
+    ArgMax { axis: usize },
+    /// Operands are matrices with one stride of 1 (or a single row or column), after transposition.
+    MatMul,
+    Gather { axis: usize },
+    ScatterAdd { axis: usize },
+    Pad { lows: SmallVec<[usize; 4]>, interiors: SmallVec<[usize; 4]>, value: f64 },
+    Concat { axis: usize },
+}
+
+impl Work {
+    /// Whether the entry is computed by a step (and so has a buffer that a step writes).
+    pub(crate) fn is_computed(&self) -> bool {
+        match self {
+            Work::Input(_)
+            | Work::Parameter(_)
+            | Work::Literal(_)
+            | Work::Constant(_)
+            | Work::Empty
+            | Work::Iota { .. } => false,
+            Work::Elementwise(_)
+            | Work::Reduce { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => true,
+        }
+    }
+
+    /// Whether kernels compute the entry for themselves instead of reading it.
+    pub(crate) fn is_inlined(&self) -> bool {
+        matches!(self, Work::Constant(_) | Work::Iota { .. })
+    }
+}
+
+/// The entries of a graph, and where the nodes that were asked for ended up.
+pub(crate) struct Entries {
+    pub(crate) entries: Vec<Entry>,
+    /// For each root that was given, in order: its layout.
+    pub(crate) roots: Vec<Layout>,
+}
+
+/// The entries that `roots` need, each root contiguous in a buffer for which `owns_buffer` holds, by copying if need be.
+/// `stages[i]` lists the nodes up to which stage `i` reaches: an entry belongs to the first stage one of whose nodes needs it.
+pub(crate) fn collect(
+    graph: &Graph,
+    roots: &[NodeId],
+    stages: &[Vec<NodeId>],
+    owns_buffer: &mut dyn FnMut(usize, u32, &Work) -> bool,
+) -> Result<Entries, GraphError> {
+    let bound = graph.ordinal_bound();
+    let mut stage_of: Vec<u8> = vec![u8::MAX; bound];
+    let ids = graph.ids();
+    for (stage, nodes) in stages.iter().map(Vec::as_slice).chain([roots]).enumerate() {
+        mark_needed(graph, &ids, nodes, stage as u8, &mut stage_of)?;
+    }
+
+    let mut builder = Builder { entries: Vec::new() };
+    let mut layouts: Vec<Option<Layout>> = vec![None; bound];
+    for &id in &ids {
+        let node = graph.node(id)?;
+        let stage = stage_of[node.ordinal as usize];
+        if stage == u8::MAX {
+            continue;
+        }
+        let mut operands: SmallVec<[Layout; 3]> = SmallVec::new();
+        let mut failed = None;
+        node.op.for_each_operand(|operand| match graph.node(operand) {
+            Ok(operand) => operands.extend(layouts[operand.ordinal as usize].clone()),
+            Err(error) => failed = Some(error),
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let layout = builder.add(id, &node.op, operands, &node.shape, node.dtype, stage);
+        // A named view of an unnamed result names it: what a caller calls the loss is often a reshape of a sum.
+        let base = &mut builder.entries[layout.base as usize];
+        let whole = base.shape.elements() == node.shape.elements() && base.work.is_computed();
+        if base.node != id && whole && graph.label(base.node).is_none() && graph.label(id).is_some() {
+            base.node = id;
+        }
+        layouts[node.ordinal as usize] = Some(layout);
+    }
+    let mut resolved = Vec::with_capacity(roots.len());
+    for (number, root) in roots.iter().enumerate() {
+        let node = graph.node(*root)?;
+        let Some(layout) = layouts[node.ordinal as usize].clone() else { continue };
+        let stage = stage_of[node.ordinal as usize];
+        let layout = builder.contiguous(layout, node.dtype, *root, stage);
+        let base = &builder.entries[layout.base as usize];
+        // A whole buffer is wanted, not the beginning of a longer one.
+        let whole = base.shape.elements() == layout.shape.elements();
+        let empty = layout.shape.elements() == 0;
+        let owned = empty || (whole && owns_buffer(number, layout.base, &base.work));
+        resolved.push(if owned { layout } else { builder.copy(layout, node.dtype, *root, stage) });
+    }
+    Ok(Entries { entries: builder.entries, roots: resolved })
+}
+
+/// Marks what `roots` need with `stage`, where no earlier stage has.
+fn mark_needed(
+    graph: &Graph,
+    ids: &[NodeId],
+    roots: &[NodeId],
+    stage: u8,
+    stage_of: &mut [u8],
+) -> Result<(), GraphError> {
+    let mut needed = vec![false; stage_of.len()];
+    for root in roots {
+        needed[graph.node(*root)?.ordinal as usize] = true;
+    }
+    for &id in ids.iter().rev() {
+        let node = graph.node(id)?;
+        let ordinal = node.ordinal as usize;
+        if !needed[ordinal] {
+            continue;
+        }
+        stage_of[ordinal] = stage_of[ordinal].min(stage);
+        let mut failed = None;
+        node.op.for_each_operand(|operand| match graph.node(operand) {
+            Ok(operand) => needed[operand.ordinal as usize] = true,
+            Err(error) => failed = Some(error),
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+struct Builder {
+    entries: Vec<Entry>,
+}
+
+impl Builder {
+    /// Adds what a node needs and returns where its elements stand.
+    fn add(
+        &mut self,
+        node: NodeId,
+        op: &Op,
+        operands: SmallVec<[Layout; 3]>,
+        shape: &Shape,
+        dtype: DType,
+        stage: u8,
+    ) -> Layout {
+        let entry = |work, operands| Entry { work, operands, shape: shape.clone(), dtype, node, stage };
+        let none = SmallVec::new;
+        if shape.elements() == 0 {
+            // An empty input still has to be given, and an empty parameter saved; nothing else is left of them.
+            return match op {
+                Op::Input { declaration } => self.push(entry(Work::Input(*declaration), none())),
+                Op::Parameter { declaration } => self.push(entry(Work::Parameter(*declaration), none())),
+                _ => self.push(entry(Work::Empty, none())),
+            };
+        }
+        match op {
+            Op::Input { declaration } => self.push(entry(Work::Input(*declaration), none())),
+            Op::Parameter { declaration } => self.push(entry(Work::Parameter(*declaration), none())),
+            Op::Constant { value } => self.push(entry(Work::Constant(*value), none())),
+            Op::Literal { data } => self.push(entry(Work::Literal(data.clone()), none())),
+            Op::Iota { axis } => {
+                let work = Work::Iota { inner: shape.strides()[*axis], extent: shape[*axis] };
+                self.push(entry(work, none()))
+            }
+            Op::Uniform { .. } => {
+                // The step is one number for all elements, so a program reads it through a repeated view.
+                let step = operands[0].broadcast(shape);
+                self.push(entry(Work::Elementwise(Some(op.clone())), [step].into_iter().collect()))
+            }
+            Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Compare { .. }
+            | Op::Where { .. }
+            | Op::Cast { .. } => {
+                let operands = self.readable(operands, node, stage);
+                self.push(entry(Work::Elementwise(Some(op.clone())), operands))
+            }
+            Op::StopGradient { .. } => operands[0].clone(),
+            Op::Permute { axes, .. } => operands[0].permuted(axes),
+            Op::Broadcast { .. } => operands[0].broadcast(shape),
+            Op::Slice { starts, steps, .. } => operands[0].sliced(starts, steps, shape),
+            Op::Reshape { .. } => match operands[0].reshaped(shape) {
+                Some(layout) => layout,
+                None => {
+                    let operands = self.readable(operands, node, stage);
+                    self.push(entry(Work::Elementwise(None), operands))
+                }
+            },
+            Op::Reduce { function, axes, .. } => {
+                if operands[0].shape.elements() == 0 {
+                    return self.push(entry(Work::Constant(0.0), none()));
+                }
+                let operands = self.readable(operands, node, stage);
+                self.push(entry(Work::Reduce { function: *function, axes: *axes }, operands))
+            }
+            Op::ArgMax { axis, .. } => {
+                let operand_dtype = self.entries[operands[0].base as usize].dtype;
+                let operand = self.contiguous(operands[0].clone(), operand_dtype, node, stage);
+                self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
+            }
+            Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
+                let (_, k) = ops::matmul::matrix(&operands[0].shape, *transpose_lhs);
+                if k == 0 {
+                    return self.push(entry(Work::Constant(0.0), none()));
+                }
+                let lhs = self.matrix(operands[0].clone(), *transpose_lhs, dtype, node, stage);
+                let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
+                self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
+            }
+            Op::Gather { axis, .. } => {
+                if operands[0].shape.elements() == 0 {
+                    // Every index is out of range.
+                    let value = if dtype.is_float() { f64::NAN } else { 0.0 };
+                    return self.push(entry(Work::Constant(value), none()));
+                }
+                let data = self.contiguous(operands[0].clone(), dtype, node, stage);
+                let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
+            }
+            Op::ScatterAdd { axis, .. } => {
+                if operands[1].shape.elements() == 0 {
+                    return operands[0].clone();
+                }
+                let data = self.contiguous(operands[0].clone(), dtype, node, stage);
+                let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                let updates = self.buffered(operands[2].clone(), dtype, node, stage);
+                self.push(entry(Work::ScatterAdd { axis: *axis }, [data, indices, updates].into_iter().collect()))
+            }
+            Op::Pad { lows, interiors, value, .. } => {
+                if operands[0].shape.elements() == 0 {
+                    return self.push(entry(Work::Constant(*value), none()));
+                }
+                let operand = self.buffered(operands[0].clone(), dtype, node, stage);
+                let work = Work::Pad { lows: lows.clone(), interiors: interiors.clone(), value: *value };
+                self.push(entry(work, [operand].into_iter().collect()))
+            }
+            Op::Concat { axis, .. } => {
+                let operands =
+                    operands.into_iter().map(|operand| self.buffered(operand, dtype, node, stage)).collect();
+                self.push(entry(Work::Concat { axis: *axis }, operands))
+            }
+        }
+    }
+
+    fn push(&mut self, entry: Entry) -> Layout {
+        let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
+        self.entries.push(entry);
+        layout
+    }
+
+    /// A layout whose base has a buffer: inlined bases (constants, coordinates) are computed into one.
+    fn buffered(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        match self.entries[layout.base as usize].work {
+            Work::Constant(_) => self.copy(layout, dtype, node, stage),
+            Work::Iota { .. } => {
+                let own = Layout::contiguous(layout.base, &self.entries[layout.base as usize].shape);
+                let computed = self.copy(own, DType::I32, node, stage);
+                Layout { base: computed.base, ..layout }
+            }
+            Work::Input(_)
+            | Work::Parameter(_)
+            | Work::Literal(_)
+            | Work::Empty
+            | Work::Elementwise(_)
+            | Work::Reduce { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => layout,
+        }
+    }
+
+    /// A layout that is contiguous in a buffer.
+    fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        let layout = self.buffered(layout, dtype, node, stage);
+        if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
+    }
+
+    /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first.
+    fn readable(&mut self, operands: SmallVec<[Layout; 3]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 3]> {
+        let mut readable = SmallVec::with_capacity(operands.len());
+        for operand in operands {
+            let base = &self.entries[operand.base as usize];
+            let in_order = operand.is_contiguous() && operand.shape.elements() == base.shape.elements();
+            let needs_buffer = matches!(base.work, Work::Iota { .. }) && !in_order;
+            readable.push(if needs_buffer { self.buffered(operand, DType::I32, node, stage) } else { operand });
+        }
+        readable
+    }
+
+    /// A layout that a matrix product can read: after transposition, rows or columns of stride 1.
+    fn matrix(&mut self, layout: Layout, transposed: bool, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        let layout = self.buffered(layout, dtype, node, stage);
+        let layout = if transposed {
+            let rank = layout.shape.rank();
+            let mut axes: SmallVec<[usize; 4]> = (0..rank).collect();
+            axes.swap(rank - 1, rank - 2);
+            layout.permuted(&axes)
+        } else {
+            layout
+        };
+        let rank = layout.shape.rank();
+        let (rows, columns) = (layout.shape[rank - 2], layout.shape[rank - 1]);
+        let (row_stride, column_stride) = (layout.strides[rank - 2], layout.strides[rank - 1]);
+        let by_rows = (column_stride == 1 || columns == 1) && (row_stride >= columns || rows == 1);
+        let by_columns = (row_stride == 1 || rows == 1) && (column_stride >= rows || columns == 1);
+        if by_rows || by_columns { layout } else { self.copy(layout, dtype, node, stage) }
+    }
+
+    fn copy(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        let shape = layout.shape.clone();
+        let operands = [layout].into_iter().collect();
+        self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, node, stage })
+    }
+}

@@ -1,0 +1,204 @@
+//! Which buffer holds which entry.
+//!
+//! Inputs, parameters and literals have buffers of their own. Results live in *slots*: a slot is free again after the last
+//! step that reads its content, and the next result of its dtype takes it. An elementwise step writes over an operand that
+//! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
+//! the schedule allows it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arenagrad_graph::{DType, Literal};
+use arenagrad_kernels::{Kernel, Program};
+
+use crate::plan::entries::{Entry, Work};
+use crate::plan::fuse::NONE;
+use crate::plan::schedule::Updates;
+use crate::plan::step::Step;
+
+/// A buffer of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferSpec {
+    /// What it is for.
+    pub role: BufferRole,
+    /// The dtype of its elements.
+    pub dtype: DType,
+    /// How many elements it has room for.
+    pub elements: usize,
+}
+
+/// What a buffer of a plan is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BufferRole {
+    /// An input, by the number of its declaration.
+    Input(u32),
+    /// A parameter, by the number of its declaration: shared by all plans of a session.
+    Parameter(u32),
+    /// Elements that stand in the graph.
+    Literal(Arc<Literal>),
+    /// Results, one after the other.
+    Slot,
+}
+
+/// The buffers of a plan, and where each entry lives.
+pub(crate) struct Memory {
+    pub(crate) buffers: Vec<BufferSpec>,
+    /// The buffer of each entry; `NONE` for entries without one.
+    pub(crate) buffer_of: Vec<u32>,
+}
+
+/// Assigns buffers, and marks in the steps' kernels which inputs share one with an output.
+pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], updates: &Updates) -> Memory {
+    let mut memory = Memory { buffers: Vec::new(), buffer_of: vec![NONE; entries.len()] };
+    leaves(entries, &mut memory);
+
+    let mut last_use: Vec<u32> = vec![NONE; entries.len()];
+    for (number, step) in steps.iter().enumerate() {
+        for entry in step.reads.iter().chain(&step.writes) {
+            last_use[*entry as usize] = number as u32;
+        }
+    }
+    let overwrites: HashMap<u32, u32> = (updates.pairs.iter().zip(&updates.direct))
+        .filter(|(_, direct)| **direct)
+        .map(|((parameter, next), _)| (*next, *parameter))
+        .collect();
+
+    let mut free: HashMap<DType, Vec<u32>> = HashMap::new();
+    for number in 0..steps.len() {
+        let step = &mut steps[number];
+        let dies = |entry: u32| last_use[entry as usize] == number as u32 && !required[entry as usize];
+        let mut taken: Vec<u32> = Vec::new();
+        for output in 0..step.writes.len() {
+            let entry = step.writes[output];
+            let spec = &entries[entry as usize];
+            if let Some(&parameter) = overwrites.get(&entry) {
+                memory.buffer_of[entry as usize] = memory.buffer_of[parameter as usize];
+                share(step, parameter, output);
+                continue;
+            }
+            let operand = shareable(entries, step, output, &memory, &dies).filter(|operand| !taken.contains(operand));
+            memory.buffer_of[entry as usize] = match operand {
+                Some(operand) => {
+                    taken.push(operand);
+                    share(step, operand, output);
+                    memory.buffer_of[operand as usize]
+                }
+                None => memory.slot(spec.dtype, spec.shape.elements(), free.entry(spec.dtype).or_default()),
+            };
+        }
+        let mut released: Vec<u32> = Vec::new();
+        for &entry in step.reads.iter().chain(&step.writes) {
+            let computed = entries[entry as usize].work.is_computed() && !overwrites.contains_key(&entry);
+            if computed && dies(entry) && !taken.contains(&entry) && !released.contains(&entry) {
+                released.push(entry);
+                let dtype = entries[entry as usize].dtype;
+                free.entry(dtype).or_default().push(memory.buffer_of[entry as usize]);
+            }
+        }
+    }
+    memory
+}
+
+impl Memory {
+    /// A free slot for that many elements: the smallest that is large enough, else the largest, grown, else a new one.
+    fn slot(&mut self, dtype: DType, elements: usize, free: &mut Vec<u32>) -> u32 {
+        let room = |&place: &usize| self.buffers[free[place] as usize].elements;
+        let fitting = (0..free.len()).filter(|place| room(place) >= elements).min_by_key(room);
+        match fitting.or_else(|| (0..free.len()).max_by_key(room)) {
+            Some(place) => {
+                let slot = free.swap_remove(place);
+                let spec = &mut self.buffers[slot as usize];
+                spec.elements = spec.elements.max(elements);
+                slot
+            }
+            None => self.add(BufferRole::Slot, dtype, elements),
+        }
+    }
+
+    fn add(&mut self, role: BufferRole, dtype: DType, elements: usize) -> u32 {
+        self.buffers.push(BufferSpec { role, dtype, elements });
+        self.buffers.len() as u32 - 1
+    }
+}
+
+/// Gives inputs, parameters and literals their buffers.
+fn leaves(entries: &[Entry], memory: &mut Memory) {
+    for (index, entry) in entries.iter().enumerate() {
+        let role = match &entry.work {
+            Work::Input(declaration) => BufferRole::Input(*declaration),
+            Work::Parameter(declaration) => BufferRole::Parameter(*declaration),
+            Work::Literal(data) => BufferRole::Literal(data.clone()),
+            Work::Constant(_)
+            | Work::Empty
+            | Work::Iota { .. }
+            | Work::Elementwise(_)
+            | Work::Reduce { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => continue,
+        };
+        memory.buffer_of[index] = memory.add(role, entry.dtype, entry.shape.elements());
+    }
+}
+
+/// An operand of an elementwise or scatter step whose buffer output `output` may take over: nobody reads it after this
+/// step, and this step reads it once, in order.
+fn shareable(
+    entries: &[Entry],
+    step: &Step,
+    output: usize,
+    memory: &Memory,
+    dies: &dyn Fn(u32) -> bool,
+) -> Option<u32> {
+    let result = &entries[step.writes[output] as usize];
+    let candidates: Vec<u32> = match &step.kernel {
+        Kernel::Elementwise(program) => {
+            let in_order = |place: &usize| program.inputs[*place].view.is_contiguous();
+            (0..step.reads.len()).filter(in_order).map(|place| step.reads[place]).collect()
+        }
+        Kernel::ScatterAdd { .. } => vec![step.reads[0]],
+        Kernel::Reduce { .. }
+        | Kernel::ArgMax { .. }
+        | Kernel::MatMul { .. }
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. } => Vec::new(),
+    };
+    candidates.into_iter().find(|&operand| {
+        let entry = &entries[operand as usize];
+        let buffer = memory.buffer_of[operand as usize];
+        entry.work.is_computed()
+            && dies(operand)
+            && entry.dtype == result.dtype
+            && entry.shape.elements() == result.shape.elements()
+            && memory.buffers[buffer as usize].role == BufferRole::Slot
+            && step.reads.iter().filter(|&&read| memory.buffer_of[read as usize] == buffer).count() == 1
+    })
+}
+
+/// Marks that output `output` is written over `operand`, where the step reads that.
+fn share(step: &mut Step, operand: u32, output: usize) {
+    match &mut step.kernel {
+        Kernel::Elementwise(program) => share_input(program, &step.reads, operand, output),
+        Kernel::Reduce { program, epilogue: Some(epilogue), .. } => {
+            share_input(epilogue, &step.reads[program.inputs.len()..], operand, output);
+        }
+        Kernel::MatMul { epilogue: Some(epilogue), .. } => share_input(epilogue, &step.reads[2..], operand, output),
+        Kernel::ScatterAdd { in_place, .. } => *in_place = step.reads[0] == operand,
+        Kernel::Reduce { epilogue: None, .. }
+        | Kernel::MatMul { epilogue: None, .. }
+        | Kernel::ArgMax { .. }
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. } => {}
+    }
+}
+
+fn share_input(program: &mut Program, reads: &[u32], operand: u32, output: usize) {
+    for (input, read) in program.inputs.iter_mut().zip(reads) {
+        if *read == operand {
+            input.in_place = Some(output as u32);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! From a graph to a plan: which kernels run in which order over which memory.
+//!
+//! The pipeline is visible in the files: the graph is simplified ([`arenagrad_graph::passes`]), laid out in a dense table
+//! with views resolved (`entries`), elementwise work is fused (`fuse`, `program`), kernels are made and draw in the work
+//! around them (`step`), put in order (`schedule`), and given buffers (`memory`). A plan is the same for every device; it
+//! names no device and holds no values but literals.
+
+mod describe;
+mod entries;
+mod fuse;
+mod layout;
+mod memory;
+mod program;
+mod schedule;
+mod step;
+
+pub use describe::PlanStep;
+pub use memory::{BufferRole, BufferSpec};
+
+use std::collections::HashSet;
+
+use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Shape};
+use arenagrad_kernels::{Kernel, Program};
+
+use entries::{Entries, Entry, Work};
+use fuse::NONE;
+use schedule::Updates;
+
+/// How many storage buffers one kernel may use: what every wgpu adapter offers.
+pub const MAX_BINDINGS: usize = 8;
+
+/// What a plan must compute.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Results that can be read after a run.
+    pub outputs: Vec<NodeId>,
+    /// Parameters that a run changes: the declaration's number, and the node of the next value.
+    pub updates: Vec<(u32, NodeId)>,
+    /// Names for parts of the work, in order: a step belongs to the first stage one of whose nodes needs it. What is left
+    /// belongs to `rest`.
+    pub stages: Vec<(&'static str, Vec<NodeId>)>,
+    /// The name of what no stage needs.
+    pub rest: &'static str,
+}
+
+/// Fused kernels in order, over planned memory.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) steps: Vec<PlacedStep>,
+    pub(crate) buffers: Vec<BufferSpec>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) declarations: Vec<Declaration>,
+    pub(crate) bounds: Vec<IndexBound>,
+    pub(crate) described: Vec<PlanStep>,
+}
+
+/// A kernel and the buffers that it reads and writes, by their numbers in the plan.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacedStep {
+    pub(crate) kernel: Kernel,
+    pub(crate) inputs: Vec<u32>,
+    pub(crate) outputs: Vec<u32>,
+    /// What the step computes, for errors and labels.
+    pub(crate) what: String,
+}
+
+/// A result that can be read after a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    /// Its buffer; none for a result without elements.
+    pub(crate) buffer: Option<u32>,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
+}
+
+impl Plan {
+    /// Plans what `request` asks of `graph`. The graph's first mistake, if it has one, is the error.
+    pub fn new(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
+        graph.check()?;
+        // One list of everything that must survive the passes; the request is read back from it in order.
+        let wanted: Vec<NodeId> = request
+            .outputs
+            .iter()
+            .chain(request.updates.iter().map(|(_, next)| next))
+            .chain(request.stages.iter().flat_map(|(_, nodes)| nodes))
+            .copied()
+            .collect();
+        let mut mapped = wanted.clone().into_iter(); // TEMP
+        let outputs: Vec<NodeId> = mapped.by_ref().take(request.outputs.len()).collect();
+        let updates: Vec<(u32, NodeId)> =
+            request.updates.iter().map(|(declaration, _)| *declaration).zip(mapped.by_ref()).collect();
+        let stages: Vec<Vec<NodeId>> =
+            request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
+        let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
+        Plan::of_optimised(graph, &outputs, &updates, &stages, &names)
+    }
+
+    fn of_optimised(
+        graph: &Graph,
+        outputs: &[NodeId],
+        updates: &[(u32, NodeId)],
+        stages: &[Vec<NodeId>],
+        names: &[&'static str],
+    ) -> Result<Plan, GraphError> {
+        let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
+        let parameters: Vec<NodeId> =
+            updates.iter().map(|(declaration, _)| graph.declarations()[*declaration as usize].node).collect();
+        // Outputs, then next values, then the parameters that these replace.
+        let roots: Vec<NodeId> =
+            outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
+        let mut next_values: HashSet<u32> = HashSet::new();
+        let Entries { entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
+            if number < outputs.len() {
+                // A parameter that this run changes is read as it was before.
+                !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
+            } else if number < outputs.len() + updates.len() {
+                work.is_computed() && next_values.insert(base)
+            } else {
+                true
+            }
+        })?;
+
+        let mut required = vec![false; entries.len()];
+        for root in &roots {
+            required[root.base as usize] = true;
+        }
+        let (first, count) = (outputs.len(), updates.len());
+        let overwrites = (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
+        let limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
+        let fusion = fuse::fuse(&entries, &required, &limits);
+        let steps = step::steps(&entries, &fusion, &required, &limits);
+        let updates = direct_updates(&entries, &roots, &steps, outputs.len(), updates.len());
+        Ok(Plan::place(graph, &entries, &roots[..outputs.len()], steps, required, updates, names))
+    }
+
+    fn place(
+        graph: &Graph,
+        entries: &[Entry],
+        roots: &[layout::Layout],
+        steps: Vec<step::Step>,
+        required: Vec<bool>,
+        mut updates: Updates,
+        names: &[&'static str],
+    ) -> Plan {
+        let mut steps = schedule::schedule(steps, entries.len(), &mut updates);
+        let memory = memory::assign(entries, &mut steps, &required, &updates);
+        let described = describe::describe(graph, entries, &steps, &memory, names);
+        let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
+        let mut placed: Vec<PlacedStep> = steps
+            .into_iter()
+            .zip(&described)
+            .map(|(step, described)| PlacedStep {
+                inputs: place(&step.reads),
+                outputs: place(&step.writes),
+                kernel: step.kernel,
+                what: described.computes.clone(),
+            })
+            .collect();
+        let mut described = described;
+        for ((parameter, next), _) in updates.pairs.iter().zip(&updates.direct).filter(|(_, direct)| !**direct) {
+            let entry = &entries[*parameter as usize];
+            if entry.shape.elements() == 0 {
+                continue;
+            }
+            let description = describe::copy_back(graph, entries, *parameter, *next, &memory, names);
+            placed.push(PlacedStep {
+                kernel: copy(entry.dtype, entry.shape.elements()),
+                inputs: vec![memory.buffer_of[*next as usize]],
+                outputs: vec![memory.buffer_of[*parameter as usize]],
+                what: description.computes.clone(),
+            });
+            described.push(description);
+        }
+        let outputs = roots
+            .iter()
+            .map(|root| Output {
+                buffer: Some(memory.buffer_of[root.base as usize]).filter(|&buffer| buffer != NONE),
+                shape: root.shape.clone(),
+                dtype: entries[root.base as usize].dtype,
+            })
+            .collect();
+        Plan {
+            steps: placed,
+            buffers: memory.buffers,
+            outputs,
+            declarations: graph.declarations().to_vec(),
+            bounds: graph.index_bounds().to_vec(),
+            described,
+        }
+    }
+
+    /// The steps in order, described for a reader.
+    pub fn steps(&self) -> &[PlanStep] {
+        &self.described
+    }
+
+    /// The buffers that the steps' numbers refer to.
+    pub fn buffers(&self) -> &[BufferSpec] {
+        &self.buffers
+    }
+}
+
+/// Which next values may be written over their parameters: those that a step computes which reads the parameter, if at all,
+/// only at the element that it writes.
+fn direct_updates(
+    entries: &[Entry],
+    roots: &[layout::Layout],
+    steps: &[step::Step],
+    outputs: usize,
+    updates: usize,
+) -> Updates {
+    let pairs: Vec<(u32, u32)> = (0..updates)
+        .map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base))
+        .collect();
+    let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
+    let direct = pairs
+        .iter()
+        .map(|(parameter, next)| {
+            let step = steps.iter().find(|step| step.writes.contains(next));
+            entries[*parameter as usize].shape.elements() > 0
+                && !read_outputs.contains(parameter)
+                && step.is_some_and(|step| reads_in_order(step, *parameter))
+        })
+        .collect();
+    Updates { pairs, direct }
+}
+
+/// Whether a step reads `entry` not at all, or once, in order, in the program that writes its results.
+fn reads_in_order(step: &step::Step, entry: u32) -> bool {
+    let in_program = |program: &Program, reads: &[u32]| {
+        reads.iter().zip(&program.inputs).all(|(read, input)| *read != entry || input.view.is_contiguous())
+    };
+    match &step.kernel {
+        Kernel::Elementwise(program) => in_program(program, &step.reads),
+        Kernel::Reduce { program, epilogue, .. } => {
+            let (own, rest) = step.reads.split_at(program.inputs.len());
+            !own.contains(&entry) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+        }
+        Kernel::MatMul { epilogue, .. } => {
+            let (own, rest) = step.reads.split_at(2);
+            !own.contains(&entry) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+        }
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
+            !step.reads.contains(&entry)
+        }
+    }
+}
+
+/// A kernel that copies a buffer.
+fn copy(dtype: DType, elements: usize) -> Kernel {
+    use arenagrad_kernels::{Instruction, ProgramInput, View};
+    Kernel::Elementwise(Program {
+        elements,
+        inputs: vec![ProgramInput { dtype, view: View::contiguous(elements), in_place: None }],
+        instructions: vec![Instruction::Load { input: 0 }],
+        dtypes: vec![dtype],
+        outputs: vec![0],
+    })
+}

@@ -1,0 +1,69 @@
+//! Options of a session before it is made.
+
+use arenagrad_graph::{Expr, Graph, NodeId};
+
+use crate::device::Device;
+use crate::error::Error;
+use crate::plan::{Plan, Request};
+use crate::session::Session;
+use crate::train::{Optimizer, append_step};
+
+/// A session in the making: [`Session::builder`] starts it, [`SessionBuilder::train`] or [`SessionBuilder::evaluate`] ends it.
+pub struct SessionBuilder<'e> {
+    device: Device,
+    seed: u64,
+    metrics: Vec<Expr<'e>>,
+}
+
+impl<'e> SessionBuilder<'e> {
+    pub(crate) fn new(device: Device) -> Self {
+        SessionBuilder { device, seed: 0, metrics: Vec::new() }
+    }
+
+    /// The seed of the parameters' first values; 0 unless set. The same seed gives the same values on every device.
+    pub fn seed(self, seed: u64) -> Self {
+        SessionBuilder { seed, ..self }
+    }
+
+    /// What each training step reports beside the loss, such as an accuracy.
+    pub fn metrics(self, metrics: &[Expr<'e>]) -> Self {
+        SessionBuilder { metrics: metrics.to_vec(), ..self }
+    }
+
+    /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
+    /// gradients and updates are appended, planned and rewound.
+    pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
+        let mark = graph.mark();
+        let plan = self.training_plan(graph, loss, optimizer);
+        graph.rewind(mark)?;
+        let mut session = Session::new(self.device, self.seed, true);
+        session.prepare(plan?)?;
+        Ok(session)
+    }
+
+    /// A session that computes `outputs`.
+    pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
+        let mut session = Session::new(self.device, self.seed, false);
+        session.add(graph, outputs)?;
+        Ok(session)
+    }
+
+    fn training_plan(&self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Plan, Error> {
+        let loss = graph.expr(loss.check()?.id()?).check()?;
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|metric| graph.expr(metric.check()?.id()?).id())
+            .collect::<Result<Vec<NodeId>, _>>()?;
+        let step = append_step(loss, optimizer)?;
+        let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics).collect();
+        let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
+        let request = Request {
+            stages: vec![("forward", outputs.clone()), ("backward", gradients)],
+            rest: "update",
+            outputs,
+            updates: step.updates,
+        };
+        Ok(Plan::new(graph, &request)?)
+    }
+}

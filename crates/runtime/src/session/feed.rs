@@ -1,0 +1,120 @@
+//! Inputs on their way into a run: checked whole before the first is written.
+
+use arenagrad_graph::{DType, Shape};
+
+use crate::error::Error;
+use crate::plan::{BufferRole, Plan};
+use crate::session::store::Memory;
+use crate::tensor::{Tensor, TensorData};
+
+/// The inputs of a plan.
+pub(crate) struct Feed {
+    inputs: Vec<Input>,
+    /// For each input: the run that it was last given for.
+    given: Vec<u64>,
+    run: u64,
+}
+
+struct Input {
+    name: String,
+    shape: Shape,
+    dtype: DType,
+    origin: String,
+    /// The session's buffer.
+    buffer: u32,
+    bounds: Vec<Bound>,
+}
+
+/// A range that an input's elements must be in.
+struct Bound {
+    limit: usize,
+    except: Option<i32>,
+    origin: String,
+}
+
+impl Feed {
+    /// The inputs that the plan needs, at the session's buffers that `place` gives its own.
+    pub(crate) fn new(plan: &Plan, place: &[u32]) -> Self {
+        let mut inputs = Vec::new();
+        for (number, spec) in plan.buffers.iter().enumerate() {
+            let BufferRole::Input(declaration) = spec.role else { continue };
+            let declaration = &plan.declarations[declaration as usize];
+            let bounds = plan
+                .bounds
+                .iter()
+                .filter(|bound| bound.node == declaration.node)
+                .map(|bound| Bound { limit: bound.bound, except: bound.except, origin: bound.origin.to_string() })
+                .collect();
+            inputs.push(Input {
+                name: declaration.name.clone(),
+                shape: declaration.shape.clone(),
+                dtype: declaration.dtype,
+                origin: declaration.origin.to_string(),
+                buffer: place[number],
+                bounds,
+            });
+        }
+        Feed { given: vec![0; inputs.len()], inputs, run: 0 }
+    }
+
+    /// Checks all inputs of a run, then writes them.
+    pub(crate) fn write(&mut self, tensors: &[(&str, &Tensor)], memory: &mut Memory) -> Result<(), Error> {
+        self.run += 1;
+        for (name, tensor) in tensors {
+            let place = self.find(name)?;
+            if std::mem::replace(&mut self.given[place], self.run) == self.run {
+                return Err(Error::RepeatedInput { name: (*name).to_owned() });
+            }
+            self.inputs[place].check(tensor)?;
+        }
+        if let Some(missing) = self.given.iter().position(|&run| run != self.run) {
+            let Input { name, shape, origin, .. } = &self.inputs[missing];
+            let (name, shape, origin) = (name.clone(), shape.clone(), origin.clone());
+            return Err(Error::MissingInput { name, shape, origin });
+        }
+        for (name, tensor) in tensors {
+            let place = self.find(name)?;
+            if !tensor.data().is_empty() {
+                memory.write(self.inputs[place].buffer, tensor.data())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<usize, Error> {
+        self.inputs.iter().position(|input| input.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.inputs.iter().map(|input| format!("{:?}", input.name)).collect();
+            let known = if known.is_empty() { "no inputs".to_owned() } else { known.join(", ") };
+            Error::UnknownInput { name: name.to_owned(), known }
+        })
+    }
+}
+
+impl Input {
+    fn check(&self, tensor: &Tensor) -> Result<(), Error> {
+        if tensor.shape() != &self.shape {
+            let (expected, found) = (self.shape.clone(), tensor.shape().clone());
+            return Err(Error::InputShape { name: self.name.clone(), expected, found, origin: self.origin.clone() });
+        }
+        if tensor.dtype() != self.dtype {
+            let (expected, found) = (self.dtype, tensor.dtype());
+            return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
+        }
+        let TensorData::I32(elements) = tensor.data() else { return Ok(()) };
+        for bound in &self.bounds {
+            let allowed = |value: i32| {
+                usize::try_from(value).is_ok_and(|value| value < bound.limit) || bound.except == Some(value)
+            };
+            if let Some(position) = elements.iter().position(|&value| !allowed(value)) {
+                return Err(Error::IndexOutOfRange {
+                    name: self.name.clone(),
+                    position,
+                    value: elements[position],
+                    bound: bound.limit,
+                    origin: bound.origin.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! The memory and executables of a session, on whichever device it has.
+
+use crate::cpu::{CpuExecutable, CpuMemory};
+use crate::device::{Device, DeviceKind};
+use crate::error::Error;
+#[cfg(feature = "gpu")]
+use crate::gpu::{self, GpuExecutable, GpuMemory, Readback};
+use crate::plan::{BufferRole, Plan};
+use crate::tensor::TensorData;
+use arenagrad_graph::DType;
+
+/// The buffers of a session.
+pub(crate) enum Memory {
+    Cpu(CpuMemory),
+    #[cfg(feature = "gpu")]
+    Gpu(GpuMemory),
+}
+
+/// A plan made ready for a session's device.
+pub(crate) enum Executable {
+    Cpu(CpuExecutable),
+    #[cfg(feature = "gpu")]
+    Gpu(Box<GpuExecutable>),
+}
+
+impl Memory {
+    pub(crate) fn new(device: &Device) -> Self {
+        match &device.kind {
+            DeviceKind::Cpu => Memory::Cpu(CpuMemory::default()),
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(device) => Memory::Gpu(GpuMemory::new(device)),
+        }
+    }
+
+    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
+        match self {
+            Memory::Cpu(memory) => memory.allocate(what, dtype, elements),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.allocate(what, dtype, elements),
+        }
+    }
+
+    pub(crate) fn write(&mut self, index: u32, data: &TensorData) -> Result<(), Error> {
+        match self {
+            Memory::Cpu(memory) => {
+                memory.write(index, data);
+                Ok(())
+            }
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.write(index, data),
+        }
+    }
+
+    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+        match self {
+            Memory::Cpu(memory) => {
+                let data = memory.read(index, elements);
+                debug_assert_eq!(data.dtype(), dtype);
+                Ok(data)
+            }
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.read(index, dtype, elements),
+        }
+    }
+
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        match self {
+            Memory::Cpu(_) => Ok(()),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.wait(),
+        }
+    }
+
+    /// Gives each buffer of a plan a place in this memory: parameters where they are, others anew.
+    pub(crate) fn place(
+        &mut self,
+        plan: &Plan,
+        parameter: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Vec<u32>, Error> {
+        let mut places = Vec::with_capacity(plan.buffers.len());
+        for spec in &plan.buffers {
+            let name = |declaration: u32| plan.declarations[declaration as usize].name.as_str();
+            let place = match &spec.role {
+                BufferRole::Parameter(declaration) => parameter(name(*declaration)),
+                BufferRole::Input(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+            };
+            let what = match &spec.role {
+                BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
+                    format!("{:?}", name(*declaration))
+                }
+                BufferRole::Literal(_) => "a literal".to_owned(),
+                BufferRole::Slot => "an intermediate result".to_owned(),
+            };
+            let place = match place {
+                Some(place) => place,
+                None => self.allocate(&what, spec.dtype, spec.elements)?,
+            };
+            if let BufferRole::Literal(data) = &spec.role {
+                if !data.is_empty() {
+                    self.write(place, &TensorData::from(&**data))?;
+                }
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+}
+
+impl Executable {
+    pub(crate) fn new(device: &Device, memory: &mut Memory, plan: &Plan, places: &[u32]) -> Result<Self, Error> {
+        match (&device.kind, memory) {
+            #[cfg(feature = "gpu")]
+            (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
+                let place = |buffers: &[u32]| buffers.iter().map(|&b| places[b as usize]).collect::<Vec<_>>();
+                let bound: Vec<(Vec<u32>, Vec<u32>)> =
+                    plan.steps.iter().map(|step| (place(&step.inputs), place(&step.outputs))).collect();
+                let steps: Vec<gpu::PlacedStep<'_>> = plan
+                    .steps
+                    .iter()
+                    .zip(&bound)
+                    .map(|(step, (inputs, outputs))| gpu::PlacedStep {
+                        kernel: &step.kernel,
+                        inputs,
+                        outputs,
+                        what: &step.what,
+                    })
+                    .collect();
+                let reads: Vec<Readback> = plan
+                    .outputs
+                    .iter()
+                    .filter_map(|output| {
+                        let index = places[output.buffer? as usize];
+                        Some(Readback { index, dtype: output.dtype, elements: output.shape.elements() })
+                    })
+                    .collect();
+                Ok(Executable::Gpu(Box::new(GpuExecutable::new(device, memory, &steps, &reads)?)))
+            }
+            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(&plan.steps, |buffer| places[buffer as usize]))),
+        }
+    }
+
+    /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
+    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+        match (self, memory) {
+            (Executable::Cpu(executable), Memory::Cpu(memory)) => {
+                executable.run(memory);
+                Ok(Vec::new())
+            }
+            #[cfg(feature = "gpu")]
+            (Executable::Gpu(executable), Memory::Gpu(memory)) => executable.run(memory, fetch),
+            #[cfg(feature = "gpu")]
+            (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
+                let _ = fetch;
+                unreachable!("memory and executable of a session are of one device")
+            }
+        }
+    }
+
+    pub(crate) fn submits(&self) -> u64 {
+        match self {
+            Executable::Cpu(_) => 0,
+            #[cfg(feature = "gpu")]
+            Executable::Gpu(executable) => executable.submits(),
+        }
+    }
+}

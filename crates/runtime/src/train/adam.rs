@@ -1,0 +1,115 @@
+//! Adam and AdamW.
+
+use arenagrad_graph::{DType, Expr, Graph, Init};
+
+use crate::error::Error;
+use crate::train::{Optimizer, Trained, learning_rate_state, require};
+
+/// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
+///
+/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+/// `p = p - rate / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)`, with `t` counting updates from 1.
+///
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    rate: f64,
+    betas: (f64, f64),
+    epsilon: f64,
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `p = p (1 - rate decay)` before Adam's update. The default
+/// decay is 0.01.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdamW {
+    adam: Adam,
+    decay: f64,
+}
+
+impl Adam {
+    /// Adam at that learning rate.
+    pub fn new(rate: f64) -> Self {
+        Adam { rate, betas: (0.9, 0.999), epsilon: 1e-8 }
+    }
+
+    /// With other decay rates of the moments, each in [0, 1).
+    pub fn betas(self, first: f64, second: f64) -> Self {
+        Adam { betas: (first, second), ..self }
+    }
+
+    /// With another number added to the denominator.
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        Adam { epsilon, ..self }
+    }
+
+    fn update_with<'g>(
+        &self,
+        graph: &'g Graph,
+        trained: &[Trained<'g>],
+        decay: f64,
+    ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let Adam { rate, betas: (first, second), epsilon } = *self;
+        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
+        require("first beta", first, (0.0..1.0).contains(&first), "in [0, 1)")?;
+        require("second beta", second, (0.0..1.0).contains(&second), "in [0, 1)")?;
+        require("epsilon", epsilon, epsilon.is_finite() && epsilon >= 0.0, "a finite number, 0 or more")?;
+        require("weight decay", decay, decay.is_finite() && decay >= 0.0, "a finite number, 0 or more")?;
+        let learning_rate = learning_rate_state(graph, rate);
+        // f32 counts to 16,777,216 exactly; by then both corrections have long been 1.
+        let count = graph.state("updates", [], DType::F32, Init::Constant(0.0));
+        let next_count = (count + 1.0).named("updates.next");
+        let bias = |beta: f64| 1.0 - graph.scalar(beta).pow(next_count);
+        let step_size = (learning_rate / bias(first)).named("step_size");
+        let second_correction = bias(second).sqrt().named("second_correction");
+        let shrink = (1.0 - learning_rate * decay).named("shrink");
+
+        let mut pairs = vec![(count, next_count)];
+        for Trained { name, parameter, gradient } in trained {
+            let (shape, dtype) = (parameter.shape()?, parameter.dtype()?);
+            let moment = |suffix: &str| graph.state(format!("{name}.{suffix}"), &shape, dtype, Init::Constant(0.0));
+            let (m, v) = (moment("first_moment"), moment("second_moment"));
+            let g = *gradient;
+            let next_m = (m * first + g * (1.0 - first)).named(format!("{name}.first_moment.next"));
+            let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
+            let denominator = next_v.sqrt() / second_correction.cast(dtype) + epsilon;
+            let kept = if decay == 0.0 { *parameter } else { *parameter * shrink.cast(dtype) };
+            let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
+            pairs.extend([(m, next_m), (v, next_v), (*parameter, next)]);
+        }
+        Ok(pairs)
+    }
+}
+
+impl AdamW {
+    /// AdamW at that learning rate.
+    pub fn new(rate: f64) -> Self {
+        AdamW { adam: Adam::new(rate), decay: 0.01 }
+    }
+
+    /// With other decay rates of the moments, each in [0, 1).
+    pub fn betas(self, first: f64, second: f64) -> Self {
+        AdamW { adam: self.adam.betas(first, second), ..self }
+    }
+
+    /// With another number added to the denominator.
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        AdamW { adam: self.adam.epsilon(epsilon), ..self }
+    }
+
+    /// With another weight decay.
+    pub fn weight_decay(self, decay: f64) -> Self {
+        AdamW { decay, ..self }
+    }
+}
+
+impl Optimizer for Adam {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        self.update_with(graph, trained, 0.0)
+    }
+}
+
+impl Optimizer for AdamW {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        self.adam.update_with(graph, trained, self.decay)
+    }
+}

@@ -1,0 +1,15 @@
+// copy: result[destination_position(i)] = source[source_position(i)]
+//
+// Copies one region, or several in one dispatch: invocation i stands in the piece whose range of the regions' joined sizes holds it.
+// Numbers are copied as words. Pieces do not overlap.
+//
+// Bindings: the sources (read), the result (read_write).
+// Generated: Parameters, copy_element and the positions.
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let element = id.y * parameters.elements_per_row + id.x;
+    if element < parameters.elements {
+        copy_element(element);
+    }
+}

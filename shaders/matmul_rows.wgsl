@@ -1,0 +1,61 @@
+// matmul_rows: result[b, i, j] = epilogue(sum over d of lhs[b, i, d] rhs[b, d, j])
+//
+// For processors that play a GPU: no workgroup memory, no barriers. One invocation computes ROWS x COLUMNS of the result in registers, as
+// 4 x 4 tiles. Four steps of the depth at a time it reads a 4 x 4 tile of lhs for every four rows and one of rhs for every four columns,
+// each by four vector loads where the layout lets it. A tile of lhs has a row of lhs in each column of its mat4x4, a tile of rhs
+// likewise, so that rhs * lhs has a row of the result in each column. Rows and columns past the end read the last one's numbers and
+// are not written.
+//
+// Long depths are split: a dispatch sums depth_begin .. depth_end, and later ones add to what earlier ones wrote.
+//
+// Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
+// Generated: Parameters, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
+// lhs_step, rhs_step. Lines between `for each group` and `end` stand once for every four rows, `@` being the group's number; in
+// them, lines with `#` stand once for every four columns.
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let tile = id.y * parameters.tiles_per_row + id.x;
+    if tile >= parameters.tiles {
+        return;
+    }
+    let column = COLUMNS * (tile % parameters.column_tiles);
+    let row = ROWS * (tile / parameters.column_tiles % parameters.row_tiles);
+    let batch = tile / parameters.column_tiles / parameters.row_tiles;
+    //for each group
+    let columns_# = rhs_columns(batch, column + #u * 4u);
+    //end
+    //for each group
+    let rows_@ = lhs_rows(batch, row + @u * 4u);
+    var sum_@_# = mat4x4<f32>();
+    //end
+    var depth = parameters.depth_begin;
+    while depth + 4u <= parameters.depth_end {
+        //for each group
+        let rhs_# = rhs_tile(columns_#, depth);
+        //end
+        //for each group
+        let lhs_@ = lhs_tile(rows_@, depth);
+        sum_@_# = sum_@_# + rhs_# * lhs_@;
+        //end
+        depth += 4u;
+    }
+    //if depth has a rest
+    while depth < parameters.depth_end {
+        //for each group
+        let rhs_# = rhs_step(columns_#, depth);
+        //end
+        //for each group
+        let lhs_@ = lhs_step(rows_@, depth);
+        sum_@_# = sum_@_# + mat4x4<f32>(rhs_# * lhs_@.x, rhs_# * lhs_@.y, rhs_# * lhs_@.z, rhs_# * lhs_@.w);
+        //end
+        depth += 1u;
+    }
+    //end
+    //for each group
+    store_row(batch, row + @u * 4u, column + #u * 4u, sum_@_#[0]);
+    store_row(batch, row + @u * 4u + 1u, column + #u * 4u, sum_@_#[1]);
+    store_row(batch, row + @u * 4u + 2u, column + #u * 4u, sum_@_#[2]);
+    store_row(batch, row + @u * 4u + 3u, column + #u * 4u, sum_@_#[3]);
+    //end
+}

@@ -1,0 +1,292 @@
+//! The arguments of a call, bound to the operator's parameters as Python binds them, and read as what they must be.
+
+use arenagrad::{DType, Expr, Graph};
+
+use super::Refusal;
+use crate::oracle::case::{Values, named_number};
+
+/// An argument whose tensors have become inputs of the graph.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'c, 'g> {
+    Tensor { expr: Expr<'g>, values: &'c Values },
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Text(&'c str),
+    None,
+    List(Vec<Value<'c, 'g>>),
+}
+
+/// An operand that may be a tensor or a number.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operand<'g> {
+    Tensor(Expr<'g>),
+    Number { value: f64, is_float: bool },
+}
+
+/// A call of an operator: what was given for each parameter of its signature.
+pub(super) struct Call<'c, 'g> {
+    pub(super) graph: &'g Graph,
+    /// The dtype of floats in this run.
+    pub(super) dtype: DType,
+    given: Vec<(&'static str, Value<'c, 'g>)>,
+}
+
+/// PyTorch's other spellings of parameters, which it takes for NumPy's sake, and the one of methods.
+const ALIASES: &[(&str, &str)] = &[
+    ("axis", "dim"),
+    ("keepdims", "keepdim"),
+    ("x", "input"),
+    ("a", "input"),
+    ("x1", "input"),
+    ("self", "input"),
+    ("x2", "other"),
+];
+
+impl<'c, 'g> Call<'c, 'g> {
+    /// Binds arguments to parameters: positional ones in order, up to `"*"`, the others by name. Integers past the end
+    /// of the signature are a list that was spelled out, as in `x.permute(2, 0, 1)`.
+    pub(super) fn bind(
+        graph: &'g Graph,
+        dtype: DType,
+        signature: &[&'static str],
+        mut positional: Vec<Value<'c, 'g>>,
+        keywords: Vec<(&'c str, Value<'c, 'g>)>,
+    ) -> Result<Call<'c, 'g>, Refusal> {
+        let by_position = signature.iter().position(|&name| name == "*").unwrap_or(signature.len());
+        if by_position > 0 && positional.len() > by_position {
+            let spelled_out = positional.split_off(by_position - 1);
+            if !spelled_out.iter().all(|value| matches!(value, Value::Integer(_))) {
+                return Err(Refusal::failed(format!("more than {by_position} positional arguments")));
+            }
+            positional.push(Value::List(spelled_out));
+        }
+        let mut given: Vec<(&'static str, Value<'c, 'g>)> = signature.iter().copied().zip(positional).collect();
+        for (name, value) in keywords {
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, meant)| meant);
+            let parameter = signature.iter().copied().find(|&known| known == name || known == alias);
+            match parameter {
+                Some(parameter) if given.iter().any(|(other, _)| *other == parameter) => {
+                    return Err(Refusal::failed(format!("two values for the argument {parameter:?}")));
+                }
+                Some(parameter) => given.push((parameter, value)),
+                // What is none of the signature's, and says nothing, can be left out.
+                None if matches!(value, Value::None) => {}
+                None => return Err(Refusal::unsupported(format!("the argument {name:?}"))),
+            }
+        }
+        Ok(Call { graph, dtype, given })
+    }
+
+    /// What was given; `None` also where `None` itself was given.
+    pub(super) fn get(&self, name: &str) -> Option<&Value<'c, 'g>> {
+        let value = self.given.iter().find(|(given, _)| *given == name).map(|(_, value)| value)?;
+        if matches!(value, Value::None) { None } else { Some(value) }
+    }
+
+    fn needed(&self, name: &str) -> Result<&Value<'c, 'g>, Refusal> {
+        self.get(name).ok_or_else(|| Refusal::failed(format!("the argument {name:?} is missing")))
+    }
+
+    fn wrong<T>(name: &str, expected: &str) -> Result<T, Refusal> {
+        Err(Refusal::failed(format!("the argument {name:?} is not {expected}")))
+    }
+
+    /// A tensor as it stands, whatever its dtype.
+    pub(super) fn tensor(&self, name: &str) -> Result<Expr<'g>, Refusal> {
+        match self.needed(name)? {
+            Value::Tensor { expr, .. } => Ok(*expr),
+            _ => Self::wrong(name, "a tensor"),
+        }
+    }
+
+    /// A tensor as floats: integers and truth values are promoted.
+    pub(super) fn float(&self, name: &str) -> Result<Expr<'g>, Refusal> {
+        Ok(self.tensor(name)?.cast(self.dtype))
+    }
+
+    /// A tensor as floats, if there is one.
+    pub(super) fn optional_float(&self, name: &str) -> Result<Option<Expr<'g>>, Refusal> {
+        self.get(name).map(|_| self.float(name)).transpose()
+    }
+
+    /// A tensor as numbers: truth values become integers, all else stays.
+    pub(super) fn numeric(&self, name: &str) -> Result<Expr<'g>, Refusal> {
+        let tensor = self.tensor(name)?;
+        Ok(if tensor.dtype()? == DType::Bool { tensor.cast(DType::I32) } else { tensor })
+    }
+
+    /// A tensor of i32 indices.
+    pub(super) fn indices(&self, name: &str) -> Result<Expr<'g>, Refusal> {
+        let tensor = self.tensor(name)?;
+        if tensor.dtype()? == DType::I32 { Ok(tensor) } else { Self::wrong(name, "a tensor of integers") }
+    }
+
+    /// A list of tensors, as they stand.
+    pub(super) fn tensors(&self, name: &str) -> Result<Vec<Expr<'g>>, Refusal> {
+        let Value::List(items) = self.needed(name)? else { return Self::wrong(name, "a list of tensors") };
+        let tensor = |item: &Value<'c, 'g>| match item {
+            Value::Tensor { expr, .. } => Ok(*expr),
+            _ => Self::wrong(name, "a list of tensors"),
+        };
+        items.iter().map(tensor).collect()
+    }
+
+    /// A tensor or a number.
+    pub(super) fn operand(&self, name: &str) -> Result<Operand<'g>, Refusal> {
+        match self.needed(name)? {
+            Value::Tensor { expr, .. } => Ok(Operand::Tensor(*expr)),
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
+                let is_float = !matches!(self.needed(name)?, Value::Integer(_) | Value::Boolean(_));
+                Ok(Operand::Number { value: self.number(name)?, is_float })
+            }
+            Value::None | Value::List(_) => Self::wrong(name, "a tensor or a number"),
+        }
+    }
+
+    /// Two operands in their common dtype, by PyTorch's promotion: floats if either is, else integers.
+    pub(super) fn promoted(&self, lhs: &str, rhs: &str) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
+        let (lhs, rhs) = (self.operand(lhs)?, self.operand(rhs)?);
+        let float = lhs.is_float()? || rhs.is_float()?;
+        let dtype = if float { self.dtype } else { DType::I32 };
+        Ok((lhs.expr(self.graph, dtype), rhs.expr(self.graph, dtype)))
+    }
+
+    /// Two operands as floats.
+    pub(super) fn floats(&self, lhs: &str, rhs: &str) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
+        Ok((self.operand(lhs)?.expr(self.graph, self.dtype), self.operand(rhs)?.expr(self.graph, self.dtype)))
+    }
+
+    fn number(&self, name: &str) -> Result<f64, Refusal> {
+        match self.needed(name)? {
+            Value::Integer(integer) => Ok(*integer as f64),
+            Value::Float(float) => Ok(*float),
+            Value::Boolean(boolean) => Ok(f64::from(u8::from(*boolean))),
+            // A tensor of one element stands for a number, as in PyTorch; but a gradient to it would be lost.
+            Value::Tensor { values, .. } if values.data.len() == 1 => Ok(values.data[0]),
+            Value::Text(text) => match named_number(text) {
+                Some(number) => Ok(number),
+                None => Self::wrong(name, "a number"),
+            },
+            Value::Tensor { .. } | Value::None | Value::List(_) => Self::wrong(name, "a number"),
+        }
+    }
+
+    /// A number, or its default.
+    pub(super) fn number_or(&self, name: &str, default: f64) -> Result<f64, Refusal> {
+        if self.get(name).is_some() { self.number(name) } else { Ok(default) }
+    }
+
+    /// An integer.
+    pub(super) fn integer(&self, name: &str) -> Result<i64, Refusal> {
+        integer(self.needed(name)?).map_or_else(|| Self::wrong(name, "an integer"), Ok)
+    }
+
+    /// An integer, or its default.
+    pub(super) fn integer_or(&self, name: &str, default: i64) -> Result<i64, Refusal> {
+        if self.get(name).is_some() { self.integer(name) } else { Ok(default) }
+    }
+
+    /// A truth value, or its default.
+    pub(super) fn boolean_or(&self, name: &str, default: bool) -> Result<bool, Refusal> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(Value::Boolean(boolean)) => Ok(*boolean),
+            Some(Value::Integer(integer)) => Ok(*integer != 0),
+            Some(_) => Self::wrong(name, "a bool"),
+        }
+    }
+
+    /// A string, or its default.
+    pub(super) fn text_or(&self, name: &str, default: &'static str) -> Result<&'c str, Refusal> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(Value::Text(text)) => Ok(text),
+            Some(_) => Self::wrong(name, "a string"),
+        }
+    }
+
+    /// A list of integers; one integer stands for a list of one.
+    pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>, Refusal> {
+        let list = match self.needed(name)? {
+            Value::List(items) => items.iter().map(integer).collect::<Option<Vec<i64>>>(),
+            value => integer(value).map(|integer| vec![integer]),
+        };
+        list.map_or_else(|| Self::wrong(name, "a list of integers"), Ok)
+    }
+
+    /// One axis of a tensor of that rank, negative ones counted from the end. A scalar counts as having one axis.
+    pub(super) fn axis(&self, name: &str, rank: usize) -> Result<usize, Refusal> {
+        axis(self.integer(name)?, rank)
+    }
+
+    /// One axis, or its default.
+    pub(super) fn axis_or(&self, name: &str, default: i64, rank: usize) -> Result<usize, Refusal> {
+        axis(self.integer_or(name, default)?, rank)
+    }
+
+    /// The axes of a reduction: those given, or all where none are, each once and in ascending order. A scalar has none.
+    pub(super) fn axes(&self, name: &str, rank: usize) -> Result<Vec<usize>, Refusal> {
+        let given = if self.get(name).is_some() { self.integers(name)? } else { Vec::new() };
+        if given.is_empty() {
+            return Ok((0..rank).collect());
+        }
+        let mut axes = given.into_iter().map(|given| axis(given, rank)).collect::<Result<Vec<_>, _>>()?;
+        axes.sort_unstable();
+        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Refusal::failed("an axis is named twice"));
+        }
+        axes.retain(|&axis| axis < rank);
+        Ok(axes)
+    }
+
+    /// Refuses a `dtype` that asks for another than the operands'.
+    pub(super) fn same_dtype(&self) -> Result<(), Refusal> {
+        match self.get("dtype") {
+            None => Ok(()),
+            Some(_) => Err(Refusal::unsupported("the argument \"dtype\"")),
+        }
+    }
+}
+
+impl<'g> Operand<'g> {
+    /// Whether gradients can flow through it.
+    pub(super) fn is_float(self) -> Result<bool, Refusal> {
+        match self {
+            Operand::Tensor(expr) => Ok(expr.dtype()?.is_float()),
+            Operand::Number { is_float, .. } => Ok(is_float),
+        }
+    }
+
+    /// This operand as an expression of that dtype.
+    pub(super) fn expr(self, graph: &'g Graph, dtype: DType) -> Expr<'g> {
+        match self {
+            Operand::Tensor(expr) => expr.cast(dtype),
+            Operand::Number { value, .. } => graph.full([], value, dtype),
+        }
+    }
+}
+
+/// Resolves one axis; a scalar counts as having one.
+pub(super) fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
+    let extent = rank.max(1) as i64;
+    let resolved = if axis < 0 { axis + extent } else { axis };
+    if (0..extent).contains(&resolved) {
+        Ok(resolved as usize)
+    } else {
+        Err(Refusal::failed(format!("axis {axis} of a tensor of rank {rank}")))
+    }
+}
+
+fn integer(value: &Value<'_, '_>) -> Option<i64> {
+    match value {
+        Value::Integer(integer) => Some(*integer),
+        Value::Float(float) if float.fract() == 0.0 => Some(*float as i64),
+        Value::Tensor { values, .. } if values.data.len() == 1 && !values.element.is_float() => {
+            Some(values.data[0] as i64)
+        }
+        Value::Tensor { .. } | Value::Float(_) | Value::Boolean(_) | Value::Text(_) | Value::None | Value::List(_) => {
+            None
+        }
+    }
+}

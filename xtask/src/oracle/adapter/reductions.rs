@@ -1,0 +1,130 @@
+//! Reductions over axes, and what is normalised by one.
+
+use arenagrad::Expr;
+
+use super::arguments::{Call, Value};
+use super::{Operator, Refusal};
+
+const REDUCTION: &[&str] = &["input", "dim", "keepdim", "*", "dtype", "out"];
+
+pub(super) fn find(name: &str) -> Option<Operator> {
+    match name {
+        "sum" => Some(Operator::new(REDUCTION, |call| {
+            call.same_dtype()?;
+            reduce(call, call.numeric("input")?, Expr::sum, Expr::sum_keepdims)
+        })),
+        "mean" => Some(Operator::new(REDUCTION, |call| {
+            call.same_dtype()?;
+            reduce(call, call.float("input")?, Expr::mean, Expr::mean_keepdims)
+        })),
+        "amax" => {
+            Some(Operator::new(REDUCTION, |call| reduce(call, call.numeric("input")?, Expr::max, Expr::max_keepdims)))
+        }
+        "amin" => {
+            Some(Operator::new(REDUCTION, |call| reduce(call, call.numeric("input")?, Expr::min, Expr::min_keepdims)))
+        }
+        "var" => Some(Operator::new(&["input", "dim", "unbiased", "keepdim", "*", "correction", "out"], var)),
+        "logsumexp" | "special.logsumexp" => Some(Operator::new(REDUCTION, logsumexp)),
+        "softmax" | "special.softmax" => Some(Operator::new(&["input", "dim", "dtype", "*", "out"], softmax)),
+        "log_softmax" | "special.log_softmax" => {
+            Some(Operator::new(&["input", "dim", "dtype", "*", "out"], log_softmax))
+        }
+        "norm" => Some(Operator::new(&["input", "p", "dim", "keepdim", "out", "dtype"], norm)),
+        _ => None,
+    }
+}
+
+pub(super) fn find_functional(name: &str) -> Option<Operator> {
+    match name {
+        "softmax" => Some(Operator::new(&["input", "dim", "_stacklevel", "dtype"], softmax)),
+        "log_softmax" => Some(Operator::new(&["input", "dim", "_stacklevel", "dtype"], log_softmax)),
+        _ => None,
+    }
+}
+
+/// Reduces over the axes in `dim`, in the form that `keepdim` asks for.
+fn reduce<'g>(
+    call: &Call<'_, 'g>,
+    input: Expr<'g>,
+    dropping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+    keeping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+) -> Result<Expr<'g>, Refusal> {
+    let axes = call.axes("dim", input.shape()?.rank())?;
+    Ok(if call.boolean_or("keepdim", false)? { keeping(input, axes) } else { dropping(input, axes) })
+}
+
+/// `var(input, dim, unbiased, keepdim)`, `var(input, unbiased)` and `var(input, dim, *, correction, keepdim)`.
+fn var<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    let input = call.float("input")?;
+    let unbiased_alone = matches!(call.get("dim"), Some(Value::Boolean(_)));
+    let unbiased = call.boolean_or(if unbiased_alone { "dim" } else { "unbiased" }, true)?;
+    let correction = call.number_or("correction", f64::from(u8::from(unbiased)))?;
+    if unbiased_alone {
+        return Ok(input.var(.., correction));
+    }
+    let dropping = |x: Expr<'g>, axes| x.var(axes, correction);
+    let keeping = |x: Expr<'g>, axes| x.var_keepdims(axes, correction);
+    reduce(call, input, dropping, keeping)
+}
+
+fn logsumexp<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    reduce(call, call.float("input")?, Expr::logsumexp, Expr::logsumexp_keepdims)
+}
+
+/// The axis of a softmax; without one, the axis that PyTorch's deprecated default picks by the rank.
+fn softmax_axis(call: &Call<'_, '_>, rank: usize) -> Result<usize, Refusal> {
+    call.same_dtype()?;
+    call.axis_or("dim", i64::from(!matches!(rank, 0 | 1 | 3)), rank)
+}
+
+fn softmax<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    along_axis(call, |x, axis| x.softmax(axis))
+}
+
+fn log_softmax<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    along_axis(call, |x, axis| x.log_softmax(axis))
+}
+
+/// Applies a function along the axis `dim`; a scalar is a vector of one element for that.
+fn along_axis<'g>(
+    call: &Call<'_, 'g>,
+    function: impl FnOnce(Expr<'g>, isize) -> Expr<'g>,
+) -> Result<Expr<'g>, Refusal> {
+    let input = call.float("input")?;
+    let shape = input.shape()?;
+    let axis = softmax_axis(call, shape.rank())?;
+    let vector = if shape.rank() == 0 { input.reshape([1]) } else { input };
+    Ok(function(vector, axis as isize).reshape(shape))
+}
+
+/// The p-norm over the axes. The engine has it for orders of 0 and above.
+fn norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    call.same_dtype()?;
+    let input = call.float("input")?;
+    let order = match call.get("p") {
+        None => 2.0,
+        Some(Value::Text("fro")) => 2.0,
+        Some(Value::Text("nuc")) => return Err(Refusal::unsupported("the nuclear norm")),
+        Some(_) => call.number_or("p", 2.0)?,
+    };
+    let shape = input.shape()?;
+    let axes = call.axes("dim", shape.rank())?;
+    let norm = if order >= 0.0 { input.norm(order, axes.clone()) } else { negative_norm(call, input, order, &axes)? };
+    if !call.boolean_or("keepdim", false)? {
+        return Ok(norm);
+    }
+    Ok(norm.reshape(shape.reduced(axes.into_iter().collect())))
+}
+
+/// `sum(|x|^p)^(1/p)` for a `p` below 0, where one element of 0 makes the norm 0, and its gradient as well.
+fn negative_norm<'g>(call: &Call<'_, 'g>, input: Expr<'g>, order: f64, axes: &[usize]) -> Result<Expr<'g>, Refusal> {
+    let magnitude = input.abs();
+    if order == f64::NEG_INFINITY {
+        return Ok(magnitude.min(axes));
+    }
+    // A zero is taken out before the power, which is infinite there, and the whole norm replaced after it.
+    let is_zero = magnitude.equal(0.0);
+    let norm = is_zero.where_(1.0, magnitude).powf(order).sum(axes).powf(1.0 / order);
+    let has_zero = is_zero.cast(call.dtype).sum(axes).greater(0.0);
+    Ok(has_zero.where_(0.0, norm))
+}

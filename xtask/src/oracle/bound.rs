@@ -1,0 +1,137 @@
+//! How far rounding may carry a sum: for each result of a graph, the length of the sums behind it and the sum of their
+//! terms' absolute values.
+//!
+//! The oracle's format allows a sum of `k` terms an error of `4 * sqrt(k) * 2^-24 * |A||B|`. Here both numbers come from
+//! the graph that computes the value. Every node of it has a magnitude, a graph of its own, and a length:
+//!
+//! - a matrix product, sum or scatter-add has the same operation over its operands' magnitudes, and a length that is its
+//!   own number of terms more (one less, strictly) than the longest of its operands';
+//! - what is linear in an operand (moving, adding, multiplying, dividing, choosing) carries both on;
+//! - everything else starts anew with its own absolute value and the length 1.
+//!
+//! So `|A||B|` of a matrix product's gradient is `|upstream||B|`, and of a variance `sum((|x| + mean|x|)^2) / n`. A length
+//! of 1 means that nothing was summed: such a value has no bound.
+
+use arenagrad::graph::{BinaryFunction, Expr, Graph, GraphError, Node, NodeId, Op, ReduceFunction, UnaryFunction};
+
+/// The magnitude of one result.
+#[derive(Clone, Copy)]
+pub(crate) struct Magnitude<'g> {
+    /// The length of the longest sum, at least 1.
+    pub(crate) terms: usize,
+    /// The sum of the absolute values of the terms, one element for each of the result.
+    pub(crate) absolute: Expr<'g>,
+}
+
+/// Appends to the graph the magnitudes of some of its results.
+pub(crate) fn magnitudes<'g>(graph: &'g Graph, results: &[Expr<'g>]) -> Result<Vec<Magnitude<'g>>, GraphError> {
+    let mut table: Vec<Option<Magnitude<'g>>> = vec![None; graph.ordinal_bound()];
+    // The order of insertion is a topological one, so operands come before their users.
+    for id in graph.ids() {
+        let node = graph.node(id)?.clone();
+        if node.dtype.is_float() {
+            table[node.ordinal as usize] = Some(magnitude(graph, id, &node, &table)?);
+        }
+    }
+    let of = |result: &Expr<'g>| find(graph, result.id()?, &table);
+    results.iter().map(of).collect()
+}
+
+/// The magnitude of an operand. One that is no float counts as it stands.
+fn find<'g>(graph: &'g Graph, id: NodeId, table: &[Option<Magnitude<'g>>]) -> Result<Magnitude<'g>, GraphError> {
+    let ordinal = graph.node(id)?.ordinal as usize;
+    Ok(table[ordinal].unwrap_or(Magnitude { terms: 1, absolute: graph.expr(id) }))
+}
+
+fn magnitude<'g>(
+    graph: &'g Graph,
+    id: NodeId,
+    node: &Node,
+    table: &[Option<Magnitude<'g>>],
+) -> Result<Magnitude<'g>, GraphError> {
+    let operands = node.op.operands();
+    let found = operands.iter().map(|&operand| find(graph, operand, table)).collect::<Result<Vec<_>, _>>()?;
+    let longest = found.iter().map(|magnitude| magnitude.terms).max().unwrap_or(1);
+    let extent = |operand: NodeId, axis: usize| Ok::<usize, GraphError>(graph.node(operand)?.shape[axis]);
+
+    // The same operation over the operands' magnitudes.
+    let same = |terms: usize| {
+        let mut over = found.iter();
+        let mut op = node.op.clone();
+        let mut failed = None;
+        op = op.map_operands(|operand| match over.next().map(|magnitude| magnitude.absolute.id()) {
+            Some(Ok(id)) => id,
+            Some(Err(error)) => {
+                failed = Some(error);
+                operand
+            }
+            None => operand,
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if let Op::Pad { value, .. } = &mut op {
+            *value = value.abs();
+        }
+        let id = graph.insert(op, Some(&node.shape), Some(node.dtype), node.origin)?;
+        Ok(Magnitude { terms: terms.max(1), absolute: graph.expr(id) })
+    };
+    let fresh = || Ok(Magnitude { terms: 1, absolute: graph.expr(id).abs() });
+    let carried = |absolute: Expr<'g>| Ok(Magnitude { terms: longest, absolute });
+
+    match &node.op {
+        Op::Reduce { function: ReduceFunction::Sum, operand, axes } => {
+            let mut summed = 1;
+            for axis in axes.iter() {
+                summed *= extent(*operand, axis)?;
+            }
+            same((summed + longest).saturating_sub(1))
+        }
+        Op::MatMul { lhs, transpose_lhs, .. } => {
+            let rank = graph.node(*lhs)?.shape.rank();
+            let inner = extent(*lhs, if *transpose_lhs { rank - 2 } else { rank - 1 })?;
+            same((inner + longest).saturating_sub(1))
+        }
+        Op::ScatterAdd { updates, axis, .. } => same(longest + extent(*updates, *axis)?),
+        Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Where { .. }
+        | Op::Gather { .. }
+        | Op::StopGradient { .. } => same(longest),
+        Op::Cast { operand } => {
+            let from = graph.node(*operand)?.dtype;
+            if from.is_float() { same(longest) } else { fresh() }
+        }
+        Op::Unary { function: UnaryFunction::Neg, .. } => carried(found[0].absolute),
+        Op::Binary { function, rhs, .. } => match function {
+            BinaryFunction::Add | BinaryFunction::Sub => carried(found[0].absolute + found[1].absolute),
+            BinaryFunction::Mul => carried(found[0].absolute * found[1].absolute),
+            BinaryFunction::Div => {
+                let divisor = graph.expr(*rhs);
+                carried(found[0].absolute * found[1].absolute / (divisor * divisor))
+            }
+            BinaryFunction::ReluBackward => {
+                Ok(Magnitude { terms: found[0].terms, absolute: found[0].absolute.relu_backward(graph.expr(*rhs)) })
+            }
+            BinaryFunction::Pow
+            | BinaryFunction::Maximum
+            | BinaryFunction::Minimum
+            | BinaryFunction::And
+            | BinaryFunction::Or => fresh(),
+        },
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Literal { .. }
+        | Op::Iota { .. }
+        | Op::Uniform { .. }
+        | Op::Unary { .. }
+        | Op::Compare { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. } => fresh(),
+    }
+}

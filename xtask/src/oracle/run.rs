@@ -1,0 +1,133 @@
+//! One case on every device and dtype asked for.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arenagrad::plan::BufferRole;
+use arenagrad::{DType, Device, Error, Expr, Graph, Session, Tensor};
+
+use super::adapter::{self, Built, Refusal};
+use super::bound;
+use super::case::{Case, Values};
+use super::compare::{SumBound, compare};
+use super::report::Outcome;
+
+/// A device, and the dtype in which it computes floats.
+pub(crate) struct Setting {
+    device: Device,
+    dtype: DType,
+    name: &'static str,
+}
+
+impl Setting {
+    /// Both dtypes of the CPU.
+    pub(crate) fn on_cpu() -> [Setting; 2] {
+        [
+            Setting { device: Device::cpu(), dtype: DType::F64, name: "cpu f64" },
+            Setting { device: Device::cpu(), dtype: DType::F32, name: "cpu f32" },
+        ]
+    }
+
+    /// The GPU, which has no f64.
+    pub(crate) fn on_gpu(device: Device) -> Setting {
+        Setting { device, dtype: DType::F32, name: "gpu f32" }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.device)
+    }
+}
+
+/// Runs a case. A panic of the engine is a failure of the case that met it, and no more than that.
+pub(crate) fn run(case: &Case, settings: &[Setting]) -> Outcome {
+    for setting in settings {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run_on(case, setting)));
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(Refusal::Unsupported(reason))) => return Outcome::Unsupported(reason),
+            Ok(Err(Refusal::Failed(reason))) => return Outcome::Failed(format!("{}: {reason}", setting.name)),
+            Err(_) => return Outcome::Failed(format!("{}: the engine panicked", setting.name)),
+        }
+    }
+    Outcome::Passed
+}
+
+fn run_on(case: &Case, setting: &Setting) -> Result<(), Refusal> {
+    let graph = Graph::new();
+    let built = adapter::build(&graph, case, setting.dtype)?;
+    let expected = expectations(case, &built)?;
+    let results: Vec<Expr<'_>> = built.outputs.iter().chain(&built.gradients).copied().collect();
+    let computed = evaluate(&graph, &results, &built, &setting.device).map_err(failed)?;
+
+    let mut bounds: Option<Vec<Option<SumBound>>> = None;
+    for (index, ((name, values), tensor)) in expected.iter().zip(&computed).enumerate() {
+        // Only a value that is not within the plain tolerance needs the bound of its sums.
+        if compare(tensor, values, None).is_ok() {
+            continue;
+        }
+        if bounds.is_none() {
+            bounds = Some(sum_bounds(case).map_err(failed)?);
+        }
+        let bound = bounds.as_ref().and_then(|bounds| bounds[index].as_ref());
+        compare(tensor, values, bound).map_err(|disagreement| Refusal::Failed(format!("{name}: {disagreement}")))?;
+    }
+    Ok(())
+}
+
+/// Every value that the case expects, in the order of the results, with its name in messages.
+fn expectations(case: &Case, built: &Built<'_>) -> Result<Vec<(String, Values)>, Refusal> {
+    if case.outputs.len() != built.outputs.len() {
+        return Err(Refusal::Failed(format!("{} outputs, expected {}", built.outputs.len(), case.outputs.len())));
+    }
+    let mut expected: Vec<(String, Values)> =
+        case.outputs.iter().enumerate().map(|(index, values)| (format!("output {index}"), values.clone())).collect();
+    for (index, (gradient, expression)) in case.gradients.iter().zip(&built.gradients).enumerate() {
+        let values = match gradient {
+            Some(values) => values.clone(),
+            None => Values::zeros(expression.shape()?.dims()),
+        };
+        expected.push((format!("gradient {index}"), values));
+    }
+    Ok(expected)
+}
+
+/// The bound of each result, from the magnitudes of the case's own graph in f64 on the CPU.
+fn sum_bounds(case: &Case) -> Result<Vec<Option<SumBound>>, Error> {
+    let graph = Graph::new();
+    let built = match adapter::build(&graph, case, DType::F64) {
+        Ok(built) => built,
+        // It was built before, in f32; whatever is wrong now, there are no bounds.
+        Err(_) => return Ok(vec![None; case.outputs.len() + case.gradients.len()]),
+    };
+    let results: Vec<Expr<'_>> = built.outputs.iter().chain(&built.gradients).copied().collect();
+    let magnitudes = bound::magnitudes(&graph, &results)?;
+    let absolutes: Vec<Expr<'_>> = magnitudes.iter().map(|magnitude| magnitude.absolute).collect();
+    let computed = evaluate(&graph, &absolutes, &built, &Device::cpu())?;
+    Ok(magnitudes
+        .iter()
+        .zip(computed)
+        .map(|(magnitude, absolute)| {
+            (magnitude.terms > 1).then(|| SumBound { terms: magnitude.terms, absolute: absolute.to_f64_vec() })
+        })
+        .collect())
+}
+
+fn evaluate(graph: &Graph, results: &[Expr<'_>], built: &Built<'_>, device: &Device) -> Result<Vec<Tensor>, Error> {
+    let mut session = Session::evaluate(graph, results, device)?;
+    // What the results turn out not to depend on is no input of the plan.
+    let mut needed = Vec::new();
+    for buffer in session.plan().buffers() {
+        if let BufferRole::Input(declaration) = buffer.role {
+            needed.push(graph.declarations()[declaration as usize].name.clone());
+        }
+    }
+    let given = built.inputs.iter().filter(|(name, _)| needed.contains(name));
+    let given: Vec<(&str, &Tensor)> = given.map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    session.run(&given)
+}
+
+fn failed(error: Error) -> Refusal {
+    Refusal::Failed(error.to_string())
+}
