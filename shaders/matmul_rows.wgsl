@@ -9,7 +9,7 @@
 // Long depths are split: a dispatch sums depth_begin .. depth_end, and later ones add to what earlier ones wrote.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
-// Generated: Parameters, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
+// Generated: Parameters, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
 // lhs_step, rhs_step. Lines between `for each group` and `end` stand once for every four rows, `@` being the group's number; in
 // them, lines with `#` stand once for every four columns.
 
@@ -19,9 +19,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if tile >= parameters.tiles {
         return;
     }
-    let column = COLUMNS * (tile % parameters.column_tiles);
-    let row = ROWS * (tile / parameters.column_tiles % parameters.row_tiles);
-    let batch = tile / parameters.column_tiles / parameters.row_tiles;
+    // Tiles go through a strip of columns from top to bottom before the next strip, so that its part of rhs stays in the cache.
+    let strip_row = tile / parameters.strip;
+    let strip = strip_row / parameters.row_tiles;
+    let strips = parameters.column_tiles / parameters.strip;
+    let column = COLUMNS * (strip % strips * parameters.strip + tile % parameters.strip);
+    let row = ROWS * (strip_row % parameters.row_tiles);
+    let batch = strip / strips;
     //for each group
     let columns_# = rhs_columns(batch, column + #u * 4u);
     //end

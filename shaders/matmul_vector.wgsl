@@ -6,7 +6,7 @@
 // Long depths are split: a dispatch sums depth_begin .. depth_end, and later ones add to what earlier ones wrote.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
-// Generated: Parameters, lhs_rows, lhs_vector, rhs_columns, rhs_tile, store_row, and for depths that four does not divide lhs_scalar,
+// Generated: Parameters, WORKGROUP_SIZE, lhs_rows, lhs_vector, rhs_columns, rhs_tile, store_row, and for depths that four does not divide lhs_scalar,
 // rhs_step.
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -7,9 +7,9 @@
 // A long axis is split: a dispatch goes through first_update .. last_update, and later ones go on from what earlier ones wrote.
 //
 // Bindings: the operand, indices, updates (read), the result (read_write); later dispatches and those in place have no operand.
-// Generated: Parameters, Element, read_start, read_index, read_update, update_position, write_result.
+// Generated: Parameters, WORKGROUP_SIZE, Element, read_start, read_index, read_update, update_position, write_result.
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let element = id.y * parameters.elements_per_row + id.x;
     if element >= parameters.elements {

@@ -5,6 +5,7 @@
 
 mod vulkan;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,18 @@ struct Step {
     name: &'static str,
     /// Environment variables that the command needs, besides those that are set already.
     environment: &'static [(&'static str, &'static str)],
-    /// The arguments of `cargo`.
+    program: Program,
     arguments: &'static [&'static str],
+}
+
+/// What a step runs.
+#[derive(Clone, Copy)]
+enum Program {
+    Cargo,
+    /// This program.
+    Xtask,
+    /// An example that the tests have built, which `cargo run` might build again with other features.
+    Example(&'static str),
 }
 
 /// Tests fail, instead of skipping, when no GPU adapter is found.
@@ -35,29 +46,30 @@ const PACKAGE: &[&str] = &[
 ];
 
 const STEPS: &[Step] = &[
-    Step { name: "format", environment: &[], arguments: &["fmt", "--all", "--check"] },
+    Step::cargo("format", &["fmt", "--all", "--check"]),
+    Step::cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
     Step {
-        name: "clippy",
-        environment: &[],
-        arguments: &["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"],
-    },
-    Step {
-        name: "documentation",
         environment: &[("RUSTDOCFLAGS", "-Dwarnings")],
-        arguments: &["doc", "--workspace", "--no-deps"],
+        ..Step::cargo("documentation", &["doc", "--workspace", "--no-deps"])
     },
-    Step { name: "tests and doctests", environment: &[REQUIRE_GPU], arguments: &["test", "--workspace"] },
+    Step { environment: &[REQUIRE_GPU], ..Step::cargo("tests and doctests", &["test", "--workspace"]) },
+    Step::cargo(
+        "without the feature gpu",
+        &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
+    ),
     Step {
-        name: "without the gpu feature",
-        environment: &[],
-        arguments: &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
+        program: Program::Xtask,
+        ..Step::cargo("oracle", &["oracle", "crates/runtime/tests/oracle", "--device", "all"])
     },
     Step {
-        name: "oracle",
-        environment: &[],
-        arguments: &["xtask", "oracle", "crates/runtime/tests/oracle", "--device", "all"],
+        program: Program::Example("digits"),
+        ..Step::cargo("example on the CPU", &["--device", "cpu", "--epochs", "1"])
     },
-    Step { name: "packages", environment: &[], arguments: PACKAGE },
+    Step {
+        program: Program::Example("digits"),
+        ..Step::cargo("example on the GPU", &["--device", "gpu", "--epochs", "1"])
+    },
+    Step::cargo("packages", PACKAGE),
 ];
 
 /// Runs every step, and says at the end what each took.
@@ -85,7 +97,7 @@ pub(crate) fn run() -> ExitCode {
                 return ExitCode::FAILURE;
             }
             Err(error) => {
-                eprintln!("ci: failed at {}: cargo cannot be run: {error}", step.name);
+                eprintln!("ci: failed at {}: it cannot be run: {error}", step.name);
                 return ExitCode::FAILURE;
             }
         }
@@ -101,9 +113,23 @@ pub(crate) fn run() -> ExitCode {
 }
 
 impl Step {
+    /// A step that runs cargo as it is.
+    const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Step {
+        Step { name, environment: &[], program: Program::Cargo, arguments }
+    }
+
     fn command(&self) -> Command {
-        // Cargo names itself to what it runs; by hand, the one on the path serves.
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // Cargo names itself to what it runs; by hand, the one on the path serves. It has also put this program beside
+        // the examples.
+        let here = std::env::current_exe().unwrap_or_default();
+        let program = match self.program {
+            Program::Cargo => std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
+            Program::Xtask => here,
+            Program::Example(name) => {
+                here.with_file_name("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
+            }
+        };
+        let mut command = Command::new(program);
         command.args(self.arguments).envs(self.environment.iter().copied());
         command
     }
@@ -114,7 +140,11 @@ impl Step {
         for (name, value) in self.environment {
             shown.push_str(&format!("{name}={value} "));
         }
-        shown.push_str("cargo");
+        shown.push_str(&match self.program {
+            Program::Cargo => "cargo".to_owned(),
+            Program::Xtask => "cargo xtask".to_owned(),
+            Program::Example(name) => format!("cargo run --package arenagrad-examples --example {name} --"),
+        });
         for argument in self.arguments {
             let quoted = argument.contains(['\'', '*']);
             shown.push_str(&if quoted { format!(" \"{argument}\"") } else { format!(" {argument}") });

@@ -74,6 +74,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
         }
     };
     println!("oracle: {}", settings.iter().map(Setting::to_string).collect::<Vec<_>>().join(", "));
+    run::record_panics();
     let width = operators.iter().map(|(operator, _)| operator.len()).max().unwrap_or(0);
     let mut tallies = Vec::with_capacity(operators.len());
     for (operator, cases) in &operators {

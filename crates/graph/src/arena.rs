@@ -40,6 +40,11 @@ pub(crate) struct Arena {
     pub(crate) bounds: Vec<IndexBound>,
     first_error: Option<GraphError>,
     pub(crate) next_ordinal: u32,
+    /// The number of rewinds so far.
+    rewinds: u64,
+    /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
+    /// ascend. By it a mark knows whether the graph was cut short beneath it.
+    floors: Vec<(u64, u32)>,
 }
 
 /// What the graph knows of an input or parameter beyond its node.
@@ -118,7 +123,7 @@ pub struct IndexBound {
 /// A point in a graph's growth to which [`Graph::rewind`] returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    nodes: usize,
+    rewinds: u64,
     next_ordinal: u32,
     declarations: usize,
     bounds: usize,
@@ -231,6 +236,7 @@ impl Graph {
         let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
         arena.order.remove(place);
         arena.discard(id.key);
+        arena.bounds.retain(|bound| bound.node != id);
         Ok(())
     }
 
@@ -238,7 +244,7 @@ impl Graph {
     pub fn mark(&self) -> Mark {
         let arena = self.arena.borrow();
         Mark {
-            nodes: arena.order.len(),
+            rewinds: arena.rewinds,
             next_ordinal: arena.next_ordinal,
             declarations: arena.declarations.len(),
             bounds: arena.bounds.len(),
@@ -256,7 +262,8 @@ impl Graph {
         if mark.tag != self.tag {
             return Err(GraphError::ForeignNode { origin, op: "rewind" });
         }
-        if mark.next_ordinal > arena.next_ordinal || mark.nodes > arena.order.len() {
+        let later = arena.floors.partition_point(|&(number, _)| number <= mark.rewinds);
+        if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.next_ordinal) {
             return Err(GraphError::StaleMark { origin, op: "rewind" });
         }
         // Nodes below the mark may have been removed since, so the ordinal decides, not the count.
@@ -268,6 +275,12 @@ impl Graph {
             arena.discard(key);
         }
         arena.next_ordinal = mark.next_ordinal;
+        arena.rewinds += 1;
+        let number = arena.rewinds;
+        while arena.floors.last().is_some_and(|&(_, floor)| floor >= mark.next_ordinal) {
+            arena.floors.pop();
+        }
+        arena.floors.push((number, mark.next_ordinal));
         arena.declarations.truncate(mark.declarations);
         arena.bounds.truncate(mark.bounds);
         if !mark.failed {

@@ -146,7 +146,7 @@ pub enum GraphError {
     #[error("{origin}: {op}: {operand} still has {users} users")]
     NodeInUse { origin: Origin, op: &'static str, operand: String, users: u32 },
 
-    #[error("{origin}: {op}: the mark is past the end of the graph, which was rewound before it")]
+    #[error("{origin}: {op}: the mark is stale: the graph was rewound to before it")]
     StaleMark { origin: Origin, op: &'static str },
 
     #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]

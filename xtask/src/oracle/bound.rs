@@ -135,3 +135,50 @@ fn magnitude<'g>(
         | Op::ArgMax { .. } => fresh(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arenagrad::{DType, Device, Session, Tensor};
+
+    use super::*;
+
+    /// The length and the magnitude's elements of one result.
+    fn bound(graph: &Graph, result: Expr<'_>, inputs: &[(&str, &Tensor)]) -> (usize, Vec<f64>) {
+        let magnitude = magnitudes(graph, &[result]).unwrap()[0];
+        let mut session = Session::evaluate(graph, &[magnitude.absolute], &Device::cpu()).unwrap();
+        (magnitude.terms, session.run(inputs).unwrap()[0].to_f64_vec())
+    }
+
+    #[test]
+    fn a_product_and_its_gradient_are_bounded_by_the_absolute_factors() {
+        let g = Graph::new();
+        let a = g.input_of("a", [1, 3], DType::F64);
+        let b = g.input_of("b", [3, 2], DType::F64);
+        let product = a.matmul(b);
+        let values_a = Tensor::new([1, 3], vec![1.0, -2.0, 3.0]).unwrap();
+        let values_b = Tensor::new([3, 2], vec![1.0, -1.0, 1.0, -1.0, -1.0, 1.0]).unwrap();
+        assert_eq!(bound(&g, product, &[("a", &values_a), ("b", &values_b)]), (3, vec![6.0, 6.0]));
+        // The gradient of the sum with respect to a is the sum of each row of b: two terms.
+        let [gradient] = product.sum(..).grad([a]).unwrap();
+        assert_eq!(bound(&g, gradient, &[("b", &values_b)]), (2, vec![2.0, 2.0, 2.0]));
+    }
+
+    #[test]
+    fn a_sum_carries_through_what_is_linear() {
+        let g = Graph::new();
+        let x = g.input_of("x", [4], DType::F64);
+        let values = Tensor::new([4], vec![1.0, -1.0, 2.0, -2.0]).unwrap();
+        let inputs = [("x", &values)];
+        assert_eq!(bound(&g, -(x.sum(..) * 3.0), &inputs), (4, vec![18.0]));
+        assert_eq!(bound(&g, x - x.mean(..), &inputs), (4, vec![2.5, 2.5, 3.5, 3.5]));
+    }
+
+    #[test]
+    fn what_sums_nothing_has_the_length_one() {
+        let g = Graph::new();
+        let x = g.input_of("x", [2], DType::F64);
+        let values = Tensor::new([2], vec![1.0, -2.0]).unwrap();
+        assert_eq!(bound(&g, x + x * 2.0, &[("x", &values)]), (1, vec![3.0, 6.0]));
+        assert_eq!(bound(&g, x.sum(..).exp(), &[("x", &values)]).0, 1);
+    }
+}

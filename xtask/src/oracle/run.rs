@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use arenagrad::plan::BufferRole;
 use arenagrad::{DType, Device, Error, Expr, Graph, Session, Tensor};
@@ -48,10 +49,25 @@ pub(crate) fn run(case: &Case, settings: &[Setting]) -> Outcome {
             Ok(Ok(())) => {}
             Ok(Err(Refusal::Unsupported(reason))) => return Outcome::Unsupported(reason),
             Ok(Err(Refusal::Failed(reason))) => return Outcome::Failed(format!("{}: {reason}", setting.name)),
-            Err(_) => return Outcome::Failed(format!("{}: the engine panicked", setting.name)),
+            Err(_) => return Outcome::Failed(format!("{}: the engine panicked: {}", setting.name, last_panic())),
         }
     }
     Outcome::Passed
+}
+
+/// What the last panic said.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps what panics say for the report, in place of a trace on the terminal for each.
+pub(crate) fn record_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.to_string().replace('\n', " ");
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = message;
+    }));
+}
+
+fn last_panic() -> String {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn run_on(case: &Case, setting: &Setting) -> Result<(), Refusal> {

@@ -17,26 +17,35 @@ use crate::shape::Shape;
 /// The nodes seen so far, by what they compute.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Positions in `entries`, plus one; 0 is a free slot. The length is a power of two, or 0.
-    slots: Vec<u32>,
+    /// The length is a power of two, or 0.
+    slots: Vec<Slot>,
     entries: Vec<(u64, NodeId)>,
+}
+
+/// A place in the table: a position in `entries` plus one, or 0 if it is free, and half of that entry's hash, which tells
+/// most of the others apart without a look at the entry.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    position: u32,
+    tag: u32,
 }
 
 impl Shared {
     /// The node that computes this op, if there is one.
     pub(super) fn find(&self, hash: u64, arena: &Arena, op: &Op, shape: &Shape, dtype: DType) -> Option<NodeId> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut place = hash as usize & mask;
         loop {
-            let (known, id) = *self.entries.get((self.slots[slot] as usize).checked_sub(1)?)?;
-            let node = &arena.nodes[id.key];
-            if known == hash && node.dtype == dtype && node.shape == *shape && same_op(&node.op, op) {
-                return Some(id);
+            let slot = self.slots[place];
+            let position = (slot.position as usize).checked_sub(1)?;
+            if slot.tag == tag(hash) {
+                let id = self.entries[position].1;
+                let node = &arena.nodes[id.key];
+                if node.dtype == dtype && node.shape == *shape && same_op(&node.op, op) {
+                    return Some(id);
+                }
             }
-            slot = (slot + 1) & mask;
+            place = (place + 1) & mask;
         }
     }
 
@@ -45,7 +54,7 @@ impl Shared {
         self.entries.push((hash, id));
         // At most half of the slots are taken, so that searches end soon.
         if self.entries.len() * 2 > self.slots.len() {
-            self.slots = vec![0; (self.entries.len() * 4).next_power_of_two()];
+            self.slots = vec![Slot::default(); (self.entries.len() * 4).next_power_of_two()];
             for position in 0..self.entries.len() {
                 self.take_slot(position);
             }
@@ -56,12 +65,18 @@ impl Shared {
 
     fn take_slot(&mut self, position: usize) {
         let mask = self.slots.len() - 1;
-        let mut slot = self.entries[position].0 as usize & mask;
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) & mask;
+        let hash = self.entries[position].0;
+        let mut place = hash as usize & mask;
+        while self.slots[place].position != 0 {
+            place = (place + 1) & mask;
         }
-        self.slots[slot] = position as u32 + 1;
+        self.slots[place] = Slot { position: position as u32 + 1, tag: tag(hash) };
     }
+}
+
+/// The half of a hash that does not choose the slot.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Whether exchanging the operands changes no bit of the result. Of `maximum(0, -0)` that is not certain.

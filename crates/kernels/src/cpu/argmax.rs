@@ -6,7 +6,7 @@ use pulp::Arch;
 use super::buffer::{Buffer, Element, Operands, typed_mut};
 use super::parallel;
 use super::processor::{Vectorise, dispatch};
-use super::registers::LANES;
+use super::registers::{BLOCK, LANES};
 use super::scalar::maximum;
 
 /// An argmax made ready; see [`crate::Kernel::ArgMax`].
@@ -97,20 +97,29 @@ fn is_larger<T: Copy + PartialOrd>(value: T, largest: T) -> bool {
 #[inline(always)]
 #[allow(clippy::eq_op)] // Only NaN differs from itself.
 fn argmax_of_row<T: Element + PartialOrd>(row: &[T]) -> i32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut largest = row[0];
-    if let Some((first, chunks)) = chunks.split_first() {
-        let mut lanes = *first;
-        for chunk in chunks {
-            for lane in 0..LANES {
-                lanes[lane] = maximum(lanes[lane], chunk[lane]);
+    // Element by element onto the first block, and then the second half onto the first until few are left: loops that
+    // become vector instructions.
+    let mut block = [row[0]; BLOCK];
+    let mut length = row.len().min(BLOCK);
+    if length > LANES {
+        for part in row.chunks(BLOCK) {
+            for (largest, &value) in block.iter_mut().zip(part) {
+                *largest = maximum(*largest, value);
             }
         }
-        for value in lanes {
-            largest = maximum(largest, value);
+        while length > LANES {
+            let half = length.div_ceil(2);
+            let (head, tail) = block[..length].split_at_mut(half);
+            for (head, &tail) in head.iter_mut().zip(&*tail) {
+                *head = maximum(*head, tail);
+            }
+            length = half;
         }
+    } else {
+        block[..length].copy_from_slice(row);
     }
-    for &value in rest {
+    let mut largest = row[0];
+    for &value in &block[..length] {
         largest = maximum(largest, value);
     }
     let is_nan = largest != largest;

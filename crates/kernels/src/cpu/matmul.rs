@@ -20,7 +20,7 @@ use crate::program::Program;
 use crate::view::{Axis, View};
 
 /// Multiplications below which packing costs more than it brings.
-const PACKING: usize = 8 * 1024;
+const PACKING: usize = 1024;
 
 /// Rows below which packing the right operand costs as much as the product.
 const PACKING_ROWS: usize = 4;

@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::processor::{Vectorise, dispatch};
 use super::tile::{ROWS_NARROW, ROWS_WIDE, Real, TileTarget, VECTORS, multiply_tile};
 use crate::kernel::Matrix;
 
@@ -239,72 +238,101 @@ impl<T: Real> DirectProduct<'_, T> {
     /// Computes the rows.
     #[inline]
     pub(super) fn run(self, arch: Arch) {
-        dispatch(arch, self);
+        arch.dispatch(self);
     }
 }
 
-impl<T: Real> Vectorise for DirectProduct<'_, T> {
+impl<T: Real> WithSimd for DirectProduct<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool, const WIDE: bool>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let DirectProduct { extents, lhs, rhs, rows, result } = self;
         let Extents { k, n, lhs: left, rhs: right, .. } = *extents;
         for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
             let lhs = &lhs[left.offset + row * left.row_stride..];
             if right.column_stride == 1 {
-                line.fill(T::default());
-                for p in 0..k {
-                    let a = lhs[p * left.column_stride];
-                    let start = right.offset + p * right.row_stride;
-                    for (sum, &b) in line.iter_mut().zip(&rhs[start..start + n]) {
-                        *sum = T::scalar_mul_add::<FUSED>(a, b, *sum);
+                combine_rows(simd, lhs, left.column_stride, &rhs[right.offset..], right.row_stride, k, line);
+                continue;
+            }
+            for (column, element) in line.iter_mut().enumerate() {
+                let start = right.offset + column * right.column_stride;
+                *element = if right.row_stride == 1 && left.column_stride == 1 {
+                    dot(simd, &lhs[..k], &rhs[start..start + k])
+                } else {
+                    let mut sum = T::default();
+                    for p in 0..k {
+                        sum = T::plus(sum, T::times(lhs[p * left.column_stride], rhs[start + p * right.row_stride]));
                     }
-                }
-            } else {
-                for (column, element) in line.iter_mut().enumerate() {
-                    let start = right.offset + column * right.column_stride;
-                    *element = if right.row_stride == 1 && left.column_stride == 1 {
-                        dot::<T, FUSED>(&lhs[..k], &rhs[start..start + k])
-                    } else {
-                        let mut sum = T::default();
-                        for p in 0..k {
-                            let (a, b) = (lhs[p * left.column_stride], rhs[start + p * right.row_stride]);
-                            sum = T::scalar_mul_add::<FUSED>(a, b, sum);
-                        }
-                        sum
-                    };
-                }
+                    sum
+                };
             }
         }
     }
 }
 
-/// The sum of products, in lanes where there are enough of them.
+/// `result = sum over p of factors[p * stride] * rows[p * row_stride..]`, some vectors of columns at a time.
 #[inline(always)]
-fn dot<T: Real, const FUSED: bool>(a: &[T], b: &[T]) -> T {
-    const LANES: usize = 32;
-    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
-    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
-    let mut sum = T::default();
-    if !a_chunks.is_empty() {
-        let mut lanes = [T::default(); LANES];
-        for (a, b) in a_chunks.iter().zip(b_chunks) {
-            for lane in 0..LANES {
-                lanes[lane] = T::scalar_mul_add::<FUSED>(a[lane], b[lane], lanes[lane]);
+fn combine_rows<T: Real, S: Simd>(
+    simd: S,
+    factors: &[T],
+    stride: usize,
+    rows: &[T],
+    row_stride: usize,
+    k: usize,
+    result: &mut [T],
+) {
+    const WIDTH: usize = 4;
+    let lanes = T::lanes::<S>();
+    let mut column = 0;
+    for result in result.chunks_mut(WIDTH * lanes) {
+        let width = result.len();
+        let mut sums = [T::splat(simd, T::default()); WIDTH];
+        let mut rest = [T::default(); 64];
+        let whole = width / lanes;
+        for p in 0..k {
+            let factor = factors[p * stride];
+            let row = &rows[p * row_stride + column..][..width];
+            let x = T::splat(simd, factor);
+            for (sum, &b) in sums.iter_mut().zip(T::vectors::<S>(row)) {
+                *sum = T::mul_add(simd, x, b, *sum);
+            }
+            for (sum, &b) in rest.iter_mut().zip(&row[whole * lanes..]) {
+                *sum = T::plus(*sum, T::times(factor, b));
             }
         }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for lane in 0..width {
-                lanes[lane] = T::plus(lanes[lane], lanes[lane + width]);
-            }
-            width /= 2;
+        for (target, &sum) in T::vectors_mut::<S>(result).iter_mut().zip(&sums) {
+            *target = sum;
         }
-        sum = lanes[0];
+        result[whole * lanes..].copy_from_slice(&rest[..width - whole * lanes]);
+        column += width;
     }
-    for (&a, &b) in a_rest.iter().zip(b_rest) {
-        sum = T::scalar_mul_add::<FUSED>(a, b, sum);
+}
+
+/// The sum of products, in vectors where there are enough of them.
+#[inline(always)]
+fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
+    const SUMS: usize = 4;
+    let whole = a.len() / T::lanes::<S>() * T::lanes::<S>();
+    let mut sum = T::default();
+    if whole > 0 {
+        let mut sums = [T::splat(simd, T::default()); SUMS];
+        let (a, a_rest) = T::vectors::<S>(a).as_chunks::<SUMS>();
+        let (b, b_rest) = T::vectors::<S>(b).as_chunks::<SUMS>();
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..SUMS {
+                sums[i] = T::mul_add(simd, a[i], b[i], sums[i]);
+            }
+        }
+        for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+            *sum = T::mul_add(simd, a, b, *sum);
+        }
+        let [first, second, third, fourth] = sums;
+        let total = T::add(simd, T::add(simd, first, second), T::add(simd, third, fourth));
+        sum = T::sum(simd, total);
+    }
+    for (&a, &b) in a[whole..].iter().zip(&b[whole..]) {
+        sum = T::plus(sum, T::times(a, b));
     }
     sum
 }

@@ -18,7 +18,7 @@ use super::interpret::{Accumulators, Sources, run_block, run_prologue};
 use super::parallel;
 use super::processor::{Vectorise, dispatch};
 use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
-use super::registers::{BLOCK, Bank, LANES, Lanes, Register};
+use super::registers::{BLOCK, Bank, Register};
 use super::walk::Walk;
 use crate::program::{Program, ProgramInput};
 use crate::view::{Axis, View};
@@ -308,9 +308,13 @@ impl Scheme {
         parts: &Parts<'_>,
         start: usize,
         length: usize,
-    ) -> Lanes<'b, T> {
+    ) -> Values<'b, T> {
         run_block(self.arch, &self.translation, bank, self.sources(operands), parts, 0, start, length);
-        bank.get::<T>(self.value, length.div_ceil(LANES))
+        if self.value.uniform {
+            Values::Uniform(bank.uniform::<T>(self.value))
+        } else {
+            Values::Varying(&mut bank.varying_mut::<T>(self.value)[..length])
+        }
     }
 
     fn divide_partitions<T: Reducible>(
@@ -442,10 +446,16 @@ impl Scheme {
     }
 }
 
+/// The values of a block, which a reduction may overwrite.
+enum Values<'a, T> {
+    Uniform(T),
+    Varying(&'a mut [T]),
+}
+
 /// Combines the values of a block with the accumulators of the results that they belong to.
 struct Accumulate<'a, 'b, T: Reducible> {
     function: ReduceFunction,
-    values: Lanes<'a, T>,
+    values: Values<'a, T>,
     length: usize,
     walk: &'a mut Walk<'b>,
     first: usize,
@@ -458,18 +468,18 @@ impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
     #[inline(always)]
     fn run<const FUSED: bool, const WIDE: bool>(self) {
         let Accumulate { function, values, length, walk, first, accumulators } = self;
-        let repeated;
+        let mut repeated;
         let values = match values {
-            Lanes::Varying(chunks) => chunks.as_flattened(),
-            Lanes::Uniform(chunk) => {
-                repeated = [chunk[0]; BLOCK];
-                &repeated
+            Values::Varying(values) => values,
+            Values::Uniform(value) => {
+                repeated = [value; BLOCK];
+                &mut repeated[..]
             }
         };
         let mut done = 0;
         while done < length {
             let run = walk.next(length - done);
-            let values = &values[done..done + run.length];
+            let values = &mut values[done..done + run.length];
             let at = run.position - first;
             if run.stride == 0 {
                 accumulators[at] = reduce_run(function, values, accumulators[at]);
@@ -484,7 +494,7 @@ impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
 /// Combines the values of a strip with its accumulators.
 struct AccumulateStrip<'a, T: Reducible> {
     function: ReduceFunction,
-    values: Lanes<'a, T>,
+    values: Values<'a, T>,
     accumulators: &'a mut [T::Accumulator],
 }
 
@@ -495,8 +505,8 @@ impl<T: Reducible> Vectorise for AccumulateStrip<'_, T> {
     fn run<const FUSED: bool, const WIDE: bool>(self) {
         let AccumulateStrip { function, values, accumulators } = self;
         match values {
-            Lanes::Varying(chunks) => accumulate(function, chunks.as_flattened(), accumulators),
-            Lanes::Uniform(chunk) => accumulate(function, &[chunk[0]; BLOCK], accumulators),
+            Values::Varying(values) => accumulate(function, values, accumulators),
+            Values::Uniform(value) => accumulate(function, &[value; BLOCK], accumulators),
         }
     }
 }

@@ -1,11 +1,10 @@
 //! How elements combine in a reduction, and runs of elements into one.
 //!
-//! A run, at most a block, is reduced in lanes of its own type; what runs give is combined in the wider accumulator type.
-//! So a float sum's error does not grow with its length: a run contributes that of some tens of additions.
+//! A run, at most a block, is reduced pairwise in its own type; what runs give is combined in the wider accumulator type.
+//! So the error of a float sum hardly grows with its length.
 
 use arenagrad_graph::ReduceFunction;
 
-use super::buffer::Element;
 use super::registers::{LANES, Lane};
 use super::scalar::{maximum, minimum};
 
@@ -102,58 +101,38 @@ pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Accumulator,
     }
 }
 
-/// Combines `accumulator` with all of `values`, at most a block.
+/// Combines `accumulator` with all of `values`, at most a block, which are spent.
 #[inline(always)]
 pub(super) fn reduce_run<T: Reducible>(
     function: ReduceFunction,
-    values: &[T],
+    values: &mut [T],
     accumulator: T::Accumulator,
 ) -> T::Accumulator {
     match function {
-        ReduceFunction::Sum => fold_run(values, accumulator, T::identity(function), T::add, T::add_accumulators),
-        ReduceFunction::Max => fold_run(values, accumulator, T::identity(function), maximum, maximum),
-        ReduceFunction::Min => fold_run(values, accumulator, T::identity(function), minimum, minimum),
+        ReduceFunction::Sum => fold_run(values, accumulator, T::add, T::add_accumulators),
+        ReduceFunction::Max => fold_run(values, accumulator, maximum, maximum),
+        ReduceFunction::Min => fold_run(values, accumulator, minimum, minimum),
     }
 }
 
+/// Folds the second half onto the first until few are left: vector instructions, and pairwise sums.
 #[inline(always)]
 fn fold_run<T: Reducible>(
-    values: &[T],
+    values: &mut [T],
     mut accumulator: T::Accumulator,
-    identity: T,
     combine: impl Fn(T, T) -> T,
     combine_accumulators: impl Fn(T::Accumulator, T::Accumulator) -> T::Accumulator,
 ) -> T::Accumulator {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    if !chunks.is_empty() {
-        let mut lanes = [[identity; LANES]; 4];
-        let (fours, ones) = chunks.as_chunks::<4>();
-        for four in fours {
-            for (lanes, chunk) in lanes.iter_mut().zip(four) {
-                for lane in 0..LANES {
-                    lanes[lane] = combine(lanes[lane], chunk[lane]);
-                }
-            }
+    let mut length = values.len();
+    while length > LANES {
+        let half = length.div_ceil(2).next_multiple_of(LANES);
+        let (head, tail) = values[..length].split_at_mut(half);
+        for (head, &tail) in head.iter_mut().zip(&*tail) {
+            *head = combine(*head, tail);
         }
-        for (lanes, chunk) in lanes.iter_mut().zip(ones) {
-            for lane in 0..LANES {
-                lanes[lane] = combine(lanes[lane], chunk[lane]);
-            }
-        }
-        let [mut first, second, third, fourth] = lanes;
-        for lane in 0..LANES {
-            first[lane] = combine(combine(first[lane], second[lane]), combine(third[lane], fourth[lane]));
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for lane in 0..width {
-                first[lane] = combine(first[lane], first[lane + width]);
-            }
-            width /= 2;
-        }
-        accumulator = combine_accumulators(accumulator, first[0].widen());
+        length = half;
     }
-    for value in rest {
+    for value in &values[..length] {
         accumulator = combine_accumulators(accumulator, value.widen());
     }
     accumulator
@@ -180,7 +159,7 @@ fn accumulate_with<T: Reducible>(
     }
 }
 
-/// The dtype's name and values, for what is typed only at run time.
-pub(super) fn fill_identity<T: Reducible + Element>(function: ReduceFunction, accumulators: &mut [T::Accumulator]) {
+/// Makes accumulators ready to be combined with the first values.
+pub(super) fn fill_identity<T: Reducible>(function: ReduceFunction, accumulators: &mut [T::Accumulator]) {
     accumulators.fill(T::identity(function).widen());
 }

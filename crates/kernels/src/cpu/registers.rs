@@ -72,6 +72,12 @@ impl Bank {
         T::registers_mut(self).uniform[register.index as usize] = [value; LANES];
     }
 
+    /// The value of a uniform register.
+    #[inline(always)]
+    pub(super) fn uniform<T: Lane>(&self, register: Register) -> T {
+        T::registers(self).uniform[register.index as usize][0]
+    }
+
     /// The value of a register in the first `chunks` chunks.
     #[inline(always)]
     pub(super) fn get<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {

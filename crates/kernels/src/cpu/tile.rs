@@ -26,12 +26,13 @@ pub(super) trait Real: Lane + PartialOrd {
     /// As many whole vectors as there are.
     fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [Self::Vector<S>];
     fn plus(self, other: Self) -> Self;
-    /// `a * b + c`, fused where that is one instruction.
-    fn scalar_mul_add<const FUSED: bool>(a: Self, b: Self, c: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+    /// The sum of a vector's elements.
+    fn sum<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
 }
 
 macro_rules! real {
-    ($($float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $of:ident, $of_mut:ident;)*) => {$(
+    ($($float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $of:ident, $of_mut:ident;)*) => {$(
         impl Real for $float {
             type Vector<S: Simd> = S::$vector;
 
@@ -71,15 +72,20 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn scalar_mul_add<const FUSED: bool>(a: Self, b: Self, c: Self) -> Self {
-                if FUSED { a.mul_add(b, c) } else { a * b + c }
+            fn times(self, other: Self) -> Self {
+                self * other
+            }
+
+            #[inline(always)]
+            fn sum<S: Simd>(simd: S, vector: S::$vector) -> Self {
+                simd.$sum(vector)
             }
         }
     )*};
 }
 real! {
-    f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, as_simd_f32s, as_mut_simd_f32s;
-    f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, as_simd_f64s, as_mut_simd_f64s;
+    f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s, as_mut_simd_f32s;
+    f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s, as_mut_simd_f64s;
 }
 
 /// Where a tile's result goes: its first element, and the distance from one row to the next.

@@ -115,6 +115,7 @@ impl Bound<'_> {
             let shared = buffer_name(self.outputs[output as usize]);
             let stored = storage_type(self.program.output_dtype(output as usize));
             let word = format!("{shared}[{}]", block_index("index", width));
+            let _ = writeln!(text, "    // In place: {shared} still holds {name}.");
             let _ = writeln!(text, "    return {};", from_storage(stored, declared.dtype, width, &word));
         } else {
             let form = if width == 1 { Quad::Scattered } else { quad(&declared.view) };

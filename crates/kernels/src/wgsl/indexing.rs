@@ -20,7 +20,7 @@ pub(super) fn argmax(dtype: DType, extents: [usize; 3], profile: &AdapterProfile
         let chunks = candidates.div_ceil(chunk_length);
         let target = if chunks == 1 { Resource::Output(0) } else { new_scratch(results * chunks, lowered) };
         let mut module = Module::default();
-        let (workgroups, per_row) = fold(results * chunks, WORKGROUP, profile);
+        let (workgroups, per_row) = fold(results * chunks, module.long_running_workgroup(profile), profile);
         module.parameter("invocations", results * chunks);
         module.parameter("invocations_per_row", per_row);
         module.parameter("operand_extent", extent);
@@ -116,7 +116,7 @@ pub(super) fn scatter_add(
     let budget = (profile.max_iterations_per_invocation as usize).max(1);
     for first in (0..count).step_by(budget) {
         let mut module = Module::default();
-        let (workgroups, per_row) = fold(elements, WORKGROUP, profile);
+        let (workgroups, per_row) = fold(elements, module.long_running_workgroup(profile), profile);
         module.parameter("elements", elements);
         module.parameter("elements_per_row", per_row);
         module.parameter("first_update", first);

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use crate::wgsl::emit::buffer_name;
 use crate::wgsl::lower::Output;
-use crate::wgsl::module::{Module, WORKGROUP, fold};
-use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, iterations_per_16_depths, matmul_tile};
-use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
+use crate::wgsl::module::{Module, fold};
+use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, iterations_per_16_depths, matmul_tile, strip_width};
+use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{BatchAxis, DType, Matrix};
 
 /// One operand: `[extent, depth]` for lhs, and for rhs the columns instead of the rows, `[extent, depth]` of its transpose.
@@ -108,7 +108,6 @@ impl Product {
         let tile = matmul_tile(profile, self.batches(), self.m, self.n);
         let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
         let depths = (budget / iterations_per_16_depths(tile)).max(1).saturating_mul(16);
-        let depths = std::env::var("DEPTH").map_or(depths, |d| d.parse().unwrap());
         if self.k <= depths {
             self.dispatch(tile, 0..self.k, &output, profile, lowered);
             return;
@@ -141,17 +140,19 @@ impl Product {
             MatMulTile::Tiled => (TILED_SIDE, TILED_SIDE),
         };
         let (row_tiles, column_tiles) = (self.m.div_ceil(rows), self.n.div_ceil(columns));
-        let tiles = self.batches() * row_tiles * column_tiles;
-        // On a software adapter small workgroups spread over the cores; on a GPU they would leave lanes idle.
-        let workgroup = match (tile, profile.class) {
-            (MatMulTile::Tiled, _) => 1,
-            (_, AdapterClass::Cpu) => 8,
-            (_, AdapterClass::Gpu) => WORKGROUP,
+        let strip = match tile {
+            MatMulTile::Rows { .. } => strip_width(column_tiles),
+            MatMulTile::Vector | MatMulTile::Tiled => 1,
+        };
+        let tiles = self.batches() * row_tiles * column_tiles.next_multiple_of(strip);
+        let workgroup = match tile {
+            MatMulTile::Tiled => 1,
+            MatMulTile::Vector | MatMulTile::Rows { .. } => module.long_running_workgroup(profile),
         };
         let (workgroups, tiles_per_row) = fold(tiles, workgroup, profile);
         module.parameter("tiles", tiles);
         module.parameter("tiles_per_row", tiles_per_row);
-        module.parameter("column_tiles", column_tiles);
+        module.parameter("column_tiles", column_tiles.next_multiple_of(strip));
         module.parameter("row_tiles", row_tiles);
         module.parameter("rows", self.m);
         module.parameter("columns", self.n);
@@ -167,13 +168,16 @@ impl Product {
                 (include_str!("../../shaders/matmul_tiled.wgsl").to_owned(), "matmul_tiled")
             }
             MatMulTile::Rows { rows, columns } => {
-                module.declare(format!("const ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\nconst WORKGROUP_SIZE: u32 = {workgroup}u;"));
+                module.declare(format!("const ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;"));
                 self.declare_tiles(&mut module, ["lhs", "lhs_rows", "lhs_tile", "lhs_step"], &self.lhs, has_rest);
                 self.declare_tiles(&mut module, ["rhs", "rhs_columns", "rhs_tile", "rhs_step"], &self.rhs, has_rest);
-                (expand(&order(include_str!("../../shaders/matmul_rows.wgsl")), [rows / 4, columns / 4], has_rest), "matmul_rows")
+                module.parameter("strip", strip);
+                (
+                    expand(include_str!("../../shaders/matmul_rows.wgsl"), [rows / 4, columns / 4], has_rest),
+                    "matmul_rows",
+                )
             }
             MatMulTile::Vector => {
-                module.declare(format!("const WORKGROUP_SIZE: u32 = {workgroup}u;"));
                 self.declare_vector(&mut module, has_rest);
                 self.declare_tiles(&mut module, ["rhs", "rhs_columns", "rhs_tile", "rhs_step"], &self.rhs, has_rest);
                 (expand(include_str!("../../shaders/matmul_vector.wgsl"), [1, 1], has_rest), "matmul_vector")
@@ -392,13 +396,4 @@ fn expand(skeleton: &str, [row_groups, column_groups]: [usize; 2], has_rest: boo
         }
     }
     text
-}
-
-fn order(text: &str) -> String {
-    match std::env::var("ORDER").as_deref() {
-        Ok("rows") => text.replace("tile % parameters.column_tiles", "tile / 8u / parameters.row_tiles % (parameters.column_tiles / 8u) * 8u + tile % 8u").replace("tile / parameters.column_tiles % parameters.row_tiles", "tile / 8u % parameters.row_tiles"),
-        Ok("2x4") => text.replace("tile % parameters.column_tiles", "tile / 8u % (parameters.column_tiles / 4u) * 4u + tile % 4u").replace("tile / parameters.column_tiles % parameters.row_tiles", "tile / 8u / (parameters.column_tiles / 4u) % (parameters.row_tiles / 2u) * 2u + tile / 4u % 2u"),
-        Ok("2x4r") => text.replace("tile % parameters.column_tiles", "tile / 8u / (parameters.row_tiles / 2u) % (parameters.column_tiles / 4u) * 4u + tile % 4u").replace("tile / parameters.column_tiles % parameters.row_tiles", "tile / 8u % (parameters.row_tiles / 2u) * 2u + tile / 4u % 2u"),
-        _ => text.to_owned(),
-    }
 }

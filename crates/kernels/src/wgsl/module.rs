@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::DType;
 use crate::wgsl::functions::write_items;
-use crate::wgsl::{AdapterProfile, Binding, Dispatch, Resource};
+use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Resource};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
 pub(super) const WORKGROUP: usize = 64;
@@ -69,6 +69,17 @@ impl Module {
     pub(super) fn call(&mut self, name: &'static str) -> &'static str {
         self.functions.insert(name);
         name
+    }
+
+    /// Declares WORKGROUP_SIZE for invocations that loop for long, and gives it: on a software adapter one vector of lanes, so
+    /// that few invocations still spread over the cores; on a GPU that would leave lanes idle.
+    pub(super) fn long_running_workgroup(&mut self, profile: &AdapterProfile) -> usize {
+        let size = match profile.class {
+            AdapterClass::Cpu => 8,
+            AdapterClass::Gpu => WORKGROUP,
+        };
+        self.declare(format!("const WORKGROUP_SIZE: u32 = {size}u;"));
+        size
     }
 
     /// Appends a generated declaration.

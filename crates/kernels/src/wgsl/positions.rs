@@ -1,6 +1,6 @@
 //! WGSL for the positions of views: coordinates by division, extents and strides as parameters.
 //!
-//! Only the rank of a view and which of its strides are 0 show in the text.
+//! Only the rank of a view and which of its strides are 0 or 1 show in the text.
 
 use std::fmt::Write;
 
@@ -33,7 +33,13 @@ pub(super) fn declare_position(module: &mut Module, name: &str, axes: &[Axis], o
                 coordinate
             }
         };
-        if axis.stride != 0 {
+        if axis.stride == 1 {
+            terms.push(if coordinate.contains('%') && !terms.is_empty() {
+                format!("({coordinate})")
+            } else {
+                coordinate
+            });
+        } else if axis.stride != 0 {
             let stride = module.parameter(format!("{name}_stride_{place}"), axis.stride);
             let coordinate = if coordinate.contains('%') { format!("({coordinate})") } else { coordinate };
             terms.push(format!("{coordinate} * {stride}"));

@@ -3,7 +3,7 @@
 use crate::view::{Axis, View};
 use crate::wgsl::emit::{Bound, binary_name};
 use crate::wgsl::lower::{Output, new_scratch};
-use crate::wgsl::module::{Module, WORKGROUP, fold, of_width, value_type};
+use crate::wgsl::module::{Module, fold, of_width, value_type};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
@@ -95,7 +95,7 @@ impl Reduction {
         let results = count(kept);
         let dtype = self.program.output_dtype(0);
         let mut module = Module::default();
-        let (workgroups, per_row) = fold(results * chunks, WORKGROUP, profile);
+        let (workgroups, per_row) = fold(results * chunks, module.long_running_workgroup(profile), profile);
         module.parameter("invocations", results * chunks);
         module.parameter("invocations_per_row", per_row);
         module.parameter("extent", count(reduced));

@@ -8,7 +8,12 @@ pub(super) enum MatMulTile {
     /// `matmul_vector`: a single row.
     Vector,
     /// `matmul_rows`: that many rows and columns an invocation, multiples of four.
-    Rows { rows: usize, columns: usize },
+    Rows {
+        /// Rows of the result.
+        rows: usize,
+        /// Columns of the result.
+        columns: usize,
+    },
     /// `matmul_tiled`: 64 x 64 a workgroup.
     Tiled,
 }
@@ -24,17 +29,32 @@ pub(super) fn matmul_tile(profile: &AdapterProfile, batches: usize, m: usize, n:
     match profile.class {
         AdapterClass::Gpu if m > 16 && n > 16 => MatMulTile::Tiled,
         AdapterClass::Gpu => MatMulTile::Rows { rows: 4, columns: 4 },
-        AdapterClass::Cpu => {
-            // The most rows that still give every lane of the cores a tile; the fewest of those that cover m as well.
-            let columns = n.div_ceil(4) * batches;
-            let enough = |rows: usize| m.div_ceil(rows) * columns >= CPU_LANES;
-            let rows = [16, 8].into_iter().find(|rows| enough(*rows)).unwrap_or(4);
-            let wasted = |rows: usize| m.next_multiple_of(rows);
-            let rows = [16, 8, 4].into_iter().filter(|r| *r <= rows).min_by_key(|r| wasted(*r)).unwrap_or(4);
-            if let Ok(t) = std::env::var("TILE") { let (r, c) = t.split_once("x").unwrap(); return MatMulTile::Rows { rows: r.parse().unwrap(), columns: c.parse().unwrap() } }
-            MatMulTile::Rows { rows, columns: 4 }
-        }
+        AdapterClass::Cpu => ROW_TILES
+            .into_iter()
+            .min_by_key(|(rows, columns)| {
+                let tiles = batches * m.div_ceil(*rows) * n.div_ceil(*columns);
+                tiles.div_ceil(VECTOR_LANES).div_ceil(CPU_CORES) * (13 * (rows + columns) + rows * columns)
+            })
+            .map_or(MatMulTile::Rows { rows: 4, columns: 4 }, |(rows, columns)| MatMulTile::Rows { rows, columns }),
     }
+}
+
+/// The tiles of `matmul_rows` to choose from on a software adapter. The time of one is taken to grow with what it loads, its
+/// rows and columns, and with what it multiplies, in the ratio that was measured on lavapipe; the choice is for the least
+/// time where vectors of tiles are spread over the cores.
+const ROW_TILES: [(usize, usize); 6] = [(16, 8), (8, 8), (16, 4), (8, 4), (4, 8), (4, 4)];
+
+/// The invocations that a software adapter computes at once.
+const VECTOR_LANES: usize = 8;
+
+/// The cores that a software adapter is taken to have at least.
+const CPU_CORES: usize = 2;
+
+/// How many column tiles, a power of two, stand side by side before the next row of tiles: neighbouring workgroups then read
+/// the same columns of rhs, which stay in the cache. The widest that leaves at most one tile in eight idle.
+pub(super) fn strip_width(column_tiles: usize) -> usize {
+    let idle = |width: &usize| column_tiles.next_multiple_of(*width) - column_tiles;
+    [8, 4, 2].into_iter().find(|width| 8 * idle(width) <= column_tiles).unwrap_or(1)
 }
 
 /// How many loop iterations an invocation spends on sixteen steps of the depth.

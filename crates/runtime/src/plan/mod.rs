@@ -19,7 +19,7 @@ pub use memory::{BufferRole, BufferSpec};
 
 use std::collections::HashSet;
 
-use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Shape};
+use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Shape, passes};
 use arenagrad_kernels::{Kernel, Program};
 
 use entries::{Entries, Entry, Work};
@@ -85,14 +85,15 @@ impl Plan {
             .chain(request.stages.iter().flat_map(|(_, nodes)| nodes))
             .copied()
             .collect();
-        let mut mapped = wanted.clone().into_iter(); // TEMP
+        let optimised = passes::optimise(graph, &wanted)?;
+        let mut mapped = optimised.outputs.into_iter();
         let outputs: Vec<NodeId> = mapped.by_ref().take(request.outputs.len()).collect();
         let updates: Vec<(u32, NodeId)> =
             request.updates.iter().map(|(declaration, _)| *declaration).zip(mapped.by_ref()).collect();
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
-        Plan::of_optimised(graph, &outputs, &updates, &stages, &names)
+        Plan::of_optimised(&optimised.graph, &outputs, &updates, &stages, &names)
     }
 
     fn of_optimised(

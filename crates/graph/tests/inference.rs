@@ -1,0 +1,241 @@
+//! Shapes and dtypes that each op infers, and what it refuses. `inferred` matches every `OpKind`, so an op without a case
+//! does not compile.
+
+use arenagrad_graph::{
+    BinaryFunction, CompareFunction, DType, Expr, Graph, GraphError, Init, OpKind, ReduceFunction, UnaryFunction, verify,
+};
+
+use DType::{Bool, F32, F64, I32};
+
+/// Which dtypes the operands of an elementwise op may have.
+fn accepted(kind: OpKind) -> &'static [DType] {
+    match kind {
+        OpKind::Unary(function) => match function {
+            UnaryFunction::Neg | UnaryFunction::Abs | UnaryFunction::Sign => &[F32, F64, I32],
+            UnaryFunction::Not => &[Bool],
+            UnaryFunction::Floor
+            | UnaryFunction::Ceil
+            | UnaryFunction::Round
+            | UnaryFunction::Exp
+            | UnaryFunction::Expm1
+            | UnaryFunction::Log
+            | UnaryFunction::Log1p
+            | UnaryFunction::Sqrt
+            | UnaryFunction::Sin
+            | UnaryFunction::Cos
+            | UnaryFunction::Tanh
+            | UnaryFunction::Sigmoid
+            | UnaryFunction::Erf
+            | UnaryFunction::Relu => &[F32, F64],
+        },
+        OpKind::Binary(function) => match function {
+            BinaryFunction::Add
+            | BinaryFunction::Sub
+            | BinaryFunction::Mul
+            | BinaryFunction::Maximum
+            | BinaryFunction::Minimum => &[F32, F64, I32],
+            BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::ReluBackward => &[F32, F64],
+            BinaryFunction::And | BinaryFunction::Or => &[Bool],
+        },
+        OpKind::Compare(function) => match function {
+            CompareFunction::Equal | CompareFunction::NotEqual => &DType::ALL,
+            CompareFunction::Less
+            | CompareFunction::LessEqual
+            | CompareFunction::Greater
+            | CompareFunction::GreaterEqual => &[F32, F64, I32],
+        },
+        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
+        OpKind::MatMul => &[F32, F64],
+        OpKind::Input
+        | OpKind::Parameter
+        | OpKind::Constant
+        | OpKind::Literal
+        | OpKind::Iota
+        | OpKind::Uniform
+        | OpKind::Where
+        | OpKind::Cast
+        | OpKind::StopGradient
+        | OpKind::Reshape
+        | OpKind::Permute
+        | OpKind::Broadcast
+        | OpKind::Slice
+        | OpKind::Pad
+        | OpKind::Concat
+        | OpKind::Gather => &DType::ALL,
+    }
+}
+
+/// One use of an op over operands of that dtype, with the shape and dtype that it must have.
+fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>, DType)> {
+    let full = |shape: &[usize]| g.full(shape, 1.0, dtype);
+    let x = full(&[2, 3]);
+    let name = |stem: &str| format!("{stem}{}", g.len());
+    match kind {
+        OpKind::Input => vec![(g.input_of(name("x"), [2, 0], dtype), vec![2, 0], dtype)],
+        OpKind::Parameter => {
+            vec![(g.parameter_of(name("w"), [4], dtype, Init::Constant(0.0)), vec![4], dtype)]
+        }
+        OpKind::Constant => vec![(full(&[]), vec![], dtype)],
+        OpKind::Literal => vec![
+            (g.literal([2, 1], [1.0f32, 2.0]), vec![2, 1], F32),
+            (g.literal([2], [1.0f64, 2.0]), vec![2], F64),
+            (g.literal([0], Vec::<i32>::new()), vec![0], I32),
+            (g.literal([], [true]), vec![], Bool),
+        ],
+        OpKind::Iota => vec![(g.iota([2, 3], 1), vec![2, 3], I32)],
+        OpKind::Uniform => vec![(g.uniform([5], g.full([], 0.0, I32), 1), vec![5], F32)],
+        OpKind::Unary(function) => {
+            let result = match function {
+                UnaryFunction::Neg => -x,
+                UnaryFunction::Abs => x.abs(),
+                UnaryFunction::Sign => x.sign(),
+                UnaryFunction::Floor => x.floor(),
+                UnaryFunction::Ceil => x.ceil(),
+                UnaryFunction::Round => x.round(),
+                UnaryFunction::Exp => x.exp(),
+                UnaryFunction::Expm1 => x.expm1(),
+                UnaryFunction::Log => x.log(),
+                UnaryFunction::Log1p => x.log1p(),
+                UnaryFunction::Sqrt => x.sqrt(),
+                UnaryFunction::Sin => x.sin(),
+                UnaryFunction::Cos => x.cos(),
+                UnaryFunction::Tanh => x.tanh(),
+                UnaryFunction::Sigmoid => x.sigmoid(),
+                UnaryFunction::Erf => x.erf(),
+                UnaryFunction::Relu => x.relu(),
+                UnaryFunction::Not => !x,
+            };
+            vec![(result, vec![2, 3], dtype)]
+        }
+        OpKind::Binary(function) => {
+            let y = full(&[4, 1, 3]);
+            let result = match function {
+                BinaryFunction::Add => x + y,
+                BinaryFunction::Sub => x - y,
+                BinaryFunction::Mul => x * y,
+                BinaryFunction::Div => x / y,
+                BinaryFunction::Pow => x.pow(y),
+                BinaryFunction::Maximum => x.maximum(y),
+                BinaryFunction::Minimum => x.minimum(y),
+                BinaryFunction::ReluBackward => x.relu_backward(y),
+                BinaryFunction::And => x & y,
+                BinaryFunction::Or => x | y,
+            };
+            vec![(result, vec![4, 2, 3], dtype)]
+        }
+        OpKind::Compare(function) => {
+            let y = full(&[2, 1]);
+            let result = match function {
+                CompareFunction::Less => x.less(y),
+                CompareFunction::LessEqual => x.less_equal(y),
+                CompareFunction::Greater => x.greater(y),
+                CompareFunction::GreaterEqual => x.greater_equal(y),
+                CompareFunction::Equal => x.equal(y),
+                CompareFunction::NotEqual => x.not_equal(y),
+            };
+            vec![(result, vec![2, 3], Bool)]
+        }
+        OpKind::Where => {
+            let condition = g.full([4, 1, 1], 1.0, Bool);
+            vec![(condition.where_(x, full(&[3])), vec![4, 2, 3], dtype), (condition.where_(x, 0), vec![4, 2, 3], dtype)]
+        }
+        OpKind::Cast => DType::ALL.map(|to| (x.cast(to), vec![2, 3], to)).to_vec(),
+        OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],
+        OpKind::Reshape => vec![
+            (x.reshape([3, 1, 2]), vec![3, 1, 2], dtype),
+            (full(&[0, 3]).reshape([7, 0]), vec![7, 0], dtype),
+            (x.flatten(), vec![6], dtype),
+            (x.unsqueeze(-1), vec![2, 3, 1], dtype),
+            (full(&[2, 1]).squeeze(1), vec![2], dtype),
+            (x.squeeze(0), vec![2, 3], dtype),
+        ],
+        OpKind::Permute => vec![
+            (full(&[2, 3, 4]).permute([2, 0, -2]), vec![4, 2, 3], dtype),
+            (x.t(), vec![3, 2], dtype),
+            (full(&[2, 3, 4]).transpose(0, -1), vec![4, 3, 2], dtype),
+        ],
+        OpKind::Broadcast => vec![(full(&[2, 1]).broadcast_to([4, 2, 3]), vec![4, 2, 3], dtype)],
+        OpKind::Slice => vec![
+            (x.slice(1, 1, 3), vec![2, 2], dtype),
+            (x.slice(0, 2, 2), vec![0, 3], dtype),
+            (full(&[7]).slice_step(0, 1, 7, 3), vec![2], dtype),
+            (x.select_index(-1, 2), vec![2], dtype),
+        ],
+        OpKind::Pad => vec![(x.pad([(1, 0), (2, 3)], 1.0), vec![3, 8], dtype)],
+        OpKind::Concat => vec![
+            (g.concat(&[x, full(&[5, 3]), full(&[0, 3])], 0), vec![7, 3], dtype),
+            (g.stack(&[x, x], -1), vec![2, 3, 2], dtype),
+        ],
+        OpKind::Reduce(function) => {
+            let (dropped, kept, all) = match function {
+                ReduceFunction::Sum => (x.sum(-1), x.sum_keepdims([0]), x.sum(..)),
+                ReduceFunction::Max => (x.max(-1), x.max_keepdims([0]), x.max(..)),
+                ReduceFunction::Min => (x.min(-1), x.min_keepdims([0]), x.min(..)),
+            };
+            vec![(dropped, vec![2], dtype), (kept, vec![1, 3], dtype), (all, vec![], dtype)]
+        }
+        OpKind::ArgMax => vec![(x.argmax(0), vec![3], I32), (full(&[2, 0]).argmax(0), vec![0], I32)],
+        OpKind::MatMul => vec![
+            (x.matmul(full(&[3, 4])), vec![2, 4], dtype),
+            (full(&[3]).matmul(full(&[3])), vec![], dtype),
+            (x.matmul(full(&[3])), vec![2], dtype),
+            (full(&[5, 2]).matmul(full(&[7, 2, 4])), vec![7, 5, 4], dtype),
+            (full(&[2]).matmul(full(&[7, 2, 4])), vec![7, 4], dtype),
+            (x.matmul_with(full(&[4, 2]), true, true), vec![3, 4], dtype),
+            (full(&[2, 0]).matmul(full(&[0, 3])), vec![2, 3], dtype),
+        ],
+        OpKind::Gather => vec![
+            (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
+            (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
+            (x.index_select(1, g.full([4, 5], 0.0, I32)), vec![2, 4, 5], dtype),
+        ],
+        OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
+    }
+}
+
+#[test]
+fn every_op_infers_shape_and_dtype_for_the_dtypes_that_it_takes() {
+    for kind in OpKind::all() {
+        for dtype in DType::ALL {
+            let g = Graph::new();
+            let results = inferred(&g, kind, dtype);
+            assert!(!results.is_empty());
+            if !accepted(kind).contains(&dtype) {
+                let error = g.check().expect_err(kind.name());
+                assert!(matches!(error, GraphError::DType { .. }), "{}: {error}", kind.name());
+                continue;
+            }
+            for (expr, shape, dtype) in results {
+                let expr = expr.check().unwrap_or_else(|error| panic!("{}, {dtype}: {error}", kind.name()));
+                assert_eq!(expr.shape().unwrap().dims(), shape, "{}\n{g}", kind.name());
+                assert_eq!(expr.dtype().unwrap(), dtype, "{}\n{g}", kind.name());
+            }
+            assert_eq!(verify(&g), Ok(()), "{}", kind.name());
+            let found = g.ids().iter().any(|id| g.node(*id).unwrap().op.kind() == kind);
+            assert!(found, "no {} was inserted", kind.name());
+        }
+    }
+}
+
+#[test]
+fn kinds_are_listed_once_and_have_names_of_their_own() {
+    let kinds: Vec<OpKind> = OpKind::all().collect();
+    let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    assert_eq!(names.len(), kinds.len());
+    assert_eq!(kinds.len(), 20 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+}
+
+#[test]
+fn numbers_take_the_dtype_of_the_expression_beside_them() {
+    let g = Graph::new();
+    for dtype in [F32, F64, I32] {
+        let x = g.full([2], 1.0, dtype);
+        for result in [x + 1, 2 - x, x * 3.0, 4.0 * x, x - 1.0f32] {
+            assert_eq!(result.check().unwrap().dtype().unwrap(), dtype);
+        }
+    }
+    let _ = g.iota([2], 0) + 0.5;
+    assert!(matches!(g.take_error(), Some(GraphError::Argument { value: 0.5, .. })));
+    let _ = g.iota([2], 0) + 1e10;
+    assert!(matches!(g.take_error(), Some(GraphError::Argument { .. })));
+}

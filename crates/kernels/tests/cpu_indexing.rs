@@ -1,0 +1,151 @@
+//! Gather, scatter-add and assembly against the reference.
+
+mod reference;
+
+use arenagrad_graph::Shape;
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+use arenagrad_kernels::{DType, Kernel, Piece, View};
+use reference::{assert_close, buffer, noise, run, values, view};
+
+/// Shapes of operand and indices, and the axis.
+fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize)> {
+    vec![
+        (vec![5], vec![3], 0),
+        (vec![1], vec![1], 0),
+        (vec![10, 4], vec![64, 4], 0),
+        (vec![64, 10], vec![64, 1], 1),
+        (vec![6, 7, 8], vec![5, 9, 6], 1),
+        (vec![6, 7, 8], vec![6, 7, 3], 2),
+        (vec![2, 3, 700], vec![4, 3, 650], 0),
+        (vec![1000, 129], vec![700, 129], 0),
+    ]
+}
+
+/// Indices of which some lie outside of `0..extent`.
+fn indices(count: usize, extent: usize) -> Vec<f64> {
+    noise(5, count).into_iter().map(|x| ((x * 0.55 + 0.5) * extent as f64).floor()).collect()
+}
+
+/// Where an index tuple with `index` in place of coordinate `axis` stands.
+fn position(shape: &[usize], indices_shape: &[usize], axis: usize, mut element: usize, index: f64) -> Option<usize> {
+    let mut coordinates = vec![0; shape.len()];
+    for a in (0..shape.len()).rev() {
+        coordinates[a] = element % indices_shape[a];
+        element /= indices_shape[a];
+    }
+    if index < 0.0 || index >= shape[axis] as f64 {
+        return None;
+    }
+    coordinates[axis] = index as usize;
+    Some(coordinates.iter().zip(shape).fold(0, |position, (c, n)| position * n + c))
+}
+
+#[test]
+fn gathers() {
+    for (operand_shape, indices_shape, axis) in cases() {
+        for dtype in DType::ALL {
+            let (count, elements) = (operand_shape.iter().product(), indices_shape.iter().product::<usize>());
+            let operand: Vec<f64> = noise(1, count).into_iter().map(|x| dtype.round((x * 50.0).max(0.0))).collect();
+            // All different, and the same along the last axis as in a look-up of rows.
+            let last = indices_shape[indices_shape.len() - 1];
+            let views = [View::contiguous(elements), view(&[(elements / last, 1), (last, 0)], 2)];
+            for indices_view in views {
+                let indices = indices(indices_view.end(), operand_shape[axis]);
+                let outside = if dtype.is_float() { f64::NAN } else { 0.0 };
+                let expected: Vec<f64> = (0..elements)
+                    .map(|element| {
+                        let index = indices[indices_view.position(element)];
+                        position(&operand_shape, &indices_shape, axis, element, index).map_or(outside, |at| operand[at])
+                    })
+                    .collect();
+                let kernel = Kernel::Gather {
+                    dtype,
+                    operand_shape: Shape::from(&operand_shape[..]),
+                    indices_shape: Shape::from(&indices_shape[..]),
+                    axis,
+                    indices: indices_view,
+                };
+                let inputs = [buffer(dtype, &operand), buffer(DType::I32, &indices)];
+                let found = run(&kernel, &inputs, &[(dtype, elements)]);
+                assert_close(&values(&found[0]), &expected, 0.0, &format!("{operand_shape:?} {indices_shape:?} {axis}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn scatters() {
+    for (operand_shape, updates_shape, axis) in cases() {
+        for dtype in [DType::F32, DType::F64, DType::I32] {
+            let (count, elements) = (operand_shape.iter().product(), updates_shape.iter().product::<usize>());
+            let operand: Vec<f64> = noise(1, count).into_iter().map(|x| dtype.round(x * 50.0)).collect();
+            let last = updates_shape[updates_shape.len() - 1];
+            let rows = view(&[(elements / last, 1), (last, 0)], 2);
+            let views = [(View::contiguous(elements), rows.clone()), (rows, View::contiguous(elements))];
+            for (indices_view, updates_view) in views {
+                let indices = indices(indices_view.end(), operand_shape[axis]);
+                let updates: Vec<f64> =
+                    noise(2, updates_view.end()).into_iter().map(|x| dtype.round(x * 50.0)).collect();
+                let mut expected = operand.clone();
+                for element in 0..elements {
+                    let index = indices[indices_view.position(element)];
+                    if let Some(at) = position(&operand_shape, &updates_shape, axis, element, index) {
+                        // In the order that the definition asks for, with the roundings of the dtype: bit for bit.
+                        expected[at] = dtype.round(expected[at] + updates[updates_view.position(element)]);
+                    }
+                }
+                let kernel = |in_place| Kernel::ScatterAdd {
+                    dtype,
+                    operand_shape: Shape::from(&operand_shape[..]),
+                    updates_shape: Shape::from(&updates_shape[..]),
+                    axis,
+                    indices: indices_view.clone(),
+                    updates: updates_view.clone(),
+                    in_place,
+                };
+                let inputs = [buffer(dtype, &operand), buffer(DType::I32, &indices), buffer(dtype, &updates)];
+                let found = run(&kernel(false), &inputs, &[(dtype, count)]);
+                let what = format!("{operand_shape:?} {updates_shape:?} {axis}");
+                assert_close(&values(&found[0]), &expected, 0.0, &what);
+                let mut outputs = [inputs[0].clone()];
+                let buffers = [Buffer::zeros(dtype, 0), inputs[1].clone(), inputs[2].clone()];
+                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
+                Compiled::new(&kernel(true)).run(operands, &mut outputs);
+                assert_close(&values(&outputs[0]), &expected, 0.0, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn assemblies() {
+    for dtype in DType::ALL {
+        // A concatenation along the last axis: [6, 2] and a transposed [6, 3].
+        let a: Vec<f64> = (0..12).map(|i| dtype.round(f64::from(i))).collect();
+        let b: Vec<f64> = (0..18).map(|i| dtype.round(f64::from(i % 5))).collect();
+        let pieces = vec![
+            Piece { source: View::contiguous(12), destination: view(&[(6, 5), (2, 1)], 0) },
+            Piece { source: view(&[(6, 1), (3, 6)], 0), destination: view(&[(6, 5), (3, 1)], 2) },
+        ];
+        let kernel = Kernel::Assemble { dtype, elements: 30, fill: None, pieces };
+        let found = run(&kernel, &[buffer(dtype, &a), buffer(dtype, &b)], &[(dtype, 30)]);
+        let expected: Vec<f64> = (0..6)
+            .flat_map(|row| {
+                let left = (0..2).map(move |column| row * 2 + column);
+                let right = (0..3).map(move |column| column * 6 + row);
+                left.map(|i| a[i]).chain(right.map(|i| b[i])).collect::<Vec<f64>>()
+            })
+            .collect();
+        assert_close(&values(&found[0]), &expected, 0.0, "concatenation");
+
+        // A padding with interior: every third element of 2000, filled elsewhere.
+        let source: Vec<f64> = noise(1, 2000).into_iter().map(|x| dtype.round(x * 9.0)).collect();
+        let pieces = vec![Piece { source: View::contiguous(2000), destination: view(&[(2000, 3)], 4) }];
+        let fill = dtype.round(1.0);
+        let kernel = Kernel::Assemble { dtype, elements: 6010, fill: Some(fill), pieces };
+        let found = run(&kernel, &[buffer(dtype, &source)], &[(dtype, 6010)]);
+        let mut expected = vec![fill; 6010];
+        (0..2000).for_each(|i| expected[4 + 3 * i] = source[i]);
+        assert_close(&values(&found[0]), &expected, 0.0, "padding");
+    }
+}

@@ -1,0 +1,200 @@
+//! Results have the same bits on any number of threads, and runs allocate nothing on any of them.
+
+mod reference;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arenagrad_graph::Shape;
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+use arenagrad_kernels::{
+    BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Piece, ReduceFunction, UnaryFunction, View,
+};
+use reference::{Builder, axes, buffer, noise, view};
+
+/// Counts the allocations of all threads.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the contract, which is the same.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A kernel with the counts of its inputs' elements and its outputs.
+struct Case {
+    name: &'static str,
+    kernel: Kernel,
+    inputs: Vec<(DType, usize)>,
+    outputs: Vec<(DType, usize)>,
+}
+
+fn elementwise(elements: usize) -> Case {
+    let mut b = Builder::new(elements);
+    let (x, y) = (b.contiguous(DType::F32), b.load(DType::F32, view(&[(elements, 0)], 0)));
+    let tanh = b.unary(UnaryFunction::Tanh, x);
+    let product = b.binary(BinaryFunction::Mul, tanh, y);
+    let step = b.constant(DType::I32, 3.0);
+    let random = b.push(Instruction::Uniform { seed: 5, step }, DType::F32);
+    let sum = b.binary(BinaryFunction::Add, random, product);
+    Case {
+        name: "elementwise",
+        kernel: Kernel::Elementwise(b.output(&[sum, tanh])),
+        inputs: vec![(DType::F32, elements), (DType::F32, 1)],
+        outputs: vec![(DType::F32, elements); 2],
+    }
+}
+
+fn reduction(name: &'static str, elements: usize, kept: &[(usize, usize)], reduced: &[(usize, usize)]) -> Case {
+    let mut b = Builder::new(elements);
+    let x = b.contiguous(DType::F32);
+    let exp = b.unary(UnaryFunction::Exp, x);
+    let program = b.output(&[exp]);
+    let results = kept.iter().map(|axis| axis.0).product();
+    let mut b = Builder::new(results);
+    let accumulator = b.push(Instruction::Accumulator, DType::F32);
+    let log = b.unary(UnaryFunction::Log, accumulator);
+    let (kept, reduced) = (axes(kept), axes(reduced));
+    let epilogue = Some(b.output(&[log]));
+    Case {
+        name,
+        kernel: Kernel::Reduce { function: ReduceFunction::Sum, program, kept, reduced, epilogue },
+        inputs: vec![(DType::F32, elements)],
+        outputs: vec![(DType::F32, results)],
+    }
+}
+
+fn matmul(name: &'static str, batches: usize, [m, k, n]: [usize; 3], has_epilogue: bool) -> Case {
+    let mut b = Builder::new(batches * m * n);
+    let product = b.push(Instruction::Accumulator, DType::F32);
+    let relu = b.unary(UnaryFunction::Relu, product);
+    let epilogue = has_epilogue.then(|| b.output(&[relu]));
+    let batch = if batches == 1 {
+        vec![]
+    } else {
+        vec![BatchAxis { extent: batches, lhs_stride: m * k, rhs_stride: k * n }]
+    };
+    let lhs = Matrix { offset: 0, row_stride: k, column_stride: 1 };
+    let rhs = Matrix { offset: 0, row_stride: 1, column_stride: k };
+    Case {
+        name,
+        kernel: Kernel::MatMul { dtype: DType::F32, batch, m, k, n, lhs, rhs, epilogue },
+        inputs: vec![(DType::F32, batches * m * k), (DType::F32, batches * k * n)],
+        outputs: vec![(DType::F32, batches * m * n)],
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shape = |rows| Shape::from([rows, 300]);
+    vec![
+        elementwise(10),
+        elementwise(1_000_003),
+        reduction("reduce all", 2_000_003, &[], &[(2_000_003, 1)]),
+        reduction("reduce rows", 1_000_000, &[(1000, 1000)], &[(1000, 1)]),
+        reduction("reduce columns", 1_000_000, &[(5000, 1)], &[(200, 5000)]),
+        reduction("reduce few columns", 1_000_000, &[(10, 1)], &[(100_000, 10)]),
+        reduction("reduce outer and inner", 1_000_000, &[(10, 1000)], &[(100, 10_000), (1000, 1)]),
+        reduction("reduce little", 40, &[(4, 10)], &[(10, 1)]),
+        matmul("matmul of a row", 1, [1, 2, 10], true),
+        matmul("matmul", 1, [200, 300, 150], false),
+        matmul("matmul with epilogue", 1, [300, 70, 300], true),
+        matmul("matmul of batches", 50, [20, 30, 25], true),
+        Case {
+            name: "argmax",
+            kernel: Kernel::ArgMax { dtype: DType::F32, outer: 700, extent: 900, inner: 1 },
+            inputs: vec![(DType::F32, 630_000)],
+            outputs: vec![(DType::I32, 700)],
+        },
+        Case {
+            name: "gather",
+            kernel: Kernel::Gather {
+                dtype: DType::F32,
+                operand_shape: shape(100),
+                indices_shape: shape(1000),
+                axis: 0,
+                indices: View::contiguous(300_000),
+            },
+            inputs: vec![(DType::F32, 30_000), (DType::I32, 300_000)],
+            outputs: vec![(DType::F32, 300_000)],
+        },
+        Case {
+            name: "scatter_add",
+            kernel: Kernel::ScatterAdd {
+                dtype: DType::F32,
+                operand_shape: shape(100),
+                updates_shape: shape(1000),
+                axis: 0,
+                indices: view(&[(1000, 1), (300, 0)], 0),
+                updates: View::contiguous(300_000),
+                in_place: false,
+            },
+            inputs: vec![(DType::F32, 30_000), (DType::I32, 1000), (DType::F32, 300_000)],
+            outputs: vec![(DType::F32, 30_000)],
+        },
+        Case {
+            name: "assemble",
+            kernel: Kernel::Assemble {
+                dtype: DType::F32,
+                elements: 3000,
+                fill: Some(2.0),
+                pieces: vec![Piece { source: View::contiguous(1000), destination: view(&[(1000, 2)], 1) }],
+            },
+            inputs: vec![(DType::F32, 1000)],
+            outputs: vec![(DType::F32, 3000)],
+        },
+    ]
+}
+
+impl Case {
+    fn inputs(&self) -> Vec<Buffer> {
+        let of = |dtype: DType, count| noise(1, count).into_iter().map(move |x| if dtype == DType::I32 { x * 90.0 } else { x });
+        self.inputs.iter().map(|&(dtype, count)| buffer(dtype, &of(dtype, count).collect::<Vec<f64>>())).collect()
+    }
+
+    /// The outputs' bits, and the allocations of `runs` runs after the first ones.
+    fn run(&self, runs: usize) -> (Vec<Vec<u64>>, u64) {
+        let inputs = self.inputs();
+        let slots: Vec<u32> = (0..inputs.len() as u32).collect();
+        let mut outputs: Vec<Buffer> = self.outputs.iter().map(|&(dtype, count)| Buffer::zeros(dtype, count)).collect();
+        let mut compiled = Compiled::new(&self.kernel);
+        let operands = Operands { buffers: &inputs, slots: &slots };
+        // The pool's threads allocate their own bookkeeping when they first share work.
+        for _ in 0..20 {
+            compiled.run(operands, &mut outputs);
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for _ in 0..runs {
+            compiled.run(operands, &mut outputs);
+        }
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let bits = outputs.iter().map(|output| reference::values(output).iter().map(|x| x.to_bits()).collect()).collect();
+        (bits, allocations)
+    }
+}
+
+// One test, for the count of allocations is the process's.
+#[test]
+fn same_bits_and_no_allocations_on_one_and_two_threads() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    let pools = [pool(1), pool(2), pool(3)];
+    for case in cases() {
+        let [one, two, three] = [&pools[0], &pools[1], &pools[2]].map(|pool| pool.install(|| case.run(50)));
+        assert!(one.0 == two.0 && one.0 == three.0, "{}: bits differ with the number of threads", case.name);
+        for (threads, found) in [(1, one.1), (2, two.1), (3, three.1)] {
+            assert_eq!(found, 0, "{} allocates on {threads} threads", case.name);
+        }
+    }
+}
