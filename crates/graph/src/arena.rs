@@ -444,10 +444,10 @@ impl Arena {
                 operand.users -= 1;
             }
         });
-        if let Op::Input { declaration } | Op::Parameter { declaration } = node.op {
-            if let Some(declaration) = self.declarations.get(declaration as usize) {
-                self.names.remove(&declaration.name);
-            }
+        if let Op::Input { declaration } | Op::Parameter { declaration } = node.op
+            && let Some(declaration) = self.declarations.get(declaration as usize)
+        {
+            self.names.remove(&declaration.name);
         }
         if !self.labels.is_empty() {
             self.labels.remove(&key);

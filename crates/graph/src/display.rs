@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::arena::Graph;
+use crate::arena::{Arena, Graph};
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
 use crate::op::Op;
@@ -66,8 +66,8 @@ impl fmt::Display for Listing<'_> {
         let arena = self.graph.arena();
         for id in &nodes {
             let node = &arena.nodes[id.key];
-            write!(f, "{} = ", names[id])?;
-            write_op(f, node, &names)?;
+            write!(f, "{} = ", names[node.ordinal as usize])?;
+            write_op(f, node, &arena, &names)?;
             write!(f, " : {}{}", node.dtype, node.shape)?;
             if self.origins {
                 let file = node.origin.file().rsplit(['/', '\\']).next().unwrap_or_default();
@@ -76,15 +76,16 @@ impl fmt::Display for Listing<'_> {
             writeln!(f)?;
         }
         if let Some(outputs) = &self.outputs {
-            let returned: Vec<&str> = outputs.iter().map(|output| names[output].as_str()).collect();
+            let ordinal = |output: &NodeId| arena.nodes[output.key].ordinal as usize;
+            let returned: Vec<&str> = outputs.iter().map(|output| names[ordinal(output)].as_str()).collect();
             writeln!(f, "return {}", returned.join(", "))?;
         }
         Ok(())
     }
 }
 
-/// What each of the nodes is called.
-fn names(graph: &Graph, nodes: &[NodeId]) -> HashMap<NodeId, String> {
+/// What each of the nodes is called, by ordinal.
+fn names(graph: &Graph, nodes: &[NodeId]) -> Vec<String> {
     let arena = graph.arena();
     let mut bearers: HashMap<&str, usize> = HashMap::new();
     for id in nodes {
@@ -92,12 +93,15 @@ fn names(graph: &Graph, nodes: &[NodeId]) -> HashMap<NodeId, String> {
             *bearers.entry(label).or_default() += 1;
         }
     }
-    let name = |position: usize, id: &NodeId| match arena.label(id.key) {
-        Some(label) if bearers[label] == 1 && is_word(label) => label.to_owned(),
-        Some(label) => format!("{label:?}%{position}"),
-        None => format!("%{position}"),
-    };
-    nodes.iter().enumerate().map(|(position, id)| (*id, name(position, id))).collect()
+    let mut names = vec![String::new(); graph.ordinal_bound()];
+    for (position, id) in nodes.iter().enumerate() {
+        names[arena.nodes[id.key].ordinal as usize] = match arena.label(id.key) {
+            Some(label) if bearers[label] == 1 && is_word(label) => label.to_owned(),
+            Some(label) => format!("{label:?}%{position}"),
+            None => format!("%{position}"),
+        };
+    }
+    names
 }
 
 /// Whether a label can stand in the text without quotes.
@@ -107,12 +111,18 @@ fn is_word(label: &str) -> bool {
 }
 
 /// The op with its operands, then its attributes.
-fn write_op(f: &mut fmt::Formatter<'_>, node: &Node, names: &HashMap<NodeId, String>) -> fmt::Result {
-    let mut arguments: Vec<String> = Vec::new();
-    node.op.for_each_operand(|operand| arguments.push(names.get(&operand).cloned().unwrap_or_default()));
-    arguments.extend(attributes(&node.op));
+fn write_op(f: &mut fmt::Formatter<'_>, node: &Node, arena: &Arena, names: &[String]) -> fmt::Result {
     f.write_str(node.op.name())?;
-    if arguments.is_empty() { Ok(()) } else { write!(f, "({})", arguments.join(", ")) }
+    let operands = node.op.operands();
+    let operands = operands.iter().map(|operand| names[arena.nodes[operand.key].ordinal as usize].as_str());
+    let attributes = attributes(&node.op);
+    let mut opened = false;
+    for argument in operands.chain(attributes.iter().map(String::as_str)) {
+        f.write_str(if opened { ", " } else { "(" })?;
+        f.write_str(argument)?;
+        opened = true;
+    }
+    if opened { f.write_str(")") } else { Ok(()) }
 }
 
 /// What an op says beside its operands and the shape and dtype of its result.

@@ -1,6 +1,5 @@
 //! Graphviz: a graph in the DOT language, to be drawn by `dot -Tsvg`.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use crate::arena::Graph;
@@ -39,8 +38,10 @@ impl fmt::Display for Dot<'_> {
             Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
             None => self.graph.ids(),
         };
-        let positions: HashMap<NodeId, usize> = nodes.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let arena = self.graph.arena();
+        let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
+        let mut positions = vec![0; self.graph.ordinal_bound()];
+        nodes.iter().enumerate().for_each(|(position, id)| positions[ordinal(id)] = position);
         writeln!(f, "digraph arenagrad {{")?;
         writeln!(f, "  rankdir = TB;")?;
         writeln!(f, "  node [shape = box, style = \"rounded,filled\", fontname = \"Helvetica\", fontsize = 10];")?;
@@ -63,7 +64,7 @@ impl fmt::Display for Dot<'_> {
         for (position, id) in nodes.iter().enumerate() {
             let operands = arena.nodes[id.key].op.operands();
             for (place, operand) in operands.iter().enumerate() {
-                write!(f, "  n{} -> n{position}", positions[operand])?;
+                write!(f, "  n{} -> n{position}", positions[ordinal(operand)])?;
                 if operands.len() > 1 {
                     write!(f, " [label = \"{place}\"]")?;
                 }

@@ -2,9 +2,9 @@
 //!
 //! | pass | what goes |
 //! |---|---|
-//! | [`dce`] | nodes that no output needs |
-//! | [`cse`] | nodes that compute what an earlier one computes |
-//! | [`simplify`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
+//! | [`dce()`] | nodes that no output needs |
+//! | [`cse()`] | nodes that compute what an earlier one computes |
+//! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
 //! | [`optimise`] | all three, and `stop_gradient` |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep

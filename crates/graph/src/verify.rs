@@ -147,7 +147,8 @@ fn check_result(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyE
         Err(error) => errors.push(VerifyError::Rule { node: arena.describe(id), error }),
     }
     if let Op::Constant { value } | Op::Pad { value, .. } = node.op {
-        if !value.is_nan() && node.dtype.round(value) != value || value.is_nan() && !node.dtype.is_float() {
+        let exact = if value.is_nan() { node.dtype.is_float() } else { node.dtype.round(value) == value };
+        if !exact {
             errors.push(VerifyError::Inexact { node: arena.describe(id), value, dtype: node.dtype });
         }
     }
@@ -196,13 +197,25 @@ mod tests {
     fn a_wrong_shape_dtype_and_user_count_are_all_found() {
         let errors = after(|arena, [_, y, z]| {
             arena.nodes[y.key].shape = Shape::from([3, 2]);
-            arena.nodes[z.key].dtype = DType::F64;
-            arena.nodes[y.key].users = 7;
+            arena.nodes[z.key].users = 7;
         });
         assert!(errors.iter().any(|e| matches!(e, VerifyError::Shape { .. })), "{errors:?}");
         assert!(errors.iter().any(|e| matches!(e, VerifyError::Rule { .. })), "{errors:?}");
-        assert!(errors.iter().any(|e| matches!(e, VerifyError::DType { .. })), "{errors:?}");
-        assert!(errors.iter().any(|e| matches!(e, VerifyError::Users { stored: 7, counted: 1, .. })), "{errors:?}");
+        assert!(errors.iter().any(|e| matches!(e, VerifyError::Users { stored: 7, counted: 0, .. })), "{errors:?}");
+        let errors = after(|arena, [_, _, z]| arena.nodes[z.key].dtype = DType::F64);
+        assert!(matches!(errors[..], [VerifyError::DType { .. }]), "{errors:?}");
+    }
+
+    #[test]
+    fn what_raw_insertion_lets_through_is_found() {
+        let graph = Graph::new();
+        let (here, shape) = (crate::Origin::here(), Shape::from([2]));
+        let undeclared = graph.insert(Op::Input { declaration: 5 }, Some(&shape), None, here);
+        let inexact = graph.insert(Op::Constant { value: 0.1 }, Some(&shape), Some(DType::F32), here);
+        assert!(undeclared.is_ok() && inexact.is_ok());
+        let errors = verify(&graph).unwrap_err();
+        assert!(matches!(errors[..], [VerifyError::Declaration { .. }, VerifyError::Inexact { .. }]), "{errors:?}");
+        assert!(errors[1].to_string().ends_with("holds the value 0.1, which f32 does not"));
     }
 
     #[test]

@@ -68,7 +68,10 @@ fn a_mistake_poisons_what_follows_and_the_first_is_kept() {
     assert_eq!(error, wrong.id().unwrap_err());
     assert_eq!(error, later.grad([x]).unwrap_err());
     let text = error.to_string();
-    assert!(text.ends_with(&format!("arena.rs:{line}: reshape: \"x\" of shape [2, 3] has 6 elements, but [4] has 4")), "{text}");
+    assert!(
+        text.ends_with(&format!("arena.rs:{line}: reshape: \"x\" of shape [2, 3] has 6 elements, but [4] has 4")),
+        "{text}"
+    );
     assert_eq!(format!("{wrong:?}"), "poisoned");
 }
 
@@ -218,7 +221,10 @@ fn names_are_unique_and_steps_are_one() {
     let (_x, line) = (g.input("x", [2]), line!());
     let again = g.parameter("x", [2], Init::Constant(0.0));
     let text = again.id().unwrap_err().to_string();
-    assert!(text.contains("the name \"x\" is taken, first at ") && text.ends_with(&format!("arena.rs:{line}")), "{text}");
+    assert!(
+        text.contains("the name \"x\" is taken, first at ") && text.ends_with(&format!("arena.rs:{line}")),
+        "{text}"
+    );
     g.take_error();
     assert_eq!(g.step().id().unwrap(), g.step().id().unwrap());
     assert_eq!(g.step().dtype().unwrap(), DType::I32);
@@ -226,7 +232,8 @@ fn names_are_unique_and_steps_are_one() {
 
 #[test]
 fn broadcasting_follows_numpy() {
-    let table: &[(&[usize], &[usize], Option<&[usize]>)] = &[
+    type Row<'a> = (&'a [usize], &'a [usize], Option<&'a [usize]>);
+    let table: &[Row<'_>] = &[
         (&[], &[], Some(&[])),
         (&[], &[3], Some(&[3])),
         (&[3], &[1], Some(&[3])),

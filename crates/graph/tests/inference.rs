@@ -2,7 +2,8 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Expr, Graph, GraphError, Init, OpKind, ReduceFunction, UnaryFunction, verify,
+    BinaryFunction, CompareFunction, DType, Expr, Graph, GraphError, Init, OpKind, ReduceFunction, UnaryFunction,
+    verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -137,7 +138,10 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
         }
         OpKind::Where => {
             let condition = g.full([4, 1, 1], 1.0, Bool);
-            vec![(condition.where_(x, full(&[3])), vec![4, 2, 3], dtype), (condition.where_(x, 0), vec![4, 2, 3], dtype)]
+            vec![
+                (condition.where_(x, full(&[3])), vec![4, 2, 3], dtype),
+                (condition.where_(x, 0), vec![4, 2, 3], dtype),
+            ]
         }
         OpKind::Cast => DType::ALL.map(|to| (x.cast(to), vec![2, 3], to)).to_vec(),
         OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],

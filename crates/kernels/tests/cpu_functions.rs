@@ -9,9 +9,45 @@ use reference::{Builder, assert_close, binary, buffer, compare, run, unary, valu
 /// Arguments that a function of floats is tried at: special values, and a sweep over its interesting range.
 fn arguments(low: f64, high: f64, dtype: DType) -> Vec<f64> {
     let mut arguments = vec![
-        0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-40, -1e-40,
-        1e-45, 1e-30, -1e-30, 1e-8, -1e-8, 1e-6, -1e-6, 3e-4, -3e-4, 0.34, -0.34, 0.35, -0.35, 3e38, -3e38, 8_388_607.5,
-        -8_388_607.5, 88.7, 88.73, -87.4, -103.0, -104.5, 9.02, 16_777_216.0,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        1.5,
+        -1.5,
+        2.5,
+        -2.5,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        1e-40,
+        -1e-40,
+        1e-45,
+        1e-30,
+        -1e-30,
+        1e-8,
+        -1e-8,
+        1e-6,
+        -1e-6,
+        3e-4,
+        -3e-4,
+        0.34,
+        -0.34,
+        0.35,
+        -0.35,
+        3e38,
+        -3e38,
+        8_388_607.5,
+        -8_388_607.5,
+        88.7,
+        88.73,
+        -87.4,
+        -103.0,
+        -104.5,
+        9.02,
+        16_777_216.0,
     ];
     let steps = 40_000;
     arguments.extend((0..=steps).map(|i| low + (high - low) * f64::from(i) / f64::from(steps)));
@@ -116,7 +152,11 @@ fn unary_functions() {
 #[test]
 fn signs_of_zeros() {
     let odd = [
-        UnaryFunction::Expm1, UnaryFunction::Log1p, UnaryFunction::Sin, UnaryFunction::Tanh, UnaryFunction::Erf,
+        UnaryFunction::Expm1,
+        UnaryFunction::Log1p,
+        UnaryFunction::Sin,
+        UnaryFunction::Tanh,
+        UnaryFunction::Erf,
         UnaryFunction::Sqrt,
     ];
     for function in odd {
@@ -151,8 +191,28 @@ fn pairs(dtype: DType) -> (Vec<f64>, Vec<f64>) {
         DType::I32 => [0, 1, -1, 2, 3, 7, -50_000, 123_456, i32::MIN, i32::MAX].map(f64::from).to_vec(),
         DType::F32 | DType::F64 => {
             let mut values = vec![
-                0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1e-40, 1e30, -1e30, 0.1, 2.7, -7.0, 31.0, 127.0,
-                -149.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN,
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                2.0,
+                -2.0,
+                3.0,
+                -3.0,
+                0.5,
+                -0.5,
+                1e-40,
+                1e30,
+                -1e30,
+                0.1,
+                2.7,
+                -7.0,
+                31.0,
+                127.0,
+                -149.0,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NAN,
             ];
             values.extend((0..200).map(|i| 0.013 * f64::from(i * i) - 20.0));
             values

@@ -67,7 +67,12 @@ fn gathers() {
                 };
                 let inputs = [buffer(dtype, &operand), buffer(DType::I32, &indices)];
                 let found = run(&kernel, &inputs, &[(dtype, elements)]);
-                assert_close(&values(&found[0]), &expected, 0.0, &format!("{operand_shape:?} {indices_shape:?} {axis}"));
+                assert_close(
+                    &values(&found[0]),
+                    &expected,
+                    0.0,
+                    &format!("{operand_shape:?} {indices_shape:?} {axis}"),
+                );
             }
         }
     }

@@ -104,9 +104,27 @@ fn cases(extents: [usize; 3]) -> impl Iterator<Item = Case> {
 #[test]
 fn extents_about_every_tile() {
     let extents = [
-        [1, 1, 1], [1, 2, 10], [1, 10, 2], [10, 1, 2], [2, 1, 10], [3, 5, 7], [4, 16, 16], [7, 31, 33], [8, 32, 32],
-        [9, 33, 65], [16, 16, 16], [17, 257, 31], [33, 512, 16], [64, 100, 10], [97, 61, 95], [96, 513, 64], [1, 300, 70],
-        [3, 300, 1], [200, 3, 1], [130, 70, 1], [5, 600, 200],
+        [1, 1, 1],
+        [1, 2, 10],
+        [1, 10, 2],
+        [10, 1, 2],
+        [2, 1, 10],
+        [3, 5, 7],
+        [4, 16, 16],
+        [7, 31, 33],
+        [8, 32, 32],
+        [9, 33, 65],
+        [16, 16, 16],
+        [17, 257, 31],
+        [33, 512, 16],
+        [64, 100, 10],
+        [97, 61, 95],
+        [96, 513, 64],
+        [1, 300, 70],
+        [3, 300, 1],
+        [200, 3, 1],
+        [130, 70, 1],
+        [5, 600, 200],
     ];
     for extents in extents {
         cases(extents).for_each(|case| case.check());
@@ -158,7 +176,9 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
 #[test]
 fn epilogues() {
     let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
-    for (batches, [m, k, n]) in [(1, [2, 3, 4]), (3, [2, 3, 4]), (1, [64, 100, 70]), (40, [30, 20, 50]), (2, [250, 90, 300])] {
+    for (batches, [m, k, n]) in
+        [(1, [2, 3, 4]), (3, [2, 3, 4]), (1, [64, 100, 70]), (40, [30, 20, 50]), (2, [250, 90, 300])]
+    {
         for dtype in [DType::F32, DType::F64] {
             let case = Case {
                 dtype,
@@ -184,8 +204,7 @@ fn epilogues() {
             }
             // The same with `z` and the scaled product in one buffer.
             program.inputs[1].in_place = Some(2);
-            let mut outputs =
-                [Buffer::zeros(DType::Bool, elements), Buffer::zeros(dtype, elements), inputs[3].clone()];
+            let mut outputs = [Buffer::zeros(DType::Bool, elements), Buffer::zeros(dtype, elements), inputs[3].clone()];
             let buffers = [inputs[0].clone(), inputs[1].clone(), inputs[2].clone(), Buffer::zeros(dtype, 0)];
             let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
             Compiled::new(&case.kernel(Some(program))).run(operands, &mut outputs);

@@ -18,7 +18,10 @@ fn check(program: arenagrad_kernels::Program, tolerance: f64, what: &str) {
         .map(|(i, input)| {
             let scale = if input.dtype == DType::I32 { 50.0 } else { 1.0 };
             let noise = noise(i as u64, input.view.end());
-            noise.into_iter().map(|x| input.dtype.round(if input.dtype == DType::Bool { x.max(0.0).round() } else { x * scale })).collect()
+            noise
+                .into_iter()
+                .map(|x| input.dtype.round(if input.dtype == DType::Bool { x.max(0.0).round() } else { x * scale }))
+                .collect()
         })
         .collect();
     let buffers: Vec<Buffer> =
@@ -39,7 +42,8 @@ fn sizes() {
             let (x, y) = (b.contiguous(dtype), b.contiguous(dtype));
             let product = b.binary(BinaryFunction::Mul, x, y);
             let larger = b.binary(BinaryFunction::Maximum, product, y);
-            let less = b.push(Instruction::Compare { function: CompareFunction::Less, lhs: x, rhs: larger }, DType::Bool);
+            let less =
+                b.push(Instruction::Compare { function: CompareFunction::Less, lhs: x, rhs: larger }, DType::Bool);
             let chosen = b.push(Instruction::Where { condition: less, on_true: x, on_false: larger }, dtype);
             // An input, a value that is read again and a bool are outputs as well.
             check(b.output(&[chosen, x, product, less]), 1e-7, &format!("{elements} of {dtype}"));

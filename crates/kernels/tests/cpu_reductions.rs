@@ -3,7 +3,9 @@
 mod reference;
 
 use arenagrad_kernels::cpu::Buffer;
-use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, Program, ReduceFunction, UnaryFunction, View};
+use arenagrad_kernels::{
+    Axis, BinaryFunction, DType, Instruction, Kernel, Program, ReduceFunction, UnaryFunction, View,
+};
 use reference::{Builder, assert_close, axes, buffer, noise, run, values};
 
 /// Domains as extents with whether each axis is kept.
@@ -51,13 +53,7 @@ fn split(domain: &[(usize, bool)]) -> (Vec<Axis>, Vec<Axis>) {
 }
 
 /// The results of a reduction of `values`.
-fn expected(
-    function: ReduceFunction,
-    dtype: DType,
-    values: &[f64],
-    kept: &[Axis],
-    reduced: &[Axis],
-) -> Vec<f64> {
+fn expected(function: ReduceFunction, dtype: DType, values: &[f64], kept: &[Axis], reduced: &[Axis]) -> Vec<f64> {
     let (kept, reduced) = (View::new(kept.iter().copied(), 0), View::new(reduced.iter().copied(), 0));
     (0..kept.elements())
         .map(|o| {
@@ -170,7 +166,8 @@ fn nan_spreads_wherever_it_stands() {
             let mut b = Builder::new(extent);
             let value = b.contiguous(DType::F32);
             let reduced = if extent > 1 { axes(&[(extent, 1)]) } else { vec![] };
-            let kernel = Kernel::Reduce { function, program: b.output(&[value]), kept: vec![], reduced, epilogue: None };
+            let kernel =
+                Kernel::Reduce { function, program: b.output(&[value]), kept: vec![], reduced, epilogue: None };
             assert!(values(&run(&kernel, &[Buffer::F32(x)], &[(DType::F32, 1)])[0])[0].is_nan());
         }
     }
@@ -212,14 +209,17 @@ fn i32_sums_wrap() {
 
 #[test]
 fn argmax_takes_the_first_of_the_largest() {
-    let cases = [(1, 1, 1), (1, 7, 1), (64, 10, 1), (3, 1000, 1), (5, 17, 3), (2, 3, 700), (600, 300, 1), (300, 5, 100)];
+    let cases =
+        [(1, 1, 1), (1, 7, 1), (64, 10, 1), (3, 1000, 1), (5, 17, 3), (2, 3, 700), (600, 300, 1), (300, 5, 100)];
     for (outer, extent, inner) in cases {
         for dtype in DType::ALL {
             // Few distinct values, so that there are ties.
             let x: Vec<f64> = noise(9, outer * extent * inner)
                 .into_iter()
                 .enumerate()
-                .map(|(i, x)| if dtype.is_float() && i % 101 == 100 { f64::NAN } else { dtype.round((x * 4.0).round().max(-2.0)) })
+                .map(|(i, x)| {
+                    if dtype.is_float() && i % 101 == 100 { f64::NAN } else { dtype.round((x * 4.0).round().max(-2.0)) }
+                })
                 .collect();
             let mut expected = Vec::new();
             for o in 0..outer {

@@ -82,11 +82,8 @@ fn matmul(name: &'static str, batches: usize, [m, k, n]: [usize; 3], has_epilogu
     let product = b.push(Instruction::Accumulator, DType::F32);
     let relu = b.unary(UnaryFunction::Relu, product);
     let epilogue = has_epilogue.then(|| b.output(&[relu]));
-    let batch = if batches == 1 {
-        vec![]
-    } else {
-        vec![BatchAxis { extent: batches, lhs_stride: m * k, rhs_stride: k * n }]
-    };
+    let batch =
+        if batches == 1 { vec![] } else { vec![BatchAxis { extent: batches, lhs_stride: m * k, rhs_stride: k * n }] };
     let lhs = Matrix { offset: 0, row_stride: k, column_stride: 1 };
     let rhs = Matrix { offset: 0, row_stride: 1, column_stride: k };
     Case {
@@ -160,7 +157,9 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn inputs(&self) -> Vec<Buffer> {
-        let of = |dtype: DType, count| noise(1, count).into_iter().map(move |x| if dtype == DType::I32 { x * 90.0 } else { x });
+        let of = |dtype: DType, count| {
+            noise(1, count).into_iter().map(move |x| if dtype == DType::I32 { x * 90.0 } else { x })
+        };
         self.inputs.iter().map(|&(dtype, count)| buffer(dtype, &of(dtype, count).collect::<Vec<f64>>())).collect()
     }
 
@@ -180,7 +179,8 @@ impl Case {
             compiled.run(operands, &mut outputs);
         }
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-        let bits = outputs.iter().map(|output| reference::values(output).iter().map(|x| x.to_bits()).collect()).collect();
+        let bits =
+            outputs.iter().map(|output| reference::values(output).iter().map(|x| x.to_bits()).collect()).collect();
         (bits, allocations)
     }
 }

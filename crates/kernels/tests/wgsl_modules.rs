@@ -52,7 +52,7 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
     match dispatch.label {
         "elementwise" | "gather" | "copy" | "fill" => 0,
         "reduce" => {
-            let loads = of("extent").div_ceil(of("chunks"));
+            let loads = (of("extent").min(of("chunk_span"))).div_ceil(of("step"));
             loads / 4 + loads / 64 + 8
         }
         "argmax" => of("chunk_length"),

@@ -93,7 +93,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn nll_loss_with(self, labels: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
         if options.label_smoothing != 0.0 {
-            let expected = "0, for only cross_entropy smooths labels";
+            let expected = "0 (only cross_entropy smooths labels)";
             return self.graph().refuse("nll_loss", "label_smoothing", options.label_smoothing, expected);
         }
         self.class_index_loss("nll_loss", labels, options, false)
@@ -135,6 +135,7 @@ impl<'g> Expr<'g> {
 
     /// The loss at class indices, of logits (`normalise`) or of logarithms of probabilities.
     #[track_caller]
+    #[allow(clippy::manual_map)] // A closure would hide the caller's line from the nodes that are built in it.
     fn class_index_loss(
         self,
         op: &'static str,
@@ -170,9 +171,8 @@ impl<'g> Expr<'g> {
             Some(normaliser) => normaliser - picked,
             None => -picked,
         };
-        let class_weight = options.weight.map(|weight| (weight, [axis].into_iter().collect()));
-        let class_weight = match class_weight {
-            Some((weight, axes)) => Some(weight.along_axes(op, &shape, axes)),
+        let class_weight = match options.weight {
+            Some(weight) => Some(weight.along_axes(op, &shape, [axis].into_iter().collect())),
             None => None,
         };
         let label_weight = match class_weight {

@@ -9,7 +9,7 @@ use crate::shape::Shape;
 
 /// 2 pi rounded towards 0 in f32, so that an angle computed with it never leaves [-pi, pi], where a GPU's cosine is exact
 /// enough.
-const TWO_PI_F32: f64 = 6.283185;
+const TWO_PI_F32: f64 = std::f32::consts::TAU.next_down() as f64;
 
 impl Graph {
     /// f32 numbers from the normal distribution of mean 0 and deviation 1, by Box and Muller's transform

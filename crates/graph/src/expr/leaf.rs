@@ -121,11 +121,11 @@ impl Graph {
         caller: Origin,
     ) -> Expr<'_> {
         let origin = self.origin_or(caller);
-        if let DeclarationKind::Parameter { init: Init::Values(values), .. } = &kind {
-            if shape.checked_elements() != Some(values.len()) {
-                let elements = values.len();
-                return self.finish(Err(GraphError::ElementCount { origin, op: "parameter", shape, elements }));
-            }
+        if let DeclarationKind::Parameter { init: Init::Values(values), .. } = &kind
+            && shape.checked_elements() != Some(values.len())
+        {
+            let elements = values.len();
+            return self.finish(Err(GraphError::ElementCount { origin, op: "parameter", shape, elements }));
         }
         self.finish(self.declare(name, shape, dtype, kind, origin))
     }

@@ -48,10 +48,10 @@ impl Rebuild {
                 let op = node.op.map_operands(|operand| replacement(&replacements, operand));
                 let new = rebuild.node(op, &node.shape, node.dtype)?;
                 replacements[node.ordinal as usize] = Some(new);
-                if let Some(label) = arena.labels.get(&id.key) {
-                    if rebuild.graph.label(new).is_none() {
-                        rebuild.graph.set_label(new, label.clone());
-                    }
+                if let Some(label) = arena.labels.get(&id.key)
+                    && rebuild.graph.label(new).is_none()
+                {
+                    rebuild.graph.set_label(new, label.clone());
                 }
             }
             rebuild.adopt_declarations(&arena.declarations, &arena.bounds, &|id| {

@@ -6,7 +6,7 @@
 //! It reads a graph through the public interface alone, so that other crates' tests can include this file.
 #![allow(dead_code, unreachable_pub)] // Each test program that includes this uses a part of it.
 
-mod functions;
+pub mod functions;
 
 use std::collections::HashMap;
 
@@ -83,8 +83,11 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             let source = shape_of(operand);
             let missing = shape.rank() - source.rank();
             let place = |at: &[usize]| {
-                let from: Vec<usize> =
-                    at[missing..].iter().zip(source.iter()).map(|(&c, &extent)| if extent == 1 { 0 } else { c }).collect();
+                let from: Vec<usize> = at[missing..]
+                    .iter()
+                    .zip(source.iter())
+                    .map(|(&c, &extent)| if extent == 1 { 0 } else { c })
+                    .collect();
                 offset(&source, &from)
             };
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
@@ -136,7 +139,8 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
                     elements(operand)[offset(&source, &at)]
                 };
                 let beats = |x: f64, best: f64| x > best || (x.is_nan() && !best.is_nan());
-                let first = (0..source[*axis]).fold(0, |best, i| if beats(element(i), element(best)) { i } else { best });
+                let first =
+                    (0..source[*axis]).fold(0, |best, i| if beats(element(i), element(best)) { i } else { best });
                 first as f64
             };
             coordinates(shape).map(largest).collect()
@@ -200,14 +204,7 @@ fn cast(x: f64, dtype: DType) -> f64 {
     }
 }
 
-fn pad(
-    shape: &Shape,
-    source: &Shape,
-    elements: &[f64],
-    lows: &Extents,
-    interiors: &Extents,
-    value: f64,
-) -> Vec<f64> {
+fn pad(shape: &Shape, source: &Shape, elements: &[f64], lows: &Extents, interiors: &Extents, value: f64) -> Vec<f64> {
     let mut result = vec![value; shape.elements()];
     for (at, &x) in coordinates(source).zip(elements) {
         let to: Vec<usize> = (0..at.len()).map(|axis| lows[axis] + at[axis] * (interiors[axis] + 1)).collect();

@@ -5,7 +5,7 @@ use pulp::Arch;
 
 use super::buffer::{Buffer, Element, Operands, typed_mut};
 use super::parallel;
-use super::processor::{Vectorise, dispatch};
+use super::processor::{Vectorise, detect, dispatch};
 use super::registers::{BLOCK, LANES};
 use super::scalar::maximum;
 
@@ -23,7 +23,7 @@ pub(super) struct ArgMax {
 impl ArgMax {
     pub(super) fn new(dtype: DType, outer: usize, extent: usize, inner: usize) -> Self {
         let tasks = parallel::tasks(outer.saturating_mul(extent).saturating_mul(inner).saturating_mul(2)).min(outer);
-        ArgMax { arch: Arch::new(), dtype, outer, extent, inner, tasks }
+        ArgMax { arch: detect(), dtype, outer, extent, inner, tasks }
     }
 
     pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
@@ -46,10 +46,7 @@ impl ArgMax {
         let cut = parallel::cut(0..result.len() / self.inner, half, tasks, 1);
         let (head, tail) = result.split_at_mut(cut * self.inner);
         let (head_operand, tail_operand) = operand.split_at(cut * self.extent * self.inner);
-        rayon::join(
-            || self.divide(half, head_operand, head),
-            || self.divide(tasks - half, tail_operand, tail),
-        );
+        rayon::join(|| self.divide(half, head_operand, head), || self.divide(tasks - half, tail_operand, tail));
     }
 }
 
@@ -64,7 +61,7 @@ impl<T: Element + PartialOrd> Vectorise for Work<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool, const WIDE: bool>(self) {
+    fn run<const FUSED: bool>(self) {
         let Work { extent, inner, operand, result } = self;
         if inner == 1 {
             for (row, result) in operand.chunks_exact(extent).zip(result) {

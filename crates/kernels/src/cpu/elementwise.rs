@@ -8,6 +8,7 @@ use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_block};
 use super::parallel;
+use super::processor::detect;
 use super::registers::{BLOCK, Bank};
 use crate::program::{Program, ProgramInput};
 
@@ -32,7 +33,7 @@ impl Elementwise {
         let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
         let banks = (0..tasks).map(|_| translation.bank()).collect();
         Elementwise {
-            arch: Arch::new(),
+            arch: detect(),
             translation,
             inputs: program.inputs.clone(),
             first,
@@ -104,10 +105,10 @@ impl Task<'_> {
         run_prologue(arch, translation, bank, sources);
         let mut start = range.start;
         while start < range.end {
-            let length = BLOCK.min(range.end - start);
-            run_block(arch, translation, bank, sources, outputs, base, start, length);
-            store_block(translation, bank, outputs, base, start, length);
-            start += length;
+            let end = range.end.min(start + BLOCK);
+            run_block(arch, translation, bank, sources, outputs, base, start..end);
+            store_block(translation, bank, outputs, base, start..end);
+            start = end;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Execution of translated code over one block of elements.
 
+use std::ops::Range;
+
 use arenagrad_graph::DType;
 use pulp::Arch;
 
@@ -44,7 +46,7 @@ pub(super) fn run_prologue(arch: Arch, translation: &Translation, bank: &mut Ban
     }
 }
 
-/// Computes the varying values of domain positions `start..start + length`, at most a block. `parts` are the outputs from
+/// Computes the varying values of the domain positions `range`, at most a block. `parts` are the outputs from
 /// domain index `base` on, which inputs may share.
 pub(super) fn run_block(
     arch: Arch,
@@ -53,23 +55,22 @@ pub(super) fn run_block(
     sources: Sources<'_>,
     parts: &Parts<'_>,
     base: usize,
-    start: usize,
-    length: usize,
+    range: Range<usize>,
 ) {
+    let (start, length) = (range.start, range.len());
     debug_assert!(length <= BLOCK);
     if !translation.body.is_empty() {
         dispatch(arch, Block { code: &translation.body, bank, sources, parts, base, start, length });
     }
 }
 
-/// Writes the outputs of domain positions `start..start + length`.
+/// Writes the outputs of the domain positions `range`.
 pub(super) fn store_block(
     translation: &Translation,
     bank: &Bank,
     parts: &mut Parts<'_>,
     base: usize,
-    start: usize,
-    length: usize,
+    range: Range<usize>,
 ) {
     fn store<T: Lane>(bank: &Bank, register: Register, target: &mut [T]) {
         match bank.get::<T>(register, target.len().div_ceil(LANES)) {
@@ -77,7 +78,7 @@ pub(super) fn store_block(
             Lanes::Varying(chunks) => target.copy_from_slice(&chunks.as_flattened()[..target.len()]),
         }
     }
-    let range = start - base..start - base + length;
+    let range = range.start - base..range.end - base;
     for (&(_, register), part) in translation.outputs.iter().zip(parts) {
         match part {
             Part::F32(data) => store(bank, register, &mut data[range.clone()]),
@@ -103,7 +104,7 @@ impl Vectorise for Block<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool, const WIDE: bool>(mut self) {
+    fn run<const FUSED: bool>(mut self) {
         for &code in self.code {
             self.execute::<FUSED>(code);
         }
@@ -232,7 +233,13 @@ impl Block<'_, '_> {
     }
 
     #[inline(always)]
-    pub(super) fn map2<T: Lane, R: Lane>(&mut self, lhs: Register, rhs: Register, target: Register, f: impl Fn(T, T) -> R) {
+    pub(super) fn map2<T: Lane, R: Lane>(
+        &mut self,
+        lhs: Register,
+        rhs: Register,
+        target: Register,
+        f: impl Fn(T, T) -> R,
+    ) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<R>(target);
         lanes::map2(out.chunks(chunks), self.bank.get::<T>(lhs, chunks), self.bank.get::<T>(rhs, chunks), f);

@@ -12,7 +12,8 @@ use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
 use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
 use super::parallel;
-use super::product::{DirectProduct, Extents, PackedProduct, TileShape, pack_rhs, rows_at_once, tile_shape};
+use super::processor::{detect, dispatch};
+use super::product::{DirectProduct, Extents, PackRhs, PackedProduct, TileShape, rows_at_once, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
 use crate::kernel::{BatchAxis, Matrix};
@@ -96,10 +97,10 @@ impl MatMul {
         let view = |stride: fn(&BatchAxis) -> usize| {
             View::new(batch.iter().map(|axis| Axis { extent: axis.extent, stride: stride(axis) }), 0)
         };
-        let arch = Arch::new();
+        let arch = detect();
         let tile = match dtype {
-            DType::F32 => tile_shape::<f32>(arch),
-            DType::F64 => tile_shape::<f64>(arch),
+            DType::F32 => tile_shape::<f32>(arch, n),
+            DType::F64 => tile_shape::<f64>(arch, n),
             DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
         };
         let batches = batch.iter().map(|axis| axis.extent).product();
@@ -214,12 +215,12 @@ impl Scheme {
     fn pack<T: Real>(&self, rhs: &[T], packed: &mut [T], tasks: usize) {
         fn divide<T: Real>(scheme: &Scheme, rhs: &[T], packed: &mut [T], panels: Range<usize>, tasks: usize) {
             if tasks <= 1 {
-                pack_rhs(&scheme.extents, scheme.tile, rhs, packed, panels);
+                let Scheme { arch, extents, tile, .. } = scheme;
+                dispatch(*arch, PackRhs { extents, tile: *tile, rhs, panels, packed });
                 return;
             }
             let cut = parallel::cut(panels.clone(), tasks / 2, tasks, 1);
-            let (head, tail) =
-                packed.split_at_mut((cut - panels.start) * scheme.extents.k * scheme.tile.columns);
+            let (head, tail) = packed.split_at_mut((cut - panels.start) * scheme.extents.k * scheme.tile.columns);
             rayon::join(
                 || divide(scheme, rhs, head, panels.start..cut, tasks / 2),
                 || divide(scheme, rhs, tail, cut..panels.end, tasks - tasks / 2),
@@ -254,9 +255,10 @@ impl<T: Real> Task<'_, T> {
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
             if *way == Way::WholeBatches && row == 0 {
-                let panels = extents.n.div_ceil(tile.columns);
-                let offset = self.scheme.rhs_batches.position(batch);
-                pack_rhs(extents, *tile, &self.rhs[offset..], &mut own.packed_rhs, 0..panels);
+                let panels = 0..extents.n.div_ceil(tile.columns);
+                let rhs = &self.rhs[self.scheme.rhs_batches.position(batch)..];
+                let packed = &mut own.packed_rhs[..];
+                dispatch(self.scheme.arch, PackRhs { extents, tile: *tile, rhs, panels, packed });
             }
             let end = rows.end.min((batch + 1) * extents.m).min(start + rows_at_once());
             self.run_rows(own, outputs, rows.start, batch, row..row + end - start);

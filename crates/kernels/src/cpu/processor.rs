@@ -5,13 +5,18 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+/// The widest instruction set that the processor has.
+pub(super) fn detect() -> Arch {
+    Arch::new()
+}
+
 /// Work that is compiled for each instruction set.
 pub(super) trait Vectorise {
     /// What the work gives.
     type Output;
-    /// Does the work. `FUSED`: the processor multiplies and adds in one instruction. `WIDE`: it has 32 registers of 16
-    /// f32 lanes. Implementations are `#[inline(always)]`.
-    fn run<const FUSED: bool, const WIDE: bool>(self) -> Self::Output;
+    /// Does the work. `FUSED`: the processor multiplies and adds in one instruction. Implementations are
+    /// `#[inline(always)]`.
+    fn run<const FUSED: bool>(self) -> Self::Output;
 }
 
 struct Bridge<W>(W);
@@ -21,17 +26,11 @@ impl<W: Vectorise> WithSimd for Bridge<W> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
-        if S::IS_SCALAR {
-            self.0.run::<false, false>()
-        } else if S::F32_LANES >= 16 {
-            self.0.run::<true, true>()
-        } else {
-            self.0.run::<true, false>()
-        }
+        if S::IS_SCALAR { self.0.run::<false>() } else { self.0.run::<true>() }
     }
 }
 
-/// Does `work` with the widest instruction set that the processor has.
+/// Does `work` with the instruction set `arch`.
 #[inline(always)]
 pub(super) fn dispatch<W: Vectorise>(arch: Arch, work: W) -> W::Output {
     arch.dispatch(Bridge(work))

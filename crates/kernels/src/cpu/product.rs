@@ -6,10 +6,12 @@
 //! the left one, packed as they are needed, tile by tile. Every element of a result is the sum over depth in blocks of
 //! `DEPTH`, each summed in order, so its bits depend on neither threads nor the tile that it falls in.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::processor::Vectorise;
 use super::tile::{ROWS_NARROW, ROWS_WIDE, Real, TileTarget, VECTORS, multiply_tile};
 use crate::kernel::Matrix;
 
@@ -26,23 +28,23 @@ pub(super) struct TileShape {
     pub(super) columns: usize,
 }
 
-/// The shape of tiles on this processor.
-pub(super) fn tile_shape<T: Real>(arch: Arch) -> TileShape {
-    struct Query<T>(std::marker::PhantomData<T>);
+/// The shape of tiles on this processor, for results of `n` columns.
+pub(super) fn tile_shape<T: Real>(arch: Arch, n: usize) -> TileShape {
+    struct Query<T> {
+        n: usize,
+        element: PhantomData<T>,
+    }
     impl<T: Real> WithSimd for Query<T> {
         type Output = TileShape;
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _simd: S) -> TileShape {
-            TileShape { rows: rows_of_tile::<S>(), columns: VECTORS * T::lanes::<S>() }
+            let lanes = T::lanes::<S>();
+            let rows = if S::REGISTER_COUNT >= 32 { ROWS_WIDE } else { ROWS_NARROW };
+            TileShape { rows, columns: if self.n <= lanes { lanes } else { VECTORS * lanes } }
         }
     }
-    arch.dispatch(Query::<T>(std::marker::PhantomData))
-}
-
-#[inline(always)]
-fn rows_of_tile<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { ROWS_WIDE } else { ROWS_NARROW }
+    arch.dispatch(Query::<T> { n, element: PhantomData })
 }
 
 /// The extents and layouts of one product.
@@ -67,64 +69,106 @@ impl Extents {
     }
 }
 
-/// Packs panels `panels` of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last.
-pub(super) fn pack_rhs<T: Real>(
-    extents: &Extents,
-    tile: TileShape,
-    rhs: &[T],
-    packed: &mut [T],
-    panels: Range<usize>,
-) {
-    let Extents { k, n, rhs: matrix, .. } = *extents;
-    for (panel, packed) in panels.zip(packed.chunks_exact_mut(k * tile.columns)) {
-        let first = panel * tile.columns;
-        let columns = tile.columns.min(n - first);
-        let start = matrix.offset + first * matrix.column_stride;
-        if matrix.column_stride == 1 {
-            for (p, line) in packed.chunks_exact_mut(tile.columns).enumerate() {
-                let source = &rhs[start + p * matrix.row_stride..][..columns];
-                line[..columns].copy_from_slice(source);
-                line[columns..].fill(T::default());
+/// Packs panels of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last.
+pub(super) struct PackRhs<'a, T> {
+    pub(super) extents: &'a Extents,
+    pub(super) tile: TileShape,
+    pub(super) rhs: &'a [T],
+    /// The panels, of which `packed` are the elements.
+    pub(super) panels: Range<usize>,
+    pub(super) packed: &'a mut [T],
+}
+
+impl<T: Real> Vectorise for PackRhs<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let PackRhs { extents, tile, rhs, panels, packed } = self;
+        let Extents { k, n, rhs: matrix, .. } = *extents;
+        for (panel, packed) in panels.zip(packed.chunks_exact_mut(k * tile.columns)) {
+            let first = panel * tile.columns;
+            let columns = tile.columns.min(n - first);
+            let start = matrix.offset + first * matrix.column_stride;
+            if matrix.column_stride == 1 {
+                for (p, line) in packed.chunks_exact_mut(tile.columns).enumerate() {
+                    let source = &rhs[start + p * matrix.row_stride..][..columns];
+                    line[..columns].copy_from_slice(source);
+                    line[columns..].fill(T::default());
+                }
+            } else {
+                let lines = Lines { stride: matrix.column_stride, step: matrix.row_stride, count: columns, depth: k };
+                transpose(&rhs[start..], lines, packed, tile.columns);
             }
-        } else {
-            transpose(&rhs[start..], matrix.column_stride, matrix.row_stride, columns, packed, tile.columns, k);
         }
     }
 }
 
-/// `packed[p * width + line] = source[line * line_stride + p * stride]` for `lines` lines, zeros for others up to `width`.
-fn transpose<T: Real>(
-    source: &[T],
-    line_stride: usize,
+/// Lines of a matrix that are to be packed side by side: where each begins after the one before, the distance between a
+/// line's elements, the number of lines and their length.
+#[derive(Clone, Copy)]
+struct Lines {
     stride: usize,
-    lines: usize,
-    packed: &mut [T],
-    width: usize,
+    step: usize,
+    count: usize,
     depth: usize,
-) {
-    if lines < width {
+}
+
+/// `packed[p * width + line] = source[line * stride + p * step]`, zeros for lines past the last up to `width`.
+#[inline(always)]
+fn transpose<T: Real>(source: &[T], lines: Lines, packed: &mut [T], width: usize) {
+    let Lines { stride, step, count, depth } = lines;
+    if count < width {
         packed[..depth * width].fill(T::default());
     }
-    // Some elements of every line at a time: what is written stays in the nearest cache.
-    const STEP: usize = 16;
-    let mut from = 0;
-    while from < depth {
-        let to = depth.min(from + STEP);
-        for line in 0..lines {
-            let first = line * line_stride + from * stride;
-            let last = line * line_stride + (to - 1) * stride;
-            let targets = packed[from * width + line..].iter_mut().step_by(width);
-            if stride == 1 {
-                for (target, &value) in targets.zip(&source[first..=last]) {
-                    *target = value;
-                }
-            } else {
-                for (target, &value) in targets.zip(source[first..=last].iter().step_by(stride)) {
-                    *target = value;
-                }
-            }
+    let mut line = 0;
+    if step == 1 {
+        while line + 8 <= count {
+            transpose_lines::<T, 8>(&source[line * stride..], stride, depth, &mut packed[line..], width);
+            line += 8;
         }
-        from = to;
+        while line + 2 <= count {
+            transpose_lines::<T, 2>(&source[line * stride..], stride, depth, &mut packed[line..], width);
+            line += 2;
+        }
+    }
+    for line in line..count {
+        let values = source[line * stride..=line * stride + (depth - 1) * step].iter().step_by(step);
+        for (target, &value) in packed[line..].iter_mut().step_by(width).zip(values) {
+            *target = value;
+        }
+    }
+}
+
+/// [`transpose`] of `LINES` lines of neighbouring elements, by squares that stand in registers.
+#[inline(always)]
+fn transpose_lines<T: Real, const LINES: usize>(
+    source: &[T],
+    stride: usize,
+    depth: usize,
+    packed: &mut [T],
+    width: usize,
+) {
+    const STEP: usize = 8;
+    let mut from = 0;
+    while from + STEP <= depth {
+        let mut square = [[T::default(); STEP]; LINES];
+        for (line, row) in square.iter_mut().enumerate() {
+            row.copy_from_slice(&source[line * stride + from..][..STEP]);
+        }
+        for i in 0..STEP {
+            let mut column = [T::default(); LINES];
+            for line in 0..LINES {
+                column[line] = square[line][i];
+            }
+            packed[(from + i) * width..][..LINES].copy_from_slice(&column);
+        }
+        from += STEP;
+    }
+    for p in from..depth {
+        for line in 0..LINES {
+            packed[p * width + line] = source[line * stride + p];
+        }
     }
 }
 
@@ -155,17 +199,19 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.multiply::<S, ROWS_WIDE>(simd);
-        } else {
-            self.multiply::<S, ROWS_NARROW>(simd);
+        // As `tile_shape` said, by which the right operand has been packed.
+        match (S::REGISTER_COUNT >= 32, self.extents.n <= T::lanes::<S>()) {
+            (true, true) => self.multiply::<S, ROWS_WIDE, 1>(simd),
+            (true, false) => self.multiply::<S, ROWS_WIDE, VECTORS>(simd),
+            (false, true) => self.multiply::<S, ROWS_NARROW, 1>(simd),
+            (false, false) => self.multiply::<S, ROWS_NARROW, VECTORS>(simd),
         }
     }
 }
 
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
-    fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
+    fn multiply<S: Simd, const TILE_ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let PackedProduct { extents, lhs, packed_rhs, packed_lhs, rows, result } = self;
         let Extents { k, n, lhs: matrix, .. } = *extents;
         let width = VECTORS * T::lanes::<S>();
@@ -197,7 +243,7 @@ impl<T: Real> PackedProduct<'_, T> {
                         columns: width.min(n - column),
                         add: from > 0,
                     };
-                    multiply_tile::<T, S, TILE_ROWS>(simd, a, b, target);
+                    multiply_tile::<T, S, TILE_ROWS, VECTORS>(simd, a, b, target);
                 }
             }
             from = to;
@@ -222,7 +268,8 @@ fn pack_lhs_panel<T: Real, const TILE_ROWS: usize>(
         }
         return;
     }
-    transpose(source, matrix.row_stride, matrix.column_stride, lines, packed, TILE_ROWS, depth);
+    let lines = Lines { stride: matrix.row_stride, step: matrix.column_stride, count: lines, depth };
+    transpose(source, lines, packed, TILE_ROWS);
 }
 
 /// Rows of a product without packing: for small products, and for those of a few rows.
@@ -251,7 +298,8 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
         let Extents { k, n, lhs: left, rhs: right, .. } = *extents;
         for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
             let lhs = &lhs[left.offset + row * left.row_stride..];
-            if right.column_stride == 1 {
+            // A few columns are done one by one.
+            if right.column_stride == 1 && n >= 8 {
                 combine_rows(simd, lhs, left.column_stride, &rhs[right.offset..], right.row_stride, k, line);
                 continue;
             }

@@ -16,7 +16,7 @@ use super::code::Translation;
 use super::elementwise::Elementwise;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue};
 use super::parallel;
-use super::processor::{Vectorise, dispatch};
+use super::processor::{Vectorise, detect, dispatch};
 use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
 use super::registers::{BLOCK, Bank, Register};
 use super::walk::Walk;
@@ -99,15 +99,8 @@ impl Reduce {
         let results = kept.iter().map(|axis| axis.extent).product();
         let way = choose_way(program.elements, kept, reduced, results);
         let tasks = parallel::tasks(program.elements.saturating_mul(translation.cost + 1));
-        let scheme = Scheme {
-            arch: Arch::new(),
-            function,
-            inputs: program.inputs.clone(),
-            value,
-            results,
-            way,
-            translation,
-        };
+        let scheme =
+            Scheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
         let epilogue = epilogue.map(|epilogue| Elementwise::new(epilogue, program.inputs.len()));
         let (state, units) = match dtype {
             DType::F32 => {
@@ -309,7 +302,7 @@ impl Scheme {
         start: usize,
         length: usize,
     ) -> Values<'b, T> {
-        run_block(self.arch, &self.translation, bank, self.sources(operands), parts, 0, start, length);
+        run_block(self.arch, &self.translation, bank, self.sources(operands), parts, 0, start..start + length);
         if self.value.uniform {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {
@@ -466,7 +459,7 @@ impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool, const WIDE: bool>(self) {
+    fn run<const FUSED: bool>(self) {
         let Accumulate { function, values, length, walk, first, accumulators } = self;
         let mut repeated;
         let values = match values {
@@ -502,7 +495,7 @@ impl<T: Reducible> Vectorise for AccumulateStrip<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool, const WIDE: bool>(self) {
+    fn run<const FUSED: bool>(self) {
         let AccumulateStrip { function, values, accumulators } = self;
         match values {
             Values::Varying(values) => accumulate(function, values, accumulators),

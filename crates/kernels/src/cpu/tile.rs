@@ -4,7 +4,7 @@ use pulp::Simd;
 
 use super::registers::Lane;
 
-/// How many vectors of columns a tile has.
+/// How many vectors of columns a tile has; it has one where the result is no wider.
 pub(super) const VECTORS: usize = 2;
 
 /// Rows of a tile where a processor has 32 vector registers.
@@ -101,7 +101,7 @@ pub(super) struct TileTarget<'a, T> {
 
 /// The product of a panel of `ROWS` rows, `a[p * ROWS + row]`, and one of columns, `b[p * columns + column]`.
 #[inline(always)]
-pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize>(
+pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     a: &[T],
     b: &[T],
@@ -122,7 +122,7 @@ pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn store_tile<T: Real, S: Simd, const ROWS: usize>(
+fn store_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     sums: &[[T::Vector<S>; VECTORS]; ROWS],
     target: TileTarget<'_, T>,

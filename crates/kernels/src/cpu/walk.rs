@@ -50,11 +50,8 @@ impl<'a> Walk<'a> {
             return Run { position: self.line, stride: 0, length: limit.min(1) };
         };
         let at = self.coordinates[outer.len()];
-        let run = Run {
-            position: self.line + at * inner.stride,
-            stride: inner.stride,
-            length: limit.min(inner.extent - at),
-        };
+        let run =
+            Run { position: self.line + at * inner.stride, stride: inner.stride, length: limit.min(inner.extent - at) };
         if at + run.length < inner.extent {
             self.coordinates[outer.len()] = at + run.length;
             return run;

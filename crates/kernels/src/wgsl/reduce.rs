@@ -6,7 +6,7 @@ use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Module, fold, of_width, value_type};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
-use crate::wgsl::{AdapterProfile, Lowered, Resource};
+use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
 use crate::{BinaryFunction, DType, Instruction, Program, ProgramInput, ReduceFunction};
 
 /// A reduction, or one stage of it.
@@ -45,7 +45,8 @@ impl Reduction {
                 Lanes::OfKept => (in_fours(&self.kept), self.reduced.clone()),
             };
             let (results, extent) = (count(&self.kept), count(&reduced));
-            let chunks = reduce_chunks(profile, count(&kept), extent);
+            let strided = self.kept.last().is_some_and(|axis| axis.stride == 1);
+            let chunks = reduce_chunks(profile, count(&kept), extent, strided);
             let last = chunks == 1;
             let dtype = self.program.output_dtype(0);
             let partial = if last { None } else { Some(new_scratch(results * chunks, lowered)) };
@@ -98,13 +99,21 @@ impl Reduction {
         let (workgroups, per_row) = fold(results * chunks, module.long_running_workgroup(profile), profile);
         module.parameter("invocations", results * chunks);
         module.parameter("invocations_per_row", per_row);
-        module.parameter("extent", count(reduced));
+        let extent = count(reduced);
+        let (chunk_stride, chunk_span, step) = match profile.class {
+            AdapterClass::Cpu => (extent.div_ceil(chunks), extent.div_ceil(chunks), 1),
+            AdapterClass::Gpu => (1, extent, chunks),
+        };
+        module.parameter("extent", extent);
         module.parameter("chunks", chunks);
+        module.parameter("chunk_stride", chunk_stride);
+        module.parameter("chunk_span", chunk_span);
+        module.parameter("step", step);
         module.parameter("results", results);
         self.declare_arithmetic(&mut module, width);
         declare_position(&mut module, "kept_position", kept, 0);
         declare_position(&mut module, "reduced_position", reduced, 0);
-        // Neighbouring invocations take neighbouring elements: chunks of one result, or one chunk of several results.
+        // Neighbouring invocations read what is near: chunks of one result, or one chunk of several results.
         let reduced_innermost =
             reduced.last().is_some_and(|axis| axis.stride < 4 || lanes == Lanes::OfReduced && axis.stride == 4);
         let split = if chunks == 1 {

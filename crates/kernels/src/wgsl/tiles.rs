@@ -85,14 +85,26 @@ fn least_chunk(profile: &AdapterProfile) -> usize {
 /// Lanes that a few cores with eight-wide vectors offer.
 const CPU_LANES: usize = 64;
 
-/// Into how many chunks a reduction of `extent` loads to each of `results` is split.
-pub(super) fn reduce_chunks(profile: &AdapterProfile, results: usize, extent: usize) -> usize {
+/// Into how many chunks a reduction of `extent` loads to each of `results` is split. `strided` says that neighbouring loads of
+/// a result stand apart, a row of results between them.
+pub(super) fn reduce_chunks(profile: &AdapterProfile, results: usize, extent: usize, strided: bool) -> usize {
     // An invocation needs a quarter of its loads as iterations, one more for every 64, and a few at the end.
     let most = (profile.max_iterations_per_invocation as usize).saturating_mul(3).clamp(64, MOST_LOADS);
     let needed = extent.div_ceil(most);
     let wanted = wanted_invocations(profile).div_ceil(results).min(extent / least_chunk(profile));
-    needed.max(wanted).max(1)
+    let cached = match profile.class {
+        AdapterClass::Cpu if strided && results.saturating_mul(extent) >= LARGE_REDUCTION => extent / CACHED_ROWS,
+        AdapterClass::Cpu | AdapterClass::Gpu => 1,
+    };
+    needed.max(wanted).max(cached).max(1)
 }
+
+/// A software adapter goes through one chunk of all columns before the next: so many rows of a page or more each still have their
+/// place in the cache when the neighbouring columns are read.
+const CACHED_ROWS: usize = 32;
+
+/// The loads from which that is worth a second dispatch.
+const LARGE_REDUCTION: usize = 1 << 17;
 
 /// The most loads of one invocation: past this the rounding error of its running total would begin to count.
 const MOST_LOADS: usize = 16_384;

@@ -134,9 +134,7 @@ pub(crate) fn program(program: &Program, inputs: &[Vec<f64>], accumulators: &[f6
                 Instruction::Accumulator => accumulators[index],
                 Instruction::Constant { value } => value,
                 Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
-                Instruction::Uniform { seed, step } => {
-                    f64::from(random::uniform(seed, at(step) as i32, index as u64))
-                }
+                Instruction::Uniform { seed, step } => f64::from(random::uniform(seed, at(step) as i32, index as u64)),
                 Instruction::Unary { function, operand } => unary(function, dtype, at(operand)),
                 Instruction::Binary { function, lhs, rhs } => binary(function, dtype, at(lhs), at(rhs)),
                 Instruction::Compare { function, lhs, rhs } => compare(function, at(lhs), at(rhs)),

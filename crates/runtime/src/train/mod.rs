@@ -5,9 +5,11 @@ mod adam;
 mod init;
 mod parameter_file;
 mod sgd;
+mod shuffle;
 
 pub use adam::{Adam, AdamW};
 pub use sgd::Sgd;
+pub use shuffle::shuffled;
 
 pub(crate) use init::initial_value;
 pub(crate) use parameter_file::{read_parameters, write_parameters};

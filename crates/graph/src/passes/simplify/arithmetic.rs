@@ -41,10 +41,10 @@ pub(super) fn binary(
     graph: &mut Rebuild,
 ) -> Result<Rewrite, GraphError> {
     let (left, right) = (graph.constant(lhs), graph.constant(rhs));
-    if let (Some(a), Some(b)) = (left, right) {
-        if let Some(value) = folding::binary(function, a, b, dtype) {
-            return Ok(Rewrite::constant(value));
-        }
+    if let (Some(a), Some(b)) = (left, right)
+        && let Some(value) = folding::binary(function, a, b, dtype)
+    {
+        return Ok(Rewrite::constant(value));
     }
     let other = |function, lhs, rhs| Rewrite::Op(Op::Binary { function, lhs, rhs });
     let negation = |operand| Rewrite::Op(Op::Unary { function: UnaryFunction::Neg, operand });

@@ -1,0 +1,7 @@
+//! Times the workload `mnist_mlp`, every phase on every device.
+
+mod measure;
+
+fn main() {
+    measure::measure("mnist_mlp");
+}

@@ -1,0 +1,154 @@
+//! A workload made ready to be called, many times, on one device.
+//!
+//! It knows sessions and clocks, and no workload. Gradients that no optimiser consumes are kept on the device as state, as
+//! a parameter's gradient is in other systems: reading them back is no part of computing them.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use arenagrad::train::Trained;
+use arenagrad::{Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor};
+
+use crate::Phase;
+
+/// A loss, and the inputs that every run of it is given.
+pub(crate) struct Model<'g> {
+    pub(crate) loss: Expr<'g>,
+    pub(crate) inputs: Vec<(&'static str, Tensor)>,
+}
+
+/// A phase of a workload on a device, ready to be called.
+pub struct Program {
+    kind: Kind,
+}
+
+enum Kind {
+    Session(Box<SessionCalls>),
+    Construction { build: fn() -> Result<Graph, GraphError> },
+}
+
+struct SessionCalls {
+    session: Session,
+    inputs: Vec<(&'static str, Tensor)>,
+    call: Call,
+}
+
+/// How a session is called.
+#[derive(Clone, Copy)]
+enum Call {
+    Run,
+    Step,
+    Advance,
+}
+
+impl Program {
+    pub(crate) fn of_model(
+        define: for<'g> fn(&'g Graph) -> Result<Model<'g>, Error>,
+        rate: f64,
+        phase: Phase,
+        device: &Device,
+    ) -> Result<Program, Error> {
+        let graph = Graph::new();
+        let Model { loss, inputs } = define(&graph)?;
+        let (session, call) = match phase {
+            Phase::Build | Phase::Forward => (Session::evaluate(&graph, &[loss], device)?, Call::Run),
+            Phase::ForwardBackward => (Session::train(&graph, loss, KeepGradients, device.clone())?, Call::Step),
+            Phase::Step => (Session::train(&graph, loss, Sgd::new(rate), device.clone())?, Call::Step),
+            Phase::QueuedSteps => (Session::train(&graph, loss, Sgd::new(rate), device.clone())?, Call::Advance),
+        };
+        Ok(Program { kind: Kind::Session(Box::new(SessionCalls { session, inputs, call })) })
+    }
+
+    pub(crate) fn of_construction(build: fn() -> Result<Graph, GraphError>) -> Program {
+        Program { kind: Kind::Construction { build } }
+    }
+
+    /// Calls the phase that many times, and says how long that took. What a call leaves behind is dropped outside of
+    /// that time where it is large.
+    pub fn time(&mut self, calls: u64) -> Result<Duration, Error> {
+        match &mut self.kind {
+            Kind::Session(program) => program.time(calls),
+            Kind::Construction { build } => {
+                let mut elapsed = Duration::ZERO;
+                for _ in 0..calls {
+                    let start = Instant::now();
+                    let graph = black_box(build()?);
+                    elapsed += start.elapsed();
+                    drop(graph);
+                }
+                Ok(elapsed)
+            }
+        }
+    }
+
+    /// Calls the phase once. Returns its loss, or for a construction the number of nodes; for queued steps, which
+    /// report none, NaN.
+    pub fn call(&mut self) -> Result<f64, Error> {
+        match &mut self.kind {
+            Kind::Session(program) => {
+                let inputs: Vec<(&str, &Tensor)> = program.inputs.iter().map(|(name, value)| (*name, value)).collect();
+                match program.call {
+                    Call::Run => program.session.run(&inputs)?[0].item(),
+                    Call::Step => program.session.step(&inputs),
+                    Call::Advance => {
+                        program.session.advance(&inputs)?;
+                        program.session.wait()?;
+                        Ok(f64::NAN)
+                    }
+                }
+            }
+            Kind::Construction { build } => Ok(build()?.len() as f64),
+        }
+    }
+
+    /// The session, for all but constructions: its plan and its parameters can be read.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.kind {
+            Kind::Session(program) => Some(&program.session),
+            Kind::Construction { .. } => None,
+        }
+    }
+}
+
+impl SessionCalls {
+    fn time(&mut self, calls: u64) -> Result<Duration, Error> {
+        let SessionCalls { session, inputs, call } = self;
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, value)| (*name, value)).collect();
+        let start = Instant::now();
+        match call {
+            Call::Run => {
+                for _ in 0..calls {
+                    black_box(session.run(&inputs)?);
+                }
+            }
+            Call::Step => {
+                for _ in 0..calls {
+                    black_box(session.step(&inputs)?);
+                }
+            }
+            Call::Advance => {
+                for _ in 0..calls {
+                    session.advance(&inputs)?;
+                }
+                session.wait()?;
+            }
+        }
+        Ok(start.elapsed())
+    }
+}
+
+/// No update: each parameter's gradient becomes the next value of a state of its own, and stays on the device.
+struct KeepGradients;
+
+impl Optimizer for KeepGradients {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        trained
+            .iter()
+            .map(|Trained { name, gradient, .. }| {
+                let name = format!("{name}.gradient");
+                let kept = graph.state(name, gradient.shape()?, gradient.dtype()?, Init::Constant(0.0));
+                Ok((kept, *gradient))
+            })
+            .collect()
+    }
+}

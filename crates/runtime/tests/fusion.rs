@@ -1,0 +1,235 @@
+//! Fused plans compute what their graphs say: random graphs, gradients and updates against the evaluator, to the last bit.
+//!
+//! The graphs hold integers small enough that f32 rounds nothing, so there is no tolerance: a difference is a wrong plan or
+//! a wrong kernel. A failure prints its seed; `ARENAGRAD_SEED=n` runs that one alone, with the graph and the plan printed.
+
+mod suite;
+
+use std::ops::Range;
+
+use arenagrad::train::{Trained, append_step};
+use arenagrad::{DType, Device, Error, Expr, Graph, Init, NodeId, Optimizer, Session, Shape};
+use suite::devices::gpu;
+use suite::evaluate::{Given, evaluate};
+use suite::exact::is_exact;
+use suite::random::Random;
+use suite::random_graph::Builder;
+use suite::run::{borrowed, inputs, run, set_parameters};
+
+/// The seeds of a test, or the one that the environment names.
+fn seeds(all: Range<u64>) -> Range<u64> {
+    match std::env::var("ARENAGRAD_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => seed..seed + 1,
+        None => all,
+    }
+}
+
+fn ids(outputs: &[Expr<'_>]) -> Vec<NodeId> {
+    outputs.iter().map(|output| output.id().unwrap()).collect()
+}
+
+/// Holds the outputs on a device against the evaluator.
+fn compare(graph: &Graph, outputs: &[Expr<'_>], given: &Given, device: &Device, seed: u64) {
+    let expected = evaluate(graph, &ids(outputs), given);
+    if std::env::var_os("ARENAGRAD_SEED").is_some() {
+        println!("{graph}\n{}", Session::evaluate(graph, outputs, device).unwrap().plan());
+    }
+    let found = run(graph, outputs, given, device).unwrap_or_else(|error| panic!("{device}, seed {seed}: {error}"));
+    for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!(found.shape(), &outputs[number].shape().unwrap(), "{device}, seed {seed}, output {number}");
+        assert_eq!(&found.to_f64_vec(), expected, "{device}, seed {seed}, output {number}: {:?}", outputs[number]);
+    }
+}
+
+/// Several expressions of the pool, the last one among them, and now and then a leaf or one output twice.
+fn outputs<'g>(builder: &mut Builder<'g, '_>) -> Vec<Expr<'g>> {
+    let count = builder.pool.len();
+    let mut outputs = vec![builder.pool[count - 1].0];
+    for _ in 0..builder.random.below(5) {
+        outputs.push(builder.pool[builder.random.below(count)].0);
+    }
+    outputs
+}
+
+/// Runs one random graph; says whether it was exact.
+fn forward(seed: u64, dtype: DType, device: &Device) -> bool {
+    let graph = Graph::new();
+    let mut random = Random(seed);
+    let mut builder = Builder::new(&graph, &mut random, dtype);
+    let operations = 5 + builder.random.below(56);
+    builder.grow(operations);
+    let outputs = outputs(&mut builder);
+    let exact = is_exact(&graph, &ids(&outputs), &builder.given);
+    if exact {
+        compare(&graph, &outputs, &builder.given, device, seed);
+    }
+    exact
+}
+
+/// Runs the gradients of one random graph, beside some outputs; says whether they were exact.
+fn backward(seed: u64, dtype: DType, device: &Device) -> bool {
+    let graph = Graph::new();
+    let mut random = Random(seed ^ 0xBACC);
+    let mut builder = Builder::new(&graph, &mut random, dtype);
+    let leaves: Vec<Expr<'_>> = builder.pool.iter().map(|(leaf, _)| *leaf).collect();
+    let operations = 3 + builder.random.below(20);
+    builder.grow(operations);
+    let mut outputs = outputs(&mut builder);
+    let given = builder.given;
+    let total = outputs.iter().fold(graph.zeros([], dtype), |total, output| total + output.sum(..));
+    let gradients = graph.gradients(&[total], &[graph.ones([], dtype)], &leaves).unwrap();
+    outputs.extend(gradients);
+    let exact = is_exact(&graph, &ids(&outputs), &given);
+    if exact {
+        compare(&graph, &outputs, &given, device, seed);
+    }
+    exact
+}
+
+/// Checks a share of the seeds at least, so that a change of the generator cannot empty the test.
+fn most(seeds: Range<u64>, check: impl Fn(u64) -> bool) {
+    let total = seeds.end - seeds.start;
+    let exact = seeds.filter(|&seed| check(seed)).count() as u64;
+    println!("{exact} of {total} random graphs were exact and compared");
+    assert!(total == 1 || exact * 3 >= total, "only {exact} of {total} random graphs were exact");
+}
+
+#[test]
+fn random_graphs_on_the_cpu_in_f64() {
+    most(seeds(0..600), |seed| forward(seed, DType::F64, &Device::cpu()));
+}
+
+#[test]
+fn random_graphs_on_the_cpu_in_f32() {
+    most(seeds(600..1200), |seed| forward(seed, DType::F32, &Device::cpu()));
+}
+
+#[test]
+fn random_graphs_on_the_gpu() {
+    let Some(device) = gpu() else { return };
+    most(seeds(2000..2060), |seed| forward(seed, DType::F32, &device));
+}
+
+#[test]
+fn gradients_of_random_graphs_on_the_cpu() {
+    most(seeds(0..500), |seed| backward(seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 }, &Device::cpu()));
+}
+
+#[test]
+fn gradients_of_random_graphs_on_the_gpu() {
+    let Some(device) = gpu() else { return };
+    most(seeds(3000..3030), |seed| backward(seed, DType::F32, &device));
+}
+
+/// An optimiser that makes each parameter a random function of old and new values of all of them, of gradients, and of
+/// states of its own: what order the planner writes them in must not show.
+struct Entangle {
+    seed: u64,
+}
+
+impl Optimizer for Entangle {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let mut random = Random(self.seed ^ 0xE47A);
+        let dtype = trained[0].parameter.dtype()?;
+        let mut targets: Vec<Expr<'g>> = trained.iter().map(|trained| trained.parameter).collect();
+        for number in 0..random.below(3) {
+            let shape = targets[random.below(targets.len())].shape()?;
+            targets.push(graph.state(format!("state{number}"), shape, dtype, Init::Constant(1.0)));
+        }
+        let mut pool: Vec<(Expr<'g>, f64)> = targets.iter().map(|target| (*target, 4.0)).collect();
+        for trained in trained {
+            pool.push((trained.gradient.minimum(4.0).maximum(-4.0), 4.0));
+        }
+        let mut builder = Builder { graph, random: &mut random, dtype, given: Given::new(), pool };
+        let operations = builder.random.below(14);
+        builder.grow(operations);
+        let mut pairs = Vec::new();
+        for target in targets.clone() {
+            let shape = target.shape()?;
+            let count = builder.pool.len();
+            let next = match builder.random.below(8) {
+                // Another's old value, as it is or reshaped: parameters that trade places.
+                0 => builder.fitted((targets[builder.random.below(targets.len())], 4.0), &shape).0,
+                1 => graph.full(&shape, 2.0, dtype),
+                2 if shape.rank() == 2 && shape[0] == shape[1] => target.t(),
+                3 => continue,
+                _ => builder.fitted(builder.pool[builder.random.below(count)], &shape).0,
+            };
+            let next = if builder.random.one_in(3) { next + target } else { next };
+            // Integers of a small range stay integers of a small range, step after step.
+            let next = if builder.random.one_in(4) && next.id()? == target.id()? {
+                next
+            } else {
+                next.minimum(4.0).maximum(-4.0)
+            };
+            builder.pool.push((next, 4.0));
+            pairs.push((target, next));
+        }
+        Ok(pairs)
+    }
+}
+
+/// Trains four steps and holds loss, parameters and states against the evaluator after each; says whether all were exact.
+fn training(seed: u64, dtype: DType, device: &Device) -> bool {
+    let graph = Graph::new();
+    let mut random = Random(seed ^ 0x7EA1);
+    let x = graph.input_of("x", [3, 4], dtype);
+    let mut given = Given::from([("x".to_owned(), random.integers(12, -2, 2))]);
+    let shapes: [&[usize]; 6] = [&[4, 3], &[3, 3], &[3], &[], &[3, 3], &[4, 3]];
+    let parameters: Vec<Expr<'_>> = (0..2 + random.below(4))
+        .map(|number| {
+            let shape = Shape::from(shapes[number]);
+            given.insert(format!("p{number}"), random.integers(shape.elements(), -3, 3));
+            graph.parameter_of(format!("p{number}"), shape, dtype, Init::Constant(0.0))
+        })
+        .collect();
+    let mut hidden = x.matmul(parameters[0]).relu().minimum(6.0).matmul(parameters[1]);
+    for parameter in &parameters[2..] {
+        hidden = if parameter.shape().unwrap() == Shape::from([4, 3]) {
+            hidden + x.matmul(*parameter)
+        } else {
+            hidden * *parameter
+        };
+    }
+    let loss = hidden.minimum(5.0).maximum(-5.0).sum(..);
+    let optimizer = Entangle { seed };
+
+    let mut session = Session::builder(device.clone()).metrics(&[hidden]).train(&graph, loss, &optimizer).unwrap();
+    set_parameters(&mut session, &given).unwrap();
+    if std::env::var_os("ARENAGRAD_SEED").is_some() {
+        println!("{graph}\n{}", session.plan());
+    }
+    // The whole step appended once more, for the evaluator to look at.
+    let step = append_step(loss, &optimizer).unwrap();
+    let mut outputs = vec![loss.id().unwrap(), hidden.id().unwrap()];
+    outputs.extend(step.updates.iter().map(|(_, next)| *next));
+    let names: Vec<String> =
+        step.updates.iter().map(|(number, _)| graph.declarations()[*number as usize].name.clone()).collect();
+    for number in 0..4 {
+        if !is_exact(&graph, &outputs, &given) {
+            return false;
+        }
+        let expected = evaluate(&graph, &outputs, &given);
+        let fed = inputs(session.plan(), &graph, &given);
+        let outcome = session.step_with_metrics(&borrowed(&fed)).unwrap();
+        assert_eq!(outcome.loss, expected[0][0], "{device}, seed {seed}, step {number}: the loss");
+        assert_eq!(outcome.metrics[0].to_f64_vec(), expected[1], "{device}, seed {seed}, step {number}: the metric");
+        for (name, next) in names.iter().zip(&expected[2..]) {
+            let found = session.parameter(name).unwrap().to_f64_vec();
+            assert_eq!(&found, next, "{device}, seed {seed}, step {number}: {name:?}\n{graph}\n{}", session.plan());
+            given.insert(name.clone(), next.clone());
+        }
+    }
+    true
+}
+
+#[test]
+fn random_updates_on_the_cpu() {
+    most(seeds(0..500), |seed| training(seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 }, &Device::cpu()));
+}
+
+#[test]
+fn random_updates_on_the_gpu() {
+    let Some(device) = gpu() else { return };
+    most(seeds(4000..4030), |seed| training(seed, DType::F32, &device));
+}

@@ -1,0 +1,4 @@
+//! What the example programs share: reading their data and drawing their curves.
+
+pub mod digits;
+pub mod loss_curve;

@@ -1,0 +1,67 @@
+//! Loss curves as SVG files.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+
+/// Draws the loss of every step on a logarithmic scale, and its mean over each epoch.
+pub fn draw(path: &Path, title: &str, losses: &[f64], steps_per_epoch: usize) -> Result<(), String> {
+    let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let positive: Vec<(f64, f64)> = losses
+        .iter()
+        .enumerate()
+        .filter(|(_, loss)| loss.is_finite() && **loss > 0.0)
+        .map(|(step, &loss)| (step as f64, loss))
+        .collect();
+    let low = positive.iter().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
+    let high = positive.iter().map(|(_, loss)| *loss).fold(0.0, f64::max);
+    if positive.is_empty() {
+        return Err(format!("{}: there is no loss to draw", path.display()));
+    }
+    let means: Vec<(f64, f64)> = losses
+        .chunks(steps_per_epoch.max(1))
+        .enumerate()
+        .map(|(epoch, chunk)| {
+            let middle = epoch as f64 * steps_per_epoch as f64 + chunk.len() as f64 / 2.0;
+            (middle, chunk.iter().sum::<f64>() / chunk.len() as f64)
+        })
+        .collect();
+
+    let root = SVGBackend::new(path, (800, 480)).into_drawing_area();
+    root.fill(&WHITE).map_err(|error| drawn(&error))?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 20))
+        .margin(16)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(0.0..losses.len() as f64, (low * 0.8..high * 1.25).log_scale())
+        .map_err(|error| drawn(&error))?;
+    chart
+        .configure_mesh()
+        .x_desc("step")
+        .y_desc("cross-entropy")
+        .y_label_formatter(&|loss| format!("{loss:.0e}"))
+        .x_label_formatter(&|step| format!("{step:.0}"))
+        .light_line_style(WHITE)
+        .draw()
+        .map_err(|error| drawn(&error))?;
+    let pale = RGBColor(150, 180, 220);
+    let strong = RGBColor(20, 60, 140);
+    chart
+        .draw_series(LineSeries::new(positive, pale))
+        .map_err(|error| drawn(&error))?
+        .label("each step")
+        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], pale));
+    chart
+        .draw_series(LineSeries::new(means, strong.stroke_width(2)))
+        .map_err(|error| drawn(&error))?
+        .label("mean of an epoch")
+        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], strong.stroke_width(2)));
+    chart
+        .configure_series_labels()
+        .background_style(WHITE)
+        .border_style(RGBColor(200, 200, 200))
+        .draw()
+        .map_err(|error| drawn(&error))?;
+    root.present().map_err(|error| drawn(&error))
+}
