@@ -1,7 +1,7 @@
 //! `cargo xtask oracle DIR`: holds the operators to what another system computed.
 //!
 //! A directory has cases of PyTorch's operators as JSON lines: arguments, outputs, upstream gradients and gradients. Each is
-//! built as a graph ([`adapter`]), run with floats as f64 and f32 on the CPU and as f32 on the GPU ([`run`]), and every
+//! built as a graph ([`adapter`]), run with floats as f64 and f32 on the CPU and as f32 on the GPU ([`mod@run`]), and every
 //! output and gradient is compared ([`compare`], with the rounding of long sums in [`bound`]). A case passes if it passes
 //! everywhere; one that the engine has no operator for is unsupported, never passed.
 

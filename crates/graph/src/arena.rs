@@ -170,14 +170,18 @@ impl Graph {
         self.arena.borrow().next_ordinal as usize
     }
 
-    /// The node of that id, if it is alive and of this graph.
+    /// A copy of the node of that id, if it is alive and of this graph.
     #[track_caller]
-    pub fn node(&self, id: NodeId) -> Result<Ref<'_, Node>, GraphError> {
-        if id.graph != self.tag {
-            return Err(GraphError::ForeignNode { origin: Origin::here(), op: "node" });
-        }
-        Ref::filter_map(self.arena.borrow(), |arena| arena.nodes.get(id.key))
-            .map_err(|_| GraphError::StaleNode { origin: Origin::here(), op: "node" })
+    pub fn node(&self, id: NodeId) -> Result<Node, GraphError> {
+        let origin = Origin::here();
+        self.read(id, origin, Node::clone)
+    }
+
+    /// The position of a live node in insertion order: an index into a table of [`Graph::ordinal_bound`] places.
+    #[track_caller]
+    pub fn ordinal(&self, id: NodeId) -> Result<usize, GraphError> {
+        let origin = Origin::here();
+        self.read(id, origin, |node| node.ordinal as usize)
     }
 
     /// Inserts a node: the only path into the arena. Shape and dtype are inferred by the op's rule in [`crate::ops`];
@@ -290,13 +294,13 @@ impl Graph {
     }
 
     /// Inputs and parameters in the order in which they were declared.
-    pub fn declarations(&self) -> Ref<'_, [Declaration]> {
-        Ref::map(self.arena.borrow(), |arena| arena.declarations.as_slice())
+    pub fn declarations(&self) -> Vec<Declaration> {
+        self.arena.borrow().declarations.clone()
     }
 
     /// What inputs of indices must fulfil at each run.
-    pub fn index_bounds(&self) -> Ref<'_, [IndexBound]> {
-        Ref::map(self.arena.borrow(), |arena| arena.bounds.as_slice())
+    pub fn index_bounds(&self) -> Vec<IndexBound> {
+        self.arena.borrow().bounds.clone()
     }
 
     /// `Err` with the first mistake made while the graph was built, if there was one.
@@ -330,6 +334,17 @@ impl Graph {
     pub fn label(&self, id: NodeId) -> Option<String> {
         let arena = self.arena.borrow();
         if id.graph == self.tag { arena.label(id.key).map(str::to_owned) } else { None }
+    }
+
+    /// Looks at a node that must be alive and of this graph.
+    pub(crate) fn read<T>(&self, id: NodeId, origin: Origin, look: impl FnOnce(&Node) -> T) -> Result<T, GraphError> {
+        if id.graph != self.tag {
+            return Err(GraphError::ForeignNode { origin, op: "node" });
+        }
+        match self.arena.borrow().nodes.get(id.key) {
+            Some(node) => Ok(look(node)),
+            None => Err(GraphError::StaleNode { origin, op: "node" }),
+        }
     }
 
     pub(crate) fn arena(&self) -> Ref<'_, Arena> {

@@ -139,7 +139,7 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
         | Op::Reshape { .. }
         | Op::Broadcast { .. } => vec![],
         Op::Literal { data } => vec![format!("{} elements", data.len())],
-        Op::Constant { value } => vec![format!("{value}")],
+        Op::Constant { value } => vec![number(*value)],
         Op::Iota { axis } | Op::ArgMax { axis, .. } | Op::Concat { axis, .. } => vec![format!("axis={axis}")],
         Op::Gather { axis, .. } | Op::ScatterAdd { axis, .. } => vec![format!("axis={axis}")],
         Op::Uniform { seed, .. } => vec![format!("seed={seed}")],
@@ -153,5 +153,17 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
+    }
+}
+
+/// The shortest digits that give back the value: as f32 if it is one, with an exponent where that is shorter.
+fn number(value: f64) -> String {
+    let single = value as f32;
+    let plain = (1e-4..1e15).contains(&value.abs()) || value == 0.0 || !value.is_finite();
+    match (f64::from(single) == value, plain) {
+        (true, true) => format!("{single}"),
+        (true, false) => format!("{single:e}"),
+        (false, true) => format!("{value}"),
+        (false, false) => format!("{value:e}"),
     }
 }

@@ -41,7 +41,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn id(self) -> Result<NodeId, GraphError> {
         match self.id {
-            Some(id) => self.graph.node(id).map(|_| id),
+            Some(id) => self.graph.ordinal(id).map(|_| id),
             None => match self.graph.check() {
                 Err(error) => Err(error),
                 // The error was taken out of the graph, or rewound away with the node.
@@ -60,13 +60,13 @@ impl<'g> Expr<'g> {
     /// The shape of the result.
     #[track_caller]
     pub fn shape(self) -> Result<Shape, GraphError> {
-        Ok(self.graph.node(self.id()?)?.shape.clone())
+        self.graph.read(self.id()?, Origin::here(), |node| node.shape.clone())
     }
 
     /// The dtype of the result.
     #[track_caller]
     pub fn dtype(self) -> Result<DType, GraphError> {
-        Ok(self.graph.node(self.id()?)?.dtype)
+        self.graph.read(self.id()?, Origin::here(), |node| node.dtype)
     }
 
     /// Gives the node a name, under which errors, printed graphs and plans refer to it.

@@ -110,8 +110,8 @@ pub(crate) fn collect(
         }
         let mut operands: SmallVec<[Layout; 3]> = SmallVec::new();
         let mut failed = None;
-        node.op.for_each_operand(|operand| match graph.node(operand) {
-            Ok(operand) => operands.extend(layouts[operand.ordinal as usize].clone()),
+        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
+            Ok(ordinal) => operands.extend(layouts[ordinal].clone()),
             Err(error) => failed = Some(error),
         });
         if let Some(error) = failed {
@@ -152,18 +152,18 @@ fn mark_needed(
 ) -> Result<(), GraphError> {
     let mut needed = vec![false; stage_of.len()];
     for root in roots {
-        needed[graph.node(*root)?.ordinal as usize] = true;
+        needed[graph.ordinal(*root)?] = true;
     }
     for &id in ids.iter().rev() {
-        let node = graph.node(id)?;
-        let ordinal = node.ordinal as usize;
+        let ordinal = graph.ordinal(id)?;
         if !needed[ordinal] {
             continue;
         }
+        let node = graph.node(id)?;
         stage_of[ordinal] = stage_of[ordinal].min(stage);
         let mut failed = None;
-        node.op.for_each_operand(|operand| match graph.node(operand) {
-            Ok(operand) => needed[operand.ordinal as usize] = true,
+        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
+            Ok(ordinal) => needed[ordinal] = true,
             Err(error) => failed = Some(error),
         });
         if let Some(error) = failed {

@@ -104,8 +104,9 @@ impl Plan {
         names: &[&'static str],
     ) -> Result<Plan, GraphError> {
         let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
+        let declarations = graph.declarations();
         let parameters: Vec<NodeId> =
-            updates.iter().map(|(declaration, _)| graph.declarations()[*declaration as usize].node).collect();
+            updates.iter().map(|(declaration, _)| declarations[*declaration as usize].node).collect();
         // Outputs, then next values, then the parameters that these replace.
         let roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
@@ -184,8 +185,8 @@ impl Plan {
             steps: placed,
             buffers: memory.buffers,
             outputs,
-            declarations: graph.declarations().to_vec(),
-            bounds: graph.index_bounds().to_vec(),
+            declarations: graph.declarations(),
+            bounds: graph.index_bounds(),
             described,
         }
     }
