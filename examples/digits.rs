@@ -19,7 +19,8 @@ const BATCH: usize = 32;
 /// Which images are held out does not depend on `--seed`, so that runs can be compared.
 const SPLIT_SEED: u64 = 2026;
 
-const USAGE: &str = "usage: digits [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--seed N] [--save FILE] [--resume FILE]
+const USAGE: &str =
+    "usage: digits [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--seed N] [--save FILE] [--resume FILE]
               [--curve FILE] [--losses FILE] [--print-graph] [--print-plan]
 
   --device       where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
@@ -84,7 +85,8 @@ fn run(options: Options) -> Result<(), String> {
     if let Some(note) = device.note() {
         eprintln!("note: {note}");
     }
-    let mut session = Session::builder(device.clone()).seed(options.seed).train(&graph, loss, &optimizer).map_err(told)?;
+    let mut session =
+        Session::builder(device.clone()).seed(options.seed).train(&graph, loss, &optimizer).map_err(told)?;
     if options.print_plan {
         print!("{}", session.plan());
         return Ok(());

@@ -50,8 +50,7 @@ impl Digits {
 
     /// The images at those positions.
     pub fn select(&self, positions: &[usize]) -> Digits {
-        let pixels =
-            positions.iter().flat_map(|&i| &self.pixels[i * PIXELS..(i + 1) * PIXELS]).copied().collect();
+        let pixels = positions.iter().flat_map(|&i| &self.pixels[i * PIXELS..(i + 1) * PIXELS]).copied().collect();
         Digits { pixels, labels: positions.iter().map(|&i| self.labels[i]).collect() }
     }
 

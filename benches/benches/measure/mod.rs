@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use arenagrad::{Device, Error};
-use arenagrad_benches::{Phase, Workload};
+use arenagrad_benches::{Phase, Program, Workload};
 use criterion::{BenchmarkId, Criterion};
-
-/// A call that takes longer than this is measured with fewer samples.
-const SLOW: Duration = Duration::from_millis(10);
 
 /// Times a workload. What goes wrong ends the process with a message: a benchmark that was left out would look like one
 /// that was never asked for.
 pub(crate) fn measure(name: &str) {
-    let mut criterion = Criterion::default().configure_from_args();
+    // Fewer samples than criterion's hundred: on a software adapter one call may take half a second.
+    let defaults = Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1));
+    let mut criterion = defaults.measurement_time(Duration::from_secs(3)).configure_from_args();
     if let Err(error) = measure_phases(&mut criterion, name) {
         eprintln!("{name}: {error}");
         std::process::exit(1);
     }
-    criterion.final_summary();
 }
 
 fn measure_phases(criterion: &mut Criterion, name: &str) -> Result<(), Error> {
@@ -40,27 +38,24 @@ fn measure_phase(
     device: &Device,
 ) -> Result<(), Error> {
     let mut failure = None;
-    let mut group = criterion.benchmark_group(workload.name);
-    // The program is made inside, so that one which the command line filters out costs nothing. The first call compiles
-    // what a device compiles; the second says how many samples there is time for.
-    let id = BenchmarkId::new(phase.name(), label);
-    let program = workload.program(phase, device);
-    match program.and_then(|mut program| program.time(1).and_then(|_| program.time(1)).map(|call| (program, call))) {
-        Err(error) => failure = Some(error),
-        Ok((mut program, call)) => {
-            group.sample_size(if call > SLOW { 10 } else { 30 });
-            group.bench_function(id, |bencher| {
-                bencher.iter_custom(|calls| match program.time(calls) {
-                    Ok(elapsed) => elapsed,
-                    Err(error) => {
-                        failure = Some(error);
-                        // Criterion divides by what it is given.
-                        Duration::from_secs(1)
-                    }
-                });
-            });
+    // Made at the first call, so that a benchmark which the command line filters out costs nothing.
+    let mut ready: Option<Program> = None;
+    let mut time = |calls: u64| -> Result<Duration, Error> {
+        match &mut ready {
+            Some(program) => program.time(calls),
+            None => ready.insert(workload.program(phase, device)?).time(calls),
         }
-    }
+    };
+    let mut group = criterion.benchmark_group(workload.name);
+    group.bench_function(BenchmarkId::new(phase.name(), label), |bencher| {
+        bencher.iter_custom(|calls| {
+            time(calls).unwrap_or_else(|error| {
+                failure = Some(error);
+                // Criterion divides by what it is given, and goes on until its time is up.
+                Duration::from_secs(1)
+            })
+        });
+    });
     group.finish();
     failure.map_or(Ok(()), Err)
 }

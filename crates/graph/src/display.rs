@@ -156,11 +156,13 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
     }
 }
 
-/// The shortest digits that give back the value: as f32 if it is one, with an exponent where that is shorter.
+/// The shortest digits that give back the value: those of an f32 if it is one (other than a whole number, which an f32 may
+/// round when it is printed), with an exponent where that is shorter.
 fn number(value: f64) -> String {
     let single = value as f32;
+    let is_single = f64::from(single) == value && value.fract() != 0.0;
     let plain = (1e-4..1e15).contains(&value.abs()) || value == 0.0 || !value.is_finite();
-    match (f64::from(single) == value, plain) {
+    match (is_single, plain) {
         (true, true) => format!("{single}"),
         (true, false) => format!("{single:e}"),
         (false, true) => format!("{value}"),

@@ -197,4 +197,9 @@ fn same_bits_and_no_allocations_on_one_and_two_threads() {
             assert_eq!(found, 0, "{} allocates on {threads} threads", case.name);
         }
     }
+    // A thread outside of the pool hands its work over by a queue of rayon's, which takes a block of memory for some
+    // dozens of hand-overs: a caller that runs many steps enters the pool once.
+    let (_, allocations) = elementwise(1_000_003).run(200);
+    println!("from outside of the pool: {allocations} allocations in 200 runs");
+    assert!(allocations <= 200 / 16, "{allocations} allocations in 200 runs from outside of the pool");
 }

@@ -149,11 +149,17 @@ impl Optimizer for Entangle {
             let count = builder.pool.len();
             let next = match builder.random.below(8) {
                 // Another's old value, as it is or reshaped: parameters that trade places.
-                0 => builder.fitted((targets[builder.random.below(targets.len())], 4.0), &shape).0,
+                0 => {
+                    let other = *builder.random.pick(&targets);
+                    builder.fitted((other, 4.0), &shape).0
+                }
                 1 => graph.full(&shape, 2.0, dtype),
                 2 if shape.rank() == 2 && shape[0] == shape[1] => target.t(),
                 3 => continue,
-                _ => builder.fitted(builder.pool[builder.random.below(count)], &shape).0,
+                _ => {
+                    let other = builder.pool[builder.random.below(count)];
+                    builder.fitted(other, &shape).0
+                }
             };
             let next = if builder.random.one_in(3) { next + target } else { next };
             // Integers of a small range stay integers of a small range, step after step.

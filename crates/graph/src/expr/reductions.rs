@@ -105,7 +105,13 @@ impl<'g> Expr<'g> {
         }
         let count: usize = count;
         let divisor = (count as f64 - correction).max(0.0);
-        self.reduce_node(ReduceFunction::Sum, axes, origin).divided_by(divisor, origin)
+        let sum = self.reduce_node(ReduceFunction::Sum, axes, origin);
+        if count == 1 && divisor == 0.0 {
+            // The deviation of one element from itself is 0, and 0 / 0 is NaN: said outright, because a shader compiler
+            // may take the quotient of what it knows to be 0 for 0.
+            return sum.binary(crate::op::BinaryFunction::Mul, f64::NAN, origin);
+        }
+        sum.divided_by(divisor, origin)
     }
 
     fn var_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {

@@ -5,7 +5,7 @@
 //! | add, sub, mul | | | i32 too, wrapping |
 //! | div | `a / b` | `1 / b`, `-y / b` | |
 //! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` with derivative 0 in a; at a = 0 the derivative in b is 0 for b >= 0 |
-//! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins; i32 too |
+//! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
 //! | relu_backward | `a` where `b > 0`, else 0 | the same in a, 0 in b | |
 //! | and, or | | none | bool |
 
@@ -70,12 +70,12 @@ pub(crate) fn vjp<'g>(
             give_if(wants_rhs, rhs, || edge().where_(0.0, upstream * (y * a.log())), give);
         }
         BinaryFunction::Maximum => {
-            give_if(wants_lhs, lhs, || share(a.greater(b), a.equal(b), upstream), give);
-            give_if(wants_rhs, rhs, || share(b.greater(a), a.equal(b), upstream), give);
-        }
-        BinaryFunction::Minimum => {
             give_if(wants_lhs, lhs, || share(a.less(b), a.equal(b), upstream), give);
             give_if(wants_rhs, rhs, || share(b.less(a), a.equal(b), upstream), give);
+        }
+        BinaryFunction::Minimum => {
+            give_if(wants_lhs, lhs, || share(a.greater(b), a.equal(b), upstream), give);
+            give_if(wants_rhs, rhs, || share(b.greater(a), a.equal(b), upstream), give);
         }
         BinaryFunction::ReluBackward => {
             give_if(wants_lhs, lhs, || upstream.binary(BinaryFunction::ReluBackward, b, node.origin), give);
@@ -95,7 +95,8 @@ fn give_if<'g>(
     }
 }
 
-/// All of the upstream gradient where this operand was taken, half at a tie.
-fn share<'g>(taken: Expr<'g>, tie: Expr<'g>, upstream: Expr<'g>) -> Expr<'g> {
-    taken.where_(upstream, tie.where_(upstream * 0.5, 0.0))
+/// Nothing where the other operand was taken, half at a tie, else all of the upstream gradient: also beside NaN, which is
+/// neither smaller nor equal.
+fn share<'g>(lost: Expr<'g>, tie: Expr<'g>, upstream: Expr<'g>) -> Expr<'g> {
+    lost.where_(0.0, tie.where_(upstream * 0.5, upstream))
 }

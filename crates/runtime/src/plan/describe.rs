@@ -42,8 +42,7 @@ pub(crate) fn describe(
         .map(|step| {
             let stage = step.writes.iter().map(|write| entries[*write as usize].stage).min().unwrap_or(0);
             let writes: Vec<u32> = step.writes.iter().map(buffer).collect();
-            let in_place =
-                step.reads.iter().map(buffer).filter(|read| writes.contains(read)).collect::<Vec<_>>();
+            let in_place = step.reads.iter().map(buffer).filter(|read| writes.contains(read)).collect::<Vec<_>>();
             PlanStep {
                 stage: stage_name(stage, names),
                 kernel: kernel_name(&step.kernel),
@@ -178,7 +177,9 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
         Kernel::Elementwise(program) => vec![program],
         Kernel::Reduce { program, epilogue, .. } => std::iter::once(program).chain(epilogue).collect(),
         Kernel::MatMul { epilogue, .. } => epilogue.iter().collect(),
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => Vec::new(),
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
+            Vec::new()
+        }
     };
     programs.iter().flat_map(|program| &program.instructions).filter_map(function_name).collect()
 }

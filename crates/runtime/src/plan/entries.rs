@@ -38,17 +38,35 @@ pub(crate) enum Work {
     /// Has no elements, so nothing is computed.
     Empty,
     /// A coordinate; it becomes part of the kernels that use it.
-    Iota { inner: usize, extent: usize },
+    Iota {
+        inner: usize,
+        extent: usize,
+    },
     /// Elementwise work: the op, whose operands are this entry's, or a copy of one operand if there is none.
     Elementwise(Option<Op>),
-    Reduce { function: ReduceFunction, axes: AxisSet },
-    ArgMax { axis: usize },
+    Reduce {
+        function: ReduceFunction,
+        axes: AxisSet,
+    },
+    ArgMax {
+        axis: usize,
+    },
     /// Operands are matrices with one stride of 1 (or a single row or column), after transposition.
     MatMul,
-    Gather { axis: usize },
-    ScatterAdd { axis: usize },
-    Pad { lows: SmallVec<[usize; 4]>, interiors: SmallVec<[usize; 4]>, value: f64 },
-    Concat { axis: usize },
+    Gather {
+        axis: usize,
+    },
+    ScatterAdd {
+        axis: usize,
+    },
+    Pad {
+        lows: SmallVec<[usize; 4]>,
+        interiors: SmallVec<[usize; 4]>,
+        value: f64,
+    },
+    Concat {
+        axis: usize,
+    },
 }
 
 impl Work {
@@ -212,11 +230,7 @@ impl Builder {
                 let step = operands[0].broadcast(shape);
                 self.push(entry(Work::Elementwise(Some(op.clone())), [step].into_iter().collect()))
             }
-            Op::Unary { .. }
-            | Op::Binary { .. }
-            | Op::Compare { .. }
-            | Op::Where { .. }
-            | Op::Cast { .. } => {
+            Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. } => {
                 let operands = self.readable(operands, node, stage);
                 self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
@@ -280,8 +294,7 @@ impl Builder {
                 self.push(entry(work, [operand].into_iter().collect()))
             }
             Op::Concat { axis, .. } => {
-                let operands =
-                    operands.into_iter().map(|operand| self.buffered(operand, dtype, node, stage)).collect();
+                let operands = operands.into_iter().map(|operand| self.buffered(operand, dtype, node, stage)).collect();
                 self.push(entry(Work::Concat { axis: *axis }, operands))
             }
         }

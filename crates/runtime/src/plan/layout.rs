@@ -53,7 +53,8 @@ impl Layout {
     }
 
     pub(crate) fn sliced(&self, starts: &[usize], steps: &[usize], shape: &Shape) -> Self {
-        let offset = self.offset + starts.iter().zip(&self.strides).map(|(start, stride)| start * stride).sum::<usize>();
+        let offset =
+            self.offset + starts.iter().zip(&self.strides).map(|(start, stride)| start * stride).sum::<usize>();
         let strides = self.strides.iter().zip(steps).map(|(stride, step)| stride * step).collect();
         Layout { base: self.base, shape: shape.clone(), strides, offset }
     }
@@ -119,6 +120,9 @@ mod tests {
         assert_eq!(rows.strides.as_slice(), [0, 1]);
         assert!(rows.reshaped(&Shape::from([15])).is_none());
         let column = Layout::contiguous(0, &Shape::from([3, 1])).broadcast(&Shape::from([3, 4]));
-        assert_eq!(column.reshaped(&Shape::from([3, 2, 2])).expect("splits a repeated axis").strides.as_slice(), [1, 0, 0]);
+        assert_eq!(
+            column.reshaped(&Shape::from([3, 2, 2])).expect("splits a repeated axis").strides.as_slice(),
+            [1, 0, 0]
+        );
     }
 }

@@ -64,8 +64,7 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
         .collect();
 
     let mut free: HashMap<DType, Vec<u32>> = HashMap::new();
-    for number in 0..steps.len() {
-        let step = &mut steps[number];
+    for (number, step) in steps.iter_mut().enumerate() {
         let dies = |entry: u32| last_use[entry as usize] == number as u32 && !required[entry as usize];
         let mut taken: Vec<u32> = Vec::new();
         for output in 0..step.writes.len() {

@@ -60,8 +60,6 @@ pub(crate) struct PlacedStep {
     pub(crate) kernel: Kernel,
     pub(crate) inputs: Vec<u32>,
     pub(crate) outputs: Vec<u32>,
-    /// What the step computes, for errors and labels.
-    pub(crate) what: String,
 }
 
 /// A result that can be read after a run.
@@ -146,32 +144,23 @@ impl Plan {
     ) -> Plan {
         let mut steps = schedule::schedule(steps, entries.len(), &mut updates);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
-        let described = describe::describe(graph, entries, &steps, &memory, names);
+        let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
-            .zip(&described)
-            .map(|(step, described)| PlacedStep {
-                inputs: place(&step.reads),
-                outputs: place(&step.writes),
-                kernel: step.kernel,
-                what: described.computes.clone(),
-            })
+            .map(|step| PlacedStep { inputs: place(&step.reads), outputs: place(&step.writes), kernel: step.kernel })
             .collect();
-        let mut described = described;
         for ((parameter, next), _) in updates.pairs.iter().zip(&updates.direct).filter(|(_, direct)| !**direct) {
             let entry = &entries[*parameter as usize];
             if entry.shape.elements() == 0 {
                 continue;
             }
-            let description = describe::copy_back(graph, entries, *parameter, *next, &memory, names);
+            described.push(describe::copy_back(graph, entries, *parameter, *next, &memory, names));
             placed.push(PlacedStep {
                 kernel: copy(entry.dtype, entry.shape.elements()),
                 inputs: vec![memory.buffer_of[*next as usize]],
                 outputs: vec![memory.buffer_of[*parameter as usize]],
-                what: description.computes.clone(),
             });
-            described.push(description);
         }
         let outputs = roots
             .iter()
@@ -211,9 +200,8 @@ fn direct_updates(
     outputs: usize,
     updates: usize,
 ) -> Updates {
-    let pairs: Vec<(u32, u32)> = (0..updates)
-        .map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base))
-        .collect();
+    let pairs: Vec<(u32, u32)> =
+        (0..updates).map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base)).collect();
     let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
     let direct = pairs
         .iter()

@@ -91,8 +91,7 @@ impl<'a, 's> Builder<'a, 's> {
         let Work::Elementwise(op) = &entry.work else {
             unreachable!("only elementwise entries are members of a program")
         };
-        let values: Vec<u32> =
-            entry.operands.iter().map(|operand| self.value(operand.base, &operand.view())).collect();
+        let values: Vec<u32> = entry.operands.iter().map(|operand| self.value(operand.base, &operand.view())).collect();
         let value = match op {
             // A copy is the load itself.
             None => values[0],
@@ -151,9 +150,7 @@ fn instruction(op: &Op, values: &[u32]) -> Instruction {
         Op::Unary { function, .. } => Instruction::Unary { function: *function, operand: values[0] },
         Op::Binary { function, .. } => Instruction::Binary { function: *function, lhs: values[0], rhs: values[1] },
         Op::Compare { function, .. } => Instruction::Compare { function: *function, lhs: values[0], rhs: values[1] },
-        Op::Where { .. } => {
-            Instruction::Where { condition: values[0], on_true: values[1], on_false: values[2] }
-        }
+        Op::Where { .. } => Instruction::Where { condition: values[0], on_true: values[1], on_false: values[2] },
         Op::Cast { .. } => Instruction::Cast { operand: values[0] },
         Op::Input { .. }
         | Op::Parameter { .. }

@@ -119,9 +119,8 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
         | Work::Elementwise(_) => None,
         Work::Reduce { function, axes } => {
             let operand = &operands[0];
-            let inside = |other: u32| {
-                takes_in(entries, entry, operand) && is_inside(fusion, materialised, operand.base, other)
-            };
+            let inside =
+                |other: u32| takes_in(entries, entry, operand) && is_inside(fusion, materialised, operand.base, other);
             let built = build_operand(&Scope { entries, inside: &inside, accumulator: None }, entry);
             let strides = operand.shape.strides();
             let axes_where = |reduced: bool| {
@@ -131,7 +130,10 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 View::new(axes, 0).axes().to_vec()
             };
             let (kept, reduced) = (axes_where(false), axes_where(true));
-            Some((Kernel::Reduce { function: *function, program: built.program, kept, reduced, epilogue: None }, built.reads))
+            Some((
+                Kernel::Reduce { function: *function, program: built.program, kept, reduced, epilogue: None },
+                built.reads,
+            ))
         }
         Work::ArgMax { axis } => {
             let shape = &operands[0].shape;
@@ -168,8 +170,7 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
         }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<usize> = interiors.iter().map(|interior| interior + 1).collect();
-            let destination =
-                Layout::contiguous(0, &entry.shape).sliced(lows, &steps, &operands[0].shape).view();
+            let destination = Layout::contiguous(0, &entry.shape).sliced(lows, &steps, &operands[0].shape).view();
             let pieces = vec![Piece { source: operands[0].view(), destination }];
             Some((Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases()))
         }

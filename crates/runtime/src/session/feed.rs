@@ -1,6 +1,9 @@
 //! Inputs on their way into a run: checked whole before the first is written.
+//!
+//! Any input that the graph declares may be given, so that plans over one graph can be fed alike; those that a plan reads
+//! must be. What a plan does not read is checked like the rest and then left.
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{DType, DeclarationKind, Shape};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
@@ -20,8 +23,8 @@ struct Input {
     shape: Shape,
     dtype: DType,
     origin: String,
-    /// The session's buffer.
-    buffer: u32,
+    /// The session's buffer; none if the plan does not read the input.
+    buffer: Option<u32>,
     bounds: Vec<Bound>,
 }
 
@@ -33,12 +36,15 @@ struct Bound {
 }
 
 impl Feed {
-    /// The inputs that the plan needs, at the session's buffers that `place` gives its own.
+    /// The inputs that the plan's graph declares, at the session's buffers that `place` gives its own.
     pub(crate) fn new(plan: &Plan, place: &[u32]) -> Self {
         let mut inputs = Vec::new();
-        for (number, spec) in plan.buffers.iter().enumerate() {
-            let BufferRole::Input(declaration) = spec.role else { continue };
-            let declaration = &plan.declarations[declaration as usize];
+        for (number, declaration) in plan.declarations.iter().enumerate() {
+            if declaration.kind != DeclarationKind::Input {
+                continue;
+            }
+            let role = BufferRole::Input(number as u32);
+            let buffer = plan.buffers.iter().position(|spec| spec.role == role).map(|buffer| place[buffer]);
             let bounds = plan
                 .bounds
                 .iter()
@@ -50,7 +56,7 @@ impl Feed {
                 shape: declaration.shape.clone(),
                 dtype: declaration.dtype,
                 origin: declaration.origin.to_string(),
-                buffer: place[number],
+                buffer,
                 bounds,
             });
         }
@@ -67,15 +73,16 @@ impl Feed {
             }
             self.inputs[place].check(tensor)?;
         }
-        if let Some(missing) = self.given.iter().position(|&run| run != self.run) {
-            let Input { name, shape, origin, .. } = &self.inputs[missing];
+        let mut read = self.inputs.iter().zip(&self.given).filter(|(input, _)| input.buffer.is_some());
+        if let Some((missing, _)) = read.find(|(_, run)| **run != self.run) {
+            let Input { name, shape, origin, .. } = missing;
             let (name, shape, origin) = (name.clone(), shape.clone(), origin.clone());
             return Err(Error::MissingInput { name, shape, origin });
         }
         for (name, tensor) in tensors {
             let place = self.find(name)?;
-            if !tensor.data().is_empty() {
-                memory.write(self.inputs[place].buffer, tensor.data())?;
+            if let (Some(buffer), false) = (self.inputs[place].buffer, tensor.data().is_empty()) {
+                memory.write(buffer, tensor.data())?;
             }
         }
         Ok(())

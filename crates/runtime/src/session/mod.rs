@@ -103,13 +103,14 @@ impl Session {
     /// session does not have yet are initialised; those that it has keep their values.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
-        let request = Request { outputs: ids.clone(), stages: vec![("forward", ids)], rest: "rest", ..Request::default() };
+        let request =
+            Request { outputs: ids.clone(), stages: vec![("forward", ids)], rest: "rest", ..Request::default() };
         self.prepare(Plan::new(graph, &request)?)
     }
 
     /// One training step: forward pass, backward pass and update. Returns the loss before the update.
     ///
-    /// Each input of the plan is given once, by name. Errors leave parameters as they were: an input that is missing,
+    /// Each input that the plan reads is given once, by name; others of the graph may be. Errors leave parameters as they were: an input that is missing,
     /// unknown, or of another shape or dtype than declared; an index outside its axis or a label outside its classes.
     pub fn step(&mut self, inputs: &[(&str, &Tensor)]) -> Result<f64, Error> {
         self.start(inputs)?;
@@ -184,6 +185,11 @@ impl Session {
     /// How often work was submitted to a GPU by this session's plans; 0 on the CPU.
     pub fn submits(&self) -> u64 {
         self.plans.iter().map(|prepared| prepared.executable.submits()).sum()
+    }
+
+    /// How many dispatches one run of the first plan is on a GPU; 0 on the CPU.
+    pub fn dispatches(&self) -> usize {
+        self.plans[0].executable.dispatches()
     }
 
     /// The names of all parameters and states, in the order of their declarations.
@@ -280,7 +286,8 @@ impl Session {
             let trainable = *trainable;
             self.parameters.push(Parameter { name: name.clone(), shape: shape.clone(), dtype, trainable, buffer });
         }
-        let place = self.memory.place(&plan, |name| self.parameters.iter().find(|p| p.name == name).map(|p| p.buffer))?;
+        let place =
+            self.memory.place(&plan, |name| self.parameters.iter().find(|p| p.name == name).map(|p| p.buffer))?;
         let feed = Feed::new(&plan, &place);
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place)?;
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();

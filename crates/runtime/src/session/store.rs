@@ -72,11 +72,7 @@ impl Memory {
     }
 
     /// Gives each buffer of a plan a place in this memory: parameters where they are, others anew.
-    pub(crate) fn place(
-        &mut self,
-        plan: &Plan,
-        parameter: impl Fn(&str) -> Option<u32>,
-    ) -> Result<Vec<u32>, Error> {
+    pub(crate) fn place(&mut self, plan: &Plan, parameter: impl Fn(&str) -> Option<u32>) -> Result<Vec<u32>, Error> {
         let mut places = Vec::with_capacity(plan.buffers.len());
         for spec in &plan.buffers {
             let name = |declaration: u32| plan.declarations[declaration as usize].name.as_str();
@@ -95,10 +91,9 @@ impl Memory {
                 Some(place) => place,
                 None => self.allocate(&what, spec.dtype, spec.elements)?,
             };
-            if let BufferRole::Literal(data) = &spec.role {
-                if !data.is_empty() {
-                    self.write(place, &TensorData::from(&**data))?;
-                }
+            match &spec.role {
+                BufferRole::Literal(data) if !data.is_empty() => self.write(place, &TensorData::from(&**data))?,
+                BufferRole::Literal(_) | BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => {}
             }
             places.push(place);
         }
@@ -117,12 +112,13 @@ impl Executable {
                 let steps: Vec<gpu::PlacedStep<'_>> = plan
                     .steps
                     .iter()
+                    .zip(&plan.described)
                     .zip(&bound)
-                    .map(|(step, (inputs, outputs))| gpu::PlacedStep {
+                    .map(|((step, described), (inputs, outputs))| gpu::PlacedStep {
                         kernel: &step.kernel,
                         inputs,
                         outputs,
-                        what: &step.what,
+                        what: &described.computes,
                     })
                     .collect();
                 let reads: Vec<Readback> = plan
@@ -143,6 +139,7 @@ impl Executable {
     pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<TensorData>, Error> {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
+                let _ = fetch;
                 executable.run(memory);
                 Ok(Vec::new())
             }
@@ -150,7 +147,6 @@ impl Executable {
             (Executable::Gpu(executable), Memory::Gpu(memory)) => executable.run(memory, fetch),
             #[cfg(feature = "gpu")]
             (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
-                let _ = fetch;
                 unreachable!("memory and executable of a session are of one device")
             }
         }
@@ -161,6 +157,14 @@ impl Executable {
             Executable::Cpu(_) => 0,
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.submits(),
+        }
+    }
+
+    pub(crate) fn dispatches(&self) -> usize {
+        match self {
+            Executable::Cpu(_) => 0,
+            #[cfg(feature = "gpu")]
+            Executable::Gpu(executable) => executable.dispatches(),
         }
     }
 }

@@ -8,13 +8,7 @@ use crate::tensor::{Tensor, TensorData};
 
 /// The elements that a parameter starts with. `number` is its place among the declarations: parameters of one session
 /// draw different numbers.
-pub(crate) fn initial_value(
-    init: &Init,
-    shape: &Shape,
-    dtype: DType,
-    seed: u64,
-    number: u32,
-) -> Result<Tensor, Error> {
+pub(crate) fn initial_value(init: &Init, shape: &Shape, dtype: DType, seed: u64, number: u32) -> Result<Tensor, Error> {
     let elements = shape.elements();
     let fan_in = match shape.rank() {
         0 => 1,

@@ -29,14 +29,12 @@ pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Res
 /// ignored.
 pub(crate) fn read_parameters(path: &Path, wanted: &[(String, Shape, DType)]) -> Result<Vec<Tensor>, Error> {
     let bytes = std::fs::read(path).map_err(|error| file_error(path, error))?;
-    let foreign =
-        |reason: String| Error::ParameterFile { path: path.to_owned(), reason };
+    let foreign = |reason: String| Error::ParameterFile { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| foreign(error.to_string()))?;
     let mut tensors = Vec::with_capacity(wanted.len());
     for (name, shape, dtype) in wanted {
-        let view = file
-            .tensor(name)
-            .map_err(|_| Error::MissingParameter { path: path.to_owned(), name: name.clone() })?;
+        let view =
+            file.tensor(name).map_err(|_| Error::MissingParameter { path: path.to_owned(), name: name.clone() })?;
         let found = Shape::from(view.shape());
         if found != *shape {
             return Err(Error::ParameterShape { name: name.clone(), expected: shape.clone(), found });
