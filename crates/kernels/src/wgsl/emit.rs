@@ -215,7 +215,7 @@ impl Bound<'_> {
         }
         let _ = writeln!(text, ") -> {result} {{");
         for value in 0..program.instructions.len() {
-            let expression = self.expression(module, value);
+            let expression = self.expression(module, name, value);
             let _ = writeln!(text, "    let v{value} = {expression};");
         }
         let values = program.outputs.iter().map(|value| format!("v{value}")).collect::<Vec<_>>().join(", ");
@@ -224,25 +224,26 @@ impl Bound<'_> {
         module.declare(text);
     }
 
-    /// The expression of instruction `value`.
-    fn expression(&self, module: &mut Module, value: usize) -> String {
+    /// The expression of instruction `value` of the program that stands in the module as `name`. Its parameters have that
+    /// name in theirs, for a reduction and its epilogue are two programs in one module.
+    fn expression(&self, module: &mut Module, name: &str, value: usize) -> String {
         let program = self.program;
         let dtype_of = |operand: u32| program.dtypes[operand as usize];
         match program.instructions[value] {
             Instruction::Load { input } => buffer_name(self.inputs[input as usize]),
             Instruction::Accumulator => "accumulator".to_owned(),
             Instruction::Constant { value: constant } => {
-                constant_expression(module, value, program.dtypes[value], constant)
+                constant_expression(module, format!("{name}_constant_{value}"), program.dtypes[value], constant)
             }
             Instruction::Iota { inner, extent } => {
-                let inner = module.parameter(format!("iota_{value}_inner"), inner);
-                let extent = module.parameter(format!("iota_{value}_extent"), extent);
+                let inner = module.parameter(format!("{name}_iota_{value}_inner"), inner);
+                let extent = module.parameter(format!("{name}_iota_{value}_extent"), extent);
                 format!("i32(index / {inner} % {extent})")
             }
             Instruction::Uniform { seed, step } => {
                 let function = module.call("uniform_f32");
-                let low = module.parameter(format!("seed_{value}_low"), seed as u32 as usize);
-                let high = module.parameter(format!("seed_{value}_high"), (seed >> 32) as usize);
+                let low = module.parameter(format!("{name}_seed_{value}_low"), seed as u32 as usize);
+                let high = module.parameter(format!("{name}_seed_{value}_high"), (seed >> 32) as usize);
                 format!("{function}(vec2<u32>({low}, {high}), index, v{step})")
             }
             Instruction::Unary { function, operand } => {
@@ -308,13 +309,13 @@ fn to_storage(dtype: DType, width: usize, value: &str) -> String {
 
 /// A constant: written out where it is one of the few that most graphs have, else a parameter, so that modules are shared
 /// and so that infinities and NaN, which WGSL cannot write, can be said.
-fn constant_expression(module: &mut Module, value: usize, dtype: DType, constant: f64) -> String {
+fn constant_expression(module: &mut Module, name: String, dtype: DType, constant: f64) -> String {
     let plain = [-1.0, 0.0, 0.5, 1.0, 2.0].contains(&constant) && !(constant == 0.0 && constant.is_sign_negative());
     match dtype {
         DType::F32 | DType::F64 if plain => format!("{constant:?}"),
-        DType::F32 | DType::F64 => module.word(format!("constant_{value}"), "f32", (constant as f32).to_bits()),
+        DType::F32 | DType::F64 => module.word(name, "f32", (constant as f32).to_bits()),
         DType::I32 if plain && constant.fract() == 0.0 => format!("i32({constant})"),
-        DType::I32 => module.word(format!("constant_{value}"), "i32", constant as i32 as u32),
+        DType::I32 => module.word(name, "i32", constant as i32 as u32),
         DType::Bool => (constant != 0.0).to_string(),
     }
 }

@@ -4,6 +4,7 @@
 //! them, and the list that holds them meanwhile keeps its room.
 
 use arenagrad_graph::DType;
+use arenagrad_kernels::Kernel;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 
 use crate::error::Error;
@@ -70,6 +71,8 @@ pub(crate) struct CpuExecutable {
     steps: Vec<Step>,
     /// The buffers that the running step writes, out of the table for so long.
     written: Vec<Buffer>,
+    /// Whether a step is large enough for several threads.
+    divides: bool,
 }
 
 struct Step {
@@ -80,8 +83,8 @@ struct Step {
 
 impl CpuExecutable {
     /// Makes steps ready whose buffer numbers `place` turns into numbers of the session's memory.
-    pub(crate) fn new(steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<Step> = steps
+    pub(crate) fn new(plan_steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
+        let steps: Vec<Step> = plan_steps
             .iter()
             .map(|step| Step {
                 kernel: Compiled::new(&step.kernel),
@@ -90,11 +93,22 @@ impl CpuExecutable {
             })
             .collect();
         let widest = steps.iter().map(|step| step.outputs.len()).max().unwrap_or(0);
-        CpuExecutable { steps, written: Vec::with_capacity(widest) }
+        let divides = plan_steps.iter().any(|step| work(&step.kernel) >= DIVIDED_WORK);
+        CpuExecutable { steps, written: Vec::with_capacity(widest), divides }
     }
 
     pub(crate) fn run(&mut self, memory: &mut CpuMemory) {
-        let CpuExecutable { steps, written } = self;
+        if self.divides {
+            // Entering the thread pool costs two wake-ups, and a queue outside it now and then a block of memory: once a
+            // run, not once a kernel.
+            rayon::join(|| self.run_steps(memory), || ());
+        } else {
+            self.run_steps(memory);
+        }
+    }
+
+    fn run_steps(&mut self, memory: &mut CpuMemory) {
+        let CpuExecutable { steps, written, .. } = self;
         for step in steps {
             for &output in &step.outputs {
                 written.push(std::mem::replace(&mut memory.buffers[output as usize], Buffer::F32(Vec::new())));
@@ -105,5 +119,20 @@ impl CpuExecutable {
                 memory.buffers[output as usize] = buffer;
             }
         }
+    }
+}
+
+/// From how many operations on a kernel's work may be divided among threads; kernels decide for themselves.
+const DIVIDED_WORK: usize = 1 << 18;
+
+/// How many simple operations a kernel is, roughly.
+fn work(kernel: &Kernel) -> usize {
+    match kernel {
+        Kernel::Elementwise(program) | Kernel::Reduce { program, .. } => program.elements * (program.operations() + 1),
+        Kernel::ArgMax { outer, extent, inner, .. } => outer * extent * inner,
+        Kernel::MatMul { batch, m, k, n, .. } => batch.iter().map(|axis| axis.extent).product::<usize>() * m * k * n,
+        Kernel::Gather { indices_shape, .. } => indices_shape.elements(),
+        Kernel::ScatterAdd { operand_shape, updates_shape, .. } => operand_shape.elements() + updates_shape.elements(),
+        Kernel::Assemble { elements, .. } => *elements,
     }
 }
