@@ -101,7 +101,7 @@ fn run(options: Options) -> Result<(), String> {
 
     let (test_images, test_labels) = test.tensors().map_err(told)?;
     let test_inputs = [("x_test", &test_images), ("labels_test", &test_labels)];
-    let mut test_accuracy = |session: &mut Session| -> Result<f64, String> {
+    let test_accuracy = |session: &mut Session| -> Result<f64, String> {
         let results = session.run_plan(evaluation, &test_inputs).map_err(told)?;
         results[0].item().map_err(told)
     };

@@ -22,8 +22,6 @@ struct Step {
 #[derive(Clone, Copy)]
 enum Program {
     Cargo,
-    /// This program.
-    Xtask,
     /// An example that the tests have built, which `cargo run` might build again with other features.
     Example(&'static str),
 }
@@ -57,10 +55,6 @@ const STEPS: &[Step] = &[
         "without the feature gpu",
         &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
     ),
-    Step {
-        program: Program::Xtask,
-        ..Step::cargo("oracle", &["oracle", "crates/runtime/tests/oracle", "--device", "all"])
-    },
     Step {
         program: Program::Example("digits"),
         ..Step::cargo("example on the CPU", &["--device", "cpu", "--epochs", "1"])
@@ -124,7 +118,6 @@ impl Step {
         let here = std::env::current_exe().unwrap_or_default();
         let program = match self.program {
             Program::Cargo => std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-            Program::Xtask => here,
             Program::Example(name) => {
                 here.with_file_name("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
             }

@@ -1,6 +1,7 @@
 //! The repository's own tasks, run as `cargo xtask TASK`. Each task is one module; this file only tells them apart.
 
 mod adapters;
+mod bench;
 mod ci;
 mod oracle;
 
@@ -11,6 +12,8 @@ usage: cargo xtask TASK [OPTIONS]
 
 tasks:
   adapters                              list the adapters that wgpu finds on this machine
+  bench [--quick] [--json FILE] [--peers FILE]
+                                        time the workloads on the CPU and on an adapter, in one table
   ci                                    everything that a change must pass before it is merged
   oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
 
@@ -46,6 +49,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
                 ends(&mut arguments)?;
                 Ok(adapters::run())
             }
+            "bench" => Ok(bench::run(bench::Options::parse(&mut arguments)?)),
             "ci" => {
                 ends(&mut arguments)?;
                 Ok(ci::run())

@@ -117,8 +117,8 @@ fn speed() {
 fn speed_cpu() {
     let d = Device::cpu();
     for _ in 0..2 {
-    mlp("gaussians", 1, &[2, 10, 2], d.clone(), 10000);
-    mlp("mnist", 64, &[784, 256, 10], d.clone(), 100);
-    mlp("wide", 256, &[1024, 1024, 1024, 1024, 1024], d.clone(), 5);
+        mlp("gaussians", 1, &[2, 10, 2], d.clone(), 10000);
+        mlp("mnist", 64, &[784, 256, 10], d.clone(), 100);
+        mlp("wide", 256, &[1024, 1024, 1024, 1024, 1024], d.clone(), 5);
     }
 }

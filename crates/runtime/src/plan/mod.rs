@@ -128,7 +128,12 @@ impl Plan {
         let overwrites = (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
         let limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
         let fusion = fuse::fuse(&entries, &required, &limits);
-        let steps = step::steps(&entries, &fusion, &required, &limits);
+        let mut steps = step::steps(&entries, &fusion, &required, &limits, true);
+        if !schedule::is_acyclic(&steps, entries.len()) {
+            // The rules for epilogues rule this out; should they ever be wrong, a slower plan is better than a wrong one.
+            debug_assert!(false, "epilogues made a cycle");
+            steps = step::steps(&entries, &fusion, &required, &limits, false);
+        }
         let updates = direct_updates(&entries, &roots, &steps, outputs.len(), updates.len());
         Ok(Plan::place(graph, &entries, &roots[..outputs.len()], steps, required, updates, names))
     }

@@ -20,6 +20,32 @@ pub(crate) struct Updates {
 
 /// The steps in the order in which they run.
 pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
+    let (writer, mut followers) = dependencies(&steps, entry_count);
+    let mut is_update = vec![false; steps.len()];
+    for number in 0..updates.pairs.len() {
+        let (parameter, next) = updates.pairs[number];
+        let step = writer[next as usize];
+        updates.direct[number] &= step != NONE && overwrite(&steps, &mut followers, parameter, step);
+        if updates.direct[number] {
+            is_update[step as usize] = true;
+        }
+    }
+
+    let key = |number: u32| (!is_update[number as usize], steps[number as usize].writes[0]);
+    let order = in_order(&followers, key);
+    debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
+    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
+}
+
+/// Whether steps can be put in order at all.
+pub(crate) fn is_acyclic(steps: &[Step], entry_count: usize) -> bool {
+    let (_, followers) = dependencies(steps, entry_count);
+    in_order(&followers, |number| number).len() == steps.len()
+}
+
+/// For each entry the step that computes it, and for each step those that read what it computes.
+fn dependencies(steps: &[Step], entry_count: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
     let mut writer: Vec<u32> = vec![NONE; entry_count];
     for (number, step) in steps.iter().enumerate() {
         for write in &step.writes {
@@ -35,36 +61,32 @@ pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updat
             }
         }
     }
-    let mut is_update = vec![false; steps.len()];
-    for number in 0..updates.pairs.len() {
-        let (parameter, next) = updates.pairs[number];
-        let step = writer[next as usize];
-        updates.direct[number] &= step != NONE && overwrite(&steps, &mut followers, parameter, step);
-        if updates.direct[number] {
-            is_update[step as usize] = true;
-        }
-    }
+    (writer, followers)
+}
 
-    let mut waiting: Vec<u32> = vec![0; steps.len()];
+/// Kahn's algorithm: every step after those that it follows, and among those that may come next the one of the least key.
+/// Steps on a cycle, and after one, are left out.
+fn in_order<K: Ord>(followers: &[Vec<u32>], key: impl Fn(u32) -> K) -> Vec<u32> {
+    let count = followers.len();
+    let mut waiting: Vec<u32> = vec![0; count];
     for follower in followers.iter().flatten() {
         waiting[*follower as usize] += 1;
     }
-    let key = |number: u32| Reverse((!is_update[number as usize], steps[number as usize].writes[0], number));
-    let mut ready: BinaryHeap<_> =
-        (0..steps.len() as u32).filter(|&number| waiting[number as usize] == 0).map(key).collect();
-    let mut order = Vec::with_capacity(steps.len());
-    while let Some(Reverse((_, _, number))) = ready.pop() {
+    let mut ready: BinaryHeap<_> = (0..count as u32)
+        .filter(|&number| waiting[number as usize] == 0)
+        .map(|number| Reverse((key(number), number)))
+        .collect();
+    let mut order = Vec::with_capacity(count);
+    while let Some(Reverse((_, number))) = ready.pop() {
         order.push(number);
         for &follower in &followers[number as usize] {
             waiting[follower as usize] -= 1;
             if waiting[follower as usize] == 0 {
-                ready.push(key(follower));
+                ready.push(Reverse((key(follower), follower)));
             }
         }
     }
-    debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
-    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
+    order
 }
 
 /// Makes `step`, which computes the next value of `parameter`, run after every other reader of the old value. Says whether

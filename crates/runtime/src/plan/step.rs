@@ -23,8 +23,14 @@ pub(crate) struct Step {
 /// The most instructions of a reduction's program, which may repeat work of a chunk.
 const MAX_REDUCTION_INSTRUCTIONS: usize = 64;
 
-/// The steps that compute everything that `required` marks, in order of entries.
-pub(crate) fn steps(entries: &[Entry], fusion: &Fusion, required: &[bool], limits: &Limits) -> Vec<Step> {
+/// The steps that compute everything that `required` marks, in order of entries; with epilogues if they are wanted.
+pub(crate) fn steps(
+    entries: &[Entry],
+    fusion: &Fusion,
+    required: &[bool],
+    limits: &Limits,
+    epilogues: bool,
+) -> Vec<Step> {
     let materialised = materialised(entries, fusion, required, limits);
     let mut steps: Vec<Option<Step>> = Vec::new();
     // The step of each chunk, for the epilogues below.
@@ -48,7 +54,9 @@ pub(crate) fn steps(entries: &[Entry], fusion: &Fusion, required: &[bool], limit
             steps.push(Some(Step { kernel, reads, writes: vec![index as u32] }));
         }
     }
-    draw_in_epilogues(entries, fusion, required, limits, &mut steps, &kernels, &chunk_steps);
+    if epilogues {
+        draw_in_epilogues(entries, fusion, required, limits, &mut steps, &kernels, &chunk_steps);
+    }
     let mut steps: Vec<Step> = steps.into_iter().flatten().collect();
     steps.sort_by_key(|step| step.writes[0]);
     steps
@@ -320,10 +328,13 @@ fn may_follow(
     };
     let chunk = fusion.chunk_of[writes[0] as usize];
     let in_order = reads.iter().zip(&program.inputs).all(|(&read, input)| read != result || input.view.is_contiguous());
-    let independent = |&read: &u32| {
-        read == result
-            || !entries[read as usize].work.is_computed()
-            || fusion.levels[read as usize] <= fusion.levels[result as usize]
+    let level = |entry: u32| fusion.levels[entry as usize];
+    // Of two kernels of one level, each with a chunk that reads both, only the later one may draw its chunk in: the other
+    // way round each would wait for the other.
+    let independent = |&read: &u32| match &entries[read as usize].work {
+        work if read == result || !work.is_computed() => true,
+        Work::Elementwise(_) => level(read) <= level(result),
+        _ => level(read) < level(result) || (level(read) == level(result) && read < result),
     };
     chunk != NONE
         && chunk_steps[chunk as usize] == reader

@@ -280,8 +280,9 @@ impl Session {
                 }
                 continue;
             }
+            // First the buffer: where it is refused, the elements would not fit either.
+            let buffer = self.memory.allocate(&format!("{name:?}"), dtype, shape.elements())?;
             let value = initial_value(init, shape, dtype, self.seed, number as u32)?;
-            let buffer = self.memory.allocate(name, dtype, shape.elements())?;
             self.memory.write(buffer, value.data())?;
             let trainable = *trainable;
             self.parameters.push(Parameter { name: name.clone(), shape: shape.clone(), dtype, trainable, buffer });

@@ -119,7 +119,8 @@ impl<'g, 'r> Builder<'g, 'r> {
         let (x, bound) = self.operand();
         let shape = x.shape().expect("a good expression");
         let rank = shape.rank();
-        match self.random.below(24) {
+        match self.random.below(25) {
+            24 => self.diamond(x, &shape, bound),
             0 => Some(match self.random.below(5) {
                 0 => (-x, bound),
                 1 => (x.abs(), bound),
@@ -267,6 +268,28 @@ impl<'g, 'r> Builder<'g, 'r> {
         };
         let (y, other) = if other > 32.0 { self.clamped(y, other) } else { (y, other) };
         Some((x.matmul(y), bound * other * inner.max(1) as f64))
+    }
+
+    /// Two products or two sums that two functions read both: what tempts a planner into a cycle.
+    fn diamond(&mut self, x: Expr<'g>, shape: &Shape, bound: f64) -> Option<(Expr<'g>, f64)> {
+        let reduced = |x: Expr<'g>| if shape.rank() == 0 { x } else { x.sum_keepdims([0]) };
+        let (y, other) = self.partner(shape);
+        let (y, other) = self.fitted((y, other), shape);
+        let extent = shape.first().copied().unwrap_or(1).max(1) as f64;
+        let (p, q, largest) = if shape.rank() == 2 && self.random.one_in(2) {
+            let ((x, a), (y, b)) = (self.clamped(x, bound), self.clamped(y, other));
+            let inner = shape[1].max(1) as f64;
+            (x.matmul(x.t()), y.matmul(y.t()), a.max(b).powi(2) * inner)
+        } else {
+            (reduced(x), reduced(y), bound.max(other) * extent)
+        };
+        if largest > 1000.0 {
+            return None;
+        }
+        // The functions go into the pool apart, so that others read one or both.
+        self.pool.push((p + q, 2.0 * largest));
+        self.pool.push((p - q, 2.0 * largest));
+        Some((p * q, largest * largest))
     }
 
     fn indexed(&mut self, x: Expr<'g>, shape: &Shape, bound: f64) -> Option<(Expr<'g>, f64)> {
