@@ -135,7 +135,6 @@ impl Step {
         }
         shown.push_str(&match self.program {
             Program::Cargo => "cargo".to_owned(),
-            Program::Xtask => "cargo xtask".to_owned(),
             Program::Example(name) => format!("cargo run --package arenagrad-examples --example {name} --"),
         });
         for argument in self.arguments {

@@ -14,6 +14,7 @@ use suite::evaluate::{Given, evaluate};
 use suite::exact::is_exact;
 use suite::random::Random;
 use suite::random_graph::Builder;
+use suite::respawn::with_kernels_of_a_gpu;
 use suite::run::{borrowed, inputs, run, set_parameters};
 
 /// The seeds of a test, or the one that the environment names.
@@ -238,4 +239,13 @@ fn random_updates_on_the_cpu() {
 fn random_updates_on_the_gpu() {
     let Some(device) = gpu() else { return };
     most(seeds(4000..4030), |seed| training(seed, DType::F32, &device));
+}
+
+#[test]
+fn with_the_kernels_of_a_gpu() {
+    with_kernels_of_a_gpu(&[
+        "random_graphs_on_the_gpu",
+        "gradients_of_random_graphs_on_the_gpu",
+        "random_updates_on_the_gpu",
+    ]);
 }

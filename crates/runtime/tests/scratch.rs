@@ -122,3 +122,22 @@ fn speed_cpu() {
         mlp("wide", 256, &[1024, 1024, 1024, 1024, 1024], d.clone(), 5);
     }
 }
+#[test]
+fn million_plan() {
+    let t = std::time::Instant::now();
+    let g = Graph::new();
+    let x = g.input("x", [8]);
+    let mut y = x;
+    for _ in 0..1_000_000 {
+        y = y.sin();
+    }
+    let l = y.sum(..);
+    let [d] = l.grad([x]).unwrap();
+    println!("build+grad {:?}", t.elapsed());
+    let t = std::time::Instant::now();
+    let mut s = Session::evaluate(&g, &[l, d], &Device::cpu()).unwrap();
+    println!("plan {:?} steps {} buffers {}", t.elapsed(), s.plan().steps().len(), s.plan().buffers().len());
+    let t = std::time::Instant::now();
+    let r = s.run(&[("x", &Tensor::new([8], vec![0.5f32; 8]).unwrap())]).unwrap();
+    println!("run {:?} {:?}", t.elapsed(), r);
+}

@@ -5,7 +5,7 @@ mod suite;
 
 use std::path::PathBuf;
 
-use arenagrad::{Adam, AdamW, DType, Device, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
+use arenagrad::{Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
 use suite::devices::{devices, gpu};
 use suite::random::Random;
 
@@ -153,6 +153,9 @@ fn the_learning_rate_can_be_changed() {
             session.step(&[]).unwrap();
             value -= rate;
             assert_eq!(session.parameter("p").unwrap().item().unwrap(), value, "{device}");
+        }
+        for rate in [f64::NAN, f64::INFINITY, -0.1] {
+            assert!(matches!(session.set_learning_rate(rate), Err(Error::Hyperparameter { .. })), "{rate}");
         }
     }
 }
@@ -347,7 +350,11 @@ fn advancing_is_stepping_without_a_look() {
                 // Inputs of one step must not be overwritten by the next while the device still reads them.
                 let (x, t) = batch(step);
                 let inputs = [("x", &x), ("t", &t)];
-                if look { drop(session.step(&inputs).unwrap()) } else { session.advance(&inputs).unwrap() }
+                if look {
+                    session.step(&inputs).unwrap();
+                } else {
+                    session.advance(&inputs).unwrap();
+                }
             }
             session.wait().unwrap();
             parameters(&session)

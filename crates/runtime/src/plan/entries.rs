@@ -16,7 +16,7 @@ use crate::plan::layout::Layout;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) work: Work,
-    pub(crate) operands: SmallVec<[Layout; 3]>,
+    pub(crate) operands: SmallVec<[Layout; 1]>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
     /// The node that this computes, for names and stages.
@@ -126,7 +126,7 @@ pub(crate) fn collect(
         if stage == u8::MAX {
             continue;
         }
-        let mut operands: SmallVec<[Layout; 3]> = SmallVec::new();
+        let mut operands: SmallVec<[Layout; 1]> = SmallVec::new();
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
             Ok(ordinal) => operands.extend(layouts[ordinal].clone()),
@@ -201,7 +201,7 @@ impl Builder {
         &mut self,
         node: NodeId,
         op: &Op,
-        operands: SmallVec<[Layout; 3]>,
+        operands: SmallVec<[Layout; 1]>,
         shape: &Shape,
         dtype: DType,
         stage: u8,
@@ -337,7 +337,7 @@ impl Builder {
     }
 
     /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first.
-    fn readable(&mut self, operands: SmallVec<[Layout; 3]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 3]> {
+    fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 1]> {
         let mut readable = SmallVec::with_capacity(operands.len());
         for operand in operands {
             let base = &self.entries[operand.base as usize];

@@ -5,7 +5,7 @@
 //! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
 //! the schedule allows it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arenagrad_graph::{DType, Literal};
@@ -63,7 +63,8 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
         .map(|((parameter, next), _)| (*next, *parameter))
         .collect();
 
-    let mut free: HashMap<DType, Vec<u32>> = HashMap::new();
+    // By size, so that a long list is searched in no time.
+    let mut free: HashMap<DType, BTreeSet<(usize, u32)>> = HashMap::new();
     for (number, step) in steps.iter_mut().enumerate() {
         let dies = |entry: u32| last_use[entry as usize] == number as u32 && !required[entry as usize];
         let mut taken: Vec<u32> = Vec::new();
@@ -91,7 +92,8 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
             if computed && dies(entry) && !taken.contains(&entry) && !released.contains(&entry) {
                 released.push(entry);
                 let dtype = entries[entry as usize].dtype;
-                free.entry(dtype).or_default().push(memory.buffer_of[entry as usize]);
+                let slot = memory.buffer_of[entry as usize];
+                free.entry(dtype).or_default().insert((memory.buffers[slot as usize].elements, slot));
             }
         }
     }
@@ -100,14 +102,12 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
 
 impl Memory {
     /// A free slot for that many elements: the smallest that is large enough, else the largest, grown, else a new one.
-    fn slot(&mut self, dtype: DType, elements: usize, free: &mut Vec<u32>) -> u32 {
-        let room = |&place: &usize| self.buffers[free[place] as usize].elements;
-        let fitting = (0..free.len()).filter(|place| room(place) >= elements).min_by_key(room);
-        match fitting.or_else(|| (0..free.len()).max_by_key(room)) {
-            Some(place) => {
-                let slot = free.swap_remove(place);
-                let spec = &mut self.buffers[slot as usize];
-                spec.elements = spec.elements.max(elements);
+    fn slot(&mut self, dtype: DType, elements: usize, free: &mut BTreeSet<(usize, u32)>) -> u32 {
+        let fitting = free.range((elements, 0)..).next().or_else(|| free.last()).copied();
+        match fitting {
+            Some((room, slot)) => {
+                free.remove(&(room, slot));
+                self.buffers[slot as usize].elements = room.max(elements);
                 slot
             }
             None => self.add(BufferRole::Slot, dtype, elements),

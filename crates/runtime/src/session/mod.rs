@@ -18,7 +18,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::plan::{Plan, Request};
 use crate::tensor::{Tensor, TensorData};
-use crate::train::{Optimizer, initial_value, read_parameters, write_parameters};
+use crate::train::{Optimizer, initial_value, read_parameters, require, write_parameters};
 use feed::Feed;
 use store::{Executable, Memory};
 
@@ -229,6 +229,7 @@ impl Session {
 
     /// Sets the learning rate of the optimisers of this crate, from the next step on.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
+        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
         self.set_parameter("learning_rate", &Tensor::scalar(rate as f32))
     }
 

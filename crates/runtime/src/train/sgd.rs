@@ -44,6 +44,7 @@ impl Optimizer for Sgd {
         let Sgd { rate, momentum, weight_decay, nesterov } = *self;
         require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
         require("momentum", momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")?;
+        require("momentum", momentum, momentum > 0.0 || !nesterov, "above 0, as Nesterov's variant needs")?;
         require("weight decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0, "finite, 0 or more")?;
         let learning_rate = learning_rate_state(graph, rate);
         let mut pairs = Vec::new();

@@ -9,4 +9,5 @@ pub mod evaluate;
 pub mod exact;
 pub mod random;
 pub mod random_graph;
+pub mod respawn;
 pub mod run;

@@ -1,0 +1,382 @@
+//! The cases of each op: shapes that are empty, single, prime, or one past a workgroup; operands that are permuted, sliced,
+//! stepped through and broadcast; several ranks and axes.
+
+use std::rc::Rc;
+
+use arenagrad::graph::{BinaryFunction, UnaryFunction};
+use arenagrad::{CompareFunction, DType, Expr, Graph, Init, OpKind, ReduceFunction};
+
+type Function = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
+
+/// What an operand's elements are.
+#[derive(Clone, Copy)]
+pub enum Element {
+    /// Between the two, and away from kinks.
+    Float(f64, f64),
+    /// From the first to the second.
+    Integer(i64, i64),
+    Bool,
+}
+
+/// An operand that every run is given.
+#[derive(Clone)]
+pub struct Operand {
+    pub shape: Vec<usize>,
+    pub element: Element,
+}
+
+/// A function to compute and, of its float operands, to differentiate.
+#[derive(Clone)]
+pub struct Case {
+    pub operands: Vec<Operand>,
+    pub function: Function,
+    /// How many terms its longest sum has.
+    pub terms: usize,
+    /// Whether differences exist where it is evaluated.
+    pub differentiable: bool,
+}
+
+fn case(
+    operands: &[(&[usize], Element)],
+    terms: usize,
+    function: impl for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g> + 'static,
+) -> Case {
+    let operands =
+        operands.iter().map(|(shape, element)| Operand { shape: shape.to_vec(), element: *element }).collect();
+    Case { operands, function: Rc::new(function), terms, differentiable: true }
+}
+
+type Unary = for<'g> fn(Expr<'g>) -> Expr<'g>;
+type Binary = for<'g> fn(Expr<'g>, Expr<'g>) -> Expr<'g>;
+
+const SHAPES: [&[usize]; 8] = [&[], &[1], &[0], &[257], &[7, 13], &[2, 0, 3], &[1, 5, 1], &[2, 3, 2, 2]];
+
+/// A function of one element over all shapes, and over views.
+fn unary(f: Unary, element: Element) -> Vec<Case> {
+    let mut cases: Vec<Case> = SHAPES.iter().map(|shape| case(&[(shape, element)], 1, move |_, x| f(x[0]))).collect();
+    cases.extend([
+        case(&[(&[5, 7], element)], 1, move |_, x| f(x[0].t())),
+        case(&[(&[2, 3, 5], element)], 1, move |_, x| f(x[0].permute([2, 0, 1]))),
+        case(&[(&[6, 11], element)], 1, move |_, x| f(x[0].slice(1, 3, 10))),
+        case(&[(&[23], element)], 1, move |_, x| f(x[0].slice_step(0, 1, 20, 3))),
+        case(&[(&[3, 1], element)], 17, move |_, x| f(x[0].broadcast_to([2, 3, 17]))),
+        case(&[(&[4, 6], element)], 1, move |_, x| f(x[0].t().reshape([3, 8]))),
+    ]);
+    cases
+}
+
+/// A function of two elements over pairs of shapes that broadcast, and over views.
+fn binary(f: Binary, lhs: Element, rhs: Element) -> Vec<Case> {
+    let shapes: [(&[usize], &[usize], usize); 9] = [
+        (&[], &[], 1),
+        (&[257], &[257], 1),
+        (&[1], &[257], 257),
+        (&[7, 13], &[13], 7),
+        (&[7, 1], &[1, 13], 13),
+        (&[3, 1, 5], &[4, 1], 15),
+        (&[0, 3], &[1, 3], 1),
+        (&[1, 0], &[5, 1], 5),
+        (&[2, 3, 2, 2], &[], 24),
+    ];
+    let mut cases: Vec<Case> =
+        shapes.iter().map(|(a, b, terms)| case(&[(a, lhs), (b, rhs)], *terms, move |_, x| f(x[0], x[1]))).collect();
+    cases.extend([
+        case(&[(&[5, 7], lhs), (&[7, 5], rhs)], 1, move |_, x| f(x[0].t(), x[1])),
+        case(&[(&[6, 11], lhs), (&[11, 6], rhs)], 1, move |_, x| f(x[0].slice(1, 2, 9), x[1].t().slice(1, 4, 11))),
+        case(&[(&[31], lhs), (&[11], rhs)], 1, move |_, x| f(x[0].slice_step(0, 0, 31, 3), x[1])),
+    ]);
+    cases
+}
+
+fn fixed(mut cases: Vec<Case>) -> Vec<Case> {
+    cases.iter_mut().for_each(|case| case.differentiable = false);
+    cases
+}
+
+const ANY: Element = Element::Float(-3.0, 3.0);
+const POSITIVE: Element = Element::Float(0.3, 4.0);
+const INTEGER: Element = Element::Integer(-9, 9);
+
+/// The cases of a kind; never none.
+pub fn cases(kind: OpKind) -> Vec<Case> {
+    match kind {
+        OpKind::Input => SHAPES.iter().map(|shape| case(&[(shape, ANY)], 1, |_, x| x[0])).collect(),
+        OpKind::Parameter => vec![
+            case(&[(&[3], ANY)], 1, |g, x| {
+                let values = Init::Values(vec![1.0, -2.0, 0.5]);
+                x[0] * g.parameter_of("parameter", [3], x[0].dtype().unwrap(), values)
+            }),
+            case(&[(&[0], ANY)], 1, |g, x| {
+                x[0] + g.parameter_of("none", [0], x[0].dtype().unwrap(), Init::Constant(0.0))
+            }),
+        ],
+        OpKind::Constant => vec![
+            case(&[(&[7], ANY)], 1, |_, x| x[0] * 0.25 + 1.0),
+            case(&[], 1, |g, _| g.full([257], 0.3125, DType::F32)),
+            case(&[], 1, |g, _| g.full([2, 0], 1.0, DType::F32)),
+            case(&[], 1, |g, _| g.full([3], -2147483648.0, DType::I32)),
+            case(&[], 1, |g, _| g.full([3], 1.0, DType::Bool)),
+            case(&[], 1, |g, _| g.full([5], f64::NEG_INFINITY, DType::F32)),
+            case(&[], 1, |g, _| g.full([5], f64::NAN, DType::F32)),
+        ],
+        OpKind::Literal => vec![
+            case(&[(&[3], ANY)], 1, |g, x| x[0] * g.literal([3], [2.0f32, -1.0, 0.5]).cast(x[0].dtype().unwrap())),
+            case(&[], 1, |g, _| g.literal([2, 2], [1, -2, i32::MAX, i32::MIN])),
+            case(&[], 1, |g, _| g.literal([3], [true, false, true])),
+            case(&[], 1, |g, _| g.literal([2, 0], Vec::<f32>::new())),
+        ],
+        OpKind::Iota => vec![
+            case(&[], 1, |g, _| g.iota([257], 0)),
+            case(&[], 1, |g, _| g.iota([3, 5, 2], 1)),
+            case(&[], 1, |g, _| g.iota([3, 5], 0).t()),
+            case(&[], 1, |g, _| g.iota([2, 0], 0)),
+            case(&[(&[7, 3], ANY)], 1, |g, x| x[0] * g.iota([7, 3], 1).cast(x[0].dtype().unwrap())),
+        ],
+        OpKind::Uniform => vec![
+            case(&[], 1, |g, _| g.uniform([257], g.literal([], [3]), 12345)),
+            case(&[], 1, |g, _| g.uniform([7, 13], g.literal([], [-1]), u64::MAX)),
+            case(&[], 1, |g, _| g.uniform([], g.literal([], [0]), 0)),
+            case(&[], 1, |g, _| g.uniform([0], g.literal([], [0]), 0)),
+        ],
+        OpKind::Unary(function) => unary_cases(function),
+        OpKind::Binary(function) => binary_cases(function),
+        OpKind::Compare(function) => {
+            let f: Binary = match function {
+                CompareFunction::Less => |a, b| a.less(b),
+                CompareFunction::LessEqual => |a, b| a.less_equal(b),
+                CompareFunction::Greater => |a, b| a.greater(b),
+                CompareFunction::GreaterEqual => |a, b| a.greater_equal(b),
+                CompareFunction::Equal => |a, b| a.equal(b),
+                CompareFunction::NotEqual => |a, b| a.not_equal(b),
+            };
+            let few = Element::Integer(-1, 1);
+            [binary(f, ANY, ANY), binary(f, few, few)].concat()
+        }
+        OpKind::Where => {
+            let mut cases = binary(|a, b| a.greater(b).where_(a * a, b), ANY, Element::Float(-3.1, 2.9));
+            cases.push(case(&[(&[3, 1], Element::Bool), (&[5], ANY), (&[], ANY)], 15, |_, x| x[0].where_(x[1], x[2])));
+            cases.push(case(&[(&[9], Element::Bool), (&[9], INTEGER)], 1, |_, x| x[0].where_(x[1], 4)));
+            cases
+        }
+        OpKind::Cast => vec![
+            case(&[(&[257], ANY)], 1, |_, x| x[0].cast(DType::I32)),
+            case(&[(&[7, 3], ANY)], 1, |_, x| x[0].t().cast(DType::Bool)),
+            case(&[(&[257], INTEGER)], 1, |_, x| x[0].cast(DType::F32) * 0.5),
+            case(&[(&[9], INTEGER)], 1, |_, x| x[0].cast(DType::Bool).cast(DType::I32)),
+            case(&[(&[9], Element::Bool)], 1, |_, x| x[0].cast(DType::F32)),
+            case(&[(&[0], ANY)], 1, |_, x| x[0].cast(DType::I32)),
+            case(&[], 1, |g, _| g.literal([4], [3e9f32, -3e9, f32::NAN, -0.9]).cast(DType::I32)),
+        ],
+        // Differences would see through it.
+        OpKind::StopGradient => fixed(unary(|x| x.stop_gradient() * x, ANY)),
+        OpKind::Reshape => vec![
+            case(&[(&[6, 4], ANY)], 1, |_, x| x[0].reshape([3, 8])),
+            case(&[(&[6, 4], ANY)], 1, |_, x| x[0].t().reshape([3, 8]).exp()),
+            case(&[(&[1], ANY)], 1, |_, x| x[0].reshape([])),
+            case(&[(&[2, 0], ANY)], 1, |_, x| x[0].reshape([0, 7])),
+            case(&[(&[3, 1], ANY)], 4, |_, x| x[0].broadcast_to([3, 4]).flatten()),
+            case(&[(&[4, 5], ANY)], 1, |_, x| x[0].slice(1, 1, 4).flatten()),
+        ],
+        OpKind::Permute => vec![
+            case(&[(&[17, 19], ANY)], 1, |_, x| x[0].t()),
+            case(&[(&[2, 3, 4, 5], ANY)], 1, |_, x| x[0].permute([3, 1, 0, 2])),
+            case(&[(&[3, 0, 2], ANY)], 1, |_, x| x[0].permute([2, 1, 0])),
+            case(&[(&[4, 5], ANY)], 4, |_, x| x[0].t().broadcast_to([4, 5, 4]).transpose(0, 2)),
+        ],
+        OpKind::Broadcast => vec![
+            case(&[(&[], ANY)], 257, |_, x| x[0].broadcast_to([257])),
+            case(&[(&[3, 1], ANY)], 14, |_, x| x[0].broadcast_to([2, 3, 7])),
+            case(&[(&[1, 1, 5], ANY)], 6, |_, x| x[0].broadcast_to([2, 3, 5])),
+            case(&[(&[1, 3], ANY)], 1, |_, x| x[0].broadcast_to([0, 3])),
+        ],
+        OpKind::Slice => vec![
+            case(&[(&[257, 2], ANY)], 1, |_, x| x[0].slice(0, 1, 257)),
+            case(&[(&[13], ANY)], 1, |_, x| x[0].slice_step(0, 2, 13, 4)),
+            case(&[(&[5, 7, 3], ANY)], 1, |_, x| x[0].slice(1, 2, 6).slice_step(0, 0, 5, 2).slice(2, 1, 2)),
+            case(&[(&[5, 7], ANY)], 1, |_, x| x[0].slice(1, 3, 3)),
+            case(&[(&[5, 7], ANY)], 1, |_, x| x[0].t().slice_step(0, 1, 7, 2)),
+            case(&[(&[5, 7], ANY)], 1, |_, x| x[0].select_index(1, 6)),
+        ],
+        OpKind::Pad => vec![
+            case(&[(&[257], ANY)], 1, |_, x| x[0].pad([(1, 2)], 0.5)),
+            case(&[(&[3, 5], ANY)], 1, |_, x| x[0].t().pad([(2, 0), (0, 3)], -1.0)),
+            case(&[(&[0, 2], ANY)], 1, |_, x| x[0].pad([(1, 1), (0, 1)], 2.0)),
+            case(&[(&[4], INTEGER)], 1, |_, x| x[0].pad([(1, 1)], 7.0)),
+            case(&[(&[3, 1], ANY)], 4, |_, x| x[0].broadcast_to([3, 4]).pad([(0, 1), (1, 0)], 0.0)),
+        ],
+        OpKind::Concat => vec![
+            case(&[(&[257], ANY), (&[3], ANY)], 1, |g, x| g.concat(&[x[0], x[1]], 0)),
+            case(&[(&[2, 3], ANY), (&[4, 2], ANY)], 2, |g, x| g.concat(&[x[0], x[1].t(), x[0]], 1)),
+            case(&[(&[2, 0], ANY), (&[2, 3], ANY)], 1, |g, x| g.concat(&[x[0], x[1]], -1)),
+            case(&[(&[3], ANY), (&[3], ANY)], 1, |g, x| g.stack(&[x[0], x[1].exp(), x[0] * 2.0], 1)),
+            case(&[(&[2], INTEGER), (&[1], INTEGER)], 1, |g, x| g.concat(&[x[0], x[1]], 0)),
+            // More pieces than a kernel may bind.
+            case(&[(&[3, 2], ANY)], 11, |g, x| {
+                let pieces: Vec<_> = (1..=11).map(|k| x[0] * f64::from(k)).collect();
+                g.concat(&pieces, 0)
+            }),
+        ],
+        OpKind::Reduce(function) => reduce_cases(function),
+        OpKind::ArgMax => vec![
+            case(&[(&[257], ANY)], 1, |_, x| x[0].argmax(0)),
+            case(&[(&[5, 7, 3], ANY)], 1, |_, x| x[0].argmax(1)),
+            case(&[(&[7, 257], ANY)], 1, |_, x| x[0].t().argmax(0)),
+            case(&[(&[31], Element::Integer(0, 3))], 1, |_, x| x[0].argmax(0)),
+            case(&[(&[3, 0], ANY)], 1, |_, x| x[0].argmax(0)),
+            case(&[(&[1], ANY)], 1, |_, x| x[0].argmax(0)),
+            case(&[], 1, |g, _| g.literal([2, 3], [1.0f32, f32::NAN, 2.0, f32::NEG_INFINITY, -5.0, -5.0]).argmax(1)),
+        ],
+        OpKind::MatMul => matmul_cases(),
+        OpKind::Gather => vec![
+            case(&[(&[257, 2], ANY), (&[300, 2], Element::Integer(0, 256))], 12, |_, x| x[0].gather(0, x[1])),
+            case(&[(&[3, 5], ANY), (&[3, 4], Element::Integer(0, 4))], 4, |_, x| x[0].gather(1, x[1])),
+            case(&[(&[5, 3], ANY), (&[4, 3], Element::Integer(0, 4))], 4, |_, x| x[0].t().gather(-1, x[1].t())),
+            case(&[(&[3, 2], ANY), (&[0, 2], Element::Integer(0, 0))], 1, |_, x| x[0].gather(0, x[1])),
+            case(&[(&[7, 3], ANY), (&[2, 5], Element::Integer(0, 6))], 10, |_, x| x[0].index_select(0, x[1])),
+            case(&[(&[4, 6], INTEGER), (&[3], Element::Integer(0, 5))], 1, |_, x| x[0].index_select(1, x[1])),
+        ],
+        OpKind::ScatterAdd => {
+            let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
+                let operands = [(data, ANY), (shape, Element::Integer(0, bound)), (shape, ANY)];
+                case(&operands, terms, move |_, x| x[0].scatter_add(axis, x[1], x[2]))
+            };
+            vec![
+                updates(&[5], &[257], 4, 257, 0),
+                updates(&[7, 3], &[13, 3], 6, 13, 0),
+                updates(&[3, 5], &[2, 11], 4, 11, 1),
+                updates(&[3, 2], &[0, 2], 0, 1, 0),
+                case(&[(&[2, 3], INTEGER), (&[4, 3], Element::Integer(0, 1)), (&[4, 3], INTEGER)], 4, |_, x| {
+                    x[0].scatter_add(0, x[1], x[2])
+                }),
+                case(&[(&[3, 4], ANY), (&[5, 3], Element::Integer(0, 3)), (&[3, 1], ANY)], 5, |_, x| {
+                    x[0].scatter_add(1, x[1].t(), x[2].broadcast_to([3, 5]))
+                }),
+            ]
+        }
+    }
+}
+
+fn unary_cases(function: UnaryFunction) -> Vec<Case> {
+    match function {
+        UnaryFunction::Neg => [unary(|x| -x, ANY), unary(|x| -x, INTEGER)].concat(),
+        UnaryFunction::Abs => [unary(|x| x.abs(), ANY), unary(|x| x.abs(), INTEGER)].concat(),
+        UnaryFunction::Sign => [unary(|x| x.sign(), ANY), unary(|x| x.sign(), INTEGER)].concat(),
+        UnaryFunction::Floor => unary(|x| x.floor(), ANY),
+        UnaryFunction::Ceil => unary(|x| x.ceil(), ANY),
+        UnaryFunction::Round => unary(|x| x.round(), ANY),
+        UnaryFunction::Exp => unary(|x| x.exp(), ANY),
+        UnaryFunction::Expm1 => [unary(|x| x.expm1(), ANY), unary(|x| (x * 1e-3).expm1() * 1e3, ANY)].concat(),
+        UnaryFunction::Log => unary(|x| x.log(), POSITIVE),
+        UnaryFunction::Log1p => {
+            [unary(|x| x.log1p(), Element::Float(-0.7, 4.0)), unary(|x| (x * 1e-3).log1p() * 1e3, ANY)].concat()
+        }
+        UnaryFunction::Sqrt => unary(|x| x.sqrt(), POSITIVE),
+        UnaryFunction::Sin => unary(|x| x.sin(), Element::Float(-9.0, 9.0)),
+        UnaryFunction::Cos => unary(|x| x.cos(), Element::Float(-9.0, 9.0)),
+        UnaryFunction::Tanh => [unary(|x| x.tanh(), ANY), unary(|x| (x * 100.0).tanh(), ANY)].concat(),
+        UnaryFunction::Sigmoid => [unary(|x| x.sigmoid(), ANY), unary(|x| (x * 50.0).sigmoid(), ANY)].concat(),
+        UnaryFunction::Erf => unary(|x| x.erf(), ANY),
+        UnaryFunction::Relu => unary(|x| x.relu(), ANY),
+        UnaryFunction::Not => unary(|x| !x, Element::Bool),
+    }
+}
+
+fn binary_cases(function: BinaryFunction) -> Vec<Case> {
+    match function {
+        BinaryFunction::Add => [binary(|a, b| a + b, ANY, ANY), binary(|a, b| a + b, INTEGER, INTEGER)].concat(),
+        BinaryFunction::Sub => [binary(|a, b| a - b, ANY, ANY), binary(|a, b| a - b, INTEGER, INTEGER)].concat(),
+        BinaryFunction::Mul => [binary(|a, b| a * b, ANY, ANY), binary(|a, b| a * b, INTEGER, INTEGER)].concat(),
+        BinaryFunction::Div => binary(|a, b| a / b, ANY, POSITIVE),
+        BinaryFunction::Pow => {
+            let integral = case(&[(&[37], ANY)], 1, |_, x| x[0].pow(5.0) + x[0].pow(4.0));
+            let literal = case(&[(&[6], ANY)], 1, |g, x| {
+                let exponent = g.literal([6], [0.0f32, 1.0, 2.0, 3.0, -1.0, -2.0]).cast(x[0].dtype().unwrap());
+                x[0].pow(exponent)
+            });
+            [binary(|a, b| a.pow(b), POSITIVE, Element::Float(-2.0, 2.0)), vec![integral, literal]].concat()
+        }
+        BinaryFunction::Maximum => {
+            let other = Element::Float(-3.1, 2.9);
+            [binary(|a, b| a.maximum(b), ANY, other), binary(|a, b| a.maximum(b), INTEGER, INTEGER)].concat()
+        }
+        BinaryFunction::Minimum => {
+            let other = Element::Float(-3.1, 2.9);
+            [binary(|a, b| a.minimum(b), ANY, other), binary(|a, b| a.minimum(b), INTEGER, INTEGER)].concat()
+        }
+        BinaryFunction::ReluBackward => binary(|a, b| a.relu_backward(b), ANY, ANY),
+        BinaryFunction::And => binary(|a, b| a & b, Element::Bool, Element::Bool),
+        BinaryFunction::Or => binary(|a, b| a | b, Element::Bool, Element::Bool),
+    }
+}
+
+fn reduce_cases(function: ReduceFunction) -> Vec<Case> {
+    let reduce: for<'g> fn(Expr<'g>, &[isize]) -> Expr<'g> = match function {
+        ReduceFunction::Sum => |x, axes| x.sum(axes),
+        ReduceFunction::Max => |x, axes| x.max(axes),
+        ReduceFunction::Min => |x, axes| x.min(axes),
+    };
+    let shapes: [(&[usize], &'static [isize], usize); 9] = [
+        (&[257], &[0], 257),
+        (&[1], &[0], 1),
+        (&[257, 3], &[0], 257),
+        (&[3, 257], &[1], 257),
+        (&[5, 7, 3], &[1], 7),
+        (&[5, 7, 3], &[0, 2], 15),
+        (&[2, 3, 4, 5], &[1, 3], 15),
+        (&[7, 13], &[0, 1], 91),
+        (&[3, 0, 2], &[0], 1),
+    ];
+    let mut cases: Vec<Case> = shapes
+        .into_iter()
+        .map(|(shape, axes, terms)| case(&[(shape, ANY)], terms, move |_, x| reduce(x[0], axes)))
+        .collect();
+    cases.extend([
+        case(&[(&[7, 11], ANY)], 11, move |_, x| reduce(x[0].t(), &[0])),
+        case(&[(&[7, 11], ANY)], 9, move |_, x| reduce(x[0].slice(1, 1, 10), &[1])),
+        case(&[(&[37], ANY)], 12, move |_, x| reduce(x[0].slice_step(0, 1, 37, 3), &[0])),
+        case(&[(&[4, 9], ANY)], 9, move |_, x| reduce((x[0] * 2.0).sin(), &[1]).exp()),
+        case(&[(&[7, 5], INTEGER)], 7, move |_, x| reduce(x[0], &[0])),
+    ]);
+    if function == ReduceFunction::Sum {
+        cases.push(case(&[(&[0, 3], ANY)], 1, |_, x| x[0].sum(0)));
+        cases.push(case(&[(&[5], ANY)], 20, |_, x| x[0].broadcast_to([4, 5]).sum(..)));
+        cases.push(case(&[(&[7, 9], ANY)], 63, |_, x| x[0].var([0, 1], 1.0) + x[0].mean(0).sum(..)));
+    }
+    cases
+}
+
+fn matmul_cases() -> Vec<Case> {
+    let shapes: [(&[usize], &[usize], usize); 16] = [
+        (&[1, 1], &[1, 1], 1),
+        (&[2, 3], &[3, 5], 5),
+        (&[17, 19], &[19, 23], 23),
+        (&[65, 33], &[33, 67], 67),
+        (&[1, 257], &[257, 1], 257),
+        (&[257, 1], &[1, 3], 257),
+        (&[64, 16], &[16, 32], 64),
+        (&[9], &[9], 9),
+        (&[4, 9], &[9], 9),
+        (&[9], &[9, 4], 9),
+        (&[3, 4, 5], &[5, 2], 12),
+        (&[2, 1, 4, 5], &[3, 5, 6], 18),
+        (&[2, 3], &[4, 3, 2], 12),
+        (&[2, 0], &[0, 3], 1),
+        (&[0, 2], &[2, 3], 3),
+        (&[2, 3], &[3, 0], 1),
+    ];
+    let mut cases: Vec<Case> =
+        shapes.iter().map(|(a, b, terms)| case(&[(a, ANY), (b, ANY)], *terms, |_, x| x[0].matmul(x[1]))).collect();
+    cases.extend([
+        case(&[(&[7, 5], ANY), (&[7, 11], ANY)], 11, |_, x| x[0].t().matmul(x[1])),
+        case(&[(&[5, 7], ANY), (&[11, 7], ANY)], 11, |_, x| x[0].matmul(x[1].t())),
+        case(&[(&[7, 5], ANY), (&[11, 7], ANY)], 11, |_, x| x[0].t().matmul(x[1].t())),
+        case(&[(&[2, 7, 5], ANY), (&[2, 11, 7], ANY)], 22, |_, x| x[0].matmul_with(x[1], true, true)),
+        case(&[(&[9, 14], ANY), (&[12, 5], ANY)], 9, |_, x| x[0].slice(1, 1, 13).matmul(x[1])),
+        case(&[(&[9, 24], ANY), (&[12, 5], ANY)], 12, |_, x| x[0].slice_step(1, 0, 24, 2).matmul(x[1])),
+        case(&[(&[6], ANY), (&[6, 5], ANY)], 20, |_, x| x[0].broadcast_to([4, 6]).matmul(x[1])),
+        case(&[(&[3, 2, 4], ANY), (&[4, 5], ANY)], 6, |_, x| x[0].transpose(0, 1).matmul(x[1])),
+        case(&[(&[8, 6], ANY), (&[6, 4], ANY), (&[4], ANY)], 8, |_, x| (x[0].matmul(x[1]) * 0.1 + x[2]).tanh()),
+        case(&[(&[6, 6], ANY)], 12, |_, x| x[0].matmul(x[0])),
+    ]);
+    cases
+}
