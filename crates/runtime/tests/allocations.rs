@@ -87,13 +87,12 @@ fn perceptron(batch: usize, widths: &[usize]) -> Session {
     Session::train(&g, loss, Sgd::new(1e-3), Device::cpu()).unwrap()
 }
 
-/// One test, for the counter is the whole program's.
-#[test]
-fn a_warm_step_allocates_nothing() {
+/// The allocations of steps of three sessions: gaussians, mnist_mlp, and a classifier with dropout under Adam.
+fn of_each_session() -> [u64; 3] {
     let (x, t) = (random_tensor(&[1, 2], 1), random_tensor(&[1, 2], 2));
     let gaussians = allocations(&mut perceptron(1, &[2, 10, 2]), &[("x", &x), ("t", &t)], 2000);
     let (x, t) = (random_tensor(&[64, 784], 1), random_tensor(&[64, 10], 2));
-    let mnist_mlp = allocations(&mut perceptron(64, &[784, 256, 10]), &[("x", &x), ("t", &t)], 100);
+    let mnist_mlp = allocations(&mut perceptron(64, &[784, 256, 10]), &[("x", &x), ("t", &t)], LARGE_STEPS);
 
     let g = Graph::new();
     let logits = layers(&g, g.input("x", [32, 20]).dropout(0.25, g.step(), 1), &[20, 30, 5]);
@@ -101,7 +100,25 @@ fn a_warm_step_allocates_nothing() {
     let mut session = Session::train(&g, loss, Adam::new(1e-3), Device::cpu()).unwrap();
     let (x, labels) = (random_tensor(&[32, 20], 3), Tensor::new([32], (0..32).map(|i| i % 5).collect()).unwrap());
     let classifier = allocations(&mut session, &[("x", &x), ("labels", &labels)], 500);
+    [gaussians, mnist_mlp, classifier]
+}
 
-    println!("gaussians {gaussians}, mnist_mlp {mnist_mlp}, classifier {classifier} allocations");
-    assert_eq!((gaussians, mnist_mlp, classifier), (0, 0, 0), "gaussians, mnist_mlp, classifier");
+const LARGE_STEPS: usize = 200;
+
+/// One test, for the counter is the whole program's.
+#[test]
+fn a_warm_step_allocates_nothing() {
+    // Steps that a thread of the pool drives: nothing at all.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    assert_eq!(pool.install(of_each_session), [0; 3], "gaussians, mnist_mlp, classifier on a thread of the pool");
+
+    // Steps that another thread drives hand large kernels to the pool through rayon's queue, which allocates a block for
+    // every 63 of them. The plan of mnist_mlp has fewer than 10 kernels.
+    let [gaussians, mnist_mlp, classifier] = of_each_session();
+    println!(
+        "from outside the pool: gaussians {gaussians}, mnist_mlp {mnist_mlp}, classifier {classifier} allocations"
+    );
+    assert_eq!([gaussians, classifier], [0; 2], "gaussians, classifier");
+    let blocks = (LARGE_STEPS * 10).div_ceil(63) as u64;
+    assert!(mnist_mlp <= blocks, "{mnist_mlp} allocations in {LARGE_STEPS} steps of mnist_mlp, past rayon's {blocks}");
 }

@@ -4,7 +4,7 @@
 //! one plan for each device and dtype.
 
 mod ops {
-    pub mod cases;
+    pub(crate) mod cases;
 }
 mod suite;
 
@@ -102,10 +102,10 @@ fn compare(what: &str, kind: OpKind, found: &[Vec<f64>], expected: &[Vec<f64>], 
 const HALF_ULP_F32: f64 = f32::EPSILON as f64 / 2.0;
 const HALF_ULP_F64: f64 = f64::EPSILON / 2.0;
 
-/// The evaluator's values and gradients, in f64.
-fn reference(kind: OpKind, cases: &[Case]) -> Vec<Vec<f64>> {
+/// The evaluator's values and gradients, in f64 but for constants, which have the dtype.
+fn reference(kind: OpKind, cases: &[Case], dtype: DType) -> Vec<Vec<f64>> {
     let graph = Graph::new();
-    let built = build(&graph, kind, cases, DType::F32);
+    let built = build(&graph, kind, cases, dtype);
     let ids: Vec<_> = built.outputs().iter().map(|output| output.id().unwrap()).collect();
     evaluate(&graph, &ids, &built.given)
 }
@@ -119,7 +119,7 @@ fn check_on(device: &Device, dtype: DType) {
         let found = numbers(&graph, &built.outputs(), &built.given, device);
         let epsilon = if dtype == DType::F64 { HALF_ULP_F64 } else { HALF_ULP_F32 };
         let what = format!("{device}, {dtype}");
-        compare(&what, kind, &found, &reference(kind, &cases), &built.terms(), epsilon);
+        compare(&what, kind, &found, &reference(kind, &cases, dtype), &built.terms(), epsilon);
     }
 }
 

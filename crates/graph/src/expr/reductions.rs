@@ -106,16 +106,20 @@ impl<'g> Expr<'g> {
         let count: usize = count;
         let divisor = (count as f64 - correction).max(0.0);
         let sum = self.reduce_node(ReduceFunction::Sum, axes, origin);
-        if count == 1 && divisor == 0.0 {
-            // The deviation of one element from itself is 0, and 0 / 0 is NaN: said outright, because a shader compiler
-            // may take the quotient of what it knows to be 0 for 0.
-            return sum.binary(crate::op::BinaryFunction::Mul, f64::NAN, origin);
-        }
         sum.divided_by(divisor, origin)
     }
 
     fn var_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {
         use crate::op::BinaryFunction::{Mul, Sub};
+        let count = self.read("var", origin, |_, node| {
+            let extents = node.shape.iter().enumerate().filter(|(axis, _)| axes.contains(*axis));
+            extents.map(|(_, &extent)| extent).product::<usize>()
+        });
+        if count == Some(1) && correction >= 1.0 {
+            // The deviation of one element from itself is 0, and 0 / 0 is NaN, as is its derivative: said outright, because
+            // a shader compiler may take anything times what it knows to be 0 for 0.
+            return self.reduce_node(ReduceFunction::Sum, axes, origin).binary(Mul, f64::NAN, origin);
+        }
         let centred = self.binary(Sub, self.mean_node(axes, 0.0, origin), origin);
         centred.binary(Mul, centred, origin).mean_node(axes, correction, origin)
     }

@@ -10,7 +10,7 @@ type Function = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
 /// What an operand's elements are.
 #[derive(Clone, Copy)]
-pub enum Element {
+pub(crate) enum Element {
     /// Between the two, and away from kinks.
     Float(f64, f64),
     /// From the first to the second.
@@ -20,20 +20,20 @@ pub enum Element {
 
 /// An operand that every run is given.
 #[derive(Clone)]
-pub struct Operand {
-    pub shape: Vec<usize>,
-    pub element: Element,
+pub(crate) struct Operand {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) element: Element,
 }
 
 /// A function to compute and, of its float operands, to differentiate.
 #[derive(Clone)]
-pub struct Case {
-    pub operands: Vec<Operand>,
-    pub function: Function,
+pub(crate) struct Case {
+    pub(crate) operands: Vec<Operand>,
+    pub(crate) function: Function,
     /// How many terms its longest sum has.
-    pub terms: usize,
+    pub(crate) terms: usize,
     /// Whether differences exist where it is evaluated.
-    pub differentiable: bool,
+    pub(crate) differentiable: bool,
 }
 
 fn case(
@@ -88,6 +88,7 @@ fn binary(f: Binary, lhs: Element, rhs: Element) -> Vec<Case> {
     cases
 }
 
+/// Cases whose value alone is compared: their differences do not exist, or their derivatives cancel in f32.
 fn fixed(mut cases: Vec<Case>) -> Vec<Case> {
     cases.iter_mut().for_each(|case| case.differentiable = false);
     cases
@@ -95,10 +96,12 @@ fn fixed(mut cases: Vec<Case>) -> Vec<Case> {
 
 const ANY: Element = Element::Float(-3.0, 3.0);
 const POSITIVE: Element = Element::Float(0.3, 4.0);
+/// A power of two, so that scaling by it rounds nothing.
+const EXACT_SMALL: f64 = 1.0 / 1024.0;
 const INTEGER: Element = Element::Integer(-9, 9);
 
 /// The cases of a kind; never none.
-pub fn cases(kind: OpKind) -> Vec<Case> {
+pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
     match kind {
         OpKind::Input => SHAPES.iter().map(|shape| case(&[(shape, ANY)], 1, |_, x| x[0])).collect(),
         OpKind::Parameter => vec![
@@ -265,16 +268,19 @@ fn unary_cases(function: UnaryFunction) -> Vec<Case> {
         UnaryFunction::Ceil => unary(|x| x.ceil(), ANY),
         UnaryFunction::Round => unary(|x| x.round(), ANY),
         UnaryFunction::Exp => unary(|x| x.exp(), ANY),
-        UnaryFunction::Expm1 => [unary(|x| x.expm1(), ANY), unary(|x| (x * 1e-3).expm1() * 1e3, ANY)].concat(),
+        UnaryFunction::Expm1 => {
+            [unary(|x| x.expm1(), ANY), unary(|x| (x * EXACT_SMALL).expm1() / EXACT_SMALL, ANY)].concat()
+        }
         UnaryFunction::Log => unary(|x| x.log(), POSITIVE),
         UnaryFunction::Log1p => {
-            [unary(|x| x.log1p(), Element::Float(-0.7, 4.0)), unary(|x| (x * 1e-3).log1p() * 1e3, ANY)].concat()
+            [unary(|x| x.log1p(), Element::Float(-0.7, 4.0)), unary(|x| (x * EXACT_SMALL).log1p() / EXACT_SMALL, ANY)]
+                .concat()
         }
         UnaryFunction::Sqrt => unary(|x| x.sqrt(), POSITIVE),
         UnaryFunction::Sin => unary(|x| x.sin(), Element::Float(-9.0, 9.0)),
         UnaryFunction::Cos => unary(|x| x.cos(), Element::Float(-9.0, 9.0)),
-        UnaryFunction::Tanh => [unary(|x| x.tanh(), ANY), unary(|x| (x * 100.0).tanh(), ANY)].concat(),
-        UnaryFunction::Sigmoid => [unary(|x| x.sigmoid(), ANY), unary(|x| (x * 50.0).sigmoid(), ANY)].concat(),
+        UnaryFunction::Tanh => [unary(|x| x.tanh(), ANY), fixed(unary(|x| (x * 128.0).tanh(), ANY))].concat(),
+        UnaryFunction::Sigmoid => [unary(|x| x.sigmoid(), ANY), fixed(unary(|x| (x * 64.0).sigmoid(), ANY))].concat(),
         UnaryFunction::Erf => unary(|x| x.erf(), ANY),
         UnaryFunction::Relu => unary(|x| x.relu(), ANY),
         UnaryFunction::Not => unary(|x| !x, Element::Bool),
