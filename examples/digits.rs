@@ -27,7 +27,7 @@ const USAGE: &str =
   --epochs       passes over the training images (default 40)
   --seed         first values of the parameters, and the order of the images (default 0)
   --save         writes parameters and optimiser state to a safetensors file at the end
-  --resume       continues from such a file
+  --resume       starts from such a file; the order of the images begins anew
   --curve        where the loss curve goes, as an SVG (default digits-loss.svg)
   --losses       writes the loss of every step as CSV
   --print-graph  prints the graph of one training step and ends
@@ -35,7 +35,7 @@ const USAGE: &str =
 
 struct Options {
     device: String,
-    epochs: usize,
+    epochs: u16,
     seed: u64,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
@@ -105,13 +105,14 @@ fn run(options: Options) -> Result<(), String> {
         let results = session.run_plan(evaluation, &test_inputs).map_err(told)?;
         results[0].item().map_err(told)
     };
+    let epochs = usize::from(options.epochs);
     let steps_per_epoch = train.len() / BATCH;
-    let bar = ProgressBar::new((options.epochs * steps_per_epoch) as u64);
+    let bar = ProgressBar::new((epochs * steps_per_epoch) as u64);
     let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {elapsed_precise}");
     bar.set_style(style.map_err(|error| error.to_string())?);
-    let mut losses = Vec::with_capacity(options.epochs * steps_per_epoch);
+    let mut losses = Vec::with_capacity(epochs * steps_per_epoch);
     let started = Instant::now();
-    for epoch in 0..options.epochs {
+    for epoch in 0..epochs {
         let order = shuffled(train.len(), options.seed, epoch as u64 + 1);
         for batch in order.chunks_exact(BATCH) {
             let (x, labels) = train.select(batch).tensors().map_err(told)?;

@@ -64,6 +64,14 @@ pub struct Declaration {
     pub kind: DeclarationKind,
 }
 
+impl Declaration {
+    /// Whether this is the state that [`Graph::step`] declares: an i32 scalar named `step`.
+    pub fn counts_steps(&self) -> bool {
+        let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });
+        self.name == "step" && is_state && self.dtype == DType::I32 && self.shape.rank() == 0
+    }
+}
+
 /// The two kinds of declared tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeclarationKind {
@@ -98,7 +106,7 @@ pub enum Init {
         /// The standard deviation.
         deviation: f64,
     },
-    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents (He et al. 2015): keeps the
+    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et al. 2015): keeps the
     /// variance through ReLU layers.
     KaimingUniform,
     /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010): for tanh and sigmoid layers.
@@ -184,9 +192,23 @@ impl Graph {
         self.read(id, origin, |node| node.ordinal as usize)
     }
 
-    /// Inserts a node: the only path into the arena. Shape and dtype are inferred by the op's rule in [`crate::ops`];
+    /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are inferred by the op's rule in [`crate::ops`];
     /// ops whose operands do not determine them (constants, reshape, cast, …) take them from `shape` and `dtype`.
     pub fn insert(
+        &self,
+        op: Op,
+        shape: Option<&Shape>,
+        dtype: Option<DType>,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        if matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+            return Err(GraphError::Undeclared { origin, op: op.name() });
+        }
+        self.insert_node(op, shape, dtype, origin)
+    }
+
+    /// The only path into the arena.
+    pub(crate) fn insert_node(
         &self,
         op: Op,
         shape: Option<&Shape>,
@@ -210,8 +232,10 @@ impl Graph {
         if shape.rank() > MAX_RANK {
             return Err(GraphError::RankLimit { origin, op: name, rank: shape.rank(), limit: MAX_RANK });
         }
-        // Bytes are counted as well as elements, so that sizes in bytes can be computed without care.
-        if shape.checked_elements().and_then(|n| n.checked_mul(8)).is_none_or(|bytes| bytes > isize::MAX as usize) {
+        // Bytes are counted as well as elements, and empty axes as 1, so that sizes of shapes and of their parts can be
+        // computed without care.
+        let bytes = shape.iter().filter(|&&extent| extent != 0).try_fold(8usize, |bytes, &n| bytes.checked_mul(n));
+        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
             return Err(GraphError::TooManyElements { origin, op: name, shape });
         }
         if arena.next_ordinal == u32::MAX {
@@ -400,7 +424,7 @@ impl Graph {
             DeclarationKind::Input => Op::Input { declaration },
             DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
         };
-        let node = self.insert(op, Some(&shape), Some(dtype), origin)?;
+        let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
         let mut arena = self.arena.borrow_mut();
         arena.names.insert(name.clone(), declaration);
         arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });

@@ -149,6 +149,9 @@ pub enum GraphError {
     #[error("{origin}: {op}: the mark is stale: the graph was rewound to before it")]
     StaleMark { origin: Origin, op: &'static str },
 
+    #[error("{origin}: {op}: inputs and parameters are inserted by declaring them")]
+    Undeclared { origin: Origin, op: &'static str },
+
     #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]
     Full { origin: Origin, op: &'static str, limit: usize },
 }

@@ -93,7 +93,7 @@ impl<'g> Expr<'g> {
 
     /// Inserts an op over this expression's graph.
     pub(crate) fn insert(self, op: Op, shape: Option<&Shape>, dtype: Option<DType>, origin: Origin) -> Expr<'g> {
-        let result = self.graph.insert(op, shape, dtype, origin);
+        let result = self.graph.insert_node(op, shape, dtype, origin);
         self.graph.finish(result)
     }
 

@@ -210,7 +210,7 @@ mod tests {
     fn what_raw_insertion_lets_through_is_found() {
         let graph = Graph::new();
         let (here, shape) = (crate::Origin::here(), Shape::from([2]));
-        let undeclared = graph.insert(Op::Input { declaration: 5 }, Some(&shape), None, here);
+        let undeclared = graph.insert_node(Op::Input { declaration: 5 }, Some(&shape), None, here);
         let inexact = graph.insert(Op::Constant { value: 0.1 }, Some(&shape), Some(DType::F32), here);
         assert!(undeclared.is_ok() && inexact.is_ok());
         let errors = verify(&graph).unwrap_err();

@@ -88,6 +88,9 @@ pub enum Error {
     #[error("an optimiser updates {target}, which is neither a parameter nor state of the graph")]
     UpdateTarget { target: String },
 
+    #[error("an optimiser updates {target} twice in one step")]
+    RepeatedUpdate { target: String },
+
     #[error("this session has no plan to run beside its training step; add one first")]
     NothingToRun,
 

@@ -51,8 +51,12 @@ impl Tensor {
         Tensor::from_data(shape.into(), T::data(elements))
     }
 
-    /// A tensor of that shape from data of any dtype. The number of elements must fit the shape.
-    pub fn from_data(shape: Shape, data: TensorData) -> Result<Self, Error> {
+    /// A tensor of that shape from data of any dtype. The number of elements must fit the shape. Truth values other than 0
+    /// become 1.
+    pub fn from_data(shape: Shape, mut data: TensorData) -> Result<Self, Error> {
+        if let TensorData::Bool(data) = &mut data {
+            data.iter_mut().for_each(|truth| *truth = u8::from(*truth != 0));
+        }
         match shape.checked_elements() {
             Some(elements) if elements == data.len() => Ok(Tensor { shape, data }),
             Some(_) | None => Err(Error::ElementCount { shape, elements: data.len() }),
@@ -72,9 +76,13 @@ impl Tensor {
     /// A tensor of zeros.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Result<Self, Error> {
         let shape = shape.into();
-        match shape.checked_elements() {
+        let fits = |elements: &usize| Vec::<u64>::new().try_reserve_exact(*elements).is_ok();
+        match shape.checked_elements().filter(fits) {
             Some(elements) => Ok(Tensor { shape, data: TensorData::zeros(dtype, elements) }),
-            None => Err(Error::ElementCount { shape, elements: 0 }),
+            None => {
+                let bytes = (shape.checked_elements().unwrap_or(usize::MAX) as u64).saturating_mul(8);
+                Err(Error::OutOfMemory { what: format!("a tensor of shape {shape}"), bytes })
+            }
         }
     }
 
@@ -91,11 +99,6 @@ impl Tensor {
     /// The elements.
     pub fn data(&self) -> &TensorData {
         &self.data
-    }
-
-    /// The elements, to write to.
-    pub fn data_mut(&mut self) -> &mut TensorData {
-        &mut self.data
     }
 
     /// The elements as a slice; their dtype must be that of `T`.

@@ -34,6 +34,9 @@ fn perceptron(g: &Graph) -> Expr<'_> {
     hidden.matmul(w2).named("logits").cross_entropy(labels).named("loss")
 }
 
+/// A program over the inputs of a directed case.
+type Build = for<'g> fn(&[Expr<'g>]) -> Vec<Expr<'g>>;
+
 #[test]
 fn plan_of_a_training_step() {
     let g = Graph::new();
@@ -147,7 +150,7 @@ impl Optimizer for Rewire {
 
 #[test]
 fn updates_read_old_values_whatever_their_order() {
-    let functions: [(&str, for<'g> fn(&[Expr<'g>]) -> Vec<Expr<'g>>); 6] = [
+    let functions: [(&str, Build); 6] = [
         ("swapped", |p| vec![p[1], p[0]]),
         ("a ring of functions", |p| vec![p[1] + 1.0, p[0] * 2.0]),
         ("the same next value", |p| vec![p[0] + p[1], p[0] + p[1]]),

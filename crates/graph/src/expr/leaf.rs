@@ -105,9 +105,9 @@ impl Graph {
     /// The i32 scalar that counts training steps from 0: a state named `step`, which training sessions advance.
     #[track_caller]
     pub fn step(&self) -> Expr<'_> {
-        let found = self.declarations().iter().find(|declaration| declaration.name == "step").cloned();
+        let found = self.declarations().into_iter().find(|declaration| declaration.counts_steps());
         match found {
-            Some(step) if step.dtype == DType::I32 && step.shape.rank() == 0 => self.expr(step.node),
+            Some(step) if step.counts_steps() => self.expr(step.node),
             Some(_) | None => self.state("step", [], DType::I32, Init::Constant(0.0)),
         }
     }

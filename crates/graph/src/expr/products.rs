@@ -43,8 +43,8 @@ impl<'g> Expr<'g> {
     /// `result[.., j, ..] = self[.., indices[.., j, ..], ..]` along `axis`. The i32 `indices` have this expression's rank and
     /// no larger extent along the other axes; the result has their shape. (PyTorch's `gather`.)
     ///
-    /// Indices that come from an input are checked at each run. An index computed on the device that is out of range
-    /// gives NaN.
+    /// Indices that are an input, also reshaped, permuted or repeated, are checked at each run. Others, computed on the device
+    /// or slices of an input, cannot be: out of range they give NaN for floats and 0 for i32 and bool.
     #[track_caller]
     pub fn gather(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());

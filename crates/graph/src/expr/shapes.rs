@@ -195,6 +195,9 @@ impl<'g> Expr<'g> {
         let mut steps: Extents = smallvec::smallvec![1; shape.rank()];
         (starts[axis], steps[axis]) = (start, step);
         let sliced = shape.with_extent(axis, (end - start).div_ceil(step));
+        if sliced[axis] <= 1 {
+            steps[axis] = 1;
+        }
         self.insert(Op::Slice { operand, starts, steps }, Some(&sliced), None, origin)
     }
 

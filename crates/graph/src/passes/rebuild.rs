@@ -80,13 +80,13 @@ impl Rebuild {
             }
         }
         if !self.rewrites.share || matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
-            return self.graph.insert(op, Some(shape), Some(dtype), self.origin);
+            return self.graph.insert_node(op, Some(shape), Some(dtype), self.origin);
         }
         let hash = cse::hash(&op, shape, dtype);
         if let Some(id) = self.shared.find(hash, &self.graph.arena(), &op, shape, dtype) {
             return Ok(id);
         }
-        let id = self.graph.insert(op, Some(shape), Some(dtype), self.origin)?;
+        let id = self.graph.insert_node(op, Some(shape), Some(dtype), self.origin)?;
         self.shared.add(hash, id);
         Ok(id)
     }

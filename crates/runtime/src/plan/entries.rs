@@ -227,8 +227,9 @@ impl Builder {
             }
             Op::Uniform { .. } => {
                 // The step is one number for all elements, so a program reads it through a repeated view.
-                let step = operands[0].broadcast(shape);
-                self.push(entry(Work::Elementwise(Some(op.clone())), [step].into_iter().collect()))
+                let step = [operands[0].broadcast(shape)].into_iter().collect();
+                let operands = self.readable(step, node, stage);
+                self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
             Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. } => {
                 let operands = self.readable(operands, node, stage);

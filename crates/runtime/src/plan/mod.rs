@@ -17,7 +17,7 @@ mod step;
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Shape, passes};
 use arenagrad_kernels::{Kernel, Program};
@@ -31,16 +31,16 @@ pub const MAX_BINDINGS: usize = 8;
 
 /// What a plan must compute.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub(crate) struct Request {
     /// Results that can be read after a run.
-    pub outputs: Vec<NodeId>,
+    pub(crate) outputs: Vec<NodeId>,
     /// Parameters that a run changes: the declaration's number, and the node of the next value.
-    pub updates: Vec<(u32, NodeId)>,
+    pub(crate) updates: Vec<(u32, NodeId)>,
     /// Names for parts of the work, in order: a step belongs to the first stage one of whose nodes needs it. What is left
     /// belongs to `rest`.
-    pub stages: Vec<(&'static str, Vec<NodeId>)>,
+    pub(crate) stages: Vec<(&'static str, Vec<NodeId>)>,
     /// The name of what no stage needs.
-    pub rest: &'static str,
+    pub(crate) rest: &'static str,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -50,6 +50,8 @@ pub struct Plan {
     pub(crate) buffers: Vec<BufferSpec>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) declarations: Vec<Declaration>,
+    /// Whether each declaration's node was in the graph: a removed one keeps its number, and its name is free.
+    pub(crate) alive: Vec<bool>,
     pub(crate) bounds: Vec<IndexBound>,
     pub(crate) described: Vec<PlanStep>,
 }
@@ -73,7 +75,7 @@ pub(crate) struct Output {
 
 impl Plan {
     /// Plans what `request` asks of `graph`. The graph's first mistake, if it has one, is the error.
-    pub fn new(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
+    pub(crate) fn new(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
         graph.check()?;
         // One list of everything that must survive the passes; the request is read back from it in order.
         let wanted: Vec<NodeId> = request
@@ -125,29 +127,27 @@ impl Plan {
             required[root.base as usize] = true;
         }
         let (first, count) = (outputs.len(), updates.len());
-        let overwrites = (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
-        let limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
-        let fusion = fuse::fuse(&entries, &required, &limits);
-        let mut steps = step::steps(&entries, &fusion, &required, &limits, true);
-        if !schedule::is_acyclic(&steps, entries.len()) {
-            // The rules for epilogues rule this out; should they ever be wrong, a slower plan is better than a wrong one.
-            debug_assert!(false, "epilogues made a cycle");
-            steps = step::steps(&entries, &fusion, &required, &limits, false);
+        let overwrites: HashMap<u32, u32> =
+            (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
+        let mut limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
+        let mut planned = order_steps(&entries, &roots, &required, &limits, (first, count));
+        if planned.0.iter().any(|step| bindings(step, &planned.1) > MAX_BINDINGS) {
+            // A parameter that was counted on to be overwritten in place cannot be: each counts for itself then.
+            limits.overwrites.clear();
+            planned = order_steps(&entries, &roots, &required, &limits, (first, count));
         }
-        let updates = direct_updates(&entries, &roots, &steps, outputs.len(), updates.len());
-        Ok(Plan::place(graph, &entries, &roots[..outputs.len()], steps, required, updates, names))
+        let (steps, updates) = planned;
+        Ok(Plan::place(graph, &entries, &roots[..first], (steps, updates), required, names))
     }
 
     fn place(
         graph: &Graph,
         entries: &[Entry],
         roots: &[layout::Layout],
-        steps: Vec<step::Step>,
+        (mut steps, updates): (Vec<step::Step>, Updates),
         required: Vec<bool>,
-        mut updates: Updates,
         names: &[&'static str],
     ) -> Plan {
-        let mut steps = schedule::schedule(steps, entries.len(), &mut updates);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
@@ -180,6 +180,7 @@ impl Plan {
             buffers: memory.buffers,
             outputs,
             declarations: graph.declarations(),
+            alive: graph.declarations().iter().map(|declaration| graph.ordinal(declaration.node).is_ok()).collect(),
             bounds: graph.index_bounds(),
             described,
         }
@@ -194,6 +195,34 @@ impl Plan {
     pub fn buffers(&self) -> &[BufferSpec] {
         &self.buffers
     }
+}
+
+/// The steps in the order in which they run, and which updates they write in place. `first` outputs stand before `count`
+/// next values and as many parameters in `roots`.
+fn order_steps(
+    entries: &[Entry],
+    roots: &[layout::Layout],
+    required: &[bool],
+    limits: &fuse::Limits,
+    (first, count): (usize, usize),
+) -> (Vec<step::Step>, Updates) {
+    let fusion = fuse::fuse(entries, required, limits);
+    let mut steps = step::steps(entries, &fusion, required, limits, true);
+    if !schedule::is_acyclic(&steps, entries.len()) {
+        // The rules for epilogues rule this out; should they ever be wrong, a slower plan is better than a wrong one.
+        debug_assert!(false, "epilogues made a cycle");
+        steps = step::steps(entries, &fusion, required, limits, false);
+    }
+    let mut updates = direct_updates(entries, roots, &steps, first, count);
+    let steps = schedule::schedule(steps, entries.len(), &mut updates);
+    (steps, updates)
+}
+
+/// How many buffers a step binds: a parameter and the next value that is written over it are one.
+fn bindings(step: &step::Step, updates: &Updates) -> usize {
+    let in_place = (updates.pairs.iter().zip(&updates.direct))
+        .filter(|((parameter, next), direct)| **direct && step.reads.contains(parameter) && step.writes.contains(next));
+    step.reads.len() + step.writes.len() - in_place.count()
 }
 
 /// Which next values may be written over their parameters: those that a step computes which reads the parameter, if at all,

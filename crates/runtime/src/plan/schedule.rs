@@ -25,7 +25,8 @@ pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updat
     for number in 0..updates.pairs.len() {
         let (parameter, next) = updates.pairs[number];
         let step = writer[next as usize];
-        updates.direct[number] &= step != NONE && overwrite(&steps, &mut followers, parameter, step);
+        updates.direct[number] =
+            updates.direct[number] && step != NONE && overwrite(&steps, &mut followers, parameter, step);
         if updates.direct[number] {
             is_update[step as usize] = true;
         }

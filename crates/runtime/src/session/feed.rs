@@ -40,7 +40,7 @@ impl Feed {
     pub(crate) fn new(plan: &Plan, place: &[u32]) -> Self {
         let mut inputs = Vec::new();
         for (number, declaration) in plan.declarations.iter().enumerate() {
-            if declaration.kind != DeclarationKind::Input {
+            if declaration.kind != DeclarationKind::Input || !plan.alive[number] {
                 continue;
             }
             let role = BufferRole::Input(number as u32);

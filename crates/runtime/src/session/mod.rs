@@ -230,7 +230,8 @@ impl Session {
     /// Sets the learning rate of the optimisers of this crate, from the next step on.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
         require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
-        self.set_parameter("learning_rate", &Tensor::scalar(rate as f32))
+        let dtype = self.find("learning_rate")?.dtype;
+        self.set_parameter("learning_rate", &Tensor::scalar(rate).cast(dtype))
     }
 
     /// Writes all parameters and states to a file in the safetensors format. It appears whole or not at all.
@@ -266,10 +267,23 @@ impl Session {
         Session { device, memory, parameters: Vec::new(), plans: Vec::new(), trains, seed, number }
     }
 
-    /// Makes a plan ready: parameters that are new, buffers, executable.
+    /// Adds a plan; if that fails, the session has the parameters that it had.
     fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
+        let known = self.parameters.len();
+        let prepared = self.prepare_plan(plan);
+        if prepared.is_err() {
+            self.parameters.truncate(known);
+        }
+        prepared
+    }
+
+    /// Makes a plan ready: parameters that are new, buffers, executable.
+    fn prepare_plan(&mut self, plan: Plan) -> Result<PlanId, Error> {
         for (number, declaration) in plan.declarations.iter().enumerate() {
             let DeclarationKind::Parameter { init, trainable } = &declaration.kind else { continue };
+            if !plan.alive[number] {
+                continue;
+            }
             let (name, shape, dtype) = (&declaration.name, &declaration.shape, declaration.dtype);
             if let Some(known) = self.parameters.iter().find(|parameter| parameter.name == *name) {
                 if known.shape != *shape {

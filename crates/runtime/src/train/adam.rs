@@ -1,9 +1,9 @@
 //! Adam and AdamW.
 
-use arenagrad_graph::{DType, Expr, Graph, Init};
+use arenagrad_graph::{Expr, Graph, Init};
 
 use crate::error::Error;
-use crate::train::{Optimizer, Trained, learning_rate_state, require};
+use crate::train::{Optimizer, Trained, learning_rate_state, require, scalar_dtype};
 
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
 ///
@@ -54,11 +54,16 @@ impl Adam {
         require("second beta", second, (0.0..1.0).contains(&second), "in [0, 1)")?;
         require("epsilon", epsilon, epsilon.is_finite() && epsilon >= 0.0, "a finite number, 0 or more")?;
         require("weight decay", decay, decay.is_finite() && decay >= 0.0, "a finite number, 0 or more")?;
-        let learning_rate = learning_rate_state(graph, rate);
+        let dtype = scalar_dtype(trained)?;
+        let learning_rate = learning_rate_state(graph, rate, dtype);
         // f32 counts to 16,777,216 exactly; by then both corrections have long been 1.
-        let count = graph.state("updates", [], DType::F32, Init::Constant(0.0));
+        let count = graph.state("updates", [], dtype, Init::Constant(0.0));
         let next_count = (count + 1.0).named("updates.next");
-        let bias = |beta: f64| 1.0 - graph.scalar(beta).pow(next_count);
+        // 1 - beta^t as -expm1(t ln beta): beta itself is not an f32, and 1 - beta would lose its digits.
+        let bias = |beta: f64| match beta {
+            0.0 => graph.ones([], dtype),
+            beta => -(next_count * beta.ln()).expm1(),
+        };
         let step_size = (learning_rate / bias(first)).named("step_size");
         let second_correction = bias(second).sqrt().named("second_correction");
         let shrink = (1.0 - learning_rate * decay).named("shrink");

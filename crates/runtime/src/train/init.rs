@@ -10,11 +10,11 @@ use crate::tensor::{Tensor, TensorData};
 /// draw different numbers.
 pub(crate) fn initial_value(init: &Init, shape: &Shape, dtype: DType, seed: u64, number: u32) -> Result<Tensor, Error> {
     let elements = shape.elements();
-    let fan_in = match shape.rank() {
-        0 => 1,
-        rank => shape[..rank.max(2) - 1].iter().product::<usize>().max(1),
+    let (fan_in, fan_out) = match shape.dims() {
+        [] => (1, 1),
+        [fan] => ((*fan).max(1), (*fan).max(1)),
+        [.., fan_in, fan_out] => ((*fan_in).max(1), (*fan_out).max(1)),
     };
-    let fan_out = shape.last().copied().unwrap_or(1).max(1);
     // The golden ratio's bits spread small seeds and numbers over all keys.
     let key = seed ^ u64::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let draw = |low: f64, high: f64| -> Vec<f64> {
@@ -37,7 +37,7 @@ pub(crate) fn initial_value(init: &Init, shape: &Shape, dtype: DType, seed: u64,
             draw(-bound, bound)
         }
         Init::XavierUniform => {
-            let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+            let bound = (6.0 / (fan_in as f64 + fan_out as f64)).sqrt();
             draw(-bound, bound)
         }
         Init::Values(values) => values.clone(),

@@ -1,5 +1,8 @@
 //! Training as graph transforms: optimisers append the nodes of the next values of parameters and of their own state, so that
 //! forward pass, backward pass and update are one plan.
+//!
+//! The optimisers of this crate declare state under names that a graph must leave to them: `learning_rate`, `updates`, and
+//! for a parameter `w` the names `w.velocity`, `w.first_moment` and `w.second_moment`.
 
 mod adam;
 mod init;
@@ -14,7 +17,7 @@ pub use shuffle::shuffled;
 pub(crate) use init::initial_value;
 pub(crate) use parameter_file::{read_parameters, write_parameters};
 
-use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, Init, NodeId};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
 
@@ -56,8 +59,9 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
     if shape.elements() != 1 || !dtype.is_float() {
         return Err(Error::LossNotScalar { shape, dtype });
     }
-    let declared: Vec<_> = graph
-        .declarations()
+    let alive: Vec<_> =
+        graph.declarations().into_iter().filter(|declaration| graph.ordinal(declaration.node).is_ok()).collect();
+    let declared: Vec<_> = alive
         .iter()
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))
         .map(|declaration| (declaration.name.clone(), declaration.node))
@@ -70,25 +74,39 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
         .zip(gradients)
         .map(|(((name, _), parameter), gradient)| Trained { name, parameter, gradient })
         .collect();
-    let step = graph.declarations().iter().find(|declaration| declaration.name == "step").map(|step| step.node);
     let mut pairs = optimizer.update(graph, &trained)?;
-    if let Some(step) = step {
-        let step = graph.expr(step);
-        if step.dtype()? == DType::I32 {
+    graph.check()?;
+    if let Some(step) = alive.iter().find(|declaration| declaration.counts_steps()) {
+        let updated = pairs.iter().any(|(target, _)| target.id() == Ok(step.node));
+        if !updated {
+            let step = graph.expr(step.node);
             pairs.push((step, step + 1));
         }
     }
-    graph.check()?;
-    let mut updates = Vec::with_capacity(pairs.len());
+    let mut updates: Vec<(u32, NodeId)> = Vec::with_capacity(pairs.len());
     for (target, next) in pairs {
-        updates.push((declaration_of(graph, target)?, next.id()?));
+        let declaration = declaration_of(graph, target, next)?;
+        if updates.iter().any(|(other, _)| *other == declaration) {
+            return Err(Error::RepeatedUpdate { target: format!("{target:?}") });
+        }
+        updates.push((declaration, next.id()?));
     }
     Ok(TrainingStep { trained, updates })
 }
 
-/// The f32 scalar state that holds the learning rate, so that it can be changed while training.
-pub(crate) fn learning_rate_state(graph: &Graph, rate: f64) -> Expr<'_> {
-    graph.state("learning_rate", [], DType::F32, Init::Constant(rate))
+/// The dtype of the scalars of an optimiser: f64 if a parameter is.
+pub(crate) fn scalar_dtype(trained: &[Trained<'_>]) -> Result<DType, Error> {
+    for Trained { parameter, .. } in trained {
+        if parameter.dtype()? == DType::F64 {
+            return Ok(DType::F64);
+        }
+    }
+    Ok(DType::F32)
+}
+
+/// The scalar state that holds the learning rate, so that it can be changed while training.
+pub(crate) fn learning_rate_state(graph: &Graph, rate: f64, dtype: DType) -> Expr<'_> {
+    graph.state("learning_rate", [], dtype, Init::Constant(rate))
 }
 
 /// A number that an optimiser was given must be finite and in range.
@@ -96,11 +114,23 @@ pub(crate) fn require(what: &'static str, value: f64, holds: bool, expected: &'s
     if holds { Ok(()) } else { Err(Error::Hyperparameter { what, value, expected }) }
 }
 
-fn declaration_of(graph: &Graph, target: Expr<'_>) -> Result<u32, Error> {
+/// The declaration of a parameter or state that `next`, of its shape and dtype, replaces.
+fn declaration_of(graph: &Graph, target: Expr<'_>, next: Expr<'_>) -> Result<u32, Error> {
     let id = target.id()?;
     let declarations = graph.declarations();
-    match declarations.iter().position(|declaration| declaration.node == id) {
-        Some(number) if declarations[number].kind != DeclarationKind::Input => Ok(number as u32),
-        Some(_) | None => Err(Error::UpdateTarget { target: format!("{target:?}") }),
+    let number = match declarations.iter().position(|declaration| declaration.node == id) {
+        Some(number) if declarations[number].kind != DeclarationKind::Input => number,
+        Some(_) | None => return Err(Error::UpdateTarget { target: format!("{target:?}") }),
+    };
+    let Declaration { name, shape, dtype, .. } = &declarations[number];
+    // Ids carry their graph, so this refuses a next value of another one.
+    let id = graph.ordinal(next.id()?).and_then(|_| next.id())?;
+    let found = graph.node(id)?;
+    if found.shape != *shape {
+        return Err(Error::ParameterShape { name: name.clone(), expected: shape.clone(), found: found.shape });
     }
+    if found.dtype != *dtype {
+        return Err(Error::ParameterDType { name: name.clone(), expected: *dtype, found: found.dtype });
+    }
+    Ok(number as u32)
 }

@@ -10,6 +10,9 @@ use crate::tensor::{Tensor, TensorData};
 
 /// Writes tensors under their names. The file appears whole or not at all: it is written beside its place and moved there.
 pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
+    if tensors.iter().any(|(name, _)| name == "__metadata__") {
+        return Err(file_error(path, "the format keeps the name \"__metadata__\" for itself"));
+    }
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| to_bytes(tensor.data())).collect();
     let mut views = Vec::with_capacity(tensors.len());
     for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
@@ -38,6 +41,9 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[(String, Shape, DType)]) ->
         let found = Shape::from(view.shape());
         if found != *shape {
             return Err(Error::ParameterShape { name: name.clone(), expected: shape.clone(), found });
+        }
+        if let Some(found) = DType::ALL.into_iter().find(|found| file_dtype(*found) == view.dtype() && found != dtype) {
+            return Err(Error::ParameterDType { name: name.clone(), expected: *dtype, found });
         }
         if view.dtype() != file_dtype(*dtype) {
             return Err(foreign(format!("{name:?} holds {:?}, not {dtype}", view.dtype())));

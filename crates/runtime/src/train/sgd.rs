@@ -3,7 +3,7 @@
 use arenagrad_graph::{Expr, Graph, Init};
 
 use crate::error::Error;
-use crate::train::{Optimizer, Trained, learning_rate_state, require};
+use crate::train::{Optimizer, Trained, learning_rate_state, require, scalar_dtype};
 
 /// Stochastic gradient descent, as PyTorch's `torch.optim.SGD` defines it:
 ///
@@ -46,7 +46,7 @@ impl Optimizer for Sgd {
         require("momentum", momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")?;
         require("momentum", momentum, momentum > 0.0 || !nesterov, "above 0, as Nesterov's variant needs")?;
         require("weight decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0, "finite, 0 or more")?;
-        let learning_rate = learning_rate_state(graph, rate);
+        let learning_rate = learning_rate_state(graph, rate, scalar_dtype(trained)?);
         let mut pairs = Vec::new();
         for Trained { name, parameter, gradient } in trained {
             let (shape, dtype) = (parameter.shape()?, parameter.dtype()?);

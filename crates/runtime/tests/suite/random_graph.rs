@@ -188,7 +188,7 @@ impl<'g, 'r> Builder<'g, 'r> {
             dims[axis] *= inner;
         } else {
             let divisor = *self.random.pick(&[1, 2, 3, 5, 7]);
-            if dims[axis] % divisor != 0 {
+            if !dims[axis].is_multiple_of(divisor) {
                 return None;
             }
             dims[axis] /= divisor;
