@@ -132,8 +132,8 @@ fn check_on(device: &Device, dtype: DType, epsilon: f64) {
     }
 }
 
-/// A function of one expression.
-type Scalar = for<'g> fn(Expr<'g>) -> Expr<'g>;
+/// A function of one expression: its name, itself, and its second derivative.
+type Known<'a> = (&'a str, for<'g> fn(Expr<'g>) -> Expr<'g>, &'a dyn Fn(f64) -> f64);
 
 #[test]
 fn cpu_in_f64() {
@@ -220,7 +220,7 @@ fn random_numbers_have_their_distributions() {
 fn second_derivatives() {
     let x: Vec<f64> = vec![-1.5, -0.25, 0.0, 0.75, 2.0];
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-    let functions: [(&str, Scalar, &dyn Fn(f64) -> f64); 5] = [
+    let functions: [Known<'_>; 5] = [
         ("tanh", |x| x.tanh(), &|x| -2.0 * x.tanh() * (1.0 - x.tanh().powi(2))),
         ("sigmoid", |x| x.sigmoid(), &|x| sigmoid(x) * (1.0 - sigmoid(x)) * (1.0 - 2.0 * sigmoid(x))),
         ("x^3", |x| x.powf(3.0), &|x| 6.0 * x),
