@@ -108,17 +108,12 @@ const LARGE_STEPS: usize = 200;
 /// One test, for the counter is the whole program's.
 #[test]
 fn a_warm_step_allocates_nothing() {
-    // Steps that a thread of the pool drives: nothing at all.
+    // Steps that a thread of the pool drives: nothing at all. A first round lets the pool's threads start, which allocates.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    pool.install(of_each_session);
     assert_eq!(pool.install(of_each_session), [0; 3], "gaussians, mnist_mlp, classifier on a thread of the pool");
 
-    // Steps that another thread drives hand large kernels to the pool through rayon's queue, which allocates a block for
-    // every 63 of them. The plan of mnist_mlp has fewer than 10 kernels.
-    let [gaussians, mnist_mlp, classifier] = of_each_session();
-    println!(
-        "from outside the pool: gaussians {gaussians}, mnist_mlp {mnist_mlp}, classifier {classifier} allocations"
-    );
-    assert_eq!([gaussians, classifier], [0; 2], "gaussians, classifier");
-    let blocks = (LARGE_STEPS * 10).div_ceil(63) as u64;
-    assert!(mnist_mlp <= blocks, "{mnist_mlp} allocations in {LARGE_STEPS} steps of mnist_mlp, past rayon's {blocks}");
+    // Steps that another thread drives, too.
+    of_each_session();
+    assert_eq!(of_each_session(), [0; 3], "gaussians, mnist_mlp, classifier from outside the pool");
 }

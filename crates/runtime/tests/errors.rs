@@ -364,7 +364,8 @@ fn parameter_files() {
         assert!(matches!(&error, Error::ParameterShape { name, .. } if name.starts_with('w')), "{error}");
         other(&[], DType::F64, &Sgd::new(0.1).momentum(0.5));
         let error = session.load(&bad).unwrap_err();
-        says(&error, &["w", "F64", "f32"]);
+        says(&error, &["w", "f64", "f32"]);
+        assert!(matches!(error, Error::ParameterDType { .. }));
 
         assert_eq!(session.parameter("w").unwrap(), later, "{device}: a refused file changes nothing");
         session.load(&path).unwrap();
@@ -495,7 +496,7 @@ fn a_refused_step_changes_nothing() {
 fn tensors_that_contradict_themselves() {
     assert!(matches!(Tensor::new([2, 3], vec![1.0f32; 5]), Err(Error::ElementCount { elements: 5, .. })));
     assert!(matches!(Tensor::new([usize::MAX, 2], vec![1.0f32; 5]), Err(Error::ElementCount { .. })));
-    assert!(matches!(Tensor::zeros([usize::MAX, 2], DType::F32), Err(Error::ElementCount { .. })));
+    assert!(matches!(Tensor::zeros([usize::MAX, 2], DType::F32), Err(Error::OutOfMemory { .. })));
     let t = Tensor::new([2], vec![1.0f32, 2.0]).unwrap();
     assert!(matches!(t.as_slice::<i32>(), Err(Error::TensorDType { expected: DType::I32, found: DType::F32 })));
     assert!(matches!(t.item(), Err(Error::ElementCount { .. })));

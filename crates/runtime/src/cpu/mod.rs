@@ -3,6 +3,8 @@
 //! A run allocates nothing: kernels carry their scratch, buffers are moved out of the table and back while a kernel writes
 //! them, and the list that holds them meanwhile keeps its room.
 
+mod driver;
+
 use arenagrad_graph::DType;
 use arenagrad_kernels::Kernel;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
@@ -67,6 +69,7 @@ impl CpuMemory {
 }
 
 /// A plan made ready.
+#[derive(Default)]
 pub(crate) struct CpuExecutable {
     steps: Vec<Step>,
     /// The buffers that the running step writes, out of the table for so long.
@@ -99,9 +102,8 @@ impl CpuExecutable {
 
     pub(crate) fn run(&mut self, memory: &mut CpuMemory) {
         if self.divides {
-            // Entering the thread pool costs two wake-ups, and a queue outside it now and then a block of memory: once a
-            // run, not once a kernel.
-            rayon::join(|| self.run_steps(memory), || ());
+            // Entering a thread pool costs two wake-ups: once a run, not once a kernel.
+            driver::run_in_pool(self, memory);
         } else {
             self.run_steps(memory);
         }
