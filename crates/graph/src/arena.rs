@@ -106,8 +106,8 @@ pub enum Init {
         /// The standard deviation.
         deviation: f64,
     },
-    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et al. 2015): keeps the
-    /// variance through ReLU layers.
+    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et
+    /// al. 2015): keeps the variance through ReLU layers.
     KaimingUniform,
     /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010): for tanh and sigmoid layers.
     XavierUniform,
@@ -192,8 +192,9 @@ impl Graph {
         self.read(id, origin, |node| node.ordinal as usize)
     }
 
-    /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are inferred by the op's rule in [`crate::ops`];
-    /// ops whose operands do not determine them (constants, reshape, cast, …) take them from `shape` and `dtype`.
+    /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are
+    /// inferred by the op's rule in [`crate::ops`]; ops whose operands do not determine them (constants, reshape, cast, …)
+    /// take them from `shape` and `dtype`.
     pub fn insert(
         &self,
         op: Op,
@@ -458,12 +459,10 @@ impl Default for Graph {
 impl Arena {
     /// The printed name of a declaration or of a node that was given one.
     pub(crate) fn label(&self, key: NodeKey) -> Option<&str> {
-        match self.nodes.get(key)?.op {
-            Op::Input { declaration } | Op::Parameter { declaration } => {
-                Some(&self.declarations.get(declaration as usize)?.name)
-            }
-            _ => self.labels.get(&key).map(String::as_str),
+        if let Op::Input { declaration } | Op::Parameter { declaration } = self.nodes.get(key)?.op {
+            return Some(&self.declarations.get(declaration as usize)?.name);
         }
+        self.labels.get(&key).map(String::as_str)
     }
 
     /// How errors refer to a node: its name in quotes, or its op and ordinal.

@@ -105,10 +105,7 @@ impl Rebuild {
 
     /// The value of every element, if that is one known now.
     pub(super) fn constant(&self, id: NodeId) -> Option<f64> {
-        self.read(id, |op, _, _| match op {
-            Op::Constant { value } => Some(*value),
-            _ => None,
-        })
+        self.read(id, |op, _, _| if let Op::Constant { value } = op { Some(*value) } else { None })
     }
 
     /// The shape of a node of the new graph.
@@ -123,10 +120,12 @@ impl Rebuild {
 
     /// The operand and axes of a permutation.
     pub(super) fn permuted(&self, id: NodeId) -> Option<(NodeId, Extents)> {
-        self.read(id, |op, _, _| match op {
-            Op::Permute { operand, axes } => Some((*operand, axes.clone())),
-            _ => None,
-        })
+        self.read(
+            id,
+            |op, _, _| {
+                if let Op::Permute { operand, axes } = op { Some((*operand, axes.clone())) } else { None }
+            },
+        )
     }
 
     /// Takes over the declarations under their old numbers, and what is promised of inputs.

@@ -213,7 +213,27 @@ impl Builder {
             return match op {
                 Op::Input { declaration } => self.push(entry(Work::Input(*declaration), none())),
                 Op::Parameter { declaration } => self.push(entry(Work::Parameter(*declaration), none())),
-                _ => self.push(entry(Work::Empty, none())),
+                Op::Constant { .. }
+                | Op::Literal { .. }
+                | Op::Iota { .. }
+                | Op::Uniform { .. }
+                | Op::Unary { .. }
+                | Op::Binary { .. }
+                | Op::Compare { .. }
+                | Op::Where { .. }
+                | Op::Cast { .. }
+                | Op::StopGradient { .. }
+                | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Broadcast { .. }
+                | Op::Slice { .. }
+                | Op::Pad { .. }
+                | Op::Concat { .. }
+                | Op::Reduce { .. }
+                | Op::ArgMax { .. }
+                | Op::MatMul { .. }
+                | Op::Gather { .. }
+                | Op::ScatterAdd { .. } => self.push(entry(Work::Empty, none())),
             };
         }
         match op {

@@ -125,7 +125,18 @@ impl<'a, 's> Builder<'a, 's> {
         let value = match entry.work {
             Work::Constant(value) => self.push(Instruction::Constant { value }, entry.dtype),
             Work::Iota { inner, extent } => self.push(Instruction::Iota { inner, extent }, DType::I32),
-            _ => {
+            Work::Input(_)
+            | Work::Parameter(_)
+            | Work::Literal(_)
+            | Work::Empty
+            | Work::Elementwise(_)
+            | Work::Reduce { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => {
                 let input = self.program.inputs.len() as u32;
                 self.program.inputs.push(ProgramInput { dtype: entry.dtype, view: view.clone(), in_place: None });
                 self.reads.push(base);

@@ -331,10 +331,13 @@ fn may_follow(
     let level = |entry: u32| fusion.levels[entry as usize];
     // Of two kernels of one level, each with a chunk that reads both, only the later one may draw its chunk in: the other
     // way round each would wait for the other.
-    let independent = |&read: &u32| match &entries[read as usize].work {
-        work if read == result || !work.is_computed() => true,
-        Work::Elementwise(_) => level(read) <= level(result),
-        _ => level(read) < level(result) || (level(read) == level(result) && read < result),
+    let independent = |&read: &u32| {
+        let work = &entries[read as usize].work;
+        let earlier = matches!(work, Work::Elementwise(_)) || read < result;
+        read == result
+            || !work.is_computed()
+            || level(read) < level(result)
+            || (level(read) == level(result) && earlier)
     };
     chunk != NONE
         && chunk_steps[chunk as usize] == reader

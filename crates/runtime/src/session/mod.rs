@@ -84,7 +84,8 @@ struct Prepared {
 }
 
 impl Session {
-    /// A session that minimises `loss`, one float, over all trainable parameters of its graph.
+    /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The optimiser's state takes
+    /// names of its own beside them: see [`crate::train`].
     pub fn train(graph: &Graph, loss: Expr<'_>, optimizer: impl Optimizer, device: Device) -> Result<Session, Error> {
         Session::builder(device).train(graph, loss, &optimizer)
     }
@@ -110,8 +111,9 @@ impl Session {
 
     /// One training step: forward pass, backward pass and update. Returns the loss before the update.
     ///
-    /// Each input that the plan reads is given once, by name; others of the graph may be. Errors leave parameters as they were: an input that is missing,
-    /// unknown, or of another shape or dtype than declared; an index outside its axis or a label outside its classes.
+    /// Each input that the plan reads is given once, by name; others of the graph may be. Errors leave parameters as they
+    /// were: an input that is missing, unknown, or of another shape or dtype than declared; an index outside its axis or a
+    /// label outside its classes.
     pub fn step(&mut self, inputs: &[(&str, &Tensor)]) -> Result<f64, Error> {
         self.start(inputs)?;
         let prepared = &mut self.plans[0];
