@@ -80,15 +80,16 @@ impl<'g> Built<'g> {
     }
 }
 
-/// Holds results against references. `epsilon` is half an ulp of 1 in the dtype. A sum of k terms may be off by
-/// `4 sqrt(k) epsilon` of the sum of magnitudes, which is at most k times the largest; functions of an element by 16 ulps, the
-/// sum of what the argument's reduction, WGSL's accuracy and the products around them lose.
+/// Holds results against references. `epsilon` is half an ulp of 1 in the dtype. Functions of an element may be off by 16
+/// ulps of it (of 1, where it is smaller): what the argument's reduction, WGSL's accuracy and the products around them lose.
+/// A sum of k terms may be off by `4 sqrt(k) epsilon` more, of the largest result, which stands for the sum of magnitudes.
 fn compare(what: &str, kind: OpKind, found: &[Vec<f64>], expected: &[Vec<f64>], terms: &[usize], epsilon: f64) {
     for (output, ((found, expected), &terms)) in found.iter().zip(expected).zip(terms).enumerate() {
         assert_eq!(found.len(), expected.len(), "{what}: {}", kind.name());
         let largest = expected.iter().filter(|x| x.is_finite()).fold(1.0f64, |m, x| m.max(x.abs()));
-        let tolerance = (32.0 + 4.0 * (terms as f64).sqrt()) * epsilon * largest;
         for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let scale = if terms > 1 { largest } else { expected.abs().max(1.0) };
+            let tolerance = (32.0 + 4.0 * (terms as f64).sqrt()) * epsilon * scale;
             let same = found == expected || (found.is_nan() && expected.is_nan());
             assert!(
                 same || (found - expected).abs() <= tolerance,
