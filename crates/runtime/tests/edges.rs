@@ -1,6 +1,6 @@
 //! Edges where caller and engine meet: optimisers of the caller's own, names taken and freed, shapes at the limits.
 
-use arenagrad::graph::{Op, ops};
+use arenagrad::graph::Op;
 use arenagrad::{
     Adam, DType, Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor, TensorData,
     train::Trained,
@@ -162,7 +162,6 @@ fn what_is_declared_is_not_inserted() {
     let origin = arenagrad::graph::Origin::here();
     let inserted = g.insert(Op::Input { declaration: 9 }, None, None, origin);
     assert!(matches!(inserted, Err(GraphError::Undeclared { .. })));
-    assert!(!ops::views::is_view(&Op::Input { declaration: 9 }));
 }
 
 #[test]
@@ -179,4 +178,18 @@ fn a_name_that_the_file_format_keeps_is_refused() {
     let path = std::env::temp_dir().join(format!("arenagrad-metadata-{}.safetensors", std::process::id()));
     assert!(matches!(session.save(&path), Err(Error::File { .. })));
     assert!(!path.exists());
+}
+
+#[test]
+fn a_long_concatenation_does_not_cost_fused_updates() {
+    let steps_with = |pieces: usize| {
+        let g = Graph::new();
+        let w = g.parameter("w", [3, 3], Init::Constant(1.0));
+        let x = g.input("x", [3, 3]);
+        let rows: Vec<Expr<'_>> = (0..pieces).map(|_| x).collect();
+        let loss = g.concat(&rows, 0).matmul(w).sum(..);
+        let session = Session::train(&g, loss, Adam::new(0.1), Device::cpu()).unwrap();
+        session.plan().steps().len()
+    };
+    assert_eq!(steps_with(12), steps_with(2));
 }

@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::{Extents, Op, ReduceFunction};
+use crate::op::{Extents, ReduceFunction};
 use crate::ops::{Differentiated, Rule};
 use crate::shape::{AxisSet, Shape};
 
@@ -163,31 +163,4 @@ pub(crate) fn sum_to<'g>(upstream: Expr<'g>, from: &Shape, to: &Shape, node: &Di
 /// The dtype of a node and of its gradient.
 pub(crate) fn dtype_of(node: &Differentiated<'_, '_>) -> DType {
     node.output.read("vjp", node.origin, |_, output: &crate::Node| output.dtype).unwrap_or(DType::F32)
-}
-
-/// Whether an op only says where elements stand, so that a plan needs no kernel for it.
-pub fn is_view(op: &Op) -> bool {
-    match op {
-        Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::StopGradient { .. } => {
-            true
-        }
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
-        | Op::Uniform { .. }
-        | Op::Unary { .. }
-        | Op::Binary { .. }
-        | Op::Compare { .. }
-        | Op::Where { .. }
-        | Op::Cast { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::MatMul { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => false,
-    }
 }

@@ -218,8 +218,12 @@ fn order_steps(
     (steps, updates)
 }
 
-/// How many buffers a step binds: a parameter and the next value that is written over it are one.
+/// How many buffers a step binds: a parameter and the next value that is written over it are one. Assembling reads any
+/// number of pieces, a few at a time.
 fn bindings(step: &step::Step, updates: &Updates) -> usize {
+    if matches!(step.kernel, Kernel::Assemble { .. }) {
+        return 0;
+    }
     let in_place = (updates.pairs.iter().zip(&updates.direct))
         .filter(|((parameter, next), direct)| **direct && step.reads.contains(parameter) && step.writes.contains(next));
     step.reads.len() + step.writes.len() - in_place.count()
