@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use arenagrad_graph::{DType, GraphError, Shape};
 
+use crate::check::CheckError;
+
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,10 @@ pub enum Error {
     /// A mistake that was made while the graph was built, kept until now.
     #[error(transparent)]
     Graph(#[from] GraphError),
+
+    /// A check of derivatives or devices that could not be made, or that failed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
