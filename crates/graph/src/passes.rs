@@ -5,7 +5,7 @@
 //! | [`dce()`] | nodes that no output needs |
 //! | [`cse()`] | nodes that compute what an earlier one computes |
 //! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
-//! | [`optimise`] | all three, and `stop_gradient` |
+//! | [`optimise`] | all three, and what only derivatives heed: `stop_gradient`, and gradients of a function's own |
 //! | [`widen()`] | what no output needs, and f32: every such tensor is held in f64 |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
@@ -34,19 +34,19 @@ pub struct Optimised {
     pub outputs: Vec<NodeId>,
 }
 
-/// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: `stop_gradient` is taken
-/// out, so derivatives must be built before.
+/// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: what only derivatives
+/// heed is taken out, so they must be built before.
 ///
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_stop_gradient: false, widen: false })
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_derivatives: false, widen: false })
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].
 #[track_caller]
 pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_stop_gradient: true, widen: false })
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_derivatives: true, widen: false })
 }
 
 /// Common subexpressions: of nodes with the same op, operands, shape and dtype only the first stays. The operands of an
@@ -54,19 +54,19 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 /// same seed, step and shape are the same draw. Errors as [`optimise`].
 #[track_caller]
 pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_stop_gradient: true, widen: false })
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_derivatives: true, widen: false })
 }
 
 /// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
 #[track_caller]
 pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_stop_gradient: true, widen: false })
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: false })
 }
 
 /// The same graph with every f32 tensor held in f64, declarations included: what a check against finite differences runs,
 /// and what a fit of parameters to full precision needs. Names and other dtypes stay. Constants and literals keep their
-/// values, and random draws are those of f32. `stop_gradient` is kept, so derivatives can be built afterwards. Errors as
-/// [`optimise`].
+/// values, and random draws are those of f32. What only derivatives heed is kept, so they can be built afterwards.
+/// Errors as [`optimise`].
 ///
 /// ```
 /// use arenagrad_graph::{DType, Graph, passes};
@@ -80,5 +80,5 @@ pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
 /// ```
 #[track_caller]
 pub fn widen(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_stop_gradient: true, widen: true })
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: true })
 }

@@ -187,7 +187,7 @@ fn derivatives_that_do_not_exist() {
     let double = g.input_of("d", [2], DType::F64);
     assert_eq!(
         text(x.vjp(double, [x]).unwrap_err()),
-        "gradient: dtypes differ: \"x\" is f32, \"d\" is f64; cast one of them"
+        "gradient: dtypes differ: the output \"x\" is f32, its upstream gradient \"d\" is f64; cast one of them"
     );
 }
 

@@ -13,8 +13,8 @@ pub mod train;
 
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::{
-    Axes, CompareFunction, CrossEntropy, DType, Expr, Gelu, Graph, GraphError, Init, IntoExpr, Literal, NodeId, OpKind,
-    ReduceFunction, Reduction, Shape,
+    Axes, CompareFunction, Context, CrossEntropy, DType, Expr, Function, Gelu, Graph, GraphError, Init, IntoExpr,
+    Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
 };
 pub use device::{AdapterDescription, AdapterKind, Device};
 pub use error::Error;

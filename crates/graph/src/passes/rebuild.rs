@@ -16,7 +16,8 @@ use crate::shape::Shape;
 pub(super) struct Rewrites {
     pub(super) simplify: bool,
     pub(super) share: bool,
-    pub(super) keep_stop_gradient: bool,
+    /// Whether what only derivatives heed stays: `stop_gradient` and gradients of a function's own.
+    pub(super) keep_derivatives: bool,
     /// Whether f32 becomes f64.
     pub(super) widen: bool,
 }
@@ -74,8 +75,10 @@ impl Rebuild {
 
     /// The node that computes `op` after all the rewrites that apply.
     pub(super) fn node(&mut self, mut op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
-        if let (Op::StopGradient { operand }, false) = (&op, self.rewrites.keep_stop_gradient) {
-            return Ok(*operand);
+        if let (Op::StopGradient { operand: value } | Op::CustomGradient { value, .. }, false) =
+            (&op, self.rewrites.keep_derivatives)
+        {
+            return Ok(*value);
         }
         if self.rewrites.simplify {
             loop {
@@ -86,7 +89,8 @@ impl Rebuild {
                 }
             }
         }
-        if !self.rewrites.share || matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+        let is_one_of_a_kind = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
+        if !self.rewrites.share || is_one_of_a_kind {
             return self.graph.insert_node(op, Some(shape), Some(dtype), self.origin);
         }
         let hash = cse::hash(&op, shape, dtype);

@@ -6,6 +6,7 @@
 //! Fusion is not what it would be without the extra outputs. A difference that only a particular fusion makes is found by
 //! comparing the outputs alone.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use arenagrad_graph::{Expr, Graph, GraphError, NodeId, Op, Shape};
@@ -101,13 +102,7 @@ impl Parity {
             }
         }
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
-        let mut nodes = graph.needed(&ids)?;
-        let is_declared = |id: &NodeId| -> Result<bool, GraphError> {
-            Ok(matches!(graph.node(*id)?.op, Op::Input { .. } | Op::Parameter { .. }))
-        };
-        let declared = nodes.iter().map(is_declared).collect::<Result<Vec<_>, _>>()?;
-        let mut declared = declared.into_iter();
-        nodes.retain(|_| declared.next() == Some(false));
+        let nodes = computed(graph, &ids)?;
         let exprs: Vec<Expr<'_>> = nodes.iter().map(|id| graph.expr(*id)).collect();
         let run = |device: &Device| {
             let (mut evaluation, plan) = Evaluation::new(graph, &exprs, values, device, self.seed)?;
@@ -191,4 +186,25 @@ impl fmt::Display for Divergence {
         }
         write!(f, ": {left} on the first device, {right} on the second")
     }
+}
+
+/// The nodes that the outputs need and that a device computes, in insertion order: no declarations, and nothing that stands
+/// over a placeholder, as the gradients of a function's own do.
+fn computed(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
+    let mut abstract_nodes = HashSet::new();
+    let mut nodes = Vec::new();
+    for id in graph.needed(outputs)? {
+        let op = graph.node(id)?.op;
+        let is_abstract = if let Op::CustomGradient { value, .. } = &op {
+            abstract_nodes.contains(value)
+        } else {
+            op == Op::Placeholder || op.operands().iter().any(|operand| abstract_nodes.contains(operand))
+        };
+        if is_abstract {
+            abstract_nodes.insert(id);
+        } else if !matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+            nodes.push(id);
+        }
+    }
+    Ok(nodes)
 }

@@ -1,0 +1,79 @@
+//! A value whose derivatives are given, and the placeholder that they are written over.
+//!
+//! | op | y | derivative |
+//! |---|---|---|
+//! | placeholder | none: a transform puts a tensor in its place | none |
+//! | custom_gradient | `value` | to `operands[i]`: `gradients[i]`, with the upstream gradient in the placeholder's place |
+//!
+//! A tangent of the value is the transposition of the gradients: with `g_i(u) = J_i^T u`, the derivative of
+//! `sum over i of <g_i(u), t_i>` by `u` is `sum over i of J_i t_i`.
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::ops::{Differentiated, Pushed, Rule};
+use crate::shape::Shape;
+
+pub(crate) fn infer(
+    rule: &Rule<'_>,
+    value: NodeId,
+    operands: &[NodeId],
+    upstream: NodeId,
+    gradients: &[NodeId],
+) -> Result<(Shape, DType), GraphError> {
+    let dtype = rule.float(value)?;
+    rule.same_shape(value, upstream)?;
+    rule.same_dtype(value, upstream)?;
+    for (&operand, &gradient) in operands.iter().zip(gradients) {
+        rule.float(operand)?;
+        rule.same_shape(operand, gradient)?;
+        rule.same_dtype(operand, gradient)?;
+    }
+    Ok((rule.node(value).shape.clone(), dtype))
+}
+
+pub(crate) fn vjp<'g>(
+    operands: &[NodeId],
+    upstream: NodeId,
+    gradients: &[NodeId],
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    let (wanted, templates): (Vec<NodeId>, Vec<NodeId>) =
+        operands.iter().zip(gradients).filter(|(operand, _)| (node.wants)(**operand)).unzip();
+    let graph = node.output.graph();
+    let Some(actual) = node.upstream.raw() else { return };
+    match graph.substitute(&templates, &[(upstream, actual)]) {
+        Ok(gradients) => {
+            wanted.into_iter().zip(gradients).for_each(|(operand, gradient)| give(operand, node.expr(gradient)));
+        }
+        Err(error) => drop(graph.finish(Err(error))),
+    }
+}
+
+pub(crate) fn jvp<'g>(
+    operands: &[NodeId],
+    upstream: NodeId,
+    gradients: &[NodeId],
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let graph = node.output.graph();
+    let (templates, tangents): (Vec<Expr<'g>>, Vec<Expr<'g>>) = operands
+        .iter()
+        .zip(gradients)
+        .filter_map(|(operand, gradient)| Some((node.expr(*gradient), (node.tangent)(*operand)?)))
+        .unzip();
+    if templates.is_empty() {
+        return None;
+    }
+    let transposed = graph.gradients(&templates, &tangents, &[node.expr(upstream)]).and_then(|gradients| {
+        // Where the gradients are not linear the placeholder is still there: zero is where they are linearised.
+        let zero = graph.zeros(node.shape, node.dtype()).id()?;
+        graph.substitute(&[gradients[0].id()?], &[(upstream, zero)])
+    });
+    Some(match transposed {
+        Ok(tangent) => node.expr(tangent[0]),
+        Err(error) => graph.finish(Err(error)),
+    })
+}
