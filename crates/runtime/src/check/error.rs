@@ -3,7 +3,7 @@
 use arenagrad_graph::DType;
 
 use crate::check::report::Derivative;
-use crate::check::{Divergence, Order};
+use crate::check::{AdjointReport, Divergence, Order};
 
 /// Why a check could not be made, or what a failed one found.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -34,6 +34,19 @@ pub enum CheckError {
     #[error("{order} failed: {failed} of {compared} derivatives differ, worst {worst}")]
     Gradient { order: Order, failed: usize, compared: usize, worst: Box<Derivative> },
 
+    #[error("{0}")]
+    Adjoint(Box<AdjointReport>),
+
     #[error("the devices part at {0}")]
     Parity(Box<Divergence>),
+}
+
+/// Tolerances must be finite and not below 0.
+pub(super) fn require_tolerances(absolute: f64, relative: f64) -> Result<(), CheckError> {
+    for (what, value) in [("absolute", absolute), ("relative", relative)] {
+        if !(value.is_finite() && value >= 0.0) {
+            return Err(CheckError::Tolerance { what, value });
+        }
+    }
+    Ok(())
 }

@@ -1,14 +1,15 @@
 //! gradcheck and gradgradcheck: the engine's derivatives held against finite differences, element by element, in f64.
 
-use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, GraphError, Init, NodeId, Shape, passes};
+use arenagrad_graph::{DType, Expr, Graph, Mode};
 
-use crate::check::evaluation::{Evaluation, declared};
-use crate::check::jacobian::{Rows, require_float};
-use crate::check::{CheckError, Differences, GradientReport, JacobianPair, Order};
+use crate::check::error::require_tolerances;
+use crate::check::evaluation::Evaluation;
+use crate::check::function::{Function, normal, shapes};
+use crate::check::jacobian::{Columns, Rows};
+use crate::check::{Differences, GradientReport, JacobianPair, Order};
 use crate::device::Device;
 use crate::error::Error;
 use crate::tensor::Tensor;
-use crate::train::initial_value;
 
 /// Checks the gradients of a function of tensors against finite differences, with PyTorch's settings: see [`GradCheck`].
 ///
@@ -52,13 +53,14 @@ pub struct GradCheck {
     relative: f64,
     seed: u64,
     order: Order,
+    mode: Mode,
 }
 
 impl GradCheck {
     /// A check of first derivatives with PyTorch's settings.
     pub fn new() -> Self {
         let differences = Differences::central().step(1e-6);
-        GradCheck { differences, absolute: 1e-5, relative: 1e-3, seed: 0, order: Order::First }
+        GradCheck { differences, absolute: 1e-5, relative: 1e-3, seed: 0, order: Order::First, mode: Mode::Reverse }
     }
 
     /// With other differences.
@@ -82,6 +84,11 @@ impl GradCheck {
         GradCheck { order: Order::Second, ..self }
     }
 
+    /// A check of what the engine derives in that mode: reverse, which is the default, or forward.
+    pub fn mode(self, mode: Mode) -> Self {
+        GradCheck { mode, ..self }
+    }
+
     /// Checks a function of inputs named `x0`, `x1` and so on, by every one that holds floats. The others, such as labels,
     /// are only passed on.
     ///
@@ -101,19 +108,7 @@ impl GradCheck {
         function: impl for<'g> Fn(&[Expr<'g>]) -> Vec<Expr<'g>>,
         inputs: &[Tensor],
     ) -> Result<GradientReport, Error> {
-        let graph = Graph::new();
-        let names: Vec<String> = (0..inputs.len()).map(|number| format!("x{number}")).collect();
-        let declare = |(name, input): (&String, &Tensor)| graph.input_of(name, input.shape(), input.dtype());
-        let declared: Vec<Expr<'_>> = names.iter().zip(inputs).map(declare).collect();
-        let outputs = function(&declared);
-        graph.check()?;
-        let floats = names.iter().zip(inputs).filter(|(_, input)| input.dtype().is_float());
-        let wrt: Vec<&str> = floats.map(|(name, _)| name.as_str()).collect();
-        if wrt.is_empty() {
-            return Err(CheckError::NothingToCheck.into());
-        }
-        let values: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(inputs).collect();
-        self.graph(&graph, &outputs, &wrt, &values)
+        Function::of_closure(function, inputs, |function| self.check(function))
     }
 
     /// Checks expressions of a graph by the inputs and parameters that `wrt` names; by all floats that the outputs need, in
@@ -142,74 +137,61 @@ impl GradCheck {
         wrt: &[&str],
         values: &[(&str, &Tensor)],
     ) -> Result<GradientReport, Error> {
-        for (what, value) in [("absolute", self.absolute), ("relative", self.relative)] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(CheckError::Tolerance { what, value }.into());
-            }
-        }
-        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
-        let wide = passes::widen(graph, &ids)?;
-        let named = |(number, id): (usize, &NodeId)| match wide.graph.label(*id) {
-            Some(label) => label,
-            None if ids.len() == 1 => "output".to_owned(),
-            None => format!("output {number}"),
-        };
-        let names: Vec<String> = wide.outputs.iter().enumerate().map(named).collect();
-        let outputs: Vec<Expr<'_>> = wide.outputs.iter().map(|id| wide.graph.expr(*id)).collect();
-        let wrt = match wrt {
-            [] => differentiable(&wide.graph, &wide.outputs)?,
-            names => names.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        let function = Function { graph: &wide.graph, names, outputs, wrt };
-        let values: Vec<(String, Tensor)> =
-            values.iter().map(|(name, tensor)| ((*name).to_owned(), (*tensor).clone())).collect();
+        Function::of_graph(graph, outputs, wrt, values, |function| self.check(function))
+    }
+
+    fn check(&self, function: Function<'_>) -> Result<GradientReport, Error> {
+        require_tolerances(self.absolute, self.relative)?;
         match self.order {
-            Order::First => self.compare(&function, values),
-            Order::Second => {
-                let (gradients, values) = self.gradients_of(function, values)?;
-                self.compare(&gradients, values)
-            }
+            Order::First => self.compare(function),
+            Order::Second => self.compare(self.gradients_of(function)?),
         }
     }
 
     /// The gradients of a function under random upstream gradients, as a function of its inputs and of those.
-    fn gradients_of<'g>(
-        &self,
-        function: Function<'g>,
-        mut values: Vec<(String, Tensor)>,
-    ) -> Result<(Function<'g>, Vec<(String, Tensor)>), Error> {
-        let graph = function.graph;
+    fn gradients_of<'g>(&self, mut function: Function<'g>) -> Result<Function<'g>, Error> {
         let upstreams = function.upstreams()?;
-        for (number, (name, upstream)) in upstreams.iter().enumerate() {
-            let normal = Init::Normal { mean: 0.0, deviation: 1.0 };
-            let value = initial_value(&normal, &upstream.shape()?, DType::F64, self.seed, number as u32)?;
-            values.push((name.clone(), value));
-        }
-        let seeds: Vec<Expr<'g>> = upstreams.iter().map(|(_, upstream)| *upstream).collect();
         let inputs = function.inputs()?;
-        let outputs = graph.gradients(&function.outputs, &seeds, &inputs)?;
-        let names = function.wrt.iter().map(|input| format!("gradient by {input}")).collect();
-        let wrt = function.wrt.into_iter().chain(upstreams.into_iter().map(|(name, _)| name)).collect();
-        Ok((Function { graph, names, outputs, wrt }, values))
+        let seeds: Vec<Expr<'g>> = upstreams.iter().map(|(_, upstream)| *upstream).collect();
+        function.outputs = function.graph.gradients(&function.outputs, &seeds, &inputs)?;
+        function.names = function.wrt.iter().map(|input| format!("gradient by {input}")).collect();
+        for (number, (name, upstream)) in upstreams.into_iter().enumerate() {
+            function.values.push((name.clone(), normal(&upstream.shape()?, self.seed, number)?));
+            function.wrt.push(name);
+        }
+        Ok(function)
     }
 
-    fn compare(&self, function: &Function<'_>, mut values: Vec<(String, Tensor)>) -> Result<GradientReport, Error> {
+    fn compare(&self, mut function: Function<'_>) -> Result<GradientReport, Error> {
         let graph = function.graph;
         let inputs = function.inputs()?;
-        let upstreams = function.upstreams()?;
-        for (name, upstream) in &upstreams {
-            values.push((name.clone(), Tensor::zeros(upstream.shape()?, DType::F64)?));
+        let directions = match self.mode {
+            Mode::Reverse => function.upstreams()?,
+            Mode::Forward => function.tangents()?,
+        };
+        for (name, direction) in &directions {
+            function.values.push((name.clone(), Tensor::zeros(direction.shape()?, DType::F64)?));
         }
-        let values: Vec<(&str, &Tensor)> = values.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-        let (mut evaluation, plan) = Evaluation::new(graph, &function.outputs, &values, &Device::cpu(), self.seed)?;
-        let output_shapes = shapes(&function.outputs)?;
+        let Function { names, outputs, wrt, .. } = &function;
+        let (mut evaluation, plan) = Evaluation::new(graph, outputs, &function.borrowed(), &Device::cpu(), self.seed)?;
+        let output_shapes = shapes(outputs)?;
         let input_shapes = shapes(&inputs)?;
-        let wrt: Vec<&str> = function.wrt.iter().map(String::as_str).collect();
-        let rows = Rows::append(graph, &mut evaluation, &function.outputs, &upstreams, &inputs)?;
-        let analytic = rows.jacobians(&mut evaluation, &output_shapes, &input_shapes)?;
+        let analytic = match self.mode {
+            Mode::Reverse => Rows::append(graph, &mut evaluation, outputs, &directions, &inputs)?.jacobians(
+                &mut evaluation,
+                &output_shapes,
+                &input_shapes,
+            )?,
+            Mode::Forward => Columns::append(graph, &mut evaluation, outputs, &directions, &inputs)?.jacobians(
+                &mut evaluation,
+                &output_shapes,
+                &input_shapes,
+            )?,
+        };
+        let wrt: Vec<&str> = wrt.iter().map(String::as_str).collect();
         let numerical = self.differences.jacobians(&mut evaluation, plan, &output_shapes, &wrt, &mut |_| {})?;
         let mut pairs = Vec::with_capacity(output_shapes.len() * wrt.len());
-        let outputs = function.names.iter().zip(&output_shapes).zip(analytic.into_iter().zip(numerical));
+        let outputs = names.iter().zip(&output_shapes).zip(analytic.into_iter().zip(numerical));
         for ((output, output_shape), (analytic, numerical)) in outputs {
             let inputs = wrt.iter().zip(&input_shapes).zip(analytic.into_iter().zip(numerical));
             pairs.extend(inputs.map(|((input, input_shape), (analytic, numerical))| JacobianPair {
@@ -229,59 +211,4 @@ impl Default for GradCheck {
     fn default() -> Self {
         GradCheck::new()
     }
-}
-
-/// Outputs as a function of named inputs and parameters, all in f64.
-struct Function<'g> {
-    graph: &'g Graph,
-    /// The outputs' names in reports.
-    names: Vec<String>,
-    outputs: Vec<Expr<'g>>,
-    wrt: Vec<String>,
-}
-
-impl<'g> Function<'g> {
-    /// The nodes of what the function is differentiated by.
-    fn inputs(&self) -> Result<Vec<Expr<'g>>, Error> {
-        let graph = self.graph;
-        let node = |name: &String| {
-            require_float(graph, name)?;
-            Ok(graph.expr(declared(graph, name)?.node))
-        };
-        self.wrt.iter().map(node).collect()
-    }
-
-    /// Declares an upstream gradient for each output, under a name that is free.
-    fn upstreams(&self) -> Result<Vec<(String, Expr<'g>)>, Error> {
-        let mut upstreams = Vec::with_capacity(self.outputs.len());
-        for (name, output) in self.names.iter().zip(&self.outputs) {
-            let mut name = format!("upstream of {name}");
-            while declared(self.graph, &name).is_ok() {
-                name.push('\'');
-            }
-            let upstream = self.graph.input_of(&name, output.shape()?, DType::F64);
-            upstreams.push((name, upstream.check()?));
-        }
-        Ok(upstreams)
-    }
-}
-
-/// The floats among the declarations that the outputs need: inputs and trainable parameters.
-fn differentiable(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<String>, Error> {
-    let needed = graph.needed(outputs)?;
-    let names: Vec<String> = graph
-        .declarations()
-        .into_iter()
-        .filter(|declaration| declaration.dtype.is_float() && needed.contains(&declaration.node))
-        .filter(|declaration| match declaration.kind {
-            DeclarationKind::Input => true,
-            DeclarationKind::Parameter { trainable, .. } => trainable,
-        })
-        .map(|declaration| declaration.name)
-        .collect();
-    if names.is_empty() { Err(CheckError::NothingToCheck.into()) } else { Ok(names) }
-}
-
-fn shapes(exprs: &[Expr<'_>]) -> Result<Vec<Shape>, Error> {
-    Ok(exprs.iter().map(|expr| expr.shape()).collect::<Result<Vec<_>, _>>()?)
 }

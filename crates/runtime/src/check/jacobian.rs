@@ -3,10 +3,11 @@
 //! A Jacobian has the shape of the output followed by that of the input, as JAX lays it out: for a scalar output it is the
 //! gradient, in the input's shape.
 
-use arenagrad_graph::{DType, Expr, Graph, Shape};
+use arenagrad_graph::{Expr, Graph, Shape};
 
 use crate::check::differences::Moved;
-use crate::check::evaluation::{Evaluation, declared};
+use crate::check::evaluation::Evaluation;
+use crate::check::function::require_float;
 use crate::check::{CheckError, Differences, Step};
 use crate::device::Device;
 use crate::error::Error;
@@ -143,10 +144,55 @@ impl Rows {
     }
 }
 
-/// The declaration of that name must hold floats.
-pub(super) fn require_float(graph: &Graph, name: &str) -> Result<(), Error> {
-    let dtype: DType = declared(graph, name)?.dtype;
-    if dtype.is_float() { Ok(()) } else { Err(CheckError::NotDifferentiable { name: name.to_owned(), dtype }.into()) }
+/// The engine's directional derivatives of several outputs along one input at a time, as a plan that gives one column of
+/// every Jacobian a run.
+pub(super) struct Columns {
+    plan: PlanId,
+    /// The place in the evaluation of each input's tangent.
+    tangents: Vec<usize>,
+}
+
+impl Columns {
+    /// Appends the tangents of the outputs to the graph, and their plan to the evaluation, which must have been made after
+    /// the tangents of the inputs were declared and been given a value for each.
+    pub(super) fn append<'g>(
+        graph: &'g Graph,
+        evaluation: &mut Evaluation,
+        outputs: &[Expr<'g>],
+        tangents: &[(String, Expr<'g>)],
+        wrt: &[Expr<'g>],
+    ) -> Result<Self, Error> {
+        let seeds: Vec<Expr<'g>> = tangents.iter().map(|(_, tangent)| *tangent).collect();
+        let pushed = graph.jvp(outputs, wrt, &seeds)?;
+        let plan = evaluation.add(graph, &pushed)?;
+        let places = tangents.iter().map(|(name, _)| given(evaluation, name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Columns { plan, tangents: places })
+    }
+
+    /// For each output, its Jacobians by each of `wrt`, from one run for every element of an input.
+    pub(super) fn jacobians(
+        &self,
+        evaluation: &mut Evaluation,
+        outputs: &[Shape],
+        wrt: &[Shape],
+    ) -> Result<Vec<Vec<Tensor>>, Error> {
+        let mut all: Vec<Vec<Tensor>> = outputs.iter().map(|_| Vec::with_capacity(wrt.len())).collect();
+        for (input, &tangent) in wrt.iter().zip(&self.tangents) {
+            let mut columns: Vec<Vec<Vec<f64>>> = vec![Vec::new(); outputs.len()];
+            for element in 0..input.elements() {
+                evaluation.set(tangent, element, 1.0)?;
+                for (columns, pushed) in columns.iter_mut().zip(evaluation.run(self.plan)?) {
+                    columns.push(pushed.to_f64_vec());
+                }
+                evaluation.set(tangent, element, 0.0)?;
+            }
+            for ((output, columns), jacobians) in outputs.iter().zip(&columns).zip(&mut all) {
+                let row = |row: usize| columns.iter().map(move |column| column[row]);
+                jacobians.push(jacobian(output, input, (0..output.elements()).flat_map(row).collect())?);
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// Where the evaluation holds the value of an input or parameter.

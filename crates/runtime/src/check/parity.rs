@@ -13,6 +13,7 @@ use arenagrad_graph::{Expr, Graph, GraphError, NodeId, Op, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
+use crate::check::error::require_tolerances;
 use crate::check::evaluation::Evaluation;
 use crate::device::Device;
 use crate::error::Error;
@@ -96,11 +97,7 @@ impl Parity {
         values: &[(&str, &Tensor)],
         devices: [&Device; 2],
     ) -> Result<ParityReport, Error> {
-        for (what, value) in [("absolute", self.absolute), ("relative", self.relative)] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(CheckError::Tolerance { what, value }.into());
-            }
-        }
+        require_tolerances(self.absolute, self.relative)?;
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
         let nodes = computed(graph, &ids)?;
         let exprs: Vec<Expr<'_>> = nodes.iter().map(|id| graph.expr(*id)).collect();
