@@ -355,6 +355,15 @@ impl Graph {
         self.finish(result)
     }
 
+    /// Does `build`, whose nodes get `origin` for theirs: for code that builds on a caller's behalf and wants errors to name
+    /// the caller's place.
+    pub fn at<T>(&self, origin: Origin, build: impl FnOnce() -> T) -> T {
+        let restored = self.set_origin(Some(self.origin_or(origin)));
+        let result = build();
+        self.set_origin(restored);
+        result
+    }
+
     /// The name under which a node is printed, if it has one: a declaration's, or what [`Expr::named`] gave it.
     pub fn label(&self, id: NodeId) -> Option<String> {
         let arena = self.arena.borrow();
@@ -472,6 +481,16 @@ impl Arena {
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),
         }
+    }
+
+    /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more, and nothing is
+    /// required of inputs that nobody uses.
+    pub(crate) fn after_retain(&mut self) {
+        self.rewinds += 1;
+        self.floors.clear();
+        self.floors.push((self.rewinds, 0));
+        let nodes = &self.nodes;
+        self.bounds.retain(|bound| nodes.get(bound.node.key).is_some_and(|node| node.users > 0));
     }
 
     /// Takes a node out of the slots, and its operands' user counts and its names with it.

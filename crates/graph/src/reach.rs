@@ -5,6 +5,38 @@ use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
 
 impl Graph {
+    /// The nodes that derivatives of `output` may flow into, itself included, latest first: what is behind a
+    /// `stop_gradient`, an integer or a truth value is not among them, nor is what a function with gradients of its own does
+    /// inside. Errors: an output that is stale or of another graph.
+    #[track_caller]
+    pub fn differentiated(&self, output: NodeId) -> Result<Vec<NodeId>, GraphError> {
+        let last = self.ordinal(output)?;
+        let arena = self.arena();
+        let mut reached = vec![false; last + 1];
+        reached[last] = true;
+        let (mut waiting, mut found) = (1, Vec::new());
+        let end = arena.order.partition_point(|&key| arena.nodes[key].ordinal as usize <= last);
+        for &key in arena.order[..end].iter().rev() {
+            if waiting == 0 {
+                break;
+            }
+            let node = &arena.nodes[key];
+            if !reached[node.ordinal as usize] {
+                continue;
+            }
+            waiting -= 1;
+            found.push(NodeId { key, graph: self.tag() });
+            node.op.for_each_differentiated(|operand| {
+                let operand = &arena.nodes[operand.key];
+                if operand.dtype.is_float() && !reached[operand.ordinal as usize] {
+                    reached[operand.ordinal as usize] = true;
+                    waiting += 1;
+                }
+            });
+        }
+        Ok(found)
+    }
+
     /// The nodes that `outputs` are computed from, themselves included, in insertion order. Errors: an output that is stale
     /// or of another graph.
     #[track_caller]

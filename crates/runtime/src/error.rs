@@ -97,6 +97,23 @@ pub enum Error {
     #[error("the plan belongs to another session")]
     ForeignPlan,
 
+    #[error("{variable} requires no gradient, nor does anything that it was made of")]
+    NoGradientRequired { variable: String },
+
+    #[error("no gradient has reached {variable}: call backward on something that was made of it")]
+    NoGradient { variable: String },
+
+    #[error(
+        "the graph of {variable} was released by an earlier backward pass; backward_retained keeps it for another one"
+    )]
+    GraphReleased { variable: String },
+
+    #[error("the gradient tape has answered its one question; a persistent one answers more")]
+    TapeUsed,
+
+    #[error("{variable} is not a leaf that requires a gradient, and an optimiser can update no other")]
+    NotALeaf { variable: String },
+
     #[error("the optimiser's {what} is {value}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str },
 }

@@ -7,6 +7,7 @@ mod error;
 mod gpu;
 pub mod plan;
 mod session;
+mod tape;
 mod tensor;
 pub mod train;
 
@@ -19,5 +20,6 @@ pub use device::{AdapterDescription, AdapterKind, Device};
 pub use error::Error;
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
+pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Element, Tensor, TensorData};
 pub use train::{Adam, AdamW, Optimizer, Sgd};

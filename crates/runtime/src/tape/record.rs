@@ -1,0 +1,240 @@
+//! What a tape knows of each variable, and where values stand in its arena.
+//!
+//! A *slot* is an input node of the arena and the value that stands there. Slots are reused: an input that no node uses any
+//! more takes the next value of its shape and dtype.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use arenagrad_graph::{DType, Graph, GraphError, NodeId, Shape};
+
+use crate::error::Error;
+use crate::tape::Inner;
+use crate::tensor::Tensor;
+
+/// A variable, shared by its handles.
+pub(crate) struct Record {
+    tape: Rc<Inner>,
+    place: RefCell<Place>,
+    gradient: RefCell<Option<Gradient>>,
+    requires_grad: Cell<bool>,
+    /// Whether gradients end here. What an operation made becomes a leaf when it is asked to require a gradient by itself.
+    is_leaf: Cell<bool>,
+    /// The op that made it.
+    function: Option<&'static str>,
+    consumers: Cell<u32>,
+    /// The tape's epoch when it was recorded.
+    epoch: u64,
+}
+
+/// Where a variable's value is.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// Nowhere in the arena: the value is known, and gets a slot when it is used.
+    Value(Rc<Tensor>),
+    /// At this node of the arena; known if it is a slot, or was computed.
+    Node(NodeId, Option<Rc<Tensor>>),
+    /// Nowhere, for it is a mistake.
+    Poisoned(Error),
+}
+
+/// A gradient that has reached a variable.
+#[derive(Clone)]
+pub(crate) enum Gradient {
+    /// Computed.
+    Value(Rc<Tensor>),
+    /// A node that computes it when somebody asks.
+    Node(NodeId),
+}
+
+/// The living variables of a tape.
+#[derive(Default)]
+pub(crate) struct Records {
+    /// In order of creation, with some that have died.
+    all: Vec<Weak<Record>>,
+}
+
+impl Records {
+    /// Calls `visit` with each living record.
+    pub(crate) fn for_each(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
+        self.all.retain(|record| match record.upgrade() {
+            Some(record) => {
+                visit(&record);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// How many there are, those that have died since the last visit included.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+impl Record {
+    /// A variable with a value that no operation made.
+    pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool) -> Rc<Record> {
+        Record::new(tape, Place::Value(Rc::new(value)), requires_grad, None)
+    }
+
+    /// What an operation made.
+    pub(crate) fn result(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: &'static str) -> Rc<Record> {
+        Record::new(tape, place, requires_grad, requires_grad.then_some(function))
+    }
+
+    fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
+        let record = Rc::new(Record {
+            tape: tape.clone(),
+            place: RefCell::new(place),
+            gradient: RefCell::new(None),
+            requires_grad: Cell::new(requires_grad),
+            is_leaf: Cell::new(function.is_none()),
+            function,
+            consumers: Cell::new(0),
+            epoch: tape.epoch.get(),
+        });
+        tape.records.borrow_mut().all.push(Rc::downgrade(&record));
+        record
+    }
+
+    pub(crate) fn tape(&self) -> &Rc<Inner> {
+        &self.tape
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.borrow().clone()
+    }
+
+    pub(crate) fn set_place(&self, place: Place) {
+        *self.place.borrow_mut() = place;
+    }
+
+    /// The node of the arena at which the variable stands, if it stands there.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        match &*self.place.borrow() {
+            Place::Node(node, _) => Some(*node),
+            Place::Value(_) | Place::Poisoned(_) => None,
+        }
+    }
+
+    /// The value, if it is known.
+    pub(crate) fn value(&self) -> Option<Rc<Tensor>> {
+        match &*self.place.borrow() {
+            Place::Value(value) | Place::Node(_, Some(value)) => Some(value.clone()),
+            Place::Node(_, None) | Place::Poisoned(_) => None,
+        }
+    }
+
+    /// Keeps the value that was computed at the variable's node.
+    pub(crate) fn set_value(&self, computed: Rc<Tensor>) {
+        if let Place::Node(_, value) = &mut *self.place.borrow_mut() {
+            *value = Some(computed);
+        }
+    }
+
+    pub(crate) fn gradient(&self) -> Option<Gradient> {
+        self.gradient.borrow().clone()
+    }
+
+    pub(crate) fn set_gradient(&self, gradient: Gradient) {
+        *self.gradient.borrow_mut() = Some(gradient);
+    }
+
+    pub(crate) fn clear_gradient(&self) {
+        *self.gradient.borrow_mut() = None;
+    }
+
+    pub(crate) fn requires_grad(&self) -> bool {
+        self.requires_grad.get()
+    }
+
+    /// Asks for gradients, or for none. What an operation made without a gradient becomes a leaf.
+    pub(crate) fn set_requires_grad(&self, requires_grad: bool) {
+        self.requires_grad.set(requires_grad);
+    }
+
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.is_leaf.get()
+    }
+
+    /// Gradients end here from now on.
+    pub(crate) fn become_leaf(&self) {
+        self.is_leaf.set(true);
+    }
+
+    pub(crate) fn function(&self) -> Option<&'static str> {
+        self.function.filter(|_| !self.is_leaf.get())
+    }
+
+    pub(crate) fn consumers(&self) -> u32 {
+        self.consumers.get()
+    }
+
+    pub(crate) fn count_consumer(&self) {
+        self.consumers.set(self.consumers.get().saturating_add(1));
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How errors refer to the variable.
+    pub(crate) fn describe(&self) -> String {
+        match (self.function(), self.value()) {
+            (Some(function), _) => format!("the result of {function}"),
+            (None, Some(value)) => format!("a leaf of shape {}", value.shape()),
+            (None, None) => "a variable".to_owned(),
+        }
+    }
+}
+
+/// The input nodes of a tape's arena.
+#[derive(Default)]
+pub(crate) struct Slots {
+    taken: HashMap<NodeId, Slot>,
+    free: HashMap<(Shape, DType), Vec<NodeId>>,
+    /// How many inputs were declared: the name of the next.
+    declared: usize,
+}
+
+/// A value at an input node.
+pub(crate) struct Slot {
+    pub(crate) value: Rc<Tensor>,
+    /// The variable whose value it is, and to which gradients that reach the node belong.
+    pub(crate) owner: Weak<Record>,
+}
+
+impl Slots {
+    /// A node where `value` stands.
+    pub(crate) fn take(&mut self, graph: &Graph, value: Rc<Tensor>, owner: Weak<Record>) -> Result<NodeId, GraphError> {
+        let kind = (value.shape().clone(), value.dtype());
+        let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
+            Some(node) => node,
+            None => {
+                let name = self.declared.to_string();
+                self.declared += 1;
+                graph.input_of(name, kind.0, kind.1).id()?
+            }
+        };
+        self.taken.insert(node, Slot { value, owner });
+        Ok(node)
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Slot> {
+        self.taken.get(&node)
+    }
+
+    /// Frees the slots at which `keeps` does not hold.
+    pub(crate) fn free(&mut self, keeps: impl Fn(NodeId, &Slot) -> bool) {
+        let free = &mut self.free;
+        self.taken.retain(|node, slot| {
+            let kept = keeps(*node, slot);
+            if !kept {
+                free.entry((slot.value.shape().clone(), slot.value.dtype())).or_default().push(*node);
+            }
+            kept
+        });
+    }
+}
