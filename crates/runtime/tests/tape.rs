@@ -3,8 +3,8 @@
 mod suite;
 
 use arenagrad::{
-    Adam, Context, DType, Device, Error, Expr, Function, Graph, GraphError, Init, Session, Sgd, Tape, TapeOptimizer,
-    Tensor, Variable,
+    Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, Session, Sgd, Tape,
+    TapeOptimizer, Tensor, Variable,
 };
 use suite::devices::devices;
 use suite::random::Random;
@@ -373,6 +373,59 @@ fn an_optimizer_refuses_what_it_cannot_update() {
     let mut optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1)).unwrap();
     assert!(matches!(optimizer.step(), Err(Error::NoGradient { .. })));
     assert_eq!(w.item(), Ok(1.0));
+}
+
+fn answer(gradients: Result<Vec<Option<Variable>>, Error>) -> Vec<Option<f64>> {
+    gradients.unwrap().iter().map(|gradient| gradient.as_ref().map(|gradient| gradient.item().unwrap())).collect()
+}
+
+/// f = (x + y) z at (-2, 5, -4).
+#[test]
+fn a_gradient_tape_answers_once_unless_it_is_persistent() {
+    for device in devices() {
+        let tape = GradientTape::new(device.clone());
+        let (x, y, z) = (tape.variable(-2.0), tape.variable(5.0), tape.variable(-4.0));
+        let f = (&x + &y) * &z;
+        assert_eq!(answer(tape.gradient(&f, &[&x, &y, &z])), [Some(-4.0), Some(-4.0), Some(3.0)], "{device}");
+        assert_eq!(tape.gradient(&f, &[&x]).map(drop), Err(Error::TapeUsed));
+
+        let tape = GradientTape::new(device).persistent();
+        let x = tape.variable(3.0);
+        let y = &x * &x;
+        let z = &y * &y;
+        assert_eq!(answer(tape.gradient(&z, &[&x])), [Some(108.0)]);
+        assert_eq!(answer(tape.gradient(&z, &[&y])), [Some(18.0)]);
+        assert_eq!(answer(tape.gradient(&y, &[&x])), [Some(6.0)]);
+        // Several elements count as their sum.
+        let v = tape.variable(Tensor::new([3], vec![1.0f32, 2.0, 3.0]).unwrap());
+        let gradient = tape.gradient(&v.square(), &[&v]).unwrap().remove(0).unwrap();
+        assert_eq!(numbers(&gradient.data().unwrap()), [2.0, 4.0, 6.0]);
+        let jacobian = tape.jacobian(&v.square(), &v).unwrap();
+        assert_eq!(numbers(&jacobian.data().unwrap()), [2.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 6.0]);
+    }
+}
+
+#[test]
+fn a_gradient_tape_knows_what_is_watched() {
+    let tape = GradientTape::new(Device::cpu()).persistent();
+    let (c, x) = (tape.constant(3.0), tape.variable(2.0));
+    let before = &c * &c;
+    assert_eq!(answer(tape.gradient(&before, &[&c])), [None]);
+    tape.watch(&c);
+    // What was computed before it was watched is not recorded.
+    assert_eq!(answer(tape.gradient(&before, &[&c, &x])), [None, None]);
+    assert_eq!(answer(tape.gradient(&(&c * &c), &[&c, &x])), [Some(6.0), None]);
+    let hidden = tape.stop_recording(|| &x * &x);
+    assert_eq!(answer(tape.gradient(&(&hidden * &x), &[&x])), [Some(4.0)]);
+    assert_eq!(answer(tape.gradient(&hidden, &[&x])), [None]);
+
+    // A gradient is recorded on the tape that is around it.
+    let shared = Tape::new(Device::cpu());
+    let (outer, inner) = (GradientTape::on(&shared), GradientTape::on(&shared));
+    let x = outer.variable(2.0);
+    let first = inner.gradient(&x.powf(3.0), &[&x]).unwrap().remove(0).unwrap();
+    assert_eq!(first.item(), Ok(12.0));
+    assert_eq!(answer(outer.gradient(&first, &[&x])), [Some(12.0)]);
 }
 
 /// `x^3` forward, and a backward pass that saves what it needs.
