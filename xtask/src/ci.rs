@@ -55,14 +55,19 @@ const STEPS: &[Step] = &[
         "without the feature gpu",
         &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
     ),
-    Step {
-        program: Program::Example("digits"),
-        ..Step::cargo("example on the CPU", &["--device", "cpu", "--epochs", "1"])
-    },
-    Step {
-        program: Program::Example("digits"),
-        ..Step::cargo("example on the GPU", &["--device", "gpu", "--epochs", "1"])
-    },
+    Step::example("digits", &["--device", "cpu", "--epochs", "1"]),
+    Step::example("digits", &["--device", "gpu", "--epochs", "1"]),
+    Step::example("xor", &[]),
+    Step::example("autograd", &["--device", "cpu"]),
+    Step::example("autograd", &["--device", "gpu"]),
+    Step::example("gradient_tape", &["--device", "cpu"]),
+    Step::example("gradient_tape", &["--device", "gpu"]),
+    Step::example("jacobian", &["--device", "cpu"]),
+    Step::example("jacobian", &["--device", "gpu"]),
+    Step::example("extending", &["--device", "cpu"]),
+    Step::example("extending", &["--device", "gpu"]),
+    Step::example("static_dynamic", &["--device", "cpu"]),
+    Step::example("static_dynamic", &["--device", "gpu"]),
     Step::cargo("packages", PACKAGE),
 ];
 
@@ -110,6 +115,11 @@ impl Step {
     /// A step that runs cargo as it is.
     const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Step {
         Step { name, environment: &[], program: Program::Cargo, arguments }
+    }
+
+    /// A step that runs an example as the tests have built it.
+    const fn example(name: &'static str, arguments: &'static [&'static str]) -> Step {
+        Step { name, environment: &[], program: Program::Example(name), arguments }
     }
 
     fn command(&self) -> Command {
