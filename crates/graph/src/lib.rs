@@ -36,6 +36,7 @@ pub mod ops;
 pub mod passes;
 mod reach;
 mod shape;
+pub mod symbolic;
 mod verify;
 
 pub use arena::{Declaration, DeclarationKind, Graph, IndexBound, Init, Mark};

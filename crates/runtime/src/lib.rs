@@ -11,6 +11,7 @@ mod tensor;
 pub mod train;
 
 pub use arenagrad_graph as graph;
+pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Axes, CompareFunction, CrossEntropy, DType, Expr, Gelu, Graph, GraphError, Init, IntoExpr, Literal, NodeId, OpKind,
     ReduceFunction, Reduction, Shape,
