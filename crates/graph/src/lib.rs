@@ -39,6 +39,7 @@ pub mod passes;
 mod reach;
 mod shape;
 mod structure;
+pub mod symbolic;
 mod verify;
 
 pub use arena::{Declaration, DeclarationKind, Graph, IndexBound, Init, Mark};

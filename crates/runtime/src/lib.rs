@@ -12,6 +12,7 @@ mod tensor;
 pub mod train;
 
 pub use arenagrad_graph as graph;
+pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Axes, CompareFunction, Context, CrossEntropy, DType, Expr, Function, Gelu, Graph, GraphError, Init, IntoExpr,
     Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
