@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use arenagrad::{Context, DType, Device, Error, Expr, Function, Graph, Init, Session, Sgd, Tape, Tensor};
+use arenagrad::{Context, DType, Device, Error, Expr, Function, Graph, Init, Session, Sgd, Tape, Tensor, parse};
 use arenagrad_examples::device_option::device_from_options;
 
 const ABOUT: &str =
@@ -69,7 +69,8 @@ fn main() -> ExitCode {
 
 fn run(device: &Device) -> Result<(), Error> {
     silly_tensor(device)?;
-    quantised_training(device)
+    quantised_training(device)?;
+    operator_from_an_expression(device)
 }
 
 fn silly_tensor(device: &Device) -> Result<(), Error> {
@@ -114,6 +115,40 @@ fn quantised_training(device: &Device) -> Result<(), Error> {
     }
     let rounded = |name: &str| -> Result<f64, Error> { Ok((session.parameter(name)?.item()? * 8.0).round() / 8.0) };
     println!("  rounded: w = {}, b = {}", rounded("w")?, rounded("b")?);
+    Ok(())
+}
+
+/// An operator from one line: its kernel, its WGSL and all its derivatives are the engine's business.
+fn operator_from_an_expression(device: &Device) -> Result<(), Error> {
+    const TEXT: &str = "x*sigmoid(beta*x)";
+    println!("\nan operator from one expression, swish(x, beta) = {TEXT}:");
+    let swish = parse(TEXT)?;
+    println!("  d/dx    = {}", swish.diff("x"));
+    println!("  d/dbeta = {}", swish.diff("beta"));
+
+    let tape = Tape::new(device.clone());
+    let x = tape.leaf(Tensor::new([5], vec![-2.0f32, -0.5, 0.0, 1.0, 3.0])?).requires_grad();
+    let beta = tape.leaf(1.5).requires_grad();
+    let y = tape.apply_formula("swish", &swish, &[("x", &x), ("beta", &beta)]);
+    y.sum(..).backward()?;
+    print_row("x", &x.data()?);
+    print_row("swish(x, 1.5)", &y.data()?);
+    print_row("x.grad", &x.grad()?);
+    print_row("beta.grad", &beta.grad()?);
+
+    let g = Graph::new();
+    let x = g.input("x", [1024, 64]);
+    let beta = g.parameter("beta", [64], Init::Constant(1.0));
+    let y = swish.apply(&g, &[("x", x), ("beta", beta)])?;
+    let [dx] = y.sum(..).grad([x])?;
+    let session = Session::evaluate(&g, &[y, dx], device)?;
+    println!("\nin a session the operator and its gradient are {} kernel:", session.plan().steps().len());
+    print!("{}", session.plan());
+    println!("and for a GPU the engine writes, beside reading, writing and the functions that are called:");
+    for module in session.plan().wgsl()?.concat() {
+        let lines = module.lines().skip_while(|line| !line.starts_with("fn program("));
+        lines.take_while(|line| !line.is_empty()).for_each(|line| println!("  {line}"));
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape};
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -12,6 +13,14 @@ pub enum Error {
     /// A mistake that was made while the graph was built, kept until now.
     #[error(transparent)]
     Graph(#[from] GraphError),
+
+    /// A text that is no formula.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+
+    /// A formula that could not be applied to its arguments.
+    #[error(transparent)]
+    Formula(#[from] ApplyError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

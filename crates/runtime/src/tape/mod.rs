@@ -35,6 +35,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use arenagrad_graph::symbolic::Formula;
 use arenagrad_graph::{Expr, Function, Graph, GraphError, NodeId, Op, Origin};
 
 use crate::device::Device;
@@ -124,7 +125,7 @@ impl Tape {
         build: impl for<'g> FnOnce(&[Expr<'g>]) -> Expr<'g>,
     ) -> Variable {
         let origin = Origin::here();
-        Variable::new(self.inner.record(name, operands, origin, |_, operands| build(operands)))
+        Variable::new(self.inner.record(name, operands, origin, |_, operands| Ok(build(operands))))
     }
 
     /// A function with a gradient of its own, of variables: see [`Function`].
@@ -132,8 +133,33 @@ impl Tape {
     pub fn apply(&self, function: &dyn Function, operands: &[&Variable]) -> Variable {
         let origin = Origin::here();
         Variable::new(
-            self.inner.record(function.name(), operands, origin, |graph, operands| graph.apply(function, operands)),
+            self.inner.record(function.name(), operands, origin, |graph, operands| Ok(graph.apply(function, operands))),
         )
+    }
+
+    /// A formula of variables, elementwise with broadcasting: an operator of your own from one expression, with every
+    /// derivative. See [`Formula::apply`].
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape, parse};
+    ///
+    /// let swish = parse("x*sigmoid(beta*x)").unwrap();
+    /// let tape = Tape::new(Device::cpu());
+    /// let (x, beta) = (tape.leaf(0.0).requires_grad(), tape.leaf(2.0).requires_grad());
+    /// let y = tape.apply_formula("swish", &swish, &[("x", &x), ("beta", &beta)]);
+    /// y.backward()?;
+    /// assert_eq!((x.grad()?.item()?, beta.grad()?.item()?), (0.5, 0.0));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn apply_formula(&self, name: &'static str, formula: &Formula, arguments: &[(&str, &Variable)]) -> Variable {
+        let origin = Origin::here();
+        let operands: Vec<&Variable> = arguments.iter().map(|(_, variable)| *variable).collect();
+        Variable::new(self.inner.record(name, &operands, origin, |graph, operands| {
+            let names = arguments.iter().map(|(name, _)| *name);
+            let arguments: Vec<(&str, Expr<'_>)> = names.zip(operands.iter().copied()).collect();
+            Ok(formula.apply(graph, &arguments)?)
+        }))
     }
 
     /// Runs `body`, in which results require no gradient: for updates of parameters, and for evaluation.
@@ -169,10 +195,7 @@ impl Tape {
     #[track_caller]
     pub fn jacobian(&self, output: &Variable, input: &Variable) -> Variable {
         let origin = Origin::here();
-        Variable::new(self.inner.record("jacobian", &[output, input], origin, |_, x| {
-            // A failure is kept as the graph's error, which recording finds.
-            x[0].jacobian(x[1]).unwrap_or(x[0])
-        }))
+        Variable::new(self.inner.record("jacobian", &[output, input], origin, |_, x| Ok(x[0].jacobian(x[1])?)))
     }
 
     /// Clears the gradients of all variables of this tape.
@@ -220,14 +243,14 @@ impl Inner {
         name: &'static str,
         operands: &[&Variable],
         origin: Origin,
-        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Expr<'g>,
+        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
     ) -> Rc<Record> {
         let needs = self.recording.get() && operands.iter().any(|operand| operand.record().requires_grad());
         let hidden = !needs && operands.iter().any(|operand| operand.record().requires_grad());
         let node = self.build(name, operands, origin, |graph, operands| {
-            let result = build(graph, operands);
+            let result = build(graph, operands)?;
             // What is made without recording depends on variables that have gradients, but passes none on.
-            if hidden { result.stop_gradient() } else { result }
+            Ok(if hidden { result.stop_gradient() } else { result })
         });
         let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
         for operand in operands {
@@ -245,7 +268,7 @@ impl Inner {
         name: &'static str,
         operands: &[&Variable],
         origin: Origin,
-        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Expr<'g>,
+        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
     ) -> Result<NodeId, Error> {
         if operands.iter().any(|operand| !Rc::ptr_eq(operand.record().tape(), self)) {
             return Err(GraphError::ForeignNode { origin, op: name }.into());
@@ -253,19 +276,19 @@ impl Inner {
         self.sweep_if_grown();
         self.settle(operands)?;
         let nodes = operands.iter().map(|operand| self.node_of(operand.record())).collect::<Result<Vec<_>, _>>()?;
-        let result = self.graph.at(origin, || {
+        let result = self.graph.at(origin, || -> Result<NodeId, Error> {
             let expressions: Vec<Expr<'_>> = nodes.iter().map(|node| self.graph.expr(*node)).collect();
-            let result = build(&self.graph, &expressions).id()?;
+            let result = build(&self.graph, &expressions)?.id()?;
             if !nodes.contains(&result) {
                 return Ok(result);
             }
             // An operation that had nothing to do, such as a reshape to the same shape, is a variable of its own all the same.
             let shape = self.graph.node(result)?.shape;
-            self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)
+            Ok(self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)?)
         });
         match self.graph.take_error() {
             Some(error) => Err(error.into()),
-            None => Ok(result?),
+            None => result,
         }
     }
 }

@@ -200,7 +200,7 @@ impl Variable {
     pub fn where_(&self, on_true: &Variable, on_false: &Variable) -> Variable {
         let origin = Origin::here();
         let operands = [self, on_true, on_false];
-        Variable::new(self.tape_inner().record("where", &operands, origin, |_, x| x[0].where_(x[1], x[2])))
+        Variable::new(self.tape_inner().record("where", &operands, origin, |_, x| Ok(x[0].where_(x[1], x[2]))))
     }
 }
 

@@ -125,7 +125,7 @@ impl Variable {
     #[track_caller]
     pub fn detach(&self) -> Variable {
         let origin = Origin::here();
-        let detached = self.tape_inner().record("detach", &[self], origin, |_, x| x[0].stop_gradient());
+        let detached = self.tape_inner().record("detach", &[self], origin, |_, x| Ok(x[0].stop_gradient()));
         detached.set_requires_grad(false);
         detached.become_leaf();
         Variable { record: detached }
@@ -188,7 +188,7 @@ impl Variable {
         origin: Origin,
         function: impl for<'g> FnOnce(Expr<'g>) -> Expr<'g>,
     ) -> Variable {
-        Variable { record: self.tape_inner().record(name, &[self], origin, |_, x| function(x[0])) }
+        Variable { record: self.tape_inner().record(name, &[self], origin, |_, x| Ok(function(x[0]))) }
     }
 
     /// Records an operation of this variable and another.
@@ -199,7 +199,7 @@ impl Variable {
         origin: Origin,
         function: impl for<'g> FnOnce(Expr<'g>, Expr<'g>) -> Expr<'g>,
     ) -> Variable {
-        Variable { record: self.tape_inner().record(name, &[self, other], origin, |_, x| function(x[0], x[1])) }
+        Variable { record: self.tape_inner().record(name, &[self, other], origin, |_, x| Ok(function(x[0], x[1]))) }
     }
 
     fn backward_from(&self, upstream: Tensor, retain: bool, origin: Origin) -> Result<(), Error> {
