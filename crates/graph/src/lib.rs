@@ -25,6 +25,7 @@
 mod arena;
 pub mod autodiff;
 mod compose;
+mod declaration;
 mod display;
 mod dot;
 mod dtype;
@@ -42,9 +43,10 @@ mod structure;
 pub mod symbolic;
 mod verify;
 
-pub use arena::{Declaration, DeclarationKind, Graph, IndexBound, Init, Mark};
+pub use arena::{Graph, Mark};
 pub use autodiff::Mode;
 pub use compose::{CrossEntropy, Gelu, Reduction};
+pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
 pub use dtype::{DType, Literal};

@@ -3,7 +3,8 @@
 //! Two sets of outputs with equal structures compute the same function of their inputs, whichever graphs they stand in, so a
 //! plan for one serves the other. Names, origins and labels are no part of it; what inputs of indices must fulfil is.
 
-use crate::arena::{DeclarationKind, Graph, IndexBound};
+use crate::arena::Graph;
+use crate::declaration::{DeclarationKind, IndexBound};
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::identity;
