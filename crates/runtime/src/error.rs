@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape};
 
+use crate::least_squares::LeastSquaresError;
+
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,10 @@ pub enum Error {
     /// A formula that could not be applied to its arguments.
     #[error(transparent)]
     Formula(#[from] ApplyError),
+
+    /// Parameters that could not be fitted.
+    #[error(transparent)]
+    LeastSquares(#[from] LeastSquaresError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

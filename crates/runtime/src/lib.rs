@@ -5,6 +5,7 @@ mod device;
 mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
+pub mod least_squares;
 pub mod plan;
 mod session;
 mod tape;

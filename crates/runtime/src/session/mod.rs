@@ -168,6 +168,11 @@ impl Session {
         Ok((session, id))
     }
 
+    /// The id of the first plan.
+    pub(crate) fn first_plan(&self) -> PlanId {
+        PlanId { session: self.number, plan: 0 }
+    }
+
     /// Runs the first plan with values for all inputs of its graph, in the order of their declarations, of which those that
     /// are unchanged since the last run need not be written again.
     pub(crate) fn run_in_order<T: AsRef<Tensor>>(
