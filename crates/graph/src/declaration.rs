@@ -22,7 +22,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Whether this is the state that [`Graph::step`] declares: an i32 scalar named `step`.
+    /// Whether this is the state that [`crate::Graph::step`] declares: an i32 scalar named `step`.
     pub fn counts_steps(&self) -> bool {
         let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });
         self.name == "step" && is_state && self.dtype == DType::I32 && self.shape.rank() == 0
