@@ -28,6 +28,12 @@ pub enum Error {
     #[error(transparent)]
     LeastSquares(#[from] LeastSquaresError),
 
+    #[error("no formula has a symbol {name:?}; they have {known}")]
+    UnknownSymbol { name: String, known: String },
+
+    #[error("the formulas take {expected} vectors, of {symbols}, but were given {found}")]
+    VectorCount { symbols: String, expected: usize, found: usize },
+
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
 

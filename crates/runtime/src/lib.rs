@@ -5,6 +5,7 @@ mod device;
 mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod lambdify;
 pub mod least_squares;
 pub mod plan;
 mod session;
@@ -20,6 +21,7 @@ pub use arenagrad_graph::{
 };
 pub use device::{AdapterDescription, AdapterKind, Device};
 pub use error::Error;
+pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
