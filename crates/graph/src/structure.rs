@@ -53,7 +53,9 @@ impl Graph {
         let order = self.order_of_use(outputs)?;
         let arena = self.arena();
         let mut positions: Vec<u32> = vec![u32::MAX; self.ordinal_bound()];
-        let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6), Vec::new());
+        // Wherever a number of words is open it stands before them, so that no two computations share a key.
+        let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
+        key.push(order.len() as u64);
         for (position, id) in order.iter().enumerate() {
             let node = &arena.nodes[id.key];
             positions[node.ordinal as usize] = position as u32;
@@ -63,7 +65,9 @@ impl Graph {
                 // Which declaration it is does not matter, only what it must fulfil.
                 key.push(u64::MAX);
                 inputs.push(*id);
-                for bound in arena.bounds.iter().filter(|bound| bound.node == *id) {
+                let bounds = || arena.bounds.iter().filter(|bound| bound.node == *id);
+                key.push(bounds().count() as u64);
+                for bound in bounds() {
                     let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                     key.extend([bound.bound as u64, except]);
                 }
