@@ -41,3 +41,21 @@ fn bounds_of_indices_are_part_of_a_key() {
     assert_eq!(gathered(table, "i"), gathered(table, "j"));
     assert_ne!(gathered(table, "k"), gathered(long, "l"));
 }
+
+/// What an input must fulfil for one operation is not asked of it for another.
+#[test]
+fn bounds_are_those_of_the_operations_that_are_needed() {
+    let g = Graph::new();
+    let (short, long) = (g.input("short", [3, 2]), g.input("long", [5, 2]));
+    let indices = g.input_of("indices", [2, 2], DType::I32);
+    let first = short.gather(0, indices);
+    let second = long.gather(0, indices);
+    let bounds = |outputs: &[Expr<'_>]| -> Vec<usize> {
+        let outputs: Vec<_> = outputs.iter().map(|output| output.id().unwrap()).collect();
+        g.extract(&outputs).unwrap().graph.index_bounds().iter().map(|bound| bound.bound).collect()
+    };
+    assert_eq!((bounds(&[first]), bounds(&[second]), bounds(&[second, first])), (vec![3], vec![5], vec![3, 5]));
+    // A gradient needs the indices as the operation does.
+    let [gradient] = second.square().sum(..).grad([long]).unwrap();
+    assert_eq!(bounds(&[gradient]), [5]);
+}

@@ -1,7 +1,7 @@
 //! What belongs to the graph of a variable and what does not, as in PyTorch and TensorFlow: constants that two graphs share,
 //! values given later, results that were dropped, and what long loops leave behind.
 
-use arenagrad::{Device, Error, GradientTape, GraphError, Tape, Tensor, Variable};
+use arenagrad::{DType, Device, Error, GradientTape, GraphError, Tape, Tensor, Variable};
 
 fn vector(values: &[f32]) -> Tensor {
     Tensor::new([values.len()], values.to_vec()).unwrap()
@@ -147,4 +147,17 @@ fn operations_are_recorded_while_another_is() {
         });
         assert_eq!(outer.item(), Ok(1.5));
     }
+}
+
+/// Indices that are out of range for one operation are its mistake alone.
+#[test]
+fn indices_are_checked_for_the_operations_that_are_asked_for() {
+    let tape = Tape::new(Device::cpu());
+    let (short, long) = (tape.leaf(Tensor::zeros([3, 1], DType::F32).unwrap()), tape.leaf(1.0).broadcast_to([5, 1]));
+    let indices = tape.leaf(Tensor::new([2, 1], vec![0i32, 4]).unwrap());
+    let wrong = tape.record("gather", &[&short, &indices], |x| x[0].gather(0, x[1]));
+    let right = tape.record("gather", &[&long, &indices], |x| x[0].gather(0, x[1]));
+    assert_eq!(right.data().unwrap().to_f64_vec(), [1.0, 1.0]);
+    assert!(matches!(wrong.data(), Err(Error::IndexOutOfRange { .. })));
+    assert_eq!((&right * 2.0).data().unwrap().to_f64_vec(), [2.0, 2.0]);
 }
