@@ -3,7 +3,8 @@
 use crate::op::Op;
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
-/// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare.
+/// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
+/// and its words before tell how many there are, so that words of several ops, one after the other, are read in one way only.
 pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
     let mut all = |words: &[u64]| words.iter().for_each(|&number| word(number));
     match op {
@@ -35,8 +36,8 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         }
         Op::Concat { axis, operands } => all(&[18, *axis as u64, operands.len() as u64]),
         Op::Reduce { function, axes, .. } => {
-            all(&[19, *function as u64]);
-            axes.iter().for_each(|axis| word(axis as u64));
+            // One word for all axes: how many words an op has must be certain from those before.
+            all(&[19, *function as u64, axes.iter().fold(0, |set, axis| set | 1 << axis)]);
         }
         Op::ArgMax { axis, .. } => all(&[20, *axis as u64]),
         Op::MatMul { transpose_lhs, transpose_rhs, .. } => {

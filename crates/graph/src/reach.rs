@@ -5,11 +5,11 @@ use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
 
 impl Graph {
-    /// The nodes that derivatives of `output` may flow into, itself included, latest first: what is behind a
-    /// `stop_gradient`, an integer or a truth value is not among them, nor is what a function with gradients of its own does
-    /// inside. Errors: an output that is stale or of another graph.
+    /// The nodes on the ways that derivatives of `output` take to nodes at which `ends` holds, both included, latest first;
+    /// `output` is always among them. No way leads through a `stop_gradient`, an integer or a truth value, nor through what a
+    /// function with gradients of its own does inside. Errors: an output that is stale or of another graph.
     #[track_caller]
-    pub fn differentiated(&self, output: NodeId) -> Result<Vec<NodeId>, GraphError> {
+    pub fn differentiated(&self, output: NodeId, ends: impl Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
         let last = self.ordinal(output)?;
         let arena = self.arena();
         let mut reached = vec![false; last + 1];
@@ -34,6 +34,17 @@ impl Graph {
                 }
             });
         }
+        // Back up, operands first: `reached` now says what leads to an end.
+        for id in found.iter().rev() {
+            let node = &arena.nodes[id.key];
+            let mut leads = *id == output || ends(*id);
+            node.op.for_each_differentiated(|operand| {
+                let operand = &arena.nodes[operand.key];
+                leads |= operand.dtype.is_float() && reached[operand.ordinal as usize];
+            });
+            reached[node.ordinal as usize] = leads;
+        }
+        found.retain(|id| reached[arena.nodes[id.key].ordinal as usize]);
         Ok(found)
     }
 

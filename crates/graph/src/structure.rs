@@ -3,7 +3,9 @@
 //! Two sets of outputs with equal structures compute the same function of their inputs, whichever graphs they stand in, so a
 //! plan for one serves the other. Names, origins and labels are no part of it; what inputs of indices must fulfil is.
 
-use crate::arena::Graph;
+use std::collections::HashSet;
+
+use crate::arena::{Arena, Graph};
 use crate::declaration::{DeclarationKind, IndexBound};
 use crate::dtype::Literal;
 use crate::error::GraphError;
@@ -53,8 +55,11 @@ impl Graph {
     pub fn structure(&self, outputs: &[NodeId]) -> Result<Structure, GraphError> {
         let order = self.order_of_use(outputs)?;
         let arena = self.arena();
+        let required = required_bounds(&arena, &order);
         let mut positions: Vec<u32> = vec![u32::MAX; self.ordinal_bound()];
-        let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6), Vec::new());
+        // Wherever a number of words is open it stands before them, so that no two computations share a key.
+        let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
+        key.push(order.len() as u64);
         for (position, id) in order.iter().enumerate() {
             let node = &arena.nodes[id.key];
             positions[node.ordinal as usize] = position as u32;
@@ -64,7 +69,9 @@ impl Graph {
                 // Which declaration it is does not matter, only what it must fulfil.
                 key.push(u64::MAX);
                 inputs.push(*id);
-                for bound in arena.bounds.iter().filter(|bound| bound.node == *id) {
+                let bounds = || required.iter().filter(|bound| bound.node == *id);
+                key.push(bounds().count() as u64);
+                for bound in bounds() {
                     let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                     key.extend([bound.bound as u64, except]);
                 }
@@ -90,6 +97,7 @@ impl Graph {
         let order = self.order_of_use(outputs)?;
         let graph = Graph::with_capacity(order.len());
         let arena = self.arena();
+        let required = required_bounds(&arena, &order);
         let mut copies: Vec<Option<NodeId>> = vec![None; self.ordinal_bound()];
         let mut inputs = 0u32;
         for id in order {
@@ -98,8 +106,8 @@ impl Graph {
                 let name = inputs.to_string();
                 inputs += 1;
                 let copy = graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?;
-                for bound in arena.bounds.iter().filter(|bound| bound.node == id) {
-                    graph.require_index_bound(IndexBound { node: copy, ..bound.clone() });
+                for bound in required.iter().filter(|bound| bound.node == id) {
+                    graph.require_index_bound(IndexBound { node: copy, ..(*bound).clone() });
                 }
                 copy
             } else {
@@ -157,6 +165,16 @@ impl Graph {
         self.arena_mut().after_retain();
         Ok(())
     }
+}
+
+/// What `nodes` need of inputs of indices. An operation and its derivatives have one origin, and so has what it requires:
+/// the same input may have to fulfil more for an operation that is not among them.
+fn required_bounds<'a>(arena: &'a Arena, nodes: &[NodeId]) -> Vec<&'a IndexBound> {
+    if arena.bounds.is_empty() {
+        return Vec::new();
+    }
+    let origins: HashSet<Origin> = nodes.iter().map(|id| arena.nodes[id.key].origin).collect();
+    arena.bounds.iter().filter(|bound| origins.contains(&bound.origin)).collect()
 }
 
 fn is_declared(op: &Op) -> bool {

@@ -3,7 +3,7 @@
 
 mod suite;
 
-use arenagrad::{DType, Device, Error, Expr, Function, Graph, GraphError, Mode, Session};
+use arenagrad::{Context, DType, Device, Error, Expr, Function, Graph, GraphError, Mode, Session};
 use suite::devices::devices;
 use suite::evaluate::{Given, given};
 use suite::run::numbers;
@@ -252,4 +252,78 @@ fn functions_that_are_wrong_are_refused() {
     let refused = Session::evaluate(&g, &[y, placeholder], &Device::cpu()).err();
     assert!(matches!(refused, Some(Error::Graph(GraphError::Placeholder { .. }))), "{refused:?}");
     assert!(Session::evaluate(&g, &[y], &Device::cpu()).is_ok());
+}
+
+/// `factor x`.
+struct Scale(f64);
+
+impl Function for Scale {
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0] * self.0
+    }
+
+    fn backward<'g>(&self, _: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream * self.0)]
+    }
+}
+
+/// `x^2`, whose backward pass applies a function to the upstream gradient.
+struct Square;
+
+impl Function for Square {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0] * operands[0]
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(context.graph().apply(&Scale(2.0), &[upstream * context.saved()[0]]))]
+    }
+}
+
+/// `x^4`, which applies functions in both passes.
+struct Fourth;
+
+impl Function for Fourth {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        let square = context.graph().apply(&Square, operands);
+        context.graph().apply(&Square, &[square])
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let x = context.saved()[0];
+        let square = context.graph().apply(&Square, &[x]);
+        vec![Some(context.graph().apply(&Scale(4.0), &[square * x * upstream]))]
+    }
+}
+
+/// Functions within functions, to the third derivative by each order of modes, beside the same without functions.
+#[test]
+fn functions_within_functions_differentiate_as_often_as_others() {
+    const MODES: [Mode; 2] = [Mode::Forward, Mode::Reverse];
+    let g = Graph::new();
+    let x = g.input_of("x", [3], DType::F64);
+    let plain = x.square().square().sin() * x;
+    let own = g.apply(&Fourth, &[x]).sin() * x;
+    let jacobian = |of: Expr<'_>, mode| g.jacobians(g.expr(of.id().unwrap()), &[x], Some(mode)).unwrap()[0];
+    let mut pairs = vec![];
+    for first in MODES {
+        let once = [own, plain].map(|f| jacobian(f, first));
+        pairs.push((format!("{first:?}"), once));
+        pairs.push((format!("{first:?}, gradient"), once.map(|j| j.square().sum(..).grad([x]).unwrap()[0])));
+        for second in MODES {
+            let twice = once.map(|j| jacobian(j, second));
+            pairs.push((format!("{first:?}, {second:?}"), twice));
+            for third in MODES {
+                pairs.push((format!("{first:?}, {second:?}, {third:?}"), twice.map(|j| jacobian(j, third))));
+            }
+        }
+    }
+    pairs.push(("hessian".to_owned(), [own, plain].map(|f| f.sum(..).hessian(x).unwrap())));
+    let given = given([("x", vec![0.7, -0.4, 1.1])]);
+    for (what, pair) in pairs {
+        let found = numbers(&g, &pair, &given, &Device::cpu());
+        assert_close(&Device::cpu(), &what, &found[0], &found[1], 1e-12);
+    }
 }

@@ -1,22 +1,34 @@
 //! Gradients of a variable: the reverse mode of the graph crate over what was recorded, and where its results go.
 
 use std::collections::HashSet;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use arenagrad_graph::{GraphError, NodeId, Origin};
 
 use crate::error::Error;
-use crate::tape::record::{Gradient, Place, Record};
+use crate::tape::record::{End, Gradient, Place, Record};
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
-/// What a gradient is taken of: a node, and everything that derivatives of it may flow into.
+/// What a gradient is taken of: a node, and everything that derivatives of it flow into.
 struct Differentiated {
     root: NodeId,
     reached: HashSet<NodeId>,
     /// The leaves among that, with the nodes at which they stand: a leaf that was given a new value after it was used has
     /// several.
     leaves: Vec<(Rc<Record>, NodeId)>,
+}
+
+impl Differentiated {
+    /// The nodes at which a variable stands on the way; none if gradients do not flow into it.
+    fn places(&self, record: &Rc<Record>) -> Vec<NodeId> {
+        if record.is_leaf() {
+            let own = self.leaves.iter().filter(|(leaf, _)| Rc::ptr_eq(leaf, record));
+            return own.map(|(_, node)| *node).collect();
+        }
+        let node = record.node().filter(|node| record.requires_grad() && self.reached.contains(node));
+        node.into_iter().collect()
+    }
 }
 
 /// Adds the gradients of `output` to every leaf that requires one, and makes those of variables on the way known.
@@ -27,7 +39,8 @@ pub(crate) fn backward(
     retain: bool,
     origin: Origin,
 ) -> Result<(), Error> {
-    let differentiated = reach(tape, output)?;
+    tape.sweep_if_grown();
+    let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
     let mut on_the_way = Vec::new();
     tape.records.borrow_mut().for_each(|record| {
@@ -44,7 +57,19 @@ pub(crate) fn backward(
     let gradients = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?;
     let (of_leaves, of_others) = gradients.split_at(leaves.len());
 
-    let totals = leaf_totals(tape, leaves, of_leaves)?;
+    let mut totals = leaf_totals(tape, leaves, of_leaves, origin)?;
+    // The gradient of a result is computed when somebody asks for it. One that was not asked for until the next pass is
+    // computed with that: a graph that is kept for many passes must not pile them up.
+    let mut deferred = Vec::with_capacity(on_the_way.len());
+    for ((record, _), gradient) in on_the_way.into_iter().zip(of_others) {
+        match record.gradient() {
+            None => deferred.push((record, *gradient)),
+            Some(earlier) => {
+                let total = accumulated(tape, &earlier, *gradient, origin)?;
+                totals.push((record, total));
+            }
+        }
+    }
     let record = output.record();
     let mut outputs: Vec<NodeId> = totals.iter().map(|(_, total)| *total).collect();
     if record.value().is_none() {
@@ -56,14 +81,10 @@ pub(crate) fn backward(
     {
         record.set_value(Rc::new(value));
     }
-    for ((leaf, _), value) in totals.into_iter().zip(values) {
-        leaf.set_gradient(Gradient::Value(Rc::new(value)));
+    for ((record, _), value) in totals.into_iter().zip(values) {
+        record.set_gradient(Gradient::Value(Rc::new(value)));
     }
-    for ((record, _), gradient) in on_the_way.iter().zip(of_others) {
-        let gradient = match record.gradient() {
-            None => *gradient,
-            Some(earlier) => sum(tape, &earlier, *gradient)?,
-        };
+    for (record, gradient) in deferred {
         record.set_gradient(Gradient::Node(gradient));
     }
     if !retain {
@@ -84,38 +105,86 @@ pub(crate) fn gradients(
     origin: Origin,
 ) -> Result<Vec<Option<Variable>>, Error> {
     for variable in wrt {
-        if !Rc::ptr_eq(variable.record().tape(), tape) {
-            return Err(GraphError::ForeignNode { origin, op: "gradients" }.into());
-        }
-        if let Place::Poisoned(error) = variable.record().place() {
-            return Err(error);
-        }
+        usable(tape, variable, origin)?;
     }
-    let differentiated = reach(tape, output)?;
+    tape.sweep_if_grown();
+    let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
-    let connected: Vec<Option<NodeId>> = wrt
-        .iter()
-        .map(|variable| {
-            let record = variable.record();
-            record.node().filter(|node| record.requires_grad() && differentiated.reached.contains(node))
-        })
-        .collect();
-    let wanted: Vec<NodeId> = connected.iter().flatten().copied().collect();
+    let places: Vec<Vec<NodeId>> = wrt.iter().map(|variable| differentiated.places(variable.record())).collect();
+    let wanted: Vec<NodeId> = places.iter().flatten().copied().collect();
     let mut found = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?.into_iter();
-    let variable =
-        |node| Variable::new(Record::result(tape, Place::Node(node, None), tape.recording.get(), "gradient"));
-    Ok(connected.into_iter().map(|node| node.and_then(|_| found.next()).map(variable)).collect())
+    let mut results = Vec::with_capacity(wrt.len());
+    for places in places {
+        let mut total = None;
+        for gradient in found.by_ref().take(places.len()) {
+            total = Some(match total {
+                None => gradient,
+                Some(earlier) => add(tape, earlier, gradient, origin)?,
+            });
+        }
+        results.push(match total {
+            None => None,
+            Some(node) => {
+                let node = if tape.recording.get() { node } else { stopped(tape, node)? };
+                let place = Place::Node(node, None);
+                Some(Variable::new(Record::result(tape, place, tape.recording.get(), "gradient")))
+            }
+        });
+    }
+    Ok(results)
+}
+
+/// The Jacobian of `output` with respect to `input`, recorded; a mistake poisons it.
+pub(crate) fn jacobian(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Rc<Record> {
+    let recorded = jacobian_node(tape, output, input, origin);
+    output.record().count_consumer();
+    input.record().count_consumer();
+    let needs = recorded.is_ok() && tape.recording.get();
+    Record::result(tape, Place::of(recorded), needs, "jacobian")
+}
+
+fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Result<NodeId, Error> {
+    usable(tape, input, origin)?;
+    tape.sweep_if_grown();
+    let differentiated = reach(tape, output, origin)?;
+    if !input.record().requires_grad() {
+        return Err(Error::NoGradientRequired { variable: input.record().describe() });
+    }
+    let mut places = differentiated.places(input.record());
+    if places.is_empty() {
+        // It does not depend on the input, wherever that stands: the graph says so with zeros.
+        tape.settle(&[input])?;
+        places.push(tape.node_of(input.record())?);
+    }
+    let (graph, mut total) = (&tape.graph, None);
+    for place in places {
+        let jacobian = graph.at(origin, || graph.expr(differentiated.root).jacobian(graph.expr(place)));
+        let jacobian = taken(tape, jacobian)?.id()?;
+        total = Some(match total {
+            None => jacobian,
+            Some(earlier) => add(tape, earlier, jacobian, origin)?,
+        });
+    }
+    let node = total.unwrap_or(differentiated.root);
+    if tape.recording.get() { Ok(node) } else { stopped(tape, node) }
+}
+
+/// Checks that a variable is of this tape and no mistake.
+fn usable(tape: &Rc<Inner>, variable: &Variable, origin: Origin) -> Result<(), Error> {
+    let record = variable.record();
+    if !Rc::ptr_eq(record.tape(), tape) {
+        return Err(GraphError::ForeignNode { origin, op: "gradients" }.into());
+    }
+    match record.place() {
+        Place::Poisoned(error) => Err(error),
+        Place::Value(_) | Place::Node(..) => Ok(()),
+    }
 }
 
 /// Checks that `output` can be differentiated, and finds what derivatives of it flow into.
-fn reach(tape: &Rc<Inner>, output: &Variable) -> Result<Differentiated, Error> {
+fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differentiated, Error> {
+    usable(tape, output, origin)?;
     let record = output.record();
-    if !Rc::ptr_eq(record.tape(), tape) {
-        return Err(GraphError::ForeignNode { origin: Origin::here(), op: "gradients" }.into());
-    }
-    if let Place::Poisoned(error) = record.place() {
-        return Err(error);
-    }
     if !record.requires_grad() {
         return Err(Error::NoGradientRequired { variable: record.describe() });
     }
@@ -127,19 +196,24 @@ fn reach(tape: &Rc<Inner>, output: &Variable) -> Result<Differentiated, Error> {
         (None, true) => tape.node_of(record)?,
         (None, false) => return Err(Error::GraphReleased { variable: record.describe() }),
     };
-    let reached = tape.graph.differentiated(root)?;
     let (released, slots) = (tape.released.borrow(), tape.slots.borrow());
+    let ends = |node| slots.get(node).is_some_and(|slot| slot.end != End::Constant);
+    let reached = tape.graph.differentiated(root, ends)?;
     let mut leaves = Vec::new();
     for node in &reached {
         if released.contains(node) {
             return Err(Error::GraphReleased { variable: record.describe() });
         }
-        let Some(owner) = slots.get(*node).and_then(|slot| slot.owner.upgrade()) else { continue };
-        match (owner.requires_grad(), owner.is_leaf()) {
-            (true, true) => leaves.push((owner, *node)),
-            // A result stands in a slot after its own graph was released.
-            (true, false) => return Err(Error::GraphReleased { variable: owner.describe() }),
-            (false, _) => {}
+        let Some(slot) = slots.get(*node) else { continue };
+        match slot.end {
+            End::Constant => {}
+            // A leaf that was dropped has no use for its gradient.
+            End::Leaf => leaves.extend(slot.owner.upgrade().map(|owner| (owner, *node))),
+            End::Released => {
+                let owner = slot.owner.upgrade();
+                let variable = owner.map_or_else(|| "a result that was dropped".to_owned(), |owner| owner.describe());
+                return Err(Error::GraphReleased { variable });
+            }
         }
     }
     Ok(Differentiated { root, reached: reached.into_iter().collect(), leaves })
@@ -179,11 +253,16 @@ fn build_gradients(
     let graph = &tape.graph;
     let wrt: Vec<_> = wanted.iter().map(|node| graph.expr(*node)).collect();
     let gradients = graph.at(origin, || graph.gradients(&[graph.expr(root)], &[graph.expr(upstream)], &wrt));
-    // A mistake is the caller's, who is told; the tape stays usable.
-    if let Some(error) = graph.take_error() {
-        return Err(error.into());
+    Ok(taken(tape, gradients)?.into_iter().map(|gradient| gradient.id()).collect::<Result<_, _>>()?)
+}
+
+/// What was built, or the mistake, which is the caller's: it is told, and taken out of the graph, so that the tape stays
+/// usable.
+fn taken<T>(tape: &Inner, built: Result<T, GraphError>) -> Result<T, Error> {
+    match tape.graph.take_error() {
+        Some(error) => Err(error.into()),
+        None => Ok(built?),
     }
-    Ok(gradients?.into_iter().map(|gradient| gradient.id()).collect::<Result<_, _>>()?)
 }
 
 /// For each leaf the node of its gradient after this pass: what it had before, and what each of its nodes adds.
@@ -191,15 +270,16 @@ fn leaf_totals(
     tape: &Inner,
     leaves: &[(Rc<Record>, NodeId)],
     gradients: &[NodeId],
+    origin: Origin,
 ) -> Result<Vec<(Rc<Record>, NodeId)>, Error> {
     let mut totals: Vec<(Rc<Record>, NodeId)> = Vec::with_capacity(leaves.len());
     for ((leaf, _), gradient) in leaves.iter().zip(gradients) {
         match totals.iter_mut().find(|(other, _)| Rc::ptr_eq(other, leaf)) {
-            Some((_, total)) => *total = (tape.graph.expr(*total) + tape.graph.expr(*gradient)).id()?,
+            Some((_, total)) => *total = add(tape, *total, *gradient, origin)?,
             None => {
                 let total = match leaf.gradient() {
                     None => *gradient,
-                    Some(earlier) => sum(tape, &earlier, *gradient)?,
+                    Some(earlier) => accumulated(tape, &earlier, *gradient, origin)?,
                 };
                 totals.push((leaf.clone(), total));
             }
@@ -209,15 +289,34 @@ fn leaf_totals(
 }
 
 /// The node of an earlier gradient plus another.
-fn sum(tape: &Inner, earlier: &Gradient, gradient: NodeId) -> Result<NodeId, Error> {
+fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origin) -> Result<NodeId, Error> {
     let earlier = match earlier {
         Gradient::Node(node) => *node,
-        Gradient::Value(value) => {
-            // Nobody differentiates through an accumulated gradient, so the slot belongs to no variable.
-            tape.slots.borrow_mut().take(&tape.graph, value.clone(), Weak::new())?
-        }
+        // Nobody differentiates through an accumulated gradient.
+        Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone())?,
     };
-    Ok((tape.graph.expr(earlier) + tape.graph.expr(gradient)).id()?)
+    add(tape, earlier, gradient, origin)
+}
+
+/// The node of the sum of two gradients of one variable. They differ in shape or dtype if it was given another value between.
+fn add(tape: &Inner, earlier: NodeId, later: NodeId, origin: Origin) -> Result<NodeId, Error> {
+    let (graph, op) = (&tape.graph, "backward");
+    let (before, now) = (graph.node(earlier)?, graph.node(later)?);
+    let (lhs, rhs) = ("the gradient so far".to_owned(), "what is added".to_owned());
+    if before.shape != now.shape {
+        let (lhs_shape, rhs_shape) = (before.shape, now.shape);
+        return Err(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape }.into());
+    }
+    if before.dtype != now.dtype {
+        let (left, right) = (before.dtype, now.dtype);
+        return Err(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right }.into());
+    }
+    Ok(graph.at(origin, || graph.expr(earlier) + graph.expr(later)).id()?)
+}
+
+/// The same value, through which no gradient flows.
+fn stopped(tape: &Inner, node: NodeId) -> Result<NodeId, Error> {
+    Ok(tape.graph.expr(node).stop_gradient().id()?)
 }
 
 /// The gradient that has reached a variable.

@@ -95,7 +95,8 @@ impl GradientTape {
         backward::gradients(&self.tape.inner, target, Some(upstream), sources, Origin::here())
     }
 
-    /// The Jacobian of `target`, of shape `[a..]`, with respect to `source`, of shape `[b..]`: `[a.., b..]`.
+    /// The Jacobian of `target`, of shape `[a..]`, with respect to `source`, of shape `[b..]`: `[a.., b..]`. Errors: as
+    /// [`GradientTape::gradient`], and a target or source that is not watched.
     #[track_caller]
     pub fn jacobian(&self, target: &Variable, source: &Variable) -> Result<Variable, Error> {
         self.use_once()?;

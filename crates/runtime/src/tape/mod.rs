@@ -70,6 +70,8 @@ pub(crate) struct Inner {
     device: Device,
     /// Whether what is recorded now can be differentiated.
     recording: Cell<bool>,
+    /// Whether an operation is being recorded.
+    building: Cell<bool>,
     records: RefCell<Records>,
     slots: RefCell<Slots>,
     plans: RefCell<Plans>,
@@ -89,6 +91,7 @@ impl Tape {
                 graph: Graph::new(),
                 device,
                 recording: Cell::new(true),
+                building: Cell::new(false),
                 records: RefCell::default(),
                 slots: RefCell::default(),
                 plans: RefCell::default(),
@@ -191,11 +194,13 @@ impl Tape {
     }
 
     /// The Jacobian of `output`, of shape `[a..]`, with respect to `input`, of shape `[b..]`: a variable of shape
-    /// `[a.., b..]`, recorded like any other operation. See [`arenagrad_graph::Expr::jacobian`].
+    /// `[a.., b..]`, recorded like any other operation. Zeros if `output` does not depend on `input`. See
+    /// [`arenagrad_graph::Expr::jacobian`].
+    ///
+    /// Errors, kept in the result: one of the two requires no gradient, or the graph of `output` was released.
     #[track_caller]
     pub fn jacobian(&self, output: &Variable, input: &Variable) -> Variable {
-        let origin = Origin::here();
-        Variable::new(self.inner.record("jacobian", &[output, input], origin, |_, x| Ok(x[0].jacobian(x[1])?)))
+        Variable::new(backward::jacobian(&self.inner, output, input, Origin::here()))
     }
 
     /// Clears the gradients of all variables of this tape.
@@ -245,22 +250,18 @@ impl Inner {
         origin: Origin,
         build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
     ) -> Rc<Record> {
-        let needs = self.recording.get() && operands.iter().any(|operand| operand.record().requires_grad());
-        let hidden = !needs && operands.iter().any(|operand| operand.record().requires_grad());
+        let requires_grad = operands.iter().any(|operand| operand.record().requires_grad());
+        let needs = requires_grad && self.recording.get();
         let node = self.build(name, operands, origin, |graph, operands| {
             let result = build(graph, operands)?;
             // What is made without recording depends on variables that have gradients, but passes none on.
-            Ok(if hidden { result.stop_gradient() } else { result })
+            Ok(if requires_grad && !needs { result.stop_gradient() } else { result })
         });
         let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
         for operand in operands {
             operand.record().count_consumer();
         }
-        let place = match node {
-            Ok(node) => Place::Node(node, None),
-            Err(error) => Place::Poisoned(error),
-        };
-        Record::result(self, place, needs && is_float, name)
+        Record::result(self, Place::of(node), needs && is_float, name)
     }
 
     fn build(
@@ -274,6 +275,7 @@ impl Inner {
             return Err(GraphError::ForeignNode { origin, op: name }.into());
         }
         self.sweep_if_grown();
+        let _restored = Restored { cell: &self.building, before: self.building.replace(true) };
         self.settle(operands)?;
         let nodes = operands.iter().map(|operand| self.node_of(operand.record())).collect::<Result<Vec<_>, _>>()?;
         let result = self.graph.at(origin, || -> Result<NodeId, Error> {

@@ -39,6 +39,16 @@ pub(crate) enum Place {
     Poisoned(Error),
 }
 
+impl Place {
+    /// The place of what was recorded.
+    pub(crate) fn of(recorded: Result<NodeId, Error>) -> Place {
+        match recorded {
+            Ok(node) => Place::Node(node, None),
+            Err(error) => Place::Poisoned(error),
+        }
+    }
+}
+
 /// A gradient that has reached a variable.
 #[derive(Clone)]
 pub(crate) enum Gradient {
@@ -202,14 +212,46 @@ pub(crate) struct Slots {
 /// A value at an input node.
 pub(crate) struct Slot {
     pub(crate) value: Rc<Tensor>,
-    /// The variable whose value it is, and to which gradients that reach the node belong.
+    /// The variable whose value it is.
     pub(crate) owner: Weak<Record>,
+    pub(crate) end: End,
+}
+
+/// What becomes of gradients that reach a slot. A slot keeps what it was when it was taken, also when its variable is dropped
+/// or asked for gradients later: that changes nothing of what was recorded before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// None comes: the value is a constant.
+    Constant,
+    /// They belong to the leaf whose value it is.
+    Leaf,
+    /// They cannot go on: the value is a result whose own graph was released.
+    Released,
 }
 
 impl Slots {
-    /// A node where `value` stands.
-    pub(crate) fn take(&mut self, graph: &Graph, value: Rc<Tensor>, owner: Weak<Record>) -> Result<NodeId, GraphError> {
-        let kind = (value.shape().clone(), value.dtype());
+    /// A node where the value of a variable stands.
+    pub(crate) fn take_for(
+        &mut self,
+        graph: &Graph,
+        record: &Rc<Record>,
+        value: Rc<Tensor>,
+    ) -> Result<NodeId, GraphError> {
+        let end = match (record.requires_grad(), record.is_leaf()) {
+            (true, true) => End::Leaf,
+            (true, false) => End::Released,
+            (false, _) => End::Constant,
+        };
+        self.take(graph, Slot { value, owner: Rc::downgrade(record), end })
+    }
+
+    /// A node where a value stands that is no variable's.
+    pub(crate) fn take_constant(&mut self, graph: &Graph, value: Rc<Tensor>) -> Result<NodeId, GraphError> {
+        self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant })
+    }
+
+    fn take(&mut self, graph: &Graph, slot: Slot) -> Result<NodeId, GraphError> {
+        let kind = (slot.value.shape().clone(), slot.value.dtype());
         let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
             Some(node) => node,
             None => {
@@ -218,7 +260,7 @@ impl Slots {
                 graph.input_of(name, kind.0, kind.1).id()?
             }
         };
-        self.taken.insert(node, Slot { value, owner });
+        self.taken.insert(node, slot);
         Ok(node)
     }
 

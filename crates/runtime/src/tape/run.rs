@@ -8,7 +8,7 @@ use arenagrad_graph::{Graph, GraphError, NodeId};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tape::record::{Gradient, Place, Record};
+use crate::tape::record::{End, Gradient, Place, Record};
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
@@ -136,7 +136,7 @@ impl Inner {
             Place::Poisoned(error) => Err(error),
             Place::Node(node, _) => Ok(node),
             Place::Value(value) => {
-                let node = self.slots.borrow_mut().take(&self.graph, value.clone(), Rc::downgrade(record))?;
+                let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone())?;
                 record.set_place(Place::Node(node, Some(value)));
                 Ok(node)
             }
@@ -144,16 +144,23 @@ impl Inner {
     }
 
     /// Evaluates operands that were recorded before a backward pass and not computed since, and cuts them from a graph that
-    /// was released, so that nothing is ever built on one: a loop that carries a state along holds one step, not all.
+    /// was released, so that nothing is ever built on one: a loop that carries a state along holds one step, not all. A leaf
+    /// that was a constant when it was used before takes another slot.
     pub(crate) fn settle(&self, operands: &[&Variable]) -> Result<(), Error> {
         let epoch = self.epoch.get();
         for operand in operands {
             let record = operand.record();
             let Some(node) = record.node() else { continue };
             let is_leaf = record.is_leaf() && record.requires_grad();
-            if (record.epoch() < epoch || is_leaf) && self.slots.borrow().get(node).is_none() {
-                self.value_of(record)?;
-                self.cut_if_done(record);
+            let slot = self.slots.borrow().get(node).map(|slot| (slot.end, slot.value.clone()));
+            match slot {
+                Some((End::Constant, value)) if is_leaf => record.set_place(Place::Value(value)),
+                Some(_) => {}
+                None if record.epoch() < epoch || is_leaf => {
+                    self.value_of(record)?;
+                    self.cut_if_done(record);
+                }
+                None => {}
             }
         }
         Ok(())
@@ -169,9 +176,11 @@ impl Inner {
         }
     }
 
-    /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time.
+    /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
+    /// operation is being recorded: what it has built so far belongs to no variable yet.
     pub(crate) fn sweep_if_grown(&self) {
-        if self.graph.len().max(self.records.borrow().len()) >= self.sweep_at.get() {
+        let size = self.graph.len().max(self.records.borrow().len());
+        if size >= self.sweep_at.get() && !self.building.get() {
             self.sweep();
         }
     }

@@ -43,13 +43,15 @@ impl Variable {
     }
 
     /// Gives the variable another value, of any shape. What was recorded from it keeps the old one, and gradients that flow
-    /// through that still arrive here. A result becomes a leaf.
+    /// through that still arrive here; those of another shape or dtype are an error, unless the gradient was cleared. A result
+    /// becomes a leaf.
     pub fn set_data(&self, value: Tensor) {
         self.record.become_leaf();
         self.record.set_place(Place::Value(Rc::new(value)));
     }
 
-    /// Asks for gradients: `let w = tape.leaf(1.0).requires_grad()`. A result that requires none becomes a leaf that does.
+    /// Asks for gradients from now on: `let w = tape.leaf(1.0).requires_grad()`. What was recorded from it before has none. A
+    /// result that requires none becomes a leaf that does.
     pub fn requires_grad(self) -> Variable {
         self.record.set_requires_grad(true);
         self
