@@ -2,3 +2,4 @@
 
 pub mod digits;
 pub mod loss_curve;
+pub mod primer;

@@ -1,0 +1,14 @@
+//! What ComputationalGraphPrimer 1.0.2 teaches, over the engine: a network of variables from expressions, a data set from
+//! known parameters, and training that finds them again.
+mod dag;
+mod data;
+mod error;
+mod identifiability;
+mod least_squares;
+mod network;
+
+pub use dag::{Dag, Expression, Symbol};
+pub use data::{DataSet, parse_truth};
+pub use error::PrimerError;
+pub use identifiability::{Group, Identifiability};
+pub use network::{LocalPartial, Network, Partials};
