@@ -4,8 +4,9 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-/// Draws the loss of every step on a logarithmic scale, and its mean over each epoch.
-pub fn draw(path: &Path, title: &str, losses: &[f64], steps_per_epoch: usize) -> Result<(), String> {
+/// Draws the loss of every step on a logarithmic scale and, where an epoch has several steps, its mean over each epoch. `name` is
+/// what the loss is, such as cross-entropy. A loss that such a scale cannot show, 0 or one that is not finite, is left out.
+pub fn draw(path: &Path, title: &str, name: &str, losses: &[f64], steps_per_epoch: usize) -> Result<(), String> {
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let positive: Vec<(f64, f64)> = losses
         .iter()
@@ -39,7 +40,7 @@ pub fn draw(path: &Path, title: &str, losses: &[f64], steps_per_epoch: usize) ->
     chart
         .configure_mesh()
         .x_desc("step")
-        .y_desc("cross-entropy")
+        .y_desc(name)
         .y_label_formatter(&|loss| format!("{loss:.0e}"))
         .x_label_formatter(&|step| format!("{step:.0}"))
         .light_line_style(WHITE)
@@ -52,11 +53,13 @@ pub fn draw(path: &Path, title: &str, losses: &[f64], steps_per_epoch: usize) ->
         .map_err(|error| drawn(&error))?
         .label("each step")
         .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], pale));
-    chart
-        .draw_series(LineSeries::new(means, strong.stroke_width(2)))
-        .map_err(|error| drawn(&error))?
-        .label("mean of an epoch")
-        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], strong.stroke_width(2)));
+    if steps_per_epoch > 1 {
+        chart
+            .draw_series(LineSeries::new(means, strong.stroke_width(2)))
+            .map_err(|error| drawn(&error))?
+            .label("mean of an epoch")
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], strong.stroke_width(2)));
+    }
     chart
         .configure_series_labels()
         .background_style(WHITE)

@@ -7,7 +7,7 @@ use arenagrad::{DType, Device, Graph, Session, Tensor};
 
 use super::dag::Dag;
 use super::error::PrimerError;
-use super::network::{Network, Partials, input_name, parameter_name, target_name};
+use super::network::{Network, Partials, input_name, set_parameters, target_name};
 
 /// Samples of a network with known parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +43,7 @@ impl DataSet {
         let variables = network.forward(Partials::Engine)?;
         let outputs: Vec<_> = dag.outputs().iter().map(|output| variables[*output]).collect();
         let mut session = Session::evaluate(&graph, &outputs, &Device::cpu())?;
-        for (name, value) in dag.parameters().iter().zip(truth) {
-            session.set_parameter(&parameter_name(name), &Tensor::scalar(*value))?;
-        }
+        set_parameters(&mut session, dag, truth)?;
         let columns = named_columns(dag, &inputs, &[], DType::F64)?;
         let outputs: Vec<Vec<f64>> = session.run(&borrowed(&columns))?.iter().map(Tensor::to_f64_vec).collect();
         let data = DataSet { inputs, outputs };

@@ -67,8 +67,8 @@ pub enum PrimerError {
     )]
     StartNotFinite { loss: f64 },
 
-    #[error("the loss is {loss} at step {step}: {advice}")]
-    Diverged { loss: f64, step: usize, advice: String },
+    #[error("the loss is {loss} after {step} updates: the learning rate is too high here")]
+    Diverged { loss: f64, step: usize },
 
     #[error("{path}: {reason}")]
     File { path: String, reason: String },

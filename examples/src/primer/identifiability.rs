@@ -10,7 +10,7 @@ use nalgebra::DMatrix;
 use super::dag::Dag;
 use super::data::{DataSet, borrowed};
 use super::error::PrimerError;
-use super::network::{Network, Partials, parameter_name};
+use super::network::{Network, Partials, set_parameters};
 
 /// Samples beyond these add nothing to a rank.
 const MOST_SAMPLES: usize = 20_000;
@@ -48,8 +48,11 @@ impl Identifiability {
         let mut outputs = Outputs::new(dag, data)?;
         let jacobian = outputs.jacobian(at)?;
         let (rows, columns) = jacobian.shape();
+        if rows == 0 || columns == 0 {
+            return Ok(Identifiability { rank: 0, groups: Vec::new(), curvature: 0.0 });
+        }
         let largest = jacobian.clone().qr().r().singular_values().iter().copied().fold(0.0, f64::max);
-        let curvature = 2.0 * largest * largest / rows.max(1) as f64;
+        let curvature = 2.0 * largest * largest / rows as f64;
         let null = null_space(jacobian);
         let rank = columns - null.len();
         let mut groups = Vec::new();
@@ -91,25 +94,19 @@ impl<'d> Outputs<'d> {
         Ok(Outputs { dag, session, jacobian, columns, rows })
     }
 
-    fn set(&mut self, parameters: &[f64]) -> Result<(), PrimerError> {
-        if parameters.len() != self.dag.parameters().len() {
-            let (what, value) = ("the number of parameters".to_owned(), parameters.len() as f64);
-            return Err(PrimerError::OutOfRange { what, value, expected: "that of the network" });
-        }
-        for (name, value) in self.dag.parameters().iter().zip(parameters) {
-            self.session.set_parameter(&parameter_name(name), &Tensor::scalar(*value))?;
-        }
-        Ok(())
-    }
-
     fn jacobian(&mut self, at: &[f64]) -> Result<DMatrix<f64>, PrimerError> {
-        self.set(at)?;
+        set_parameters(&mut self.session, self.dag, at)?;
         let columns = self.session.run_plan(self.jacobian, &borrowed(&self.columns))?;
         let columns: Vec<Vec<f64>> = columns.iter().map(Tensor::to_f64_vec).collect();
-        let (outputs, parameters) = (self.dag.outputs().len(), self.dag.parameters().len());
-        Ok(DMatrix::from_fn(self.rows * outputs, parameters, |row, parameter| {
-            columns[row / self.rows * parameters + parameter][row % self.rows]
-        }))
+        let parameters = self.dag.parameters().len();
+        // A derivative that is not finite says nothing of a rank.
+        let finite = |output: &[Vec<f64>], sample: usize| output.iter().all(|column| column[sample].is_finite());
+        let rows: Vec<(usize, usize)> = (0..self.dag.outputs().len())
+            .flat_map(|output| (0..self.rows).map(move |sample| (output * parameters, sample)))
+            .filter(|(first, sample)| finite(&columns[*first..*first + parameters], *sample))
+            .collect();
+        let entry = |row: usize, parameter: usize| columns[rows[row].0 + parameter][rows[row].1];
+        Ok(DMatrix::from_fn(rows.len(), parameters, entry))
     }
 
     /// Whether outputs stay the same a finite way along each direction, forth and back.
@@ -139,20 +136,18 @@ impl<'d> Outputs<'d> {
     }
 
     fn values(&mut self, at: &[f64]) -> Result<Vec<f64>, PrimerError> {
-        self.set(at)?;
+        set_parameters(&mut self.session, self.dag, at)?;
         let columns = self.session.run(&borrowed(&self.columns))?;
         Ok(columns.iter().flat_map(Tensor::to_f64_vec).collect())
     }
 }
 
-/// A basis of a matrix's null space in reduced row echelon form, which keeps directions of few parameters apart.
+/// A basis of the null space of a matrix of finite entries, in reduced row echelon form, which keeps directions of few
+/// parameters apart.
 fn null_space(matrix: DMatrix<f64>) -> Vec<Vec<f64>> {
     // Columns are brought to one scale first, so that a parameter of small effect counts as much as another.
     const TOLERANCE: f64 = 1e-10;
     let columns = matrix.ncols();
-    if columns == 0 || matrix.iter().any(|entry| !entry.is_finite()) {
-        return Vec::new();
-    }
     let norms: Vec<f64> = matrix.column_iter().map(|column| column.norm()).collect();
     let scale = |column: usize| if norms[column] == 0.0 { 1.0 } else { norms[column] };
     let scaled = DMatrix::from_fn(matrix.nrows(), columns, |row, column| matrix[(row, column)] / scale(column));
@@ -211,9 +206,9 @@ fn components(null: &[Vec<f64>], columns: usize) -> Vec<(Vec<usize>, Vec<Vec<f64
     for (number, direction) in null.iter().enumerate() {
         let mut parameters: Vec<usize> = (0..columns).filter(|column| direction[*column] != 0.0).collect();
         let mut directions = vec![number];
-        let (joined, apart) = found.into_iter().partition(|(others, _): &(Vec<usize>, _)| {
-            others.iter().any(|other| parameters.contains(other))
-        });
+        let (joined, apart) = found
+            .into_iter()
+            .partition(|(others, _): &(Vec<usize>, _)| others.iter().any(|other| parameters.contains(other)));
         found = apart;
         for (others, numbers) in joined as Vec<(Vec<usize>, Vec<usize>)> {
             parameters.extend(others);
@@ -233,8 +228,7 @@ fn components(null: &[Vec<f64>], columns: usize) -> Vec<(Vec<usize>, Vec<Vec<f64
 
 /// Combinations that are orthogonal to directions in reduced row echelon form: one for each column without a pivot.
 fn complement(directions: &[Vec<f64>], columns: usize) -> Vec<Vec<f64>> {
-    let pivots: Vec<usize> =
-        directions.iter().filter_map(|row| row.iter().position(|entry| *entry != 0.0)).collect();
+    let pivots: Vec<usize> = directions.iter().filter_map(|row| row.iter().position(|entry| *entry != 0.0)).collect();
     let free = (0..columns).filter(|column| !pivots.contains(column));
     let combinations = free.map(|column| {
         let mut combination = vec![0.0; columns];

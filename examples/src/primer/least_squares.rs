@@ -11,7 +11,7 @@
 use nalgebra::{DMatrix, DVector};
 
 /// What is made small.
-pub trait Residuals {
+pub(super) trait Residuals {
     /// What an evaluation can fail with.
     type Error;
 
@@ -24,7 +24,7 @@ pub trait Residuals {
 
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(super) enum Stop {
     /// The mean squared residual is at most the one that was asked for.
     Reached,
     /// No step lessens the residuals any more: a minimum, as far as the arithmetic can tell.
@@ -37,20 +37,20 @@ pub enum Stop {
 
 /// Where a search ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Minimum {
+pub(super) struct Minimum {
     /// The parameters.
-    pub parameters: Vec<f64>,
+    pub(super) parameters: Vec<f64>,
     /// The mean squared residual of the start and after each step.
-    pub losses: Vec<f64>,
+    pub(super) losses: Vec<f64>,
     /// Why it ended.
-    pub stop: Stop,
+    pub(super) stop: Stop,
 }
 
 /// Searches from `start`, with at most `steps` steps, for a mean squared residual of at most `enough`. Each step lessens the
 /// residuals; `observe` is called with the number of steps so far, the mean squared residual and the parameters.
 ///
 /// Where the residuals at the start are not finite, so is the loss in the result, and no step is made.
-pub fn minimise<R: Residuals>(
+pub(super) fn minimise<R: Residuals>(
     problem: &mut R,
     start: &[f64],
     steps: usize,

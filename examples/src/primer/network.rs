@@ -12,7 +12,7 @@
 //! Inputs and parameters are declared as `variable xa` and `parameter ab`. A name in an expression has no space, so none of
 //! them meets a name that an optimiser takes for its state.
 
-use arenagrad::{DType, Expr, Graph, Init};
+use arenagrad::{DType, Device, Expr, Graph, Init, Session, Tensor};
 
 use super::dag::{Dag, Expression, Symbol};
 use super::error::PrimerError;
@@ -30,7 +30,7 @@ pub enum Partials {
 }
 
 /// The partial derivative of a variable with respect to an operand of its expression, the other operands held.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalPartial<T> {
     /// The variable on the left of the expression.
     pub variable: usize,
@@ -59,13 +59,7 @@ pub struct Network<'g, 'd> {
 impl<'g, 'd> Network<'g, 'd> {
     /// Declares the independent variables and the true outputs, `[rows]` each, and the parameters, scalars that a session
     /// draws uniformly from `start.0` to `start.1`.
-    pub fn declare(
-        graph: &'g Graph,
-        dag: &'d Dag,
-        rows: usize,
-        dtype: DType,
-        start: (f64, f64),
-    ) -> Network<'g, 'd> {
+    pub fn declare(graph: &'g Graph, dag: &'d Dag, rows: usize, dtype: DType, start: (f64, f64)) -> Network<'g, 'd> {
         let independent = &dag.variables()[..dag.independent()];
         let inputs = independent.iter().map(|name| graph.input_of(input_name(name), [rows], dtype)).collect();
         let output_names = dag.outputs().iter().map(|output| target_name(&dag.variables()[*output]));
@@ -131,9 +125,11 @@ impl<'g, 'd> Network<'g, 'd> {
     /// `[rows]` each. `variables` are the columns of a forward pass, whose partials decide the derivatives.
     pub fn jacobian(&self, variables: &[Expr<'g>]) -> Result<Vec<Vec<Expr<'g>>>, PrimerError> {
         let ones = self.graph.ones([self.rows], self.dtype);
-        let by_output = self.dag.outputs().iter().map(|output| {
-            Ok(self.graph.gradients(&[variables[*output]], &[ones], &self.parameter_columns)?)
-        });
+        let by_output = self
+            .dag
+            .outputs()
+            .iter()
+            .map(|output| Ok(self.graph.gradients(&[variables[*output]], &[ones], &self.parameter_columns)?));
         by_output.collect()
     }
 
@@ -156,8 +152,7 @@ impl<'g, 'd> Network<'g, 'd> {
     /// The column of an expression's value.
     fn value(&self, expression: &Expression, operands: &[Expr<'g>]) -> Result<Expr<'g>, PrimerError> {
         let names = expression.formula.symbols();
-        let arguments: Vec<(&str, Expr<'g>)> =
-            names.iter().map(String::as_str).zip(operands.iter().copied()).collect();
+        let arguments: Vec<(&str, Expr<'g>)> = names.iter().map(String::as_str).zip(operands.iter().copied()).collect();
         let value = expression.formula.apply(self.graph, &arguments)?;
         // A formula without names is a constant, which says neither how many samples there are nor of which dtype.
         Ok(value.cast(self.dtype).broadcast_to([self.rows]))
@@ -193,16 +188,37 @@ impl<'g, 'd> Network<'g, 'd> {
 }
 
 /// The name under which an independent variable is declared as an input.
-pub fn input_name(variable: &str) -> String {
+pub(super) fn input_name(variable: &str) -> String {
     format!("variable {variable}")
 }
 
 /// The name under which the true values of an output are declared as an input.
-pub fn target_name(variable: &str) -> String {
+pub(super) fn target_name(variable: &str) -> String {
     format!("true {variable}")
 }
 
 /// The name under which a parameter is declared.
-pub fn parameter_name(parameter: &str) -> String {
+pub(super) fn parameter_name(parameter: &str) -> String {
     format!("parameter {parameter}")
+}
+
+/// The dtype of training on a device: f64 on the CPU, f32 on a GPU.
+pub(super) fn dtype_on(device: &Device) -> DType {
+    if device.is_cpu() { DType::F64 } else { DType::F32 }
+}
+
+/// Gives the parameters of a network's session values, by number, in the dtype that they have there.
+///
+/// Errors: a number of values other than that of the parameters.
+pub(super) fn set_parameters(session: &mut Session, dag: &Dag, values: &[f64]) -> Result<(), PrimerError> {
+    if values.len() != dag.parameters().len() {
+        let (what, value) = ("the number of parameters".to_owned(), values.len() as f64);
+        return Err(PrimerError::OutOfRange { what, value, expected: "that of the network" });
+    }
+    for (name, value) in dag.parameters().iter().zip(values) {
+        let name = parameter_name(name);
+        let dtype = session.parameter(&name)?.dtype();
+        session.set_parameter(&name, &Tensor::scalar(*value).cast(dtype))?;
+    }
+    Ok(())
 }
