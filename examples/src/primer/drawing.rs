@@ -1,24 +1,12 @@
-//! A network as a picture: in the DOT language, and laid out as SVG.
+//! What a picture of a network shows, and the network in the DOT language.
 //!
-//! Independent variables, the others and outputs are told apart by colour and outline. A parameter stands on each arc whose partial
-//! derivative depends on it; one that stands on no arc, such as an added constant, stands in the node of its variable.
+//! Independent variables, the others and outputs are told apart by colour and outline, and a node shows the right side of its
+//! expression. A parameter stands on each arc whose partial derivative depends on it.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use layout::backends::svg::SVGWriter;
-use layout::core::base::Orientation;
-use layout::core::color::Color;
-use layout::core::geometry::Point;
-use layout::core::style::StyleAttr;
-use layout::std_shapes::shapes::{Arrow, Element, ShapeKind};
-use layout::topo::layout::VisualGraph;
-
 use super::dag::{Dag, Symbol};
-
-const INDEPENDENT: u32 = 0xcfe8ff;
-const INTERMEDIATE: u32 = 0xf4f4f4;
-const OUTPUT: u32 = 0xffe2b8;
 
 /// The network in the DOT language, to be drawn by `dot -Tsvg`.
 pub fn dot(dag: &Dag) -> String {
@@ -27,10 +15,11 @@ pub fn dot(dag: &Dag) -> String {
     text += "  node [shape = box, style = \"rounded,filled\", fontname = \"Helvetica\", fontsize = 12];\n";
     text += "  edge [fontname = \"Helvetica\", fontsize = 11, fontcolor = \"#8a3b12\"];\n";
     for (name, node) in dag.variables().iter().zip(&picture.nodes) {
-        let outline = if node.output { ", peripheries = 2" } else { "" };
-        let label = node.lines.join("\\n");
+        let outline = if node.output { ", penwidth = 2.5" } else { "" };
+        let lines: Vec<String> = node.lines.iter().map(|line| escaped(line)).collect();
+        let label = lines.join("\\n");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {name} [label = \"{label}\", fillcolor = \"#{:06x}\"{outline}];", node.colour);
+        let _ = writeln!(text, "  {name} [label = \"{label}\", fillcolor = \"{}\"{outline}];", node.colour);
     }
     for arc in &picture.arcs {
         let (from, to) = (&dag.variables()[arc.from], &dag.variables()[arc.to]);
@@ -42,91 +31,74 @@ pub fn dot(dag: &Dag) -> String {
     text + "}\n"
 }
 
-/// The network laid out as an SVG file's text, from left to right.
-pub fn svg(dag: &Dag) -> String {
-    const LETTER: f64 = 9.0;
-    const LINE: f64 = 20.0;
-    let picture = Picture::new(dag);
-    let mut graph = VisualGraph::new(Orientation::LeftToRight);
-    let handles: Vec<_> = picture
-        .nodes
-        .iter()
-        .map(|node| {
-            let longest = node.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-            let size = Point::new(longest as f64 * LETTER + 24.0, node.lines.len() as f64 * LINE + 20.0);
-            let width = if node.output { 3 } else { 1 };
-            let fill = Color::new(node.colour << 8 | 0xff);
-            let look = StyleAttr::new(Color::fast("black"), width, Some(fill), 8, 15);
-            graph.add_node(Element::create(
-                ShapeKind::new_box(&node.lines.join("\n")),
-                look,
-                Orientation::LeftToRight,
-                size,
-            ))
-        })
-        .collect();
-    for arc in &picture.arcs {
-        let mut arrow = Arrow::simple(&arc.label);
-        arrow.look = StyleAttr::new(Color::fast("dimgray"), 1, None, 0, 14);
-        graph.add_edge(arrow, handles[arc.from], handles[arc.to]);
-    }
-    let mut writer = SVGWriter::new();
-    graph.do_it(false, false, false, &mut writer);
-    writer.finalize()
+/// The nodes and arcs of a network as pictures show them.
+pub(super) struct Picture {
+    /// By the number of the variable.
+    pub(super) nodes: Vec<Node>,
+    /// Grouped by the variable that they lead to, in topological order.
+    pub(super) arcs: Vec<Arc>,
 }
 
-/// What both pictures show.
-struct Picture {
-    nodes: Vec<Node>,
-    arcs: Vec<Arc>,
+/// A variable in a picture.
+pub(super) struct Node {
+    /// The name, and the right side of its expression if it has one.
+    pub(super) lines: Vec<String>,
+    /// The colour that its box is filled with.
+    pub(super) colour: &'static str,
+    /// Whether the box has a bold outline.
+    pub(super) output: bool,
 }
 
-struct Node {
-    lines: Vec<String>,
-    colour: u32,
-    output: bool,
-}
-
-struct Arc {
-    from: usize,
-    to: usize,
-    /// The names of the parameters on the arc.
-    label: String,
+/// An arc in a picture.
+pub(super) struct Arc {
+    /// The variable that it leaves.
+    pub(super) from: usize,
+    /// The variable that it leads to.
+    pub(super) to: usize,
+    /// The names of the parameters on it.
+    pub(super) label: String,
 }
 
 impl Picture {
-    fn new(dag: &Dag) -> Picture {
-        let mut nodes: Vec<Node> = dag
-            .variables()
-            .iter()
-            .map(|name| Node { lines: vec![name.clone()], colour: INDEPENDENT, output: false })
-            .collect();
+    pub(super) fn new(dag: &Dag) -> Picture {
+        let independent = |name: &String| Node { lines: vec![name.clone()], colour: "#cfe8ff", output: false };
+        let mut nodes: Vec<Node> = dag.variables().iter().map(independent).collect();
         let mut arcs = Vec::new();
         for expression in dag.evaluation_order() {
             let names = expression.formula.symbols();
-            let mut placed = HashSet::new();
+            let parameters: Vec<&String> = names
+                .iter()
+                .zip(&expression.symbols)
+                .filter(|(_, of)| of.parameter().is_some())
+                .map(|(n, _)| n)
+                .collect();
             for (name, symbol) in names.iter().zip(&expression.symbols) {
                 let Symbol::Variable(from) = *symbol else { continue };
                 let needed: HashSet<String> = expression.formula.diff(name).symbols().into_iter().collect();
-                let on_arc: Vec<&str> = names
-                    .iter()
-                    .zip(&expression.symbols)
-                    .filter(|(name, symbol)| symbol.parameter().is_some() && needed.contains(*name))
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                placed.extend(on_arc.iter().copied().map(str::to_owned));
+                let on_arc = parameters.iter().filter(|parameter| needed.contains(**parameter));
+                let on_arc: Vec<&str> = on_arc.map(|parameter| parameter.as_str()).collect();
                 arcs.push(Arc { from, to: expression.variable, label: on_arc.join(", ") });
             }
             let node = &mut nodes[expression.variable];
+            node.lines.push(right_side(&expression.text));
             node.output = dag.outputs().contains(&expression.variable);
-            node.colour = if node.output { OUTPUT } else { INTERMEDIATE };
-            let left_over = names.iter().zip(&expression.symbols).filter(|(_, symbol)| symbol.parameter().is_some());
-            let left_over: Vec<&str> =
-                left_over.map(|(name, _)| name.as_str()).filter(|name| !placed.contains(*name)).collect();
-            if !left_over.is_empty() {
-                node.lines.push(format!("+ {}", left_over.join(", ")));
-            }
+            node.colour = if node.output { "#ffe2b8" } else { "#f4f4f4" };
         }
         Picture { nodes, arcs }
     }
+}
+
+/// What stands right of the equals sign, shortened where it is long.
+fn right_side(expression: &str) -> String {
+    const LONGEST: usize = 40;
+    let right = expression.split_once('=').map_or(expression, |(_, right)| right).trim();
+    match right.char_indices().nth(LONGEST) {
+        None => right.to_owned(),
+        Some((end, _)) => format!("{}…", &right[..end]),
+    }
+}
+
+/// Text as it stands between quotes in DOT, where a backslash would start an escape of its own.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
