@@ -35,8 +35,10 @@
 mod error;
 mod form;
 mod formula;
+mod latex;
 mod parse;
 mod render;
+mod simplify;
 mod text;
 mod tokens;
 

@@ -11,7 +11,7 @@ use crate::node::{NodeId, Origin};
 use crate::op::Op;
 use crate::shape::Shape;
 use crate::symbolic::error::ApplyError;
-use crate::symbolic::{render, text};
+use crate::symbolic::{latex, render, simplify, text};
 
 /// A function of named scalars: an arena of f64 scalars, and the node of the value in it.
 ///
@@ -63,6 +63,46 @@ impl Formula {
         };
         let output = derivative.ok().and_then(|derivative| derivative.id().ok());
         Formula::new(Rc::clone(&self.graph), output)
+    }
+
+    /// What a person would write for the same function, as new nodes of the same arena.
+    ///
+    /// The value is that of this formula wherever this is defined and finite, up to rounding; it may be defined where this is
+    /// not, as `x/x` becomes 1. The selections at the edges of a power's derivative go: `x^y` differentiated with respect to `y`
+    /// is 0 at `x = 0`, but simplified it is `x^y*log(x)`, which has no value there.
+    ///
+    /// ```
+    /// use arenagrad_graph::symbolic::parse;
+    ///
+    /// let derivative = |text: &str| Ok::<_, arenagrad_graph::symbolic::ParseError>(parse(text)?.diff("x").simplify().to_string());
+    /// assert_eq!(derivative("x/(1 + x)")?, "1/(x + 1)^2");
+    /// assert_eq!(derivative("tan(x)")?, "tan(x)^2 + 1");
+    /// assert_eq!(derivative("x^x")?, "x^x*(log(x) + 1)");
+    /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
+    /// ```
+    pub fn simplify(&self) -> Formula {
+        let output = self.output.and_then(|output| simplify::simplify(&self.graph, output));
+        Formula::new(Rc::clone(&self.graph), output)
+    }
+
+    /// The formula in LaTeX, to be set in mathematics mode. Greek letters are recognised by their names, and what follows an
+    /// underscore, or digits at the end of a name, are set as an index.
+    ///
+    /// ```
+    /// use arenagrad_graph::symbolic::parse;
+    ///
+    /// let f = parse("sqrt(x_1)/(2*exp(alpha))")?;
+    /// assert_eq!(f.latex(), r"\frac{\sqrt{x_{1}}}{2 e^{\alpha}}");
+    /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
+    /// ```
+    pub fn latex(&self) -> String {
+        let mut text = String::new();
+        if let Some(output) = self.output
+            && render::write(&mut text, &self.graph.arena(), output, latex::pieces).is_ok()
+        {
+            return text;
+        }
+        "\\text{undefined}".to_owned()
     }
 
     /// Appends the formula to another graph, over an expression for each symbol, and returns the expression of its value.
@@ -146,16 +186,8 @@ impl Formula {
         Formula { graph, output }
     }
 
-    pub(super) fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    pub(super) fn output(&self) -> Option<NodeId> {
-        self.output
-    }
-
     /// What the value is computed from, itself included, in insertion order.
-    pub(super) fn nodes(&self) -> Vec<NodeId> {
+    fn nodes(&self) -> Vec<NodeId> {
         let outputs: Vec<NodeId> = self.output.into_iter().collect();
         self.graph.needed(&outputs).unwrap_or_default()
     }
