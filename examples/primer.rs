@@ -28,7 +28,7 @@ const LECTURE_TRUTH: &str = "ab=1.0,bc=2.0,cd=3.0,ac=4.0";
 const USAGE: &str = "usage: primer [--expression 'xx=xa^2' ...] [--output-vars xw,...] [--truth ab=1.0,bc=2.0,...]
               [--dataset-size N] [--seed N] [--partials finite-difference|engine] [--grad-delta NUMBER]
               [--optimizer levenberg-marquardt|gradient-descent|adam] [--learning-rate NUMBER] [--steps N]
-              [--batch-size N] [--starts N] [--display-every N] [--device auto|cpu|gpu|ADAPTER]
+              [--no-finish] [--batch-size N] [--starts N] [--display-every N] [--device auto|cpu|gpu|ADAPTER]
               [--network-dot FILE] [--network-svg FILE] [--curve FILE] [--losses FILE]
 
 Names that start with x are variables, all others learnable parameters. Without --expression it is the lecture's network.
@@ -42,7 +42,8 @@ Names that start with x are variables, all others learnable parameters. Without 
   --grad-delta     the step of finite differences (default 1e-4)
   --optimizer      how parameters are updated (default levenberg-marquardt; gradient-descent if there is a --learning-rate)
   --learning-rate  of gradient-descent (default 1e-6) and adam (default 0.05)
-  --steps          the most updates (default 200 with levenberg-marquardt, else 10000)
+  --no-finish      ends where gradient-descent or adam ends; otherwise levenberg-marquardt goes on from there
+  --steps          updates of gradient-descent or adam (default 10000), the most of levenberg-marquardt (default 200)
   --batch-size     samples of one update of gradient-descent and adam; 1 is sample by sample (default: all)
   --starts         from how many starts levenberg-marquardt tries until one explains the data (default 8)
   --display-every  updates between two displays (default 5 with levenberg-marquardt, else 1000)
@@ -62,6 +63,7 @@ struct Arguments {
     delta: f64,
     optimizer: Option<String>,
     learning_rate: Option<f64>,
+    no_finish: bool,
     steps: Option<usize>,
     batch_size: Option<usize>,
     starts: usize,
@@ -108,15 +110,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     println!("device: {device}");
     println!("data: {} samples, inputs uniform in [0, 1)\n", data.len());
-    let options = arguments.options()?;
+    let phases = arguments.phases()?;
     let known = Identifiability::of(&dag, &data, &truth).map_err(told)?;
-    if matches!(options.method, Method::GradientDescent { .. }) && options.batch_size.is_none() && known.curvature > 0.0
-    {
-        println!("near the truth, gradient descent is stable at learning rates below {:.1e}", 2.0 / known.curvature);
+    if matches!(phases[0].method, Method::GradientDescent { .. }) && known.curvature > 0.0 {
+        let rate = 2.0 / known.curvature;
+        println!("near the truth, gradient descent on all samples is stable at learning rates below {rate:.1e}\n");
     }
-
-    let trained = train_with_tables(&dag, &data, &options, arguments, &device).map_err(told)?;
-    println!("\n{}", parameter_table(&dag, &truth, &trained.parameters, &known));
+    let trained = train_with_tables(&dag, &data, phases, arguments.delta, &device).map_err(told)?;
+    println!("{}", parameter_table(&dag, &truth, &trained.parameters, &known));
     print!("{}", identifiability_text(&dag, &known, &truth, &trained.parameters));
     println!("loss {:.4e}: {}", trained.loss, ending(trained.end));
     if let Some(path) = &arguments.losses {
@@ -131,21 +132,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// Trains and prints the progress, with tables of derivatives before the first update and after the last.
+/// Trains in one or two phases and prints the progress, with tables of derivatives before the first update and after the last.
 fn train_with_tables(
     dag: &Dag,
     data: &DataSet,
-    options: &Options,
-    arguments: &Arguments,
+    phases: Vec<Options>,
+    delta: f64,
     device: &Device,
 ) -> Result<Trained, PrimerError> {
-    let delta = arguments.delta;
     let mut sample_table = SampleTable::new(dag, delta, device)?;
     let mut loss_gradient = LossGradient::new(dag, data, delta, device)?;
-    let used = |both: BothWays| match options.partials {
-        Partials::FiniteDifference { .. } => both.finite_difference,
-        Partials::Engine => both.engine,
-    };
     let mut tables = |title: &str, parameters: &[f64]| -> Result<(), PrimerError> {
         println!("partial derivatives {title}, for sample 0");
         println!("{}", partials_table(dag, &sample_table.at(data, 0, parameters)?));
@@ -154,24 +150,61 @@ fn train_with_tables(
         Ok(())
     };
     let mut lines = SampleTable::new(dag, delta, device)?;
-    let mut starts_told = 0;
-    let started = Instant::now();
-    let trained = train(dag, data, options, device, |progress| {
-        if progress.start == starts_told {
-            match starts_told {
-                0 => tables("before training", progress.parameters)?,
-                others => println!("not explained; start {} of {}", others + 1, options.starts),
+    let mut reached: Option<Trained> = None;
+    let mut losses = Vec::new();
+    let (last, started) = (phases.len() - 1, Instant::now());
+    for (phase, mut options) in phases.into_iter().enumerate() {
+        options.first = reached.as_ref().map(|trained| trained.parameters.clone());
+        let used = |both: BothWays| match options.partials {
+            Partials::FiniteDifference { .. } => both.finite_difference,
+            Partials::Engine => both.engine,
+        };
+        let mut starts = 0;
+        let outcome = train(dag, data, &options, device, |progress| {
+            if progress.start == starts {
+                match (phase, starts) {
+                    (0, 0) => tables("before training", progress.parameters)?,
+                    (_, 0) => {}
+                    (_, others) => println!("not explained; start {} of {}", others + 1, options.starts),
+                }
+                if starts == 0 {
+                    println!("training by {}", method(&options));
+                }
+                starts += 1;
             }
-            starts_told += 1;
+            println!("{}", progress_line(dag, progress));
+            let derivatives = lines.at(data, progress.step % data.len(), progress.parameters)?;
+            print!("{}", partials_lines(dag, &derivatives, used));
+            Ok(())
+        });
+        match outcome {
+            Ok(trained) => {
+                losses.extend_from_slice(&trained.losses);
+                reached = Some(trained);
+            }
+            Err(error @ PrimerError::Diverged { .. }) if phase < last => println!("{error}"),
+            Err(error) => return Err(error),
         }
-        println!("{}", progress_line(dag, progress));
-        let derivatives = lines.at(data, progress.step % data.len(), progress.parameters)?;
-        print!("{}", partials_lines(dag, &derivatives, used));
-        Ok(())
-    })?;
+    }
     println!("trained in {:.2} s\n", started.elapsed().as_secs_f64());
-    tables("after training", &trained.parameters)?;
-    Ok(trained)
+    let reached = reached.ok_or(PrimerError::NoParameters)?;
+    tables("after training", &reached.parameters)?;
+    Ok(Trained { losses, ..reached })
+}
+
+fn method(options: &Options) -> String {
+    let samples = match options.batch_size {
+        None => "all samples".to_owned(),
+        Some(1) => "one sample".to_owned(),
+        Some(count) => format!("{count} samples"),
+    };
+    match options.method {
+        Method::LevenbergMarquardt => "Levenberg and Marquardt's method".to_owned(),
+        Method::GradientDescent { learning_rate } => {
+            format!("gradient descent, learning rate {learning_rate}, {samples} an update")
+        }
+        Method::Adam { learning_rate } => format!("Adam, learning rate {learning_rate}, {samples} an update"),
+    }
 }
 
 fn ending(end: End) -> &'static str {
@@ -188,9 +221,8 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<Options, String> {
-        let partials =
-            if self.engine_partials { Partials::Engine } else { Partials::FiniteDifference { delta: self.delta } };
+    /// One way of training, or a first-order one and then Levenberg and Marquardt's method.
+    fn phases(&self) -> Result<Vec<Options>, String> {
         let method = match (self.optimizer.as_deref(), self.learning_rate) {
             (None, None) | (Some("levenberg-marquardt"), None) => Method::LevenbergMarquardt,
             (None | Some("gradient-descent"), rate) => Method::GradientDescent { learning_rate: rate.unwrap_or(1e-6) },
@@ -202,16 +234,31 @@ impl Arguments {
                 return Err(format!("unknown optimizer {other:?}; use levenberg-marquardt, gradient-descent or adam"));
             }
         };
-        let second_order = method == Method::LevenbergMarquardt;
-        Ok(Options {
-            method,
+        let partials =
+            if self.engine_partials { Partials::Engine } else { Partials::FiniteDifference { delta: self.delta } };
+        let alone = method == Method::LevenbergMarquardt;
+        let steps = self.steps.filter(|_| alone).unwrap_or(200);
+        let second_order = Options {
+            method: Method::LevenbergMarquardt,
             partials,
-            steps: self.steps.unwrap_or(if second_order { 200 } else { 10_000 }),
-            batch_size: self.batch_size,
+            steps,
+            batch_size: self.batch_size.filter(|_| alone),
             starts: self.starts,
-            display_every: self.display_every.unwrap_or(if second_order { 5 } else { 1000 }),
+            display_every: self.display_every.unwrap_or(5),
+            first: None,
             seed: self.seed,
-        })
+        };
+        if alone {
+            return Ok(vec![second_order]);
+        }
+        let first_order = Options {
+            method,
+            steps: self.steps.unwrap_or(10_000),
+            batch_size: self.batch_size,
+            display_every: self.display_every.unwrap_or(1000),
+            ..second_order.clone()
+        };
+        Ok(if self.no_finish { vec![first_order] } else { vec![first_order, second_order] })
     }
 }
 
@@ -227,6 +274,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
         delta: 1e-4,
         optimizer: None,
         learning_rate: None,
+        no_finish: false,
         steps: None,
         batch_size: None,
         starts: 8,
@@ -265,6 +313,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
             Long("grad-delta") => arguments.delta = parsed("--grad-delta", &text(&mut parser)?)?,
             Long("optimizer") => arguments.optimizer = Some(text(&mut parser)?),
             Long("learning-rate") => arguments.learning_rate = Some(parsed("--learning-rate", &text(&mut parser)?)?),
+            Long("no-finish") => arguments.no_finish = true,
             Long("steps") => arguments.steps = Some(parsed("--steps", &text(&mut parser)?)?),
             Long("batch-size") => arguments.batch_size = Some(parsed("--batch-size", &text(&mut parser)?)?),
             Long("starts") => arguments.starts = parsed("--starts", &text(&mut parser)?)?,

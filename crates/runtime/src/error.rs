@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arenagrad_graph::symbolic::ApplyError;
 use arenagrad_graph::{DType, GraphError, Shape};
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -12,6 +13,16 @@ pub enum Error {
     /// A mistake that was made while the graph was built, kept until now.
     #[error(transparent)]
     Graph(#[from] GraphError),
+
+    /// A formula was given arguments that it does not take.
+    #[error(transparent)]
+    Formula(#[from] ApplyError),
+
+    #[error("no formula has a symbol {name:?}; they have {known}")]
+    UnknownSymbol { name: String, known: String },
+
+    #[error("the formulas take {expected} vectors, of {symbols}, but were given {found}")]
+    VectorCount { symbols: String, expected: usize, found: usize },
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

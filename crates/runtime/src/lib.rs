@@ -5,6 +5,7 @@ mod device;
 mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod lambdify;
 pub mod plan;
 mod session;
 mod tensor;
@@ -18,6 +19,7 @@ pub use arenagrad_graph::{
 };
 pub use device::{AdapterDescription, AdapterKind, Device};
 pub use error::Error;
+pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tensor::{Element, Tensor, TensorData};

@@ -21,13 +21,13 @@ pub struct DataSet {
 impl DataSet {
     /// `size` samples of the network with the parameters `truth`, by number.
     ///
-    /// Errors: a size outside 1 to 10,000,000; a number of parameters other than the network's; a true value that is not
+    /// Errors: a size outside 1 to 1,000,000; a number of parameters other than the network's; a true value that is not
     /// finite; an output that is not finite for a sample.
     pub fn generate(dag: &Dag, truth: &[f64], size: usize, seed: u64) -> Result<DataSet, PrimerError> {
-        const MOST: usize = 10_000_000;
+        const MOST: usize = 1_000_000;
         if !(1..=MOST).contains(&size) {
             let (what, value) = ("the number of samples".to_owned(), size as f64);
-            return Err(PrimerError::OutOfRange { what, value, expected: "in 1..=10000000" });
+            return Err(PrimerError::OutOfRange { what, value, expected: "in 1..=1000000" });
         }
         check_truth(dag, truth)?;
         let graph = Graph::new();

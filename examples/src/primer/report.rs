@@ -109,7 +109,7 @@ pub fn partials_lines(dag: &Dag, derivatives: &SampleDerivatives, of: impl Fn(Bo
 
 /// The trained parameters beside the truth, one a line.
 pub fn parameter_table(dag: &Dag, truth: &[f64], trained: &[f64], known: &Identifiability) -> String {
-    let width = dag.parameters().iter().map(|name| name.chars().count()).max().unwrap_or(0).max("parameter".len());
+    let width = dag.parameters().iter().map(|name| name.chars().count()).fold("parameter".len(), usize::max);
     let mut text = format!("{:<width$}  {:>14}  {:>14}  {:>10}\n", "parameter", "trained", "truth", "difference");
     for (place, name) in dag.parameters().iter().enumerate() {
         let (trained, truth) = (trained[place], truth[place]);
@@ -152,12 +152,15 @@ fn group_text(dag: &Dag, group: &Group, truth: &[f64], trained: &[f64]) -> Strin
         [name] => (*name).to_owned(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     };
-    let reach = if group.exact { "no output changes" } else { "no output changes to first order near the truth" };
+    let near = if group.exact { "" } else { ", near the truth" };
     if group.combinations.is_empty() {
-        return format!("  {names_in_words}: {reach} with {}\n", if names.len() == 1 { "it" } else { "any of them" });
+        return format!("  no output depends on {names_in_words}{near}\n");
     }
-    let directions: Vec<String> = group.directions.iter().map(|direction| combination(&names, direction)).collect();
-    let mut text = format!("  {names_in_words} cannot be told apart: {reach} along {}\n", directions.join(", or "));
+    let ratios = group.directions.iter().map(|direction| ratio(&names, direction)).collect::<Vec<_>>();
+    let mut text = format!(
+        "  {names_in_words} cannot be told apart: no output changes while they change as {}{near}\n",
+        ratios.join(", or as ")
+    );
     for coefficients in &group.combinations {
         let value = |values: &[f64]| -> f64 {
             group.parameters.iter().zip(coefficients).map(|(parameter, factor)| factor * values[*parameter]).sum()
@@ -167,7 +170,7 @@ fn group_text(dag: &Dag, group: &Group, truth: &[f64], trained: &[f64]) -> Strin
             let _ = write!(text, ": trained {}, truth {}", number(value(trained)), number(value(truth)));
         } else {
             // The surface of equal outputs is curved, so the value itself is not kept along it.
-            text += ", near the truth";
+            text += near;
         }
         text.push('\n');
     }
@@ -184,28 +187,44 @@ fn combination(names: &[&str], coefficients: &[f64]) -> String {
             (false, false) => " + ",
             (false, true) => " - ",
         };
-        let factor = match coefficient.abs() {
-            1.0 => String::new(),
-            factor => format!("{} ", number(factor)),
+        let factor = match number(coefficient.abs()).as_str() {
+            "1" => String::new(),
+            factor => format!("{factor} "),
         };
         text += &format!("{sign}{factor}{name}");
     }
     text
 }
 
+/// `ab : bc = 1 : -1` from names and coefficients.
+fn ratio(names: &[&str], coefficients: &[f64]) -> String {
+    let changing = || names.iter().zip(coefficients).filter(|(_, coefficient)| **coefficient != 0.0);
+    let names: Vec<&str> = changing().map(|(name, _)| *name).collect();
+    let numbers: Vec<String> = changing().map(|(_, coefficient)| number(*coefficient)).collect();
+    format!("{} = {}", names.join(" : "), numbers.join(" : "))
+}
+
 /// A table of derivatives found both ways.
 fn both_ways(title: &str, rows: &[(String, BothWays)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(title.chars().count());
+    const NARROWEST: usize = 29;
+    let width = rows.iter().map(|(name, _)| name.chars().count()).fold(NARROWEST, usize::max);
     let mut text = format!("  {title:<width$}  {:>18}  {:>18}  {:>10}\n", "finite difference", "engine", "difference");
     for (name, both) in rows {
         let BothWays { finite_difference, engine } = both;
         let _ = writeln!(
             text,
-            "  {name:<width$}  {finite_difference:>18.10}  {engine:>18.10}  {:>10.1e}",
+            "  {name:<width$}  {:>18}  {:>18}  {:>10.1e}",
+            precise(*finite_difference),
+            precise(*engine),
             both.difference()
         );
     }
     text
+}
+
+/// A number in ten decimals, or with an exponent where those would not show it.
+fn precise(value: f64) -> String {
+    if value == 0.0 || (1e-4..1e7).contains(&value.abs()) { format!("{value:.10}") } else { format!("{value:.9e}") }
 }
 
 /// A number in six significant digits, without trailing zeros.

@@ -48,7 +48,9 @@ pub struct Options {
     pub starts: usize,
     /// Progress is told every so many updates, and after the last one.
     pub display_every: usize,
-    /// The seed of the parameters' first values and of the order of the samples.
+    /// The first values of the parameters, by number; drawn uniformly from [0, 1) if there are none.
+    pub first: Option<Vec<f64>>,
+    /// The seed of what is drawn: the parameters' first values and the order of the samples.
     pub seed: u64,
 }
 
@@ -94,11 +96,11 @@ pub enum End {
     NotDifferentiable,
 }
 
-/// Trains the network's parameters on a data set of it. They start uniform in [0, 1); each further start of Levenberg and
-/// Marquardt's method doubles the range, and negative values join it.
+/// Trains the network's parameters on a data set of it. Each further start of Levenberg and Marquardt's method draws them from
+/// a range twice as wide on both sides of 0.
 ///
-/// Errors: no parameters; an option out of its range; a loss that is not finite at the start, or that grows past all numbers;
-/// what the device reports, and what `observe` returns.
+/// Errors: no parameters; an option out of its range; a loss that is not finite at the start; one that grows a million times
+/// or past all numbers, because the learning rate is too high; what the device reports, and what `observe` returns.
 pub fn train(
     dag: &Dag,
     data: &DataSet,
@@ -141,6 +143,10 @@ impl Options {
             let fits = size == data.len() || !matches!(self.method, Method::LevenbergMarquardt);
             require("the batch size", size as f64, fits, "all samples, which Levenberg and Marquardt's method needs")?;
         }
+        if let Some(first) = &self.first {
+            let (found, needed) = (first.len(), dag.parameters().len());
+            require("the number of first values", found as f64, found == needed, "that of the learnable parameters")?;
+        }
         require("the number of starts", self.starts as f64, self.starts > 0, "above 0")?;
         require("the distance of displays", self.display_every as f64, self.display_every > 0, "above 0")
     }
@@ -157,6 +163,7 @@ fn descend(
     device: &Device,
     observe: Observe<'_>,
 ) -> Result<Trained, PrimerError> {
+    const GROWTH: f64 = 1e6;
     let dtype = dtype_on(device);
     let all: Vec<usize> = (0..data.len()).collect();
     let rows = options.batch_size.unwrap_or(data.len());
@@ -168,15 +175,24 @@ fn descend(
     let network = Network::declare(&whole, dag, data.len(), dtype, (0.0, 1.0));
     let whole_loss = session.add(&whole, &[network.loss(&network.forward(Partials::Engine)?)])?;
     let samples = data.tensors(dag, &all, dtype)?;
+    if let Some(first) = &options.first {
+        set_parameters(&mut session, dag, first)?;
+    }
 
     let steps_per_epoch = data.len() / rows;
-    let mut order = Vec::new();
+    let (mut order, mut limit) = (Vec::new(), f64::INFINITY);
     let mut losses = Vec::with_capacity(options.steps);
     for step in 0..options.steps {
         if step % options.display_every == 0 {
             let (loss, parameters) = state(&mut session, whole_loss, &samples, dag)?;
             if step == 0 && !loss.is_finite() {
                 return Err(PrimerError::StartNotFinite { loss });
+            }
+            if loss > limit {
+                return Err(PrimerError::Diverged { loss, step });
+            }
+            if step == 0 {
+                limit = loss.max(f64::MIN_POSITIVE) * GROWTH;
             }
             observe(Progress { start: 0, step, loss, parameters: &parameters })?;
         }
@@ -190,21 +206,18 @@ fn descend(
             let batch = data.tensors(dag, &order[place * rows..(place + 1) * rows], dtype)?;
             session.step(&borrowed(&batch))?
         };
-        if !loss.is_finite() {
-            return Err(diverged(loss, step));
+        // A batch may have a far larger loss than the first one had, so growth is judged on the whole data set.
+        if !loss.is_finite() || (rows == data.len() && loss > limit) {
+            return Err(PrimerError::Diverged { loss, step });
         }
         losses.push(loss);
     }
     let (loss, parameters) = state(&mut session, whole_loss, &samples, dag)?;
-    if !loss.is_finite() {
-        return Err(diverged(loss, options.steps));
+    if !loss.is_finite() || loss > limit {
+        return Err(PrimerError::Diverged { loss, step: options.steps });
     }
     observe(Progress { start: 0, step: options.steps, loss, parameters: &parameters })?;
     Ok(Trained { parameters, loss, losses, steps_per_epoch, end: End::Steps })
-}
-
-fn diverged(loss: f64, step: usize) -> PrimerError {
-    PrimerError::Diverged { loss, step }
 }
 
 /// The loss over the whole data set, and the parameters.
@@ -241,7 +254,10 @@ fn search(
         let reach = 2.0f64.powi(start.min(30) as i32);
         let range = if start == 0 { (0.0, 1.0) } else { (-reach, reach) };
         let mut problem = Problem::new(dag, data, options, device, range, options.seed.wrapping_add(start as u64))?;
-        let first = read_parameters(&problem.session, dag)?;
+        let first = match &options.first {
+            Some(first) if start == 0 => first.clone(),
+            Some(_) | None => read_parameters(&problem.session, dag)?,
+        };
         let mut told = None;
         let found = minimise(&mut problem, &first, options.steps, enough, |step, loss, parameters| {
             if step % options.display_every == 0 {

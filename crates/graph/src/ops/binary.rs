@@ -63,8 +63,10 @@ pub(crate) fn vjp<'g>(
             give_if(wants_rhs, rhs, || -(upstream * (y / b)), give);
         }
         BinaryFunction::Pow => {
-            // a^(b-1) is infinite at a = 0 for b < 1, and b = 0 must still give 0.
-            give_if(wants_lhs, lhs, || b.equal(0.0).where_(0.0, upstream * (b * a.pow(b - 1.0))), give);
+            // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also where b
+            // is 0, for its own derivative in b is not 0 there.
+            let origin = || a.equal(0.0) & b.equal(0.0);
+            give_if(wants_lhs, lhs, || origin().where_(0.0, upstream * (b * a.pow(b - 1.0))), give);
             // ln 0 is -inf, though the limit of a^b ln a is 0 for b > 0; PyTorch takes 0 for b = 0 as well.
             let edge = || a.equal(0.0) & b.greater_equal(0.0);
             give_if(wants_rhs, rhs, || edge().where_(0.0, upstream * (y * a.log())), give);

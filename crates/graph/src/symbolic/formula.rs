@@ -46,6 +46,11 @@ impl Formula {
         symbols.collect()
     }
 
+    /// The symbols of the text and of everything made from it, whether the value depends on them or not.
+    pub fn known_symbols(&self) -> Vec<String> {
+        self.graph.arena().declarations.iter().map(|symbol| symbol.name.clone()).collect()
+    }
+
     /// The derivative with respect to a symbol: the engine's reverse mode, appended to the same arena and not simplified. A name
     /// that does not occur gives 0.
     pub fn diff(&self, name: &str) -> Formula {
@@ -109,7 +114,7 @@ impl Formula {
     ///
     /// The arguments are floats of one dtype and of any shapes that broadcast with each other; the formula is applied to their
     /// elements. Numbers in it take the arguments' dtype, and the result has their common shape, even where the formula
-    /// does not depend on all of them. Without arguments the result is an f32 scalar.
+    /// does not depend on all of them. Without arguments the result is an f64 scalar.
     ///
     /// A symbol of the text that this formula no longer depends on, such as `y` in the derivative of `x + y`, may be given
     /// or left out.
@@ -232,7 +237,7 @@ impl fmt::Debug for Formula {
 /// The shape to which all arguments broadcast, and their dtype.
 fn common(graph: &Graph, arguments: &[(&str, Expr<'_>)], origin: Origin) -> Result<(Shape, DType), ApplyError> {
     let op = "apply";
-    let Some((_, first)) = arguments.first() else { return Ok((Shape::scalar(), DType::F32)) };
+    let Some((_, first)) = arguments.first() else { return Ok((Shape::scalar(), DType::F64)) };
     let (mut shape, dtype) = (first.shape()?, first.dtype()?);
     for (name, argument) in arguments {
         if argument.graph().tag() != graph.tag() {

@@ -1,7 +1,7 @@
 //! The order in which people write summands and factors.
 //!
 //! Summands: descending degree in the symbols, a constant after what else has degree 0, then by name; what is subtracted
-//! does not come first if something is added. Factors: numbers, symbols by name, powers with symbols in the exponent,
+//! does not come first if something is added. Factors: numbers, symbols by name, roots and powers with symbols in the exponent,
 //! functions by name, sums.
 
 use std::cmp::Ordering;
@@ -157,7 +157,7 @@ fn group(terms: &Terms, base: Term, exponent: Term) -> u8 {
     match terms.kind(base) {
         Kind::Pi => 0,
         Kind::Number(_) => 1,
-        Kind::Symbol(_) if terms.as_number(exponent).is_some() => 2,
+        Kind::Symbol(_) if terms.as_integer(exponent).is_some() => 2,
         Kind::Symbol(_) => 3,
         Kind::Call(..) | Kind::Euler | Kind::Product(..) => 4,
         Kind::Sum(_) => 5,
