@@ -43,9 +43,9 @@ Names that start with x are variables, all others learnable parameters. Without 
   --optimizer      how parameters are updated (default levenberg-marquardt; gradient-descent if there is a --learning-rate)
   --learning-rate  of gradient-descent (default 1e-6) and adam (default 0.05)
   --no-finish      ends where gradient-descent or adam ends; otherwise levenberg-marquardt goes on from there
-  --steps          updates of gradient-descent or adam (default 10000), the most of levenberg-marquardt (default 200)
+  --steps          updates of gradient-descent or adam (default 10000), the most of levenberg-marquardt (default 1000)
   --batch-size     samples of one update of gradient-descent and adam; 1 is sample by sample (default: all)
-  --starts         from how many starts levenberg-marquardt tries until one explains the data (default 8)
+  --starts         from how many starts levenberg-marquardt tries until one explains the data (default 32)
   --display-every  updates between two displays (default 5 with levenberg-marquardt, else 1000)
   --device         where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
   --network-dot    where the network goes in the DOT language (default primer-network.dot)
@@ -159,22 +159,26 @@ fn train_with_tables(
             Partials::FiniteDifference { .. } => both.finite_difference,
             Partials::Engine => both.engine,
         };
-        let mut starts = 0;
+        let mut shown = None;
         let outcome = train(dag, data, &options, device, |progress| {
-            if progress.start == starts {
-                match (phase, starts) {
-                    (0, 0) => tables("before training", progress.parameters)?,
-                    (_, 0) => {}
-                    (_, others) => println!("not explained; start {} of {}", others + 1, options.starts),
+            if progress.start == 0 && progress.step == 0 && !progress.last {
+                if phase == 0 {
+                    tables("before training", progress.parameters)?;
                 }
-                if starts == 0 {
-                    println!("training by {}", method(&options));
-                }
-                starts += 1;
+                println!("training by {}", method(&options));
             }
-            println!("{}", progress_line(dag, progress));
-            let derivatives = lines.at(data, progress.step % data.len(), progress.parameters)?;
-            print!("{}", partials_lines(dag, &derivatives, used));
+            if progress.start > 0 {
+                // Of further starts only the ends are told.
+                if progress.last {
+                    println!("start {:>4}  ended at {}", progress.start + 1, progress_line(dag, progress));
+                }
+                return Ok(());
+            }
+            if shown.replace(progress.step) != Some(progress.step) {
+                println!("{}", progress_line(dag, progress));
+                let derivatives = lines.at(data, progress.step % data.len(), progress.parameters)?;
+                print!("{}", partials_lines(dag, &derivatives, used));
+            }
             Ok(())
         });
         match outcome {
@@ -237,7 +241,7 @@ impl Arguments {
         let partials =
             if self.engine_partials { Partials::Engine } else { Partials::FiniteDifference { delta: self.delta } };
         let alone = method == Method::LevenbergMarquardt;
-        let steps = self.steps.filter(|_| alone).unwrap_or(200);
+        let steps = self.steps.filter(|_| alone).unwrap_or(1000);
         let second_order = Options {
             method: Method::LevenbergMarquardt,
             partials,
@@ -277,7 +281,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
         no_finish: false,
         steps: None,
         batch_size: None,
-        starts: 8,
+        starts: 32,
         display_every: None,
         device: "auto".to_owned(),
         dot: PathBuf::from("primer-network.dot"),

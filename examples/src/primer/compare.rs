@@ -44,7 +44,7 @@ impl<'d> SampleTable<'d> {
     /// Plans the derivatives, with `delta` as the step of finite differences.
     pub fn new(dag: &'d Dag, delta: f64, device: &Device) -> Result<Self, PrimerError> {
         let graph = Graph::new();
-        let network = Network::declare(&graph, dag, 1, dtype_on(device), (0.0, 1.0));
+        let network = Network::declare(&graph, dag, 1, dtype_on(device));
         let variables = network.forward(Partials::Engine)?;
         let mut outputs = variables.clone();
         let mut operands = Vec::new();
@@ -89,7 +89,7 @@ impl<'d> LossGradient<'d> {
         let dtype = dtype_on(device);
         let all: Vec<usize> = (0..data.len()).collect();
         let graph = Graph::new();
-        let network = Network::declare(&graph, dag, data.len(), dtype, (0.0, 1.0));
+        let network = Network::declare(&graph, dag, data.len(), dtype);
         let one = graph.ones([], dtype);
         let (mut losses, mut gradients) = (Vec::new(), Vec::new());
         for partials in [Partials::FiniteDifference { delta }, Partials::Engine] {

@@ -39,7 +39,7 @@ impl DataSet {
         let inputs: Vec<Vec<f64>> = session.run(&[])?.iter().map(Tensor::to_f64_vec).collect();
 
         let graph = Graph::new();
-        let network = Network::declare(&graph, dag, size, DType::F64, (0.0, 1.0));
+        let network = Network::declare(&graph, dag, size, DType::F64);
         let variables = network.forward(Partials::Engine)?;
         let outputs: Vec<_> = dag.outputs().iter().map(|output| variables[*output]).collect();
         let mut session = Session::evaluate(&graph, &outputs, &Device::cpu())?;

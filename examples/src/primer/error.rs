@@ -67,7 +67,7 @@ pub enum PrimerError {
     )]
     StartNotFinite { loss: f64 },
 
-    #[error("the loss is {loss} after {step} updates: the learning rate is too high here")]
+    #[error("the loss is {loss:.4e} after {step} updates: the learning rate is too high here")]
     Diverged { loss: f64, step: usize },
 
     #[error("{path}: {reason}")]

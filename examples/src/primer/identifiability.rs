@@ -86,7 +86,7 @@ impl<'d> Outputs<'d> {
         let positions: Vec<usize> = (0..rows).collect();
         let columns = data.tensors(dag, &positions, DType::F64)?;
         let graph = Graph::new();
-        let network = Network::declare(&graph, dag, rows, DType::F64, (0.0, 1.0));
+        let network = Network::declare(&graph, dag, rows, DType::F64);
         let variables = network.forward(Partials::Engine)?;
         let outputs: Vec<_> = dag.outputs().iter().map(|output| variables[*output]).collect();
         let mut session = Session::evaluate(&graph, &outputs, &Device::cpu())?;

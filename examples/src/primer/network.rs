@@ -57,18 +57,17 @@ pub struct Network<'g, 'd> {
 }
 
 impl<'g, 'd> Network<'g, 'd> {
-    /// Declares the independent variables and the true outputs, `[rows]` each, and the parameters, scalars that a session
-    /// draws uniformly from `start.0` to `start.1`.
-    pub fn declare(graph: &'g Graph, dag: &'d Dag, rows: usize, dtype: DType, start: (f64, f64)) -> Network<'g, 'd> {
+    /// Declares the independent variables and the true outputs, `[rows]` each, and the parameters, scalars that are 0 until
+    /// they are set.
+    pub fn declare(graph: &'g Graph, dag: &'d Dag, rows: usize, dtype: DType) -> Network<'g, 'd> {
         let independent = &dag.variables()[..dag.independent()];
         let inputs = independent.iter().map(|name| graph.input_of(input_name(name), [rows], dtype)).collect();
         let output_names = dag.outputs().iter().map(|output| target_name(&dag.variables()[*output]));
         let targets = output_names.map(|name| graph.input_of(name, [rows], dtype)).collect();
-        let init = Init::Uniform { low: start.0, high: start.1 };
         let parameters: Vec<Expr<'g>> = dag
             .parameters()
             .iter()
-            .map(|name| graph.parameter_of(parameter_name(name), [], dtype, init.clone()))
+            .map(|name| graph.parameter_of(parameter_name(name), [], dtype, Init::Constant(0.0)))
             .collect();
         let parameter_columns = parameters.iter().map(|parameter| parameter.broadcast_to([rows])).collect();
         Network { graph, dag, rows, dtype, inputs, targets, parameters, parameter_columns }

@@ -7,7 +7,7 @@
 //! On the CPU everything is f64; on a GPU it is f32, and so is what it converges to.
 
 use arenagrad::train::shuffled;
-use arenagrad::{Adam, DType, Device, Graph, Optimizer, PlanId, Session, Sgd, Tensor};
+use arenagrad::{Adam, DType, Device, Graph, Init, Optimizer, PlanId, Session, Sgd, Tensor};
 use nalgebra::DMatrix;
 
 use super::dag::Dag;
@@ -46,7 +46,7 @@ pub struct Options {
     pub batch_size: Option<usize>,
     /// From how many starts Levenberg and Marquardt's method tries, until one explains the data. The others start once.
     pub starts: usize,
-    /// Progress is told every so many updates, and after the last one.
+    /// Progress is told every so many updates, and of each start's end.
     pub display_every: usize,
     /// The first values of the parameters, by number; drawn uniformly from [0, 1) if there are none.
     pub first: Option<Vec<f64>>,
@@ -65,6 +65,8 @@ pub struct Progress<'a> {
     pub loss: f64,
     /// The parameters, by number.
     pub parameters: &'a [f64],
+    /// Whether this is where the start has led.
+    pub last: bool,
 }
 
 /// What training ended with.
@@ -96,8 +98,8 @@ pub enum End {
     NotDifferentiable,
 }
 
-/// Trains the network's parameters on a data set of it. Each further start of Levenberg and Marquardt's method draws them from
-/// a range twice as wide on both sides of 0.
+/// Trains the network's parameters on a data set of it. Further starts of Levenberg and Marquardt's method draw them from both
+/// sides of 0, in turn at most 2, 4, 8 and 1 away from it.
 ///
 /// Errors: no parameters; an option out of its range; a loss that is not finite at the start; one that grows a million times
 /// or past all numbers, because the learning rate is too high; what the device reports, and what `observe` returns.
@@ -168,16 +170,14 @@ fn descend(
     let all: Vec<usize> = (0..data.len()).collect();
     let rows = options.batch_size.unwrap_or(data.len());
     let graph = Graph::new();
-    let network = Network::declare(&graph, dag, rows, dtype, (0.0, 1.0));
+    let network = Network::declare(&graph, dag, rows, dtype);
     let loss = network.loss(&network.forward(options.partials)?);
-    let mut session = Session::builder(device.clone()).seed(options.seed).train(&graph, loss, optimizer)?;
+    let mut session = Session::builder(device.clone()).train(&graph, loss, optimizer)?;
     let whole = Graph::new();
-    let network = Network::declare(&whole, dag, data.len(), dtype, (0.0, 1.0));
+    let network = Network::declare(&whole, dag, data.len(), dtype);
     let whole_loss = session.add(&whole, &[network.loss(&network.forward(Partials::Engine)?)])?;
     let samples = data.tensors(dag, &all, dtype)?;
-    if let Some(first) = &options.first {
-        set_parameters(&mut session, dag, first)?;
-    }
+    set_parameters(&mut session, dag, &first_values(dag, options, 0)?)?;
 
     let steps_per_epoch = data.len() / rows;
     let (mut order, mut limit) = (Vec::new(), f64::INFINITY);
@@ -194,7 +194,7 @@ fn descend(
             if step == 0 {
                 limit = loss.max(f64::MIN_POSITIVE) * GROWTH;
             }
-            observe(Progress { start: 0, step, loss, parameters: &parameters })?;
+            observe(Progress { start: 0, step, loss, parameters: &parameters, last: false })?;
         }
         let loss = if rows == data.len() {
             session.step(&borrowed(&samples))?
@@ -216,7 +216,7 @@ fn descend(
     if !loss.is_finite() || loss > limit {
         return Err(PrimerError::Diverged { loss, step: options.steps });
     }
-    observe(Progress { start: 0, step: options.steps, loss, parameters: &parameters })?;
+    observe(Progress { start: 0, step: options.steps, loss, parameters: &parameters, last: true })?;
     Ok(Trained { parameters, loss, losses, steps_per_epoch, end: End::Steps })
 }
 
@@ -245,33 +245,27 @@ fn search(
 ) -> Result<Trained, PrimerError> {
     let dtype = dtype_on(device);
     let (mean_square, variance) = moments(data);
-    let (enough, explained) = match dtype {
-        DType::F64 => (1e-28 * mean_square, 1e-12 * variance),
-        DType::F32 | DType::I32 | DType::Bool => (1e-14 * mean_square, 1e-10 * variance),
+    let (enough, share) = match dtype {
+        DType::F64 => (1e-28 * mean_square, 1e-12),
+        DType::F32 | DType::I32 | DType::Bool => (1e-14 * mean_square, 1e-10),
     };
+    // Outputs that do not vary leave nothing to take a share of, but the loss at the start.
+    let varies = variance > 1e-20 * mean_square;
+    let explained = |first_loss: f64| share * if varies { variance } else { first_loss };
     let mut best: Option<Trained> = None;
+    let mut problem = Problem::new(dag, data, options.partials, device)?;
     for start in 0..options.starts {
-        let reach = 2.0f64.powi(start.min(30) as i32);
-        let range = if start == 0 { (0.0, 1.0) } else { (-reach, reach) };
-        let mut problem = Problem::new(dag, data, options, device, range, options.seed.wrapping_add(start as u64))?;
-        let first = match &options.first {
-            Some(first) if start == 0 => first.clone(),
-            Some(_) | None => read_parameters(&problem.session, dag)?,
-        };
-        let mut told = None;
+        let first = first_values(dag, options, start)?;
         let found = minimise(&mut problem, &first, options.steps, enough, |step, loss, parameters| {
             if step % options.display_every == 0 {
-                told = Some(step);
-                observe(Progress { start, step, loss, parameters })?;
+                observe(Progress { start, step, loss, parameters, last: false })?;
             }
             Ok(())
         })?;
         let (step, loss) = (found.losses.len() - 1, found.losses[found.losses.len() - 1]);
-        if told != Some(step) {
-            observe(Progress { start, step, loss, parameters: &found.parameters })?;
-        }
+        observe(Progress { start, step, loss, parameters: &found.parameters, last: true })?;
         let end = match found.stop {
-            _ if loss <= explained => End::Explained,
+            _ if loss <= explained(found.losses[0]) => End::Explained,
             Stop::Reached => End::Explained,
             Stop::Minimum => End::Minimum,
             Stop::Steps => End::Steps,
@@ -292,6 +286,25 @@ fn search(
     }
 }
 
+/// The parameters' values at the beginning of a start: those that were given for the first one, or drawn by the engine's
+/// counter-based generator, the same on every device.
+fn first_values(dag: &Dag, options: &Options, start: usize) -> Result<Vec<f64>, PrimerError> {
+    const REACHES: [f64; 4] = [2.0, 4.0, 8.0, 1.0];
+    if let (Some(first), 0) = (&options.first, start) {
+        return Ok(first.clone());
+    }
+    let (low, high) = match start.checked_sub(1) {
+        None => (0.0, 1.0),
+        Some(further) => (-REACHES[further % REACHES.len()], REACHES[further % REACHES.len()]),
+    };
+    let graph = Graph::new();
+    let init = Init::Uniform { low, high };
+    let drawn = graph.parameter_of("drawn", [dag.parameters().len()], DType::F64, init);
+    let seed = options.seed.wrapping_add(start as u64);
+    let session = Session::builder(Device::cpu()).seed(seed).evaluate(&graph, &[drawn])?;
+    Ok(session.parameter("drawn")?.to_f64_vec())
+}
+
 /// The residuals of all outputs over all samples, and their Jacobian, as plans of one session.
 struct Problem<'d> {
     dag: &'d Dag,
@@ -304,23 +317,16 @@ struct Problem<'d> {
 }
 
 impl<'d> Problem<'d> {
-    fn new(
-        dag: &'d Dag,
-        data: &DataSet,
-        options: &Options,
-        device: &Device,
-        range: (f64, f64),
-        seed: u64,
-    ) -> Result<Self, PrimerError> {
+    fn new(dag: &'d Dag, data: &DataSet, partials: Partials, device: &Device) -> Result<Self, PrimerError> {
         let (dtype, rows) = (dtype_on(device), data.len());
         let all: Vec<usize> = (0..rows).collect();
         let samples = data.tensors(dag, &all, dtype)?;
         let targets = samples[dag.independent()..].iter().flat_map(|(_, column)| column.to_f64_vec()).collect();
         let graph = Graph::new();
-        let network = Network::declare(&graph, dag, rows, dtype, range);
-        let variables = network.forward(options.partials)?;
+        let network = Network::declare(&graph, dag, rows, dtype);
+        let variables = network.forward(partials)?;
         let outputs: Vec<_> = dag.outputs().iter().map(|output| variables[*output]).collect();
-        let mut session = Session::builder(device.clone()).seed(seed).evaluate(&graph, &outputs)?;
+        let mut session = Session::evaluate(&graph, &outputs, device)?;
         let jacobian = session.add(&graph, &network.jacobian(&variables)?.concat())?;
         Ok(Problem { dag, session, jacobian, samples, targets, rows })
     }
