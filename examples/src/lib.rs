@@ -3,3 +3,4 @@
 pub mod device_option;
 pub mod digits;
 pub mod loss_curve;
+pub mod primer;
