@@ -3,7 +3,8 @@
 mod suite;
 
 use arenagrad::least_squares::{
-    Fit, GaussNewton, GradientDescent, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits, Method, Outcome,
+    Fit, GaussNewton, GradientDescent, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits, Linearised, Method,
+    Outcome, Problem, minimise,
 };
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Tensor};
 use suite::devices::devices;
@@ -238,4 +239,58 @@ fn steps_out_of_the_domain_are_shortened() {
         let fit = problem.fit(method).unwrap();
         assert!(fit.cost < 1e-18 && (fit.parameters[0].1.item().unwrap() - 1.0).abs() < 1e-9, "{fit}");
     }
+}
+
+/// A circle through points, without a graph: residuals and Jacobian by hand.
+struct Circle {
+    center_and_radius: Vec<f64>,
+    points: Vec<[f64; 2]>,
+}
+
+impl Problem for Circle {
+    fn point(&self) -> Result<Vec<f64>, Error> {
+        Ok(self.center_and_radius.clone())
+    }
+
+    fn move_to(&mut self, point: &[f64]) -> Result<(), Error> {
+        self.center_and_radius = point.to_vec();
+        Ok(())
+    }
+
+    fn residuals(&mut self) -> Result<Vec<f64>, Error> {
+        Ok(self.linearise()?.residuals)
+    }
+
+    fn linearise(&mut self) -> Result<Linearised, Error> {
+        let (x, y, r) = (self.center_and_radius[0], self.center_and_radius[1], self.center_and_radius[2]);
+        let mut linearised = Linearised { residuals: Vec::new(), jacobian: Vec::new() };
+        for [px, py] in &self.points {
+            let distance = (px - x).hypot(py - y);
+            linearised.residuals.push(distance - r);
+            linearised.jacobian.extend([(x - px) / distance, (y - py) / distance, -1.0]);
+        }
+        Ok(linearised)
+    }
+
+    fn element_name(&self, place: usize) -> String {
+        ["x", "y", "radius"][place].to_owned()
+    }
+}
+
+#[test]
+fn residuals_that_come_from_elsewhere() {
+    let points = [0.1f64, 0.9, 2.0, 3.5, 5.0].map(|angle| [4.0 + 2.5 * angle.cos(), -1.0 + 2.5 * angle.sin()]).to_vec();
+    let mut circle = Circle { center_and_radius: vec![0.0, 0.0, 1.0], points };
+    let mut iterations = 0;
+    let minimum = minimise(&mut circle, &LevenbergMarquardt::new(), &mut |_| iterations += 1).unwrap();
+    assert_eq!(minimum.iterations, iterations);
+    for (found, expected) in minimum.point.iter().zip([4.0, -1.0, 2.5]) {
+        assert!((found - expected).abs() < 1e-9, "{minimum:?}");
+    }
+    assert_eq!(circle.center_and_radius, minimum.point);
+    // Points on a line leave the centre undetermined across it: at the start, already.
+    circle.points = vec![[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]];
+    circle.center_and_radius = vec![0.0, 0.0, 1.0];
+    let error = minimise(&mut circle, &GaussNewton::new(), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("singular") && error.contains("+1.000 y"), "{error}");
 }

@@ -1,9 +1,7 @@
-//! The iterations: from a linearised problem to the next point.
+//! The methods: from a linearised problem to the step that is tried next.
 
-use crate::error::Error;
+use crate::least_squares::LeastSquaresError;
 use crate::least_squares::normal_equations::NormalEquations;
-use crate::least_squares::problem::LeastSquares;
-use crate::least_squares::{Fit, Iteration, LeastSquaresError, Outcome};
 
 /// A way to a minimum.
 pub trait Method {
@@ -27,8 +25,8 @@ pub trait Method {
 
 /// The normal equations that a method may ask.
 pub struct NormalStep<'a> {
-    equations: &'a NormalEquations,
-    scale: &'a [f64],
+    pub(super) equations: &'a NormalEquations,
+    pub(super) scale: &'a [f64],
 }
 
 /// A step to try.
@@ -76,134 +74,6 @@ pub struct GaussNewton {
 pub struct LevenbergMarquardt {
     damping: f64,
     limits: Limits,
-}
-
-/// How often a step is halved before a fit gives up.
-const MAX_FAILURES: u32 = 60;
-
-impl LeastSquares {
-    /// Fits the parameters from where they are now, and leaves them where the sum of squares is least.
-    ///
-    /// Errors: singular normal equations, for a method that cannot bear them; residuals or a Jacobian that are not finite; a
-    /// setting out of range; what running reports.
-    pub fn fit(&mut self, method: &dyn Method) -> Result<Fit, Error> {
-        self.fit_observed(method, &mut |_| {})
-    }
-
-    /// As [`LeastSquares::fit`], and shows `observe` each iteration.
-    pub fn fit_observed(&mut self, method: &dyn Method, observe: &mut dyn FnMut(&Iteration)) -> Result<Fit, Error> {
-        method.check()?;
-        let limits = method.limits().clone();
-        let mut point = self.point()?;
-        let mut outcome = Outcome::IterationLimit;
-        let (mut iteration, mut damping) = (0, 0.0);
-        let mut here = self.equations(1)?;
-        let mut scale = here.equations.lengths().to_vec();
-        'fit: while iteration < limits.iterations {
-            if here.alignment <= limits.gradient {
-                outcome = Outcome::GradientVanished;
-                break;
-            }
-            let mut failures = 0;
-            // From one point several steps may be tried; each is an iteration, for each computes the residuals.
-            loop {
-                iteration += 1;
-                let equations = NormalStep { equations: &here.equations, scale: &scale };
-                let Some(proposal) = method.propose(&equations, failures, damping) else {
-                    return Err(self.singular(iteration, &here.equations).into());
-                };
-                let tried: Vec<f64> = point.iter().zip(&proposal.step).map(|(p, d)| p + d).collect();
-                self.move_to(&tried)?;
-                let cost = sum_of_squares(&self.residuals()?);
-                let fall = here.cost - cost;
-                let gain = if proposal.expected > 0.0 { fall / proposal.expected } else { fall };
-                let (accepted, next_damping) = method.judge(gain, failures, proposal.damping);
-                let step = relative(&proposal.step, &point);
-                observe(&Iteration {
-                    number: iteration,
-                    cost_before: here.cost,
-                    cost,
-                    gradient: here.equations.gradient().iter().fold(0.0, |largest, x| x.abs().max(largest)),
-                    step,
-                    damping: proposal.damping,
-                    accepted,
-                });
-                damping = next_damping;
-                if accepted {
-                    if !cost.is_finite() {
-                        self.move_to(&point)?;
-                        return Err(LeastSquaresError::NotFinite { iteration, what: "the sum of squares" }.into());
-                    }
-                    point = tried;
-                    let settled = fall.abs() <= limits.cost * here.cost;
-                    here = self.equations(iteration)?;
-                    scale.iter_mut().zip(here.equations.lengths()).for_each(|(most, now)| *most = most.max(*now));
-                    if step <= limits.step || settled {
-                        outcome = if settled { Outcome::CostSettled } else { Outcome::StepVanished };
-                        break 'fit;
-                    }
-                    break;
-                }
-                self.move_to(&point)?;
-                failures += 1;
-                if step <= limits.step || failures > MAX_FAILURES {
-                    // No step from here makes the sum of squares less: as far as numbers of this precision go, this is it.
-                    outcome = Outcome::StepVanished;
-                    break 'fit;
-                }
-                if iteration >= limits.iterations {
-                    break 'fit;
-                }
-            }
-        }
-        let fitted = point.len();
-        let degrees = self.len() - fitted;
-        let variances = here.equations.variances().filter(|_| degrees > 0);
-        let scale = here.cost / degrees.max(1) as f64;
-        Ok(Fit {
-            parameters: self.present()?,
-            standard_errors: variances.map(|all| all.iter().map(|variance| (variance * scale).sqrt()).collect()),
-            cost: here.cost,
-            residuals: self.len(),
-            iterations: iteration,
-            outcome,
-        })
-    }
-
-    /// The normal equations at the present point.
-    fn equations(&mut self, iteration: usize) -> Result<Here, Error> {
-        let linearised = self.linearise()?;
-        for (what, values) in [("a residual", &linearised.residuals), ("the Jacobian", &linearised.jacobian)] {
-            if values.iter().any(|value| !value.is_finite()) {
-                return Err(LeastSquaresError::NotFinite { iteration, what }.into());
-            }
-        }
-        let cost = sum_of_squares(&linearised.residuals);
-        // With residuals r the model misses by e = -r, whichever of the two a caller wrote: J changes its sign with r.
-        let errors: Vec<f64> = linearised.residuals.iter().map(|residual| -residual).collect();
-        let equations = NormalEquations::new(&linearised.jacobian, &errors);
-        let alignment = alignment(&linearised.jacobian, &equations, cost);
-        Ok(Here { equations, cost, alignment })
-    }
-
-    fn singular(&self, iteration: usize, equations: &NormalEquations) -> LeastSquaresError {
-        let direction = equations.weakest_direction();
-        let parts: Vec<String> = direction
-            .iter()
-            .enumerate()
-            .filter(|(_, share)| share.abs() > 1e-3)
-            .map(|(place, share)| format!("{share:+.3} {}", self.element_name(place)))
-            .collect();
-        LeastSquaresError::Singular { iteration, direction: parts.join(" ") }
-    }
-}
-
-/// The present point, linearised.
-struct Here {
-    equations: NormalEquations,
-    cost: f64,
-    /// The largest cosine between the residuals and a column of the Jacobian: 0 at a minimum, at any scale.
-    alignment: f64,
 }
 
 impl NormalStep<'_> {
@@ -370,27 +240,4 @@ impl Default for LevenbergMarquardt {
 
 fn require(what: &'static str, value: f64, holds: bool, expected: &'static str) -> Result<(), LeastSquaresError> {
     if holds { Ok(()) } else { Err(LeastSquaresError::Setting { what, value, expected }) }
-}
-
-fn sum_of_squares(residuals: &[f64]) -> f64 {
-    residuals.iter().map(|residual| residual * residual).sum()
-}
-
-/// The length of a step, relative to that of the point it starts from.
-fn relative(step: &[f64], point: &[f64]) -> f64 {
-    let length = |x: &[f64]| sum_of_squares(x).sqrt();
-    length(step) / (length(point) + f64::MIN_POSITIVE.sqrt())
-}
-
-fn alignment(jacobian: &[f64], equations: &NormalEquations, cost: f64) -> f64 {
-    let columns = equations.gradient().len();
-    let mut lengths = vec![0.0f64; columns];
-    for row in jacobian.chunks(columns.max(1)) {
-        row.iter().zip(&mut lengths).for_each(|(element, length)| *length += element * element);
-    }
-    let cosines = equations.gradient().iter().zip(&lengths).map(|(element, length)| {
-        let scale = (length * cost).sqrt();
-        if scale > 0.0 { element.abs() / scale } else { 0.0 }
-    });
-    cosines.fold(0.0, f64::max)
 }

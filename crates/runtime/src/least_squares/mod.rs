@@ -12,18 +12,20 @@
 //!
 //! - `problem`: residuals and their Jacobian, compiled once.
 //! - `normal_equations`: their scaled form, its solution, and what cannot be told apart.
-//! - `methods`: the iterations.
+//! - `methods`: what is tried next. `iterate`: trying it.
 //! - `report`: what became of a fit.
 //!
 //! The module does not know whether a minimum is the least of all: it finds the one that its start leads to.
 
 mod error;
+mod iterate;
 mod methods;
 mod normal_equations;
 mod problem;
 mod report;
 
 pub use error::LeastSquaresError;
+pub use iterate::minimise;
 pub use methods::{GaussNewton, GradientDescent, LevenbergMarquardt, Limits, Method, NormalStep, Proposal};
-pub use problem::LeastSquares;
-pub use report::{Fit, Iteration, Outcome};
+pub use problem::{LeastSquares, Linearised, Problem};
+pub use report::{Fit, Iteration, Minimum, Outcome};

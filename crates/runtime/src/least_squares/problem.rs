@@ -45,11 +45,32 @@ struct Parameter {
     shape: Shape,
 }
 
+/// Residuals that depend on numbers, as a [`Method`](crate::least_squares::Method) sees them. [`LeastSquares`] is one over a graph
+/// with the engine's Jacobian; implement it for residuals that come from elsewhere, or a Jacobian by finite differences.
+pub trait Problem {
+    /// The numbers where the problem is now.
+    fn point(&self) -> Result<Vec<f64>, Error>;
+
+    /// Sets the numbers, as many as [`Problem::point`] gives.
+    fn move_to(&mut self, point: &[f64]) -> Result<(), Error>;
+
+    /// The residuals at the present point: the same number at every point. Their sign does not matter.
+    fn residuals(&mut self) -> Result<Vec<f64>, Error>;
+
+    /// The residuals at the present point, and their Jacobian.
+    fn linearise(&mut self) -> Result<Linearised, Error>;
+
+    /// How errors call the number at that place.
+    fn element_name(&self, place: usize) -> String;
+}
+
 /// A problem linearised at a point.
-pub(super) struct Linearised {
-    pub(super) residuals: Vec<f64>,
-    /// Row-major, a row for each residual and a column for each element of each parameter.
-    pub(super) jacobian: Vec<f64>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linearised {
+    /// The residuals.
+    pub residuals: Vec<f64>,
+    /// Row-major, a row for each residual and a column for each number that they depend on.
+    pub jacobian: Vec<f64>,
 }
 
 impl LeastSquares {
@@ -104,11 +125,6 @@ impl LeastSquares {
         Ok(problem)
     }
 
-    /// The residuals at the present parameters, in row-major order.
-    pub fn residuals(&mut self) -> Result<Vec<f64>, Error> {
-        Ok(self.run(self.residuals)?.first().map(Tensor::to_f64_vec).unwrap_or_default())
-    }
-
     /// The names of the parameters, in the order of their declarations.
     pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|parameter| parameter.name.as_str())
@@ -134,8 +150,26 @@ impl LeastSquares {
         self.count == 0
     }
 
-    /// Residuals and Jacobian at the present parameters.
-    pub(super) fn linearise(&mut self) -> Result<Linearised, Error> {
+    /// The parameters as they are now.
+    pub(super) fn present(&self) -> Result<Vec<(String, Tensor)>, Error> {
+        self.parameters
+            .iter()
+            .map(|parameter| Ok((parameter.name.clone(), self.session.parameter(&parameter.name)?)))
+            .collect()
+    }
+
+    fn run(&mut self, plan: PlanId) -> Result<Vec<Tensor>, Error> {
+        let inputs: Vec<(&str, &Tensor)> = self.inputs.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        self.session.run_plan(plan, &inputs)
+    }
+}
+
+impl Problem for LeastSquares {
+    fn residuals(&mut self) -> Result<Vec<f64>, Error> {
+        Ok(self.run(self.residuals)?.first().map(Tensor::to_f64_vec).unwrap_or_default())
+    }
+
+    fn linearise(&mut self) -> Result<Linearised, Error> {
         let results = self.run(self.linearised)?;
         let residuals = results.first().map(Tensor::to_f64_vec).unwrap_or_default();
         let blocks: Vec<(usize, Vec<f64>)> = self
@@ -154,7 +188,7 @@ impl LeastSquares {
     }
 
     /// The elements of all parameters, one after the other.
-    pub(super) fn point(&self) -> Result<Vec<f64>, Error> {
+    fn point(&self) -> Result<Vec<f64>, Error> {
         let mut point = Vec::new();
         for parameter in &self.parameters {
             point.extend(self.session.parameter(&parameter.name)?.to_f64_vec());
@@ -162,8 +196,8 @@ impl LeastSquares {
         Ok(point)
     }
 
-    /// Sets all parameters. What they hold is rounded to their dtype.
-    pub(super) fn move_to(&mut self, point: &[f64]) -> Result<(), Error> {
+    /// What the parameters hold is rounded to their dtype.
+    fn move_to(&mut self, point: &[f64]) -> Result<(), Error> {
         let mut rest = point;
         for parameter in &self.parameters {
             let (elements, others) = rest.split_at(parameter.shape.elements());
@@ -175,8 +209,8 @@ impl LeastSquares {
         Ok(())
     }
 
-    /// How an element of the point is called: the parameter's name, and its place where it has several.
-    pub(super) fn element_name(&self, place: usize) -> String {
+    /// The parameter's name, and the element's place where it has several.
+    fn element_name(&self, place: usize) -> String {
         let mut before = 0;
         for Parameter { name, shape } in &self.parameters {
             let elements = shape.elements();
@@ -186,18 +220,5 @@ impl LeastSquares {
             before += elements;
         }
         format!("element {place}")
-    }
-
-    /// The parameters as they are now.
-    pub(super) fn present(&self) -> Result<Vec<(String, Tensor)>, Error> {
-        self.parameters
-            .iter()
-            .map(|parameter| Ok((parameter.name.clone(), self.session.parameter(&parameter.name)?)))
-            .collect()
-    }
-
-    fn run(&mut self, plan: PlanId) -> Result<Vec<Tensor>, Error> {
-        let inputs: Vec<(&str, &Tensor)> = self.inputs.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        self.session.run_plan(plan, &inputs)
     }
 }

@@ -36,6 +36,21 @@ pub enum Outcome {
     IterationLimit,
 }
 
+/// Where a problem was led.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minimum {
+    /// The numbers there.
+    pub point: Vec<f64>,
+    /// As [`Fit::standard_errors`].
+    pub standard_errors: Option<Vec<f64>>,
+    /// The sum of squared residuals.
+    pub cost: f64,
+    /// How many iterations were made.
+    pub iterations: usize,
+    /// Why it ended.
+    pub outcome: Outcome,
+}
+
 /// Parameters that were fitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {

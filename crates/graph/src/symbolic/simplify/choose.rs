@@ -247,7 +247,7 @@ impl Terms {
             let (base, exponent) = factors[place];
             let mut others = factors.to_vec();
             others[place].1 = self.add(&[(exponent, Number::ONE), (Terms::MINUS_ONE, Number::ONE)]);
-            let Some(inner) = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES) else { return None };
+            let inner = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES)?;
             for &(entry, by) in inner.iter() {
                 let mut powers = others.clone();
                 powers.push((entry, Terms::ONE));
