@@ -86,7 +86,7 @@ impl Formula {
     /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
     /// ```
     pub fn simplify(&self) -> Formula {
-        let output = self.output.and_then(|output| simplify::simplify(&self.graph, output));
+        let output = self.output.map(|output| simplify::simplify(&self.graph, output));
         Formula::new(Rc::clone(&self.graph), output)
     }
 

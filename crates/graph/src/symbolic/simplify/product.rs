@@ -42,29 +42,91 @@ impl Terms {
     pub(super) fn product(&mut self, coefficient: Number, powers: &[(Term, Term)]) -> Term {
         let mut product = Powers { coefficient, exponents: BTreeMap::new() };
         let mut waiting = powers.to_vec();
-        // Every power is brought to its normal form, which may be powers of other bases, and merged with what is there. What
-        // was merged is a power to be brought to its normal form again.
-        while let Some((base, exponent)) = waiting.pop() {
-            if product.coefficient.is_zero() {
-                return Terms::ZERO;
+        loop {
+            // Every power is brought to its normal form, which may be powers of other bases, and merged with what is there. What
+            // was merged is a power to be brought to its normal form again.
+            while let Some((base, exponent)) = waiting.pop() {
+                if product.coefficient.is_zero() {
+                    return Terms::ZERO;
+                }
+                if exponent == Terms::ZERO {
+                    continue;
+                }
+                let merged = match product.exponents.remove(&base) {
+                    Some(present) => self.add(&[(present, Number::ONE), (exponent, Number::ONE)]),
+                    None => exponent,
+                };
+                if merged == Terms::ZERO {
+                    continue;
+                }
+                if !self.open_power(base, merged, &mut product.coefficient, &mut waiting) {
+                    product.exponents.insert(base, merged);
+                    self.absorb(base, &mut product, &mut waiting);
+                }
             }
-            if exponent == Terms::ZERO {
-                continue;
-            }
-            let merged = match product.exponents.remove(&base) {
-                Some(present) => self.add(&[(present, Number::ONE), (exponent, Number::ONE)]),
-                None => exponent,
-            };
-            if merged == Terms::ZERO {
-                continue;
-            }
-            if !self.open_power(base, merged, &mut product.coefficient, &mut waiting) {
-                product.exponents.insert(base, merged);
-                self.absorb(base, &mut product, &mut waiting);
+            self.join_opposites(&mut product, &mut waiting);
+            self.gather_secants(&mut product, &mut waiting);
+            if waiting.is_empty() {
+                break;
             }
         }
         let factors: Vec<(Term, Term)> = product.exponents.into_iter().collect();
         self.product_of(product.coefficient, factors.into())
+    }
+
+    /// A whole power of a sum joins another power of the same sum with all its signs changed.
+    fn join_opposites(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
+        let rooted = product.exponents.iter().find_map(|(&base, &exponent)| {
+            let entries = self.entries(base)?;
+            if self.as_integer(exponent).is_some() {
+                return None;
+            }
+            let negated = entries.iter().map(|&(term, coefficient)| (term, coefficient.neg())).collect();
+            let opposite = self.made(&Kind::Sum(negated))?;
+            let times = product.exponents.get(&opposite).and_then(|&times| self.as_integer(times))?;
+            Some((base, opposite, times))
+        });
+        if let Some((base, opposite, times)) = rooted {
+            if times % 2 != 0 {
+                product.coefficient = product.coefficient.neg();
+            }
+            let exponent = product.exponents.remove(&opposite);
+            waiting.extend(exponent.map(|exponent| (base, exponent)));
+        }
+    }
+
+    /// In a formula with tangents of an argument, `1/cos^2` of it is `tan^2 + 1`, so that the terms of a tangent's derivatives
+    /// meet in one form, and `tan^2 + 1` beside a cosine is `1/cos^2` again.
+    fn gather_secants(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
+        let arguments: Vec<Term> =
+            product.exponents.keys().filter_map(|&base| self.argument(Function::Cos, base)).collect();
+        for argument in arguments {
+            let Some(tan) = self.made(&Kind::Call(Function::Tan, argument)) else { continue };
+            let [sin, cos] = [Function::Sin, Function::Cos].map(|function| self.call(function, argument));
+            let two = self.number(Number::integer(2));
+            let square = self.pow(tan, two);
+            let sum = self.add(&[(square, Number::ONE), (Terms::ONE, Number::ONE)]);
+            let exponent = |terms: &Terms, base| product.exponents.get(&base).map_or(Some(0), |&e| terms.as_integer(e));
+            let (Some(s), Some(c), Some(k)) = (exponent(self, sin), exponent(self, cos), exponent(self, sum)) else {
+                continue;
+            };
+            let Some(total) = k.checked_mul(2).and_then(|twice| c.checked_sub(twice)) else { continue };
+            let secants = match s.checked_add(total) {
+                Some(surplus) if s >= 0 && surplus < 0 && surplus % 2 == 0 => -surplus / 2,
+                Some(_) | None => 0,
+            };
+            let parts = match (k != 0, secants > 0) {
+                (false, false) => continue,
+                (_, true) => [(tan, s), (sum, secants)],
+                (true, false) => [(sin, s), (cos, total)],
+            };
+            for base in [sin, cos, sum] {
+                product.exponents.remove(&base);
+            }
+            for (base, exponent) in parts {
+                waiting.push((base, self.number(Number::integer(exponent))));
+            }
+        }
     }
 
     /// Merges the function that was inserted last with what it cancels or absorbs. What comes of it waits to be inserted.
@@ -86,22 +148,25 @@ impl Terms {
 
     /// `sin^n/cos^n` is `tan^n`, and a tangent beside a sine or cosine of the same argument is opened.
     fn absorb_tangent(&mut self, argument: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
-        let [sin, cos, tan] = [Function::Sin, Function::Cos, Function::Tan].map(|f| self.call(f, argument));
-        let exponent = |terms: &Terms, base| product.exponents.get(&base).map_or(Some(0), |&e| terms.as_integer(e));
+        let functions = [Function::Sin, Function::Cos, Function::Tan];
+        let [sin, cos, tan] = functions.map(|function| self.made(&Kind::Call(function, argument)));
+        let exponent = |terms: &Terms, base: Option<Term>| {
+            let exponent = base.and_then(|base| product.exponents.get(&base));
+            exponent.map_or(Some(0), |&exponent| terms.as_integer(exponent))
+        };
         let (Some(s), Some(c), Some(t)) = (exponent(self, sin), exponent(self, cos), exponent(self, tan)) else {
             return;
         };
-        if u8::from(s != 0) + u8::from(c != 0) + u8::from(t != 0) < 2 {
-            return;
-        }
+        let mixed = t != 0 && (s != 0 || c != 0);
         let (Some(s), Some(c)) = (s.checked_add(t), c.checked_sub(t)) else { return };
         let balanced = s != 0 && c == s.saturating_neg();
-        if t == 0 && !balanced {
+        if !mixed && !(balanced && t == 0) {
             return;
         }
-        for base in [sin, cos, tan] {
+        for base in [sin, cos, tan].into_iter().flatten() {
             product.exponents.remove(&base);
         }
+        let [sin, cos, tan] = functions.map(|function| self.call(function, argument));
         let mut give = |terms: &mut Terms, base, exponent| {
             let exponent = terms.number(Number::integer(exponent));
             waiting.push((base, exponent));

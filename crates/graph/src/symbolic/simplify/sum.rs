@@ -20,6 +20,7 @@ impl Terms {
         for &(term, coefficient) in parts {
             self.collect(term, coefficient, &mut sum);
         }
+        self.losses += u64::from(sum.values().any(|coefficient| coefficient.is_rounded()));
         sum.retain(|_, coefficient| !coefficient.is_zero());
         self.pair_squares(&mut sum);
         let mut entries: Vec<(Term, Number)> = sum.into_iter().collect();
