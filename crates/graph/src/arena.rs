@@ -358,10 +358,15 @@ impl Graph {
     /// Does `build`, whose nodes get `origin` for theirs: for code that builds on a caller's behalf and wants errors to name
     /// the caller's place.
     pub fn at<T>(&self, origin: Origin, build: impl FnOnce() -> T) -> T {
-        let restored = self.set_origin(Some(self.origin_or(origin)));
-        let result = build();
-        self.set_origin(restored);
-        result
+        /// Puts the origin back, also when `build` panics and the graph is used on.
+        struct Restored<'a>(&'a Graph, Option<Origin>);
+        impl Drop for Restored<'_> {
+            fn drop(&mut self) {
+                self.0.set_origin(self.1);
+            }
+        }
+        let _restored = Restored(self, self.set_origin(Some(self.origin_or(origin))));
+        build()
     }
 
     /// The name under which a node is printed, if it has one: a declaration's, or what [`Expr::named`] gave it.

@@ -161,3 +161,15 @@ fn indices_are_checked_for_the_operations_that_are_asked_for() {
     assert!(matches!(wrong.data(), Err(Error::IndexOutOfRange { .. })));
     assert_eq!((&right * 2.0).data().unwrap().to_f64_vec(), [2.0, 2.0]);
 }
+
+/// A caller that panics while it records, and goes on: the next mistake has its own line.
+#[test]
+fn a_panic_while_recording_leaves_no_line_behind() {
+    let tape = Tape::new(Device::cpu());
+    let matrix = tape.leaf(Tensor::zeros([2, 3], DType::F32).unwrap());
+    let record = || tape.record("panics", &[&matrix], |_| std::panic::resume_unwind(Box::new(())));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(record)).is_err());
+    let line = line!() + 1;
+    let error = matrix.matmul(&matrix).data().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("crates/runtime/tests/tape_ownership.rs:{line}: ")), "{error}");
+}
