@@ -54,6 +54,30 @@ fn what_was_recorded_before_a_leaf_was_watched_stays_a_constant() {
 }
 
 #[test]
+fn a_leaf_is_frozen_and_thawed() {
+    let tape = Tape::new(Device::cpu());
+    let (v, w) = (tape.leaf(2.0).requires_grad(), tape.leaf(5.0).requires_grad());
+    let earlier = &v * &w;
+    v.set_requires_grad(false).unwrap();
+    assert!(tape.gradients(&earlier, &[&v]).unwrap()[0].is_none());
+    let frozen = &v * &w + &v;
+    v.set_requires_grad(true).unwrap();
+    let thawed = &v * &w;
+    frozen.backward().unwrap();
+    assert_eq!((v.has_grad(), gradient(&w)), (false, vec![2.0]));
+    thawed.backward().unwrap();
+    assert_eq!((gradient(&v), gradient(&w)), (vec![5.0], vec![4.0]));
+    // What was recorded while it required gradients adds none while it is frozen.
+    v.set_requires_grad(false).unwrap();
+    earlier.backward().unwrap();
+    assert_eq!((gradient(&v), gradient(&w)), (vec![5.0], vec![6.0]));
+
+    let result = &w * 2.0;
+    assert!(matches!(result.set_requires_grad(false), Err(Error::NotFrozen { .. })));
+    assert!(result.does_require_grad() && tape.leaf(1.0).set_requires_grad(false).is_ok());
+}
+
+#[test]
 fn gradients_made_without_recording_are_constants() {
     let tape = Tape::new(Device::cpu());
     let x = tape.leaf(3.0).requires_grad();

@@ -37,11 +37,14 @@ impl Differentiated {
 
     /// The nodes at which a variable stands on the way; none if gradients do not flow into it.
     fn places(&self, record: &Rc<Record>) -> Places {
+        if !record.requires_grad() {
+            return Places::new();
+        }
         if record.is_leaf() {
             let number = self.numbers.get(&Rc::as_ptr(record));
             return number.map(|number| self.leaves[*number].1.clone()).unwrap_or_default();
         }
-        let node = record.node().filter(|node| record.requires_grad() && self.reached.contains(node));
+        let node = record.node().filter(|node| self.reached.contains(node));
         node.into_iter().collect()
     }
 }
@@ -222,9 +225,9 @@ fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differen
         let Some(slot) = slots.get(*node) else { continue };
         match slot.end {
             End::Constant => {}
-            // A leaf that was dropped has no use for its gradient.
+            // A leaf that was dropped, or asks for none by now, has no use for its gradient.
             End::Leaf => {
-                if let Some(owner) = slot.owner.upgrade() {
+                if let Some(owner) = slot.owner.upgrade().filter(|owner| owner.requires_grad()) {
                     differentiated.add_leaf(owner, *node);
                 }
             }

@@ -229,6 +229,17 @@ pub(crate) enum End {
     Released,
 }
 
+impl End {
+    /// What becomes of gradients that reach a variable's value from now on.
+    pub(crate) fn of(record: &Record) -> End {
+        match (record.requires_grad(), record.is_leaf()) {
+            (true, true) => End::Leaf,
+            (true, false) => End::Released,
+            (false, _) => End::Constant,
+        }
+    }
+}
+
 impl Slots {
     /// A node where the value of a variable stands.
     pub(crate) fn take_for(
@@ -237,12 +248,7 @@ impl Slots {
         record: &Rc<Record>,
         value: Rc<Tensor>,
     ) -> Result<NodeId, GraphError> {
-        let end = match (record.requires_grad(), record.is_leaf()) {
-            (true, true) => End::Leaf,
-            (true, false) => End::Released,
-            (false, _) => End::Constant,
-        };
-        self.take(graph, Slot { value, owner: Rc::downgrade(record), end })
+        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) })
     }
 
     /// A node where a value stands that is no variable's.
