@@ -77,6 +77,22 @@ fn a_leaf_is_frozen_and_thawed() {
     assert!(result.does_require_grad() && tape.leaf(1.0).set_requires_grad(false).is_ok());
 }
 
+/// Which leaf was given another value last does not make another plan of the same step.
+#[test]
+fn one_step_is_one_plan_whichever_leaf_changes() {
+    let tape = Tape::new(Device::cpu());
+    let leaves: Vec<Variable> = (0..4).map(|number| tape.leaf(f64::from(number)).requires_grad()).collect();
+    let step = |changed: usize| {
+        tape.zero_grad();
+        leaves.iter().skip(1).fold(&leaves[0] * 1.0, |product, leaf| product * leaf + 1.0).backward().unwrap();
+        leaves[changed].set_data(Tensor::scalar(0.5f32));
+    };
+    (0..4).for_each(step);
+    let plans = tape.plans();
+    (0..100).for_each(|number| step(number * number / 3 % 4));
+    assert_eq!(tape.plans(), plans);
+}
+
 #[test]
 fn gradients_made_without_recording_are_constants() {
     let tape = Tape::new(Device::cpu());

@@ -70,14 +70,17 @@ pub(crate) fn backward(
             on_the_way.push((record.clone(), node));
         }
     });
-    let leaves = &differentiated.leaves;
+    // In the order in which they were made. Where they stand in the arena changes from step to step, and must not make
+    // another computation of the same step, which would be planned anew.
+    let mut leaves: Vec<&(Rc<Record>, Places)> = differentiated.leaves.iter().collect();
+    leaves.sort_by_key(|(leaf, _)| leaf.number());
     let of_leaves = leaves.iter().flat_map(|(_, places)| places);
     let wanted: Vec<NodeId> = of_leaves.chain(on_the_way.iter().map(|(_, node)| node)).copied().collect();
     let mut gradients = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?.into_iter();
 
     // What each leaf had before, and what each of its nodes adds.
     let mut totals = Vec::with_capacity(leaves.len());
-    for (leaf, places) in leaves {
+    for (leaf, places) in &leaves {
         let Some(gradient) = sum(tape, gradients.by_ref().take(places.len()), origin)? else { continue };
         let total = match leaf.gradient() {
             None => gradient,

@@ -26,6 +26,8 @@ pub(crate) struct Record {
     consumers: Cell<u32>,
     /// The tape's epoch when it was recorded.
     epoch: u64,
+    /// How many variables the tape made before it.
+    number: u64,
 }
 
 /// Where a variable's value is.
@@ -63,6 +65,8 @@ pub(crate) enum Gradient {
 pub(crate) struct Records {
     /// In order of creation, with some that have died.
     all: Vec<Weak<Record>>,
+    /// How many there have been.
+    made: u64,
 }
 
 impl Records {
@@ -95,6 +99,7 @@ impl Record {
     }
 
     fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
+        let mut records = tape.records.borrow_mut();
         let record = Rc::new(Record {
             tape: tape.clone(),
             place: RefCell::new(place),
@@ -104,8 +109,10 @@ impl Record {
             function,
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
+            number: records.made,
         });
-        tape.records.borrow_mut().all.push(Rc::downgrade(&record));
+        records.made += 1;
+        records.all.push(Rc::downgrade(&record));
         record
     }
 
@@ -188,6 +195,10 @@ impl Record {
 
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// How errors refer to the variable.
