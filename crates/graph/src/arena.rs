@@ -278,13 +278,13 @@ impl Graph {
     /// Does `build`, whose nodes get `origin` for theirs: for code that builds on a caller's behalf and wants errors to name
     /// the caller's place.
     pub fn at<T>(&self, origin: Origin, build: impl FnOnce() -> T) -> T {
-        struct Restored<'g>(&'g Graph, Option<Origin>);
+        /// Puts the origin back, also when `build` panics and the graph is used on.
+        struct Restored<'a>(&'a Graph, Option<Origin>);
         impl Drop for Restored<'_> {
             fn drop(&mut self) {
                 self.0.set_origin(self.1);
             }
         }
-        // Also when `build`, which may be a caller's code, panics.
         let _restored = Restored(self, self.set_origin(Some(self.origin_or(origin))));
         build()
     }

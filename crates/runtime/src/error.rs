@@ -129,6 +129,9 @@ pub enum Error {
     )]
     GraphReleased { variable: String },
 
+    #[error("{variable} has a graph that gradients flow through: only a leaf can be frozen; detach makes one")]
+    NotFrozen { variable: String },
+
     #[error("the gradient tape has answered its one question; a persistent one answers more")]
     TapeUsed,
 

@@ -54,6 +54,46 @@ fn what_was_recorded_before_a_leaf_was_watched_stays_a_constant() {
 }
 
 #[test]
+fn a_leaf_is_frozen_and_thawed() {
+    let tape = Tape::new(Device::cpu());
+    let (v, w) = (tape.leaf(2.0).requires_grad(), tape.leaf(5.0).requires_grad());
+    let earlier = &v * &w;
+    v.set_requires_grad(false).unwrap();
+    assert!(tape.gradients(&earlier, &[&v]).unwrap()[0].is_none());
+    let frozen = &v * &w + &v;
+    v.set_requires_grad(true).unwrap();
+    let thawed = &v * &w;
+    frozen.backward().unwrap();
+    assert_eq!((v.has_grad(), gradient(&w)), (false, vec![2.0]));
+    thawed.backward().unwrap();
+    assert_eq!((gradient(&v), gradient(&w)), (vec![5.0], vec![4.0]));
+    // What was recorded while it required gradients adds none while it is frozen.
+    v.set_requires_grad(false).unwrap();
+    earlier.backward().unwrap();
+    assert_eq!((gradient(&v), gradient(&w)), (vec![5.0], vec![6.0]));
+
+    let result = &w * 2.0;
+    assert!(matches!(result.set_requires_grad(false), Err(Error::NotFrozen { .. })));
+    assert!(result.does_require_grad() && tape.leaf(1.0).set_requires_grad(false).is_ok());
+}
+
+/// Which leaf was given another value last does not make another plan of the same step.
+#[test]
+fn one_step_is_one_plan_whichever_leaf_changes() {
+    let tape = Tape::new(Device::cpu());
+    let leaves: Vec<Variable> = (0..4).map(|number| tape.leaf(f64::from(number)).requires_grad()).collect();
+    let step = |changed: usize| {
+        tape.zero_grad();
+        leaves.iter().skip(1).fold(&leaves[0] * 1.0, |product, leaf| product * leaf + 1.0).backward().unwrap();
+        leaves[changed].set_data(Tensor::scalar(0.5f32));
+    };
+    (0..4).for_each(step);
+    let plans = tape.plans();
+    (0..100).for_each(|number| step(number * number / 3 % 4));
+    assert_eq!(tape.plans(), plans);
+}
+
+#[test]
 fn gradients_made_without_recording_are_constants() {
     let tape = Tape::new(Device::cpu());
     let x = tape.leaf(3.0).requires_grad();
@@ -160,4 +200,16 @@ fn indices_are_checked_for_the_operations_that_are_asked_for() {
     assert_eq!(right.data().unwrap().to_f64_vec(), [1.0, 1.0]);
     assert!(matches!(wrong.data(), Err(Error::IndexOutOfRange { .. })));
     assert_eq!((&right * 2.0).data().unwrap().to_f64_vec(), [2.0, 2.0]);
+}
+
+/// A caller that panics while it records, and goes on: the next mistake has its own line.
+#[test]
+fn a_panic_while_recording_leaves_no_line_behind() {
+    let tape = Tape::new(Device::cpu());
+    let matrix = tape.leaf(Tensor::zeros([2, 3], DType::F32).unwrap());
+    let record = || tape.record("panics", &[&matrix], |_| std::panic::resume_unwind(Box::new(())));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(record)).is_err());
+    let line = line!() + 1;
+    let error = matrix.matmul(&matrix).data().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("crates/runtime/tests/tape_ownership.rs:{line}: ")), "{error}");
 }

@@ -1,9 +1,10 @@
 //! Gradients of a variable: the reverse mode of the graph crate over what was recorded, and where its results go.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use arenagrad_graph::{GraphError, NodeId, Origin};
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::Error;
 use crate::tape::record::{End, Gradient, Place, Record};
@@ -16,17 +17,34 @@ struct Differentiated {
     reached: HashSet<NodeId>,
     /// The leaves among that, with the nodes at which they stand: a leaf that was given a new value after it was used has
     /// several.
-    leaves: Vec<(Rc<Record>, NodeId)>,
+    leaves: Vec<(Rc<Record>, Places)>,
+    /// Where a leaf stands in `leaves`.
+    numbers: HashMap<*const Record, usize>,
 }
 
+/// The nodes at which a variable stands.
+type Places = SmallVec<[NodeId; 1]>;
+
 impl Differentiated {
-    /// The nodes at which a variable stands on the way; none if gradients do not flow into it.
-    fn places(&self, record: &Rc<Record>) -> Vec<NodeId> {
-        if record.is_leaf() {
-            let own = self.leaves.iter().filter(|(leaf, _)| Rc::ptr_eq(leaf, record));
-            return own.map(|(_, node)| *node).collect();
+    /// Adds a node to those at which a leaf stands.
+    fn add_leaf(&mut self, leaf: Rc<Record>, node: NodeId) {
+        let number = *self.numbers.entry(Rc::as_ptr(&leaf)).or_insert(self.leaves.len());
+        match self.leaves.get_mut(number) {
+            Some((_, places)) => places.push(node),
+            None => self.leaves.push((leaf, smallvec![node])),
         }
-        let node = record.node().filter(|node| record.requires_grad() && self.reached.contains(node));
+    }
+
+    /// The nodes at which a variable stands on the way; none if gradients do not flow into it.
+    fn places(&self, record: &Rc<Record>) -> Places {
+        if !record.requires_grad() {
+            return Places::new();
+        }
+        if record.is_leaf() {
+            let number = self.numbers.get(&Rc::as_ptr(record));
+            return number.map(|number| self.leaves[*number].1.clone()).unwrap_or_default();
+        }
+        let node = record.node().filter(|node| self.reached.contains(node));
         node.into_iter().collect()
     }
 }
@@ -52,20 +70,32 @@ pub(crate) fn backward(
             on_the_way.push((record.clone(), node));
         }
     });
-    let leaves = &differentiated.leaves;
-    let wanted: Vec<NodeId> = leaves.iter().chain(&on_the_way).map(|(_, node)| *node).collect();
-    let gradients = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?;
-    let (of_leaves, of_others) = gradients.split_at(leaves.len());
+    // In the order in which they were made. Where they stand in the arena changes from step to step, and must not make
+    // another computation of the same step, which would be planned anew.
+    let mut leaves: Vec<&(Rc<Record>, Places)> = differentiated.leaves.iter().collect();
+    leaves.sort_by_key(|(leaf, _)| leaf.number());
+    let of_leaves = leaves.iter().flat_map(|(_, places)| places);
+    let wanted: Vec<NodeId> = of_leaves.chain(on_the_way.iter().map(|(_, node)| node)).copied().collect();
+    let mut gradients = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?.into_iter();
 
-    let mut totals = leaf_totals(tape, leaves, of_leaves, origin)?;
+    // What each leaf had before, and what each of its nodes adds.
+    let mut totals = Vec::with_capacity(leaves.len());
+    for (leaf, places) in &leaves {
+        let Some(gradient) = sum(tape, gradients.by_ref().take(places.len()), origin)? else { continue };
+        let total = match leaf.gradient() {
+            None => gradient,
+            Some(earlier) => accumulated(tape, &earlier, gradient, origin)?,
+        };
+        totals.push((leaf.clone(), total));
+    }
     // The gradient of a result is computed when somebody asks for it. One that was not asked for until the next pass is
     // computed with that: a graph that is kept for many passes must not pile them up.
     let mut deferred = Vec::with_capacity(on_the_way.len());
-    for ((record, _), gradient) in on_the_way.into_iter().zip(of_others) {
+    for ((record, _), gradient) in on_the_way.into_iter().zip(gradients) {
         match record.gradient() {
-            None => deferred.push((record, *gradient)),
+            None => deferred.push((record, gradient)),
             Some(earlier) => {
-                let total = accumulated(tape, &earlier, *gradient, origin)?;
+                let total = accumulated(tape, &earlier, gradient, origin)?;
                 totals.push((record, total));
             }
         }
@@ -110,19 +140,12 @@ pub(crate) fn gradients(
     tape.sweep_if_grown();
     let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
-    let places: Vec<Vec<NodeId>> = wrt.iter().map(|variable| differentiated.places(variable.record())).collect();
+    let places: Vec<Places> = wrt.iter().map(|variable| differentiated.places(variable.record())).collect();
     let wanted: Vec<NodeId> = places.iter().flatten().copied().collect();
     let mut found = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?.into_iter();
     let mut results = Vec::with_capacity(wrt.len());
     for places in places {
-        let mut total = None;
-        for gradient in found.by_ref().take(places.len()) {
-            total = Some(match total {
-                None => gradient,
-                Some(earlier) => add(tape, earlier, gradient, origin)?,
-            });
-        }
-        results.push(match total {
+        results.push(match sum(tape, found.by_ref().take(places.len()), origin)? {
             None => None,
             Some(node) => {
                 let node = if tape.recording.get() { node } else { stopped(tape, node)? };
@@ -156,16 +179,13 @@ fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: 
         tape.settle(&[input])?;
         places.push(tape.node_of(input.record())?);
     }
-    let (graph, mut total) = (&tape.graph, None);
+    let graph = &tape.graph;
+    let mut jacobians = Places::new();
     for place in places {
         let jacobian = graph.at(origin, || graph.expr(differentiated.root).jacobian(graph.expr(place)));
-        let jacobian = taken(tape, jacobian)?.id()?;
-        total = Some(match total {
-            None => jacobian,
-            Some(earlier) => add(tape, earlier, jacobian, origin)?,
-        });
+        jacobians.push(taken(tape, jacobian)?.id()?);
     }
-    let node = total.unwrap_or(differentiated.root);
+    let node = sum(tape, jacobians.into_iter(), origin)?.unwrap_or(differentiated.root);
     if tape.recording.get() { Ok(node) } else { stopped(tape, node) }
 }
 
@@ -199,7 +219,8 @@ fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differen
     let (released, slots) = (tape.released.borrow(), tape.slots.borrow());
     let ends = |node| slots.get(node).is_some_and(|slot| slot.end != End::Constant);
     let reached = tape.graph.differentiated(root, ends)?;
-    let mut leaves = Vec::new();
+    let mut differentiated =
+        Differentiated { root, reached: HashSet::new(), leaves: Vec::new(), numbers: HashMap::new() };
     for node in &reached {
         if released.contains(node) {
             return Err(Error::GraphReleased { variable: record.describe() });
@@ -207,8 +228,12 @@ fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differen
         let Some(slot) = slots.get(*node) else { continue };
         match slot.end {
             End::Constant => {}
-            // A leaf that was dropped has no use for its gradient.
-            End::Leaf => leaves.extend(slot.owner.upgrade().map(|owner| (owner, *node))),
+            // A leaf that was dropped, or asks for none by now, has no use for its gradient.
+            End::Leaf => {
+                if let Some(owner) = slot.owner.upgrade().filter(|owner| owner.requires_grad()) {
+                    differentiated.add_leaf(owner, *node);
+                }
+            }
             End::Released => {
                 let owner = slot.owner.upgrade();
                 let variable = owner.map_or_else(|| "a result that was dropped".to_owned(), |owner| owner.describe());
@@ -216,7 +241,8 @@ fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differen
             }
         }
     }
-    Ok(Differentiated { root, reached: reached.into_iter().collect(), leaves })
+    differentiated.reached = reached.into_iter().collect();
+    Ok(differentiated)
 }
 
 /// The node of the upstream gradient: what was given, or 1 for an output of one element.
@@ -265,29 +291,6 @@ fn taken<T>(tape: &Inner, built: Result<T, GraphError>) -> Result<T, Error> {
     }
 }
 
-/// For each leaf the node of its gradient after this pass: what it had before, and what each of its nodes adds.
-fn leaf_totals(
-    tape: &Inner,
-    leaves: &[(Rc<Record>, NodeId)],
-    gradients: &[NodeId],
-    origin: Origin,
-) -> Result<Vec<(Rc<Record>, NodeId)>, Error> {
-    let mut totals: Vec<(Rc<Record>, NodeId)> = Vec::with_capacity(leaves.len());
-    for ((leaf, _), gradient) in leaves.iter().zip(gradients) {
-        match totals.iter_mut().find(|(other, _)| Rc::ptr_eq(other, leaf)) {
-            Some((_, total)) => *total = add(tape, *total, *gradient, origin)?,
-            None => {
-                let total = match leaf.gradient() {
-                    None => *gradient,
-                    Some(earlier) => accumulated(tape, &earlier, *gradient, origin)?,
-                };
-                totals.push((leaf.clone(), total));
-            }
-        }
-    }
-    Ok(totals)
-}
-
 /// The node of an earlier gradient plus another.
 fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origin) -> Result<NodeId, Error> {
     let earlier = match earlier {
@@ -296,6 +299,12 @@ fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origi
         Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone())?,
     };
     add(tape, earlier, gradient, origin)
+}
+
+/// The node of the sum of gradients of one variable; `None` of none.
+fn sum(tape: &Inner, mut gradients: impl Iterator<Item = NodeId>, origin: Origin) -> Result<Option<NodeId>, Error> {
+    let Some(first) = gradients.next() else { return Ok(None) };
+    gradients.try_fold(first, |total, gradient| add(tape, total, gradient, origin)).map(Some)
 }
 
 /// The node of the sum of two gradients of one variable. They differ in shape or dtype if it was given another value between.

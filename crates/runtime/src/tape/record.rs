@@ -26,6 +26,8 @@ pub(crate) struct Record {
     consumers: Cell<u32>,
     /// The tape's epoch when it was recorded.
     epoch: u64,
+    /// How many variables the tape made before it.
+    number: u64,
 }
 
 /// Where a variable's value is.
@@ -63,6 +65,8 @@ pub(crate) enum Gradient {
 pub(crate) struct Records {
     /// In order of creation, with some that have died.
     all: Vec<Weak<Record>>,
+    /// How many there have been.
+    made: u64,
 }
 
 impl Records {
@@ -95,6 +99,7 @@ impl Record {
     }
 
     fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
+        let mut records = tape.records.borrow_mut();
         let record = Rc::new(Record {
             tape: tape.clone(),
             place: RefCell::new(place),
@@ -104,8 +109,10 @@ impl Record {
             function,
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
+            number: records.made,
         });
-        tape.records.borrow_mut().all.push(Rc::downgrade(&record));
+        records.made += 1;
+        records.all.push(Rc::downgrade(&record));
         record
     }
 
@@ -190,6 +197,10 @@ impl Record {
         self.epoch
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// How errors refer to the variable.
     pub(crate) fn describe(&self) -> String {
         match (self.function(), self.value()) {
@@ -229,6 +240,17 @@ pub(crate) enum End {
     Released,
 }
 
+impl End {
+    /// What becomes of gradients that reach a variable's value from now on.
+    pub(crate) fn of(record: &Record) -> End {
+        match (record.requires_grad(), record.is_leaf()) {
+            (true, true) => End::Leaf,
+            (true, false) => End::Released,
+            (false, _) => End::Constant,
+        }
+    }
+}
+
 impl Slots {
     /// A node where the value of a variable stands.
     pub(crate) fn take_for(
@@ -237,12 +259,7 @@ impl Slots {
         record: &Rc<Record>,
         value: Rc<Tensor>,
     ) -> Result<NodeId, GraphError> {
-        let end = match (record.requires_grad(), record.is_leaf()) {
-            (true, true) => End::Leaf,
-            (true, false) => End::Released,
-            (false, _) => End::Constant,
-        };
-        self.take(graph, Slot { value, owner: Rc::downgrade(record), end })
+        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) })
     }
 
     /// A node where a value stands that is no variable's.

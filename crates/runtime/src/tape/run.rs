@@ -145,7 +145,7 @@ impl Inner {
 
     /// Evaluates operands that were recorded before a backward pass and not computed since, and cuts them from a graph that
     /// was released, so that nothing is ever built on one: a loop that carries a state along holds one step, not all. A leaf
-    /// that was a constant when it was used before takes another slot.
+    /// that was a constant when it was used before, or is one now, takes another slot.
     pub(crate) fn settle(&self, operands: &[&Variable]) -> Result<(), Error> {
         let epoch = self.epoch.get();
         for operand in operands {
@@ -154,7 +154,7 @@ impl Inner {
             let is_leaf = record.is_leaf() && record.requires_grad();
             let slot = self.slots.borrow().get(node).map(|slot| (slot.end, slot.value.clone()));
             match slot {
-                Some((End::Constant, value)) if is_leaf => record.set_place(Place::Value(value)),
+                Some((end, value)) if end != End::of(record) => record.set_place(Place::Value(value)),
                 Some(_) => {}
                 None if record.epoch() < epoch || is_leaf => {
                     self.value_of(record)?;

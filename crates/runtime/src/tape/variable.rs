@@ -57,6 +57,29 @@ impl Variable {
         self
     }
 
+    /// Asks for gradients from now on, as [`Variable::requires_grad`], or for none: a leaf that is frozen is a constant for what
+    /// is recorded after, and no backward pass adds to its gradient.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape};
+    ///
+    /// let tape = Tape::new(Device::cpu());
+    /// let (w, v) = (tape.leaf(2.0).requires_grad(), tape.leaf(3.0).requires_grad());
+    /// w.set_requires_grad(false)?;
+    /// (&w * &v).backward()?;
+    /// assert_eq!((w.has_grad(), v.grad()?.item()?), (false, 2.0));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    ///
+    /// Errors: [`Error::NotFrozen`] for a result that gradients flow through; [`Variable::detach`] makes a constant of it.
+    pub fn set_requires_grad(&self, requires_grad: bool) -> Result<(), Error> {
+        if !requires_grad && !self.record.is_leaf() {
+            return Err(Error::NotFrozen { variable: self.record.describe() });
+        }
+        self.record.set_requires_grad(requires_grad);
+        Ok(())
+    }
+
     /// Whether gradients flow into this variable.
     pub fn does_require_grad(&self) -> bool {
         self.record.requires_grad()
