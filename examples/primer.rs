@@ -40,7 +40,8 @@ Names that start with x are variables, all others learnable parameters. Without 
   --seed           inputs, first values of the parameters, order of the samples (default 0)
   --partials       where training has partial derivatives from (default finite-difference)
   --grad-delta     the step of finite differences (default 1e-4)
-  --optimizer      how parameters are updated (default levenberg-marquardt; gradient-descent if there is a --learning-rate)
+  --optimizer      how parameters are updated (default levenberg-marquardt, or gradient-descent where a --learning-rate or a
+                   --batch-size is given)
   --learning-rate  of gradient-descent (default 1e-6) and adam (default 0.05)
   --no-finish      ends where gradient-descent or adam ends; otherwise levenberg-marquardt goes on from there
   --steps          updates of gradient-descent or adam (default 10000), the most of levenberg-marquardt (default 1000)
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let told = |error: PrimerError| error.to_string();
+    let phases = arguments.phases()?;
     let expressions = match arguments.expressions.as_slice() {
         [] => LECTURE.map(str::to_owned).to_vec(),
         given => given.to_vec(),
@@ -110,14 +112,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     println!("device: {device}");
     println!("data: {} samples, inputs uniform in [0, 1)\n", data.len());
-    let phases = arguments.phases()?;
     let known = Identifiability::of(&dag, &data, &truth).map_err(told)?;
     if matches!(phases[0].method, Method::GradientDescent { .. }) && known.curvature > 0.0 {
         let rate = 2.0 / known.curvature;
         println!("near the truth, gradient descent on all samples is stable at learning rates below {rate:.1e}\n");
     }
     let trained = train_with_tables(&dag, &data, phases, arguments.delta, &device).map_err(told)?;
-    println!("{}", parameter_table(&dag, &truth, &trained.parameters, &known));
+    println!("{}", parameter_table(&dag, &truth, &trained, &known));
     print!("{}", identifiability_text(&dag, &known, &truth, &trained.parameters));
     println!("loss {:.4e}: {}", trained.loss, ending(trained.end));
     if let Some(path) = &arguments.losses {
@@ -227,12 +228,14 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 impl Arguments {
     /// One way of training, or a first-order one and then Levenberg and Marquardt's method.
     fn phases(&self) -> Result<Vec<Options>, String> {
+        let batched = self.batch_size.is_some();
         let method = match (self.optimizer.as_deref(), self.learning_rate) {
-            (None, None) | (Some("levenberg-marquardt"), None) => Method::LevenbergMarquardt,
+            (None, None) if !batched => Method::LevenbergMarquardt,
+            (Some("levenberg-marquardt"), None) if !batched => Method::LevenbergMarquardt,
             (None | Some("gradient-descent"), rate) => Method::GradientDescent { learning_rate: rate.unwrap_or(1e-6) },
             (Some("adam"), rate) => Method::Adam { learning_rate: rate.unwrap_or(0.05) },
-            (Some("levenberg-marquardt"), Some(_)) => {
-                return Err("levenberg-marquardt takes no learning rate".to_owned());
+            (Some("levenberg-marquardt"), _) => {
+                return Err("levenberg-marquardt takes no learning rate, and all samples at once".to_owned());
             }
             (Some(other), _) => {
                 return Err(format!("unknown optimizer {other:?}; use levenberg-marquardt, gradient-descent or adam"));
@@ -246,7 +249,7 @@ impl Arguments {
             method: Method::LevenbergMarquardt,
             partials,
             steps,
-            batch_size: self.batch_size.filter(|_| alone),
+            batch_size: None,
             starts: self.starts,
             display_every: self.display_every.unwrap_or(5),
             first: None,

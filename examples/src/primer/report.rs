@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::compare::{BothWays, SampleDerivatives};
 use super::dag::{Dag, Symbol};
 use super::identifiability::{Group, Identifiability};
-use super::train::Progress;
+use super::train::{End, Progress, Trained};
 
 /// The two dictionaries of the network's arcs as the lecture writes them, one entry a line:
 ///
@@ -107,13 +107,20 @@ pub fn partials_lines(dag: &Dag, derivatives: &SampleDerivatives, of: impl Fn(Bo
     text
 }
 
-/// The trained parameters beside the truth, one a line.
-pub fn parameter_table(dag: &Dag, truth: &[f64], trained: &[f64], known: &Identifiability) -> String {
+/// The trained parameters beside the truth, one a line. Where the network explains the data with a value that is not the true one,
+/// although the outputs determine it near the truth, that is said.
+pub fn parameter_table(dag: &Dag, truth: &[f64], trained: &Trained, known: &Identifiability) -> String {
     let width = dag.parameters().iter().map(|name| name.chars().count()).fold("parameter".len(), usize::max);
+    // In f32 a parameter of little effect ends this far from the truth at most.
+    const APART: f64 = 1e-2;
     let mut text = format!("{:<width$}  {:>14}  {:>14}  {:>10}\n", "parameter", "trained", "truth", "difference");
     for (place, name) in dag.parameters().iter().enumerate() {
-        let (trained, truth) = (trained[place], truth[place]);
+        let explained = trained.end == End::Explained;
+        let (trained, truth) = (trained.parameters[place], truth[place]);
         let remark = match known.group_of(place) {
+            None if explained && (trained - truth).abs() > APART * truth.abs().max(1.0) => {
+                "  explains the data as well"
+            }
             None => "",
             Some(group) if group.combinations.is_empty() => "  no output depends on it",
             Some(_) => "  not determined by itself",
@@ -133,7 +140,7 @@ pub fn parameter_table(dag: &Dag, truth: &[f64], trained: &[f64], known: &Identi
 pub fn identifiability_text(dag: &Dag, known: &Identifiability, truth: &[f64], trained: &[f64]) -> String {
     let count = dag.parameters().len();
     if known.groups.is_empty() {
-        return format!("the outputs determine all {count} parameters: their Jacobian has rank {}\n", known.rank);
+        return format!("the outputs determine every parameter: their Jacobian has rank {}\n", known.rank);
     }
     let mut text = format!(
         "the outputs do not determine every parameter: their Jacobian has rank {} for {count} parameters\n",

@@ -143,7 +143,12 @@ impl Options {
             let fits = (1..=data.len()).contains(&size);
             require("the batch size", size as f64, fits, "in 1 to the number of samples")?;
             let fits = size == data.len() || !matches!(self.method, Method::LevenbergMarquardt);
-            require("the batch size", size as f64, fits, "all samples, which Levenberg and Marquardt's method needs")?;
+            require(
+                "the batch size",
+                size as f64,
+                fits,
+                "the number of all samples, which Levenberg and Marquardt's method needs",
+            )?;
         }
         if let Some(first) = &self.first {
             let (found, needed) = (first.len(), dag.parameters().len());
