@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape};
 
+use crate::check::CheckError;
 use crate::least_squares::LeastSquaresError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -33,6 +34,10 @@ pub enum Error {
 
     #[error("the formulas take {expected} vectors, of {symbols}, but were given {found}")]
     VectorCount { symbols: String, expected: usize, found: usize },
+
+    /// A check of derivatives or devices that could not be made, or that failed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

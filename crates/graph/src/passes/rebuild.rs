@@ -9,6 +9,7 @@ use crate::op::{Extents, Op};
 use crate::passes::Optimised;
 use crate::passes::cse::{self, Shared};
 use crate::passes::simplify::{self, Rewrite};
+use crate::passes::widen;
 use crate::shape::Shape;
 
 /// What a sweep does beside leaving out what is not needed.
@@ -18,6 +19,8 @@ pub(super) struct Rewrites {
     pub(super) share: bool,
     /// Whether what only derivatives heed stays: `stop_gradient` and gradients of a function's own.
     pub(super) keep_derivatives: bool,
+    /// Whether f32 becomes f64.
+    pub(super) widen: bool,
 }
 
 /// The graph that is being built, and what a rule may ask of it.
@@ -48,7 +51,11 @@ impl Rebuild {
                 let node = &arena.nodes[id.key];
                 rebuild.origin = node.origin;
                 let op = node.op.map_operands(|operand| replacement(&replacements, operand));
-                let new = rebuild.node(op, &node.shape, node.dtype)?;
+                let new = if rewrites.widen {
+                    widen::node(&mut rebuild, op, &node.shape, node.dtype)?
+                } else {
+                    rebuild.node(op, &node.shape, node.dtype)?
+                };
                 replacements[node.ordinal as usize] = Some(new);
                 if let Some(label) = arena.labels.get(&id.key)
                     && rebuild.graph.label(new).is_none()
@@ -143,6 +150,9 @@ impl Rebuild {
         let mut arena = self.graph.arena_mut();
         for (number, declaration) in declarations.iter().enumerate() {
             let mut adopted = declaration.clone();
+            if self.rewrites.widen {
+                adopted.dtype = widen::widened(adopted.dtype);
+            }
             // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
             if let Some(node) = replacement(declaration.node) {
                 adopted.node = node;
