@@ -211,6 +211,16 @@ impl Form {
     }
 }
 
+/// A node without the minus signs before it, and whether their number is odd.
+pub(super) fn without_sign(arena: &Arena, mut id: NodeId) -> (bool, NodeId) {
+    let mut negated = false;
+    while let Form::Negation(x) = Form::resolved(arena, id) {
+        id = x;
+        negated = !negated;
+    }
+    (negated, id)
+}
+
 fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {
     match arena.nodes[id.key].op {
         Op::Unary { function, operand } => Some((function, operand)),
