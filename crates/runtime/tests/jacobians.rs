@@ -203,7 +203,6 @@ fn mistakes_are_typed_errors() {
 /// gave away cannot be run.
 #[test]
 fn functions_that_are_wrong_are_refused() {
-    use arenagrad::Context;
     use std::cell::RefCell;
 
     struct Wrong(u8);

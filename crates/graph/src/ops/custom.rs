@@ -25,6 +25,11 @@ pub(crate) fn infer(
     let dtype = rule.float(value)?;
     rule.same_shape(value, upstream)?;
     rule.same_dtype(value, upstream)?;
+    if operands.len() != gradients.len() {
+        let (origin, op, function) = (rule.origin, rule.op, rule.op.to_owned());
+        let (operands, gradients) = (operands.len(), gradients.len());
+        return Err(GraphError::GradientCount { origin, op, function, operands, gradients });
+    }
     for (&operand, &gradient) in operands.iter().zip(gradients) {
         rule.float(operand)?;
         rule.same_shape(operand, gradient)?;
