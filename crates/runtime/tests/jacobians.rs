@@ -203,7 +203,6 @@ fn mistakes_are_typed_errors() {
 /// gave away cannot be run.
 #[test]
 fn functions_that_are_wrong_are_refused() {
-    use arenagrad::Context;
     use std::cell::RefCell;
 
     struct Wrong(u8);
@@ -325,5 +324,50 @@ fn functions_within_functions_differentiate_as_often_as_others() {
     for (what, pair) in pairs {
         let found = numbers(&g, &pair, &given, &Device::cpu());
         assert_close(&Device::cpu(), &what, &found[0], &found[1], 1e-12);
+    }
+}
+
+/// `x[i] + b`, with a gradient of its own that is ten times the true one of `x`, and none of the others.
+struct Pick;
+
+impl Function for Pick {
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0].gather(0, operands[1]) + operands[2]
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let zeros = context.graph().zeros([3], DType::F64);
+        vec![Some(zeros.scatter_add(0, context.operands()[1], upstream) * 10.0), None, None]
+    }
+}
+
+/// The identity, with the gradient reversed.
+struct Reversed;
+
+impl Function for Reversed {
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0]
+    }
+
+    fn backward<'g>(&self, _: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(-upstream)]
+    }
+}
+
+#[test]
+fn functions_of_integers_of_unused_operands_and_of_themselves() {
+    let g = Graph::new();
+    let (x, b) = (g.input_of("x", [3], DType::F64), g.input_of("b", [2], DType::F64));
+    let indices = g.input_of("i", [2], DType::I32);
+    let picked = g.apply(&Pick, &[x.square(), indices, b]);
+    let reversed = g.apply(&Reversed, &[x]);
+    let given = given([("x", vec![1.0, 2.0, 3.0]), ("b", vec![0.5, 0.5]), ("i", vec![2.0, 0.0])]);
+    for mode in [Mode::Forward, Mode::Reverse] {
+        let jacobians = g.jacobians(picked, &[x, b], Some(mode)).unwrap();
+        let outputs = [jacobians[0], jacobians[1], g.jacobians(reversed, &[x], Some(mode)).unwrap()[0]];
+        let found = numbers(&g, &outputs, &given, &Device::cpu());
+        assert_eq!(found[0], [0.0, 0.0, 60.0, 20.0, 0.0, 0.0], "{mode:?}");
+        assert_eq!(found[1], [0.0; 4], "{mode:?}");
+        assert_eq!(found[2], [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0], "{mode:?}");
     }
 }

@@ -175,6 +175,23 @@ fn many_passes_over_one_graph_leave_nothing_behind() {
     assert_eq!((gradient(&x), gradient(&h), gradient(&y)), (vec![4000.0], vec![4000.0], vec![2000.0]));
 }
 
+/// Shapes that never come back, and values that were let go of: their places in the arena are given back.
+#[test]
+fn places_that_are_not_used_again_are_given_back() {
+    let tape = Tape::new(Device::cpu());
+    let w = tape.leaf(0.5).requires_grad();
+    let step = |x: &Variable| (x * &w).sum(..).backward().unwrap();
+    for extent in 1..400 {
+        step(&tape.leaf(vector(&vec![1.0; extent])));
+    }
+    assert!(tape.len() < 256, "{} nodes after many shapes", tape.len());
+    let held: Vec<Variable> = (0..1000).map(|number| &tape.leaf(f64::from(number)) * 2.0).collect();
+    assert!(held.iter().all(|variable| variable.item().is_ok()) && tape.len() >= 2000);
+    drop(held);
+    (0..1000).for_each(|_| step(&tape.leaf(1.0)));
+    assert!(tape.len() < 256, "{} nodes after many values", tape.len());
+}
+
 /// What an operation has built so far belongs to no variable yet; operations recorded meanwhile do not give it back.
 #[test]
 fn operations_are_recorded_while_another_is() {

@@ -61,7 +61,7 @@ pub(crate) fn backward(
     let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
     let mut on_the_way = Vec::new();
-    tape.records.borrow_mut().for_each(|record| {
+    tape.records.borrow_mut().for_each_placed(|record| {
         if let Some(node) = record.node()
             && record.requires_grad()
             && !record.is_leaf()

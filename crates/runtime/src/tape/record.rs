@@ -28,6 +28,8 @@ pub(crate) struct Record {
     epoch: u64,
     /// How many variables the tape made before it.
     number: u64,
+    /// Whether it is among the records that stand in the arena.
+    is_listed: Cell<bool>,
 }
 
 /// Where a variable's value is.
@@ -65,6 +67,11 @@ pub(crate) enum Gradient {
 pub(crate) struct Records {
     /// In order of creation, with some that have died.
     all: Vec<Weak<Record>>,
+    /// Those of them that stand in the arena or whose gradient does, each once, likewise, with some that no longer do. A program
+    /// may hold far more values than these.
+    placed: Vec<Weak<Record>>,
+    /// How many of them there may be before those that have died are forgotten.
+    forget_at: usize,
     /// How many there have been.
     made: u64,
 }
@@ -81,9 +88,37 @@ impl Records {
         });
     }
 
-    /// How many there are, those that have died since the last visit included.
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
+    /// Calls `visit` with each living record that stands in the arena, or whose gradient does.
+    pub(crate) fn for_each_placed(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
+        self.placed.retain(|record| match record.upgrade() {
+            Some(record) => {
+                visit(&record);
+                let is_placed = record.node().is_some() || matches!(record.gradient(), Some(Gradient::Node(_)));
+                record.is_listed.set(is_placed);
+                is_placed
+            }
+            None => false,
+        });
+    }
+
+    /// Notes that a record stands in the arena.
+    pub(crate) fn list_placed(&mut self, record: &Rc<Record>) {
+        if !record.is_listed.replace(true) {
+            self.placed.push(Rc::downgrade(record));
+        }
+    }
+
+    /// Adds a record. Those that have died are forgotten whenever there are twice as many as lived the last time.
+    fn add(&mut self, record: &Rc<Record>) {
+        self.made += 1;
+        self.all.push(Rc::downgrade(record));
+        if self.all.len() >= self.forget_at {
+            self.all.retain(|record| record.strong_count() > 0);
+            self.forget_at = (2 * self.all.len()).max(64);
+        }
+        if record.node().is_some() {
+            self.list_placed(record);
+        }
     }
 }
 
@@ -110,9 +145,9 @@ impl Record {
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
             number: records.made,
+            is_listed: Cell::new(false),
         });
-        records.made += 1;
-        records.all.push(Rc::downgrade(&record));
+        records.add(&record);
         record
     }
 
@@ -211,6 +246,9 @@ impl Record {
     }
 }
 
+/// How many free slots are kept in any case.
+const SPARE_SLOTS: usize = 64;
+
 /// The input nodes of a tape's arena.
 #[derive(Default)]
 pub(crate) struct Slots {
@@ -295,5 +333,21 @@ impl Slots {
             }
             kept
         });
+    }
+
+    /// Takes free slots out until they are at most twice as many as the nodes that are no free slots, and a few: a program
+    /// whose shapes change each time, or that has let go of many values, does not drag their inputs along.
+    pub(crate) fn take_surplus(&mut self, nodes: usize) -> Vec<NodeId> {
+        let free: usize = self.free.values().map(Vec::len).sum();
+        let surplus = free.saturating_sub(2 * nodes.saturating_sub(free) + SPARE_SLOTS);
+        let mut taken = Vec::with_capacity(surplus);
+        if surplus > 0 {
+            self.free.retain(|_, slots| {
+                let kept = slots.len().saturating_sub(surplus - taken.len());
+                taken.extend(slots.drain(kept..));
+                !slots.is_empty()
+            });
+        }
+        taken
     }
 }

@@ -1,6 +1,6 @@
 //! Running parts of a tape's arena: plans by structure, and what is done before and after.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use arenagrad_graph::{Graph, GraphError, NodeId};
@@ -138,6 +138,7 @@ impl Inner {
             Place::Value(value) => {
                 let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone())?;
                 record.set_place(Place::Node(node, Some(value)));
+                self.records.borrow_mut().list_placed(record);
                 Ok(node)
             }
         }
@@ -179,19 +180,19 @@ impl Inner {
     /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
     /// operation is being recorded: what it has built so far belongs to no variable yet.
     pub(crate) fn sweep_if_grown(&self) {
-        let size = self.graph.len().max(self.records.borrow().len());
-        if size >= self.sweep_at.get() && !self.building.get() {
+        if self.graph.len() >= self.sweep_at.get() && !self.building.get() {
             self.sweep();
         }
     }
 
     fn sweep(&self) {
-        let mut needed = Vec::new();
-        self.records.borrow_mut().for_each(|record| {
+        let (mut needed, mut gradients) = (Vec::new(), HashSet::new());
+        self.records.borrow_mut().for_each_placed(|record| {
             self.cut_if_done(record);
             needed.extend(record.node());
             if let Some(Gradient::Node(node)) = record.gradient() {
                 needed.push(node);
+                gradients.insert(node);
             }
         });
         // Nodes of living variables are alive, so this cannot fail.
@@ -201,10 +202,13 @@ impl Inner {
             let is_place = |record: Rc<Record>| record.node() == Some(node);
             let used = self.graph.node(node).is_ok_and(|node| node.users > 0);
             // A gradient may be the value of a leaf itself.
-            used || slot.owner.upgrade().is_some_and(is_place) || needed.contains(&node)
+            used || slot.owner.upgrade().is_some_and(is_place) || gradients.contains(&node)
         });
+        for slot in self.slots.borrow_mut().take_surplus(self.graph.len()) {
+            let removed = self.graph.remove(slot);
+            debug_assert_eq!(removed, Ok(()));
+        }
         self.released.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
-        let size = self.graph.len().max(self.records.borrow().len());
-        self.sweep_at.set((2 * size).max(LEAST_SWEEP));
+        self.sweep_at.set((2 * self.graph.len()).max(LEAST_SWEEP));
     }
 }
