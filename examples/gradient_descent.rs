@@ -167,7 +167,7 @@ fn jacobian_form(line: &Line, options: &Options, device: &Device) -> Result<(), 
     let mut problem = LeastSquares::new(&g, y - (a * x + b), &[("x", &x_values), ("y", &y_values)], device)?;
     // The loss above is the mean of the squares, not their sum.
     let alpha = options.learning_rate / SAMPLES as f64;
-    let limits = Limits { iterations: options.steps, gradient: 0.0, step: 0.0, cost: 0.0 };
+    let limits = Limits { iterations: options.steps, enough: 0.0, gradient: 0.0, step: 0.0, cost: 0.0 };
     let fit = problem.fit(&GradientDescent::new(alpha).with_limits(limits))?;
     let by_gradient = descend(line, SAMPLES, options, device)?;
     let (a, b) = by_gradient[by_gradient.len() - 1];

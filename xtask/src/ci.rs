@@ -65,6 +65,8 @@ const STEPS: &[Step] = &[
     Step::example("numerical_gradient", &["--device", "cpu"]),
     Step::example("numerical_gradient", &["--device", "gpu"]),
     Step::example("symbolic", &["--diff", "x", "--at", "x=1,y=2,z=3", "--", "(x + y)*z"]),
+    Step::example("primer", &primer("cpu")),
+    Step::example("primer", &primer("gpu")),
     Step::example("gradient_descent", &["--device", "cpu", "--out-dir", "target"]),
     Step::example("gradient_descent", &["--device", "gpu", "--out-dir", "target"]),
     Step::example("jacobian", &["--device", "cpu"]),
@@ -75,6 +77,12 @@ const STEPS: &[Step] = &[
     Step::example("static_dynamic", &["--device", "gpu"]),
     Step::cargo("packages", PACKAGE),
 ];
+
+/// The primer's options: its pictures go where nothing is kept.
+const fn primer(device: &'static str) -> [&'static str; 8] {
+    let (dot, svg, curve) = ("target/primer-network.dot", "target/primer-network.svg", "target/primer-loss.svg");
+    ["--device", device, "--network-dot", dot, "--network-svg", svg, "--curve", curve]
+}
 
 /// Runs every step, and says at the end what each took.
 pub(crate) fn run() -> ExitCode {

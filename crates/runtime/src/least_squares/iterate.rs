@@ -47,6 +47,10 @@ pub fn minimise(
     let mut here = Here::linearised(problem, 1)?;
     let mut scale = here.equations.lengths().to_vec();
     'fit: while iteration < limits.iterations {
+        if here.cost <= limits.enough {
+            outcome = Outcome::Reached;
+            break;
+        }
         if here.alignment <= limits.gradient {
             outcome = Outcome::GradientVanished;
             break;
@@ -74,6 +78,7 @@ pub fn minimise(
                 step,
                 damping: proposal.damping,
                 accepted,
+                point: tried.clone(),
             });
             damping = next_damping;
             if accepted {

@@ -45,6 +45,8 @@ pub struct Proposal {
 pub struct Limits {
     /// The most iterations; 200 unless set.
     pub iterations: usize,
+    /// A sum of squares that is small enough; 0 unless set.
+    pub enough: f64,
     /// The gradient as good as zero: the largest cosine between the residuals and a column of the Jacobian; 1e-12 unless set.
     pub gradient: f64,
     /// A step too small to matter, relative to the parameters; 1e-12 unless set.
@@ -213,7 +215,13 @@ impl Method for LevenbergMarquardt {
 
 impl Limits {
     fn check(&self) -> Result<(), LeastSquaresError> {
-        for (what, value) in [("gradient limit", self.gradient), ("step limit", self.step), ("cost limit", self.cost)] {
+        let limits = [
+            ("sum of squares", self.enough),
+            ("gradient limit", self.gradient),
+            ("step limit", self.step),
+            ("cost limit", self.cost),
+        ];
+        for (what, value) in limits {
             require(what, value, value.is_finite() && value >= 0.0, "finite, 0 or more")?;
         }
         Ok(())
@@ -222,7 +230,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { iterations: 200, gradient: 1e-12, step: 1e-12, cost: 1e-15 }
+        Limits { iterations: 200, enough: 0.0, gradient: 1e-12, step: 1e-12, cost: 1e-15 }
     }
 }
 

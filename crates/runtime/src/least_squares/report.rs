@@ -21,11 +21,15 @@ pub struct Iteration {
     pub damping: f64,
     /// Whether the point that was tried became the next one.
     pub accepted: bool,
+    /// The numbers at the point that was tried.
+    pub point: Vec<f64>,
 }
 
 /// Why a fit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
+    /// The sum of squares is as small as was asked for.
+    Reached,
     /// The gradient is as good as zero.
     GradientVanished,
     /// The step is too small to matter.
@@ -74,7 +78,7 @@ impl Fit {
     /// Whether the fit ended before its iterations were used up.
     pub fn converged(&self) -> bool {
         match self.outcome {
-            Outcome::GradientVanished | Outcome::StepVanished | Outcome::CostSettled => true,
+            Outcome::Reached | Outcome::GradientVanished | Outcome::StepVanished | Outcome::CostSettled => true,
             Outcome::IterationLimit => false,
         }
     }
@@ -96,6 +100,7 @@ impl Fit {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Outcome::Reached => "the sum of squares is small enough",
             Outcome::GradientVanished => "the gradient vanished",
             Outcome::StepVanished => "the step vanished",
             Outcome::CostSettled => "the sum of squares settled",
