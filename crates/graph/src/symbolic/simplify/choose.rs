@@ -32,7 +32,13 @@ impl Terms {
         match self.kind(term) {
             Kind::Sum(entries) if entries.len() <= MOST_ENTRIES => self.shortest_sum(term, rounds),
             Kind::Product(_, factors) if factors.len() <= MOST_ENTRIES => self.shortest_product(term, rounds),
-            _ => term,
+            Kind::Sum(_)
+            | Kind::Product(..)
+            | Kind::Number(_)
+            | Kind::Pi
+            | Kind::Euler
+            | Kind::Symbol(_)
+            | Kind::Call(..) => term,
         }
     }
 
@@ -306,7 +312,7 @@ impl Terms {
             let (base, exponent) = factors[place];
             let mut others = factors.to_vec();
             others[place].1 = self.add(&[(exponent, Number::ONE), (Terms::MINUS_ONE, Number::ONE)]);
-            let Some(inner) = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES) else { return None };
+            let inner = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES)?;
             for &(entry, by) in inner.iter() {
                 let mut powers = others.clone();
                 powers.push((entry, Terms::ONE));
