@@ -186,12 +186,14 @@ impl Form {
             BinaryFunction::Add => Form::Sum(lhs, rhs),
             BinaryFunction::Sub => Form::Difference(lhs, rhs),
             BinaryFunction::Mul => Form::Product(lhs, rhs),
-            BinaryFunction::Div => match (called(arena, lhs), called(arena, rhs)) {
-                (Some((UnaryFunction::Sin, x)), Some((UnaryFunction::Cos, y))) if x == y => {
-                    Form::Call(Function::Tan, x)
+            BinaryFunction::Div => {
+                if let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
+                    && called(arena, rhs) == Some((UnaryFunction::Cos, x))
+                {
+                    return Form::Call(Function::Tan, x);
                 }
-                _ => Form::Quotient(lhs, rhs),
-            },
+                Form::Quotient(lhs, rhs)
+            }
             BinaryFunction::Pow => Form::Power(lhs, rhs),
             BinaryFunction::ReluBackward => {
                 let mut condition = rhs;
@@ -199,9 +201,10 @@ impl Form {
                 while let Some((UnaryFunction::Relu, x)) = called(arena, condition) {
                     condition = x;
                 }
-                match arena.nodes[lhs.key].op {
-                    Op::Constant { value: 1.0 } => Form::Call(Function::Step, condition),
-                    _ => Form::Masked(lhs, condition),
+                if matches!(arena.nodes[lhs.key].op, Op::Constant { value: 1.0 }) {
+                    Form::Call(Function::Step, condition)
+                } else {
+                    Form::Masked(lhs, condition)
                 }
             }
             BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
@@ -222,8 +225,5 @@ pub(super) fn without_sign(arena: &Arena, mut id: NodeId) -> (bool, NodeId) {
 }
 
 fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {
-    match arena.nodes[id.key].op {
-        Op::Unary { function, operand } => Some((function, operand)),
-        _ => None,
-    }
+    if let Op::Unary { function, operand } = arena.nodes[id.key].op { Some((function, operand)) } else { None }
 }

@@ -39,11 +39,8 @@ impl Formula {
     pub fn symbols(&self) -> Vec<String> {
         let nodes = self.nodes();
         let arena = self.graph.arena();
-        let symbols = nodes.iter().filter_map(|id| match arena.nodes[id.key].op {
-            Op::Input { .. } => arena.label(id.key).map(str::to_owned),
-            _ => None,
-        });
-        symbols.collect()
+        let symbols = nodes.iter().filter(|id| matches!(arena.nodes[id.key].op, Op::Input { .. }));
+        symbols.filter_map(|id| arena.label(id.key).map(str::to_owned)).collect()
     }
 
     /// The symbols of the text and of everything made from it, whether the value depends on them or not.

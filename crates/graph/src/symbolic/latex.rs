@@ -126,13 +126,9 @@ fn binding(form: Form) -> Binding {
 
 /// Whether a factor would run into a digit before it.
 fn starts_with_digit(arena: &Arena, id: NodeId) -> bool {
-    match Form::resolved(arena, id) {
-        Form::Number(value) => value != std::f64::consts::PI,
-        Form::Power(base, _) => {
-            matches!(Form::resolved(arena, base), Form::Number(value) if value != std::f64::consts::PI)
-        }
-        _ => false,
-    }
+    let is_digit = |form| matches!(form, Form::Number(value) if value != std::f64::consts::PI);
+    let form = Form::resolved(arena, id);
+    is_digit(form) || matches!(form, Form::Power(base, _) if is_digit(Form::resolved(arena, base)))
 }
 
 fn constant(value: f64) -> Cow<'static, str> {

@@ -32,7 +32,13 @@ impl Terms {
         match self.kind(term) {
             Kind::Sum(entries) if entries.len() <= MOST_ENTRIES => self.shortest_sum(term, rounds),
             Kind::Product(_, factors) if factors.len() <= MOST_ENTRIES => self.shortest_product(term, rounds),
-            _ => term,
+            Kind::Sum(_)
+            | Kind::Product(..)
+            | Kind::Number(_)
+            | Kind::Pi
+            | Kind::Euler
+            | Kind::Symbol(_)
+            | Kind::Call(..) => term,
         }
     }
 

@@ -106,8 +106,14 @@ impl<'g> Emitter<'_, 'g> {
                     let (own, factors) = self.terms.factors(term);
                     self.signed_product(own.mul(coefficient), &factors, true)
                 }
-                _ if coefficient.abs() == Number::ONE => (self.node(term), coefficient.is_negative()),
-                _ => self.signed_product(coefficient, &[(term, Terms::ONE)], true),
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_)
+                    if coefficient.abs() == Number::ONE =>
+                {
+                    (self.node(term), coefficient.is_negative())
+                }
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_) => {
+                    self.signed_product(coefficient, &[(term, Terms::ONE)], true)
+                }
             });
         }
         // What is subtracted does not come first if something is added.

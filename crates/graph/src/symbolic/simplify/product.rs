@@ -21,13 +21,12 @@ impl Terms {
         let mut coefficient = Number::ONE;
         let mut powers = Vec::with_capacity(parts.len());
         for &part in parts {
-            match self.kind(part) {
-                Kind::Product(_, factors) if factors.len() > OPENED => powers.push((part, Terms::ONE)),
-                _ => {
-                    let (own, factors) = self.factors(part);
-                    coefficient = coefficient.mul(own);
-                    powers.extend(factors.iter().copied());
-                }
+            if matches!(self.kind(part), Kind::Product(_, factors) if factors.len() > OPENED) {
+                powers.push((part, Terms::ONE));
+            } else {
+                let (own, factors) = self.factors(part);
+                coefficient = coefficient.mul(own);
+                powers.extend(factors.iter().copied());
             }
         }
         self.product(coefficient, &powers)
@@ -131,16 +130,15 @@ impl Terms {
 
     /// Merges the function that was inserted last with what it cancels or absorbs. What comes of it waits to be inserted.
     fn absorb(&mut self, base: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
-        let (function, argument) = match self.kind(base) {
-            Kind::Call(function, argument) => (Some(*function), *argument),
-            _ => (None, base),
+        let Kind::Call(function, argument) = *self.kind(base) else {
+            return self.absorb_switch(base, product, waiting);
         };
         match function {
-            Some(Function::Sin | Function::Cos | Function::Tan) => self.absorb_tangent(argument, product, waiting),
-            Some(Function::Sign | Function::Step | Function::Abs | Function::Relu) | None => {
+            Function::Sin | Function::Cos | Function::Tan => self.absorb_tangent(argument, product, waiting),
+            Function::Sign | Function::Step | Function::Abs | Function::Relu => {
                 self.absorb_switch(argument, product, waiting);
             }
-            Some(Function::Exp | Function::Log | Function::Sqrt | Function::Tanh | Function::Sigmoid) => {
+            Function::Exp | Function::Log | Function::Sqrt | Function::Tanh | Function::Sigmoid => {
                 self.absorb_switch(base, product, waiting);
             }
         }
@@ -160,7 +158,8 @@ impl Terms {
         let mixed = t != 0 && (s != 0 || c != 0);
         let (Some(s), Some(c)) = (s.checked_add(t), c.checked_sub(t)) else { return };
         let balanced = s != 0 && c == s.saturating_neg();
-        if !mixed && !(balanced && t == 0) {
+        let opposite = balanced && t == 0;
+        if !(mixed || opposite) {
             return;
         }
         for base in [sin, cos, tan].into_iter().flatten() {
@@ -277,7 +276,18 @@ impl Terms {
                     Function::Abs if times.abs() > 1 => (times.signum(), times - times.signum()),
                     Function::Step if times > 1 => (1, 0),
                     Function::Sign if times > 2 => (2 - times % 2, 0),
-                    _ => return false,
+                    Function::Abs
+                    | Function::Step
+                    | Function::Sign
+                    | Function::Exp
+                    | Function::Log
+                    | Function::Sqrt
+                    | Function::Sin
+                    | Function::Cos
+                    | Function::Tan
+                    | Function::Tanh
+                    | Function::Sigmoid
+                    | Function::Relu => return false,
                 };
                 let [mine, rest] = [mine, rest].map(|exponent| self.number(Number::integer(exponent)));
                 waiting.extend([(base, mine), (argument, rest)]);

@@ -135,9 +135,10 @@ impl Terms {
 
     /// The argument, if the term is a call of that function.
     pub(super) fn argument(&self, function: Function, term: Term) -> Option<Term> {
-        match self.kind(term) {
-            Kind::Call(called, argument) if *called == function => Some(*argument),
-            _ => None,
+        if let Kind::Call(called, argument) = self.kind(term) {
+            (*called == function).then_some(*argument)
+        } else {
+            None
         }
     }
 
