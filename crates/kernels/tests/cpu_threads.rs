@@ -190,7 +190,10 @@ impl Case {
 fn start_all_threads(pool: &rayon::ThreadPool) {
     let threads = pool.current_num_threads();
     let all_have_one = std::sync::Barrier::new(threads);
-    pool.scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| drop(all_have_one.wait()))));
+    let wait = |_: &rayon::Scope<'_>| {
+        all_have_one.wait();
+    };
+    pool.scope(|scope| (0..threads).for_each(|_| scope.spawn(wait)));
 }
 
 // One test, for the count of allocations is the process's.
