@@ -141,7 +141,7 @@ fn run(options: Options) -> Result<(), String> {
         std::fs::write(path, format!("step,loss\n{rows}")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     if !losses.is_empty() {
-        loss_curve::draw(&options.curve, &format!("digits on {device}"), &losses, steps_per_epoch)?;
+        loss_curve::draw(&options.curve, &format!("digits on {device}"), "cross-entropy", &losses, steps_per_epoch)?;
         println!("loss curve in {}", options.curve.display());
     }
     println!("test accuracy: {:.1} %", test_accuracy(&mut session)? * 100.0);

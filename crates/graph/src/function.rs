@@ -96,10 +96,7 @@ impl Graph {
     #[track_caller]
     pub fn apply<'g>(&'g self, function: &dyn Function, operands: &[Expr<'g>]) -> Expr<'g> {
         let origin = self.origin_or(Origin::here());
-        let restored = self.set_origin(Some(origin));
-        let result = self.apply_at(function, operands, origin);
-        self.set_origin(restored);
-        match result {
+        match self.at(origin, || self.apply_at(function, operands, origin)) {
             Ok(expr) => expr,
             Err(error) => self.finish(Err(error)),
         }

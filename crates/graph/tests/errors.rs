@@ -264,3 +264,13 @@ fn raw_insertion_keeps_to_the_rules() {
     assert!(matches!(insert(argmax, None), Err(GraphError::Axis { .. })));
     assert_eq!(g.len(), 1);
 }
+
+#[test]
+fn a_custom_gradient_has_a_gradient_for_each_operand() {
+    let g = Graph::new();
+    let (x, origin) = (g.input("x", [3]).id().unwrap(), Origin::here());
+    let upstream = g.insert(Op::Placeholder, Some(&Shape::from([3])), None, origin).unwrap();
+    let op = Op::CustomGradient { value: x, operands: [x, x].into(), upstream, gradients: [upstream].into() };
+    let error = g.insert(op, None, None, origin).unwrap_err();
+    assert!(matches!(error, GraphError::GradientCount { operands: 2, gradients: 1, .. }), "{error}");
+}

@@ -26,11 +26,17 @@ impl Graph {
         origin: Origin,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
         let mut starts: Vec<NodeId> = batched.iter().map(|(id, _)| *id).collect();
-        let span = Span::between(self, &starts, outputs);
-        // A function's own gradients are templates over a placeholder of theirs, which is batched with them.
-        let is_placeholder = |id: &NodeId| matches!(self.arena().nodes[id.key].op, Op::Placeholder);
-        starts.extend(span.nodes().iter().copied().filter(is_placeholder));
-        let affected = span.affected(self, &starts, outputs);
+        // A function's own gradients are templates over a placeholder of theirs, which is batched with them wherever it
+        // stands: further templates may depend on that, until there are no more.
+        let (span, affected) = loop {
+            let span = Span::between(self, &starts, outputs);
+            let affected = span.affected(self, &starts, outputs);
+            let templates = self.placeholders_of_functions(&span, &affected, &starts);
+            if templates.is_empty() {
+                break (span, affected);
+            }
+            starts.extend(templates);
+        };
         let mut results: Vec<Option<Expr<'g>>> = vec![None; span.len()];
         for (id, values) in batched {
             if let Some(place) = span.place(self, *id) {
@@ -65,6 +71,23 @@ impl Graph {
         let batched = |id: NodeId| found(&id);
         let rule = Batch { graph: self, batched: &batched, batch, origin };
         Ok(outputs.iter().map(|id| rule.lifted(*id)).collect())
+    }
+
+    /// The placeholders of affected functions with gradients of their own, that are not among `known`.
+    fn placeholders_of_functions(&self, span: &Span, affected: &[bool], known: &[NodeId]) -> Vec<NodeId> {
+        let arena = self.arena();
+        let mut found: Vec<NodeId> = Vec::new();
+        for id in span.nodes() {
+            let node = &arena.nodes[id.key];
+            if span.place_of(node.ordinal).is_some_and(|place| affected[place])
+                && let Op::CustomGradient { upstream, .. } = &node.op
+                && !known.contains(upstream)
+                && !found.contains(upstream)
+            {
+                found.push(*upstream);
+            }
+        }
+        found
     }
 }
 

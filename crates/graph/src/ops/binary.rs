@@ -77,8 +77,12 @@ impl<'g> Point<'g> {
             BinaryFunction::Add | BinaryFunction::Sub => factor,
             BinaryFunction::Mul => factor * b,
             BinaryFunction::Div => factor / b,
-            // a^(b-1) is infinite at a = 0 for b < 1, and b = 0 must still give 0.
-            BinaryFunction::Pow => b.equal(0.0).where_(0.0, factor * (b * a.pow(b - 1.0))),
+            BinaryFunction::Pow => {
+                // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also
+                // where b is 0, for its own derivative in b is not 0 there.
+                let both_zero = a.equal(0.0) & b.equal(0.0);
+                both_zero.where_(0.0, factor * (b * a.pow(b - 1.0)))
+            }
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),

@@ -25,6 +25,11 @@ pub(crate) fn infer(
     let dtype = rule.float(value)?;
     rule.same_shape(value, upstream)?;
     rule.same_dtype(value, upstream)?;
+    if operands.len() != gradients.len() {
+        let (origin, op, function) = (rule.origin, rule.op, rule.op.to_owned());
+        let (operands, gradients) = (operands.len(), gradients.len());
+        return Err(GraphError::GradientCount { origin, op, function, operands, gradients });
+    }
     for (&operand, &gradient) in operands.iter().zip(gradients) {
         rule.float(operand)?;
         rule.same_shape(operand, gradient)?;
@@ -59,21 +64,23 @@ pub(crate) fn jvp<'g>(
     node: &Pushed<'g, '_>,
 ) -> Option<Expr<'g>> {
     let graph = node.output.graph();
-    let (templates, tangents): (Vec<Expr<'g>>, Vec<Expr<'g>>) = operands
+    let (templates, tangents): (Vec<NodeId>, Vec<Expr<'g>>) = operands
         .iter()
         .zip(gradients)
-        .filter_map(|(operand, gradient)| Some((node.expr(*gradient), (node.tangent)(*operand)?)))
+        .filter_map(|(operand, gradient)| Some((*gradient, (node.tangent)(*operand)?)))
         .unzip();
     if templates.is_empty() {
         return None;
     }
-    let transposed = graph.gradients(&templates, &tangents, &[node.expr(upstream)]).and_then(|gradients| {
-        // Where the gradients are not linear the placeholder is still there: zero is where they are linearised.
-        let zero = graph.zeros(node.shape, node.dtype()).id()?;
-        graph.substitute(&[gradients[0].id()?], &[(upstream, zero)])
+    // Gradients that are not linear are linearised at zero. It takes the placeholder's place before, not in the result: that
+    // would be looked for in everything that was built since the function was applied.
+    let zero = graph.zeros(node.shape, node.dtype());
+    let transposed = zero.id().and_then(|id| graph.substitute(&templates, &[(upstream, id)])).and_then(|templates| {
+        let templates: Vec<Expr<'g>> = templates.into_iter().map(|template| node.expr(template)).collect();
+        graph.gradients(&templates, &tangents, &[zero])
     });
     Some(match transposed {
-        Ok(tangent) => node.expr(tangent[0]),
+        Ok(tangent) => tangent[0],
         Err(error) => graph.finish(Err(error)),
     })
 }

@@ -1,6 +1,7 @@
 //! The sweep that all passes share: every needed node is built anew over its operands' replacements.
 
-use crate::arena::{Declaration, Graph, IndexBound};
+use crate::arena::Graph;
+use crate::declaration::{Declaration, IndexBound};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, Origin};

@@ -12,6 +12,7 @@ mod layout;
 mod memory;
 mod program;
 mod schedule;
+mod shaders;
 mod step;
 
 pub use describe::PlanStep;

@@ -1,0 +1,254 @@
+//! From terms to nodes, in the order in which people write.
+//!
+//! What has a negative number as exponent goes below a fraction bar, square roots and tangents get their names back, and minus
+//! signs go where they are fewest.
+
+use std::collections::HashMap;
+
+use crate::arena::Graph;
+use crate::dtype::DType;
+use crate::expr::Expr;
+use crate::node::NodeId;
+use crate::symbolic::form::Function;
+use crate::symbolic::simplify::number::Number;
+use crate::symbolic::simplify::order::Order;
+use crate::symbolic::simplify::term::{Kind, Term, Terms};
+
+/// Appends the nodes of a term, and returns that of its value; none if a number in it is too large for a float.
+pub(super) fn emit(terms: &mut Terms, graph: &Graph, term: Term) -> Option<NodeId> {
+    let needed = needed(terms, term);
+    let overflowed = |value: Number| !value.to_f64().is_finite();
+    if needed.iter().any(|&term| match terms.kind(term) {
+        Kind::Number(value) | Kind::Product(value, _) => overflowed(*value),
+        Kind::Sum(entries) => entries.iter().any(|&(_, coefficient)| overflowed(coefficient)),
+        Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) => false,
+    }) {
+        return None;
+    }
+    let mut order = Order::default();
+    {
+        let arena = graph.arena();
+        needed.iter().for_each(|&term| order.learn(terms, &arena, term));
+    }
+    let mut emitter = Emitter {
+        terms,
+        graph,
+        order,
+        nodes: vec![None; term.index() + 1],
+        numbers: HashMap::new(),
+        flipped: HashMap::new(),
+    };
+    for &term in &needed {
+        let node = emitter.term(term);
+        emitter.nodes[term.index()] = Some(node);
+    }
+    emitter.node(term).id().ok()
+}
+
+/// The terms that a term is made of, itself included, parts first.
+fn needed(terms: &Terms, term: Term) -> Vec<Term> {
+    let mut found = vec![false; term.index() + 1];
+    let mut waiting = vec![term];
+    let mut needed = Vec::new();
+    while let Some(term) = waiting.pop() {
+        if std::mem::replace(&mut found[term.index()], true) {
+            continue;
+        }
+        needed.push(term);
+        match terms.kind(term) {
+            Kind::Number(_) | Kind::Pi | Kind::Euler | Kind::Symbol(_) => {}
+            Kind::Call(_, argument) => waiting.push(*argument),
+            Kind::Product(_, factors) => waiting.extend(factors.iter().flat_map(|&(base, exponent)| [base, exponent])),
+            Kind::Sum(entries) => waiting.extend(entries.iter().map(|&(term, _)| term)),
+        }
+    }
+    needed.sort_unstable();
+    needed
+}
+
+struct Emitter<'t, 'g> {
+    terms: &'t Terms,
+    graph: &'g Graph,
+    order: Order,
+    nodes: Vec<Option<Expr<'g>>>,
+    numbers: HashMap<u64, Expr<'g>>,
+    /// Sums with all signs changed.
+    flipped: HashMap<Term, Expr<'g>>,
+}
+
+impl<'g> Emitter<'_, 'g> {
+    fn term(&mut self, term: Term) -> Expr<'g> {
+        match self.terms.kind(term) {
+            Kind::Number(value) => self.number(*value),
+            Kind::Pi => self.constant(std::f64::consts::PI),
+            Kind::Euler => self.constant(1.0).exp(),
+            Kind::Symbol(declaration) => {
+                let node = self.graph.arena().declarations.get(*declaration as usize).map(|symbol| symbol.node);
+                node.map_or(Expr::poisoned(self.graph), |node| self.graph.expr(node))
+            }
+            Kind::Call(function, argument) => function.of(self.node(*argument)),
+            Kind::Product(coefficient, factors) => {
+                let (coefficient, factors) = (*coefficient, factors.clone());
+                self.product(coefficient, &factors)
+            }
+            Kind::Sum(entries) => {
+                let entries = entries.clone();
+                self.sum(&entries)
+            }
+        }
+    }
+
+    fn sum(&mut self, entries: &[(Term, Number)]) -> Expr<'g> {
+        let mut summands: Vec<(Expr<'g>, bool)> = Vec::with_capacity(entries.len());
+        for (term, coefficient) in self.order.summands(entries) {
+            summands.push(match self.terms.kind(term) {
+                Kind::Number(_) | Kind::Product(..) => {
+                    let (own, factors) = self.terms.factors(term);
+                    self.signed_product(own.mul(coefficient), &factors, true)
+                }
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_)
+                    if coefficient.abs() == Number::ONE =>
+                {
+                    (self.node(term), coefficient.is_negative())
+                }
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_) => {
+                    self.signed_product(coefficient, &[(term, Terms::ONE)], true)
+                }
+            });
+        }
+        // What is subtracted does not come first if something is added.
+        if let Some(first) = summands.iter().position(|(_, negative)| !negative) {
+            summands[..=first].rotate_right(1);
+        }
+        let sum = summands.into_iter().reduce(|(sum, negative), (summand, subtracted)| {
+            let sum = if negative { -sum } else { sum };
+            (if subtracted { sum - summand } else { sum + summand }, false)
+        });
+        match sum {
+            Some((sum, negative)) => {
+                if negative {
+                    -sum
+                } else {
+                    sum
+                }
+            }
+            None => self.constant(0.0),
+        }
+    }
+
+    fn product(&mut self, coefficient: Number, factors: &[(Term, Term)]) -> Expr<'g> {
+        let (size, negative) = self.signed_product(coefficient, factors, false);
+        if negative { -size } else { size }
+    }
+
+    /// The size of a product, and whether a minus belongs before it. In a sum that costs nothing; elsewhere it goes into a
+    /// factor if there is one that takes it.
+    fn signed_product(&mut self, coefficient: Number, factors: &[(Term, Term)], in_sum: bool) -> (Expr<'g>, bool) {
+        let mut flips = Vec::new();
+        let mut negative = coefficient.is_negative();
+        let mut last = None;
+        for &(base, exponent) in factors {
+            let (Some(entries), Some(times)) = (self.terms.entries(base), self.terms.as_integer(exponent)) else {
+                continue;
+            };
+            let mixed = entries.iter().any(|(_, coefficient)| coefficient.is_negative());
+            let odd = times % 2 != 0;
+            if mixed && self.order.leads_with_minus(&entries) {
+                flips.push(base);
+                negative ^= odd;
+                last = Some(base).filter(|_| odd).or(last);
+            } else if mixed && odd && last.is_none_or(|last| !flips.contains(&last)) {
+                last = Some(base);
+            }
+        }
+        // A sum that begins with a minus is better than a minus before everything.
+        if negative
+            && !in_sum
+            && let Some(last) = last
+        {
+            if flips.contains(&last) {
+                flips.retain(|&flip| flip != last)
+            } else {
+                flips.push(last)
+            }
+            negative = false;
+        }
+        (self.magnitude(coefficient.abs(), factors, &flips), negative)
+    }
+
+    /// The product of a positive number and powers, as a fraction where some have negative exponents. The bases among `flips`
+    /// are written with all their signs changed.
+    fn magnitude(&mut self, coefficient: Number, factors: &[(Term, Term)], flips: &[Term]) -> Expr<'g> {
+        let (mut above, mut below) = (Vec::new(), Vec::new());
+        match coefficient.as_fraction() {
+            Some(fraction) => {
+                let parts = [(*fraction.numer(), &mut above), (*fraction.denom(), &mut below)];
+                for (part, side) in parts.into_iter().filter(|(part, _)| *part != 1) {
+                    side.push(self.constant(part as f64));
+                }
+            }
+            None => above.push(self.number(coefficient)),
+        }
+        for (base, exponent) in self.order.factors(self.terms, factors) {
+            let number = self.terms.as_number(exponent).filter(|_| base != Terms::EULER);
+            let side = if number.is_some_and(Number::is_negative) { &mut below } else { &mut above };
+            let power = self.power(base, exponent, number.map(Number::abs), flips.contains(&base));
+            side.push(power);
+        }
+        let above = above.into_iter().reduce(|product, factor| product * factor);
+        let below = below.into_iter().reduce(|product, factor| product * factor);
+        let above = above.unwrap_or_else(|| self.constant(1.0));
+        match below {
+            Some(below) => above / below,
+            None => above,
+        }
+    }
+
+    /// A power, with `size` instead of its exponent where that is a number.
+    fn power(&mut self, base: Term, exponent: Term, size: Option<Number>, flip: bool) -> Expr<'g> {
+        if base == Terms::EULER {
+            return self.node(exponent).exp();
+        }
+        let node = if flip { self.flipped(base) } else { self.node(base) };
+        match size {
+            Some(size) if size == Number::ONE => node,
+            Some(size) if size == Number::HALF => Function::Sqrt.of(node),
+            Some(size) => {
+                let exponent = self.number(size);
+                node.pow(exponent)
+            }
+            None => node.pow(self.node(exponent)),
+        }
+    }
+
+    fn flipped(&mut self, base: Term) -> Expr<'g> {
+        if let Some(&node) = self.flipped.get(&base) {
+            return node;
+        }
+        let entries = self.terms.entries(base).unwrap_or_default();
+        let negated: Vec<(Term, Number)> = entries.iter().map(|&(term, by)| (term, by.neg())).collect();
+        let node = self.sum(&negated);
+        self.flipped.insert(base, node);
+        node
+    }
+
+    fn number(&mut self, value: Number) -> Expr<'g> {
+        let size = match value.abs().as_fraction() {
+            Some(fraction) if !fraction.is_integer() => {
+                self.constant(*fraction.numer() as f64) / self.constant(*fraction.denom() as f64)
+            }
+            Some(_) | None => self.constant(value.abs().to_f64()),
+        };
+        if value.is_negative() { -size } else { size }
+    }
+
+    fn constant(&mut self, value: f64) -> Expr<'g> {
+        let graph = self.graph;
+        *self.numbers.entry(value.to_bits()).or_insert_with(|| graph.full([], value, DType::F64))
+    }
+
+    fn node(&self, term: Term) -> Expr<'g> {
+        // Parts come before what is made of them, so that their nodes are there.
+        self.nodes[term.index()].unwrap_or(Expr::poisoned(self.graph))
+    }
+}
