@@ -6,8 +6,8 @@
 
 use std::process::ExitCode;
 
-use arenagrad::check::{Differences, GradCheck, Step, gradcheck, gradgradcheck};
-use arenagrad::{Context, Device, Error, Expr, Function, Graph, Init, Session, Tensor};
+use arenagrad::check::{Differences, GradCheck, Step, adjoint, gradcheck, gradgradcheck};
+use arenagrad::{Context, Device, Error, Expr, Function, Graph, Init, Mode, Session, Tensor};
 use arenagrad_examples::device_option::device_from_options;
 
 const ABOUT: &str =
@@ -82,6 +82,8 @@ fn checks() -> Result<(), Error> {
     println!("  {}", gradgradcheck(network, &inputs)?);
     let strict = GradCheck::new().differences(Differences::central().step(1e-5)).tolerances(1e-9, 1e-7);
     println!("  with tolerances far below PyTorch's: {}", strict.function(network, &inputs)?);
+    println!("  in forward mode: {}", GradCheck::new().mode(Mode::Forward).function(network, &inputs)?);
+    println!("  {}", adjoint(network, &inputs)?);
     Ok(())
 }
 

@@ -2,8 +2,12 @@
 
 mod suite;
 
-use arenagrad::check::{CheckError, Differences, GradCheck, Order, Parity, Scheme, gradcheck, gradgradcheck, parity};
-use arenagrad::{DType, Device, Error, Expr, Gelu, Graph, Init, Reduction, Tensor};
+use arenagrad::check::{
+    Adjoint, CheckError, Differences, GradCheck, Order, Parity, Scheme, adjoint, gradcheck, gradgradcheck, parity,
+};
+use arenagrad::{
+    Context, DType, Device, Error, Expr, Function as CustomFunction, Gelu, Graph, Init, Mode, Reduction, Tensor,
+};
 use suite::devices::{devices, gpu};
 use suite::random::Random;
 
@@ -147,6 +151,12 @@ fn right_gradients_pass_to_second_order() {
         let second = gradgradcheck(function, inputs).unwrap();
         assert!(second.passed(), "{name}: {second}");
         assert_eq!((first.order, second.order), (Order::First, Order::Second));
+        let forward = GradCheck::new().mode(Mode::Forward);
+        for report in [forward.clone(), forward.second()].map(|check| check.function(function, inputs).unwrap()) {
+            assert!(report.passed(), "{name}, forward mode: {report}");
+        }
+        let both = adjoint(function, inputs).unwrap();
+        assert!(both.passed(), "{name}: {both}");
         // Far below what passes: the tolerance is PyTorch's, the engine is better.
         for report in [first, second] {
             let worst = report.worst.unwrap();
@@ -316,5 +326,93 @@ fn devices_agree_node_by_node() {
             assert!(first.origin.contains("check.rs:"), "{first}");
             assert!(matches!(strict.into_result(), Err(Error::Check(CheckError::Parity(_)))));
         }
+    }
+}
+
+#[test]
+fn both_modes_give_the_same_jacobians() {
+    let function: Function = |x| (x[0].matmul(x[1]).sin() * x[2]).sum(0);
+    let mut random = Random(21);
+    let inputs = [[2, 3].as_slice(), &[3, 4], &[4]].map(|shape| spread(&mut random, shape, -1.0, 1.0));
+    let reverse = gradcheck(function, &inputs).unwrap();
+    let forward = GradCheck::new().mode(Mode::Forward).function(function, &inputs).unwrap();
+    assert_eq!(reverse.jacobians.len(), forward.jacobians.len());
+    for (reverse, forward) in reverse.jacobians.iter().zip(&forward.jacobians) {
+        assert_eq!(reverse.analytic.shape(), forward.analytic.shape());
+        for (a, b) in reverse.analytic.to_f64_vec().iter().zip(forward.analytic.to_f64_vec()) {
+            assert!((a - b).abs() < 1e-14, "{} by {}: {a} and {b}", reverse.output, reverse.input);
+        }
+    }
+}
+
+/// The sine, with a gradient by hand that is right or not.
+struct Sine {
+    factor: f64,
+}
+
+impl CustomFunction for Sine {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0].sin()
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream * context.saved()[0].cos() * self.factor)]
+    }
+}
+
+fn sine<'g>(x: &[Expr<'g>], factor: f64) -> Expr<'g> {
+    x[0].graph().apply(&Sine { factor }, &x[..1])
+}
+
+#[test]
+fn gradients_by_hand_are_checked_in_both_modes() {
+    for dtype in [DType::F32, DType::F64] {
+        let inputs = [tensor(&[3], &[0.5, -1.25, 2.0]).cast(dtype)];
+        for mode in [Mode::Reverse, Mode::Forward] {
+            let check = GradCheck::new().mode(mode);
+            let report = check.function(|x| sine(x, 1.0), &inputs).unwrap();
+            assert!(report.passed(), "{mode:?}, {dtype}: {report}");
+            let report = check.clone().second().function(|x| sine(x, 1.0), &inputs).unwrap();
+            assert!(report.passed(), "{mode:?}, {dtype}: {report}");
+            let report = check.function(|x| sine(x, 1.01), &inputs).unwrap();
+            assert_eq!(report.failed, 3, "{mode:?}, {dtype}: {report}");
+        }
+    }
+    // Both modes come from the one rule, so the adjoint test cannot see that the rule is wrong: gradcheck is for that.
+    assert!(adjoint(|x: &[Expr]| sine(x, 1.01), &[tensor(&[2], &[0.5, 1.0])]).unwrap().passed());
+}
+
+#[test]
+fn adjoints_of_graphs() {
+    let g = Graph::new();
+    let x = g.input("x", [4, 3]);
+    let w = g.parameter("w", [3, 2], Init::XavierUniform);
+    let hidden = x.matmul(w).tanh();
+    let at = spread(&mut Random(8), &[4, 3], -1.0, 1.0).cast(DType::F32);
+    for seed in 0..5 {
+        let report = Adjoint::new().seed(seed).graph(&g, &[hidden, hidden.sum(..)], &[], &[("x", &at)]).unwrap();
+        assert!(report.passed() && report.forward != 0.0, "{report}");
+    }
+    let refused = Adjoint::new().tolerance(-1.0).graph(&g, &[hidden], &[], &[("x", &at)]).unwrap_err();
+    assert!(matches!(refused, Error::Check(CheckError::Tolerance { .. })), "{refused}");
+    // With values that are not numbers the two cannot agree, and the error says so.
+    let failed = adjoint(|x: &[Expr]| x[0].log(), &[tensor(&[1], &[f64::NAN])]).unwrap();
+    assert!(!failed.passed());
+    let error = failed.into_result().unwrap_err();
+    assert!(error.to_string().starts_with("adjoint test failed: "), "{error}");
+}
+
+#[test]
+fn parity_passes_over_gradients_by_hand() {
+    let g = Graph::new();
+    let x = g.input("x", [3]);
+    let y = g.apply(&Sine { factor: 1.0 }, &[x]).sum(..);
+    let [slope] = y.grad([x]).unwrap();
+    let at = Tensor::new([3], vec![0.5f32, 1.0, -2.0]).unwrap();
+    let cpu = Device::cpu();
+    for device in devices() {
+        let report = parity(&g, &[y, slope], &[("x", &at)], [&cpu, &device]).unwrap();
+        assert!(report.agrees() && report.nodes > 2, "{report}");
     }
 }

@@ -103,10 +103,8 @@ impl Adjoint {
             draws.push(value.to_f64_vec());
             function.values.push((name.clone(), value));
         }
-        let exprs =
-            |named: &[(String, Expr<'_>)]| named.iter().map(|(_, expr)| expr.id()).collect::<Result<Vec<_>, _>>();
-        let seeds: Vec<Expr<'_>> = exprs(&upstreams)?.into_iter().map(|id| graph.expr(id)).collect();
-        let directions: Vec<Expr<'_>> = exprs(&tangents)?.into_iter().map(|id| graph.expr(id)).collect();
+        let seeds: Vec<Expr<'_>> = upstreams.iter().map(|(_, upstream)| *upstream).collect();
+        let directions: Vec<Expr<'_>> = tangents.iter().map(|(_, tangent)| *tangent).collect();
         let pushed = graph.jvp(&function.outputs, &inputs, &directions)?;
         let pulled = graph.gradients(&function.outputs, &seeds, &inputs)?;
         let results: Vec<Expr<'_>> = pushed.iter().chain(&pulled).copied().collect();

@@ -1,4 +1,4 @@
-//! Checks of derivatives: numerical gradients, gradcheck, and the parity of two devices.
+//! Checks of derivatives: numerical gradients, gradcheck, adjoints, and the parity of two devices.
 //!
 //! | to find out | use |
 //! |---|---|
@@ -8,7 +8,8 @@
 //! | where two devices part | [`parity()`] |
 //!
 //! Checks are views of the engine: a graph is evaluated through a [`crate::Session`], and the derivative that is checked is
-//! the one that [`crate::Graph::gradients`] or [`crate::Graph::jvp`] builds. Graphs in f32 are checked in f64, by [`crate::graph::passes::widen`].
+//! the one that [`crate::Graph::gradients`] or [`crate::Graph::jvp`] builds. Graphs in f32 are checked in f64, by
+//! [`crate::graph::passes::widen`].
 //!
 //! A check that ran ends in a report, whether it passed or not; `into_result` turns a failed one into a [`CheckError`].
 //! Errors are for checks that could not be made.
