@@ -1,4 +1,4 @@
-//! Checks of derivatives: numerical gradients, gradcheck, and the parity of two devices.
+//! Checks of derivatives: numerical gradients, gradcheck, adjoints, and the parity of two devices.
 //!
 //! | to find out | use |
 //! |---|---|
