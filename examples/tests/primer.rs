@@ -483,7 +483,7 @@ fn pictures_show_variables_arcs_and_parameters() {
     }
     let picture = svg(&dag);
     assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
-    assert_eq!(picture.matches("<path ").count(), 7);
+    assert_eq!(picture.matches("marker-end").count(), 7);
     assert_eq!(picture.matches("rx=\"7\"").count(), 5);
     for label in ["ab", "ac", "bc", "cd"] {
         assert_eq!(picture.matches(&format!(">{label}</text>")).count(), 1);
