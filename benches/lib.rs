@@ -15,7 +15,7 @@ mod workloads;
 pub use program::Program;
 
 use arenagrad::{Device, Error, Graph, GraphError};
-use program::Model;
+use program::{Model, TapeModel};
 
 /// A program whose speed is measured.
 pub struct Workload {
@@ -31,6 +31,9 @@ enum Kind {
     /// Evaluates a loss, its gradients with respect to all parameters and, with a learning rate, an update by
     /// gradient descent.
     Model { define: for<'g> fn(&'g Graph) -> Result<Model<'g>, Error>, rate: Option<f64> },
+    /// Records a loss on a tape, differentiates it and, with a learning rate, updates by gradient descent, all of it anew at
+    /// each call.
+    Tape { define: fn() -> Result<TapeModel, Error>, rate: Option<f64> },
     /// Builds a graph that is never run.
     Construction { build: fn() -> Result<Graph, GraphError> },
 }
@@ -59,6 +62,8 @@ pub const WORKLOADS: &[Workload] = &[
     workloads::CHAIN,
     workloads::SOFTMAX_XENT,
     workloads::GRAPH_BUILD,
+    workloads::TAPE_SCALAR,
+    workloads::TAPE_GAUSSIANS,
 ];
 
 /// The workload of that name.
@@ -88,6 +93,8 @@ impl Workload {
         match (&self.kind, on_gpu) {
             (Kind::Construction { .. }, false) => &[Phase::Build],
             (Kind::Construction { .. }, true) => &[],
+            (Kind::Tape { rate: None, .. }, _) => &[Phase::ForwardBackward],
+            (Kind::Tape { rate: Some(_), .. }, _) => &[Phase::ForwardBackward, Phase::Step],
             (Kind::Model { rate: None, .. }, _) => &[Phase::Forward, Phase::ForwardBackward],
             (Kind::Model { rate: Some(_), .. }, false) => &[Phase::Forward, Phase::ForwardBackward, Phase::Step],
             (Kind::Model { rate: Some(_), .. }, true) => {
@@ -100,8 +107,8 @@ impl Workload {
     pub fn compared_phase(&self) -> Phase {
         match self.kind {
             Kind::Construction { .. } => Phase::Build,
-            Kind::Model { rate: None, .. } => Phase::ForwardBackward,
-            Kind::Model { rate: Some(_), .. } => Phase::Step,
+            Kind::Model { rate: None, .. } | Kind::Tape { rate: None, .. } => Phase::ForwardBackward,
+            Kind::Model { rate: Some(_), .. } | Kind::Tape { rate: Some(_), .. } => Phase::Step,
         }
     }
 
@@ -109,6 +116,7 @@ impl Workload {
     pub fn program(&self, phase: Phase, device: &Device) -> Result<Program, Error> {
         match self.kind {
             Kind::Model { define, rate } => Program::of_model(define, rate.unwrap_or(0.0), phase, device),
+            Kind::Tape { define, rate } => Program::of_tape(define, rate.filter(|_| phase == Phase::Step), device),
             Kind::Construction { build } => Ok(Program::of_construction(build)),
         }
     }

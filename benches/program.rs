@@ -1,13 +1,15 @@
 //! A workload made ready to be called, many times, on one device.
 //!
-//! It knows sessions and clocks, and no workload. Gradients that no optimiser consumes are kept on the device as state, as
+//! It knows sessions, tapes and clocks, and no workload. Gradients that no optimiser consumes are kept on the device as state, as
 //! a parameter's gradient is in other systems: reading them back is no part of computing them.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use arenagrad::train::Trained;
-use arenagrad::{Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor};
+use arenagrad::{
+    Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor, Variable,
+};
 
 use crate::Phase;
 
@@ -17,6 +19,14 @@ pub(crate) struct Model<'g> {
     pub(crate) inputs: Vec<(&'static str, Tensor)>,
 }
 
+/// A loss that is recorded on a tape, and the values of what it is recorded from.
+pub(crate) struct TapeModel {
+    pub(crate) parameters: Vec<Tensor>,
+    pub(crate) inputs: Vec<Tensor>,
+    /// The loss of the parameters and the inputs.
+    pub(crate) loss: fn(&[Variable], &[Variable]) -> Variable,
+}
+
 /// A phase of a workload on a device, ready to be called.
 pub struct Program {
     kind: Kind,
@@ -24,6 +34,7 @@ pub struct Program {
 
 enum Kind {
     Session(Box<SessionCalls>),
+    Tape(Box<TapeCalls>),
     Construction { build: fn() -> Result<Graph, GraphError> },
 }
 
@@ -31,6 +42,13 @@ struct SessionCalls {
     session: Session,
     inputs: Vec<(&'static str, Tensor)>,
     call: Call,
+}
+
+struct TapeCalls {
+    tape: Tape,
+    model: TapeModel,
+    parameters: Vec<Variable>,
+    optimizer: Option<TapeOptimizer>,
 }
 
 /// How a session is called.
@@ -59,6 +77,18 @@ impl Program {
         Ok(Program { kind: Kind::Session(Box::new(SessionCalls { session, inputs, call })) })
     }
 
+    pub(crate) fn of_tape(
+        define: fn() -> Result<TapeModel, Error>,
+        rate: Option<f64>,
+        device: &Device,
+    ) -> Result<Program, Error> {
+        let (tape, model) = (Tape::new(device.clone()), define()?);
+        let parameters: Vec<Variable> = model.parameters.iter().map(|value| tape.leaf(value).requires_grad()).collect();
+        let leaves: Vec<&Variable> = parameters.iter().collect();
+        let optimizer = rate.map(|rate| TapeOptimizer::new(&tape, &leaves, Sgd::new(rate))).transpose()?;
+        Ok(Program { kind: Kind::Tape(Box::new(TapeCalls { tape, model, parameters, optimizer })) })
+    }
+
     pub(crate) fn of_construction(build: fn() -> Result<Graph, GraphError>) -> Program {
         Program { kind: Kind::Construction { build } }
     }
@@ -68,6 +98,13 @@ impl Program {
     pub fn time(&mut self, calls: u64) -> Result<Duration, Error> {
         match &mut self.kind {
             Kind::Session(program) => program.time(calls),
+            Kind::Tape(program) => {
+                let start = Instant::now();
+                for _ in 0..calls {
+                    black_box(program.call()?);
+                }
+                Ok(start.elapsed())
+            }
             Kind::Construction { build } => {
                 let mut elapsed = Duration::ZERO;
                 for _ in 0..calls {
@@ -97,16 +134,31 @@ impl Program {
                     }
                 }
             }
+            Kind::Tape(program) => program.call(),
             Kind::Construction { build } => Ok(build()?.len() as f64),
         }
     }
 
-    /// The session, for all but constructions: its plan and its parameters can be read.
+    /// The session, for all but tapes and constructions: its plan and its parameters can be read.
     pub fn session(&self) -> Option<&Session> {
         match &self.kind {
             Kind::Session(program) => Some(&program.session),
-            Kind::Construction { .. } => None,
+            Kind::Tape(_) | Kind::Construction { .. } => None,
         }
+    }
+}
+
+impl TapeCalls {
+    /// Records the loss, differentiates it, updates, clears the gradients. Returns the loss before the update.
+    fn call(&mut self) -> Result<f64, Error> {
+        let inputs: Vec<Variable> = self.model.inputs.iter().map(|value| self.tape.leaf(value)).collect();
+        let loss = (self.model.loss)(&self.parameters, &inputs);
+        loss.backward()?;
+        if let Some(optimizer) = &mut self.optimizer {
+            optimizer.step()?;
+        }
+        self.tape.zero_grad();
+        loss.item()
     }
 }
 

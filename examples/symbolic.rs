@@ -55,7 +55,8 @@ fn run(options: Options) -> Result<(), String> {
     };
     let formula = parse(expression).map_err(|error| error.to_string())?;
     let derivative = options.names.iter().fold(formula.clone(), |formula, name| formula.diff(name));
-    let simplified = derivative.simplify();
+    // Simplified after each step, a derivative of high order stays short.
+    let simplified = options.names.iter().fold(formula.simplify(), |formula, name| formula.diff(name).simplify());
     // Everything that was asked for is checked before anything is printed.
     let value =
         options.at.as_ref().map(|at| value(&formula, &derivative, &simplified, &options.names, at)).transpose()?;

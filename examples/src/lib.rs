@@ -1,5 +1,9 @@
-//! What the example programs share: reading their data and drawing their curves.
+//! What the example programs share: reading their data and options, and drawing their curves.
 
+pub mod contours;
+pub mod device_option;
 pub mod digits;
 pub mod loss_curve;
 pub mod primer;
+pub mod reference_fits;
+pub mod surface;

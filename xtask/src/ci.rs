@@ -55,16 +55,34 @@ const STEPS: &[Step] = &[
         "without the feature gpu",
         &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
     ),
-    Step {
-        program: Program::Example("digits"),
-        ..Step::cargo("example on the CPU", &["--device", "cpu", "--epochs", "1"])
-    },
-    Step {
-        program: Program::Example("digits"),
-        ..Step::cargo("example on the GPU", &["--device", "gpu", "--epochs", "1"])
-    },
+    Step::example("digits", &["--device", "cpu", "--epochs", "1"]),
+    Step::example("digits", &["--device", "gpu", "--epochs", "1"]),
+    Step::example("xor", &[]),
+    Step::example("autograd", &["--device", "cpu"]),
+    Step::example("autograd", &["--device", "gpu"]),
+    Step::example("gradient_tape", &["--device", "cpu"]),
+    Step::example("gradient_tape", &["--device", "gpu"]),
+    Step::example("numerical_gradient", &["--device", "cpu"]),
+    Step::example("numerical_gradient", &["--device", "gpu"]),
+    Step::example("symbolic", &["--diff", "x", "--at", "x=1,y=2,z=3", "--", "(x + y)*z"]),
+    Step::example("primer", &primer("cpu")),
+    Step::example("primer", &primer("gpu")),
+    Step::example("gradient_descent", &["--device", "cpu", "--out-dir", "target"]),
+    Step::example("gradient_descent", &["--device", "gpu", "--out-dir", "target"]),
+    Step::example("jacobian", &["--device", "cpu"]),
+    Step::example("jacobian", &["--device", "gpu"]),
+    Step::example("extending", &["--device", "cpu"]),
+    Step::example("extending", &["--device", "gpu"]),
+    Step::example("static_dynamic", &["--device", "cpu"]),
+    Step::example("static_dynamic", &["--device", "gpu"]),
     Step::cargo("packages", PACKAGE),
 ];
+
+/// The primer's options: its pictures go where nothing is kept.
+const fn primer(device: &'static str) -> [&'static str; 8] {
+    let (dot, svg, curve) = ("target/primer-network.dot", "target/primer-network.svg", "target/primer-loss.svg");
+    ["--device", device, "--network-dot", dot, "--network-svg", svg, "--curve", curve]
+}
 
 /// Runs every step, and says at the end what each took.
 pub(crate) fn run() -> ExitCode {
@@ -110,6 +128,11 @@ impl Step {
     /// A step that runs cargo as it is.
     const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Step {
         Step { name, environment: &[], program: Program::Cargo, arguments }
+    }
+
+    /// A step that runs an example as the tests have built it.
+    const fn example(name: &'static str, arguments: &'static [&'static str]) -> Step {
+        Step { name, environment: &[], program: Program::Example(name), arguments }
     }
 
     fn command(&self) -> Command {

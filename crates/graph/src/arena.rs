@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use slotmap::SlotMap;
 
+use crate::declaration::{Declaration, DeclarationKind, IndexBound};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -45,87 +46,6 @@ pub(crate) struct Arena {
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
     /// ascend. By it a mark knows whether the graph was cut short beneath it.
     floors: Vec<(u64, u32)>,
-}
-
-/// What the graph knows of an input or parameter beyond its node.
-#[derive(Clone, Debug)]
-pub struct Declaration {
-    /// The name by which runs, sessions and files refer to it; unique in the graph.
-    pub name: String,
-    /// The node.
-    pub node: NodeId,
-    /// The shape of the node.
-    pub shape: Shape,
-    /// The dtype of the node.
-    pub dtype: DType,
-    /// The caller's file and line.
-    pub origin: Origin,
-    /// Input or parameter.
-    pub kind: DeclarationKind,
-}
-
-impl Declaration {
-    /// Whether this is the state that [`Graph::step`] declares: an i32 scalar named `step`.
-    pub fn counts_steps(&self) -> bool {
-        let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });
-        self.name == "step" && is_state && self.dtype == DType::I32 && self.shape.rank() == 0
-    }
-}
-
-/// The two kinds of declared tensors.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DeclarationKind {
-    /// Given at each run.
-    Input,
-    /// Kept on the device between runs.
-    Parameter {
-        /// Its elements when a session starts.
-        init: Init,
-        /// Whether optimisers update it; state that a plan updates itself is not trainable.
-        trainable: bool,
-    },
-}
-
-/// How a parameter's elements are made when a session starts. Random ones depend on the session's seed and the
-/// parameter's position among the graph's declarations, so they are the same on every device.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Init {
-    /// Every element is the value.
-    Constant(f64),
-    /// Uniform in `[low, high)`.
-    Uniform {
-        /// The lower bound.
-        low: f64,
-        /// The upper bound.
-        high: f64,
-    },
-    /// Normal with that mean and standard deviation.
-    Normal {
-        /// The mean.
-        mean: f64,
-        /// The standard deviation.
-        deviation: f64,
-    },
-    /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et
-    /// al. 2015): keeps the variance through ReLU layers.
-    KaimingUniform,
-    /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010): for tanh and sigmoid layers.
-    XavierUniform,
-    /// These elements, row-major; their number must fit the shape.
-    Values(Vec<f64>),
-}
-
-/// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IndexBound {
-    /// The input.
-    pub node: NodeId,
-    /// Elements must be in `0..bound`.
-    pub bound: usize,
-    /// One value that is allowed besides, such as the ignored label of a loss.
-    pub except: Option<i32>,
-    /// The operation that needs it.
-    pub origin: Origin,
 }
 
 /// A point in a graph's growth to which [`Graph::rewind`] returns.
@@ -355,6 +275,20 @@ impl Graph {
         self.finish(result)
     }
 
+    /// Does `build`, whose nodes get `origin` for theirs: for code that builds on a caller's behalf and wants errors to name
+    /// the caller's place.
+    pub fn at<T>(&self, origin: Origin, build: impl FnOnce() -> T) -> T {
+        /// Puts the origin back, also when `build` panics and the graph is used on.
+        struct Restored<'a>(&'a Graph, Option<Origin>);
+        impl Drop for Restored<'_> {
+            fn drop(&mut self) {
+                self.0.set_origin(self.1);
+            }
+        }
+        let _restored = Restored(self, self.set_origin(Some(self.origin_or(origin))));
+        build()
+    }
+
     /// The name under which a node is printed, if it has one: a declaration's, or what [`Expr::named`] gave it.
     pub fn label(&self, id: NodeId) -> Option<String> {
         let arena = self.arena.borrow();
@@ -472,6 +406,16 @@ impl Arena {
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),
         }
+    }
+
+    /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more, and nothing is
+    /// required of inputs that nobody uses.
+    pub(crate) fn after_retain(&mut self) {
+        self.rewinds += 1;
+        self.floors.clear();
+        self.floors.push((self.rewinds, 0));
+        let nodes = &self.nodes;
+        self.bounds.retain(|bound| nodes.get(bound.node.key).is_some_and(|node| node.users > 0));
     }
 
     /// Takes a node out of the slots, and its operands' user counts and its names with it.

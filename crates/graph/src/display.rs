@@ -136,6 +136,8 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
         | Op::Where { .. }
         | Op::Cast { .. }
         | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::Placeholder
         | Op::Reshape { .. }
         | Op::Broadcast { .. } => vec![],
         Op::Literal { data } => vec![format!("{} elements", data.len())],

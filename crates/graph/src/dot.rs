@@ -88,10 +88,13 @@ fn colour(node: &Node) -> &'static str {
     match node.op {
         Op::Input { .. } => "#cfe8ff",
         Op::Parameter { .. } => "#d9f2d0",
-        Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } | Op::Uniform { .. } => "#eeeeee",
-        Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } | Op::StopGradient { .. } => {
-            "#fff7d6"
-        }
+        Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } | Op::Uniform { .. } | Op::Placeholder => "#eeeeee",
+        Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Broadcast { .. }
+        | Op::Slice { .. }
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. } => "#fff7d6",
         Op::Unary { .. }
         | Op::Binary { .. }
         | Op::Compare { .. }

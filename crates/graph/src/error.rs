@@ -143,6 +143,18 @@ pub enum GraphError {
     #[error("{origin}: {op}: {outputs} outputs were given {upstreams} upstream gradients")]
     UpstreamCount { origin: Origin, op: &'static str, outputs: usize, upstreams: usize },
 
+    #[error("{origin}: {op}: {inputs} inputs were given {tangents} tangents")]
+    TangentCount { origin: Origin, op: &'static str, inputs: usize, tangents: usize },
+
+    #[error("{origin}: {op}: the backward pass of {function:?} gave {gradients} gradients for {operands} operands")]
+    GradientCount { origin: Origin, op: &'static str, function: String, operands: usize, gradients: usize },
+
+    #[error("{origin}: {op}: the placeholder {operand} stands for a tensor and cannot be computed itself")]
+    Placeholder { origin: Origin, op: &'static str, operand: String },
+
+    #[error("{origin}: {op}: the random numbers of {operand} cannot be drawn for a whole batch at once")]
+    NotBatched { origin: Origin, op: &'static str, operand: String },
+
     #[error("{origin}: {op}: {operand} still has {users} users")]
     NodeInUse { origin: Origin, op: &'static str, operand: String, users: u32 },
 

@@ -27,6 +27,8 @@ pub enum Op {
     Iota { axis: usize },
     /// f32 in [0, 1): Threefry-2x32 of the element's flat index and the i32 scalar `step`, under `seed`.
     Uniform { step: NodeId, seed: u64 },
+    /// Stands for a tensor that a transform puts in its place; it cannot be computed.
+    Placeholder,
     /// A function of one element.
     Unary { function: UnaryFunction, operand: NodeId },
     /// A function of two elements of equal shapes.
@@ -39,6 +41,9 @@ pub enum Op {
     Cast { operand: NodeId },
     /// The identity, through which no gradient flows.
     StopGradient { operand: NodeId },
+    /// `value`, differentiated by rules of its own: over the placeholder `upstream`, `gradients[i]` is the gradient with
+    /// respect to `operands[i]`. No other derivative flows into `value`.
+    CustomGradient { value: NodeId, operands: Box<[NodeId]>, upstream: NodeId, gradients: Box<[NodeId]> },
     /// The same elements in row-major order under the node's shape.
     Reshape { operand: NodeId },
     /// Result axis `i` is operand axis `axes[i]`.
@@ -249,12 +254,14 @@ pub enum OpKind {
     Literal,
     Iota,
     Uniform,
+    Placeholder,
     Unary(UnaryFunction),
     Binary(BinaryFunction),
     Compare(CompareFunction),
     Where,
     Cast,
     StopGradient,
+    CustomGradient,
     Reshape,
     Permute,
     Broadcast,
@@ -273,10 +280,12 @@ impl OpKind {
     pub fn all() -> impl Iterator<Item = OpKind> {
         [OpKind::Input, OpKind::Parameter, OpKind::Constant, OpKind::Literal, OpKind::Iota, OpKind::Uniform]
             .into_iter()
+            .chain([OpKind::Placeholder])
             .chain(UnaryFunction::ALL.map(OpKind::Unary))
             .chain(BinaryFunction::ALL.map(OpKind::Binary))
             .chain(CompareFunction::ALL.map(OpKind::Compare))
-            .chain([OpKind::Where, OpKind::Cast, OpKind::StopGradient, OpKind::Reshape, OpKind::Permute])
+            .chain([OpKind::Where, OpKind::Cast, OpKind::StopGradient, OpKind::CustomGradient])
+            .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
@@ -291,12 +300,14 @@ impl OpKind {
             OpKind::Literal => "literal",
             OpKind::Iota => "iota",
             OpKind::Uniform => "uniform",
+            OpKind::Placeholder => "placeholder",
             OpKind::Unary(function) => function.name(),
             OpKind::Binary(function) => function.name(),
             OpKind::Compare(function) => function.name(),
             OpKind::Where => "where",
             OpKind::Cast => "cast",
             OpKind::StopGradient => "stop_gradient",
+            OpKind::CustomGradient => "custom_gradient",
             OpKind::Reshape => "reshape",
             OpKind::Permute => "permute",
             OpKind::Broadcast => "broadcast",
@@ -322,12 +333,14 @@ impl Op {
             Op::Literal { .. } => OpKind::Literal,
             Op::Iota { .. } => OpKind::Iota,
             Op::Uniform { .. } => OpKind::Uniform,
+            Op::Placeholder => OpKind::Placeholder,
             Op::Unary { function, .. } => OpKind::Unary(*function),
             Op::Binary { function, .. } => OpKind::Binary(*function),
             Op::Compare { function, .. } => OpKind::Compare(*function),
             Op::Where { .. } => OpKind::Where,
             Op::Cast { .. } => OpKind::Cast,
             Op::StopGradient { .. } => OpKind::StopGradient,
+            Op::CustomGradient { .. } => OpKind::CustomGradient,
             Op::Reshape { .. } => OpKind::Reshape,
             Op::Permute { .. } => OpKind::Permute,
             Op::Broadcast { .. } => OpKind::Broadcast,
@@ -350,7 +363,12 @@ impl Op {
     /// Calls `visit` with each operand, in the order of the fields.
     pub fn for_each_operand(&self, mut visit: impl FnMut(NodeId)) {
         match self {
-            Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } => {}
+            Op::Input { .. }
+            | Op::Parameter { .. }
+            | Op::Constant { .. }
+            | Op::Literal { .. }
+            | Op::Iota { .. }
+            | Op::Placeholder => {}
             Op::Uniform { step, .. } => visit(*step),
             Op::Unary { operand, .. }
             | Op::Cast { operand }
@@ -371,6 +389,12 @@ impl Op {
                 visit(*on_true);
                 visit(*on_false);
             }
+            Op::CustomGradient { value, operands, upstream, gradients } => {
+                visit(*value);
+                operands.iter().copied().for_each(&mut visit);
+                visit(*upstream);
+                gradients.iter().copied().for_each(visit);
+            }
             Op::Concat { operands, .. } => operands.iter().copied().for_each(visit),
             Op::Gather { operand, indices, .. } => {
                 visit(*operand);
@@ -381,6 +405,37 @@ impl Op {
                 visit(*indices);
                 visit(*updates);
             }
+        }
+    }
+
+    /// Calls `visit` with each operand into which derivatives flow, if it is a float.
+    pub fn for_each_differentiated(&self, visit: impl FnMut(NodeId)) {
+        match self {
+            Op::StopGradient { .. } => {}
+            Op::CustomGradient { operands, .. } => operands.iter().copied().for_each(visit),
+            Op::Input { .. }
+            | Op::Parameter { .. }
+            | Op::Constant { .. }
+            | Op::Literal { .. }
+            | Op::Iota { .. }
+            | Op::Uniform { .. }
+            | Op::Placeholder
+            | Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Compare { .. }
+            | Op::Where { .. }
+            | Op::Cast { .. }
+            | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Broadcast { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::MatMul { .. }
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. } => self.for_each_operand(visit),
         }
     }
 
@@ -395,7 +450,12 @@ impl Op {
     pub fn map_operands(&self, mut map: impl FnMut(NodeId) -> NodeId) -> Op {
         let mut op = self.clone();
         match &mut op {
-            Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } => {}
+            Op::Input { .. }
+            | Op::Parameter { .. }
+            | Op::Constant { .. }
+            | Op::Literal { .. }
+            | Op::Iota { .. }
+            | Op::Placeholder => {}
             Op::Uniform { step, .. } => *step = map(*step),
             Op::Unary { operand, .. }
             | Op::Cast { operand }
@@ -415,6 +475,12 @@ impl Op {
                 *condition = map(*condition);
                 *on_true = map(*on_true);
                 *on_false = map(*on_false);
+            }
+            Op::CustomGradient { value, operands, upstream, gradients } => {
+                *value = map(*value);
+                operands.iter_mut().for_each(|operand| *operand = map(*operand));
+                *upstream = map(*upstream);
+                gradients.iter_mut().for_each(|gradient| *gradient = map(*gradient));
             }
             Op::Concat { operands, .. } => operands.iter_mut().for_each(|operand| *operand = map(*operand)),
             Op::Gather { operand, indices, .. } => {

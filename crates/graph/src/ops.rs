@@ -1,12 +1,14 @@
 //! What every op means, each in one place: its formula, its shape and dtype rule, its derivative, and its edge cases.
 //!
-//! A rule reads the operands' nodes and infers the result's shape and dtype, or says what is wrong. A derivative (`vjp`)
-//! builds, from the upstream gradient, one expression for each operand that wants one; it is made of graph nodes, so it can
-//! be differentiated again.
+//! A rule reads the operands' nodes and infers the result's shape and dtype, or says what is wrong. A derivative is made of
+//! graph nodes, so it can be differentiated again. There are two of each op: the vector-Jacobian product (`vjp`) builds, from
+//! the upstream gradient, one expression for each operand that wants one; the Jacobian-vector product (`jvp`) builds, from
+//! the tangents of the operands, the tangent of the result.
 
 pub mod assemble;
 pub mod binary;
 pub mod compare;
+pub mod custom;
 pub mod indexing;
 pub mod leaf;
 pub mod matmul;
@@ -126,7 +128,7 @@ pub(crate) fn infer(
     dtype: Option<DType>,
 ) -> Result<(Shape, DType), GraphError> {
     match op {
-        Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } => {
+        Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Placeholder => {
             Ok((shape.cloned().unwrap_or_default(), dtype.unwrap_or(DType::F32)))
         }
         Op::Literal { data } => leaf::infer_literal(rule, data, shape),
@@ -138,6 +140,9 @@ pub(crate) fn infer(
         Op::Where { condition, on_true, on_false } => compare::infer_where(rule, *condition, *on_true, *on_false),
         Op::Cast { operand } => Ok((rule.node(*operand).shape.clone(), dtype.unwrap_or(rule.node(*operand).dtype))),
         Op::StopGradient { operand } => Ok((rule.node(*operand).shape.clone(), rule.node(*operand).dtype)),
+        Op::CustomGradient { value, operands, upstream, gradients } => {
+            custom::infer(rule, *value, operands, *upstream, gradients)
+        }
         Op::Reshape { operand } => views::infer_reshape(rule, *operand, shape),
         Op::Permute { operand, axes } => views::infer_permute(rule, *operand, axes),
         Op::Broadcast { operand } => views::infer_broadcast(rule, *operand, shape),
@@ -192,6 +197,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         | Op::Literal { .. }
         | Op::Iota { .. }
         | Op::Uniform { .. }
+        | Op::Placeholder
         | Op::Compare { .. }
         | Op::ArgMax { .. }
         | Op::StopGradient { .. } => {}
@@ -199,6 +205,9 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::Binary { function, lhs, rhs } => binary::vjp(*function, *lhs, *rhs, node, give),
         Op::Where { condition, on_true, on_false } => compare::vjp_where(*condition, *on_true, *on_false, node, give),
         Op::Cast { operand } => compare::vjp_cast(*operand, node, give),
+        Op::CustomGradient { operands, upstream, gradients, .. } => {
+            custom::vjp(operands, *upstream, gradients, node, give);
+        }
         Op::Reshape { operand } => views::vjp_reshape(*operand, node, give),
         Op::Permute { operand, axes } => views::vjp_permute(*operand, axes, node, give),
         Op::Broadcast { operand } => views::vjp_broadcast(*operand, node, give),
@@ -213,5 +222,91 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::ScatterAdd { operand, indices, updates, axis } => {
             indexing::vjp_scatter_add(*operand, *indices, *updates, *axis, node, give);
         }
+    }
+}
+
+/// A node as forward mode sees it.
+pub(crate) struct Pushed<'g, 'a> {
+    /// The node, as an expression.
+    pub(crate) output: Expr<'g>,
+    /// Its shape.
+    pub(crate) shape: &'a Shape,
+    /// Where its tangent's nodes come from: its own origin.
+    pub(crate) origin: Origin,
+    /// The tangent of an operand, of its shape and dtype; `None` is zero.
+    pub(crate) tangent: &'a dyn Fn(NodeId) -> Option<Expr<'g>>,
+}
+
+impl<'g> Pushed<'g, '_> {
+    /// An operand as an expression.
+    pub(crate) fn expr(&self, id: NodeId) -> Expr<'g> {
+        Expr::from_id(self.output.graph(), id)
+    }
+
+    /// The shape of an operand.
+    pub(crate) fn shape_of(&self, id: NodeId) -> Shape {
+        self.output.graph().arena().nodes[id.key].shape.clone()
+    }
+
+    /// The dtype of the node and of its tangent.
+    pub(crate) fn dtype(&self) -> DType {
+        self.output.read("jvp", self.origin, |_, output| output.dtype).unwrap_or(DType::F32)
+    }
+
+    /// The tangent of an operand, as zeros where it is zero.
+    pub(crate) fn tangent_or_zeros(&self, id: NodeId) -> Expr<'g> {
+        (self.tangent)(id).unwrap_or_else(|| self.output.graph().zeros(self.shape_of(id), self.dtype()))
+    }
+
+    /// Inserts an op; one without an operand (`None`) is of a poisoned tangent, and poisoned too.
+    pub(crate) fn insert(&self, op: impl FnOnce() -> Option<Op>, shape: Option<&Shape>) -> Expr<'g> {
+        match op() {
+            Some(op) => self.output.insert(op, shape, None, self.origin),
+            None => Expr::poisoned(self.output.graph()),
+        }
+    }
+}
+
+/// The Jacobian-vector product of one node: its tangent, of its shape and dtype. `None` is zero.
+pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    match op {
+        // Leaves have no operands; integers and truth values have no tangent; stop_gradient stops it.
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Literal { .. }
+        | Op::Iota { .. }
+        | Op::Uniform { .. }
+        | Op::Placeholder
+        | Op::Compare { .. }
+        | Op::ArgMax { .. }
+        | Op::StopGradient { .. } => None,
+        Op::Unary { function, operand } => unary::jvp(*function, *operand, node),
+        Op::Binary { function, lhs, rhs } => binary::jvp(*function, *lhs, *rhs, node),
+        Op::Where { condition, on_true, on_false } => compare::jvp_where(*condition, *on_true, *on_false, node),
+        Op::Cast { operand } => compare::jvp_cast(*operand, node),
+        Op::CustomGradient { operands, upstream, gradients, .. } => custom::jvp(operands, *upstream, gradients, node),
+        Op::Reshape { operand }
+        | Op::Permute { operand, .. }
+        | Op::Broadcast { operand }
+        | Op::Slice { operand, .. } => views::jvp(op, *operand, node),
+        Op::Pad { operand, lows, interiors, .. } => assemble::jvp_pad(*operand, lows, interiors, node),
+        Op::Concat { operands, axis } => assemble::jvp_concat(operands, *axis, node),
+        Op::Reduce { function, operand, axes } => reduce::jvp(*function, *operand, *axes, node),
+        Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
+            matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
+        }
+        Op::Gather { operand, indices, axis } => indexing::jvp_gather(*operand, *indices, *axis, node),
+        Op::ScatterAdd { operand, indices, updates, axis } => {
+            indexing::jvp_scatter_add(*operand, *indices, *updates, *axis, node)
+        }
+    }
+}
+
+/// The sum of two parts of a derivative, of which each may be zero.
+fn sum<'g>(a: Option<Expr<'g>>, b: Option<Expr<'g>>) -> Option<Expr<'g>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (one, None) | (None, one) => one,
     }
 }

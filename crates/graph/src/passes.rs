@@ -5,7 +5,8 @@
 //! | [`dce()`] | nodes that no output needs |
 //! | [`cse()`] | nodes that compute what an earlier one computes |
 //! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
-//! | [`optimise`] | all three, and `stop_gradient` |
+//! | [`optimise`] | all three, and what only derivatives heed: `stop_gradient`, and gradients of a function's own |
+//! | [`widen()`] | what no output needs, and f32: every such tensor is held in f64 |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
 //! their numbers and names, and their nodes stay even if no output needs them; index bounds, labels and origins come along.
@@ -17,6 +18,7 @@ mod cse;
 mod dce;
 mod rebuild;
 pub mod simplify;
+mod widen;
 
 use crate::arena::Graph;
 use crate::error::GraphError;
@@ -32,19 +34,19 @@ pub struct Optimised {
     pub outputs: Vec<NodeId>,
 }
 
-/// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: `stop_gradient` is taken
-/// out, so derivatives must be built before.
+/// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: what only derivatives
+/// heed is taken out, so they must be built before.
 ///
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_stop_gradient: false })
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_derivatives: false, widen: false })
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].
 #[track_caller]
 pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_stop_gradient: true })
+    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_derivatives: true, widen: false })
 }
 
 /// Common subexpressions: of nodes with the same op, operands, shape and dtype only the first stays. The operands of an
@@ -52,11 +54,31 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 /// same seed, step and shape are the same draw. Errors as [`optimise`].
 #[track_caller]
 pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_stop_gradient: true })
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_derivatives: true, widen: false })
 }
 
 /// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
 #[track_caller]
 pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_stop_gradient: true })
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: false })
+}
+
+/// The same graph with every f32 tensor held in f64, declarations included: what a check against finite differences runs,
+/// and what a fit of parameters to full precision needs. Names and other dtypes stay. Constants and literals keep their
+/// values, and random draws are those of f32. What only derivatives heed is kept, so they can be built afterwards.
+/// Errors as [`optimise`].
+///
+/// ```
+/// use arenagrad_graph::{DType, Graph, passes};
+///
+/// let g = Graph::new();
+/// let y = g.input("x", [3]).exp();
+/// let wide = passes::widen(&g, &[y.id()?])?;
+/// assert_eq!(wide.graph.node(wide.outputs[0])?.dtype, DType::F64);
+/// assert_eq!(wide.graph.declarations()[0].dtype, DType::F64);
+/// # Ok::<(), arenagrad_graph::GraphError>(())
+/// ```
+#[track_caller]
+pub fn widen(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: true })
 }

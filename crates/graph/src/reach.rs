@@ -5,6 +5,49 @@ use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
 
 impl Graph {
+    /// The nodes on the ways that derivatives of `output` take to nodes at which `ends` holds, both included, latest first;
+    /// `output` is always among them. No way leads through a `stop_gradient`, an integer or a truth value, nor through what a
+    /// function with gradients of its own does inside. Errors: an output that is stale or of another graph.
+    #[track_caller]
+    pub fn differentiated(&self, output: NodeId, ends: impl Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
+        let last = self.ordinal(output)?;
+        let arena = self.arena();
+        let mut reached = vec![false; last + 1];
+        reached[last] = true;
+        let (mut waiting, mut found) = (1, Vec::new());
+        let end = arena.order.partition_point(|&key| arena.nodes[key].ordinal as usize <= last);
+        for &key in arena.order[..end].iter().rev() {
+            if waiting == 0 {
+                break;
+            }
+            let node = &arena.nodes[key];
+            if !reached[node.ordinal as usize] {
+                continue;
+            }
+            waiting -= 1;
+            found.push(NodeId { key, graph: self.tag() });
+            node.op.for_each_differentiated(|operand| {
+                let operand = &arena.nodes[operand.key];
+                if operand.dtype.is_float() && !reached[operand.ordinal as usize] {
+                    reached[operand.ordinal as usize] = true;
+                    waiting += 1;
+                }
+            });
+        }
+        // Back up, operands first: `reached` now says what leads to an end.
+        for id in found.iter().rev() {
+            let node = &arena.nodes[id.key];
+            let mut leads = *id == output || ends(*id);
+            node.op.for_each_differentiated(|operand| {
+                let operand = &arena.nodes[operand.key];
+                leads |= operand.dtype.is_float() && reached[operand.ordinal as usize];
+            });
+            reached[node.ordinal as usize] = leads;
+        }
+        found.retain(|id| reached[arena.nodes[id.key].ordinal as usize]);
+        Ok(found)
+    }
+
     /// The nodes that `outputs` are computed from, themselves included, in insertion order. Errors: an output that is stale
     /// or of another graph.
     #[track_caller]

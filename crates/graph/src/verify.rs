@@ -14,7 +14,8 @@
 
 use std::collections::HashSet;
 
-use crate::arena::{Arena, DeclarationKind, Graph};
+use crate::arena::{Arena, Graph};
+use crate::declaration::DeclarationKind;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};

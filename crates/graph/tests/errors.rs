@@ -187,7 +187,7 @@ fn derivatives_that_do_not_exist() {
     let double = g.input_of("d", [2], DType::F64);
     assert_eq!(
         text(x.vjp(double, [x]).unwrap_err()),
-        "gradient: dtypes differ: \"x\" is f32, \"d\" is f64; cast one of them"
+        "gradient: dtypes differ: the output \"x\" is f32, its upstream gradient \"d\" is f64; cast one of them"
     );
 }
 
@@ -263,4 +263,14 @@ fn raw_insertion_keeps_to_the_rules() {
     let argmax = Op::ArgMax { operand: x, axis: 2 };
     assert!(matches!(insert(argmax, None), Err(GraphError::Axis { .. })));
     assert_eq!(g.len(), 1);
+}
+
+#[test]
+fn a_custom_gradient_has_a_gradient_for_each_operand() {
+    let g = Graph::new();
+    let (x, origin) = (g.input("x", [3]).id().unwrap(), Origin::here());
+    let upstream = g.insert(Op::Placeholder, Some(&Shape::from([3])), None, origin).unwrap();
+    let op = Op::CustomGradient { value: x, operands: [x, x].into(), upstream, gradients: [upstream].into() };
+    let error = g.insert(op, None, None, origin).unwrap_err();
+    assert!(matches!(error, GraphError::GradientCount { operands: 2, gradients: 1, .. }), "{error}");
 }

@@ -5,8 +5,67 @@
 mod differences;
 mod evaluate;
 
-use arenagrad_graph::{BinaryFunction, DType, Expr, OpKind, ReduceFunction, Shape, UnaryFunction};
+use arenagrad_graph::{BinaryFunction, Context, DType, Expr, Function, OpKind, ReduceFunction, Shape, UnaryFunction};
 use differences::{Case, check};
+
+/// `x^3`, with a gradient of its own.
+struct Cube;
+
+impl Function for Cube {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0] * operands[0] * operands[0]
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream * context.saved()[0].square() * 3.0)]
+    }
+}
+
+/// `x^6`, whose gradient uses a function with a gradient of its own, once of the operand and once of the upstream gradient.
+struct Nested;
+
+impl Function for Nested {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        let cube = context.graph().apply(&Cube, operands);
+        context.save_for_backward(&[cube]);
+        cube.square()
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let x = context.operands()[0];
+        vec![Some(context.graph().apply(&Scaled, &[upstream, context.saved()[0]]) * x.square() * 3.0)]
+    }
+}
+
+/// `2 a b`, with a gradient of its own.
+struct Scaled;
+
+impl Function for Scaled {
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0] * operands[1] * 2.0
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let &[a, b] = context.operands() else { return vec![] };
+        vec![Some(upstream * b * 2.0), Some(upstream * a * 2.0)]
+    }
+}
+
+/// The matrix product, with a gradient of its own.
+struct Product;
+
+impl Function for Product {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0].matmul(operands[1])
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let (a, b) = (context.saved()[0], context.saved()[1]);
+        vec![Some(upstream.matmul(b.t())), Some(a.t().matmul(upstream))]
+    }
+}
 
 /// Functions that exercise an op; empty for an op through which no gradient flows.
 fn cases(kind: OpKind) -> Vec<Case> {
@@ -34,6 +93,8 @@ fn cases(kind: OpKind) -> Vec<Case> {
         OpKind::Input | OpKind::Parameter | OpKind::Constant | OpKind::Literal | OpKind::Iota | OpKind::Uniform => {
             vec![]
         }
+        // What stands in a placeholder's place is differentiated with every function of a gradient of its own.
+        OpKind::Placeholder => vec![],
         OpKind::Compare(_) | OpKind::ArgMax => vec![],
         OpKind::Unary(function) => match function {
             UnaryFunction::Neg => unary(|x| -x, -2.0, 2.0),
@@ -80,6 +141,20 @@ fn cases(kind: OpKind) -> Vec<Case> {
             // Differences see through stop_gradient: what it hides must not depend on the input.
             unary(|x| x * (x * 0.0 + 3.0).stop_gradient() + x.square(), -2.0, 2.0)
         }
+        OpKind::CustomGradient => [
+            unary(|x| x.graph().apply(&Cube, &[x]), -2.0, 2.0),
+            unary(|x| x.graph().apply(&Cube, &[x.sin()]) * x, -2.0, 2.0),
+            unary(|x| x.graph().apply(&Nested, &[x]), -2.0, 2.0),
+            vec![
+                Case::new(&[(vec![2, 3], -2.0, 2.0), (vec![3, 2], -2.0, 2.0)], |g, x| g.apply(&Product, x).tanh()),
+                // One operand twice, and one that carries no derivative.
+                Case::new(&[(vec![2, 2], -2.0, 2.0)], |g, x| g.apply(&Product, &[x[0], x[0]])),
+                Case::new(&[(vec![2, 2], -2.0, 2.0)], |g, x| {
+                    g.apply(&Product, &[g.literal([1, 2], [0.5f64, -2.0]), x[0]]).square()
+                }),
+            ],
+        ]
+        .concat(),
         OpKind::Reshape => view(|x| x.flatten().square(), &[&[2, 3], &[], &[0, 2], &[1]]),
         OpKind::Permute => view(|x| x.permute([2, 0, 1]).square(), &[&[2, 3, 4], &[1, 2, 1], &[2, 0, 3]]),
         OpKind::Broadcast => view(|x| x.broadcast_to([2, 3, 2]).square(), &[&[3, 2], &[1, 2], &[], &[2, 1, 1]]),
@@ -187,6 +262,7 @@ fn every_op_that_computes_floats_has_a_case() {
         "literal",
         "iota",
         "uniform",
+        "placeholder",
         "less",
         "less_equal",
         "greater",

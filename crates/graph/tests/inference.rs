@@ -2,8 +2,8 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Expr, Graph, GraphError, Init, OpKind, ReduceFunction, UnaryFunction,
-    verify,
+    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Op, OpKind, Origin,
+    ReduceFunction, Shape, UnaryFunction, verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -46,13 +46,14 @@ fn accepted(kind: OpKind) -> &'static [DType] {
             | CompareFunction::GreaterEqual => &[F32, F64, I32],
         },
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::MatMul => &[F32, F64],
+        OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
         | OpKind::Literal
         | OpKind::Iota
         | OpKind::Uniform
+        | OpKind::Placeholder
         | OpKind::Where
         | OpKind::Cast
         | OpKind::StopGradient
@@ -63,6 +64,19 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         | OpKind::Pad
         | OpKind::Concat
         | OpKind::Gather => &DType::ALL,
+    }
+}
+
+/// A function whose gradient is the upstream gradient.
+struct Identity;
+
+impl Function for Identity {
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0]
+    }
+
+    fn backward<'g>(&self, _: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream)]
     }
 }
 
@@ -145,6 +159,11 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
         }
         OpKind::Cast => DType::ALL.map(|to| (x.cast(to), vec![2, 3], to)).to_vec(),
         OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],
+        OpKind::CustomGradient => vec![(g.apply(&Identity, &[x]), vec![2, 3], dtype)],
+        OpKind::Placeholder => {
+            let placeholder = g.insert(Op::Placeholder, Some(&Shape::from([2, 0])), Some(dtype), Origin::here());
+            vec![(g.expr(placeholder.unwrap()), vec![2, 0], dtype)]
+        }
         OpKind::Reshape => vec![
             (x.reshape([3, 1, 2]), vec![3, 1, 2], dtype),
             (full(&[0, 3]).reshape([7, 0]), vec![7, 0], dtype),
@@ -226,7 +245,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 20 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(kinds.len(), 22 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Instant;
 
-use arenagrad_graph::{Dot, Graph, passes, verify};
+use arenagrad_graph::{Context, Dot, Expr, Function, Graph, passes, verify};
 
 const NODES: usize = 1_000_000;
 
@@ -63,6 +63,34 @@ fn a_million_equal_nodes_become_one() {
         let optimised = timed("share", || passes::optimise(&g, &[output])).unwrap();
         // maximum(y, y) is y, all the way up.
         assert_eq!(optimised.graph.len(), 2);
+    });
+}
+
+/// Half of `x^2`.
+struct HalfSquare;
+
+impl Function for HalfSquare {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0].square() * 0.5
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream * context.saved()[0])]
+    }
+}
+
+/// A search of the arena for each function would visit ten thousand million nodes here.
+#[test]
+fn a_long_chain_of_functions_is_differentiated_in_both_modes() {
+    on_a_small_stack(|| {
+        let g = Graph::new();
+        let x = g.input("x", [8]);
+        let y = timed("apply", || (0..40_000).fold(x, |y, _| g.apply(&HalfSquare, &[y])));
+        timed("forward mode", || y.jvp([x], [x])).unwrap();
+        let [gradient] = timed("reverse mode", || y.sum(..).grad([x])).unwrap();
+        timed("forward over reverse mode", || gradient.jvp([x], [x])).unwrap();
+        verify(&g).unwrap();
     });
 }
 

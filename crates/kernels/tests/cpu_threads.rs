@@ -185,11 +185,23 @@ impl Case {
     }
 }
 
+/// Waits until every thread of a pool has taken work. A thread allocates its bookkeeping when it first looks for some, which on
+/// a busy machine may be long after the pool was made.
+fn start_all_threads(pool: &rayon::ThreadPool) {
+    let threads = pool.current_num_threads();
+    let all_have_one = std::sync::Barrier::new(threads);
+    let wait = |_: &rayon::Scope<'_>| {
+        all_have_one.wait();
+    };
+    pool.scope(|scope| (0..threads).for_each(|_| scope.spawn(wait)));
+}
+
 // One test, for the count of allocations is the process's.
 #[test]
 fn same_bits_and_no_allocations_on_one_and_two_threads() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     let pools = [pool(1), pool(2), pool(3)];
+    pools.iter().for_each(start_all_threads);
     for case in cases() {
         let [one, two, three] = [&pools[0], &pools[1], &pools[2]].map(|pool| pool.install(|| case.run(50)));
         assert!(one.0 == two.0 && one.0 == three.0, "{}: bits differ with the number of threads", case.name);

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use arenagrad_graph::symbolic::ApplyError;
+use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape};
+
+use crate::check::CheckError;
+use crate::least_squares::LeastSquaresError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,15 +17,27 @@ pub enum Error {
     #[error(transparent)]
     Graph(#[from] GraphError),
 
-    /// A formula was given arguments that it does not take.
+    /// A text that is no formula.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+
+    /// A formula that could not be applied to its arguments.
     #[error(transparent)]
     Formula(#[from] ApplyError),
+
+    /// Parameters that could not be fitted.
+    #[error(transparent)]
+    LeastSquares(#[from] LeastSquaresError),
 
     #[error("no formula has a symbol {name:?}; they have {known}")]
     UnknownSymbol { name: String, known: String },
 
     #[error("the formulas take {expected} vectors, of {symbols}, but were given {found}")]
     VectorCount { symbols: String, expected: usize, found: usize },
+
+    /// A check of derivatives or devices that could not be made, or that failed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
@@ -107,6 +122,26 @@ pub enum Error {
 
     #[error("the plan belongs to another session")]
     ForeignPlan,
+
+    #[error("{variable} requires no gradient, nor does anything that it was made of")]
+    NoGradientRequired { variable: String },
+
+    #[error("no gradient has reached {variable}: call backward on something that was made of it")]
+    NoGradient { variable: String },
+
+    #[error(
+        "the graph of {variable} was released by an earlier backward pass; backward_retained keeps it for another one"
+    )]
+    GraphReleased { variable: String },
+
+    #[error("{variable} has a graph that gradients flow through: only a leaf can be frozen; detach makes one")]
+    NotFrozen { variable: String },
+
+    #[error("the gradient tape has answered its one question; a persistent one answers more")]
+    TapeUsed,
+
+    #[error("{variable} is not a leaf that requires a gradient, and an optimiser can update no other")]
+    NotALeaf { variable: String },
 
     #[error("the optimiser's {what} is {value}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str },

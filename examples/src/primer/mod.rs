@@ -7,7 +7,6 @@ mod drawing;
 mod error;
 mod identifiability;
 mod layers;
-mod least_squares;
 mod network;
 mod report;
 mod svg;

@@ -12,7 +12,7 @@
 //! Inputs and parameters are declared as `variable xa` and `parameter ab`. A name in an expression has no space, so none of
 //! them meets a name that an optimiser takes for its state.
 
-use arenagrad::{DType, Device, Expr, Graph, Init, Session, Tensor};
+use arenagrad::{DType, Device, Error, Expr, Graph, Init, Session, Tensor};
 
 use super::dag::{Dag, Expression, Symbol};
 use super::error::PrimerError;
@@ -214,6 +214,11 @@ pub(super) fn set_parameters(session: &mut Session, dag: &Dag, values: &[f64]) -
         let (what, value) = ("the number of parameters".to_owned(), values.len() as f64);
         return Err(PrimerError::OutOfRange { what, value, expected: "that of the network" });
     }
+    Ok(write_parameters(session, dag, values)?)
+}
+
+/// As [`set_parameters`], of as many values as there are parameters.
+pub(super) fn write_parameters(session: &mut Session, dag: &Dag, values: &[f64]) -> Result<(), Error> {
     for (name, value) in dag.parameters().iter().zip(values) {
         let name = parameter_name(name);
         let dtype = session.parameter(&name)?.dtype();

@@ -6,15 +6,13 @@
 //!
 //! On the CPU everything is f64; on a GPU it is f32, and so is what it converges to.
 
-use arenagrad::train::shuffled;
-use arenagrad::{Adam, DType, Device, Graph, Init, Optimizer, PlanId, Session, Sgd, Tensor};
-use nalgebra::DMatrix;
-
 use super::dag::Dag;
 use super::data::{DataSet, borrowed};
 use super::error::PrimerError;
-use super::least_squares::{Residuals, Stop, minimise};
-use super::network::{Network, Partials, dtype_on, parameter_name, set_parameters};
+use super::network::{Network, Partials, dtype_on, parameter_name, set_parameters, write_parameters};
+use arenagrad::least_squares::{LeastSquaresError, LevenbergMarquardt, Limits, Linearised, Outcome, Problem, minimise};
+use arenagrad::train::shuffled;
+use arenagrad::{Adam, DType, Device, Error, Graph, Init, Optimizer, PlanId, Session, Sgd, Tensor};
 
 /// How parameters are updated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -258,25 +256,12 @@ fn search(
     let varies = variance > 1e-20 * mean_square;
     let explained = |first_loss: f64| share * if varies { variance } else { first_loss };
     let mut best: Option<Trained> = None;
-    let mut problem = Problem::new(dag, data, options.partials, device)?;
+    let mut problem = Misses::new(dag, data, options.partials, device)?;
     for start in 0..options.starts {
         let first = first_values(dag, options, start)?;
-        let found = minimise(&mut problem, &first, options.steps, enough, |step, loss, parameters| {
-            if step % options.display_every == 0 {
-                observe(Progress { start, step, loss, parameters, last: false })?;
-            }
-            Ok(())
-        })?;
-        let (step, loss) = (found.losses.len() - 1, found.losses[found.losses.len() - 1]);
-        observe(Progress { start, step, loss, parameters: &found.parameters, last: true })?;
-        let end = match found.stop {
-            _ if loss <= explained(found.losses[0]) => End::Explained,
-            Stop::Reached => End::Explained,
-            Stop::Minimum => End::Minimum,
-            Stop::Steps => End::Steps,
-            Stop::NotDifferentiable => End::NotDifferentiable,
-        };
-        let trained = Trained { parameters: found.parameters, loss, losses: found.losses, steps_per_epoch: 1, end };
+        let found = search_from(&mut problem, &first, options, start, enough, observe)?;
+        let end = if found.loss <= explained(found.losses[0]) { End::Explained } else { found.end };
+        let (loss, trained) = (found.loss, Trained { end, ..found });
         if best.as_ref().is_none_or(|best| loss < best.loss || !best.loss.is_finite()) {
             best = Some(trained);
         }
@@ -289,6 +274,54 @@ fn search(
         Some(Trained { loss, .. }) => Err(PrimerError::StartNotFinite { loss }),
         None => Err(PrimerError::NoParameters),
     }
+}
+
+/// Levenberg and Marquardt's method from one start; a mean squared residual of `enough` ends it.
+fn search_from(
+    problem: &mut Misses<'_>,
+    first: &[f64],
+    options: &Options,
+    start: usize,
+    enough: f64,
+    observe: Observe<'_>,
+) -> Result<Trained, PrimerError> {
+    problem.move_to(first)?;
+    let residuals = problem.residuals()?;
+    let count = residuals.len().max(1) as f64;
+    let mut losses = vec![residuals.iter().map(|residual| residual * residual).sum::<f64>() / count];
+    let mut parameters = first.to_vec();
+    observe(Progress { start, step: 0, loss: losses[0], parameters: first, last: false })?;
+    let mut end = End::Minimum;
+    if losses[0].is_finite() {
+        let limits =
+            Limits { iterations: options.steps, enough: enough * count, gradient: 0.0, step: 1e-15, cost: 0.0 };
+        let method = LevenbergMarquardt::new().with_limits(limits);
+        let mut told = Ok(());
+        let found = minimise(problem, &method, &mut |iteration| {
+            if !iteration.accepted {
+                return;
+            }
+            losses.push(iteration.cost / count);
+            parameters.clone_from(&iteration.point);
+            let step = losses.len() - 1;
+            if step % options.display_every == 0 && told.is_ok() {
+                told = observe(Progress { start, step, loss: losses[step], parameters: &parameters, last: false });
+            }
+        });
+        told?;
+        end = match found {
+            Ok(minimum) => match minimum.outcome {
+                Outcome::Reached => End::Explained,
+                Outcome::GradientVanished | Outcome::StepVanished | Outcome::CostSettled => End::Minimum,
+                Outcome::IterationLimit => End::Steps,
+            },
+            Err(Error::LeastSquares(LeastSquaresError::NotFinite { .. })) => End::NotDifferentiable,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    let (step, loss) = (losses.len() - 1, losses[losses.len() - 1]);
+    observe(Progress { start, step, loss, parameters: &parameters, last: true })?;
+    Ok(Trained { parameters, loss, losses, steps_per_epoch: 1, end })
 }
 
 /// The parameters' values at the beginning of a start: those that were given for the first one, or drawn by the engine's
@@ -310,8 +343,8 @@ fn first_values(dag: &Dag, options: &Options, start: usize) -> Result<Vec<f64>, 
     Ok(session.parameter("drawn")?.to_f64_vec())
 }
 
-/// The residuals of all outputs over all samples, and their Jacobian, as plans of one session.
-struct Problem<'d> {
+/// By how much the outputs miss the true ones over all samples, and the Jacobian of that, as plans of one session.
+struct Misses<'d> {
     dag: &'d Dag,
     session: Session,
     jacobian: PlanId,
@@ -321,7 +354,7 @@ struct Problem<'d> {
     rows: usize,
 }
 
-impl<'d> Problem<'d> {
+impl<'d> Misses<'d> {
     fn new(dag: &'d Dag, data: &DataSet, partials: Partials, device: &Device) -> Result<Self, PrimerError> {
         let (dtype, rows) = (dtype_on(device), data.len());
         let all: Vec<usize> = (0..rows).collect();
@@ -333,27 +366,40 @@ impl<'d> Problem<'d> {
         let outputs: Vec<_> = dag.outputs().iter().map(|output| variables[*output]).collect();
         let mut session = Session::evaluate(&graph, &outputs, device)?;
         let jacobian = session.add(&graph, &network.jacobian(&variables)?.concat())?;
-        Ok(Problem { dag, session, jacobian, samples, targets, rows })
+        Ok(Misses { dag, session, jacobian, samples, targets, rows })
     }
 }
 
-impl Residuals for Problem<'_> {
-    type Error = PrimerError;
+impl Problem for Misses<'_> {
+    fn point(&self) -> Result<Vec<f64>, Error> {
+        self.dag.parameters().iter().map(|name| self.session.parameter(&parameter_name(name))?.item()).collect()
+    }
 
-    fn residuals(&mut self, parameters: &[f64]) -> Result<Vec<f64>, PrimerError> {
-        set_parameters(&mut self.session, self.dag, parameters)?;
+    fn move_to(&mut self, point: &[f64]) -> Result<(), Error> {
+        write_parameters(&mut self.session, self.dag, point)
+    }
+
+    fn residuals(&mut self) -> Result<Vec<f64>, Error> {
         let columns = self.session.run(&borrowed(&self.samples))?;
         let values = columns.iter().flat_map(Tensor::to_f64_vec);
         Ok(values.zip(&self.targets).map(|(value, target)| value - target).collect())
     }
 
-    fn jacobian(&mut self, parameters: &[f64]) -> Result<DMatrix<f64>, PrimerError> {
-        set_parameters(&mut self.session, self.dag, parameters)?;
+    fn linearise(&mut self) -> Result<Linearised, Error> {
+        let residuals = self.residuals()?;
         let columns = self.session.run_plan(self.jacobian, &borrowed(&self.samples))?;
         let columns: Vec<Vec<f64>> = columns.iter().map(Tensor::to_f64_vec).collect();
-        let (rows, parameters) = (self.rows, self.dag.parameters().len());
-        let entry = |row: usize, parameter: usize| columns[row / rows * parameters + parameter][row % rows];
-        Ok(DMatrix::from_fn(rows * self.dag.outputs().len(), parameters, entry))
+        let parameters = self.dag.parameters().len();
+        let entry = |place: usize| {
+            let (row, parameter) = (place / parameters, place % parameters);
+            columns[row / self.rows * parameters + parameter][row % self.rows]
+        };
+        let jacobian = (0..residuals.len() * parameters).map(entry).collect();
+        Ok(Linearised { residuals, jacobian })
+    }
+
+    fn element_name(&self, place: usize) -> String {
+        self.dag.parameters()[place].clone()
     }
 }
 

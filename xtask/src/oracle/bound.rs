@@ -101,7 +101,8 @@ fn magnitude<'g>(
         | Op::Concat { .. }
         | Op::Where { .. }
         | Op::Gather { .. }
-        | Op::StopGradient { .. } => same(longest),
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. } => same(longest),
         Op::Cast { operand } => {
             let from = graph.node(*operand)?.dtype;
             if from.is_float() { same(longest) } else { fresh() }
@@ -128,6 +129,7 @@ fn magnitude<'g>(
         | Op::Constant { .. }
         | Op::Literal { .. }
         | Op::Iota { .. }
+        | Op::Placeholder
         | Op::Uniform { .. }
         | Op::Unary { .. }
         | Op::Compare { .. }

@@ -5,6 +5,8 @@
 //! gradient that nobody asked for is never built. The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::span::Span;
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
@@ -35,24 +37,8 @@ impl Graph {
         let wanted = wrt.iter().map(|x| self.float_node(*x, op, origin)).collect::<Result<Vec<_>, _>>()?;
         let mut seeds = Vec::with_capacity(outputs.len());
         for (output, upstream) in outputs.iter().zip(upstreams) {
-            let (id, shape, _) = self.float_node(*output, op, origin)?;
-            let (_, upstream_shape, _) = self.float_node(*upstream, op, origin)?;
-            if shape != upstream_shape {
-                return Err(GraphError::ShapesDiffer {
-                    origin,
-                    op,
-                    lhs: format!("the output {}", output.describe()),
-                    lhs_shape: shape,
-                    rhs: format!("its upstream gradient {}", upstream.describe()),
-                    rhs_shape: upstream_shape,
-                });
-            }
-            let (left, right) = (output.dtype()?, upstream.dtype()?);
-            if left != right {
-                let (lhs, rhs) = (output.describe(), upstream.describe());
-                return Err(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right });
-            }
-            seeds.push((id, *upstream));
+            let what = ["the output", "its upstream gradient"];
+            seeds.push((self.matching_node(*output, *upstream, what, op, origin)?, *upstream));
         }
         let restored = self.set_origin(None);
         let result = self.sweep(&seeds, &wanted, origin);
@@ -67,44 +53,31 @@ impl Graph {
         wanted: &[(NodeId, Shape, u32)],
         origin: Origin,
     ) -> Vec<Expr<'g>> {
-        let (first, last) = {
-            let arena = self.arena();
-            let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
-            (
-                wanted.iter().map(|(id, ..)| ordinal(id)).min().unwrap_or(0),
-                seeds.iter().map(|(id, _)| ordinal(id)).max().unwrap_or(0),
-            )
-        };
-        let span = (last + 1).saturating_sub(first);
-        let nodes = self.nodes_between(first, last);
-        let leads_to_wanted = self.leads_to(&nodes, wanted, first, span);
+        let inputs: Vec<NodeId> = wanted.iter().map(|(id, ..)| *id).collect();
+        let outputs: Vec<NodeId> = seeds.iter().map(|(id, _)| *id).collect();
+        let span = Span::between(self, &inputs, &outputs);
+        let leads_to_wanted = span.differentiable_from(self, &inputs);
 
-        let mut gradients: Vec<Option<Expr<'g>>> = vec![None; span];
-        let place = |ordinal: u32| (ordinal as usize).checked_sub(first).filter(|&place| place < span);
+        let mut gradients: Vec<Option<Expr<'g>>> = vec![None; span.len()];
         for (id, upstream) in seeds {
-            let ordinal = self.arena().nodes[id.key].ordinal;
-            if let Some(place) = place(ordinal) {
+            if let Some(place) = span.place(self, *id) {
                 accumulate(&mut gradients[place], *upstream);
             }
         }
-        for &id in nodes.iter().rev() {
-            let (op, shape, ordinal, node_origin) = {
+        for &id in span.nodes().iter().rev() {
+            let (op, shape, upstream, node_origin) = {
                 let arena = self.arena();
                 let node = &arena.nodes[id.key];
-                let Some(place) = place(node.ordinal) else { continue };
-                if gradients[place].is_none() || !leads_to_wanted[place] {
-                    continue;
-                }
-                (node.op.clone(), node.shape.clone(), place, node.origin)
+                let Some(place) = span.place_of(node.ordinal).filter(|&place| leads_to_wanted[place]) else { continue };
+                let Some(upstream) = gradients[place] else { continue };
+                (node.op.clone(), node.shape.clone(), upstream, node.origin)
             };
-            let Some(upstream) = gradients[ordinal] else { continue };
             self.set_origin(Some(node_origin));
-            let ordinal_of = |id: NodeId| self.arena().nodes[id.key].ordinal;
-            let wants = |operand: NodeId| place(ordinal_of(operand)).is_some_and(|place| leads_to_wanted[place]);
+            let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| leads_to_wanted[place]);
             let output = Expr::from_id(self, id);
             let node = Differentiated { output, shape: &shape, upstream, origin: node_origin, wants: &wants };
             ops::vjp(&op, &node, &mut |operand, gradient| {
-                if let Some(place) = place(ordinal_of(operand)) {
+                if let Some(place) = span.place(self, operand) {
                     accumulate(&mut gradients[place], gradient);
                 }
             });
@@ -113,61 +86,14 @@ impl Graph {
         wanted
             .iter()
             .map(|(id, shape, ordinal)| {
-                let gradient = place(*ordinal).and_then(|place| gradients[place]);
+                let gradient = span.place_of(*ordinal).and_then(|place| gradients[place]);
                 gradient.unwrap_or_else(|| self.zeros(shape, self.arena_dtype(*id)))
             })
             .collect()
     }
 
-    /// The live nodes with ordinals in `first..=last`, in insertion order.
-    fn nodes_between(&self, first: usize, last: usize) -> Vec<NodeId> {
-        let arena = self.arena();
-        let start = arena.order.partition_point(|&key| (arena.nodes[key].ordinal as usize) < first);
-        let end = arena.order.partition_point(|&key| (arena.nodes[key].ordinal as usize) <= last);
-        arena.order[start.min(end)..end].iter().map(|&key| NodeId { key, graph: self.tag() }).collect()
-    }
-
-    /// For each ordinal of the span: whether the node is wanted, or differentiably depends on a wanted one.
-    fn leads_to(&self, nodes: &[NodeId], wanted: &[(NodeId, Shape, u32)], first: usize, span: usize) -> Vec<bool> {
-        let arena = self.arena();
-        let mut leads = vec![false; span];
-        for (_, _, ordinal) in wanted {
-            if let Some(lead) = (*ordinal as usize).checked_sub(first).and_then(|place| leads.get_mut(place)) {
-                *lead = true;
-            }
-        }
-        for id in nodes {
-            let node = &arena.nodes[id.key];
-            let place = node.ordinal as usize - first;
-            if leads[place] || !node.dtype.is_float() || matches!(node.op, crate::Op::StopGradient { .. }) {
-                continue;
-            }
-            let mut found = false;
-            node.op.for_each_operand(|operand| {
-                let ordinal = arena.nodes[operand.key].ordinal as usize;
-                found |= ordinal >= first && leads[ordinal - first];
-            });
-            leads[place] = found;
-        }
-        leads
-    }
-
-    fn arena_dtype(&self, id: NodeId) -> crate::DType {
+    fn arena_dtype(&self, id: NodeId) -> DType {
         self.arena().nodes[id.key].dtype
-    }
-
-    /// The id, shape and ordinal of an expression that must be alive, of this graph, and a float.
-    fn float_node(&self, expr: Expr<'_>, op: &'static str, origin: Origin) -> Result<(NodeId, Shape, u32), GraphError> {
-        let id = expr.id()?;
-        if expr.graph().tag() != self.tag() {
-            return Err(GraphError::ForeignNode { origin, op });
-        }
-        let arena = self.arena();
-        let node = &arena.nodes[id.key];
-        if !node.dtype.is_float() {
-            return Err(GraphError::NotDifferentiable { origin, op, operand: arena.describe(id), dtype: node.dtype });
-        }
-        Ok((id, node.shape.clone(), node.ordinal))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::arena::{DeclarationKind, Graph, Init};
+use crate::arena::Graph;
+use crate::declaration::{DeclarationKind, Init};
 use crate::dtype::{DType, Literal};
 use crate::error::GraphError;
 use crate::expr::Expr;

@@ -1,6 +1,6 @@
 //! Matrix products, gather and scatter.
 
-use crate::arena::IndexBound;
+use crate::declaration::IndexBound;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};

@@ -10,7 +10,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::{Extents, Op};
-use crate::ops::{Differentiated, Rule};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
 pub(crate) fn infer_pad(
@@ -107,6 +107,24 @@ pub(crate) fn vjp_concat<'g>(
         }
         start += extent;
     }
+}
+
+pub(crate) fn jvp_pad<'g>(
+    operand: NodeId,
+    lows: &Extents,
+    interiors: &Extents,
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let tangent = (node.tangent)(operand)?;
+    Some(tangent.pad_node(lows.clone(), interiors.clone(), 0.0, node.shape, node.origin))
+}
+
+pub(crate) fn jvp_concat<'g>(operands: &[NodeId], axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    if operands.iter().all(|&operand| (node.tangent)(operand).is_none()) {
+        return None;
+    }
+    let pieces: Option<Box<[NodeId]>> = operands.iter().map(|&operand| node.tangent_or_zeros(operand).raw()).collect();
+    Some(node.insert(|| Some(Op::Concat { operands: pieces?, axis }), None))
 }
 
 /// The part of the upstream gradient that belongs to `operand`, and has its shape.

@@ -12,9 +12,9 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::node::NodeId;
+use crate::node::{NodeId, Origin};
 use crate::op::BinaryFunction;
-use crate::ops::{Differentiated, Rule};
+use crate::ops::{Differentiated, Pushed, Rule, sum};
 use crate::shape::Shape;
 
 pub(crate) fn infer(
@@ -43,57 +43,70 @@ pub(crate) fn vjp<'g>(
     node: &Differentiated<'g, '_>,
     give: &mut dyn FnMut(NodeId, Expr<'g>),
 ) {
-    let (a, b, y, upstream) = (node.expr(lhs), node.expr(rhs), node.output, node.upstream);
+    let point = Point { a: node.expr(lhs), b: node.expr(rhs), y: node.output, origin: node.origin };
     let (wants_lhs, wants_rhs) = ((node.wants)(lhs), (node.wants)(rhs));
-    match function {
-        BinaryFunction::Add => {
-            give_if(wants_lhs, lhs, || upstream, give);
-            give_if(wants_rhs, rhs, || upstream, give);
-        }
-        BinaryFunction::Sub => {
-            give_if(wants_lhs, lhs, || upstream, give);
-            give_if(wants_rhs, rhs, || -upstream, give);
-        }
-        BinaryFunction::Mul => {
-            give_if(wants_lhs, lhs, || upstream * b, give);
-            give_if(wants_rhs, rhs, || upstream * a, give);
-        }
-        BinaryFunction::Div => {
-            give_if(wants_lhs, lhs, || upstream / b, give);
-            give_if(wants_rhs, rhs, || -(upstream * (y / b)), give);
-        }
-        BinaryFunction::Pow => {
-            // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also where b
-            // is 0, for its own derivative in b is not 0 there.
-            let origin = || a.equal(0.0) & b.equal(0.0);
-            give_if(wants_lhs, lhs, || origin().where_(0.0, upstream * (b * a.pow(b - 1.0))), give);
-            // ln 0 is -inf, though the limit of a^b ln a is 0 for b > 0; PyTorch takes 0 for b = 0 as well.
-            let edge = || a.equal(0.0) & b.greater_equal(0.0);
-            give_if(wants_rhs, rhs, || edge().where_(0.0, upstream * (y * a.log())), give);
-        }
-        BinaryFunction::Maximum => {
-            give_if(wants_lhs, lhs, || share(a.less(b), a.equal(b), upstream), give);
-            give_if(wants_rhs, rhs, || share(b.less(a), a.equal(b), upstream), give);
-        }
-        BinaryFunction::Minimum => {
-            give_if(wants_lhs, lhs, || share(a.greater(b), a.equal(b), upstream), give);
-            give_if(wants_rhs, rhs, || share(b.greater(a), a.equal(b), upstream), give);
-        }
-        BinaryFunction::ReluBackward => {
-            give_if(wants_lhs, lhs, || upstream.binary(BinaryFunction::ReluBackward, b, node.origin), give);
-        }
-        BinaryFunction::And | BinaryFunction::Or => {}
+    if wants_lhs && let Some(gradient) = point.scaled_by_lhs(function, node.upstream) {
+        give(lhs, gradient);
+    }
+    if wants_rhs && let Some(gradient) = point.scaled_by_rhs(function, node.upstream) {
+        give(rhs, gradient);
     }
 }
 
-fn give_if<'g>(
-    wanted: bool,
-    operand: NodeId,
-    gradient: impl FnOnce() -> Expr<'g>,
-    give: &mut dyn FnMut(NodeId, Expr<'g>),
-) {
-    if wanted {
-        give(operand, gradient());
+pub(crate) fn jvp<'g>(function: BinaryFunction, lhs: NodeId, rhs: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    let point = Point { a: node.expr(lhs), b: node.expr(rhs), y: node.output, origin: node.origin };
+    let by_lhs = (node.tangent)(lhs).and_then(|tangent| point.scaled_by_lhs(function, tangent));
+    let by_rhs = (node.tangent)(rhs).and_then(|tangent| point.scaled_by_rhs(function, tangent));
+    sum(by_lhs, by_rhs)
+}
+
+/// Where a function of two elements is differentiated: `y = f(a, b)`.
+struct Point<'g> {
+    a: Expr<'g>,
+    b: Expr<'g>,
+    y: Expr<'g>,
+    origin: Origin,
+}
+
+impl<'g> Point<'g> {
+    /// `factor` times dy/da. The Jacobian is diagonal, so an upstream gradient and a tangent take the same product. `None`
+    /// is zero.
+    fn scaled_by_lhs(&self, function: BinaryFunction, factor: Expr<'g>) -> Option<Expr<'g>> {
+        let &Point { a, b, origin, .. } = self;
+        Some(match function {
+            BinaryFunction::Add | BinaryFunction::Sub => factor,
+            BinaryFunction::Mul => factor * b,
+            BinaryFunction::Div => factor / b,
+            BinaryFunction::Pow => {
+                // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also
+                // where b is 0, for its own derivative in b is not 0 there.
+                let both_zero = a.equal(0.0) & b.equal(0.0);
+                both_zero.where_(0.0, factor * (b * a.pow(b - 1.0)))
+            }
+            BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
+            BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
+            BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
+            BinaryFunction::And | BinaryFunction::Or => return None,
+        })
+    }
+
+    /// `factor` times dy/db, as [`Point::scaled_by_lhs`].
+    fn scaled_by_rhs(&self, function: BinaryFunction, factor: Expr<'g>) -> Option<Expr<'g>> {
+        let &Point { a, b, y, .. } = self;
+        Some(match function {
+            BinaryFunction::Add => factor,
+            BinaryFunction::Sub => -factor,
+            BinaryFunction::Mul => factor * a,
+            BinaryFunction::Div => -(factor * (y / b)),
+            BinaryFunction::Pow => {
+                // ln 0 is -inf, though the limit of a^b ln a is 0 for b > 0; PyTorch takes 0 for b = 0 as well.
+                let edge = a.equal(0.0) & b.greater_equal(0.0);
+                edge.where_(0.0, factor * (y * a.log()))
+            }
+            BinaryFunction::Maximum => share(b.less(a), a.equal(b), factor),
+            BinaryFunction::Minimum => share(b.greater(a), a.equal(b), factor),
+            BinaryFunction::ReluBackward | BinaryFunction::And | BinaryFunction::Or => return None,
+        })
     }
 }
 

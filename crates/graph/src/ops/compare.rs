@@ -14,7 +14,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::CompareFunction;
-use crate::ops::{Differentiated, Rule};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
 pub(crate) fn infer(
@@ -67,4 +67,24 @@ pub(crate) fn vjp_cast<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give:
     if (node.wants)(operand) && dtype.is_float() {
         give(operand, node.upstream.cast(dtype));
     }
+}
+
+pub(crate) fn jvp_where<'g>(
+    condition: NodeId,
+    on_true: NodeId,
+    on_false: NodeId,
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let condition = node.expr(condition);
+    Some(match ((node.tangent)(on_true), (node.tangent)(on_false)) {
+        (Some(on_true), Some(on_false)) => condition.where_(on_true, on_false),
+        (Some(on_true), None) => condition.where_(on_true, 0.0),
+        (None, Some(on_false)) => condition.where_(0.0, on_false),
+        (None, None) => return None,
+    })
+}
+
+pub(crate) fn jvp_cast<'g>(operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    let dtype = node.dtype();
+    (node.tangent)(operand).filter(|_| dtype.is_float()).map(|tangent| tangent.cast(dtype))
 }

@@ -12,7 +12,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::Op;
-use crate::ops::{Differentiated, Rule, views};
+use crate::ops::{Differentiated, Pushed, Rule, views};
 use crate::shape::Shape;
 
 pub(crate) fn infer_gather(
@@ -73,6 +73,25 @@ pub(crate) fn vjp_scatter_add<'g>(
         let op = Op::Gather { operand: upstream, indices, axis };
         give(updates, node.upstream.insert(op, None, None, node.origin));
     }
+}
+
+pub(crate) fn jvp_gather<'g>(operand: NodeId, indices: NodeId, axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    let tangent = (node.tangent)(operand)?;
+    Some(node.insert(|| Some(Op::Gather { operand: tangent.raw()?, indices, axis }), None))
+}
+
+pub(crate) fn jvp_scatter_add<'g>(
+    operand: NodeId,
+    indices: NodeId,
+    updates: NodeId,
+    axis: usize,
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let updated = (node.tangent)(updates);
+    let Some(updated) = updated else { return (node.tangent)(operand) };
+    let base = node.tangent_or_zeros(operand);
+    let op = || Some(Op::ScatterAdd { operand: base.raw()?, indices, updates: updated.raw()?, axis });
+    Some(node.insert(op, None))
 }
 
 /// Checks that indices have the operand's rank and no larger extent along any axis but the indexed one.

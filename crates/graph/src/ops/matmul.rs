@@ -3,13 +3,13 @@
 //! `y[.., i, j] = sum over p of a[.., i, p] b[.., p, j]`, for `[.., m, k] x [.., k, n] -> [.., m, n]`; the axes in front
 //! broadcast by NumPy's rules. `transpose_lhs` says that a lies as `[.., k, m]`, `transpose_rhs` that b lies as
 //! `[.., n, k]`. With `u` the upstream gradient, `da = u b^T` and `db = a^T u`, written so that no transposed copy is made,
-//! and summed over the axes that were broadcast. A sum over no elements (k = 0) is 0.
+//! and summed over the axes that were broadcast. A tangent is `ta b + a tb`. A sum over no elements (k = 0) is 0.
 
 use crate::dtype::DType;
 use crate::error::{GraphError, MatMulAxis};
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::ops::{Differentiated, Rule, views};
+use crate::ops::{Differentiated, Pushed, Rule, sum, views};
 use crate::shape::Shape;
 
 pub(crate) fn infer(
@@ -83,6 +83,19 @@ pub(crate) fn vjp<'g>(
         };
         give(rhs, sum_to_operand(gradient, rhs, node));
     }
+}
+
+pub(crate) fn jvp<'g>(
+    lhs: NodeId,
+    rhs: NodeId,
+    transpose_lhs: bool,
+    transpose_rhs: bool,
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let product = |a: Expr<'g>, b: Expr<'g>| a.matmul_node(b, transpose_lhs, transpose_rhs, node.origin);
+    let by_lhs = (node.tangent)(lhs).map(|tangent| product(tangent, node.expr(rhs)));
+    let by_rhs = (node.tangent)(rhs).map(|tangent| product(node.expr(lhs), tangent));
+    sum(by_lhs, by_rhs)
 }
 
 /// Rows and columns of an operand, after its transposition.

@@ -9,9 +9,9 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::node::NodeId;
+use crate::node::{NodeId, Origin};
 use crate::op::ReduceFunction;
-use crate::ops::{Differentiated, Rule};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
 pub(crate) fn infer(
@@ -65,16 +65,51 @@ pub(crate) fn vjp<'g>(
     let gradient = match function {
         ReduceFunction::Sum => repeated(node.upstream),
         ReduceFunction::Max | ReduceFunction::Min => {
-            // The elements equal to the result share its gradient; a NaN result is equal to none, and gives none.
-            let chosen = node.expr(operand).equal(repeated(node.output));
-            let one = node.expr(operand).constant_beside(1.0, node.origin);
-            let zero = node.expr(operand).constant_beside(0.0, node.origin);
-            let axes = source.broadcast_axes(node.shape);
-            let count = chosen.where_(one, zero).reduce_node(ReduceFunction::Sum, axes, node.origin);
-            chosen.where_(repeated(node.upstream / count), zero)
+            let tied = Tied::new(node.expr(operand), node.output, &source, node.shape, node.origin);
+            tied.chosen.where_(repeated(node.upstream / tied.count), tied.zero)
         }
     };
     give(operand, gradient);
+}
+
+pub(crate) fn jvp<'g>(
+    function: ReduceFunction,
+    operand: NodeId,
+    axes: AxisSet,
+    node: &Pushed<'g, '_>,
+) -> Option<Expr<'g>> {
+    let tangent = (node.tangent)(operand)?;
+    let summed = |x: Expr<'g>| x.reduce_node(ReduceFunction::Sum, axes, node.origin);
+    Some(match function {
+        ReduceFunction::Sum => summed(tangent),
+        ReduceFunction::Max | ReduceFunction::Min => {
+            let source = node.shape_of(operand);
+            let tied = Tied::new(node.expr(operand), node.output, &source, node.shape, node.origin);
+            summed(tied.chosen.where_(tangent, tied.zero)) / tied.count
+        }
+    })
+}
+
+/// The elements that are equal to a reduction's result. They share its derivative evenly; a NaN result is equal to none, and
+/// gives none.
+struct Tied<'g> {
+    /// bool, of the operand's shape: whether the element is one of them.
+    chosen: Expr<'g>,
+    /// How many there are, of the result's shape.
+    count: Expr<'g>,
+    /// Zeros of the operand's shape.
+    zero: Expr<'g>,
+}
+
+impl<'g> Tied<'g> {
+    fn new(operand: Expr<'g>, output: Expr<'g>, source: &Shape, reduced: &Shape, origin: Origin) -> Self {
+        let chosen = operand.equal(output.broadcast_node(source, origin));
+        let one = operand.constant_beside(1.0, origin);
+        let zero = operand.constant_beside(0.0, origin);
+        let axes = source.broadcast_axes(reduced);
+        let count = chosen.where_(one, zero).reduce_node(ReduceFunction::Sum, axes, origin);
+        Tied { chosen, count, zero }
+    }
 }
 
 fn empty_axis(rule: &Rule<'_>, operand: NodeId, axis: usize) -> GraphError {

@@ -23,9 +23,9 @@ use std::f64::consts::FRAC_2_SQRT_PI;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::node::NodeId;
+use crate::node::{NodeId, Origin};
 use crate::op::{BinaryFunction, UnaryFunction};
-use crate::ops::{Differentiated, Rule};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
 pub(crate) fn infer(rule: &Rule<'_>, function: UnaryFunction, operand: NodeId) -> Result<(Shape, DType), GraphError> {
@@ -56,28 +56,36 @@ pub(crate) fn vjp<'g>(
     node: &Differentiated<'g, '_>,
     give: &mut dyn FnMut(NodeId, Expr<'g>),
 ) {
-    if !(node.wants)(operand) {
-        return;
+    if (node.wants)(operand)
+        && let Some(gradient) = scaled(function, node.expr(operand), node.output, node.upstream, node.origin)
+    {
+        give(operand, gradient);
     }
-    let (x, y, upstream) = (node.expr(operand), node.output, node.upstream);
-    let gradient = match function {
-        UnaryFunction::Neg => -upstream,
-        UnaryFunction::Abs => upstream * x.sign(),
-        UnaryFunction::Exp => upstream * y,
-        UnaryFunction::Expm1 => upstream * (y + 1.0),
-        UnaryFunction::Log => upstream / x,
-        UnaryFunction::Log1p => upstream / (x + 1.0),
-        UnaryFunction::Sqrt => upstream / (y * 2.0),
-        UnaryFunction::Sin => upstream * x.cos(),
-        UnaryFunction::Cos => -(upstream * x.sin()),
-        UnaryFunction::Tanh => upstream * (1.0 - y * y),
-        UnaryFunction::Sigmoid => upstream * (y * (1.0 - y)),
-        UnaryFunction::Erf => upstream * ((-(x * x)).exp() * FRAC_2_SQRT_PI),
+}
+
+pub(crate) fn jvp<'g>(function: UnaryFunction, operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    scaled(function, node.expr(operand), node.output, (node.tangent)(operand)?, node.origin)
+}
+
+/// `factor` times dy/dx. The Jacobian is diagonal, so an upstream gradient and a tangent take the same product. `None` is
+/// zero: of what is constant almost everywhere, and of truth values.
+fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g>, origin: Origin) -> Option<Expr<'g>> {
+    Some(match function {
+        UnaryFunction::Neg => -factor,
+        UnaryFunction::Abs => factor * x.sign(),
+        UnaryFunction::Exp => factor * y,
+        UnaryFunction::Expm1 => factor * (y + 1.0),
+        UnaryFunction::Log => factor / x,
+        UnaryFunction::Log1p => factor / (x + 1.0),
+        UnaryFunction::Sqrt => factor / (y * 2.0),
+        UnaryFunction::Sin => factor * x.cos(),
+        UnaryFunction::Cos => -(factor * x.sin()),
+        UnaryFunction::Tanh => factor * (1.0 - y * y),
+        UnaryFunction::Sigmoid => factor * (y * (1.0 - y)),
+        UnaryFunction::Erf => factor * ((-(x * x)).exp() * FRAC_2_SQRT_PI),
         // y > 0 exactly where x > 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
-        UnaryFunction::Relu => upstream.binary(BinaryFunction::ReluBackward, y, node.origin),
-        // Constant almost everywhere: the gradient is zero, which is what an operand that nothing is given to has.
-        UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return,
-        UnaryFunction::Not => return,
-    };
-    give(operand, gradient);
+        UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
+        UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
+        UnaryFunction::Not => return None,
+    })
 }

@@ -11,8 +11,8 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::{Extents, ReduceFunction};
-use crate::ops::{Differentiated, Rule};
+use crate::op::{Extents, Op, ReduceFunction};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
 pub(crate) fn infer_reshape(
@@ -152,6 +152,13 @@ pub(crate) fn vjp_slice<'g>(
         node.upstream.pad_node(starts.clone(), interiors, 0.0, &source, node.origin)
     };
     give(operand, gradient);
+}
+
+/// A view of the tangent is the tangent of the view: the same op, over the operand's tangent.
+pub(crate) fn jvp<'g>(op: &Op, operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    let tangent = (node.tangent)(operand)?;
+    let view = || tangent.raw().map(|tangent| op.map_operands(|_| tangent));
+    Some(node.insert(view, Some(node.shape)))
 }
 
 /// `upstream`, of shape `from`, summed to `to`, which broadcasts to `from`.

@@ -10,6 +10,7 @@ use slotmap::Key;
 
 use crate::arena::Arena;
 use crate::dtype::{DType, Literal};
+use crate::identity;
 use crate::node::NodeId;
 use crate::op::{BinaryFunction, CompareFunction, Op};
 use crate::shape::Shape;
@@ -140,51 +141,13 @@ fn same_bits(a: &Literal, b: &Literal) -> bool {
 pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     let mut mix = Mix(dtype as u64);
     shape.iter().for_each(|&extent| mix.word(extent as u64));
+    // Literals are few, and long: their elements are compared only where their lengths agree.
+    identity::words(op, |word| mix.word(word));
     match op {
-        Op::Input { declaration } => mix.words(&[1, u64::from(*declaration)]),
-        Op::Parameter { declaration } => mix.words(&[2, u64::from(*declaration)]),
-        Op::Constant { value } => mix.words(&[3, value.to_bits()]),
-        // Literals are few, and long: their elements are compared only where their lengths agree.
-        Op::Literal { data } => mix.words(&[4, data.len() as u64]),
-        Op::Iota { axis } => mix.words(&[5, *axis as u64]),
-        Op::Uniform { seed, .. } => mix.words(&[6, *seed]),
-        Op::Unary { function, .. } => mix.words(&[7, *function as u64]),
-        Op::Binary { function, lhs, rhs } => {
-            return mix.pair([8, *function as u64], is_bitwise_commutative(*function), *lhs, *rhs);
-        }
-        Op::Compare { function, lhs, rhs } => {
-            return mix.pair([9, *function as u64], is_symmetric(*function), *lhs, *rhs);
-        }
-        Op::Where { .. } => mix.word(10),
-        Op::Cast { .. } => mix.word(11),
-        Op::StopGradient { .. } => mix.word(12),
-        Op::Reshape { .. } => mix.word(13),
-        Op::Permute { axes, .. } => {
-            mix.word(14);
-            axes.iter().for_each(|&axis| mix.word(axis as u64));
-        }
-        Op::Broadcast { .. } => mix.word(15),
-        Op::Slice { starts, steps, .. } => {
-            mix.word(16);
-            starts.iter().chain(steps).for_each(|&number| mix.word(number as u64));
-        }
-        Op::Pad { lows, interiors, value, .. } => {
-            mix.words(&[17, value.to_bits()]);
-            lows.iter().chain(interiors).for_each(|&number| mix.word(number as u64));
-        }
-        Op::Concat { axis, .. } => mix.words(&[18, *axis as u64]),
-        Op::Reduce { function, axes, .. } => {
-            mix.words(&[19, *function as u64]);
-            axes.iter().for_each(|axis| mix.word(axis as u64));
-        }
-        Op::ArgMax { axis, .. } => mix.words(&[20, *axis as u64]),
-        Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
-            mix.words(&[21, u64::from(*transpose_lhs), u64::from(*transpose_rhs)]);
-        }
-        Op::Gather { axis, .. } => mix.words(&[22, *axis as u64]),
-        Op::ScatterAdd { axis, .. } => mix.words(&[23, *axis as u64]),
+        Op::Binary { function, lhs, rhs } if is_bitwise_commutative(*function) => mix.unordered(*lhs, *rhs),
+        Op::Compare { function, lhs, rhs } if is_symmetric(*function) => mix.unordered(*lhs, *rhs),
+        op => op.for_each_operand(|operand| mix.word(key(operand))),
     }
-    op.for_each_operand(|operand| mix.word(key(operand)));
     mix.finish()
 }
 
@@ -201,20 +164,11 @@ impl Mix {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xF135_7AEA_2E62_A9C5);
     }
 
-    fn words(&mut self, words: &[u64]) {
-        words.iter().for_each(|&word| self.word(word));
-    }
-
-    /// The hash of an op of two operands, which does not tell their order if they may be exchanged.
-    fn pair(mut self, words: [u64; 2], exchangeable: bool, lhs: NodeId, rhs: NodeId) -> u64 {
-        self.words(&words);
+    /// Two operands that may be exchanged: their order does not tell.
+    fn unordered(&mut self, lhs: NodeId, rhs: NodeId) {
         let (lhs, rhs) = (key(lhs), key(rhs));
-        if exchangeable {
-            self.words(&[lhs.min(rhs), lhs.max(rhs)]);
-        } else {
-            self.words(&[lhs, rhs]);
-        }
-        self.finish()
+        self.word(lhs.min(rhs));
+        self.word(lhs.max(rhs));
     }
 
     /// The upper bits of a product are the well-mixed ones, and the table takes the lower.

@@ -7,7 +7,7 @@ use crate::op::Op;
 impl Graph {
     /// Removes every node that no output needs, declarations excepted, and closes the gaps in the ordinals. Only for a
     /// graph that nobody else holds expressions or marks of.
-    pub(super) fn prune(&self, outputs: &[NodeId]) {
+    pub(crate) fn prune(&self, outputs: &[NodeId]) {
         let mut arena = self.arena_mut();
         let arena = &mut *arena;
         let mut is_output = vec![false; arena.next_ordinal as usize];

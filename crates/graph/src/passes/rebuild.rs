@@ -1,6 +1,7 @@
 //! The sweep that all passes share: every needed node is built anew over its operands' replacements.
 
-use crate::arena::{Declaration, Graph, IndexBound};
+use crate::arena::Graph;
+use crate::declaration::{Declaration, IndexBound};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
@@ -8,6 +9,7 @@ use crate::op::{Extents, Op};
 use crate::passes::Optimised;
 use crate::passes::cse::{self, Shared};
 use crate::passes::simplify::{self, Rewrite};
+use crate::passes::widen;
 use crate::shape::Shape;
 
 /// What a sweep does beside leaving out what is not needed.
@@ -15,7 +17,10 @@ use crate::shape::Shape;
 pub(super) struct Rewrites {
     pub(super) simplify: bool,
     pub(super) share: bool,
-    pub(super) keep_stop_gradient: bool,
+    /// Whether what only derivatives heed stays: `stop_gradient` and gradients of a function's own.
+    pub(super) keep_derivatives: bool,
+    /// Whether f32 becomes f64.
+    pub(super) widen: bool,
 }
 
 /// The graph that is being built, and what a rule may ask of it.
@@ -46,7 +51,11 @@ impl Rebuild {
                 let node = &arena.nodes[id.key];
                 rebuild.origin = node.origin;
                 let op = node.op.map_operands(|operand| replacement(&replacements, operand));
-                let new = rebuild.node(op, &node.shape, node.dtype)?;
+                let new = if rewrites.widen {
+                    widen::node(&mut rebuild, op, &node.shape, node.dtype)?
+                } else {
+                    rebuild.node(op, &node.shape, node.dtype)?
+                };
                 replacements[node.ordinal as usize] = Some(new);
                 if let Some(label) = arena.labels.get(&id.key)
                     && rebuild.graph.label(new).is_none()
@@ -67,8 +76,10 @@ impl Rebuild {
 
     /// The node that computes `op` after all the rewrites that apply.
     pub(super) fn node(&mut self, mut op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
-        if let (Op::StopGradient { operand }, false) = (&op, self.rewrites.keep_stop_gradient) {
-            return Ok(*operand);
+        if let (Op::StopGradient { operand: value } | Op::CustomGradient { value, .. }, false) =
+            (&op, self.rewrites.keep_derivatives)
+        {
+            return Ok(*value);
         }
         if self.rewrites.simplify {
             loop {
@@ -79,7 +90,8 @@ impl Rebuild {
                 }
             }
         }
-        if !self.rewrites.share || matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+        let is_one_of_a_kind = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
+        if !self.rewrites.share || is_one_of_a_kind {
             return self.graph.insert_node(op, Some(shape), Some(dtype), self.origin);
         }
         let hash = cse::hash(&op, shape, dtype);
@@ -138,6 +150,9 @@ impl Rebuild {
         let mut arena = self.graph.arena_mut();
         for (number, declaration) in declarations.iter().enumerate() {
             let mut adopted = declaration.clone();
+            if self.rewrites.widen {
+                adopted.dtype = widen::widened(adopted.dtype);
+            }
             // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
             if let Some(node) = replacement(declaration.node) {
                 adopted.node = node;

@@ -42,7 +42,9 @@ impl Rewrite {
 
 /// The first rule that applies to an operation with this result, whose operands have been simplified.
 pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild) -> Result<Rewrite, GraphError> {
-    if shape.contains(&0) && !matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. }) {
+    // What is declared, or stands for something else, keeps its identity.
+    let is_named = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
+    if shape.contains(&0) && !is_named && !matches!(op, Op::Constant { .. }) {
         return Ok(Rewrite::constant(0.0));
     }
     Ok(match op {
@@ -50,7 +52,9 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         | Op::Parameter { .. }
         | Op::Constant { .. }
         | Op::Uniform { .. }
-        | Op::StopGradient { .. } => Rewrite::Keep,
+        | Op::Placeholder
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. } => Rewrite::Keep,
         Op::Literal { data } => single(data),
         Op::Iota { axis } if shape[*axis] == 1 => Rewrite::constant(0.0),
         Op::Iota { .. } => Rewrite::Keep,

@@ -139,6 +139,8 @@ impl Form {
             | Op::Uniform { .. }
             | Op::Compare { .. }
             | Op::Cast { .. }
+            | Op::Placeholder
+            | Op::CustomGradient { .. }
             | Op::StopGradient { .. }
             | Op::Reshape { .. }
             | Op::Permute { .. }
@@ -184,12 +186,14 @@ impl Form {
             BinaryFunction::Add => Form::Sum(lhs, rhs),
             BinaryFunction::Sub => Form::Difference(lhs, rhs),
             BinaryFunction::Mul => Form::Product(lhs, rhs),
-            BinaryFunction::Div => match (called(arena, lhs), called(arena, rhs)) {
-                (Some((UnaryFunction::Sin, x)), Some((UnaryFunction::Cos, y))) if x == y => {
-                    Form::Call(Function::Tan, x)
+            BinaryFunction::Div => {
+                if let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
+                    && called(arena, rhs) == Some((UnaryFunction::Cos, x))
+                {
+                    return Form::Call(Function::Tan, x);
                 }
-                _ => Form::Quotient(lhs, rhs),
-            },
+                Form::Quotient(lhs, rhs)
+            }
             BinaryFunction::Pow => Form::Power(lhs, rhs),
             BinaryFunction::ReluBackward => {
                 let mut condition = rhs;
@@ -197,9 +201,10 @@ impl Form {
                 while let Some((UnaryFunction::Relu, x)) = called(arena, condition) {
                     condition = x;
                 }
-                match arena.nodes[lhs.key].op {
-                    Op::Constant { value: 1.0 } => Form::Call(Function::Step, condition),
-                    _ => Form::Masked(lhs, condition),
+                if matches!(arena.nodes[lhs.key].op, Op::Constant { value: 1.0 }) {
+                    Form::Call(Function::Step, condition)
+                } else {
+                    Form::Masked(lhs, condition)
                 }
             }
             BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
@@ -209,9 +214,16 @@ impl Form {
     }
 }
 
-fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {
-    match arena.nodes[id.key].op {
-        Op::Unary { function, operand } => Some((function, operand)),
-        _ => None,
+/// A node without the minus signs before it, and whether their number is odd.
+pub(super) fn without_sign(arena: &Arena, mut id: NodeId) -> (bool, NodeId) {
+    let mut negated = false;
+    while let Form::Negation(x) = Form::resolved(arena, id) {
+        id = x;
+        negated = !negated;
     }
+    (negated, id)
+}
+
+fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {
+    if let Op::Unary { function, operand } = arena.nodes[id.key].op { Some((function, operand)) } else { None }
 }

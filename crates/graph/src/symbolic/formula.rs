@@ -39,11 +39,8 @@ impl Formula {
     pub fn symbols(&self) -> Vec<String> {
         let nodes = self.nodes();
         let arena = self.graph.arena();
-        let symbols = nodes.iter().filter_map(|id| match arena.nodes[id.key].op {
-            Op::Input { .. } => arena.label(id.key).map(str::to_owned),
-            _ => None,
-        });
-        symbols.collect()
+        let symbols = nodes.iter().filter(|id| matches!(arena.nodes[id.key].op, Op::Input { .. }));
+        symbols.filter_map(|id| arena.label(id.key).map(str::to_owned)).collect()
     }
 
     /// The symbols of the text and of everything made from it, whether the value depends on them or not.
@@ -86,7 +83,7 @@ impl Formula {
     /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
     /// ```
     pub fn simplify(&self) -> Formula {
-        let output = self.output.and_then(|output| simplify::simplify(&self.graph, output));
+        let output = self.output.map(|output| simplify::simplify(&self.graph, output));
         Formula::new(Rc::clone(&self.graph), output)
     }
 
@@ -166,6 +163,8 @@ impl Formula {
                 | Op::Iota { .. }
                 | Op::Uniform { .. }
                 | Op::Cast { .. }
+                | Op::Placeholder
+                | Op::CustomGradient { .. }
                 | Op::StopGradient { .. }
                 | Op::Reshape { .. }
                 | Op::Permute { .. }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{Form, Function};
+use crate::symbolic::form::{self, Form, Function};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
 /// What one node is written as.
@@ -21,14 +21,11 @@ pub(super) fn pieces(arena: &Arena, id: NodeId, least: Binding, out: &mut Vec<Pi
             out.push(Piece::Text(Cow::Owned(symbol(name))));
         }
         Form::Negation(x) => out.extend([text("-"), Piece::Node(x, Binding::Product)]),
-        Form::Sum(a, b) => match Form::resolved(arena, b) {
-            Form::Negation(b) => infix(out, (a, Binding::Sum), " - ", (b, Binding::Product)),
-            _ => infix(out, (a, Binding::Sum), " + ", (b, Binding::Product)),
-        },
-        Form::Difference(a, b) => match Form::resolved(arena, b) {
-            Form::Negation(b) => infix(out, (a, Binding::Sum), " + ", (b, Binding::Product)),
-            _ => infix(out, (a, Binding::Sum), " - ", (b, Binding::Product)),
-        },
+        Form::Sum(a, b) | Form::Difference(a, b) => {
+            let (negated, b) = form::without_sign(arena, b);
+            let minus = negated != matches!(form, Form::Difference(..));
+            infix(out, (a, Binding::Sum), if minus { " - " } else { " + " }, (b, Binding::Product));
+        }
         Form::Product(a, b) => {
             let sign = if starts_with_digit(arena, b) { " \\cdot " } else { " " };
             infix(out, (a, Binding::Product), sign, (b, Binding::Factor));
@@ -129,13 +126,9 @@ fn binding(form: Form) -> Binding {
 
 /// Whether a factor would run into a digit before it.
 fn starts_with_digit(arena: &Arena, id: NodeId) -> bool {
-    match Form::resolved(arena, id) {
-        Form::Number(value) => value != std::f64::consts::PI,
-        Form::Power(base, _) => {
-            matches!(Form::resolved(arena, base), Form::Number(value) if value != std::f64::consts::PI)
-        }
-        _ => false,
-    }
+    let is_digit = |form| matches!(form, Form::Number(value) if value != std::f64::consts::PI);
+    let form = Form::resolved(arena, id);
+    is_digit(form) || matches!(form, Form::Power(base, _) if is_digit(Form::resolved(arena, base)))
 }
 
 fn constant(value: f64) -> Cow<'static, str> {

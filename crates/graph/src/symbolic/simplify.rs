@@ -29,11 +29,12 @@ use crate::node::NodeId;
 use term::Terms;
 
 /// How many factors and entries may be looked at in the search for shorter forms.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 4_000_000;
 
-/// The node of a simpler formula with the same value, appended to the graph where it is not there yet.
-pub(super) fn simplify(graph: &Graph, output: NodeId) -> Option<NodeId> {
+/// The node of a simpler formula with the same value, appended to the graph. It is the node itself where the numbers of the
+/// formula multiply to more than a float holds, so that nothing shorter could be written.
+pub(super) fn simplify(graph: &Graph, output: NodeId) -> NodeId {
     let mut terms = Terms::new(FUEL);
     let term = read::term_of(&mut terms, graph, output);
-    emit::emit(&mut terms, graph, term)
+    emit::emit(&mut terms, graph, term).unwrap_or(output)
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{Form, Function};
+use crate::symbolic::form::{self, Form, Function};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
 /// What one node is written as.
@@ -26,14 +26,11 @@ pub(super) fn pieces(arena: &Arena, id: NodeId, least: Binding, out: &mut Vec<Pi
             out.push(Piece::Text(Cow::Owned(name.to_owned())));
         }
         Form::Negation(x) => out.extend([text("-"), Piece::Node(x, Binding::Product)]),
-        Form::Sum(a, b) => match Form::resolved(arena, b) {
-            Form::Negation(b) => infix(out, (a, Binding::Sum), " - ", (b, Binding::Product)),
-            _ => infix(out, (a, Binding::Sum), " + ", (b, Binding::Product)),
-        },
-        Form::Difference(a, b) => match Form::resolved(arena, b) {
-            Form::Negation(b) => infix(out, (a, Binding::Sum), " + ", (b, Binding::Product)),
-            _ => infix(out, (a, Binding::Sum), " - ", (b, Binding::Product)),
-        },
+        Form::Sum(a, b) | Form::Difference(a, b) => {
+            let (negated, b) = form::without_sign(arena, b);
+            let minus = negated != matches!(form, Form::Difference(..));
+            infix(out, (a, Binding::Sum), if minus { " - " } else { " + " }, (b, Binding::Product));
+        }
         Form::Product(a, b) => infix(out, (a, Binding::Product), "*", (b, Binding::Factor)),
         Form::Quotient(a, b) => infix(out, (a, Binding::Product), "/", (b, Binding::Factor)),
         Form::Power(a, b) => infix(out, (a, Binding::Atom), "^", (b, Binding::Power)),

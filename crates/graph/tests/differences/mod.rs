@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{DType, Expr, Graph, NodeId, Shape, verify};
+use arenagrad_graph::{DType, Expr, Graph, Mode, NodeId, Shape, verify};
 
 use crate::evaluate::{Given, evaluate};
 
@@ -51,15 +51,80 @@ pub fn check(name: &str, case: &Case) {
     let first = (y * upstream).sum(..);
     let gradients = compare(name, "first", &graph, first, &inputs, &elements);
 
+    let mut directions = Vec::new();
     let mut second = graph.zeros([], DType::F64);
     for (number, gradient) in gradients.iter().enumerate() {
         let direction = format!("direction{number}");
         let shape = gradient.shape().unwrap();
         elements.insert(direction.clone(), random.spread(shape.elements(), 0.5, 1.5));
-        second = second + (*gradient * graph.input_of(&direction, &shape, DType::F64)).sum(..);
+        let direction = graph.input_of(&direction, &shape, DType::F64);
+        second = second + (*gradient * direction).sum(..);
+        directions.push(direction);
     }
-    compare(name, "second", &graph, second, &inputs, &elements);
+    let seconds = compare(name, "second", &graph, second, &inputs, &elements);
+    forward_agrees(name, &graph, first, &gradients, &seconds, &inputs, &directions, &elements);
+    jacobians_agree(name, &graph, y, upstream, &gradients, &inputs, &elements);
     assert_eq!(verify(&graph), Ok(()), "{name}");
+}
+
+/// Forward mode against reverse mode: `<J v, 1> = <v, J^T 1>` for the scalar, and for its gradients, whose tangents are the
+/// Hessian times the directions.
+#[allow(clippy::too_many_arguments)]
+fn forward_agrees<'g>(
+    name: &str,
+    graph: &'g Graph,
+    first: Expr<'g>,
+    gradients: &[Expr<'g>],
+    seconds: &[Expr<'g>],
+    inputs: &[Expr<'g>],
+    directions: &[Expr<'g>],
+    elements: &Given,
+) {
+    let tangent = graph.jvp(&[first], inputs, directions).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut product = graph.zeros([], DType::F64);
+    for (gradient, direction) in gradients.iter().zip(directions) {
+        product = product + (*gradient * *direction).sum(..);
+    }
+    agree(name, "tangent", graph, &tangent, &[product], elements);
+    let tangents = graph.jvp(gradients, inputs, directions).unwrap_or_else(|error| panic!("{name}: {error}"));
+    agree(name, "tangent of the gradient", graph, &tangents, seconds, elements);
+}
+
+/// Both ways to a Jacobian against each other, and against the gradient that it is with its upstream gradient.
+fn jacobians_agree<'g>(
+    name: &str,
+    graph: &'g Graph,
+    y: Expr<'g>,
+    upstream: Expr<'g>,
+    gradients: &[Expr<'g>],
+    inputs: &[Expr<'g>],
+    elements: &Given,
+) {
+    let [reverse, forward] = [Mode::Reverse, Mode::Forward]
+        .map(|mode| graph.jacobians(y, inputs, Some(mode)).unwrap_or_else(|error| panic!("{name}: {error}")));
+    agree(name, "Jacobian by forward mode", graph, &forward, &reverse, elements);
+    let rows = y.shape().unwrap().elements();
+    for ((jacobian, gradient), input) in forward.iter().zip(gradients).zip(inputs) {
+        let shape = input.shape().unwrap();
+        let rows = jacobian.reshape([rows, shape.elements()]);
+        let product = upstream.reshape([1, y.shape().unwrap().elements()]).matmul(rows).reshape(&shape);
+        agree(name, "Jacobian and its upstream gradient", graph, &[product], &[*gradient], elements);
+    }
+}
+
+/// Holds what should be the same, but is computed another way, to 1e-12 of the largest element.
+fn agree(name: &str, what: &str, graph: &Graph, found: &[Expr<'_>], expected: &[Expr<'_>], elements: &Given) {
+    let values = |exprs: &[Expr<'_>]| {
+        let ids: Vec<NodeId> = exprs.iter().map(|expr| expr.check().unwrap().id().unwrap()).collect();
+        evaluate(graph, &ids, elements)
+    };
+    for (found, expected) in values(found).iter().zip(&values(expected)) {
+        assert_eq!(found.len(), expected.len(), "{name}: {what}");
+        let scale = expected.iter().fold(1.0f64, |scale, x| scale.max(x.abs()));
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= 1e-12 * scale, "{name}: the {what} is {a}, not {b}\n{graph}");
+        }
+    }
 }
 
 /// The gradients of a scalar, after they were compared with its differences.

@@ -70,6 +70,9 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
         }
         Op::Cast { operand } => elements(operand).iter().map(|&x| cast(x, node.dtype)).collect(),
         Op::StopGradient { operand } | Op::Reshape { operand } => elements(operand).to_vec(),
+        Op::CustomGradient { value, .. } => elements(value).to_vec(),
+        // Whatever is computed from it must not be part of a result.
+        Op::Placeholder => vec![f64::NAN; shape.elements()],
         Op::Permute { operand, axes } => {
             let source = shape_of(operand);
             let place = |at: &[usize]| {

@@ -223,6 +223,8 @@ impl Builder {
                 | Op::Where { .. }
                 | Op::Cast { .. }
                 | Op::StopGradient { .. }
+                | Op::CustomGradient { .. }
+                | Op::Placeholder
                 | Op::Reshape { .. }
                 | Op::Permute { .. }
                 | Op::Broadcast { .. }
@@ -255,7 +257,8 @@ impl Builder {
                 let operands = self.readable(operands, node, stage);
                 self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
-            Op::StopGradient { .. } => operands[0].clone(),
+            Op::StopGradient { .. } | Op::CustomGradient { .. } => operands[0].clone(),
+            Op::Placeholder => unreachable!("a plan is refused where a placeholder is needed"),
             Op::Permute { axes, .. } => operands[0].permuted(axes),
             Op::Broadcast { .. } => operands[0].broadcast(shape),
             Op::Slice { starts, steps, .. } => operands[0].sliced(starts, steps, shape),

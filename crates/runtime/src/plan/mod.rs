@@ -12,6 +12,7 @@ mod layout;
 mod memory;
 mod program;
 mod schedule;
+mod shaders;
 mod step;
 
 pub use describe::PlanStep;
@@ -19,7 +20,7 @@ pub use memory::{BufferRole, BufferSpec};
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Shape, passes};
+use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Op, Shape, passes};
 use arenagrad_kernels::{Kernel, Program};
 
 use entries::{Entries, Entry, Work};
@@ -86,6 +87,7 @@ impl Plan {
             .copied()
             .collect();
         let optimised = passes::optimise(graph, &wanted)?;
+        refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();
         let outputs: Vec<NodeId> = mapped.by_ref().take(request.outputs.len()).collect();
         let updates: Vec<(u32, NodeId)> =
@@ -195,6 +197,18 @@ impl Plan {
     pub fn buffers(&self) -> &[BufferSpec] {
         &self.buffers
     }
+}
+
+/// A placeholder that is left after the passes is needed, and nothing can be computed from it.
+fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
+    for id in graph.ids() {
+        let node = graph.node(id)?;
+        if matches!(node.op, Op::Placeholder) {
+            let operand = graph.label(id).unwrap_or_else(|| format!("of shape {}", node.shape));
+            return Err(GraphError::Placeholder { origin: node.origin, op: "plan", operand });
+        }
+    }
+    Ok(())
 }
 
 /// The steps in the order in which they run, and which updates they write in place. `first` outputs stand before `count`

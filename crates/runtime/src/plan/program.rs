@@ -169,6 +169,8 @@ fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Literal { .. }
         | Op::Iota { .. }
         | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::Placeholder
         | Op::Reshape { .. }
         | Op::Permute { .. }
         | Op::Broadcast { .. }

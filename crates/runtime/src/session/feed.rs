@@ -88,6 +88,26 @@ impl Feed {
         Ok(())
     }
 
+    /// Checks values for all inputs, in the order of their declarations, then writes those that are not unchanged.
+    pub(crate) fn write_in_order<T: AsRef<Tensor>>(
+        &mut self,
+        values: &[T],
+        unchanged: impl Fn(usize) -> bool,
+        memory: &mut Memory,
+    ) -> Result<(), Error> {
+        debug_assert_eq!(values.len(), self.inputs.len());
+        let changed = || self.inputs.iter().zip(values).enumerate().filter(|(number, _)| !unchanged(*number));
+        for (_, (input, value)) in changed() {
+            input.check(value.as_ref())?;
+        }
+        for (_, (input, value)) in changed() {
+            if let (Some(buffer), false) = (input.buffer, value.as_ref().data().is_empty()) {
+                memory.write(buffer, value.as_ref().data())?;
+            }
+        }
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Result<usize, Error> {
         self.inputs.iter().position(|input| input.name == name).ok_or_else(|| {
             let known: Vec<_> = self.inputs.iter().map(|input| format!("{:?}", input.name)).collect();

@@ -161,6 +161,29 @@ impl Session {
         self.execute(plan.plan as usize, true)
     }
 
+    /// A session of one plan that is no training step.
+    pub(crate) fn of_plan(device: Device, plan: Plan) -> Result<(Session, PlanId), Error> {
+        let mut session = Session::new(device, 0, false);
+        let id = session.prepare(plan)?;
+        Ok((session, id))
+    }
+
+    /// The id of the first plan.
+    pub(crate) fn first_plan(&self) -> PlanId {
+        PlanId { session: self.number, plan: 0 }
+    }
+
+    /// Runs the first plan with values for all inputs of its graph, in the order of their declarations, of which those that
+    /// are unchanged since the last run need not be written again.
+    pub(crate) fn run_in_order<T: AsRef<Tensor>>(
+        &mut self,
+        values: &[T],
+        unchanged: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Tensor>, Error> {
+        self.plans[0].feed.write_in_order(values, unchanged, &mut self.memory)?;
+        self.execute(0, true)
+    }
+
     /// Waits until the device has done everything it was given.
     pub fn wait(&self) -> Result<(), Error> {
         self.memory.wait()

@@ -74,7 +74,19 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
         .zip(gradients)
         .map(|(((name, _), parameter), gradient)| Trained { name, parameter, gradient })
         .collect();
-    let mut pairs = optimizer.update(graph, &trained)?;
+    let updates = append_update(graph, &trained, optimizer)?;
+    Ok(TrainingStep { trained, updates })
+}
+
+/// Appends the optimiser's update of what is trained: the number of each declaration that changes, and its next value's node.
+pub(crate) fn append_update<'g>(
+    graph: &'g Graph,
+    trained: &[Trained<'g>],
+    optimizer: &dyn Optimizer,
+) -> Result<Vec<(u32, NodeId)>, Error> {
+    let alive: Vec<_> =
+        graph.declarations().into_iter().filter(|declaration| graph.ordinal(declaration.node).is_ok()).collect();
+    let mut pairs = optimizer.update(graph, trained)?;
     graph.check()?;
     if let Some(step) = alive.iter().find(|declaration| declaration.counts_steps()) {
         let updated = pairs.iter().any(|(target, _)| target.id() == Ok(step.node));
@@ -91,7 +103,7 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
         }
         updates.push((declaration, next.id()?));
     }
-    Ok(TrainingStep { trained, updates })
+    Ok(updates)
 }
 
 /// The dtype of the scalars of an optimiser: f64 if a parameter is.

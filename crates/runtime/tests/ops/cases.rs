@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use arenagrad::graph::{BinaryFunction, UnaryFunction};
-use arenagrad::{CompareFunction, DType, Expr, Graph, Init, OpKind, ReduceFunction};
+use arenagrad::{CompareFunction, Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction};
 
-type Function = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
+type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
 /// What an operand's elements are.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub(crate) struct Operand {
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) operands: Vec<Operand>,
-    pub(crate) function: Function,
+    pub(crate) function: Build,
     /// How many terms its longest sum has.
     pub(crate) terms: usize,
     /// Whether differences exist where it is evaluated.
@@ -99,6 +99,20 @@ const POSITIVE: Element = Element::Float(0.3, 4.0);
 /// A power of two, so that scaling by it rounds nothing.
 const EXACT_SMALL: f64 = 1.0 / 1024.0;
 const INTEGER: Element = Element::Integer(-9, 9);
+
+/// `x^3`, with a gradient of its own.
+struct Cube;
+
+impl Function for Cube {
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        context.save_for_backward(operands);
+        operands[0] * operands[0] * operands[0]
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        vec![Some(upstream * context.saved()[0].square() * 3.0)]
+    }
+}
 
 /// The cases of a kind; never none.
 pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
@@ -172,6 +186,13 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
         ],
         // Differences would see through it.
         OpKind::StopGradient => fixed(unary(|x| x.stop_gradient() * x, ANY)),
+        OpKind::CustomGradient => unary(|x| x.graph().apply(&Cube, &[x]), ANY),
+        // It is never computed: a Jacobian puts the identity in its place.
+        OpKind::Placeholder => vec![
+            case(&[(&[5], ANY)], 5, |_, x| x[0].sin().jacobian(x[0]).unwrap_or(x[0])),
+            case(&[(&[2, 3], ANY), (&[3, 2], ANY)], 6, |_, x| (x[0].matmul(x[1])).jacobian(x[1]).unwrap_or(x[0])),
+            case(&[(&[2, 3], ANY), (&[3], ANY)], 6, |_, x| x[0].matmul(x[1]).tanh().jacobian(x[0]).unwrap_or(x[0])),
+        ],
         OpKind::Reshape => vec![
             case(&[(&[6, 4], ANY)], 1, |_, x| x[0].reshape([3, 8])),
             case(&[(&[6, 4], ANY)], 1, |_, x| x[0].t().reshape([3, 8]).exp()),

@@ -22,7 +22,10 @@ impl Terms {
             },
             Function::Sigmoid if argument == Terms::ZERO => self.number(Number::HALF),
             Function::Sigmoid => self.intern(Kind::Call(function, argument)),
-            Function::Abs | Function::Sign | Function::Relu | Function::Step => self.switch(function, argument),
+            Function::Abs => self.switch(Switch::Abs, argument),
+            Function::Sign => self.switch(Switch::Sign, argument),
+            Function::Relu => self.switch(Switch::Relu, argument),
+            Function::Step => self.switch(Switch::Step, argument),
         }
     }
 
@@ -46,77 +49,66 @@ impl Terms {
         if argument == Terms::ONE {
             return Terms::ZERO;
         }
-        // log(exp(x)) = x
-        match self.kind(argument) {
-            Kind::Euler => Terms::ONE,
-            Kind::Product(coefficient, factors)
-                if *coefficient == Number::ONE && factors.len() == 1 && factors[0].0 == Terms::EULER =>
-            {
-                factors[0].1
-            }
-            _ => self.intern(Kind::Call(Function::Log, argument)),
+        if argument == Terms::EULER {
+            return Terms::ONE;
         }
+        // log(exp(x)) = x
+        if let Kind::Product(coefficient, factors) = self.kind(argument)
+            && let [(Terms::EULER, exponent)] = **factors
+            && *coefficient == Number::ONE
+        {
+            return exponent;
+        }
+        self.intern(Kind::Call(Function::Log, argument))
     }
 
     fn circular(&mut self, function: Function, argument: Term) -> Term {
         if let Some(positive) = self.negated(argument) {
-            return match function {
-                Function::Cos => self.call(function, positive),
-                _ => self.minus_call(function, positive),
-            };
+            let is_even = function == Function::Cos;
+            return if is_even { self.call(function, positive) } else { self.minus_call(function, positive) };
         }
         let halves = match self.split(argument) {
             (_, Terms::ONE) if argument == Terms::ZERO => Some(Number::ZERO),
             (turns, Terms::PI) => Some(turns.mul(Number::integer(2))),
-            _ => None,
+            (_, _) => None,
         };
         // Right angles, of which four are a whole turn.
         let quarter = halves.and_then(Number::as_integer).map(|halves| halves.rem_euclid(4));
-        let known = match (function, quarter) {
-            (Function::Tan, Some(0 | 2)) => Some(0),
-            (Function::Sin, Some(quarter)) => Some([0, 1, 0, -1][quarter as usize]),
-            (Function::Cos, Some(quarter)) => Some([1, 0, -1, 0][quarter as usize]),
-            _ => None,
-        };
+        let known = quarter.and_then(|quarter| {
+            let turned = if function == Function::Cos { (quarter + 1) % 4 } else { quarter };
+            let sine = [0, 1, 0, -1][turned as usize];
+            // A tangent has a value at every other right angle.
+            if function == Function::Tan { (sine == 0).then_some(0) } else { Some(sine) }
+        });
         match known {
             Some(value) => self.number(Number::integer(value)),
             None => self.intern(Kind::Call(function, argument)),
         }
     }
 
-    /// `abs`, `sign`, `relu` and `step`, which depend on the sign of their argument.
-    fn switch(&mut self, function: Function, argument: Term) -> Term {
+    /// A function that depends on the sign of its argument.
+    fn switch(&mut self, switch: Switch, argument: Term) -> Term {
         if let Some(value) = self.as_number(argument) {
-            let (negative, zero) = (value.is_negative(), value.is_zero());
-            let value = match function {
-                Function::Abs => value.abs(),
-                Function::Relu if negative => Number::ZERO,
-                Function::Relu => value,
-                _ if zero => Number::ZERO,
-                Function::Sign if negative => Number::MINUS_ONE,
-                Function::Step if negative => Number::ZERO,
-                _ => Number::ONE,
-            };
-            return self.number(value);
+            return self.number(switch.of_number(value));
         }
-        match (self.sign(argument), function) {
-            (Sign::Positive, Function::Sign | Function::Step) => return Terms::ONE,
-            (Sign::Positive | Sign::NotNegative, Function::Abs | Function::Relu) => return argument,
-            (_, Function::Step) => {
+        match (switch, self.sign(argument)) {
+            (Switch::Sign | Switch::Step, Sign::Positive) => return Terms::ONE,
+            (Switch::Abs | Switch::Relu, Sign::Positive | Sign::NotNegative) => return argument,
+            (Switch::Sign, Sign::NotNegative) => return self.switch(Switch::Step, argument),
+            (Switch::Step, Sign::NotNegative | Sign::Unknown) => {
                 // relu(x) is above 0 exactly where x is.
                 if let Some(inner) = self.argument(Function::Relu, argument) {
-                    return self.switch(function, inner);
+                    return self.switch(Switch::Step, inner);
                 }
             }
-            (Sign::NotNegative, Function::Sign) => return self.switch(Function::Step, argument),
-            _ => {}
+            (Switch::Abs | Switch::Sign | Switch::Relu, Sign::Unknown) => {}
         }
-        if let (Some(positive), Function::Abs | Function::Sign) = (self.negated(argument), function) {
-            return if function == Function::Abs {
-                self.call(function, positive)
-            } else {
-                self.minus_call(function, positive)
-            };
+        let function = switch.function();
+        if matches!(switch, Switch::Abs | Switch::Sign)
+            && let Some(positive) = self.negated(argument)
+        {
+            let is_even = switch == Switch::Abs;
+            return if is_even { self.call(function, positive) } else { self.minus_call(function, positive) };
         }
         // A factor above 0 changes no sign, and leaves `abs` and `relu`.
         let (coefficient, factors) = self.factors(argument);
@@ -129,12 +121,43 @@ impl Terms {
         let sign = if coefficient.is_negative() { Number::MINUS_ONE } else { Number::ONE };
         let rest = self.product_of(sign, inside.into());
         let value = self.call(function, rest);
-        match function {
-            Function::Abs | Function::Relu => {
+        match switch {
+            Switch::Abs | Switch::Relu => {
                 let outside = self.product_of(size, outside.into());
                 self.mul(&[outside, value])
             }
-            _ => value,
+            Switch::Sign | Switch::Step => value,
+        }
+    }
+}
+
+/// The functions that depend on the sign of their argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Switch {
+    Abs,
+    Sign,
+    Relu,
+    Step,
+}
+
+impl Switch {
+    fn function(self) -> Function {
+        match self {
+            Switch::Abs => Function::Abs,
+            Switch::Sign => Function::Sign,
+            Switch::Relu => Function::Relu,
+            Switch::Step => Function::Step,
+        }
+    }
+
+    fn of_number(self, value: Number) -> Number {
+        let truth = |holds: bool| if holds { Number::ONE } else { Number::ZERO };
+        match self {
+            Switch::Abs => value.abs(),
+            Switch::Relu if value.is_negative() => Number::ZERO,
+            Switch::Relu => value,
+            Switch::Sign if value.is_negative() => Number::MINUS_ONE,
+            Switch::Sign | Switch::Step => truth(value.is_positive()),
         }
     }
 }

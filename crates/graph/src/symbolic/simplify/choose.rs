@@ -14,6 +14,8 @@ use crate::symbolic::simplify::term::{Kind, Term, Terms};
 const MOST_ENTRIES: usize = 64;
 /// Products are not multiplied out into more entries.
 const MOST_EXPANDED: usize = 256;
+/// So many different factors of a sum are tried on the rest of it.
+const MOST_REGROUPED: usize = 4;
 /// How often the sum in a parenthesis that was just found is looked at again.
 const ROUNDS: u32 = 3;
 
@@ -30,35 +32,70 @@ impl Terms {
         match self.kind(term) {
             Kind::Sum(entries) if entries.len() <= MOST_ENTRIES => self.shortest_sum(term, rounds),
             Kind::Product(_, factors) if factors.len() <= MOST_ENTRIES => self.shortest_product(term, rounds),
-            _ => term,
+            Kind::Sum(_)
+            | Kind::Product(..)
+            | Kind::Number(_)
+            | Kind::Pi
+            | Kind::Euler
+            | Kind::Symbol(_)
+            | Kind::Call(..) => term,
         }
     }
 
     fn shortest_sum(&mut self, term: Term, rounds: u32) -> Term {
-        let mut best = term;
+        let factored = self.attempt(term, |terms| terms.factored(term, rounds));
         // Polynomials are usually written out, other sums with what they have in common in front.
-        if let Some(factored) = self.factored(term, rounds)
-            && self.cost(factored) < self.cost(term) + u64::from(!self.is_polynomial(term))
-        {
-            best = factored;
-        }
-        let mut candidates = Vec::new();
-        if let Some(expanded) = self.expanded(term) {
-            candidates.extend([Some(expanded), self.factored(expanded, rounds)]);
-        }
-        candidates.extend([self.over_common_denominator(term, rounds), self.in_tangents(term, rounds)]);
+        let mut best = match factored {
+            Some(factored) if self.cost(factored) == self.cost(term) && !self.is_polynomial(term) => factored,
+            Some(factored) => self.shorter(factored, term),
+            None => term,
+        };
+        let expanded = self.attempt(term, |terms| terms.expanded(term));
+        let candidates = [
+            expanded,
+            expanded.and_then(|expanded| self.attempt(term, |terms| terms.factored(expanded, rounds))),
+            self.attempt(term, |terms| terms.over_common_denominator(term, rounds)),
+            self.attempt(term, |terms| terms.in_tangents(term, rounds)),
+            self.attempt(term, |terms| terms.regrouped(term, rounds)),
+        ];
         for candidate in candidates.into_iter().flatten() {
-            if self.cost(candidate) < self.cost(best) {
-                best = candidate;
-            }
+            best = self.shorter(candidate, best);
         }
         best
     }
 
     fn shortest_product(&mut self, term: Term, rounds: u32) -> Term {
-        let (coefficient, factors) = self.factors(term);
         let mut best = term;
-        // Fractions within a factor.
+        for rewrite in [Terms::without_inner_fractions, Terms::cancelled_once, Terms::in_tangents] {
+            if let Some(candidate) = self.attempt(best, |terms| rewrite(terms, best, rounds)) {
+                best = self.shorter(candidate, best);
+            }
+        }
+        // A product is what somebody wrote, or what is left of a chain rule: it is multiplied out only where much is gained.
+        let (_, factors) = self.factors(best);
+        if factors.iter().any(|&(base, _)| matches!(self.kind(base), Kind::Sum(_)))
+            && let Some(candidate) = self.attempt(best, |terms| terms.expanded(best))
+            && self.cost(candidate).saturating_mul(5) < self.cost(best).saturating_mul(3)
+        {
+            best = candidate;
+        }
+        best
+    }
+
+    /// Another form of a term, unless it lost digits of numbers that the term has all of.
+    fn attempt(&mut self, term: Term, rewrite: impl FnOnce(&mut Terms) -> Option<Term>) -> Option<Term> {
+        let losses = self.losses;
+        let candidate = rewrite(self)?;
+        (self.losses == losses || self.is_rounded(term)).then_some(candidate)
+    }
+
+    fn shorter(&self, candidate: Term, present: Term) -> Term {
+        if self.cost(candidate) < self.cost(present) { candidate } else { present }
+    }
+
+    /// A product whose factors are fractions themselves as one fraction.
+    fn without_inner_fractions(&mut self, term: Term, rounds: u32) -> Option<Term> {
+        let (coefficient, factors) = self.factors(term);
         let mut powers = factors.to_vec();
         for (base, exponent) in &mut powers {
             if self.as_integer(*exponent).is_some()
@@ -67,31 +104,56 @@ impl Terms {
                 *base = whole;
             }
         }
-        if powers != *factors {
-            let candidate = self.product(coefficient, &powers);
-            if self.cost(candidate) < self.cost(best) {
-                best = candidate;
+        (powers != *factors).then(|| self.product(coefficient, &powers))
+    }
+
+    fn cancelled_once(&mut self, term: Term, _rounds: u32) -> Option<Term> {
+        self.cancelled(term)
+    }
+
+    /// A sum in which some entries share a factor that is a sum itself, and the others are a multiple of it that was multiplied
+    /// out: `b (1 - a) + 1 - a` is `(1 - a) (b + 1)`.
+    fn regrouped(&mut self, term: Term, rounds: u32) -> Option<Term> {
+        let entries = self.entries(term)?;
+        let shares = |terms: &Terms, entry: Term, shared: Term| {
+            let factors = terms.factors(entry).1;
+            let is_power = |&(base, exponent): &(Term, Term)| {
+                base == shared && terms.as_integer(exponent).is_some_and(|times| times >= 1)
+            };
+            entry != Terms::ONE && factors.iter().any(is_power)
+        };
+        let mut tried: Vec<Term> = Vec::new();
+        for &(entry, _) in entries.iter() {
+            let (_, factors) = self.factors(entry);
+            for &(base, _) in factors.iter() {
+                let is_sum = matches!(self.kind(base), Kind::Sum(_));
+                if is_sum && tried.len() < MOST_REGROUPED && shares(self, entry, base) && !tried.contains(&base) {
+                    tried.push(base);
+                }
             }
         }
-        if let Some(candidate) = self.cancelled(best)
-            && self.cost(candidate) < self.cost(best)
-        {
-            best = candidate;
+        for shared in tried {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for &(entry, coefficient) in entries.iter() {
+                if shares(self, entry, shared) {
+                    let powers = [(entry, Terms::ONE), (shared, Terms::MINUS_ONE)];
+                    with.push((self.opened_product(Number::ONE, &powers), coefficient));
+                } else {
+                    without.push((entry, coefficient));
+                }
+            }
+            if without.len() < 2 {
+                continue;
+            }
+            let rest = self.sum_of(without);
+            if let Some(quotient) = self.exact_quotient(rest, shared) {
+                with.push((quotient, Number::ONE));
+                let sum = self.add(&with);
+                let sum = self.shortest_of(sum, rounds - 1);
+                return Some(self.opened_product(Number::ONE, &[(shared, Terms::ONE), (sum, Terms::ONE)]));
+            }
         }
-        if let Some(candidate) = self.in_tangents(best, rounds)
-            && self.cost(candidate) < self.cost(best)
-        {
-            best = candidate;
-        }
-        // A product is what somebody wrote, or what is left of a chain rule: it is multiplied out only where much is gained.
-        let (_, factors) = self.factors(best);
-        if factors.iter().any(|&(base, _)| matches!(self.kind(base), Kind::Sum(_)))
-            && let Some(candidate) = self.expanded(best)
-            && self.cost(candidate) * 5 < self.cost(best) * 3
-        {
-            best = candidate;
-        }
-        best
+        None
     }
 
     /// Whether a sum is of whole powers of symbols alone.
@@ -236,9 +298,12 @@ impl Terms {
             }
             let (coefficient, factors) = self.factors(term);
             self.fuel = self.fuel.saturating_sub(factors.len() as u64 + 1);
-            let place = factors.iter().position(|&(base, exponent)| {
+            let is_open = |&(base, exponent): &(Term, Term)| {
                 matches!(self.kind(base), Kind::Sum(_)) && self.as_integer(exponent).is_some_and(|times| times >= 1)
-            });
+            };
+            // tan^2 + 1 comes last, for it may meet a cosine first.
+            let place = factors.iter().position(|power| is_open(power) && !self.is_secant_square(power.0));
+            let place = place.or_else(|| factors.iter().position(is_open));
             let Some(place) = place else {
                 parts.push((term, outer));
                 continue;
@@ -247,7 +312,7 @@ impl Terms {
             let (base, exponent) = factors[place];
             let mut others = factors.to_vec();
             others[place].1 = self.add(&[(exponent, Number::ONE), (Terms::MINUS_ONE, Number::ONE)]);
-            let Some(inner) = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES) else { return None };
+            let inner = self.entries(base).filter(|inner| inner.len() <= MOST_ENTRIES)?;
             for &(entry, by) in inner.iter() {
                 let mut powers = others.clone();
                 powers.push((entry, Terms::ONE));
@@ -255,6 +320,18 @@ impl Terms {
             }
         }
         changed.then(|| self.add(&parts))
+    }
+
+    /// Whether a sum is `tan^2 + 1`.
+    fn is_secant_square(&self, sum: Term) -> bool {
+        let Some(entries) = self.entries(sum) else { return false };
+        let [(Terms::ONE, one), (square, other)] = *entries else { return false };
+        let (_, factors) = self.factors(square);
+        let [(base, exponent)] = *factors else { return false };
+        one == Number::ONE
+            && other == Number::ONE
+            && self.as_integer(exponent) == Some(2)
+            && matches!(self.kind(base), Kind::Call(Function::Tan, _))
     }
 
     /// A sum as one fraction, its numerator multiplied out and what then cancels taken away.

@@ -16,7 +16,8 @@ impl Terms {
     /// The quotient of two sums, if nothing remains.
     pub(super) fn exact_quotient(&mut self, dividend: Term, divisor: Term) -> Option<Term> {
         let (above, below) = (self.entries(dividend)?, self.entries(divisor)?);
-        if above.len() > MOST_ENTRIES || below.len() > MOST_ENTRIES {
+        let rounded = self.is_rounded(dividend) || self.is_rounded(divisor);
+        if above.len() > MOST_ENTRIES || below.len() > MOST_ENTRIES || rounded {
             return None;
         }
         let mut variables: Vec<Term> = Vec::new();
@@ -49,6 +50,9 @@ impl Terms {
                 let place: Vec<i64> = other.iter().zip(&exponents).map(|(a, b)| a + b).collect();
                 let entry = remainder.entry(place.clone()).or_insert(Number::ZERO);
                 *entry = entry.add(factor.mul(*by).neg());
+                if entry.is_rounded() {
+                    return None;
+                }
                 if entry.is_zero() {
                     remainder.remove(&place);
                 }

@@ -14,9 +14,17 @@ use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::order::Order;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
-/// Appends the nodes of a term, and returns that of its value.
+/// Appends the nodes of a term, and returns that of its value; none if a number in it is too large for a float.
 pub(super) fn emit(terms: &mut Terms, graph: &Graph, term: Term) -> Option<NodeId> {
     let needed = needed(terms, term);
+    let overflowed = |value: Number| !value.to_f64().is_finite();
+    if needed.iter().any(|&term| match terms.kind(term) {
+        Kind::Number(value) | Kind::Product(value, _) => overflowed(*value),
+        Kind::Sum(entries) => entries.iter().any(|&(_, coefficient)| overflowed(coefficient)),
+        Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) => false,
+    }) {
+        return None;
+    }
     let mut order = Order::default();
     {
         let arena = graph.arena();
@@ -91,59 +99,81 @@ impl<'g> Emitter<'_, 'g> {
     }
 
     fn sum(&mut self, entries: &[(Term, Number)]) -> Expr<'g> {
-        let mut sum: Option<Expr<'g>> = None;
+        let mut summands: Vec<(Expr<'g>, bool)> = Vec::with_capacity(entries.len());
         for (term, coefficient) in self.order.summands(entries) {
-            let size = if coefficient.abs() == Number::ONE {
-                self.node(term)
-            } else {
-                let (own, factors) = self.terms.factors(term);
-                self.magnitude(own.mul(coefficient.abs()), &factors, &[])
-            };
-            sum = Some(match (sum, coefficient.is_negative()) {
-                (None, false) => size,
-                (None, true) => -size,
-                (Some(sum), false) => sum + size,
-                (Some(sum), true) => sum - size,
+            summands.push(match self.terms.kind(term) {
+                Kind::Number(_) | Kind::Product(..) => {
+                    let (own, factors) = self.terms.factors(term);
+                    self.signed_product(own.mul(coefficient), &factors, true)
+                }
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_)
+                    if coefficient.abs() == Number::ONE =>
+                {
+                    (self.node(term), coefficient.is_negative())
+                }
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_) => {
+                    self.signed_product(coefficient, &[(term, Terms::ONE)], true)
+                }
             });
         }
-        sum.unwrap_or_else(|| self.constant(0.0))
+        // What is subtracted does not come first if something is added.
+        if let Some(first) = summands.iter().position(|(_, negative)| !negative) {
+            summands[..=first].rotate_right(1);
+        }
+        let sum = summands.into_iter().reduce(|(sum, negative), (summand, subtracted)| {
+            let sum = if negative { -sum } else { sum };
+            (if subtracted { sum - summand } else { sum + summand }, false)
+        });
+        match sum {
+            Some((sum, negative)) => {
+                if negative {
+                    -sum
+                } else {
+                    sum
+                }
+            }
+            None => self.constant(0.0),
+        }
     }
 
     fn product(&mut self, coefficient: Number, factors: &[(Term, Term)]) -> Expr<'g> {
-        // The sums whose signs can change, with that of the whole product.
-        let is_odd = |exponent| self.terms.as_integer(exponent).is_some_and(|times| times % 2 != 0);
-        let sums: Vec<(Term, bool, bool)> = factors
-            .iter()
-            .filter(|&&(_, exponent)| is_odd(exponent))
-            .filter_map(|&(base, _)| {
-                let entries = self.terms.entries(base)?;
-                let mixed = entries.iter().any(|(_, coefficient)| coefficient.is_negative());
-                Some((base, mixed, mixed && self.order.leads_with_minus(&entries)))
-            })
-            .collect();
-        // An even power forgets the sign of its sum.
-        let even = factors
-            .iter()
-            .filter(|&&(_, exponent)| self.terms.as_integer(exponent).is_some_and(|times| times % 2 == 0));
-        let even = even.filter(|&&(base, _)| {
-            self.terms.entries(base).is_some_and(|entries| self.order.leads_with_minus(&entries))
-        });
-        let even: Vec<Term> = even.map(|&(base, _)| base).collect();
-        let mut flips: Vec<Term> = sums.iter().filter(|(_, _, flip)| *flip).map(|&(base, ..)| base).collect();
-        let mut negative = coefficient.is_negative() != (flips.len() % 2 == 1);
+        let (size, negative) = self.signed_product(coefficient, factors, false);
+        if negative { -size } else { size }
+    }
+
+    /// The size of a product, and whether a minus belongs before it. In a sum that costs nothing; elsewhere it goes into a
+    /// factor if there is one that takes it.
+    fn signed_product(&mut self, coefficient: Number, factors: &[(Term, Term)], in_sum: bool) -> (Expr<'g>, bool) {
+        let mut flips = Vec::new();
+        let mut negative = coefficient.is_negative();
+        let mut last = None;
+        for &(base, exponent) in factors {
+            let (Some(entries), Some(times)) = (self.terms.entries(base), self.terms.as_integer(exponent)) else {
+                continue;
+            };
+            let mixed = entries.iter().any(|(_, coefficient)| coefficient.is_negative());
+            let odd = times % 2 != 0;
+            if mixed && self.order.leads_with_minus(&entries) {
+                flips.push(base);
+                negative ^= odd;
+                last = Some(base).filter(|_| odd).or(last);
+            } else if mixed && odd && last.is_none_or(|last| !flips.contains(&last)) {
+                last = Some(base);
+            }
+        }
         // A sum that begins with a minus is better than a minus before everything.
-        let changeable = sums.iter().filter(|(_, mixed, _)| *mixed).max_by_key(|(_, _, flip)| *flip);
-        if negative && let Some(&(base, _, flip)) = changeable {
-            if flip {
-                flips.retain(|&flipped| flipped != base)
+        if negative
+            && !in_sum
+            && let Some(last) = last
+        {
+            if flips.contains(&last) {
+                flips.retain(|&flip| flip != last)
             } else {
-                flips.push(base)
+                flips.push(last)
             }
             negative = false;
         }
-        flips.extend(even);
-        let size = self.magnitude(coefficient.abs(), factors, &flips);
-        if negative { -size } else { size }
+        (self.magnitude(coefficient.abs(), factors, &flips), negative)
     }
 
     /// The product of a positive number and powers, as a fraction where some have negative exponents. The bases among `flips`

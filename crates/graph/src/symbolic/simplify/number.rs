@@ -18,6 +18,9 @@ pub(super) enum Number {
     Float(u64),
 }
 
+/// Floats hold all whole numbers up to here.
+const LARGEST_EXACT: u128 = 1 << f64::MANTISSA_DIGITS;
+
 impl Number {
     pub(super) const ZERO: Number = Number::integer(0);
     pub(super) const ONE: Number = Number::integer(1);
@@ -49,9 +52,13 @@ impl Number {
 
     pub(super) fn to_f64(self) -> f64 {
         match self {
-            // Both parts are rounded and then their quotient: within two units of the last place.
             Number::Exact { ratio, .. } => {
-                ratio.numer().to_f64().unwrap_or(f64::NAN) / ratio.denom().to_f64().unwrap_or(f64::NAN)
+                // Parts that a float holds have a quotient that is rounded once; longer decimals are read as such.
+                let quotient = ratio.numer().to_f64().unwrap_or(f64::NAN) / ratio.denom().to_f64().unwrap_or(f64::NAN);
+                if ratio.denom().unsigned_abs() <= LARGEST_EXACT && ratio.numer().unsigned_abs() <= LARGEST_EXACT {
+                    return quotient;
+                }
+                decimal_digits(ratio).and_then(|digits| digits.parse().ok()).unwrap_or(quotient)
             }
             Number::Float(bits) => f64::from_bits(bits),
         }
@@ -67,6 +74,11 @@ impl Number {
 
     pub(super) fn is_positive(self) -> bool {
         self.to_f64() > 0.0
+    }
+
+    /// Whether digits were lost: the number is not exactly what the formula says.
+    pub(super) fn is_rounded(self) -> bool {
+        matches!(self, Number::Float(_))
     }
 
     /// Whether the number is a fraction that is written as one, or whole.
@@ -137,8 +149,15 @@ impl Number {
         Some(Number::exact(Ratio::new(root(*ratio.numer())?, root(*ratio.denom())?), decimal))
     }
 
+    /// A fraction, or the float nearest to it if that is all that a constant of a graph could hold of it.
     fn exact(ratio: Ratio<i128>, decimal: bool) -> Number {
-        Number::Exact { ratio, decimal: decimal && !ratio.is_integer() }
+        let number = Number::Exact { ratio, decimal: decimal && !ratio.is_integer() };
+        let fits = |part: &i128| part.unsigned_abs() <= LARGEST_EXACT;
+        if fits(ratio.numer()) && fits(ratio.denom()) || decimal && decimal_digits(ratio).is_some() {
+            number
+        } else {
+            Number::float(number.to_f64())
+        }
     }
 
     pub(super) fn float(value: f64) -> Number {
@@ -158,4 +177,13 @@ impl Number {
         }
         Number::float(float(self.to_f64(), other.to_f64()))
     }
+}
+
+/// The digits of a fraction whose denominator divides a power of ten.
+fn decimal_digits(ratio: Ratio<i128>) -> Option<String> {
+    (0..=38u32).find_map(|places| {
+        let scale = 10i128.checked_pow(places)?;
+        (scale % ratio.denom() == 0).then_some(())?;
+        Some(format!("{}e-{places}", ratio.numer().checked_mul(&(scale / ratio.denom()))?))
+    })
 }

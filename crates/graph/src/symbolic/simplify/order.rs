@@ -1,7 +1,6 @@
 //! The order in which people write summands and factors.
 //!
-//! Summands: descending degree in the symbols, a constant after what else has degree 0, then by name; what is subtracted
-//! does not come first if something is added. Factors: numbers, symbols by name, roots and powers with symbols in the exponent,
+//! Summands: descending degree in the symbols, a constant after what else has degree 0, then by name. Factors: numbers, symbols by name, roots and powers with symbols in the exponent,
 //! functions by name, sums.
 
 use std::cmp::Ordering;
@@ -42,13 +41,10 @@ impl Order {
         self.places[term.index()] = Some(place);
     }
 
-    /// The entries of a sum as they are written.
+    /// The entries of a sum as they would be written, were there no signs.
     pub(super) fn summands(&self, entries: &[(Term, Number)]) -> Vec<(Term, Number)> {
         let mut entries = entries.to_vec();
         entries.sort_by(|&(a, _), &(b, _)| self.compare_summands(a, b));
-        if let Some(first) = entries.iter().position(|(_, coefficient)| !coefficient.is_negative()) {
-            entries[..=first].rotate_right(1);
-        }
         entries
     }
 
@@ -65,7 +61,12 @@ impl Order {
         let mut factors = factors.to_vec();
         factors.sort_by(|&a, &b| {
             let group = |(base, exponent)| group(terms, base, exponent);
-            group(a).cmp(&group(b)).then_with(|| self.factor_name(a).cmp(&self.factor_name(b))).then(a.cmp(&b))
+            let length = |(base, exponent)| if group((base, exponent)) == SUMS { terms.cost(base) } else { 0 };
+            group(a)
+                .cmp(&group(b))
+                .then(length(a).cmp(&length(b)))
+                .then_with(|| self.factor_name(a).cmp(&self.factor_name(b)))
+                .then(a.cmp(&b))
         });
         factors
     }
@@ -152,6 +153,9 @@ impl Order {
     }
 }
 
+/// Sums come after all other factors, the shorter ones first.
+const SUMS: u8 = 5;
+
 /// Which factors come before which.
 fn group(terms: &Terms, base: Term, exponent: Term) -> u8 {
     match terms.kind(base) {
@@ -160,7 +164,7 @@ fn group(terms: &Terms, base: Term, exponent: Term) -> u8 {
         Kind::Symbol(_) if terms.as_integer(exponent).is_some() => 2,
         Kind::Symbol(_) => 3,
         Kind::Call(..) | Kind::Euler | Kind::Product(..) => 4,
-        Kind::Sum(_) => 5,
+        Kind::Sum(_) => SUMS,
     }
 }
 

@@ -21,13 +21,12 @@ impl Terms {
         let mut coefficient = Number::ONE;
         let mut powers = Vec::with_capacity(parts.len());
         for &part in parts {
-            match self.kind(part) {
-                Kind::Product(_, factors) if factors.len() > OPENED => powers.push((part, Terms::ONE)),
-                _ => {
-                    let (own, factors) = self.factors(part);
-                    coefficient = coefficient.mul(own);
-                    powers.extend(factors.iter().copied());
-                }
+            if matches!(self.kind(part), Kind::Product(_, factors) if factors.len() > OPENED) {
+                powers.push((part, Terms::ONE));
+            } else {
+                let (own, factors) = self.factors(part);
+                coefficient = coefficient.mul(own);
+                powers.extend(factors.iter().copied());
             }
         }
         self.product(coefficient, &powers)
@@ -42,43 +41,104 @@ impl Terms {
     pub(super) fn product(&mut self, coefficient: Number, powers: &[(Term, Term)]) -> Term {
         let mut product = Powers { coefficient, exponents: BTreeMap::new() };
         let mut waiting = powers.to_vec();
-        // Every power is brought to its normal form, which may be powers of other bases, and merged with what is there. What
-        // was merged is a power to be brought to its normal form again.
-        while let Some((base, exponent)) = waiting.pop() {
-            if product.coefficient.is_zero() {
-                return Terms::ZERO;
+        loop {
+            // Every power is brought to its normal form, which may be powers of other bases, and merged with what is there. What
+            // was merged is a power to be brought to its normal form again.
+            while let Some((base, exponent)) = waiting.pop() {
+                if product.coefficient.is_zero() {
+                    return Terms::ZERO;
+                }
+                if exponent == Terms::ZERO {
+                    continue;
+                }
+                let merged = match product.exponents.remove(&base) {
+                    Some(present) => self.add(&[(present, Number::ONE), (exponent, Number::ONE)]),
+                    None => exponent,
+                };
+                if merged == Terms::ZERO {
+                    continue;
+                }
+                if !self.open_power(base, merged, &mut product.coefficient, &mut waiting) {
+                    product.exponents.insert(base, merged);
+                    self.absorb(base, &mut product, &mut waiting);
+                }
             }
-            if exponent == Terms::ZERO {
-                continue;
-            }
-            let merged = match product.exponents.remove(&base) {
-                Some(present) => self.add(&[(present, Number::ONE), (exponent, Number::ONE)]),
-                None => exponent,
-            };
-            if merged == Terms::ZERO {
-                continue;
-            }
-            if !self.open_power(base, merged, &mut product.coefficient, &mut waiting) {
-                product.exponents.insert(base, merged);
-                self.absorb(base, &mut product, &mut waiting);
+            self.join_opposites(&mut product, &mut waiting);
+            self.gather_secants(&mut product, &mut waiting);
+            if waiting.is_empty() {
+                break;
             }
         }
         let factors: Vec<(Term, Term)> = product.exponents.into_iter().collect();
         self.product_of(product.coefficient, factors.into())
     }
 
+    /// A whole power of a sum joins another power of the same sum with all its signs changed.
+    fn join_opposites(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
+        let rooted = product.exponents.iter().find_map(|(&base, &exponent)| {
+            let entries = self.entries(base)?;
+            if self.as_integer(exponent).is_some() {
+                return None;
+            }
+            let negated = entries.iter().map(|&(term, coefficient)| (term, coefficient.neg())).collect();
+            let opposite = self.made(&Kind::Sum(negated))?;
+            let times = product.exponents.get(&opposite).and_then(|&times| self.as_integer(times))?;
+            Some((base, opposite, times))
+        });
+        if let Some((base, opposite, times)) = rooted {
+            if times % 2 != 0 {
+                product.coefficient = product.coefficient.neg();
+            }
+            let exponent = product.exponents.remove(&opposite);
+            waiting.extend(exponent.map(|exponent| (base, exponent)));
+        }
+    }
+
+    /// In a formula with tangents of an argument, `1/cos^2` of it is `tan^2 + 1`, so that the terms of a tangent's derivatives
+    /// meet in one form, and `tan^2 + 1` beside a cosine is `1/cos^2` again.
+    fn gather_secants(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
+        let arguments: Vec<Term> =
+            product.exponents.keys().filter_map(|&base| self.argument(Function::Cos, base)).collect();
+        for argument in arguments {
+            let Some(tan) = self.made(&Kind::Call(Function::Tan, argument)) else { continue };
+            let [sin, cos] = [Function::Sin, Function::Cos].map(|function| self.call(function, argument));
+            let two = self.number(Number::integer(2));
+            let square = self.pow(tan, two);
+            let sum = self.add(&[(square, Number::ONE), (Terms::ONE, Number::ONE)]);
+            let exponent = |terms: &Terms, base| product.exponents.get(&base).map_or(Some(0), |&e| terms.as_integer(e));
+            let (Some(s), Some(c), Some(k)) = (exponent(self, sin), exponent(self, cos), exponent(self, sum)) else {
+                continue;
+            };
+            let Some(total) = k.checked_mul(2).and_then(|twice| c.checked_sub(twice)) else { continue };
+            let secants = match s.checked_add(total) {
+                Some(surplus) if s >= 0 && surplus < 0 && surplus % 2 == 0 => -surplus / 2,
+                Some(_) | None => 0,
+            };
+            let parts = match (k != 0, secants > 0) {
+                (false, false) => continue,
+                (_, true) => [(tan, s), (sum, secants)],
+                (true, false) => [(sin, s), (cos, total)],
+            };
+            for base in [sin, cos, sum] {
+                product.exponents.remove(&base);
+            }
+            for (base, exponent) in parts {
+                waiting.push((base, self.number(Number::integer(exponent))));
+            }
+        }
+    }
+
     /// Merges the function that was inserted last with what it cancels or absorbs. What comes of it waits to be inserted.
     fn absorb(&mut self, base: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
-        let (function, argument) = match self.kind(base) {
-            Kind::Call(function, argument) => (Some(*function), *argument),
-            _ => (None, base),
+        let Kind::Call(function, argument) = *self.kind(base) else {
+            return self.absorb_switch(base, product, waiting);
         };
         match function {
-            Some(Function::Sin | Function::Cos | Function::Tan) => self.absorb_tangent(argument, product, waiting),
-            Some(Function::Sign | Function::Step | Function::Abs | Function::Relu) | None => {
+            Function::Sin | Function::Cos | Function::Tan => self.absorb_tangent(argument, product, waiting),
+            Function::Sign | Function::Step | Function::Abs | Function::Relu => {
                 self.absorb_switch(argument, product, waiting);
             }
-            Some(Function::Exp | Function::Log | Function::Sqrt | Function::Tanh | Function::Sigmoid) => {
+            Function::Exp | Function::Log | Function::Sqrt | Function::Tanh | Function::Sigmoid => {
                 self.absorb_switch(base, product, waiting);
             }
         }
@@ -86,22 +146,26 @@ impl Terms {
 
     /// `sin^n/cos^n` is `tan^n`, and a tangent beside a sine or cosine of the same argument is opened.
     fn absorb_tangent(&mut self, argument: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
-        let [sin, cos, tan] = [Function::Sin, Function::Cos, Function::Tan].map(|f| self.call(f, argument));
-        let exponent = |terms: &Terms, base| product.exponents.get(&base).map_or(Some(0), |&e| terms.as_integer(e));
+        let functions = [Function::Sin, Function::Cos, Function::Tan];
+        let [sin, cos, tan] = functions.map(|function| self.made(&Kind::Call(function, argument)));
+        let exponent = |terms: &Terms, base: Option<Term>| {
+            let exponent = base.and_then(|base| product.exponents.get(&base));
+            exponent.map_or(Some(0), |&exponent| terms.as_integer(exponent))
+        };
         let (Some(s), Some(c), Some(t)) = (exponent(self, sin), exponent(self, cos), exponent(self, tan)) else {
             return;
         };
-        if u8::from(s != 0) + u8::from(c != 0) + u8::from(t != 0) < 2 {
-            return;
-        }
+        let mixed = t != 0 && (s != 0 || c != 0);
         let (Some(s), Some(c)) = (s.checked_add(t), c.checked_sub(t)) else { return };
         let balanced = s != 0 && c == s.saturating_neg();
-        if t == 0 && !balanced {
+        let opposite = balanced && t == 0;
+        if !(mixed || opposite) {
             return;
         }
-        for base in [sin, cos, tan] {
+        for base in [sin, cos, tan].into_iter().flatten() {
             product.exponents.remove(&base);
         }
+        let [sin, cos, tan] = functions.map(|function| self.call(function, argument));
         let mut give = |terms: &mut Terms, base, exponent| {
             let exponent = terms.number(Number::integer(exponent));
             waiting.push((base, exponent));
@@ -212,7 +276,18 @@ impl Terms {
                     Function::Abs if times.abs() > 1 => (times.signum(), times - times.signum()),
                     Function::Step if times > 1 => (1, 0),
                     Function::Sign if times > 2 => (2 - times % 2, 0),
-                    _ => return false,
+                    Function::Abs
+                    | Function::Step
+                    | Function::Sign
+                    | Function::Exp
+                    | Function::Log
+                    | Function::Sqrt
+                    | Function::Sin
+                    | Function::Cos
+                    | Function::Tan
+                    | Function::Tanh
+                    | Function::Sigmoid
+                    | Function::Relu => return false,
                 };
                 let [mine, rest] = [mine, rest].map(|exponent| self.number(Number::integer(exponent)));
                 waiting.extend([(base, mine), (argument, rest)]);

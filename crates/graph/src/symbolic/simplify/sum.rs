@@ -1,7 +1,6 @@
 //! Sums: like terms are collected, and a squared sine finds its cosine.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use crate::symbolic::form::Function;
 use crate::symbolic::simplify::number::Number;
@@ -20,6 +19,7 @@ impl Terms {
         for &(term, coefficient) in parts {
             self.collect(term, coefficient, &mut sum);
         }
+        self.losses += u64::from(sum.values().any(|coefficient| coefficient.is_rounded()));
         sum.retain(|_, coefficient| !coefficient.is_zero());
         self.pair_squares(&mut sum);
         let mut entries: Vec<(Term, Number)> = sum.into_iter().collect();
@@ -93,14 +93,12 @@ impl Terms {
     fn collect(&mut self, term: Term, coefficient: Number, sum: &mut HashMap<Term, Number>) {
         let (inner, rest) = self.split(term);
         let coefficient = coefficient.mul(inner);
-        match self.kind(rest) {
-            Kind::Sum(entries) if entries.len() <= OPENED => {
-                let entries = Rc::clone(entries);
-                for &(term, inner) in entries.iter() {
-                    tally(sum, term, coefficient.mul(inner));
-                }
+        if let Some(entries) = self.entries(rest).filter(|entries| entries.len() <= OPENED) {
+            for &(term, inner) in entries.iter() {
+                tally(sum, term, coefficient.mul(inner));
             }
-            _ => tally(sum, rest, coefficient),
+        } else {
+            tally(sum, rest, coefficient);
         }
     }
 
@@ -166,16 +164,11 @@ impl Terms {
 
     /// The sines and cosines in a term whose power is 2 or more, each with the other function and the argument.
     fn squares(&self, term: Term) -> impl Iterator<Item = (Term, Function, Term)> + '_ {
-        let factors = match self.kind(term) {
-            Kind::Product(_, factors) => &**factors,
-            _ => &[],
-        };
+        let factors = if let Kind::Product(_, factors) = self.kind(term) { &**factors } else { &[] };
         factors.iter().filter_map(|&(base, exponent)| {
-            let other = match self.kind(base) {
-                Kind::Call(Function::Sin, argument) => (Function::Cos, *argument),
-                Kind::Call(Function::Cos, argument) => (Function::Sin, *argument),
-                _ => return None,
-            };
+            let sine = self.argument(Function::Sin, base).map(|argument| (Function::Cos, argument));
+            let cosine = || self.argument(Function::Cos, base).map(|argument| (Function::Sin, argument));
+            let other = sine.or_else(cosine)?;
             (self.as_integer(exponent)? >= 2).then_some((base, other.0, other.1))
         })
     }

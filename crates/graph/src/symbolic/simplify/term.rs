@@ -46,7 +46,10 @@ pub(super) struct Terms {
     kinds: Vec<Kind>,
     signs: Vec<Sign>,
     costs: Vec<u64>,
+    rounded: Vec<bool>,
     numbers: HashMap<Kind, Term>,
+    /// How often a number lost digits.
+    pub(super) losses: u64,
     /// How much work may still go into looking for shorter forms.
     pub(super) fuel: u64,
 }
@@ -59,8 +62,15 @@ impl Terms {
     pub(super) const PI: Term = Term(4);
 
     pub(super) fn new(fuel: u64) -> Self {
-        let mut terms =
-            Terms { kinds: Vec::new(), signs: Vec::new(), costs: Vec::new(), numbers: HashMap::new(), fuel };
+        let mut terms = Terms {
+            kinds: Vec::new(),
+            signs: Vec::new(),
+            costs: Vec::new(),
+            rounded: Vec::new(),
+            numbers: HashMap::new(),
+            losses: 0,
+            fuel,
+        };
         // In the order of the constants above.
         let first = [Number::ZERO, Number::ONE, Number::MINUS_ONE].map(Kind::Number);
         for kind in first.into_iter().chain([Kind::Euler, Kind::Pi]) {
@@ -82,14 +92,23 @@ impl Terms {
         self.costs[term.index()]
     }
 
+    /// Whether a number somewhere in the term lost digits.
+    pub(super) fn is_rounded(&self, term: Term) -> bool {
+        self.rounded[term.index()]
+    }
+
     /// The term of that kind, which must keep the invariants.
     pub(super) fn intern(&mut self, kind: Kind) -> Term {
         if let Some(&term) = self.numbers.get(&kind) {
+            self.losses += u64::from(self.is_rounded(term));
             return term;
         }
         let term = Term(self.kinds.len() as u32);
         self.signs.push(self.sign_of(&kind));
         self.costs.push(self.cost_of(&kind));
+        let rounded = self.rounded_of(&kind);
+        self.losses += u64::from(rounded);
+        self.rounded.push(rounded);
         self.kinds.push(kind.clone());
         self.numbers.insert(kind, term);
         term
@@ -116,9 +135,10 @@ impl Terms {
 
     /// The argument, if the term is a call of that function.
     pub(super) fn argument(&self, function: Function, term: Term) -> Option<Term> {
-        match self.kind(term) {
-            Kind::Call(called, argument) if *called == function => Some(*argument),
-            _ => None,
+        if let Kind::Call(called, argument) = self.kind(term) {
+            (*called == function).then_some(*argument)
+        } else {
+            None
         }
     }
 
@@ -192,6 +212,21 @@ impl Terms {
                     .fold((Sign::Positive, Sign::Unknown), |(least, most), sign| (least.min(sign), most.max(sign)));
                 // One summand above 0 lifts others that are not below it.
                 if least == Sign::Unknown { least } else { most }
+            }
+        }
+    }
+
+    fn rounded_of(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Number(value) => value.is_rounded(),
+            Kind::Pi | Kind::Euler | Kind::Symbol(_) => false,
+            Kind::Call(_, argument) => self.is_rounded(*argument),
+            Kind::Product(coefficient, factors) => {
+                let parts = factors.iter().any(|&(base, exponent)| self.is_rounded(base) || self.is_rounded(exponent));
+                coefficient.is_rounded() || parts
+            }
+            Kind::Sum(entries) => {
+                entries.iter().any(|&(term, coefficient)| self.is_rounded(term) || coefficient.is_rounded())
             }
         }
     }

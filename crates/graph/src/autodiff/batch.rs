@@ -1,0 +1,230 @@
+//! Batching: a part of a graph computed for many values of some nodes at once, along a new first axis.
+//!
+//! This is how all rows of a Jacobian are one pass over the graph: reverse mode is built once, for one upstream gradient that
+//! a placeholder stands for, and then batched over the identity. Only what depends on a batched node is built anew, with an
+//! axis of the batch's extent in front; everything else is shared by the whole batch. The sweep is iterative.
+
+use smallvec::SmallVec;
+
+use crate::arena::Graph;
+use crate::autodiff::span::Span;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{Node, NodeId, Origin};
+use crate::op::{Extents, Op};
+use crate::ops::matmul::{batch_shape, matrix};
+use crate::shape::{AxisSet, Shape};
+
+impl Graph {
+    /// `outputs` over a batch: each first node of `batched`, of shape `[..]`, takes the values of the second, of shape
+    /// `[batch, ..]`. An output of shape `[..]` becomes one of shape `[batch, ..]`, repeated if it depends on none of them.
+    pub(crate) fn batch<'g>(
+        &'g self,
+        outputs: &[NodeId],
+        batched: &[(NodeId, Expr<'g>)],
+        batch: usize,
+        origin: Origin,
+    ) -> Result<Vec<Expr<'g>>, GraphError> {
+        let mut starts: Vec<NodeId> = batched.iter().map(|(id, _)| *id).collect();
+        // A function's own gradients are templates over a placeholder of theirs, which is batched with them wherever it
+        // stands: further templates may depend on that, until there are no more.
+        let (span, affected) = loop {
+            let span = Span::between(self, &starts, outputs);
+            let affected = span.affected(self, &starts, outputs);
+            let templates = self.placeholders_of_functions(&span, &affected, &starts);
+            if templates.is_empty() {
+                break (span, affected);
+            }
+            starts.extend(templates);
+        };
+        let mut results: Vec<Option<Expr<'g>>> = vec![None; span.len()];
+        for (id, values) in batched {
+            if let Some(place) = span.place(self, *id) {
+                results[place] = Some(*values);
+            }
+        }
+        let restored = self.set_origin(None);
+        let mut failed = None;
+        for &id in span.nodes() {
+            let (place, node) = match (span.place(self, id), self.node(id)) {
+                (Some(place), Ok(node)) if results[place].is_none() => (place, node),
+                _ => continue,
+            };
+            if !affected[place] {
+                continue;
+            }
+            self.set_origin(Some(node.origin));
+            let batched = |id: NodeId| span.place(self, id).and_then(|place| results[place]);
+            let rule = Batch { graph: self, batched: &batched, batch, origin: node.origin };
+            let result = rule.node(&node);
+            if result.raw().is_none() {
+                failed = Some(node.origin);
+                break;
+            }
+            results[place] = Some(result);
+        }
+        self.set_origin(restored);
+        if failed.is_some() {
+            self.check()?;
+        }
+        let found = |id: &NodeId| span.place(self, *id).and_then(|place| results[place]);
+        let batched = |id: NodeId| found(&id);
+        let rule = Batch { graph: self, batched: &batched, batch, origin };
+        Ok(outputs.iter().map(|id| rule.lifted(*id)).collect())
+    }
+
+    /// The placeholders of affected functions with gradients of their own, that are not among `known`.
+    fn placeholders_of_functions(&self, span: &Span, affected: &[bool], known: &[NodeId]) -> Vec<NodeId> {
+        let arena = self.arena();
+        let mut found: Vec<NodeId> = Vec::new();
+        for id in span.nodes() {
+            let node = &arena.nodes[id.key];
+            if span.place_of(node.ordinal).is_some_and(|place| affected[place])
+                && let Op::CustomGradient { upstream, .. } = &node.op
+                && !known.contains(upstream)
+                && !found.contains(upstream)
+            {
+                found.push(*upstream);
+            }
+        }
+        found
+    }
+}
+
+/// How one node is batched.
+struct Batch<'g, 'a> {
+    graph: &'g Graph,
+    /// The batched form of a node, if it has one.
+    batched: &'a dyn Fn(NodeId) -> Option<Expr<'g>>,
+    batch: usize,
+    origin: Origin,
+}
+
+impl<'g> Batch<'g, '_> {
+    fn node(&self, node: &Node) -> Expr<'g> {
+        let op = &node.op;
+        match op {
+            Op::Placeholder => self.insert(op.clone(), Some(node)),
+            // Leaves depend on nothing, so they are never asked for.
+            Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } => {
+                self.over(op, node)
+            }
+            Op::Uniform { .. } => {
+                let operand = format!("{} (node {})", op.name(), node.ordinal);
+                self.graph.finish(Err(GraphError::NotBatched { origin: self.origin, op: "jacobian", operand }))
+            }
+            Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Compare { .. }
+            | Op::Where { .. }
+            | Op::Cast { .. }
+            | Op::StopGradient { .. }
+            | Op::CustomGradient { .. }
+            | Op::Reshape { .. } => self.over(op, node),
+            Op::Permute { operand, axes } => {
+                let axes = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
+                self.over(&Op::Permute { operand: *operand, axes }, node)
+            }
+            Op::Broadcast { operand } => {
+                // Axes are aligned at the last: those that the operand lacks go behind the batch's.
+                let aligned = self.aligned(self.lifted(*operand), node.shape.rank());
+                aligned.broadcast_node(&self.shape(&node.shape), self.origin)
+            }
+            Op::Slice { operand, starts, steps } => {
+                let (starts, steps) = (behind(0, starts), behind(1, steps));
+                self.over(&Op::Slice { operand: *operand, starts, steps }, node)
+            }
+            Op::Pad { operand, lows, interiors, value } => {
+                let (lows, interiors) = (behind(0, lows), behind(0, interiors));
+                self.over(&Op::Pad { operand: *operand, lows, interiors, value: *value }, node)
+            }
+            Op::Concat { operands, axis } => {
+                self.over(&Op::Concat { operands: operands.clone(), axis: axis + 1 }, node)
+            }
+            Op::Reduce { function, operand, axes } => {
+                let axes: AxisSet = axes.iter().map(|axis| axis + 1).collect();
+                self.over(&Op::Reduce { function: *function, operand: *operand, axes }, node)
+            }
+            Op::ArgMax { operand, axis } => self.over(&Op::ArgMax { operand: *operand, axis: axis + 1 }, node),
+            Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
+                self.matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
+            }
+            Op::Gather { operand, indices, axis } => {
+                self.over(&Op::Gather { operand: *operand, indices: *indices, axis: axis + 1 }, node)
+            }
+            Op::ScatterAdd { operand, indices, updates, axis } => {
+                let (operand, indices, updates) = (*operand, *indices, *updates);
+                self.over(&Op::ScatterAdd { operand, indices, updates, axis: axis + 1 }, node)
+            }
+        }
+    }
+
+    /// The op over operands that all have the batch's axis.
+    fn over(&self, op: &Op, node: &Node) -> Expr<'g> {
+        let mut poisoned = false;
+        let op = op.map_operands(|operand| match self.lifted(operand).raw() {
+            Some(lifted) => lifted,
+            None => {
+                poisoned = true;
+                operand
+            }
+        });
+        if poisoned { Expr::poisoned(self.graph) } else { self.insert(op, Some(node)) }
+    }
+
+    /// The matrix product `[batch, .., m, k] x [batch, .., k, n]`. An operand that the batch shares is not repeated: it
+    /// broadcasts, or, where it is the plain right matrix of `[m, k] x [k, n]`, serves all rows as one matrix.
+    fn matmul(&self, lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool, node: &Node) -> Expr<'g> {
+        let shape_of = |id: NodeId| self.graph.arena().nodes[id.key].shape.clone();
+        let (lhs_shape, rhs_shape) = (shape_of(lhs), shape_of(rhs));
+        let shared = |id: NodeId| Expr::from_id(self.graph, id);
+        if let (Some(rows), None) = ((self.batched)(lhs), (self.batched)(rhs))
+            && lhs_shape.rank() == 2
+            && rhs_shape.rank() == 2
+            && !transpose_lhs
+        {
+            let (m, k) = matrix(&lhs_shape, false);
+            let stacked = rows.reshape_node(&Shape::from([self.batch.saturating_mul(m), k]), self.origin);
+            let product = stacked.matmul_node(shared(rhs), false, transpose_rhs, self.origin);
+            return product.reshape_node(&self.shape(&node.shape), self.origin);
+        }
+        let rank = batch_shape(&lhs_shape).rank().max(batch_shape(&rhs_shape).rank()) + 2;
+        let operand = |id: NodeId| match (self.batched)(id) {
+            Some(batched) => self.aligned(batched, rank),
+            None => shared(id),
+        };
+        operand(lhs).matmul_node(operand(rhs), transpose_lhs, transpose_rhs, self.origin)
+    }
+
+    /// The batched form of a node, repeated for the whole batch if it is shared.
+    fn lifted(&self, id: NodeId) -> Expr<'g> {
+        (self.batched)(id).unwrap_or_else(|| {
+            let shape = self.shape(&self.graph.arena().nodes[id.key].shape.clone());
+            Expr::from_id(self.graph, id).broadcast_node(&shape, self.origin)
+        })
+    }
+
+    /// A batched expression with axes of extent 1 behind the batch's, until it has `rank` beside that one.
+    fn aligned(&self, batched: Expr<'g>, rank: usize) -> Expr<'g> {
+        let Some(shape) = batched.read("broadcast", self.origin, |_, node| node.shape.clone()) else { return batched };
+        let missing = (rank + 1).saturating_sub(shape.rank());
+        let ones = std::iter::repeat_n(1, missing);
+        let shape = std::iter::once(self.batch).chain(ones).chain(shape.iter().skip(1).copied()).collect();
+        batched.reshape_node(&shape, self.origin)
+    }
+
+    fn shape(&self, shape: &Shape) -> Shape {
+        std::iter::once(self.batch).chain(shape.iter().copied()).collect()
+    }
+
+    fn insert(&self, op: Op, node: Option<&Node>) -> Expr<'g> {
+        let shape = node.map(|node| self.shape(&node.shape));
+        let result = self.graph.insert_node(op, shape.as_ref(), node.map(|node| node.dtype), self.origin);
+        self.graph.finish(result)
+    }
+}
+
+/// The numbers of each axis, behind that of the batch's axis.
+fn behind(first: usize, numbers: &Extents) -> Extents {
+    std::iter::once(first).chain(numbers.iter().copied()).collect::<SmallVec<[usize; 4]>>()
+}

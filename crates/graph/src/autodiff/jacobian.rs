@@ -1,0 +1,188 @@
+//! Jacobians, Hessians and Hessian-vector products.
+//!
+//! A Jacobian is built by reverse mode from the identity as upstream gradients, one for each element of the output, or by
+//! forward mode from the identity as tangents, one for each element of the input, whichever are fewer; see [`Mode`]. Either
+//! way the derivative is built once and computed for all directions in one batch.
+
+use crate::arena::Graph;
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{NodeId, Origin};
+use crate::op::Op;
+use crate::shape::Shape;
+
+/// How a Jacobian of `m` outputs and `n` inputs is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// `m` upstream gradients go backward: cheaper if `m < n`.
+    Reverse,
+    /// `n` tangents go forward: cheaper if `n <= m`, for a tangent costs less than an upstream gradient and needs no value
+    /// of the forward pass kept.
+    Forward,
+}
+
+impl Graph {
+    /// The Jacobians of `output` with respect to each of `wrt`: for an output of shape `[a..]` and an input of shape `[b..]`
+    /// the result has shape `[a.., b..]`, with element `[i.., j..]` the derivative of output element `i..` by input element
+    /// `j..`. An input that the output does not depend on has a Jacobian of zeros.
+    ///
+    /// `mode` of `None` takes the cheaper one: forward if the elements of all inputs together are at most those of the
+    /// output.
+    ///
+    /// Errors: a poisoned or foreign expression, one that is not a float, a result of too many axes or elements.
+    #[track_caller]
+    pub fn jacobians<'g>(
+        &'g self,
+        output: Expr<'g>,
+        wrt: &[Expr<'g>],
+        mode: Option<Mode>,
+    ) -> Result<Vec<Expr<'g>>, GraphError> {
+        let origin = self.origin_or(Origin::here());
+        self.check()?;
+        let (_, shape, _) = self.float_node(output, "jacobian", origin)?;
+        let dtype = output.dtype()?;
+        let mut inputs = Vec::with_capacity(wrt.len());
+        for input in wrt {
+            let (_, shape, _) = self.float_node(*input, "jacobian", origin)?;
+            inputs.push(End { expr: *input, shape, dtype: input.dtype()? });
+        }
+        let elements = inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.shape.elements()));
+        let mode = mode.unwrap_or(if elements <= shape.elements() { Mode::Forward } else { Mode::Reverse });
+        let output = End { expr: output, shape, dtype };
+        let restored = self.set_origin(Some(origin));
+        let jacobians = match mode {
+            Mode::Reverse => self.jacobians_reverse(&output, &inputs, origin),
+            Mode::Forward => inputs.iter().map(|input| self.jacobian_forward(&output, input, origin)).collect(),
+        };
+        self.set_origin(restored);
+        let jacobians = jacobians?;
+        self.check()?;
+        Ok(jacobians)
+    }
+
+    fn jacobians_reverse<'g>(
+        &'g self,
+        output: &End<'g>,
+        inputs: &[End<'g>],
+        origin: Origin,
+    ) -> Result<Vec<Expr<'g>>, GraphError> {
+        let rows = output.shape.elements();
+        let wrt: Vec<Expr<'g>> = inputs.iter().map(|input| input.expr).collect();
+        let joined = |input: &End<'g>, rows: Expr<'g>| rows.reshape_node(&joined(&output.shape, &input.shape), origin);
+        if rows == 1 {
+            let one = self.ones(&output.shape, output.dtype);
+            let gradients = self.gradients(&[output.expr], &[one], &wrt)?;
+            return Ok(inputs.iter().zip(gradients).map(|(input, row)| joined(input, row)).collect());
+        }
+        let (placeholder, upstream) = self.placeholder(&output.shape, output.dtype, origin)?;
+        let gradients = self.gradients(&[output.expr], &[upstream], &wrt)?;
+        let ids = gradients.iter().map(|gradient| gradient.id()).collect::<Result<Vec<_>, _>>()?;
+        let identity = self.identity(&output.shape, output.dtype, origin);
+        let batched = self.batch(&ids, &[(placeholder, identity)], rows, origin)?;
+        Ok(inputs.iter().zip(batched).map(|(input, rows)| joined(input, rows)).collect())
+    }
+
+    fn jacobian_forward<'g>(
+        &'g self,
+        output: &End<'g>,
+        input: &End<'g>,
+        origin: Origin,
+    ) -> Result<Expr<'g>, GraphError> {
+        let columns = input.shape.elements();
+        let shape = joined(&output.shape, &input.shape);
+        if columns == 1 {
+            let one = self.ones(&input.shape, input.dtype);
+            let column = self.jvp(&[output.expr], &[input.expr], &[one])?;
+            return Ok(column[0].reshape_node(&shape, origin));
+        }
+        let (placeholder, tangent) = self.placeholder(&input.shape, input.dtype, origin)?;
+        let pushed = self.jvp(&[output.expr], &[input.expr], &[tangent])?;
+        let identity = self.identity(&input.shape, input.dtype, origin);
+        let batched = self.batch(&[pushed[0].id()?], &[(placeholder, identity)], columns, origin)?;
+        // One row for each input element: the transposition has one for each output element.
+        let rows = Shape::from([columns, output.shape.elements()]);
+        Ok(batched[0].reshape_node(&rows, origin).t().reshape_node(&shape, origin))
+    }
+
+    /// A node that stands for a tensor of that shape and dtype.
+    pub(crate) fn placeholder(
+        &self,
+        shape: &Shape,
+        dtype: DType,
+        origin: Origin,
+    ) -> Result<(NodeId, Expr<'_>), GraphError> {
+        let id = self.insert_node(Op::Placeholder, Some(shape), Some(dtype), origin)?;
+        Ok((id, Expr::from_id(self, id)))
+    }
+
+    /// `[n, ..]` for a shape `[..]` of `n` elements: row `i` is 1 at element `i` and 0 elsewhere.
+    fn identity(&self, shape: &Shape, dtype: DType, origin: Origin) -> Expr<'_> {
+        let square = Shape::from([shape.elements(), shape.elements()]);
+        let diagonal = self.iota(&square, 0).equal(self.iota(&square, 1));
+        let identity = diagonal.where_(self.ones(&square, dtype), self.zeros(&square, dtype));
+        let shape = std::iter::once(shape.elements()).chain(shape.iter().copied()).collect();
+        identity.reshape_node(&shape, origin)
+    }
+}
+
+/// An end of a Jacobian.
+struct End<'g> {
+    expr: Expr<'g>,
+    shape: Shape,
+    dtype: DType,
+}
+
+impl<'g> Expr<'g> {
+    /// The Jacobian of this expression, of shape `[a..]`, with respect to `wrt`, of shape `[b..]`: `[a.., b..]`, by reverse
+    /// or forward mode, whichever is cheaper. See [`Graph::jacobians`].
+    ///
+    /// ```
+    /// let g = arenagrad_graph::Graph::new();
+    /// let (w, x) = (g.input("w", [3, 2]), g.input("x", [2]));
+    /// let jacobian = w.matmul(x).tanh().jacobian(x)?;
+    /// assert_eq!(jacobian.shape()?.dims(), &[3, 2]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn jacobian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
+        Ok(self.graph().jacobians(self, &[wrt], None)?[0])
+    }
+
+    /// The Hessian of this scalar with respect to `wrt`, of shape `[b..]`: the symmetric `[b.., b..]` of second derivatives,
+    /// as the Jacobian of the gradient, forward over reverse mode.
+    ///
+    /// ```
+    /// let g = arenagrad_graph::Graph::new();
+    /// let x = g.input("x", [4]);
+    /// let hessian = (x * x * x).sum(..).hessian(x)?; // 6 x on the diagonal
+    /// assert_eq!(hessian.shape()?.dims(), &[4, 4]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn hessian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
+        let [gradient] = self.grad([wrt])?;
+        gradient.jacobian(wrt)
+    }
+
+    /// The Hessian-vector product of this scalar, without the Hessian: for each of `wrt` the directional derivative of its
+    /// gradient along `directions`, which have the shapes of `wrt`. Forward over reverse mode (Pearlmutter 1994): about twice
+    /// the cost of the gradient.
+    #[track_caller]
+    pub fn hvp<const N: usize>(
+        self,
+        wrt: [Expr<'g>; N],
+        directions: [Expr<'g>; N],
+    ) -> Result<[Expr<'g>; N], GraphError> {
+        let gradients = self.grad(wrt)?;
+        let products = self.graph().jvp(&gradients, &wrt, &directions)?;
+        let mut result = wrt;
+        result.copy_from_slice(&products);
+        Ok(result)
+    }
+}
+
+/// The axes of both, one after the other.
+fn joined(output: &Shape, input: &Shape) -> Shape {
+    output.iter().chain(input.iter()).copied().collect()
+}

@@ -1,0 +1,50 @@
+//! Widening: the same graph with every f32 tensor held in f64.
+//!
+//! Declarations, literals, constants and results that were f32 are f64; names, shapes, bounds and all other dtypes stay.
+//! Constants keep the value that f32 rounded them to, and random numbers are drawn as before and then cast, so what the
+//! graph computes is what it computed, with less rounding. That is what a check by finite differences needs: in f32 the
+//! differences lose half of their digits to rounding.
+//!
+//! The rule knows nothing of values: it is one dtype for another, and only [`Op::Literal`] and [`Op::Uniform`] carry their
+//! dtype in themselves.
+
+use std::sync::Arc;
+
+use crate::dtype::{DType, Literal};
+use crate::error::GraphError;
+use crate::node::NodeId;
+use crate::op::Op;
+use crate::passes::rebuild::Rebuild;
+use crate::shape::Shape;
+
+/// The dtype that takes the place of another.
+pub(super) fn widened(dtype: DType) -> DType {
+    match dtype {
+        DType::F32 | DType::F64 => DType::F64,
+        DType::I32 => DType::I32,
+        DType::Bool => DType::Bool,
+    }
+}
+
+/// Rebuilds a node whose operands are widened already.
+pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
+    if dtype != DType::F32 {
+        return rebuild.node(op, shape, dtype);
+    }
+    if matches!(op, Op::Uniform { .. }) {
+        let operand = rebuild.node(op, shape, DType::F32)?;
+        return rebuild.node(Op::Cast { operand }, shape, DType::F64);
+    }
+    let op = match op {
+        Op::Literal { data } => Op::Literal { data: literal(data) },
+        other => other,
+    };
+    rebuild.node(op, shape, DType::F64)
+}
+
+fn literal(data: Arc<Literal>) -> Arc<Literal> {
+    match &*data {
+        Literal::F32(elements) => Arc::new(Literal::F64(elements.iter().map(|&x| f64::from(x)).collect())),
+        Literal::F64(_) | Literal::I32(_) | Literal::Bool(_) => data,
+    }
+}

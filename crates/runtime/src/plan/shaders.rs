@@ -1,0 +1,32 @@
+//! The WGSL that a GPU would run for a plan, for a reader.
+
+use arenagrad_kernels::wgsl::{self, AdapterClass, AdapterProfile};
+
+use crate::error::Error;
+use crate::plan::Plan;
+
+/// What every GPU offers; the device that a plan runs on may have other limits, and other modules where they matter.
+const PROFILE: AdapterProfile = AdapterProfile {
+    class: AdapterClass::Gpu,
+    max_workgroups_per_dimension: 65_535,
+    max_iterations_per_invocation: 1 << 30,
+};
+
+impl Plan {
+    /// The WGSL modules that a GPU runs for each step, in order. A step of elementwise work is one generated line for each
+    /// node, over the functions that it calls.
+    ///
+    /// Errors: a kernel that no GPU can compute, such as one over f64.
+    pub fn wgsl(&self) -> Result<Vec<Vec<String>>, Error> {
+        self.steps
+            .iter()
+            .zip(&self.described)
+            .map(|(step, described)| match wgsl::lower(&step.kernel, &PROFILE) {
+                Ok(lowered) => {
+                    Ok(lowered.dispatches.iter().map(|dispatch| dispatch.module.to_string()).collect::<Vec<_>>())
+                }
+                Err(error) => Err(Error::Unsupported { what: described.computes.clone(), reason: error.to_string() }),
+            })
+            .collect()
+    }
+}

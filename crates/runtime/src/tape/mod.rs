@@ -1,0 +1,296 @@
+//! Define-by-run: operators on [`Variable`]s record nodes in the arena of a [`Tape`] as the program runs, and `backward`
+//! differentiates what was recorded.
+//!
+//! Recording is lazy: an operator appends a node and computes nothing. Values are computed when [`Variable::data`] or
+//! [`Variable::backward`] ask for them, by a plan like any other; plans are kept by the structure of what they compute, so a
+//! loop that records the same operations again plans once. The arena is given back as variables are dropped: its size
+//! follows what is alive, not how long the program runs.
+//!
+//! Invariants: a variable that is alive keeps everything that its value and its gradient need; a leaf's value never changes
+//! under what was recorded from it ([`Variable::set_data`] gives the leaf a new place in the graph); once a graph is
+//! released, nothing is recorded on top of it: a variable of it that is used again is evaluated first and starts anew.
+//!
+//! - `record`: variables' records, and the places of values in the arena.
+//! - `run`: plans by structure, and running them.
+//! - `backward`: gradients of a variable, accumulated.
+//! - [`Variable`] and its operators: what a user writes.
+//! - [`GradientTape`]: the same recording, asked for gradients as TensorFlow's tape is.
+//! - [`TapeOptimizer`]: the optimisers of [`crate::train`] for a tape's leaves.
+//!
+//! A tape belongs to one thread. It knows no op: what a variable can do, [`Expr`] does.
+
+mod backward;
+mod gradient_tape;
+mod operators;
+mod optimizer;
+mod record;
+mod run;
+mod variable;
+
+pub use gradient_tape::GradientTape;
+pub use optimizer::TapeOptimizer;
+pub use variable::{LeafValue, Variable};
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use arenagrad_graph::symbolic::Formula;
+use arenagrad_graph::{Expr, Function, Graph, GraphError, NodeId, Op, Origin};
+
+use crate::device::Device;
+use crate::error::Error;
+use record::{Place, Record, Records, Slots};
+use run::Plans;
+
+/// A recording of operations on [`Variable`]s, on one device.
+///
+/// ```
+/// use arenagrad::{Device, Tape};
+///
+/// let tape = Tape::new(Device::cpu());
+/// let (a, b) = (tape.leaf(1.0).requires_grad(), tape.leaf(2.0).requires_grad());
+/// let c = &a + &b;
+/// let d = &c + &a;
+/// d.backward()?;
+/// assert_eq!((a.grad()?.item()?, b.grad()?.item()?), (2.0, 1.0));
+/// assert!(d.backward().is_err()); // the graph was released; backward_retained keeps it
+/// # Ok::<(), arenagrad::Error>(())
+/// ```
+///
+/// Cloning is cheap: clones are the same tape.
+#[derive(Clone)]
+pub struct Tape {
+    inner: Rc<Inner>,
+}
+
+/// What the variables of a tape share.
+pub(crate) struct Inner {
+    graph: Graph,
+    device: Device,
+    /// Whether what is recorded now can be differentiated.
+    recording: Cell<bool>,
+    /// Whether an operation is being recorded.
+    building: Cell<bool>,
+    records: RefCell<Records>,
+    slots: RefCell<Slots>,
+    plans: RefCell<Plans>,
+    /// The nodes that a backward pass went through and released.
+    released: RefCell<HashSet<NodeId>>,
+    /// How many backward passes have released their graphs.
+    epoch: Cell<u64>,
+    /// How many nodes the arena may have before what nobody needs is removed.
+    sweep_at: Cell<usize>,
+}
+
+impl Tape {
+    /// An empty tape whose values are computed on `device`.
+    pub fn new(device: Device) -> Tape {
+        Tape {
+            inner: Rc::new(Inner {
+                graph: Graph::new(),
+                device,
+                recording: Cell::new(true),
+                building: Cell::new(false),
+                records: RefCell::default(),
+                slots: RefCell::default(),
+                plans: RefCell::default(),
+                released: RefCell::default(),
+                epoch: Cell::new(0),
+                sweep_at: Cell::new(run::LEAST_SWEEP),
+            }),
+        }
+    }
+
+    /// A variable that no operation made: a number (an f32 scalar; i32 for an integer) or a [`crate::Tensor`] of any dtype.
+    /// Gradients flow to it after [`Variable::requires_grad`].
+    pub fn leaf(&self, value: impl LeafValue) -> Variable {
+        Variable::new(Record::leaf(&self.inner, value.into_tensor(), false))
+    }
+
+    /// Records an operation of your own: what `build` makes of the operands' expressions. Everything that [`Expr`] can do can
+    /// be recorded so; `name` is what [`Variable::grad_fn`] says of the result.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape, Tensor};
+    ///
+    /// let tape = Tape::new(Device::cpu());
+    /// let x = tape.leaf(Tensor::new([3], vec![1.0f32, 2.0, 3.0])?);
+    /// let spread = tape.record("spread", &[&x], |x| x[0].max(..) - x[0].min(..));
+    /// assert_eq!(spread.item()?, 2.0);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn record(
+        &self,
+        name: &'static str,
+        operands: &[&Variable],
+        build: impl for<'g> FnOnce(&[Expr<'g>]) -> Expr<'g>,
+    ) -> Variable {
+        let origin = Origin::here();
+        Variable::new(self.inner.record(name, operands, origin, |_, operands| Ok(build(operands))))
+    }
+
+    /// A function with a gradient of its own, of variables: see [`Function`].
+    #[track_caller]
+    pub fn apply(&self, function: &dyn Function, operands: &[&Variable]) -> Variable {
+        let origin = Origin::here();
+        Variable::new(
+            self.inner.record(function.name(), operands, origin, |graph, operands| Ok(graph.apply(function, operands))),
+        )
+    }
+
+    /// A formula of variables, elementwise with broadcasting: an operator of your own from one expression, with every
+    /// derivative. See [`Formula::apply`].
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape, parse};
+    ///
+    /// let swish = parse("x*sigmoid(beta*x)").unwrap();
+    /// let tape = Tape::new(Device::cpu());
+    /// let (x, beta) = (tape.leaf(0.0).requires_grad(), tape.leaf(2.0).requires_grad());
+    /// let y = tape.apply_formula("swish", &swish, &[("x", &x), ("beta", &beta)]);
+    /// y.backward()?;
+    /// assert_eq!((x.grad()?.item()?, beta.grad()?.item()?), (0.5, 0.0));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn apply_formula(&self, name: &'static str, formula: &Formula, arguments: &[(&str, &Variable)]) -> Variable {
+        let origin = Origin::here();
+        let operands: Vec<&Variable> = arguments.iter().map(|(_, variable)| *variable).collect();
+        Variable::new(self.inner.record(name, &operands, origin, |graph, operands| {
+            let names = arguments.iter().map(|(name, _)| *name);
+            let arguments: Vec<(&str, Expr<'_>)> = names.zip(operands.iter().copied()).collect();
+            Ok(formula.apply(graph, &arguments)?)
+        }))
+    }
+
+    /// Runs `body`, in which results require no gradient: for updates of parameters, and for evaluation.
+    pub fn no_grad<T>(&self, body: impl FnOnce() -> T) -> T {
+        let _restored = Restored { cell: &self.inner.recording, before: self.inner.recording.replace(false) };
+        body()
+    }
+
+    /// The gradients of `output`, one element, with respect to each of `wrt`, as variables: recorded like any other
+    /// operation, so that they can be differentiated again. `None` for one that `output` does not depend on, or that
+    /// requires no gradient. Nothing is accumulated, and no graph is released. (PyTorch's `autograd.grad` with
+    /// `create_graph`.)
+    ///
+    /// Errors: `output` requires no gradient, has several elements, or its graph was released.
+    #[track_caller]
+    pub fn gradients(&self, output: &Variable, wrt: &[&Variable]) -> Result<Vec<Option<Variable>>, Error> {
+        backward::gradients(&self.inner, output, None, wrt, Origin::here())
+    }
+
+    /// As [`Tape::gradients`], of an output of any shape: the gradients of `sum of upstream * output`.
+    #[track_caller]
+    pub fn gradients_with(
+        &self,
+        output: &Variable,
+        upstream: &Variable,
+        wrt: &[&Variable],
+    ) -> Result<Vec<Option<Variable>>, Error> {
+        backward::gradients(&self.inner, output, Some(upstream), wrt, Origin::here())
+    }
+
+    /// The Jacobian of `output`, of shape `[a..]`, with respect to `input`, of shape `[b..]`: a variable of shape
+    /// `[a.., b..]`, recorded like any other operation. Zeros if `output` does not depend on `input`. See
+    /// [`arenagrad_graph::Expr::jacobian`].
+    ///
+    /// Errors, kept in the result: one of the two requires no gradient, or the graph of `output` was released.
+    #[track_caller]
+    pub fn jacobian(&self, output: &Variable, input: &Variable) -> Variable {
+        Variable::new(backward::jacobian(&self.inner, output, input, Origin::here()))
+    }
+
+    /// Clears the gradients of all variables of this tape.
+    pub fn zero_grad(&self) {
+        self.inner.records.borrow_mut().for_each(|record| record.clear_gradient());
+    }
+
+    /// The device that values are computed on.
+    pub fn device(&self) -> &Device {
+        &self.inner.device
+    }
+
+    /// How many nodes the arena holds now: what living variables need, and what has not been given back yet.
+    pub fn len(&self) -> usize {
+        self.inner.graph.len()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.inner.graph.is_empty()
+    }
+
+    /// How many plans the tape keeps: one for each structure that was computed lately.
+    pub fn plans(&self) -> usize {
+        self.inner.plans.borrow().len()
+    }
+}
+
+/// Puts a flag back, also when a panic passes.
+struct Restored<'a> {
+    cell: &'a Cell<bool>,
+    before: bool,
+}
+
+impl Drop for Restored<'_> {
+    fn drop(&mut self) {
+        self.cell.set(self.before);
+    }
+}
+
+impl Inner {
+    /// Records what `build` makes of the operands. A mistake poisons the result alone: the tape stays usable.
+    fn record(
+        self: &Rc<Self>,
+        name: &'static str,
+        operands: &[&Variable],
+        origin: Origin,
+        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> Rc<Record> {
+        let requires_grad = operands.iter().any(|operand| operand.record().requires_grad());
+        let needs = requires_grad && self.recording.get();
+        let node = self.build(name, operands, origin, |graph, operands| {
+            let result = build(graph, operands)?;
+            // What is made without recording depends on variables that have gradients, but passes none on.
+            Ok(if requires_grad && !needs { result.stop_gradient() } else { result })
+        });
+        let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
+        for operand in operands {
+            operand.record().count_consumer();
+        }
+        Record::result(self, Place::of(node), needs && is_float, name)
+    }
+
+    fn build(
+        self: &Rc<Self>,
+        name: &'static str,
+        operands: &[&Variable],
+        origin: Origin,
+        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> Result<NodeId, Error> {
+        if operands.iter().any(|operand| !Rc::ptr_eq(operand.record().tape(), self)) {
+            return Err(GraphError::ForeignNode { origin, op: name }.into());
+        }
+        self.sweep_if_grown();
+        let _restored = Restored { cell: &self.building, before: self.building.replace(true) };
+        self.settle(operands)?;
+        let nodes = operands.iter().map(|operand| self.node_of(operand.record())).collect::<Result<Vec<_>, _>>()?;
+        let result = self.graph.at(origin, || -> Result<NodeId, Error> {
+            let expressions: Vec<Expr<'_>> = nodes.iter().map(|node| self.graph.expr(*node)).collect();
+            let result = build(&self.graph, &expressions)?.id()?;
+            if !nodes.contains(&result) {
+                return Ok(result);
+            }
+            // An operation that had nothing to do, such as a reshape to the same shape, is a variable of its own all the same.
+            let shape = self.graph.node(result)?.shape;
+            Ok(self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)?)
+        });
+        match self.graph.take_error() {
+            Some(error) => Err(error.into()),
+            None => result,
+        }
+    }
+}

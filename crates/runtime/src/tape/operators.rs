@@ -1,0 +1,273 @@
+//! The operators and methods of variables: each records what the method of the same name of [`Expr`](crate::Expr) appends. What is not
+//! here, [`Variable::map`] and [`crate::Tape::record`] reach.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use arenagrad_graph::{Axes, Origin, Reduction, Shape};
+
+use crate::tape::Variable;
+
+macro_rules! unary {
+    ($($(#[$doc:meta])* $method:ident;)*) => {
+        impl Variable {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Variable {
+                self.unary(stringify!($method), Origin::here(), |x| x.$method())
+            }
+        )*}
+    };
+}
+
+unary! {
+    /// `|x|` of each element. See [`Expr::abs`](crate::Expr::abs).
+    abs;
+    /// -1, 0 or 1 of each element. See [`Expr::sign`](crate::Expr::sign).
+    sign;
+    /// The largest integer not above each element. See [`Expr::floor`](crate::Expr::floor).
+    floor;
+    /// The smallest integer not below each element. See [`Expr::ceil`](crate::Expr::ceil).
+    ceil;
+    /// The nearest integer, halves to the even one. See [`Expr::round`](crate::Expr::round).
+    round;
+    /// `e^x`. See [`Expr::exp`](crate::Expr::exp).
+    exp;
+    /// `e^x - 1`. See [`Expr::expm1`](crate::Expr::expm1).
+    expm1;
+    /// The natural logarithm. See [`Expr::log`](crate::Expr::log).
+    log;
+    /// `ln(1 + x)`. See [`Expr::log1p`](crate::Expr::log1p).
+    log1p;
+    /// The square root. See [`Expr::sqrt`](crate::Expr::sqrt).
+    sqrt;
+    /// The sine, of radians. See [`Expr::sin`](crate::Expr::sin).
+    sin;
+    /// The cosine, of radians. See [`Expr::cos`](crate::Expr::cos).
+    cos;
+    /// The tangent, of radians. See [`Expr::tan`](crate::Expr::tan).
+    tan;
+    /// The hyperbolic tangent. See [`Expr::tanh`](crate::Expr::tanh).
+    tanh;
+    /// `1 / (1 + e^-x)`. See [`Expr::sigmoid`](crate::Expr::sigmoid).
+    sigmoid;
+    /// The error function. See [`Expr::erf`](crate::Expr::erf).
+    erf;
+    /// `max(x, 0)`. See [`Expr::relu`](crate::Expr::relu).
+    relu;
+    /// `x sigmoid(x)`. See [`Expr::silu`](crate::Expr::silu).
+    silu;
+    /// `x^2`. See [`Expr::square`](crate::Expr::square).
+    square;
+    /// `1 / x`. See [`Expr::reciprocal`](crate::Expr::reciprocal).
+    reciprocal;
+    /// `ln sigmoid(x)`. See [`Expr::log_sigmoid`](crate::Expr::log_sigmoid).
+    log_sigmoid;
+    /// All elements along one axis. See [`Expr::flatten`](crate::Expr::flatten).
+    flatten;
+    /// The last two axes exchanged. See [`Expr::t`](crate::Expr::t).
+    t;
+}
+
+macro_rules! binary {
+    ($($(#[$doc:meta])* $method:ident;)*) => {
+        impl Variable {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self, other: &Variable) -> Variable {
+                self.binary(stringify!($method), other, Origin::here(), |lhs, rhs| lhs.$method(rhs))
+            }
+        )*}
+    };
+}
+
+binary! {
+    /// The matrix product `[.., m, k] x [.., k, n] -> [.., m, n]`. See [`Expr::matmul`](crate::Expr::matmul).
+    matmul;
+    /// `x^exponent`, elementwise with broadcasting. See [`Expr::pow`](crate::Expr::pow).
+    pow;
+    /// The larger of two elements. See [`Expr::maximum`](crate::Expr::maximum).
+    maximum;
+    /// The smaller of two elements. See [`Expr::minimum`](crate::Expr::minimum).
+    minimum;
+    /// bool: whether each element is below the other's. See [`Expr::less`](crate::Expr::less).
+    less;
+    /// bool: whether each element is above the other's. See [`Expr::greater`](crate::Expr::greater).
+    greater;
+    /// bool: whether each element equals the other's. See [`Expr::equal`](crate::Expr::equal).
+    equal;
+    /// The mean cross-entropy of these logits `[n, classes]` and i32 labels `[n]`. See [`Expr::cross_entropy`](crate::Expr::cross_entropy).
+    cross_entropy;
+    /// The share of rows whose largest logit is the label's. See [`Expr::accuracy`](crate::Expr::accuracy).
+    accuracy;
+}
+
+macro_rules! reductions {
+    ($($(#[$doc:meta])* $method:ident;)*) => {
+        impl Variable {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self, axes: impl Axes) -> Variable {
+                self.unary(stringify!($method), Origin::here(), |x| x.$method(axes))
+            }
+        )*}
+    };
+}
+
+reductions! {
+    /// The sum over axes, or `..` for all. See [`Expr::sum`](crate::Expr::sum).
+    sum;
+    /// The sum over axes, which keep extent 1. See [`Expr::sum_keepdims`](crate::Expr::sum_keepdims).
+    sum_keepdims;
+    /// The mean over axes, or `..` for all. See [`Expr::mean`](crate::Expr::mean).
+    mean;
+    /// The mean over axes, which keep extent 1. See [`Expr::mean_keepdims`](crate::Expr::mean_keepdims).
+    mean_keepdims;
+    /// The largest element over axes, or `..` for all. See [`Expr::max`](crate::Expr::max).
+    max;
+    /// The smallest element over axes, or `..` for all. See [`Expr::min`](crate::Expr::min).
+    min;
+}
+
+impl Variable {
+    /// `x^exponent` for a number. See [`Expr::powf`](crate::Expr::powf).
+    #[track_caller]
+    pub fn powf(&self, exponent: f64) -> Variable {
+        self.unary("pow", Origin::here(), |x| x.powf(exponent))
+    }
+
+    /// Each element between `min` and `max`. See [`Expr::clamp`](crate::Expr::clamp).
+    #[track_caller]
+    pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Variable {
+        self.unary("clamp", Origin::here(), |x| x.clamp(min, max))
+    }
+
+    /// Softmax along an axis. See [`Expr::softmax`](crate::Expr::softmax).
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Variable {
+        self.unary("softmax", Origin::here(), |x| x.softmax(axis))
+    }
+
+    /// The logarithm of softmax along an axis. See [`Expr::log_softmax`](crate::Expr::log_softmax).
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Variable {
+        self.unary("log_softmax", Origin::here(), |x| x.log_softmax(axis))
+    }
+
+    /// The same elements in row-major order under another shape. See [`Expr::reshape`](crate::Expr::reshape).
+    #[track_caller]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Variable {
+        self.unary("reshape", Origin::here(), |x| x.reshape(shape))
+    }
+
+    /// Result axis `i` is axis `axes[i]`. See [`Expr::permute`](crate::Expr::permute).
+    #[track_caller]
+    pub fn permute(&self, axes: impl AsRef<[isize]>) -> Variable {
+        self.unary("permute", Origin::here(), |x| x.permute(axes))
+    }
+
+    /// Two axes exchanged. See [`Expr::transpose`](crate::Expr::transpose).
+    #[track_caller]
+    pub fn transpose(&self, first: isize, second: isize) -> Variable {
+        self.unary("transpose", Origin::here(), |x| x.transpose(first, second))
+    }
+
+    /// Repeated up to a shape. See [`Expr::broadcast_to`](crate::Expr::broadcast_to).
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Variable {
+        self.unary("broadcast", Origin::here(), |x| x.broadcast_to(shape))
+    }
+
+    /// Elements `start..end` along an axis. See [`Expr::slice`](crate::Expr::slice).
+    #[track_caller]
+    pub fn slice(&self, axis: isize, start: usize, end: usize) -> Variable {
+        self.unary("slice", Origin::here(), |x| x.slice(axis, start, end))
+    }
+
+    /// The slice at one index, without the axis. See [`Expr::select_index`](crate::Expr::select_index).
+    #[track_caller]
+    pub fn select_index(&self, axis: isize, index: usize) -> Variable {
+        self.unary("select_index", Origin::here(), |x| x.select_index(axis, index))
+    }
+
+    /// The squared error of a target of the same shape. See [`Expr::mse_loss`](crate::Expr::mse_loss).
+    #[track_caller]
+    pub fn mse_loss(&self, target: &Variable, reduction: Reduction) -> Variable {
+        self.binary("mse_loss", target, Origin::here(), |x, target| x.mse_loss(target, reduction))
+    }
+
+    /// `on_true` where this bool variable holds, else `on_false`. See [`Expr::where_`](crate::Expr::where_).
+    #[track_caller]
+    pub fn where_(&self, on_true: &Variable, on_false: &Variable) -> Variable {
+        let origin = Origin::here();
+        let operands = [self, on_true, on_false];
+        Variable::new(self.tape_inner().record("where", &operands, origin, |_, x| Ok(x[0].where_(x[1], x[2]))))
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident;)*) => {$(
+        operators!(@variable $trait $method, &Variable, &Variable);
+        operators!(@variable $trait $method, Variable, &Variable);
+        operators!(@variable $trait $method, &Variable, Variable);
+        operators!(@variable $trait $method, Variable, Variable);
+        operators!(@number $trait $method, &Variable, f64);
+        operators!(@number $trait $method, Variable, f64);
+        operators!(@number $trait $method, &Variable, i32);
+        operators!(@number $trait $method, Variable, i32);
+    )*};
+    (@variable $trait:ident $method:ident, $lhs:ty, $rhs:ty) => {
+        impl $trait<$rhs> for $lhs {
+            type Output = Variable;
+
+            #[track_caller]
+            fn $method(self, rhs: $rhs) -> Variable {
+                #[allow(clippy::needless_borrow)]
+                self.binary(stringify!($method), &rhs, Origin::here(), |lhs, rhs| lhs.$method(rhs))
+            }
+        }
+    };
+    (@number $trait:ident $method:ident, $variable:ty, $number:ty) => {
+        impl $trait<$number> for $variable {
+            type Output = Variable;
+
+            #[track_caller]
+            fn $method(self, rhs: $number) -> Variable {
+                self.unary(stringify!($method), Origin::here(), |lhs| lhs.$method(rhs))
+            }
+        }
+
+        impl $trait<$variable> for $number {
+            type Output = Variable;
+
+            #[track_caller]
+            fn $method(self, rhs: $variable) -> Variable {
+                let lhs = self;
+                rhs.unary(stringify!($method), Origin::here(), |rhs| lhs.$method(rhs))
+            }
+        }
+    };
+}
+operators! {
+    Add add;
+    Sub sub;
+    Mul mul;
+    Div div;
+}
+
+impl Neg for &Variable {
+    type Output = Variable;
+
+    #[track_caller]
+    fn neg(self) -> Variable {
+        self.unary("neg", Origin::here(), |x| -x)
+    }
+}
+
+impl Neg for Variable {
+    type Output = Variable;
+
+    #[track_caller]
+    fn neg(self) -> Variable {
+        -&self
+    }
+}

@@ -1,0 +1,353 @@
+//! What a tape knows of each variable, and where values stand in its arena.
+//!
+//! A *slot* is an input node of the arena and the value that stands there. Slots are reused: an input that no node uses any
+//! more takes the next value of its shape and dtype.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use arenagrad_graph::{DType, Graph, GraphError, NodeId, Shape};
+
+use crate::error::Error;
+use crate::tape::Inner;
+use crate::tensor::Tensor;
+
+/// A variable, shared by its handles.
+pub(crate) struct Record {
+    tape: Rc<Inner>,
+    place: RefCell<Place>,
+    gradient: RefCell<Option<Gradient>>,
+    requires_grad: Cell<bool>,
+    /// Whether gradients end here. What an operation made becomes a leaf when it is asked to require a gradient by itself.
+    is_leaf: Cell<bool>,
+    /// The op that made it.
+    function: Option<&'static str>,
+    consumers: Cell<u32>,
+    /// The tape's epoch when it was recorded.
+    epoch: u64,
+    /// How many variables the tape made before it.
+    number: u64,
+    /// Whether it is among the records that stand in the arena.
+    is_listed: Cell<bool>,
+}
+
+/// Where a variable's value is.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// Nowhere in the arena: the value is known, and gets a slot when it is used.
+    Value(Rc<Tensor>),
+    /// At this node of the arena; known if it is a slot, or was computed.
+    Node(NodeId, Option<Rc<Tensor>>),
+    /// Nowhere, for it is a mistake.
+    Poisoned(Error),
+}
+
+impl Place {
+    /// The place of what was recorded.
+    pub(crate) fn of(recorded: Result<NodeId, Error>) -> Place {
+        match recorded {
+            Ok(node) => Place::Node(node, None),
+            Err(error) => Place::Poisoned(error),
+        }
+    }
+}
+
+/// A gradient that has reached a variable.
+#[derive(Clone)]
+pub(crate) enum Gradient {
+    /// Computed.
+    Value(Rc<Tensor>),
+    /// A node that computes it when somebody asks.
+    Node(NodeId),
+}
+
+/// The living variables of a tape.
+#[derive(Default)]
+pub(crate) struct Records {
+    /// In order of creation, with some that have died.
+    all: Vec<Weak<Record>>,
+    /// Those of them that stand in the arena or whose gradient does, each once, likewise, with some that no longer do. A program
+    /// may hold far more values than these.
+    placed: Vec<Weak<Record>>,
+    /// How many of them there may be before those that have died are forgotten.
+    forget_at: usize,
+    /// How many there have been.
+    made: u64,
+}
+
+impl Records {
+    /// Calls `visit` with each living record.
+    pub(crate) fn for_each(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
+        self.all.retain(|record| match record.upgrade() {
+            Some(record) => {
+                visit(&record);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Calls `visit` with each living record that stands in the arena, or whose gradient does.
+    pub(crate) fn for_each_placed(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
+        self.placed.retain(|record| match record.upgrade() {
+            Some(record) => {
+                visit(&record);
+                let is_placed = record.node().is_some() || matches!(record.gradient(), Some(Gradient::Node(_)));
+                record.is_listed.set(is_placed);
+                is_placed
+            }
+            None => false,
+        });
+    }
+
+    /// Notes that a record stands in the arena.
+    pub(crate) fn list_placed(&mut self, record: &Rc<Record>) {
+        if !record.is_listed.replace(true) {
+            self.placed.push(Rc::downgrade(record));
+        }
+    }
+
+    /// Adds a record. Those that have died are forgotten whenever there are twice as many as lived the last time.
+    fn add(&mut self, record: &Rc<Record>) {
+        self.made += 1;
+        self.all.push(Rc::downgrade(record));
+        if self.all.len() >= self.forget_at {
+            self.all.retain(|record| record.strong_count() > 0);
+            self.forget_at = (2 * self.all.len()).max(64);
+        }
+        if record.node().is_some() {
+            self.list_placed(record);
+        }
+    }
+}
+
+impl Record {
+    /// A variable with a value that no operation made.
+    pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool) -> Rc<Record> {
+        Record::new(tape, Place::Value(Rc::new(value)), requires_grad, None)
+    }
+
+    /// What an operation made.
+    pub(crate) fn result(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: &'static str) -> Rc<Record> {
+        Record::new(tape, place, requires_grad, requires_grad.then_some(function))
+    }
+
+    fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
+        let mut records = tape.records.borrow_mut();
+        let record = Rc::new(Record {
+            tape: tape.clone(),
+            place: RefCell::new(place),
+            gradient: RefCell::new(None),
+            requires_grad: Cell::new(requires_grad),
+            is_leaf: Cell::new(function.is_none()),
+            function,
+            consumers: Cell::new(0),
+            epoch: tape.epoch.get(),
+            number: records.made,
+            is_listed: Cell::new(false),
+        });
+        records.add(&record);
+        record
+    }
+
+    pub(crate) fn tape(&self) -> &Rc<Inner> {
+        &self.tape
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.borrow().clone()
+    }
+
+    pub(crate) fn set_place(&self, place: Place) {
+        *self.place.borrow_mut() = place;
+    }
+
+    /// The node of the arena at which the variable stands, if it stands there.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        match &*self.place.borrow() {
+            Place::Node(node, _) => Some(*node),
+            Place::Value(_) | Place::Poisoned(_) => None,
+        }
+    }
+
+    /// The value, if it is known.
+    pub(crate) fn value(&self) -> Option<Rc<Tensor>> {
+        match &*self.place.borrow() {
+            Place::Value(value) | Place::Node(_, Some(value)) => Some(value.clone()),
+            Place::Node(_, None) | Place::Poisoned(_) => None,
+        }
+    }
+
+    /// Keeps the value that was computed at the variable's node.
+    pub(crate) fn set_value(&self, computed: Rc<Tensor>) {
+        if let Place::Node(_, value) = &mut *self.place.borrow_mut() {
+            *value = Some(computed);
+        }
+    }
+
+    pub(crate) fn gradient(&self) -> Option<Gradient> {
+        self.gradient.borrow().clone()
+    }
+
+    pub(crate) fn set_gradient(&self, gradient: Gradient) {
+        *self.gradient.borrow_mut() = Some(gradient);
+    }
+
+    pub(crate) fn clear_gradient(&self) {
+        *self.gradient.borrow_mut() = None;
+    }
+
+    pub(crate) fn requires_grad(&self) -> bool {
+        self.requires_grad.get()
+    }
+
+    /// Asks for gradients, or for none. What an operation made without a gradient becomes a leaf.
+    pub(crate) fn set_requires_grad(&self, requires_grad: bool) {
+        self.requires_grad.set(requires_grad);
+    }
+
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.is_leaf.get()
+    }
+
+    /// Gradients end here from now on.
+    pub(crate) fn become_leaf(&self) {
+        self.is_leaf.set(true);
+    }
+
+    pub(crate) fn function(&self) -> Option<&'static str> {
+        self.function.filter(|_| !self.is_leaf.get())
+    }
+
+    pub(crate) fn consumers(&self) -> u32 {
+        self.consumers.get()
+    }
+
+    pub(crate) fn count_consumer(&self) {
+        self.consumers.set(self.consumers.get().saturating_add(1));
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How errors refer to the variable.
+    pub(crate) fn describe(&self) -> String {
+        match (self.function(), self.value()) {
+            (Some(function), _) => format!("the result of {function}"),
+            (None, Some(value)) => format!("a leaf of shape {}", value.shape()),
+            (None, None) => "a variable".to_owned(),
+        }
+    }
+}
+
+/// How many free slots are kept in any case.
+const SPARE_SLOTS: usize = 64;
+
+/// The input nodes of a tape's arena.
+#[derive(Default)]
+pub(crate) struct Slots {
+    taken: HashMap<NodeId, Slot>,
+    free: HashMap<(Shape, DType), Vec<NodeId>>,
+    /// How many inputs were declared: the name of the next.
+    declared: usize,
+}
+
+/// A value at an input node.
+pub(crate) struct Slot {
+    pub(crate) value: Rc<Tensor>,
+    /// The variable whose value it is.
+    pub(crate) owner: Weak<Record>,
+    pub(crate) end: End,
+}
+
+/// What becomes of gradients that reach a slot. A slot keeps what it was when it was taken, also when its variable is dropped
+/// or asked for gradients later: that changes nothing of what was recorded before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// None comes: the value is a constant.
+    Constant,
+    /// They belong to the leaf whose value it is.
+    Leaf,
+    /// They cannot go on: the value is a result whose own graph was released.
+    Released,
+}
+
+impl End {
+    /// What becomes of gradients that reach a variable's value from now on.
+    pub(crate) fn of(record: &Record) -> End {
+        match (record.requires_grad(), record.is_leaf()) {
+            (true, true) => End::Leaf,
+            (true, false) => End::Released,
+            (false, _) => End::Constant,
+        }
+    }
+}
+
+impl Slots {
+    /// A node where the value of a variable stands.
+    pub(crate) fn take_for(
+        &mut self,
+        graph: &Graph,
+        record: &Rc<Record>,
+        value: Rc<Tensor>,
+    ) -> Result<NodeId, GraphError> {
+        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) })
+    }
+
+    /// A node where a value stands that is no variable's.
+    pub(crate) fn take_constant(&mut self, graph: &Graph, value: Rc<Tensor>) -> Result<NodeId, GraphError> {
+        self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant })
+    }
+
+    fn take(&mut self, graph: &Graph, slot: Slot) -> Result<NodeId, GraphError> {
+        let kind = (slot.value.shape().clone(), slot.value.dtype());
+        let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
+            Some(node) => node,
+            None => {
+                let name = self.declared.to_string();
+                self.declared += 1;
+                graph.input_of(name, kind.0, kind.1).id()?
+            }
+        };
+        self.taken.insert(node, slot);
+        Ok(node)
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Slot> {
+        self.taken.get(&node)
+    }
+
+    /// Frees the slots at which `keeps` does not hold.
+    pub(crate) fn free(&mut self, keeps: impl Fn(NodeId, &Slot) -> bool) {
+        let free = &mut self.free;
+        self.taken.retain(|node, slot| {
+            let kept = keeps(*node, slot);
+            if !kept {
+                free.entry((slot.value.shape().clone(), slot.value.dtype())).or_default().push(*node);
+            }
+            kept
+        });
+    }
+
+    /// Takes free slots out until they are at most twice as many as the nodes that are no free slots, and a few: a program
+    /// whose shapes change each time, or that has let go of many values, does not drag their inputs along.
+    pub(crate) fn take_surplus(&mut self, nodes: usize) -> Vec<NodeId> {
+        let free: usize = self.free.values().map(Vec::len).sum();
+        let surplus = free.saturating_sub(2 * nodes.saturating_sub(free) + SPARE_SLOTS);
+        let mut taken = Vec::with_capacity(surplus);
+        if surplus > 0 {
+            self.free.retain(|_, slots| {
+                let kept = slots.len().saturating_sub(surplus - taken.len());
+                taken.extend(slots.drain(kept..));
+                !slots.is_empty()
+            });
+        }
+        taken
+    }
+}

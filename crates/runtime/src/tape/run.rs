@@ -1,0 +1,214 @@
+//! Running parts of a tape's arena: plans by structure, and what is done before and after.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use arenagrad_graph::{Graph, GraphError, NodeId};
+
+use crate::device::Device;
+use crate::error::Error;
+use crate::session::Session;
+use crate::tape::record::{End, Gradient, Place, Record};
+use crate::tape::{Inner, Variable};
+use crate::tensor::Tensor;
+
+/// An arena smaller than this is not worth looking through.
+pub(crate) const LEAST_SWEEP: usize = 64;
+
+/// How many plans a tape keeps. A program that records the same few structures over and over never fills it; one whose
+/// shapes change each time must not grow without bound.
+const MAX_PLANS: usize = 64;
+
+/// Plans by the structure of what they compute; the one that was unused longest makes room for a new one.
+#[derive(Default)]
+pub(crate) struct Plans {
+    by_hash: HashMap<u64, Vec<Prepared>>,
+    count: usize,
+    uses: u64,
+}
+
+struct Prepared {
+    key: Vec<u64>,
+    session: Session,
+    /// The values that its inputs hold: a parameter that did not change need not be copied again.
+    written: Vec<Rc<Tensor>>,
+    used: u64,
+}
+
+impl Prepared {
+    fn run(&mut self, values: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>, Error> {
+        let written = std::mem::take(&mut self.written);
+        let unchanged = |input: usize| written.get(input).is_some_and(|value| Rc::ptr_eq(value, &values[input]));
+        let results = self.session.run_in_order(&values, unchanged)?;
+        self.written = values;
+        Ok(results)
+    }
+}
+
+impl Plans {
+    /// How many plans are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The values of `outputs`, by a plan that is kept or made for them; `value` says what stands at an input node.
+    fn run(
+        &mut self,
+        graph: &Graph,
+        device: &Device,
+        outputs: &[NodeId],
+        value: impl Fn(NodeId) -> Option<Rc<Tensor>>,
+    ) -> Result<Vec<Tensor>, Error> {
+        let structure = graph.structure(outputs)?;
+        let hash = structure.hash();
+        self.uses += 1;
+        let known = self.by_hash.get(&hash).and_then(|same| same.iter().position(|p| p.key == structure.key()));
+        let position = match known {
+            Some(position) => position,
+            None => {
+                let extracted = graph.extract(outputs)?;
+                let expressions: Vec<_> = extracted.outputs.iter().map(|id| extracted.graph.expr(*id)).collect();
+                let session = Session::evaluate(&extracted.graph, &expressions, device)?;
+                self.make_room();
+                self.count += 1;
+                let same = self.by_hash.entry(hash).or_default();
+                same.push(Prepared { key: structure.key().to_vec(), session, written: Vec::new(), used: 0 });
+                same.len() - 1
+            }
+        };
+        let values = structure
+            .inputs()
+            .iter()
+            .map(|input| value(*input).ok_or_else(|| unbound(graph, *input)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let prepared = self.by_hash.get_mut(&hash).and_then(|same| same.get_mut(position));
+        let Some(prepared) = prepared else { return Ok(Vec::new()) };
+        prepared.used = self.uses;
+        prepared.run(values)
+    }
+
+    fn make_room(&mut self) {
+        if self.count < MAX_PLANS {
+            return;
+        }
+        let oldest = self.by_hash.values().flatten().map(|prepared| prepared.used).min();
+        for same in self.by_hash.values_mut() {
+            same.retain(|prepared| Some(prepared.used) != oldest);
+        }
+        self.by_hash.retain(|_, same| !same.is_empty());
+        self.count = self.by_hash.values().map(Vec::len).sum();
+    }
+}
+
+/// An input of the arena at which nothing stands would be a broken invariant of the tape's.
+fn unbound(graph: &Graph, input: NodeId) -> Error {
+    debug_assert!(false, "an input without a value");
+    match graph.node(input) {
+        Ok(node) => GraphError::StaleNode { origin: node.origin, op: "input" }.into(),
+        Err(error) => error.into(),
+    }
+}
+
+impl Inner {
+    /// The values of nodes.
+    pub(crate) fn run(&self, outputs: &[NodeId]) -> Result<Vec<Tensor>, Error> {
+        let slots = self.slots.borrow();
+        let value = |node: NodeId| slots.get(node).map(|slot| slot.value.clone());
+        self.plans.borrow_mut().run(&self.graph, &self.device, outputs, value)
+    }
+
+    /// The value of a variable, computed if it is not known.
+    pub(crate) fn value_of(&self, record: &Record) -> Result<Rc<Tensor>, Error> {
+        match record.place() {
+            Place::Poisoned(error) => Err(error),
+            Place::Value(value) | Place::Node(_, Some(value)) => Ok(value),
+            Place::Node(node, None) => {
+                let value = Rc::new(self.run(&[node])?.remove(0));
+                record.set_value(value.clone());
+                Ok(value)
+            }
+        }
+    }
+
+    /// The node of a variable, in a slot if it has none yet.
+    pub(crate) fn node_of(&self, record: &Rc<Record>) -> Result<NodeId, Error> {
+        match record.place() {
+            Place::Poisoned(error) => Err(error),
+            Place::Node(node, _) => Ok(node),
+            Place::Value(value) => {
+                let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone())?;
+                record.set_place(Place::Node(node, Some(value)));
+                self.records.borrow_mut().list_placed(record);
+                Ok(node)
+            }
+        }
+    }
+
+    /// Evaluates operands that were recorded before a backward pass and not computed since, and cuts them from a graph that
+    /// was released, so that nothing is ever built on one: a loop that carries a state along holds one step, not all. A leaf
+    /// that was a constant when it was used before, or is one now, takes another slot.
+    pub(crate) fn settle(&self, operands: &[&Variable]) -> Result<(), Error> {
+        let epoch = self.epoch.get();
+        for operand in operands {
+            let record = operand.record();
+            let Some(node) = record.node() else { continue };
+            let is_leaf = record.is_leaf() && record.requires_grad();
+            let slot = self.slots.borrow().get(node).map(|slot| (slot.end, slot.value.clone()));
+            match slot {
+                Some((end, value)) if end != End::of(record) => record.set_place(Place::Value(value)),
+                Some(_) => {}
+                None if record.epoch() < epoch || is_leaf => {
+                    self.value_of(record)?;
+                    self.cut_if_done(record);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a variable whose value is known out of the arena, if no gradient can flow through it any more.
+    fn cut_if_done(&self, record: &Record) {
+        if let Place::Node(node, Some(value)) = record.place()
+            && self.slots.borrow().get(node).is_none()
+            && (record.is_leaf() || self.released.borrow().contains(&node))
+        {
+            record.set_place(Place::Value(value));
+        }
+    }
+
+    /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
+    /// operation is being recorded: what it has built so far belongs to no variable yet.
+    pub(crate) fn sweep_if_grown(&self) {
+        if self.graph.len() >= self.sweep_at.get() && !self.building.get() {
+            self.sweep();
+        }
+    }
+
+    fn sweep(&self) {
+        let (mut needed, mut gradients) = (Vec::new(), HashSet::new());
+        self.records.borrow_mut().for_each_placed(|record| {
+            self.cut_if_done(record);
+            needed.extend(record.node());
+            if let Some(Gradient::Node(node)) = record.gradient() {
+                needed.push(node);
+                gradients.insert(node);
+            }
+        });
+        // Nodes of living variables are alive, so this cannot fail.
+        let retained = self.graph.retain(&needed);
+        debug_assert_eq!(retained, Ok(()));
+        self.slots.borrow_mut().free(|node, slot| {
+            let is_place = |record: Rc<Record>| record.node() == Some(node);
+            let used = self.graph.node(node).is_ok_and(|node| node.users > 0);
+            // A gradient may be the value of a leaf itself.
+            used || slot.owner.upgrade().is_some_and(is_place) || gradients.contains(&node)
+        });
+        for slot in self.slots.borrow_mut().take_surplus(self.graph.len()) {
+            let removed = self.graph.remove(slot);
+            debug_assert_eq!(removed, Ok(()));
+        }
+        self.released.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
+        self.sweep_at.set((2 * self.graph.len()).max(LEAST_SWEEP));
+    }
+}
