@@ -32,6 +32,7 @@
 //! Nothing here recurses over a formula: one of a million nodes, nested however deep, is read, differentiated, simplified and
 //! printed on a small stack.
 
+mod apply;
 mod error;
 mod form;
 mod formula;

@@ -105,7 +105,8 @@ impl Lambdified {
     }
 }
 
-/// The value of a formula at named numbers, in f64 on the CPU. For many points at once there is [`Lambdified`].
+/// The value of a formula at named numbers, in f64 on the CPU, where differences that would cancel keep their digits
+/// ([`Formula::apply_accurately`]). For many points at once there is [`Lambdified`].
 ///
 /// Errors: a symbol that the formula depends on is not given; one is given twice, or unknown.
 ///
@@ -125,7 +126,7 @@ pub fn evaluate(formula: &Formula, at: &[(&str, f64)]) -> Result<f64, Error> {
         let argument = earlier.map_or_else(|| graph.input_of(name, [], DType::F64), |earlier| arguments[earlier].1);
         arguments.push((name, argument));
     }
-    let value = formula.apply(&graph, &arguments)?;
+    let value = formula.apply_accurately(&graph, &arguments)?;
     let mut session = Session::evaluate(&graph, &[value], &Device::cpu())?;
     let tensors: Vec<Tensor> = at.iter().map(|&(_, number)| Tensor::scalar(number)).collect();
     let inputs: Vec<(&str, &Tensor)> = at.iter().map(|&(name, _)| name).zip(&tensors).collect();

@@ -159,3 +159,21 @@ fn wrong_calls_are_typed_errors() {
     ));
     assert!(matches!(evaluate(&f, &[("w", 1.0)]), Err(Error::Formula(ApplyError::UnknownArgument { .. }))));
 }
+
+#[test]
+fn differences_that_would_cancel_keep_their_digits() {
+    // Computed by mpmath in 50 digits.
+    let table = [
+        ("sigmoid(x)", "x", 30.0, 9.3576229688384233e-14),
+        ("sigmoid(x)", "x x", 30.0, -9.357622968836672e-14),
+        ("tanh(x)", "x", 15.0, 3.7430491875353693e-13),
+        ("tanh(x)", "x x", 15.0, -7.4860983750693376e-13),
+        ("log(1 + exp(x))", "", -30.0, 9.3576229688397368e-14),
+        ("log(1 - x)", "", 1e-12, -1.0000000000005e-12),
+        ("exp(x) - 1", "", 1e-12, 1.0000000000005e-12),
+    ];
+    for (text, names, at, expected) in table {
+        let found = evaluate(&differentiated(text, names), &[("x", at)]).unwrap();
+        assert!((found / expected - 1.0).abs() < 1e-14, "{text}, {names} at {at}: {found:?}, not {expected:?}");
+    }
+}

@@ -19,20 +19,24 @@ pub fn svg(dag: &Dag) -> String {
     let columns = Columns::new(&picture, &layout);
 
     let mut arrows = String::new();
-    let mut labels = Labels::default();
+    for node in 0..picture.nodes.len() {
+        // Arcs that share a lane share its line too: drawn for each, lanes would grow with the square of a network's length.
+        draw_line(&mut arrows, &columns.trunk(&picture, &layout, node), "");
+    }
+    let mut labels = Labels { text: String::new(), taken: vec![Vec::new(); columns.middle.len()] };
     for arcs in picture.arcs.chunk_by(|left, right| left.to == right.to) {
-        let mut arriving: Vec<(&Arc, Vec<(f64, f64)>)> =
-            arcs.iter().map(|arc| (arc, columns.way(&picture, &layout, arc))).collect();
-        let height = |way: &[(f64, f64)]| way.last().map_or(0.0, |point| point.1);
-        arriving.sort_by(|left, right| height(&left.1).total_cmp(&height(&right.1)));
-        let apart = 14.0f64.min(heights[arcs[0].to] / (arriving.len() as f64 + 1.0));
-        for (place, (arc, mut way)) in arriving.into_iter().enumerate() {
-            let count = arcs.len() as f64;
+        let mut arriving: Vec<(&Arc, (f64, f64))> =
+            arcs.iter().map(|arc| (arc, columns.departure(&picture, &layout, arc))).collect();
+        arriving.sort_by(|(_, left), (_, right)| left.1.total_cmp(&right.1));
+        let count = arriving.len() as f64;
+        let apart = 14.0f64.min(heights[arcs[0].to] / (count + 1.0));
+        for (place, (arc, from)) in arriving.into_iter().enumerate() {
+            let layer = layout.layer[arc.to];
+            let left = columns.middle[layer] - picture.nodes[arc.to].width() / 2.0;
             let offset = (place as f64 - (count - 1.0) / 2.0) * apart;
-            let left = columns.middle[layout.layer[arc.to]] - picture.nodes[arc.to].width() / 2.0;
-            way.push((left, MARGIN + layout.middle[arc.to] + offset));
-            draw_arrow(&mut arrows, &way);
-            labels.add(&arc.label, &way[way.len() - 2..]);
+            let to = (left, MARGIN + layout.middle[arc.to] + offset);
+            draw_line(&mut arrows, &[from, to], " marker-end=\"url(#head)\"");
+            labels.add(&arc.label, layer, from, to);
         }
     }
     let mut boxes = String::new();
@@ -79,17 +83,27 @@ impl Columns {
         Columns { middle, widest, width: right + MARGIN }
     }
 
-    /// The points that an arc passes before it arrives: where it leaves its source, and both ends of its lane in each layer.
-    fn way(&self, picture: &Picture, layout: &Layout, arc: &Arc) -> Vec<(f64, f64)> {
-        let (from, to) = (layout.layer[arc.from], layout.layer[arc.to]);
-        let mut way =
-            vec![(self.middle[from] + picture.nodes[arc.from].width() / 2.0, MARGIN + layout.middle[arc.from])];
-        for (layer, height) in (from + 1..to).zip(&layout.lanes[arc.from]) {
+    /// Where the arcs of a node leave it, and both ends of its lane in each layer that it passes.
+    fn trunk(&self, picture: &Picture, layout: &Layout, node: usize) -> Vec<(f64, f64)> {
+        let layer = layout.layer[node];
+        let right = self.middle[layer] + picture.nodes[node].width() / 2.0;
+        let mut trunk = vec![(right, MARGIN + layout.middle[node])];
+        for (layer, height) in (layer + 1..).zip(&layout.lanes[node]) {
             let half = self.widest[layer] / 2.0;
-            way.push((self.middle[layer] - half, MARGIN + height));
-            way.push((self.middle[layer] + half, MARGIN + height));
+            trunk.push((self.middle[layer] - half, MARGIN + height));
+            trunk.push((self.middle[layer] + half, MARGIN + height));
         }
-        way
+        trunk
+    }
+
+    /// Where an arc leaves its source, or its source's lane, for the layer that it leads to.
+    fn departure(&self, picture: &Picture, layout: &Layout, arc: &Arc) -> (f64, f64) {
+        let (from, before) = (layout.layer[arc.from], layout.layer[arc.to] - 1);
+        if from == before {
+            return (self.middle[from] + picture.nodes[arc.from].width() / 2.0, MARGIN + layout.middle[arc.from]);
+        }
+        let lane = layout.lanes[arc.from][before - from - 1];
+        (self.middle[before] + self.widest[before] / 2.0, MARGIN + lane)
     }
 }
 
@@ -122,34 +136,36 @@ impl Node {
     }
 }
 
-/// An arrow through points: curves across the space between layers, straight through a lane.
-fn draw_arrow(text: &mut String, way: &[(f64, f64)]) {
-    let mut path = way.first().map_or(String::new(), |(x, y)| format!("M {x:.1} {y:.1}"));
+/// A line through points: curves across the space between layers, straight through a lane. None through a single point.
+fn draw_line(text: &mut String, way: &[(f64, f64)], end: &str) {
+    let ([(x, y), _, ..], mut path) = (way, String::new()) else { return };
+    // Writing to a string cannot fail.
+    let _ = write!(path, "M {x:.1} {y:.1}");
     for (place, pair) in way.windows(2).enumerate() {
         let [(left, from), (right, to)] = [pair[0], pair[1]];
         let middle = (left + right) / 2.0;
-        // Writing to a string cannot fail.
         let _ = match place % 2 {
             0 => write!(path, " C {middle:.1} {from:.1}, {middle:.1} {to:.1}, {right:.1} {to:.1}"),
             _ => write!(path, " L {right:.1} {to:.1}"),
         };
     }
-    let _ = writeln!(text, "<path d=\"{path}\" fill=\"none\" stroke=\"dimgray\" marker-end=\"url(#head)\"/>");
+    let _ = writeln!(text, "<path d=\"{path}\" fill=\"none\" stroke=\"dimgray\"{end}/>");
 }
 
 /// The names on arcs, each where no other is yet if there is such a place.
-#[derive(Default)]
 struct Labels {
     text: String,
-    /// Middle, width and height.
-    taken: Vec<(f64, f64, f64, f64)>,
+    /// For each layer that arcs lead to: the middles and widths of the labels before it.
+    taken: Vec<Vec<(f64, f64, f64)>>,
 }
 
 impl Labels {
-    /// A label on the curve between two points.
-    fn add(&mut self, label: &str, ends: &[(f64, f64)]) {
+    /// A label on the curve between two points, the last before a layer.
+    fn add(&mut self, label: &str, layer: usize, from: (f64, f64), to: (f64, f64)) {
         const PLACES: [f64; 7] = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8];
-        let ([from, to], false) = (ends, label.is_empty()) else { return };
+        if label.is_empty() {
+            return;
+        }
         let (width, height) = (text_width(label) + 4.0, LETTER * 1.3);
         let at = |place: f64| {
             // Both control points lie midway, at the height of the end that they belong to.
@@ -158,12 +174,12 @@ impl Labels {
             (from.0 + (to.0 - from.0) * along, from.1 + (to.1 - from.1) * across)
         };
         let free = |&(x, y): &(f64, f64)| {
-            self.taken.iter().all(|(other_x, other_y, other_width, other_height)| {
-                (x - other_x).abs() > (width + other_width) / 2.0 || (y - other_y).abs() > (height + other_height) / 2.0
+            self.taken[layer].iter().all(|(other_x, other_y, other_width)| {
+                (x - other_x).abs() > (width + other_width) / 2.0 || (y - other_y).abs() > height
             })
         };
         let (x, y) = PLACES.into_iter().map(at).find(free).unwrap_or(at(0.5));
-        self.taken.push((x, y, width, height));
+        self.taken[layer].push((x, y, width));
         let (left, top, label) = (x - width / 2.0, y - height / 2.0, escaped(label));
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -6,13 +6,14 @@
 //!
 //! On the CPU everything is f64; on a GPU it is f32, and so is what it converges to.
 
+use arenagrad::least_squares::{LeastSquaresError, LevenbergMarquardt, Limits, Linearised, Outcome, Problem, minimise};
+use arenagrad::train::shuffled;
+use arenagrad::{Adam, DType, Device, Error, Graph, Init, Optimizer, PlanId, Session, Sgd, Tensor};
+
 use super::dag::Dag;
 use super::data::{DataSet, borrowed};
 use super::error::PrimerError;
 use super::network::{Network, Partials, dtype_on, parameter_name, set_parameters, write_parameters};
-use arenagrad::least_squares::{LeastSquaresError, LevenbergMarquardt, Limits, Linearised, Outcome, Problem, minimise};
-use arenagrad::train::shuffled;
-use arenagrad::{Adam, DType, Device, Error, Graph, Init, Optimizer, PlanId, Session, Sgd, Tensor};
 
 /// How parameters are updated.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -16,12 +16,14 @@ mod choose;
 mod cost;
 mod divide;
 mod emit;
+mod factor;
 mod number;
 mod order;
 mod product;
 mod read;
 mod roots;
 mod sum;
+mod tangents;
 mod term;
 
 use crate::arena::Graph;

@@ -52,12 +52,14 @@ impl Terms {
         if argument == Terms::EULER {
             return Terms::ONE;
         }
-        // log(exp(x)) = x
+        // log(a^x) = x log(a) where a is above 0, and log(exp(x)) = x.
         if let Kind::Product(coefficient, factors) = self.kind(argument)
-            && let [(Terms::EULER, exponent)] = **factors
+            && let [(base, exponent)] = **factors
             && *coefficient == Number::ONE
+            && self.sign(base) == Sign::Positive
         {
-            return exponent;
+            let logarithm = self.logarithm(base);
+            return self.mul(&[exponent, logarithm]);
         }
         self.intern(Kind::Call(Function::Log, argument))
     }

@@ -6,16 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::symbolic::form::Function;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
 /// Sums with more entries are not rewritten.
-const MOST_ENTRIES: usize = 64;
+pub(super) const MOST_ENTRIES: usize = 64;
 /// Products are not multiplied out into more entries.
 const MOST_EXPANDED: usize = 256;
-/// So many different factors of a sum are tried on the rest of it.
-const MOST_REGROUPED: usize = 4;
 /// How often the sum in a parenthesis that was just found is looked at again.
 const ROUNDS: u32 = 3;
 
@@ -25,7 +22,7 @@ impl Terms {
         self.shortest_of(term, ROUNDS)
     }
 
-    fn shortest_of(&mut self, term: Term, rounds: u32) -> Term {
+    pub(super) fn shortest_of(&mut self, term: Term, rounds: u32) -> Term {
         if rounds == 0 || self.fuel == 0 {
             return term;
         }
@@ -57,16 +54,19 @@ impl Terms {
             self.attempt(term, |terms| terms.over_common_denominator(term, rounds)),
             self.attempt(term, |terms| terms.in_tangents(term, rounds)),
             self.attempt(term, |terms| terms.regrouped(term, rounds)),
+            expanded.and_then(|expanded| self.attempt(term, |terms| terms.with_secants_outside(expanded, rounds))),
         ];
         for candidate in candidates.into_iter().flatten() {
             best = self.shorter(candidate, best);
         }
-        best
+        if matches!(self.kind(best), Kind::Product(..)) { self.shortest_of(best, rounds - 1) } else { best }
     }
 
     fn shortest_product(&mut self, term: Term, rounds: u32) -> Term {
         let mut best = term;
-        for rewrite in [Terms::without_inner_fractions, Terms::cancelled_once, Terms::in_tangents] {
+        let rewrites =
+            [Terms::without_inner_fractions, Terms::with_factored_sums, Terms::cancelled_once, Terms::in_tangents];
+        for rewrite in rewrites {
             if let Some(candidate) = self.attempt(best, |terms| rewrite(terms, best, rounds)) {
                 best = self.shorter(candidate, best);
             }
@@ -107,53 +107,22 @@ impl Terms {
         (powers != *factors).then(|| self.product(coefficient, &powers))
     }
 
-    fn cancelled_once(&mut self, term: Term, _rounds: u32) -> Option<Term> {
-        self.cancelled(term)
+    /// A product with what the entries of each of its sums have in common as factors of its own.
+    fn with_factored_sums(&mut self, term: Term, _rounds: u32) -> Option<Term> {
+        let (coefficient, factors) = self.factors(term);
+        let mut powers = factors.to_vec();
+        for (base, exponent) in &mut powers {
+            if self.as_integer(*exponent).is_some()
+                && let Some(product) = self.factored(*base, 1)
+            {
+                *base = product;
+            }
+        }
+        (powers != *factors).then(|| self.product(coefficient, &powers))
     }
 
-    /// A sum in which some entries share a factor that is a sum itself, and the others are a multiple of it that was multiplied
-    /// out: `b (1 - a) + 1 - a` is `(1 - a) (b + 1)`.
-    fn regrouped(&mut self, term: Term, rounds: u32) -> Option<Term> {
-        let entries = self.entries(term)?;
-        let shares = |terms: &Terms, entry: Term, shared: Term| {
-            let factors = terms.factors(entry).1;
-            let is_power = |&(base, exponent): &(Term, Term)| {
-                base == shared && terms.as_integer(exponent).is_some_and(|times| times >= 1)
-            };
-            entry != Terms::ONE && factors.iter().any(is_power)
-        };
-        let mut tried: Vec<Term> = Vec::new();
-        for &(entry, _) in entries.iter() {
-            let (_, factors) = self.factors(entry);
-            for &(base, _) in factors.iter() {
-                let is_sum = matches!(self.kind(base), Kind::Sum(_));
-                if is_sum && tried.len() < MOST_REGROUPED && shares(self, entry, base) && !tried.contains(&base) {
-                    tried.push(base);
-                }
-            }
-        }
-        for shared in tried {
-            let (mut with, mut without) = (Vec::new(), Vec::new());
-            for &(entry, coefficient) in entries.iter() {
-                if shares(self, entry, shared) {
-                    let powers = [(entry, Terms::ONE), (shared, Terms::MINUS_ONE)];
-                    with.push((self.opened_product(Number::ONE, &powers), coefficient));
-                } else {
-                    without.push((entry, coefficient));
-                }
-            }
-            if without.len() < 2 {
-                continue;
-            }
-            let rest = self.sum_of(without);
-            if let Some(quotient) = self.exact_quotient(rest, shared) {
-                with.push((quotient, Number::ONE));
-                let sum = self.add(&with);
-                let sum = self.shortest_of(sum, rounds - 1);
-                return Some(self.opened_product(Number::ONE, &[(shared, Terms::ONE), (sum, Terms::ONE)]));
-            }
-        }
-        None
+    fn cancelled_once(&mut self, term: Term, _rounds: u32) -> Option<Term> {
+        self.cancelled(term)
     }
 
     /// Whether a sum is of whole powers of symbols alone.
@@ -166,125 +135,8 @@ impl Terms {
         })
     }
 
-    /// A term multiplied out, with tangents for sines over cosines: `sin^a/cos^b` is `tan^a (tan^2 + 1)^((b - a)/2)`.
-    fn in_tangents(&mut self, term: Term, rounds: u32) -> Option<Term> {
-        let has_secant =
-            |terms: &Terms, entry: Term| terms.factors(entry).1.iter().any(|&power| terms.secant(power).is_some());
-        let entries = self.entries(term).unwrap_or_else(|| [(term, Number::ONE)].into());
-        if !entries.iter().any(|&(entry, _)| has_secant(self, entry)) {
-            return None;
-        }
-        let expanded = self.expanded(term).unwrap_or(term);
-        let entries = self.entries(expanded).unwrap_or_else(|| [(expanded, Number::ONE)].into());
-        let mut parts = Vec::with_capacity(entries.len());
-        for &(entry, outer) in entries.iter() {
-            let (coefficient, factors) = self.factors(entry);
-            let mut powers = factors.to_vec();
-            for &power in factors.iter() {
-                let Some((argument, below)) = self.secant(power) else { continue };
-                let sin = self.call(Function::Sin, argument);
-                let above = factors.iter().find(|&&(base, _)| base == sin);
-                let Some(above) = above.map_or(Some(0), |&(_, exponent)| self.as_integer(exponent)) else { continue };
-                if above < 0 || above >= below || (below - above) % 2 != 0 {
-                    continue;
-                }
-                let tan = self.call(Function::Tan, argument);
-                let [two, above, times] =
-                    [2, above, (below - above) / 2].map(|exponent| self.number(Number::integer(exponent)));
-                let square = self.pow(tan, two);
-                let sum = self.add(&[(square, Number::ONE), (Terms::ONE, Number::ONE)]);
-                powers.retain(|&(base, _)| base != sin && base != power.0);
-                powers.extend([(tan, above), (sum, times)]);
-            }
-            parts.push((self.opened_product(coefficient, &powers), outer));
-        }
-        let sum = self.add(&parts);
-        self.factored(sum, rounds).or(Some(sum))
-    }
-
-    /// The argument and the size of the exponent, if a power is of a cosine, whole and below 0.
-    fn secant(&self, (base, exponent): (Term, Term)) -> Option<(Term, i64)> {
-        let argument = self.argument(Function::Cos, base)?;
-        let below = self.as_integer(exponent)?.checked_neg()?;
-        (below > 0).then_some((argument, below))
-    }
-
-    /// What all entries of a sum have in common, before the sum of what is left.
-    fn factored(&mut self, term: Term, rounds: u32) -> Option<Term> {
-        let entries = self.entries(term).filter(|entries| entries.len() <= MOST_ENTRIES)?;
-        let mut common: Option<BTreeMap<(Term, Term), Number>> = None;
-        for &(entry, _) in entries.iter() {
-            let mut own: BTreeMap<(Term, Term), Number> = BTreeMap::new();
-            let (_, factors) = self.factors(entry);
-            for &(base, exponent) in factors.iter().filter(|_| entry != Terms::ONE) {
-                let (symbolic, number) = self.parted(exponent);
-                own.insert((base, symbolic), number);
-            }
-            self.fuel = self.fuel.saturating_sub(own.len() as u64 + 1);
-            common = Some(match common {
-                None => own,
-                Some(mut so_far) => {
-                    let none = Number::ZERO;
-                    let absent: Vec<_> = own.keys().filter(|key| !so_far.contains_key(key)).copied().collect();
-                    for key in absent.into_iter().filter(|key| key.1 == Terms::ZERO) {
-                        so_far.insert(key, none);
-                    }
-                    so_far.retain(|key, least| {
-                        let other = own.get(key).copied().or((key.1 == Terms::ZERO).then_some(none));
-                        other.is_some_and(|other| {
-                            if other.to_f64() < least.to_f64() {
-                                *least = other;
-                            }
-                            true
-                        })
-                    });
-                    so_far
-                }
-            });
-        }
-        let mut powers = Vec::new();
-        for ((base, symbolic), number) in common.unwrap_or_default() {
-            if symbolic == Terms::ZERO && number.is_zero() {
-                continue;
-            }
-            let number = self.number(number);
-            powers.push((base, self.add(&[(symbolic, Number::ONE), (number, Number::ONE)])));
-        }
-        let content = self.content(&entries).abs();
-        if powers.is_empty() && content == Number::ONE {
-            return None;
-        }
-        let mut inverse = Vec::with_capacity(powers.len());
-        for &(base, exponent) in &powers {
-            inverse.push((base, self.scale(exponent, Number::MINUS_ONE)));
-        }
-        let by = content.reciprocal()?;
-        let mut parts = Vec::with_capacity(entries.len());
-        for &(entry, coefficient) in entries.iter() {
-            let mut quotient = inverse.clone();
-            quotient.push((entry, Terms::ONE));
-            parts.push((self.opened_product(Number::ONE, &quotient), coefficient.mul(by)));
-        }
-        let rest = self.add(&parts);
-        let rest = self.shortest_of(rest, rounds - 1);
-        powers.push((rest, Terms::ONE));
-        let product = self.opened_product(content, &powers);
-        self.cancelled(product).or(Some(product))
-    }
-
-    /// An exponent as a sum of a term without number and a number.
-    fn parted(&mut self, exponent: Term) -> (Term, Number) {
-        if let Some(number) = self.as_number(exponent) {
-            return (Terms::ZERO, number);
-        }
-        let Some(entries) = self.entries(exponent) else { return (exponent, Number::ZERO) };
-        let number = entries.iter().find(|(term, _)| *term == Terms::ONE).map_or(Number::ZERO, |(_, number)| *number);
-        let rest = entries.iter().copied().filter(|(term, _)| *term != Terms::ONE).collect();
-        (self.sum_of(rest), number)
-    }
-
     /// A term with all products multiplied out; none if there is nothing to multiply, or too much.
-    fn expanded(&mut self, term: Term) -> Option<Term> {
+    pub(super) fn expanded(&mut self, term: Term) -> Option<Term> {
         let entries: Vec<(Term, Number)> = match self.entries(term) {
             Some(entries) => entries.to_vec(),
             None => vec![(term, Number::ONE)],
@@ -320,18 +172,6 @@ impl Terms {
             }
         }
         changed.then(|| self.add(&parts))
-    }
-
-    /// Whether a sum is `tan^2 + 1`.
-    fn is_secant_square(&self, sum: Term) -> bool {
-        let Some(entries) = self.entries(sum) else { return false };
-        let [(Terms::ONE, one), (square, other)] = *entries else { return false };
-        let (_, factors) = self.factors(square);
-        let [(base, exponent)] = *factors else { return false };
-        one == Number::ONE
-            && other == Number::ONE
-            && self.as_integer(exponent) == Some(2)
-            && matches!(self.kind(base), Kind::Call(Function::Tan, _))
     }
 
     /// A sum as one fraction, its numerator multiplied out and what then cancels taken away.
@@ -378,7 +218,7 @@ impl Terms {
     }
 
     /// A product in which sums are divided by sums below them, where nothing remains.
-    fn cancelled(&mut self, term: Term) -> Option<Term> {
+    pub(super) fn cancelled(&mut self, term: Term) -> Option<Term> {
         let (coefficient, factors) = self.factors(term);
         let is_sum = |terms: &Terms, base| matches!(terms.kind(base), Kind::Sum(_));
         for &(below, below_exponent) in factors.iter() {
@@ -401,7 +241,7 @@ impl Terms {
     }
 
     /// A product of powers whose bases may be products, each of which is opened.
-    fn opened_product(&mut self, coefficient: Number, powers: &[(Term, Term)]) -> Term {
+    pub(super) fn opened_product(&mut self, coefficient: Number, powers: &[(Term, Term)]) -> Term {
         self.fuel = self.fuel.saturating_sub(powers.len() as u64);
         self.product(coefficient, powers)
     }

@@ -36,9 +36,13 @@ pub(super) fn emit(terms: &mut Terms, graph: &Graph, term: Term) -> Option<NodeI
         order,
         nodes: vec![None; term.index() + 1],
         numbers: HashMap::new(),
+        looks: vec![Look::default(); term.index() + 1],
         flipped: HashMap::new(),
     };
     for &term in &needed {
+        if let Some(entries) = emitter.terms.entries(term) {
+            emitter.looks[term.index()] = emitter.look_at(&entries);
+        }
         let node = emitter.term(term);
         emitter.nodes[term.index()] = Some(node);
     }
@@ -66,12 +70,22 @@ fn needed(terms: &Terms, term: Term) -> Vec<Term> {
     needed
 }
 
+/// How a sum is written as a factor.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    /// Better with all its signs changed, as far as it alone is concerned.
+    flipped: bool,
+    /// Something in it is added and something subtracted, so that it can take a minus.
+    mixed: bool,
+}
+
 struct Emitter<'t, 'g> {
     terms: &'t Terms,
     graph: &'g Graph,
     order: Order,
     nodes: Vec<Option<Expr<'g>>>,
     numbers: HashMap<u64, Expr<'g>>,
+    looks: Vec<Look>,
     /// Sums with all signs changed.
     flipped: HashMap<Term, Expr<'g>>,
 }
@@ -125,13 +139,8 @@ impl<'g> Emitter<'_, 'g> {
             (if subtracted { sum - summand } else { sum + summand }, false)
         });
         match sum {
-            Some((sum, negative)) => {
-                if negative {
-                    -sum
-                } else {
-                    sum
-                }
-            }
+            Some((sum, true)) => -sum,
+            Some((sum, false)) => sum,
             None => self.constant(0.0),
         }
     }
@@ -144,36 +153,54 @@ impl<'g> Emitter<'_, 'g> {
     /// The size of a product, and whether a minus belongs before it. In a sum that costs nothing; elsewhere it goes into a
     /// factor if there is one that takes it.
     fn signed_product(&mut self, coefficient: Number, factors: &[(Term, Term)], in_sum: bool) -> (Expr<'g>, bool) {
-        let mut flips = Vec::new();
-        let mut negative = coefficient.is_negative();
-        let mut last = None;
-        for &(base, exponent) in factors {
-            let (Some(entries), Some(times)) = (self.terms.entries(base), self.terms.as_integer(exponent)) else {
-                continue;
-            };
-            let mixed = entries.iter().any(|(_, coefficient)| coefficient.is_negative());
-            let odd = times % 2 != 0;
-            if mixed && self.order.leads_with_minus(&entries) {
-                flips.push(base);
-                negative ^= odd;
-                last = Some(base).filter(|_| odd).or(last);
-            } else if mixed && odd && last.is_none_or(|last| !flips.contains(&last)) {
-                last = Some(base);
-            }
-        }
+        // Only whole powers of a sum forget or give away its sign.
+        let is_whole = |exponent| self.terms.as_integer(exponent).is_some();
+        let flipped = factors.iter().filter(|&&(base, exponent)| is_whole(exponent) && self.look(base).flipped);
+        let mut flips: Vec<Term> = flipped.map(|&(base, _)| base).collect();
+        let mut negative = self.is_subtracted(coefficient, factors);
         // A sum that begins with a minus is better than a minus before everything.
-        if negative
-            && !in_sum
-            && let Some(last) = last
-        {
-            if flips.contains(&last) {
-                flips.retain(|&flip| flip != last)
-            } else {
-                flips.push(last)
+        if negative && !in_sum {
+            let is_odd = |exponent| self.terms.as_integer(exponent).is_some_and(|times| times % 2 != 0);
+            let able = factors.iter().filter(|&&(base, exponent)| self.look(base).mixed && is_odd(exponent));
+            if let Some(&(last, _)) = able.max_by_key(|&&(base, _)| self.look(base).flipped) {
+                if flips.contains(&last) {
+                    flips.retain(|&flip| flip != last)
+                } else {
+                    flips.push(last)
+                }
+                negative = false;
             }
-            negative = false;
         }
         (self.magnitude(coefficient.abs(), factors, &flips), negative)
+    }
+
+    /// Whether a product is written with a minus before it, its sums each with the signs that are best for it.
+    fn is_subtracted(&self, coefficient: Number, factors: &[(Term, Term)]) -> bool {
+        let flipped = factors.iter().filter(|&&(base, exponent)| {
+            self.look(base).flipped && self.terms.as_integer(exponent).is_some_and(|times| times % 2 != 0)
+        });
+        coefficient.is_negative() != (flipped.count() % 2 == 1)
+    }
+
+    /// How a sum looks with its signs and with all of them changed. Its parts were looked at before.
+    fn look_at(&self, entries: &[(Term, Number)]) -> Look {
+        let is_subtracted = |&(term, coefficient): &(Term, Number)| {
+            let (own, factors) = self.terms.factors(term);
+            match self.terms.kind(term) {
+                Kind::Number(_) | Kind::Product(..) => self.is_subtracted(own.mul(coefficient), &factors),
+                Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_) => {
+                    self.is_subtracted(coefficient, &[(term, Terms::ONE)])
+                }
+            }
+        };
+        let subtracted = entries.iter().filter(|entry| is_subtracted(entry)).count();
+        let mixed = subtracted > 0 && subtracted < entries.len();
+        let leads = || self.order.leading(entries).is_some_and(|leading| is_subtracted(&leading));
+        Look { flipped: subtracted == entries.len() || mixed && leads(), mixed }
+    }
+
+    fn look(&self, term: Term) -> Look {
+        self.looks[term.index()]
     }
 
     /// The product of a positive number and powers, as a fraction where some have negative exponents. The bases among `flips`

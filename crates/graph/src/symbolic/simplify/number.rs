@@ -1,7 +1,7 @@
 //! The numbers of a normal form: exact fractions while they fit, floats beyond.
 //!
 //! A number that was written with a point is the fraction that its digits say, so that 0.1 + 0.2 is 0.3, and it is written
-//! with a point again.
+//! with a point again while its digits end.
 
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedMul, ToPrimitive};
@@ -151,13 +151,11 @@ impl Number {
 
     /// A fraction, or the float nearest to it if that is all that a constant of a graph could hold of it.
     fn exact(ratio: Ratio<i128>, decimal: bool) -> Number {
-        let number = Number::Exact { ratio, decimal: decimal && !ratio.is_integer() };
+        // Digits that never end are no way to write a number.
+        let decimal = decimal && !ratio.is_integer() && decimal_digits(ratio).is_some();
+        let number = Number::Exact { ratio, decimal };
         let fits = |part: &i128| part.unsigned_abs() <= LARGEST_EXACT;
-        if fits(ratio.numer()) && fits(ratio.denom()) || decimal && decimal_digits(ratio).is_some() {
-            number
-        } else {
-            Number::float(number.to_f64())
-        }
+        if decimal || fits(ratio.numer()) && fits(ratio.denom()) { number } else { Number::float(number.to_f64()) }
     }
 
     pub(super) fn float(value: f64) -> Number {

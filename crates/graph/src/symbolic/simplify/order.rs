@@ -48,12 +48,11 @@ impl Order {
         entries
     }
 
-    /// Whether the entry of the highest degree in the symbols is subtracted: `1 - x`, but not `1 - tanh(x)`.
-    pub(super) fn leads_with_minus(&self, entries: &[(Term, Number)]) -> bool {
-        let first = entries.iter().min_by(|(a, _), (b, _)| self.compare_summands(*a, *b));
-        first.is_some_and(|&(term, coefficient)| {
-            coefficient.is_negative() && self.get(term).is_some_and(|place| place.degree > 0.0)
-        })
+    /// The entry of the highest degree in the symbols, which is best added: `x - 1` is better than `1 - x`. None if no symbol
+    /// stands outside functions: `1 - tanh(x)` is as good as `tanh(x) - 1`.
+    pub(super) fn leading(&self, entries: &[(Term, Number)]) -> Option<(Term, Number)> {
+        let first = entries.iter().min_by(|(a, _), (b, _)| self.compare_summands(*a, *b))?;
+        self.get(first.0).is_some_and(|place| place.degree > 0.0).then_some(*first)
     }
 
     /// The factors of a product as they are written.

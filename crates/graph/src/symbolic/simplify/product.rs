@@ -64,6 +64,7 @@ impl Terms {
                 }
             }
             self.join_opposites(&mut product, &mut waiting);
+            self.join_products(&mut product, &mut waiting);
             self.gather_secants(&mut product, &mut waiting);
             if waiting.is_empty() {
                 break;
@@ -91,6 +92,29 @@ impl Terms {
             }
             let exponent = product.exponents.remove(&opposite);
             waiting.extend(exponent.map(|exponent| (base, exponent)));
+        }
+    }
+
+    /// `x (c x)^y` is `(c x)^(y + 1)/c`.
+    fn join_products(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
+        let found = product.exponents.keys().find_map(|&base| {
+            let Kind::Product(inner, factors) = self.kind(base) else { return None };
+            let is_there = factors.iter().all(|&(base, exponent)| {
+                let (own, present) = (self.as_integer(exponent), product.exponents.get(&base));
+                let present = present.and_then(|&present| self.as_integer(present));
+                own.zip(present).is_some_and(|(own, present)| own > 0 && present >= own)
+            });
+            (is_there && factors.len() <= OPENED).then(|| (base, *inner, factors.clone()))
+        });
+        if let Some((base, inner, factors)) = found
+            && let Some(inverse) = inner.reciprocal()
+        {
+            product.coefficient = product.coefficient.mul(inverse);
+            for &(base, exponent) in factors.iter() {
+                let less = self.scale(exponent, Number::MINUS_ONE);
+                waiting.push((base, less));
+            }
+            waiting.push((base, Terms::ONE));
         }
     }
 

@@ -1,0 +1,151 @@
+//! Factors that the entries of a sum have in common.
+
+use std::collections::BTreeMap;
+
+use crate::symbolic::simplify::choose::MOST_ENTRIES;
+use crate::symbolic::simplify::number::Number;
+use crate::symbolic::simplify::term::{Kind, Term, Terms};
+
+/// So many different factors of a sum are tried on the rest of it.
+const MOST_REGROUPED: usize = 4;
+
+impl Terms {
+    /// What all entries of a sum have in common, before the sum of what is left.
+    pub(super) fn factored(&mut self, term: Term, rounds: u32) -> Option<Term> {
+        let entries = self.entries(term).filter(|entries| entries.len() <= MOST_ENTRIES)?;
+        let mut common: Option<BTreeMap<(Term, Term), Number>> = None;
+        for &(entry, _) in entries.iter() {
+            let mut own: BTreeMap<(Term, Term), Number> = BTreeMap::new();
+            let (_, factors) = self.factors(entry);
+            for &(base, exponent) in factors.iter().filter(|_| entry != Terms::ONE) {
+                // An exponential is the product of those of its exponent's summands.
+                if base == Terms::EULER {
+                    match self.entries(exponent) {
+                        Some(entries) => own.extend(entries.iter().map(|&(term, by)| ((base, term), by))),
+                        None => {
+                            let (by, term) = self.split(exponent);
+                            own.insert((base, term), by);
+                        }
+                    }
+                    continue;
+                }
+                let (symbolic, number) = self.parted(exponent);
+                own.insert((base, symbolic), number);
+            }
+            self.fuel = self.fuel.saturating_sub(own.len() as u64 + 1);
+            common = Some(match common {
+                None => own,
+                Some(mut so_far) => {
+                    let none = Number::ZERO;
+                    let absent: Vec<_> = own.keys().filter(|key| !so_far.contains_key(key)).copied().collect();
+                    for key in absent.into_iter().filter(|key| key.1 == Terms::ZERO) {
+                        so_far.insert(key, none);
+                    }
+                    so_far.retain(|key, least| {
+                        let other = own.get(key).copied().or((key.1 == Terms::ZERO).then_some(none));
+                        // Of exponentials the smaller power is common, and nothing if one grows where another falls.
+                        let exponential = key.0 == Terms::EULER;
+                        other.filter(|other| !exponential || other.is_negative() == least.is_negative()).is_some_and(
+                            |other| {
+                                let size = |number: Number| if exponential { number.abs() } else { number }.to_f64();
+                                if size(other) < size(*least) {
+                                    *least = other;
+                                }
+                                true
+                            },
+                        )
+                    });
+                    so_far
+                }
+            });
+        }
+        let mut powers = Vec::new();
+        for ((base, symbolic), number) in common.unwrap_or_default() {
+            if symbolic == Terms::ZERO && number.is_zero() {
+                continue;
+            }
+            if base == Terms::EULER {
+                powers.push((base, self.scale(symbolic, number)));
+                continue;
+            }
+            let number = self.number(number);
+            powers.push((base, self.add(&[(symbolic, Number::ONE), (number, Number::ONE)])));
+        }
+        let content = self.content(&entries).abs();
+        if powers.is_empty() && content == Number::ONE {
+            return None;
+        }
+        let mut inverse = Vec::with_capacity(powers.len());
+        for &(base, exponent) in &powers {
+            inverse.push((base, self.scale(exponent, Number::MINUS_ONE)));
+        }
+        let by = content.reciprocal()?;
+        let mut parts = Vec::with_capacity(entries.len());
+        for &(entry, coefficient) in entries.iter() {
+            let mut quotient = inverse.clone();
+            quotient.push((entry, Terms::ONE));
+            parts.push((self.opened_product(Number::ONE, &quotient), coefficient.mul(by)));
+        }
+        let rest = self.add(&parts);
+        let rest = self.shortest_of(rest, rounds - 1);
+        powers.push((rest, Terms::ONE));
+        let product = self.opened_product(content, &powers);
+        self.cancelled(product).or(Some(product))
+    }
+
+    /// A sum in which some entries share a factor that is a sum itself, and the others are a multiple of it that was multiplied
+    /// out: `b (1 - a) + 1 - a` is `(1 - a) (b + 1)`.
+    pub(super) fn regrouped(&mut self, term: Term, rounds: u32) -> Option<Term> {
+        let entries = self.entries(term)?;
+        let shares = |terms: &Terms, entry: Term, shared: Term| {
+            let factors = terms.factors(entry).1;
+            let is_power = |&(base, exponent): &(Term, Term)| {
+                base == shared && terms.as_integer(exponent).is_some_and(|times| times >= 1)
+            };
+            entry != Terms::ONE && factors.iter().any(is_power)
+        };
+        let mut tried: Vec<Term> = Vec::new();
+        for &(entry, _) in entries.iter() {
+            let (_, factors) = self.factors(entry);
+            for &(base, _) in factors.iter() {
+                let is_sum = matches!(self.kind(base), Kind::Sum(_));
+                if is_sum && tried.len() < MOST_REGROUPED && shares(self, entry, base) && !tried.contains(&base) {
+                    tried.push(base);
+                }
+            }
+        }
+        for shared in tried {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for &(entry, coefficient) in entries.iter() {
+                if shares(self, entry, shared) {
+                    let powers = [(entry, Terms::ONE), (shared, Terms::MINUS_ONE)];
+                    with.push((self.opened_product(Number::ONE, &powers), coefficient));
+                } else {
+                    without.push((entry, coefficient));
+                }
+            }
+            if without.len() < 2 {
+                continue;
+            }
+            let rest = self.sum_of(without);
+            if let Some(quotient) = self.exact_quotient(rest, shared) {
+                with.push((quotient, Number::ONE));
+                let sum = self.add(&with);
+                let sum = self.shortest_of(sum, rounds - 1);
+                return Some(self.opened_product(Number::ONE, &[(shared, Terms::ONE), (sum, Terms::ONE)]));
+            }
+        }
+        None
+    }
+
+    /// An exponent as a sum of a term without number and a number.
+    fn parted(&mut self, exponent: Term) -> (Term, Number) {
+        if let Some(number) = self.as_number(exponent) {
+            return (Terms::ZERO, number);
+        }
+        let Some(entries) = self.entries(exponent) else { return (exponent, Number::ZERO) };
+        let number = entries.iter().find(|(term, _)| *term == Terms::ONE).map_or(Number::ZERO, |(_, number)| *number);
+        let rest = entries.iter().copied().filter(|(term, _)| *term != Terms::ONE).collect();
+        (self.sum_of(rest), number)
+    }
+}
