@@ -18,6 +18,13 @@ impl Grid {
         (0..count).map(|i| low + (high - low) * i as f64 / (count.max(2) - 1) as f64).collect()
     }
 
+    /// Where the function is least on the grid; none if it is nowhere finite.
+    pub fn lowest(&self) -> Option<(f64, f64)> {
+        let finite = self.values.iter().enumerate().filter(|(_, value)| value.is_finite());
+        let (place, _) = finite.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        Some((*self.x.get(place % self.x.len())?, *self.y.get(place / self.x.len())?))
+    }
+
     /// The pieces of the line on which the function has that value, each a pair of points.
     pub fn contour(&self, level: f64) -> Vec<[(f64, f64); 2]> {
         let mut segments = Vec::new();
@@ -87,5 +94,12 @@ mod tests {
     fn nothing_is_drawn_where_there_is_nothing() {
         assert!(grid(|x, y| x + y).contour(10.0).is_empty());
         assert!(grid(|_, _| f64::NAN).contour(0.0).is_empty());
+        assert_eq!(grid(|_, _| f64::NAN).lowest(), None);
+    }
+
+    #[test]
+    fn the_lowest_point_is_found() {
+        let (x, y) = grid(|x, y| (x - 1.0).powi(2) + (y + 0.5).powi(2)).lowest().expect("a finite value");
+        assert!((x - 1.0).abs() < 1e-12 && (y + 0.5).abs() < 1e-12, "({x}, {y})");
     }
 }

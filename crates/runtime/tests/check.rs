@@ -416,3 +416,62 @@ fn parity_passes_over_gradients_by_hand() {
         assert!(report.agrees() && report.nodes > 2, "{report}");
     }
 }
+
+/// A random smooth function of two tensors of shape `[2, 3]`, whose values stay small.
+fn random_expression<'g>(random: &mut Random, x: &[Expr<'g>]) -> Expr<'g> {
+    let mut pool = vec![x[0], x[1]];
+    for _ in 0..8 {
+        let (a, b) = (*random.pick(&pool), *random.pick(&pool));
+        pool.push(match random.below(9) {
+            0 => a + b * 0.5,
+            1 => a * b.tanh(),
+            2 => (a - b).sin(),
+            3 => a.sigmoid() * b.cos(),
+            4 => a / (b.square() + 1.0),
+            5 => (a.square() + 1.0).sqrt() - b,
+            6 => a.softmax(-1) * 2.0,
+            7 => a.matmul(b.t()).tanh().matmul(a),
+            _ => (a.square() * -0.5).exp() + b.mean_keepdims(0),
+        });
+    }
+    pool[pool.len() - 1].tanh()
+}
+
+#[test]
+fn random_expressions_pass_and_a_gradient_spoilt_anywhere_is_found() {
+    for seed in 0..40 {
+        let mut random = Random(seed);
+        let inputs = [(); 2].map(|()| spread(&mut random, &[2, 3], -1.5, 1.5));
+        let draws = random.bits();
+        for mode in [Mode::Reverse, Mode::Forward] {
+            let check = GradCheck::new().mode(mode);
+            let report = check.function(|x| random_expression(&mut Random(draws), x), &inputs).unwrap();
+            assert!(report.passed(), "{seed}, {mode:?}: {report}");
+            let report = check.second().function(|x| random_expression(&mut Random(draws), x), &inputs).unwrap();
+            assert!(report.passed(), "{seed}, {mode:?}: {report}");
+        }
+        let both = adjoint(|x: &[Expr]| random_expression(&mut Random(draws), x), &inputs).unwrap();
+        assert!(both.passed(), "{seed}: {both}");
+
+        // One element of one input has a second way to one output, through which the gradient does not flow.
+        let (output, input, number) = (random.below(6), random.below(6), random.below(2));
+        let one_hot = |place: usize| -> Vec<f64> { (0..6).map(|i| f64::from(u8::from(i == place))).collect() };
+        let (at_output, at_input) = (one_hot(output), one_hot(input));
+        let spoilt = GradCheck::new()
+            .function(
+                |x| {
+                    let g = x[0].graph();
+                    let lost = (x[number] * g.literal([2, 3], at_input.clone())).sum(..) * 3.0;
+                    let spilt = lost.stop_gradient() * g.literal([2, 3], at_output.clone());
+                    random_expression(&mut Random(draws), x) + spilt
+                },
+                &inputs,
+            )
+            .unwrap();
+        assert_eq!((spoilt.failed, spoilt.compared), (1, 72), "{seed}: {spoilt}");
+        let worst = spoilt.worst.unwrap();
+        assert_eq!(worst.output_index, [output / 3, output % 3], "{seed}");
+        assert_eq!((worst.input, worst.input_index), (format!("x{number}"), vec![input / 3, input % 3]), "{seed}");
+        assert!((worst.difference - 3.0).abs() < 1e-6, "{seed}");
+    }
+}
