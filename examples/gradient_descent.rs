@@ -8,7 +8,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arenagrad::least_squares::{Fit, GaussNewton, GradientDescent, LeastSquares, LevenbergMarquardt, Limits, Method};
+use arenagrad::least_squares::{
+    Fit, GaussNewton, GradientDescent, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits, Method,
+};
 use arenagrad::train::shuffled;
 use arenagrad::{DType, Device, Error, Graph, Init, Session, Sgd, Tensor};
 use arenagrad_examples::contours::Grid;
@@ -75,6 +77,9 @@ fn run(options: &Options) -> Result<(), String> {
             "  batches of {size:>2}, {} steps of rate {}: a = {a:.4}, b = {b:.4}, loss {loss:.5}",
             options.steps, options.learning_rate
         );
+        if !loss.is_finite() {
+            println!("                    it diverged: the learning rate is too large for this loss");
+        }
         descents.push(Descent { name: format!("batches of {size}"), points });
     }
     let picture = options.out_dir.join("gradient-descent.svg");
@@ -168,10 +173,19 @@ fn jacobian_form(line: &Line, options: &Options, device: &Device) -> Result<(), 
     // The loss above is the mean of the squares, not their sum.
     let alpha = options.learning_rate / SAMPLES as f64;
     let limits = Limits { iterations: options.steps, enough: 0.0, gradient: 0.0, step: 0.0, cost: 0.0 };
-    let fit = problem.fit(&GradientDescent::new(alpha).with_limits(limits))?;
+    let fit = problem.fit(&GradientDescent::new(alpha).with_limits(limits));
     let by_gradient = descend(line, SAMPLES, options, device)?;
     let (a, b) = by_gradient[by_gradient.len() - 1];
     println!("  by the gradient of the loss: a = {a:.6}, b = {b:.6}");
+    let fit = match fit {
+        Ok(fit) => fit,
+        // A learning rate too large is a lesson, and no reason not to go on.
+        Err(error @ Error::LeastSquares(LeastSquaresError::NotFinite { .. })) => {
+            println!("  by the Jacobian:             {error}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let value = |name: &str| fit.parameter(name).map_or(Ok(f64::NAN), Tensor::item);
     println!("  by the Jacobian:             a = {:.6}, b = {:.6}", value("a")?, value("b")?);
     Ok(())

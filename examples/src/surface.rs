@@ -1,5 +1,6 @@
 //! Pictures of descents: paths over the contours of a loss, and a curve through its data.
 
+use std::ops::Range;
 use std::path::Path;
 
 use plotters::prelude::*;
@@ -19,7 +20,8 @@ const COLOURS: [RGBColor; 4] =
     [RGBColor(200, 50, 40), RGBColor(30, 110, 190), RGBColor(40, 140, 70), RGBColor(150, 80, 170)];
 
 /// Draws paths over the contours of a loss, whose levels are spread evenly on a logarithmic scale, every other one with its
-/// value, and marks the start and the least loss of the grid. Earlier paths lie over later ones.
+/// value, and marks the start and the least loss of the grid. Earlier paths lie over later ones. What
+/// lies outside the grid is not drawn, so that a descent that diverges leaves the picture.
 pub fn draw_descents(
     path: &Path,
     title: &str,
@@ -72,10 +74,14 @@ pub fn draw_descents(
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
     }
     for (descent, colour) in coloured().collect::<Vec<_>>().into_iter().rev() {
+        let pieces = inside(&descent.points, ends(&surface.x), ends(&surface.y));
+        let style = colour.mix(0.8).stroke_width(2);
         chart
-            .draw_series(LineSeries::new(descent.points.iter().copied(), colour.mix(0.8).stroke_width(2)))
+            .draw_series(pieces.iter().map(|piece| PathElement::new(piece.clone(), style)))
             .map_err(|error| drawn(&error))?;
-        let dots = descent.points.iter().map(|point| Circle::new(*point, 2, colour.filled()));
+        let (x, y) = (ends(&surface.x), ends(&surface.y));
+        let visible = descent.points.iter().filter(|point| x.contains(&point.0) && y.contains(&point.1));
+        let dots = visible.map(|point| Circle::new(*point, 2, colour.filled()));
         chart.draw_series(dots).map_err(|error| drawn(&error))?;
     }
     chart
@@ -152,6 +158,38 @@ pub fn draw_fit(
     root.present().map_err(|error| drawn(&error))
 }
 
+/// The pieces of a path that lie in a rectangle, cut at its border. Points that are no numbers end a piece.
+fn inside(points: &[(f64, f64)], x: Range<f64>, y: Range<f64>) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut continues = false;
+    for pair in points.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        // The shares of the way at which it enters and leaves: Liang and Barsky 1984. One that is not finite is not entered.
+        let (mut enter, mut leave) = (0.0f64, 1.0f64);
+        let borders = [(-dx, from.0 - x.start), (dx, x.end - from.0), (-dy, from.1 - y.start), (dy, y.end - from.1)];
+        for (outward, distance) in borders {
+            if outward < 0.0 {
+                enter = enter.max(distance / outward);
+            } else if outward > 0.0 {
+                leave = leave.min(distance / outward);
+            } else if outward.is_nan() || distance < 0.0 {
+                leave = f64::NEG_INFINITY;
+            }
+        }
+        let seen = enter <= leave && dx.is_finite() && dy.is_finite();
+        if seen {
+            let at = |share: f64| (from.0 + share * dx, from.1 + share * dy);
+            match pieces.last_mut() {
+                Some(piece) if continues => piece.push(at(leave)),
+                Some(_) | None => pieces.push(vec![at(enter), at(leave)]),
+            }
+        }
+        continues = seen && leave == 1.0;
+    }
+    pieces
+}
+
 /// Where a contour crosses the way from the lowest point to the lower left corner, where the labels of all contours stand
 /// in a row; none if it does not.
 fn label_place(surface: &Grid, segments: &[[(f64, f64); 2]], lowest: (f64, f64)) -> Option<(f64, f64)> {
@@ -180,5 +218,26 @@ fn rounded(level: f64) -> String {
         level if level.abs() >= 10.0 => format!("{level:.0}"),
         level if level.abs() >= 1.0 => format!("{level:.1}"),
         level => format!("{level:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cut_at_the_border() {
+        let cut = |points: &[(f64, f64)]| inside(points, 0.0..2.0, 0.0..1.0);
+        assert_eq!(cut(&[(0.5, 0.5), (1.0, 0.5), (1.5, 0.75)]), [[(0.5, 0.5), (1.0, 0.5), (1.5, 0.75)]]);
+        assert_eq!(cut(&[(1.0, 0.5), (3.0, 0.5), (1.0, 0.5)]), [[(1.0, 0.5), (2.0, 0.5)], [(2.0, 0.5), (1.0, 0.5)]]);
+        assert_eq!(cut(&[(-1.0, 0.5), (3.0, 0.5)]), [[(0.0, 0.5), (2.0, 0.5)]]);
+        assert!(cut(&[(-1.0, 2.0), (3.0, 2.0)]).is_empty());
+        assert!(cut(&[(0.5, 0.5)]).is_empty());
+    }
+
+    #[test]
+    fn a_path_that_diverges_leaves_the_picture() {
+        let far = [(1.0, 0.5), (1e200, 0.5), (-f64::INFINITY, 1e300), (f64::NAN, f64::NAN), (1.0, f64::NAN)];
+        assert_eq!(inside(&far, 0.0..2.0, 0.0..1.0), [[(1.0, 0.5), (2.0, 0.5)]]);
     }
 }
