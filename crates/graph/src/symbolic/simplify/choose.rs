@@ -54,6 +54,8 @@ impl Terms {
             self.attempt(term, |terms| terms.over_common_denominator(term, rounds)),
             self.attempt(term, |terms| terms.in_tangents(term, rounds)),
             self.attempt(term, |terms| terms.regrouped(term, rounds)),
+            self.attempt(term, |terms| terms.collected(term, rounds)),
+            expanded.and_then(|expanded| self.attempt(term, |terms| terms.collected(expanded, rounds))),
             expanded.and_then(|expanded| self.attempt(term, |terms| terms.with_secants_outside(expanded, rounds))),
         ];
         for candidate in candidates.into_iter().flatten() {
@@ -125,10 +127,11 @@ impl Terms {
         self.cancelled(term)
     }
 
-    /// Whether a sum is of whole powers of symbols alone.
+    /// Whether a sum is of whole powers of symbols, and of pi, alone.
     fn is_polynomial(&self, term: Term) -> bool {
         let is_power = |&(base, exponent): &(Term, Term)| {
-            matches!(self.kind(base), Kind::Symbol(_)) && self.as_integer(exponent).is_some_and(|times| times > 0)
+            matches!(self.kind(base), Kind::Symbol(_) | Kind::Pi)
+                && self.as_integer(exponent).is_some_and(|times| times > 0)
         };
         self.entries(term).is_some_and(|entries| {
             entries.iter().all(|&(entry, _)| entry == Terms::ONE || self.factors(entry).1.iter().all(is_power))

@@ -93,6 +93,51 @@ impl Terms {
         self.cancelled(product).or(Some(product))
     }
 
+    /// A sum whose entries with the same functions are one each, with a polynomial as coefficient: `x sin(y) + x^2 sin(y) + 1` is
+    /// `x (x + 1) sin(y) + 1`.
+    pub(super) fn collected(&mut self, term: Term, rounds: u32) -> Option<Term> {
+        let entries = self.entries(term).filter(|entries| entries.len() <= MOST_ENTRIES)?;
+        let mut groups: BTreeMap<Term, Vec<(Term, Number)>> = BTreeMap::new();
+        for &(entry, coefficient) in entries.iter() {
+            let (own, factors) = self.factors(entry);
+            let (functions, polynomial): (Vec<_>, Vec<_>) = factors.iter().partition(|power| self.has_function(power));
+            self.fuel = self.fuel.saturating_sub(factors.len() as u64 + 1);
+            let functions = self.product_of(Number::ONE, functions.into());
+            let polynomial = if entry == Terms::ONE { entry } else { self.product_of(own, polynomial.into()) };
+            groups.entry(functions).or_default().push((polynomial, coefficient));
+        }
+        if groups.len() == entries.len() || groups.len() < 2 {
+            return None;
+        }
+        let mut parts = Vec::with_capacity(groups.len());
+        for (functions, coefficients) in groups {
+            let sum = self.add(&coefficients);
+            let sum = if coefficients.len() > 1 { self.shortest_of(sum, rounds - 1) } else { sum };
+            parts.push((self.opened_product(Number::ONE, &[(functions, Terms::ONE), (sum, Terms::ONE)]), Number::ONE));
+        }
+        Some(self.add(&parts))
+    }
+
+    /// Whether a power has a function for its base, or is one: an exponential, or one with a symbol in its exponent.
+    fn has_function(&self, &(base, exponent): &(Term, Term)) -> bool {
+        match self.kind(base) {
+            Kind::Call(..) | Kind::Euler => true,
+            Kind::Number(_) | Kind::Pi | Kind::Symbol(_) | Kind::Product(..) => self.as_number(exponent).is_none(),
+            // A sum counts by what its entries are made of.
+            Kind::Sum(entries) => {
+                self.as_number(exponent).is_none()
+                    || entries.iter().any(|&(entry, _)| match self.kind(entry) {
+                        Kind::Call(..) | Kind::Euler => true,
+                        Kind::Number(_) | Kind::Pi | Kind::Symbol(_) | Kind::Sum(_) => false,
+                        Kind::Product(_, factors) => factors.iter().any(|&(base, exponent)| {
+                            let is_call = matches!(self.kind(base), Kind::Call(..) | Kind::Euler);
+                            is_call || self.as_number(exponent).is_none()
+                        }),
+                    })
+            }
+        }
+    }
+
     /// A sum in which some entries share a factor that is a sum itself, and the others are a multiple of it that was multiplied
     /// out: `b (1 - a) + 1 - a` is `(1 - a) (b + 1)`.
     pub(super) fn regrouped(&mut self, term: Term, rounds: u32) -> Option<Term> {

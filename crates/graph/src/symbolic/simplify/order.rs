@@ -1,7 +1,8 @@
 //! The order in which people write summands and factors.
 //!
-//! Summands: descending degree in the symbols, a constant after what else has degree 0, then by name. Factors: numbers, symbols by name, roots and powers with symbols in the exponent,
-//! functions by name, sums.
+//! Summands: descending degree in the symbols, a constant after what else has degree 0, then by name. Factors: numbers,
+//! symbols by name, roots and powers with symbols in the exponent, polynomials, functions in the order of their
+//! declaration, other sums.
 
 use std::cmp::Ordering;
 
@@ -59,15 +60,28 @@ impl Order {
     pub(super) fn factors(&self, terms: &Terms, factors: &[(Term, Term)]) -> Vec<(Term, Term)> {
         let mut factors = factors.to_vec();
         factors.sort_by(|&a, &b| {
-            let group = |(base, exponent)| group(terms, base, exponent);
-            let length = |(base, exponent)| if group((base, exponent)) == SUMS { terms.cost(base) } else { 0 };
-            group(a)
-                .cmp(&group(b))
-                .then(length(a).cmp(&length(b)))
-                .then_with(|| self.factor_name(a).cmp(&self.factor_name(b)))
-                .then(a.cmp(&b))
+            let place = |(base, exponent)| {
+                let group = self.group(terms, base, exponent);
+                let is_sum = matches!(group, Group::Polynomial | Group::Sum);
+                (group, if is_sum { terms.cost(base) } else { 0 }, self.factor_name((base, exponent)))
+            };
+            place(a).cmp(&place(b)).then(a.cmp(&b))
         });
         factors
+    }
+
+    fn group(&self, terms: &Terms, base: Term, exponent: Term) -> Group {
+        match terms.kind(base) {
+            Kind::Pi => Group::Pi,
+            Kind::Number(_) => Group::Number,
+            Kind::Symbol(_) if terms.as_integer(exponent).is_some() => Group::Symbol,
+            Kind::Symbol(_) => Group::SymbolToAny,
+            Kind::Call(..) | Kind::Euler | Kind::Product(..) => Group::Function,
+            Kind::Sum(_) => match self.get(base) {
+                Some(place) if place.degree > 0.0 && place.call_degree <= 0.0 => Group::Polynomial,
+                Some(_) | None => Group::Sum,
+            },
+        }
     }
 
     fn factor_name(&self, (base, exponent): (Term, Term)) -> String {
@@ -152,19 +166,18 @@ impl Order {
     }
 }
 
-/// Sums come after all other factors, the shorter ones first.
-const SUMS: u8 = 5;
-
 /// Which factors come before which.
-fn group(terms: &Terms, base: Term, exponent: Term) -> u8 {
-    match terms.kind(base) {
-        Kind::Pi => 0,
-        Kind::Number(_) => 1,
-        Kind::Symbol(_) if terms.as_integer(exponent).is_some() => 2,
-        Kind::Symbol(_) => 3,
-        Kind::Call(..) | Kind::Euler | Kind::Product(..) => 4,
-        Kind::Sum(_) => SUMS,
-    }
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Pi,
+    Number,
+    Symbol,
+    SymbolToAny,
+    /// Of symbols and numbers, the shorter ones first.
+    Polynomial,
+    Function,
+    /// Those with functions in them, the shorter ones first.
+    Sum,
 }
 
 /// The name of a call: functions in the order in which they are declared, after all symbols.

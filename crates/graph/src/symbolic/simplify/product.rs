@@ -100,9 +100,9 @@ impl Terms {
         let found = product.exponents.keys().find_map(|&base| {
             let Kind::Product(inner, factors) = self.kind(base) else { return None };
             let is_there = factors.iter().all(|&(base, exponent)| {
-                let (own, present) = (self.as_integer(exponent), product.exponents.get(&base));
-                let present = present.and_then(|&present| self.as_integer(present));
-                own.zip(present).is_some_and(|(own, present)| own > 0 && present >= own)
+                let Some(&present) = product.exponents.get(&base) else { return false };
+                let whole = self.as_integer(exponent).zip(self.as_integer(present));
+                present == exponent || whole.is_some_and(|(own, present)| own > 0 && present >= own)
             });
             (is_there && factors.len() <= OPENED).then(|| (base, *inner, factors.clone()))
         });
