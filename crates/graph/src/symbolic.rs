@@ -2,8 +2,9 @@
 //!
 //! A [`Formula`] is an arena and a node in it, no more: [`parse`] inserts the nodes of a text, [`Formula::diff`] is the
 //! engine's own reverse mode over the same arena, [`Formula::simplify`] inserts what a person would write instead, and
-//! printing reads the nodes back. [`Formula::apply`] replays the nodes over expressions of any shape in another graph, which
-//! is how a formula becomes part of a network or of a plan.
+//! printing, as text or [`Formula::latex`], reads the nodes back. [`Formula::apply`] replays the nodes over expressions of
+//! any shape in another graph, which is how a formula becomes part of a network or of a plan. What the values are is
+//! nobody's business here: formulas are computed by the crates that compute everything else.
 //!
 //! ```
 //! use arenagrad_graph::symbolic::parse;

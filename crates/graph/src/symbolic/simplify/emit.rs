@@ -276,6 +276,7 @@ impl<'g> Emitter<'_, 'g> {
 
     fn node(&self, term: Term) -> Expr<'g> {
         // Parts come before what is made of them, so that their nodes are there.
+        debug_assert!(self.nodes[term.index()].is_some(), "term {} has no node", term.index());
         self.nodes[term.index()].unwrap_or(Expr::poisoned(self.graph))
     }
 }

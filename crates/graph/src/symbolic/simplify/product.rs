@@ -345,11 +345,14 @@ impl Terms {
             waiting.push(power);
             return true;
         }
-        // What is above 0 can leave a power with any exponent; the rest must stay together.
+        // What is above 0 can leave a power with any exponent, and does if that takes a root; the rest stays together.
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for &(base, own) in factors {
-            let positive = self.sign(base) == Sign::Positive;
-            if positive { &mut outside } else { &mut inside }.push((base, own));
+            let leaves = self.sign(base) == Sign::Positive && {
+                let power = self.mul(&[own, exponent]);
+                base == Terms::EULER || self.as_integer(power).is_some()
+            };
+            if leaves { &mut outside } else { &mut inside }.push((base, own));
         }
         let size = inner.abs();
         let root = if size == Number::ONE { None } else { self.exact_power(size, exponent) };

@@ -62,7 +62,10 @@ impl Reader<'_> {
         let form = Form::of(self.arena, id);
         for operand in form.operands() {
             let place = self.ordinal(operand);
+            // A condition is the argument of a step, and no factor.
+            let is_condition = matches!(form, Form::Masked(_, condition) if condition == operand);
             let same_chain = chain(form).is_some_and(|own| chain(Form::of(self.arena, operand)) == Some(own));
+            let same_chain = same_chain && !is_condition;
             self.uses[place] = match self.uses[place] {
                 Use::None if same_chain => Use::Absorbed,
                 Use::None | Use::Absorbed | Use::Kept => Use::Kept,
@@ -139,6 +142,7 @@ impl Reader<'_> {
 
     fn term(&self, id: NodeId) -> Term {
         // Operands come before their users, so that their terms are there.
+        debug_assert!(self.terms[self.ordinal(id)].is_some(), "node {} has no term", self.ordinal(id));
         self.terms[self.ordinal(id)].unwrap_or(Terms::ZERO)
     }
 
