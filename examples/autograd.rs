@@ -8,20 +8,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use arenagrad::{Device, Error, Tape, Tensor, Variable};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str = "Define-by-run differentiation: a = 1, b = 2, c = a + b, d = c + a, and what backward makes of it.";
 
 fn main() -> ExitCode {
-    let done = device_from_options("autograd", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("autograd: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("autograd", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use arenagrad::{Context, DType, Device, Error, Expr, Function, Graph, Init, Session, Sgd, Tape, Tensor, parse};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str =
     "Functions with gradients of their own, on a tape and in a compiled session, and operators from one expression.";
@@ -56,15 +56,7 @@ impl Function for RoundStraightThrough {
 }
 
 fn main() -> ExitCode {
-    let done = device_from_options("extending", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("extending: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("extending", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

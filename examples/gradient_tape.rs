@@ -7,20 +7,12 @@
 use std::process::ExitCode;
 
 use arenagrad::{Device, Error, GradientTape, Tape, Tensor, Variable};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str = "Gradient tapes: one question, several questions, watched constants, and gradients of gradients.";
 
 fn main() -> ExitCode {
-    let done = device_from_options("gradient_tape", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("gradient_tape: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("gradient_tape", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

@@ -7,21 +7,13 @@
 use std::process::ExitCode;
 
 use arenagrad::{Device, Error, Expr, Graph, Session, Tensor};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str =
     "Vector-valued functions: vjp, jvp, Jacobian, Hessian and Hessian-vector products as graph transforms.";
 
 fn main() -> ExitCode {
-    let done = device_from_options("jacobian", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("jacobian: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("jacobian", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

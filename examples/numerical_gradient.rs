@@ -8,21 +8,13 @@ use std::process::ExitCode;
 
 use arenagrad::check::{Differences, GradCheck, Step, adjoint, gradcheck, gradgradcheck};
 use arenagrad::{Context, Device, Error, Expr, Function, Graph, Init, Mode, Session, Tensor};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str =
     "The numerical gradient, step by step; gradcheck and gradgradcheck; a wrong gradient that they catch.";
 
 fn main() -> ExitCode {
-    let done = device_from_options("numerical_gradient", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("numerical_gradient: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("numerical_gradient", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

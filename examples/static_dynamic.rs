@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use arenagrad::train::shuffled;
 use arenagrad::{Device, Error, Expr, Graph, Init, Session, Sgd, Tape, Tensor, Variable};
-use arenagrad_examples::device_option::device_from_options;
+use arenagrad_examples::device_option::run_on_device;
 
 const ABOUT: &str = "Two Gaussians, a 2-10-2 network: define-by-run and compiled, the same losses, timed side by side.";
 
@@ -26,15 +26,7 @@ const RATE: f64 = 1e-3;
 const DEVIATION: f64 = 0.3;
 
 fn main() -> ExitCode {
-    let done = device_from_options("static_dynamic", ABOUT, "cpu")
-        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("static_dynamic: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run_on_device("static_dynamic", ABOUT, run)
 }
 
 fn run(device: &Device) -> Result<(), Error> {

@@ -1,14 +1,29 @@
 //! The one option of the examples that need no other: `--device`.
 
-use arenagrad::Device;
+use std::process::ExitCode;
 
-/// The device that `--device auto|cpu|gpu|ADAPTER` names, `default` where it is not given, or nothing after `--help`, which
-/// prints `about`. Everything else is an error.
-pub fn device_from_options(name: &str, about: &str, default: &str) -> Result<Option<Device>, String> {
+use arenagrad::{Device, Error};
+
+/// The whole of an example: `run` on the device that the options name, the CPU where they name none. An error is printed under
+/// the example's name, and `--help` prints `about`.
+pub fn run_on_device(name: &str, about: &str, run: impl FnOnce(&Device) -> Result<(), Error>) -> ExitCode {
+    let done = device_from_options(name, about)
+        .and_then(|device| device.map_or(Ok(()), |device| run(&device).map_err(|error| error.to_string())));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The device that `--device auto|cpu|gpu|ADAPTER` names, or nothing after `--help`. Everything else is an error.
+fn device_from_options(name: &str, about: &str) -> Result<Option<Device>, String> {
     use lexopt::prelude::*;
     let usage = format!("usage: {name} [--device auto|cpu|gpu|ADAPTER]");
     let wrong = |error: lexopt::Error| format!("{error}\n{usage}");
-    let mut chosen = default.to_owned();
+    let mut chosen = "cpu".to_owned();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next().map_err(wrong)? {
         match argument {
