@@ -3,6 +3,7 @@
 //! The steps run in order, each announced and timed, and stop at the first failure with the command that repeats it. All
 //! steps that build use the workspace's own profile and features, so that what one step built serves the next.
 
+mod packaged;
 mod vulkan;
 
 use std::path::PathBuf;
@@ -43,6 +44,11 @@ const PACKAGE: &[&str] = &[
     "--config=profile.dev.package.'*'.debug=false",
 ];
 
+/// Cargo takes a packaged crate of the same version for the one that it built in an earlier run, whatever has changed in it:
+/// what was built is removed first. [`packaged`] does the same for its sources.
+const FORGET_PACKAGES: &[&str] =
+    &["clean", "--package=arenagrad-graph", "--package=arenagrad-kernels", "--package=arenagrad"];
+
 const STEPS: &[Step] = &[
     Step::cargo("format", &["fmt", "--all", "--check"]),
     Step::cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
@@ -75,6 +81,7 @@ const STEPS: &[Step] = &[
     Step::example("extending", &["--device", "gpu"]),
     Step::example("static_dynamic", &["--device", "cpu"]),
     Step::example("static_dynamic", &["--device", "gpu"]),
+    Step::cargo("forget packages", FORGET_PACKAGES),
     Step::cargo("packages", PACKAGE),
 ];
 
@@ -99,6 +106,7 @@ pub(crate) fn run() -> ExitCode {
     }
     times.push(("Vulkan adapter", start.elapsed()));
 
+    packaged::forget_sources();
     for step in STEPS {
         println!("\nci: {}: {}", step.name, step.shown());
         let begun = Instant::now();
