@@ -1,4 +1,5 @@
-//! `cargo xtask adapters`: what wgpu finds on this machine, a line an adapter.
+//! `cargo xtask adapters`: what wgpu finds on this machine, a line an adapter: its name, kind, interface, driver, and whether
+//! its compiler takes floating-point arithmetic as it is written.
 
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::FAILURE;
     }
     for adapter in adapters {
-        println!("{adapter}");
+        println!("{adapter}, {}: {}", adapter.driver, adapter.arithmetic);
     }
     ExitCode::SUCCESS
 }

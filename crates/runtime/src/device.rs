@@ -31,6 +31,26 @@ pub struct AdapterDescription {
     pub backend: &'static str,
     /// The driver's name and version.
     pub driver: String,
+    /// Whether its compiler takes floating-point arithmetic as it is written.
+    pub arithmetic: Arithmetic,
+}
+
+/// How an adapter's compiler takes floating-point arithmetic.
+///
+/// WGSL lets a compiler regroup sums, join a product and a sum into one rounding, and assume that nothing is NaN or
+/// infinite. Vulkan has a way to forbid that, which is used wherever there is Vulkan; through Metal and Direct3D there is
+/// none here, and results may differ from the CPU's where a graph relies on one of these:
+/// - sums whose rounding matters: `(x + c) - c`, the error term of a compensated sum;
+/// - NaN and infinity in arithmetic: `x - x`, `x * 0`, `0 / x` and `x / 0` may give 0, so softmax, cross-entropy,
+///   variances and norms of NaN may be finite, and a test such as `(x - x).equal(0)` always true. Comparisons, maxima and
+///   minima, and the functions themselves keep NaN and infinity everywhere: they look at the bits;
+/// - the sign of zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// Each operation as the graph has it, with NaN and infinity as IEEE 754 says.
+    AsWritten,
+    /// The compiler may regroup sums and lose NaN and infinity.
+    Regrouped,
 }
 
 /// What an adapter is.
@@ -154,6 +174,17 @@ impl fmt::Display for AdapterKind {
             AdapterKind::Virtual => "virtual GPU",
             AdapterKind::Software => "software adapter",
             AdapterKind::Other => "adapter",
+        })
+    }
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Arithmetic::AsWritten => "arithmetic as written",
+            Arithmetic::Regrouped => {
+                "arithmetic may be regrouped: sums such as (x + c) - c, and x - x, x * 0, 0 / x and x / 0 of NaN or infinity"
+            }
         })
     }
 }

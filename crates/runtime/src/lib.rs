@@ -20,7 +20,7 @@ pub use arenagrad_graph::{
     Axes, CompareFunction, Context, CrossEntropy, DType, Expr, Function, Gelu, Graph, GraphError, Init, IntoExpr,
     Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
 };
-pub use device::{AdapterDescription, AdapterKind, Device};
+pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::Error;
 pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;

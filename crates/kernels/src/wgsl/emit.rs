@@ -308,13 +308,17 @@ fn to_storage(dtype: DType, width: usize, value: &str) -> String {
 }
 
 /// A constant: written out where it is one of the few that most graphs have, else a parameter, so that modules are shared
-/// and so that infinities and NaN, which WGSL cannot write, can be said.
+/// and so that infinities and NaN, which WGSL cannot write, can be said. The float 0 is a parameter too: some compilers take
+/// a constant factor or dividend of 0 for the result, whatever the other operand is.
 fn constant_expression(module: &mut Module, name: String, dtype: DType, constant: f64) -> String {
-    let plain = [-1.0, 0.0, 0.5, 1.0, 2.0].contains(&constant) && !(constant == 0.0 && constant.is_sign_negative());
+    let plain = match dtype {
+        DType::F32 | DType::F64 => [-1.0, 0.5, 1.0, 2.0].contains(&constant),
+        DType::I32 | DType::Bool => [-1.0, 0.0, 1.0, 2.0].contains(&constant),
+    };
     match dtype {
         DType::F32 | DType::F64 if plain => format!("{constant:?}"),
         DType::F32 | DType::F64 => module.word(name, "f32", (constant as f32).to_bits()),
-        DType::I32 if plain && constant.fract() == 0.0 => format!("i32({constant})"),
+        DType::I32 if plain => format!("i32({constant})"),
         DType::I32 => module.word(name, "i32", constant as i32 as u32),
         DType::Bool => (constant != 0.0).to_string(),
     }

@@ -134,6 +134,7 @@ impl Product {
         lowered: &mut Lowered,
     ) {
         let mut module = Module::default();
+        module.contract();
         let (rows, columns) = match tile {
             MatMulTile::Vector => (1, 4),
             MatMulTile::Rows { rows, columns } => (rows, columns),

@@ -54,6 +54,9 @@ pub struct Dispatch {
     /// The module: WGSL with one entry point `main`, its parameters in a uniform at `@group(0) @binding(0)` and the
     /// resources of `bindings` at bindings 1, 2, … in order.
     pub module: Arc<str>,
+    /// Whether a compiler may join products and sums of the entry point itself into fused multiply-adds: only matrix
+    /// products say so. All other arithmetic must be computed as it is written.
+    pub contracts: bool,
     /// A short name for labels and traces, after the shader: `matmul_rows`, `elementwise`.
     pub label: &'static str,
     /// The storage buffers. No resource stands here twice.

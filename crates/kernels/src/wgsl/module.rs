@@ -17,6 +17,7 @@ pub(super) struct Module {
     bindings: Vec<Bound>,
     functions: BTreeSet<&'static str>,
     body: String,
+    contracts: bool,
 }
 
 /// A word of the uniform buffer.
@@ -82,6 +83,11 @@ impl Module {
         size
     }
 
+    /// Lets a compiler join products and sums of the skeleton itself; see [`Dispatch::contracts`].
+    pub(super) fn contract(&mut self) {
+        self.contracts = true;
+    }
+
     /// Appends a generated declaration.
     pub(super) fn declare(&mut self, text: impl AsRef<str>) {
         self.body.push('\n');
@@ -109,6 +115,7 @@ impl Module {
         parameters.resize(parameters.len().next_multiple_of(4), 0);
         Dispatch {
             module: text.into(),
+            contracts: self.contracts,
             label,
             bindings: self.bindings.iter().map(|bound| bound.binding).collect(),
             parameters,

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::device::GpuDevice;
-use crate::device::{AdapterDescription, AdapterKind};
+use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
 /// Which adapter is wanted.
@@ -30,6 +30,10 @@ struct Slot {
     adapter: wgpu::Adapter,
     opened: Mutex<Option<GpuDevice>>,
 }
+
+/// With the value `regrouped`, adapters are taken as if they could not take arithmetic as it is written, so that tests
+/// reach what others than Vulkan get.
+const ARITHMETIC_VARIABLE: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
 
 static MACHINE: OnceLock<Machine> = OnceLock::new();
 
@@ -69,7 +73,7 @@ fn machine() -> &'static Machine {
         let instance = wgpu::Instance::new(descriptor);
         let mut slots: Vec<Slot> = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
             .into_iter()
-            .map(|adapter| Slot { description: describe(&adapter.get_info()), adapter, opened: Mutex::new(None) })
+            .map(|adapter| Slot { description: describe(&adapter), adapter, opened: Mutex::new(None) })
             .collect();
         // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
         slots.sort_by_key(|slot| preference(slot.description.kind));
@@ -88,7 +92,8 @@ fn preference(kind: AdapterKind) -> u8 {
     }
 }
 
-fn describe(info: &wgpu::AdapterInfo) -> AdapterDescription {
+fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
+    let info = adapter.get_info();
     let driver = [info.driver.trim(), info.driver_info.trim()];
     AdapterDescription {
         name: info.name.clone(),
@@ -101,6 +106,17 @@ fn describe(info: &wgpu::AdapterInfo) -> AdapterDescription {
         },
         backend: info.backend.to_str(),
         driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+        arithmetic: arithmetic(info.backend, adapter.features()),
+    }
+}
+
+/// How an adapter with these features takes arithmetic: SPIR-V can forbid regrouping, and only Vulkan takes SPIR-V.
+fn arithmetic(backend: wgpu::Backend, features: wgpu::Features) -> Arithmetic {
+    let asked = std::env::var(ARITHMETIC_VARIABLE).is_ok_and(|text| text == "regrouped");
+    if backend == wgpu::Backend::Vulkan && features.contains(wgpu::Features::PASSTHROUGH_SHADERS) && !asked {
+        Arithmetic::AsWritten
+    } else {
+        Arithmetic::Regrouped
     }
 }
 
@@ -145,7 +161,13 @@ mod tests {
     use super::*;
 
     fn adapter(name: &str, kind: AdapterKind) -> AdapterDescription {
-        AdapterDescription { name: name.to_owned(), kind, backend: "vulkan", driver: String::from("Driver 1.2") }
+        AdapterDescription {
+            name: name.to_owned(),
+            kind,
+            backend: "vulkan",
+            driver: String::from("Driver 1.2"),
+            arithmetic: Arithmetic::AsWritten,
+        }
     }
 
     #[test]

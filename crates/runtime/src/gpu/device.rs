@@ -12,7 +12,7 @@ use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile};
 
 use super::adapter::{self, Selector};
 use super::pipelines::PipelineCache;
-use crate::device::{AdapterDescription, AdapterKind};
+use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
 /// How long one submit may take before the device counts as lost.
@@ -86,9 +86,13 @@ impl GpuDevice {
             Err(_) => None,
         };
         let limits = adapter.limits();
+        let wanted = match description.arithmetic {
+            Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,
+            Arithmetic::Regrouped => wgpu::Features::SUBGROUP,
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("arenagrad"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features() & wanted,
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -122,6 +126,11 @@ impl GpuDevice {
 
     pub(super) fn limits(&self) -> &wgpu::Limits {
         &self.shared.limits
+    }
+
+    /// Whether it has subgroup operations.
+    pub(super) fn has_subgroups(&self) -> bool {
+        self.shared.device.features().contains(wgpu::Features::SUBGROUP)
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

@@ -5,6 +5,7 @@
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
 //! - [`buffers`] holds the storage buffers of one session.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
+//! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`readback`] brings results to the host.
 //!
@@ -21,6 +22,7 @@ mod device;
 mod encode;
 mod pipelines;
 mod readback;
+mod spirv;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 //!
 //! A pipeline's layout is explicit: the parameters as a uniform at binding 0, then storage buffers that the module
 //! reads or also writes. So the bind groups of modules with the same access pattern look alike, and nothing is derived
-//! from a module.
+//! from a module. Where the adapter lets it, a module goes to the driver as SPIR-V that forbids regrouping.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arenagrad_kernels::wgsl::Dispatch;
 
 use super::device::GpuDevice;
+use super::spirv;
+use crate::device::Arithmetic;
 use crate::error::Error;
 
 /// A module made ready, and the layout of its bind group.
@@ -23,6 +25,8 @@ pub(super) struct Pipeline {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     module: Arc<str>,
+    /// Whether the entry point's own arithmetic may be contracted.
+    contracts: bool,
     /// For each storage buffer, whether the module writes it.
     writable: Box<[bool]>,
 }
@@ -38,6 +42,7 @@ impl PipelineKey {
     pub(super) fn new(dispatch: &Dispatch) -> Self {
         PipelineKey {
             module: Arc::clone(&dispatch.module),
+            contracts: dispatch.contracts,
             writable: dispatch.bindings.iter().map(|binding| binding.writable).collect(),
         }
     }
@@ -92,6 +97,13 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
             count: None,
         })
         .collect();
+    let spirv = match device.description().arithmetic {
+        Arithmetic::AsWritten => {
+            let words = spirv::as_written(&key.module, &key.writable, key.contracts, device.has_subgroups());
+            Some(words.map_err(|reason| device.error(format!("{what}: {reason}")))?)
+        }
+        Arithmetic::Regrouped => None,
+    };
     device.scoped(what, 0, || {
         let wgpu = device.wgpu();
         let bindings =
@@ -101,15 +113,7 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
             bind_group_layouts: &[Some(&bindings)],
             immediate_size: 0,
         });
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(label),
-            source: wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(&key.module)),
-        };
-        // SAFETY: modules come from this project's lowering alone, never from a caller. Each guards the positions that
-        // it reads and writes by the extents among its parameters, which lie within the buffers that it is bound to;
-        // its loops run up to such an extent and so end; and it divides integers by extents alone, none of which is
-        // zero. The checks that wgpu would insert repeat this at every access, iteration and division.
-        let module = unsafe { wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let module = module(device, key, label, spirv);
         let compute = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(label),
             layout: Some(&layout),
@@ -124,4 +128,36 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
         });
         Pipeline { compute, bindings }
     })
+}
+
+/// The module of that key: as SPIR-V where the device takes arithmetic as it is written, else as WGSL.
+fn module(device: &GpuDevice, key: &PipelineKey, label: &str, spirv: Option<Vec<u32>>) -> wgpu::ShaderModule {
+    let wgpu = device.wgpu();
+    match spirv {
+        Some(words) => {
+            let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+                label: Some(label),
+                entry_points: std::borrow::Cow::Borrowed(&[wgpu::PassthroughShaderEntryPoint {
+                    name: std::borrow::Cow::Borrowed("main"),
+                    workgroup_size: (1, 1, 1),
+                }]),
+                spirv: Some(std::borrow::Cow::Owned(words)),
+                ..wgpu::ShaderModuleDescriptorPassthrough::default()
+            };
+            // SAFETY: naga has validated the module and translated it as wgpu would; decorations add no access. What
+            // holds of unchecked WGSL below holds of it for the same reasons.
+            unsafe { wgpu.create_shader_module_passthrough(descriptor) }
+        }
+        None => {
+            let descriptor = wgpu::ShaderModuleDescriptor {
+                label: Some(label),
+                source: wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(&key.module)),
+            };
+            // SAFETY: modules come from this project's lowering alone, never from a caller. Each guards the positions
+            // that it reads and writes by the extents among its parameters, which lie within the buffers that it is
+            // bound to; its loops run up to such an extent and so end; and it divides integers by extents alone, none of
+            // which is zero. The checks that wgpu would insert repeat this at every access, iteration and division.
+            unsafe { wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        }
+    }
 }

@@ -58,6 +58,7 @@ fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
 fn affine(elements: u32, factor: f32, summand: f32, x: Resource, result: Resource) -> Dispatch {
     Dispatch {
         module: Arc::from(AFFINE),
+        contracts: false,
         label: "affine",
         bindings: vec![Binding { resource: x, writable: false }, Binding { resource: result, writable: true }],
         parameters: vec![elements, factor.to_bits(), summand.to_bits(), 0],
@@ -68,6 +69,7 @@ fn affine(elements: u32, factor: f32, summand: f32, x: Resource, result: Resourc
 fn increment(elements: u32) -> Dispatch {
     Dispatch {
         module: Arc::from(INCREMENT),
+        contracts: false,
         label: "increment",
         bindings: vec![Binding { resource: Resource::Output(0), writable: true }],
         parameters: vec![elements, 0, 0, 0, 0, 0, 0, 0],

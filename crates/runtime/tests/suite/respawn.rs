@@ -1,21 +1,33 @@
-//! Running tests once more with the kernels of a real GPU.
+//! Running tests once more with what another adapter gets.
 //!
 //! A software adapter gets kernels of its own. `ARENAGRAD_ADAPTER_CLASS=gpu` gives it those that a GPU gets, which use
-//! workgroup memory, but is read once in a process: so the test program starts itself.
+//! workgroup memory, and `ARENAGRAD_ADAPTER_ARITHMETIC=regrouped` takes it for one whose compiler may regroup sums. Both are
+//! read once in a process: so the test program starts itself.
 
 use std::process::Command;
 
 use super::devices::gpu;
 
 const CLASS: &str = "ARENAGRAD_ADAPTER_CLASS";
+const ARITHMETIC: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
 
 /// Runs tests of this program, by their full names, in a process whose kernels are those of a real GPU.
 pub fn with_kernels_of_a_gpu(tests: &[&str]) {
-    if std::env::var_os(CLASS).is_some() || gpu().is_none() {
+    again(tests, CLASS, "gpu");
+}
+
+/// Runs tests of this program, by their full names, in a process whose adapters may regroup arithmetic.
+pub fn with_regrouped_arithmetic(tests: &[&str]) {
+    again(tests, ARITHMETIC, "regrouped");
+}
+
+fn again(tests: &[&str], variable: &str, value: &str) {
+    if [CLASS, ARITHMETIC].iter().any(|set| std::env::var_os(set).is_some()) || gpu().is_none() {
         return;
     }
     let program = std::env::current_exe().expect("the path of this program");
-    let output = Command::new(program).args(tests).arg("--exact").env(CLASS, "gpu").output().expect("it starts again");
+    let output =
+        Command::new(program).args(tests).arg("--exact").env(variable, value).output().expect("it starts again");
     let text = String::from_utf8_lossy(&output.stdout);
     let passed = format!("{} passed", tests.len());
     assert!(output.status.success() && text.contains(&passed), "{text}{}", String::from_utf8_lossy(&output.stderr));
