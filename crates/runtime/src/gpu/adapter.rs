@@ -31,9 +31,10 @@ struct Slot {
     opened: Mutex<Option<GpuDevice>>,
 }
 
-/// With the value `regrouped`, adapters are taken as if they could not take arithmetic as it is written, so that tests
+/// With the value [`REGROUPED`], adapters are taken as if they could not take arithmetic as it is written, so that tests
 /// reach what others than Vulkan get.
 const ARITHMETIC_VARIABLE: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
+const REGROUPED: &str = "regrouped";
 
 static MACHINE: OnceLock<Machine> = OnceLock::new();
 
@@ -112,11 +113,23 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
 
 /// How an adapter with these features takes arithmetic: SPIR-V can forbid regrouping, and only Vulkan takes SPIR-V.
 fn arithmetic(backend: wgpu::Backend, features: wgpu::Features) -> Arithmetic {
-    let asked = std::env::var(ARITHMETIC_VARIABLE).is_ok_and(|text| text == "regrouped");
-    if backend == wgpu::Backend::Vulkan && features.contains(wgpu::Features::PASSTHROUGH_SHADERS) && !asked {
+    if backend == wgpu::Backend::Vulkan && features.contains(wgpu::Features::PASSTHROUGH_SHADERS) && !regrouped() {
         Arithmetic::AsWritten
     } else {
         Arithmetic::Regrouped
+    }
+}
+
+/// Whether the environment asks to take adapters for such as may regroup.
+fn regrouped() -> bool {
+    std::env::var(ARITHMETIC_VARIABLE).is_ok_and(|text| text == REGROUPED)
+}
+
+/// Refuses a value of the environment that would be ignored.
+pub(super) fn check_environment() -> Result<(), String> {
+    match std::env::var(ARITHMETIC_VARIABLE) {
+        Ok(text) if text != REGROUPED => Err(format!("{ARITHMETIC_VARIABLE} is {text:?}, which is not {REGROUPED:?}")),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

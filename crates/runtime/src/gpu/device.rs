@@ -85,6 +85,7 @@ impl GpuDevice {
             Ok(text) => Some(parse_class(&text).map_err(refused)?),
             Err(_) => None,
         };
+        adapter::check_environment().map_err(refused)?;
         let limits = adapter.limits();
         let wanted = match description.arithmetic {
             Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,
