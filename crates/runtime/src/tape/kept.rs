@@ -7,7 +7,8 @@
 //!
 //! A run that had long to go keeps more than what it was asked for: what it computed on the way and something else needs,
 //! be it a variable or another recorded operation. So two values that a loop carries along are both cut, though only one is
-//! ever asked for. A short run does not: it would cost more to keep a value than to compute it again.
+//! ever asked for. A short run does not, for it would cost more to keep a value than to compute it again, unless the arena has
+//! grown meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -21,6 +22,9 @@ use crate::tensor::Tensor;
 
 /// A run of more nodes than this keeps what others need of what it computed.
 const LONG_RUN: usize = 64;
+
+/// An arena of fewer nodes than this is not large.
+const LARGE_ARENA: usize = 256;
 
 /// The values of nodes that gradients flow through.
 pub(crate) type Known = HashMap<NodeId, Rc<Tensor>>;
@@ -38,11 +42,12 @@ impl Inner {
     pub(crate) fn compute(&self, outputs: &[NodeId], kept: &[NodeId]) -> Result<Vec<Rc<Tensor>>, Error> {
         let pending = self.pending(outputs)?;
         let mut keeps: HashSet<NodeId> = kept.iter().copied().collect();
-        if pending.len() > LONG_RUN {
+        if pending.len() > LONG_RUN || self.has_grown() {
             let standing = self.standing();
             let is_needed = |pending: &&Pending| pending.is_used_beside || standing.contains(&pending.node);
             keeps.extend(pending.iter().filter(is_needed).map(|pending| pending.node));
         }
+        self.computed.set(self.computed.get() + pending.len());
         // In insertion order, so that one computation is one plan.
         let keeps: Vec<Pending> = pending.into_iter().filter(|pending| keeps.contains(&pending.node)).collect();
         let asked: HashSet<NodeId> = outputs.iter().copied().collect();
@@ -57,6 +62,13 @@ impl Inner {
         }
         values.truncate(outputs.len());
         Ok(values)
+    }
+
+    /// Whether the arena is large and has grown by half since it was swept: short runs may each leave a history behind that only a
+    /// value needs which was computed in all of them and asked for in none.
+    fn has_grown(&self) -> bool {
+        let nodes = self.graph.len();
+        nodes >= LARGE_ARENA && 4 * nodes >= 3 * self.sweep_at.get()
     }
 
     /// The value at a node, if it is known.

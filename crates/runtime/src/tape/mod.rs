@@ -85,6 +85,8 @@ pub(crate) struct Inner {
     epoch: Cell<u64>,
     /// How many nodes the arena may have before what nobody needs is removed.
     sweep_at: Cell<usize>,
+    /// How many nodes were computed since then: what they were computed from may be needed no longer.
+    computed: Cell<usize>,
     /// How much memory the values take that are kept at nodes, and how much they may.
     kept_bytes: Cell<usize>,
     sweep_at_bytes: Cell<usize>,
@@ -106,6 +108,7 @@ impl Tape {
                 released: RefCell::default(),
                 epoch: Cell::new(0),
                 sweep_at: Cell::new(run::LEAST_SWEEP),
+                computed: Cell::new(0),
                 kept_bytes: Cell::new(0),
                 sweep_at_bytes: Cell::new(run::LEAST_SWEEP_BYTES),
             }),

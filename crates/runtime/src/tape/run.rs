@@ -15,6 +15,9 @@ use crate::tensor::Tensor;
 /// An arena smaller than this is not worth looking through.
 pub(crate) const LEAST_SWEEP: usize = 64;
 
+/// Nor are the nodes worth it of which fewer than this were computed.
+const LEAST_COMPUTED: usize = 1024;
+
 /// Values that take less memory than this are not worth it either.
 pub(crate) const LEAST_SWEEP_BYTES: usize = 64 << 20;
 
@@ -223,7 +226,10 @@ impl Inner {
     /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
     /// operation is being recorded: what it has built so far belongs to no variable yet.
     pub(crate) fn sweep_if_grown(&self) {
-        let is_due = self.graph.len() >= self.sweep_at.get() || self.kept_bytes.get() >= self.sweep_at_bytes.get();
+        let nodes = self.graph.len();
+        let is_due = nodes >= self.sweep_at.get()
+            || self.kept_bytes.get() >= self.sweep_at_bytes.get()
+            || self.computed.get() >= (nodes / 2).max(LEAST_COMPUTED);
         if is_due && !self.building.get() {
             self.sweep();
         }
@@ -248,6 +254,7 @@ impl Inner {
         let known: usize = self.known.borrow().values().map(|value| bytes(value)).sum();
         self.kept_bytes.set(known + self.slots.borrow().bytes());
         self.sweep_at_bytes.set((2 * self.kept_bytes.get()).max(LEAST_SWEEP_BYTES));
+        self.computed.set(0);
         self.sweep_at.set((2 * self.graph.len()).max(LEAST_SWEEP));
     }
 
