@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use slotmap::SlotMap;
 
-use crate::declaration::{Declaration, DeclarationKind, IndexBound};
+use crate::declaration::{Declaration, DeclarationKind, IndexBound, Requirement};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -26,6 +26,12 @@ pub struct Graph {
     arena: RefCell<Arena>,
     /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
     origin: Cell<Option<Origin>>,
+    /// Whom the graph belongs to, if only its owner may declare and remove.
+    owner: Option<&'static str>,
+    /// How many operations were refused, those on poisoned expressions among them.
+    refusals: Cell<u64>,
+    /// How often the owner added something of its own.
+    claims: Cell<u64>,
     tag: u32,
 }
 
@@ -38,9 +44,15 @@ pub(crate) struct Arena {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
-    pub(crate) bounds: Vec<IndexBound>,
-    first_error: Option<GraphError>,
+    /// What a node requires of the indices that it reads.
+    pub(crate) requirements: HashMap<NodeKey, Vec<Requirement>>,
+    /// The first error that was not taken out, and its number among all.
+    pub(crate) first_error: Option<(u64, GraphError)>,
+    /// How many errors there were.
+    errors: u64,
     pub(crate) next_ordinal: u32,
+    /// No mark that is still good was taken above this ordinal.
+    highest_mark: Cell<u32>,
     /// The number of rewinds so far.
     rewinds: u64,
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
@@ -54,8 +66,8 @@ pub struct Mark {
     rewinds: u64,
     next_ordinal: u32,
     declarations: usize,
-    bounds: usize,
-    failed: bool,
+    /// How many errors there had been.
+    errors: u64,
     tag: u32,
 }
 
@@ -64,7 +76,19 @@ static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
-        Graph { arena: RefCell::default(), origin: Cell::new(None), tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) }
+        Graph {
+            arena: RefCell::default(),
+            origin: Cell::new(None),
+            owner: None,
+            refusals: Cell::new(0),
+            claims: Cell::new(0),
+            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// An empty graph that belongs to somebody.
+    pub(crate) fn of_owner(owner: &'static str) -> Self {
+        Graph { owner: Some(owner), ..Graph::new() }
     }
 
     /// An empty graph with room for that many nodes.
@@ -112,6 +136,13 @@ impl Graph {
         self.read(id, origin, |node| node.ordinal as usize)
     }
 
+    /// How many operand slots of other nodes name a live node.
+    #[track_caller]
+    pub fn users(&self, id: NodeId) -> Result<u32, GraphError> {
+        let origin = Origin::here();
+        self.read(id, origin, |node| node.users)
+    }
+
     /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are
     /// inferred by the op's rule in [`crate::ops`]; ops whose operands do not determine them (constants, reshape, cast, …)
     /// take them from `shape` and `dtype`.
@@ -128,8 +159,21 @@ impl Graph {
         self.insert_node(op, shape, dtype, origin)
     }
 
-    /// The only path into the arena.
+    /// Inserts a node, and notes what it requires of its indices if they come from an input.
     pub(crate) fn insert_node(
+        &self,
+        op: Op,
+        shape: Option<&Shape>,
+        dtype: Option<DType>,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        let id = self.insert_unrequired(op, shape, dtype, origin)?;
+        self.arena.borrow_mut().require_of_indices(id);
+        Ok(id)
+    }
+
+    /// The only path into the arena. For copies of nodes, whose requirements are copied from those of the originals.
+    pub(crate) fn insert_unrequired(
         &self,
         op: Op,
         shape: Option<&Shape>,
@@ -174,9 +218,15 @@ impl Graph {
     #[track_caller]
     pub fn remove(&self, id: NodeId) -> Result<(), GraphError> {
         let origin = Origin::here();
+        self.refuse_if_owned("remove", origin)?;
+        self.remove_unasked(id, origin)
+    }
+
+    /// Removes a node without asking whose the graph is.
+    pub(crate) fn remove_unasked(&self, id: NodeId, origin: Origin) -> Result<(), GraphError> {
         let (ordinal, users) = {
-            let node = self.node(id)?;
-            (node.ordinal, node.users)
+            let read = |node: &Node| (node.ordinal, node.users);
+            self.read(id, origin, read)?
         };
         let mut arena = self.arena.borrow_mut();
         if users > 0 {
@@ -185,19 +235,18 @@ impl Graph {
         let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
         arena.order.remove(place);
         arena.discard(id.key);
-        arena.bounds.retain(|bound| bound.node != id);
         Ok(())
     }
 
     /// The present end of the graph, to which [`Graph::rewind`] can return.
     pub fn mark(&self) -> Mark {
         let arena = self.arena.borrow();
+        arena.highest_mark.set(arena.highest_mark.get().max(arena.next_ordinal));
         Mark {
             rewinds: arena.rewinds,
             next_ordinal: arena.next_ordinal,
             declarations: arena.declarations.len(),
-            bounds: arena.bounds.len(),
-            failed: arena.first_error.is_some(),
+            errors: arena.errors,
             tag: self.tag,
         }
     }
@@ -207,6 +256,7 @@ impl Graph {
     #[track_caller]
     pub fn rewind(&self, mark: Mark) -> Result<(), GraphError> {
         let origin = Origin::here();
+        self.refuse_if_owned("rewind", origin)?;
         let mut arena = self.arena.borrow_mut();
         if mark.tag != self.tag {
             return Err(GraphError::ForeignNode { origin, op: "rewind" });
@@ -215,24 +265,10 @@ impl Graph {
         if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.next_ordinal) {
             return Err(GraphError::StaleMark { origin, op: "rewind" });
         }
-        // Nodes below the mark may have been removed since, so the ordinal decides, not the count.
-        while let Some(&key) = arena.order.last() {
-            if arena.nodes[key].ordinal < mark.next_ordinal {
-                break;
-            }
-            arena.order.pop();
-            arena.discard(key);
-        }
-        arena.next_ordinal = mark.next_ordinal;
-        arena.rewinds += 1;
-        let number = arena.rewinds;
-        while arena.floors.last().is_some_and(|&(_, floor)| floor >= mark.next_ordinal) {
-            arena.floors.pop();
-        }
-        arena.floors.push((number, mark.next_ordinal));
-        arena.declarations.truncate(mark.declarations);
-        arena.bounds.truncate(mark.bounds);
-        if !mark.failed {
+        arena.cut(mark.next_ordinal, mark.declarations);
+        // A mark that was taken above before is stale from now on, also when the graph has grown past it again.
+        arena.sink_floor(mark.next_ordinal);
+        if arena.first_error.as_ref().is_some_and(|(number, _)| *number > mark.errors) {
             arena.first_error = None;
         }
         Ok(())
@@ -243,22 +279,23 @@ impl Graph {
         self.arena.borrow().declarations.clone()
     }
 
-    /// What inputs of indices must fulfil at each run.
+    /// What inputs of indices must fulfil at each run, each once, in the order of the operations that need it.
     pub fn index_bounds(&self) -> Vec<IndexBound> {
-        self.arena.borrow().bounds.clone()
+        let arena = self.arena.borrow();
+        arena.index_bounds(arena.order.iter().copied())
     }
 
     /// `Err` with the first mistake made while the graph was built, if there was one.
     pub fn check(&self) -> Result<(), GraphError> {
         match &self.arena.borrow().first_error {
-            Some(error) => Err(error.clone()),
+            Some((_, error)) => Err(error.clone()),
             None => Ok(()),
         }
     }
 
     /// Takes the first mistake out of the graph, which is then usable again. Poisoned expressions stay poisoned.
     pub fn take_error(&self) -> Option<GraphError> {
-        self.arena.borrow_mut().first_error.take()
+        self.arena.borrow_mut().first_error.take().map(|(_, error)| error)
     }
 
     /// The expression of a node, to go on building from an id that was kept.
@@ -333,13 +370,69 @@ impl Graph {
         match result {
             Ok(id) => Expr::from_id(self, id),
             Err(error) => {
-                self.arena.borrow_mut().first_error.get_or_insert(error);
+                self.keep_error(error);
                 Expr::poisoned(self)
             }
         }
     }
 
+    /// Keeps an error, if it is the first.
+    fn keep_error(&self, error: GraphError) {
+        self.note_refusal();
+        let mut arena = self.arena.borrow_mut();
+        arena.errors += 1;
+        let number = arena.errors;
+        arena.first_error.get_or_insert((number, error));
+    }
+
+    /// How many operations were refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.get()
+    }
+
+    /// Counts an operation that was refused, or that met a poisoned expression.
+    pub(crate) fn note_refusal(&self) {
+        self.refusals.set(self.refusals.get() + 1);
+    }
+
+    /// How often the owner added something of its own.
+    pub(crate) fn claims(&self) -> u64 {
+        self.claims.get()
+    }
+
+    /// Counts that the owner added something of its own.
+    pub(crate) fn note_claim(&self) {
+        self.claims.set(self.claims.get() + 1);
+    }
+
+    /// Refuses what only the owner of the graph may do, and keeps the error: who ignores it here shall meet it later.
+    pub(crate) fn refuse_if_owned(&self, op: &'static str, origin: Origin) -> Result<(), GraphError> {
+        let Some(owner) = self.owner else { return Ok(()) };
+        let error = GraphError::Owned { origin, op, owner };
+        self.keep_error(error.clone());
+        Err(error)
+    }
+
     pub(crate) fn declare(
+        &self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        kind: DeclarationKind,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        if let Some(owner) = self.owner {
+            let op = match kind {
+                DeclarationKind::Input => "input",
+                DeclarationKind::Parameter { .. } => "parameter",
+            };
+            return Err(GraphError::Owned { origin, op, owner });
+        }
+        self.declare_unasked(name, shape, dtype, kind, origin)
+    }
+
+    /// Declares without asking whose the graph is.
+    pub(crate) fn declare_unasked(
         &self,
         name: String,
         shape: Shape,
@@ -368,13 +461,6 @@ impl Graph {
 
     pub(crate) fn set_label(&self, id: NodeId, label: String) {
         self.arena.borrow_mut().labels.insert(id.key, label);
-    }
-
-    pub(crate) fn require_index_bound(&self, bound: IndexBound) {
-        let mut arena = self.arena.borrow_mut();
-        if !arena.bounds.contains(&bound) {
-            arena.bounds.push(bound);
-        }
     }
 }
 
@@ -408,14 +494,55 @@ impl Arena {
         }
     }
 
-    /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more, and nothing is
-    /// required of inputs that nobody uses.
+    /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more.
     pub(crate) fn after_retain(&mut self) {
         self.rewinds += 1;
         self.floors.clear();
         self.floors.push((self.rewinds, 0));
-        let nodes = &self.nodes;
-        self.bounds.retain(|bound| nodes.get(bound.node.key).is_some_and(|node| node.users > 0));
+        self.highest_mark.set(0);
+    }
+
+    /// Removes the nodes from an ordinal on, and the declarations from a number on, and lets the next node be of that ordinal.
+    pub(crate) fn cut(&mut self, next_ordinal: u32, declarations: usize) {
+        // Nodes below may have been removed since, so the ordinal decides, not the count.
+        while let Some(&key) = self.order.last() {
+            if self.nodes[key].ordinal < next_ordinal {
+                break;
+            }
+            self.order.pop();
+            self.discard(key);
+        }
+        self.next_ordinal = self.next_ordinal.min(next_ordinal);
+        self.declarations.truncate(declarations);
+        if self.highest_mark.get() > next_ordinal {
+            self.sink_floor(next_ordinal);
+        }
+    }
+
+    /// Notes that the graph was cut short at an ordinal, so that marks above it are stale.
+    fn sink_floor(&mut self, ordinal: u32) {
+        self.rewinds += 1;
+        let number = self.rewinds;
+        while self.floors.last().is_some_and(|&(_, floor)| floor >= ordinal) {
+            self.floors.pop();
+        }
+        self.floors.push((number, ordinal));
+        self.highest_mark.set(self.highest_mark.get().min(ordinal));
+    }
+
+    /// Forgets the declarations whose nodes are gone, and numbers the others anew.
+    pub(crate) fn forget_dead_declarations(&mut self) {
+        let Arena { declarations, nodes, names, .. } = self;
+        declarations.retain(|declaration| nodes.contains_key(declaration.node.key));
+        names.clear();
+        for (number, declaration) in declarations.iter().enumerate() {
+            names.insert(declaration.name.clone(), number as u32);
+            if let Op::Input { declaration: own } | Op::Parameter { declaration: own } =
+                &mut nodes[declaration.node.key].op
+            {
+                *own = number as u32;
+            }
+        }
     }
 
     /// Takes a node out of the slots, and its operands' user counts and its names with it.
@@ -433,6 +560,9 @@ impl Arena {
         }
         if !self.labels.is_empty() {
             self.labels.remove(&key);
+        }
+        if !self.requirements.is_empty() {
+            self.requirements.remove(&key);
         }
     }
 }

@@ -161,6 +161,11 @@ pub enum GraphError {
     #[error("{origin}: {op}: the mark is stale: the graph was rewound to before it")]
     StaleMark { origin: Origin, op: &'static str },
 
+    #[error(
+        "{origin}: {op}: the graph belongs to {owner}: operations may be added to it, but nothing may be declared, removed or rewound"
+    )]
+    Owned { origin: Origin, op: &'static str, owner: &'static str },
+
     #[error("{origin}: {op}: inputs and parameters are inserted by declaring them")]
     Undeclared { origin: Origin, op: &'static str },
 

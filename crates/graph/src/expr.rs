@@ -42,11 +42,11 @@ impl<'g> Expr<'g> {
     pub fn id(self) -> Result<NodeId, GraphError> {
         match self.id {
             Some(id) => self.graph.ordinal(id).map(|_| id),
-            None => match self.graph.check() {
-                Err(error) => Err(error),
-                // The error was taken out of the graph, or rewound away with the node.
-                Ok(()) => Err(GraphError::StaleNode { origin: Origin::here(), op: "expr" }),
-            },
+            None => {
+                self.graph.note_refusal();
+                // The error was taken out of the graph, or rewound away with the node, if there is none.
+                self.graph.check().and(Err(GraphError::StaleNode { origin: Origin::here(), op: "expr" }))
+            }
         }
     }
 
@@ -88,6 +88,9 @@ impl<'g> Expr<'g> {
 
     /// The id without a check, or `None` if the expression is poisoned.
     pub(crate) fn raw(self) -> Option<NodeId> {
+        if self.id.is_none() {
+            self.graph.note_refusal();
+        }
         self.id
     }
 
@@ -104,7 +107,7 @@ impl<'g> Expr<'g> {
 
     /// Reads this expression's node. `None` if the expression is poisoned; a stale node is recorded as an error of `op`.
     pub(crate) fn read<T>(self, op: &'static str, origin: Origin, read: impl FnOnce(NodeId, &Node) -> T) -> Option<T> {
-        let id = self.id?;
+        let id = self.raw()?;
         let arena = self.graph.arena();
         if let Some(node) = arena.nodes.get(id.key) {
             return Some(read(id, node));
@@ -130,6 +133,11 @@ impl<'g> Expr<'g> {
         other.fail(GraphError::ForeignNode { origin, op });
         self.fail(GraphError::ForeignNode { origin, op });
         None
+    }
+
+    /// Whether all of `others` that there are belong to the same graph; to be asked before anything is built of them.
+    pub(crate) fn same_graph_all(self, others: &[Option<Expr<'_>>], op: &'static str, origin: Origin) -> Option<()> {
+        others.iter().flatten().try_for_each(|other| self.same_graph(*other, op, origin))
     }
 }
 
@@ -158,6 +166,14 @@ pub enum Operand<'g> {
 }
 
 impl<'g> Operand<'g> {
+    /// The expression, if it is one.
+    pub(crate) fn expr(self) -> Option<Expr<'g>> {
+        match self {
+            Operand::Expr(expr) => Some(expr),
+            Operand::Number(_) => None,
+        }
+    }
+
     /// This operand as an expression of the same graph as `neighbour`.
     pub(crate) fn beside(self, neighbour: Expr<'g>, origin: Origin) -> Expr<'g> {
         match self {

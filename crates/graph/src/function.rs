@@ -96,7 +96,12 @@ impl Graph {
     #[track_caller]
     pub fn apply<'g>(&'g self, function: &dyn Function, operands: &[Expr<'g>]) -> Expr<'g> {
         let origin = self.origin_or(Origin::here());
-        match self.at(origin, || self.apply_at(function, operands, origin)) {
+        if self.check().is_err() {
+            // The operands may be good, but the function could not tell its own mistakes from that one.
+            self.note_refusal();
+            return Expr::poisoned(self);
+        }
+        match self.attempt(|| self.at(origin, || self.apply_at(function, operands, origin))) {
             Ok(expr) => expr,
             Err(error) => self.finish(Err(error)),
         }
@@ -108,7 +113,6 @@ impl Graph {
         operands: &[Expr<'g>],
         origin: Origin,
     ) -> Result<Expr<'g>, GraphError> {
-        self.check()?;
         for operand in operands {
             // A foreign expression must not reach the function's own code.
             self.ordinal(operand.id()?)?;

@@ -3,14 +3,14 @@
 //! Two sets of outputs with equal structures compute the same function of their inputs, whichever graphs they stand in, so a
 //! plan for one serves the other. Names, origins and labels are no part of it; what inputs of indices must fulfil is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::arena::{Arena, Graph};
-use crate::declaration::{DeclarationKind, IndexBound};
+use crate::declaration::{DeclarationKind, IndexBound, Requirement};
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::identity;
-use crate::node::{NodeId, Origin};
+use crate::node::{NodeId, NodeKey, Origin};
 use crate::op::Op;
 
 /// The structure of a computation. See [`Graph::structure`].
@@ -53,25 +53,32 @@ impl Graph {
     /// Errors: an output that is stale or of another graph.
     #[track_caller]
     pub fn structure(&self, outputs: &[NodeId]) -> Result<Structure, GraphError> {
-        let order = self.order_of_use(outputs)?;
+        self.structure_until(outputs, |_| false)
+    }
+
+    /// As [`Graph::structure`], where nodes at which `known` holds are inputs too, whatever they are computed from.
+    #[track_caller]
+    pub fn structure_until(&self, outputs: &[NodeId], known: impl Fn(NodeId) -> bool) -> Result<Structure, GraphError> {
+        let order = self.order_of_use(outputs, &known)?;
         let arena = self.arena();
-        let required = required_bounds(&arena, &order);
-        let mut positions: Vec<u32> = vec![u32::MAX; self.ordinal_bound()];
+        let required = required_of(&arena, order.iter().filter(|id| !known(**id)));
+        let mut positions: HashMap<NodeKey, u32> = HashMap::with_capacity(order.len());
+        let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
         // Wherever a number of words is open it stands before them, so that no two computations share a key.
         let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
         key.push(order.len() as u64);
         for (position, id) in order.iter().enumerate() {
             let node = &arena.nodes[id.key];
-            positions[node.ordinal as usize] = position as u32;
+            positions.insert(id.key, position as u32);
             key.push(node.dtype as u64 | (node.shape.rank() as u64) << 8);
             key.extend(node.shape.iter().map(|&extent| extent as u64));
-            if is_declared(&node.op) {
+            if given(*id) {
                 // Which declaration it is does not matter, only what it must fulfil.
                 key.push(u64::MAX);
                 inputs.push(*id);
-                let bounds = || required.iter().filter(|bound| bound.node == *id);
-                key.push(bounds().count() as u64);
-                for bound in bounds() {
+                let bounds = required.get(id).map_or(&[][..], Vec::as_slice);
+                key.push(bounds.len() as u64);
+                for bound in bounds {
                     let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                     key.extend([bound.bound as u64, except]);
                 }
@@ -82,10 +89,10 @@ impl Graph {
                 push_elements(data, &mut key);
             }
             node.op.for_each_operand(|operand| {
-                key.push(u64::from(positions[arena.nodes[operand.key].ordinal as usize]));
+                key.push(u64::from(positions[&operand.key]));
             });
         }
-        key.extend(outputs.iter().map(|output| u64::from(positions[arena.nodes[output.key].ordinal as usize])));
+        key.extend(outputs.iter().map(|output| u64::from(positions[&output.key])));
         Ok(Structure { key, inputs })
     }
 
@@ -93,36 +100,46 @@ impl Graph {
     /// that is stale or of another graph.
     #[track_caller]
     pub fn extract(&self, outputs: &[NodeId]) -> Result<Extracted, GraphError> {
+        self.extract_until(outputs, |_| false)
+    }
+
+    /// As [`Graph::extract`], where nodes at which `known` holds become inputs too, whatever they are computed from.
+    #[track_caller]
+    pub fn extract_until(&self, outputs: &[NodeId], known: impl Fn(NodeId) -> bool) -> Result<Extracted, GraphError> {
         let origin = Origin::here();
-        let order = self.order_of_use(outputs)?;
+        let order = self.order_of_use(outputs, &known)?;
         let graph = Graph::with_capacity(order.len());
         let arena = self.arena();
-        let required = required_bounds(&arena, &order);
-        let mut copies: Vec<Option<NodeId>> = vec![None; self.ordinal_bound()];
+        let mut copies: HashMap<NodeKey, NodeId> = HashMap::with_capacity(order.len());
         let mut inputs = 0u32;
         for id in order {
             let node = &arena.nodes[id.key];
-            let copy = if is_declared(&node.op) {
+            let is_given = is_declared(&node.op) || known(id);
+            let copy = if is_given {
                 let name = inputs.to_string();
                 inputs += 1;
-                let copy = graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?;
-                for bound in required.iter().filter(|bound| bound.node == id) {
-                    graph.require_index_bound(IndexBound { node: copy, ..(*bound).clone() });
-                }
-                copy
+                graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?
             } else {
                 let op = node.op.map_operands(|operand| {
                     // Operands stand before their users, so they have been copied.
-                    copies[arena.nodes[operand.key].ordinal as usize].unwrap_or(operand)
+                    copies.get(&operand.key).copied().unwrap_or(operand)
                 });
-                graph.insert_node(op, Some(&node.shape), Some(node.dtype), node.origin)?
+                graph.insert_unrequired(op, Some(&node.shape), Some(node.dtype), node.origin)?
             };
-            copies[node.ordinal as usize] = Some(copy);
+            copies.insert(id.key, copy);
+            if is_given {
+                continue;
+            }
+            for requirement in arena.requirements.get(&id.key).into_iter().flatten() {
+                let source = arena.viewed_input(requirement.indices);
+                if let Some(&indices) = source.and_then(|source| copies.get(&source.key)) {
+                    graph.arena_mut().require(copy, Requirement { indices, ..requirement.clone() });
+                }
+            }
         }
         let mut extracted = Vec::with_capacity(outputs.len());
         for output in outputs {
-            let copy = copies[arena.nodes[output.key].ordinal as usize];
-            extracted.push(copy.ok_or(GraphError::StaleNode { origin, op: "extract" })?);
+            extracted.push(copies.get(&output.key).copied().ok_or(GraphError::StaleNode { origin, op: "extract" })?);
         }
         drop(arena);
         Ok(Extracted { graph, outputs: extracted })
@@ -131,20 +148,20 @@ impl Graph {
     /// What `outputs` need in insertion order, but inputs and parameters right before what uses them first: where those were
     /// inserted says nothing of the computation.
     #[track_caller]
-    fn order_of_use(&self, outputs: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
-        let needed = self.needed(outputs)?;
+    fn order_of_use(&self, outputs: &[NodeId], known: &dyn Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
+        let needed = self.needed_until(outputs, known)?;
         let arena = self.arena();
-        let mut placed: Vec<bool> = vec![false; self.ordinal_bound()];
+        let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
+        let mut placed: HashSet<NodeKey> = HashSet::new();
         let mut order = Vec::with_capacity(needed.len());
         let mut place_input = |id: NodeId, order: &mut Vec<NodeId>| {
-            let node = &arena.nodes[id.key];
-            if is_declared(&node.op) && !std::mem::replace(&mut placed[node.ordinal as usize], true) {
+            if given(id) && placed.insert(id.key) {
                 order.push(id);
             }
         };
         for id in needed {
-            let op = &arena.nodes[id.key].op;
-            if !is_declared(op) {
+            if !given(id) {
+                let op = &arena.nodes[id.key].op;
                 op.for_each_operand(|operand| place_input(operand, &mut order));
                 order.push(id);
             }
@@ -153,11 +170,17 @@ impl Graph {
         Ok(order)
     }
 
-    /// Removes every node that none of `outputs` needs, but the declarations, and forgets what is required of inputs that no
-    /// node uses any more. Ids of removed nodes are stale from then on, and so are marks. The arena keeps its memory, so that
+    /// Removes every node that none of `outputs` needs, but the declarations. Ids of removed nodes are stale from then on, and so are marks. The arena keeps its memory, so that
     /// growing again costs nothing. Errors: an output that is stale or of another graph.
     #[track_caller]
     pub fn retain(&self, outputs: &[NodeId]) -> Result<(), GraphError> {
+        self.refuse_if_owned("retain", Origin::here())?;
+        self.retain_unasked(outputs)
+    }
+
+    /// Retains without asking whose the graph is.
+    #[track_caller]
+    pub(crate) fn retain_unasked(&self, outputs: &[NodeId]) -> Result<(), GraphError> {
         for output in outputs {
             self.ordinal(*output)?;
         }
@@ -167,14 +190,13 @@ impl Graph {
     }
 }
 
-/// What `nodes` need of inputs of indices. An operation and its derivatives have one origin, and so has what it requires:
-/// the same input may have to fulfil more for an operation that is not among them.
-fn required_bounds<'a>(arena: &'a Arena, nodes: &[NodeId]) -> Vec<&'a IndexBound> {
-    if arena.bounds.is_empty() {
-        return Vec::new();
+/// What `nodes` require of each input of indices.
+fn required_of<'a>(arena: &Arena, nodes: impl Iterator<Item = &'a NodeId>) -> HashMap<NodeId, Vec<IndexBound>> {
+    let mut required: HashMap<NodeId, Vec<IndexBound>> = HashMap::new();
+    for bound in arena.index_bounds(nodes.map(|id| id.key)) {
+        required.entry(bound.node).or_default().push(bound);
     }
-    let origins: HashSet<Origin> = nodes.iter().map(|id| arena.nodes[id.key].origin).collect();
-    arena.bounds.iter().filter(|bound| origins.contains(&bound.origin)).collect()
+    required
 }
 
 fn is_declared(op: &Op) -> bool {

@@ -7,7 +7,7 @@
 //! 5. The value of a constant and of padding is exact in the node's dtype.
 //! 6. An input or parameter names its declaration, which names the node, and the two agree in kind, shape and dtype; the
 //!    names of live declarations differ.
-//! 7. An index bound is one of a live i32 input.
+//! 7. What is required of indices is required by a live node, of a live i32 one.
 //!
 //! [`Graph::insert`] keeps all but the fifth and sixth by itself; a test that builds graphs, and a pass that rewrites them,
 //! calls [`verify`] to be sure. It does not stop at the first violation.
@@ -50,7 +50,7 @@ pub enum VerifyError {
     Declaration { node: String, what: &'static str },
     #[error("the name {name:?} is declared twice")]
     DuplicateName { name: String },
-    #[error("an index bound is kept for {node}, which is not a live i32 input")]
+    #[error("something is required of {node} as indices, which is not a live i32 node, or by a removed node")]
     Bound { node: String },
 }
 
@@ -93,10 +93,13 @@ pub fn verify(graph: &Graph) -> Result<(), Vec<VerifyError>> {
             errors.push(VerifyError::DuplicateName { name: declaration.name.clone() });
         }
     }
-    for bound in graph.index_bounds().iter() {
-        let node = arena.nodes.get(bound.node.key).filter(|_| bound.node.graph == graph.tag());
-        if !node.is_some_and(|node| matches!(node.op, Op::Input { .. }) && node.dtype == DType::I32) {
-            errors.push(VerifyError::Bound { node: arena.describe(bound.node) });
+    for (owner, requirements) in &arena.requirements {
+        for requirement in requirements {
+            let indices = requirement.indices;
+            let node = arena.nodes.get(indices.key).filter(|_| indices.graph == graph.tag());
+            if !arena.nodes.contains_key(*owner) || !node.is_some_and(|node| node.dtype == DType::I32) {
+                errors.push(VerifyError::Bound { node: arena.describe(indices) });
+            }
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }

@@ -59,3 +59,39 @@ fn bounds_are_those_of_the_operations_that_are_needed() {
     let [gradient] = second.square().sum(..).grad([long]).unwrap();
     assert_eq!(bounds(&[gradient]), [5]);
 }
+
+/// What nobody needs any more asks for nothing: a bound belongs to the operation, not to the input.
+#[test]
+fn bounds_go_with_the_operations_that_need_them() {
+    let g = Graph::new();
+    let (short, long) = (g.input("short", [3, 2]), g.input("long", [5, 2]));
+    let indices = g.input_of("indices", [2, 2], DType::I32);
+    let bounds = || -> Vec<usize> { g.index_bounds().iter().map(|bound| bound.bound).collect() };
+    // Refused: by its axis, its shape, its dtype.
+    let refused = [short.gather(7, indices), short.sum(0).gather(0, indices), short.index_select(7, indices)];
+    assert!(refused.iter().all(|expr| expr.id().is_err()) && bounds().is_empty());
+    g.take_error();
+
+    let first = short.gather(0, indices);
+    let mark = g.mark();
+    let second = long.gather(0, indices.reshape([4]).reshape([2, 2]));
+    assert_eq!(bounds(), [3, 5]);
+    // A removal before the rewind does not shift what is forgotten.
+    g.remove(first.id().unwrap()).unwrap();
+    assert_eq!(bounds(), [5]);
+    g.rewind(mark).unwrap();
+    assert_eq!(bounds(), [0; 0]);
+    assert!(second.id().is_err());
+
+    let (kept, dropped) = (short.gather(0, indices), long.gather(0, indices));
+    let [gradient] = kept.square().sum(..).grad([short]).unwrap();
+    let gradient = gradient.id().unwrap();
+    for optimised in [arenagrad_graph::passes::dce(&g, &[gradient]), arenagrad_graph::passes::optimise(&g, &[gradient])]
+    {
+        let bounds: Vec<usize> = optimised.unwrap().graph.index_bounds().iter().map(|bound| bound.bound).collect();
+        assert_eq!(bounds, [3]);
+    }
+    g.retain(&[gradient]).unwrap();
+    assert_eq!(bounds(), [3]);
+    assert!(dropped.id().is_err());
+}

@@ -143,6 +143,18 @@ pub enum Error {
     #[error("{variable} is not a leaf that requires a gradient, and an optimiser can update no other")]
     NotALeaf { variable: String },
 
+    #[error("{leaf} holds {dtype}: an optimiser updates floats alone")]
+    LeafOfNoFloats { leaf: String, dtype: DType },
+
+    #[error("{leaf} is leaf {first} too: an optimiser updates each leaf once")]
+    RepeatedLeaf { leaf: String, first: usize },
+
+    #[error(
+        "{leaf} was {}{} when the optimiser was made, but it or its gradient is {}{} now; make an optimiser anew",
+        .expected.1, .expected.0, .found.1, .found.0
+    )]
+    LeafChanged { leaf: String, expected: (Shape, DType), found: (Shape, DType) },
+
     #[error("the optimiser's {what} is {value}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str },
 }

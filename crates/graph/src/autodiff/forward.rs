@@ -44,11 +44,12 @@ impl Graph {
             let what = ["the input", "its tangent"];
             seeds.push((self.matching_node(*input, *tangent, what, op, origin)?, *tangent));
         }
-        let restored = self.set_origin(None);
-        let result = self.push_forward(&targets, &seeds, origin);
-        self.set_origin(restored);
-        self.check()?;
-        Ok(result)
+        self.attempt(|| {
+            let restored = self.set_origin(None);
+            let result = self.push_forward(&targets, &seeds, origin);
+            self.set_origin(restored);
+            Ok(result)
+        })
     }
 
     fn push_forward<'g>(&'g self, targets: &[NodeId], seeds: &[(NodeId, Expr<'g>)], origin: Origin) -> Vec<Expr<'g>> {

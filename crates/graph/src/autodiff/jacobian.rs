@@ -50,15 +50,12 @@ impl Graph {
         let elements = inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.shape.elements()));
         let mode = mode.unwrap_or(if elements <= shape.elements() { Mode::Forward } else { Mode::Reverse });
         let output = End { expr: output, shape, dtype };
-        let restored = self.set_origin(Some(origin));
-        let jacobians = match mode {
-            Mode::Reverse => self.jacobians_reverse(&output, &inputs, origin),
-            Mode::Forward => inputs.iter().map(|input| self.jacobian_forward(&output, input, origin)).collect(),
-        };
-        self.set_origin(restored);
-        let jacobians = jacobians?;
-        self.check()?;
-        Ok(jacobians)
+        self.attempt(|| {
+            self.at(origin, || match mode {
+                Mode::Reverse => self.jacobians_reverse(&output, &inputs, origin),
+                Mode::Forward => inputs.iter().map(|input| self.jacobian_forward(&output, input, origin)).collect(),
+            })
+        })
     }
 
     fn jacobians_reverse<'g>(
@@ -161,8 +158,14 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn hessian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
-        let [gradient] = self.grad([wrt])?;
-        gradient.jacobian(wrt)
+        let origin = self.graph().origin_or(Origin::here());
+        self.graph().check()?;
+        self.graph().attempt(|| {
+            self.graph().at(origin, || {
+                let [gradient] = self.grad([wrt])?;
+                gradient.jacobian(wrt)
+            })
+        })
     }
 
     /// The Hessian-vector product of this scalar, without the Hessian: for each of `wrt` the directional derivative of its
@@ -174,8 +177,14 @@ impl<'g> Expr<'g> {
         wrt: [Expr<'g>; N],
         directions: [Expr<'g>; N],
     ) -> Result<[Expr<'g>; N], GraphError> {
-        let gradients = self.grad(wrt)?;
-        let products = self.graph().jvp(&gradients, &wrt, &directions)?;
+        let origin = self.graph().origin_or(Origin::here());
+        self.graph().check()?;
+        let products = self.graph().attempt(|| {
+            self.graph().at(origin, || {
+                let gradients = self.grad(wrt)?;
+                self.graph().jvp(&gradients, &wrt, &directions)
+            })
+        })?;
         let mut result = wrt;
         result.copy_from_slice(&products);
         Ok(result)

@@ -40,11 +40,12 @@ impl Graph {
             let what = ["the output", "its upstream gradient"];
             seeds.push((self.matching_node(*output, *upstream, what, op, origin)?, *upstream));
         }
-        let restored = self.set_origin(None);
-        let result = self.sweep(&seeds, &wanted, origin);
-        self.set_origin(restored);
-        self.check()?;
-        Ok(result)
+        self.attempt(|| {
+            let restored = self.set_origin(None);
+            let result = self.sweep(&seeds, &wanted, origin);
+            self.set_origin(restored);
+            Ok(result)
+        })
     }
 
     fn sweep<'g>(
@@ -118,8 +119,11 @@ impl<'g> Expr<'g> {
         if shape.elements() != 1 {
             return Err(GraphError::NotScalar { origin, op, operand: self.describe(), shape });
         }
-        let one = self.graph().ones(&shape, self.dtype()?);
-        let gradients = self.graph().gradients(&[self], &[one], &wrt)?;
+        let dtype = self.dtype()?;
+        let gradients = self.graph().attempt(|| {
+            let one = self.graph().at(origin, || self.graph().ones(&shape, dtype));
+            self.graph().at(origin, || self.graph().gradients(&[self], &[one], &wrt))
+        })?;
         let mut result = wrt;
         result.copy_from_slice(&gradients);
         Ok(result)

@@ -8,6 +8,7 @@
 //! was computed on the device cannot be; if it is out of range the loss and its gradient are NaN, never silently 0.
 
 use crate::compose::losses::Reduction;
+use crate::declaration::Requirement;
 use crate::dtype::{DType, Literal};
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -38,6 +39,7 @@ impl<'g> Expr<'g> {
     /// Further axes, weights, ignored labels and smoothing: [`Expr::cross_entropy_with`].
     #[track_caller]
     pub fn cross_entropy(self, targets: Expr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         self.cross_entropy_with(targets, CrossEntropy::default())
     }
 
@@ -48,6 +50,7 @@ impl<'g> Expr<'g> {
     /// With probabilities the mean is over the samples, whatever the weights, and there is no ignored label, as in PyTorch.
     #[track_caller]
     pub fn cross_entropy_with(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(targets, "cross_entropy", origin).is_none() {
@@ -63,12 +66,16 @@ impl<'g> Expr<'g> {
     /// [`Expr::cross_entropy_with`] for class probabilities, which have the logits' shape and dtype.
     #[track_caller]
     pub fn cross_entropy_probabilities(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let op = "cross_entropy";
         if let Some(ignored) = options.ignore_index {
             let expected = "no ignored label beside class probabilities";
             return self.graph().refuse(op, "ignore_index", f64::from(ignored), expected);
         }
-        let poisoned = Expr::poisoned(self.graph());
+        let (poisoned, origin) = (Expr::poisoned(self.graph()), self.graph().origin_or(Origin::here()));
+        if self.same_graph_all(&[options.weight], op, origin).is_none() {
+            return poisoned;
+        }
         let (Some((shape, axis)), Some(_)) = (self.class_axis(op, options), self.shape_shared_with(targets, op)) else {
             return poisoned;
         };
@@ -86,12 +93,14 @@ impl<'g> Expr<'g> {
     /// The mean negative log-likelihood of logarithms of probabilities `[n, classes]` at class indices `[n]`: `-x[label]`.
     #[track_caller]
     pub fn nll_loss(self, labels: Expr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         self.nll_loss_with(labels, CrossEntropy::default())
     }
 
     /// [`Expr::nll_loss`] of `[n, classes, d1, ..]` with options, of which `label_smoothing` must be 0.
     #[track_caller]
     pub fn nll_loss_with(self, labels: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if options.label_smoothing != 0.0 {
             let expected = "0 (only cross_entropy smooths labels)";
             return self.graph().refuse("nll_loss", "label_smoothing", options.label_smoothing, expected);
@@ -103,6 +112,7 @@ impl<'g> Expr<'g> {
     /// labels of a loss, an error where they can be checked, else a row of NaN.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("one_hot", origin, |_, node| node.shape.clone()) else { return self };
         let range = match self.checked_labels("one_hot", classes, None) {
@@ -113,9 +123,14 @@ impl<'g> Expr<'g> {
         let column: Shape = shape.iter().copied().chain([1]).collect();
         let labels = self.reshape_node(&column, origin);
         let coordinate = self.graph().iota(column.with_extent(axis, classes), axis);
-        let encoded = labels.equal(coordinate).cast(DType::F32);
+        let comparison = labels.equal(coordinate);
+        let encoded = comparison.cast(DType::F32);
         match range {
             Range::Checked => encoded,
+            Range::OfInput => {
+                labels.required_by(comparison, classes, None);
+                encoded
+            }
             Range::Unknown => encoded * labels.nan_outside(classes, None, encoded),
         }
     }
@@ -124,6 +139,7 @@ impl<'g> Expr<'g> {
     /// `[n, ..]`. No gradient flows through it.
     #[track_caller]
     pub fn accuracy(self, labels: Expr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let poisoned = Expr::poisoned(self.graph());
         let Some((_, axis)) = self.class_axis("accuracy", CrossEntropy::default()) else { return poisoned };
         let guess = self.argmax(axis as isize);
@@ -145,7 +161,7 @@ impl<'g> Expr<'g> {
     ) -> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
-        if self.same_graph(labels, op, origin).is_none() {
+        if self.same_graph_all(&[Some(labels), options.weight], op, origin).is_none() {
             return poisoned;
         }
         let Some((shape, axis)) = self.class_axis(op, options) else { return poisoned };
@@ -199,6 +215,7 @@ impl<'g> Expr<'g> {
         }
         match range {
             Range::Checked => {}
+            Range::OfInput => labels.required_by(chosen, classes, options.ignore_index),
             Range::Unknown => loss = loss * labels.nan_outside(classes, options.ignore_index, loss),
         }
         match (options.reduction, counted) {
@@ -232,8 +249,8 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// Checks that these are i32 and, as far as can be known now, in `0..classes` or `except`; labels that come from an
-    /// input are noted for a check at each run. `None`, and an error in the graph, if not.
+    /// Checks that these are i32 and, as far as can be known now, in `0..classes` or `except`. `None`, and an error in the
+    /// graph, if not.
     #[track_caller]
     fn checked_labels(self, op: &'static str, classes: usize, except: Option<i32>) -> Option<Range> {
         let origin = self.graph().origin_or(Origin::here());
@@ -255,8 +272,8 @@ impl<'g> Expr<'g> {
             }
             Some(Op::Constant { .. }) => None,
             Some(_) | None => {
-                let checked = self.require_index_bound(classes, except, origin);
-                return Some(if checked { Range::Checked } else { Range::Unknown });
+                let is_input = self.raw().is_some_and(|id| self.graph().arena().viewed_input(id).is_some());
+                return Some(if is_input { Range::OfInput } else { Range::Unknown });
             }
         };
         match wrong {
@@ -265,6 +282,13 @@ impl<'g> Expr<'g> {
                 None
             }
             None => Some(Range::Checked),
+        }
+    }
+
+    /// Notes that the comparison of these labels with the classes requires them to be in `0..classes` or `except`.
+    fn required_by(self, comparison: Expr<'g>, classes: usize, except: Option<i32>) {
+        if let (Some(indices), Some(owner)) = (self.raw(), comparison.raw()) {
+            self.graph().arena_mut().require(owner, Requirement { indices, bound: classes, except });
         }
     }
 
@@ -300,8 +324,10 @@ impl<'g> Expr<'g> {
 
 /// What is known of labels when the graph is built.
 enum Range {
-    /// They are in range, or will be checked on the host before each run.
+    /// They are in range.
     Checked,
+    /// They come from an input, and are checked on the host before each run.
+    OfInput,
     /// They are computed on the device.
     Unknown,
 }

@@ -7,6 +7,7 @@ impl<'g> Expr<'g> {
     /// `x W + b`: `[.., in] x [in, out] + [out] -> [.., out]`.
     #[track_caller]
     pub fn linear(self, weight: Expr<'g>, bias: Option<Expr<'g>>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let product = self.matmul(weight);
         match bias {
             Some(bias) => product + bias,
@@ -40,6 +41,7 @@ impl<'g> Expr<'g> {
 
     #[track_caller]
     fn triangle(self, op: &'static str, diagonal: isize, lower: bool) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read(op, origin, |_, node| node.shape.clone()) else { return self };
         let rank = shape.rank();

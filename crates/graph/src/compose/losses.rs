@@ -2,6 +2,7 @@
 //! error: losses do not broadcast.
 
 use crate::expr::Expr;
+use crate::node::Origin;
 
 /// What becomes of a loss's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -30,6 +31,7 @@ impl<'g> Expr<'g> {
     /// The squared error, `(x - t)^2`.
     #[track_caller]
     pub fn mse_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if self.shape_shared_with(target, "mse_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -39,6 +41,7 @@ impl<'g> Expr<'g> {
     /// The absolute error, `|x - t|`, with derivative 0 where they are equal.
     #[track_caller]
     pub fn l1_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if self.shape_shared_with(target, "l1_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -48,6 +51,7 @@ impl<'g> Expr<'g> {
     /// With `d = |x - t|`: `d^2 / 2` up to `delta`, and `delta * (d - delta / 2)` past it. Errors: `delta` is not above 0.
     #[track_caller]
     pub fn huber_loss(self, target: Expr<'g>, delta: f64, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if delta.is_nan() || delta <= 0.0 {
             return self.graph().refuse("huber_loss", "delta", delta, "a number above 0");
         }
@@ -64,6 +68,7 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is below 0.
     #[track_caller]
     pub fn smooth_l1_loss(self, target: Expr<'g>, beta: f64, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if beta.is_nan() || beta < 0.0 {
             return self.graph().refuse("smooth_l1_loss", "beta", beta, "a number not below 0");
         }
@@ -83,6 +88,7 @@ impl<'g> Expr<'g> {
     /// [`Expr::binary_cross_entropy_with_logits`] is the better choice where there are logits.
     #[track_caller]
     pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if self.shape_shared_with(target, "binary_cross_entropy").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -111,9 +117,14 @@ impl<'g> Expr<'g> {
         pos_weight: Option<Expr<'g>>,
         reduction: Reduction,
     ) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let Some(shape) = self.shape_shared_with(target, "binary_cross_entropy_with_logits") else {
             return Expr::poisoned(self.graph());
         };
+        let (op, origin) = ("binary_cross_entropy_with_logits", self.graph().origin_or(Origin::here()));
+        if self.same_graph_all(&[weight, pos_weight], op, origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
         let negative = -self.log_sigmoid();
         let positive_term = match pos_weight {
             Some(pos_weight) => ((pos_weight.broadcast_to(&shape) - 1.0) * target + 1.0) * negative,
@@ -133,6 +144,7 @@ impl<'g> Expr<'g> {
     /// calls `batchmean`. [`Reduction::Mean`] divides by the number of elements.
     #[track_caller]
     pub fn kl_div(self, target: Expr<'g>, log_target: bool, reduction: Reduction) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if self.shape_shared_with(target, "kl_div").is_none() {
             return Expr::poisoned(self.graph());
         }

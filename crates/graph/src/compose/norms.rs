@@ -12,6 +12,7 @@ impl<'g> Expr<'g> {
     /// for a `p` of 0; `max |x|` for infinity. Where the norm is 0 its gradient is 0. Errors: `p` is below 0 or NaN.
     #[track_caller]
     pub fn norm(self, p: f64, axes: impl Axes) -> Expr<'g> {
+        let _operation = self.graph().operation();
         if p.is_nan() || p < 0.0 {
             return self.graph().refuse("norm", "p", p, "a number not below 0");
         }
@@ -56,8 +57,12 @@ impl<'g> Expr<'g> {
     /// last ones. `weight` and `bias` have the extents of `axes`, in order.
     #[track_caller]
     pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
+        if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
         match self.resolve_axes("layer_norm", &shape, &axes, origin) {
             Ok(set) => self.standardised(set, eps).scaled_and_shifted("layer_norm", &shape, set, weight, bias),
             Err(error) => self.fail(error),
@@ -67,8 +72,12 @@ impl<'g> Expr<'g> {
     /// `x / sqrt(mean(x^2) + eps) * weight`, the mean over `axes`. `weight` has the extents of `axes`, in order.
     #[track_caller]
     pub fn rms_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
+        if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
         match self.resolve_axes("rms_norm", &shape, &axes, origin) {
             Ok(set) => {
                 let scaled = self / (self.square().mean_keepdims(set) + eps).sqrt();
@@ -82,8 +91,12 @@ impl<'g> Expr<'g> {
     /// variance 1, then each channel scaled by `weight` and shifted by `bias`, both `[c]`.
     #[track_caller]
     pub fn group_norm(self, groups: usize, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.channelled("group_norm") else { return Expr::poisoned(self.graph()) };
+        if self.same_graph_all(&[weight, bias], "group_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
         if groups == 0 || shape[1] % groups != 0 {
             let expected = "a divisor of the number of channels";
             return self.graph().refuse("group_norm", "the number of groups", groups as f64, expected);
@@ -98,6 +111,7 @@ impl<'g> Expr<'g> {
     /// what running statistics are made of.
     #[track_caller]
     pub fn batch_statistics(self) -> (Expr<'g>, Expr<'g>) {
+        let _operation = self.graph().operation();
         let Some(shape) = self.channelled("batch_statistics") else {
             return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
         };
@@ -115,7 +129,12 @@ impl<'g> Expr<'g> {
         bias: Option<Expr<'g>>,
         eps: f64,
     ) -> Expr<'g> {
+        let _operation = self.graph().operation();
+        let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
+        if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
         let channel: AxisSet = [1].into_iter().collect();
         let mean = mean.along_axes("batch_norm", &shape, channel);
         let deviation = (variance.along_axes("batch_norm", &shape, channel) + eps).sqrt();

@@ -93,6 +93,7 @@ impl<'g> Expr<'g> {
     /// `x^exponent` for a number.
     #[track_caller]
     pub fn powf(self, exponent: f64) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = Origin::here();
         match exponent {
             1.0 => self,
@@ -126,8 +127,13 @@ impl<'g> Expr<'g> {
     /// expression beside them; two numbers give f32.
     #[track_caller]
     pub fn where_(self, on_true: impl IntoExpr<'g>, on_false: impl IntoExpr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
-        let (on_true, on_false) = match (on_true.into_operand(), on_false.into_operand()) {
+        let (on_true, on_false) = (on_true.into_operand(), on_false.into_operand());
+        if self.same_graph_all(&[on_true.expr(), on_false.expr()], "where", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        let (on_true, on_false) = match (on_true, on_false) {
             (Operand::Expr(on_true), Operand::Expr(on_false)) => (on_true, on_false),
             (Operand::Expr(on_true), Operand::Number(value)) => (on_true, on_true.constant_beside(value, origin)),
             (Operand::Number(value), Operand::Expr(on_false)) => (on_false.constant_beside(value, origin), on_false),
@@ -174,6 +180,7 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn binary(self, function: BinaryFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => self.insert(Op::Binary { function, lhs, rhs }, None, None, origin),
@@ -182,6 +189,7 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn compare(self, function: CompareFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => self.insert(Op::Compare { function, lhs, rhs }, None, None, origin),
@@ -191,6 +199,7 @@ impl<'g> Expr<'g> {
 
     /// `on_true` where this holds, else `on_false`, all three broadcast.
     pub(crate) fn select(self, on_true: Expr<'g>, on_false: Expr<'g>, origin: Origin) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let poisoned = Expr::poisoned(self.graph());
         // The first pairs fix the common shape; the second pass brings each operand to it.
         let Some((on_true, on_false)) = on_true.broadcast_pair(on_false, "where", origin) else { return poisoned };
@@ -255,6 +264,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, rhs: Expr<'g>) -> Expr<'g> {
                 let origin = Origin::here();
+                let _operation = rhs.graph().operation();
                 Operand::Number(f64::from(self)).beside(rhs, origin).binary(BinaryFunction::$function, rhs, origin)
             }
         }

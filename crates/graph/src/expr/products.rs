@@ -1,6 +1,5 @@
 //! Matrix products, gather and scatter.
 
-use crate::declaration::IndexBound;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
@@ -13,6 +12,7 @@ impl<'g> Expr<'g> {
     /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`.
     #[track_caller]
     pub fn matmul(self, rhs: Expr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(rhs, "matmul", origin).is_none() {
@@ -76,6 +76,7 @@ impl<'g> Expr<'g> {
     /// `[a, n, b], [i, j] -> [a, i, j, b]`. An embedding is `table.index_select(0, tokens)`.
     #[track_caller]
     pub fn index_select(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(indices, "index_select", origin).is_none() {
@@ -116,26 +117,6 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// If this is an input, or a view of one, records that its elements must be in `0..bound`. Says whether it was.
-    pub(crate) fn require_index_bound(self, bound: usize, except: Option<i32>, origin: Origin) -> bool {
-        let Some(mut id) = self.raw() else { return false };
-        let source = loop {
-            let arena = self.graph().arena();
-            let Some(node) = arena.nodes.get(id.key) else { return false };
-            match &node.op {
-                Op::Input { .. } => break id,
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                // A slice would be checked outside its range too; what is computed cannot be checked on the host.
-                _ => return false,
-            }
-        };
-        self.graph().require_index_bound(IndexBound { node: source, bound, except, origin });
-        true
-    }
-
     /// The checked operands of gather and scatter: data, indices, axis.
     fn indexed(
         self,
@@ -165,7 +146,6 @@ impl<'g> Expr<'g> {
                 return None;
             }
         }
-        indices.require_index_bound(shape[axis], None, origin);
         Some((self.raw()?, indices.raw()?, axis))
     }
 }

@@ -71,6 +71,7 @@ impl<'g> Expr<'g> {
     /// i32: the first index of the largest element along `axis`, which falls away. NaN counts as the largest.
     #[track_caller]
     pub fn argmax(self, axis: isize) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some((operand, shape)) = self.read("argmax", origin, |id, node| (id, node.shape.clone())) else {
             return self;
@@ -139,6 +140,7 @@ impl<'g> Expr<'g> {
 
     /// Runs a reduction that keeps dimensions, then drops the reduced axes.
     fn drop_axes(self, axes: &impl Axes, origin: Origin, reduce: impl FnOnce(Self, AxisSet) -> Self) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let Some(shape) = self.read("reduce", origin, |_, node| node.shape.clone()) else { return self };
         match self.resolve_axes("reduce", &shape, axes, origin) {
             Ok(set) => reduce(self, set).reshape_node(&shape.without(set), origin),
@@ -147,6 +149,7 @@ impl<'g> Expr<'g> {
     }
 
     fn keep_axes(self, axes: &impl Axes, origin: Origin, reduce: impl FnOnce(Self, AxisSet) -> Self) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let Some(shape) = self.read("reduce", origin, |_, node| node.shape.clone()) else { return self };
         match self.resolve_axes("reduce", &shape, axes, origin) {
             Ok(set) => reduce(self, set),

@@ -130,6 +130,7 @@ impl<'g> Expr<'g> {
     /// The `index`-th slice along an axis, which falls away: `[a, n, b] -> [a, b]`.
     #[track_caller]
     pub fn select_index(self, axis: isize, index: usize) -> Expr<'g> {
+        let _operation = self.graph().operation();
         let slice = self.slice_node(axis, index, index.saturating_add(1), 1, Origin::here());
         if slice.raw().is_some() { slice.squeeze(axis) } else { slice }
     }
@@ -228,6 +229,12 @@ impl Graph {
     /// The expressions, of equal shapes, along a new axis before `axis`; -1 puts it last.
     #[track_caller]
     pub fn stack(&self, operands: &[Expr<'_>], axis: isize) -> Expr<'_> {
+        let _operation = self.operation();
+        let origin = self.origin_or(Origin::here());
+        let poisoned = Expr::poisoned(self);
+        if operands.iter().any(|operand| poisoned.same_graph(*operand, "stack", origin).is_none()) {
+            return poisoned;
+        }
         let unsqueezed: Vec<_> = operands.iter().map(|operand| operand.unsqueeze(axis)).collect();
         self.concat_nodes("stack", &unsqueezed, axis, Origin::here())
     }

@@ -1,7 +1,7 @@
 //! The sweep that all passes share: every needed node is built anew over its operands' replacements.
 
 use crate::arena::Graph;
-use crate::declaration::{Declaration, IndexBound};
+use crate::declaration::{Declaration, Requirement};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
@@ -63,9 +63,9 @@ impl Rebuild {
                     rebuild.graph.set_label(new, label.clone());
                 }
             }
-            rebuild.adopt_declarations(&arena.declarations, &arena.bounds, &|id| {
-                arena.nodes.get(id.key).and_then(|node| replacements[node.ordinal as usize])
-            });
+            let replacement = |id: NodeId| arena.nodes.get(id.key).and_then(|node| replacements[node.ordinal as usize]);
+            rebuild.adopt_declarations(&arena.declarations, &replacement);
+            rebuild.adopt_requirements(old, &replacement);
         }
         let arena = old.arena();
         let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
@@ -92,13 +92,13 @@ impl Rebuild {
         }
         let is_one_of_a_kind = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
         if !self.rewrites.share || is_one_of_a_kind {
-            return self.graph.insert_node(op, Some(shape), Some(dtype), self.origin);
+            return self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin);
         }
         let hash = cse::hash(&op, shape, dtype);
         if let Some(id) = self.shared.find(hash, &self.graph.arena(), &op, shape, dtype) {
             return Ok(id);
         }
-        let id = self.graph.insert_node(op, Some(shape), Some(dtype), self.origin)?;
+        let id = self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin)?;
         self.shared.add(hash, id);
         Ok(id)
     }
@@ -140,13 +140,8 @@ impl Rebuild {
         )
     }
 
-    /// Takes over the declarations under their old numbers, and what is promised of inputs.
-    fn adopt_declarations(
-        &self,
-        declarations: &[Declaration],
-        bounds: &[IndexBound],
-        replacement: &dyn Fn(NodeId) -> Option<NodeId>,
-    ) {
+    /// Takes over the declarations under their old numbers.
+    fn adopt_declarations(&self, declarations: &[Declaration], replacement: &dyn Fn(NodeId) -> Option<NodeId>) {
         let mut arena = self.graph.arena_mut();
         for (number, declaration) in declarations.iter().enumerate() {
             let mut adopted = declaration.clone();
@@ -160,9 +155,23 @@ impl Rebuild {
             }
             arena.declarations.push(adopted);
         }
-        for bound in bounds {
-            if let Some(node) = replacement(bound.node) {
-                arena.bounds.push(IndexBound { node, ..bound.clone() });
+    }
+
+    /// Takes over what the rebuilt nodes require of inputs, whatever became of the views between.
+    fn adopt_requirements(&self, old: &Graph, replacement: &dyn Fn(NodeId) -> Option<NodeId>) {
+        let old_arena = old.arena();
+        let mut arena = self.graph.arena_mut();
+        if old_arena.requirements.is_empty() {
+            return;
+        }
+        // In insertion order, for two nodes may have become one.
+        for &key in &old_arena.order {
+            let Some(owner) = replacement(NodeId { key, graph: old.tag() }) else { continue };
+            for requirement in old_arena.requirements.get(&key).into_iter().flatten() {
+                let source = old_arena.viewed_input(requirement.indices).and_then(replacement);
+                if let Some(indices) = source {
+                    arena.require(owner, Requirement { indices, ..requirement.clone() });
+                }
             }
         }
     }

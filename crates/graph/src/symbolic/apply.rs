@@ -34,7 +34,8 @@ impl Formula {
     /// ```
     #[track_caller]
     pub fn apply<'g>(&self, graph: &'g Graph, arguments: &[(&str, Expr<'g>)]) -> Result<Expr<'g>, ApplyError> {
-        self.replay(graph, arguments, true, graph.origin_or(Origin::here()))
+        let origin = graph.origin_or(Origin::here());
+        graph.attempt(|| self.replay(graph, arguments, true, origin))
     }
 
     /// [`Formula::apply`] for where digits matter more than time: differences from 1 that would cancel are computed by functions
@@ -54,7 +55,8 @@ impl Formula {
         graph: &'g Graph,
         arguments: &[(&str, Expr<'g>)],
     ) -> Result<Expr<'g>, ApplyError> {
-        self.replay(graph, arguments, false, graph.origin_or(Origin::here()))
+        let origin = graph.origin_or(Origin::here());
+        graph.attempt(|| self.replay(graph, arguments, false, origin))
     }
 
     fn replay<'g>(

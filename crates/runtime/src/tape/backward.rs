@@ -58,6 +58,32 @@ pub(crate) fn backward(
     origin: Origin,
 ) -> Result<(), Error> {
     tape.sweep_if_grown();
+    whole(tape, upstream, || add_gradients(tape, output, upstream, retain, origin))
+}
+
+/// Does `build`, which takes back what it recorded if it fails, the place of `upstream` in the arena too.
+fn whole<T>(
+    tape: &Rc<Inner>,
+    upstream: Option<&Variable>,
+    build: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let placed = upstream.map(Variable::record).filter(|record| record.node().is_none());
+    let result = tape.graph.attempt(build);
+    match &result {
+        // An operation around this that is refused must not take it back.
+        Ok(_) => tape.graph.claim(),
+        Err(_) => tape.displace(placed.as_slice()),
+    }
+    result
+}
+
+fn add_gradients(
+    tape: &Rc<Inner>,
+    output: &Variable,
+    upstream: Option<&Variable>,
+    retain: bool,
+    origin: Origin,
+) -> Result<(), Error> {
     let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
     let mut on_the_way = Vec::new();
@@ -105,14 +131,15 @@ pub(crate) fn backward(
     if record.value().is_none() {
         outputs.push(differentiated.root);
     }
-    let mut values = tape.run(&outputs)?;
+    let kept: &[NodeId] = if outputs.len() > totals.len() { &[differentiated.root] } else { &[] };
+    let mut values = tape.compute(&outputs, kept)?;
     if outputs.len() > totals.len()
         && let Some(value) = values.pop()
     {
-        record.set_value(Rc::new(value));
+        record.set_value(value);
     }
     for ((record, _), value) in totals.into_iter().zip(values) {
-        record.set_gradient(Gradient::Value(Rc::new(value)));
+        record.set_gradient(Gradient::Value(value));
     }
     for (record, gradient) in deferred {
         record.set_gradient(Gradient::Node(gradient));
@@ -138,6 +165,16 @@ pub(crate) fn gradients(
         usable(tape, variable, origin)?;
     }
     tape.sweep_if_grown();
+    whole(tape, upstream, || gradient_variables(tape, output, upstream, wrt, origin))
+}
+
+fn gradient_variables(
+    tape: &Rc<Inner>,
+    output: &Variable,
+    upstream: Option<&Variable>,
+    wrt: &[&Variable],
+    origin: Origin,
+) -> Result<Vec<Option<Variable>>, Error> {
     let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
     let places: Vec<Places> = wrt.iter().map(|variable| differentiated.places(variable.record())).collect();
@@ -159,7 +196,8 @@ pub(crate) fn gradients(
 
 /// The Jacobian of `output` with respect to `input`, recorded; a mistake poisons it.
 pub(crate) fn jacobian(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Rc<Record> {
-    let recorded = jacobian_node(tape, output, input, origin);
+    tape.sweep_if_grown();
+    let recorded = whole(tape, None, || jacobian_node(tape, output, input, origin));
     output.record().count_consumer();
     input.record().count_consumer();
     let needs = recorded.is_ok() && tape.recording.get();
@@ -168,7 +206,6 @@ pub(crate) fn jacobian(tape: &Rc<Inner>, output: &Variable, input: &Variable, or
 
 fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Result<NodeId, Error> {
     usable(tape, input, origin)?;
-    tape.sweep_if_grown();
     let differentiated = reach(tape, output, origin)?;
     if !input.record().requires_grad() {
         return Err(Error::NoGradientRequired { variable: input.record().describe() });
@@ -177,13 +214,13 @@ fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: 
     if places.is_empty() {
         // It does not depend on the input, wherever that stands: the graph says so with zeros.
         tape.settle(&[input])?;
-        places.push(tape.node_of(input.record())?);
+        places.push(tape.node_of(input.record(), origin)?);
     }
     let graph = &tape.graph;
     let mut jacobians = Places::new();
     for place in places {
-        let jacobian = graph.at(origin, || graph.expr(differentiated.root).jacobian(graph.expr(place)));
-        jacobians.push(taken(tape, jacobian)?.id()?);
+        let jacobian = graph.at(origin, || graph.expr(differentiated.root).jacobian(graph.expr(place)))?;
+        jacobians.push(jacobian.id()?);
     }
     let node = sum(tape, jacobians.into_iter(), origin)?.unwrap_or(differentiated.root);
     if tape.recording.get() { Ok(node) } else { stopped(tape, node) }
@@ -213,7 +250,7 @@ fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differen
     }
     let root = match (record.node(), record.is_leaf()) {
         (Some(node), _) => node,
-        (None, true) => tape.node_of(record)?,
+        (None, true) => tape.node_of(record, origin)?,
         (None, false) => return Err(Error::GraphReleased { variable: record.describe() }),
     };
     let (released, slots) = (tape.released.borrow(), tape.slots.borrow());
@@ -258,14 +295,14 @@ fn upstream_node(
             return Err(GraphError::ForeignNode { origin, op: "backward" }.into());
         }
         tape.settle(&[upstream])?;
-        return tape.node_of(upstream.record());
+        return tape.node_of(upstream.record(), origin);
     }
     let node = tape.graph.node(root)?;
     if node.shape.elements() != 1 {
         let (op, operand, shape) = ("backward", output.record().describe(), node.shape);
         return Err(GraphError::NotScalar { origin, op, operand, shape }.into());
     }
-    Ok(tape.graph.at(origin, || tape.graph.ones(&node.shape, node.dtype)).id()?)
+    Ok(tape.graph.attempt(|| tape.graph.at(origin, || tape.graph.ones(&node.shape, node.dtype)).id())?)
 }
 
 /// Appends the gradients of a root to the arena.
@@ -278,17 +315,8 @@ fn build_gradients(
 ) -> Result<Vec<NodeId>, Error> {
     let graph = &tape.graph;
     let wrt: Vec<_> = wanted.iter().map(|node| graph.expr(*node)).collect();
-    let gradients = graph.at(origin, || graph.gradients(&[graph.expr(root)], &[graph.expr(upstream)], &wrt));
-    Ok(taken(tape, gradients)?.into_iter().map(|gradient| gradient.id()).collect::<Result<_, _>>()?)
-}
-
-/// What was built, or the mistake, which is the caller's: it is told, and taken out of the graph, so that the tape stays
-/// usable.
-fn taken<T>(tape: &Inner, built: Result<T, GraphError>) -> Result<T, Error> {
-    match tape.graph.take_error() {
-        Some(error) => Err(error.into()),
-        None => Ok(built?),
-    }
+    let gradients = graph.at(origin, || graph.gradients(&[graph.expr(root)], &[graph.expr(upstream)], &wrt))?;
+    Ok(gradients.into_iter().map(|gradient| gradient.id()).collect::<Result<_, _>>()?)
 }
 
 /// The node of an earlier gradient plus another.
@@ -296,7 +324,7 @@ fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origi
     let earlier = match earlier {
         Gradient::Node(node) => *node,
         // Nobody differentiates through an accumulated gradient.
-        Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone())?,
+        Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone(), origin)?,
     };
     add(tape, earlier, gradient, origin)
 }
@@ -320,12 +348,12 @@ fn add(tape: &Inner, earlier: NodeId, later: NodeId, origin: Origin) -> Result<N
         let (left, right) = (before.dtype, now.dtype);
         return Err(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right }.into());
     }
-    Ok(graph.at(origin, || graph.expr(earlier) + graph.expr(later)).id()?)
+    Ok(graph.attempt(|| graph.at(origin, || graph.expr(earlier) + graph.expr(later)).id())?)
 }
 
 /// The same value, through which no gradient flows.
 fn stopped(tape: &Inner, node: NodeId) -> Result<NodeId, Error> {
-    Ok(tape.graph.expr(node).stop_gradient().id()?)
+    Ok(tape.graph.attempt(|| tape.graph.expr(node).stop_gradient().id())?)
 }
 
 /// The gradient that has reached a variable.
@@ -337,7 +365,7 @@ pub(crate) fn gradient_of(tape: &Inner, record: &Record) -> Result<Rc<Tensor>, E
         },
         Some(Gradient::Value(value)) => Ok(value),
         Some(Gradient::Node(node)) => {
-            let value = Rc::new(tape.run(&[node])?.remove(0));
+            let value = tape.evaluate(node)?;
             record.set_gradient(Gradient::Value(value.clone()));
             Ok(value)
         }

@@ -21,6 +21,7 @@
 
 mod backward;
 mod gradient_tape;
+mod kept;
 mod operators;
 mod optimizer;
 mod record;
@@ -36,10 +37,11 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use arenagrad_graph::symbolic::Formula;
-use arenagrad_graph::{Expr, Function, Graph, GraphError, NodeId, Op, Origin};
+use arenagrad_graph::{Expr, Function, Graph, GraphError, Node, NodeId, Op, Origin, OwnedGraph};
 
 use crate::device::Device;
 use crate::error::Error;
+use kept::Known;
 use record::{Place, Record, Records, Slots};
 use run::Plans;
 
@@ -66,7 +68,7 @@ pub struct Tape {
 
 /// What the variables of a tape share.
 pub(crate) struct Inner {
-    graph: Graph,
+    graph: OwnedGraph,
     device: Device,
     /// Whether what is recorded now can be differentiated.
     recording: Cell<bool>,
@@ -75,12 +77,19 @@ pub(crate) struct Inner {
     records: RefCell<Records>,
     slots: RefCell<Slots>,
     plans: RefCell<Plans>,
+    /// The values that are known of nodes that gradients flow through.
+    known: RefCell<Known>,
     /// The nodes that a backward pass went through and released.
     released: RefCell<HashSet<NodeId>>,
     /// How many backward passes have released their graphs.
     epoch: Cell<u64>,
     /// How many nodes the arena may have before what nobody needs is removed.
     sweep_at: Cell<usize>,
+    /// How many nodes were computed since then: what they were computed from may be needed no longer.
+    computed: Cell<usize>,
+    /// How much memory the values take that are kept at nodes, and how much they may.
+    kept_bytes: Cell<usize>,
+    sweep_at_bytes: Cell<usize>,
 }
 
 impl Tape {
@@ -88,16 +97,20 @@ impl Tape {
     pub fn new(device: Device) -> Tape {
         Tape {
             inner: Rc::new(Inner {
-                graph: Graph::new(),
+                graph: OwnedGraph::new("a tape"),
                 device,
                 recording: Cell::new(true),
                 building: Cell::new(false),
                 records: RefCell::default(),
                 slots: RefCell::default(),
                 plans: RefCell::default(),
+                known: RefCell::default(),
                 released: RefCell::default(),
                 epoch: Cell::new(0),
                 sweep_at: Cell::new(run::LEAST_SWEEP),
+                computed: Cell::new(0),
+                kept_bytes: Cell::new(0),
+                sweep_at_bytes: Cell::new(run::LEAST_SWEEP_BYTES),
             }),
         }
     }
@@ -242,7 +255,7 @@ impl Drop for Restored<'_> {
 }
 
 impl Inner {
-    /// Records what `build` makes of the operands. A mistake poisons the result alone: the tape stays usable.
+    /// Records what `build` makes of the operands. A mistake poisons the result alone: the tape is what it was before.
     fn record(
         self: &Rc<Self>,
         name: &'static str,
@@ -277,20 +290,26 @@ impl Inner {
         self.sweep_if_grown();
         let _restored = Restored { cell: &self.building, before: self.building.replace(true) };
         self.settle(operands)?;
-        let nodes = operands.iter().map(|operand| self.node_of(operand.record())).collect::<Result<Vec<_>, _>>()?;
-        let result = self.graph.at(origin, || -> Result<NodeId, Error> {
-            let expressions: Vec<Expr<'_>> = nodes.iter().map(|node| self.graph.expr(*node)).collect();
-            let result = build(&self.graph, &expressions)?.id()?;
-            if !nodes.contains(&result) {
-                return Ok(result);
-            }
-            // An operation that had nothing to do, such as a reshape to the same shape, is a variable of its own all the same.
-            let shape = self.graph.node(result)?.shape;
-            Ok(self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)?)
+        let (nodes, placed) = self.place(operands, origin)?;
+        let result = self.graph.attempt(|| {
+            self.graph.at(origin, || -> Result<NodeId, Error> {
+                let expressions: Vec<Expr<'_>> = nodes.iter().map(|node| self.graph.expr(*node)).collect();
+                let result = build(&self.graph, &expressions)?.id()?;
+                let Ok(Node { shape, .. }) = self.graph.node(result) else {
+                    return Err(GraphError::ForeignNode { origin, op: name }.into());
+                };
+                if !nodes.contains(&result) {
+                    return Ok(result);
+                }
+                // An operation that had nothing to do, such as a reshape to the same shape, is a variable of its own all the same.
+                Ok(self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)?)
+            })
         });
-        match self.graph.take_error() {
-            Some(error) => Err(error.into()),
-            None => result,
+        match &result {
+            // A refused operation around this one must not take it back.
+            Ok(_) => self.graph.claim(),
+            Err(_) => self.displace(&placed),
         }
+        result
     }
 }

@@ -7,10 +7,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use arenagrad_graph::{DType, Graph, GraphError, NodeId, Shape};
+use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
 
 use crate::error::Error;
 use crate::tape::Inner;
+use crate::tape::run::bytes;
 use crate::tensor::Tensor;
 
 /// A variable, shared by its handles.
@@ -28,6 +29,8 @@ pub(crate) struct Record {
     epoch: u64,
     /// How many variables the tape made before it.
     number: u64,
+    /// What errors call it, if it was given a name.
+    name: RefCell<Option<String>>,
     /// Whether it is among the records that stand in the arena.
     is_listed: Cell<bool>,
 }
@@ -145,6 +148,7 @@ impl Record {
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
             number: records.made,
+            name: RefCell::new(None),
             is_listed: Cell::new(false),
         });
         records.add(&record);
@@ -236,8 +240,19 @@ impl Record {
         self.number
     }
 
+    pub(crate) fn name(&self) -> Option<String> {
+        self.name.borrow().clone()
+    }
+
+    pub(crate) fn set_name(&self, name: String) {
+        *self.name.borrow_mut() = Some(name);
+    }
+
     /// How errors refer to the variable.
     pub(crate) fn describe(&self) -> String {
+        if let Some(name) = &*self.name.borrow() {
+            return format!("{name:?}");
+        }
         match (self.function(), self.value()) {
             (Some(function), _) => format!("the result of {function}"),
             (None, Some(value)) => format!("a leaf of shape {}", value.shape()),
@@ -293,26 +308,40 @@ impl Slots {
     /// A node where the value of a variable stands.
     pub(crate) fn take_for(
         &mut self,
-        graph: &Graph,
+        graph: &OwnedGraph,
         record: &Rc<Record>,
         value: Rc<Tensor>,
+        origin: Origin,
     ) -> Result<NodeId, GraphError> {
-        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) })
+        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) }, origin)
     }
 
     /// A node where a value stands that is no variable's.
-    pub(crate) fn take_constant(&mut self, graph: &Graph, value: Rc<Tensor>) -> Result<NodeId, GraphError> {
-        self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant })
+    pub(crate) fn take_constant(
+        &mut self,
+        graph: &OwnedGraph,
+        value: Rc<Tensor>,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant }, origin)
     }
 
-    fn take(&mut self, graph: &Graph, slot: Slot) -> Result<NodeId, GraphError> {
+    /// Makes a slot of a node whose value is known and through which no gradient flows.
+    pub(crate) fn stand_at(&mut self, graph: &OwnedGraph, node: NodeId, value: Rc<Tensor>) -> Result<(), GraphError> {
+        graph.become_input(node, self.declared.to_string())?;
+        self.declared += 1;
+        self.taken.insert(node, Slot { value, owner: Weak::new(), end: End::Constant });
+        Ok(())
+    }
+
+    fn take(&mut self, graph: &OwnedGraph, slot: Slot, origin: Origin) -> Result<NodeId, GraphError> {
         let kind = (slot.value.shape().clone(), slot.value.dtype());
         let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
             Some(node) => node,
             None => {
-                let name = self.declared.to_string();
+                let node = graph.declare(self.declared.to_string(), kind.0, kind.1, origin)?;
                 self.declared += 1;
-                graph.input_of(name, kind.0, kind.1).id()?
+                node
             }
         };
         self.taken.insert(node, slot);
@@ -323,11 +352,21 @@ impl Slots {
         self.taken.get(&node)
     }
 
+    /// Forgets a slot whose node is gone.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.taken.remove(&node);
+    }
+
+    /// The memory that the values in slots take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.taken.values().map(|slot| bytes(&slot.value)).sum()
+    }
+
     /// Frees the slots at which `keeps` does not hold.
-    pub(crate) fn free(&mut self, keeps: impl Fn(NodeId, &Slot) -> bool) {
+    pub(crate) fn free(&mut self, keeps: impl Fn(NodeId) -> bool) {
         let free = &mut self.free;
         self.taken.retain(|node, slot| {
-            let kept = keeps(*node, slot);
+            let kept = keeps(*node);
             if !kept {
                 free.entry((slot.value.shape().clone(), slot.value.dtype())).or_default().push(*node);
             }

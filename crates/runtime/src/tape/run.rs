@@ -1,19 +1,25 @@
 //! Running parts of a tape's arena: plans by structure, and what is done before and after.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{Graph, GraphError, NodeId};
+use arenagrad_graph::{DType, Graph, GraphError, NodeId, Origin};
 
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tape::record::{End, Gradient, Place, Record};
+use crate::tape::record::{End, Place, Record};
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
 /// An arena smaller than this is not worth looking through.
 pub(crate) const LEAST_SWEEP: usize = 64;
+
+/// Nor are the nodes worth it of which fewer than this were computed.
+const LEAST_COMPUTED: usize = 1024;
+
+/// Values that take less memory than this are not worth it either.
+pub(crate) const LEAST_SWEEP_BYTES: usize = 64 << 20;
 
 /// How many plans a tape keeps. A program that records the same few structures over and over never fills it; one whose
 /// shapes change each time must not grow without bound.
@@ -59,14 +65,15 @@ impl Plans {
         outputs: &[NodeId],
         value: impl Fn(NodeId) -> Option<Rc<Tensor>>,
     ) -> Result<Vec<Tensor>, Error> {
-        let structure = graph.structure(outputs)?;
+        let is_known = |node| value(node).is_some();
+        let structure = graph.structure_until(outputs, is_known)?;
         let hash = structure.hash();
         self.uses += 1;
         let known = self.by_hash.get(&hash).and_then(|same| same.iter().position(|p| p.key == structure.key()));
         let position = match known {
             Some(position) => position,
             None => {
-                let extracted = graph.extract(outputs)?;
+                let extracted = graph.extract_until(outputs, is_known)?;
                 let expressions: Vec<_> = extracted.outputs.iter().map(|id| extracted.graph.expr(*id)).collect();
                 let session = Session::evaluate(&extracted.graph, &expressions, device)?;
                 self.make_room();
@@ -112,8 +119,8 @@ fn unbound(graph: &Graph, input: NodeId) -> Error {
 impl Inner {
     /// The values of nodes.
     pub(crate) fn run(&self, outputs: &[NodeId]) -> Result<Vec<Tensor>, Error> {
-        let slots = self.slots.borrow();
-        let value = |node: NodeId| slots.get(node).map(|slot| slot.value.clone());
+        let (slots, known) = (self.slots.borrow(), self.known.borrow());
+        let value = |node: NodeId| slots.get(node).map(|slot| &slot.value).or_else(|| known.get(&node)).cloned();
         self.plans.borrow_mut().run(&self.graph, &self.device, outputs, value)
     }
 
@@ -123,20 +130,57 @@ impl Inner {
             Place::Poisoned(error) => Err(error),
             Place::Value(value) | Place::Node(_, Some(value)) => Ok(value),
             Place::Node(node, None) => {
-                let value = Rc::new(self.run(&[node])?.remove(0));
+                let value = self.evaluate(node)?;
                 record.set_value(value.clone());
                 Ok(value)
             }
         }
     }
 
+    /// The nodes of an operation's operands. If one cannot stand in the arena, none is put there.
+    pub(crate) fn place<'v>(
+        &self,
+        operands: &[&'v Variable],
+        origin: Origin,
+    ) -> Result<(Vec<NodeId>, Vec<&'v Rc<Record>>), Error> {
+        let (mut nodes, mut placed) = (Vec::with_capacity(operands.len()), Vec::new());
+        for operand in operands {
+            let record = operand.record();
+            let is_new = record.node().is_none();
+            match self.node_of(record, origin) {
+                Ok(node) => nodes.push(node),
+                Err(error) => {
+                    self.displace(&placed);
+                    return Err(error);
+                }
+            }
+            if is_new {
+                placed.push(record);
+            }
+        }
+        Ok((nodes, placed))
+    }
+
+    /// Takes variables that an operation put into the arena out again, if nothing else uses them there.
+    pub(crate) fn displace(&self, placed: &[&Rc<Record>]) {
+        for record in placed {
+            if let Place::Node(node, Some(value)) = record.place()
+                && self.graph.remove(node).is_ok()
+            {
+                self.slots.borrow_mut().forget(node);
+                record.set_place(Place::Value(value));
+            }
+        }
+    }
+
     /// The node of a variable, in a slot if it has none yet.
-    pub(crate) fn node_of(&self, record: &Rc<Record>) -> Result<NodeId, Error> {
+    pub(crate) fn node_of(&self, record: &Rc<Record>, origin: Origin) -> Result<NodeId, Error> {
         match record.place() {
             Place::Poisoned(error) => Err(error),
             Place::Node(node, _) => Ok(node),
             Place::Value(value) => {
-                let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone())?;
+                let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone(), origin)?;
+                self.count_kept(&value);
                 record.set_place(Place::Node(node, Some(value)));
                 self.records.borrow_mut().list_placed(record);
                 Ok(node)
@@ -153,15 +197,17 @@ impl Inner {
             let record = operand.record();
             let Some(node) = record.node() else { continue };
             let is_leaf = record.is_leaf() && record.requires_grad();
-            let slot = self.slots.borrow().get(node).map(|slot| (slot.end, slot.value.clone()));
-            match slot {
-                Some((end, value)) if end != End::of(record) => record.set_place(Place::Value(value)),
-                Some(_) => {}
-                None if record.epoch() < epoch || is_leaf => {
-                    self.value_of(record)?;
-                    self.cut_if_done(record);
-                }
-                None => {}
+            if self.slots.borrow().get(node).is_none() && (record.epoch() < epoch || is_leaf) {
+                self.value_of(record)?;
+                self.cut_if_done(record);
+            }
+            // What an operation made stays what it was when it was recorded; a leaf may be asked for gradients, or for none.
+            let slots = self.slots.borrow();
+            if let Some(slot) = slots.get(node)
+                && record.is_leaf()
+                && slot.end != End::of(record)
+            {
+                record.set_place(Place::Value(slot.value.clone()));
             }
         }
         Ok(())
@@ -180,35 +226,50 @@ impl Inner {
     /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
     /// operation is being recorded: what it has built so far belongs to no variable yet.
     pub(crate) fn sweep_if_grown(&self) {
-        if self.graph.len() >= self.sweep_at.get() && !self.building.get() {
+        let nodes = self.graph.len();
+        let is_due = nodes >= self.sweep_at.get()
+            || self.kept_bytes.get() >= self.sweep_at_bytes.get()
+            || self.computed.get() >= (nodes / 2).max(LEAST_COMPUTED);
+        if is_due && !self.building.get() {
             self.sweep();
         }
     }
 
     fn sweep(&self) {
-        let (mut needed, mut gradients) = (Vec::new(), HashSet::new());
-        self.records.borrow_mut().for_each_placed(|record| {
-            self.cut_if_done(record);
-            needed.extend(record.node());
-            if let Some(Gradient::Node(node)) = record.gradient() {
-                needed.push(node);
-                gradients.insert(node);
-            }
-        });
+        self.records.borrow_mut().for_each_placed(|record| self.cut_if_done(record));
+        let standing = self.standing();
+        let needed: Vec<NodeId> = standing.iter().copied().collect();
         // Nodes of living variables are alive, so this cannot fail.
         let retained = self.graph.retain(&needed);
         debug_assert_eq!(retained, Ok(()));
-        self.slots.borrow_mut().free(|node, slot| {
-            let is_place = |record: Rc<Record>| record.node() == Some(node);
-            let used = self.graph.node(node).is_ok_and(|node| node.users > 0);
-            // A gradient may be the value of a leaf itself.
-            used || slot.owner.upgrade().is_some_and(is_place) || gradients.contains(&node)
-        });
+        let is_used = |node: NodeId| self.graph.users(node).is_ok_and(|users| users > 0);
+        // A gradient may be the value of a leaf itself.
+        self.slots.borrow_mut().free(|node| is_used(node) || standing.contains(&node));
         for slot in self.slots.borrow_mut().take_surplus(self.graph.len()) {
             let removed = self.graph.remove(slot);
             debug_assert_eq!(removed, Ok(()));
         }
         self.released.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
+        self.known.borrow_mut().retain(|node, _| self.graph.ordinal(*node).is_ok());
+        let known: usize = self.known.borrow().values().map(|value| bytes(value)).sum();
+        self.kept_bytes.set(known + self.slots.borrow().bytes());
+        self.sweep_at_bytes.set((2 * self.kept_bytes.get()).max(LEAST_SWEEP_BYTES));
+        self.computed.set(0);
         self.sweep_at.set((2 * self.graph.len()).max(LEAST_SWEEP));
     }
+
+    /// Counts a value that the tape keeps until the next sweep, at the least.
+    pub(crate) fn count_kept(&self, value: &Tensor) {
+        self.kept_bytes.set(self.kept_bytes.get() + bytes(value));
+    }
+}
+
+/// The memory that a tensor takes.
+pub(crate) fn bytes(tensor: &Tensor) -> usize {
+    let element = match tensor.dtype() {
+        DType::F64 => 8,
+        DType::F32 | DType::I32 => 4,
+        DType::Bool => 1,
+    };
+    tensor.shape().elements() * element
 }

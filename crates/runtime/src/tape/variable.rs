@@ -80,6 +80,17 @@ impl Variable {
         Ok(())
     }
 
+    /// Gives the variable a name, by which errors refer to it: `let w = tape.leaf(1.0).requires_grad().named("w")`.
+    pub fn named(self, name: impl Into<String>) -> Variable {
+        self.record.set_name(name.into());
+        self
+    }
+
+    /// The name that [`Variable::named`] gave.
+    pub fn name(&self) -> Option<String> {
+        self.record.name()
+    }
+
     /// Whether gradients flow into this variable.
     pub fn does_require_grad(&self) -> bool {
         self.record.requires_grad()

@@ -1,0 +1,111 @@
+//! Values that a tape keeps beside those of its variables, so that nothing long is computed twice.
+//!
+//! Once the value of a node is known, what it was computed from is needed for gradients alone. A node through which none can flow
+//! becomes a slot on the spot: its operands are let go, and a value that a loop carries along holds one step, however long the
+//! loop runs. A node that gradients flow through keeps its history, as it must, and its value is kept beside it, so that
+//! what is recorded on top is computed from there.
+//!
+//! A run that had long to go keeps more than what it was asked for: what it computed on the way and something else needs,
+//! be it a variable or another recorded operation. So two values that a loop carries along are both cut, though only one is
+//! ever asked for. A short run does not, for it would cost more to keep a value than to compute it again, unless the arena has
+//! grown meanwhile.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use arenagrad_graph::{NodeId, Pending};
+
+use crate::error::Error;
+use crate::tape::Inner;
+use crate::tape::record::{End, Gradient};
+use crate::tensor::Tensor;
+
+/// A run of more nodes than this keeps what others need of what it computed.
+const LONG_RUN: usize = 64;
+
+/// An arena of fewer nodes than this is not large.
+const LARGE_ARENA: usize = 256;
+
+/// The values of nodes that gradients flow through.
+pub(crate) type Known = HashMap<NodeId, Rc<Tensor>>;
+
+impl Inner {
+    /// The value of a node; it is kept as long as something may need it.
+    pub(crate) fn evaluate(&self, node: NodeId) -> Result<Rc<Tensor>, Error> {
+        match self.value_at(node) {
+            Some(value) => Ok(value),
+            None => Ok(self.compute(&[node], &[node])?.remove(0)),
+        }
+    }
+
+    /// The values of nodes, of which those of `kept` are kept as long as something may need them.
+    pub(crate) fn compute(&self, outputs: &[NodeId], kept: &[NodeId]) -> Result<Vec<Rc<Tensor>>, Error> {
+        let pending = self.pending(outputs)?;
+        let mut keeps: HashSet<NodeId> = kept.iter().copied().collect();
+        if pending.len() > LONG_RUN || self.has_grown() {
+            let standing = self.standing();
+            let is_needed = |pending: &&Pending| pending.is_used_beside || standing.contains(&pending.node);
+            keeps.extend(pending.iter().filter(is_needed).map(|pending| pending.node));
+        }
+        self.computed.set(self.computed.get() + pending.len());
+        // In insertion order, so that one computation is one plan.
+        let keeps: Vec<Pending> = pending.into_iter().filter(|pending| keeps.contains(&pending.node)).collect();
+        let asked: HashSet<NodeId> = outputs.iter().copied().collect();
+        let further = keeps.iter().map(|pending| pending.node).filter(|node| !asked.contains(node));
+        let nodes: Vec<NodeId> = outputs.iter().copied().chain(further).collect();
+        let mut values: Vec<Rc<Tensor>> = self.run(&nodes)?.into_iter().map(Rc::new).collect();
+        let by_node: HashMap<NodeId, &Rc<Tensor>> = nodes.iter().copied().zip(&values).collect();
+        for Pending { node, carries_gradient, .. } in keeps {
+            if let Some(value) = by_node.get(&node) {
+                self.keep(node, value, carries_gradient)?;
+            }
+        }
+        values.truncate(outputs.len());
+        Ok(values)
+    }
+
+    /// Whether the arena is large and has grown by half since it was swept: short runs may each leave a history behind that only a
+    /// value needs which was computed in all of them and asked for in none.
+    fn has_grown(&self) -> bool {
+        let nodes = self.graph.len();
+        nodes >= LARGE_ARENA && 4 * nodes >= 3 * self.sweep_at.get()
+    }
+
+    /// The value at a node, if it is known.
+    pub(crate) fn value_at(&self, node: NodeId) -> Option<Rc<Tensor>> {
+        let slots = self.slots.borrow();
+        slots.get(node).map(|slot| slot.value.clone()).or_else(|| self.known.borrow().get(&node).cloned())
+    }
+
+    /// What is left to compute for nodes.
+    fn pending(&self, outputs: &[NodeId]) -> Result<Vec<Pending>, Error> {
+        let (slots, known) = (self.slots.borrow(), self.known.borrow());
+        let carries = |node| match slots.get(node) {
+            Some(slot) => Some(slot.end != End::Constant),
+            None => known.contains_key(&node).then_some(true),
+        };
+        Ok(self.graph.pending(outputs, carries)?)
+    }
+
+    /// The nodes at which living variables and gradients stand.
+    pub(crate) fn standing(&self) -> HashSet<NodeId> {
+        let mut nodes = HashSet::new();
+        self.records.borrow_mut().for_each_placed(|record| {
+            nodes.extend(record.node());
+            if let Some(Gradient::Node(node)) = record.gradient() {
+                nodes.insert(node);
+            }
+        });
+        nodes
+    }
+
+    fn keep(&self, node: NodeId, value: &Rc<Tensor>, carries_gradient: bool) -> Result<(), Error> {
+        self.count_kept(value);
+        if carries_gradient {
+            self.known.borrow_mut().insert(node, value.clone());
+        } else {
+            self.slots.borrow_mut().stand_at(&self.graph, node, value.clone())?;
+        }
+        Ok(())
+    }
+}
