@@ -26,6 +26,8 @@ pub struct Graph {
     arena: RefCell<Arena>,
     /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
     origin: Cell<Option<Origin>>,
+    /// The public method that the caller is in, in whose words mistakes are told.
+    method: Cell<Option<&'static str>>,
     tag: u32,
 }
 
@@ -64,7 +66,12 @@ static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
-        Graph { arena: RefCell::default(), origin: Cell::new(None), tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) }
+        Graph {
+            arena: RefCell::default(),
+            origin: Cell::new(None),
+            method: Cell::new(None),
+            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// An empty graph with room for that many nodes.
@@ -328,11 +335,21 @@ impl Graph {
         self.origin.replace(origin)
     }
 
+    /// The public method that is running, if one is.
+    pub(crate) fn method(&self) -> Option<&'static str> {
+        self.method.get()
+    }
+
+    pub(crate) fn set_method(&self, method: Option<&'static str>) {
+        self.method.set(method);
+    }
+
     /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
     pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
         match result {
             Ok(id) => Expr::from_id(self, id),
             Err(error) => {
+                let error = self.in_method(error);
                 self.arena.borrow_mut().first_error.get_or_insert(error);
                 Expr::poisoned(self)
             }

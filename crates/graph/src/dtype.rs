@@ -50,6 +50,13 @@ impl DType {
     }
 }
 
+impl DType {
+    /// Whether a number can stand for an element: a float dtype rounds any, i32 and bool hold some numbers and no others.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        self.is_float() || self.round(value) == value
+    }
+}
+
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

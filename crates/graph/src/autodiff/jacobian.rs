@@ -38,13 +38,14 @@ impl Graph {
         wrt: &[Expr<'g>],
         mode: Option<Mode>,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let origin = self.origin_or(Origin::here());
+        let method = self.enter("jacobians");
+        let (origin, op) = (method.origin(), method.name());
         self.check()?;
-        let (_, shape, _) = self.float_node(output, "jacobian", origin)?;
+        let (_, shape, _) = self.float_node(output, op, origin)?;
         let dtype = output.dtype()?;
         let mut inputs = Vec::with_capacity(wrt.len());
         for input in wrt {
-            let (_, shape, _) = self.float_node(*input, "jacobian", origin)?;
+            let (_, shape, _) = self.float_node(*input, op, origin)?;
             inputs.push(End { expr: *input, shape, dtype: input.dtype()? });
         }
         let elements = inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.shape.elements()));
@@ -146,6 +147,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn jacobian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
+        let _method = self.enter("jacobian");
         Ok(self.graph().jacobians(self, &[wrt], None)?[0])
     }
 
@@ -161,6 +163,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn hessian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
+        let _method = self.enter("hessian");
         let [gradient] = self.grad([wrt])?;
         gradient.jacobian(wrt)
     }
@@ -174,6 +177,7 @@ impl<'g> Expr<'g> {
         wrt: [Expr<'g>; N],
         directions: [Expr<'g>; N],
     ) -> Result<[Expr<'g>; N], GraphError> {
+        let _method = self.enter("hvp");
         let gradients = self.grad(wrt)?;
         let products = self.graph().jvp(&gradients, &wrt, &directions)?;
         let mut result = wrt;

@@ -1,7 +1,5 @@
 //! Matrix products, gather and scatter.
 
-use crate::declaration::IndexBound;
-use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::Op;
@@ -13,6 +11,7 @@ impl<'g> Expr<'g> {
     /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`.
     #[track_caller]
     pub fn matmul(self, rhs: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("matmul");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(rhs, "matmul", origin).is_none() {
@@ -47,6 +46,7 @@ impl<'g> Expr<'g> {
     /// or slices of an input, cannot be: out of range they give NaN for floats and 0 for i32 and bool.
     #[track_caller]
     pub fn gather(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("gather");
         let origin = self.graph().origin_or(Origin::here());
         match self.indexed("gather", axis, indices, origin) {
             Some((operand, indices, axis)) => self.insert(Op::Gather { operand, indices, axis }, None, None, origin),
@@ -59,6 +59,7 @@ impl<'g> Expr<'g> {
     /// `scatter_add`.) An index computed on the device that is out of range adds nothing.
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Expr<'g>, updates: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("scatter_add");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(updates, "scatter_add", origin).is_none() {
@@ -76,6 +77,7 @@ impl<'g> Expr<'g> {
     /// `[a, n, b], [i, j] -> [a, i, j, b]`. An embedding is `table.index_select(0, tokens)`.
     #[track_caller]
     pub fn index_select(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("index_select");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(indices, "index_select", origin).is_none() {
@@ -116,26 +118,6 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// If this is an input, or a view of one, records that its elements must be in `0..bound`. Says whether it was.
-    pub(crate) fn require_index_bound(self, bound: usize, except: Option<i32>, origin: Origin) -> bool {
-        let Some(mut id) = self.raw() else { return false };
-        let source = loop {
-            let arena = self.graph().arena();
-            let Some(node) = arena.nodes.get(id.key) else { return false };
-            match &node.op {
-                Op::Input { .. } => break id,
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                // A slice would be checked outside its range too; what is computed cannot be checked on the host.
-                _ => return false,
-            }
-        };
-        self.graph().require_index_bound(IndexBound { node: source, bound, except, origin });
-        true
-    }
-
     /// The checked operands of gather and scatter: data, indices, axis.
     fn indexed(
         self,
@@ -153,17 +135,9 @@ impl<'g> Expr<'g> {
                 return None;
             }
         };
-        let literal = indices.read(op, origin, |_, node| match &node.op {
-            Op::Literal { data } => Some(data.clone()),
-            _ => None,
-        })?;
-        if let Some(crate::Literal::I32(data)) = literal.as_deref() {
-            let outside = data.iter().position(|&index| usize::try_from(index).map_or(true, |i| i >= shape[axis]));
-            if let Some(position) = outside {
-                let (value, bound) = (data[position], shape[axis]);
-                self.fail(GraphError::Index { origin, op, position, value, bound });
-                return None;
-            }
+        if let Some(error) = indices.index_error(op, shape[axis], None, origin) {
+            self.fail(error);
+            return None;
         }
         indices.require_index_bound(shape[axis], None, origin);
         Some((self.raw()?, indices.raw()?, axis))
