@@ -81,7 +81,9 @@ impl Init {
             Init::Constant(value) => Some(*value).filter(|&value| !dtype.holds(value)),
             Init::Values(values) => values.iter().copied().find(|&value| !dtype.holds(value)),
             Init::Uniform { low, high } if dtype == DType::I32 => [*low, *high].into_iter().find(out_of_range),
-            Init::Normal { mean, deviation } if dtype == DType::I32 => [*mean, *deviation].into_iter().find(out_of_range),
+            Init::Normal { mean, deviation } if dtype == DType::I32 => {
+                [*mean, *deviation].into_iter().find(out_of_range)
+            }
             Init::Uniform { .. } | Init::Normal { .. } | Init::KaimingUniform | Init::XavierUniform => None,
         }
     }

@@ -103,14 +103,7 @@ pub enum GraphError {
     },
 
     #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
-    EmptyAxis {
-        origin: Origin,
-        op: &'static str,
-        function: &'static str,
-        operand: String,
-        shape: Shape,
-        axis: usize,
-    },
+    EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
 
     #[error("{origin}: {op}: shape {shape} has too many elements to count")]
     TooManyElements { origin: Origin, op: &'static str, shape: Shape },

@@ -3,7 +3,8 @@
 
 use arenagrad_graph::{CrossEntropy, DType, Expr, Graph, GraphError, Init, Op, Origin, Reduction, Shape};
 
-const WHOLE: &str = "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
+const WHOLE: &str =
+    "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
 const TRUTH: &str = "0 and 1 alone; a float would hold it: .cast(DType::F32) makes one";
 
 /// Asserts that the line above the call made a mistake, and the message that follows its file and line.

@@ -140,7 +140,8 @@ impl<'g> Expr<'g> {
     ///
     /// That 0 still goes back through whatever made the other operand. Where the derivative there is infinite or NaN, 0 times
     /// it is NaN, which then is the whole gradient, as it is in PyTorch and in JAX. So select twice: first something harmless
-    /// *before* the function that has no finite derivative, then what it gave.
+    /// *before* the function that has no finite derivative, then what it gave. `arenagrad::check::anomaly` finds the line where
+    /// such a NaN began.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;

@@ -3,10 +3,10 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
+use crate::declaration::IndexBound;
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::declaration::IndexBound;
 use crate::node::{NodeId, Origin};
 use crate::op::Op;
 

@@ -108,7 +108,7 @@ impl<'g> Point<'g> {
 
 /// The derivative of `a^b` in a: `b a^(b-1)`, and where that is a product of 0 and an infinity, what the power says: 0.
 ///
-/// Where b is 0 the power is 1 and its slope 0, but `a^(b-1)` overflows at the smallest a. There `b a^b / a` stands for the
+/// Where b is 0 the power is 1 and its slope 0, but `a^(b-1)` overflows at the smallest a. There `b / a a^b` stands for the
 /// formula: it is 0, and its own derivative in b is `1 / a` as it must be. What one case does not take sees numbers at which
 /// it and its derivatives are finite, for a gradient of 0 goes back through it.
 fn power_slope<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
@@ -120,7 +120,8 @@ fn power_slope<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
     // Neither 0 nor NaN: 0^0 and NaN^0 are 1 without a slope of any order.
     let is_divisor = is_flat & (a.less(0.0) | a.greater(0.0));
     let (divisor, exponent) = (is_divisor.where_(a, 1.0), is_divisor.where_(b, 0.0));
-    let flat = exponent * divisor.pow(exponent) / divisor;
+    // In this order, so that its own derivative in a is no product of 0 and an infinity at the smallest a either.
+    let flat = exponent / divisor * divisor.pow(exponent);
     let (base, exponent) = (is_flat.where_(1.0, a), is_flat.where_(1.0, b));
     let power = base.pow(exponent - 1.0);
     // An infinite power of what is smaller than 1 is 0 all around.

@@ -135,7 +135,11 @@ impl fmt::Display for AnomalyReport {
             (Some(nan), None) => write!(f, "of {} nodes the first with a NaN is {nan}", self.nodes),
             (None, Some(infinity)) => write!(f, "of {} nodes the first with an infinity is {infinity}", self.nodes),
             (Some(nan), Some(infinity)) => {
-                write!(f, "of {} nodes the first with a NaN is {nan}; the first with an infinity is {infinity}", self.nodes)
+                write!(
+                    f,
+                    "of {} nodes the first with a NaN is {nan}; the first with an infinity is {infinity}",
+                    self.nodes
+                )
             }
         }
     }
