@@ -32,6 +32,8 @@ pub struct Graph {
     refusals: Cell<u64>,
     /// How often the owner added something of its own.
     claims: Cell<u64>,
+    /// The public method that the caller is in, in whose words mistakes are told.
+    method: Cell<Option<&'static str>>,
     tag: u32,
 }
 
@@ -82,6 +84,7 @@ impl Graph {
             owner: None,
             refusals: Cell::new(0),
             claims: Cell::new(0),
+            method: Cell::new(None),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -365,11 +368,21 @@ impl Graph {
         self.origin.replace(origin)
     }
 
+    /// The public method that is running, if one is.
+    pub(crate) fn method(&self) -> Option<&'static str> {
+        self.method.get()
+    }
+
+    pub(crate) fn set_method(&self, method: Option<&'static str>) {
+        self.method.set(method);
+    }
+
     /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
     pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
         match result {
             Ok(id) => Expr::from_id(self, id),
             Err(error) => {
+                let error = self.in_method(error);
                 self.keep_error(error);
                 Expr::poisoned(self)
             }

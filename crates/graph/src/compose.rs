@@ -14,6 +14,7 @@ mod losses;
 mod norms;
 mod random;
 mod softmax;
+mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;

@@ -75,8 +75,25 @@ pub enum Init {
     KaimingUniform,
     /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010): for tanh and sigmoid layers.
     XavierUniform,
-    /// These elements, row-major; their number must fit the shape.
+    /// These elements, row-major; their number must fit the shape, and each the dtype.
     Values(Vec<f64>),
+}
+
+impl Init {
+    /// The first number that a parameter of that dtype would be given and does not hold. What is drawn at random is rounded to
+    /// the dtype, so of a draw only the bounds are looked at, which must be numbers in the dtype's range.
+    pub(crate) fn unheld(&self, dtype: DType) -> Option<f64> {
+        let out_of_range = |value: &f64| !dtype.holds(value.trunc());
+        match self {
+            Init::Constant(value) => Some(*value).filter(|&value| !dtype.holds(value)),
+            Init::Values(values) => values.iter().copied().find(|&value| !dtype.holds(value)),
+            Init::Uniform { low, high } if dtype == DType::I32 => [*low, *high].into_iter().find(out_of_range),
+            Init::Normal { mean, deviation } if dtype == DType::I32 => {
+                [*mean, *deviation].into_iter().find(out_of_range)
+            }
+            Init::Uniform { .. } | Init::Normal { .. } | Init::KaimingUniform | Init::XavierUniform => None,
+        }
+    }
 }
 
 /// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.

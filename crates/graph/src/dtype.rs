@@ -48,6 +48,11 @@ impl DType {
             DType::Bool => f64::from(u8::from(value != 0.0)),
         }
     }
+
+    /// Whether a number can stand for an element: a float dtype rounds any, i32 and bool hold some numbers and no others.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        self.is_float() || self.round(value) == value
+    }
 }
 
 impl fmt::Display for DType {

@@ -102,8 +102,8 @@ pub enum GraphError {
         right: usize,
     },
 
-    #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {op}")]
-    EmptyAxis { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize },
+    #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
+    EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
 
     #[error("{origin}: {op}: shape {shape} has too many elements to count")]
     TooManyElements { origin: Origin, op: &'static str, shape: Shape },
@@ -116,6 +116,32 @@ pub enum GraphError {
 
     #[error("{origin}: {op}: {what} is {value}, but {expected} is needed")]
     Argument { origin: Origin, op: &'static str, what: &'static str, value: f64, expected: &'static str },
+
+    #[error("{origin}: {op}: {what} is {value}, but {operand} is {dtype}, which holds {}", held(*.dtype))]
+    Number {
+        origin: Origin,
+        op: &'static str,
+        what: &'static str,
+        value: f64,
+        /// What has the dtype that the number would take.
+        operand: String,
+        dtype: DType,
+    },
+
+    #[error(
+        "{origin}: {op}: targets {targets} are {dtype}{target_shape}, but logits {logits} are {logits_shape}: class labels are \
+         i32{label_shape} (cast them: .cast(DType::I32)), and class probabilities are {logits_shape}"
+    )]
+    Targets {
+        origin: Origin,
+        op: &'static str,
+        targets: String,
+        dtype: DType,
+        target_shape: Shape,
+        logits: String,
+        logits_shape: Shape,
+        label_shape: Shape,
+    },
 
     #[error("{origin}: {op}: no operands were given")]
     NoOperands { origin: Origin, op: &'static str },
@@ -171,6 +197,61 @@ pub enum GraphError {
 
     #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]
     Full { origin: Origin, op: &'static str, limit: usize },
+}
+
+impl GraphError {
+    /// The same mistake, made by calling `method`.
+    pub(crate) fn of(mut self, method: &'static str) -> GraphError {
+        match &mut self {
+            GraphError::Broadcast { op, .. }
+            | GraphError::BroadcastTo { op, .. }
+            | GraphError::ShapesDiffer { op, .. }
+            | GraphError::MatMul { op, .. }
+            | GraphError::DTypesDiffer { op, .. }
+            | GraphError::DType { op, .. }
+            | GraphError::Axis { op, .. }
+            | GraphError::RepeatedAxis { op, .. }
+            | GraphError::Rank { op, .. }
+            | GraphError::Reshape { op, .. }
+            | GraphError::Range { op, .. }
+            | GraphError::Extent { op, .. }
+            | GraphError::EmptyAxis { op, .. }
+            | GraphError::TooManyElements { op, .. }
+            | GraphError::RankLimit { op, .. }
+            | GraphError::ElementCount { op, .. }
+            | GraphError::Argument { op, .. }
+            | GraphError::Number { op, .. }
+            | GraphError::Targets { op, .. }
+            | GraphError::NoOperands { op, .. }
+            | GraphError::Index { op, .. }
+            | GraphError::StaleNode { op, .. }
+            | GraphError::ForeignNode { op, .. }
+            | GraphError::NotDifferentiable { op, .. }
+            | GraphError::NotScalar { op, .. }
+            | GraphError::UpstreamCount { op, .. }
+            | GraphError::TangentCount { op, .. }
+            | GraphError::GradientCount { op, .. }
+            | GraphError::Placeholder { op, .. }
+            | GraphError::NotBatched { op, .. }
+            | GraphError::NodeInUse { op, .. }
+            | GraphError::StaleMark { op, .. }
+            | GraphError::Undeclared { op, .. }
+            | GraphError::Full { op, .. } => *op = method,
+            GraphError::DuplicateName { .. } | GraphError::Owned { .. } => {}
+        }
+        self
+    }
+}
+
+/// What a dtype holds, and what to do about a number that it does not.
+fn held(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 | DType::F64 => "any number",
+        DType::I32 => {
+            "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one"
+        }
+        DType::Bool => "0 and 1 alone; a float would hold it: .cast(DType::F32) makes one",
+    }
 }
 
 /// Which dimensions of a matrix product disagree.

@@ -6,7 +6,9 @@
 
 mod axes;
 mod elementwise;
+mod indices;
 mod leaf;
+mod moments;
 mod products;
 mod reductions;
 mod shapes;

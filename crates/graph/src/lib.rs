@@ -33,6 +33,7 @@ mod error;
 mod expr;
 pub mod function;
 mod identity;
+mod method;
 mod node;
 mod op;
 mod operation;

@@ -60,6 +60,15 @@ impl<'a> Rule<'a> {
         Err(GraphError::DType { origin: self.origin, op: self.op, operand: self.describe(id), dtype, expected })
     }
 
+    /// Checks that a number can be an element of a dtype, which is that of `operand`.
+    fn held(&self, value: f64, dtype: DType, operand: impl FnOnce() -> String) -> Result<(), GraphError> {
+        if dtype.holds(value) {
+            return Ok(());
+        }
+        let (origin, op, what) = (self.origin, self.op, "the value");
+        Err(GraphError::Number { origin, op, what, value, operand: operand(), dtype })
+    }
+
     /// The dtype that two operands share.
     pub(crate) fn same_dtype(&self, lhs: NodeId, rhs: NodeId) -> Result<DType, GraphError> {
         let (left, right) = (self.node(lhs).dtype, self.node(rhs).dtype);
@@ -128,8 +137,13 @@ pub(crate) fn infer(
     dtype: Option<DType>,
 ) -> Result<(Shape, DType), GraphError> {
     match op {
-        Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Placeholder => {
+        Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder => {
             Ok((shape.cloned().unwrap_or_default(), dtype.unwrap_or(DType::F32)))
+        }
+        Op::Constant { value } => {
+            let dtype = dtype.unwrap_or(DType::F32);
+            rule.held(*value, dtype, || "the result".to_owned())?;
+            Ok((shape.cloned().unwrap_or_default(), dtype))
         }
         Op::Literal { data } => leaf::infer_literal(rule, data, shape),
         Op::Iota { axis } => leaf::infer_iota(rule, *axis, shape),
@@ -147,7 +161,10 @@ pub(crate) fn infer(
         Op::Permute { operand, axes } => views::infer_permute(rule, *operand, axes),
         Op::Broadcast { operand } => views::infer_broadcast(rule, *operand, shape),
         Op::Slice { operand, starts, steps } => views::infer_slice(rule, *operand, starts, steps, shape),
-        Op::Pad { operand, lows, interiors, .. } => assemble::infer_pad(rule, *operand, lows, interiors, shape),
+        Op::Pad { operand, lows, interiors, value } => {
+            rule.held(*value, rule.node(*operand).dtype, || rule.describe(*operand))?;
+            assemble::infer_pad(rule, *operand, lows, interiors, shape)
+        }
         Op::Concat { operands, axis } => assemble::infer_concat(rule, operands, *axis),
         Op::Reduce { function, operand, axes } => reduce::infer(rule, *function, *operand, *axes),
         Op::ArgMax { operand, axis } => reduce::infer_argmax(rule, *operand, *axis),

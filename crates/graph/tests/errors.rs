@@ -3,6 +3,9 @@
 
 use arenagrad_graph::{CrossEntropy, DType, Expr, Graph, GraphError, Init, Op, Origin, Reduction, Shape};
 
+const WHOLE: &str =
+    "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
+
 /// Asserts that the line above the call made a mistake, and the message that follows its file and line.
 #[track_caller]
 fn says(g: &Graph, message: &str) {
@@ -26,7 +29,7 @@ fn shapes_that_disagree() {
     let _ = x.exp() + g.input("row", [3]);
     says(&g, "add: shapes do not broadcast: lhs exp (node 5) is [64, 784], rhs \"row\" is [3] (784 != 3)");
     let _ = x.broadcast_to([2, 784]);
-    says(&g, "broadcast: \"x\" of shape [64, 784] does not broadcast to [2, 784]");
+    says(&g, "broadcast_to: \"x\" of shape [64, 784] does not broadcast to [2, 784]");
     let _ = x.reshape([5, 5]);
     says(&g, "reshape: \"x\" of shape [64, 784] has 50176 elements, but [5, 5] has 25");
     let _ = x.mse_loss(w, Reduction::Mean);
@@ -51,11 +54,11 @@ fn axes_and_ranges_out_of_bounds() {
     let g = Graph::new();
     let x = g.input("x", [2, 3]);
     let _ = x.sum(2);
-    says(&g, "reduce: axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)");
+    says(&g, "sum: axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)");
     let _ = x.softmax(-3);
     says(&g, "softmax: axis -3 is out of range for \"x\" of shape [2, 3] (rank 2)");
     let _ = x.sum([0, -2]);
-    says(&g, "reduce: axis 0 is named twice");
+    says(&g, "sum: axis 0 is named twice");
     let _ = x.permute([1, 1]);
     says(&g, "permute: axis 1 is named twice");
     let _ = x.permute([0]);
@@ -65,9 +68,9 @@ fn axes_and_ranges_out_of_bounds() {
     let _ = x.slice(1, 2, 4);
     says(&g, "slice: axis 1 of \"x\" has 3 elements, so 2..4 is out of range (shape [2, 3])");
     let _ = x.select_index(0, 2);
-    says(&g, "slice: axis 0 of \"x\" has 2 elements, so 2..3 is out of range (shape [2, 3])");
+    says(&g, "select_index: axis 0 of \"x\" has 2 elements, so 2..3 is out of range (shape [2, 3])");
     let _ = x.slice_step(0, 0, 2, 0);
-    says(&g, "slice: the step is 0, but a step of at least 1 is needed");
+    says(&g, "slice_step: the step is 0, but a step of at least 1 is needed");
     let _ = x.unsqueeze(4);
     says(&g, "unsqueeze: axis 4 is out of range for \"x\" of shape [2, 3] (rank 2)");
     let _ = g.iota([2], 1);
@@ -107,7 +110,7 @@ fn dtypes_that_do_not_fit() {
     let _ = x.one_hot(3);
     says(&g, "one_hot: \"x\" is f32, but i32 is needed");
     let _ = i + 2.5;
-    says(&g, "constant: the number is 2.5, but a 32-bit integer is needed");
+    says(&g, &format!("add: the number is 2.5, but \"i\" is i32, which holds {WHOLE}"));
     let _ = g.input("m", [2, 3]).nll_loss(g.input("f", [2]));
     says(&g, "nll_loss: \"f\" is f32, but i32 is needed");
 }
@@ -140,12 +143,12 @@ fn numbers_and_labels_out_of_range() {
     says(&g, "gather: index 3 at position 0 is outside 0..3");
     let smoothed = CrossEntropy { label_smoothing: 1.5, ..CrossEntropy::default() };
     let _ = x.cross_entropy_with(g.literal([2], [0, 1]), smoothed);
-    says(&g, "cross_entropy: label_smoothing is 1.5, but a number in 0..=1 is needed");
+    says(&g, "cross_entropy_with: label_smoothing is 1.5, but a number in 0..=1 is needed");
     let _ = x.nll_loss_with(g.literal([2], [0, 1]), CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() });
-    says(&g, "nll_loss: label_smoothing is 0.1, but 0 (only cross_entropy smooths labels) is needed");
+    says(&g, "nll_loss_with: label_smoothing is 0.1, but 0 (only cross_entropy smooths labels) is needed");
     let rest = "no ignored label beside class probabilities is needed";
     let _ = x.cross_entropy_with(x, CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() });
-    says(&g, &format!("cross_entropy: ignore_index is -100, but {rest}"));
+    says(&g, &format!("cross_entropy_with: ignore_index is -100, but {rest}"));
 }
 
 #[test]
@@ -175,19 +178,19 @@ fn derivatives_that_do_not_exist() {
     let error = x.exp().grad([x]).unwrap_err();
     assert!(error.to_string().contains(&format!("errors.rs:{line}: ")), "{error}");
     let rest = "is not a scalar; give an upstream gradient of its shape";
-    assert_eq!(text(error), format!("gradient: the output exp (node 2) of shape [2] {rest}"));
-    assert_eq!(text(x.sum(..).grad([i]).unwrap_err()), "gradient: \"i\" is i32, through which no gradient flows");
+    assert_eq!(text(error), format!("grad: the output exp (node 2) of shape [2] {rest}"));
+    assert_eq!(text(x.sum(..).grad([i]).unwrap_err()), "grad: \"i\" is i32, through which no gradient flows");
     assert_eq!(
         text(i.sum(..).grad([x]).unwrap_err()),
-        "gradient: reshape (node 6) is i32, through which no gradient flows"
+        "grad: reshape (node 6) is i32, through which no gradient flows"
     );
-    assert_eq!(text(g.gradients(&[x], &[], &[x]).unwrap_err()), "gradient: 1 outputs were given 0 upstream gradients");
+    assert_eq!(text(g.gradients(&[x], &[], &[x]).unwrap_err()), "gradients: 1 outputs were given 0 upstream gradients");
     let error = x.vjp(g.scalar(1.0).named("one"), [x]).unwrap_err();
-    assert_eq!(text(error), "gradient: shapes differ: the output \"x\" is [2], its upstream gradient \"one\" is []");
+    assert_eq!(text(error), "vjp: shapes differ: the output \"x\" is [2], its upstream gradient \"one\" is []");
     let double = g.input_of("d", [2], DType::F64);
     assert_eq!(
         text(x.vjp(double, [x]).unwrap_err()),
-        "gradient: dtypes differ: the output \"x\" is f32, its upstream gradient \"d\" is f64; cast one of them"
+        "vjp: dtypes differ: the output \"x\" is f32, its upstream gradient \"d\" is f64; cast one of them"
     );
 }
 

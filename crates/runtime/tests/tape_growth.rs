@@ -115,7 +115,9 @@ fn a_value_detached_from_a_graph() {
                 0 if number % 50 == 0 => drop(h.item().unwrap()),
                 1 => next.backward().unwrap(),
                 2 => next.backward_retained().unwrap(),
-                3 if number % 20 == 0 => drop(tape.gradients(&next, &[&w]).unwrap()[0].as_ref().unwrap().item().unwrap()),
+                3 if number % 20 == 0 => {
+                    drop(tape.gradients(&next, &[&w]).unwrap()[0].as_ref().unwrap().item().unwrap())
+                }
                 _ => {}
             }
             h = next.detach();

@@ -28,8 +28,8 @@ impl Graph {
         wrt: &[Expr<'g>],
         tangents: &[Expr<'g>],
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let origin = self.origin_or(Origin::here());
-        let op = "jvp";
+        let method = self.enter("jvp");
+        let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if wrt.len() != tangents.len() {
             let (inputs, tangents) = (wrt.len(), tangents.len());
@@ -110,6 +110,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn jvp<const N: usize>(self, wrt: [Expr<'g>; N], tangents: [Expr<'g>; N]) -> Result<Expr<'g>, GraphError> {
+        let _method = self.enter("jvp");
         let tangents = self.graph().jvp(&[self], &wrt, &tangents)?;
         Ok(tangents.first().copied().unwrap_or(self))
     }

@@ -38,13 +38,14 @@ impl Graph {
         wrt: &[Expr<'g>],
         mode: Option<Mode>,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let origin = self.origin_or(Origin::here());
+        let method = self.enter("jacobians");
+        let (origin, op) = (method.origin(), method.name());
         self.check()?;
-        let (_, shape, _) = self.float_node(output, "jacobian", origin)?;
+        let (_, shape, _) = self.float_node(output, op, origin)?;
         let dtype = output.dtype()?;
         let mut inputs = Vec::with_capacity(wrt.len());
         for input in wrt {
-            let (_, shape, _) = self.float_node(*input, "jacobian", origin)?;
+            let (_, shape, _) = self.float_node(*input, op, origin)?;
             inputs.push(End { expr: *input, shape, dtype: input.dtype()? });
         }
         let elements = inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.shape.elements()));
@@ -143,6 +144,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn jacobian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
+        let _method = self.enter("jacobian");
         Ok(self.graph().jacobians(self, &[wrt], None)?[0])
     }
 
@@ -158,10 +160,10 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn hessian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
-        let origin = self.graph().origin_or(Origin::here());
+        let method = self.enter("hessian");
         self.graph().check()?;
         self.graph().attempt(|| {
-            self.graph().at(origin, || {
+            self.graph().at(method.origin(), || {
                 let [gradient] = self.grad([wrt])?;
                 gradient.jacobian(wrt)
             })
@@ -177,10 +179,10 @@ impl<'g> Expr<'g> {
         wrt: [Expr<'g>; N],
         directions: [Expr<'g>; N],
     ) -> Result<[Expr<'g>; N], GraphError> {
-        let origin = self.graph().origin_or(Origin::here());
+        let method = self.enter("hvp");
         self.graph().check()?;
         let products = self.graph().attempt(|| {
-            self.graph().at(origin, || {
+            self.graph().at(method.origin(), || {
                 let gradients = self.grad(wrt)?;
                 self.graph().jvp(&gradients, &wrt, &directions)
             })

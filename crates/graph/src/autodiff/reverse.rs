@@ -27,8 +27,8 @@ impl Graph {
         upstreams: &[Expr<'g>],
         wrt: &[Expr<'g>],
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let origin = self.origin_or(Origin::here());
-        let op = "gradient";
+        let method = self.enter("gradients");
+        let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if outputs.len() != upstreams.len() {
             let (outputs, upstreams) = (outputs.len(), upstreams.len());
@@ -112,8 +112,8 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn grad<const N: usize>(self, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
-        let origin = self.graph().origin_or(Origin::here());
-        let op = "gradient";
+        let method = self.enter("grad");
+        let (origin, op) = (method.origin(), method.name());
         self.graph().check()?;
         let (_, shape, _) = self.graph().float_node(self, op, origin)?;
         if shape.elements() != 1 {
@@ -133,6 +133,7 @@ impl<'g> Expr<'g> {
     /// gradient of this expression's shape.
     #[track_caller]
     pub fn vjp<const N: usize>(self, upstream: Expr<'g>, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
+        let _method = self.enter("vjp");
         let gradients = self.graph().gradients(&[self], &[upstream], &wrt)?;
         let mut result = wrt;
         result.copy_from_slice(&gradients);

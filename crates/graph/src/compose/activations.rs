@@ -19,42 +19,42 @@ impl<'g> Expr<'g> {
     /// `x * x`. Floats and i32.
     #[track_caller]
     pub fn square(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("square");
         self * self
     }
 
     /// `1 / x`: infinite at 0.
     #[track_caller]
     pub fn reciprocal(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("reciprocal");
         1.0 / self
     }
 
     /// `1 / sqrt(x)`: infinite at 0, NaN below.
     #[track_caller]
     pub fn rsqrt(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("rsqrt");
         1.0 / self.sqrt()
     }
 
     /// The tangent, of radians: `sin x / cos x`.
     #[track_caller]
     pub fn tan(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("tan");
         self.sin() / self.cos()
     }
 
     /// `x` above 0, else `slope * x`; the derivative at 0 is `slope`.
     #[track_caller]
     pub fn leaky_relu(self, slope: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("leaky_relu");
         self.greater(0.0).where_(self, self * slope)
     }
 
     /// `x` above 0, else `alpha * (e^x - 1)`; the derivative at 0 is `alpha`.
     #[track_caller]
     pub fn elu(self, alpha: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("elu");
         let positive = self.greater(0.0);
         // e^x of a large x would overflow, and its derivative times the 0 that comes back here would be NaN.
         let negative_part = positive.where_(0.0, self);
@@ -64,14 +64,14 @@ impl<'g> Expr<'g> {
     /// The sigmoid linear unit, `x * sigmoid(x)`, also called swish.
     #[track_caller]
     pub fn silu(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("silu");
         self * self.sigmoid()
     }
 
     /// The Gaussian error linear unit in the form that `form` says.
     #[track_caller]
     pub fn gelu(self, form: Gelu) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("gelu");
         let gate = match form {
             Gelu::Erf => (self * std::f64::consts::FRAC_1_SQRT_2).erf(),
             Gelu::Tanh => {
@@ -88,7 +88,7 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is 0 or not finite; `threshold` is NaN.
     #[track_caller]
     pub fn softplus(self, beta: f64, threshold: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("softplus");
         if beta == 0.0 || !beta.is_finite() {
             return self.graph().refuse("softplus", "beta", beta, "a finite number other than 0");
         }
@@ -105,7 +105,7 @@ impl<'g> Expr<'g> {
     /// `ln(sigmoid(x)) = -softplus(-x)`, finite for every finite `x`.
     #[track_caller]
     pub fn log_sigmoid(self) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("log_sigmoid");
         -(-self).softplus(1.0, SOFTPLUS_IS_LINEAR)
     }
 
@@ -115,7 +115,7 @@ impl<'g> Expr<'g> {
     /// Errors: a bound that is NaN, or that the dtype does not hold.
     #[track_caller]
     pub fn clamp(self, min: Option<f64>, max: Option<f64>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("clamp");
         for bound in [min, max].into_iter().flatten() {
             if bound.is_nan() {
                 return self.graph().refuse("clamp", "a bound", bound, "a number");
@@ -135,8 +135,8 @@ impl<'g> Expr<'g> {
     /// gradient to the bound that it was brought to; one at a bound keeps it. Where a bound is NaN it does not bind.
     #[track_caller]
     pub fn clamp_between(self, min: impl IntoExpr<'g>, max: impl IntoExpr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
-        let origin = self.graph().origin_or(crate::Origin::here());
+        let method = self.enter("clamp_between");
+        let origin = method.origin();
         let (min, max) = (min.into_operand(), max.into_operand());
         if self.same_graph_all(&[min.expr(), max.expr()], "clamp_between", origin).is_none() {
             return Expr::poisoned(self.graph());

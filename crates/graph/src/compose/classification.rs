@@ -8,8 +8,7 @@
 //! was computed on the device cannot be; if it is out of range the loss and its gradient are NaN, never silently 0.
 
 use crate::compose::losses::Reduction;
-use crate::declaration::Requirement;
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
@@ -33,13 +32,13 @@ pub struct CrossEntropy<'g> {
 
 impl<'g> Expr<'g> {
     /// The mean cross-entropy of logits `[n, classes]` and targets, `-ln softmax(x)[label]`: either i32 class indices `[n]`, or
-    /// class probabilities of the logits' shape and dtype. Finite for finite logits. The derivative is
-    /// `(softmax(x) - target) / n`.
+    /// class probabilities of the logits' shape and dtype. Finite for finite logits; a logit of -inf counts as far as its class
+    /// is possible, and not at all where its probability or its weight is 0. The derivative is `(softmax(x) - target) / n`.
     ///
     /// Further axes, weights, ignored labels and smoothing: [`Expr::cross_entropy_with`].
     #[track_caller]
     pub fn cross_entropy(self, targets: Expr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("cross_entropy");
         self.cross_entropy_with(targets, CrossEntropy::default())
     }
 
@@ -50,7 +49,7 @@ impl<'g> Expr<'g> {
     /// With probabilities the mean is over the samples, whatever the weights, and there is no ignored label, as in PyTorch.
     #[track_caller]
     pub fn cross_entropy_with(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("cross_entropy_with");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(targets, "cross_entropy", origin).is_none() {
@@ -66,7 +65,7 @@ impl<'g> Expr<'g> {
     /// [`Expr::cross_entropy_with`] for class probabilities, which have the logits' shape and dtype.
     #[track_caller]
     pub fn cross_entropy_probabilities(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("cross_entropy_probabilities");
         let op = "cross_entropy";
         if let Some(ignored) = options.ignore_index {
             let expected = "no ignored label beside class probabilities";
@@ -76,9 +75,10 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[options.weight], op, origin).is_none() {
             return poisoned;
         }
-        let (Some((shape, axis)), Some(_)) = (self.class_axis(op, options), self.shape_shared_with(targets, op)) else {
+        let Some((shape, axis)) = self.class_axis(op, options) else { return poisoned };
+        if self.are_probabilities(op, targets, &shape, axis).is_none() {
             return poisoned;
-        };
+        }
         let classes = shape[axis];
         let smoothing = options.label_smoothing;
         let smoothed =
@@ -87,20 +87,42 @@ impl<'g> Expr<'g> {
             Some(weight) => smoothed * weight.along_axes(op, &shape, [axis].into_iter().collect()),
             None => smoothed,
         };
-        options.reduction.of(-(weighted * self.log_softmax(axis as isize)).sum([axis]))
+        options.reduction.of(-self.log_softmax(axis as isize).weighted_by(weighted).sum([axis]))
+    }
+
+    /// Checks that class probabilities have the shape of these logits, and says if not what targets may be.
+    #[track_caller]
+    fn are_probabilities(self, op: &'static str, targets: Expr<'g>, shape: &Shape, axis: usize) -> Option<()> {
+        let origin = self.graph().origin_or(Origin::here());
+        self.same_graph(targets, op, origin)?;
+        let (target_shape, dtype) = targets.read(op, origin, |_, node| (node.shape.clone(), node.dtype))?;
+        if target_shape == *shape && dtype.is_float() {
+            return Some(());
+        }
+        self.fail(GraphError::Targets {
+            origin,
+            op,
+            targets: targets.describe(),
+            dtype,
+            target_shape,
+            logits: self.describe(),
+            logits_shape: shape.clone(),
+            label_shape: shape.without([axis].into_iter().collect()),
+        });
+        None
     }
 
     /// The mean negative log-likelihood of logarithms of probabilities `[n, classes]` at class indices `[n]`: `-x[label]`.
     #[track_caller]
     pub fn nll_loss(self, labels: Expr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("nll_loss");
         self.nll_loss_with(labels, CrossEntropy::default())
     }
 
     /// [`Expr::nll_loss`] of `[n, classes, d1, ..]` with options, of which `label_smoothing` must be 0.
     #[track_caller]
     pub fn nll_loss_with(self, labels: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("nll_loss_with");
         if options.label_smoothing != 0.0 {
             let expected = "0 (only cross_entropy smooths labels)";
             return self.graph().refuse("nll_loss", "label_smoothing", options.label_smoothing, expected);
@@ -112,7 +134,7 @@ impl<'g> Expr<'g> {
     /// labels of a loss, an error where they can be checked, else a row of NaN.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("one_hot");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("one_hot", origin, |_, node| node.shape.clone()) else { return self };
         let range = match self.checked_labels("one_hot", classes, None) {
@@ -139,9 +161,18 @@ impl<'g> Expr<'g> {
     /// `[n, ..]`. No gradient flows through it.
     #[track_caller]
     pub fn accuracy(self, labels: Expr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("accuracy");
         let poisoned = Expr::poisoned(self.graph());
         let Some((_, axis)) = self.class_axis("accuracy", CrossEntropy::default()) else { return poisoned };
+        let origin = self.graph().origin_or(Origin::here());
+        match labels.read("accuracy", origin, |_, node| node.dtype) {
+            Some(DType::I32) => {}
+            Some(dtype) => {
+                let (op, operand, expected) = ("accuracy", labels.describe(), "i32");
+                return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
+            }
+            None => return poisoned,
+        }
         let guess = self.argmax(axis as isize);
         if guess.shape_shared_with(labels, "accuracy").is_none() {
             return poisoned;
@@ -196,11 +227,11 @@ impl<'g> Expr<'g> {
             None => None,
         };
         if let Some(weight) = label_weight {
-            loss = loss * weight;
+            loss = loss.weighted_by(weight);
         }
         if let (Some(normaliser), true) = (normaliser, options.label_smoothing > 0.0) {
             let everywhere = match class_weight {
-                Some(weight) => ((normaliser - scores) * weight).sum_keepdims([axis]),
+                Some(weight) => (normaliser - scores).weighted_by(weight).sum_keepdims([axis]),
                 None => (normaliser - scores).sum_keepdims([axis]),
             };
             let share = options.label_smoothing;
@@ -260,51 +291,15 @@ impl<'g> Expr<'g> {
             self.fail(GraphError::DType { origin, op, operand, dtype, expected });
             return None;
         }
-        let outside = |&label: &i32| except != Some(label) && usize::try_from(label).map_or(true, |i| i >= classes);
-        let wrong = match self.source_op() {
-            Some(Op::Literal { data }) => match &*data {
-                Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
-                Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
-            },
-            // A constant of no elements holds no label.
-            Some(Op::Constant { value }) if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
-                Some((0, value as i32)).filter(|(_, value)| outside(value))
-            }
-            Some(Op::Constant { .. }) => None,
-            Some(_) | None => {
-                let is_input = self.raw().is_some_and(|id| self.graph().arena().viewed_input(id).is_some());
-                return Some(if is_input { Range::OfInput } else { Range::Unknown });
-            }
-        };
-        match wrong {
-            Some((position, value)) => {
-                self.fail(GraphError::Index { origin, op, position, value, bound: classes });
-                None
-            }
-            None => Some(Range::Checked),
+        if let Some(error) = self.index_error(op, classes, except, origin) {
+            self.fail(error);
+            return None;
         }
-    }
-
-    /// Notes that the comparison of these labels with the classes requires them to be in `0..classes` or `except`.
-    fn required_by(self, comparison: Expr<'g>, classes: usize, except: Option<i32>) {
-        if let (Some(indices), Some(owner)) = (self.raw(), comparison.raw()) {
-            self.graph().arena_mut().require(owner, Requirement { indices, bound: classes, except });
-        }
-    }
-
-    /// The op at the end of the views through which this looks, whose elements are exactly those of this expression.
-    fn source_op(self) -> Option<Op> {
-        let mut id = self.raw()?;
-        loop {
-            let arena = self.graph().arena();
-            match &arena.nodes.get(id.key)?.op {
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                op => return Some(op.clone()),
-            }
-        }
+        Some(match self.source()?.1 {
+            Op::Literal { .. } | Op::Constant { .. } => Range::Checked,
+            Op::Input { .. } => Range::OfInput,
+            _ => Range::Unknown,
+        })
     }
 
     /// 1 where these labels are in `0..classes` or `except`, else NaN, in the dtype of `beside`: a factor, so that the

@@ -7,7 +7,7 @@ impl<'g> Expr<'g> {
     /// `x W + b`: `[.., in] x [in, out] + [out] -> [.., out]`.
     #[track_caller]
     pub fn linear(self, weight: Expr<'g>, bias: Option<Expr<'g>>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("linear");
         let product = self.matmul(weight);
         match bias {
             Some(bias) => product + bias,
@@ -20,6 +20,7 @@ impl<'g> Expr<'g> {
     /// more.
     #[track_caller]
     pub fn matmul_with(self, rhs: Expr<'g>, transpose_lhs: bool, transpose_rhs: bool) -> Expr<'g> {
+        let _method = self.enter("matmul_with");
         let origin = self.graph().origin_or(Origin::here());
         if self.same_graph(rhs, "matmul", origin).is_none() {
             return Expr::poisoned(self.graph());
@@ -30,18 +31,19 @@ impl<'g> Expr<'g> {
     /// The lower triangle of the last two axes, 0 above it: element `[i, j]` stays if `j <= i + diagonal`. Any dtype.
     #[track_caller]
     pub fn tril(self, diagonal: isize) -> Expr<'g> {
+        let _method = self.enter("tril");
         self.triangle("tril", diagonal, true)
     }
 
     /// The upper triangle of the last two axes, 0 below it: element `[i, j]` stays if `j >= i + diagonal`. Any dtype.
     #[track_caller]
     pub fn triu(self, diagonal: isize) -> Expr<'g> {
+        let _method = self.enter("triu");
         self.triangle("triu", diagonal, false)
     }
 
     #[track_caller]
     fn triangle(self, op: &'static str, diagonal: isize, lower: bool) -> Expr<'g> {
-        let _operation = self.graph().operation();
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read(op, origin, |_, node| node.shape.clone()) else { return self };
         let rank = shape.rank();

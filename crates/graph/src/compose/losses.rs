@@ -31,7 +31,7 @@ impl<'g> Expr<'g> {
     /// The squared error, `(x - t)^2`.
     #[track_caller]
     pub fn mse_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("mse_loss");
         if self.shape_shared_with(target, "mse_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -41,7 +41,7 @@ impl<'g> Expr<'g> {
     /// The absolute error, `|x - t|`, with derivative 0 where they are equal.
     #[track_caller]
     pub fn l1_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("l1_loss");
         if self.shape_shared_with(target, "l1_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -51,7 +51,7 @@ impl<'g> Expr<'g> {
     /// With `d = |x - t|`: `d^2 / 2` up to `delta`, and `delta * (d - delta / 2)` past it. Errors: `delta` is not above 0.
     #[track_caller]
     pub fn huber_loss(self, target: Expr<'g>, delta: f64, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("huber_loss");
         if delta.is_nan() || delta <= 0.0 {
             return self.graph().refuse("huber_loss", "delta", delta, "a number above 0");
         }
@@ -68,7 +68,7 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is below 0.
     #[track_caller]
     pub fn smooth_l1_loss(self, target: Expr<'g>, beta: f64, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("smooth_l1_loss");
         if beta.is_nan() || beta < 0.0 {
             return self.graph().refuse("smooth_l1_loss", "beta", beta, "a number not below 0");
         }
@@ -88,7 +88,7 @@ impl<'g> Expr<'g> {
     /// [`Expr::binary_cross_entropy_with_logits`] is the better choice where there are logits.
     #[track_caller]
     pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("binary_cross_entropy");
         if self.shape_shared_with(target, "binary_cross_entropy").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -103,6 +103,7 @@ impl<'g> Expr<'g> {
     /// every finite `x`. The derivative is `sigmoid(x) - t`.
     #[track_caller]
     pub fn binary_cross_entropy_with_logits(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+        let _method = self.enter("binary_cross_entropy_with_logits");
         self.binary_cross_entropy_with_logits_weighted(target, None, None, reduction)
     }
 
@@ -117,7 +118,7 @@ impl<'g> Expr<'g> {
         pos_weight: Option<Expr<'g>>,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("binary_cross_entropy_with_logits_weighted");
         let Some(shape) = self.shape_shared_with(target, "binary_cross_entropy_with_logits") else {
             return Expr::poisoned(self.graph());
         };
@@ -138,22 +139,35 @@ impl<'g> Expr<'g> {
     }
 
     /// The Kullback-Leibler divergence from `self`, which are logarithms of probabilities, to the target: elementwise
-    /// `t (ln t - x)`, with 0 for `t = 0`. With `log_target` the target holds logarithms too: `e^t (t - x)`.
+    /// `t (ln t - x)`, with 0 for a probability of 0, also beside an `x` of -inf. With `log_target` the target holds logarithms
+    /// too: `e^t (t - x)`, with 0 for `t = -inf`. Gradients there are finite: 0 in `x`, and in `t` as far as `x` has one.
     ///
     /// The divergence proper is the sum over the classes: take [`Reduction::Sum`] and divide by the batch, which PyTorch
     /// calls `batchmean`. [`Reduction::Mean`] divides by the number of elements.
     #[track_caller]
     pub fn kl_div(self, target: Expr<'g>, log_target: bool, reduction: Reduction) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("kl_div");
         if self.shape_shared_with(target, "kl_div").is_none() {
             return Expr::poisoned(self.graph());
         }
         if log_target {
-            return reduction.of(target.exp() * (target - self));
+            // Of a probability of 0 the logarithm is -inf, which is kept out of every product.
+            let is_zero = target.equal(f64::NEG_INFINITY);
+            let logarithm = is_zero.where_(0.0, target);
+            let probability = is_zero.where_(0.0, logarithm.exp());
+            return reduction.of((logarithm - self).weighted_by(probability));
         }
         // t ln t is 0 at t = 0, though ln 0 is not finite.
         let is_zero = target.equal(0.0);
         let entropy = is_zero.where_(0.0, target * is_zero.where_(1.0, target).log());
-        reduction.of(entropy - target * self)
+        reduction.of(entropy - self.weighted_by(target))
+    }
+
+    /// `x * weight`, where a weight of 0 leaves out an infinite `x`: what is impossible does not count, however unlikely it
+    /// was held to be. The derivative in `x` is `weight`, and that in the weight 0 where an infinity is left out.
+    #[track_caller]
+    pub(super) fn weighted_by(self, weight: Expr<'g>) -> Expr<'g> {
+        let is_left_out = weight.equal(0.0) & self.abs().equal(f64::INFINITY);
+        is_left_out.where_(0.0, self) * weight
     }
 }

@@ -1,6 +1,6 @@
-//! Norms of vectors, and the normalisations of layers.
+//! The normalisations of layers: each brings elements to a mean of 0 and a variance of 1, or only to a mean square of 1.
 //!
-//! Variances are computed from centred elements, `mean((x - mean x)^2)`, which does not cancel as `mean(x^2) - mean(x)^2` does.
+//! Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
 
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
@@ -8,56 +8,11 @@ use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
 
 impl<'g> Expr<'g> {
-    /// The p-norm over `axes` (`..` for all), which fall away: `sum(|x|^p)^(1/p)`; the number of elements other than 0
-    /// for a `p` of 0; `max |x|` for infinity. Where the norm is 0 its gradient is 0. Errors: `p` is below 0 or NaN.
-    #[track_caller]
-    pub fn norm(self, p: f64, axes: impl Axes) -> Expr<'g> {
-        let _operation = self.graph().operation();
-        if p.is_nan() || p < 0.0 {
-            return self.graph().refuse("norm", "p", p, "a number not below 0");
-        }
-        let origin = self.graph().origin_or(Origin::here());
-        let Some((shape, dtype)) = self.read("norm", origin, |_, node| (node.shape.clone(), node.dtype)) else {
-            return self;
-        };
-        if !dtype.is_float() {
-            let (op, operand, expected) = ("norm", self.describe(), "a float");
-            return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
-        }
-        let set = match self.resolve_axes("norm", &shape, &axes, origin) {
-            Ok(set) => set,
-            Err(error) => return self.fail(error),
-        };
-        if p == 0.0 {
-            return self.not_equal(0.0).cast(dtype).sum(set);
-        }
-        let magnitude = self.abs();
-        if p == 1.0 {
-            return magnitude.sum(set);
-        }
-        if p == f64::INFINITY {
-            return magnitude.max(set);
-        }
-        let powers = if p == 2.0 {
-            self.square()
-        } else if p > 1.0 {
-            magnitude.powf(p)
-        } else {
-            // The derivative of |x|^p at 0 is infinite for p < 1: zeros are left out of the power.
-            let is_zero = self.equal(0.0);
-            is_zero.where_(0.0, is_zero.where_(1.0, magnitude).powf(p))
-        };
-        let sum = powers.sum(set);
-        // A root has no finite derivative at 0: there it is taken of 1 and replaced.
-        let is_zero = sum.equal(0.0);
-        is_zero.where_(0.0, is_zero.where_(1.0, sum).powf(1.0 / p))
-    }
-
     /// `(x - mean) / sqrt(var + eps) * weight + bias`, mean and variance (the population's) over `axes`; customarily the
     /// last ones. `weight` and `bias` have the extents of `axes`, in order.
     #[track_caller]
     pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("layer_norm");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
@@ -72,7 +27,7 @@ impl<'g> Expr<'g> {
     /// `x / sqrt(mean(x^2) + eps) * weight`, the mean over `axes`. `weight` has the extents of `axes`, in order.
     #[track_caller]
     pub fn rms_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("rms_norm");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
@@ -91,7 +46,7 @@ impl<'g> Expr<'g> {
     /// variance 1, then each channel scaled by `weight` and shifted by `bias`, both `[c]`.
     #[track_caller]
     pub fn group_norm(self, groups: usize, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("group_norm");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.channelled("group_norm") else { return Expr::poisoned(self.graph()) };
         if self.same_graph_all(&[weight, bias], "group_norm", origin).is_none() {
@@ -111,7 +66,7 @@ impl<'g> Expr<'g> {
     /// what running statistics are made of.
     #[track_caller]
     pub fn batch_statistics(self) -> (Expr<'g>, Expr<'g>) {
-        let _operation = self.graph().operation();
+        let _method = self.enter("batch_statistics");
         let Some(shape) = self.channelled("batch_statistics") else {
             return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
         };
@@ -129,8 +84,8 @@ impl<'g> Expr<'g> {
         bias: Option<Expr<'g>>,
         eps: f64,
     ) -> Expr<'g> {
-        let _operation = self.graph().operation();
-        let origin = self.graph().origin_or(Origin::here());
+        let method = self.enter("batch_norm");
+        let origin = method.origin();
         let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
         if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {
             return Expr::poisoned(self.graph());
@@ -144,8 +99,7 @@ impl<'g> Expr<'g> {
     /// `(x - mean) / sqrt(var + eps)` over `axes`.
     #[track_caller]
     fn standardised(self, axes: AxisSet, eps: f64) -> Expr<'g> {
-        let centred = self - self.mean_keepdims(axes);
-        centred / (centred.square().mean_keepdims(axes) + eps).sqrt()
+        (self - self.mean_keepdims(axes)) / (self.var_keepdims(axes, 0.0) + eps).sqrt()
     }
 
     /// `x * weight + bias`, both with the extents of `axes` of the shape.

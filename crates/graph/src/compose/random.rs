@@ -17,7 +17,7 @@ impl Graph {
     /// no magnitude exceeds 5.77.
     #[track_caller]
     pub fn normal(&self, shape: impl Into<Shape>, step: Expr<'_>, seed: u64) -> Expr<'_> {
-        let _operation = self.operation();
+        let _method = self.enter("normal");
         let shape = shape.into();
         let radius_draw = self.uniform(&shape, step, derived_seed(seed, 0));
         let angle_draw = self.uniform(&shape, step, derived_seed(seed, 1));
@@ -29,7 +29,7 @@ impl Graph {
     /// bool: each element true with that probability. Errors: a probability outside [0, 1].
     #[track_caller]
     pub fn bernoulli(&self, shape: impl Into<Shape>, probability: f64, step: Expr<'_>, seed: u64) -> Expr<'_> {
-        let _operation = self.operation();
+        let _method = self.enter("bernoulli");
         if !(0.0..=1.0).contains(&probability) {
             return self.refuse("bernoulli", "the probability", probability, "a number in 0..=1");
         }
@@ -44,7 +44,7 @@ impl<'g> Expr<'g> {
     /// A rate of 0 is the identity, a rate of 1 gives zeros. Errors: a rate outside [0, 1]; a `step` that is not an i32 scalar.
     #[track_caller]
     pub fn dropout(self, rate: f64, step: Expr<'g>, seed: u64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("dropout");
         if !(0.0..=1.0).contains(&rate) {
             return self.graph().refuse("dropout", "the rate", rate, "a number in 0..=1");
         }

@@ -13,7 +13,7 @@ impl<'g> Expr<'g> {
     /// gives 0. Over an empty axis there is nothing to compute.
     #[track_caller]
     pub fn softmax(self, axis: isize) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("softmax");
         match self.centred("softmax", axis) {
             Centred::Empty(same) => same,
             Centred::By(centred) => {
@@ -29,7 +29,7 @@ impl<'g> Expr<'g> {
     /// and empty axes: as [`Expr::softmax`].
     #[track_caller]
     pub fn log_softmax(self, axis: isize) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("log_softmax");
         match self.centred("log_softmax", axis) {
             Centred::Empty(same) => same,
             Centred::By(centred) => centred - centred.exp().sum_keepdims([axis]).log(),
@@ -42,7 +42,7 @@ impl<'g> Expr<'g> {
     /// formula is `softmax`, is NaN.
     #[track_caller]
     pub fn logsumexp(self, axes: impl Axes) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("logsumexp");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
         match self.resolve_axes("logsumexp", &shape, &axes, origin) {
@@ -54,7 +54,7 @@ impl<'g> Expr<'g> {
     /// [`Expr::logsumexp`]; the reduced axes keep extent 1.
     #[track_caller]
     pub fn logsumexp_keepdims(self, axes: impl Axes) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("logsumexp_keepdims");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
         let set = match self.resolve_axes("logsumexp", &shape, &axes, origin) {

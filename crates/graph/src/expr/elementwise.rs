@@ -23,7 +23,7 @@ macro_rules! unary_methods {
 unary_methods! {
     /// `|x|` of each element; the derivative at 0 is 0. Floats and i32.
     abs => Abs;
-    /// -1, 0 or 1 of each element; NaN stays NaN. The derivative is 0. Floats and i32.
+    /// -1, 0 or 1 of each element; NaN stays NaN, and -0 gives 0. The derivative is 0. Floats and i32.
     sign => Sign;
     /// The largest integer not above each element. The derivative is 0.
     floor => Floor;
@@ -35,11 +35,14 @@ unary_methods! {
     exp => Exp;
     /// `e^x - 1`, exact for small `x`.
     expm1 => Expm1;
-    /// The natural logarithm: -inf at 0, NaN below.
+    /// The natural logarithm: -inf at 0, NaN below. The derivative is infinite at 0, and a gradient of 0 that comes back there
+    /// gives NaN: how to keep 0 out of a logarithm shows [`Expr::where_`].
     log => Log;
     /// `ln(1 + x)`, exact for small `x`.
     log1p => Log1p;
-    /// The square root: NaN below 0; the derivative at 0 is infinite.
+    /// The square root: NaN below 0. The derivative is infinite at 0, and a gradient of 0 that comes back there gives NaN:
+    /// for a root of a sum of squares take [`Expr::norm`] or [`Expr::std`], whose derivatives are finite, and for others add
+    /// a small number under the root, or keep 0 out of it as [`Expr::where_`] shows.
     sqrt => Sqrt;
     /// The sine, of radians.
     sin => Sin;
@@ -51,7 +54,7 @@ unary_methods! {
     sigmoid => Sigmoid;
     /// The error function, `2 / sqrt(pi) * integral of e^(-t^2) from 0 to x`.
     erf => Erf;
-    /// `max(x, 0)`; the derivative at 0 is 0, and NaN stays NaN.
+    /// 0 below 0, else `x`; the derivative at 0 is 0. NaN stays NaN, and lets the gradient through; -0 stays -0.
     relu => Relu;
 }
 
@@ -84,16 +87,21 @@ compare_methods! {
 
 impl<'g> Expr<'g> {
     /// `x^exponent`, elementwise with broadcasting. A negative base with an integer exponent is right; with any other it
-    /// is NaN. A number as exponent takes the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1.
+    /// is NaN. `x^0` is 1 for every `x`, NaN too.
+    ///
+    /// The derivatives are `exponent x^(exponent - 1)` and `x^exponent ln x`, and 0 where those are products of 0 and an infinity:
+    /// by `x` for an exponent of 0, and for an infinite one where the power is 0 all around; by the exponent at an `x` of 0 if the
+    /// exponent is not below 0, and at an infinite `x` if it is. By the exponent the derivative at a negative `x` is NaN.
     #[track_caller]
     pub fn pow(self, exponent: impl IntoExpr<'g>) -> Expr<'g> {
+        let _method = self.enter("pow");
         self.binary(BinaryFunction::Pow, exponent, Origin::here())
     }
 
-    /// `x^exponent` for a number.
+    /// `x^exponent` for a number, in the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1.
     #[track_caller]
     pub fn powf(self, exponent: f64) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("powf");
         let origin = Origin::here();
         match exponent {
             1.0 => self,
@@ -108,26 +116,49 @@ impl<'g> Expr<'g> {
     /// The larger of two elements; at a tie each operand gets half the gradient, and NaN wins.
     #[track_caller]
     pub fn maximum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        let _method = self.enter("maximum");
         self.binary(BinaryFunction::Maximum, rhs, Origin::here())
     }
 
     /// The smaller of two elements; at a tie each operand gets half the gradient, and NaN wins.
     #[track_caller]
     pub fn minimum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        let _method = self.enter("minimum");
         self.binary(BinaryFunction::Minimum, rhs, Origin::here())
     }
 
-    /// `upstream` where `x > 0`, else 0: the backward pass of [`Expr::relu`], with `self` as upstream gradient.
+    /// 0 where `x <= 0`, else `self`: the backward pass of [`Expr::relu`], with `self` as upstream gradient. Where `x` is NaN
+    /// the gradient passes.
     #[track_caller]
     pub fn relu_backward(self, x: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("relu_backward");
         self.binary(BinaryFunction::ReluBackward, x, Origin::here())
     }
 
     /// `on_true` where this bool expression holds, else `on_false`, all three broadcast. Numbers take the dtype of the
-    /// expression beside them; two numbers give f32.
+    /// expression beside them; two numbers give f32. The gradient goes to the operand that was taken; the other gets 0.
+    ///
+    /// That 0 still goes back through whatever made the other operand. Where the derivative there is infinite or NaN, 0 times
+    /// it is NaN, which then is the whole gradient, as it is in PyTorch and in JAX. So select twice: first something harmless
+    /// *before* the function that has no finite derivative, then what it gave. `arenagrad::check::anomaly` finds the line where
+    /// such a NaN began.
+    ///
+    /// ```
+    /// # use arenagrad_graph::Graph;
+    /// let g = Graph::new();
+    /// let x = g.input("x", [3]);
+    /// let is_positive = x.greater(0.0);
+    /// // The value is right, but the gradient at x = 0 is 0 / 0:
+    /// let trap = is_positive.where_(x.log(), 0.0);
+    /// // The logarithm never sees a 0, and the gradient at x = 0 is 0:
+    /// let safe = is_positive.where_(is_positive.where_(x, 1.0).log(), 0.0);
+    /// let [gradient] = safe.sum(..).grad([x])?;
+    /// # let _ = (trap, gradient);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
     #[track_caller]
     pub fn where_(self, on_true: impl IntoExpr<'g>, on_false: impl IntoExpr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("where");
         let origin = self.graph().origin_or(Origin::here());
         let (on_true, on_false) = (on_true.into_operand(), on_false.into_operand());
         if self.same_graph_all(&[on_true.expr(), on_false.expr()], "where", origin).is_none() {
@@ -153,6 +184,7 @@ impl<'g> Expr<'g> {
     /// Gradients flow between floats alone.
     #[track_caller]
     pub fn cast(self, dtype: DType) -> Expr<'g> {
+        let _method = self.enter("cast");
         let origin = self.graph().origin_or(Origin::here());
         match self.read("cast", origin, |id, node| (id, node.dtype)) {
             Some((_, own)) if own == dtype => self,
@@ -164,6 +196,7 @@ impl<'g> Expr<'g> {
     /// The identity, through which no gradient flows.
     #[track_caller]
     pub fn stop_gradient(self) -> Expr<'g> {
+        let _method = self.enter("stop_gradient");
         let origin = self.graph().origin_or(Origin::here());
         match self.raw() {
             Some(operand) => self.insert(Op::StopGradient { operand }, None, None, origin),
@@ -180,7 +213,7 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn binary(self, function: BinaryFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter(function.name());
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => self.insert(Op::Binary { function, lhs, rhs }, None, None, origin),
@@ -189,7 +222,7 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn compare(self, function: CompareFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter(function.name());
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => self.insert(Op::Compare { function, lhs, rhs }, None, None, origin),
@@ -263,8 +296,8 @@ macro_rules! operators {
 
             #[track_caller]
             fn $method(self, rhs: Expr<'g>) -> Expr<'g> {
-                let origin = Origin::here();
-                let _operation = rhs.graph().operation();
+                let method = rhs.enter(BinaryFunction::$function.name());
+                let origin = method.origin();
                 Operand::Number(f64::from(self)).beside(rhs, origin).binary(BinaryFunction::$function, rhs, origin)
             }
         }

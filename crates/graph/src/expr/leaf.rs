@@ -15,12 +15,14 @@ impl Graph {
     /// An f32 tensor that every run is given under that name.
     #[track_caller]
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Expr<'_> {
+        let _method = self.enter("input");
         self.input_of(name, shape, DType::F32)
     }
 
     /// A tensor of any dtype that every run is given under that name.
     #[track_caller]
     pub fn input_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        let _method = self.enter("input_of");
         let origin = self.origin_or(Origin::here());
         self.finish(self.declare(name.into(), shape.into(), dtype, DeclarationKind::Input, origin))
     }
@@ -28,12 +30,14 @@ impl Graph {
     /// An f32 tensor that stays on the device between runs and that optimisers train.
     #[track_caller]
     pub fn parameter(&self, name: impl Into<String>, shape: impl Into<Shape>, init: Init) -> Expr<'_> {
+        let _method = self.enter("parameter");
         self.parameter_of(name, shape, DType::F32, init)
     }
 
     /// A tensor of any dtype that stays on the device between runs; optimisers train it if it holds floats.
     #[track_caller]
     pub fn parameter_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
+        let _method = self.enter("parameter_of");
         let kind = DeclarationKind::Parameter { init, trainable: dtype.is_float() };
         self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
     }
@@ -42,14 +46,20 @@ impl Graph {
     /// moments. A plan that updates it names the node of its next value.
     #[track_caller]
     pub fn state(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
+        let _method = self.enter("state");
         let kind = DeclarationKind::Parameter { init, trainable: false };
         self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
     }
 
-    /// A tensor whose every element is `value`, rounded to the dtype.
+    /// A tensor whose every element is `value`, rounded to a float dtype. Errors: a value that i32 or bool does not hold.
     #[track_caller]
     pub fn full(&self, shape: impl Into<Shape>, value: f64, dtype: DType) -> Expr<'_> {
+        let _method = self.enter("full");
         let origin = self.origin_or(Origin::here());
+        if !dtype.holds(value) {
+            let (op, what, operand) = ("full", "the value", "the result".to_owned());
+            return self.finish(Err(GraphError::Number { origin, op, what, value, operand, dtype }));
+        }
         let op = Op::Constant { value: dtype.round(value) };
         self.finish(self.insert(op, Some(&shape.into()), Some(dtype), origin))
     }
@@ -57,18 +67,21 @@ impl Graph {
     /// An f32 scalar.
     #[track_caller]
     pub fn scalar(&self, value: f64) -> Expr<'_> {
+        let _method = self.enter("scalar");
         self.full(Shape::scalar(), value, DType::F32)
     }
 
     /// A tensor of zeros.
     #[track_caller]
     pub fn zeros(&self, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        let _method = self.enter("zeros");
         self.full(shape, 0.0, dtype)
     }
 
     /// A tensor of ones.
     #[track_caller]
     pub fn ones(&self, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+        let _method = self.enter("ones");
         self.full(shape, 1.0, dtype)
     }
 
@@ -76,6 +89,7 @@ impl Graph {
     /// `bool`, which decides the dtype.
     #[track_caller]
     pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Literal>) -> Expr<'_> {
+        let _method = self.enter("literal");
         let origin = self.origin_or(Origin::here());
         let op = Op::Literal { data: Arc::new(data.into()) };
         self.finish(self.insert(op, Some(&shape.into()), None, origin))
@@ -84,6 +98,7 @@ impl Graph {
     /// An i32 tensor whose elements are their own coordinates along `axis`: `iota([2, 3], 1)` is `[[0, 1, 2], [0, 1, 2]]`.
     #[track_caller]
     pub fn iota(&self, shape: impl Into<Shape>, axis: usize) -> Expr<'_> {
+        let _method = self.enter("iota");
         let origin = self.origin_or(Origin::here());
         self.finish(self.insert(Op::Iota { axis }, Some(&shape.into()), None, origin))
     }
@@ -93,6 +108,7 @@ impl Graph {
     /// device and in every run. Two draws in one graph need two seeds; [`Graph::step`] makes each training step draw anew.
     #[track_caller]
     pub fn uniform(&self, shape: impl Into<Shape>, step: Expr<'_>, seed: u64) -> Expr<'_> {
+        let _method = self.enter("uniform");
         let origin = self.origin_or(Origin::here());
         let shape = shape.into();
         let poisoned = Expr::poisoned(self);
@@ -106,6 +122,7 @@ impl Graph {
     /// The i32 scalar that counts training steps from 0: a state named `step`, which training sessions advance.
     #[track_caller]
     pub fn step(&self) -> Expr<'_> {
+        let _method = self.enter("step");
         let found = self.declarations().into_iter().find(|declaration| declaration.counts_steps());
         match found {
             Some(step) if step.counts_steps() => self.expr(step.node),
@@ -128,6 +145,12 @@ impl Graph {
             let elements = values.len();
             return self.finish(Err(GraphError::ElementCount { origin, op: "parameter", shape, elements }));
         }
+        if let DeclarationKind::Parameter { init, .. } = &kind
+            && let Some(value) = init.unheld(dtype)
+        {
+            let (op, what, operand) = ("parameter", "a first value", format!("{name:?}"));
+            return self.finish(Err(GraphError::Number { origin, op, what, value, operand, dtype }));
+        }
         self.finish(self.declare(name, shape, dtype, kind, origin))
     }
 }
@@ -140,11 +163,10 @@ impl<'g> Expr<'g> {
         let Some((shape, dtype)) = self.read("constant", origin, |_, node| (node.shape.clone(), node.dtype)) else {
             return Expr::poisoned(self.graph());
         };
-        let rounded = dtype.round(value);
-        if !dtype.is_float() && rounded != value {
-            let expected = if dtype == DType::I32 { "a 32-bit integer" } else { "0 or 1" };
-            return self.fail(GraphError::Argument { origin, op: "constant", what: "the number", value, expected });
+        if !dtype.holds(value) {
+            let (op, what, operand) = ("constant", "the number", self.describe());
+            return self.fail(GraphError::Number { origin, op, what, value, operand, dtype });
         }
-        self.insert(Op::Constant { value: rounded }, Some(&shape), Some(dtype), origin)
+        self.insert(Op::Constant { value: dtype.round(value) }, Some(&shape), Some(dtype), origin)
     }
 }

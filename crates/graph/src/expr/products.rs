@@ -1,6 +1,5 @@
 //! Matrix products, gather and scatter.
 
-use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::Op;
@@ -12,7 +11,7 @@ impl<'g> Expr<'g> {
     /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`.
     #[track_caller]
     pub fn matmul(self, rhs: Expr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("matmul");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(rhs, "matmul", origin).is_none() {
@@ -47,6 +46,7 @@ impl<'g> Expr<'g> {
     /// or slices of an input, cannot be: out of range they give NaN for floats and 0 for i32 and bool.
     #[track_caller]
     pub fn gather(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("gather");
         let origin = self.graph().origin_or(Origin::here());
         match self.indexed("gather", axis, indices, origin) {
             Some((operand, indices, axis)) => self.insert(Op::Gather { operand, indices, axis }, None, None, origin),
@@ -59,6 +59,7 @@ impl<'g> Expr<'g> {
     /// `scatter_add`.) An index computed on the device that is out of range adds nothing.
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Expr<'g>, updates: Expr<'g>) -> Expr<'g> {
+        let _method = self.enter("scatter_add");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(updates, "scatter_add", origin).is_none() {
@@ -76,7 +77,7 @@ impl<'g> Expr<'g> {
     /// `[a, n, b], [i, j] -> [a, i, j, b]`. An embedding is `table.index_select(0, tokens)`.
     #[track_caller]
     pub fn index_select(self, axis: isize, indices: Expr<'g>) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("index_select");
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(indices, "index_select", origin).is_none() {
@@ -134,17 +135,9 @@ impl<'g> Expr<'g> {
                 return None;
             }
         };
-        let literal = indices.read(op, origin, |_, node| match &node.op {
-            Op::Literal { data } => Some(data.clone()),
-            _ => None,
-        })?;
-        if let Some(crate::Literal::I32(data)) = literal.as_deref() {
-            let outside = data.iter().position(|&index| usize::try_from(index).map_or(true, |i| i >= shape[axis]));
-            if let Some(position) = outside {
-                let (value, bound) = (data[position], shape[axis]);
-                self.fail(GraphError::Index { origin, op, position, value, bound });
-                return None;
-            }
+        if let Some(error) = indices.index_error(op, shape[axis], None, origin) {
+            self.fail(error);
+            return None;
         }
         Some((self.raw()?, indices.raw()?, axis))
     }

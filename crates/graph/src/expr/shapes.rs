@@ -13,12 +13,14 @@ impl<'g> Expr<'g> {
     /// The same elements in row-major order under another shape with as many elements.
     #[track_caller]
     pub fn reshape(self, shape: impl Into<Shape>) -> Expr<'g> {
+        let _method = self.enter("reshape");
         self.reshape_node(&shape.into(), self.graph().origin_or(Origin::here()))
     }
 
     /// All elements in one axis: `[n]`.
     #[track_caller]
     pub fn flatten(self) -> Expr<'g> {
+        let _method = self.enter("flatten");
         let origin = self.graph().origin_or(Origin::here());
         match self.read("reshape", origin, |_, node| node.shape.elements()) {
             Some(elements) => self.reshape_node(&Shape::from([elements]), origin),
@@ -29,6 +31,7 @@ impl<'g> Expr<'g> {
     /// Axes reordered: result axis `i` is axis `axes[i]` of this. Each axis is named once; negative ones count from the end.
     #[track_caller]
     pub fn permute(self, axes: impl AsRef<[isize]>) -> Expr<'g> {
+        let _method = self.enter("permute");
         let origin = self.graph().origin_or(Origin::here());
         let Some((operand, shape)) = self.read("permute", origin, |id, node| (id, node.shape.clone())) else {
             return self;
@@ -62,6 +65,7 @@ impl<'g> Expr<'g> {
     /// Two axes exchanged; negative ones count from the end. `[m, n] -> [n, m]` by `transpose(-1, -2)`.
     #[track_caller]
     pub fn transpose(self, first: isize, second: isize) -> Expr<'g> {
+        let _method = self.enter("transpose");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("transpose", origin, |_, node| node.shape.clone()) else { return self };
         let first = self.resolve_axis("transpose", &shape, first, origin);
@@ -79,18 +83,21 @@ impl<'g> Expr<'g> {
     /// The matrix transposed: `[m, n] -> [n, m]`; further axes in front are left.
     #[track_caller]
     pub fn t(self) -> Expr<'g> {
+        let _method = self.enter("t");
         self.transpose(-1, -2)
     }
 
     /// Repeated along axes of extent 1, and along new axes in front, up to `shape`.
     #[track_caller]
     pub fn broadcast_to(self, shape: impl Into<Shape>) -> Expr<'g> {
+        let _method = self.enter("broadcast_to");
         self.broadcast_node(&shape.into(), self.graph().origin_or(Origin::here()))
     }
 
     /// A new axis of extent 1 before `axis`; -1 puts it last.
     #[track_caller]
     pub fn unsqueeze(self, axis: isize) -> Expr<'g> {
+        let _method = self.enter("unsqueeze");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("unsqueeze", origin, |_, node| node.shape.clone()) else { return self };
         let mut dims: Vec<usize> = shape.to_vec();
@@ -106,6 +113,7 @@ impl<'g> Expr<'g> {
     /// Without `axis`, if its extent is 1; else unchanged.
     #[track_caller]
     pub fn squeeze(self, axis: isize) -> Expr<'g> {
+        let _method = self.enter("squeeze");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("squeeze", origin, |_, node| node.shape.clone()) else { return self };
         match self.resolve_axis("squeeze", &shape, axis, origin) {
@@ -118,26 +126,30 @@ impl<'g> Expr<'g> {
     /// Elements `start..end` along one axis.
     #[track_caller]
     pub fn slice(self, axis: isize, start: usize, end: usize) -> Expr<'g> {
+        let _method = self.enter("slice");
         self.slice_node(axis, start, end, 1, Origin::here())
     }
 
     /// Every `step`-th element of `start..end` along one axis, from `start` on; `step` is at least 1.
     #[track_caller]
     pub fn slice_step(self, axis: isize, start: usize, end: usize, step: usize) -> Expr<'g> {
+        let _method = self.enter("slice_step");
         self.slice_node(axis, start, end, step, Origin::here())
     }
 
     /// The `index`-th slice along an axis, which falls away: `[a, n, b] -> [a, b]`.
     #[track_caller]
     pub fn select_index(self, axis: isize, index: usize) -> Expr<'g> {
-        let _operation = self.graph().operation();
+        let _method = self.enter("select_index");
         let slice = self.slice_node(axis, index, index.saturating_add(1), 1, Origin::here());
         if slice.raw().is_some() { slice.squeeze(axis) } else { slice }
     }
 
-    /// `value` before and after the elements of each axis: one pair `(before, after)` an axis, outermost first.
+    /// `value` before and after the elements of each axis: one pair `(before, after)` an axis, outermost first. Errors: another
+    /// number of pairs than of axes; a value that i32 or bool does not hold.
     #[track_caller]
     pub fn pad(self, amounts: impl AsRef<[(usize, usize)]>, value: f64) -> Expr<'g> {
+        let _method = self.enter("pad");
         let origin = self.graph().origin_or(Origin::here());
         let Some((shape, dtype)) = self.read("pad", origin, |_, node| (node.shape.clone(), node.dtype)) else {
             return self;
@@ -147,6 +159,10 @@ impl<'g> Expr<'g> {
             let expected = format!("rank {}, that of the amounts,", amounts.len());
             let (operand, rank) = (self.describe(), shape.rank());
             return self.fail(GraphError::Rank { origin, op: "pad", operand, shape, rank, expected });
+        }
+        if !dtype.holds(value) {
+            let (op, what, operand) = ("pad", "the value", self.describe());
+            return self.fail(GraphError::Number { origin, op, what, value, operand, dtype });
         }
         let padded: Shape =
             shape.iter().zip(amounts).map(|(n, (low, high))| n.saturating_add(*low).saturating_add(*high)).collect();
@@ -223,19 +239,23 @@ impl Graph {
     /// The expressions one after the other along `axis`; other extents and dtypes are equal.
     #[track_caller]
     pub fn concat(&self, operands: &[Expr<'_>], axis: isize) -> Expr<'_> {
+        let _method = self.enter("concat");
         self.concat_nodes("concat", operands, axis, Origin::here())
     }
 
     /// The expressions, of equal shapes, along a new axis before `axis`; -1 puts it last.
     #[track_caller]
     pub fn stack(&self, operands: &[Expr<'_>], axis: isize) -> Expr<'_> {
-        let _operation = self.operation();
-        let origin = self.origin_or(Origin::here());
+        let method = self.enter("stack");
         let poisoned = Expr::poisoned(self);
-        if operands.iter().any(|operand| poisoned.same_graph(*operand, "stack", origin).is_none()) {
+        if operands.iter().any(|operand| poisoned.same_graph(*operand, "stack", method.origin()).is_none()) {
             return poisoned;
         }
-        let unsqueezed: Vec<_> = operands.iter().map(|operand| operand.unsqueeze(axis)).collect();
+        // A closure would hide the caller's line.
+        let mut unsqueezed = Vec::with_capacity(operands.len());
+        for operand in operands {
+            unsqueezed.push(operand.unsqueeze(axis));
+        }
         self.concat_nodes("stack", &unsqueezed, axis, Origin::here())
     }
 

@@ -4,9 +4,9 @@
 //! |---|---|---|---|
 //! | add, sub, mul | | | i32 too, wrapping |
 //! | div | `a / b` | `1 / b`, `-y / b` | |
-//! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` with derivative 0 in a; at a = 0 the derivative in b is 0 for b >= 0 |
+//! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` for every a, NaN too, with derivative 0 in a; the derivative in b is 0 at a = 0 for b >= 0, at a = inf for b < 0 |
 //! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
-//! | relu_backward | `a` where `b > 0`, else 0 | the same in a, 0 in b | |
+//! | relu_backward | 0 where `b <= 0`, else `a` | the same in a, 0 in b | a NaN in b lets the gradient through |
 //! | and, or | | none | bool |
 
 use crate::dtype::DType;
@@ -77,12 +77,7 @@ impl<'g> Point<'g> {
             BinaryFunction::Add | BinaryFunction::Sub => factor,
             BinaryFunction::Mul => factor * b,
             BinaryFunction::Div => factor / b,
-            BinaryFunction::Pow => {
-                // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also
-                // where b is 0, for its own derivative in b is not 0 there.
-                let both_zero = a.equal(0.0) & b.equal(0.0);
-                both_zero.where_(0.0, factor * (b * a.pow(b - 1.0)))
-            }
+            BinaryFunction::Pow => factor * power_slope(a, b),
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
@@ -99,15 +94,39 @@ impl<'g> Point<'g> {
             BinaryFunction::Mul => factor * a,
             BinaryFunction::Div => -(factor * (y / b)),
             BinaryFunction::Pow => {
-                // ln 0 is -inf, though the limit of a^b ln a is 0 for b > 0; PyTorch takes 0 for b = 0 as well.
-                let edge = a.equal(0.0) & b.greater_equal(0.0);
-                edge.where_(0.0, factor * (y * a.log()))
+                // There y is 0 and the logarithm infinite, and 0 is the limit; for 0^0, which has none, PyTorch takes 0 too.
+                // Both are replaced before they meet, so that no derivative of this multiplies 0 by an infinity either.
+                let edge = (a.equal(0.0) & b.greater_equal(0.0)) | (a.equal(f64::INFINITY) & b.less(0.0));
+                factor * (edge.where_(0.0, y) * edge.where_(1.0, a).log())
             }
             BinaryFunction::Maximum => share(b.less(a), a.equal(b), factor),
             BinaryFunction::Minimum => share(b.greater(a), a.equal(b), factor),
             BinaryFunction::ReluBackward | BinaryFunction::And | BinaryFunction::Or => return None,
         })
     }
+}
+
+/// The derivative of `a^b` in a: `b a^(b-1)`, and where that is a product of 0 and an infinity, what the power says: 0.
+///
+/// Where b is 0 the power is 1 and its slope 0, but `a^(b-1)` overflows at the smallest a. There `b / a a^b` stands for the
+/// formula: it is 0, and its own derivative in b is `1 / a` as it must be. What one case does not take sees numbers at which
+/// it and its derivatives are finite, for a gradient of 0 goes back through it.
+fn power_slope<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
+    match b.constant() {
+        Some(exponent) if exponent != 0.0 && exponent.is_finite() => return b * a.pow(b - 1.0),
+        Some(_) | None => {}
+    }
+    let is_flat = b.equal(0.0);
+    // Neither 0 nor NaN: 0^0 and NaN^0 are 1 without a slope of any order.
+    let is_divisor = is_flat & (a.less(0.0) | a.greater(0.0));
+    let (divisor, exponent) = (is_divisor.where_(a, 1.0), is_divisor.where_(b, 0.0));
+    // In this order, so that its own derivative in a is no product of 0 and an infinity at the smallest a either.
+    let flat = exponent / divisor * divisor.pow(exponent);
+    let (base, exponent) = (is_flat.where_(1.0, a), is_flat.where_(1.0, b));
+    let power = base.pow(exponent - 1.0);
+    // An infinite power of what is smaller than 1 is 0 all around.
+    let is_settled = exponent.abs().equal(f64::INFINITY) & power.equal(0.0);
+    is_flat.where_(flat, is_settled.where_(0.0, exponent * power))
 }
 
 /// Nothing where the other operand was taken, half at a tie, else all of the upstream gradient: also beside NaN, which is

@@ -6,8 +6,9 @@
 //! | where | `t` where `c`, else `f` | to the operand that was taken |
 //! | cast | x in another dtype | cast back, between floats alone |
 //!
-//! A comparison with NaN is false, except `not_equal`. A gradient through `where` does not touch the operand that was not
-//! taken, so it stays finite even where that operand's own derivative would not, as long as its upstream 0 does.
+//! A comparison with NaN is false, except `not_equal`. Through `where` the operand that was not taken gets a gradient of 0, not
+//! none: where a function that made it has an infinite derivative, 0 times that is NaN. [`Expr::where_`] shows how a caller
+//! keeps out of this.
 
 use crate::dtype::DType;
 use crate::error::GraphError;

@@ -6,6 +6,10 @@
 //! | scatter_add | x with `u[.., j, ..]` added at `[.., i[.., j, ..], ..]` | the upstream to x, gathered to u |
 //!
 //! Indices are i32 and carry no gradient. Repeated indices add up, in ascending order of `j`: same device, same bits.
+//!
+//! An index that was computed may be out of range. Gather gives NaN there, which depends on no element of x, and scatter_add
+//! adds nothing: both have derivatives of 0 there, in either mode and of any order. Each is the other's derivative, but that
+//! a gather within a derivative gives 0 out of range, not NaN.
 
 use crate::dtype::DType;
 use crate::error::GraphError;
@@ -71,13 +75,15 @@ pub(crate) fn vjp_scatter_add<'g>(
     }
     if let (true, Some(upstream)) = ((node.wants)(updates), node.upstream.raw()) {
         let op = Op::Gather { operand: upstream, indices, axis };
-        give(updates, node.upstream.insert(op, None, None, node.origin));
+        let gathered = node.upstream.insert(op, None, None, node.origin);
+        give(updates, zero_out_of_range(gathered, node.expr(indices), node.shape[axis]));
     }
 }
 
 pub(crate) fn jvp_gather<'g>(operand: NodeId, indices: NodeId, axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     let tangent = (node.tangent)(operand)?;
-    Some(node.insert(|| Some(Op::Gather { operand: tangent.raw()?, indices, axis }), None))
+    let gathered = node.insert(|| Some(Op::Gather { operand: tangent.raw()?, indices, axis }), None);
+    Some(zero_out_of_range(gathered, node.expr(indices), node.shape_of(operand)[axis]))
 }
 
 pub(crate) fn jvp_scatter_add<'g>(
@@ -92,6 +98,18 @@ pub(crate) fn jvp_scatter_add<'g>(
     let base = node.tangent_or_zeros(operand);
     let op = || Some(Op::ScatterAdd { operand: base.raw()?, indices, updates: updated.raw()?, axis });
     Some(node.insert(op, None))
+}
+
+/// What was gathered for a derivative, with 0 for the NaN of indices outside `0..extent`. Where every index is known to be in
+/// range, or checked before each run, it stays as it is.
+fn zero_out_of_range<'g>(gathered: Expr<'g>, indices: Expr<'g>, extent: usize) -> Expr<'g> {
+    if indices.is_index_below(extent) {
+        return gathered;
+    }
+    // Extents of an indexed axis past the largest i32 hold every index.
+    let is_below = i32::try_from(extent).ok().map(|extent| indices.less(extent));
+    let is_inside = indices.greater_equal(0);
+    is_below.map_or(is_inside, |is_below| is_inside & is_below).where_(gathered, 0.0)
 }
 
 /// Checks that indices have the operand's rank and no larger extent along any axis but the indexed one.

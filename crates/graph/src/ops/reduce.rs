@@ -3,7 +3,7 @@
 //! | op | y | gradient |
 //! |---|---|---|
 //! | sum | the sum; 0 over no elements | the upstream, repeated |
-//! | max, min | the largest, smallest; an empty axis is an error; NaN wins | shared evenly by the elements equal to y |
+//! | max, min | the largest, smallest; an empty axis is an error; NaN wins | shared evenly by the elements equal to y; NaN throughout where y is NaN |
 //! | argmax | i32: the first index of the largest; NaN counts as the largest | none |
 
 use crate::dtype::DType;
@@ -90,8 +90,8 @@ pub(crate) fn jvp<'g>(
     })
 }
 
-/// The elements that are equal to a reduction's result. They share its derivative evenly; a NaN result is equal to none, and
-/// gives none.
+/// The elements that are equal to a reduction's result. They share its derivative evenly. A NaN result is equal to none, and
+/// says nothing of any: there every element is chosen and their number is NaN, so that the derivative is.
 struct Tied<'g> {
     /// bool, of the operand's shape: whether the element is one of them.
     chosen: Expr<'g>,
@@ -103,12 +103,18 @@ struct Tied<'g> {
 
 impl<'g> Tied<'g> {
     fn new(operand: Expr<'g>, output: Expr<'g>, source: &Shape, reduced: &Shape, origin: Origin) -> Self {
-        let chosen = operand.equal(output.broadcast_node(source, origin));
+        let repeated = output.broadcast_node(source, origin);
+        let equal = operand.equal(repeated);
         let one = operand.constant_beside(1.0, origin);
         let zero = operand.constant_beside(0.0, origin);
         let axes = source.broadcast_axes(reduced);
-        let count = chosen.where_(one, zero).reduce_node(ReduceFunction::Sum, axes, origin);
-        Tied { chosen, count, zero }
+        let count = equal.where_(one, zero).reduce_node(ReduceFunction::Sum, axes, origin);
+        // NaN alone differs from itself.
+        Tied {
+            chosen: equal | repeated.not_equal(repeated),
+            count: output.not_equal(output).where_(f64::NAN, count),
+            zero,
+        }
     }
 }
 
@@ -116,6 +122,7 @@ fn empty_axis(rule: &Rule<'_>, operand: NodeId, axis: usize) -> GraphError {
     GraphError::EmptyAxis {
         origin: rule.origin,
         op: rule.op,
+        function: rule.op,
         operand: rule.describe(operand),
         shape: rule.node(operand).shape.clone(),
         axis,

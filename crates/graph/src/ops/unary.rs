@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | neg | `-x` | `-1` | i32 too, wrapping |
 //! | abs | `abs(x)` | `sign(x)` | derivative 0 at 0; i32 too |
-//! | sign | -1, 0 or 1 | 0 | NaN stays NaN; i32 too |
+//! | sign | -1, 0 or 1 | 0 | NaN stays NaN, -0 gives 0; i32 too |
 //! | floor, ceil, round | an integer | 0 | round takes halves to even |
 //! | exp | `e^x` | `y` | |
 //! | expm1 | `e^x - 1` | `y + 1` | exact for small x |
@@ -15,8 +15,10 @@
 //! | tanh | | `1 - y^2` | |
 //! | sigmoid | `1 / (1 + e^-x)` | `y (1 - y)` | |
 //! | erf | | `2 / sqrt(pi) e^(-x^2)` | |
-//! | relu | `max(x, 0)` | 1 above 0, else 0 | derivative 0 at 0; NaN stays NaN |
+//! | relu | 0 below 0, else `x` | 1 above 0, else 0 | derivative 0 at 0; NaN stays NaN and lets the gradient through; -0 stays -0 |
 //! | not | `!x` | none | bool |
+//!
+//! At -0 those that are 0 at 0 without a jump give -0 (neg gives 0): floor, ceil, round, expm1, log1p, sqrt, sin, tanh, erf and relu. abs gives 0.
 
 use std::f64::consts::FRAC_2_SQRT_PI;
 
@@ -83,7 +85,7 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Tanh => factor * (1.0 - y * y),
         UnaryFunction::Sigmoid => factor * (y * (1.0 - y)),
         UnaryFunction::Erf => factor * ((-(x * x)).exp() * FRAC_2_SQRT_PI),
-        // y > 0 exactly where x > 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
+        // y <= 0 exactly where x <= 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
         UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
         UnaryFunction::Not => return None,

@@ -6,7 +6,8 @@ pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
     match function {
         UnaryFunction::Neg => wrapped(-x, dtype),
         UnaryFunction::Abs => wrapped(x.abs(), dtype),
-        UnaryFunction::Sign if x.is_nan() || x == 0.0 => x,
+        UnaryFunction::Sign if x.is_nan() => x,
+        UnaryFunction::Sign if x == 0.0 => 0.0,
         UnaryFunction::Sign => x.signum(),
         UnaryFunction::Floor => x.floor(),
         UnaryFunction::Ceil => x.ceil(),
@@ -22,10 +23,10 @@ pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
         UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         UnaryFunction::Erf => erf(x),
         UnaryFunction::Relu => {
-            if x.is_nan() || x > 0.0 {
-                x
-            } else {
+            if x < 0.0 {
                 0.0
+            } else {
+                x
             }
         }
         UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
@@ -44,10 +45,10 @@ pub(super) fn binary(function: BinaryFunction, a: f64, b: f64, dtype: DType) -> 
         BinaryFunction::Maximum => a.max(b),
         BinaryFunction::Minimum => a.min(b),
         BinaryFunction::ReluBackward => {
-            if b > 0.0 {
-                a
-            } else {
+            if b <= 0.0 {
                 0.0
+            } else {
+                a
             }
         }
         BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),

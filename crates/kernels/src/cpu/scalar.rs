@@ -101,14 +101,14 @@ pub(super) fn minimum<T: Copy + PartialOrd>(a: T, b: T) -> T {
     if (a != a) | (a < b) { a } else { b }
 }
 
-/// `x` where it is positive or NaN, else 0.
+/// 0 where `x` is negative, else `x`: NaN stays NaN, and -0 stays -0.
 #[inline(always)]
 pub(super) fn relu<T: Number>(x: T) -> T {
-    if x <= T::ZERO { T::ZERO } else { x }
+    if x < T::ZERO { T::ZERO } else { x }
 }
 
-/// `upstream` where `x` is positive, else 0.
+/// 0 where `x` is at most 0, else `upstream`: also where `x` is NaN.
 #[inline(always)]
 pub(super) fn relu_backward<T: Number>(upstream: T, x: T) -> T {
-    if x > T::ZERO { upstream } else { T::ZERO }
+    if x <= T::ZERO { T::ZERO } else { upstream }
 }

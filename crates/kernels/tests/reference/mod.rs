@@ -55,8 +55,8 @@ pub(crate) fn unary(function: UnaryFunction, dtype: DType, x: f64) -> f64 {
         UnaryFunction::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
         UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         UnaryFunction::Erf => libm::erf(x),
-        UnaryFunction::Relu if x.is_nan() => x,
-        UnaryFunction::Relu => x.max(0.0),
+        UnaryFunction::Relu if x < 0.0 => 0.0,
+        UnaryFunction::Relu => x,
         UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
     };
     dtype.round(value)
@@ -82,10 +82,10 @@ pub(crate) fn binary(function: BinaryFunction, dtype: DType, a: f64, b: f64) -> 
         BinaryFunction::Maximum => a.max(b),
         BinaryFunction::Minimum => a.min(b),
         BinaryFunction::ReluBackward => {
-            if b > 0.0 {
-                a
-            } else {
+            if b <= 0.0 {
                 0.0
+            } else {
+                a
             }
         }
         BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),

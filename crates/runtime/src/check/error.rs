@@ -3,7 +3,7 @@
 use arenagrad_graph::DType;
 
 use crate::check::report::Derivative;
-use crate::check::{AdjointReport, Divergence, Order};
+use crate::check::{AdjointReport, AnomalyReport, Divergence, Order};
 
 /// Why a check could not be made, or what a failed one found.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum CheckError {
 
     #[error("the devices part at {0}")]
     Parity(Box<Divergence>),
+
+    #[error("{0}")]
+    Anomaly(Box<AnomalyReport>),
 }
 
 /// Tolerances must be finite and not below 0.

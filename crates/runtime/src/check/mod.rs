@@ -1,4 +1,5 @@
-//! Checks of derivatives: numerical gradients, gradcheck, adjoints, and the parity of two devices.
+//! Checks of graphs and their derivatives: numerical gradients, gradcheck, adjoints, the parity of two devices, and where a NaN
+//! comes from.
 //!
 //! | to find out | use |
 //! |---|---|
@@ -6,6 +7,7 @@
 //! | whether the gradients of a graph are right | [`gradcheck`], [`gradgradcheck`], [`GradCheck`] |
 //! | whether reverse and forward mode belong together | [`adjoint()`] |
 //! | where two devices part | [`parity()`] |
+//! | which node made the first NaN or infinity, and on which line it was written | [`anomaly()`] |
 //!
 //! Checks are views of the engine: a graph is evaluated through a [`crate::Session`], and the derivative that is checked is
 //! the one that [`crate::Graph::gradients`] or [`crate::Graph::jvp`] builds. Graphs in f32 are checked in f64, by
@@ -18,6 +20,7 @@
 //! the mean of the two slopes, and the report says that they differ.
 
 mod adjoint;
+mod anomaly;
 mod differences;
 mod error;
 mod evaluation;
@@ -28,6 +31,7 @@ mod parity;
 mod report;
 
 pub use adjoint::{Adjoint, AdjointReport, adjoint};
+pub use anomaly::{Anomaly, AnomalyReport, anomaly};
 pub use differences::{Differences, Sample, Scheme, Step};
 pub use error::CheckError;
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};

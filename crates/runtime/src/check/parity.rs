@@ -187,7 +187,7 @@ impl fmt::Display for Divergence {
 
 /// The nodes that the outputs need and that a device computes, in insertion order: no declarations, and nothing that stands
 /// over a placeholder, as the gradients of a function's own do.
-fn computed(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
+pub(super) fn computed(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
     let mut abstract_nodes = HashSet::new();
     let mut nodes = Vec::new();
     for id in graph.needed(outputs)? {

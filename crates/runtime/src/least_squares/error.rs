@@ -11,7 +11,9 @@ pub enum LeastSquaresError {
     #[error("{residuals} residuals cannot determine {parameters} parameters")]
     TooFewResiduals { residuals: usize, parameters: usize },
 
-    #[error("iteration {iteration}: {what} is not finite; start nearer to the data, or take smaller steps")]
+    #[error(
+        "iteration {iteration}: {what} is not finite; start nearer to the data, or take smaller steps (check::anomaly names the node that made it)"
+    )]
     NotFinite { iteration: usize, what: &'static str },
 
     #[error(

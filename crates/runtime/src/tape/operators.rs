@@ -141,6 +141,25 @@ impl Variable {
         self.unary("clamp", Origin::here(), |x| x.clamp(min, max))
     }
 
+    /// The variance over axes, or `..` for all. See [`Expr::var`](crate::Expr::var).
+    #[track_caller]
+    pub fn var(&self, axes: impl Axes, correction: f64) -> Variable {
+        self.unary("var", Origin::here(), |x| x.var(axes, correction))
+    }
+
+    /// The standard deviation over axes, or `..` for all, with a gradient of 0 where all elements are equal. See
+    /// [`Expr::std`](crate::Expr::std).
+    #[track_caller]
+    pub fn std(&self, axes: impl Axes, correction: f64) -> Variable {
+        self.unary("std", Origin::here(), |x| x.std(axes, correction))
+    }
+
+    /// The p-norm over axes, or `..` for all, with a gradient of 0 where it is 0. See [`Expr::norm`](crate::Expr::norm).
+    #[track_caller]
+    pub fn norm(&self, p: f64, axes: impl Axes) -> Variable {
+        self.unary("norm", Origin::here(), |x| x.norm(p, axes))
+    }
+
     /// Softmax along an axis. See [`Expr::softmax`](crate::Expr::softmax).
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Variable {

@@ -107,8 +107,8 @@ pub(super) fn binary(
             (None, None) => Rewrite::Keep,
         },
         ReluBackward => match right {
-            Some(x) if x > 0.0 => Rewrite::Existing(lhs),
-            Some(_) => Rewrite::constant(0.0),
+            Some(x) if x <= 0.0 => Rewrite::constant(0.0),
+            Some(_) => Rewrite::Existing(lhs),
             None => Rewrite::Keep,
         },
     })

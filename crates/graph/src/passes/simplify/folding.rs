@@ -11,7 +11,9 @@ pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> Option<f64
         UnaryFunction::Abs if dtype == DType::I32 => return Some(f64::from((x as i32).wrapping_abs())),
         UnaryFunction::Neg => -x,
         UnaryFunction::Abs => x.abs(),
-        UnaryFunction::Sign if x.is_nan() || x == 0.0 => x,
+        UnaryFunction::Sign if x.is_nan() => x,
+        // Of -0 as of 0: the standard library's `signum` takes the sign bit.
+        UnaryFunction::Sign if x == 0.0 => 0.0,
         UnaryFunction::Sign => x.signum(),
         UnaryFunction::Floor => x.floor(),
         UnaryFunction::Ceil => x.ceil(),
@@ -27,8 +29,8 @@ pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> Option<f64
         UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         // The standard library has no error function.
         UnaryFunction::Erf => return None,
-        UnaryFunction::Relu if x.is_nan() => x,
-        UnaryFunction::Relu => x.max(0.0),
+        UnaryFunction::Relu if x < 0.0 => 0.0,
+        UnaryFunction::Relu => x,
         UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
     };
     Some(dtype.round(value))
@@ -54,10 +56,10 @@ pub(super) fn binary(function: BinaryFunction, a: f64, b: f64, dtype: DType) -> 
         BinaryFunction::Maximum => a.max(b),
         BinaryFunction::Minimum => a.min(b),
         BinaryFunction::ReluBackward => {
-            if b > 0.0 {
-                a
-            } else {
+            if b <= 0.0 {
                 0.0
+            } else {
+                a
             }
         }
         BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
@@ -87,6 +89,7 @@ pub(super) fn sum(value: f64, count: usize, dtype: DType) -> f64 {
         DType::I32 => f64::from((value as i32).wrapping_mul(count as i32)),
         // inf * 0 is NaN, but the sum over nothing is 0.
         DType::F32 | DType::F64 | DType::Bool if count == 0 => 0.0,
-        DType::F32 | DType::F64 | DType::Bool => dtype.round(value * count as f64),
+        // Zeros add up to 0, also those below it.
+        DType::F32 | DType::F64 | DType::Bool => dtype.round(value * count as f64) + 0.0,
     }
 }

@@ -1,0 +1,82 @@
+//! What is known of i32 indices before a graph runs: which are in range, which are not, and which each run must check.
+//!
+//! Views change where elements stand and not what they are, so each question looks through them to where the elements come
+//! from. What is computed on the device is not known here.
+
+use crate::declaration::Requirement;
+use crate::dtype::Literal;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{NodeId, Origin};
+use crate::op::Op;
+
+impl<'g> Expr<'g> {
+    /// The number that every element of this is, if it is a constant or a view of one.
+    pub(crate) fn constant(self) -> Option<f64> {
+        match self.source()?.1 {
+            Op::Constant { value } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Notes that `node` requires these indices to be in `0..bound` or `except`, which is checked before each run if they come
+    /// from an input.
+    pub(crate) fn required_by(self, node: Expr<'g>, bound: usize, except: Option<i32>) {
+        if let (Some(indices), Some(owner)) = (self.raw(), node.raw()) {
+            self.graph().arena_mut().require(owner, Requirement { indices, bound, except });
+        }
+    }
+
+    /// The error of the first element that stands in the graph and is neither in `0..bound` nor `except`.
+    pub(crate) fn index_error(
+        self,
+        op: &'static str,
+        bound: usize,
+        except: Option<i32>,
+        origin: Origin,
+    ) -> Option<GraphError> {
+        let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
+        let (position, value) = match self.source()?.1 {
+            Op::Literal { data } => match &*data {
+                Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
+                Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
+            },
+            // A constant of no elements holds no index.
+            Op::Constant { value } if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
+                Some((0, value as i32)).filter(|(_, value)| outside(value))
+            }
+            _ => None,
+        }?;
+        Some(GraphError::Index { origin, op, position, value, bound })
+    }
+
+    /// Whether every element is known to be in `0..extent`, or is checked to be before each run of a node that indexes an axis
+    /// of that extent by this.
+    pub(crate) fn is_index_below(self, extent: usize) -> bool {
+        let Some((node, op)) = self.source() else { return false };
+        match op {
+            Op::Input { .. } => true,
+            Op::Literal { .. } | Op::Constant { .. } => {
+                self.index_error("gather", extent, None, Origin::here()).is_none()
+            }
+            Op::Iota { axis } => self.graph().arena().nodes[node.key].shape[axis] <= extent,
+            Op::ArgMax { operand, axis } => self.graph().arena().nodes[operand.key].shape[axis] <= extent,
+            _ => false,
+        }
+    }
+
+    /// The node at the end of the views through which this looks, whose elements are exactly those of this expression.
+    pub(crate) fn source(self) -> Option<(NodeId, Op)> {
+        let mut id = self.raw()?;
+        loop {
+            let arena = self.graph().arena();
+            match &arena.nodes.get(id.key)?.op {
+                Op::Reshape { operand }
+                | Op::Broadcast { operand }
+                | Op::Permute { operand, .. }
+                | Op::StopGradient { operand } => id = *operand,
+                op => return Some((id, op.clone())),
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Which public method a caller is in: what errors name, and what is taken back if any part of it is refused.
+//!
+//! Methods are built from one another: a softmax takes a maximum, a linear layer a matrix product. A mistake must be told in
+//! the words of the one that the caller wrote, so each public method enters its name, the first to enter keeps it, and every
+//! error is kept under that name.
+
+use crate::arena::Graph;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::Origin;
+use crate::operation::Operation;
+
+/// That a public method is running. The outermost one's name is given back when it is dropped, on whatever way.
+pub(crate) struct Method<'g> {
+    graph: &'g Graph,
+    origin: Origin,
+    name: &'static str,
+    is_outermost: bool,
+    /// What the method inserts is one operation.
+    _operation: Operation<'g>,
+}
+
+impl Method<'_> {
+    /// The caller's file and line, which the nodes of the method get for theirs.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The name of the outermost method: what errors say that are returned and not kept.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl Drop for Method<'_> {
+    fn drop(&mut self) {
+        if self.is_outermost {
+            self.graph.set_method(None);
+        }
+    }
+}
+
+impl Graph {
+    /// Enters a public method, for as long as what this returns is held.
+    #[track_caller]
+    pub(crate) fn enter(&self, name: &'static str) -> Method<'_> {
+        let origin = self.origin_or(Origin::here());
+        let outer = self.method();
+        if outer.is_none() {
+            self.set_method(Some(name));
+        }
+        Method {
+            graph: self,
+            origin,
+            name: outer.unwrap_or(name),
+            is_outermost: outer.is_none(),
+            _operation: self.operation(),
+        }
+    }
+
+    /// An error, told in the words of the method that the caller wrote.
+    pub(crate) fn in_method(&self, error: GraphError) -> GraphError {
+        match self.method() {
+            Some(name) => error.of(name),
+            None => error,
+        }
+    }
+}
+
+impl<'g> Expr<'g> {
+    /// [`Graph::enter`] of this expression's graph.
+    #[track_caller]
+    pub(crate) fn enter(self, name: &'static str) -> Method<'g> {
+        self.graph().enter(name)
+    }
+}
