@@ -206,7 +206,10 @@ fn functions_may_add_operations_and_nothing_else() {
         assert_eq!(tape.len(), nodes, "{op}");
         for wrong in wrong {
             let error = wrong.data().unwrap_err();
-            assert!(matches!(&error, Error::Graph(GraphError::Owned { op: found, owner: "a tape", .. }) if *found == op), "{error}");
+            assert!(
+                matches!(&error, Error::Graph(GraphError::Owned { op: found, owner: "a tape", .. }) if *found == op),
+                "{error}"
+            );
             assert!(error.to_string().contains("operations may be added"), "{error}");
             good.assert_well(&tape, op);
         }

@@ -58,11 +58,7 @@ impl TapeOptimizer {
     /// twice; each names the leaf by its place in the list, and by its name if it has one ([`Variable::named`]). What the
     /// optimiser reports of its hyperparameters.
     #[track_caller]
-    pub fn new(
-        tape: &Tape,
-        leaves: &[&Variable],
-        optimizer: impl Optimizer + 'static,
-    ) -> Result<TapeOptimizer, Error> {
+    pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         let origin = Origin::here();
         let mut records: Vec<Rc<Record>> = Vec::with_capacity(leaves.len());
         let mut places = HashMap::new();
@@ -210,8 +206,7 @@ impl Group {
             }
         }
         let names: Vec<String> = self.members.iter().map(|&place| gradient_name(place)).collect();
-        let inputs: Vec<(&str, &Tensor)> =
-            names.iter().map(String::as_str).zip(gradients.iter().copied()).collect();
+        let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(gradients.iter().copied()).collect();
         let next = self.session.run_plan(self.plan, &inputs)?;
         self.written = next.into_iter().map(Rc::new).collect();
         Ok(())
