@@ -275,8 +275,8 @@ impl Inner {
             Ok(if requires_grad && !needs { result.stop_gradient() } else { result })
         });
         let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
-        for operand in operands {
-            operand.record().count_consumer();
+        if node.is_ok() {
+            operands.iter().for_each(|operand| operand.record().count_consumer());
         }
         Record::result(self, Place::of(node), needs && is_float, name)
     }
