@@ -51,26 +51,15 @@ pub(crate) struct Arena {
     /// The first error that was not taken out, and its number among all.
     pub(crate) first_error: Option<(u64, GraphError)>,
     /// How many errors there were.
-    errors: u64,
+    pub(crate) errors: u64,
     pub(crate) next_ordinal: u32,
     /// No mark that is still good was taken above this ordinal.
-    highest_mark: Cell<u32>,
+    pub(crate) highest_mark: Cell<u32>,
     /// The number of rewinds so far.
-    rewinds: u64,
+    pub(crate) rewinds: u64,
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
     /// ascend. By it a mark knows whether the graph was cut short beneath it.
-    floors: Vec<(u64, u32)>,
-}
-
-/// A point in a graph's growth to which [`Graph::rewind`] returns.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    rewinds: u64,
-    next_ordinal: u32,
-    declarations: usize,
-    /// How many errors there had been.
-    errors: u64,
-    tag: u32,
+    pub(crate) floors: Vec<(u64, u32)>,
 }
 
 static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
@@ -238,42 +227,6 @@ impl Graph {
         let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
         arena.order.remove(place);
         arena.discard(id.key);
-        Ok(())
-    }
-
-    /// The present end of the graph, to which [`Graph::rewind`] can return.
-    pub fn mark(&self) -> Mark {
-        let arena = self.arena.borrow();
-        arena.highest_mark.set(arena.highest_mark.get().max(arena.next_ordinal));
-        Mark {
-            rewinds: arena.rewinds,
-            next_ordinal: arena.next_ordinal,
-            declarations: arena.declarations.len(),
-            errors: arena.errors,
-            tag: self.tag,
-        }
-    }
-
-    /// Removes everything inserted since `mark` was taken, and forgets an error that came after it. Ids and expressions
-    /// of removed nodes are stale from then on. The arena keeps its memory, so that growing again costs nothing.
-    #[track_caller]
-    pub fn rewind(&self, mark: Mark) -> Result<(), GraphError> {
-        let origin = Origin::here();
-        self.refuse_if_owned("rewind", origin)?;
-        let mut arena = self.arena.borrow_mut();
-        if mark.tag != self.tag {
-            return Err(GraphError::ForeignNode { origin, op: "rewind" });
-        }
-        let later = arena.floors.partition_point(|&(number, _)| number <= mark.rewinds);
-        if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.next_ordinal) {
-            return Err(GraphError::StaleMark { origin, op: "rewind" });
-        }
-        arena.cut(mark.next_ordinal, mark.declarations);
-        // A mark that was taken above before is stale from now on, also when the graph has grown past it again.
-        arena.sink_floor(mark.next_ordinal);
-        if arena.first_error.as_ref().is_some_and(|(number, _)| *number > mark.errors) {
-            arena.first_error = None;
-        }
         Ok(())
     }
 
@@ -504,57 +457,6 @@ impl Arena {
             (Some(label), _) => format!("{label:?}"),
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),
-        }
-    }
-
-    /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more.
-    pub(crate) fn after_retain(&mut self) {
-        self.rewinds += 1;
-        self.floors.clear();
-        self.floors.push((self.rewinds, 0));
-        self.highest_mark.set(0);
-    }
-
-    /// Removes the nodes from an ordinal on, and the declarations from a number on, and lets the next node be of that ordinal.
-    pub(crate) fn cut(&mut self, next_ordinal: u32, declarations: usize) {
-        // Nodes below may have been removed since, so the ordinal decides, not the count.
-        while let Some(&key) = self.order.last() {
-            if self.nodes[key].ordinal < next_ordinal {
-                break;
-            }
-            self.order.pop();
-            self.discard(key);
-        }
-        self.next_ordinal = self.next_ordinal.min(next_ordinal);
-        self.declarations.truncate(declarations);
-        if self.highest_mark.get() > next_ordinal {
-            self.sink_floor(next_ordinal);
-        }
-    }
-
-    /// Notes that the graph was cut short at an ordinal, so that marks above it are stale.
-    fn sink_floor(&mut self, ordinal: u32) {
-        self.rewinds += 1;
-        let number = self.rewinds;
-        while self.floors.last().is_some_and(|&(_, floor)| floor >= ordinal) {
-            self.floors.pop();
-        }
-        self.floors.push((number, ordinal));
-        self.highest_mark.set(self.highest_mark.get().min(ordinal));
-    }
-
-    /// Forgets the declarations whose nodes are gone, and numbers the others anew.
-    pub(crate) fn forget_dead_declarations(&mut self) {
-        let Arena { declarations, nodes, names, .. } = self;
-        declarations.retain(|declaration| nodes.contains_key(declaration.node.key));
-        names.clear();
-        for (number, declaration) in declarations.iter().enumerate() {
-            names.insert(declaration.name.clone(), number as u32);
-            if let Op::Input { declaration: own } | Op::Parameter { declaration: own } =
-                &mut nodes[declaration.node.key].op
-            {
-                *own = number as u32;
-            }
         }
     }
 

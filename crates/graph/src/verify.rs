@@ -97,7 +97,7 @@ pub fn verify(graph: &Graph) -> Result<(), Vec<VerifyError>> {
         for requirement in requirements {
             let indices = requirement.indices;
             let node = arena.nodes.get(indices.key).filter(|_| indices.graph == graph.tag());
-            if !arena.nodes.contains_key(*owner) || !node.is_some_and(|node| node.dtype == DType::I32) {
+            if !arena.nodes.contains_key(*owner) || node.is_none_or(|node| node.dtype != DType::I32) {
                 errors.push(VerifyError::Bound { node: arena.describe(indices) });
             }
         }

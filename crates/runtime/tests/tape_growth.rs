@@ -112,11 +112,11 @@ fn a_value_detached_from_a_graph() {
         let nodes = largest(&tape, STEPS / 4, |number| {
             let next = (&h * &w + 0.1).tanh();
             match question {
-                0 if number % 50 == 0 => drop(h.item().unwrap()),
+                0 if number % 50 == 0 => assert!(h.item().is_ok()),
                 1 => next.backward().unwrap(),
                 2 => next.backward_retained().unwrap(),
                 3 if number % 20 == 0 => {
-                    drop(tape.gradients(&next, &[&w]).unwrap()[0].as_ref().unwrap().item().unwrap())
+                    assert!(tape.gradients(&next, &[&w]).unwrap()[0].as_ref().unwrap().item().is_ok())
                 }
                 _ => {}
             }

@@ -130,6 +130,22 @@ fn an_error_belongs_to_what_comes_from_the_refused_operation() {
     }
 }
 
+/// A question that was refused was none, and an operation that was refused consumed nothing.
+#[test]
+fn nothing_is_counted_that_was_refused() {
+    let tape = GradientTape::new(Device::cpu());
+    let (w, v) = (tape.variable(2.0), tape.variable(pair()));
+    let f = &w * &w;
+    let elsewhere = Tape::new(Device::cpu()).leaf(1.0);
+    assert!(tape.gradient(&f, &[&elsewhere]).is_err());
+    assert!(tape.gradient(&v.reshape([5]), &[&v]).is_err());
+    assert!(tape.gradient_with(&f, &v, &[&w]).is_err());
+    assert!(tape.jacobian(&f, &tape.constant(1.0)).is_err());
+    assert_eq!((w.consumers(), v.consumers()), (2, 0));
+    assert_eq!(tape.gradient(&f, &[&w]).unwrap()[0].as_ref().unwrap().item(), Ok(4.0));
+    assert_eq!(tape.gradient(&f, &[&w]).map(drop), Err(Error::TapeUsed));
+}
+
 /// What is refused while it is recorded leaves the arena as it was, operands that were put there for it included.
 #[test]
 fn a_refused_operation_leaves_nothing() {

@@ -132,7 +132,7 @@ fn add_gradients(
         outputs.push(differentiated.root);
     }
     let kept: &[NodeId] = if outputs.len() > totals.len() { &[differentiated.root] } else { &[] };
-    let mut values = tape.compute(&outputs, kept)?;
+    let mut values = tape.compute(&outputs, kept, false)?;
     if outputs.len() > totals.len()
         && let Some(value) = values.pop()
     {
@@ -198,8 +198,10 @@ fn gradient_variables(
 pub(crate) fn jacobian(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Rc<Record> {
     tape.sweep_if_grown();
     let recorded = whole(tape, None, || jacobian_node(tape, output, input, origin));
-    output.record().count_consumer();
-    input.record().count_consumer();
+    if recorded.is_ok() {
+        output.record().count_consumer();
+        input.record().count_consumer();
+    }
     let needs = recorded.is_ok() && tape.recording.get();
     Record::result(tape, Place::of(recorded), needs, "jacobian")
 }

@@ -66,17 +66,20 @@ impl GradientTape {
     /// The gradients of `target` with respect to each of `sources`, of their shapes; `None` for a source that is not watched
     /// or that the target does not depend on. A target of several elements counts as their sum.
     ///
-    /// Errors: [`Error::TapeUsed`] on the second question to a tape that is not persistent, and what recording and
+    /// Errors, after which it can be asked again: [`Error::TapeUsed`] on the second question to a tape that is not persistent, and what recording and
     /// differentiating report.
     #[track_caller]
     pub fn gradient(&self, target: &Variable, sources: &[&Variable]) -> Result<Vec<Option<Variable>>, Error> {
-        self.use_once()?;
-        target.check()?;
-        if !target.does_require_grad() {
-            return Ok(sources.iter().map(|_| None).collect());
-        }
-        let total = if target.shape()?.elements() == 1 { target.clone() } else { target.sum(..) };
-        backward::gradients(&self.tape.inner, &total, None, sources, Origin::here())
+        let origin = Origin::here();
+        self.answer(|| {
+            target.check()?;
+            if !target.does_require_grad() {
+                return Ok(sources.iter().map(|_| None).collect());
+            }
+            let is_scalar = target.shape()?.elements() == 1;
+            let total = if is_scalar { target.clone() } else { target.unary("sum", origin, |target| target.sum(..)) };
+            backward::gradients(&self.tape.inner, &total, None, sources, origin)
+        })
     }
 
     /// As [`GradientTape::gradient`], of `sum of upstream * target`.
@@ -87,22 +90,26 @@ impl GradientTape {
         upstream: &Variable,
         sources: &[&Variable],
     ) -> Result<Vec<Option<Variable>>, Error> {
-        self.use_once()?;
-        target.check()?;
-        if !target.does_require_grad() {
-            return Ok(sources.iter().map(|_| None).collect());
-        }
-        backward::gradients(&self.tape.inner, target, Some(upstream), sources, Origin::here())
+        let origin = Origin::here();
+        self.answer(|| {
+            target.check()?;
+            if !target.does_require_grad() {
+                return Ok(sources.iter().map(|_| None).collect());
+            }
+            backward::gradients(&self.tape.inner, target, Some(upstream), sources, origin)
+        })
     }
 
     /// The Jacobian of `target`, of shape `[a..]`, with respect to `source`, of shape `[b..]`: `[a.., b..]`. Errors: as
     /// [`GradientTape::gradient`], and a target or source that is not watched.
     #[track_caller]
     pub fn jacobian(&self, target: &Variable, source: &Variable) -> Result<Variable, Error> {
-        self.use_once()?;
-        let jacobian = self.tape.jacobian(target, source);
-        jacobian.check()?;
-        Ok(jacobian)
+        let origin = Origin::here();
+        self.answer(|| {
+            let jacobian = Variable::new(backward::jacobian(&self.tape.inner, target, source, origin));
+            jacobian.check()?;
+            Ok(jacobian)
+        })
     }
 
     /// Runs `body`, whose operations are not recorded for differentiation.
@@ -115,7 +122,13 @@ impl GradientTape {
         &self.tape
     }
 
-    fn use_once(&self) -> Result<(), Error> {
-        if self.used.replace(true) && !self.persistent { Err(Error::TapeUsed) } else { Ok(()) }
+    /// Answers the one question. One that was refused was none: it can be asked again, rightly.
+    fn answer<T>(&self, question: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        if self.used.get() && !self.persistent {
+            return Err(Error::TapeUsed);
+        }
+        let answer = question()?;
+        self.used.set(true);
+        Ok(answer)
     }
 }

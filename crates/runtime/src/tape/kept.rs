@@ -23,6 +23,10 @@ use crate::tensor::Tensor;
 /// A run of more nodes than this keeps what others need of what it computed.
 const LONG_RUN: usize = 64;
 
+/// A run of more nodes than this keeps values of nodes that gradients flow through too. They hold their histories all the same, so
+/// this only spares time.
+const VERY_LONG_RUN: usize = 1024;
+
 /// An arena of fewer nodes than this is not large.
 const LARGE_ARENA: usize = 256;
 
@@ -34,17 +38,27 @@ impl Inner {
     pub(crate) fn evaluate(&self, node: NodeId) -> Result<Rc<Tensor>, Error> {
         match self.value_at(node) {
             Some(value) => Ok(value),
-            None => Ok(self.compute(&[node], &[node])?.remove(0)),
+            None => Ok(self.compute(&[node], &[node], true)?.remove(0)),
         }
     }
 
-    /// The values of nodes, of which those of `kept` are kept as long as something may need them.
-    pub(crate) fn compute(&self, outputs: &[NodeId], kept: &[NodeId]) -> Result<Vec<Rc<Tensor>>, Error> {
+    /// The values of nodes, of which those of `kept` are kept as long as something may need them. `with_history` says whether a
+    /// very long run also keeps what gradients flow through; after a backward pass nobody asks for that again.
+    pub(crate) fn compute(
+        &self,
+        outputs: &[NodeId],
+        kept: &[NodeId],
+        with_history: bool,
+    ) -> Result<Vec<Rc<Tensor>>, Error> {
         let pending = self.pending(outputs)?;
         let mut keeps: HashSet<NodeId> = kept.iter().copied().collect();
         if pending.len() > LONG_RUN || self.has_grown() {
             let standing = self.standing();
-            let is_needed = |pending: &&Pending| pending.is_used_beside || standing.contains(&pending.node);
+            let with_history = with_history && pending.len() > VERY_LONG_RUN;
+            let is_needed = |pending: &&Pending| {
+                (with_history || !pending.carries_gradient)
+                    && (pending.is_used_beside || standing.contains(&pending.node))
+            };
             keeps.extend(pending.iter().filter(is_needed).map(|pending| pending.node));
         }
         self.computed.set(self.computed.get() + pending.len());

@@ -8,10 +8,13 @@
 //!
 //! Invariants: a variable that is alive keeps everything that its value and its gradient need; a leaf's value never changes
 //! under what was recorded from it ([`Variable::set_data`] gives the leaf a new place in the graph); once a graph is
-//! released, nothing is recorded on top of it: a variable of it that is used again is evaluated first and starts anew.
+//! released, nothing is recorded on top of it: a variable of it that is used again is evaluated first and starts anew; a
+//! refused operation leaves nothing in the arena, and its error with what comes from it; functions that a caller passes may
+//! add operations to the arena and nothing else, for inputs without a value and nodes that vanish would break the rest.
 //!
 //! - `record`: variables' records, and the places of values in the arena.
 //! - `run`: plans by structure, and running them.
+//! - `kept`: values that are kept at nodes, so that nothing long is computed twice.
 //! - `backward`: gradients of a variable, accumulated.
 //! - [`Variable`] and its operators: what a user writes.
 //! - [`GradientTape`]: the same recording, asked for gradients as TensorFlow's tape is.
@@ -122,7 +125,8 @@ impl Tape {
     }
 
     /// Records an operation of your own: what `build` makes of the operands' expressions. Everything that [`Expr`] can do can
-    /// be recorded so; `name` is what [`Variable::grad_fn`] says of the result.
+    /// be recorded so; `name` is what [`Variable::grad_fn`] says of the result. In the tape's graph, [`Expr::graph`], inputs and
+    /// parameters cannot be declared nor nodes removed: that poisons the result with [`GraphError::Owned`].
     ///
     /// ```
     /// use arenagrad::{Device, Tape, Tensor};
@@ -271,8 +275,8 @@ impl Inner {
             Ok(if requires_grad && !needs { result.stop_gradient() } else { result })
         });
         let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
-        for operand in operands {
-            operand.record().count_consumer();
+        if node.is_ok() {
+            operands.iter().for_each(|operand| operand.record().count_consumer());
         }
         Record::result(self, Place::of(node), needs && is_float, name)
     }

@@ -226,7 +226,8 @@ impl Inner {
     /// Gives back what no living variable needs, if the arena has grown enough for that to be worth its time. Never while an
     /// operation is being recorded: what it has built so far belongs to no variable yet.
     pub(crate) fn sweep_if_grown(&self) {
-        let nodes = self.graph.len();
+        // Ordinals, not nodes: what was refused and removed has used some up, and declarations with them.
+        let nodes = self.graph.ordinal_bound();
         let is_due = nodes >= self.sweep_at.get()
             || self.kept_bytes.get() >= self.sweep_at_bytes.get()
             || self.computed.get() >= (nodes / 2).max(LEAST_COMPUTED);

@@ -168,7 +168,7 @@ impl Variable {
     }
 
     /// Records what `function` makes of this variable's expression: everything that [`Expr`] can do. The name of the result's
-    /// op is `map`; [`Tape::record`] gives another.
+    /// op is `map`; [`Tape::record`] gives another, and says what may not be done there.
     #[track_caller]
     pub fn map(&self, function: impl for<'g> FnOnce(Expr<'g>) -> Expr<'g>) -> Variable {
         self.unary("map", Origin::here(), function)
