@@ -43,24 +43,29 @@ pub enum DeclarationKind {
     },
 }
 
-/// How a parameter's elements are made when a session starts. Random ones depend on the session's seed and the
-/// parameter's position among the graph's declarations, so they are the same on every device.
+/// How a parameter's elements are made when a session starts. Random ones are a function of the session's seed and the
+/// parameter's name: the same on every device, in whatever order a graph declares its parameters, and whichever others it
+/// has.
+///
+/// Every number must be one that the parameter's dtype holds, rounded for floats. What a trainable parameter starts with is
+/// finite; state may start at an infinity, as a running maximum does. NaN is refused. Mistakes are kept as the graph's
+/// first error, with the place of the declaration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// Every element is the value.
     Constant(f64),
-    /// Uniform in `[low, high)`.
+    /// Uniform in `[low, high)`; every element is `low` if they are equal.
     Uniform {
         /// The lower bound.
         low: f64,
-        /// The upper bound.
+        /// The upper bound, not below `low`.
         high: f64,
     },
     /// Normal with that mean and standard deviation.
     Normal {
         /// The mean.
         mean: f64,
-        /// The standard deviation.
+        /// The standard deviation, 0 or more. Six of them on either side of the mean must be within the dtype's range.
         deviation: f64,
     },
     /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et
