@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use arenagrad::train::{append_step, shuffled};
-use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Init, Session};
+use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Init, Session, replace_file};
 use arenagrad_examples::digits::{CLASSES, Digits, PIXELS};
 use arenagrad_examples::loss_curve;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -138,7 +138,7 @@ fn run(options: Options) -> Result<(), String> {
     }
     if let Some(path) = &options.losses {
         let rows: String = losses.iter().enumerate().map(|(step, loss)| format!("{step},{loss}\n")).collect();
-        std::fs::write(path, format!("step,loss\n{rows}")).map_err(|error| format!("{}: {error}", path.display()))?;
+        replace_file(path, format!("step,loss\n{rows}").as_bytes()).map_err(told)?;
     }
     if !losses.is_empty() {
         loss_curve::draw(&options.curve, &format!("digits on {device}"), "cross-entropy", &losses, steps_per_epoch)?;

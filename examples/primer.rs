@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use arenagrad::Device;
+use arenagrad::{Device, replace_file};
 use arenagrad_examples::loss_curve;
 use arenagrad_examples::primer::{
     BothWays, Dag, DataSet, End, Identifiability, LossGradient, Method, Options, Partials, PrimerError, SampleTable,
@@ -222,7 +222,7 @@ fn ending(end: End) -> &'static str {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    replace_file(path, text.as_bytes()).map_err(|error| error.to_string())
 }
 
 impl Arguments {

@@ -4,6 +4,7 @@ pub mod contours;
 pub mod device_option;
 pub mod digits;
 pub mod loss_curve;
+mod picture;
 pub mod primer;
 pub mod reference_fits;
 pub mod surface;

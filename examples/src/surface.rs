@@ -6,6 +6,7 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use crate::contours::Grid;
+use crate::picture;
 
 /// A path over a loss surface.
 #[derive(Clone, Debug)]
@@ -31,78 +32,79 @@ pub fn draw_descents(
 ) -> Result<(), String> {
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let ends = |axis: &[f64]| axis.first().copied().unwrap_or(0.0)..axis.last().copied().unwrap_or(1.0);
-    let root = SVGBackend::new(path, (800, 640)).into_drawing_area();
-    root.fill(&WHITE).map_err(|error| drawn(&error))?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 20))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(56)
-        .build_cartesian_2d(ends(&surface.x), ends(&surface.y))
-        .map_err(|error| drawn(&error))?;
-    chart.configure_mesh().x_desc(axes[0]).y_desc(axes[1]).disable_mesh().draw().map_err(|error| drawn(&error))?;
-    let finite = || surface.values.iter().copied().filter(|value| value.is_finite() && *value > 0.0);
-    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(0.0, f64::max));
-    let lowest = surface.lowest();
-    const LEVELS: usize = 16;
-    for number in 1..LEVELS {
-        let level = low * (high / low).powf(number as f64 / LEVELS as f64);
-        // Deep is dark.
-        let shade = 90 + (130 * number / LEVELS) as u8;
-        let colour = RGBColor(shade, shade, (shade as u16 + 20).min(255) as u8);
-        let segments = surface.contour(level);
-        chart
-            .draw_series(segments.iter().map(|ends| PathElement::new(ends.to_vec(), colour.stroke_width(1))))
+    picture::draw(path, (800, 640), |root| {
+        root.fill(&WHITE).map_err(|error| drawn(&error))?;
+        let mut chart = ChartBuilder::on(root)
+            .caption(title, ("sans-serif", 20))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(56)
+            .build_cartesian_2d(ends(&surface.x), ends(&surface.y))
             .map_err(|error| drawn(&error))?;
-        if number % 2 == 0
-            && let Some(place) = lowest.and_then(|lowest| label_place(surface, &segments, lowest))
-        {
-            let style = ("sans-serif", 11).into_font().color(&RGBColor(90, 90, 110));
-            let label = EmptyElement::at(place)
-                + Rectangle::new([(-14, -7), (14, 7)], WHITE.filled())
-                + Text::new(rounded(level), (-12, -5), style);
-            chart.draw_series(std::iter::once(label)).map_err(|error| drawn(&error))?;
+        chart.configure_mesh().x_desc(axes[0]).y_desc(axes[1]).disable_mesh().draw().map_err(|error| drawn(&error))?;
+        let finite = || surface.values.iter().copied().filter(|value| value.is_finite() && *value > 0.0);
+        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(0.0, f64::max));
+        let lowest = surface.lowest();
+        const LEVELS: usize = 16;
+        for number in 1..LEVELS {
+            let level = low * (high / low).powf(number as f64 / LEVELS as f64);
+            // Deep is dark.
+            let shade = 90 + (130 * number / LEVELS) as u8;
+            let colour = RGBColor(shade, shade, (shade as u16 + 20).min(255) as u8);
+            let segments = surface.contour(level);
+            chart
+                .draw_series(segments.iter().map(|ends| PathElement::new(ends.to_vec(), colour.stroke_width(1))))
+                .map_err(|error| drawn(&error))?;
+            if number % 2 == 0
+                && let Some(place) = lowest.and_then(|lowest| label_place(surface, &segments, lowest))
+            {
+                let style = ("sans-serif", 11).into_font().color(&RGBColor(90, 90, 110));
+                let label = EmptyElement::at(place)
+                    + Rectangle::new([(-14, -7), (14, 7)], WHITE.filled())
+                    + Text::new(rounded(level), (-12, -5), style);
+                chart.draw_series(std::iter::once(label)).map_err(|error| drawn(&error))?;
+            }
         }
-    }
-    let coloured = || descents.iter().zip(COLOURS.iter().cycle());
-    for (descent, colour) in coloured() {
-        // The legend in the order of the paths, though they are drawn in the other.
+        let coloured = || descents.iter().zip(COLOURS.iter().cycle());
+        for (descent, colour) in coloured() {
+            // The legend in the order of the paths, though they are drawn in the other.
+            chart
+                .draw_series(LineSeries::new(std::iter::empty(), colour))
+                .map_err(|error| drawn(&error))?
+                .label(&descent.name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
+        }
+        for (descent, colour) in coloured().collect::<Vec<_>>().into_iter().rev() {
+            let pieces = inside(&descent.points, ends(&surface.x), ends(&surface.y));
+            let style = colour.mix(0.8).stroke_width(2);
+            chart
+                .draw_series(pieces.iter().map(|piece| PathElement::new(piece.clone(), style)))
+                .map_err(|error| drawn(&error))?;
+            let (x, y) = (ends(&surface.x), ends(&surface.y));
+            let visible = descent.points.iter().filter(|point| x.contains(&point.0) && y.contains(&point.1));
+            let dots = visible.map(|point| Circle::new(*point, 2, colour.filled()));
+            chart.draw_series(dots).map_err(|error| drawn(&error))?;
+        }
         chart
-            .draw_series(LineSeries::new(std::iter::empty(), colour))
+            .draw_series(lowest.map(|point| Cross::new(point, 6, BLACK.stroke_width(2))))
             .map_err(|error| drawn(&error))?
-            .label(&descent.name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
-    }
-    for (descent, colour) in coloured().collect::<Vec<_>>().into_iter().rev() {
-        let pieces = inside(&descent.points, ends(&surface.x), ends(&surface.y));
-        let style = colour.mix(0.8).stroke_width(2);
+            .label("least loss")
+            .legend(|(x, y)| Cross::new((x + 10, y), 5, BLACK.stroke_width(2)));
+        let start = descents.first().and_then(|descent| descent.points.first());
         chart
-            .draw_series(pieces.iter().map(|piece| PathElement::new(piece.clone(), style)))
+            .draw_series(start.map(|point| Circle::new(*point, 6, BLACK.stroke_width(2))))
+            .map_err(|error| drawn(&error))?
+            .label("start")
+            .legend(|(x, y)| Circle::new((x + 10, y), 5, BLACK.stroke_width(2)));
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.9))
+            .border_style(RGBColor(200, 200, 200))
+            .draw()
             .map_err(|error| drawn(&error))?;
-        let (x, y) = (ends(&surface.x), ends(&surface.y));
-        let visible = descent.points.iter().filter(|point| x.contains(&point.0) && y.contains(&point.1));
-        let dots = visible.map(|point| Circle::new(*point, 2, colour.filled()));
-        chart.draw_series(dots).map_err(|error| drawn(&error))?;
-    }
-    chart
-        .draw_series(lowest.map(|point| Cross::new(point, 6, BLACK.stroke_width(2))))
-        .map_err(|error| drawn(&error))?
-        .label("least loss")
-        .legend(|(x, y)| Cross::new((x + 10, y), 5, BLACK.stroke_width(2)));
-    let start = descents.first().and_then(|descent| descent.points.first());
-    chart
-        .draw_series(start.map(|point| Circle::new(*point, 6, BLACK.stroke_width(2))))
-        .map_err(|error| drawn(&error))?
-        .label("start")
-        .legend(|(x, y)| Circle::new((x + 10, y), 5, BLACK.stroke_width(2)));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.9))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()
-        .map_err(|error| drawn(&error))?;
-    root.present().map_err(|error| drawn(&error))
+        Ok(())
+    })
 }
 
 /// Draws points, and named curves through them.
@@ -120,42 +122,43 @@ pub fn draw_fit(
         let margin = 0.06 * (high - low);
         low - margin..high + margin
     };
-    let root = SVGBackend::new(path, (800, 480)).into_drawing_area();
-    root.fill(&WHITE).map_err(|error| drawn(&error))?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 20))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
-        .build_cartesian_2d(span(|point| point.0), span(|point| point.1))
-        .map_err(|error| drawn(&error))?;
-    chart
-        .configure_mesh()
-        .x_desc(axes[0])
-        .y_desc(axes[1])
-        .light_line_style(WHITE)
-        .draw()
-        .map_err(|error| drawn(&error))?;
-    for (curve, colour) in curves.iter().zip(COLOURS) {
+    picture::draw(path, (800, 480), |root| {
+        root.fill(&WHITE).map_err(|error| drawn(&error))?;
+        let mut chart = ChartBuilder::on(root)
+            .caption(title, ("sans-serif", 20))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(span(|point| point.0), span(|point| point.1))
+            .map_err(|error| drawn(&error))?;
         chart
-            .draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2)))
+            .configure_mesh()
+            .x_desc(axes[0])
+            .y_desc(axes[1])
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(|error| drawn(&error))?;
+        for (curve, colour) in curves.iter().zip(COLOURS) {
+            chart
+                .draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2)))
+                .map_err(|error| drawn(&error))?
+                .label(&curve.name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
+        }
+        chart
+            .draw_series(points.iter().map(|point| Circle::new(*point, 3, BLACK.stroke_width(1))))
             .map_err(|error| drawn(&error))?
-            .label(&curve.name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
-    }
-    chart
-        .draw_series(points.iter().map(|point| Circle::new(*point, 3, BLACK.stroke_width(1))))
-        .map_err(|error| drawn(&error))?
-        .label("measured")
-        .legend(|(x, y)| Circle::new((x + 10, y), 3, BLACK.stroke_width(1)));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE)
-        .border_style(RGBColor(200, 200, 200))
-        .draw()
-        .map_err(|error| drawn(&error))?;
-    root.present().map_err(|error| drawn(&error))
+            .label("measured")
+            .legend(|(x, y)| Circle::new((x + 10, y), 3, BLACK.stroke_width(1)));
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE)
+            .border_style(RGBColor(200, 200, 200))
+            .draw()
+            .map_err(|error| drawn(&error))?;
+        Ok(())
+    })
 }
 
 /// The pieces of a path that lie in a rectangle, cut at its border. Points that are no numbers end a piece.

@@ -12,6 +12,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use arenagrad::replace_file;
 use arenagrad_benches::Phase;
 use serde_json::{Value, json};
 
@@ -120,5 +121,5 @@ fn write_json(
         "measurements": measurements,
         "peers": peers,
     });
-    std::fs::write(path, format!("{document:#}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    replace_file(path, format!("{document:#}\n").as_bytes()).map_err(|error| error.to_string())
 }

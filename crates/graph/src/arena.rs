@@ -235,6 +235,12 @@ impl Graph {
         self.arena.borrow().declarations.clone()
     }
 
+    /// The live declaration of that name.
+    pub fn declaration_named(&self, name: &str) -> Option<Declaration> {
+        let arena = self.arena.borrow();
+        arena.names.get(name).map(|&number| arena.declarations[number as usize].clone())
+    }
+
     /// What inputs of indices must fulfil at each run, each once, in the order of the operations that need it.
     pub fn index_bounds(&self) -> Vec<IndexBound> {
         let arena = self.arena.borrow();

@@ -50,24 +50,29 @@ pub enum DeclarationKind {
     },
 }
 
-/// How a parameter's elements are made when a session starts. Random ones depend on the session's seed and the
-/// parameter's position among the graph's declarations, so they are the same on every device.
+/// How a parameter's elements are made when a session starts. Random ones are a function of the session's seed and the
+/// parameter's name: the same on every device, in whatever order a graph declares its parameters, and whichever others it
+/// has.
+///
+/// Every number must be one that the parameter's dtype holds, rounded for floats. What a trainable parameter starts with is
+/// finite; state may start at an infinity, as a running maximum does. NaN is refused. Mistakes are kept as the graph's
+/// first error, with the place of the declaration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// Every element is the value.
     Constant(f64),
-    /// Uniform in `[low, high)`.
+    /// Uniform in `[low, high)`; every element is `low` if they are equal.
     Uniform {
         /// The lower bound.
         low: f64,
-        /// The upper bound.
+        /// The upper bound, not below `low`.
         high: f64,
     },
     /// Normal with that mean and standard deviation.
     Normal {
         /// The mean.
         mean: f64,
-        /// The standard deviation.
+        /// The standard deviation, 0 or more. Six of them on either side of the mean must be within the dtype's range.
         deviation: f64,
     },
     /// Uniform in `±sqrt(6 / fan_in)`, where `[fan_in, fan_out]` are the last two extents, or of one axis `[fan_in]` (He et
@@ -77,23 +82,6 @@ pub enum Init {
     XavierUniform,
     /// These elements, row-major; their number must fit the shape, and each the dtype.
     Values(Vec<f64>),
-}
-
-impl Init {
-    /// The first number that a parameter of that dtype would be given and does not hold. What is drawn at random is rounded to
-    /// the dtype, so of a draw only the bounds are looked at, which must be numbers in the dtype's range.
-    pub(crate) fn unheld(&self, dtype: DType) -> Option<f64> {
-        let out_of_range = |value: &f64| !dtype.holds(value.trunc());
-        match self {
-            Init::Constant(value) => Some(*value).filter(|&value| !dtype.holds(value)),
-            Init::Values(values) => values.iter().copied().find(|&value| !dtype.holds(value)),
-            Init::Uniform { low, high } if dtype == DType::I32 => [*low, *high].into_iter().find(out_of_range),
-            Init::Normal { mean, deviation } if dtype == DType::I32 => {
-                [*mean, *deviation].into_iter().find(out_of_range)
-            }
-            Init::Uniform { .. } | Init::Normal { .. } | Init::KaimingUniform | Init::XavierUniform => None,
-        }
-    }
 }
 
 /// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.

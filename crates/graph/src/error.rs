@@ -152,6 +152,14 @@ pub enum GraphError {
     #[error("{origin}: the name {name:?} is taken, first at {first}")]
     DuplicateName { origin: Origin, name: String, first: Origin },
 
+    #[error(
+        "{origin}: the name {name:?} is reserved for {purpose}, but was given at {first}; rename what is declared there"
+    )]
+    ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
+
+    #[error("{origin}: parameter {name:?}: {what} is {value}, but {expected} is needed")]
+    InitialValue { origin: Origin, name: String, what: &'static str, value: f64, expected: &'static str },
+
     #[error("{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken")]
     StaleNode { origin: Origin, op: &'static str },
 

@@ -33,6 +33,7 @@ mod error;
 mod expr;
 pub mod function;
 mod identity;
+mod initial;
 mod mark;
 mod method;
 mod node;

@@ -42,15 +42,18 @@ fn numbers_that_a_dtype_does_not_hold() {
     for value in [2.5, f64::NAN, f64::NEG_INFINITY, 2147483648.0] {
         let _ = g.full([2], value, DType::I32);
         says(&g, &format!("full: the value is {value}, but the result is i32, which holds {WHOLE}"));
-        let _ = g.parameter_of("p", [2], DType::I32, Init::Constant(value));
-        says(&g, &format!("parameter_of: a first value is {value}, but \"p\" is i32, which holds {WHOLE}"));
-        let _ = g.state("s", [2], DType::I32, Init::Values(vec![1.0, value]));
-        says(&g, &format!("state: a first value is {value}, but \"s\" is i32, which holds {WHOLE}"));
     }
     let _ = g.full([2], 0.5, DType::Bool);
     says(&g, &format!("full: the value is 0.5, but the result is bool, which holds {TRUTH}"));
+    for (value, expected) in [(2.5, "a 32-bit integer"), (f64::NAN, "a 32-bit integer"), (2147483648.0, "a 32-bit integer")] {
+        let _ = g.parameter_of("p", [2], DType::I32, Init::Constant(value));
+        says(&g, &format!("parameter \"p\": the initial value is {value}, but {expected} is needed"));
+        let _ = g.state("s", [2], DType::I32, Init::Values(vec![1.0, value]));
+        says(&g, &format!("parameter \"s\": an initial value is {value}, but {expected} is needed"));
+    }
     let _ = g.state("s", [2], DType::I32, Init::Uniform { low: 0.0, high: 1e10 });
-    says(&g, &format!("state: a first value is 10000000000, but \"s\" is i32, which holds {WHOLE}"));
+    let bound = "the upper bound of the initial values is 10000000000";
+    says(&g, &format!("parameter \"s\": {bound}, but a number that i32 holds is needed"));
     let insert = |op: Op, dtype: Option<DType>| g.insert(op, Some(&Shape::from([2])), dtype, Origin::here());
     let refused = insert(Op::Constant { value: 2.5 }, Some(DType::I32));
     assert!(matches!(refused, Err(GraphError::Number { dtype: DType::I32, .. })), "{refused:?}");

@@ -79,20 +79,27 @@ impl Device {
         Device::open_gpu(None)
     }
 
-    /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set, as [`Device::named`] understands it. Else a
-    /// hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
+    /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set and not blank, as [`Device::named`] understands
+    /// it. Else a hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
     /// and why.
     pub fn auto() -> Result<Device, Error> {
-        match std::env::var("ARENAGRAD_DEVICE") {
-            Ok(name) if !name.is_empty() && !name.eq_ignore_ascii_case("auto") => Device::named(&name),
-            Ok(_) | Err(_) => Ok(Device::best()),
+        let Some(name) = std::env::var_os("ARENAGRAD_DEVICE") else { return Ok(Device::best()) };
+        // A name that is no text is the name of no device.
+        let name = name.to_string_lossy();
+        match name.trim() {
+            "" => Ok(Device::best()),
+            name if name.eq_ignore_ascii_case("auto") => Ok(Device::best()),
+            name => Device::named(name),
         }
     }
 
     /// The device of that name: `auto`, `cpu`, `gpu`, a kind of adapter (`discrete`, `integrated`, `virtual`, `software`), or
-    /// part of an adapter's name, in any case: `llvmpipe`.
+    /// part of an adapter's name, in any case: `llvmpipe`. White space around it does not count, and a blank name is none:
+    /// [`Error::UnknownDevice`].
     pub fn named(name: &str) -> Result<Device, Error> {
+        let name = name.trim();
         match name.to_ascii_lowercase().as_str() {
+            "" => Err(Error::UnknownDevice { name: name.to_owned(), known: known_adapters() }),
             "auto" => Device::auto(),
             "cpu" => Ok(Device::cpu()),
             "gpu" => Device::gpu(),
@@ -164,6 +171,12 @@ impl Device {
             Some(name) => Err(Error::UnknownDevice { name: name.to_owned(), known: "built without gpu".to_owned() }),
         }
     }
+}
+
+/// The adapters of this machine, for an error.
+fn known_adapters() -> String {
+    let adapters: Vec<String> = Device::adapters().iter().map(AdapterDescription::to_string).collect();
+    if adapters.is_empty() { "none was found".to_owned() } else { adapters.join(", ") }
 }
 
 impl fmt::Display for AdapterKind {

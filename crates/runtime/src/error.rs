@@ -1,5 +1,6 @@
 //! Everything that can go wrong outside the graph itself.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
@@ -66,20 +67,34 @@ pub enum Error {
     #[error("no parameter is named {name:?}; this session has {known}")]
     UnknownParameter { name: String, known: String },
 
-    #[error("parameter {name:?} is {expected} but was given {found}")]
-    ParameterShape { name: String, expected: Shape, found: Shape },
+    #[error("parameter {name:?} is {expected} but was given {found}{given}")]
+    ParameterShape { name: String, expected: Shape, found: Shape, given: Given },
 
-    #[error("parameter {name:?} holds {expected} but was given {found}")]
-    ParameterDType { name: String, expected: DType, found: DType },
+    #[error("parameter {name:?} holds {expected} but was given {found}{given}")]
+    ParameterDType { name: String, expected: DType, found: DType, given: Given },
 
     #[error("{path}: {reason}", path = .path.display())]
     File { path: PathBuf, reason: String },
 
-    #[error("{path}: not a parameter file: {reason}", path = .path.display())]
+    #[error("{path}: not a parameter file in the safetensors format: {reason}", path = .path.display())]
     ParameterFile { path: PathBuf, reason: String },
 
-    #[error("{path}: the parameter {name:?} is missing", path = .path.display())]
-    MissingParameter { path: PathBuf, name: String },
+    /// A tensor of a dtype that the format has and this crate has not.
+    #[error(
+        "{path}: the tensor {name:?} holds {found}, which is not supported; convert it to {expected}, which the \
+         parameter holds (supported are f32, f64, i32 and bool)",
+        path = .path.display()
+    )]
+    FileDType { path: PathBuf, name: String, found: String, expected: DType },
+
+    #[error(
+        "{path}: the parameter {name:?} of shape {shape} is missing; the file holds {known}",
+        path = .path.display()
+    )]
+    MissingParameter { path: PathBuf, name: String, shape: Shape, known: String },
+
+    #[error("{origin}: the name {name:?} is reserved for {purpose}; rename what is declared there")]
+    ReservedName { name: String, origin: String, purpose: String },
 
     #[error("unknown device {name:?}; use auto, cpu, gpu, or a part of an adapter's name: {known}")]
     UnknownDevice { name: String, known: String },
@@ -110,6 +125,9 @@ pub enum Error {
 
     #[error("the loss must be one float, but is {dtype}{shape}")]
     LossNotScalar { shape: Shape, dtype: DType },
+
+    #[error("nothing can be trained: {reason}")]
+    NothingToTrain { reason: String },
 
     #[error("an optimiser updates {target}, which is neither a parameter nor state of the graph")]
     UpdateTarget { target: String },
@@ -155,6 +173,30 @@ pub enum Error {
     )]
     LeafChanged { leaf: String, expected: (Shape, DType), found: (Shape, DType) },
 
-    #[error("the optimiser's {what} is {value}, which is not {expected}")]
-    Hyperparameter { what: &'static str, value: f64, expected: &'static str },
+    #[error("the optimiser's {what} is {value}{given}, which is not {expected}")]
+    Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
+}
+
+/// Who gave a value that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The caller, as an argument.
+    Argument,
+    /// A file.
+    File(PathBuf),
+    /// A declaration, at that place in the caller's source.
+    Declaration(String),
+    /// The update of an optimiser.
+    Update,
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::Argument => Ok(()),
+            Given::File(path) => write!(f, " by {}", path.display()),
+            Given::Declaration(origin) => write!(f, " by its declaration at {origin}"),
+            Given::Update => f.write_str(" by the optimiser's update"),
+        }
+    }
 }

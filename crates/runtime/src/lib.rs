@@ -4,6 +4,7 @@ pub mod check;
 mod cpu;
 mod device;
 mod error;
+mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod lambdify;
@@ -21,7 +22,8 @@ pub use arenagrad_graph::{
     Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
-pub use error::Error;
+pub use error::{Error, Given};
+pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};

@@ -1,6 +1,6 @@
 //! Reverse mode: one sweep from the outputs back to what they depend on, in descending insertion order.
 //!
-//! Every node between a wanted node and an output receives the sum of what its users pass back (fan-out accumulates), and
+//! Every node on a way from a wanted node to an output receives the sum of what its users pass back (fan-out accumulates), and
 //! passes its own share on by its op's rule in [`crate::ops`]. Nodes that lead to no wanted node are not visited, so a
 //! gradient that nobody asked for is never built. The sweep is iterative, over tables indexed by ordinal.
 
@@ -28,6 +28,43 @@ impl Graph {
         wrt: &[Expr<'g>],
     ) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("gradients");
+        let origin = method.origin();
+        let reached = self.at(origin, || self.gradients_where_reached(outputs, upstreams, wrt))?;
+        let or_zero = |(gradient, wrt): (Option<Expr<'g>>, &Expr<'g>)| match gradient {
+            Some(gradient) => Ok(gradient),
+            None => {
+                let (shape, dtype) = (wrt.shape()?, wrt.dtype()?);
+                Ok(self.at(origin, || self.zeros(shape, dtype)))
+            }
+        };
+        let gradients = reached.into_iter().zip(wrt).map(or_zero).collect::<Result<Vec<_>, GraphError>>()?;
+        self.check()?;
+        Ok(gradients)
+    }
+
+    /// As [`Graph::gradients`], with `None` for what no gradient reaches: no way leads there from the outputs through
+    /// floats whose derivatives are heeded. Behind `stop_gradient`, a comparison or a cast to integers there is none. A
+    /// derivative that happens to be zero, such as that of `floor`, is a gradient all the same.
+    ///
+    /// Optimisers need the difference: weight decay shrinks a parameter whose gradient is zero, and leaves one alone that
+    /// has none.
+    ///
+    /// ```
+    /// let g = arenagrad_graph::Graph::new();
+    /// let (a, b) = (g.input("a", []), g.input("b", []));
+    /// let y = a * b.stop_gradient();
+    /// let gradients = g.gradients_where_reached(&[y], &[g.scalar(1.0)], &[a, b])?;
+    /// assert!(gradients[0].is_some() && gradients[1].is_none());
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn gradients_where_reached<'g>(
+        &'g self,
+        outputs: &[Expr<'g>],
+        upstreams: &[Expr<'g>],
+        wrt: &[Expr<'g>],
+    ) -> Result<Vec<Option<Expr<'g>>>, GraphError> {
+        let method = self.enter("gradients_where_reached");
         let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if outputs.len() != upstreams.len() {
@@ -53,11 +90,11 @@ impl Graph {
         seeds: &[(NodeId, Expr<'g>)],
         wanted: &[(NodeId, Shape, u32)],
         origin: Origin,
-    ) -> Vec<Expr<'g>> {
+    ) -> Vec<Option<Expr<'g>>> {
         let inputs: Vec<NodeId> = wanted.iter().map(|(id, ..)| *id).collect();
         let outputs: Vec<NodeId> = seeds.iter().map(|(id, _)| *id).collect();
         let span = Span::between(self, &inputs, &outputs);
-        let leads_to_wanted = span.differentiable_from(self, &inputs);
+        let on_the_way = span.differentiable_way(self, &inputs, &outputs);
 
         let mut gradients: Vec<Option<Expr<'g>>> = vec![None; span.len()];
         for (id, upstream) in seeds {
@@ -69,12 +106,12 @@ impl Graph {
             let (op, shape, upstream, node_origin) = {
                 let arena = self.arena();
                 let node = &arena.nodes[id.key];
-                let Some(place) = span.place_of(node.ordinal).filter(|&place| leads_to_wanted[place]) else { continue };
+                let Some(place) = span.place_of(node.ordinal).filter(|&place| on_the_way[place]) else { continue };
                 let Some(upstream) = gradients[place] else { continue };
                 (node.op.clone(), node.shape.clone(), upstream, node.origin)
             };
             self.set_origin(Some(node_origin));
-            let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| leads_to_wanted[place]);
+            let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| on_the_way[place]);
             let output = Expr::from_id(self, id);
             let node = Differentiated { output, shape: &shape, upstream, origin: node_origin, wants: &wants };
             ops::vjp(&op, &node, &mut |operand, gradient| {
@@ -87,8 +124,9 @@ impl Graph {
         wanted
             .iter()
             .map(|(id, shape, ordinal)| {
-                let gradient = span.place_of(*ordinal).and_then(|place| gradients[place]);
-                gradient.unwrap_or_else(|| self.zeros(shape, self.arena_dtype(*id)))
+                let place = span.place_of(*ordinal).filter(|&place| on_the_way[place])?;
+                // A rule that has nothing to pass on, as of `floor`, stands for a derivative of zero.
+                Some(gradients[place].unwrap_or_else(|| self.zeros(shape, self.arena_dtype(*id))))
             })
             .collect()
     }

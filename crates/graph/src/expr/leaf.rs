@@ -7,6 +7,7 @@ use crate::declaration::{DeclarationKind, Init};
 use crate::dtype::{DType, Literal};
 use crate::error::GraphError;
 use crate::expr::Expr;
+use crate::initial::Refused;
 use crate::node::Origin;
 use crate::op::Op;
 use crate::shape::Shape;
@@ -119,14 +120,21 @@ impl Graph {
         self.finish(self.insert(Op::Uniform { step, seed }, Some(&shape), None, origin))
     }
 
-    /// The i32 scalar that counts training steps from 0: a state named `step`, which training sessions advance.
+    /// The i32 scalar that counts training steps from 0: a state named `step`, which training sessions advance. Another
+    /// declaration of that name is an error.
     #[track_caller]
     pub fn step(&self) -> Expr<'_> {
-        let _method = self.enter("step");
-        let found = self.declarations().into_iter().find(|declaration| declaration.counts_steps());
-        match found {
+        let method = self.enter("step");
+        let origin = method.origin();
+        let declared = self.declaration_named("step");
+        match declared {
             Some(step) if step.counts_steps() => self.expr(step.node),
-            Some(_) | None => self.state("step", [], DType::I32, Init::Constant(0.0)),
+            Some(other) => {
+                let (name, first) = (other.name, other.origin);
+                let purpose = "the i32 scalar state that counts training steps";
+                self.finish(Err(GraphError::ReservedName { origin, name, purpose, first }))
+            }
+            None => self.at(origin, || self.state("step", [], DType::I32, Init::Constant(0.0))),
         }
     }
 
@@ -138,18 +146,17 @@ impl Graph {
         kind: DeclarationKind,
         caller: Origin,
     ) -> Expr<'_> {
-        let origin = self.origin_or(caller);
-        if let DeclarationKind::Parameter { init: Init::Values(values), .. } = &kind
-            && shape.checked_elements() != Some(values.len())
-        {
-            let elements = values.len();
-            return self.finish(Err(GraphError::ElementCount { origin, op: "parameter", shape, elements }));
-        }
-        if let DeclarationKind::Parameter { init, .. } = &kind
-            && let Some(value) = init.unheld(dtype)
-        {
-            let (op, what, operand) = ("parameter", "a first value", format!("{name:?}"));
-            return self.finish(Err(GraphError::Number { origin, op, what, value, operand, dtype }));
+        let (origin, op) = (self.origin_or(caller), "parameter");
+        if let DeclarationKind::Parameter { init, trainable } = &kind {
+            if let Init::Values(values) = init
+                && shape.checked_elements() != Some(values.len())
+            {
+                let elements = values.len();
+                return self.finish(Err(GraphError::ElementCount { origin, op, shape, elements }));
+            }
+            if let Err(Refused { what, value, expected }) = init.check(dtype, *trainable) {
+                return self.finish(Err(GraphError::InitialValue { origin, name, what, value, expected }));
+            }
         }
         self.finish(self.declare(name, shape, dtype, kind, origin))
     }

@@ -85,7 +85,8 @@ impl Differences {
         Differences { scheme: Scheme::Forward, step: None }
     }
 
-    /// With that step for every element. It must be finite and above 0, which is checked where it is used.
+    /// With that step for every element. It must be finite and above 0, and lead from each element to another number that
+    /// its dtype holds, which is checked where it is used.
     pub fn step(self, step: f64) -> Self {
         Differences { step: Some(step), ..self }
     }
@@ -107,7 +108,7 @@ impl Differences {
 
     /// The gradient of `f` at `x`, one element at a time.
     ///
-    /// Errors: a step that is not finite and above 0, or too small to change an element.
+    /// Errors: a step that is not finite and above 0, too small to change an element, or too large for its dtype.
     pub fn gradient(&self, f: impl FnMut(&[f64]) -> f64, x: &[f64]) -> Result<Vec<f64>, CheckError> {
         self.gradient_observed(f, x, |_| {})
     }
@@ -181,6 +182,10 @@ impl Differences {
             // An element that is NaN or infinite has no slope, which is what the difference of its neighbours says too.
             if distance == 0.0 {
                 return Err(CheckError::StepVanishes { input: input.to_owned(), element, value: old, step }.into());
+            }
+            // Over an infinite distance every slope would be 0.
+            if old.is_finite() && !distance.is_finite() {
+                return Err(CheckError::StepOverflows { input: input.to_owned(), element, value: old, step }.into());
             }
             let slopes: Vec<f64> = upper.iter().zip(&lower).map(|(upper, lower)| (upper - lower) / distance).collect();
             observe(&Step {

@@ -120,7 +120,7 @@ pub(super) fn require_float(graph: &Graph, name: &str) -> Result<(), Error> {
 /// Standard normal numbers; tensors of one seed need numbers of their own.
 pub(super) fn normal(shape: &Shape, seed: u64, number: usize) -> Result<Tensor, Error> {
     let standard = Init::Normal { mean: 0.0, deviation: 1.0 };
-    initial_value(&standard, shape, DType::F64, seed, number as u32)
+    initial_value(&standard, &format!("direction {number}"), shape, DType::F64, seed)
 }
 
 /// The shapes of expressions.

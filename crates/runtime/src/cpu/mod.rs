@@ -36,6 +36,28 @@ impl CpuMemory {
         Ok(self.buffers.len() as u32 - 1)
     }
 
+    /// How many buffers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.buffers.len()
+    }
+
+    /// Gives back all buffers but the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.buffers.truncate(len);
+    }
+
+    /// How many bytes the buffers take, and how many there are.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (u64, usize) {
+        let bytes = |buffer: &Buffer| match buffer {
+            Buffer::F32(elements) => 4 * elements.len(),
+            Buffer::F64(elements) => 8 * elements.len(),
+            Buffer::I32(elements) => 4 * elements.len(),
+            Buffer::Bool(elements) => elements.len(),
+        };
+        (self.buffers.iter().map(|buffer| bytes(buffer) as u64).sum(), self.buffers.len())
+    }
+
     /// Writes the elements of a tensor from the buffer's start on.
     pub(crate) fn write(&mut self, index: u32, data: &TensorData) {
         match (&mut self.buffers[index as usize], data) {

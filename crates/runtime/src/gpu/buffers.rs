@@ -1,7 +1,8 @@
 //! The storage buffers of one session.
 //!
 //! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and
-//! is named by a number. Buffers are not given back before the session ends: what shares a buffer was planned before.
+//! is named by a number. Buffers are not given back before the session ends: what shares a buffer was planned before. Only
+//! those of a plan that was refused are, which nothing was written to yet.
 //! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
@@ -26,10 +27,34 @@ pub(crate) struct GpuMemory {
     scratch: Vec<(u32, usize)>,
 }
 
+/// A point in the growth of a [`GpuMemory`].
+pub(crate) struct MemoryMark {
+    buffers: usize,
+    scratch: Vec<(u32, usize)>,
+}
+
 impl GpuMemory {
     /// No buffers yet.
     pub(crate) fn new(device: &GpuDevice) -> Self {
         GpuMemory { device: device.clone(), buffers: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// The present end of the memory.
+    pub(crate) fn mark(&self) -> MemoryMark {
+        MemoryMark { buffers: self.buffers.len(), scratch: self.scratch.clone() }
+    }
+
+    /// Gives back every buffer that was allocated since the mark was taken. Nothing may have been bound to one that still
+    /// runs.
+    pub(crate) fn rewind(&mut self, mark: MemoryMark) {
+        self.buffers.truncate(mark.buffers);
+        self.scratch = mark.scratch;
+    }
+
+    /// How many bytes the buffers take, and how many there are.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (u64, usize) {
+        (self.buffers.iter().map(wgpu::Buffer::size).sum(), self.buffers.len())
     }
 
     /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or

@@ -98,7 +98,7 @@ impl GpuExecutable {
             .flat_map(|step| step.lowered.dispatches.iter().map(move |dispatch| (step, dispatch)))
             .collect();
         let pipelines = compile(device, &placed)?;
-        let (parameters, ranges) = parameters(device, placed.iter().map(|&(_, dispatch)| dispatch))?;
+        let (parameters, words, ranges) = parameters(device, placed.iter().map(|&(_, dispatch)| dispatch))?;
 
         let mut dispatches = Vec::with_capacity(placed.len());
         for ((&(step, dispatch), range), pipeline) in placed.iter().zip(ranges).zip(pipelines) {
@@ -121,6 +121,11 @@ impl GpuExecutable {
             };
             let bind_group = device.scoped(step.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
             dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: dispatch.workgroups });
+        }
+        // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
+        if !words.is_empty() {
+            let write = || device.queue().write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
+            device.scoped(PARAMETERS, parameters.size(), write)?;
         }
         let in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT + 1);
         Ok(GpuExecutable { device: device.clone(), dispatches, staging, in_flight, submits: 0 })
@@ -228,22 +233,20 @@ fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Resu
     Ok(chosen.into_iter().map(|number| made[number].clone()).collect())
 }
 
-/// The uniform buffer with all parameters, and where those of each dispatch lie.
+/// What errors call the uniform buffer.
+const PARAMETERS: &str = "the parameters of a plan";
+
+/// The uniform buffer for all parameters, the words that belong there, and where those of each dispatch lie.
 fn parameters<'a>(
     device: &GpuDevice,
     dispatches: impl Iterator<Item = &'a Dispatch>,
-) -> Result<(wgpu::Buffer, Vec<ParameterRange>), Error> {
+) -> Result<(wgpu::Buffer, Vec<u32>, Vec<ParameterRange>), Error> {
     let alignment = u64::from(device.limits().min_uniform_buffer_offset_alignment);
     let (words, ranges) = pack(dispatches.map(|dispatch| dispatch.parameters.as_slice()), alignment);
-    let bytes: &[u8] = bytemuck::cast_slice(&words);
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-    let what = "the parameters of a plan";
-    let size = (bytes.len() as u64).max(alignment);
-    let buffer = create(device, what, size, device.limits().max_buffer_size, usage)?;
-    if !bytes.is_empty() {
-        device.scoped(what, size, || device.queue().write_buffer(&buffer, 0, bytes))?;
-    }
-    Ok((buffer, ranges))
+    let size = (words.len() as u64 * WORD_BYTES).max(alignment);
+    let buffer = create(device, PARAMETERS, size, device.limits().max_buffer_size, usage)?;
+    Ok((buffer, words, ranges))
 }
 
 /// Puts blocks of words one behind the other, each at a multiple of `alignment` bytes.

@@ -27,7 +27,7 @@ mod spirv;
 mod tests;
 
 pub(crate) use adapter::Selector;
-pub(crate) use buffers::GpuMemory;
+pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, PlacedStep};
 pub(crate) use readback::Readback;

@@ -49,8 +49,8 @@ impl PipelineKey {
 }
 
 impl PipelineCache {
-    /// The pipeline of that key, compiled now if it never was. Errors name `what` and are not kept: a module that
-    /// failed for want of memory may succeed later.
+    /// The pipeline of that key, compiled now if it never was. Errors name `what`, and neither they nor the key are kept:
+    /// a module that failed for want of memory may succeed later.
     pub(super) fn get(
         &self,
         device: &GpuDevice,
@@ -62,14 +62,20 @@ impl PipelineCache {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(key.clone()).or_default())
         };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(pipeline) => Ok(pipeline.clone()),
-            None => {
-                let pipeline = compile(device, key, label, what)?;
-                Ok(slot.insert(pipeline).clone())
+        let compiled = {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*slot {
+                Some(pipeline) => Ok(pipeline.clone()),
+                None => compile(device, key, label, what).map(|pipeline| slot.insert(pipeline).clone()),
+            }
+        };
+        if compiled.is_err() {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            if slots.get(key).is_some_and(|kept| Arc::ptr_eq(kept, &slot)) {
+                slots.remove(key);
             }
         }
+        compiled
     }
 
     /// How many pipelines have been asked for.

@@ -3,16 +3,20 @@
 //! Any input that the graph declares may be given, so that plans over one graph can be fed alike; those that a plan reads
 //! must be. What a plan does not read is checked like the rest and then left.
 
-use arenagrad_graph::{DType, DeclarationKind, Shape};
+use std::collections::HashMap;
+
+use arenagrad_graph::{DType, DeclarationKind, NodeId, Shape};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
 use crate::session::store::Memory;
 use crate::tensor::{Tensor, TensorData};
+use crate::train::listed;
 
 /// The inputs of a plan.
 pub(crate) struct Feed {
     inputs: Vec<Input>,
+    by_name: HashMap<String, usize>,
     /// For each input: the run that it was last given for.
     given: Vec<u64>,
     run: u64,
@@ -38,29 +42,34 @@ struct Bound {
 impl Feed {
     /// The inputs that the plan's graph declares, at the session's buffers that `place` gives its own.
     pub(crate) fn new(plan: &Plan, place: &[u32]) -> Self {
+        let mut buffers: HashMap<u32, u32> = HashMap::new();
+        for (spec, place) in plan.buffers.iter().zip(place) {
+            match spec.role {
+                BufferRole::Input(declaration) => drop(buffers.insert(declaration, *place)),
+                BufferRole::Parameter(_) | BufferRole::Literal(_) | BufferRole::Slot => {}
+            }
+        }
+        let mut bounds: HashMap<NodeId, Vec<Bound>> = HashMap::new();
+        for bound in &plan.bounds {
+            let (limit, except, origin) = (bound.bound, bound.except, bound.origin.to_string());
+            bounds.entry(bound.node).or_default().push(Bound { limit, except, origin });
+        }
         let mut inputs = Vec::new();
-        for (number, declaration) in plan.declarations.iter().enumerate() {
-            if declaration.kind != DeclarationKind::Input || !plan.alive[number] {
+        for ((declaration, number), alive) in plan.declarations.iter().zip(0..).zip(&plan.alive) {
+            if declaration.kind != DeclarationKind::Input || !alive {
                 continue;
             }
-            let role = BufferRole::Input(number as u32);
-            let buffer = plan.buffers.iter().position(|spec| spec.role == role).map(|buffer| place[buffer]);
-            let bounds = plan
-                .bounds
-                .iter()
-                .filter(|bound| bound.node == declaration.node)
-                .map(|bound| Bound { limit: bound.bound, except: bound.except, origin: bound.origin.to_string() })
-                .collect();
             inputs.push(Input {
                 name: declaration.name.clone(),
                 shape: declaration.shape.clone(),
                 dtype: declaration.dtype,
                 origin: declaration.origin.to_string(),
-                buffer,
-                bounds,
+                buffer: buffers.get(&number).copied(),
+                bounds: bounds.remove(&declaration.node).unwrap_or_default(),
             });
         }
-        Feed { given: vec![0; inputs.len()], inputs, run: 0 }
+        let by_name = inputs.iter().zip(0..).map(|(input, place)| (input.name.clone(), place)).collect();
+        Feed { given: vec![0; inputs.len()], inputs, by_name, run: 0 }
     }
 
     /// Checks all inputs of a run, then writes them.
@@ -109,9 +118,11 @@ impl Feed {
     }
 
     fn find(&self, name: &str) -> Result<usize, Error> {
-        self.inputs.iter().position(|input| input.name == name).ok_or_else(|| {
-            let known: Vec<_> = self.inputs.iter().map(|input| format!("{:?}", input.name)).collect();
-            let known = if known.is_empty() { "no inputs".to_owned() } else { known.join(", ") };
+        self.by_name.get(name).copied().ok_or_else(|| {
+            let known = match self.inputs.as_slice() {
+                [] => "no inputs".to_owned(),
+                inputs => listed(inputs.iter().map(|input| input.name.as_str())),
+            };
             Error::UnknownInput { name: name.to_owned(), known }
         })
     }

@@ -1,25 +1,31 @@
 //! A session: plans compiled once and run many times, over parameters that stay on the device.
 //!
-//! Invariants: every plan of a session reads and writes the same parameters; a run checks everything the caller passed
-//! before it touches the device, so a refused run changes nothing; a run on the CPU allocates nothing but what it returns,
-//! and a run on a GPU is one submit.
+//! Invariants: every plan of a session reads and writes the same parameters; a session needs of its parameters those that a
+//! plan computes with, and of a run's inputs those that its plan reads; a call checks everything the caller passed before it
+//! touches the device, so a refused call changes nothing and leaves no buffer behind; a run on the CPU allocates nothing but
+//! what it returns, and a run on a GPU is one submit.
 
 mod builder;
 mod feed;
+mod parameters;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use builder::SessionBuilder;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arenagrad_graph::{DeclarationKind, Expr, Graph};
 
 use crate::device::Device;
-use crate::error::Error;
-use crate::plan::{Plan, Request};
+use crate::error::{Error, Given};
+use crate::plan::{BufferRole, Plan, Request};
 use crate::tensor::{Tensor, TensorData};
-use crate::train::{Optimizer, initial_value, read_parameters, require, write_parameters};
+use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
 use feed::Feed;
+use parameters::{Parameters, Place};
 use store::{Executable, Memory};
 
 /// Plans over one set of parameters on one device.
@@ -42,11 +48,10 @@ use store::{Executable, Memory};
 pub struct Session {
     device: Device,
     memory: Memory,
-    parameters: Vec<Parameter>,
+    parameters: Parameters,
     plans: Vec<Prepared>,
     /// Whether the first plan is a training step.
     trains: bool,
-    seed: u64,
     number: u32,
 }
 
@@ -66,14 +71,6 @@ pub struct StepOutcome {
     pub metrics: Vec<Tensor>,
 }
 
-struct Parameter {
-    name: String,
-    shape: arenagrad_graph::Shape,
-    dtype: arenagrad_graph::DType,
-    trainable: bool,
-    buffer: u32,
-}
-
 /// A plan with everything that a run needs.
 struct Prepared {
     plan: Plan,
@@ -84,13 +81,18 @@ struct Prepared {
 }
 
 impl Session {
-    /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The optimiser's state takes
-    /// names of its own beside them: see [`crate::train`].
+    /// A session that minimises `loss`, one float, over all trainable parameters of its graph that a gradient reaches; the
+    /// others keep their values. The optimiser's state takes names of its own beside them: see [`crate::train`].
+    ///
+    /// Errors: the graph's first mistake; a loss that is not one float, or that depends on no trainable parameter
+    /// ([`Error::NothingToTrain`]); a hyperparameter out of range; a name that the optimiser reserves; what the device
+    /// cannot compute or hold.
     pub fn train(graph: &Graph, loss: Expr<'_>, optimizer: impl Optimizer, device: Device) -> Result<Session, Error> {
         Session::builder(device).train(graph, loss, &optimizer)
     }
 
-    /// A session that computes `outputs`.
+    /// A session that computes `outputs`. It needs no more than these do: a parameter of the graph that no output depends on
+    /// takes no memory on the device and need not be in a file that is loaded, and an input need not be given.
     pub fn evaluate(graph: &Graph, outputs: &[Expr<'_>], device: &Device) -> Result<Session, Error> {
         Session::builder(device.clone()).evaluate(graph, outputs)
     }
@@ -101,7 +103,8 @@ impl Session {
     }
 
     /// Adds a plan over the same parameters: the same network on another batch size, or other outputs. Parameters that the
-    /// session does not have yet are initialised; those that it has keep their values.
+    /// session does not have yet are initialised; those that it has keep their values. The session is as it was if the plan
+    /// is refused.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
         let request =
@@ -111,7 +114,8 @@ impl Session {
 
     /// One training step: forward pass, backward pass and update. Returns the loss before the update.
     ///
-    /// Each input that the plan reads is given once, by name; others of the graph may be. Errors leave parameters as they
+    /// Each input that the plan reads is given once, by name; others of the graph may be, so that plans over one graph can be
+    /// fed alike, and are then checked like the rest. Errors leave parameters as they
     /// were: an input that is missing, unknown, or of another shape or dtype than declared; an index outside its axis or a
     /// label outside its classes.
     pub fn step(&mut self, inputs: &[(&str, &Tensor)]) -> Result<f64, Error> {
@@ -142,7 +146,7 @@ impl Session {
         prepared.executable.run(&mut self.memory, false).map(drop)
     }
 
-    /// Runs the first plan that is not a training step, and returns its outputs.
+    /// Runs the first plan that is not a training step, and returns its outputs. Inputs and errors as [`Session::step`].
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>, Error> {
         let plan = u32::from(self.trains);
         if plan as usize >= self.plans.len() {
@@ -151,7 +155,7 @@ impl Session {
         self.run_plan(PlanId { session: self.number, plan }, inputs)
     }
 
-    /// Runs a plan that was added to this session, and returns its outputs.
+    /// Runs a plan that was added to this session, and returns its outputs. Inputs and errors as [`Session::step`].
     pub fn run_plan(&mut self, plan: PlanId, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>, Error> {
         if plan.session != self.number || plan.plan as usize >= self.plans.len() {
             return Err(Error::ForeignPlan);
@@ -217,69 +221,103 @@ impl Session {
         self.plans[0].executable.dispatches()
     }
 
-    /// The names of all parameters and states, in the order of their declarations.
+    /// The names of all parameters and states of the session's graphs, in the order of their declarations.
     pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|parameter| parameter.name.as_str())
     }
 
-    /// The names of the parameters that the optimiser trains.
+    /// The names of the parameters that are declared to be trained.
     pub fn trainable_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.name.as_str())
     }
 
     /// The present value of a parameter or state.
     pub fn parameter(&self, name: &str) -> Result<Tensor, Error> {
-        let parameter = self.find(name)?;
-        let data = match parameter.shape.elements() {
-            0 => TensorData::zeros(parameter.dtype, 0),
-            elements => self.memory.read(parameter.buffer, parameter.dtype, elements)?,
-        };
-        Tensor::from_data(parameter.shape.clone(), data)
+        self.parameters.value(self.parameters.find(name)?, &self.memory)
     }
 
-    /// Sets a parameter or state to a tensor of its shape and dtype.
+    /// Sets a parameter or state to a tensor of its shape and dtype. Its elements may be infinite or NaN, but for the
+    /// optimiser's own scalars, the learning rate and the count of updates, which must be usable.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
-        let parameter = self.find(name)?;
-        if parameter.shape != *value.shape() {
-            let (expected, found) = (parameter.shape.clone(), value.shape().clone());
-            return Err(Error::ParameterShape { name: name.to_owned(), expected, found });
+        let parameter = self.parameters.find(name)?;
+        self.parameters.check(parameter, value, Given::Argument)?;
+        match &parameter.place {
+            Place::Device(buffer) => self.memory.write(*buffer, value.data()),
+            Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => {
+                self.parameters.set_place(name, Place::Host(value.clone()));
+                Ok(())
+            }
         }
-        if parameter.dtype != value.dtype() {
-            let (expected, found) = (parameter.dtype, value.dtype());
-            return Err(Error::ParameterDType { name: name.to_owned(), expected, found });
-        }
-        let buffer = parameter.buffer;
-        self.memory.write(buffer, value.data())
     }
 
-    /// Sets the learning rate of the optimisers of this crate, from the next step on.
+    /// Sets the learning rate of the optimisers of this crate, from the next step on: a finite number, 0 or more, that the
+    /// dtype of the parameters holds.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
-        let dtype = self.find("learning_rate")?.dtype;
-        self.set_parameter("learning_rate", &Tensor::scalar(rate).cast(dtype))
+        let dtype = self.parameters.check_learning_rate(rate)?.dtype;
+        self.set_parameter(LEARNING_RATE, &Tensor::scalar(rate).cast(dtype))
     }
 
-    /// Writes all parameters and states to a file in the safetensors format. It appears whole or not at all.
+    /// Writes all parameters and states to a file in the safetensors format: the learning rate and the count of steps among
+    /// them, so that training goes on from there as if it had not been interrupted.
+    ///
+    /// The file appears whole or not at all, also if several write it at once: readers find the old content or the new. A
+    /// symbolic link is followed, and the permissions of a file that is replaced are kept.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        if let Some(parameter) = self.parameters.get(METADATA) {
+            let reason = format!(
+                "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
+                parameter.origin
+            );
+            return Err(Error::File { path: path.as_ref().to_owned(), reason });
+        }
         let tensors = self
             .parameters
             .iter()
-            .map(|parameter| Ok((parameter.name.clone(), self.parameter(&parameter.name)?)))
+            // What an earlier file could not give is not there to be written.
+            .filter(|parameter| !matches!(parameter.place, Place::Unfit(_)))
+            .map(|parameter| Ok((parameter.name.clone(), self.parameters.value(parameter, &self.memory)?)))
             .collect::<Result<Vec<_>, Error>>()?;
         write_parameters(path.as_ref(), &tensors)
     }
 
-    /// Reads all parameters and states of this session from a file that [`Session::save`] wrote. What else the file holds is
-    /// ignored. A file that is truncated, foreign, or lacks a parameter is an error, and nothing is changed.
+    /// Reads parameters and states from a file in the safetensors format, such as [`Session::save`] writes.
+    ///
+    /// Those that a plan of this session needs must all be there, with their shapes and dtypes. Others that the session knows
+    /// are taken if they are there; should they not fit, that is an error only once a plan needs them. What else the file
+    /// holds is ignored. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
+    ///
+    /// Errors: a file that cannot be read, is cut off or of another format; a tensor that is missing, or of another shape or
+    /// dtype. Nothing is changed then.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let wanted: Vec<_> = self
+        let path = path.as_ref();
+        let wanted: Vec<Wanted<'_>> = self
             .parameters
             .iter()
-            .map(|parameter| (parameter.name.clone(), parameter.shape.clone(), parameter.dtype))
+            .map(|parameter| Wanted {
+                name: &parameter.name,
+                shape: &parameter.shape,
+                dtype: parameter.dtype,
+                required: matches!(parameter.place, Place::Device(_)),
+            })
             .collect();
-        let tensors = read_parameters(path.as_ref(), &wanted)?;
-        for ((name, ..), tensor) in wanted.iter().zip(&tensors) {
-            self.set_parameter(name, tensor)?;
+        let found = read_parameters(path, &wanted)?;
+        let mut taken = Vec::with_capacity(found.len());
+        for (parameter, found) in self.parameters.iter().zip(found) {
+            let Some(found) = found else { continue };
+            let given = Given::File(path.to_owned());
+            let checked = found.and_then(|value| self.parameters.check(parameter, &value, given).map(|()| value));
+            let place = match (&parameter.place, checked) {
+                (Place::Device(buffer), value) => (Some(*buffer), Place::Host(value?)),
+                (Place::Initial(_) | Place::Host(_) | Place::Unfit(_), Ok(value)) => (None, Place::Host(value)),
+                (Place::Initial(_) | Place::Host(_) | Place::Unfit(_), Err(error)) => (None, Place::Unfit(error)),
+            };
+            taken.push((parameter.name.clone(), place));
+        }
+        for (name, (buffer, place)) in taken {
+            match (buffer, &place) {
+                (Some(buffer), Place::Host(value)) => self.memory.write(buffer, value.data())?,
+                (Some(_) | None, _) => self.parameters.set_place(&name, place),
+            }
         }
         Ok(())
     }
@@ -289,51 +327,85 @@ impl Session {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Session { device, memory, parameters: Vec::new(), plans: Vec::new(), trains, seed, number }
+        Session { device, memory, parameters: Parameters::new(seed, trains), plans: Vec::new(), trains, number }
     }
 
-    /// Adds a plan; if that fails, the session has the parameters that it had.
+    /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
     fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
-        let known = self.parameters.len();
-        let prepared = self.prepare_plan(plan);
-        if prepared.is_err() {
-            self.parameters.truncate(known);
+        let (mark, known) = (self.memory.mark(), self.parameters.len());
+        match self.make_ready(plan) {
+            Ok((prepared, moved)) => {
+                for (name, buffer) in moved {
+                    self.parameters.set_place(&name, Place::Device(buffer));
+                }
+                self.plans.push(prepared);
+                Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
+            }
+            Err(error) => {
+                self.memory.rewind(mark);
+                self.parameters.truncate(known);
+                Err(error)
+            }
         }
-        prepared
     }
 
-    /// Makes a plan ready: parameters that are new, buffers, executable.
-    fn prepare_plan(&mut self, plan: Plan) -> Result<PlanId, Error> {
-        for (number, declaration) in plan.declarations.iter().enumerate() {
+    /// Makes a plan ready. Parameters that are new become known, and those that the plan is the first to need get buffers,
+    /// which are returned beside it. Values are written when nothing can be refused any more: a device that has been given
+    /// something to write keeps the buffer until it is next given work.
+    fn make_ready(&mut self, plan: Plan) -> Result<(Prepared, Vec<(String, u32)>), Error> {
+        let needed: HashSet<u32> = plan
+            .buffers
+            .iter()
+            .filter_map(|spec| match spec.role {
+                BufferRole::Parameter(declaration) => Some(declaration),
+                BufferRole::Input(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+            })
+            .collect();
+        let mut moved = Vec::new();
+        for ((declaration, number), alive) in plan.declarations.iter().zip(0..).zip(&plan.alive) {
             let DeclarationKind::Parameter { init, trainable } = &declaration.kind else { continue };
-            if !plan.alive[number] {
+            if !alive {
                 continue;
             }
-            let (name, shape, dtype) = (&declaration.name, &declaration.shape, declaration.dtype);
-            if let Some(known) = self.parameters.iter().find(|parameter| parameter.name == *name) {
-                if known.shape != *shape {
-                    let (expected, found) = (known.shape.clone(), shape.clone());
-                    return Err(Error::ParameterShape { name: name.clone(), expected, found });
+            let name = &declaration.name;
+            match self.parameters.get(name) {
+                None => self.parameters.add(declaration, init, *trainable),
+                Some(known) => {
+                    // Two parameters of one name are a mistake, whether they are needed or not.
+                    let given = Given::Declaration(declaration.origin.to_string());
+                    known.check_declared(&declaration.shape, declaration.dtype, given)?;
                 }
-                if known.dtype != dtype {
-                    return Err(Error::ParameterDType { name: name.clone(), expected: known.dtype, found: dtype });
-                }
+            }
+            if !needed.contains(&number) {
                 continue;
             }
-            // First the buffer: where it is refused, the elements would not fit either.
-            let buffer = self.memory.allocate(&format!("{name:?}"), dtype, shape.elements())?;
-            let value = initial_value(init, shape, dtype, self.seed, number as u32)?;
-            self.memory.write(buffer, value.data())?;
-            let trainable = *trainable;
-            self.parameters.push(Parameter { name: name.clone(), shape: shape.clone(), dtype, trainable, buffer });
+            let parameter = self.parameters.find(name)?;
+            match &parameter.place {
+                Place::Device(_) => {}
+                Place::Unfit(error) => return Err(error.clone()),
+                Place::Initial(_) | Place::Host(_) => {
+                    let elements = declaration.shape.elements();
+                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.dtype, elements)?;
+                    moved.push((name.clone(), buffer));
+                }
+            }
         }
-        let place =
-            self.memory.place(&plan, |name| self.parameters.iter().find(|p| p.name == name).map(|p| p.buffer))?;
+        let new: HashMap<&str, u32> = moved.iter().map(|(name, buffer)| (name.as_str(), *buffer)).collect();
+        let parameters = &self.parameters;
+        let buffer = |name: &str| match parameters.get(name)?.place {
+            Place::Device(buffer) => Some(buffer),
+            Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => new.get(name).copied(),
+        };
+        let place = self.memory.place(&plan, buffer)?;
         let feed = Feed::new(&plan, &place);
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place)?;
+        self.memory.write_literals(&plan, &place)?;
+        for (name, buffer) in &moved {
+            let value = self.parameters.value(self.parameters.find(name)?, &self.memory)?;
+            self.memory.write(*buffer, value.data())?;
+        }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
-        self.plans.push(Prepared { plan, feed, executable, outputs });
-        Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
+        Ok((Prepared { plan, feed, executable, outputs }, moved))
     }
 
     /// Checks and writes the inputs of a training step.
@@ -360,12 +432,5 @@ impl Session {
         }
         debug_assert!(fetched.next().is_none());
         Ok(results)
-    }
-
-    fn find(&self, name: &str) -> Result<&Parameter, Error> {
-        self.parameters.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
-            let known: Vec<_> = self.parameters.iter().map(|parameter| format!("{:?}", parameter.name)).collect();
-            Error::UnknownParameter { name: name.to_owned(), known: known.join(", ") }
-        })
     }
 }

@@ -16,6 +16,13 @@ pub(crate) enum Memory {
     Gpu(GpuMemory),
 }
 
+/// A point in the growth of a memory to which [`Memory::rewind`] returns.
+pub(crate) enum Mark {
+    Cpu(usize),
+    #[cfg(feature = "gpu")]
+    Gpu(gpu::MemoryMark),
+}
+
 /// A plan made ready for a session's device.
 pub(crate) enum Executable {
     Cpu(CpuExecutable),
@@ -37,6 +44,38 @@ impl Memory {
             Memory::Cpu(memory) => memory.allocate(what, dtype, elements),
             #[cfg(feature = "gpu")]
             Memory::Gpu(memory) => memory.allocate(what, dtype, elements),
+        }
+    }
+
+    /// The present end of the memory.
+    pub(crate) fn mark(&self) -> Mark {
+        match self {
+            Memory::Cpu(memory) => Mark::Cpu(memory.len()),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => Mark::Gpu(memory.mark()),
+        }
+    }
+
+    /// Gives back every buffer that was allocated since the mark was taken.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        match (self, mark) {
+            (Memory::Cpu(memory), Mark::Cpu(len)) => memory.truncate(len),
+            #[cfg(feature = "gpu")]
+            (Memory::Gpu(memory), Mark::Gpu(mark)) => memory.rewind(mark),
+            #[cfg(feature = "gpu")]
+            (Memory::Cpu(_), Mark::Gpu(_)) | (Memory::Gpu(_), Mark::Cpu(_)) => {
+                unreachable!("a mark of this memory is of its device")
+            }
+        }
+    }
+
+    /// How many bytes the buffers take, and how many buffers there are.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (u64, usize) {
+        match self {
+            Memory::Cpu(memory) => memory.size(),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.size(),
         }
     }
 
@@ -71,7 +110,7 @@ impl Memory {
         }
     }
 
-    /// Gives each buffer of a plan a place in this memory: parameters where they are, others anew.
+    /// Gives each buffer of a plan a place in this memory: parameters where they are, others anew. Nothing is written yet.
     pub(crate) fn place(&mut self, plan: &Plan, parameter: impl Fn(&str) -> Option<u32>) -> Result<Vec<u32>, Error> {
         let mut places = Vec::with_capacity(plan.buffers.len());
         for spec in &plan.buffers {
@@ -87,17 +126,23 @@ impl Memory {
                 BufferRole::Literal(_) => "a literal".to_owned(),
                 BufferRole::Slot => "an intermediate result".to_owned(),
             };
-            let place = match place {
+            places.push(match place {
                 Some(place) => place,
                 None => self.allocate(&what, spec.dtype, spec.elements)?,
-            };
-            match &spec.role {
-                BufferRole::Literal(data) if !data.is_empty() => self.write(place, &TensorData::from(&**data))?,
-                BufferRole::Literal(_) | BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => {}
-            }
-            places.push(place);
+            });
         }
         Ok(places)
+    }
+
+    /// Writes the literals of a plan whose buffers have places.
+    pub(crate) fn write_literals(&mut self, plan: &Plan, places: &[u32]) -> Result<(), Error> {
+        for (spec, place) in plan.buffers.iter().zip(places) {
+            match &spec.role {
+                BufferRole::Literal(data) if !data.is_empty() => self.write(*place, &TensorData::from(&**data))?,
+                BufferRole::Literal(_) | BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => {}
+            }
+        }
+        Ok(())
     }
 }
 

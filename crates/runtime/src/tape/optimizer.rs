@@ -10,13 +10,13 @@ use std::rc::Rc;
 use arenagrad_graph::{Expr, Graph, GraphError, Init, NodeId, Origin};
 
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Given};
 use crate::plan::{Plan, Request};
 use crate::session::{PlanId, Session};
 use crate::tape::record::{Place, Record};
 use crate::tape::{Tape, Variable, backward};
 use crate::tensor::Tensor;
-use crate::train::{Optimizer, Trained, append_update, require};
+use crate::train::{Hyperparameters, Optimizer, Trained, append_update};
 
 /// An optimiser over leaves of a tape.
 ///
@@ -54,11 +54,14 @@ struct Group {
 impl TapeOptimizer {
     /// An optimiser that updates `leaves`.
     ///
-    /// Errors: a leaf of another tape, that requires no gradient, that is no leaf, that holds no floats, or that is listed
+    /// Errors: no leaves; a leaf of another tape, that requires no gradient, that is no leaf, that holds no floats, or that is listed
     /// twice; each names the leaf by its place in the list, and by its name if it has one ([`Variable::named`]). What the
     /// optimiser reports of its hyperparameters.
     #[track_caller]
     pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
+        if leaves.is_empty() {
+            return Err(Error::NothingToTrain { reason: "the optimiser was given no leaves".to_owned() });
+        }
         let origin = Origin::here();
         let mut records: Vec<Rc<Record>> = Vec::with_capacity(leaves.len());
         let mut places = HashMap::new();
@@ -99,7 +102,7 @@ impl TapeOptimizer {
             let has_gradient = leaf.gradient().is_some();
             gradients.push(if has_gradient { Some(backward::gradient_of(leaf.tape(), leaf)?) } else { None });
         }
-        if !self.leaves.is_empty() && gradients.iter().all(Option::is_none) {
+        if gradients.iter().all(Option::is_none) {
             let leaves: Vec<String> =
                 self.leaves.iter().enumerate().map(|(place, leaf)| described(place, leaf)).collect();
             return Err(Error::NoGradient { variable: leaves.join(", ") });
@@ -136,7 +139,8 @@ impl TapeOptimizer {
 
     /// Sets the learning rate, from the next step on. Errors: a rate that is below 0 or not finite; an optimiser that has none.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
+        let dtypes = self.groups.iter().flat_map(|group| &group.written).map(|value| value.dtype());
+        Hyperparameters::beside(dtypes, Given::Argument).learning_rate(rate)?;
         self.groups.iter_mut().try_for_each(|group| group.session.set_learning_rate(rate))
     }
 

@@ -1,9 +1,10 @@
 //! Adam and AdamW.
 
-use arenagrad_graph::{Expr, Graph, Init};
+use arenagrad_graph::{DType, Expr, Graph, Init};
 
 use crate::error::Error;
-use crate::train::{Optimizer, Trained, learning_rate_state, require, scalar_dtype};
+use crate::train::hyperparameter::{Hyperparameters, UPDATES};
+use crate::train::{Optimizer, Trained, learning_rate_state, scalar_dtype};
 
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
 ///
@@ -24,6 +25,15 @@ pub struct Adam {
 pub struct AdamW {
     adam: Adam,
     decay: f64,
+}
+
+/// The correction of both moments in one update.
+#[derive(Clone, Copy)]
+struct Correction<'g> {
+    /// The learning rate over the first moment's correction.
+    step_size: Expr<'g>,
+    /// The square root of the second moment's correction.
+    second: Expr<'g>,
 }
 
 impl Adam {
@@ -49,26 +59,20 @@ impl Adam {
         decay: f64,
     ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
         let Adam { rate, betas: (first, second), epsilon } = *self;
-        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
-        require("first beta", first, (0.0..1.0).contains(&first), "in [0, 1)")?;
-        require("second beta", second, (0.0..1.0).contains(&second), "in [0, 1)")?;
-        require("epsilon", epsilon, epsilon.is_finite() && epsilon >= 0.0, "a finite number, 0 or more")?;
-        require("weight decay", decay, decay.is_finite() && decay >= 0.0, "a finite number, 0 or more")?;
+        let numbers = Hyperparameters::of(trained)?;
+        numbers.learning_rate(rate)?;
+        numbers.fraction("first beta", first)?;
+        numbers.fraction("second beta", second)?;
+        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("weight decay", decay)?;
         let dtype = scalar_dtype(trained)?;
         let learning_rate = learning_rate_state(graph, rate, dtype);
         // f32 counts to 16,777,216 exactly; by then both corrections have long been 1.
-        let count = graph.state("updates", [], dtype, Init::Constant(0.0));
-        let next_count = (count + 1.0).named("updates.next");
-        // 1 - beta^t as -expm1(t ln beta): beta itself is not an f32, and 1 - beta would lose its digits.
-        let bias = |beta: f64| match beta {
-            0.0 => graph.ones([], dtype),
-            beta => -(next_count * beta.ln()).expm1(),
-        };
-        let step_size = (learning_rate / bias(first)).named("step_size");
-        let second_correction = bias(second).sqrt().named("second_correction");
+        let count = graph.state(UPDATES, [], dtype, Init::Constant(0.0));
+        let number = (count + 1.0).named("updates.next");
+        let mut pairs = vec![(count, number)];
+        let correction = self.correction(graph, learning_rate, number, dtype);
         let shrink = (1.0 - learning_rate * decay).named("shrink");
-
-        let mut pairs = vec![(count, next_count)];
         for Trained { name, parameter, gradient } in trained {
             let (shape, dtype) = (parameter.shape()?, parameter.dtype()?);
             let moment = |suffix: &str| graph.state(format!("{name}.{suffix}"), &shape, dtype, Init::Constant(0.0));
@@ -76,12 +80,31 @@ impl Adam {
             let g = *gradient;
             let next_m = (m * first + g * (1.0 - first)).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
-            let denominator = next_v.sqrt() / second_correction.cast(dtype) + epsilon;
+            let denominator = next_v.sqrt() / correction.second.cast(dtype) + epsilon;
             let kept = if decay == 0.0 { *parameter } else { *parameter * shrink.cast(dtype) };
-            let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
+            let next = (kept - correction.step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
             pairs.extend([(m, next_m), (v, next_v), (*parameter, next)]);
         }
         Ok(pairs)
+    }
+
+    /// What makes up for moments that start at 0, in the update of that number, counted from 1.
+    fn correction<'g>(
+        &self,
+        graph: &'g Graph,
+        learning_rate: Expr<'g>,
+        number: Expr<'g>,
+        dtype: DType,
+    ) -> Correction<'g> {
+        // 1 - beta^t as -expm1(t ln beta): beta itself is not an f32, and 1 - beta would lose its digits.
+        let bias = |beta: f64| match beta {
+            0.0 => graph.ones([], dtype),
+            beta => -(number * beta.ln()).expm1(),
+        };
+        Correction {
+            step_size: (learning_rate / bias(self.betas.0)).named("step_size"),
+            second: bias(self.betas.1).sqrt().named("second_correction"),
+        }
     }
 }
 

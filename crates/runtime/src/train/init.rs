@@ -1,4 +1,5 @@
-//! The first values of parameters, the same on every device.
+//! The first values of parameters: a function of the seed and the parameter's name, shape and [`Init`], and of nothing else.
+//! They are made on the host, so they are the same on every device.
 
 use arenagrad_graph::{DType, Init, Shape};
 use arenagrad_kernels::cpu::random::uniform;
@@ -6,17 +7,15 @@ use arenagrad_kernels::cpu::random::uniform;
 use crate::error::Error;
 use crate::tensor::{Tensor, TensorData};
 
-/// The elements that a parameter starts with. `number` is its place among the declarations: parameters of one session
-/// draw different numbers.
-pub(crate) fn initial_value(init: &Init, shape: &Shape, dtype: DType, seed: u64, number: u32) -> Result<Tensor, Error> {
+/// The elements that the parameter of that name starts with.
+pub(crate) fn initial_value(init: &Init, name: &str, shape: &Shape, dtype: DType, seed: u64) -> Result<Tensor, Error> {
     let elements = shape.elements();
     let (fan_in, fan_out) = match shape.dims() {
         [] => (1, 1),
         [fan] => ((*fan).max(1), (*fan).max(1)),
         [.., fan_in, fan_out] => ((*fan_in).max(1), (*fan_out).max(1)),
     };
-    // The golden ratio's bits spread small seeds and numbers over all keys.
-    let key = seed ^ u64::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let key = mixed(mixed(seed) ^ hash(name));
     let draw = |low: f64, high: f64| -> Vec<f64> {
         (0..elements as u64).map(|index| low + (high - low) * f64::from(uniform(key, 0, index))).collect()
     };
@@ -43,4 +42,18 @@ pub(crate) fn initial_value(init: &Init, shape: &Shape, dtype: DType, seed: u64,
         Init::Values(values) => values.clone(),
     };
     Ok(Tensor::from_data(shape.clone(), TensorData::F64(values))?.cast(dtype))
+}
+
+/// FNV-1a of the name's bytes (Fowler, Noll and Vo): the same on every machine and in every version of Rust.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// Spreads the bits of small numbers and of hashes that differ little over a whole key: one step of SplitMix64 (Steele, Lea
+/// and Flood 2014).
+fn mixed(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
 }

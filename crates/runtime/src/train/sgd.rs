@@ -3,7 +3,8 @@
 use arenagrad_graph::{Expr, Graph, Init};
 
 use crate::error::Error;
-use crate::train::{Optimizer, Trained, learning_rate_state, require, scalar_dtype};
+use crate::train::hyperparameter::Hyperparameters;
+use crate::train::{Optimizer, Trained, learning_rate_state, scalar_dtype};
 
 /// Stochastic gradient descent, as PyTorch's `torch.optim.SGD` defines it:
 ///
@@ -42,13 +43,14 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
         let Sgd { rate, momentum, weight_decay, nesterov } = *self;
-        require("learning rate", rate, rate.is_finite() && rate >= 0.0, "a finite number, 0 or more")?;
-        require("momentum", momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")?;
-        require("momentum", momentum, momentum > 0.0 || !nesterov, "above 0, as Nesterov's variant needs")?;
-        require("weight decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0, "finite, 0 or more")?;
+        let numbers = Hyperparameters::of(trained)?;
+        numbers.learning_rate(rate)?;
+        numbers.fraction("momentum", momentum)?;
+        numbers.require("momentum", momentum, momentum > 0.0 || !nesterov, "above 0, as Nesterov's variant needs")?;
+        numbers.not_negative("weight decay", weight_decay)?;
         let learning_rate = learning_rate_state(graph, rate, scalar_dtype(trained)?);
         let mut pairs = Vec::new();
-        for Trained { name, parameter, gradient } in trained {
+        for Trained { name, parameter, gradient, .. } in trained {
             let (shape, dtype) = (parameter.shape()?, parameter.dtype()?);
             let learning_rate = learning_rate.cast(dtype);
             let mut direction = *gradient;

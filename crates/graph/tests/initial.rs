@@ -1,0 +1,103 @@
+//! What a parameter may start with: numbers that it cannot hold are errors at its declaration.
+
+use arenagrad_graph::{DType, Graph, GraphError, Init};
+
+/// What declaring a parameter, or state, of two elements reports.
+fn declared(dtype: DType, trainable: bool, init: Init) -> Result<(), GraphError> {
+    let g = Graph::new();
+    let _ = if trainable { g.parameter_of("w", [2], dtype, init) } else { g.state("w", [2], dtype, init) };
+    g.check()
+}
+
+#[test]
+fn numbers_that_a_parameter_cannot_start_with() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let uniform = |low, high| Init::Uniform { low, high };
+    let normal = |mean, deviation| Init::Normal { mean, deviation };
+    let refused = [
+        (DType::F32, Init::Constant(nan), "initial value is NaN", "finite"),
+        (DType::F32, Init::Constant(inf), "initial value is inf", "finite"),
+        (DType::F32, Init::Constant(-1e39), "initial value is -1000000", "f32 holds"),
+        (DType::F64, Init::Constant(nan), "NaN", "finite"),
+        (DType::F32, Init::Values(vec![0.0, nan]), "NaN", "finite"),
+        (DType::F32, Init::Values(vec![inf, 1.0]), "inf", "finite"),
+        (DType::F32, Init::Values(vec![0.0, 1e300]), "100000", "f32 holds"),
+        (DType::F32, uniform(1.0, -1.0), "upper bound of the initial values is -1", "not below"),
+        (DType::F32, uniform(nan, 1.0), "lower bound of the initial values is NaN", "finite"),
+        (DType::F32, uniform(0.0, nan), "upper bound of the initial values is NaN", "finite"),
+        (DType::F32, uniform(0.0, inf), "upper bound of the initial values is inf", "finite"),
+        (DType::F32, uniform(-1e300, 0.0), "lower bound", "f32 holds"),
+        (DType::F64, uniform(-1.5e308, 1.5e308), "range of the initial values is inf", "finite"),
+        (DType::F32, normal(nan, 1.0), "mean of the initial values is NaN", "finite"),
+        (DType::F32, normal(0.0, -0.5), "standard deviation of the initial values is -0.5", "0 or more"),
+        (DType::F32, normal(0.0, nan), "standard deviation of the initial values is NaN", "finite"),
+        (DType::F32, normal(0.0, inf), "standard deviation of the initial values is inf", "finite"),
+        (DType::F32, normal(3e38, 1e38), "six standard deviations", "f32 holds"),
+        (DType::F64, normal(0.0, 1e308), "six standard deviations", "finite"),
+        (DType::I32, Init::Constant(2.5), "2.5", "32-bit integer"),
+        (DType::I32, Init::Constant(nan), "NaN", "32-bit integer"),
+        (DType::I32, Init::Constant(3e9), "3000000000", "32-bit integer"),
+        (DType::I32, uniform(0.0, 3e9), "3000000000", "i32 holds"),
+        (DType::Bool, Init::Values(vec![0.0, 2.0]), "2", "0 or 1"),
+    ];
+    for (dtype, init, says, expects) in refused {
+        for trainable in [true, false] {
+            // State may start at an infinity.
+            if !trainable && says.contains("initial value is inf") || !trainable && says == "inf" {
+                continue;
+            }
+            let error = declared(dtype, trainable, init.clone()).expect_err(says);
+            let text = error.to_string();
+            assert!(matches!(error, GraphError::InitialValue { .. }), "{text}");
+            for part in [says, expects, "\"w\"", "initial.rs:9"] {
+                assert!(text.contains(part), "{text:?} does not say {part:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_at_the_edges_are_taken() {
+    let taken = [
+        (DType::F32, Init::Constant(f64::from(f32::MAX))),
+        (DType::F32, Init::Constant(1e-300)),
+        (DType::F64, Init::Constant(1e300)),
+        (DType::F32, Init::Uniform { low: 0.5, high: 0.5 }),
+        (DType::F32, Init::Uniform { low: -3e38, high: 3e38 }),
+        (DType::F32, Init::Normal { mean: -1.0, deviation: 0.0 }),
+        (DType::I32, Init::Constant(f64::from(i32::MIN))),
+        (DType::I32, Init::Uniform { low: -0.5, high: 10.0 }),
+        (DType::Bool, Init::Values(vec![0.0, 1.0])),
+    ];
+    for (dtype, init) in taken {
+        assert_eq!(declared(dtype, true, init.clone()), Ok(()), "{init:?}");
+        assert_eq!(declared(dtype, false, init.clone()), Ok(()), "{init:?}");
+    }
+    for value in [f64::INFINITY, f64::NEG_INFINITY] {
+        // A running maximum or minimum starts there.
+        assert_eq!(declared(DType::F32, false, Init::Constant(value)), Ok(()));
+        assert_eq!(declared(DType::F64, false, Init::Values(vec![value, 0.0])), Ok(()));
+    }
+}
+
+#[test]
+fn the_name_of_the_step_counter_is_reserved() {
+    let g = Graph::new();
+    let _ = g.parameter("step", [3], Init::Constant(0.0));
+    let _ = g.step();
+    let (declared, asked) = (format!("initial.rs:{}", line!() - 2), format!("initial.rs:{}", line!() - 1));
+    let error = g.check().unwrap_err();
+    assert!(matches!(&error, GraphError::ReservedName { name, .. } if name == "step"), "{error}");
+    let text = error.to_string();
+    for part in [declared.as_str(), &asked, "\"step\"", "reserved", "counts training steps"] {
+        assert!(text.contains(part), "{text:?} does not say {part:?}");
+    }
+    // Asked for twice, the counter is one.
+    let g = Graph::new();
+    assert_eq!(g.step().id(), g.step().id());
+    assert_eq!(
+        g.declaration_named("step").map(|declaration| declaration.origin.to_string().contains("initial.rs")),
+        Some(true)
+    );
+    assert!(g.declaration_named("stop").is_none());
+}

@@ -1,0 +1,155 @@
+//! The parameters and states that a session knows: their names, what they may hold, and where their values are.
+//!
+//! A session knows all parameters of its graphs, and has on its device those that a plan reads or writes. The others cost
+//! nothing: the value of one is made when somebody asks for it, or stands on the host since somebody gave it one.
+
+use std::collections::HashMap;
+
+use arenagrad_graph::{DType, Declaration, Init, Shape};
+
+use crate::error::{Error, Given};
+use crate::session::store::Memory;
+use crate::tensor::{Tensor, TensorData};
+use crate::train::{Hyperparameters, LEARNING_RATE, initial_value, listed};
+
+/// All parameters of a session, in the order in which it came to know them.
+pub(super) struct Parameters {
+    list: Vec<Parameter>,
+    by_name: HashMap<String, usize>,
+    seed: u64,
+    /// Whether an optimiser's state is among them.
+    trains: bool,
+}
+
+/// A parameter or state.
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) shape: Shape,
+    pub(super) dtype: DType,
+    pub(super) trainable: bool,
+    /// Where it was declared.
+    pub(super) origin: String,
+    pub(super) place: Place,
+}
+
+/// Where the value of a parameter is.
+pub(super) enum Place {
+    /// On the device, in that buffer: a plan needs it.
+    Device(u32),
+    /// Nowhere yet.
+    Initial(Init),
+    /// On the host.
+    Host(Tensor),
+    /// Nowhere: a file was loaded whose tensor does not fit. It is an error as soon as the value is needed.
+    Unfit(Error),
+}
+
+impl Parameters {
+    pub(super) fn new(seed: u64, trains: bool) -> Self {
+        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Parameter> {
+        self.by_name.get(name).map(|&place| &self.list[place])
+    }
+
+    /// The parameter of that name.
+    pub(super) fn find(&self, name: &str) -> Result<&Parameter, Error> {
+        self.get(name).ok_or_else(|| {
+            let known = listed(self.list.iter().map(|parameter| parameter.name.as_str()));
+            Error::UnknownParameter { name: name.to_owned(), known }
+        })
+    }
+
+    /// Makes the parameter of a declaration known.
+    pub(super) fn add(&mut self, declaration: &Declaration, init: &Init, trainable: bool) {
+        self.by_name.insert(declaration.name.clone(), self.list.len());
+        self.list.push(Parameter {
+            name: declaration.name.clone(),
+            shape: declaration.shape.clone(),
+            dtype: declaration.dtype,
+            trainable,
+            origin: declaration.origin.to_string(),
+            place: Place::Initial(init.clone()),
+        });
+    }
+
+    /// Forgets what was added after there were `len` of them.
+    pub(super) fn truncate(&mut self, len: usize) {
+        for parameter in self.list.drain(len..) {
+            self.by_name.remove(&parameter.name);
+        }
+    }
+
+    pub(super) fn set_place(&mut self, name: &str, place: Place) {
+        if let Some(&number) = self.by_name.get(name) {
+            self.list[number].place = place;
+        }
+    }
+
+    /// The present value of a parameter.
+    pub(super) fn value(&self, parameter: &Parameter, memory: &Memory) -> Result<Tensor, Error> {
+        let Parameter { name, shape, dtype, .. } = parameter;
+        match &parameter.place {
+            Place::Device(buffer) => {
+                let data = match shape.elements() {
+                    0 => TensorData::zeros(*dtype, 0),
+                    elements => memory.read(*buffer, *dtype, elements)?,
+                };
+                Tensor::from_data(shape.clone(), data)
+            }
+            Place::Initial(init) => initial_value(init, name, shape, *dtype, self.seed),
+            Place::Host(value) => Ok(value.clone()),
+            Place::Unfit(error) => Err(error.clone()),
+        }
+    }
+
+    /// Refuses a value that a parameter cannot hold: another shape or dtype, or a number that its optimiser could not use.
+    pub(super) fn check(&self, parameter: &Parameter, value: &Tensor, given: Given) -> Result<(), Error> {
+        parameter.check_declared(value.shape(), value.dtype(), given.clone())?;
+        if self.trains && !parameter.trainable {
+            self.hyperparameters(parameter, given).state(&parameter.name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a learning rate that the optimiser could not use.
+    pub(super) fn check_learning_rate(&self, rate: f64) -> Result<&Parameter, Error> {
+        let parameter = self.get(LEARNING_RATE);
+        match parameter {
+            Some(parameter) => self.hyperparameters(parameter, Given::Argument).learning_rate(rate)?,
+            // A number that no optimiser could use is told before that there is none.
+            None => Hyperparameters::beside([], Given::Argument).learning_rate(rate)?,
+        }
+        self.find(LEARNING_RATE)
+    }
+
+    /// The rules for a scalar that the optimiser uses beside all that it trains.
+    fn hyperparameters(&self, parameter: &Parameter, given: Given) -> Hyperparameters {
+        let trained = self.list.iter().filter(|other| other.trainable).map(|other| other.dtype);
+        Hyperparameters::beside(trained.chain([parameter.dtype]), given)
+    }
+}
+
+impl Parameter {
+    /// Refuses another shape or dtype.
+    pub(super) fn check_declared(&self, shape: &Shape, dtype: DType, given: Given) -> Result<(), Error> {
+        let name = self.name.clone();
+        if self.shape != *shape {
+            let (expected, found) = (self.shape.clone(), shape.clone());
+            return Err(Error::ParameterShape { name, expected, found, given });
+        }
+        if self.dtype != dtype {
+            return Err(Error::ParameterDType { name, expected: self.dtype, found: dtype, given });
+        }
+        Ok(())
+    }
+}
