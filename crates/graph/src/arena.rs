@@ -67,10 +67,14 @@ impl Graph {
         Graph { arena: RefCell::default(), origin: Cell::new(None), tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// An empty graph with room for that many nodes.
+    /// An empty graph with room for that many nodes. It is a hint: of more than sixteen million, or of more than there is
+    /// memory for, the graph takes no notice, and it grows as any other.
     pub fn with_capacity(nodes: usize) -> Self {
+        const MOST: usize = 1 << 24;
         let graph = Graph::new();
-        {
+        // A slotmap cannot be asked whether there is memory for so many.
+        let fits = nodes <= MOST && Vec::<(Node, u32, NodeKey)>::new().try_reserve_exact(nodes).is_ok();
+        if fits {
             let mut arena = graph.arena.borrow_mut();
             arena.nodes.reserve(nodes);
             arena.order.reserve(nodes);
