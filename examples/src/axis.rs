@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use plotters::prelude::{BindKeyPointMethod, Ranged};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 
 /// The range of an axis and its marks.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,27 +40,40 @@ impl Axis {
     pub fn logarithmic(numbers: impl IntoIterator<Item = f64>) -> Axis {
         let decades = span(numbers.into_iter().map(f64::log10));
         let margin = (0.05 * (decades.end - decades.start)).max(0.01);
-        let range = decades.start - margin..decades.end + margin;
-        let marks = logarithmic_marks(&range);
+        let mut range = decades.start - margin..decades.end + margin;
+        let mut marks = logarithmic_marks(&range);
+        if marks.len() < 2 {
+            // The smallest floats have no two round numbers so near to each other.
+            range = decades.start.floor() - 1.0..decades.end.ceil() + 1.0;
+            marks = logarithmic_marks(&range);
+        }
         Axis { marks: labelled(&marks, true, f64::log10), range }
     }
+}
 
-    /// The axis as plotters takes it, with these marks and no others.
-    pub fn coordinates(
-        &self,
-    ) -> impl Ranged<FormatOption = plotters::prelude::DefaultFormatting, ValueType = f64> + use<> {
-        self.range.clone().with_key_points(self.marks.iter().map(|(coordinate, _)| *coordinate).collect())
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, coordinate: &f64, pixels: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range.clone()).map(coordinate, pixels)
     }
 
-    /// What stands at a mark.
-    pub fn label(&self, coordinate: &f64) -> String {
+    /// All marks bear labels: there are no lighter ones between them.
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let bold = !hint.weight().allow_light_points();
+        self.marks.iter().filter(|_| bold).map(|(coordinate, _)| *coordinate).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, coordinate: &f64) -> String {
         let found = self.marks.iter().find(|(mark, _)| mark == coordinate);
         found.map(|(_, label)| label.clone()).unwrap_or_default()
-    }
-
-    /// The ends.
-    pub fn range(&self) -> Range<f64> {
-        self.range.clone()
     }
 }
 
@@ -124,15 +138,16 @@ fn span(numbers: impl IntoIterator<Item = f64>) -> Range<f64> {
     if ends.0 <= ends.1 { ends.0..ends.1 } else { 0.0..1.0 }
 }
 
-/// A range whose ends nine digits tell apart, and whose length is a float.
+/// A range whose ends nine digits tell apart, and whose length is a float of full precision.
 fn widened(range: Range<f64>) -> Range<f64> {
     const FARTHEST: f64 = f64::MAX / 4.0;
+    const NEAREST: f64 = 1e-300;
     let (low, high) = (range.start.clamp(-FARTHEST, FARTHEST), range.end.clamp(-FARTHEST, FARTHEST));
     let largest = low.abs().max(high.abs());
-    if high - low > 1e-9 * largest {
+    if high - low > NEAREST.max(1e-9 * largest) {
         return low..high;
     }
-    let apart = if largest == 0.0 { 1.0 } else { (0.1 * largest).max(f64::MIN_POSITIVE) };
+    let apart = if largest == 0.0 { 1.0 } else { NEAREST.max(0.1 * largest) };
     low - apart..high + apart
 }
 
@@ -146,7 +161,7 @@ fn marks(range: &Range<f64>, least: f64) -> Vec<Decimal> {
             let (first, last) = ((range.start / step).ceil(), (range.end / step).floor());
             if step >= least && last - first < MOST as f64 {
                 let multiples = (first as i64..=last as i64).map(|n| Decimal { digits: n * unit, exponent });
-                return multiples.collect();
+                return multiples.filter(|mark| (range.start..=range.end).contains(&mark.value())).collect();
             }
         }
         exponent += 1;
@@ -157,12 +172,12 @@ fn marks(range: &Range<f64>, least: f64) -> Vec<Decimal> {
 fn logarithmic_marks(decades: &Range<f64>) -> Vec<Decimal> {
     let within = |mark: &Decimal| {
         let value = mark.value();
-        value.is_normal() && decades.contains(&value.log10())
+        value > 0.0 && value.is_finite() && decades.contains(&value.log10())
     };
     let (first, last) = (decades.start.floor() as i32, decades.end.ceil() as i32);
     let length = decades.end - decades.start;
     if length < 1.0 {
-        let values = 10f64.powf(decades.start)..10f64.powf(decades.end);
+        let values = 10f64.powf(decades.start)..10f64.powf(decades.end).min(f64::MAX);
         return marks(&values, f64::MIN_POSITIVE).into_iter().filter(within).collect();
     }
     if length < 3.0 {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use crate::axis::{Axis, distinct_labels};
@@ -39,17 +40,9 @@ pub fn draw_descents(
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(56)
-        .build_cartesian_2d(horizontal.coordinates(), vertical.coordinates())
+        .build_cartesian_2d(horizontal.clone(), vertical.clone())
         .map_err(|error| drawn(&error))?;
-    chart
-        .configure_mesh()
-        .x_desc(axes[0])
-        .y_desc(axes[1])
-        .x_label_formatter(&|x| horizontal.label(x))
-        .y_label_formatter(&|y| vertical.label(y))
-        .disable_mesh()
-        .draw()
-        .map_err(|error| drawn(&error))?;
+    chart.configure_mesh().x_desc(axes[0]).y_desc(axes[1]).disable_mesh().draw().map_err(|error| drawn(&error))?;
     let finite = || surface.values.iter().copied().filter(|value| value.is_finite() && *value > 0.0);
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(0.0, f64::max));
     let lowest = surface.lowest();
@@ -138,14 +131,12 @@ pub fn draw_fit(
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(horizontal.coordinates(), vertical.coordinates())
+        .build_cartesian_2d(horizontal, vertical)
         .map_err(|error| drawn(&error))?;
     chart
         .configure_mesh()
         .x_desc(axes[0])
         .y_desc(axes[1])
-        .x_label_formatter(&|x| horizontal.label(x))
-        .y_label_formatter(&|y| vertical.label(y))
         .light_line_style(WHITE)
         .draw()
         .map_err(|error| drawn(&error))?;

@@ -21,7 +21,8 @@ use crate::shape::{MAX_RANK, Shape};
 
 /// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
-/// A graph is single-threaded and uses interior mutability, so that expressions can be `Copy` handles.
+/// A graph is used by one thread at a time and has interior mutability, so that expressions can be `Copy` handles: it is `Send`,
+/// and not `Sync`; an [`Expr`] is neither.
 pub struct Graph {
     arena: RefCell<Arena>,
     /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
