@@ -57,10 +57,10 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let digits = Digits::read()?;
-    let order = shuffled(digits.len(), SPLIT_SEED, 0);
+    let told = |error: Error| error.to_string();
+    let order = shuffled(digits.len(), SPLIT_SEED, 0).map_err(told)?;
     let (test, train) = order.split_at(digits.len() / 5);
     let (test, train) = (digits.select(test), digits.select(train));
-    let told = |error: Error| error.to_string();
 
     let graph = Graph::new();
     let network = Network::new(&graph);
@@ -113,7 +113,7 @@ fn run(options: Options) -> Result<(), String> {
     let mut losses = Vec::with_capacity(epochs * steps_per_epoch);
     let started = Instant::now();
     for epoch in 0..epochs {
-        let order = shuffled(train.len(), options.seed, epoch as u64 + 1);
+        let order = shuffled(train.len(), options.seed, epoch as u64 + 1).map_err(told)?;
         for batch in order.chunks_exact(BATCH) {
             let (x, labels) = train.select(batch).tensors().map_err(told)?;
             losses.push(session.step(&[("x", &x), ("labels", &labels)]).map_err(told)?);

@@ -151,7 +151,7 @@ fn descend(line: &Line, batch: usize, options: &Options, device: &Device) -> Res
     let mut order = Vec::new();
     for step in 0..options.steps {
         if order.len() < batch {
-            order = shuffled(SAMPLES, options.seed, step as u64);
+            order = shuffled(SAMPLES, options.seed, step as u64)?;
         }
         let chosen = order.split_off(order.len() - batch);
         let pick = |from: &[f32]| Tensor::new([batch], chosen.iter().map(|&i| from[i]).collect::<Vec<f32>>());

@@ -126,7 +126,7 @@ fn train_compiled(device: &Device, samples: &[Sample], biases: bool) -> Result<T
     let mut losses = Vec::new();
     let start = Instant::now();
     for epoch in 0..EPOCHS {
-        for number in shuffled(samples.len(), 3, epoch as u64) {
+        for number in shuffled(samples.len(), 3, epoch as u64)? {
             losses.push(session.step(&[("x", &samples[number].x), ("t", &samples[number].t)])?);
         }
     }
@@ -148,7 +148,7 @@ fn train_dynamic(device: &Device, samples: &[Sample], biases: bool) -> Result<Tr
     let mut losses = Vec::new();
     let start = Instant::now();
     for epoch in 0..EPOCHS {
-        for number in shuffled(samples.len(), 3, epoch as u64) {
+        for number in shuffled(samples.len(), 3, epoch as u64)? {
             let (x, t) = (tape.leaf(&samples[number].x), tape.leaf(&samples[number].t));
             let loss = (network(&x) - t).square().sum(..);
             loss.backward()?;

@@ -1,5 +1,6 @@
 //! What the example programs share: reading their data and options, and drawing their curves.
 
+pub mod axis;
 pub mod contours;
 pub mod device_option;
 pub mod digits;

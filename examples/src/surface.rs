@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
+use crate::axis::{Axis, distinct_labels};
 use crate::contours::Grid;
 use crate::picture;
 
@@ -31,7 +33,7 @@ pub fn draw_descents(
     descents: &[Descent],
 ) -> Result<(), String> {
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let ends = |axis: &[f64]| axis.first().copied().unwrap_or(0.0)..axis.last().copied().unwrap_or(1.0);
+    let [horizontal, vertical] = [&surface.x, &surface.y].map(|axis| Axis::linear(axis.iter().copied()));
     picture::draw(path, (800, 640), |root| {
         root.fill(&WHITE).map_err(|error| drawn(&error))?;
         let mut chart = ChartBuilder::on(root)
@@ -39,19 +41,20 @@ pub fn draw_descents(
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(56)
-            .build_cartesian_2d(ends(&surface.x), ends(&surface.y))
+            .build_cartesian_2d(horizontal.clone(), vertical.clone())
             .map_err(|error| drawn(&error))?;
         chart.configure_mesh().x_desc(axes[0]).y_desc(axes[1]).disable_mesh().draw().map_err(|error| drawn(&error))?;
         let finite = || surface.values.iter().copied().filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(0.0, f64::max));
         let lowest = surface.lowest();
         const LEVELS: usize = 16;
-        for number in 1..LEVELS {
-            let level = low * (high / low).powf(number as f64 / LEVELS as f64);
+        let levels: Vec<f64> =
+            (1..LEVELS).map(|number| low * (high / low).powf(number as f64 / LEVELS as f64)).collect();
+        for ((number, level), label) in (1..LEVELS).zip(&levels).zip(distinct_labels(&levels)) {
             // Deep is dark.
             let shade = 90 + (130 * number / LEVELS) as u8;
             let colour = RGBColor(shade, shade, (shade as u16 + 20).min(255) as u8);
-            let segments = surface.contour(level);
+            let segments = surface.contour(*level);
             chart
                 .draw_series(segments.iter().map(|ends| PathElement::new(ends.to_vec(), colour.stroke_width(1))))
                 .map_err(|error| drawn(&error))?;
@@ -59,9 +62,10 @@ pub fn draw_descents(
                 && let Some(place) = lowest.and_then(|lowest| label_place(surface, &segments, lowest))
             {
                 let style = ("sans-serif", 11).into_font().color(&RGBColor(90, 90, 110));
+                let half = 3 * label.len() as i32;
                 let label = EmptyElement::at(place)
-                    + Rectangle::new([(-14, -7), (14, 7)], WHITE.filled())
-                    + Text::new(rounded(level), (-12, -5), style);
+                    + Rectangle::new([(-half - 2, -7), (half + 2, 7)], WHITE.filled())
+                    + Text::new(label, (-half, -5), style);
                 chart.draw_series(std::iter::once(label)).map_err(|error| drawn(&error))?;
             }
         }
@@ -75,12 +79,12 @@ pub fn draw_descents(
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], colour.stroke_width(2)));
         }
         for (descent, colour) in coloured().collect::<Vec<_>>().into_iter().rev() {
-            let pieces = inside(&descent.points, ends(&surface.x), ends(&surface.y));
+            let pieces = inside(&descent.points, horizontal.range(), vertical.range());
             let style = colour.mix(0.8).stroke_width(2);
             chart
                 .draw_series(pieces.iter().map(|piece| PathElement::new(piece.clone(), style)))
                 .map_err(|error| drawn(&error))?;
-            let (x, y) = (ends(&surface.x), ends(&surface.y));
+            let (x, y) = (horizontal.range(), vertical.range());
             let visible = descent.points.iter().filter(|point| x.contains(&point.0) && y.contains(&point.1));
             let dots = visible.map(|point| Circle::new(*point, 2, colour.filled()));
             chart.draw_series(dots).map_err(|error| drawn(&error))?;
@@ -116,12 +120,13 @@ pub fn draw_fit(
     curves: &[Descent],
 ) -> Result<(), String> {
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let span = |value: fn(&(f64, f64)) -> f64| {
-        let low = points.iter().map(value).fold(f64::INFINITY, f64::min);
-        let high = points.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+    let axis = |value: fn(&(f64, f64)) -> f64| {
+        let finite = || points.iter().map(value).filter(|number| number.is_finite());
+        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         let margin = 0.06 * (high - low);
-        low - margin..high + margin
+        Axis::linear([low - margin, high + margin])
     };
+    let (horizontal, vertical) = (axis(|point| point.0), axis(|point| point.1));
     picture::draw(path, (800, 480), |root| {
         root.fill(&WHITE).map_err(|error| drawn(&error))?;
         let mut chart = ChartBuilder::on(root)
@@ -129,7 +134,7 @@ pub fn draw_fit(
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d(span(|point| point.0), span(|point| point.1))
+            .build_cartesian_2d(horizontal, vertical)
             .map_err(|error| drawn(&error))?;
         chart
             .configure_mesh()
@@ -213,15 +218,6 @@ fn label_place(surface: &Grid, segments: &[[(f64, f64); 2]], lowest: (f64, f64))
         .filter(|(aside, _)| *aside < 0.02)
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, middle)| middle)
-}
-
-/// Two digits, as a label has room for.
-fn rounded(level: f64) -> String {
-    match level {
-        level if level.abs() >= 10.0 => format!("{level:.0}"),
-        level if level.abs() >= 1.0 => format!("{level:.1}"),
-        level => format!("{level:.2}"),
-    }
 }
 
 #[cfg(test)]

@@ -59,8 +59,9 @@ const STEPS: &[Step] = &[
     Step { environment: &[REQUIRE_GPU], ..Step::cargo("tests and doctests", &["test", "--workspace"]) },
     Step::cargo(
         "without the feature gpu",
-        &["clippy", "--package=arenagrad", "--no-default-features", "--", "-Dwarnings"],
+        &["clippy", "--package=arenagrad", "--no-default-features", "--all-targets", "--", "-Dwarnings"],
     ),
+    Step::cargo("tests without the feature gpu", &["test", "--package=arenagrad", "--no-default-features"]),
     Step::example("digits", &["--device", "cpu", "--epochs", "1"]),
     Step::example("digits", &["--device", "gpu", "--epochs", "1"]),
     Step::example("xor", &[]),

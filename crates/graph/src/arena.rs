@@ -21,7 +21,8 @@ use crate::shape::{MAX_RANK, Shape};
 
 /// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
-/// A graph is single-threaded and uses interior mutability, so that expressions can be `Copy` handles.
+/// A graph is used by one thread at a time and has interior mutability, so that expressions can be `Copy` handles: it is `Send`,
+/// and not `Sync`; an [`Expr`] is neither.
 pub struct Graph {
     arena: RefCell<Arena>,
     /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
@@ -83,10 +84,14 @@ impl Graph {
         Graph { owner: Some(owner), ..Graph::new() }
     }
 
-    /// An empty graph with room for that many nodes.
+    /// An empty graph with room for that many nodes. It is a hint: of more than sixteen million, or of more than there is
+    /// memory for, the graph takes no notice, and it grows as any other.
     pub fn with_capacity(nodes: usize) -> Self {
+        const MOST: usize = 1 << 24;
         let graph = Graph::new();
-        {
+        // A slotmap cannot be asked whether there is memory for so many.
+        let fits = nodes <= MOST && Vec::<(Node, u32, NodeKey)>::new().try_reserve_exact(nodes).is_ok();
+        if fits {
             let mut arena = graph.arena.borrow_mut();
             arena.nodes.reserve(nodes);
             arena.order.reserve(nodes);

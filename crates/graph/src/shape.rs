@@ -36,12 +36,13 @@ impl Shape {
         self.0.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     }
 
-    /// The number of elements. A node's shape has been checked at insertion to have one that fits.
+    /// The number of elements, or the largest `usize` where it does not fit into one, as it does for any node of a graph:
+    /// [`Shape::checked_elements`] tells the two apart.
     pub fn elements(&self) -> usize {
         self.checked_elements().unwrap_or(usize::MAX)
     }
 
-    /// Row-major strides in elements: `[2, 3, 4]` has `[12, 4, 1]`.
+    /// Row-major strides in elements: `[2, 3, 4]` has `[12, 4, 1]`. One that does not fit in a `usize` is the largest that does.
     pub fn strides(&self) -> SmallVec<[usize; 4]> {
         let mut strides: SmallVec<[usize; 4]> = smallvec::smallvec![1; self.rank()];
         for axis in (0..self.rank().saturating_sub(1)).rev() {
@@ -72,7 +73,7 @@ impl Shape {
 
     /// The axes that must be summed to go from `self` back to `source`, which broadcasts to `self`: those that `source`
     /// lacks, and those where it has extent 1 and `self` has not.
-    pub fn broadcast_axes(&self, source: &Shape) -> AxisSet {
+    pub(crate) fn broadcast_axes(&self, source: &Shape) -> AxisSet {
         let missing = self.rank() - source.rank();
         let mut axes = AxisSet::empty();
         for axis in 0..self.rank() {
@@ -93,8 +94,8 @@ impl Shape {
         Shape(self.0.iter().enumerate().filter(|(axis, _)| !axes.contains(*axis)).map(|(_, &n)| n).collect())
     }
 
-    /// This shape with the extent of one axis replaced.
-    pub fn with_extent(&self, axis: usize, extent: usize) -> Shape {
+    /// This shape with the extent of one of its axes replaced.
+    pub(crate) fn with_extent(&self, axis: usize, extent: usize) -> Shape {
         let mut dims = self.0.clone();
         dims[axis] = extent;
         Shape(dims)
@@ -164,45 +165,60 @@ impl FromIterator<usize> for Shape {
     }
 }
 
-/// A set of axes, each below [`MAX_RANK`].
+/// A set of axes. Those of tensors are below [`MAX_RANK`]; of the others it keeps the least, so that whoever takes a set can
+/// say which axis no tensor has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct AxisSet(u16);
+pub struct AxisSet {
+    /// A bit for each axis below [`MAX_RANK`].
+    axes: u16,
+    /// The least axis at or past [`MAX_RANK`], or the largest `u32` if it is larger yet; 0 if there is none.
+    beyond: u32,
+}
 
 impl AxisSet {
     /// No axis.
     pub fn empty() -> Self {
-        AxisSet(0)
+        AxisSet::default()
     }
 
     /// All axes of a tensor of that rank.
     pub fn all(rank: usize) -> Self {
-        (0..rank).collect()
+        (0..rank.min(MAX_RANK + 1)).collect()
     }
 
-    /// Adds an axis; one at or past [`MAX_RANK`] is a broken invariant of the caller.
+    /// Adds an axis.
     pub fn insert(&mut self, axis: usize) {
-        debug_assert!(axis < MAX_RANK);
-        self.0 |= 1 << axis;
+        if axis < MAX_RANK {
+            self.axes |= 1 << axis;
+        } else {
+            let axis = u32::try_from(axis).unwrap_or(u32::MAX);
+            self.beyond = if self.beyond == 0 { axis } else { self.beyond.min(axis) };
+        }
     }
 
     /// Whether the axis is in the set.
     pub fn contains(self, axis: usize) -> bool {
-        axis < MAX_RANK && self.0 & (1 << axis) != 0
+        if axis < MAX_RANK { self.axes & (1 << axis) != 0 } else { self.beyond() == Some(axis) }
     }
 
     /// Whether no axis is in the set.
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self == AxisSet::empty()
     }
 
-    /// The number of axes in the set.
+    /// The number of axes in the set, of which those that no tensor has count once.
     pub fn len(self) -> usize {
-        self.0.count_ones() as usize
+        self.axes.count_ones() as usize + usize::from(self.beyond != 0)
     }
 
     /// The axes in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_RANK).filter(move |&axis| self.contains(axis))
+        (0..MAX_RANK).filter(move |&axis| self.axes & (1 << axis) != 0).chain(self.beyond())
+    }
+
+    /// The axis that no tensor has, if there is one.
+    fn beyond(self) -> Option<usize> {
+        if self.beyond == 0 { None } else { Some(self.beyond as usize) }
     }
 }
 

@@ -45,7 +45,9 @@ fn numbers_that_a_dtype_does_not_hold() {
     }
     let _ = g.full([2], 0.5, DType::Bool);
     says(&g, &format!("full: the value is 0.5, but the result is bool, which holds {TRUTH}"));
-    for (value, expected) in [(2.5, "a 32-bit integer"), (f64::NAN, "a 32-bit integer"), (2147483648.0, "a 32-bit integer")] {
+    for (value, expected) in
+        [(2.5, "a 32-bit integer"), (f64::NAN, "a 32-bit integer"), (2147483648.0, "a 32-bit integer")]
+    {
         let _ = g.parameter_of("p", [2], DType::I32, Init::Constant(value));
         says(&g, &format!("parameter \"p\": the initial value is {value}, but {expected} is needed"));
         let _ = g.state("s", [2], DType::I32, Init::Values(vec![1.0, value]));

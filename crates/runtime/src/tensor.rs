@@ -73,16 +73,16 @@ impl Tensor {
         Tensor { shape: Shape::scalar(), data: T::data(vec![value]) }
     }
 
-    /// A tensor of zeros.
+    /// A tensor of zeros. [`Error::OutOfMemory`] if there is no memory for it.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Result<Self, Error> {
         let shape = shape.into();
-        let fits = |elements: &usize| Vec::<u64>::new().try_reserve_exact(*elements).is_ok();
-        match shape.checked_elements().filter(fits) {
-            Some(elements) => Ok(Tensor { shape, data: TensorData::zeros(dtype, elements) }),
-            None => {
-                let bytes = (shape.checked_elements().unwrap_or(usize::MAX) as u64).saturating_mul(8);
+        let elements = shape.checked_elements().unwrap_or(usize::MAX);
+        match TensorData::zeros(dtype, elements) {
+            Ok(data) => Ok(Tensor { shape, data }),
+            Err(Error::OutOfMemory { bytes, .. }) => {
                 Err(Error::OutOfMemory { what: format!("a tensor of shape {shape}"), bytes })
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -150,13 +150,23 @@ impl Tensor {
 }
 
 impl TensorData {
-    /// `elements` zeros.
-    pub fn zeros(dtype: DType, elements: usize) -> Self {
+    /// `elements` zeros. [`Error::OutOfMemory`] if there is no memory for them.
+    pub fn zeros(dtype: DType, elements: usize) -> Result<Self, Error> {
+        Ok(match dtype {
+            DType::F32 => TensorData::F32(allocated(elements, 0.0)?),
+            DType::F64 => TensorData::F64(allocated(elements, 0.0)?),
+            DType::I32 => TensorData::I32(allocated(elements, 0)?),
+            DType::Bool => TensorData::Bool(allocated(elements, 0)?),
+        })
+    }
+
+    /// No elements.
+    pub(crate) fn empty(dtype: DType) -> Self {
         match dtype {
-            DType::F32 => TensorData::F32(vec![0.0; elements]),
-            DType::F64 => TensorData::F64(vec![0.0; elements]),
-            DType::I32 => TensorData::I32(vec![0; elements]),
-            DType::Bool => TensorData::Bool(vec![0; elements]),
+            DType::F32 => TensorData::F32(Vec::new()),
+            DType::F64 => TensorData::F64(Vec::new()),
+            DType::I32 => TensorData::I32(Vec::new()),
+            DType::Bool => TensorData::Bool(Vec::new()),
         }
     }
 
@@ -182,6 +192,18 @@ impl TensorData {
             TensorData::F64(_) => DType::F64,
             TensorData::I32(_) => DType::I32,
             TensorData::Bool(_) => DType::Bool,
+        }
+    }
+}
+
+/// A vector of equal elements, if there is memory for it.
+fn allocated<T: Clone>(elements: usize, value: T) -> Result<Vec<T>, Error> {
+    // Asking for the memory and giving it back before taking it zeroed costs nothing: no page of it is touched.
+    match Vec::<T>::new().try_reserve_exact(elements) {
+        Ok(()) => Ok(vec![value; elements]),
+        Err(_) => {
+            let bytes = (elements as u64).saturating_mul(size_of::<T>() as u64);
+            Err(Error::OutOfMemory { what: format!("data of {elements} elements"), bytes })
         }
     }
 }

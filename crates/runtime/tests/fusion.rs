@@ -8,12 +8,12 @@ mod suite;
 use std::ops::Range;
 
 use arenagrad::train::{Trained, append_step};
-use arenagrad::{DType, Device, Error, Expr, Graph, Init, NodeId, Optimizer, Session, Shape};
+use arenagrad::{DType, Device, Error, Expr, Graph, Init, NodeId, Optimizer, Session, Shape, Tensor};
 use suite::devices::gpu;
 use suite::evaluate::{Given, evaluate};
 use suite::exact::is_exact;
 use suite::random::Random;
-use suite::random_graph::Builder;
+use suite::random_graph::{Builder, Sizes};
 use suite::respawn::with_kernels_of_a_gpu;
 use suite::run::{borrowed, inputs, run, set_parameters};
 
@@ -56,7 +56,7 @@ fn outputs<'g>(builder: &mut Builder<'g, '_>) -> Vec<Expr<'g>> {
 fn forward(seed: u64, dtype: DType, device: &Device) -> bool {
     let graph = Graph::new();
     let mut random = Random(seed);
-    let mut builder = Builder::new(&graph, &mut random, dtype);
+    let mut builder = Builder::new(&graph, &mut random, dtype, Sizes::SMALL);
     let operations = 5 + builder.random.below(56);
     builder.grow(operations);
     let outputs = outputs(&mut builder);
@@ -71,7 +71,7 @@ fn forward(seed: u64, dtype: DType, device: &Device) -> bool {
 fn backward(seed: u64, dtype: DType, device: &Device) -> bool {
     let graph = Graph::new();
     let mut random = Random(seed ^ 0xBACC);
-    let mut builder = Builder::new(&graph, &mut random, dtype);
+    let mut builder = Builder::new(&graph, &mut random, dtype, Sizes::SMALL);
     let leaves: Vec<Expr<'_>> = builder.pool.iter().map(|(leaf, _)| *leaf).collect();
     let operations = 3 + builder.random.below(20);
     builder.grow(operations);
@@ -122,6 +122,96 @@ fn gradients_of_random_graphs_on_the_gpu() {
     most(seeds(3000..3030), |seed| backward(seed, DType::F32, &device));
 }
 
+/// Outputs, and for every other graph gradients, of tensors larger than the CPU's kernels take in one piece.
+fn large_graph(graph: &Graph, seed: u64, dtype: DType) -> (Vec<Expr<'_>>, Given) {
+    let mut random = Random(seed ^ 0x1A26E);
+    let sizes = Sizes::large(&mut random);
+    let mut builder = Builder::new(graph, &mut random, dtype, sizes);
+    let leaves: Vec<Expr<'_>> = builder.pool.iter().map(|(leaf, _)| *leaf).collect();
+    let operations = 2 + builder.random.below(14);
+    builder.grow(operations);
+    let mut outputs = outputs(&mut builder);
+    if builder.random.one_in(2) {
+        let total = outputs.iter().fold(graph.zeros([], dtype), |total, output| total + output.sum(..));
+        outputs.extend(graph.gradients(&[total], &[graph.ones([], dtype)], &leaves).unwrap());
+    }
+    (outputs, builder.given)
+}
+
+/// The outputs of a graph of that seed as a device computes them, with as many threads for the CPU's kernels. Kernels are cut
+/// for the pool that they are prepared in.
+fn in_pool(threads: usize, seed: u64, dtype: DType, device: &Device, given: fn(&mut Given)) -> Vec<Tensor> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let graph = Graph::new();
+        let (outputs, mut values) = large_graph(&graph, seed, dtype);
+        given(&mut values);
+        if std::env::var_os("ARENAGRAD_SEED").is_some() {
+            println!("{graph}\n{}", Session::evaluate(&graph, &outputs, device).unwrap().plan());
+        }
+        run(&graph, &outputs, &values, device).unwrap_or_else(|error| panic!("{device}, seed {seed}: {error}"))
+    })
+}
+
+/// Holds a graph of large tensors against the evaluator, on one, two and three threads; says whether it was exact.
+fn large(seed: u64, dtype: DType, device: &Device) -> bool {
+    let graph = Graph::new();
+    let (outputs, given) = large_graph(&graph, seed, dtype);
+    if !is_exact(&graph, &ids(&outputs), &given) {
+        return false;
+    }
+    let expected = evaluate(&graph, &ids(&outputs), &given);
+    for threads in if device.is_cpu() { 1..4 } else { 1..2 } {
+        let found = in_pool(threads, seed, dtype, device, |_| ());
+        for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let (output, found) = (outputs[number], found.to_f64_vec());
+            assert_eq!(found.len(), expected.len(), "{device}, seed {seed}, output {number}: {output:?}");
+            let differing = (0..found.len()).find(|&at| found[at] != expected[at]);
+            let differing = differing.map(|at| (at, found[at], expected[at]));
+            assert_eq!(differing, None, "{device}, {threads} threads, seed {seed}, output {number}: {output:?}");
+        }
+    }
+    true
+}
+
+/// Gives the leaves fractions, so that every sum is rounded.
+fn with_fractions(given: &mut Given) {
+    for (name, elements) in given {
+        let seed = name.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte));
+        *elements = Random(seed).floats(elements.len(), -3.0, 3.0);
+    }
+}
+
+fn bits(tensor: &Tensor) -> Vec<u64> {
+    tensor.to_f64_vec().into_iter().map(f64::to_bits).collect()
+}
+
+/// Whatever is rounded, it is rounded alike on any number of threads.
+fn same_bits_on_any_number_of_threads(seed: u64, dtype: DType) {
+    let [one, two, three] = [1, 2, 3].map(|threads| in_pool(threads, seed, dtype, &Device::cpu(), with_fractions));
+    for (number, ((one, two), three)) in one.iter().zip(&two).zip(&three).enumerate() {
+        assert!(bits(one) == bits(two) && bits(one) == bits(three), "seed {seed}, output {number} of {}", one.shape());
+    }
+}
+
+#[test]
+fn random_graphs_of_large_tensors_on_the_cpu() {
+    most(seeds(5000..5060), |seed| large(seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 }, &Device::cpu()));
+}
+
+#[test]
+fn random_graphs_of_large_tensors_on_the_gpu() {
+    let Some(device) = gpu() else { return };
+    most(seeds(6000..6024), |seed| large(seed, DType::F32, &device));
+}
+
+#[test]
+fn random_graphs_of_large_tensors_have_the_same_bits_on_any_number_of_threads() {
+    for seed in seeds(7000..7040) {
+        same_bits_on_any_number_of_threads(seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 });
+    }
+}
+
 /// An optimiser that makes each parameter a random function of old and new values of all of them, of gradients, and of
 /// states of its own: what order the planner writes them in must not show.
 struct Entangle {
@@ -141,7 +231,7 @@ impl Optimizer for Entangle {
         for trained in trained {
             pool.push((trained.gradient.minimum(4.0).maximum(-4.0), 4.0));
         }
-        let mut builder = Builder { graph, random: &mut random, dtype, given: Given::new(), pool };
+        let mut builder = Builder { graph, random: &mut random, dtype, sizes: Sizes::SMALL, given: Given::new(), pool };
         let operations = builder.random.below(14);
         builder.grow(operations);
         let mut pairs = Vec::new();
@@ -246,6 +336,7 @@ fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
         "random_graphs_on_the_gpu",
         "gradients_of_random_graphs_on_the_gpu",
+        "random_graphs_of_large_tensors_on_the_gpu",
         "random_updates_on_the_gpu",
     ]);
 }

@@ -205,7 +205,7 @@ fn descend(
         } else {
             let place = step % steps_per_epoch;
             if place == 0 {
-                order = shuffled(data.len(), options.seed, (step / steps_per_epoch) as u64);
+                order = shuffled(data.len(), options.seed, (step / steps_per_epoch) as u64)?;
             }
             let batch = data.tensors(dag, &order[place * rows..(place + 1) * rows], dtype)?;
             session.step(&borrowed(&batch))?

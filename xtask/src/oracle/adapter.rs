@@ -5,6 +5,7 @@
 //! operator is a composition of this engine's operators, the composition stands here.
 
 mod arguments;
+mod division;
 mod elementwise;
 mod indexing;
 mod losses;
@@ -112,7 +113,7 @@ pub(crate) fn build<'g>(graph: &'g Graph, case: &Case, dtype: DType) -> Result<B
     let Arguments { mut inputs, differentiable, floats, .. } = arguments;
 
     let call = operator.bind(graph, dtype, positional, keywords)?;
-    let output = (operator.build)(&call)?;
+    let output = (operator.build)(&call);
     if let Err(error) = graph.check() {
         let of_dtypes = matches!(error, GraphError::DType { .. } | GraphError::DTypesDiffer { .. });
         return Err(if of_dtypes && !floats {
@@ -121,6 +122,7 @@ pub(crate) fn build<'g>(graph: &'g Graph, case: &Case, dtype: DType) -> Result<B
             error.into()
         });
     }
+    let output = output?;
 
     let mut gradients = Vec::new();
     if let [cotangent, rest @ ..] = case.cotangents.as_slice() {

@@ -159,20 +159,28 @@ impl Values {
             .collect::<Option<_>>()
             .ok_or_else(|| format!("{} is not a shape", excerpt(&value["shape"])))?;
         let items = value["data"].as_array().ok_or("a tensor's data is not a list")?;
-        let data = items.iter().map(number).collect::<Result<Vec<f64>, String>>()?;
+        let data = items.iter().map(|item| number(item, element)).collect::<Result<Vec<f64>, String>>()?;
         let elements = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
         if elements != Some(data.len()) {
             return Err(format!("a tensor of shape {shape:?} has {} elements", data.len()));
-        }
-        if !element.is_float() && data.iter().any(|value| value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0)
-        {
-            return Err("an integer tensor has an element that is no integer below 2^53".into());
         }
         Ok(Values { element, shape, data })
     }
 }
 
 impl Element {
+    /// The smallest and the largest integer of this type that is read, if it is one of integers.
+    fn range(self) -> Option<(f64, f64)> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match self {
+            Element::F64 | Element::F32 => None,
+            Element::I64 => Some((-EXACT, EXACT)),
+            Element::I32 => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
+            Element::U8 => Some((0.0, 255.0)),
+            Element::Bool => Some((0.0, 1.0)),
+        }
+    }
+
     /// Whether gradients can flow through elements of this type.
     pub(crate) fn is_float(self) -> bool {
         match self {
@@ -192,14 +200,28 @@ pub(crate) fn named_number(text: &str) -> Option<f64> {
     }
 }
 
-fn number(value: &Value) -> Result<f64, String> {
-    match value {
+/// One element. Of an integer type it must be an integer of that type, and at most 2^53, past which an `f64` would hold
+/// its neighbour.
+fn number(value: &Value, element: Element) -> Result<f64, String> {
+    let number = match value {
         Value::Number(number) => number.as_f64(),
         Value::Bool(boolean) => Some(f64::from(u8::from(*boolean))),
         Value::String(text) => named_number(text),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let number = number.ok_or_else(|| format!("{} is not an element", excerpt(value)))?;
+    let Some((least, most)) = element.range() else { return Ok(number) };
+    // An integer that an `f64` does not hold has become another one here.
+    let exact = match (value.as_i64(), value.as_u64()) {
+        (Some(integer), _) => integer as f64 == number && integer == number as i64,
+        (None, Some(_)) => false,
+        (None, None) => number.fract() == 0.0,
+    };
+    if exact && (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("{} is no integer of the type {element:?} up to 2^53", excerpt(value)))
     }
-    .ok_or_else(|| format!("{} is not an element", excerpt(value)))
 }
 
 /// The beginning of a JSON value, for messages.
@@ -248,13 +270,43 @@ mod tests {
         assert_eq!(case.differentiable().map(|values| values.shape.len()).collect::<Vec<_>>(), [1, 0]);
     }
 
+    /// The last bit of a decimal decides between two neighbours.
+    #[test]
+    fn decimals_are_read_to_the_last_bit() {
+        let decimals =
+            ["5.233795532480501e-2", "0.1", "8.98846567431158e307", "5e-324", "0.3555059968812071", "-1.7e-10"];
+        let mut value = 0x3FD5_5555_5555_5555_u64;
+        let mut texts: Vec<String> = decimals.iter().map(|decimal| (*decimal).to_owned()).collect();
+        for _ in 0..2000 {
+            value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let float = f64::from_bits(value);
+            if float.is_finite() {
+                texts.push(format!("{float:e}"));
+            }
+        }
+        for text in texts {
+            let case = Case::parse(&LINE.replace("1.5", &text).replace("-2.5", &text)).unwrap();
+            let float: f64 = text.parse().unwrap();
+            let Argument::Tensor { values, .. } = &case.positional[0] else { panic!("not a tensor") };
+            assert_eq!(values.data[0].to_bits(), float.to_bits(), "{text}");
+            let Argument::List(items) = &case.positional[1] else { panic!("not a list") };
+            assert_eq!(items[1], Argument::Float(float), "{text}");
+        }
+    }
+
     #[test]
     fn malformed_lines_say_what_is_wrong() {
         let message = |from: &str, to: &str| Case::parse(&LINE.replace(from, to)).unwrap_err();
         assert!(message("\"shape\": [2]", "\"shape\": [3]").contains("[3] has 2 elements"));
         assert!(message("\"i64\"", "\"c128\"").contains("c128"));
         assert!(message("[null, {", "[{").contains("1 gradients for 2 inputs"));
-        assert!(message("[7]", "[7.5]").contains("no integer"));
+        for element in ["7.5", "9007199254740993", "9007199254740994", "18446744073709551615", "\"nan\""] {
+            assert!(message("[7]", &format!("[{element}]")).contains("no integer"), "{element}");
+        }
+        for (element, item) in [("i32", "2147483648"), ("u8", "-1"), ("u8", "256"), ("bool", "2")] {
+            let line = LINE.replace("[7]", &format!("[{item}]")).replace("\"i64\"", &format!("\"{element}\""));
+            assert!(Case::parse(&line).unwrap_err().contains("no integer"), "{element} {item}");
+        }
         assert!(Case::parse("{").unwrap_err().starts_with("not JSON"));
     }
 }

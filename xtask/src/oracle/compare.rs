@@ -55,7 +55,7 @@ pub(crate) fn compare(computed: &Tensor, expected: &Values, bound: Option<&SumBo
     if computed.shape().dims() != expected.shape {
         return Err(format!("the shape is {}, expected {:?}", computed.shape(), expected.shape));
     }
-    if computed.dtype().is_float() != expected.element.is_float() {
+    if !holds(computed.dtype(), expected.element) {
         return Err(format!("the dtype is {}, expected {:?}", computed.dtype(), expected.element));
     }
     let tolerance = Tolerance::of(computed.dtype(), expected.element);
@@ -84,6 +84,15 @@ pub(crate) fn compare(computed: &Tensor, expected: &Values, bound: Option<&SumBo
     }
 }
 
+/// Whether the engine holds elements of that type in that dtype: integers are never floats, nor truth values integers.
+fn holds(computed: DType, expected: Element) -> bool {
+    match expected {
+        Element::F64 | Element::F32 => computed.is_float(),
+        Element::I64 | Element::I32 | Element::U8 => computed == DType::I32,
+        Element::Bool => computed == DType::Bool,
+    }
+}
+
 /// Whether the two agree: NaN with NaN, an infinity with itself, and finite values within `allowed`.
 fn agrees(found: f64, wanted: f64, allowed: f64) -> bool {
     if found.is_nan() || wanted.is_nan() {
@@ -103,6 +112,8 @@ fn overflowed(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use arenagrad::TensorData;
+
     use super::*;
 
     fn values(data: &[f64]) -> Values {
@@ -158,5 +169,10 @@ mod tests {
         assert!(compare(&truth, &values(&[1.0]), None).is_err());
         let expected = Values { element: Element::Bool, ..values(&[1.0]) };
         assert!(compare(&truth, &expected, None).is_ok());
+        let integer = Tensor::from_data([1].into(), TensorData::I32(vec![1])).unwrap();
+        assert!(compare(&integer, &expected, None).is_err());
+        let expected = Values { element: Element::I64, ..values(&[1.0]) };
+        assert!(compare(&integer, &expected, None).is_ok());
+        assert!(compare(&truth, &expected, None).is_err());
     }
 }

@@ -97,6 +97,12 @@ fn expectations(case: &Case, built: &Built<'_>) -> Result<Vec<(String, Values)>,
     if case.outputs.len() != built.outputs.len() {
         return Err(Refusal::Failed(format!("{} outputs, expected {}", built.outputs.len(), case.outputs.len())));
     }
+    for values in &case.outputs {
+        let fits = |value: &f64| f64::from(*value as i32) == *value;
+        if !values.element.is_float() && !values.data.iter().all(fits) {
+            return Err(Refusal::Unsupported("an integer does not fit into 32 bits".into()));
+        }
+    }
     let mut expected: Vec<(String, Values)> =
         case.outputs.iter().enumerate().map(|(index, values)| (format!("output {index}"), values.clone())).collect();
     for (index, (gradient, expression)) in case.gradients.iter().zip(&built.gradients).enumerate() {

@@ -99,13 +99,13 @@ pub(crate) fn jvp<'g>(
 }
 
 /// Rows and columns of an operand, after its transposition.
-pub fn matrix(shape: &Shape, transposed: bool) -> (usize, usize) {
+pub(crate) fn matrix(shape: &Shape, transposed: bool) -> (usize, usize) {
     let rank = shape.rank();
     if transposed { (shape[rank - 1], shape[rank - 2]) } else { (shape[rank - 2], shape[rank - 1]) }
 }
 
 /// The axes before the last two.
-pub fn batch_shape(shape: &Shape) -> Shape {
+pub(crate) fn batch_shape(shape: &Shape) -> Shape {
     Shape::from(&shape[..shape.rank() - 2])
 }
 

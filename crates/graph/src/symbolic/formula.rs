@@ -23,6 +23,8 @@ use crate::symbolic::{latex, render, simplify, text};
 /// assert_eq!(slope.to_string(), "a*(1 - tanh(a*x)^2)/b");
 /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
 /// ```
+///
+/// A formula stays on the thread that made it (it is not `Send`); its text goes anywhere.
 #[derive(Clone)]
 pub struct Formula {
     graph: Rc<Graph>,

@@ -151,10 +151,11 @@ fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize
             .position(|adapter| adapter.kind == *kind)
             .ok_or_else(|| Error::NoAdapter { reason: format!("none is a {kind}; this machine has {}", known()) }),
         Selector::Name(name) => {
-            let wanted = name.to_lowercase();
+            // Nothing is a part of every name, and so is a space of most: neither says which adapter is meant.
+            let wanted = name.trim().to_lowercase();
             adapters
                 .iter()
-                .position(|adapter| adapter.name.to_lowercase().contains(&wanted))
+                .position(|adapter| !wanted.is_empty() && adapter.name.to_lowercase().contains(&wanted))
                 .ok_or_else(|| Error::UnknownDevice { name: name.clone(), known: known() })
         }
     }
@@ -190,6 +191,10 @@ mod tests {
         let adapters = [&first, &second];
         assert_eq!(choose(&adapters, &Selector::Name(String::from("LLVMpipe"))), Ok(1));
         assert_eq!(choose(&adapters, &Selector::Name(String::from("h200"))), Ok(0));
+        for name in ["", " ", "\t"] {
+            let chosen = choose(&adapters, &Selector::Name(String::from(name)));
+            assert!(matches!(chosen, Err(Error::UnknownDevice { .. })), "{name:?}: {chosen:?}");
+        }
         let error = choose(&adapters, &Selector::Name(String::from("Radeon"))).unwrap_err();
         let Error::UnknownDevice { name, known } = &error else { panic!("{error}") };
         assert_eq!(name, "Radeon");

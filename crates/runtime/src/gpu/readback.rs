@@ -60,7 +60,7 @@ impl Staging {
     ) -> Result<Vec<TensorData>, Error> {
         let Some(buffer) = &self.buffer else {
             device.wait_for(Some(submission))?;
-            return Ok(self.results.iter().map(|result| TensorData::zeros(result.dtype, 0)).collect());
+            return Ok(self.results.iter().map(|result| TensorData::empty(result.dtype)).collect());
         };
         let (sender, receiver) = mpsc::sync_channel(1);
         device.scoped("the results of a run", buffer.size(), || {

@@ -11,6 +11,9 @@ pub enum LeastSquaresError {
     #[error("{residuals} residuals cannot determine {parameters} parameters")]
     TooFewResiduals { residuals: usize, parameters: usize },
 
+    #[error("iteration {iteration}: the problem or the method gave {what} of {found} numbers, but it has {expected}")]
+    Length { iteration: usize, what: &'static str, expected: usize, found: usize },
+
     #[error(
         "iteration {iteration}: {what} is not finite; start nearer to the data, or take smaller steps (check::anomaly names the node that made it)"
     )]

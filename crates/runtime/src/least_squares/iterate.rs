@@ -32,8 +32,11 @@ impl LeastSquares {
     }
 }
 
-/// Moves a problem from where it is now to where the sum of squares is least, and shows `observe` each iteration. Errors as
-/// [`LeastSquares::fit`].
+/// Moves a problem from where it is now to where the sum of squares is least, and shows `observe` each iteration.
+///
+/// Errors: those of [`LeastSquares::fit`]; a problem without numbers, or one that gives another number of residuals than
+/// before, or a Jacobian that is not of as many rows as there are residuals and as many columns as the problem has numbers; a
+/// method that proposes a step of another length.
 pub fn minimise(
     problem: &mut dyn Problem,
     method: &dyn Method,
@@ -44,7 +47,10 @@ pub fn minimise(
     let mut point = problem.point()?;
     let mut outcome = Outcome::IterationLimit;
     let (mut iteration, mut damping) = (0, 0.0);
-    let mut here = Here::linearised(problem, 1)?;
+    if point.is_empty() {
+        return Err(LeastSquaresError::NoParameters.into());
+    }
+    let mut here = Here::linearised(problem, 1, point.len(), None)?;
     let mut scale = here.equations.lengths().to_vec();
     'fit: while iteration < limits.iterations {
         if here.cost <= limits.enough {
@@ -63,9 +69,15 @@ pub fn minimise(
             let Some(proposal) = method.propose(&equations, failures, damping) else {
                 return Err(singular(problem, iteration, &here.equations).into());
             };
+            same_length(iteration, "a step", point.len(), proposal.step.len())?;
             let tried: Vec<f64> = point.iter().zip(&proposal.step).map(|(p, d)| p + d).collect();
             problem.move_to(&tried)?;
-            let cost = sum_of_squares(&problem.residuals()?);
+            let residuals = problem.residuals()?;
+            if let Err(error) = same_length(iteration, "residuals", here.residuals, residuals.len()) {
+                problem.move_to(&point)?;
+                return Err(error.into());
+            }
+            let cost = sum_of_squares(&residuals);
             let fall = here.cost - cost;
             let gain = if proposal.expected > 0.0 { fall / proposal.expected } else { fall };
             let (accepted, next_damping) = method.judge(gain, failures, proposal.damping);
@@ -88,7 +100,7 @@ pub fn minimise(
                 }
                 point = tried;
                 let settled = fall.abs() <= limits.cost * here.cost;
-                here = Here::linearised(problem, iteration)?;
+                here = Here::linearised(problem, iteration, point.len(), Some(here.residuals))?;
                 scale.iter_mut().zip(here.equations.lengths()).for_each(|(most, now)| *most = most.max(*now));
                 if step <= limits.step || settled {
                     outcome = if settled { Outcome::CostSettled } else { Outcome::StepVanished };
@@ -125,8 +137,18 @@ struct Here {
 }
 
 impl Here {
-    fn linearised(problem: &mut dyn Problem, iteration: usize) -> Result<Here, Error> {
+    /// Of as many residuals as there were, if there were any before, each of so many numbers.
+    fn linearised(
+        problem: &mut dyn Problem,
+        iteration: usize,
+        numbers: usize,
+        residuals: Option<usize>,
+    ) -> Result<Here, Error> {
         let linearised = problem.linearise()?;
+        let found = linearised.residuals.len();
+        same_length(iteration, "residuals", residuals.unwrap_or(found), found)?;
+        let elements = found.saturating_mul(numbers);
+        same_length(iteration, "a Jacobian", elements, linearised.jacobian.len())?;
         for (what, values) in [("a residual", &linearised.residuals), ("the Jacobian", &linearised.jacobian)] {
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(LeastSquaresError::NotFinite { iteration, what }.into());
@@ -135,7 +157,7 @@ impl Here {
         let cost = sum_of_squares(&linearised.residuals);
         // With residuals r the model misses by e = -r, whichever of the two a caller wrote: J changes its sign with r.
         let errors: Vec<f64> = linearised.residuals.iter().map(|residual| -residual).collect();
-        let equations = NormalEquations::new(&linearised.jacobian, &errors);
+        let equations = NormalEquations::new(&linearised.jacobian, &errors, numbers);
         let cosines = equations.gradient().iter().zip(equations.lengths()).map(|(element, length)| {
             let scale = length * cost.sqrt();
             if scale > 0.0 { element.abs() / scale } else { 0.0 }
@@ -143,6 +165,13 @@ impl Here {
         let alignment = cosines.fold(0.0, f64::max);
         Ok(Here { equations, residuals: errors.len(), cost, alignment })
     }
+}
+
+fn same_length(iteration: usize, what: &'static str, expected: usize, found: usize) -> Result<(), LeastSquaresError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(LeastSquaresError::Length { iteration, what, expected, found })
 }
 
 fn singular(problem: &dyn Problem, iteration: usize, equations: &NormalEquations) -> LeastSquaresError {

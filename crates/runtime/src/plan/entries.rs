@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{AxisSet, DType, Graph, GraphError, Literal, NodeId, Op, ReduceFunction, Shape, ops};
+use arenagrad_graph::{AxisSet, DType, Graph, GraphError, Literal, NodeId, Op, ReduceFunction, Shape};
 use smallvec::SmallVec;
 
 use crate::plan::layout::Layout;
@@ -282,8 +282,8 @@ impl Builder {
                 self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
             }
             Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
-                let (_, k) = ops::matmul::matrix(&operands[0].shape, *transpose_lhs);
-                if k == 0 {
+                let shape = &operands[0].shape;
+                if shape[shape.rank() - if *transpose_lhs { 2 } else { 1 }] == 0 {
                     return self.push(entry(Work::Constant(0.0), none()));
                 }
                 let lhs = self.matrix(operands[0].clone(), *transpose_lhs, dtype, node, stage);

@@ -1,7 +1,6 @@
 //! From entries to kernels: one step for each, with elementwise work drawn into the reduction after it and into the epilogue
 //! of the reduction or matrix product before it.
 
-use arenagrad_graph::{Shape, ops};
 use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, View};
 use smallvec::SmallVec;
 
@@ -240,7 +239,7 @@ fn matmul(entry: &Entry) -> Kernel {
 /// The last two axes of a layout. A single row or column takes whichever strides make it look stored in order.
 fn matrix(layout: &Layout) -> Matrix {
     let rank = layout.shape.rank();
-    let (rows, columns) = ops::matmul::matrix(&Shape::from(&layout.shape[rank - 2..]), false);
+    let (rows, columns) = (layout.shape[rank - 2], layout.shape[rank - 1]);
     let (mut row_stride, mut column_stride) = (layout.strides[rank - 2], layout.strides[rank - 1]);
     if columns == 1 {
         column_stride = 1;

@@ -45,6 +45,9 @@ use store::{Executable, Memory};
 /// assert!((session.parameter("w")?.item()? - 2.0).abs() < 1e-4);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+///
+/// A session is `Send` and `Sync`: it may be made on one thread and trained on another, and sessions on several threads do not
+/// disturb each other.
 pub struct Session {
     device: Device,
     memory: Memory,
@@ -423,10 +426,10 @@ impl Session {
         let mut results = Vec::with_capacity(prepared.outputs.len());
         for (output, buffer) in prepared.plan.outputs.iter().zip(&prepared.outputs) {
             let data = match (buffer, &self.memory) {
-                (None, _) => TensorData::zeros(output.dtype, 0),
+                (None, _) => TensorData::empty(output.dtype),
                 (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
                 #[cfg(feature = "gpu")]
-                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| TensorData::zeros(output.dtype, 0)),
+                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| TensorData::empty(output.dtype)),
             };
             results.push(Tensor::from_data(output.shape.clone(), data)?);
         }

@@ -101,7 +101,7 @@ impl Parameters {
         match &parameter.place {
             Place::Device(buffer) => {
                 let data = match shape.elements() {
-                    0 => TensorData::zeros(*dtype, 0),
+                    0 => TensorData::empty(*dtype),
                     elements => memory.read(*buffer, *dtype, elements)?,
                 };
                 Tensor::from_data(shape.clone(), data)

@@ -63,7 +63,8 @@ use run::Plans;
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
 ///
-/// Cloning is cheap: clones are the same tape.
+/// Cloning is cheap: clones are the same tape. A tape and its variables stay on the thread that made them (neither is `Send`);
+/// what goes to others is their values.
 #[derive(Clone)]
 pub struct Tape {
     inner: Rc<Inner>,

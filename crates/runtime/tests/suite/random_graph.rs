@@ -10,14 +10,56 @@ use super::random::Random;
 const SMALL: f64 = 4.0;
 /// No magnitude, partial sums included, may pass this.
 const LARGE: f64 = (1 << 20) as f64;
-/// No node may have more elements.
-const MOST_ELEMENTS: usize = 240;
+
+/// How large the tensors of a graph are.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    /// The extents that shapes are drawn from, an extent as often as it stands here.
+    extents: &'static [usize],
+    /// The ranks that shapes are drawn from.
+    ranks: &'static [usize],
+    /// No node may have more elements.
+    most_elements: usize,
+    /// No matrix product may take more multiplications.
+    most_multiplications: usize,
+}
+
+impl Sizes {
+    /// So small that a graph of many operations is computed at once.
+    pub const SMALL: Sizes = Sizes {
+        extents: &[1, 2, 3, 3, 4, 5, 7],
+        ranks: &[0, 1, 2, 2, 2, 3],
+        most_elements: 240,
+        most_multiplications: 240 * 240,
+    };
+
+    /// On both sides of where the CPU's kernels cut: 512 elements are a block of elementwise work and a strip of a
+    /// reduction's columns, 65,536 a part of a long sum, 96 the rows of a product that an epilogue takes at once. One graph
+    /// has few of these extents, so that its shapes meet.
+    const LARGE: [&'static [usize]; 8] = [
+        &[65_537, 65_537, 1],
+        &[65_537, 65_537, 2],
+        &[511, 97, 97],
+        &[513, 97, 1],
+        &[513, 96, 64],
+        &[512, 511, 1],
+        &[513, 192, 3],
+        &[65_537, 513, 1],
+    ];
+
+    /// One choice of large extents.
+    pub fn large(random: &mut Random) -> Sizes {
+        let extents = *random.pick(&Sizes::LARGE);
+        Sizes { extents, ranks: &[1, 1, 2, 2, 2], most_elements: 200_000, most_multiplications: 6_000_000 }
+    }
+}
 
 /// A graph under construction.
 pub struct Builder<'g, 'r> {
     pub graph: &'g Graph,
     pub random: &'r mut Random,
     pub dtype: DType,
+    pub sizes: Sizes,
     pub given: Given,
     /// Float expressions, and a bound of their magnitude each.
     pub pool: Vec<(Expr<'g>, f64)>,
@@ -25,8 +67,8 @@ pub struct Builder<'g, 'r> {
 
 impl<'g, 'r> Builder<'g, 'r> {
     /// Some inputs and parameters.
-    pub fn new(graph: &'g Graph, random: &'r mut Random, dtype: DType) -> Self {
-        let mut builder = Builder { graph, random, dtype, given: Given::new(), pool: Vec::new() };
+    pub fn new(graph: &'g Graph, random: &'r mut Random, dtype: DType, sizes: Sizes) -> Self {
+        let mut builder = Builder { graph, random, dtype, sizes, given: Given::new(), pool: Vec::new() };
         for number in 0..2 + builder.random.below(3) {
             let shape = builder.shape();
             let name = format!("leaf{number}");
@@ -42,11 +84,16 @@ impl<'g, 'r> Builder<'g, 'r> {
         builder
     }
 
-    /// A shape of rank 0 to 3 with small extents; now and then one that is empty.
+    /// A shape of these sizes; now and then one that is empty.
     fn shape(&mut self) -> Shape {
-        let rank = *self.random.pick(&[0, 1, 2, 2, 2, 3]);
-        let extents: &[usize] = if self.random.one_in(40) { &[0, 2] } else { &[1, 2, 3, 3, 4, 5, 7] };
-        (0..rank).map(|_| *self.random.pick(extents)).collect()
+        loop {
+            let rank = *self.random.pick(self.sizes.ranks);
+            let extents = if self.random.one_in(40) { &[0, 2] } else { self.sizes.extents };
+            let shape: Shape = (0..rank).map(|_| *self.random.pick(extents)).collect();
+            if shape.elements() <= self.sizes.most_elements {
+                return shape;
+            }
+        }
     }
 
     /// Appends that many random operations.
@@ -55,7 +102,7 @@ impl<'g, 'r> Builder<'g, 'r> {
         while self.pool.len() < target {
             if let Some((expr, bound)) = self.operation() {
                 let shape = expr.shape().unwrap_or_else(|error| panic!("{error}"));
-                if shape.elements() > MOST_ELEMENTS {
+                if shape.elements() > self.sizes.most_elements {
                     continue;
                 }
                 let kept = if bound > LARGE.sqrt() || self.random.one_in(12) {
@@ -266,8 +313,17 @@ impl<'g, 'r> Builder<'g, 'r> {
             let columns = 1 + self.random.below(5);
             self.fitted((y, other), &Shape::from([inner, columns]))
         };
+        let columns = y.shape().ok()?.last().copied().unwrap_or(1);
+        if !self.affordable(shape.elements() / inner.max(1), inner, columns) {
+            return None;
+        }
         let (y, other) = if other > 32.0 { self.clamped(y, other) } else { (y, other) };
         Some((x.matmul(y), bound * other * inner.max(1) as f64))
+    }
+
+    /// Whether a product of these extents is within the sizes.
+    fn affordable(&self, rows: usize, inner: usize, columns: usize) -> bool {
+        rows * columns <= self.sizes.most_elements && rows * inner * columns <= self.sizes.most_multiplications
     }
 
     /// Two products or two sums that two functions read both: what tempts a planner into a cycle.
@@ -276,7 +332,8 @@ impl<'g, 'r> Builder<'g, 'r> {
         let (y, other) = self.partner(shape);
         let (y, other) = self.fitted((y, other), shape);
         let extent = shape.first().copied().unwrap_or(1).max(1) as f64;
-        let (p, q, largest) = if shape.rank() == 2 && self.random.one_in(2) {
+        let square = shape.rank() == 2 && self.affordable(shape[0], shape[1], shape[0]);
+        let (p, q, largest) = if square && self.random.one_in(2) {
             let ((x, a), (y, b)) = (self.clamped(x, bound), self.clamped(y, other));
             let inner = shape[1].max(1) as f64;
             (x.matmul(x.t()), y.matmul(y.t()), a.max(b).powi(2) * inner)
@@ -298,7 +355,10 @@ impl<'g, 'r> Builder<'g, 'r> {
         }
         let axis = self.random.below(shape.rank());
         let count = 1 + self.random.below(4);
-        let wide = shape.with_extent(axis, count);
+        let wide: Shape = shape.iter().enumerate().map(|(at, &n)| if at == axis { count } else { n }).collect();
+        if wide.elements() > self.sizes.most_elements {
+            return None;
+        }
         let indices: Vec<i32> = (0..wide.elements()).map(|_| self.random.below(shape[axis]) as i32).collect();
         let indices = self.graph.literal(&wide, indices);
         if self.random.one_in(2) {

@@ -3,7 +3,7 @@
 use arenagrad::{DType, Expr, Graph};
 
 use super::Refusal;
-use crate::oracle::case::{Values, named_number};
+use crate::oracle::case::{Element, Values, named_number};
 
 /// An argument whose tensors have become inputs of the graph.
 #[derive(Clone, Debug)]
@@ -20,8 +20,16 @@ pub(super) enum Value<'c, 'g> {
 /// An operand that may be a tensor or a number.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operand<'g> {
-    Tensor(Expr<'g>),
-    Number { value: f64, is_float: bool },
+    Tensor { expr: Expr<'g>, element: Element },
+    Number { value: f64, kind: Kind },
+}
+
+/// What decides a common dtype: a tensor's or number's kind, in the order of PyTorch's promotion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Boolean,
+    Integer,
+    Float,
 }
 
 /// A call of an operator: what was given for each parameter of its signature.
@@ -135,21 +143,42 @@ impl<'c, 'g> Call<'c, 'g> {
     /// A tensor or a number.
     pub(super) fn operand(&self, name: &str) -> Result<Operand<'g>, Refusal> {
         match self.needed(name)? {
-            Value::Tensor { expr, .. } => Ok(Operand::Tensor(*expr)),
-            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
-                let is_float = !matches!(self.needed(name)?, Value::Integer(_) | Value::Boolean(_));
-                Ok(Operand::Number { value: self.number(name)?, is_float })
-            }
+            Value::Tensor { expr, values, .. } => Ok(Operand::Tensor { expr: *expr, element: values.element }),
+            Value::Boolean(_) => Ok(Operand::Number { value: self.number(name)?, kind: Kind::Boolean }),
+            Value::Integer(_) => Ok(Operand::Number { value: self.number(name)?, kind: Kind::Integer }),
+            Value::Float(_) | Value::Text(_) => Ok(Operand::Number { value: self.number(name)?, kind: Kind::Float }),
             Value::None | Value::List(_) => Self::wrong(name, "a tensor or a number"),
         }
     }
 
-    /// Two operands in their common dtype, by PyTorch's promotion: floats if either is, else integers.
+    /// The dtype in which this engine holds what PyTorch promotes such operands to: floats if any is one, else integers
+    /// if any is one, else truth values.
+    pub(super) fn common_dtype(&self, operands: &[Operand<'g>]) -> DType {
+        match operands.iter().map(|operand| operand.kind()).max() {
+            Some(Kind::Float) => self.dtype,
+            Some(Kind::Integer) => DType::I32,
+            Some(Kind::Boolean) | None => DType::Bool,
+        }
+    }
+
+    /// Two operands in their common dtype.
     pub(super) fn promoted(&self, lhs: &str, rhs: &str) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
         let (lhs, rhs) = (self.operand(lhs)?, self.operand(rhs)?);
-        let float = lhs.is_float()? || rhs.is_float()?;
-        let dtype = if float { self.dtype } else { DType::I32 };
+        let dtype = self.common_dtype(&[lhs, rhs]);
         Ok((lhs.expr(self.graph, dtype), rhs.expr(self.graph, dtype)))
+    }
+
+    /// Two operands of arithmetic in their common dtype. PyTorch's unsigned bytes wrap at 256, which no dtype of this
+    /// engine does.
+    pub(super) fn arithmetic(&self, lhs: &str, rhs: &str) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
+        refuse_bytes(&[self.operand(lhs)?, self.operand(rhs)?])?;
+        self.promoted(lhs, rhs)
+    }
+
+    /// A tensor as numbers for arithmetic: truth values become integers, unsigned bytes are refused.
+    pub(super) fn arithmetic_operand(&self, name: &str) -> Result<Expr<'g>, Refusal> {
+        refuse_bytes(&[self.operand(name)?])?;
+        self.numeric(name)
     }
 
     /// Two operands as floats.
@@ -250,21 +279,43 @@ impl<'c, 'g> Call<'c, 'g> {
 }
 
 impl<'g> Operand<'g> {
-    /// Whether gradients can flow through it.
-    pub(super) fn is_float(self) -> Result<bool, Refusal> {
+    pub(super) fn kind(self) -> Kind {
         match self {
-            Operand::Tensor(expr) => Ok(expr.dtype()?.is_float()),
-            Operand::Number { is_float, .. } => Ok(is_float),
+            Operand::Tensor { element: Element::F64 | Element::F32, .. } => Kind::Float,
+            Operand::Tensor { element: Element::I64 | Element::I32 | Element::U8, .. } => Kind::Integer,
+            Operand::Tensor { element: Element::Bool, .. } => Kind::Boolean,
+            Operand::Number { kind, .. } => kind,
         }
     }
 
     /// This operand as an expression of that dtype.
     pub(super) fn expr(self, graph: &'g Graph, dtype: DType) -> Expr<'g> {
         match self {
-            Operand::Tensor(expr) => expr.cast(dtype),
+            Operand::Tensor { expr, .. } => expr.cast(dtype),
             Operand::Number { value, .. } => graph.full([], value, dtype),
         }
     }
+}
+
+/// Refuses operands whose common dtype is PyTorch's unsigned byte: no float among them, and every integer tensor that
+/// decides holds bytes. A tensor without axes decides only where no tensor with axes does, and a number never.
+fn refuse_bytes(operands: &[Operand<'_>]) -> Result<(), Refusal> {
+    if operands.iter().any(|operand| operand.kind() == Kind::Float) {
+        return Ok(());
+    }
+    let (mut with_axes, mut without_axes) = (Vec::new(), Vec::new());
+    for operand in operands {
+        let &Operand::Tensor { expr, element } = operand else { continue };
+        if operand.kind() == Kind::Integer {
+            let ranked = expr.shape()?.rank() > 0;
+            if ranked { &mut with_axes } else { &mut without_axes }.push(element);
+        }
+    }
+    let deciding = if with_axes.is_empty() { without_axes } else { with_axes };
+    if !deciding.is_empty() && deciding.iter().all(|&element| element == Element::U8) {
+        return Err(Refusal::unsupported("the engine has no arithmetic of unsigned bytes"));
+    }
+    Ok(())
 }
 
 /// Resolves one axis; a scalar counts as having one.

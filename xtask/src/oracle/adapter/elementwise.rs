@@ -3,7 +3,8 @@
 use arenagrad::{DType, Expr, Gelu};
 
 use super::arguments::{Call, Operand};
-use super::{Operator, Refusal};
+use super::{Operator, Refusal, division};
+use crate::oracle::case::Element;
 
 const UNARY: &[&str] = &["input", "*", "out"];
 const ACTIVATION: &[&str] = &["input", "inplace"];
@@ -15,22 +16,15 @@ macro_rules! float_unary {
     };
 }
 
-/// A function that also takes integers.
-macro_rules! numeric_unary {
-    ($method:ident) => {
-        Some(Operator::new(UNARY, |call| Ok(call.numeric("input")?.$method())))
-    };
-}
-
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
-        "abs" | "absolute" => numeric_unary!(abs),
-        "neg" | "negative" => Some(Operator::new(UNARY, |call| Ok(-call.numeric("input")?))),
+        "abs" | "absolute" => Some(Operator::new(UNARY, |call| Ok(call.numeric("input")?.abs()))),
+        "neg" | "negative" => Some(Operator::new(UNARY, |call| Ok(-call.arithmetic_operand("input")?))),
         "sign" | "sgn" => Some(Operator::new(UNARY, sign)),
         "floor" => Some(Operator::new(UNARY, |call| rounded(call, Expr::floor))),
         "ceil" => Some(Operator::new(UNARY, |call| rounded(call, Expr::ceil))),
         "round" => Some(Operator::new(&["input", "*", "decimals", "out"], round)),
-        "square" => numeric_unary!(square),
+        "square" => Some(Operator::new(UNARY, |call| Ok(call.arithmetic_operand("input")?.square()))),
         "exp" => float_unary!(UNARY, exp),
         "expm1" | "special.expm1" => float_unary!(UNARY, expm1),
         "log" => float_unary!(UNARY, log),
@@ -46,25 +40,27 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "relu" => Some(Operator::new(UNARY, relu)),
         "add" => Some(Operator::new(&["input", "other", "*", "alpha", "out"], |call| {
             let (input, other) = scaled_pair(call)?;
-            Ok(input + other)
+            Ok(if input.dtype()? == DType::Bool { input | other } else { input + other })
         })),
         "sub" | "subtract" => Some(Operator::new(&["input", "other", "*", "alpha", "out"], |call| {
             let (input, other) = scaled_pair(call)?;
             Ok(input - other)
         })),
         "mul" | "multiply" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
-            let (input, other) = call.promoted("input", "other")?;
-            Ok(input * other)
+            let (input, other) = call.arithmetic("input", "other")?;
+            product(input, other)
         })),
-        "div" | "divide" | "true_divide" => Some(Operator::new(&["input", "other", "*", "rounding_mode", "out"], div)),
+        "div" | "divide" | "true_divide" => {
+            Some(Operator::new(&["input", "other", "*", "rounding_mode", "out"], division::div))
+        }
         "pow" => Some(Operator::new(&["input", "exponent", "*", "out"], pow)),
         "maximum" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
             let (input, other) = call.promoted("input", "other")?;
-            Ok(input.maximum(other))
+            Ok(if input.dtype()? == DType::Bool { input | other } else { input.maximum(other) })
         })),
         "minimum" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
             let (input, other) = call.promoted("input", "other")?;
-            Ok(input.minimum(other))
+            Ok(if input.dtype()? == DType::Bool { input & other } else { input.minimum(other) })
         })),
         "clamp" | "clip" => Some(Operator::new(&["input", "min", "max", "*", "out"], clamp)),
         "where" => {
@@ -108,9 +104,12 @@ fn rounded<'g>(call: &Call<'_, 'g>, round: impl FnOnce(Expr<'g>) -> Expr<'g>) ->
     Ok(if input.dtype()?.is_float() { round(input) } else { input })
 }
 
-/// PyTorch's sign of NaN is 0.
+/// PyTorch's sign of NaN is 0, and that of a truth value itself.
 fn sign<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let input = call.numeric("input")?;
+    let input = call.tensor("input")?;
+    if input.dtype()? == DType::Bool {
+        return Ok(input);
+    }
     let sign = input.sign();
     if !input.dtype()?.is_float() {
         return Ok(sign);
@@ -136,84 +135,76 @@ fn round<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 
 /// `input` and `alpha * other`.
 fn scaled_pair<'g>(call: &Call<'_, 'g>) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
-    let (input, other) = call.promoted("input", "other")?;
+    let (input, other) = call.arithmetic("input", "other")?;
     let alpha = call.number_or("alpha", 1.0)?;
-    Ok((input, if alpha == 1.0 { other } else { other * alpha }))
-}
-
-fn div<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let (input, other) = call.floats("input", "other")?;
-    let quotient = input / other;
-    match call.text_or("rounding_mode", "none")? {
-        "none" => Ok(quotient),
-        // A quotient that is an integer may come out just below or above it where division is not exact to the last
-        // bit, as it need not be on a GPU. The remainder tells.
-        "floor" => {
-            let floor = quotient.floor();
-            let remainder = input - floor * other;
-            let sign = other.sign();
-            let above = (remainder * sign).greater_equal(other.abs()) & other.not_equal(0.0);
-            let below = (remainder * sign).less(0.0);
-            Ok(above.where_(floor + 1.0, below.where_(floor - 1.0, floor)))
-        }
-        "trunc" => {
-            let magnitude = quotient.abs().floor();
-            let remainder = input.abs() - magnitude * other.abs();
-            let above = remainder.greater_equal(other.abs()) & other.not_equal(0.0);
-            let below = remainder.less(0.0);
-            let exact = above.where_(magnitude + 1.0, below.where_(magnitude - 1.0, magnitude));
-            Ok(exact * quotient.sign())
-        }
-        mode => Err(Refusal::failed(format!("no rounding mode {mode:?}"))),
+    if alpha == 1.0 {
+        return Ok((input, other));
     }
+    let alpha = call.graph.full([], alpha, other.dtype()?);
+    Ok((input, product(other, alpha)?))
 }
 
+/// The product of two expressions of one dtype: of truth values whether both hold.
+pub(super) fn product<'g>(lhs: Expr<'g>, rhs: Expr<'g>) -> Result<Expr<'g>, Refusal> {
+    Ok(if lhs.dtype()? == DType::Bool { lhs & rhs } else { lhs * rhs })
+}
+
+/// Of truth values PyTorch has the power whose exponent is a number.
 fn pow<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    match (call.operand("input")?, call.operand("exponent")?) {
-        (Operand::Tensor(input), Operand::Number { value, is_float }) => {
-            let float = is_float || input.dtype()?.is_float();
-            Ok(if float { input.cast(call.dtype).powf(value) } else { call.numeric("input")?.powf(value) })
-        }
-        _ => {
-            let (input, exponent) = call.promoted("input", "exponent")?;
-            Ok(input.pow(exponent))
-        }
-    }
+    let (input, exponent) = (call.operand("input")?, call.operand("exponent")?);
+    let dtype = call.common_dtype(&[input, exponent]);
+    let (base, power) = call.arithmetic("input", "exponent")?;
+    let numeric = |expr: Expr<'g>| if dtype == DType::Bool { expr.cast(DType::I32) } else { expr };
+    let power = match (input, exponent) {
+        (Operand::Tensor { .. }, Operand::Number { value, .. }) => numeric(base).powf(value),
+        _ => numeric(base).pow(numeric(power)),
+    };
+    Ok(power.cast(dtype))
 }
 
 /// Clamping, with PyTorch's gradients where an element equals a bound: if the bounds are numbers it gets none; if they are
-/// tensors it shares it with the bound, or keeps it where the two bounds are equal.
+/// tensors it shares it with the bound, or keeps it where the two bounds are equal. Where a bound is NaN so is the result.
 fn clamp<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let bound = |name: &str| call.get(name).map(|_| call.operand(name)).transpose();
     let (min, max) = (bound("min")?, bound("max")?);
-    let mut float = call.tensor("input")?.dtype()?.is_float();
-    for bound in [min, max].into_iter().flatten() {
-        float |= bound.is_float()?;
+    let operands: Vec<Operand<'g>> = [Some(call.operand("input")?), min, max].into_iter().flatten().collect();
+    let dtype = call.common_dtype(&operands);
+    if dtype == DType::Bool {
+        return Ok(clamped(call, min, max, DType::I32)?.cast(DType::Bool));
     }
-    let dtype = if float { call.dtype } else { DType::I32 };
+    clamped(call, min, max, dtype)
+}
+
+fn clamped<'g>(
+    call: &Call<'_, 'g>,
+    min: Option<Operand<'g>>,
+    max: Option<Operand<'g>>,
+    dtype: DType,
+) -> Result<Expr<'g>, Refusal> {
     let input = call.tensor("input")?.cast(dtype);
     match (min, max) {
         (None, None) => Err(Refusal::failed("clamp needs a bound")),
-        (Some(Operand::Tensor(min)), None) => Ok(input.maximum(min.cast(dtype))),
-        (None, Some(Operand::Tensor(max))) => Ok(input.minimum(max.cast(dtype))),
-        (Some(Operand::Tensor(min)), Some(Operand::Tensor(max))) => {
+        (Some(Operand::Tensor { expr: min, .. }), None) => Ok(input.maximum(min.cast(dtype))),
+        (None, Some(Operand::Tensor { expr: max, .. })) => Ok(input.minimum(max.cast(dtype))),
+        (Some(Operand::Tensor { expr: min, .. }), Some(Operand::Tensor { expr: max, .. })) => {
             let (min, max) = (min.cast(dtype), max.cast(dtype));
-            if !float {
+            if !dtype.is_float() {
                 return Ok(input.clamp_between(min, max));
             }
             // The mean of two equal numbers is either, and gives each half of the gradient.
             let apart = min.less(max);
             let halved = (apart & input.equal(min)).where_((input + min) * 0.5, input);
             let halved = (apart & input.equal(max)).where_((input + max) * 0.5, halved);
-            Ok(halved.clamp_between(min, max))
+            let undefined = min.not_equal(min) | max.not_equal(max);
+            Ok(undefined.where_(f64::NAN, halved.clamp_between(min, max)))
         }
-        (min, max) => {
-            let number = |bound: Option<Operand<'g>>| match bound {
-                Some(Operand::Number { value, .. }) => Ok(Some(value)),
-                Some(Operand::Tensor(_)) => Err(Refusal::failed("clamp between a tensor and a number")),
-                None => Ok(None),
-            };
-            let (min, max) = (number(min)?, number(max)?);
+        (Some(Operand::Number { .. }) | None, _) | (_, Some(Operand::Number { .. })) => {
+            // Beside a number PyTorch takes a tensor of one element for one, too.
+            let number = |name: &str| call.get(name).map(|_| call.number_or(name, f64::NAN)).transpose();
+            let (min, max) = (number("min")?, number("max")?);
+            if [min, max].into_iter().flatten().any(f64::is_nan) {
+                return Ok(call.graph.full(input.shape()?, f64::NAN, dtype));
+            }
             let clamped = input.clamp(min, max);
             let above = min.map(|min| input.greater(min));
             let below = max.map(|max| input.less(max));
@@ -229,7 +220,7 @@ fn clamp<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 /// Both spellings: `torch.where(condition, input, other)` and the method's `input.where(condition, other)`.
 fn where_<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let is_condition = |name: &str| match call.operand(name) {
-        Ok(Operand::Tensor(tensor)) => tensor.dtype() == Ok(DType::Bool),
+        Ok(Operand::Tensor { element, .. }) => matches!(element, Element::Bool | Element::U8),
         Ok(Operand::Number { .. }) | Err(_) => false,
     };
     let (condition, on_true) = if is_condition("condition") {
@@ -240,5 +231,6 @@ fn where_<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
         return Err(Refusal::failed("where has no condition"));
     };
     let (on_true, on_false) = call.promoted(on_true, "other")?;
-    Ok(call.tensor(condition)?.where_(on_true, on_false))
+    // PyTorch still takes bytes for a condition.
+    Ok(call.tensor(condition)?.cast(DType::Bool).where_(on_true, on_false))
 }

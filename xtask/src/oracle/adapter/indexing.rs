@@ -49,11 +49,11 @@ fn index_select<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     Ok(if shape.rank() == 0 { selected.reshape([]) } else { selected })
 }
 
-/// The updates may be larger than the index: only the part that it covers counts.
+/// The updates may be larger than the index: only the part that it covers counts. Sums of truth values are truth values.
 fn scatter_add<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let (input, source) = call.promoted("input", "src")?;
+    let (input, source) = call.arithmetic("input", "src")?;
     let index = call.indices("index")?;
-    let shape = input.shape()?;
+    let (shape, dtype) = (input.shape()?, input.dtype()?);
     let axis = call.axis("dim", shape.rank())?;
     if index.shape()?.elements() == 0 {
         return Ok(input);
@@ -62,7 +62,8 @@ fn scatter_add<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     for (axis, &extent) in index.shape()?.iter().enumerate() {
         source = source.slice(axis as isize, 0, extent);
     }
-    Ok(target.scatter_add(axis as isize, index, source).reshape(shape))
+    let numeric = |tensor: Expr<'g>| if dtype == DType::Bool { tensor.cast(DType::I32) } else { tensor };
+    Ok(numeric(target).scatter_add(axis as isize, index, numeric(source)).cast(dtype).reshape(shape))
 }
 
 /// Rows of `weight` at the indices in `input`. PyTorch's own samples give the two in the other order; the dtypes tell
@@ -76,7 +77,7 @@ fn embedding<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     }
     let swapped = call.tensor("weight")?.dtype()? == DType::I32 && call.tensor("input")?.dtype()?.is_float();
     let (tokens, table) = if swapped { ("weight", "input") } else { ("input", "weight") };
-    let (tokens, table) = (call.indices(tokens)?, call.float(table)?);
+    let (tokens, table) = (call.indices(tokens)?, call.tensor(table)?);
     let shape = table.shape()?;
     let [rows, _] = *shape.dims() else { return Err(Refusal::failed("an embedding's table is no matrix")) };
     let table = match call.get("padding_idx") {

@@ -3,7 +3,7 @@
 use arenagrad::Expr;
 
 use super::arguments::Call;
-use super::{Operator, Refusal};
+use super::{Operator, Refusal, elementwise};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
@@ -34,7 +34,7 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
 
 /// The product of two operands, whose ranks must be those given, if any are.
 fn product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize]) -> Result<Expr<'g>, Refusal> {
-    let (lhs, rhs) = call.promoted(lhs, rhs)?;
+    let (lhs, rhs) = call.arithmetic(lhs, rhs)?;
     let found = [lhs.shape()?.rank(), rhs.shape()?.rank()];
     if !ranks.is_empty() && ranks != found {
         return Err(Refusal::failed(format!("operands of ranks {found:?} where {ranks:?} are needed")));
@@ -42,37 +42,43 @@ fn product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize]) -> Re
     Ok(lhs.matmul(rhs))
 }
 
-/// `beta * input + alpha * product`. With a beta of 0 the input is not looked at, even if it is NaN.
+/// `beta * input + alpha * product`. With a beta of 0 the input is not looked at, even if it is NaN, and with an alpha of 0
+/// the product of two matrices is not; that of two batches is.
 fn added_product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize]) -> Result<Expr<'g>, Refusal> {
     let (alpha, beta) = (call.number_or("alpha", 1.0)?, call.number_or("beta", 1.0)?);
     let product = product(call, lhs, rhs, ranks)?;
-    let scaled = if alpha == 1.0 { product } else { product * alpha };
+    let (shape, dtype) = (product.shape()?, product.dtype()?);
+    let scaled = match alpha {
+        0.0 if ranks == [2, 2] => call.graph.zeros(&shape, dtype),
+        1.0 => product,
+        alpha => product * alpha,
+    };
     if beta == 0.0 {
         return Ok(scaled);
     }
-    let input = call.numeric("input")?.cast(product.dtype()?);
+    let input = call.numeric("input")?.cast(dtype);
     let input = if beta == 1.0 { input } else { input * beta };
-    Ok(input.broadcast_to(product.shape()?) + scaled)
+    Ok(input.broadcast_to(shape) + scaled)
 }
 
 fn outer<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let (column, row) = call.promoted("input", "vec2")?;
+    let (column, row) = call.arithmetic("input", "vec2")?;
     if column.shape()?.rank() != 1 || row.shape()?.rank() != 1 {
         return Err(Refusal::failed("the outer product is of two vectors"));
     }
-    Ok(column.unsqueeze(1) * row)
+    elementwise::product(column.unsqueeze(1), row)
 }
 
 /// `input x weight^T + bias`; a weight of rank 1 gives one output, without an axis.
 fn linear<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let (input, weight) = call.promoted("input", "weight")?;
+    let (input, weight) = call.arithmetic("input", "weight")?;
     let product = match (input.shape()?.rank(), weight.shape()?.rank()) {
         (2.., 2) => input.matmul_with(weight, false, true),
         (_, 2) => input.matmul(weight.t()),
         _ => input.matmul(weight),
     };
-    Ok(match call.optional_float("bias")? {
-        Some(bias) => product + bias,
+    Ok(match call.get("bias") {
+        Some(_) => product + call.tensor("bias")?.cast(product.dtype()?),
         None => product,
     })
 }

@@ -17,12 +17,8 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             call.same_dtype()?;
             reduce(call, call.float("input")?, Expr::mean, Expr::mean_keepdims)
         })),
-        "amax" => {
-            Some(Operator::new(REDUCTION, |call| reduce(call, call.numeric("input")?, Expr::max, Expr::max_keepdims)))
-        }
-        "amin" => {
-            Some(Operator::new(REDUCTION, |call| reduce(call, call.numeric("input")?, Expr::min, Expr::min_keepdims)))
-        }
+        "amax" => Some(Operator::new(REDUCTION, |call| extremum(call, Expr::max, Expr::max_keepdims))),
+        "amin" => Some(Operator::new(REDUCTION, |call| extremum(call, Expr::min, Expr::min_keepdims))),
         "var" => Some(Operator::new(&["input", "dim", "unbiased", "keepdim", "*", "correction", "out"], var)),
         "logsumexp" | "special.logsumexp" => Some(Operator::new(REDUCTION, logsumexp)),
         "softmax" | "special.softmax" => Some(Operator::new(&["input", "dim", "dtype", "*", "out"], softmax)),
@@ -51,6 +47,16 @@ fn reduce<'g>(
 ) -> Result<Expr<'g>, Refusal> {
     let axes = call.axes("dim", input.shape()?.rank())?;
     Ok(if call.boolean_or("keepdim", false)? { keeping(input, axes) } else { dropping(input, axes) })
+}
+
+/// The largest or smallest element; of truth values again a truth value.
+fn extremum<'g>(
+    call: &Call<'_, 'g>,
+    dropping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+    keeping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+) -> Result<Expr<'g>, Refusal> {
+    let dtype = call.tensor("input")?.dtype()?;
+    Ok(reduce(call, call.numeric("input")?, dropping, keeping)?.cast(dtype))
 }
 
 /// `var(input, dim, unbiased, keepdim)`, `var(input, unbiased)` and `var(input, dim, *, correction, keepdim)`.
@@ -126,5 +132,6 @@ fn negative_norm<'g>(call: &Call<'_, 'g>, input: Expr<'g>, order: f64, axes: &[u
     let is_zero = magnitude.equal(0.0);
     let norm = is_zero.where_(1.0, magnitude).powf(order).sum(axes).powf(1.0 / order);
     let has_zero = is_zero.cast(call.dtype).sum(axes).greater(0.0);
-    Ok(has_zero.where_(0.0, norm))
+    // A norm that is NaN stays so.
+    Ok((has_zero & norm.equal(norm)).where_(0.0, norm))
 }

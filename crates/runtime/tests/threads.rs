@@ -1,0 +1,74 @@
+//! Which types of the public face go from one thread to another, and which are looked at by several. That this compiles is
+//! the test.
+
+use arenagrad::check::{AdjointReport, CheckError, Differences, GradCheck, GradientReport, Parity, ParityReport};
+use arenagrad::graph::passes::Optimised;
+use arenagrad::graph::{AxisSet, Declaration, Extracted, IndexBound, Mark, Node, Op, Origin, Structure, VerifyError};
+use arenagrad::least_squares::{
+    Fit, GaussNewton, GradientDescent, Iteration, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits,
+    Linearised,
+};
+use arenagrad::plan::{BufferRole, BufferSpec, PlanStep};
+use arenagrad::symbolic::{ApplyError, ParseError, ParseProblem};
+use arenagrad::{
+    Adam, AdamW, AdapterDescription, AdapterKind, DType, Device, Error, Graph, GraphError, Init, Lambdified, Literal,
+    NodeId, OpKind, Plan, PlanId, Session, Sgd, Shape, StepOutcome, Tensor, TensorData,
+};
+
+const fn goes_to_another_thread<T: Send>() {}
+const fn is_seen_by_several_threads<T: Send + Sync>() {}
+const fn is_an_error<T: std::error::Error + Send + Sync + 'static>() {}
+
+macro_rules! every {
+    ($check:ident: $($type:ty),* $(,)?) => {
+        const _: () = { $($check::<$type>();)* };
+    };
+}
+
+// What runs: one thread at a time.
+every!(goes_to_another_thread: Session, Lambdified, LeastSquares, Graph);
+
+// Devices, plans and all that only holds values.
+every!(is_seen_by_several_threads: Session, Lambdified, LeastSquares, Device, AdapterDescription, AdapterKind, Tensor, TensorData);
+every!(is_seen_by_several_threads: Plan, PlanId, PlanStep, BufferRole, BufferSpec, StepOutcome);
+every!(is_seen_by_several_threads: Shape, AxisSet, DType, Literal, Init, NodeId, Node, Op, OpKind, Origin, Mark);
+every!(is_seen_by_several_threads: Declaration, IndexBound, Structure);
+every!(is_seen_by_several_threads: Sgd, Adam, AdamW, GradientDescent, GaussNewton, LevenbergMarquardt, Limits);
+every!(is_seen_by_several_threads: Fit, Iteration, Linearised, Differences, GradCheck, Parity);
+every!(is_seen_by_several_threads: GradientReport, ParityReport, AdjointReport);
+
+// Graphs that are made of graphs.
+every!(goes_to_another_thread: Extracted, Optimised);
+
+every!(is_an_error: Error, GraphError, ParseError, ParseProblem, ApplyError, CheckError, LeastSquaresError, VerifyError);
+
+/// A session that one thread made trains on another, beside a second one on a third, and both come back.
+#[test]
+fn sessions_train_on_other_threads() {
+    let graph = Graph::new();
+    let w = graph.parameter("w", [2], Init::Constant(1.0));
+    let session = || Session::train(&graph, w.square().sum(..), Sgd::new(0.25), Device::cpu()).unwrap();
+    let trained = std::thread::scope(|scope| {
+        let threads = [session(), session()].map(|mut session| {
+            scope.spawn(move || {
+                session.step(&[]).unwrap();
+                session
+            })
+        });
+        threads.map(|thread| thread.join().unwrap())
+    });
+    for session in trained {
+        assert_eq!(session.parameter("w").unwrap().to_f64_vec(), [0.5, 0.5]);
+    }
+}
+
+/// Nor does a graph mind where it is built.
+#[test]
+fn a_graph_is_built_on_another_thread() {
+    let graph = Graph::new();
+    let graph = std::thread::spawn(move || {
+        graph.input("x", [2]);
+        graph
+    });
+    assert_eq!(graph.join().unwrap().len(), 1);
+}
