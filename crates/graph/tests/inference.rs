@@ -258,7 +258,7 @@ fn numbers_take_the_dtype_of_the_expression_beside_them() {
         }
     }
     let _ = g.iota([2], 0) + 0.5;
-    assert!(matches!(g.take_error(), Some(GraphError::Argument { value: 0.5, .. })));
+    assert!(matches!(g.take_error(), Some(GraphError::Number { value: 0.5, .. })));
     let _ = g.iota([2], 0) + 1e10;
-    assert!(matches!(g.take_error(), Some(GraphError::Argument { .. })));
+    assert!(matches!(g.take_error(), Some(GraphError::Number { .. })));
 }

@@ -99,7 +99,9 @@ impl<'g> Expr<'g> {
     /// `(x - mean) / sqrt(var + eps)` over `axes`.
     #[track_caller]
     fn standardised(self, axes: AxisSet, eps: f64) -> Expr<'g> {
-        (self - self.mean_keepdims(axes)) / (self.var_keepdims(axes, 0.0) + eps).sqrt()
+        let origin = self.graph().origin_or(Origin::here());
+        let (centred, variance) = self.centred_and_variance(axes, 0.0, origin);
+        centred / (variance + eps).sqrt()
     }
 
     /// `x * weight + bias`, both with the extents of `axes` of the shape.

@@ -90,17 +90,22 @@ impl<'g> Expr<'g> {
     }
 
     /// [`Expr::var`] over `axes`, which keep extent 1.
-    pub(crate) fn var_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {
+    fn var_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {
+        self.centred_and_variance(axes, correction, origin).1
+    }
+
+    /// `x - mean` over `axes`, and [`Expr::var`] over them, which keep extent 1.
+    pub(crate) fn centred_and_variance(self, axes: AxisSet, correction: f64, origin: Origin) -> (Expr<'g>, Expr<'g>) {
         use crate::op::BinaryFunction::{Mul, Sub};
-        let Some(count) = self.count(axes, origin) else { return self };
+        let Some(count) = self.count(axes, origin) else { return (self, self) };
         let mean = self.mean_node(axes, 0.0, origin);
-        if count == 1 && correction >= 1.0 {
-            return mean.undefined(origin);
-        }
         let centred = self.binary(Sub, mean, origin);
+        if count == 1 && correction >= 1.0 {
+            return (centred, mean.undefined(origin));
+        }
         let variance = centred.binary(Mul, centred, origin).mean_node(axes, correction, origin);
         let slope = centred.divided_by(degrees(count, correction), origin).binary(Mul, 2.0, origin);
-        variance.with_slope(self, slope, origin)
+        (centred, variance.with_slope(self, slope, origin))
     }
 
     /// [`Expr::std`] over `axes`, which keep extent 1.
