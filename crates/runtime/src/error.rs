@@ -161,7 +161,7 @@ pub enum Error {
     #[error("{variable} is not a leaf that requires a gradient, and an optimiser can update no other")]
     NotALeaf { variable: String },
 
-    #[error("the optimiser's {what} is {value}{given}, which is not {expected}")]
+    #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }
 
