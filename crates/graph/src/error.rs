@@ -157,7 +157,7 @@ pub enum GraphError {
     )]
     ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
 
-    #[error("{origin}: parameter {name:?}: {what} is {value}, but {expected} is needed")]
+    #[error("{origin}: parameter {name:?}: {what} is {value:?}, but {expected} is needed")]
     InitialValue { origin: Origin, name: String, what: &'static str, value: f64, expected: &'static str },
 
     #[error("{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken")]

@@ -173,7 +173,7 @@ pub enum Error {
     )]
     LeafChanged { leaf: String, expected: (Shape, DType), found: (Shape, DType) },
 
-    #[error("the optimiser's {what} is {value}{given}, which is not {expected}")]
+    #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }
 

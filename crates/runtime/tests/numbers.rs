@@ -29,16 +29,16 @@ fn is_hyperparameter(result: Result<Session, Error>, value: &str) {
 #[test]
 fn hyperparameters_that_f32_does_not_hold() {
     let single: [(&dyn Optimizer, &str); 12] = [
-        (&Sgd::new(1e300), "100000"),
-        (&Sgd::new(1e-300), "00001"),
-        (&Sgd::new(0.1).weight_decay(1e39), "100000"),
+        (&Sgd::new(1e300), "1e300"),
+        (&Sgd::new(1e-300), "1e-300"),
+        (&Sgd::new(0.1).weight_decay(1e39), "1e39"),
         (&Sgd::new(0.1).momentum(1.0 - 1e-12), "0.999999999999"),
-        (&Adam::new(1e300), "100000"),
+        (&Adam::new(1e300), "1e300"),
         (&Adam::new(0.1).betas(1.0 - 1e-12, 0.9), "0.999999999999"),
         (&Adam::new(0.1).betas(0.9, 1.0 - 1e-12), "0.999999999999"),
-        (&Adam::new(0.1).epsilon(1e-60), "00001"),
-        (&Adam::new(0.1).epsilon(1e60), "100000"),
-        (&AdamW::new(0.1).weight_decay(1e60), "100000"),
+        (&Adam::new(0.1).epsilon(1e-60), "1e-60"),
+        (&Adam::new(0.1).epsilon(1e60), "1e60"),
+        (&AdamW::new(0.1).weight_decay(1e60), "1e60"),
         (&AdamW::new(0.1).weight_decay(-0.1), "-0.1"),
         (&AdamW::new(0.1).weight_decay(f64::NAN), "NaN"),
     ];
@@ -53,7 +53,7 @@ fn hyperparameters_that_f32_does_not_hold() {
     let single = g.parameter("single", [2], Init::Constant(1.0));
     let double = g.parameter_of("double", [2], DType::F64, Init::Constant(1.0));
     let loss = single.cast(DType::F64).square().sum(..) + double.square().sum(..);
-    is_hyperparameter(Session::train(&g, loss, Sgd::new(1e300), Device::cpu()), "100000");
+    is_hyperparameter(Session::train(&g, loss, Sgd::new(1e300), Device::cpu()), "1e300");
     let mut session = Session::train(&g, loss, Sgd::new(0.1), Device::cpu()).unwrap();
     assert!(matches!(session.set_learning_rate(1e300), Err(Error::Hyperparameter { .. })));
     let tape = Tape::new(Device::cpu());

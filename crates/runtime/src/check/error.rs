@@ -16,7 +16,7 @@ pub enum CheckError {
     #[error("{input}[{element}] is {value}, which a step of {step} does not change")]
     StepVanishes { input: String, element: usize, value: f64, step: f64 },
 
-    #[error("{input}[{element}] is {value}, from which a step of {step} leads past the largest number")]
+    #[error("{input}[{element}] is {value:?}, from which a step of {step:?} leads past the largest number")]
     StepOverflows { input: String, element: usize, value: f64, step: f64 },
 
     #[error("the {what} tolerance must be finite and not below 0, but is {value}")]

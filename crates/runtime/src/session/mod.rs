@@ -289,6 +289,9 @@ impl Session {
     /// are taken if they are there; should they not fit, that is an error only once a plan needs them. What else the file
     /// holds is ignored. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
+    /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
+    /// by [`Session::set_parameter`].
+    ///
     /// Errors: a file that cannot be read, is cut off or of another format; a tensor that is missing, or of another shape or
     /// dtype. Nothing is changed then.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
