@@ -2,7 +2,7 @@
 //!
 //! Invariants: every plan of a session reads and writes the same parameters; a run checks everything the caller passed
 //! before it touches the device, so a refused run changes nothing; a run on the CPU allocates nothing but what it returns,
-//! and a run on a GPU is one submit.
+//! and a run on a GPU is one submit, unless it is so large that the device would not answer for seconds.
 
 mod builder;
 mod feed;
