@@ -5,11 +5,11 @@
 // scratch, [results, chunks], and are the candidates of the next dispatch.
 //
 // Bindings: the operand (read), in later dispatches the candidates (read), the result or scratch (read_write).
-// Generated: Parameters, WORKGROUP_SIZE, key, candidate.
+// Generated: Parameters, flat, WORKGROUP_SIZE, key, candidate.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let invocation = id.y * parameters.invocations_per_row + id.x;
+    let invocation = flat(id);
     if invocation >= parameters.invocations {
         return;
     }

@@ -4,11 +4,11 @@
 // Numbers are copied as words. Pieces do not overlap.
 //
 // Bindings: the sources (read), the result (read_write).
-// Generated: Parameters, copy_element and the positions.
+// Generated: Parameters, flat, copy_element and the positions.
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let element = id.y * parameters.elements_per_row + id.x;
+    let element = flat(id);
     if element < parameters.elements {
         copy_element(element);
     }

@@ -4,11 +4,11 @@
 // along the axis. An index outside the axis gives `parameters.outside`: the bits of NaN, 0 or false.
 //
 // Bindings: the operand and the indices (read), the result (read_write); numbers are copied as words.
-// Generated: Parameters, read_index, row_position, the bindings.
+// Generated: Parameters, flat, read_index, row_position, the bindings.
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let element = id.y * parameters.elements_per_row + id.x;
+    let element = flat(id);
     if element >= parameters.elements {
         return;
     }

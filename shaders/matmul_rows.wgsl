@@ -6,16 +6,18 @@
 // likewise, so that rhs * lhs has a row of the result in each column. Rows and columns past the end read the last one's numbers and
 // are not written.
 //
-// Long depths are split: a dispatch sums depth_begin .. depth_end, and later ones add to what earlier ones wrote.
+// Sums go by a fixed tree, which keeps their rounding error small: up to 64 steps of the depth one after the other, such runs one after the
+// other within a part of the depth. With more parts than one each writes a matrix of its own, which a reduction adds up; where
+// there is no room for so many, later dispatches add to what earlier ones wrote.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
-// Generated: Parameters, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
+// Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
 // lhs_step, rhs_step. Lines between `for each group` and `end` stand once for every four rows, `@` being the group's number; in
 // them, lines with `#` stand once for every four columns.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let tile = id.y * parameters.tiles_per_row + id.x;
+    let tile = flat(id);
     if tile >= parameters.tiles {
         return;
     }
@@ -25,41 +27,53 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let strips = parameters.column_tiles / parameters.strip;
     let column = COLUMNS * (strip % strips * parameters.strip + tile % parameters.strip);
     let row = ROWS * (strip_row % parameters.row_tiles);
-    let batch = strip / strips;
+    let part = strip / strips / parameters.batches;
+    let batch = strip / strips % parameters.batches;
     //for each group
     let columns_# = rhs_columns(batch, column + #u * 4u);
     //end
     //for each group
     let rows_@ = lhs_rows(batch, row + @u * 4u);
-    var sum_@_# = mat4x4<f32>();
+    var total_@_# = mat4x4<f32>();
     //end
-    var depth = parameters.depth_begin;
-    while depth + 4u <= parameters.depth_end {
+    var depth = parameters.depth_begin + part * parameters.part_depth;
+    let depth_end = min(depth + parameters.depth_span, parameters.depth);
+    while depth + 4u <= depth_end {
+        let run_end = min(depth + 64u, depth_end);
         //for each group
-        let rhs_# = rhs_tile(columns_#, depth);
+        var sum_@_# = mat4x4<f32>();
         //end
+        while depth + 4u <= run_end {
+            //for each group
+            let rhs_# = rhs_tile(columns_#, depth);
+            //end
+            //for each group
+            let lhs_@ = lhs_tile(rows_@, depth);
+            sum_@_# = sum_@_# + rhs_# * lhs_@;
+            //end
+            depth += 4u;
+        }
         //for each group
-        let lhs_@ = lhs_tile(rows_@, depth);
-        sum_@_# = sum_@_# + rhs_# * lhs_@;
+        total_@_# = total_@_# + sum_@_#;
         //end
-        depth += 4u;
     }
     //if depth has a rest
-    while depth < parameters.depth_end {
+    while depth < depth_end {
         //for each group
         let rhs_# = rhs_step(columns_#, depth);
         //end
         //for each group
         let lhs_@ = lhs_step(rows_@, depth);
-        sum_@_# = sum_@_# + mat4x4<f32>(rhs_# * lhs_@.x, rhs_# * lhs_@.y, rhs_# * lhs_@.z, rhs_# * lhs_@.w);
+        total_@_# = total_@_# + mat4x4<f32>(rhs_# * lhs_@.x, rhs_# * lhs_@.y, rhs_# * lhs_@.z, rhs_# * lhs_@.w);
         //end
         depth += 1u;
     }
     //end
+    let matrix = part * parameters.batches + batch;
     //for each group
-    store_row(batch, row + @u * 4u, column + #u * 4u, sum_@_#[0]);
-    store_row(batch, row + @u * 4u + 1u, column + #u * 4u, sum_@_#[1]);
-    store_row(batch, row + @u * 4u + 2u, column + #u * 4u, sum_@_#[2]);
-    store_row(batch, row + @u * 4u + 3u, column + #u * 4u, sum_@_#[3]);
+    store_row(matrix, row + @u * 4u, column + #u * 4u, total_@_#[0]);
+    store_row(matrix, row + @u * 4u + 1u, column + #u * 4u, total_@_#[1]);
+    store_row(matrix, row + @u * 4u + 2u, column + #u * 4u, total_@_#[2]);
+    store_row(matrix, row + @u * 4u + 3u, column + #u * 4u, total_@_#[3]);
     //end
 }

@@ -4,10 +4,12 @@
 // the depth at a time, the workgroup brings 64 x 16 of lhs and 16 x 64 of rhs into its memory, each invocation four numbers of
 // either, in the order in which they lie in the buffer. What stands past the end of a matrix counts as 0 and is not written.
 //
-// Long depths are split: a dispatch sums depth_begin .. depth_end, and later ones add to what earlier ones wrote.
+// Sums go by a fixed tree, which keeps their rounding error small: up to 64 steps of the depth one after the other, such runs one after the
+// other within a part of the depth. With more parts than one each writes a matrix of its own, which a reduction adds up; where
+// there is no room for so many, later dispatches add to what earlier ones wrote.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
-// Generated: Parameters, lhs_place, rhs_place, lhs_element, rhs_element, lhs_start, rhs_start, store_row.
+// Generated: Parameters, flat, lhs_place, rhs_place, lhs_element, rhs_element, lhs_start, rhs_start, store_row.
 
 // Of depth d, the rows 4 g .. 4 g + 4 of lhs stand at 16 d + g; so do the columns of rhs.
 var<workgroup> lhs_tile: array<vec4<f32>, 256>;
@@ -20,16 +22,21 @@ fn main(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     // Workgroups past the last tile compute its numbers once more and write nothing: barriers need all invocations.
-    let tile = workgroup.y * parameters.tiles_per_row + workgroup.x;
+    let tile = flat(workgroup);
     let column = 64u * (tile % parameters.column_tiles);
     let row = 64u * (tile / parameters.column_tiles % parameters.row_tiles);
-    let batch = min(tile / parameters.column_tiles / parameters.row_tiles, parameters.batches - 1u);
+    let matrix = min(tile / parameters.column_tiles / parameters.row_tiles, parameters.parts * parameters.batches - 1u);
+    let part = matrix / parameters.batches;
+    let batch = matrix % parameters.batches;
     let lhs_base = lhs_start(batch);
     let rhs_base = rhs_start(batch);
     let lhs_from = lhs_place(local_index);
     let rhs_from = rhs_place(local_index);
+    var total = mat4x4<f32>();
     var sum = mat4x4<f32>();
-    for (var depth = parameters.depth_begin; depth < parameters.depth_end; depth += 16u) {
+    let depth_begin = parameters.depth_begin + part * parameters.part_depth;
+    let depth_end = min(depth_begin + parameters.depth_span, parameters.depth);
+    for (var depth = depth_begin; depth < depth_end; depth += 16u) {
         let lhs_row = row + 4u * lhs_from.group;
         let lhs_depth = depth + lhs_from.depth;
         lhs_tile[16u * lhs_from.depth + lhs_from.group] = vec4<f32>(
@@ -52,14 +59,19 @@ fn main(
             let rhs = rhs_tile[step + local.x];
             sum = sum + mat4x4<f32>(rhs * lhs.x, rhs * lhs.y, rhs * lhs.z, rhs * lhs.w);
         }
+        if (depth - depth_begin) % 64u == 48u {
+            total = total + sum;
+            sum = mat4x4<f32>();
+        }
         workgroupBarrier();
     }
+    total = total + sum;
     if tile < parameters.tiles {
         let first_row = row + 4u * local.y;
         let first_column = column + 4u * local.x;
-        store_row(batch, first_row, first_column, sum[0]);
-        store_row(batch, first_row + 1u, first_column, sum[1]);
-        store_row(batch, first_row + 2u, first_column, sum[2]);
-        store_row(batch, first_row + 3u, first_column, sum[3]);
+        store_row(matrix, first_row, first_column, total[0]);
+        store_row(matrix, first_row + 1u, first_column, total[1]);
+        store_row(matrix, first_row + 2u, first_column, total[2]);
+        store_row(matrix, first_row + 3u, first_column, total[3]);
     }
 }

@@ -9,11 +9,11 @@
 //
 // Bindings: the inputs of the reduced program (read); in the last dispatch the epilogue's inputs (read) and outputs (read_write),
 // before that the scratch (read_write).
-// Generated: Parameters, WORKGROUP_SIZE, Accumulator, identity, combine, load_block, kept_position, reduced_position, split, finish.
+// Generated: Parameters, flat, WORKGROUP_SIZE, Accumulator, identity, combine, load_block, kept_position, reduced_position, split, finish.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let invocation = id.y * parameters.invocations_per_row + id.x;
+    let invocation = flat(id);
     if invocation >= parameters.invocations {
         return;
     }

@@ -112,21 +112,4 @@ impl Program {
     pub fn output_dtype(&self, output: usize) -> DType {
         self.dtypes[self.outputs[output] as usize]
     }
-
-    /// The number of instructions that compute something: loads and constants are not counted.
-    pub fn operations(&self) -> usize {
-        self.instructions
-            .iter()
-            .filter(|instruction| match instruction {
-                Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => false,
-                Instruction::Iota { .. }
-                | Instruction::Uniform { .. }
-                | Instruction::Unary { .. }
-                | Instruction::Binary { .. }
-                | Instruction::Compare { .. }
-                | Instruction::Where { .. }
-                | Instruction::Cast { .. } => true,
-            })
-            .count()
-    }
 }

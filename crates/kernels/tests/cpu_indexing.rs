@@ -78,27 +78,33 @@ fn gathers() {
     }
 }
 
+/// A number of the dtype with at most 30 binary digits, of which any thousand have an exact sum in f64.
+fn few_digits(dtype: DType, value: f64) -> f64 {
+    dtype.round((value * 2f64.powi(24)).round() * 2f64.powi(-24))
+}
+
 #[test]
 fn scatters() {
     for (operand_shape, updates_shape, axis) in cases() {
         for dtype in [DType::F32, DType::F64, DType::I32] {
             let (count, elements) = (operand_shape.iter().product(), updates_shape.iter().product::<usize>());
-            let operand: Vec<f64> = noise(1, count).into_iter().map(|x| dtype.round(x * 50.0)).collect();
+            let operand: Vec<f64> = noise(1, count).into_iter().map(|x| few_digits(dtype, x * 50.0)).collect();
             let last = updates_shape[updates_shape.len() - 1];
             let rows = view(&[(elements / last, 1), (last, 0)], 2);
             let views = [(View::contiguous(elements), rows.clone()), (rows, View::contiguous(elements))];
             for (indices_view, updates_view) in views {
                 let indices = indices(indices_view.end(), operand_shape[axis]);
                 let updates: Vec<f64> =
-                    noise(2, updates_view.end()).into_iter().map(|x| dtype.round(x * 50.0)).collect();
+                    noise(2, updates_view.end()).into_iter().map(|x| few_digits(dtype, x * 50.0)).collect();
+                // Exact sums, for the few digits of these numbers fit in f64 many times over; then one rounding.
                 let mut expected = operand.clone();
                 for element in 0..elements {
                     let index = indices[indices_view.position(element)];
                     if let Some(at) = position(&operand_shape, &updates_shape, axis, element, index) {
-                        // In the order that the definition asks for, with the roundings of the dtype: bit for bit.
-                        expected[at] = dtype.round(expected[at] + updates[updates_view.position(element)]);
+                        expected[at] += updates[updates_view.position(element)];
                     }
                 }
+                expected.iter_mut().for_each(|sum| *sum = dtype.round(*sum));
                 let kernel = |in_place| Kernel::ScatterAdd {
                     dtype,
                     operand_shape: Shape::from(&operand_shape[..]),
@@ -152,5 +158,55 @@ fn assemblies() {
         let mut expected = vec![fill; 6010];
         (0..2000).for_each(|i| expected[4 + 3 * i] = source[i]);
         assert_close(&values(&found[0]), &expected, 0.0, "padding");
+    }
+}
+
+/// Updates of 0.1 to few places: along the first axis with an index for each row, along the last with one for each element,
+/// to one place and to some.
+#[test]
+fn long_scatters_lose_no_digits() {
+    let count = 2_000_000;
+    for dtype in [DType::F32, DType::F64, DType::I32] {
+        let update = dtype.round(if dtype == DType::I32 { 3.0 } else { 0.1 });
+        for (operand_shape, updates_shape, axis, indices_view) in [
+            (vec![1], vec![count], 0, View::contiguous(count)),
+            (vec![5, 3], vec![count / 4, 3], 0, view(&[(count / 4, 1), (3, 0)], 0)),
+            (vec![5, 40], vec![count / 40, 40], 0, view(&[(count / 40, 1), (40, 0)], 0)),
+            (vec![2, 700_000], vec![2, count / 2], 1, View::contiguous(count)),
+            (vec![3, 2_000_000], vec![3, count], 1, View::new([], 0)),
+        ] {
+            let elements: usize = updates_shape.iter().product();
+            let indices_view = if indices_view.elements() == 1 { view(&[(elements, 0)], 0) } else { indices_view };
+            let extent = operand_shape[axis];
+            // Three of four updates go to place 0, the others anywhere.
+            let indices: Vec<f64> =
+                (0..indices_view.end()).map(|i| if i % 4 == 0 { (i / 4 % extent) as f64 } else { 0.0 }).collect();
+            let places: usize = operand_shape.iter().product();
+            let mut hits = vec![0u32; places];
+            for element in 0..elements {
+                let index = indices[indices_view.position(element)];
+                hits[position(&operand_shape, &updates_shape, axis, element, index).unwrap()] += 1;
+            }
+            let kernel = Kernel::ScatterAdd {
+                dtype,
+                operand_shape: Shape::from(&operand_shape[..]),
+                updates_shape: Shape::from(&updates_shape[..]),
+                axis,
+                indices: indices_view,
+                updates: view(&[(elements, 0)], 0),
+                in_place: false,
+            };
+            let inputs = [Buffer::zeros(dtype, places), buffer(DType::I32, &indices), buffer(dtype, &[update])];
+            let found = values(&run(&kernel, &inputs, &[(dtype, places)])[0]);
+            let unit = if dtype == DType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
+            for (place, (found, &hits)) in found.iter().zip(&hits).enumerate() {
+                let exact = f64::from(hits) * update;
+                let wrapped = if dtype == DType::I32 { exact } else { *found };
+                assert!(
+                    (found - exact).abs() <= 1.01 * unit * exact && *found == wrapped,
+                    "{dtype} {operand_shape:?} {updates_shape:?}: place {place} of {hits} updates is {found}, not {exact}"
+                );
+            }
+        }
     }
 }

@@ -214,3 +214,37 @@ fn epilogues() {
         }
     }
 }
+
+/// Products of 0.1 and 1 over a long depth, through every way that there is: with and without packing, with a row, a column and
+/// a single number for a result, wide and narrow, in all layouts, with batches and with an epilogue.
+#[test]
+fn long_sums_lose_no_digits() {
+    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
+    for [m, k, n] in
+        [[1, 1_000_003, 1], [1, 200_001, 20], [1, 200_001, 5], [9, 200_001, 3], [3, 100_003, 150], [17, 50_000, 40]]
+    {
+        for case in cases([m, k, n]) {
+            let batches = if m * n <= 60 { vec![vec![], vec![axis(2, 0, 0)]] } else { vec![vec![]] };
+            for batch in batches {
+                let case = Case { batch, ..case.clone() };
+                let ends = [(case.lhs, m, k), (case.rhs, k, n)].map(|(matrix, rows, columns)| {
+                    matrix.offset + (rows - 1) * matrix.row_stride + (columns - 1) * matrix.column_stride + 1
+                });
+                let factor = case.dtype.round(0.1);
+                let inputs = [buffer(case.dtype, &vec![factor; ends[0]]), buffer(case.dtype, &vec![1.0; ends[1]])];
+                let elements = m * n * case.batch.iter().map(|axis| axis.extent).product::<usize>();
+                let mut b = Builder::new(elements);
+                let product = b.push(Instruction::Accumulator, case.dtype);
+                for epilogue in [None, Some(b.output(&[product]))] {
+                    let found = values(&run(&case.kernel(epilogue), &inputs, &[(case.dtype, elements)])[0]);
+                    let exact = factor * k as f64;
+                    // Runs of 64, 4 of these, and 16 of these, each addition rounded by half a unit at most.
+                    let allowed = 30.0 * case.unit() * exact;
+                    let worst = found.iter().map(|x| (x - exact).abs()).fold(0.0, f64::max);
+                    let what = format!("{:?} of {} by {:?} and {:?}", case.extents, case.dtype, case.lhs, case.rhs);
+                    assert!(worst <= allowed, "{what}: off by {} of {exact}", worst);
+                }
+            }
+        }
+    }
+}

@@ -1,13 +1,18 @@
 struct Parameters {
     blocks: u32,
-    blocks_per_row: u32,
     input1_position_extent_1: u32,
+    first: u32,
+    per_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> input1: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> output0: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> output1: array<vec4<f32>>;
+
+fn flat(id: vec3<u32>) -> u32 {
+    return parameters.first + id.y * parameters.per_row + id.x;
+}
 
 const WIDTH: u32 = 4u;
 

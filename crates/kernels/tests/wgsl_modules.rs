@@ -50,15 +50,28 @@ fn parameter(dispatch: &Dispatch, module: &naga::Module, name: &str) -> usize {
 fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
     let of = |name: &str| parameter(dispatch, module, name);
     match dispatch.label {
-        "elementwise" | "gather" | "copy" | "fill" => 0,
+        "elementwise" | "gather" | "copy" | "fill" | "scatter_keys" => 0,
         "reduce" => {
             let loads = (of("extent").min(of("chunk_span"))).div_ceil(of("step"));
             loads / 4 + loads / 64 + 8
         }
         "argmax" => of("chunk_length"),
-        "scatter_add" => of("last_update") - of("first_update"),
-        "matmul_rows" | "matmul_vector" => (of("depth_end") - of("depth_begin")) / 4 + 4,
-        "matmul_tiled" => (of("depth_end") - of("depth_begin")).div_ceil(16) * 17,
+        "scatter_add" => of("updates"),
+        "scatter_count" => of("digits") + of("block_size"),
+        "scatter_move" => of("block_size"),
+        "scan" | "scan_sums" => of("chunk_length"),
+        "scatter_ends" => (usize::BITS - of("units").leading_zeros()) as usize,
+        "scatter_sums" => 16,
+        // Before and after the whole chunks of each level, and what is left of the last; or up to 64 units one by one.
+        "scatter_places" => {
+            let levels = dispatch.module.matches("fn sum_entries_").count() - 1;
+            ((2 * levels + 1) * 19).max(64)
+        }
+        "matmul_rows" | "matmul_vector" => {
+            let span = of("depth_span").min(of("depth"));
+            span / 4 + span / 64 + 5
+        }
+        "matmul_tiled" => of("depth_span").min(of("depth")).div_ceil(16) * 17,
         label => panic!("{label}: say here how often its loops run"),
     }
 }

@@ -8,6 +8,7 @@ use super::parallel;
 use super::processor::{Vectorise, detect, dispatch};
 use super::registers::{BLOCK, LANES};
 use super::scalar::maximum;
+use crate::cost;
 
 /// An argmax made ready; see [`crate::Kernel::ArgMax`].
 #[derive(Clone, Debug)]
@@ -22,8 +23,13 @@ pub(super) struct ArgMax {
 
 impl ArgMax {
     pub(super) fn new(dtype: DType, outer: usize, extent: usize, inner: usize) -> Self {
-        let tasks = parallel::tasks(outer.saturating_mul(extent).saturating_mul(inner).saturating_mul(2)).min(outer);
+        let tasks = parallel::tasks(cost::argmax(dtype, [outer, extent, inner])).min(outer);
         ArgMax { arch: detect(), dtype, outer, extent, inner, tasks }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        self.tasks > 1
     }
 
     pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {

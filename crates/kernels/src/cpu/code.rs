@@ -36,8 +36,6 @@ pub(super) struct Translation {
     pub(super) constants: Vec<(DType, Register, f64)>,
     demand: Demand,
     elements: usize,
-    /// What an element costs, in simple operations.
-    pub(super) cost: usize,
 }
 
 /// The values that an instruction reads.
@@ -51,52 +49,6 @@ fn operands(instruction: &Instruction) -> ([u32; 3], usize) {
         Instruction::Unary { operand, .. } | Instruction::Cast { operand } => ([operand, 0, 0], 1),
         Instruction::Binary { lhs, rhs, .. } | Instruction::Compare { lhs, rhs, .. } => ([lhs, rhs, 0], 2),
         Instruction::Where { condition, on_true, on_false } => ([condition, on_true, on_false], 3),
-    }
-}
-
-/// The cost of an instruction for each element, in simple operations; measured on a processor with AVX-512.
-fn cost(instruction: &Instruction, dtype: DType) -> usize {
-    match instruction {
-        Instruction::Constant { .. } => 0,
-        Instruction::Load { .. } | Instruction::Accumulator => 1,
-        Instruction::Compare { .. } | Instruction::Where { .. } | Instruction::Cast { .. } => 2,
-        Instruction::Iota { .. } => 16,
-        Instruction::Uniform { .. } => 32,
-        Instruction::Unary { function, .. } => {
-            let slow = if dtype == DType::F64 { 96 } else { 12 };
-            match function {
-                UnaryFunction::Neg
-                | UnaryFunction::Abs
-                | UnaryFunction::Sign
-                | UnaryFunction::Floor
-                | UnaryFunction::Ceil
-                | UnaryFunction::Round
-                | UnaryFunction::Relu
-                | UnaryFunction::Not => 1,
-                UnaryFunction::Sqrt => 4,
-                UnaryFunction::Exp
-                | UnaryFunction::Expm1
-                | UnaryFunction::Log
-                | UnaryFunction::Log1p
-                | UnaryFunction::Sin
-                | UnaryFunction::Cos
-                | UnaryFunction::Tanh
-                | UnaryFunction::Sigmoid
-                | UnaryFunction::Erf => slow,
-            }
-        }
-        Instruction::Binary { function, .. } => match function {
-            BinaryFunction::Add
-            | BinaryFunction::Sub
-            | BinaryFunction::Mul
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum
-            | BinaryFunction::ReluBackward
-            | BinaryFunction::And
-            | BinaryFunction::Or => 1,
-            BinaryFunction::Div => 4,
-            BinaryFunction::Pow => 64,
-        },
     }
 }
 
@@ -178,8 +130,7 @@ impl Translation {
         let values = program.instructions.len();
         let mut uses = vec![0u32; values];
         let mut uniform: Vec<bool> = Vec::with_capacity(values);
-        let mut total_cost = program.outputs.len();
-        for (instruction, &dtype) in program.instructions.iter().zip(&program.dtypes) {
+        for instruction in &program.instructions {
             let (read, count) = operands(instruction);
             read[..count].iter().for_each(|&operand| uses[operand as usize] += 1);
             uniform.push(match *instruction {
@@ -195,7 +146,6 @@ impl Translation {
                 | Instruction::Where { .. }
                 | Instruction::Cast { .. } => read[..count].iter().all(|&operand| uniform[operand as usize]),
             });
-            total_cost += cost(instruction, dtype);
         }
         // An output is read once more, when it is written at the end.
         program.outputs.iter().for_each(|&value| uses[value as usize] += 1);
@@ -207,7 +157,6 @@ impl Translation {
             constants: Vec::new(),
             demand: Demand::default(),
             elements: program.elements,
-            cost: total_cost,
         };
         let registers = vec![None; values];
         let free = [const { Vec::new() }; 4];

@@ -10,6 +10,7 @@ use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_blo
 use super::parallel;
 use super::processor::detect;
 use super::registers::{BLOCK, Bank};
+use crate::cost;
 use crate::program::{Program, ProgramInput};
 
 /// A program made ready.
@@ -29,7 +30,7 @@ impl Elementwise {
     /// A program whose inputs begin at the step's input `first`.
     pub(super) fn new(program: &Program, first: usize) -> Self {
         let translation = Translation::new(program);
-        let tasks = parallel::tasks(program.elements.saturating_mul(translation.cost));
+        let tasks = parallel::tasks(cost::elementwise(program));
         let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
         let banks = (0..tasks).map(|_| translation.bank()).collect();
         Elementwise {
@@ -40,6 +41,11 @@ impl Elementwise {
             elements: program.elements,
             banks,
         }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        self.banks.len() > 1
     }
 
     /// Runs the program over its whole domain.

@@ -8,6 +8,7 @@ use super::buffer::{Buffer, Element, Operands, typed_mut};
 use super::parallel;
 use super::registers::BLOCK;
 use super::walk;
+use crate::cost;
 use crate::view::{Axis, View};
 
 /// A gather made ready; see [`crate::Kernel::Gather`].
@@ -82,10 +83,15 @@ impl Lines {
 impl Gather {
     pub(super) fn new(dtype: DType, operand_shape: &Shape, indices_shape: &Shape, axis: usize, indices: &View) -> Self {
         let elements = indices_shape.elements();
-        let tasks = parallel::tasks(elements.saturating_mul(4)).min(elements.div_ceil(BLOCK)).max(1);
+        let tasks = parallel::tasks(cost::gather(dtype, indices_shape)).min(elements.div_ceil(BLOCK)).max(1);
         let lines = Lines::new(operand_shape, indices_shape, axis);
         let scratch = (0..tasks).map(|_| vec![0; BLOCK.min(lines.line)]).collect();
         Gather { dtype, lines, indices: indices.clone(), elements, scratch }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        self.scratch.len() > 1
     }
 
     pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {

@@ -16,6 +16,7 @@ use super::processor::{detect, dispatch};
 use super::product::{DirectProduct, Extents, PackRhs, PackedProduct, TileShape, rows_at_once, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
+use crate::cost;
 use crate::kernel::{BatchAxis, Matrix};
 use crate::program::Program;
 use crate::view::{Axis, View};
@@ -25,9 +26,6 @@ const PACKING: usize = 1024;
 
 /// Rows below which packing the right operand costs as much as the product.
 const PACKING_ROWS: usize = 4;
-
-/// Multiplications and additions that cost as much as one simple elementwise operation.
-const PER_OPERATION: usize = 2;
 
 /// A matrix product made ready; see [`crate::Kernel::MatMul`].
 #[derive(Clone, Debug)]
@@ -68,7 +66,7 @@ enum State {
 
 /// The memory of all tasks.
 #[derive(Clone, Debug)]
-struct Scratch<T> {
+struct Scratch<T: Real> {
     /// The packed right operand of the batch that all tasks work at.
     packed_rhs: Vec<T>,
     tasks: Vec<Own<T>>,
@@ -76,11 +74,13 @@ struct Scratch<T> {
 
 /// The memory of one task.
 #[derive(Clone, Debug)]
-struct Own<T> {
+struct Own<T: Real> {
     packed_lhs: Vec<T>,
     packed_rhs: Vec<T>,
     /// Rows of the product, where an epilogue reads them.
     product: Vec<T>,
+    /// Totals of rows of the product, where the depth is summed in several sections.
+    totals: Vec<T::Total>,
     bank: Option<Bank>,
 }
 
@@ -105,7 +105,7 @@ impl MatMul {
         };
         let batches = batch.iter().map(|axis| axis.extent).product();
         let work = m.saturating_mul(n).saturating_mul(k);
-        let mut tasks = parallel::tasks(work.saturating_mul(batches) / PER_OPERATION);
+        let mut tasks = parallel::tasks(cost::matmul(dtype, batch, [m, k, n]));
         let way = if work <= PACKING || m < PACKING_ROWS {
             tasks = tasks.min(batches * m);
             Way::Direct
@@ -137,6 +137,14 @@ impl MatMul {
         MatMul { scheme, state }
     }
 
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        match &self.state {
+            State::F32(scratch) => scratch.tasks.len() > 1,
+            State::F64(scratch) => scratch.tasks.len() > 1,
+        }
+    }
+
     pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
         let MatMul { scheme, state } = self;
         match state {
@@ -157,6 +165,7 @@ impl<T: Real> Scratch<T> {
                 .map(|_| Own {
                     packed_lhs: zeros(if *way == Way::Direct { 0 } else { extents.packed_lhs(*tile) }),
                     packed_rhs: zeros(if *way == Way::WholeBatches { packed_rhs } else { 0 }),
+                    totals: vec![T::Total::default(); if *way == Way::Direct { 0 } else { extents.totals() }],
                     product: zeros(if epilogue.is_some() { extents.m.min(rows_at_once()) * extents.n } else { 0 }),
                     bank: epilogue.as_ref().map(Elementwise::bank),
                 })
@@ -270,21 +279,21 @@ impl<T: Real> Task<'_, T> {
     fn run_rows(self, own: &mut Own<T>, outputs: &mut Parts<'_>, base: usize, batch: usize, rows: Range<usize>) {
         let Scheme { arch, extents, epilogue, .. } = self.scheme;
         let Extents { m, n, .. } = *extents;
-        let Own { packed_lhs, packed_rhs, product, bank } = own;
+        let Own { packed_lhs, packed_rhs, product, totals, bank } = own;
         let packed_rhs = if packed_rhs.is_empty() { self.packed_rhs } else { packed_rhs };
         let first = batch * m + rows.start;
         let elements = first * n..(first + rows.len()) * n;
         match (epilogue, bank) {
             (Some(epilogue), Some(bank)) => {
                 let product = &mut product[..elements.len()];
-                self.multiply(*arch, packed_lhs, packed_rhs, batch, rows, product);
+                self.multiply(*arch, (packed_lhs, totals), packed_rhs, batch, rows, product);
                 let accumulators = ((self.accumulators)(product), elements.start);
                 epilogue.run_range(bank, self.operands, accumulators, (outputs, base * n), elements);
             }
             (None, _) | (Some(_), None) => {
                 let range = elements.start - base * n..elements.end - base * n;
                 let result = &mut outputs[0].typed_mut::<T>()[range];
-                self.multiply(*arch, packed_lhs, packed_rhs, batch, rows, result);
+                self.multiply(*arch, (packed_lhs, totals), packed_rhs, batch, rows, result);
             }
         }
     }
@@ -292,7 +301,7 @@ impl<T: Real> Task<'_, T> {
     fn multiply(
         self,
         arch: Arch,
-        packed_lhs: &mut [T],
+        (packed_lhs, totals): (&mut [T], &mut [T::Total]),
         packed_rhs: &[T],
         batch: usize,
         rows: Range<usize>,
@@ -304,7 +313,7 @@ impl<T: Real> Task<'_, T> {
             let rhs = &self.rhs[rhs_batches.position(batch)..];
             DirectProduct { extents, lhs, rhs, rows, result }.run(arch);
         } else {
-            PackedProduct { extents, lhs, packed_rhs, packed_lhs, rows, result }.run(arch);
+            PackedProduct { extents, lhs, packed_rhs, packed_lhs, totals, rows, result }.run(arch);
         }
     }
 }

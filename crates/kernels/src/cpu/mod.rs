@@ -30,6 +30,7 @@ mod registers;
 mod scalar;
 mod scatter_add;
 mod tile;
+mod total;
 mod walk;
 
 pub use buffer::{Buffer, Operands};
@@ -88,6 +89,20 @@ impl Compiled {
                 Step::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
         })
+    }
+
+    /// Whether a run is shared among threads. It then enters rayon's current pool; a thread outside of all pools does that
+    /// through a queue that allocates now and then, so whoever runs many kernels enters a pool once and runs them there.
+    pub fn divides(&self) -> bool {
+        match &self.0 {
+            Step::Elementwise(step) => step.divides(),
+            Step::Reduce(step) => step.divides(),
+            Step::ArgMax(step) => step.divides(),
+            Step::MatMul(step) => step.divides(),
+            Step::Gather(step) => step.divides(),
+            Step::ScatterAdd(step) => step.divides(),
+            Step::Assemble(_) => false,
+        }
     }
 
     /// Runs the kernel. `outputs` are in the kernel's order and hold what shares their memory among the inputs.

@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
+use crate::cost::Cost;
+
 /// Work, in simple elementwise operations, below which a second thread costs more than it brings.
 const WORTHWHILE: usize = 1 << 18;
 
-/// Into how many tasks work of this many simple operations is divided: several for each thread, for threads that others
+/// Into how many tasks a kernel of that cost is divided: several for each thread, for threads that others
 /// hold up, but none so small that starting it dominates.
-pub(super) fn tasks(work: usize) -> usize {
+pub(super) fn tasks(cost: Cost) -> usize {
+    let work = cost.operations;
     if work < WORTHWHILE {
         return 1;
     }

@@ -3,8 +3,11 @@
 //! The crate `gemm` would be the natural choice here, but it allocates its packing buffers anew on each call, and a step
 //! of a plan allocates nothing. The packed way is the usual one (Goto and van de Geijn: "Anatomy of high-performance
 //! matrix multiplication", 2008): panels of columns of the right operand, packed once, are multiplied with panels of rows of
-//! the left one, packed as they are needed, tile by tile. Every element of a result is the sum over depth in blocks of
-//! `DEPTH`, each summed in order, so its bits depend on neither threads nor the tile that it falls in.
+//! the left one, packed as they are needed, tile by tile.
+//!
+//! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that
+//! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of
+//! `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -12,11 +15,14 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::processor::Vectorise;
-use super::tile::{ROWS_NARROW, ROWS_WIDE, Real, TileTarget, VECTORS, multiply_tile};
+use super::tile::{ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, VECTORS, multiply_tile};
 use crate::kernel::Matrix;
 
 /// How much of the depth is packed at once, so that a panel of columns stays in the nearest cache.
 const DEPTH: usize = 256;
+
+/// How much of the depth is summed in the elements' own type, a multiple of [`DEPTH`].
+const SECTION: usize = 16 * DEPTH;
 
 /// How many rows are packed at once, so that they stay in the second cache.
 const ROWS: usize = 96;
@@ -61,6 +67,11 @@ impl Extents {
     /// The elements that the packed right operand takes.
     pub(super) fn packed_rhs(&self, tile: TileShape) -> usize {
         self.n.next_multiple_of(tile.columns) * self.k
+    }
+
+    /// The totals that a task needs for the rows that it computes at once: none if the depth is a single section.
+    pub(super) fn totals(&self) -> usize {
+        if self.k > SECTION { self.m.min(ROWS) * self.n } else { 0 }
     }
 
     /// The elements that a task needs to pack rows of the left operand.
@@ -173,11 +184,13 @@ fn transpose_lines<T: Real, const LINES: usize>(
 }
 
 /// Rows `rows` of the product, written to `result`, which begins at row `rows.start`, with the packed right operand.
-pub(super) struct PackedProduct<'a, T> {
+pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
     pub(super) lhs: &'a [T],
     pub(super) packed_rhs: &'a [T],
     pub(super) packed_lhs: &'a mut [T],
+    /// As many as [`Extents::totals`] says.
+    pub(super) totals: &'a mut [T::Total],
     pub(super) rows: Range<usize>,
     pub(super) result: &'a mut [T],
 }
@@ -212,9 +225,10 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const TILE_ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        let PackedProduct { extents, lhs, packed_rhs, packed_lhs, rows, result } = self;
+        let PackedProduct { extents, lhs, packed_rhs, packed_lhs, totals, rows, result } = self;
         let Extents { k, n, lhs: matrix, .. } = *extents;
         let width = VECTORS * T::lanes::<S>();
+        totals.fill(T::Total::default());
         let mut from = 0;
         while from < k {
             let to = k.min(from + DEPTH);
@@ -241,12 +255,22 @@ impl<T: Real> PackedProduct<'_, T> {
                         row_stride: n,
                         rows: TILE_ROWS.min(rows.len() - row),
                         columns: width.min(n - column),
-                        add: from > 0,
+                        add: !from.is_multiple_of(SECTION),
                     };
                     multiply_tile::<T, S, TILE_ROWS, VECTORS>(simd, a, b, target);
                 }
             }
             from = to;
+            if k > SECTION && (from.is_multiple_of(SECTION) || from == k) {
+                for (total, &sum) in totals.iter_mut().zip(&*result) {
+                    sum.add_to(total);
+                }
+            }
+        }
+        if k > SECTION {
+            for (element, &total) in result.iter_mut().zip(&*totals) {
+                *element = T::rounded(total);
+            }
         }
     }
 }
@@ -308,18 +332,14 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
                 *element = if right.row_stride == 1 && left.column_stride == 1 {
                     dot(simd, &lhs[..k], &rhs[start..start + k])
                 } else {
-                    let mut sum = T::default();
-                    for p in 0..k {
-                        sum = T::plus(sum, T::times(lhs[p * left.column_stride], rhs[start + p * right.row_stride]));
-                    }
-                    sum
+                    strided_dot(lhs, left.column_stride, &rhs[start..], right.row_stride, k)
                 };
             }
         }
     }
 }
 
-/// `result = sum over p of factors[p * stride] * rows[p * row_stride..]`, some vectors of columns at a time.
+/// `result = sum over p of factors[p * stride] * rows[p * row_stride..]`.
 #[inline(always)]
 fn combine_rows<T: Real, S: Simd>(
     simd: S,
@@ -330,52 +350,103 @@ fn combine_rows<T: Real, S: Simd>(
     k: usize,
     result: &mut [T],
 ) {
-    const WIDTH: usize = 4;
-    let lanes = T::lanes::<S>();
-    let mut column = 0;
-    for result in result.chunks_mut(WIDTH * lanes) {
-        let width = result.len();
-        let mut sums = [T::splat(simd, T::default()); WIDTH];
-        let mut rest = [T::default(); 64];
-        let whole = width / lanes;
-        for p in 0..k {
+    let width = COMBINED * T::lanes::<S>();
+    for (result, column) in result.chunks_mut(width).zip((0..).step_by(width)) {
+        if k <= SECTION {
+            combine_section(simd, factors, stride, &rows[column..], row_stride, k, result);
+            continue;
+        }
+        let mut totals = [T::Total::default(); COMBINED_COLUMNS];
+        for from in (0..k).step_by(SECTION) {
+            let (factors, rows) = (&factors[from * stride..], &rows[from * row_stride + column..]);
+            combine_section(simd, factors, stride, rows, row_stride, SECTION.min(k - from), result);
+            totals.iter_mut().zip(&*result).for_each(|(total, &sum)| sum.add_to(total));
+        }
+        result.iter_mut().zip(&totals).for_each(|(element, &total)| *element = T::rounded(total));
+    }
+}
+
+/// How many vectors of columns [`combine_rows`] computes at a time.
+const COMBINED: usize = 4;
+
+/// Columns that fit in as many of the widest vectors.
+const COMBINED_COLUMNS: usize = 64;
+
+/// [`combine_rows`] of at most [`SECTION`] rows, to at most [`COMBINED`] vectors of columns.
+#[inline(always)]
+fn combine_section<T: Real, S: Simd>(
+    simd: S,
+    factors: &[T],
+    stride: usize,
+    rows: &[T],
+    row_stride: usize,
+    k: usize,
+    result: &mut [T],
+) {
+    let width = result.len();
+    let whole = width / T::lanes::<S>() * T::lanes::<S>();
+    for from in (0..k).step_by(RUN) {
+        let mut sums = [T::splat(simd, T::default()); COMBINED];
+        let mut rest = [T::default(); COMBINED_COLUMNS];
+        for p in from..k.min(from + RUN) {
             let factor = factors[p * stride];
-            let row = &rows[p * row_stride + column..][..width];
+            let row = &rows[p * row_stride..][..width];
             let x = T::splat(simd, factor);
             for (sum, &b) in sums.iter_mut().zip(T::vectors::<S>(row)) {
                 *sum = T::mul_add(simd, x, b, *sum);
             }
-            for (sum, &b) in rest.iter_mut().zip(&row[whole * lanes..]) {
+            for (sum, &b) in rest.iter_mut().zip(&row[whole..]) {
                 *sum = T::plus(*sum, T::times(factor, b));
             }
         }
+        let add = from > 0;
         for (target, &sum) in T::vectors_mut::<S>(result).iter_mut().zip(&sums) {
-            *target = sum;
+            *target = if add { T::add(simd, *target, sum) } else { sum };
         }
-        result[whole * lanes..].copy_from_slice(&rest[..width - whole * lanes]);
-        column += width;
+        for (target, &sum) in result[whole..].iter_mut().zip(&rest) {
+            *target = if add { T::plus(*target, sum) } else { sum };
+        }
     }
 }
 
 /// The sum of products, in vectors where there are enough of them.
 #[inline(always)]
 fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
+    if a.len() <= SECTION {
+        return dot_of_section(simd, a, b);
+    }
+    let mut total = T::Total::default();
+    for (a, b) in a.chunks(SECTION).zip(b.chunks(SECTION)) {
+        dot_of_section(simd, a, b).add_to(&mut total);
+    }
+    T::rounded(total)
+}
+
+/// The sum of at most [`SECTION`] products: each element of its vectors sums at most a run, or few.
+#[inline(always)]
+fn dot_of_section<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
     const SUMS: usize = 4;
     let whole = a.len() / T::lanes::<S>() * T::lanes::<S>();
     let mut sum = T::default();
     if whole > 0 {
-        let mut sums = [T::splat(simd, T::default()); SUMS];
+        let mut totals = [T::splat(simd, T::default()); SUMS];
         let (a, a_rest) = T::vectors::<S>(a).as_chunks::<SUMS>();
         let (b, b_rest) = T::vectors::<S>(b).as_chunks::<SUMS>();
-        for (a, b) in a.iter().zip(b) {
-            for i in 0..SUMS {
-                sums[i] = T::mul_add(simd, a[i], b[i], sums[i]);
+        for (a, b) in a.chunks(RUN).zip(b.chunks(RUN)) {
+            let mut sums = [T::splat(simd, T::default()); SUMS];
+            for (a, b) in a.iter().zip(b) {
+                for i in 0..SUMS {
+                    sums[i] = T::mul_add(simd, a[i], b[i], sums[i]);
+                }
+            }
+            for (total, &sum) in totals.iter_mut().zip(&sums) {
+                *total = T::add(simd, *total, sum);
             }
         }
-        for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-            *sum = T::mul_add(simd, a, b, *sum);
+        for ((total, &a), &b) in totals.iter_mut().zip(a_rest).zip(b_rest) {
+            *total = T::mul_add(simd, a, b, *total);
         }
-        let [first, second, third, fourth] = sums;
+        let [first, second, third, fourth] = totals;
         let total = T::add(simd, T::add(simd, first, second), T::add(simd, third, fourth));
         sum = T::sum(simd, total);
     }
@@ -383,4 +454,24 @@ fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
         sum = T::plus(sum, T::times(a, b));
     }
     sum
+}
+
+/// The sum of products of elements that stand apart.
+#[inline(always)]
+fn strided_dot<T: Real>(a: &[T], a_stride: usize, b: &[T], b_stride: usize, k: usize) -> T {
+    let run = |range: Range<usize>| {
+        let mut sum = T::default();
+        for p in range {
+            sum = T::plus(sum, T::times(a[p * a_stride], b[p * b_stride]));
+        }
+        sum
+    };
+    if k <= RUN {
+        return run(0..k);
+    }
+    let mut total = T::Total::default();
+    for from in (0..k).step_by(RUN) {
+        run(from..k.min(from + RUN)).add_to(&mut total);
+    }
+    T::rounded(total)
 }

@@ -20,6 +20,7 @@ use super::processor::{Vectorise, detect, dispatch};
 use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
 use super::registers::{BLOCK, Bank, Register};
 use super::walk::Walk;
+use crate::cost;
 use crate::program::{Program, ProgramInput};
 use crate::view::{Axis, View};
 
@@ -72,8 +73,8 @@ enum State {
 struct Typed<T: Reducible> {
     partitions: Vec<Partition<T>>,
     /// One strip for each task.
-    strips: Vec<Vec<T::Accumulator>>,
-    totals: Vec<T::Accumulator>,
+    strips: Vec<Vec<T::Total>>,
+    totals: Vec<T::Total>,
     results: Vec<T>,
 }
 
@@ -82,7 +83,7 @@ struct Typed<T: Reducible> {
 struct Partition<T: Reducible> {
     range: Range<usize>,
     first: usize,
-    accumulators: Vec<T::Accumulator>,
+    accumulators: Vec<T::Total>,
 }
 
 impl Reduce {
@@ -98,7 +99,7 @@ impl Reduce {
         let (dtype, value) = translation.outputs[0];
         let results = kept.iter().map(|axis| axis.extent).product();
         let way = choose_way(program.elements, kept, reduced, results);
-        let tasks = parallel::tasks(program.elements.saturating_mul(translation.cost + 1));
+        let tasks = parallel::tasks(cost::reduce(program, results));
         let scheme =
             Scheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
         let epilogue = epilogue.map(|epilogue| Elementwise::new(epilogue, program.inputs.len()));
@@ -119,6 +120,11 @@ impl Reduce {
         };
         let banks = (0..tasks.min(units).max(1)).map(|_| scheme.translation.bank()).collect();
         Reduce { scheme, state, banks, epilogue }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        self.banks.len() > 1 || self.epilogue.as_ref().is_some_and(Elementwise::divides)
     }
 
     /// Runs the reduction and its epilogue.
@@ -175,7 +181,7 @@ fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) 
 impl<T: Reducible> Typed<T> {
     /// The accumulators, and into how many units the work can be divided.
     fn new(scheme: &Scheme, elements: usize, tasks: usize, has_epilogue: bool) -> (Self, usize) {
-        let zero = T::default().widen();
+        let zero = T::default().total();
         let results = if has_epilogue { vec![T::default(); scheme.results] } else { Vec::new() };
         match &scheme.way {
             Way::Strips { outer, width, .. } => {
@@ -245,7 +251,7 @@ impl<T: Reducible> Typed<T> {
     fn write_results(&mut self, function: ReduceFunction, results: &mut [T]) {
         if let [partition] = &self.partitions[..] {
             for (result, &accumulator) in results.iter_mut().zip(&partition.accumulators) {
-                *result = T::narrow(accumulator);
+                *result = T::rounded(accumulator);
             }
             return;
         }
@@ -257,7 +263,7 @@ impl<T: Reducible> Typed<T> {
             }
         }
         for (result, &total) in results.iter_mut().zip(&self.totals) {
-            *result = T::narrow(total);
+            *result = T::rounded(total);
         }
     }
 }
@@ -358,7 +364,7 @@ impl Scheme {
     fn divide_strips<T: Reducible>(
         &self,
         banks: &mut [Bank],
-        strips: &mut [Vec<T::Accumulator>],
+        strips: &mut [Vec<T::Total>],
         operands: Operands<'_>,
         parts: &Parts<'_>,
         results: &mut [T],
@@ -372,7 +378,7 @@ impl Scheme {
     fn divide_units<T: Reducible>(
         &self,
         banks: &mut [Bank],
-        strips: &mut [Vec<T::Accumulator>],
+        strips: &mut [Vec<T::Total>],
         operands: Operands<'_>,
         parts: &Parts<'_>,
         mut results: &mut [T],
@@ -411,7 +417,7 @@ impl Scheme {
     fn run_strip<T: Reducible>(
         &self,
         bank: &mut Bank,
-        accumulators: &mut [T::Accumulator],
+        accumulators: &mut [T::Total],
         operands: Operands<'_>,
         parts: &Parts<'_>,
         results: &mut [T],
@@ -434,7 +440,7 @@ impl Scheme {
             done += run.length;
         }
         for (result, &accumulator) in results.iter_mut().zip(&*accumulators) {
-            *result = T::narrow(accumulator);
+            *result = T::rounded(accumulator);
         }
     }
 }
@@ -452,7 +458,7 @@ struct Accumulate<'a, 'b, T: Reducible> {
     length: usize,
     walk: &'a mut Walk<'b>,
     first: usize,
-    accumulators: &'a mut [T::Accumulator],
+    accumulators: &'a mut [T::Total],
 }
 
 impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
@@ -488,7 +494,7 @@ impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
 struct AccumulateStrip<'a, T: Reducible> {
     function: ReduceFunction,
     values: Values<'a, T>,
-    accumulators: &'a mut [T::Accumulator],
+    accumulators: &'a mut [T::Total],
 }
 
 impl<T: Reducible> Vectorise for AccumulateStrip<'_, T> {

@@ -1,21 +1,17 @@
 //! How elements combine in a reduction, and runs of elements into one.
 //!
-//! A run, at most a block, is reduced pairwise in its own type; what runs give is combined in the wider accumulator type.
-//! So the error of a float sum hardly grows with its length.
+//! A run, at most a block, is reduced pairwise in its own type; what runs give is combined in accumulators, which are totals of
+//! higher precision. So the error of a float sum hardly grows with its length.
 
 use arenagrad_graph::ReduceFunction;
 
 use super::registers::{LANES, Lane};
 use super::scalar::{maximum, minimum};
+use super::total::Summable;
 
 /// A type that reductions are defined for.
-pub(super) trait Reducible: Lane + PartialOrd {
-    /// What results of runs are combined in.
-    type Accumulator: Copy + PartialOrd + Send + Sync + std::fmt::Debug;
-    fn widen(self) -> Self::Accumulator;
-    fn narrow(accumulator: Self::Accumulator) -> Self;
+pub(super) trait Reducible: Lane + PartialOrd + Summable<Total: PartialOrd> {
     fn add(self, other: Self) -> Self;
-    fn add_accumulators(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
     /// What changes nothing when it is combined with others.
     fn identity(function: ReduceFunction) -> Self;
 }
@@ -23,26 +19,9 @@ pub(super) trait Reducible: Lane + PartialOrd {
 macro_rules! reducible_float {
     ($($float:ty),*) => {$(
         impl Reducible for $float {
-            type Accumulator = f64;
-
-            #[inline(always)]
-            fn widen(self) -> f64 {
-                self as f64
-            }
-
-            #[inline(always)]
-            fn narrow(accumulator: f64) -> Self {
-                accumulator as Self
-            }
-
             #[inline(always)]
             fn add(self, other: Self) -> Self {
                 self + other
-            }
-
-            #[inline(always)]
-            fn add_accumulators(a: f64, b: f64) -> f64 {
-                a + b
             }
 
             #[inline(always)]
@@ -59,26 +38,9 @@ macro_rules! reducible_float {
 reducible_float!(f32, f64);
 
 impl Reducible for i32 {
-    type Accumulator = i32;
-
-    #[inline(always)]
-    fn widen(self) -> i32 {
-        self
-    }
-
-    #[inline(always)]
-    fn narrow(accumulator: i32) -> Self {
-        accumulator
-    }
-
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.wrapping_add(other)
-    }
-
-    #[inline(always)]
-    fn add_accumulators(a: i32, b: i32) -> i32 {
-        a.wrapping_add(b)
     }
 
     #[inline(always)]
@@ -91,11 +53,18 @@ impl Reducible for i32 {
     }
 }
 
+/// The sum of two accumulators.
+#[inline(always)]
+fn joined<T: Summable>(mut a: T::Total, b: T::Total) -> T::Total {
+    T::join(&mut a, b);
+    a
+}
+
 /// Combines two accumulators.
 #[inline(always)]
-pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Accumulator, b: T::Accumulator) -> T::Accumulator {
+pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Total, b: T::Total) -> T::Total {
     match function {
-        ReduceFunction::Sum => T::add_accumulators(a, b),
+        ReduceFunction::Sum => joined::<T>(a, b),
         ReduceFunction::Max => maximum(a, b),
         ReduceFunction::Min => minimum(a, b),
     }
@@ -103,13 +72,9 @@ pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Accumulator,
 
 /// Combines `accumulator` with all of `values`, at most a block, which are spent.
 #[inline(always)]
-pub(super) fn reduce_run<T: Reducible>(
-    function: ReduceFunction,
-    values: &mut [T],
-    accumulator: T::Accumulator,
-) -> T::Accumulator {
+pub(super) fn reduce_run<T: Reducible>(function: ReduceFunction, values: &mut [T], accumulator: T::Total) -> T::Total {
     match function {
-        ReduceFunction::Sum => fold_run(values, accumulator, T::add, T::add_accumulators),
+        ReduceFunction::Sum => fold_run(values, accumulator, T::add, joined::<T>),
         ReduceFunction::Max => fold_run(values, accumulator, maximum, maximum),
         ReduceFunction::Min => fold_run(values, accumulator, minimum, minimum),
     }
@@ -119,10 +84,10 @@ pub(super) fn reduce_run<T: Reducible>(
 #[inline(always)]
 fn fold_run<T: Reducible>(
     values: &mut [T],
-    mut accumulator: T::Accumulator,
+    mut accumulator: T::Total,
     combine: impl Fn(T, T) -> T,
-    combine_accumulators: impl Fn(T::Accumulator, T::Accumulator) -> T::Accumulator,
-) -> T::Accumulator {
+    combine_accumulators: impl Fn(T::Total, T::Total) -> T::Total,
+) -> T::Total {
     let mut length = values.len();
     while length > LANES {
         let half = length.div_ceil(2).next_multiple_of(LANES);
@@ -133,16 +98,16 @@ fn fold_run<T: Reducible>(
         length = half;
     }
     for value in &values[..length] {
-        accumulator = combine_accumulators(accumulator, value.widen());
+        accumulator = combine_accumulators(accumulator, value.total());
     }
     accumulator
 }
 
 /// Combines each accumulator with the value beside it.
 #[inline(always)]
-pub(super) fn accumulate<T: Reducible>(function: ReduceFunction, values: &[T], accumulators: &mut [T::Accumulator]) {
+pub(super) fn accumulate<T: Reducible>(function: ReduceFunction, values: &[T], accumulators: &mut [T::Total]) {
     match function {
-        ReduceFunction::Sum => accumulate_with::<T>(values, accumulators, T::add_accumulators),
+        ReduceFunction::Sum => accumulate_with::<T>(values, accumulators, joined::<T>),
         ReduceFunction::Max => accumulate_with::<T>(values, accumulators, maximum),
         ReduceFunction::Min => accumulate_with::<T>(values, accumulators, minimum),
     }
@@ -151,15 +116,15 @@ pub(super) fn accumulate<T: Reducible>(function: ReduceFunction, values: &[T], a
 #[inline(always)]
 fn accumulate_with<T: Reducible>(
     values: &[T],
-    accumulators: &mut [T::Accumulator],
-    combine: impl Fn(T::Accumulator, T::Accumulator) -> T::Accumulator,
+    accumulators: &mut [T::Total],
+    combine: impl Fn(T::Total, T::Total) -> T::Total,
 ) {
     for (accumulator, value) in accumulators.iter_mut().zip(values) {
-        *accumulator = combine(*accumulator, value.widen());
+        *accumulator = combine(*accumulator, value.total());
     }
 }
 
 /// Makes accumulators ready to be combined with the first values.
-pub(super) fn fill_identity<T: Reducible>(function: ReduceFunction, accumulators: &mut [T::Accumulator]) {
-    accumulators.fill(T::identity(function).widen());
+pub(super) fn fill_identity<T: Reducible>(function: ReduceFunction, accumulators: &mut [T::Total]) {
+    accumulators.fill(<T as Reducible>::identity(function).total());
 }

@@ -3,6 +3,11 @@
 use pulp::Simd;
 
 use super::registers::Lane;
+use super::total::Summable;
+
+/// How many products are summed one after the other before the sum joins those of other runs: so few that rounding hardly
+/// counts, so many that joining hardly does.
+pub(super) const RUN: usize = 64;
 
 /// How many vectors of columns a tile has; it has one where the result is no wider.
 pub(super) const VECTORS: usize = 2;
@@ -14,7 +19,7 @@ pub(super) const ROWS_WIDE: usize = 8;
 pub(super) const ROWS_NARROW: usize = 6;
 
 /// An element type of matrix products, with its vectors under each instruction set.
-pub(super) trait Real: Lane + PartialOrd {
+pub(super) trait Real: Lane + PartialOrd + Summable {
     type Vector<S: Simd>: Copy;
     /// The elements of a vector.
     fn lanes<S: Simd>() -> usize;
@@ -107,9 +112,31 @@ pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: 
     b: &[T],
     target: TileTarget<'_, T>,
 ) {
-    let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
     let (a, _) = a.as_chunks::<ROWS>();
     let (b, _) = T::vectors::<S>(b).as_chunks::<VECTORS>();
+    let depth = a.len().min(b.len());
+    let first = RUN.min(depth);
+    let mut total = sum_run(simd, &a[..first], &b[..first]);
+    for from in (first..depth).step_by(RUN) {
+        let to = depth.min(from + RUN);
+        let run = sum_run(simd, &a[from..to], &b[from..to]);
+        for (total, run) in total.iter_mut().zip(&run) {
+            for (total, &run) in total.iter_mut().zip(run) {
+                *total = T::add(simd, *total, run);
+            }
+        }
+    }
+    store_tile(simd, &total, target);
+}
+
+/// The sum of a run of products, each of a column of rows and a row of vectors.
+#[inline(always)]
+fn sum_run<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    a: &[[T; ROWS]],
+    b: &[[T::Vector<S>; VECTORS]],
+) -> [[T::Vector<S>; VECTORS]; ROWS] {
+    let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
     for (a, b) in a.iter().zip(b) {
         for row in 0..ROWS {
             let x = T::splat(simd, a[row]);
@@ -118,7 +145,7 @@ pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: 
             }
         }
     }
-    store_tile(simd, &sums, target);
+    sums
 }
 
 #[inline(always)]

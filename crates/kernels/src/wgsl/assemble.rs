@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::DType;
 use crate::kernel::Piece;
-use crate::wgsl::module::{Module, WORKGROUP, fold};
+use crate::wgsl::module::{Grid, Module, WORKGROUP};
 use crate::wgsl::positions::position;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 
@@ -27,12 +27,11 @@ pub(super) fn assemble(
             DType::Bool => u32::from(value != 0.0),
         };
         let mut module = Module::default();
-        let (workgroups, per_row) = fold(elements, WORKGROUP, profile);
         module.parameter("elements", elements);
-        module.parameter("elements_per_row", per_row);
         module.parameter("value", word as usize);
         module.bind(Resource::Output(0), true, "result", "u32");
-        lowered.dispatches.push(module.dispatch(include_str!("../../shaders/fill.wgsl"), "fill", workgroups));
+        let grid = Grid { count: elements, each: WORKGROUP, operations: 1 };
+        module.dispatch(include_str!("../../shaders/fill.wgsl"), "fill", grid, profile, lowered);
     }
     let numbered: Vec<(usize, &Piece)> =
         pieces.iter().enumerate().filter(|(_, piece)| piece.source.elements() > 0).collect();
@@ -45,9 +44,7 @@ pub(super) fn assemble(
 fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowered) {
     let elements = pieces.iter().map(|(_, piece)| piece.source.elements()).sum();
     let mut module = Module::default();
-    let (workgroups, per_row) = fold(elements, WORKGROUP, profile);
     module.parameter("elements", elements);
-    module.parameter("elements_per_row", per_row);
     for (place, (input, _)) in pieces.iter().enumerate() {
         module.bind(Resource::Input(*input as u32), false, format!("source{place}"), "u32");
     }
@@ -72,5 +69,6 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
     }
     text.push_str("}\n");
     module.declare(text);
-    lowered.dispatches.push(module.dispatch(include_str!("../../shaders/copy.wgsl"), "copy", workgroups));
+    let grid = Grid { count: elements, each: WORKGROUP, operations: 1 };
+    module.dispatch(include_str!("../../shaders/copy.wgsl"), "copy", grid, profile, lowered);
 }

@@ -3,10 +3,10 @@
 use crate::view::View;
 use crate::wgsl::emit::Bound;
 use crate::wgsl::matmul::Product;
-use crate::wgsl::module::{Module, WORKGROUP, fold};
+use crate::wgsl::module::{Grid, Module, WORKGROUP};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing};
-use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput};
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, scatter};
+use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, cost};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -50,7 +50,7 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
         }
         Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
             let shapes = [operand_shape, updates_shape];
-            indexing::scatter_add(*dtype, shapes, *axis, [indices, updates], *in_place, profile, &mut lowered);
+            scatter::scatter_add(*dtype, shapes, *axis, [indices, updates], *in_place, profile, &mut lowered);
         }
         Kernel::Assemble { dtype, elements, fill, pieces } => {
             assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
@@ -63,14 +63,13 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
 fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
-    let (workgroups, blocks_per_row) = fold(blocks, WORKGROUP, profile);
     let mut module = Module::default();
     module.parameter("blocks", blocks);
-    module.parameter("blocks_per_row", blocks_per_row);
     module.declare(format!("const WIDTH: u32 = {width}u;"));
     bound.declare_write(&mut module, width, None);
     let skeleton = include_str!("../../shaders/elementwise.wgsl");
-    lowered.dispatches.push(module.dispatch(skeleton, "elementwise", workgroups));
+    let operations = width * cost::operations_per_element(bound.program);
+    module.dispatch(skeleton, "elementwise", Grid { count: blocks, each: WORKGROUP, operations }, profile, lowered);
 }
 
 /// Where the results of a reduction or a matrix product go, and what is made of each before.
@@ -119,6 +118,11 @@ impl Output {
             outputs: vec![2],
         };
         Output { program, inputs: vec![resource], outputs: vec![resource], has_epilogue: false }
+    }
+
+    /// What is done to each result, in simple operations.
+    pub(super) fn operations(&self) -> usize {
+        cost::operations_per_element(&self.program)
     }
 
     /// The program with its buffers.

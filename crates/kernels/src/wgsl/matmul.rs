@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use crate::wgsl::emit::buffer_name;
-use crate::wgsl::lower::Output;
-use crate::wgsl::module::{Module, fold};
-use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, iterations_per_16_depths, matmul_tile, strip_width};
+use crate::wgsl::lower::{Output, new_scratch};
+use crate::wgsl::module::{Grid, Module};
+use crate::wgsl::reduce::Reduction;
+use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, depth_parts, matmul_tile, part_depth, strip_width};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
-use crate::{BatchAxis, DType, Matrix};
+use crate::{BatchAxis, DType, Matrix, ReduceFunction};
 
 /// One operand: `[extent, depth]` for lhs, and for rhs the columns instead of the rows, `[extent, depth]` of its transpose.
 #[derive(Clone, Debug)]
@@ -44,6 +45,15 @@ pub(super) struct Product {
     n: usize,
     lhs: Operand,
     rhs: Operand,
+}
+
+/// Which depths a dispatch sums: of each part, which begins `part_depth` after the one before, `span` from `begin` on.
+#[derive(Clone, Copy, Debug)]
+struct Depths {
+    begin: usize,
+    span: usize,
+    parts: usize,
+    part_depth: usize,
 }
 
 impl Operand {
@@ -105,30 +115,40 @@ impl Product {
 
     /// Appends the dispatches that compute the product into `output`.
     pub(super) fn lower(&self, output: Output, profile: &AdapterProfile, lowered: &mut Lowered) {
+        let results = self.batches() * self.m * self.n;
         let tile = matmul_tile(profile, self.batches(), self.m, self.n);
-        let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
-        let depths = (budget / iterations_per_16_depths(tile)).max(1).saturating_mul(16);
-        if self.k <= depths {
-            self.dispatch(tile, 0..self.k, &output, profile, lowered);
+        let span = part_depth(profile, tile);
+        let spans = self.k.div_ceil(span);
+        if spans == 1 {
+            let depths = Depths { begin: 0, span, parts: 1, part_depth: span };
+            self.dispatch(tile, depths, &output, profile, lowered);
             return;
         }
-        // The sums so far must stand somewhere: in the result, or, where an epilogue makes something else of it (perhaps in
-        // place of what it still reads), in scratch.
-        let elements = self.batches() * self.m * self.n;
-        let sums = output.without_epilogue(elements, lowered);
+        let parts = depth_parts(results, spans);
+        let rounds = spans.div_ceil(parts);
+        let parts = spans.div_ceil(rounds);
+        // The sums so far must stand somewhere: in parts of their own, in the result, or, where an epilogue makes something
+        // else of it (perhaps in place of what it still reads), in scratch.
+        let elements = parts * results;
+        let sums = if parts > 1 { new_scratch(elements, lowered) } else { output.without_epilogue(elements, lowered) };
         let first = Output::plain(DType::F32, elements, sums);
         let further = Output::accumulating(elements, sums);
-        for begin in (0..self.k).step_by(depths) {
-            let end = (begin + depths).min(self.k);
-            self.dispatch(tile, begin..end, if begin == 0 { &first } else { &further }, profile, lowered);
+        for round in 0..rounds {
+            let depths = Depths { begin: round * span, span, parts, part_depth: rounds * span };
+            self.dispatch(tile, depths, if round == 0 { &first } else { &further }, profile, lowered);
         }
-        output.finish(sums, profile, lowered);
+        if parts > 1 {
+            Reduction::of_parts(ReduceFunction::Sum, DType::F32, sums, [parts, results])
+                .lower(output, profile, lowered);
+        } else {
+            output.finish(sums, profile, lowered);
+        }
     }
 
     fn dispatch(
         &self,
         tile: MatMulTile,
-        depths: std::ops::Range<usize>,
+        depths: Depths,
         output: &Output,
         profile: &AdapterProfile,
         lowered: &mut Lowered,
@@ -145,25 +165,25 @@ impl Product {
             MatMulTile::Rows { .. } => strip_width(column_tiles),
             MatMulTile::Vector | MatMulTile::Tiled => 1,
         };
-        let tiles = self.batches() * row_tiles * column_tiles.next_multiple_of(strip);
+        let tiles = depths.parts * self.batches() * row_tiles * column_tiles.next_multiple_of(strip);
         let workgroup = match tile {
             MatMulTile::Tiled => 1,
             MatMulTile::Vector | MatMulTile::Rows { .. } => module.long_running_workgroup(profile),
         };
-        let (workgroups, tiles_per_row) = fold(tiles, workgroup, profile);
         module.parameter("tiles", tiles);
-        module.parameter("tiles_per_row", tiles_per_row);
         module.parameter("column_tiles", column_tiles.next_multiple_of(strip));
         module.parameter("row_tiles", row_tiles);
         module.parameter("rows", self.m);
         module.parameter("columns", self.n);
-        module.parameter("depth_begin", depths.start);
-        module.parameter("depth_end", depths.end);
+        module.parameter("batches", self.batches());
+        module.parameter("depth", self.k);
+        module.parameter("depth_begin", depths.begin);
+        module.parameter("depth_span", depths.span);
+        module.parameter("part_depth", depths.part_depth);
         let has_rest = !self.k.is_multiple_of(4);
         let (skeleton, label) = match tile {
             MatMulTile::Tiled => {
-                module.parameter("batches", self.batches());
-                module.parameter("depth", self.k);
+                module.parameter("parts", depths.parts);
                 self.declare_elements(&mut module, "lhs", &self.lhs, "row", "row", "depth");
                 self.declare_elements(&mut module, "rhs", &self.rhs, "column", "depth", "column");
                 (include_str!("../../shaders/matmul_tiled.wgsl").to_owned(), "matmul_tiled")
@@ -202,7 +222,9 @@ impl Product {
         text.push_str("}\n");
         module.declare(text);
         output.bound().declare_write(&mut module, width, Some(DType::F32));
-        lowered.dispatches.push(module.dispatch(&skeleton, label, workgroups));
+        let elements = rows * columns;
+        let operations = elements.saturating_mul(depths.span.min(self.k) / 2 + output.operations());
+        module.dispatch(&skeleton, label, Grid { count: tiles, each: workgroup, operations }, profile, lowered);
     }
 
     /// The lines that start at the first element of a batch's matrix, in units of `unit` elements.
@@ -350,7 +372,7 @@ impl Product {
         let depth_stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride);
         module.declare(format!(
             "fn {side}_element(start: u32, {first}: u32, {second}: u32) -> f32 {{\n    \
-             if {along} >= parameters.{along}s || depth >= parameters.depth_end {{\n        return 0.0;\n    }}\n    \
+             if {along} >= parameters.{along}s || depth >= parameters.depth {{\n        return 0.0;\n    }}\n    \
              return {buffer}[start + {along} * {stride} + depth * {depth_stride}];\n}}\n"
         ));
         // Neighbouring invocations take neighbouring depths where those lie side by side.

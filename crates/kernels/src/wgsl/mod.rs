@@ -13,6 +13,7 @@ mod matmul;
 mod module;
 mod positions;
 mod reduce;
+mod scatter;
 mod tiles;
 
 use std::sync::Arc;
@@ -65,6 +66,9 @@ pub struct Dispatch {
     pub parameters: Vec<u32>,
     /// How many workgroups along x, y and z: each at least 1 and within the adapter's limit.
     pub workgroups: [u32; 3],
+    /// Roughly how many simple operations it is, as [`crate::cost`] counts them. Work past a limit is several dispatches, so
+    /// that each ends soon.
+    pub operations: usize,
 }
 
 /// A storage buffer of a dispatch.

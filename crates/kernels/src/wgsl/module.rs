@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::DType;
 use crate::wgsl::functions::write_items;
-use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Resource};
+use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
 pub(super) const WORKGROUP: usize = 64;
@@ -95,8 +96,18 @@ impl Module {
         self.body.push('\n');
     }
 
-    /// The dispatch of the module that `skeleton` and everything declared make.
-    pub(super) fn dispatch(self, skeleton: &str, label: &'static str, workgroups: [u32; 3]) -> Dispatch {
+    /// Appends the dispatches of the module that `skeleton` and everything declared make: one, or several if the invocations
+    /// together are more than [`MOST_OPERATIONS`].
+    pub(super) fn dispatch(
+        mut self,
+        skeleton: &str,
+        label: &'static str,
+        grid: Grid,
+        profile: &AdapterProfile,
+        lowered: &mut Lowered,
+    ) {
+        self.parameter("first", 0);
+        self.parameter("per_row", 0);
         let mut text = String::with_capacity(skeleton.len() + self.body.len() + 1024);
         text.push_str(skeleton.trim_end());
         text.push_str("\n\nstruct Parameters {\n");
@@ -109,28 +120,79 @@ impl Module {
             let place = index + 1;
             let _ = writeln!(text, "@group(0) @binding({place}) var<storage, {access}> {name}: array<{element}>;");
         }
+        text.push_str(FLAT);
         text.push_str(&self.body);
         write_items(&self.functions, &mut text);
-        let mut parameters: Vec<u32> = self.parameters.iter().map(|parameter| parameter.word).collect();
-        parameters.resize(parameters.len().next_multiple_of(4), 0);
-        Dispatch {
-            module: text.into(),
-            contracts: self.contracts,
-            label,
-            bindings: self.bindings.iter().map(|bound| bound.binding).collect(),
-            parameters,
-            workgroups,
+        let module: Arc<str> = text.into();
+        let bindings: Vec<Binding> = self.bindings.iter().map(|bound| bound.binding).collect();
+        let own = self.parameters.len() - 2;
+        for part in grid.parts(profile) {
+            let mut parameters: Vec<u32> = self.parameters.iter().map(|parameter| parameter.word).collect();
+            parameters[own..].copy_from_slice(&[part.first as u32, part.per_row as u32]);
+            parameters.resize(parameters.len().next_multiple_of(4), 0);
+            lowered.dispatches.push(Dispatch {
+                module: Arc::clone(&module),
+                contracts: self.contracts,
+                label,
+                bindings: bindings.clone(),
+                parameters,
+                workgroups: part.workgroups,
+                operations: part.operations,
+            });
         }
     }
 }
 
-/// How many workgroups cover `count` of something when each covers `each`, folded into two dimensions, and how many of the
-/// `each`-fold stand in one row of workgroups.
-pub(super) fn fold(count: usize, each: usize, profile: &AdapterProfile) -> ([u32; 3], usize) {
-    let groups = count.div_ceil(each).max(1);
-    let rows = groups.div_ceil(profile.max_workgroups_per_dimension as usize);
-    let columns = groups.div_ceil(rows);
-    ([columns as u32, rows as u32, 1], columns * each)
+/// How a skeleton knows which of all invocations (or workgroups) it is: they are counted on over the rows of workgroups, and
+/// over the dispatches that a large kernel is cut into.
+const FLAT: &str =
+    "\nfn flat(id: vec3<u32>) -> u32 {\n    return parameters.first + id.y * parameters.per_row + id.x;\n}\n";
+
+/// The most simple operations of one dispatch: some seconds on a software adapter, milliseconds on a GPU. Drivers and operating
+/// systems take a device away that does not come back for seconds.
+const MOST_OPERATIONS: usize = 1 << 33;
+
+/// The invocations of a module; or its workgroups, if it counts those.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    /// How many there are.
+    pub(super) count: usize,
+    /// How many of them a workgroup is.
+    pub(super) each: usize,
+    /// Roughly how many simple operations one of them is.
+    pub(super) operations: usize,
+}
+
+/// Some workgroups of a grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    first: usize,
+    per_row: usize,
+    workgroups: [u32; 3],
+    operations: usize,
+}
+
+impl Grid {
+    /// The workgroups in as few parts as keep below [`MOST_OPERATIONS`], each folded into rows that the adapter allows.
+    fn parts(self, profile: &AdapterProfile) -> impl Iterator<Item = Part> {
+        let Grid { count, each, operations } = self;
+        let groups = count.div_ceil(each).max(1);
+        let rows = (profile.max_workgroups_per_dimension as usize).max(1);
+        // Whole rows, where there are several: parts must not overlap, for a dispatch may add to what stands there.
+        let most = (MOST_OPERATIONS / operations.saturating_mul(each).max(1)).max(1);
+        let most = if most > rows { most / rows * rows } else { most };
+        (0..groups).step_by(most).map(move |first| {
+            let groups = most.min(groups - first);
+            let height = groups.div_ceil(rows);
+            let columns = groups.div_ceil(height);
+            Part {
+                first: first * each,
+                per_row: columns * each,
+                workgroups: [columns as u32, height as u32, 1],
+                operations: operations.saturating_mul(count.saturating_sub(first * each).min(groups * each)),
+            }
+        })
+    }
 }
 
 /// The type in which the elements of a dtype stand in storage. f64 is refused before anything is emitted.
@@ -156,4 +218,38 @@ pub(super) fn value_type(dtype: DType) -> &'static str {
 /// `name`, or the vector of four of it.
 pub(super) fn of_width(name: &str, width: usize) -> String {
     if width == 1 { name.to_owned() } else { format!("vec{width}<{name}>") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_grids_are_cut_into_parts_that_cover_them_once() {
+        for (class, most_groups) in [(AdapterClass::Cpu, 65_535), (AdapterClass::Gpu, 7)] {
+            let profile = AdapterProfile {
+                class,
+                max_workgroups_per_dimension: most_groups,
+                max_iterations_per_invocation: 24_000,
+            };
+            for (count, each, operations) in [
+                (1, 64, 1),
+                (1000, 64, 10),
+                (1000, 8, MOST_OPERATIONS / 100),
+                (77, 8, usize::MAX),
+                (1 << 20, 64, 1 << 20),
+            ] {
+                let parts: Vec<Part> = Grid { count, each, operations }.parts(&profile).collect();
+                let mut next = 0;
+                for part in &parts {
+                    let [x, y, z] = part.workgroups.map(|n| n as usize);
+                    assert_eq!((part.first, part.per_row, z), (next, x * each, 1));
+                    assert!(x <= most_groups as usize && (part.operations <= MOST_OPERATIONS || x * y == 1));
+                    next = if part == parts.last().unwrap() { count } else { part.first + x * y * each };
+                    assert!(next > part.first && part.first + x * y * each >= next);
+                }
+                assert_eq!(next, count);
+            }
+        }
+    }
 }

@@ -3,11 +3,11 @@
 use crate::view::{Axis, View};
 use crate::wgsl::emit::{Bound, binary_name};
 use crate::wgsl::lower::{Output, new_scratch};
-use crate::wgsl::module::{Module, fold, of_width, value_type};
+use crate::wgsl::module::{Grid, Module, of_width, value_type};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
-use crate::{BinaryFunction, DType, Instruction, Program, ProgramInput, ReduceFunction};
+use crate::{BinaryFunction, DType, Instruction, Program, ProgramInput, ReduceFunction, cost};
 
 /// A reduction, or one stage of it.
 #[derive(Clone, Debug)]
@@ -53,13 +53,23 @@ impl Reduction {
             let target = partial.map(|scratch| Output::plain(dtype, results * chunks, scratch));
             self.dispatch(lanes, [&kept, &reduced], chunks, target.as_ref().unwrap_or(&output), profile, lowered);
             let Some(scratch) = partial else { return };
-            self = Reduction {
-                function: self.function,
-                program: load(dtype, results * chunks),
-                inputs: vec![scratch],
-                kept: if results == 1 { Vec::new() } else { vec![Axis { extent: results, stride: 1 }] },
-                reduced: vec![Axis { extent: chunks, stride: results }],
-            };
+            self = Reduction::of_parts(self.function, dtype, scratch, [chunks, results]);
+        }
+    }
+
+    /// The reduction of `[parts, results]` to `[results]`.
+    pub(super) fn of_parts(
+        function: ReduceFunction,
+        dtype: DType,
+        source: Resource,
+        [parts, results]: [usize; 2],
+    ) -> Self {
+        Reduction {
+            function,
+            program: load(dtype, parts * results),
+            inputs: vec![source],
+            kept: if results == 1 { Vec::new() } else { vec![Axis { extent: results, stride: 1 }] },
+            reduced: vec![Axis { extent: parts, stride: results }],
         }
     }
 
@@ -96,9 +106,8 @@ impl Reduction {
         let results = count(kept);
         let dtype = self.program.output_dtype(0);
         let mut module = Module::default();
-        let (workgroups, per_row) = fold(results * chunks, module.long_running_workgroup(profile), profile);
+        let each = module.long_running_workgroup(profile);
         module.parameter("invocations", results * chunks);
-        module.parameter("invocations_per_row", per_row);
         let extent = count(reduced);
         let (chunk_stride, chunk_span, step) = match profile.class {
             AdapterClass::Cpu => (extent.div_ceil(chunks), extent.div_ceil(chunks), 1),
@@ -139,7 +148,10 @@ impl Reduction {
             .declare(format!("fn finish(part: Part, total: Accumulator) {{\n    write_block({index}, {value});\n}}\n"));
         Bound { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
         output.bound().declare_write(&mut module, if lanes == Lanes::OfKept { 4 } else { 1 }, Some(dtype));
-        lowered.dispatches.push(module.dispatch(include_str!("../../shaders/reduce.wgsl"), "reduce", workgroups));
+        let per_load = width * (cost::operations_per_element(&self.program) + 1);
+        let operations = extent.div_ceil(chunks).saturating_mul(per_load).saturating_add(width * output.operations());
+        let grid = Grid { count: results * chunks, each, operations };
+        module.dispatch(include_str!("../../shaders/reduce.wgsl"), "reduce", grid, profile, lowered);
     }
 
     /// Declares Accumulator, identity and combine.

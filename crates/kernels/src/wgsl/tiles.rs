@@ -57,12 +57,56 @@ pub(super) fn strip_width(column_tiles: usize) -> usize {
     [8, 4, 2].into_iter().find(|width| 8 * idle(width) <= column_tiles).unwrap_or(1)
 }
 
-/// How many loop iterations an invocation spends on sixteen steps of the depth.
-pub(super) fn iterations_per_16_depths(tile: MatMulTile) -> usize {
-    match tile {
-        MatMulTile::Vector | MatMulTile::Rows { .. } => 4,
+/// How much of the depth of a matrix product one invocation sums, a multiple of sixteen.
+pub(super) fn part_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
+    // The loops' iterations for sixteen steps of the depth, rounded up.
+    let iterations = match tile {
+        MatMulTile::Vector | MatMulTile::Rows { .. } => 5,
         MatMulTile::Tiled => 17,
-    }
+    };
+    let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
+    (budget / iterations).max(1).saturating_mul(16).min(MOST_DEPTH)
+}
+
+/// The most depth that one invocation sums: 64 runs of 64 steps, past which the rounding error of their sum would begin to count.
+const MOST_DEPTH: usize = 4096;
+
+/// Into how many parts the depth is split if `spans` invocations are needed for it: each has a result of its own, `results`
+/// numbers, which a reduction adds up, as long as these take no more than some megabytes.
+pub(super) fn depth_parts(results: usize, spans: usize) -> usize {
+    spans.min(MOST_PARTIAL_RESULTS / results.max(1)).max(1)
+}
+
+/// The most numbers that parts of results take.
+const MOST_PARTIAL_RESULTS: usize = 1 << 22;
+
+/// Whether a scatter_add goes through all updates for each element of the result: its cost is the product of both, but it is
+/// one dispatch, where sorting takes a dozen or more. The limit is what so many dispatches cost.
+pub(super) fn scatters_directly(profile: &AdapterProfile, elements: usize, updates: usize) -> bool {
+    let most = match profile.class {
+        AdapterClass::Cpu => 1 << 18,
+        AdapterClass::Gpu => 1 << 22,
+    };
+    let longest = MOST_DIRECT_UPDATES.min(profile.max_iterations_per_invocation as usize);
+    updates <= longest && elements.saturating_mul(updates) <= most
+}
+
+/// The most updates that one invocation goes through: 64 sums of 64.
+const MOST_DIRECT_UPDATES: usize = 4096;
+
+/// How many units the invocations of a sort go through, and how many bits of their keys at a time.
+pub(super) fn sort_blocks(profile: &AdapterProfile, units: usize) -> (usize, u32) {
+    let budget = (profile.max_iterations_per_invocation as usize / 2).max(2);
+    let digit = budget.ilog2().clamp(1, 8);
+    // As many counts as keys at most.
+    let least = 1 << digit;
+    let size = (units / wanted_invocations(profile)).clamp(least, 4096).min(budget.max(least));
+    (size, digit)
+}
+
+/// The numbers that one invocation of a prefix sum goes through.
+pub(super) fn scan_length(profile: &AdapterProfile) -> usize {
+    (profile.max_iterations_per_invocation as usize).clamp(2, 256)
 }
 
 /// The invocations that a reduction is split for, if each then still has [`least_chunk`] elements: on a software adapter
@@ -107,7 +151,7 @@ const CACHED_ROWS: usize = 32;
 const LARGE_REDUCTION: usize = 1 << 17;
 
 /// The most loads of one invocation: past this the rounding error of its running total would begin to count.
-const MOST_LOADS: usize = 16_384;
+const MOST_LOADS: usize = 4096;
 
 /// How many candidates one invocation of an argmax looks through.
 pub(super) fn argmax_chunk(profile: &AdapterProfile, results: usize, candidates: usize) -> usize {

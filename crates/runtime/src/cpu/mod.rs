@@ -6,7 +6,6 @@
 mod driver;
 
 use arenagrad_graph::DType;
-use arenagrad_kernels::Kernel;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 
 use crate::error::Error;
@@ -96,7 +95,7 @@ pub(crate) struct CpuExecutable {
     steps: Vec<Step>,
     /// The buffers that the running step writes, out of the table for so long.
     written: Vec<Buffer>,
-    /// Whether a step is large enough for several threads.
+    /// Whether a step shares its work among threads.
     divides: bool,
 }
 
@@ -118,7 +117,7 @@ impl CpuExecutable {
             })
             .collect();
         let widest = steps.iter().map(|step| step.outputs.len()).max().unwrap_or(0);
-        let divides = plan_steps.iter().any(|step| work(&step.kernel) >= DIVIDED_WORK);
+        let divides = steps.iter().any(|step| step.kernel.divides());
         CpuExecutable { steps, written: Vec::with_capacity(widest), divides }
     }
 
@@ -143,20 +142,5 @@ impl CpuExecutable {
                 memory.buffers[output as usize] = buffer;
             }
         }
-    }
-}
-
-/// From how many operations on a kernel's work may be divided among threads; kernels decide for themselves.
-const DIVIDED_WORK: usize = 1 << 18;
-
-/// How many simple operations a kernel is, roughly.
-fn work(kernel: &Kernel) -> usize {
-    match kernel {
-        Kernel::Elementwise(program) | Kernel::Reduce { program, .. } => program.elements * (program.operations() + 1),
-        Kernel::ArgMax { outer, extent, inner, .. } => outer * extent * inner,
-        Kernel::MatMul { batch, m, k, n, .. } => batch.iter().map(|axis| axis.extent).product::<usize>() * m * k * n,
-        Kernel::Gather { indices_shape, .. } => indices_shape.elements(),
-        Kernel::ScatterAdd { operand_shape, updates_shape, .. } => operand_shape.elements() + updates_shape.elements(),
-        Kernel::Assemble { elements, .. } => *elements,
     }
 }

@@ -1,10 +1,12 @@
-//! A plan's steps made ready to run: recorded into one command buffer and submitted at once, as often as wanted.
+//! A plan's steps made ready to run: recorded into one command buffer and submitted at once, as often as wanted. A run that is
+//! more than a device should be asked for at once is several submits, each waited for before the next.
 //!
 //! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind
 //! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps;
 //! wgpu puts barriers where one reads what another wrote.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use arenagrad_kernels::Kernel;
 use arenagrad_kernels::wgsl::{self, Dispatch, Lowered, Resource};
@@ -20,6 +22,10 @@ use crate::tensor::TensorData;
 /// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
 /// recorded, few enough that what they hold stays small.
 const MAX_IN_FLIGHT: usize = 3;
+
+/// The most simple operations of one submit: seconds on a software adapter, tenths of a second on a GPU, and so far below what
+/// makes a device count as lost.
+pub(super) const MOST_OPERATIONS: usize = 1 << 36;
 
 /// A step of a plan, its buffers named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
@@ -46,6 +52,8 @@ pub(super) struct LoweredStep<'a> {
 pub(crate) struct GpuExecutable {
     device: GpuDevice,
     dispatches: Vec<ReadyDispatch>,
+    /// The dispatches of each submit of a run: one, unless the run is large.
+    submissions: Vec<Range<usize>>,
     staging: Staging,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     submits: u64,
@@ -128,21 +136,19 @@ impl GpuExecutable {
             device.scoped(PARAMETERS, parameters.size(), write)?;
         }
         let in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT + 1);
-        Ok(GpuExecutable { device: device.clone(), dispatches, staging, in_flight, submits: 0 })
+        let submissions = divide(placed.iter().map(|(_, dispatch)| dispatch.operations));
+        Ok(GpuExecutable { device: device.clone(), dispatches, submissions, staging, in_flight, submits: 0 })
     }
 
     /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
     /// returns nothing and waits only for the run before the last few.
     pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
-        let submission = self.device.scoped("a run", 0, || {
-            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder);
-            if fetch {
-                self.staging.record(&mut encoder, memory);
-            }
-            self.device.queue().submit([encoder.finish()])
-        })?;
-        self.submits += 1;
+        let last = self.submissions.len() - 1;
+        for number in 0..last {
+            let submission = self.submit(number, None)?;
+            self.device.wait_for(Some(submission))?;
+        }
+        let submission = self.submit(last, fetch.then_some(memory))?;
         if fetch {
             self.in_flight.clear();
             return self.staging.collect(&self.device, submission);
@@ -160,15 +166,29 @@ impl GpuExecutable {
         self.dispatches.len()
     }
 
-    /// How many submits there have been: one a run.
+    /// How many submits there have been: one a run, unless the plan is so large that a run is several.
     pub(crate) fn submits(&self) -> u64 {
         self.submits
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Submits some dispatches of a run, and behind them, where `memory` is given, the copies of the results.
+    fn submit(&mut self, number: usize, memory: Option<&GpuMemory>) -> Result<wgpu::SubmissionIndex, Error> {
+        let submission = self.device.scoped("a run", 0, || {
+            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.record(&mut encoder, self.submissions[number].clone());
+            if let Some(memory) = memory {
+                self.staging.record(&mut encoder, memory);
+            }
+            self.device.queue().submit([encoder.finish()])
+        })?;
+        self.submits += 1;
+        Ok(submission)
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, dispatches: Range<usize>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         let mut current: Option<&wgpu::ComputePipeline> = None;
-        for dispatch in &self.dispatches {
+        for dispatch in &self.dispatches[dispatches] {
             if current != Some(&dispatch.pipeline) {
                 pass.set_pipeline(&dispatch.pipeline);
                 current = Some(&dispatch.pipeline);
@@ -189,6 +209,23 @@ impl LoweredStep<'_> {
             Resource::Scratch(number) => scratch[number as usize],
         }
     }
+}
+
+/// The dispatches of each submit, given the operations of each dispatch: as many as keep below [`MOST_OPERATIONS`], and at least
+/// one. There is at least one submit.
+fn divide(operations: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut submissions = Vec::new();
+    let (mut start, mut end, mut sum) = (0, 0, 0usize);
+    for operations in operations {
+        if end > start && sum.saturating_add(operations) > MOST_OPERATIONS {
+            submissions.push(start..end);
+            (start, sum) = (end, 0);
+        }
+        sum = sum.saturating_add(operations);
+        end += 1;
+    }
+    submissions.push(start..end);
+    submissions
 }
 
 /// Where a dispatch's parameters lie in the uniform buffer.
@@ -278,6 +315,14 @@ fn refuse_aliases(device: &GpuDevice, what: &str, label: &str, buffers: &[(u32, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn submits_keep_below_the_limit() {
+        let half = MOST_OPERATIONS / 2;
+        assert_eq!(divide([].into_iter()), [0..0]);
+        assert_eq!(divide([1, 2, half, half - 3].into_iter()), [0..4]);
+        assert_eq!(divide([half, half, 1, usize::MAX, usize::MAX, 5].into_iter()), [0..2, 2..3, 3..4, 4..5, 5..6]);
+    }
 
     #[test]
     fn parameters_stand_at_aligned_offsets() {

@@ -1,5 +1,5 @@
 //! Plans on any wgpu device: an adapter is chosen and opened, kernels are lowered to WGSL and made into pipelines, and
-//! a run is one command buffer in one submit.
+//! a run is one command buffer in one submit, or several where it is large.
 //!
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.

@@ -7,7 +7,7 @@ use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
 use super::adapter::open_alone;
-use super::encode::LoweredStep;
+use super::encode::{LoweredStep, MOST_OPERATIONS};
 use super::{GpuDevice, GpuExecutable, GpuMemory, PlacedStep, Readback, Selector};
 use crate::error::Error;
 use crate::tensor::TensorData;
@@ -63,6 +63,7 @@ fn affine(elements: u32, factor: f32, summand: f32, x: Resource, result: Resourc
         bindings: vec![Binding { resource: x, writable: false }, Binding { resource: result, writable: true }],
         parameters: vec![elements, factor.to_bits(), summand.to_bits(), 0],
         workgroups: [elements.div_ceil(64), 1, 1],
+        operations: elements as usize,
     }
 }
 
@@ -74,6 +75,7 @@ fn increment(elements: u32) -> Dispatch {
         bindings: vec![Binding { resource: Resource::Output(0), writable: true }],
         parameters: vec![elements, 0, 0, 0, 0, 0, 0, 0],
         workgroups: [elements.div_ceil(64), 1, 1],
+        operations: elements as usize,
     }
 }
 
@@ -141,6 +143,24 @@ fn dispatches_run_in_order_and_see_what_came_before() {
         let x: Vec<f32> = (0..9).map(|i| if i < 7 { 0.5 * y[i] + 0.25 } else { input[i] }).collect();
         assert_eq!(results, [f32s(&x), f32s(&[]), f32s(&y)]);
         assert_eq!(executable.submits(), run);
+    }
+}
+
+#[test]
+fn a_large_run_is_several_submits_in_order() {
+    let Some(device) = device() else { return };
+    let mut memory = GpuMemory::new(&device);
+    let x = memory.allocate("x", DType::F32, 100).unwrap();
+    let alone = [x];
+    // Each dispatch says that it is more than half of what a submit may hold.
+    let large = || Dispatch { operations: MOST_OPERATIONS / 2 + 1, ..increment(100) };
+    let steps = [step(lowered(vec![large(), increment(100), large(), large()], vec![]), &[], &alone)];
+    let reads = [Readback { index: x, dtype: DType::F32, elements: 100 }];
+    let mut executable = GpuExecutable::from_lowered(&device, &mut memory, &steps, &reads).unwrap();
+    for run in 1..=3u16 {
+        let fetched = executable.run(&memory, run != 2).unwrap();
+        assert_eq!(fetched, if run == 2 { vec![] } else { vec![f32s(&[f32::from(4 * run); 100])] });
+        assert_eq!(executable.submits(), 3 * u64::from(run));
     }
 }
 

@@ -3,7 +3,8 @@
 //! Invariants: every plan of a session reads and writes the same parameters; a session needs of its parameters those that a
 //! plan computes with, and of a run's inputs those that its plan reads; a call checks everything the caller passed before it
 //! touches the device, so a refused call changes nothing and leaves no buffer behind; a run on the CPU allocates nothing but
-//! what it returns, and a run on a GPU is one submit.
+//! what it returns, and a run on a GPU is one submit, unless it is so large that the device would not
+//! answer for seconds.
 
 mod builder;
 mod feed;

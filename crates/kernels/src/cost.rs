@@ -1,0 +1,259 @@
+//! What a kernel costs: one model for whoever must choose, be it how many threads share a kernel, how much is submitted to a
+//! GPU at once, or which device runs a plan.
+//!
+//! A *simple operation* is an addition of two elements that stand in the cache; everything else is counted in these, as
+//! measured on a processor with AVX-512. The model knows what a kernel computes and not who computes it: how many threads
+//! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
+//! overflowing.
+
+use arenagrad_graph::{BinaryFunction, DType, Shape, UnaryFunction};
+
+use crate::kernel::{BatchAxis, Kernel, Piece};
+use crate::program::{Instruction, Program};
+
+/// What a kernel costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Simple operations.
+    pub operations: usize,
+    /// Bytes that are read and written if each element that is touched moves once.
+    pub bytes: usize,
+}
+
+/// Multiplications and additions of a matrix product that cost as much as one simple operation: they work on registers.
+const PRODUCTS_PER_OPERATION: usize = 2;
+
+/// What following an index costs for each element.
+const INDEXING: usize = 4;
+
+/// What bringing an update to its place among those of its index costs, beside the addition of its elements.
+const SORTING: usize = 16;
+
+impl Cost {
+    /// Both costs.
+    #[must_use]
+    pub fn and(self, other: Cost) -> Cost {
+        Cost {
+            operations: self.operations.saturating_add(other.operations),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+impl Kernel {
+    /// What one run costs, its epilogue included.
+    pub fn cost(&self) -> Cost {
+        match self {
+            Kernel::Elementwise(program) => elementwise(program),
+            Kernel::Reduce { program, kept, epilogue, .. } => {
+                let results = kept.iter().map(|axis| axis.extent).product();
+                with_epilogue(reduce(program, results), epilogue.as_ref())
+            }
+            Kernel::ArgMax { dtype, outer, extent, inner } => argmax(*dtype, [*outer, *extent, *inner]),
+            Kernel::MatMul { dtype, batch, m, k, n, epilogue, .. } => {
+                with_epilogue(matmul(*dtype, batch, [*m, *k, *n]), epilogue.as_ref())
+            }
+            Kernel::Gather { dtype, indices_shape, .. } => gather(*dtype, indices_shape),
+            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, .. } => {
+                scatter_add(*dtype, operand_shape, updates_shape, *in_place)
+            }
+            Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
+        }
+    }
+}
+
+/// A fused elementwise kernel.
+pub fn elementwise(program: &Program) -> Cost {
+    let written: usize = (0..program.outputs.len()).map(|output| size(program.output_dtype(output))).sum();
+    Cost {
+        operations: program.elements.saturating_mul(operations_per_element(program)),
+        bytes: read_bytes(program).saturating_add(program.elements.saturating_mul(written)),
+    }
+}
+
+/// A reduction of a program's value to that many results, without its epilogue.
+pub fn reduce(program: &Program, results: usize) -> Cost {
+    Cost {
+        operations: program.elements.saturating_mul(operations_per_element(program) + 1),
+        bytes: read_bytes(program).saturating_add(results.saturating_mul(size(program.output_dtype(0)))),
+    }
+}
+
+/// An argmax over `[outer, extent, inner]`.
+pub fn argmax(dtype: DType, [outer, extent, inner]: [usize; 3]) -> Cost {
+    let results = outer.saturating_mul(inner);
+    let elements = results.saturating_mul(extent);
+    Cost {
+        operations: elements.saturating_mul(2),
+        bytes: elements.saturating_mul(size(dtype)).saturating_add(results.saturating_mul(size(DType::I32))),
+    }
+}
+
+/// A matrix product of extents `[m, k, n]`, without its epilogue. Operands that are broadcast over a batch axis count once.
+pub fn matmul(dtype: DType, batch: &[BatchAxis], [m, k, n]: [usize; 3]) -> Cost {
+    let over = |counts: fn(&BatchAxis) -> bool| {
+        batch.iter().filter(|axis| counts(axis)).fold(1usize, |product, axis| product.saturating_mul(axis.extent))
+    };
+    let elements = [
+        over(|axis| axis.lhs_stride > 0).saturating_mul(m).saturating_mul(k),
+        over(|axis| axis.rhs_stride > 0).saturating_mul(k).saturating_mul(n),
+        over(|_| true).saturating_mul(m).saturating_mul(n),
+    ];
+    let moved = elements.into_iter().fold(0usize, usize::saturating_add);
+    Cost {
+        operations: elements[2].saturating_mul(k) / PRODUCTS_PER_OPERATION,
+        bytes: moved.saturating_mul(size(dtype)),
+    }
+}
+
+/// A gather of elements in the shape of the indices.
+pub fn gather(dtype: DType, indices_shape: &Shape) -> Cost {
+    let elements = indices_shape.elements();
+    Cost {
+        operations: elements.saturating_mul(INDEXING),
+        bytes: elements.saturating_mul(2 * size(dtype) + size(DType::I32)),
+    }
+}
+
+/// A scatter-add. In place the operand is not copied.
+pub fn scatter_add(dtype: DType, operand_shape: &Shape, updates_shape: &Shape, in_place: bool) -> Cost {
+    let (places, updates) = (operand_shape.elements(), updates_shape.elements());
+    let copied = if in_place { 0 } else { places };
+    Cost {
+        operations: updates.saturating_mul(SORTING).saturating_add(copied),
+        bytes: updates
+            .saturating_mul(3 * size(dtype) + size(DType::I32))
+            .saturating_add(copied.saturating_mul(2 * size(dtype))),
+    }
+}
+
+/// An assembly of regions, each element of the result written once, or twice under a fill.
+pub fn assemble(dtype: DType, elements: usize, filled: bool, pieces: &[Piece]) -> Cost {
+    let copied = pieces.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.source.elements()));
+    let written = copied.saturating_add(if filled { elements } else { 0 });
+    Cost { operations: written, bytes: written.saturating_add(copied).saturating_mul(size(dtype)) }
+}
+
+/// The operations of a program for each element of its domain: its instructions, and one for each output that is written.
+pub fn operations_per_element(program: &Program) -> usize {
+    let instructions = program.instructions.iter().zip(&program.dtypes);
+    program.outputs.len() + instructions.map(|(instruction, &dtype)| of_instruction(instruction, dtype)).sum::<usize>()
+}
+
+/// The operations of an instruction for each element; `dtype` is that of its value.
+pub fn of_instruction(instruction: &Instruction, dtype: DType) -> usize {
+    match instruction {
+        Instruction::Constant { .. } => 0,
+        Instruction::Load { .. } | Instruction::Accumulator => 1,
+        Instruction::Compare { .. } | Instruction::Where { .. } | Instruction::Cast { .. } => 2,
+        Instruction::Iota { .. } => 16,
+        Instruction::Uniform { .. } => 32,
+        Instruction::Unary { function, .. } => of_unary(*function, dtype),
+        Instruction::Binary { function, .. } => of_binary(*function),
+    }
+}
+
+/// The operations of a unary function of one element.
+pub fn of_unary(function: UnaryFunction, dtype: DType) -> usize {
+    let slow = if dtype == DType::F64 { 96 } else { 12 };
+    match function {
+        UnaryFunction::Neg
+        | UnaryFunction::Abs
+        | UnaryFunction::Sign
+        | UnaryFunction::Floor
+        | UnaryFunction::Ceil
+        | UnaryFunction::Round
+        | UnaryFunction::Relu
+        | UnaryFunction::Not => 1,
+        UnaryFunction::Sqrt => 4,
+        UnaryFunction::Exp
+        | UnaryFunction::Expm1
+        | UnaryFunction::Log
+        | UnaryFunction::Log1p
+        | UnaryFunction::Sin
+        | UnaryFunction::Cos
+        | UnaryFunction::Tanh
+        | UnaryFunction::Sigmoid
+        | UnaryFunction::Erf => slow,
+    }
+}
+
+/// The operations of a binary function of two elements.
+pub fn of_binary(function: BinaryFunction) -> usize {
+    match function {
+        BinaryFunction::Add
+        | BinaryFunction::Sub
+        | BinaryFunction::Mul
+        | BinaryFunction::Maximum
+        | BinaryFunction::Minimum
+        | BinaryFunction::ReluBackward
+        | BinaryFunction::And
+        | BinaryFunction::Or => 1,
+        BinaryFunction::Div => 4,
+        BinaryFunction::Pow => 64,
+    }
+}
+
+fn with_epilogue(cost: Cost, epilogue: Option<&Program>) -> Cost {
+    epilogue.map_or(cost, |epilogue| cost.and(elementwise(epilogue)))
+}
+
+/// The bytes that a program's inputs hold, each element that a view touches counted once for each axis that repeats none.
+fn read_bytes(program: &Program) -> usize {
+    program.inputs.iter().fold(0usize, |sum, input| {
+        let distinct = input.view.axes().iter().filter(|axis| axis.stride > 0);
+        let elements = distinct.fold(1usize, |product, axis| product.saturating_mul(axis.extent));
+        sum.saturating_add(elements.saturating_mul(size(input.dtype)))
+    })
+}
+
+/// The bytes of an element in host memory.
+fn size(dtype: DType) -> usize {
+    match dtype {
+        DType::F32 | DType::I32 => 4,
+        DType::F64 => 8,
+        DType::Bool => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::ProgramInput;
+    use crate::view::{Axis, View};
+
+    /// `exp(x) + y` with y broadcast, over `[rows, columns]`.
+    fn program(rows: usize, columns: usize) -> Program {
+        let input = |view| ProgramInput { dtype: DType::F32, view, in_place: None };
+        let row = View::new([Axis { extent: rows, stride: 0 }, Axis { extent: columns, stride: 1 }], 0);
+        Program {
+            elements: rows * columns,
+            inputs: vec![input(View::contiguous(rows * columns)), input(row)],
+            instructions: vec![
+                Instruction::Load { input: 0 },
+                Instruction::Load { input: 1 },
+                Instruction::Unary { function: UnaryFunction::Exp, operand: 0 },
+                Instruction::Binary { function: BinaryFunction::Add, lhs: 2, rhs: 1 },
+            ],
+            dtypes: vec![DType::F32; 4],
+            outputs: vec![3],
+        }
+    }
+
+    #[test]
+    fn functions_and_bytes_count() {
+        // Two loads, an exponential, an addition, a store.
+        let cost = Kernel::Elementwise(program(10, 6)).cost();
+        assert_eq!(cost, Cost { operations: 60 * (2 + 12 + 1 + 1), bytes: 4 * (60 + 6 + 60) });
+        let batch = [BatchAxis { extent: 5, lhs_stride: 6, rhs_stride: 0 }];
+        let product = matmul(DType::F64, &batch, [2, 3, 4]);
+        assert_eq!(product, Cost { operations: 5 * 24 / 2, bytes: 8 * (5 * 6 + 12 + 5 * 8) });
+    }
+
+    #[test]
+    fn what_is_too_large_to_count_saturates() {
+        let large = matmul(DType::F32, &[], [usize::MAX, 3, 2]);
+        assert_eq!(large.operations, usize::MAX / PRODUCTS_PER_OPERATION);
+        assert_eq!(large.and(large).bytes, usize::MAX);
+    }
+}

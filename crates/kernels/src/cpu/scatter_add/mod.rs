@@ -1,0 +1,196 @@
+//! Adding updates at indices along an axis.
+//!
+//! Each element of the result is the sum of the operand's element and its updates, taken in the ascending order along the axis
+//! in a total of higher precision and rounded once. So the sum of millions of updates is as good as that of two, and the
+//! number of threads shows in no bit.
+//!
+//! There are two ways. *Densely* ([`dense`]): where there are hardly more places than updates, all places have totals, which
+//! the updates are added to as they come. *Sorted* ([`sorted`]): where the places are many or wide, the updates are
+//! brought into the order of their places, and each place is summed at once. Both cost places plus updates, and which one is
+//! taken depends on the kernel's extents alone.
+
+mod dense;
+mod sorted;
+
+use arenagrad_graph::{DType, Shape};
+use pulp::Arch;
+
+use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::parallel;
+use super::processor::detect;
+use super::scalar::Number;
+use super::total::Summable;
+use crate::cost;
+use crate::units::Units;
+use crate::view::View;
+use dense::Dense;
+use sorted::Sorted;
+
+/// A type that can be scattered.
+pub(super) trait Scattered: Element + Number + Summable {}
+
+impl Scattered for f32 {}
+impl Scattered for f64 {}
+impl Scattered for i32 {}
+
+/// The widest unit for which places have totals, rather than updates an order.
+const DENSE_WIDTH: usize = 4;
+
+/// How many updates there must be for every two places that have totals.
+const DENSE_UPDATES: usize = 1;
+
+/// A scatter-add made ready; see [`crate::Kernel::ScatterAdd`].
+#[derive(Clone, Debug)]
+pub(super) struct ScatterAdd {
+    scheme: Scheme,
+    state: State,
+}
+
+/// What all tasks share.
+#[derive(Clone, Debug)]
+struct Scheme {
+    arch: Arch,
+    units: Units,
+    /// Where the updates lie, over their row-major domain.
+    updates: View,
+    /// The elements of the result.
+    elements: usize,
+    in_place: bool,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    F32(Way<f32>),
+    F64(Way<f64>),
+    I32(Way<i32>),
+}
+
+#[derive(Clone, Debug)]
+enum Way<T: Scattered> {
+    Dense(Dense<T>),
+    Sorted(Sorted<T>),
+}
+
+impl ScatterAdd {
+    /// A scatter-add of updates of `dtype` and the given shape, in the views `(indices, updates)`.
+    pub(super) fn new(
+        dtype: DType,
+        operand_shape: &Shape,
+        updates_shape: &Shape,
+        axis: usize,
+        (indices, updates): (&View, &View),
+        in_place: bool,
+    ) -> Self {
+        let scheme = Scheme {
+            arch: detect(),
+            units: Units::new(operand_shape, updates_shape, axis, indices),
+            updates: updates.clone(),
+            elements: operand_shape.elements(),
+            in_place,
+        };
+        let tasks = parallel::tasks(cost::scatter_add(dtype, operand_shape, updates_shape, in_place));
+        let state = match dtype {
+            DType::F32 => State::F32(Way::new(&scheme, tasks)),
+            DType::F64 => State::F64(Way::new(&scheme, tasks)),
+            DType::I32 => State::I32(Way::new(&scheme, tasks)),
+            DType::Bool => panic!("scatter_add is not defined for bool"),
+        };
+        ScatterAdd { scheme, state }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        match &self.state {
+            State::F32(way) => way.divides(),
+            State::F64(way) => way.divides(),
+            State::I32(way) => way.divides(),
+        }
+    }
+
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        let ScatterAdd { scheme, state } = self;
+        match state {
+            State::F32(way) => way.run(scheme, operands, outputs),
+            State::F64(way) => way.run(scheme, operands, outputs),
+            State::I32(way) => way.run(scheme, operands, outputs),
+        }
+    }
+}
+
+impl<T: Scattered> Way<T> {
+    fn new(scheme: &Scheme, tasks: usize) -> Self {
+        let Units { width, .. } = scheme.units;
+        let (units, places) = (scheme.units.units(), scheme.units.places());
+        if width <= DENSE_WIDTH && places.saturating_mul(DENSE_UPDATES) <= units.saturating_mul(2) && units > 0 {
+            Way::Dense(Dense::new(scheme, tasks))
+        } else {
+            Way::Sorted(Sorted::new(scheme, tasks))
+        }
+    }
+
+    fn divides(&self) -> bool {
+        match self {
+            Way::Dense(dense) => dense.divides(),
+            Way::Sorted(sorted) => sorted.divides(),
+        }
+    }
+
+    fn run(&mut self, scheme: &Scheme, operands: Operands<'_>, outputs: &mut [Buffer]) {
+        let result = &mut typed_mut::<T>(&mut outputs[0])[..scheme.elements];
+        let operand = if scheme.in_place { None } else { Some(&operands.typed::<T>(0)[..scheme.elements]) };
+        let sources = Sources { scheme, operand, indices: operands.typed(1), updates: operands.typed(2) };
+        match self {
+            Way::Dense(dense) => dense.run(sources, result),
+            Way::Sorted(sorted) => sorted.run(sources, result),
+        }
+    }
+}
+
+/// What all tasks read.
+#[derive(Clone, Copy)]
+struct Sources<'a, T> {
+    scheme: &'a Scheme,
+    /// The operand, unless the result holds it.
+    operand: Option<&'a [T]>,
+    indices: &'a [i32],
+    updates: &'a [T],
+}
+
+/// Goes through units and tells the place of each.
+struct Places {
+    count: usize,
+    inner: usize,
+    extent: usize,
+    /// The coordinates of the next unit along the axis and after it.
+    j: usize,
+    i: usize,
+    /// The place of index 0 before the axis.
+    base: usize,
+}
+
+impl Places {
+    /// Begins at unit `start`.
+    fn new(units: &Units, start: usize) -> Self {
+        let Units { count, inner, extent, .. } = *units;
+        let (row, i) = (start / inner, start % inner);
+        Places { count, inner, extent, j: row % count, i, base: row / count * extent * inner }
+    }
+
+    /// The place of the next unit, whose index is given; none if that lies outside the axis.
+    #[inline(always)]
+    fn next(&mut self, index: i32) -> Option<usize> {
+        let index = index as usize;
+        // A negative index is past every extent.
+        let place = (index < self.extent).then(|| self.base + index * self.inner + self.i);
+        self.i += 1;
+        if self.i == self.inner {
+            self.i = 0;
+            self.j += 1;
+            if self.j == self.count {
+                self.j = 0;
+                self.base += self.extent * self.inner;
+            }
+        }
+        place
+    }
+}

@@ -1,0 +1,243 @@
+//! Scatter-adds in the order of the places.
+//!
+//! Units are sorted by the place that they go to, in ascending order for each place; then every place is summed at once.
+//! Places ascend in the result as they do in the order, so each task has a part of both.
+
+use std::ops::Range;
+
+use pulp::Arch;
+
+use super::{Places, Scattered, Scheme, Sources};
+use crate::cpu::parallel;
+use crate::cpu::processor::{Vectorise, dispatch};
+use crate::cpu::registers::BLOCK;
+use crate::cpu::walk;
+use crate::units::Units;
+
+/// The bits of a digit: its counts stay in the nearest cache.
+const DIGIT: u32 = 11;
+
+/// Units from which sorting by digits is cheaper than by comparison.
+const BY_DIGITS: usize = 512;
+
+/// A scatter-add in the order of the places.
+#[derive(Clone, Debug)]
+pub(super) struct Sorted<T: Scattered> {
+    /// For each unit that goes to a place, the place above [`Sorted::unit_bits`] and the unit's number below: ascending
+    /// when they are sorted. There is room for all units; [`Sorted::length`] go to a place.
+    keys: Vec<u64>,
+    length: usize,
+    /// What a digit's pass writes.
+    spare: Vec<u64>,
+    counts: Vec<usize>,
+    unit_bits: u32,
+    place_bits: u32,
+    indices: Vec<i32>,
+    tasks: Vec<Own<T>>,
+}
+
+/// The memory of one task.
+#[derive(Clone, Debug)]
+struct Own<T: Scattered> {
+    updates: Vec<T>,
+    totals: Vec<T::Total>,
+}
+
+/// The bits that numbers below `count` have.
+fn bits(count: usize) -> u32 {
+    usize::BITS - count.saturating_sub(1).leading_zeros()
+}
+
+impl<T: Scattered> Sorted<T> {
+    pub(super) fn new(scheme: &Scheme, tasks: usize) -> Self {
+        let (units, places) = (scheme.units.units(), scheme.units.places());
+        let (unit_bits, place_bits) = (bits(units), bits(places));
+        assert!(unit_bits + place_bits <= 64, "the numbers of {units} updates and {places} places fit in 64 bits");
+        let piece = BLOCK.min(scheme.units.width);
+        Sorted {
+            keys: vec![0; units],
+            length: 0,
+            spare: vec![0; if units < BY_DIGITS { 0 } else { units }],
+            counts: vec![0; 1 << DIGIT],
+            unit_bits,
+            place_bits,
+            indices: vec![0; BLOCK.min(units)],
+            tasks: (0..tasks.min(units).max(1))
+                .map(|_| Own { updates: vec![T::default(); piece], totals: vec![T::identity(); piece] })
+                .collect(),
+        }
+    }
+
+    pub(super) fn divides(&self) -> bool {
+        self.tasks.len() > 1
+    }
+
+    pub(super) fn run(&mut self, sources: Sources<'_, T>, result: &mut [T]) {
+        self.collect(sources);
+        if !self.keys[..self.length].is_sorted() {
+            self.sort();
+        }
+        let task = Task { sources, unit_bits: self.unit_bits };
+        task.divide(&mut self.tasks, &self.keys[..self.length], result, 0);
+    }
+
+    /// The keys of all units that go to a place, in their order.
+    fn collect(&mut self, sources: Sources<'_, T>) {
+        let units = &sources.scheme.units;
+        let all = units.units();
+        self.length = 0;
+        if all == 0 {
+            return;
+        }
+        let mut places = Places::new(units, 0);
+        for start in (0..all).step_by(BLOCK) {
+            let block = &mut self.indices[..BLOCK.min(all - start)];
+            walk::read(sources.indices, &units.indices, start, block);
+            for (unit, &index) in (start..).zip(&*block) {
+                if let Some(place) = places.next(index) {
+                    self.keys[self.length] = (place as u64).checked_shl(self.unit_bits).unwrap_or(0) | unit as u64;
+                    self.length += 1;
+                }
+            }
+        }
+    }
+
+    /// Sorts the keys: all differ, so every way of sorting gives the same order.
+    fn sort(&mut self) {
+        if self.length < BY_DIGITS {
+            self.keys[..self.length].sort_unstable();
+            return;
+        }
+        let passes = self.place_bits.div_ceil(DIGIT);
+        let digit = self.place_bits.div_ceil(passes.max(1));
+        for pass in 0..passes {
+            let shift = self.unit_bits + pass * digit;
+            let of = |key: u64| (key >> shift) as usize & ((1 << digit) - 1);
+            let counts = &mut self.counts[..1 << digit];
+            counts.fill(0);
+            let keys = &self.keys[..self.length];
+            keys.iter().for_each(|&key| counts[of(key)] += 1);
+            let mut first = 0;
+            for count in &mut *counts {
+                (first, *count) = (first + *count, first);
+            }
+            for &key in keys {
+                let place = &mut counts[of(key)];
+                self.spare[*place] = key;
+                *place += 1;
+            }
+            std::mem::swap(&mut self.keys, &mut self.spare);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Task<'a, T> {
+    sources: Sources<'a, T>,
+    unit_bits: u32,
+}
+
+impl<T: Scattered> Task<'_, T> {
+    fn place(&self, key: u64) -> usize {
+        key.checked_shr(self.unit_bits).unwrap_or(0) as usize
+    }
+
+    /// Sums the places of `keys` into `result`, which begins at element `base` of the whole result.
+    fn divide(self, tasks: &mut [Own<T>], keys: &[u64], result: &mut [T], base: usize) {
+        if let [own] = tasks {
+            self.run(own, keys, result, base);
+            return;
+        }
+        let half = tasks.len() / 2;
+        let mut cut = parallel::cut(0..keys.len(), half, tasks.len(), 1);
+        // A place is one task's.
+        if let Some(&key) = keys.get(cut) {
+            let place = self.place(key);
+            cut = keys.partition_point(|&key| self.place(key) < place);
+        }
+        let at = match keys.get(cut) {
+            Some(&key) => self.sources.scheme.units.places.position(self.place(key)) - base,
+            None => result.len(),
+        };
+        let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
+        let (head_keys, tail_keys) = keys.split_at(cut);
+        let (head, tail) = result.split_at_mut(at);
+        rayon::join(
+            || self.divide(head_tasks, head_keys, head, base),
+            || self.divide(tail_tasks, tail_keys, tail, base + at),
+        );
+    }
+
+    fn run(self, own: &mut Own<T>, keys: &[u64], result: &mut [T], base: usize) {
+        let Scheme { units, .. } = self.sources.scheme;
+        if let Some(operand) = self.sources.operand {
+            result.copy_from_slice(&operand[base..base + result.len()]);
+        }
+        let mut rest = keys;
+        while let Some(&first) = rest.first() {
+            let place = self.place(first);
+            let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
+            let (segment, tail) = rest.split_at(length);
+            let start = units.places.position(place) - base;
+            for from in (0..units.width).step_by(BLOCK) {
+                let columns = from..units.width.min(from + BLOCK);
+                let target = &mut result[start + columns.start..start + columns.end];
+                self.sum(own, segment, columns, target);
+            }
+            rest = tail;
+        }
+    }
+
+    /// Adds some columns of the units of one place to the elements there.
+    fn sum(self, own: &mut Own<T>, segment: &[u64], columns: Range<usize>, target: &mut [T]) {
+        let Sources { scheme, updates, .. } = self.sources;
+        let Scheme { arch, units: Units { width, .. }, updates: view, .. } = scheme;
+        let is_contiguous = view.is_contiguous();
+        let mask = 1u64.checked_shl(self.unit_bits).map_or(u64::MAX, |bit| bit - 1);
+        let Own { updates: scratch, totals } = own;
+        let read = |key: u64, scratch: &mut [T]| {
+            let start = (key & mask) as usize * width + columns.start;
+            walk::read(updates, view, start, scratch);
+        };
+        let scratch = &mut scratch[..columns.len()];
+        if let [key] = *segment {
+            // Of two numbers the sum is rounded once in any case.
+            read(key, scratch);
+            target.iter_mut().zip(&*scratch).for_each(|(element, &update)| *element = element.add(update));
+            return;
+        }
+        let totals = &mut totals[..columns.len()];
+        totals.iter_mut().zip(&*target).for_each(|(total, &element)| *total = element.total());
+        for &key in segment {
+            if is_contiguous {
+                let start = (key & mask) as usize * width + columns.start;
+                add_to_totals(*arch, &updates[start..start + columns.len()], totals);
+            } else {
+                read(key, scratch);
+                add_to_totals(*arch, scratch, totals);
+            }
+        }
+        target.iter_mut().zip(&*totals).for_each(|(element, &total)| *element = T::rounded(total));
+    }
+}
+
+/// Adds each update to the total beside it.
+fn add_to_totals<T: Scattered>(arch: Arch, updates: &[T], totals: &mut [T::Total]) {
+    struct Work<'a, T: Scattered> {
+        updates: &'a [T],
+        totals: &'a mut [T::Total],
+    }
+    impl<T: Scattered> Vectorise for Work<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<const FUSED: bool>(self) {
+            self.totals.iter_mut().zip(self.updates).for_each(|(total, &update)| update.add_to(total));
+        }
+    }
+    if let ([update], [total]) = (updates, &mut *totals) {
+        update.add_to(total);
+        return;
+    }
+    dispatch(arch, Work { updates, totals });
+}

@@ -1,0 +1,460 @@
+//! Lowering of scatter_add.
+//!
+//! Few updates of few elements are gone through for each element. Else units of updates ([`Units`]) are sorted by the place
+//! that they go to, stably, so that each place has its units side by side in ascending order; then each place is summed. The cost is
+//! that of places plus updates, whatever the indices are, and no step of it depends on what runs first.
+//!
+//! 1. `scatter_keys` finds the place of each unit.
+//! 2. For each digit of the places, the least significant first: `scatter_count` counts the digits of blocks of units,
+//!    `scan_sums` and `scan` turn the counts into slots, `scatter_move` moves the units there.
+//! 3. `scatter_ends` finds where each place's units end.
+//! 4. `scatter_sums` sums 64 units of one place, then 64 of those sums, and so on: as many levels as the longest place can need.
+//! 5. `scatter_places` adds to each element of the result what these levels hold for its place.
+
+use std::fmt::Write;
+
+use arenagrad_graph::Shape;
+
+use crate::DType;
+use crate::units::Units;
+use crate::view::View;
+use crate::wgsl::lower::new_scratch;
+use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
+use crate::wgsl::positions::position;
+use crate::wgsl::tiles::{scan_length, scatters_directly, sort_blocks};
+use crate::wgsl::{AdapterProfile, Lowered, Resource};
+
+/// The entries that one sum of a level is over.
+const ENTRIES: usize = 64;
+
+/// Appends the dispatches of a scatter_add. `shapes` are the operand's and the updates', `views` those of indices and updates.
+pub(super) fn scatter_add(
+    dtype: DType,
+    shapes: [&Shape; 2],
+    axis: usize,
+    views: [&View; 2],
+    in_place: bool,
+    profile: &AdapterProfile,
+    lowered: &mut Lowered,
+) {
+    let [operand_shape, updates_shape] = shapes;
+    let scatter = Scatter { dtype, shapes, axis, views, in_place, profile };
+    if scatters_directly(profile, operand_shape.elements(), updates_shape[axis]) {
+        scatter.directly(lowered);
+    } else {
+        scatter.sorted(lowered);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Scatter<'a> {
+    dtype: DType,
+    shapes: [&'a Shape; 2],
+    axis: usize,
+    views: [&'a View; 2],
+    in_place: bool,
+    profile: &'a AdapterProfile,
+}
+
+/// Units on their way into the order of their places.
+#[derive(Clone, Copy)]
+struct Order {
+    keys: Resource,
+    order: Resource,
+}
+
+impl Scatter<'_> {
+    /// Every element of the result goes through the updates.
+    fn directly(&self, lowered: &mut Lowered) {
+        let Scatter { shapes: [operand_shape, updates_shape], axis, views: [indices, updates], .. } = *self;
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("elements", operand_shape.elements());
+        module.parameter("updates", updates_shape[axis]);
+        module.parameter("update_step", updates_shape.strides()[axis]);
+        module.bind(Resource::Input(1), false, "indices", "i32");
+        self.declare_element(&mut module);
+        self.declare_result(&mut module);
+        let place = position(&mut module, "index_position", indices, "update");
+        module.declare(format!("fn read_index(update: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
+        self.declare_read_update(&mut module, updates);
+        self.declare_update_position(&mut module);
+        let grid = Grid { count: operand_shape.elements(), each, operations: 2 * updates_shape[axis] };
+        let skeleton = include_str!("../../shaders/scatter_add.wgsl");
+        module.dispatch(skeleton, "scatter_add", grid, self.profile, lowered);
+    }
+
+    /// The updates are brought into the order of their places.
+    fn sorted(&self, lowered: &mut Lowered) {
+        let Scatter { shapes: [operand_shape, updates_shape], axis, views: [indices, _], .. } = *self;
+        let units = Units::new(operand_shape, updates_shape, axis, indices);
+        let count = units.units();
+        let [from, to] =
+            [(); 2].map(|()| Order { keys: new_scratch(count, lowered), order: new_scratch(count, lowered) });
+        self.keys(&units, from, lowered);
+        let sorted = self.sort(&units, [from, to], lowered);
+        let ends = new_scratch(units.places(), lowered);
+        self.ends(&units, sorted, ends, lowered);
+        // A place has as many units as the axis is long, at most: enough levels that few entries of the last are left.
+        let mut levels = Vec::new();
+        let mut words = 0;
+        let mut span = ENTRIES;
+        while units.count > span * ENTRIES {
+            levels.push(Level { span, first: words });
+            words += count / span * units.width;
+            span *= ENTRIES;
+        }
+        if units.count > ENTRIES {
+            levels.push(Level { span, first: words });
+            words += count / span * units.width;
+        }
+        let sums = (words > 0).then(|| new_scratch(words, lowered));
+        if let Some(sums) = sums {
+            for number in 0..levels.len() {
+                self.sums(&units, sorted, sums, &levels[..=number], lowered);
+            }
+        } else {
+            levels.clear();
+        }
+        self.places(&units, sorted.order, ends, sums, &levels, lowered);
+    }
+
+    fn keys(&self, units: &Units, target: Order, lowered: &mut Lowered) {
+        let mut module = Module::default();
+        module.parameter("units", units.units());
+        module.parameter("places", units.places());
+        module.parameter("count", units.count);
+        module.parameter("inner", units.inner);
+        module.parameter("extent", units.extent);
+        module.bind(Resource::Input(1), false, "indices", "i32");
+        module.bind(target.keys, true, "keys", "u32");
+        module.bind(target.order, true, "order", "u32");
+        let place = position(&mut module, "index_position", &units.indices, "unit");
+        module.declare(format!("fn read_index(unit: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
+        let grid = Grid { count: units.units(), each: WORKGROUP, operations: 8 };
+        let skeleton = include_str!("../../shaders/scatter_keys.wgsl");
+        module.dispatch(skeleton, "scatter_keys", grid, self.profile, lowered);
+    }
+
+    /// Sorts by the keys, digit by digit, between the two orders; gives the one that is sorted at last.
+    fn sort(&self, units: &Units, [mut from, mut to]: [Order; 2], lowered: &mut Lowered) -> Order {
+        let count = units.units();
+        let (size, most_bits) = sort_blocks(self.profile, count);
+        let blocks = count.div_ceil(size);
+        // Keys reach up to the number of places itself.
+        let bits = usize::BITS - units.places().leading_zeros();
+        let passes = bits.div_ceil(most_bits);
+        let digit = bits.div_ceil(passes);
+        let numbers = blocks << digit;
+        let counts = new_scratch(numbers, lowered);
+        for pass in 0..passes {
+            let mut module = self.block_module(units, [blocks, size], pass * digit, digit);
+            let each = module.long_running_workgroup(self.profile);
+            module.bind(from.keys, false, "keys", "u32");
+            module.bind(counts, true, "counts", "u32");
+            let grid = Grid { count: blocks, each, operations: 4 * size + (1 << digit) };
+            let skeleton = include_str!("../../shaders/scatter_count.wgsl");
+            module.dispatch(skeleton, "scatter_count", grid, self.profile, lowered);
+
+            let scanned = lowered.scratch.len();
+            self.scan(counts, numbers, lowered);
+
+            let mut module = self.block_module(units, [blocks, size], pass * digit, digit);
+            let each = module.long_running_workgroup(self.profile);
+            module.bind(from.keys, false, "keys", "u32");
+            module.bind(from.order, false, "order", "u32");
+            module.bind(counts, true, "counts", "u32");
+            module.bind(to.keys, true, "moved_keys", "u32");
+            module.bind(to.order, true, "moved_order", "u32");
+            let grid = Grid { count: blocks, each, operations: 8 * size };
+            let skeleton = include_str!("../../shaders/scatter_move.wgsl");
+            module.dispatch(skeleton, "scatter_move", grid, self.profile, lowered);
+            (from, to) = (to, from);
+            // Each pass sums the counts of its own in the same scratch.
+            if pass + 1 < passes {
+                lowered.scratch.truncate(scanned);
+            }
+        }
+        from
+    }
+
+    fn block_module(&self, units: &Units, [blocks, size]: [usize; 2], shift: u32, digit: u32) -> Module {
+        let mut module = Module::default();
+        module.parameter("units", units.units());
+        module.parameter("blocks", blocks);
+        module.parameter("block_size", size);
+        module.parameter("shift", shift as usize);
+        module.parameter("digits", 1 << digit);
+        module
+    }
+
+    /// Replaces each number by the sum of those before it.
+    fn scan(&self, numbers: Resource, count: usize, lowered: &mut Lowered) {
+        let length = scan_length(self.profile);
+        // The numbers, the sums of their chunks, the sums of those: until one chunk is all.
+        let mut stages = vec![(numbers, count)];
+        let mut remaining = count;
+        while remaining > length {
+            let (source, numbers) = stages[stages.len() - 1];
+            remaining = numbers.div_ceil(length);
+            let sums = new_scratch(remaining, lowered);
+            let mut module = Module::default();
+            let each = module.long_running_workgroup(self.profile);
+            module.parameter("numbers", numbers);
+            module.parameter("chunks", remaining);
+            module.parameter("chunk_length", length);
+            module.bind(source, false, "numbers", "u32");
+            module.bind(sums, true, "sums", "u32");
+            let grid = Grid { count: remaining, each, operations: length };
+            let skeleton = include_str!("../../shaders/scan_sums.wgsl");
+            module.dispatch(skeleton, "scan_sums", grid, self.profile, lowered);
+            stages.push((sums, remaining));
+        }
+        for stage in (0..stages.len()).rev() {
+            let (target, numbers) = stages[stage];
+            let chunks = numbers.div_ceil(length);
+            let mut module = Module::default();
+            let each = module.long_running_workgroup(self.profile);
+            module.parameter("numbers", numbers);
+            module.parameter("chunks", chunks);
+            module.parameter("chunk_length", length);
+            let before = match stages.get(stage + 1) {
+                Some(&(sums, _)) => {
+                    module.bind(sums, false, "sums", "u32");
+                    "sums[chunk]"
+                }
+                None => "0u",
+            };
+            module.bind(target, true, "numbers", "u32");
+            module.declare(format!("fn before_chunk(chunk: u32) -> u32 {{\n    return {before};\n}}\n"));
+            let grid = Grid { count: chunks, each, operations: 2 * length };
+            module.dispatch(include_str!("../../shaders/scan.wgsl"), "scan", grid, self.profile, lowered);
+        }
+    }
+
+    fn ends(&self, units: &Units, sorted: Order, ends: Resource, lowered: &mut Lowered) {
+        let mut module = Module::default();
+        module.parameter("units", units.units());
+        module.parameter("places", units.places());
+        module.bind(sorted.keys, false, "keys", "u32");
+        module.bind(ends, true, "ends", "u32");
+        let grid = Grid { count: units.places(), each: WORKGROUP, operations: 64 };
+        let skeleton = include_str!("../../shaders/scatter_ends.wgsl");
+        module.dispatch(skeleton, "scatter_ends", grid, self.profile, lowered);
+    }
+
+    /// Appends the sums of the last of `levels`.
+    fn sums(&self, units: &Units, sorted: Order, sums: Resource, levels: &[Level], lowered: &mut Lowered) {
+        let Some((level, before)) = levels.split_last() else { return };
+        let elements = units.units() / level.span * units.width;
+        if elements == 0 {
+            return;
+        }
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("elements", elements);
+        module.parameter("width", units.width);
+        module.parameter("places", units.places());
+        module.parameter("span", level.span);
+        module.parameter("first_sum", level.first);
+        module.bind(sorted.keys, false, "keys", "u32");
+        self.declare_element(&mut module);
+        let stored = storage_type(self.dtype);
+        match before.last() {
+            None => self.declare_read_unit(&mut module, sorted.order, "read_entry"),
+            Some(before) => {
+                let first = module.parameter("first_entry", before.first);
+                module.declare(format!(
+                    "fn read_entry(entry: u32, column: u32) -> Element {{\n    return sums[{first} + entry * parameters.width + column];\n}}\n"
+                ));
+            }
+        }
+        module.bind(sums, true, "sums", stored);
+        let grid = Grid { count: elements, each, operations: 4 * ENTRIES };
+        let skeleton = include_str!("../../shaders/scatter_sums.wgsl");
+        module.dispatch(skeleton, "scatter_sums", grid, self.profile, lowered);
+    }
+
+    fn places(
+        &self,
+        units: &Units,
+        order: Resource,
+        ends: Resource,
+        sums: Option<Resource>,
+        levels: &[Level],
+        lowered: &mut Lowered,
+    ) {
+        let elements = self.shapes[0].elements();
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("elements", elements);
+        module.parameter("width", units.width);
+        self.declare_element(&mut module);
+        self.declare_result(&mut module);
+        module.bind(ends, false, "ends", "u32");
+        self.declare_read_unit(&mut module, order, "read_entry_0");
+        if let Some(sums) = sums {
+            module.bind(sums, false, "sums", storage_type(self.dtype));
+        }
+        for (number, level) in levels.iter().enumerate() {
+            let first = module.parameter(format!("first_sum_{}", number + 1), level.first);
+            module.declare(format!(
+                "fn read_entry_{}(entry: u32, column: u32) -> Element {{\n    return sums[{first} + entry * parameters.width + column];\n}}\n",
+                number + 1
+            ));
+        }
+        declare_sum_units(&mut module, levels.len());
+        self.declare_target(&mut module, units);
+        let grid = Grid { count: elements, each, operations: ENTRIES };
+        let skeleton = include_str!("../../shaders/scatter_places.wgsl");
+        module.dispatch(skeleton, "scatter_places", grid, self.profile, lowered);
+    }
+
+    fn declare_element(&self, module: &mut Module) {
+        module.declare(format!("alias Element = {};", storage_type(self.dtype)));
+    }
+
+    /// Declares the first number of each element's sum, and where the sum goes.
+    fn declare_result(&self, module: &mut Module) {
+        let stored = storage_type(self.dtype);
+        module.bind(Resource::Output(0), true, "result", stored);
+        let start = if self.in_place {
+            "result[element]"
+        } else {
+            module.bind(Resource::Input(0), false, "operand", stored);
+            "operand[element]"
+        };
+        module.declare(format!("fn read_start(element: u32) -> Element {{\n    return {start};\n}}\n"));
+        module.declare("fn write_result(element: u32, sum: Element) {\n    result[element] = sum;\n}\n");
+    }
+
+    /// Declares `fn read_update(update: u32)`, by the update's place in its domain.
+    fn declare_read_update(&self, module: &mut Module, updates: &View) {
+        module.bind(Resource::Input(2), false, "updates", storage_type(self.dtype));
+        let place = position(module, "update_value_position", updates, "update");
+        module.declare(format!("fn read_update(update: u32) -> Element {{\n    return updates[{place}];\n}}\n"));
+    }
+
+    /// Declares, under `name`, what reads a column of a unit by its place in the order.
+    fn declare_read_unit(&self, module: &mut Module, order: Resource, name: &str) {
+        module.bind(order, false, "order", "u32");
+        self.declare_read_update(module, self.views[1]);
+        module.declare(format!(
+            "fn {name}(entry: u32, column: u32) -> Element {{\n    return read_update(order[entry] * parameters.width + column);\n}}\n"
+        ));
+    }
+
+    /// Declares which place an element of the result belongs to, and which column of it the element is.
+    fn declare_target(&self, module: &mut Module, units: &Units) {
+        let [operand_shape, updates_shape] = self.shapes;
+        let strides = operand_shape.strides();
+        let mut text =
+            "fn target_of(element: u32) -> Target {\n    var is_reached = true;\n    var rest = element;\n".to_owned();
+        let mut terms = Vec::new();
+        let mut place_stride = 1;
+        for other in (0..units.rank).rev() {
+            // The elements of one step along the axis go together, so the first division takes a unit's columns away.
+            if other + 1 == units.rank {
+                let row = module.parameter("row", strides[other]);
+                let _ = write!(
+                    text,
+                    "    let column = rest % {row};\n    rest /= {row};\n    is_reached = column < parameters.width;\n"
+                );
+            }
+            let extent = module.parameter(format!("extent_{other}"), operand_shape[other]);
+            let _ = write!(text, "    let c_{other} = rest % {extent};\n    rest /= {extent};\n");
+            let reached = if other == self.axis { operand_shape[other] } else { updates_shape[other] };
+            let limit = module.parameter(format!("reached_{other}"), reached);
+            let _ = writeln!(text, "    is_reached = is_reached && c_{other} < {limit};");
+            let stride = module.parameter(format!("place_stride_{other}"), place_stride);
+            terms.push(format!("c_{other} * {stride}"));
+            place_stride *= reached;
+        }
+        let _ = write!(text, "    return Target({}, column, is_reached);\n}}\n", terms.join(" + "));
+        module.declare("struct Target {\n    place: u32,\n    column: u32,\n    is_reached: bool,\n}\n");
+        module.declare(text);
+    }
+
+    /// Declares where the updates of an element of the result begin, what its coordinate along the axis is, and whether there
+    /// are any updates at its other coordinates.
+    fn declare_update_position(&self, module: &mut Module) {
+        let Scatter { shapes: [operand_shape, updates_shape], axis, .. } = *self;
+        let strides = updates_shape.strides();
+        let mut text = "fn update_position(element: u32) -> Updates {\n    var rest = element;\n    var updates = Updates(0u, 0u, true);\n"
+            .to_owned();
+        for other in (0..operand_shape.rank()).rev() {
+            let extent = module.parameter(format!("extent_{other}"), operand_shape[other]);
+            if other == axis {
+                let _ = writeln!(text, "    updates.coordinate = rest % {extent};");
+            } else {
+                let stride = module.parameter(format!("stride_{other}"), strides[other]);
+                let limit = module.parameter(format!("updated_{other}"), updates_shape[other]);
+                let _ = writeln!(text, "    updates.position += (rest % {extent}) * {stride};");
+                let _ = writeln!(text, "    updates.reached = updates.reached && rest % {extent} < {limit};");
+            }
+            let _ = writeln!(text, "    rest /= {extent};");
+        }
+        text.push_str("    return updates;\n}\n");
+        module.declare("struct Updates {\n    position: u32,\n    coordinate: u32,\n    reached: bool,\n}\n");
+        module.declare(text);
+    }
+}
+
+/// Sums of neighbouring entries of the level before, or of units.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// The units that one sum is over.
+    span: usize,
+    /// Where the level begins among the sums.
+    first: usize,
+}
+
+/// Declares `fn sum_units(first: u32, last: u32, column: u32)`: the sum of the units of one place, more than 64, by as few
+/// entries of as few levels as there are.
+fn declare_sum_units(module: &mut Module, levels: usize) {
+    for level in 0..=levels {
+        // Four accumulators: a sum of 64 entries is as exact as one of 16.
+        module.declare(format!(
+            "fn sum_entries_{level}(first: u32, last: u32, column: u32) -> Element {{
+    var sum0 = Element();
+    var sum1 = Element();
+    var sum2 = Element();
+    var sum3 = Element();
+    var entry = first;
+    while entry + 4u <= last {{
+        sum0 = sum0 + read_entry_{level}(entry, column);
+        sum1 = sum1 + read_entry_{level}(entry + 1u, column);
+        sum2 = sum2 + read_entry_{level}(entry + 2u, column);
+        sum3 = sum3 + read_entry_{level}(entry + 3u, column);
+        entry += 4u;
+    }}
+    while entry < last {{
+        sum0 = sum0 + read_entry_{level}(entry, column);
+        entry += 1u;
+    }}
+    return (sum0 + sum1) + (sum2 + sum3);
+}}
+"
+        ));
+    }
+    let mut text = "fn sum_units(first: u32, last: u32, column: u32) -> Element {\n    var low = first;\n    var high = last;\n    \
+                    var sum = Element();\n"
+        .to_owned();
+    for level in 0..levels {
+        let _ = write!(
+            text,
+            "    let low_{level} = (low + 63u) / 64u;
+    let high_{level} = high / 64u;
+    if low_{level} >= high_{level} {{
+        return sum + sum_entries_{level}(low, high, column);
+    }}
+    sum = sum + sum_entries_{level}(low, 64u * low_{level}, column);
+    sum = sum + sum_entries_{level}(64u * high_{level}, high, column);
+    low = low_{level};
+    high = high_{level};
+"
+        );
+    }
+    let _ = write!(text, "    return sum + sum_entries_{levels}(low, high, column);\n}}\n");
+    module.declare(text);
+}

@@ -1,0 +1,259 @@
+//! Long sums keep their digits, by whatever path they are taken: sums and means, matrix products, scatters, the gradients of
+//! look-ups and losses, in every dtype and on every device.
+//!
+//! Every element is one constant, so rounding always errs to the same side: a sum that is taken element by element is wrong
+//! in its second digit after some million elements.
+
+mod suite;
+
+use arenagrad::{DType, Device, Expr, Graph, Reduction, Session, Tensor};
+use suite::devices::devices;
+use suite::respawn::with_kernels_of_a_gpu;
+
+/// The dtypes of floats that a device has, each with the error that a long sum of it may have, relative to the sum.
+fn floats(device: &Device) -> Vec<(DType, f64)> {
+    let all = [(DType::F32, 2e-6), (DType::F64, 1e-14)];
+    all.into_iter().filter(|(dtype, _)| device.is_cpu() || *dtype == DType::F32).collect()
+}
+
+fn constant(shape: &[usize], dtype: DType, value: f64) -> Tensor {
+    let elements = shape.iter().product();
+    Tensor::new(shape, vec![value; elements]).unwrap().cast(dtype)
+}
+
+/// The value as the dtype holds it.
+fn rounded(dtype: DType, value: f64) -> f64 {
+    Tensor::scalar(value).cast(dtype).item().unwrap()
+}
+
+/// Checks every element of every output against the same number.
+fn check(
+    what: &str,
+    device: &Device,
+    graph: &Graph,
+    outputs: &[(Expr<'_>, f64)],
+    inputs: &[(&str, &Tensor)],
+    error: f64,
+) {
+    let expressions: Vec<Expr<'_>> = outputs.iter().map(|output| output.0).collect();
+    let found = Session::evaluate(graph, &expressions, device).and_then(|mut session| session.run(inputs));
+    let found = found.unwrap_or_else(|error| panic!("{device}, {what}: {error}"));
+    for (number, (found, (_, exact))) in found.iter().zip(outputs).enumerate() {
+        let worst = found.to_f64_vec().into_iter().map(|x| (x - exact).abs()).fold(0.0, f64::max);
+        assert!(worst <= error * exact.abs(), "{device}, {what}, output {number}: off by {worst} of {exact}");
+    }
+}
+
+const LONG: usize = 1_000_003;
+
+#[test]
+fn products_over_a_long_axis() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            for (value, k) in [(0.1, LONG), (0.7, 65_537), (1.0, 300_000), (0.3, 4097)] {
+                let value = rounded(dtype, value);
+                for (m, n) in [(1, 1), (1, 5), (5, 1), (2, 3), (1, 64), (20, 24), (33, 4)] {
+                    if m * n * k > 30_000_000 {
+                        continue;
+                    }
+                    let (x, w) = (constant(&[k, m], dtype, value), constant(&[k, n], dtype, 1.0));
+                    let g = Graph::new();
+                    let (a, b) = (g.input_of("x", [k, m], dtype), g.input_of("w", [k, n], dtype));
+                    let product = a.t().matmul(b);
+                    let outputs = [
+                        (product, value * k as f64),
+                        (b.t().matmul(a), value * k as f64),
+                        // With work behind it that reads the result.
+                        ((product * 2.0).relu() + 0.0, 2.0 * value * k as f64),
+                        (product.sum(..), value * (k * m * n) as f64),
+                    ];
+                    check(
+                        &format!("[{m}, {k}] x [{k}, {n}] of {dtype}"),
+                        &device,
+                        &g,
+                        &outputs,
+                        &[("x", &x), ("w", &w)],
+                        error,
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_and_rows_of_products() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            let value = rounded(dtype, 0.1);
+            let k = 150_001;
+            let g = Graph::new();
+            let (a, b) = (g.input_of("x", [3, 2, k], dtype), g.input_of("w", [3, k, 2], dtype));
+            let (row, column) = (g.input_of("row", [k], dtype), g.input_of("column", [k, 2], dtype));
+            let outputs = [
+                (a.matmul(b), value * k as f64),
+                (a.matmul(column), value * k as f64),
+                (a.matmul(row), value * k as f64),
+                (row.matmul(row * value), value * k as f64),
+            ];
+            let inputs = [
+                ("x", &constant(&[3, 2, k], dtype, value)),
+                ("w", &constant(&[3, k, 2], dtype, 1.0)),
+                ("row", &constant(&[k], dtype, 1.0)),
+                ("column", &constant(&[k, 2], dtype, 1.0)),
+            ];
+            check(&format!("batches of {dtype}"), &device, &g, &outputs, &inputs, error);
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_weight_over_a_large_batch() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            let value = rounded(dtype, 0.1);
+            let g = Graph::new();
+            let x = g.input_of("x", [LONG, 2], dtype);
+            let (w, bias) = (g.input_of("w", [2, 3], dtype), g.input_of("bias", [3], dtype));
+            let y = x.matmul(w) + bias;
+            let [dw, db] = y.sum(..).grad([w, bias]).unwrap();
+            let outputs = [
+                (dw, value * LONG as f64),
+                (db, LONG as f64),
+                (y.sum(..), 3.0 * (2.0 * value + 1.0) * LONG as f64),
+                (y.mean([0]), 2.0 * value + 1.0),
+                (y.mse_loss(y * 0.0, Reduction::Mean), (2.0 * value + 1.0).powi(2)),
+            ];
+            let inputs = [
+                ("x", &constant(&[LONG, 2], dtype, value)),
+                ("w", &constant(&[2, 3], dtype, 1.0)),
+                ("bias", &constant(&[3], dtype, 1.0)),
+            ];
+            // The terms of the last three are rounded before they are summed.
+            check(&format!("a weight of {dtype}"), &device, &g, &outputs, &inputs, error);
+        }
+    }
+}
+
+#[test]
+fn sums_along_every_axis() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            for shape in [[LONG, 1, 1], [3, LONG, 1], [LONG, 3, 1], [1, 30_011, 64], [2, 20_011, 70], [300, 8, 700]] {
+                let value = rounded(dtype, 0.1);
+                let g = Graph::new();
+                let x = g.input_of("x", shape, dtype);
+                let outputs: Vec<(Expr<'_>, f64)> = (0..3)
+                    .flat_map(|axis| {
+                        let sum = value * shape[axis as usize] as f64;
+                        [(x.sum([axis]), sum), (x.mean([axis]), value), ((x * 1.0 + 0.0).sum_keepdims([axis]), sum)]
+                    })
+                    .chain([(x.sum(..), value * shape.iter().product::<usize>() as f64), (x.mean(..), value)])
+                    .collect();
+                check(
+                    &format!("{shape:?} of {dtype}"),
+                    &device,
+                    &g,
+                    &outputs,
+                    &[("x", &constant(&shape, dtype, value))],
+                    error,
+                );
+            }
+        }
+    }
+}
+
+/// Updates of one constant into some places, and the number of times that each place is hit.
+fn scatter(device: &Device, dtype: DType, value: f64, indices: &[i32], places: usize, error: f64) {
+    let value = rounded(dtype, value);
+    let count = indices.len();
+    let mut hits = vec![0u32; places];
+    let inside = |index: i32| usize::try_from(index).ok().filter(|index| *index < places);
+    indices.iter().filter_map(|&index| inside(index)).for_each(|index| hits[index] += 1);
+    let g = Graph::new();
+    // Computed, so that indices may lie outside.
+    let index = g.input("index", [count]).cast(DType::I32);
+    let updates = g.input_of("updates", [count], dtype);
+    let zeros = g.input_of("zeros", [places], dtype);
+    let sum = zeros.scatter_add(0, index, updates);
+    let mut session = Session::evaluate(&g, &[sum], device).unwrap();
+    let index: Vec<f32> = indices.iter().map(|&index| index as f32).collect();
+    let index = Tensor::new([count], index).unwrap();
+    let (zeros, updates) = (constant(&[places], dtype, 0.0), constant(&[count], dtype, value));
+    let found = session.run(&[("index", &index), ("zeros", &zeros), ("updates", &updates)]).unwrap()[0].to_f64_vec();
+    for (place, (found, &hits)) in found.iter().zip(&hits).enumerate() {
+        let exact = value * f64::from(hits);
+        assert!(
+            (found - exact).abs() <= error * exact.abs(),
+            "{device}, {count} updates of {dtype} into {places}: place {place} of {hits} is {found}, not {exact}"
+        );
+    }
+}
+
+#[test]
+fn scatters_of_many_updates() {
+    for device in devices() {
+        for (dtype, error) in floats(&device).into_iter().chain([(DType::I32, 0.0)]) {
+            let value = if dtype == DType::I32 { 3.0 } else { 0.1 };
+            let all = |count: usize, of: &dyn Fn(usize) -> i32| (0..count).map(of).collect::<Vec<i32>>();
+            scatter(&device, dtype, value, &all(2_000_000, &|_| 0), 1, error);
+            scatter(&device, dtype, value, &all(1_000_000, &|_| 77_777), 100_000, error);
+            scatter(&device, dtype, value, &all(1_000_000, &|i| (i * 7919 % 100_000) as i32), 100_000, error);
+            scatter(&device, dtype, value, &all(300_000, &|i| (i * 7919 % 300_000) as i32), 300_000, error);
+            // Most of them outside, before and behind.
+            scatter(&device, dtype, value, &all(300_000, &|i| (i % 11) as i32 * 100 - 300), 250, error);
+            scatter(&device, dtype, value, &all(100, &|i| (i % 3) as i32 - 1), 200_000, error);
+            scatter(&device, dtype, value, &all(4000, &|i| (i % 3) as i32 - 1), 2, error);
+        }
+        scatter(&device, DType::F32, 1.0, &vec![0; 20_000_000], 1, 0.0);
+    }
+}
+
+#[test]
+fn the_gradient_of_a_row_that_is_looked_up_often() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            let value = rounded(dtype, 0.1);
+            for (rows, width, count) in [(10, 3, 400_000), (1000, 64, 30_000), (3, 1, 2_000_000)] {
+                let g = Graph::new();
+                let table = g.input_of("table", [rows, width], dtype);
+                let index = g.input_of("index", [count], DType::I32);
+                let looked_up = table.gather(0, index.reshape([count, 1]).broadcast_to([count, width]));
+                let [gradient] = (looked_up * value).sum(..).grad([table]).unwrap();
+                let row = gradient.slice(0, 2, 3);
+                // Row 2 alone, but for the last look-up.
+                let mut indices = vec![2; count];
+                indices[count - 1] = 0;
+                let outputs = [
+                    (row, value * (count - 1) as f64),
+                    (gradient.slice(0, 0, 1), value),
+                    (gradient.slice(0, 1, 2), 0.0),
+                ];
+                let inputs = [
+                    ("table", &constant(&[rows, width], dtype, 1.0)),
+                    ("index", &Tensor::new([count], indices).unwrap()),
+                ];
+                check(
+                    &format!("[{rows}, {width}] looked up {count} times, {dtype}"),
+                    &device,
+                    &g,
+                    &outputs,
+                    &inputs,
+                    error,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn with_the_kernels_of_a_gpu() {
+    with_kernels_of_a_gpu(&[
+        "products_over_a_long_axis",
+        "batches_and_rows_of_products",
+        "the_gradient_of_a_weight_over_a_large_batch",
+        "sums_along_every_axis",
+        "scatters_of_many_updates",
+        "the_gradient_of_a_row_that_is_looked_up_often",
+    ]);
+}
