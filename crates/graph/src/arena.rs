@@ -17,6 +17,7 @@ use crate::expr::Expr;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::Op;
 use crate::ops::{self, Rule};
+use crate::places::Places;
 use crate::shape::{MAX_RANK, Shape};
 
 /// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
@@ -32,6 +33,8 @@ pub struct Graph {
     refusals: Cell<u64>,
     /// How often the owner added something of its own.
     claims: Cell<u64>,
+    /// Taken out while it is used, and put back.
+    places: Cell<Places>,
     tag: u32,
 }
 
@@ -71,6 +74,7 @@ impl Graph {
             owner: None,
             refusals: Cell::new(0),
             claims: Cell::new(0),
+            places: Cell::default(),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -302,6 +306,15 @@ impl Graph {
 
     pub(crate) fn arena_mut(&self) -> RefMut<'_, Arena> {
         self.arena.borrow_mut()
+    }
+
+    /// Does `body` with an empty table of numbers by ordinal.
+    pub(crate) fn with_places<T>(&self, body: impl FnOnce(&mut Places) -> T) -> T {
+        let mut places = self.places.take();
+        places.begin(self.ordinal_bound());
+        let result = body(&mut places);
+        self.places.set(places);
+        result
     }
 
     pub(crate) fn tag(&self) -> u32 {
