@@ -17,6 +17,7 @@ use crate::expr::Expr;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::Op;
 use crate::ops::{self, Rule};
+use crate::places::Places;
 use crate::shape::{MAX_RANK, Shape};
 
 /// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
@@ -35,6 +36,8 @@ pub struct Graph {
     claims: Cell<u64>,
     /// The public method that the caller is in, in whose words mistakes are told.
     method: Cell<Option<&'static str>>,
+    /// Taken out while it is used, and put back.
+    places: Cell<Places>,
     tag: u32,
 }
 
@@ -75,6 +78,7 @@ impl Graph {
             refusals: Cell::new(0),
             claims: Cell::new(0),
             method: Cell::new(None),
+            places: Cell::default(),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -316,6 +320,15 @@ impl Graph {
 
     pub(crate) fn arena_mut(&self) -> RefMut<'_, Arena> {
         self.arena.borrow_mut()
+    }
+
+    /// Does `body` with an empty table of numbers by ordinal.
+    pub(crate) fn with_places<T>(&self, body: impl FnOnce(&mut Places) -> T) -> T {
+        let mut places = self.places.take();
+        places.begin(self.ordinal_bound());
+        let result = body(&mut places);
+        self.places.set(places);
+        result
     }
 
     pub(crate) fn tag(&self) -> u32 {

@@ -43,6 +43,7 @@ pub mod ops;
 mod owner;
 pub mod passes;
 mod pending;
+mod places;
 mod reach;
 mod shape;
 mod structure;

@@ -3,11 +3,9 @@
 //! Whoever keeps values of nodes asks this before and after a run: what has to be computed, and which of it is worth keeping because
 //! something else needs it. The cost is that of the answer, however large the graph is.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::arena::Graph;
 use crate::error::GraphError;
-use crate::node::{NodeId, NodeKey, Origin};
+use crate::node::{NodeId, Origin};
 use crate::op::Op;
 
 /// A node whose value is not known and is needed. See [`Graph::pending`].
@@ -44,38 +42,42 @@ impl Graph {
     ) -> Result<Vec<Pending>, GraphError> {
         let nodes = self.needed_until(outputs, &|id| known(id).is_some())?;
         let arena = self.arena();
-        let mut places: HashMap<NodeKey, usize> = HashMap::with_capacity(nodes.len());
         let mut pending: Vec<Pending> = Vec::with_capacity(nodes.len());
         let mut uses: Vec<u32> = Vec::with_capacity(nodes.len());
         // What a function's own gradient is written over stands for nothing that could be computed.
         let mut is_template: Vec<bool> = Vec::with_capacity(nodes.len());
-        for id in nodes.into_iter().filter(|id| known(*id).is_none()) {
-            let op = &arena.nodes[id.key].op;
-            let mut over_template = matches!(op, Op::Placeholder);
-            op.for_each_operand(|operand| {
-                if let Some(&place) = places.get(&operand.key) {
-                    uses[place] += 1;
-                    over_template |= is_template[place];
-                }
-            });
-            is_template.push(over_template && !matches!(op, Op::CustomGradient { .. }));
-            let mut carries_gradient = false;
-            if arena.nodes[id.key].dtype.is_float() {
-                op.for_each_differentiated(|operand| {
-                    carries_gradient |= match places.get(&operand.key) {
-                        Some(&place) => pending[place].carries_gradient,
-                        None => known(operand) == Some(true) && arena.nodes[operand.key].dtype.is_float(),
-                    };
+        self.with_places(|places| {
+            for id in nodes.into_iter().filter(|id| known(*id).is_none()) {
+                let node = &arena.nodes[id.key];
+                let place_of =
+                    |operand: NodeId| places.get(arena.nodes[operand.key].ordinal).map(|place| place as usize);
+                let mut over_template = matches!(node.op, Op::Placeholder);
+                node.op.for_each_operand(|operand| {
+                    if let Some(place) = place_of(operand) {
+                        uses[place] += 1;
+                        over_template |= is_template[place];
+                    }
                 });
+                is_template.push(over_template && !matches!(node.op, Op::CustomGradient { .. }));
+                let mut carries_gradient = false;
+                if node.dtype.is_float() {
+                    node.op.for_each_differentiated(|operand| {
+                        carries_gradient |= match place_of(operand) {
+                            Some(place) => pending[place].carries_gradient,
+                            None => known(operand) == Some(true) && arena.nodes[operand.key].dtype.is_float(),
+                        };
+                    });
+                }
+                places.insert(node.ordinal, pending.len() as u32);
+                pending.push(Pending { node: id, carries_gradient, is_used_beside: false });
+                uses.push(0);
             }
-            places.insert(id.key, pending.len());
-            pending.push(Pending { node: id, carries_gradient, is_used_beside: false });
-            uses.push(0);
-        }
+        });
         for (pending, uses) in pending.iter_mut().zip(uses) {
             pending.is_used_beside = arena.nodes[pending.node.key].users > uses;
         }
-        Ok(pending.into_iter().zip(is_template).filter(|(_, template)| !template).map(|(pending, _)| pending).collect())
+        let computed = pending.into_iter().zip(is_template).filter(|(_, template)| !template);
+        Ok(computed.map(|(pending, _)| pending).collect())
     }
 
     /// The nodes that `outputs` are computed from, themselves included, in insertion order, but nothing that only nodes at which
@@ -91,19 +93,22 @@ impl Graph {
             self.read(*output, origin, |_| ())?;
         }
         let arena = self.arena();
-        let mut found: HashSet<NodeKey> = HashSet::new();
-        let mut nodes: Vec<NodeId> = outputs.iter().copied().filter(|output| found.insert(output.key)).collect();
-        let mut visited = 0;
-        while let Some(&id) = nodes.get(visited) {
-            visited += 1;
-            if !known(id) {
-                arena.nodes[id.key].op.for_each_operand(|operand| {
-                    if found.insert(operand.key) {
-                        nodes.push(operand);
-                    }
-                });
+        let mut nodes: Vec<NodeId> = Vec::new();
+        self.with_places(|places| {
+            let mut reach = |id: NodeId, nodes: &mut Vec<NodeId>| {
+                if places.insert(arena.nodes[id.key].ordinal, 0) {
+                    nodes.push(id);
+                }
+            };
+            outputs.iter().for_each(|output| reach(*output, &mut nodes));
+            let mut visited = 0;
+            while let Some(&id) = nodes.get(visited) {
+                visited += 1;
+                if !known(id) {
+                    arena.nodes[id.key].op.for_each_operand(|operand| reach(operand, &mut nodes));
+                }
             }
-        }
+        });
         nodes.sort_unstable_by_key(|id| arena.nodes[id.key].ordinal);
         Ok(nodes)
     }

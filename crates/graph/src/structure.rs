@@ -3,7 +3,7 @@
 //! Two sets of outputs with equal structures compute the same function of their inputs, whichever graphs they stand in, so a
 //! plan for one serves the other. Names, origins and labels are no part of it; what inputs of indices must fulfil is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{DeclarationKind, IndexBound, Requirement};
@@ -12,6 +12,7 @@ use crate::error::GraphError;
 use crate::identity;
 use crate::node::{NodeId, NodeKey, Origin};
 use crate::op::Op;
+use crate::places::Places;
 
 /// The structure of a computation. See [`Graph::structure`].
 #[derive(Clone, Debug)]
@@ -62,37 +63,41 @@ impl Graph {
         let order = self.order_of_use(outputs, &known)?;
         let arena = self.arena();
         let required = required_of(&arena, order.iter().filter(|id| !known(**id)));
-        let mut positions: HashMap<NodeKey, u32> = HashMap::with_capacity(order.len());
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
         // Wherever a number of words is open it stands before them, so that no two computations share a key.
         let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
         key.push(order.len() as u64);
-        for (position, id) in order.iter().enumerate() {
-            let node = &arena.nodes[id.key];
-            positions.insert(id.key, position as u32);
-            key.push(node.dtype as u64 | (node.shape.rank() as u64) << 8);
-            key.extend(node.shape.iter().map(|&extent| extent as u64));
-            if given(*id) {
-                // Which declaration it is does not matter, only what it must fulfil.
-                key.push(u64::MAX);
-                inputs.push(*id);
-                let bounds = required.get(id).map_or(&[][..], Vec::as_slice);
-                key.push(bounds.len() as u64);
-                for bound in bounds {
-                    let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
-                    key.extend([bound.bound as u64, except]);
+        // Operands stand before their users, and outputs are among the nodes, so each has a position.
+        let position_of =
+            |id: NodeId, positions: &Places| positions.get(arena.nodes[id.key].ordinal).map_or(u64::MAX, u64::from);
+        self.with_places(|positions| {
+            for (position, id) in order.iter().enumerate() {
+                let node = &arena.nodes[id.key];
+                positions.insert(node.ordinal, position as u32);
+                key.push(node.dtype as u64 | (node.shape.rank() as u64) << 8);
+                key.extend(node.shape.iter().map(|&extent| extent as u64));
+                if given(*id) {
+                    // Which declaration it is does not matter, only what it must fulfil.
+                    key.push(u64::MAX);
+                    inputs.push(*id);
+                    let bounds = required.get(id).map_or(&[][..], Vec::as_slice);
+                    key.push(bounds.len() as u64);
+                    for bound in bounds {
+                        let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
+                        key.extend([bound.bound as u64, except]);
+                    }
+                    continue;
                 }
-                continue;
+                identity::words(&node.op, |word| key.push(word));
+                if let Op::Literal { data } = &node.op {
+                    push_elements(data, &mut key);
+                }
+                node.op.for_each_operand(|operand| {
+                    key.push(position_of(operand, positions));
+                });
             }
-            identity::words(&node.op, |word| key.push(word));
-            if let Op::Literal { data } = &node.op {
-                push_elements(data, &mut key);
-            }
-            node.op.for_each_operand(|operand| {
-                key.push(u64::from(positions[&operand.key]));
-            });
-        }
-        key.extend(outputs.iter().map(|output| u64::from(positions[&output.key])));
+            key.extend(outputs.iter().map(|output| position_of(*output, positions)));
+        });
         Ok(Structure { key, inputs })
     }
 
@@ -152,21 +157,22 @@ impl Graph {
         let needed = self.needed_until(outputs, known)?;
         let arena = self.arena();
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
-        let mut placed: HashSet<NodeKey> = HashSet::new();
         let mut order = Vec::with_capacity(needed.len());
-        let mut place_input = |id: NodeId, order: &mut Vec<NodeId>| {
-            if given(id) && placed.insert(id.key) {
-                order.push(id);
+        self.with_places(|placed| {
+            let mut place_input = |id: NodeId, order: &mut Vec<NodeId>| {
+                if given(id) && placed.insert(arena.nodes[id.key].ordinal, 0) {
+                    order.push(id);
+                }
+            };
+            for id in needed {
+                if !given(id) {
+                    let op = &arena.nodes[id.key].op;
+                    op.for_each_operand(|operand| place_input(operand, &mut order));
+                    order.push(id);
+                }
             }
-        };
-        for id in needed {
-            if !given(id) {
-                let op = &arena.nodes[id.key].op;
-                op.for_each_operand(|operand| place_input(operand, &mut order));
-                order.push(id);
-            }
-        }
-        outputs.iter().for_each(|output| place_input(*output, &mut order));
+            outputs.iter().for_each(|output| place_input(*output, &mut order));
+        });
         Ok(order)
     }
 
