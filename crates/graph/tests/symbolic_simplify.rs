@@ -115,7 +115,6 @@ fn higher_derivatives_stay_short() {
         ("sigmoid(x)", "x x x", "sigmoid(x)*(1 - sigmoid(x))*(6*sigmoid(x)^2 - 6*sigmoid(x) + 1)"),
         ("tan(x)", "x x", "2*tan(x)^3 + 2*tan(x)"),
         ("x^y", "x x", "y*x^(y - 2)*(y - 1)"),
-        ("x^y", "x y", "x^(y - 1)*(y*log(x) + 1)"),
         ("x^y", "y y", "x^y*log(x)^2"),
         ("(a + b*x)^n", "x x", "b^2*n*(n - 1)*(b*x + a)^(n - 2)"),
         ("1/(1 + x^2)", "x x", "2*(3*x^2 - 1)/(x^2 + 1)^3"),
@@ -242,9 +241,7 @@ fn simplified_formulas_have_the_same_values() {
                 let nearby = values(&[formula], shifted(1e-13))[0];
                 let moved = (nearby - found[0]).abs();
                 let close = agree(found[0], found[1], 1.0 + moved * 1e12);
-                // A selected 0 at the edge of a power's domain has no value when simplified.
-                let edge = found[1].is_nan() && found[0] == 0.0;
-                assert!(close || edge || !moved.is_finite(), "{text}\n  {formula}\n  {simple}\n  at {at:?}: {found:?}");
+                assert!(close || !moved.is_finite(), "{text}\n  {formula}\n  {simple}\n  at {at:?}: {found:?}");
                 defined += 1;
             }
         }

@@ -216,6 +216,7 @@ fn without_cancellation<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) ->
             | Form::Power(..)
             | Form::Call(..)
             | Form::Masked(..)
+            | Form::Guarded(..)
             | Form::Same(_)
             | Form::Foreign => None,
         };
@@ -242,6 +243,7 @@ fn complement<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) -> Expr<'g>)
         | Form::Power(..)
         | Form::Call(..)
         | Form::Masked(..)
+        | Form::Guarded(..)
         | Form::Same(_)
         | Form::Foreign => return None,
     };

@@ -7,7 +7,7 @@
 use crate::arena::Arena;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{BinaryFunction, Op, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Op, UnaryFunction};
 
 /// A function of the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,12 +111,30 @@ pub(super) enum Form {
     Quotient(NodeId, NodeId),
     Power(NodeId, NodeId),
     Call(Function, NodeId),
-    /// The first where the second is above 0, else 0: on paper a product with `step`.
+    /// The first where the second is above 0, else 0 whatever the first is: on paper a product with `step`.
     Masked(NodeId, NodeId),
-    /// The function of the node itself; only the edges of its domain differ.
+    /// The node, but 0 at an edge of a power's domain.
+    Guarded(NodeId, Edge),
+    /// The node itself.
     Same(NodeId),
     /// No node of a formula is one.
     Foreign,
+}
+
+/// Where a power's derivative is 0 although its formula would be the product of 0 and an infinity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Edge {
+    /// Is 0 there.
+    pub(super) base: NodeId,
+    pub(super) exponent: NodeId,
+    pub(super) side: Side,
+}
+
+/// What the exponent is at an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Zero,
+    NotNegative,
 }
 
 impl Form {
@@ -131,8 +149,7 @@ impl Form {
                 None => Form::Foreign,
             },
             Op::Binary { function, lhs, rhs } => Form::of_binary(arena, *function, *lhs, *rhs),
-            // A power's derivative is 0 at an edge where its formula would be the product of 0 and an infinity.
-            Op::Where { on_false, .. } => Form::Same(*on_false),
+            Op::Where { condition, on_true, on_false } => Form::of_where(arena, *condition, *on_true, *on_false),
             Op::Parameter { .. }
             | Op::Literal { .. }
             | Op::Iota { .. }
@@ -168,17 +185,52 @@ impl Form {
 
     /// The nodes that this one is made of, from left to right.
     pub(super) fn operands(self) -> impl Iterator<Item = NodeId> {
-        let (first, second) = match self {
-            Form::Number(_) | Form::Symbol(_) | Form::Foreign => (None, None),
-            Form::Negation(x) | Form::Call(_, x) | Form::Same(x) => (Some(x), None),
+        let operands = match self {
+            Form::Number(_) | Form::Symbol(_) | Form::Foreign => [None; 3],
+            Form::Negation(x) | Form::Call(_, x) | Form::Same(x) => [Some(x), None, None],
+            Form::Guarded(x, edge) => [Some(x), Some(edge.base), Some(edge.exponent)],
             Form::Sum(a, b)
             | Form::Difference(a, b)
             | Form::Product(a, b)
             | Form::Quotient(a, b)
             | Form::Power(a, b)
-            | Form::Masked(a, b) => (Some(a), Some(b)),
+            | Form::Masked(a, b) => [Some(a), Some(b), None],
         };
-        first.into_iter().chain(second)
+        operands.into_iter().flatten()
+    }
+
+    fn of_where(arena: &Arena, condition: NodeId, on_true: NodeId, on_false: NodeId) -> Form {
+        let op = |id: NodeId| &arena.nodes[id.key].op;
+        let compared = |id: NodeId| {
+            let Op::Compare { function, lhs, rhs } = op(id) else { return None };
+            is_zero(arena, *rhs).then_some((*function, *lhs))
+        };
+        let Op::Binary { function: BinaryFunction::And, lhs, rhs } = op(condition) else { return Form::Foreign };
+        let (Some((CompareFunction::Equal, base)), Some((function, exponent))) = (compared(*lhs), compared(*rhs))
+        else {
+            return Form::Foreign;
+        };
+        let side = match function {
+            CompareFunction::Equal => Side::Zero,
+            CompareFunction::GreaterEqual => Side::NotNegative,
+            CompareFunction::NotEqual
+            | CompareFunction::Less
+            | CompareFunction::LessEqual
+            | CompareFunction::Greater => {
+                return Form::Foreign;
+            }
+        };
+        if !is_zero(arena, on_true) {
+            return Form::Foreign;
+        }
+        if known_number(arena, base).is_some_and(|number| number != 0.0) {
+            return Form::Same(on_false);
+        }
+        match (side, known_number(arena, exponent)) {
+            (Side::Zero, Some(number)) if number != 0.0 => Form::Same(on_false),
+            (Side::NotNegative, Some(number)) if number < 0.0 => Form::Same(on_false),
+            (Side::Zero | Side::NotNegative, _) => Form::Guarded(on_false, Edge { base, exponent, side }),
+        }
     }
 
     fn of_binary(arena: &Arena, function: BinaryFunction, lhs: NodeId, rhs: NodeId) -> Form {
@@ -222,6 +274,35 @@ pub(super) fn without_sign(arena: &Arena, mut id: NodeId) -> (bool, NodeId) {
         negated = !negated;
     }
     (negated, id)
+}
+
+/// The value of a node that is a number or a fraction less numbers, as the exponents of repeated derivatives are.
+fn known_number(arena: &Arena, mut id: NodeId) -> Option<f64> {
+    let mut subtracted = Vec::new();
+    while let Op::Binary { function: BinaryFunction::Sub, lhs, rhs } = arena.nodes[id.key].op {
+        subtracted.push(signed_number(arena, rhs)?);
+        id = lhs;
+    }
+    let mut sign = 1.0;
+    if let Some((UnaryFunction::Neg, operand)) = called(arena, id) {
+        (sign, id) = (-1.0, operand);
+    }
+    let number = if let Op::Binary { function: BinaryFunction::Div, lhs, rhs } = arena.nodes[id.key].op {
+        signed_number(arena, lhs)? / signed_number(arena, rhs)?
+    } else {
+        signed_number(arena, id)?
+    };
+    Some(subtracted.into_iter().rev().fold(sign * number, |value, by| value - by))
+}
+
+/// The value of a number with or without a minus before it.
+fn signed_number(arena: &Arena, id: NodeId) -> Option<f64> {
+    let number = |id: NodeId| if let Op::Constant { value } = arena.nodes[id.key].op { Some(value) } else { None };
+    if let Some((UnaryFunction::Neg, operand)) = called(arena, id) { Some(-number(operand)?) } else { number(id) }
+}
+
+fn is_zero(arena: &Arena, id: NodeId) -> bool {
+    matches!(arena.nodes[id.key].op, Op::Constant { value: 0.0 })
 }
 
 fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {

@@ -1,18 +1,20 @@
-//! A formula: a shared arena and the node of its value.
+//! A formula: an arena and the node of its value.
 
 use std::fmt;
 use std::rc::Rc;
 
 use crate::arena::Graph;
 use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::Op;
-use crate::symbolic::{latex, render, simplify, text};
+use crate::symbolic::{latex, own, render, simplify, text};
 
 /// A function of named scalars: an arena of f64 scalars, and the node of the value in it.
 ///
-/// A formula, its derivatives and its simplified forms share one arena, which only grows. Cloning is cheap. [`crate::symbolic`]
-/// explains the text form, in which a formula is read and printed.
+/// Every formula has an arena of its own, with the nodes that its value needs and no others, so a program that drops what it
+/// made keeps nothing of it. Clones share the arena, and are cheap. [`crate::symbolic`] explains the text form, in which a
+/// formula is read and printed.
 ///
 /// ```
 /// use arenagrad_graph::symbolic::parse;
@@ -46,30 +48,38 @@ impl Formula {
         self.graph.arena().declarations.iter().map(|symbol| symbol.name.clone()).collect()
     }
 
-    /// The derivative with respect to a symbol: the engine's reverse mode, appended to the same arena and not simplified. A name
-    /// that does not occur gives 0.
+    /// The derivative with respect to a symbol, by the engine's reverse mode and not simplified. A name that does not occur
+    /// gives 0.
     pub fn diff(&self, name: &str) -> Formula {
-        let graph = &*self.graph;
-        let symbol = {
-            let arena = graph.arena();
-            arena.names.get(name).map(|&number| arena.declarations[number as usize].node)
+        let Some(output) = self.output else { return self.clone() };
+        let derivative = || -> Result<Formula, GraphError> {
+            let (graph, output) = own::extract(&self.graph, output)?;
+            let symbol = {
+                let arena = graph.arena();
+                arena.names.get(name).map(|&number| arena.declarations[number as usize].node)
+            };
+            let derivative = match symbol {
+                Some(symbol) => {
+                    let [derivative] = graph.expr(output).grad([graph.expr(symbol)])?;
+                    derivative
+                }
+                None => graph.zeros([], DType::F64),
+            };
+            let (graph, output) = own::extract(&graph, derivative.id()?)?;
+            Ok(Formula::new(Rc::new(graph), Some(output)))
         };
-        let derivative = match (self.output, symbol) {
-            (Some(output), Some(symbol)) => {
-                graph.expr(output).grad([graph.expr(symbol)]).map(|[derivative]| derivative)
-            }
-            (Some(_), None) => Ok(graph.zeros([], DType::F64)),
-            (None, _) => return self.clone(),
-        };
-        let output = derivative.ok().and_then(|derivative| derivative.id().ok());
-        Formula::new(Rc::clone(&self.graph), output)
+        derivative().unwrap_or_else(|_| Formula::new(Rc::clone(&self.graph), None))
     }
 
-    /// What a person would write for the same function, as new nodes of the same arena.
+    /// What a person would write for the same function.
     ///
-    /// The value is that of this formula wherever this is defined and finite, up to rounding; it may be defined where this is
-    /// not, as `x/x` becomes 1. The selections at the edges of a power's derivative go: `x^y` differentiated with respect to `y`
-    /// is 0 at `x = 0`, but simplified it is `x^y*log(x)`, which has no value there.
+    /// The value is that of this formula wherever this has one, up to rounding: also at kinks and on both sides of them, and at
+    /// the edges of a power's derivative. It may have a value where this has none, as `x/x` becomes 1. This has a value where
+    /// it is finite and every part is a number that the value is computed from; what a `step` of 0 selects away is no such part,
+    /// but the conditions of steps are. An infinity on the way, as in `exp(-1/relu(x))`, counts where its sign is certain:
+    /// `1/x` at 0 could be either. Where the value itself is infinite nothing is promised. Numbers are taken for what they
+    /// say, so that `sin(pi)` is 0, and for small enough: what is too large or too small for a float on the way, as `exp(1000)`,
+    /// may be so in one form and not in another.
     ///
     /// ```
     /// use arenagrad_graph::symbolic::parse;
@@ -81,8 +91,8 @@ impl Formula {
     /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
     /// ```
     pub fn simplify(&self) -> Formula {
-        let output = self.output.map(|output| simplify::simplify(&self.graph, output));
-        Formula::new(Rc::clone(&self.graph), output)
+        let simplified = self.output.and_then(|output| simplify::simplify(&self.graph, output));
+        simplified.map_or_else(|| self.clone(), |(graph, output)| Formula::new(Rc::new(graph), Some(output)))
     }
 
     /// The formula in LaTeX, to be set in mathematics mode. Greek letters are recognised by their names, and what follows an

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{self, Form, Function};
+use crate::symbolic::form::{self, Form, Function, Side};
+use crate::symbolic::implied::{Selected, Selection, selected};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
 /// What one node is written as.
@@ -41,14 +42,36 @@ pub(super) fn pieces(arena: &Arena, id: NodeId, least: Binding, out: &mut Vec<Pi
         }
         Form::Power(a, b) => power(out, arena, a, b),
         Form::Call(function, x) => call(out, function, x, None),
-        Form::Masked(value, condition) => {
-            out.extend([Piece::Node(value, Binding::Product), text(" ")]);
-            call(out, Function::Step, condition, None);
-        }
+        Form::Masked(..) | Form::Guarded(..) => selection(out, arena, id),
         Form::Same(x) => out.push(Piece::Node(x, least)),
         Form::Foreign => out.push(text("\\text{undefined}")),
     }
     if enclosed {
+        out.push(text("\\right)"));
+    }
+}
+
+/// A value and what selects it, but for what the value implies itself.
+fn selection(out: &mut Vec<Piece>, arena: &Arena, id: NodeId) {
+    let Selected { value, selections } = selected(arena, id);
+    out.push(Piece::Node(value, Binding::Product));
+    for selection in selections {
+        out.push(text(" \\operatorname{step}\\left("));
+        match selection {
+            Selection::Step(condition) => out.push(Piece::Node(condition, Binding::Sum)),
+            Selection::Edge(edge) => {
+                out.extend([text("\\left|"), Piece::Node(edge.base, Binding::Sum), text("\\right| + ")]);
+                match edge.side {
+                    Side::Zero => {
+                        out.extend([text("\\left|"), Piece::Node(edge.exponent, Binding::Sum), text("\\right|")]);
+                    }
+                    Side::NotNegative => {
+                        out.push(text("\\operatorname{relu}\\left(-"));
+                        out.extend([Piece::Node(edge.exponent, Binding::Power), text("\\right)")]);
+                    }
+                }
+            }
+        }
         out.push(text("\\right)"));
     }
 }
@@ -117,7 +140,7 @@ fn binding(form: Form) -> Binding {
         Form::Number(value) if number(value).contains('e') => Binding::Product,
         Form::Number(_) | Form::Symbol(_) | Form::Foreign | Form::Same(_) => Binding::Atom,
         Form::Sum(..) | Form::Difference(..) => Binding::Sum,
-        Form::Negation(_) | Form::Product(..) | Form::Masked(..) => Binding::Product,
+        Form::Negation(_) | Form::Product(..) | Form::Masked(..) | Form::Guarded(..) => Binding::Product,
         Form::Quotient(..) => Binding::Factor,
         Form::Power(..) | Form::Call(Function::Exp | Function::Sqrt, _) => Binding::Power,
         Form::Call(..) => Binding::Atom,

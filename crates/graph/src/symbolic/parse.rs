@@ -9,6 +9,7 @@ use crate::node::NodeId;
 use crate::symbolic::error::{ParseError, ParseProblem};
 use crate::symbolic::form::Function;
 use crate::symbolic::formula::Formula;
+use crate::symbolic::implied;
 use crate::symbolic::tokens::{Token, Tokens};
 
 /// Reads a formula. Every name becomes a symbol: an f64 scalar input of the formula's arena. The text form is explained in
@@ -63,8 +64,33 @@ impl Pending {
 struct Parser<'t, 'g> {
     text: &'t str,
     graph: &'g Graph,
-    operands: Vec<Expr<'g>>,
+    operands: Vec<Operand<'g>>,
     pending: Vec<Pending>,
+}
+
+/// An operand in the making. What makes a product 0 whatever its other factors are is inserted when it is complete.
+#[derive(Clone, Copy)]
+struct Operand<'g> {
+    value: Expr<'g>,
+    is_product: bool,
+}
+
+impl<'g> Operand<'g> {
+    fn of(value: Expr<'g>) -> Self {
+        Operand { value, is_product: false }
+    }
+
+    fn product(value: Expr<'g>) -> Self {
+        Operand { value, is_product: true }
+    }
+
+    /// The value, to which nothing is multiplied any more.
+    fn complete(self) -> Expr<'g> {
+        match self.value.id() {
+            Ok(id) if self.is_product => implied::inserted(self.value.graph(), id),
+            Ok(_) | Err(_) => self.value,
+        }
+    }
 }
 
 impl<'t, 'g> Parser<'t, 'g> {
@@ -106,8 +132,10 @@ impl<'t, 'g> Parser<'t, 'g> {
     fn operand(&mut self, tokens: &mut Tokens<'t>) -> Result<bool, ParseError> {
         let (offset, token) = tokens.next()?;
         match token {
-            Token::Number(value) => self.operands.push(self.graph.full([], value, DType::F64)),
-            Token::Name("pi") => self.operands.push(self.graph.full([], std::f64::consts::PI, DType::F64)),
+            Token::Number(value) => self.operands.push(Operand::of(self.graph.full([], value, DType::F64))),
+            Token::Name("pi") => {
+                self.operands.push(Operand::of(self.graph.full([], std::f64::consts::PI, DType::F64)));
+            }
             Token::Name(name) => {
                 if let Some(function) = Function::named(name) {
                     let (open, token) = tokens.next()?;
@@ -120,7 +148,7 @@ impl<'t, 'g> Parser<'t, 'g> {
                 }
                 self.refuse_call(offset, name)?;
                 let symbol = self.symbol(name);
-                self.operands.push(symbol);
+                self.operands.push(Operand::of(symbol));
             }
             Token::Minus => {
                 self.pending.push(Pending::Negate);
@@ -168,8 +196,10 @@ impl<'t, 'g> Parser<'t, 'g> {
         let Some(Pending::Open(_, function)) = self.pending.pop() else {
             return Err(self.error(offset, ParseProblem::UnopenedParenthesis));
         };
-        if let (Some(function), Some(argument)) = (function, self.operands.last_mut()) {
-            *argument = function.of(*argument);
+        if let Some(function) = function
+            && let Some(argument) = self.operands.pop()
+        {
+            self.operands.push(Operand::of(function.of(argument.complete())));
         }
         Ok(())
     }
@@ -179,7 +209,8 @@ impl<'t, 'g> Parser<'t, 'g> {
         if let Some(&Pending::Open(offset, _)) = self.pending.last() {
             return Err(self.error(offset, ParseProblem::UnclosedParenthesis));
         }
-        self.operands.pop().ok_or_else(|| self.error(0, ParseProblem::Empty))
+        let operand = self.operands.pop().ok_or_else(|| self.error(0, ParseProblem::Empty))?;
+        Ok(operand.complete())
     }
 
     /// Carries out what waits and binds at least that tightly.
@@ -197,12 +228,12 @@ impl<'t, 'g> Parser<'t, 'g> {
                 Pending::Open(..) => return,
             };
             let result = match (operator, lhs) {
-                (Pending::Add, Some(lhs)) => lhs + rhs,
-                (Pending::Subtract, Some(lhs)) => lhs - rhs,
-                (Pending::Multiply, Some(lhs)) => lhs * rhs,
-                (Pending::Divide, Some(lhs)) => lhs / rhs,
-                (Pending::Power, Some(lhs)) => lhs.pow(rhs),
-                (Pending::Negate, _) => -rhs,
+                (Pending::Add, Some(lhs)) => Operand::of(lhs.complete() + rhs.complete()),
+                (Pending::Subtract, Some(lhs)) => Operand::of(lhs.complete() - rhs.complete()),
+                (Pending::Multiply, Some(lhs)) => Operand::product(lhs.value * rhs.value),
+                (Pending::Divide, Some(lhs)) => Operand::product(lhs.value / rhs.complete()),
+                (Pending::Power, Some(lhs)) => Operand::of(lhs.complete().pow(rhs.complete())),
+                (Pending::Negate, _) => Operand { value: -rhs.value, ..rhs },
                 // Every binary operator was pushed after an operand, so that there is a left one.
                 (Pending::Open(..), _) | (_, None) => rhs,
             };

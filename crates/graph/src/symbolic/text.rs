@@ -1,13 +1,16 @@
 //! The text form of nodes, which the parser reads back to the same function.
 //!
 //! Parentheses are written where the parser needs them, so the nodes that come back are these, up to the place of a minus
-//! sign and the selections at the edges of a power's derivative, which are not written.
+//! sign and of a selection. Selections that a product implies by its own factors are not written ([`implied`]).
+//!
+//! [`implied`]: crate::symbolic::implied
 
 use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{self, Form, Function};
+use crate::symbolic::form::{self, Form, Function, Side};
+use crate::symbolic::implied::{Selected, Selection, selected};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
 /// What one node is written as.
@@ -35,10 +38,7 @@ pub(super) fn pieces(arena: &Arena, id: NodeId, least: Binding, out: &mut Vec<Pi
         Form::Quotient(a, b) => infix(out, (a, Binding::Product), "/", (b, Binding::Factor)),
         Form::Power(a, b) => infix(out, (a, Binding::Atom), "^", (b, Binding::Power)),
         Form::Call(function, x) => call(out, function, x),
-        Form::Masked(value, condition) => {
-            out.extend([Piece::Node(value, Binding::Product), text("*")]);
-            call(out, Function::Step, condition);
-        }
+        Form::Masked(..) | Form::Guarded(..) => selection(out, arena, id),
         Form::Same(x) => out.push(Piece::Node(x, least)),
         Form::Foreign => out.push(text("undefined")),
     }
@@ -55,12 +55,36 @@ fn call(out: &mut Vec<Piece>, function: Function, x: NodeId) {
     out.extend([text(function.name()), text("("), Piece::Node(x, Binding::Sum), text(")")]);
 }
 
+/// A value and what selects it, but for what the value implies itself.
+fn selection(out: &mut Vec<Piece>, arena: &Arena, id: NodeId) {
+    let Selected { value, selections } = selected(arena, id);
+    out.push(Piece::Node(value, Binding::Product));
+    for selection in selections {
+        out.push(text("*step("));
+        match selection {
+            Selection::Step(condition) => out.push(Piece::Node(condition, Binding::Sum)),
+            Selection::Edge(edge) => {
+                out.extend([text("abs("), Piece::Node(edge.base, Binding::Sum)]);
+                match edge.side {
+                    Side::Zero => out.extend([text(") + abs("), Piece::Node(edge.exponent, Binding::Sum), text(")")]),
+                    Side::NotNegative => {
+                        out.extend([text(") + relu(-"), Piece::Node(edge.exponent, Binding::Power), text(")")]);
+                    }
+                }
+            }
+        }
+        out.push(text(")"));
+    }
+}
+
 fn binding(form: Form) -> Binding {
     match form {
         Form::Number(value) if value.is_sign_negative() => Binding::Product,
         Form::Number(_) | Form::Symbol(_) | Form::Call(..) | Form::Foreign => Binding::Atom,
         Form::Sum(..) | Form::Difference(..) => Binding::Sum,
-        Form::Negation(_) | Form::Product(..) | Form::Quotient(..) | Form::Masked(..) => Binding::Product,
+        Form::Negation(_) | Form::Product(..) | Form::Quotient(..) | Form::Masked(..) | Form::Guarded(..) => {
+            Binding::Product
+        }
         Form::Power(..) => Binding::Power,
         // The node that it stands for is asked in its turn.
         Form::Same(_) => Binding::Atom,

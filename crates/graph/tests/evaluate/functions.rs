@@ -2,7 +2,7 @@
 
 use arenagrad_graph::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
 
-pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
+pub fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
     match function {
         UnaryFunction::Neg => wrapped(-x, dtype),
         UnaryFunction::Abs => wrapped(x.abs(), dtype),
@@ -33,7 +33,7 @@ pub(super) fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
     }
 }
 
-pub(super) fn binary(function: BinaryFunction, a: f64, b: f64, dtype: DType) -> f64 {
+pub fn binary(function: BinaryFunction, a: f64, b: f64, dtype: DType) -> f64 {
     match function {
         BinaryFunction::Add => wrapped(a + b, dtype),
         BinaryFunction::Sub => wrapped(a - b, dtype),

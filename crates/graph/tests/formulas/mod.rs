@@ -1,6 +1,8 @@
 //! Random formulas, and their values by the reference evaluator.
 #![allow(dead_code, unreachable_pub)] // Each test program that includes this uses a part of it.
 
+pub mod points;
+
 use std::fmt::Write as _;
 
 use arenagrad_graph::symbolic::Formula;
@@ -49,6 +51,60 @@ pub fn random_text(random: &mut Random, steps: usize) -> String {
         pool.push(text);
     }
     pool.pop().unwrap_or_default()
+}
+
+/// The text of a random formula whose functions stand inside each other: roots, powers, reciprocals and logarithms of what has a
+/// kink, an edge or a pole.
+pub fn nested_text(random: &mut Random, steps: usize) -> String {
+    let mut text = kinked(random);
+    for _ in 0..steps {
+        text = match random.below(18) {
+            0 => format!("sqrt({text})"),
+            1 | 2 => format!("({text})^{}", random.pick(&EXPONENTS)),
+            3 => format!("{}/({text})", random.pick(&["1", "-1", "x", "y", "2"])),
+            4 => format!("log({text})"),
+            5 => format!("exp({text})"),
+            6 | 7 => format!("{}({text})", random.pick(&["relu", "abs", "step", "sign"])),
+            8 => format!("{}({text})", random.pick(&["tanh", "sigmoid", "sin", "cos", "tan"])),
+            9 => format!("({text})*{}", kinked(random)),
+            10 => format!("{}*({text})", kinked(random)),
+            11 => format!("({text}) + {}", kinked(random)),
+            12 => format!("{} - ({text})", kinked(random)),
+            13 => format!("({text})/({})", kinked(random)),
+            14 => format!("-({text})"),
+            15 => format!("exp(-({text}))"),
+            16 => format!("({})^({text})", random.pick(&["x", "abs(y)", "relu(x)", "2", "y"])),
+            _ => format!("({text})*({})", random_text(random, 2)),
+        };
+    }
+    text
+}
+
+/// Powers of all kinds: whole and not, above and below 0, and with symbols.
+const EXPONENTS: [&str; 14] =
+    ["2", "3", "4", "(1/2)", "0.25", "1.5", "(-1)", "(-2)", "(-1/2)", "(2/3)", "(-1.5)", "y", "x", "(y + 1)"];
+
+/// Something with a kink, or a symbol.
+fn kinked(random: &mut Random) -> String {
+    let inner = random.pick(&["x", "x", "y", "-x", "x - 1", "1 - x", "x*y", "x + y", "y - x", "x^2 - 1", "z", "2*x"]);
+    match random.below(12) {
+        0..=2 => format!("relu({inner})"),
+        3 | 4 => format!("abs({inner})"),
+        5 => format!("step({inner})"),
+        6 => format!("sign({inner})"),
+        7 => format!("relu({inner})*step({})", random.pick(&["x", "y", "-x", "y - x"])),
+        8 => format!("{}*step({inner})", random.pick(&["x", "y", "1/x", "log(x)", "sqrt(y)"])),
+        9 => random.pick(&["x", "y", "z"]).to_owned(),
+        _ => format!("({inner})"),
+    }
+}
+
+/// Points on both sides of the kinks and exactly at them, near and far.
+pub fn random_point(random: &mut Random) -> [f64; 3] {
+    const COORDINATES: [f64; 20] = [
+        0.0, 0.0, 0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 1e-6, -1e-6, 1e3, -1e3, 0.7, -1.3, 1.9, -0.4, 40.0, -40.0,
+    ];
+    [0; 3].map(|_| random.pick(&COORDINATES))
 }
 
 /// The values of formulas at one point, by the reference evaluator.

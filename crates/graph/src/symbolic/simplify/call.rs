@@ -56,7 +56,7 @@ impl Terms {
         if let Kind::Product(coefficient, factors) = self.kind(argument)
             && let [(base, exponent)] = **factors
             && *coefficient == Number::ONE
-            && self.sign(base) == Sign::Positive
+            && (self.sign(base) == Sign::Positive || base == Terms::EULER)
         {
             let logarithm = self.logarithm(base);
             return self.mul(&[exponent, logarithm]);
@@ -114,8 +114,12 @@ impl Terms {
         }
         // A factor above 0 changes no sign, and leaves `abs` and `relu`.
         let (coefficient, factors) = self.factors(argument);
-        let (outside, inside): (Vec<_>, Vec<_>) =
-            factors.iter().partition(|&&(base, _)| self.sign(base) == Sign::Positive);
+        let (outside, inside): (Vec<_>, Vec<_>) = factors.iter().partition(|&&(base, exponent)| {
+            let selects = exponent == Terms::ONE && self.condition(base).is_some();
+            let is_positive = self.sign_of_power(base, exponent) == Sign::Positive;
+            // 0 times an infinity is no number, where the infinity alone would have been cut off.
+            selects || is_positive && (switch != Switch::Relu || self.is_total_power(base, exponent))
+        });
         let size = coefficient.abs();
         if outside.is_empty() && size == Number::ONE {
             return self.intern(Kind::Call(function, argument));
@@ -128,7 +132,13 @@ impl Terms {
                 let outside = self.product_of(size, outside.into());
                 self.mul(&[outside, value])
             }
-            Switch::Sign | Switch::Step => value,
+            Switch::Sign | Switch::Step => {
+                let selects =
+                    |&&(base, exponent): &&(Term, Term)| exponent == Terms::ONE && self.condition(base).is_some();
+                let selections: Vec<_> = outside.iter().filter(selects).copied().collect();
+                let selections = self.product_of(Number::ONE, selections.into());
+                self.mul(&[selections, value])
+            }
         }
     }
 }

@@ -99,13 +99,15 @@ impl Terms {
     fn without_inner_fractions(&mut self, term: Term, rounds: u32) -> Option<Term> {
         let (coefficient, factors) = self.factors(term);
         let mut powers = factors.to_vec();
+        let exposed = self.exposed;
         for (base, exponent) in &mut powers {
-            if self.as_integer(*exponent).is_some()
-                && let Some(whole) = self.over_common_denominator(*base, rounds - 1)
-            {
+            let Some(times) = self.as_integer(*exponent) else { continue };
+            self.exposed = exposed || times < 0;
+            if let Some(whole) = self.over_common_denominator(*base, rounds - 1) {
                 *base = whole;
             }
         }
+        self.exposed = exposed;
         (powers != *factors).then(|| self.product(coefficient, &powers))
     }
 
@@ -163,6 +165,13 @@ impl Terms {
                 parts.push((term, outer));
                 continue;
             };
+            // An infinity is no sum of infinities of both signs.
+            let is_infinite = |&(base, exponent): &(Term, Term)| {
+                self.condition(base).is_none() && self.may_be_infinite(base, exponent)
+            };
+            if self.exposed && factors.iter().enumerate().any(|(other, power)| other != place && is_infinite(power)) {
+                return None;
+            }
             changed = true;
             let (base, exponent) = factors[place];
             let mut others = factors.to_vec();
@@ -180,6 +189,8 @@ impl Terms {
     /// A sum as one fraction, its numerator multiplied out and what then cancels taken away.
     fn over_common_denominator(&mut self, term: Term, rounds: u32) -> Option<Term> {
         let entries = self.entries(term).filter(|entries| entries.len() <= MOST_ENTRIES)?;
+        let (selections, entries) = self.without_common_selections(&entries);
+        let nonzero = self.nonzero_beside(&entries);
         let mut denominator: BTreeMap<Term, Number> = BTreeMap::new();
         for &(entry, _) in entries.iter() {
             let (_, factors) = self.factors(entry);
@@ -193,7 +204,15 @@ impl Terms {
                 }
             }
         }
-        if denominator.is_empty() {
+        // Where the denominator is 0 or infinite the fraction has no value, so there the sum must have none.
+        let is_safe = |&base: &Term| {
+            let is_known = nonzero.contains(&base) || self.is_total_power(base, Terms::MINUS_ONE);
+            is_known && self.is_total_beside(base, &nonzero)
+        };
+        if denominator.is_empty() || !denominator.keys().all(is_safe) {
+            return None;
+        }
+        if self.exposed && self.has_several_infinities(&entries, &denominator) {
             return None;
         }
         let mut powers = Vec::with_capacity(denominator.len());
@@ -216,8 +235,31 @@ impl Terms {
         for (base, most) in powers {
             fraction.push((base, self.scale(most, Number::MINUS_ONE)));
         }
+        fraction.extend(selections.into_iter().map(|step| (step, Terms::ONE)));
         let fraction = self.opened_product(Number::ONE, &fraction);
         self.cancelled(fraction).or(Some(fraction))
+    }
+
+    /// Whether a sum may be infinite for more than one reason: both at once are no fraction of finite parts.
+    fn has_several_infinities(&self, entries: &[(Term, Number)], denominator: &BTreeMap<Term, Number>) -> bool {
+        let is_below = |base: Term, exponent: Term| {
+            denominator.contains_key(&base) && self.as_number(exponent).is_some_and(Number::is_negative)
+        };
+        let mut certain: Vec<Term> = Vec::new();
+        let mut others = false;
+        for &(entry, _) in entries {
+            for &(base, exponent) in self.factors(entry).1.iter() {
+                if !self.may_be_infinite(base, exponent) {
+                    continue;
+                }
+                if !is_below(base, exponent) {
+                    others = true;
+                } else if !certain.contains(&base) {
+                    certain.push(base);
+                }
+            }
+        }
+        certain.len() + usize::from(others && !certain.is_empty()) > 1
     }
 
     /// A product in which sums are divided by sums below them, where nothing remains.

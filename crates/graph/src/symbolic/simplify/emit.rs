@@ -10,6 +10,7 @@ use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::symbolic::form::Function;
+use crate::symbolic::implied;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::order::Order;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
@@ -206,6 +207,32 @@ impl<'g> Emitter<'_, 'g> {
     /// The product of a positive number and powers, as a fraction where some have negative exponents. The bases among `flips`
     /// are written with all their signs changed.
     fn magnitude(&mut self, coefficient: Number, factors: &[(Term, Term)], flips: &[Term]) -> Expr<'g> {
+        let mut factors = self.order.factors(self.terms, factors);
+        let condition =
+            |terms: &Terms, (base, exponent): (Term, Term)| terms.condition(base).filter(|_| exponent == Terms::ONE);
+        if factors.iter().all(|&power| condition(self.terms, power).is_none()) {
+            return self.fraction(coefficient, &factors, flips);
+        }
+        // A step selects the whole product where another factor may have no value, and is not written if the others say the same.
+        let is_partial = |&(base, exponent): &(Term, Term)| !self.terms.is_total_power(base, exponent);
+        let partial = factors.iter().any(is_partial);
+        let mut conditions = Vec::new();
+        if partial {
+            let others: Vec<_> =
+                factors.iter().copied().filter(|&power| condition(self.terms, power).is_none()).collect();
+            let bare = self.fraction(coefficient, &others, flips);
+            factors.retain(|&power| {
+                let Some(condition) = condition(self.terms, power) else { return true };
+                let condition = self.node(condition);
+                conditions.push(condition);
+                !implied::is_implied(bare, condition)
+            });
+        }
+        let value = self.fraction(coefficient, &factors, flips);
+        conditions.into_iter().fold(value, |value, condition| value.relu_backward(condition))
+    }
+
+    fn fraction(&mut self, coefficient: Number, factors: &[(Term, Term)], flips: &[Term]) -> Expr<'g> {
         let (mut above, mut below) = (Vec::new(), Vec::new());
         match coefficient.as_fraction() {
             Some(fraction) => {
@@ -216,7 +243,7 @@ impl<'g> Emitter<'_, 'g> {
             }
             None => above.push(self.number(coefficient)),
         }
-        for (base, exponent) in self.order.factors(self.terms, factors) {
+        for &(base, exponent) in factors {
             let number = self.terms.as_number(exponent).filter(|_| base != Terms::EULER);
             let side = if number.is_some_and(Number::is_negative) { &mut below } else { &mut above };
             let power = self.power(base, exponent, number.map(Number::abs), flips.contains(&base));

@@ -13,19 +13,23 @@ impl Terms {
     /// What all entries of a sum have in common, before the sum of what is left.
     pub(super) fn factored(&mut self, term: Term, rounds: u32) -> Option<Term> {
         let entries = self.entries(term).filter(|entries| entries.len() <= MOST_ENTRIES)?;
+        let (selections, entries) = self.without_common_selections(&entries);
         let mut common: Option<BTreeMap<(Term, Term), Number>> = None;
+        let mut differing: BTreeMap<(Term, Term), Number> = BTreeMap::new();
         for &(entry, _) in entries.iter() {
             let mut own: BTreeMap<(Term, Term), Number> = BTreeMap::new();
             let (_, factors) = self.factors(entry);
             for &(base, exponent) in factors.iter().filter(|_| entry != Terms::ONE) {
-                // An exponential is the product of those of its exponent's summands.
+                // An exponential is the product of that of a number and of another. No more is taken apart: of two factors one
+                // may be too large for a float where the other is too small.
                 if base == Terms::EULER {
-                    match self.entries(exponent) {
-                        Some(entries) => own.extend(entries.iter().map(|&(term, by)| ((base, term), by))),
-                        None => {
-                            let (by, term) = self.split(exponent);
-                            own.insert((base, term), by);
-                        }
+                    let (rest, number) = self.parted(exponent);
+                    if !number.is_zero() {
+                        own.insert((base, Terms::ONE), number);
+                    }
+                    if rest != Terms::ZERO {
+                        let (by, term) = self.split(rest);
+                        own.insert((base, term), by);
                     }
                     continue;
                 }
@@ -48,6 +52,13 @@ impl Terms {
                         other.filter(|other| !exponential || other.is_negative() == least.is_negative()).is_some_and(
                             |other| {
                                 let size = |number: Number| if exponential { number.abs() } else { number }.to_f64();
+                                if size(other) != size(*least) {
+                                    let most = if size(other) > size(*least) { other } else { *least };
+                                    let so_far = differing.entry(*key).or_insert(most);
+                                    if size(most) > size(*so_far) {
+                                        *so_far = most;
+                                    }
+                                }
                                 if size(other) < size(*least) {
                                     *least = other;
                                 }
@@ -59,20 +70,47 @@ impl Terms {
                 }
             });
         }
+        let nonzero = self.nonzero_beside(&entries);
+        let all_selected = self.all_selected(&entries);
         let mut powers = Vec::new();
-        for ((base, symbolic), number) in common.unwrap_or_default() {
+        for ((base, symbolic), mut number) in common.unwrap_or_default() {
+            // What is infinite has no smaller power.
+            if let Some(&most) = differing.get(&(base, symbolic))
+                && base != Terms::EULER
+                && !self.is_finite_beside(base, &entries, &nonzero)
+            {
+                if symbolic != Terms::ZERO || !most.is_negative() {
+                    continue;
+                }
+                number = most;
+            }
             if symbolic == Terms::ZERO && number.is_zero() {
                 continue;
             }
-            if base == Terms::EULER {
-                powers.push((base, self.scale(symbolic, number)));
-                continue;
+            // A power that an entry lacks must be finite even where the entries that have it are selected away.
+            let is_risky = base != Terms::EULER && (symbolic != Terms::ZERO || number.is_negative());
+            if is_risky
+                && differing.contains_key(&(base, symbolic))
+                && !self.has_alone(&entries, base, symbolic, number)
+            {
+                let power = self.number(number);
+                if symbolic != Terms::ZERO || !self.is_total_power(base, power) {
+                    continue;
+                }
             }
-            let number = self.number(number);
-            powers.push((base, self.add(&[(symbolic, Number::ONE), (number, Number::ONE)])));
+            let exponent = if base == Terms::EULER {
+                self.scale(symbolic, number)
+            } else {
+                let number = self.number(number);
+                self.add(&[(symbolic, Number::ONE), (number, Number::ONE)])
+            };
+            // Where every entry is selected away, so must be what stands before them.
+            if !all_selected || self.is_total_power(base, exponent) {
+                powers.push((base, exponent));
+            }
         }
         let content = self.content(&entries).abs();
-        if powers.is_empty() && content == Number::ONE {
+        if powers.is_empty() && selections.is_empty() && content == Number::ONE {
             return None;
         }
         let mut inverse = Vec::with_capacity(powers.len());
@@ -89,8 +127,31 @@ impl Terms {
         let rest = self.add(&parts);
         let rest = self.shortest_of(rest, rounds - 1);
         powers.push((rest, Terms::ONE));
+        powers.extend(selections.into_iter().map(|step| (step, Terms::ONE)));
         let product = self.opened_product(content, &powers);
         self.cancelled(product).or(Some(product))
+    }
+
+    /// Whether an entry that nothing selects has a base to that power.
+    fn has_alone(&mut self, entries: &[(Term, Number)], base: Term, symbolic: Term, number: Number) -> bool {
+        entries.iter().any(|&(entry, _)| {
+            if !self.selections(entry).is_empty() {
+                return false;
+            }
+            let (_, factors) = self.factors(entry);
+            let exponent = factors.iter().find(|&&(own, _)| own == base).map(|&(_, exponent)| exponent);
+            exponent.is_some_and(|exponent| self.parted(exponent) == (symbolic, number))
+        })
+    }
+
+    /// Whether a base is finite wherever the sum of the entries is.
+    fn is_finite_beside(&self, base: Term, entries: &[(Term, Number)], nonzero: &[Term]) -> bool {
+        let is_factor = |&(entry, _): &(Term, Number)| {
+            let (_, factors) = self.factors(entry);
+            let is_positive = |exponent| self.as_number(exponent).is_some_and(Number::is_positive);
+            self.selections(entry).is_empty() && factors.iter().any(|&(own, by)| own == base && is_positive(by))
+        };
+        self.is_total_beside(base, nonzero) || entries.iter().any(is_factor)
     }
 
     /// A sum whose entries with the same functions are one each, with a polynomial as coefficient: `x sin(y) + x^2 sin(y) + 1` is
@@ -159,7 +220,11 @@ impl Terms {
                 }
             }
         }
+        let all_selected = self.all_selected(&entries);
         for shared in tried {
+            if all_selected && !self.is_total(shared) {
+                continue;
+            }
             let (mut with, mut without) = (Vec::new(), Vec::new());
             for &(entry, coefficient) in entries.iter() {
                 if shares(self, entry, shared) {

@@ -10,9 +10,9 @@ use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
 const OPENED: usize = 1000;
 
 /// A product in the making: a coefficient, and the exponents of each base.
-struct Powers {
-    coefficient: Number,
-    exponents: BTreeMap<Term, Term>,
+pub(super) struct Powers {
+    pub(super) coefficient: Number,
+    pub(super) exponents: BTreeMap<Term, Term>,
 }
 
 impl Terms {
@@ -51,7 +51,12 @@ impl Terms {
                 if exponent == Terms::ZERO {
                     continue;
                 }
+                let selects = |exponent| self.as_number(exponent).is_some_and(Number::is_positive);
                 let merged = match product.exponents.remove(&base) {
+                    // What a step selects does not come back when it is divided by.
+                    Some(present) if self.condition(base).is_some() && (selects(present) || selects(exponent)) => {
+                        Terms::ONE
+                    }
                     Some(present) => self.add(&[(present, Number::ONE), (exponent, Number::ONE)]),
                     None => exponent,
                 };
@@ -66,6 +71,9 @@ impl Terms {
             self.join_opposites(&mut product, &mut waiting);
             self.join_products(&mut product, &mut waiting);
             self.gather_secants(&mut product, &mut waiting);
+            if waiting.is_empty() {
+                self.settle_selections(&mut product, &mut waiting);
+            }
             if waiting.is_empty() {
                 break;
             }
@@ -100,6 +108,10 @@ impl Terms {
         let found = product.exponents.keys().find_map(|&base| {
             let Kind::Product(inner, factors) = self.kind(base) else { return None };
             let is_there = factors.iter().all(|&(base, exponent)| {
+                // A step does not leave the product that it selects.
+                if self.condition(base).is_some() {
+                    return false;
+                }
                 let Some(&present) = product.exponents.get(&base) else { return false };
                 let whole = self.as_integer(exponent).zip(self.as_integer(present));
                 present == exponent || whole.is_some_and(|(own, present)| own > 0 && present >= own)
@@ -202,15 +214,14 @@ impl Terms {
         }
     }
 
-    /// What `sign` and `step` of an argument do to the argument itself, to its absolute value and to its positive part.
+    /// What the sign of an argument does to the argument itself and to its absolute value.
     fn absorb_switch(&mut self, argument: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
         let find = |terms: &Terms, function| {
             let call = terms.made(&Kind::Call(function, argument))?;
             product.exponents.get(&call).and_then(|&exponent| Some((call, terms.as_integer(exponent)?)))
         };
         let itself = product.exponents.get(&argument).and_then(|&exponent| self.as_integer(exponent)).unwrap_or(0);
-        let (sign, step) = (find(self, Function::Sign), find(self, Function::Step));
-        let (abs, relu) = (find(self, Function::Abs), find(self, Function::Relu));
+        let (sign, abs) = (find(self, Function::Sign), find(self, Function::Abs));
         let one = |terms: &mut Terms, by: i64| terms.number(Number::integer(by));
         match (sign, abs) {
             // sign(x) is x/|x| wherever a power of |x| beside it is defined, or is 0 with it.
@@ -235,17 +246,6 @@ impl Terms {
                 waiting.extend([(sign, Terms::ONE), (argument, less)]);
             }
             _ => {}
-        }
-        if let Some((step, 1)) = step {
-            if relu.is_some_and(|(_, times)| times >= 1) {
-                product.exponents.remove(&step);
-            } else if itself >= 1 {
-                // x step(x) = relu(x)
-                product.exponents.remove(&step);
-                let less = one(self, -1);
-                let relu = self.call(Function::Relu, argument);
-                waiting.extend([(argument, less), (relu, Terms::ONE)]);
-            }
         }
     }
 
@@ -291,6 +291,15 @@ impl Terms {
                 waiting.push((primitive, exponent));
                 true
             }
+            Kind::Call(Function::Step, _) => {
+                // 0 and 1 are their own powers.
+                let Some(number) = self.as_number(exponent) else { return false };
+                let own = if number.is_negative() { Terms::MINUS_ONE } else { Terms::ONE };
+                if own != exponent {
+                    waiting.push((base, own));
+                }
+                own != exponent
+            }
             Kind::Call(function, argument) => {
                 let (function, argument) = (*function, *argument);
                 let Some(times) = self.as_integer(exponent) else { return false };
@@ -298,7 +307,6 @@ impl Terms {
                     // The sign of an odd power is all that is left of the absolute value.
                     Function::Abs if times % 2 == 0 => (0, times),
                     Function::Abs if times.abs() > 1 => (times.signum(), times - times.signum()),
-                    Function::Step if times > 1 => (1, 0),
                     Function::Sign if times > 2 => (2 - times % 2, 0),
                     Function::Abs
                     | Function::Step
@@ -330,6 +338,15 @@ impl Terms {
         coefficient: &mut Number,
         waiting: &mut Vec<(Term, Term)>,
     ) -> bool {
+        // One over 0 is infinite, whatever else was selected away.
+        let is_negative = self.as_number(exponent).is_none_or(Number::is_negative);
+        let selects = |&(base, own): &(Term, Term)| own == Terms::ONE && self.condition(base).is_some();
+        if is_negative
+            && factors.iter().any(selects)
+            && !factors.iter().all(|&(base, own)| self.is_total_power(base, own))
+        {
+            return false;
+        }
         if let Some(power) = self.as_integer(exponent).and_then(|times| inner.to_the(times)) {
             *coefficient = coefficient.mul(power);
             for &(base, own) in factors {
@@ -348,10 +365,13 @@ impl Terms {
         // What is above 0 can leave a power with any exponent, and does if that takes a root; the rest stays together.
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for &(base, own) in factors {
-            let leaves = self.sign(base) == Sign::Positive && {
+            // A factor that is 0 or infinite somewhere would leave a root that has no value there.
+            let is_total = if base == Terms::EULER { self.is_total(own) } else { self.is_total_power(base, own) };
+            let leaves = is_total && self.sign(base) == Sign::Positive && {
                 let power = self.mul(&[own, exponent]);
                 base == Terms::EULER || self.as_integer(power).is_some()
             };
+            let leaves = leaves || own == Terms::ONE && !is_negative && self.condition(base).is_some();
             if leaves { &mut outside } else { &mut inside }.push((base, own));
         }
         let size = inner.abs();

@@ -5,7 +5,7 @@
 
 use crate::arena::{Arena, Graph};
 use crate::node::NodeId;
-use crate::symbolic::form::{Form, Function};
+use crate::symbolic::form::{Edge, Form, Function, Side};
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
@@ -14,14 +14,17 @@ pub(super) fn term_of(terms: &mut Terms, graph: &Graph, output: NodeId) -> Term 
     let arena = graph.arena();
     let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
     let nodes = graph.needed(&[output]).unwrap_or_default();
-    let mut reader = Reader { arena: &arena, uses: vec![Use::None; ordinal(output) + 1], terms: Vec::new() };
+    let places = ordinal(output) + 1;
+    let (uses, exposed, inverted) = (vec![Use::None; places], vec![false; places], vec![false; places]);
+    let mut reader = Reader { arena: &arena, uses, exposed, inverted, terms: Vec::new() };
     reader.uses[ordinal(output)] = Use::Kept;
     for &id in nodes.iter().rev() {
         reader.count(id);
     }
-    reader.terms.resize(ordinal(output) + 1, None);
+    reader.terms.resize(places, None);
     for &id in &nodes {
         if reader.uses[ordinal(id)] == Use::Kept {
+            terms.exposed = reader.exposed[ordinal(id)];
             let term = reader.read(terms, id);
             reader.terms[ordinal(id)] = Some(term);
         }
@@ -43,6 +46,10 @@ enum Use {
 struct Reader<'a> {
     arena: &'a Arena,
     uses: Vec<Use>,
+    /// Whether a node may be infinite where the formula is finite: it stands in an exponential, below a fraction bar, ..
+    exposed: Vec<bool>,
+    /// Whether an absorbed node divides in the product that takes its operands.
+    inverted: Vec<bool>,
     terms: Vec<Option<Term>>,
 }
 
@@ -62,10 +69,30 @@ impl Reader<'_> {
         let form = Form::of(self.arena, id);
         for operand in form.operands() {
             let place = self.ordinal(operand);
+            self.exposed[place] |= self.exposed[self.ordinal(id)] || self.bounds(form, operand);
             // A condition is the argument of a step, and no factor.
-            let is_condition = matches!(form, Form::Masked(_, condition) if condition == operand);
+            let is_condition = match form {
+                Form::Masked(_, condition) => condition == operand,
+                Form::Guarded(_, edge) => edge.base == operand || edge.exponent == operand,
+                Form::Number(_)
+                | Form::Symbol(_)
+                | Form::Negation(_)
+                | Form::Sum(..)
+                | Form::Difference(..)
+                | Form::Product(..)
+                | Form::Quotient(..)
+                | Form::Power(..)
+                | Form::Call(..)
+                | Form::Same(_)
+                | Form::Foreign => false,
+            };
             let same_chain = chain(form).is_some_and(|own| chain(Form::of(self.arena, operand)) == Some(own));
-            let same_chain = same_chain && !is_condition;
+            let divides = matches!(form, Form::Quotient(_, below) if below == operand);
+            let inverted = self.inverted[self.ordinal(id)] != divides;
+            // One over what a selection makes 0 is infinite: it does not come apart.
+            let is_selection = matches!(Form::of(self.arena, operand), Form::Masked(..) | Form::Guarded(..));
+            let same_chain = same_chain && !is_condition && !(inverted && is_selection);
+            self.inverted[place] = same_chain && inverted;
             self.uses[place] = match self.uses[place] {
                 Use::None if same_chain => Use::Absorbed,
                 Use::None | Use::Absorbed | Use::Kept => Use::Kept,
@@ -82,7 +109,7 @@ impl Reader<'_> {
                 let parts = self.summands(id);
                 terms.add(&parts)
             }
-            Form::Product(..) | Form::Quotient(..) | Form::Masked(..) => {
+            Form::Product(..) | Form::Quotient(..) | Form::Masked(..) | Form::Guarded(..) => {
                 let (above, below) = self.factors(terms, id);
                 let below = terms.mul(&below);
                 let inverse = terms.pow(below, Terms::MINUS_ONE);
@@ -135,9 +162,58 @@ impl Reader<'_> {
                 let step = terms.call(Function::Step, self.term(condition));
                 if numerator { &mut above } else { &mut below }.push(step);
                 waiting.push((value, numerator, false));
+            } else if let Form::Guarded(value, edge) = Form::of(self.arena, id) {
+                let step = self.inside(terms, edge);
+                if numerator { &mut above } else { &mut below }.push(step);
+                waiting.push((value, numerator, false));
             }
         }
         (above, below)
+    }
+
+    /// What is 0 at an edge of a power's domain, and 1 elsewhere.
+    fn inside(&self, terms: &mut Terms, edge: Edge) -> Term {
+        let exponent = self.term(edge.exponent);
+        let base = terms.call(Function::Abs, self.term(edge.base));
+        let exponent = match edge.side {
+            Side::Zero => terms.call(Function::Abs, exponent),
+            Side::NotNegative => {
+                let negated = terms.scale(exponent, Number::MINUS_ONE);
+                terms.call(Function::Relu, negated)
+            }
+        };
+        let distance = terms.add(&[(base, Number::ONE), (exponent, Number::ONE)]);
+        terms.call(Function::Step, distance)
+    }
+
+    /// Whether a form may be finite where that operand is infinite.
+    fn bounds(&self, form: Form, operand: NodeId) -> bool {
+        match form {
+            Form::Call(function, _) => match function {
+                Function::Exp
+                | Function::Tanh
+                | Function::Sigmoid
+                | Function::Relu
+                | Function::Sign
+                | Function::Step => true,
+                Function::Log | Function::Sqrt | Function::Sin | Function::Cos | Function::Tan | Function::Abs => false,
+            },
+            Form::Quotient(_, below) => below == operand,
+            Form::Power(_, exponent) => {
+                let is_positive = matches!(Form::resolved(self.arena, exponent), Form::Number(number) if number > 0.0);
+                exponent == operand || !is_positive
+            }
+            Form::Masked(_, condition) => condition == operand,
+            Form::Guarded(_, edge) => edge.base == operand || edge.exponent == operand,
+            Form::Number(_)
+            | Form::Symbol(_)
+            | Form::Negation(_)
+            | Form::Sum(..)
+            | Form::Difference(..)
+            | Form::Product(..)
+            | Form::Same(_)
+            | Form::Foreign => false,
+        }
     }
 
     fn term(&self, id: NodeId) -> Term {
@@ -154,7 +230,7 @@ impl Reader<'_> {
 fn chain(form: Form) -> Option<Chain> {
     match form {
         Form::Negation(_) | Form::Sum(..) | Form::Difference(..) => Some(Chain::Sum),
-        Form::Product(..) | Form::Quotient(..) | Form::Masked(..) => Some(Chain::Product),
+        Form::Product(..) | Form::Quotient(..) | Form::Masked(..) | Form::Guarded(..) => Some(Chain::Product),
         Form::Number(_) | Form::Symbol(_) | Form::Power(..) | Form::Call(..) | Form::Same(_) | Form::Foreign => None,
     }
 }

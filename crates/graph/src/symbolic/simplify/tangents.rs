@@ -47,6 +47,10 @@ impl Terms {
     /// A sum multiplied out as a product with `tan^2 + 1`, if it is a multiple of one.
     pub(super) fn with_secants_outside(&mut self, sum: Term, rounds: u32) -> Option<Term> {
         let entries = self.entries(sum)?;
+        // Where all entries are selected away, a tangent before them may have no value.
+        if self.all_selected(&entries) {
+            return None;
+        }
         let mut tangents: Vec<Term> = Vec::new();
         for &(entry, _) in entries.iter() {
             for &(base, exponent) in self.factors(entry).1.iter() {

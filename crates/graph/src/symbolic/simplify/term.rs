@@ -47,6 +47,9 @@ pub(super) struct Terms {
     signs: Vec<Sign>,
     costs: Vec<u64>,
     rounded: Vec<bool>,
+    totals: Vec<bool>,
+    /// Whether what is rewritten now may be infinite where the formula that it is part of is finite.
+    pub(super) exposed: bool,
     numbers: HashMap<Kind, Term>,
     /// How often a number lost digits.
     pub(super) losses: u64,
@@ -67,6 +70,8 @@ impl Terms {
             signs: Vec::new(),
             costs: Vec::new(),
             rounded: Vec::new(),
+            totals: Vec::new(),
+            exposed: false,
             numbers: HashMap::new(),
             losses: 0,
             fuel,
@@ -92,6 +97,11 @@ impl Terms {
         self.costs[term.index()]
     }
 
+    /// Whether the term is a number wherever its symbols are: nothing in it has a pole or an edge.
+    pub(super) fn is_total(&self, term: Term) -> bool {
+        self.totals[term.index()]
+    }
+
     /// Whether a number somewhere in the term lost digits.
     pub(super) fn is_rounded(&self, term: Term) -> bool {
         self.rounded[term.index()]
@@ -106,6 +116,7 @@ impl Terms {
         let term = Term(self.kinds.len() as u32);
         self.signs.push(self.sign_of(&kind));
         self.costs.push(self.cost_of(&kind));
+        self.totals.push(self.total_of(&kind));
         let rounded = self.rounded_of(&kind);
         self.losses += u64::from(rounded);
         self.rounded.push(rounded);
@@ -190,7 +201,9 @@ impl Terms {
             Kind::Number(_) | Kind::Symbol(_) => Sign::Unknown,
             Kind::Pi | Kind::Euler => Sign::Positive,
             Kind::Call(function, argument) => match function {
-                Function::Exp | Function::Sigmoid => Sign::Positive,
+                // They are 0 where their argument is minus infinity.
+                Function::Exp | Function::Sigmoid if self.is_total(*argument) => Sign::Positive,
+                Function::Exp | Function::Sigmoid => Sign::NotNegative,
                 Function::Abs => self.sign(*argument).max(Sign::NotNegative),
                 Function::Relu | Function::Step | Function::Sqrt => Sign::NotNegative,
                 Function::Log | Function::Sin | Function::Cos | Function::Tan | Function::Tanh | Function::Sign => {
@@ -231,9 +244,14 @@ impl Terms {
         }
     }
 
-    fn sign_of_power(&self, base: Term, exponent: Term) -> Sign {
+    pub(super) fn sign_of_power(&self, base: Term, exponent: Term) -> Sign {
+        if base == Terms::EULER && !self.is_total(exponent) {
+            return Sign::NotNegative;
+        }
         match (self.sign(base), self.as_number(exponent)) {
-            (Sign::Positive, _) => Sign::Positive,
+            (Sign::Positive, Some(exponent)) if exponent.is_positive() => Sign::Positive,
+            (Sign::Positive, _) if self.is_total(base) && self.is_total(exponent) => Sign::Positive,
+            (Sign::Positive, _) => Sign::NotNegative,
             (_, Some(exponent)) if exponent.as_integer().is_some_and(|exponent| exponent % 2 == 0) => Sign::NotNegative,
             // Such a power is defined where its base is not negative.
             (_, Some(exponent)) if exponent.as_integer().is_none() => Sign::NotNegative,

@@ -1,0 +1,53 @@
+//! Compiled formulas that are dropped leave nothing behind: an allocator counts the bytes that are in use.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arenagrad::{DType, Device, Lambdified, evaluate, parse};
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, which knows how many bytes are in use.
+struct Counting;
+
+// SAFETY: every method hands its arguments on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`, which is this one's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`, which is this one's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many bytes more are in use after `rounds` rounds than after the first few.
+fn growth(rounds: usize, mut round: impl FnMut()) -> isize {
+    (0..20).for_each(|_| round());
+    let before = IN_USE.load(Ordering::SeqCst);
+    (0..rounds).for_each(|_| round());
+    IN_USE.load(Ordering::SeqCst) as isize - before as isize
+}
+
+// One test alone, for another thread's allocations would be counted too.
+#[test]
+fn what_is_dropped_is_gone() {
+    let f = parse("x^3*sin(x*y)/(1 + exp(-relu(x)))").unwrap();
+    let point = [("x", 0.5), ("y", 2.0)];
+    let slope = f.diff("x").simplify();
+    let compile = || Lambdified::new(&[&f, &slope], &["x", "y"], 4, DType::F64, &Device::cpu()).unwrap();
+    let vectors: [&[f64]; 2] = [&[0.1, 0.2, 0.3, 0.4], &[1.0, 2.0, 3.0, 4.0]];
+    let mut compiled = compile();
+    assert_eq!(growth(200, || drop(compile())), 0, "lambdify");
+    assert_eq!(growth(200, || drop(compile().call(&vectors).unwrap())), 0, "lambdify and call");
+    assert_eq!(growth(200, || drop(compiled.call(&vectors).unwrap())), 0, "call");
+    assert_eq!(growth(200, || drop(evaluate(&f.diff("x"), &point).unwrap())), 0, "evaluate a derivative");
+    assert_eq!(growth(200, || drop(evaluate(&f, &point[..1]))), 0, "a symbol without a value");
+}
