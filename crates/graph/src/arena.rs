@@ -6,11 +6,12 @@
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use slotmap::SlotMap;
+use slotmap::{Key, SlotMap};
 
-use crate::declaration::{Declaration, DeclarationKind, IndexBound};
+use crate::declaration::{Declaration, DeclarationKind, IndexBound, IndexBounds};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -33,14 +34,13 @@ pub struct Graph {
 #[derive(Default)]
 pub(crate) struct Arena {
     pub(crate) nodes: SlotMap<NodeKey, Node>,
-    /// The live nodes in insertion order.
+    /// The node of each ordinal, or the null key where it was removed.
     pub(crate) order: Vec<NodeKey>,
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
-    pub(crate) bounds: Vec<IndexBound>,
+    pub(crate) bounds: IndexBounds,
     first_error: Option<GraphError>,
-    pub(crate) next_ordinal: u32,
     /// The number of rewinds so far.
     rewinds: u64,
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
@@ -80,7 +80,7 @@ impl Graph {
 
     /// The number of live nodes.
     pub fn len(&self) -> usize {
-        self.arena.borrow().order.len()
+        self.arena.borrow().nodes.len()
     }
 
     /// Whether the graph has no nodes.
@@ -90,12 +90,12 @@ impl Graph {
 
     /// The live nodes in insertion order, which is a topological order.
     pub fn ids(&self) -> Vec<NodeId> {
-        self.arena.borrow().order.iter().map(|&key| NodeId { key, graph: self.tag }).collect()
+        self.arena.borrow().alive(..).map(|key| NodeId { key, graph: self.tag }).collect()
     }
 
     /// One past the largest ordinal that a live node can have: the length of a table indexed by ordinal.
     pub fn ordinal_bound(&self) -> usize {
-        self.arena.borrow().next_ordinal as usize
+        self.arena.borrow().order.len()
     }
 
     /// A copy of the node of that id, if it is alive and of this graph.
@@ -159,12 +159,11 @@ impl Graph {
         if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
             return Err(GraphError::TooManyElements { origin, op: name, shape });
         }
-        if arena.next_ordinal == u32::MAX {
+        let ordinal = arena.order.len() as u32;
+        if ordinal == u32::MAX {
             return Err(GraphError::Full { origin, op: name, limit: u32::MAX as usize });
         }
         op.for_each_operand(|operand| arena.nodes[operand.key].users += 1);
-        let ordinal = arena.next_ordinal;
-        arena.next_ordinal += 1;
         let key = arena.nodes.insert(Node { op, shape, dtype, origin, ordinal, users: 0 });
         arena.order.push(key);
         Ok(NodeId { key, graph: self.tag })
@@ -182,10 +181,8 @@ impl Graph {
         if users > 0 {
             return Err(GraphError::NodeInUse { origin, op: "remove", operand: arena.describe(id), users });
         }
-        let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
-        arena.order.remove(place);
+        arena.order[ordinal as usize] = NodeKey::null();
         arena.discard(id.key);
-        arena.bounds.retain(|bound| bound.node != id);
         Ok(())
     }
 
@@ -194,9 +191,9 @@ impl Graph {
         let arena = self.arena.borrow();
         Mark {
             rewinds: arena.rewinds,
-            next_ordinal: arena.next_ordinal,
+            next_ordinal: arena.order.len() as u32,
             declarations: arena.declarations.len(),
-            bounds: arena.bounds.len(),
+            bounds: arena.bounds.all().len(),
             failed: arena.first_error.is_some(),
             tag: self.tag,
         }
@@ -215,15 +212,11 @@ impl Graph {
         if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.next_ordinal) {
             return Err(GraphError::StaleMark { origin, op: "rewind" });
         }
-        // Nodes below the mark may have been removed since, so the ordinal decides, not the count.
-        while let Some(&key) = arena.order.last() {
-            if arena.nodes[key].ordinal < mark.next_ordinal {
-                break;
+        while arena.order.len() > mark.next_ordinal as usize {
+            if let Some(key) = arena.order.pop().filter(|key| !key.is_null()) {
+                arena.discard(key);
             }
-            arena.order.pop();
-            arena.discard(key);
         }
-        arena.next_ordinal = mark.next_ordinal;
         arena.rewinds += 1;
         let number = arena.rewinds;
         while arena.floors.last().is_some_and(|&(_, floor)| floor >= mark.next_ordinal) {
@@ -245,7 +238,9 @@ impl Graph {
 
     /// What inputs of indices must fulfil at each run.
     pub fn index_bounds(&self) -> Vec<IndexBound> {
-        self.arena.borrow().bounds.clone()
+        let arena = self.arena.borrow();
+        let is_alive = |bound: &&IndexBound| arena.nodes.contains_key(bound.node.key);
+        arena.bounds.all().iter().filter(is_alive).cloned().collect()
     }
 
     /// `Err` with the first mistake made while the graph was built, if there was one.
@@ -371,10 +366,7 @@ impl Graph {
     }
 
     pub(crate) fn require_index_bound(&self, bound: IndexBound) {
-        let mut arena = self.arena.borrow_mut();
-        if !arena.bounds.contains(&bound) {
-            arena.bounds.push(bound);
-        }
+        self.arena.borrow_mut().bounds.add(bound);
     }
 }
 
@@ -391,6 +383,12 @@ impl Default for Graph {
 }
 
 impl Arena {
+    /// The nodes whose ordinals are in `ordinals`, in insertion order.
+    pub(crate) fn alive(&self, ordinals: impl RangeBounds<usize>) -> impl DoubleEndedIterator<Item = NodeKey> {
+        let range = (ordinals.start_bound().cloned(), ordinals.end_bound().cloned());
+        self.order[range].iter().copied().filter(|key| !key.is_null())
+    }
+
     /// The printed name of a declaration or of a node that was given one.
     pub(crate) fn label(&self, key: NodeKey) -> Option<&str> {
         if let Op::Input { declaration } | Op::Parameter { declaration } = self.nodes.get(key)?.op {

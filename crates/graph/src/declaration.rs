@@ -1,5 +1,7 @@
 //! What a graph knows of its inputs and parameters beyond their nodes: names, first values, and what runs must fulfil.
 
+use std::collections::HashSet;
+
 use crate::dtype::DType;
 use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
@@ -73,7 +75,7 @@ pub enum Init {
 }
 
 /// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexBound {
     /// The input.
     pub node: NodeId,
@@ -83,4 +85,37 @@ pub struct IndexBound {
     pub except: Option<i32>,
     /// The operation that needs it.
     pub origin: Origin,
+}
+
+/// The promises that a graph needs, each once, in the order in which they came. Those of inputs that were removed stay among
+/// them until the next [`IndexBounds::retain`].
+#[derive(Debug, Default)]
+pub(crate) struct IndexBounds {
+    all: Vec<IndexBound>,
+    known: HashSet<IndexBound>,
+}
+
+impl IndexBounds {
+    pub(crate) fn all(&self) -> &[IndexBound] {
+        &self.all
+    }
+
+    pub(crate) fn add(&mut self, bound: IndexBound) {
+        if self.known.insert(bound.clone()) {
+            self.all.push(bound);
+        }
+    }
+
+    /// Forgets those after the first `count`.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        for bound in self.all.drain(count.min(self.all.len())..) {
+            self.known.remove(&bound);
+        }
+    }
+
+    /// Forgets those for which `keeps` does not hold.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&IndexBound) -> bool) {
+        self.known.retain(&keeps);
+        self.all.retain(keeps);
+    }
 }

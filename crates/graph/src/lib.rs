@@ -38,6 +38,7 @@ mod op;
 pub mod ops;
 pub mod passes;
 mod reach;
+mod region;
 mod shape;
 mod structure;
 pub mod symbolic;

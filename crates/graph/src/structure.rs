@@ -3,7 +3,7 @@
 //! Two sets of outputs with equal structures compute the same function of their inputs, whichever graphs they stand in, so a
 //! plan for one serves the other. Names, origins and labels are no part of it; what inputs of indices must fulfil is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{DeclarationKind, IndexBound};
@@ -69,9 +69,9 @@ impl Graph {
                 // Which declaration it is does not matter, only what it must fulfil.
                 key.push(u64::MAX);
                 inputs.push(*id);
-                let bounds = || required.iter().filter(|bound| bound.node == *id);
-                key.push(bounds().count() as u64);
-                for bound in bounds() {
+                let bounds = required.get(id).map_or(&[][..], Vec::as_slice);
+                key.push(bounds.len() as u64);
+                for bound in bounds {
                     let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                     key.extend([bound.bound as u64, except]);
                 }
@@ -106,7 +106,7 @@ impl Graph {
                 let name = inputs.to_string();
                 inputs += 1;
                 let copy = graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?;
-                for bound in required.iter().filter(|bound| bound.node == id) {
+                for bound in required.get(&id).into_iter().flatten() {
                     graph.require_index_bound(IndexBound { node: copy, ..(*bound).clone() });
                 }
                 copy
@@ -167,14 +167,18 @@ impl Graph {
     }
 }
 
-/// What `nodes` need of inputs of indices. An operation and its derivatives have one origin, and so has what it requires:
+/// What `nodes` need of each input of indices. An operation and its derivatives have one origin, and so has what it requires:
 /// the same input may have to fulfil more for an operation that is not among them.
-fn required_bounds<'a>(arena: &'a Arena, nodes: &[NodeId]) -> Vec<&'a IndexBound> {
-    if arena.bounds.is_empty() {
-        return Vec::new();
+fn required_bounds<'a>(arena: &'a Arena, nodes: &[NodeId]) -> HashMap<NodeId, Vec<&'a IndexBound>> {
+    let mut required: HashMap<NodeId, Vec<&IndexBound>> = HashMap::new();
+    if arena.bounds.all().is_empty() {
+        return required;
     }
     let origins: HashSet<Origin> = nodes.iter().map(|id| arena.nodes[id.key].origin).collect();
-    arena.bounds.iter().filter(|bound| origins.contains(&bound.origin)).collect()
+    for bound in arena.bounds.all().iter().filter(|bound| origins.contains(&bound.origin)) {
+        required.entry(bound.node).or_default().push(bound);
+    }
+    required
 }
 
 fn is_declared(op: &Op) -> bool {
