@@ -3,7 +3,9 @@
 //! Any input that the graph declares may be given, so that plans over one graph can be fed alike; those that a plan reads
 //! must be. What a plan does not read is checked like the rest and then left.
 
-use arenagrad_graph::{DType, DeclarationKind, Shape};
+use std::collections::HashMap;
+
+use arenagrad_graph::{DType, DeclarationKind, NodeId, Shape};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
@@ -13,6 +15,8 @@ use crate::tensor::{Tensor, TensorData};
 /// The inputs of a plan.
 pub(crate) struct Feed {
     inputs: Vec<Input>,
+    /// The place of each input among them, by name.
+    places: HashMap<String, usize>,
     /// For each input: the run that it was last given for.
     given: Vec<u64>,
     run: u64,
@@ -38,29 +42,37 @@ struct Bound {
 impl Feed {
     /// The inputs that the plan's graph declares, at the session's buffers that `place` gives its own.
     pub(crate) fn new(plan: &Plan, place: &[u32]) -> Self {
+        let buffers: HashMap<u32, u32> = plan
+            .buffers
+            .iter()
+            .zip(place)
+            .filter_map(|(spec, place)| match spec.role {
+                BufferRole::Input(declaration) => Some((declaration, *place)),
+                BufferRole::Parameter(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+            })
+            .collect();
+        let mut bounds: HashMap<NodeId, Vec<Bound>> = HashMap::new();
+        for bound in &plan.bounds {
+            let (limit, except, origin) = (bound.bound, bound.except, bound.origin.to_string());
+            bounds.entry(bound.node).or_default().push(Bound { limit, except, origin });
+        }
         let mut inputs = Vec::new();
         for (number, declaration) in plan.declarations.iter().enumerate() {
             if declaration.kind != DeclarationKind::Input || !plan.alive[number] {
                 continue;
             }
-            let role = BufferRole::Input(number as u32);
-            let buffer = plan.buffers.iter().position(|spec| spec.role == role).map(|buffer| place[buffer]);
-            let bounds = plan
-                .bounds
-                .iter()
-                .filter(|bound| bound.node == declaration.node)
-                .map(|bound| Bound { limit: bound.bound, except: bound.except, origin: bound.origin.to_string() })
-                .collect();
             inputs.push(Input {
                 name: declaration.name.clone(),
                 shape: declaration.shape.clone(),
                 dtype: declaration.dtype,
                 origin: declaration.origin.to_string(),
-                buffer,
-                bounds,
+                buffer: buffers.get(&(number as u32)).copied(),
+                bounds: bounds.remove(&declaration.node).unwrap_or_default(),
             });
         }
-        Feed { given: vec![0; inputs.len()], inputs, run: 0 }
+        let names = inputs.iter().map(|input: &Input| input.name.clone());
+        let places = names.enumerate().map(|(place, name)| (name, place)).collect();
+        Feed { given: vec![0; inputs.len()], inputs, places, run: 0 }
     }
 
     /// Checks all inputs of a run, then writes them.
@@ -109,7 +121,7 @@ impl Feed {
     }
 
     fn find(&self, name: &str) -> Result<usize, Error> {
-        self.inputs.iter().position(|input| input.name == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             let known: Vec<_> = self.inputs.iter().map(|input| format!("{:?}", input.name)).collect();
             let known = if known.is_empty() { "no inputs".to_owned() } else { known.join(", ") };
             Error::UnknownInput { name: name.to_owned(), known }

@@ -10,6 +10,7 @@ mod store;
 
 pub use builder::SessionBuilder;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use arenagrad_graph::{DeclarationKind, Expr, Graph};
@@ -43,6 +44,8 @@ pub struct Session {
     device: Device,
     memory: Memory,
     parameters: Vec<Parameter>,
+    /// The place of each parameter among them, by name.
+    places: HashMap<String, usize>,
     plans: Vec<Prepared>,
     /// Whether the first plan is a training step.
     trains: bool,
@@ -289,7 +292,16 @@ impl Session {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Session { device, memory, parameters: Vec::new(), plans: Vec::new(), trains, seed, number }
+        Session {
+            device,
+            memory,
+            parameters: Vec::new(),
+            places: HashMap::new(),
+            plans: Vec::new(),
+            trains,
+            seed,
+            number,
+        }
     }
 
     /// Adds a plan; if that fails, the session has the parameters that it had.
@@ -297,7 +309,9 @@ impl Session {
         let known = self.parameters.len();
         let prepared = self.prepare_plan(plan);
         if prepared.is_err() {
-            self.parameters.truncate(known);
+            for parameter in self.parameters.drain(known..) {
+                self.places.remove(&parameter.name);
+            }
         }
         prepared
     }
@@ -310,7 +324,7 @@ impl Session {
                 continue;
             }
             let (name, shape, dtype) = (&declaration.name, &declaration.shape, declaration.dtype);
-            if let Some(known) = self.parameters.iter().find(|parameter| parameter.name == *name) {
+            if let Some(known) = self.places.get(name).map(|&place| &self.parameters[place]) {
                 if known.shape != *shape {
                     let (expected, found) = (known.shape.clone(), shape.clone());
                     return Err(Error::ParameterShape { name: name.clone(), expected, found });
@@ -325,10 +339,11 @@ impl Session {
             let value = initial_value(init, shape, dtype, self.seed, number as u32)?;
             self.memory.write(buffer, value.data())?;
             let trainable = *trainable;
+            self.places.insert(name.clone(), self.parameters.len());
             self.parameters.push(Parameter { name: name.clone(), shape: shape.clone(), dtype, trainable, buffer });
         }
-        let place =
-            self.memory.place(&plan, |name| self.parameters.iter().find(|p| p.name == name).map(|p| p.buffer))?;
+        let buffer = |name: &str| self.places.get(name).map(|&place| self.parameters[place].buffer);
+        let place = self.memory.place(&plan, buffer)?;
         let feed = Feed::new(&plan, &place);
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place)?;
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
@@ -363,7 +378,7 @@ impl Session {
     }
 
     fn find(&self, name: &str) -> Result<&Parameter, Error> {
-        self.parameters.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
+        self.places.get(name).map(|&place| &self.parameters[place]).ok_or_else(|| {
             let known: Vec<_> = self.parameters.iter().map(|parameter| format!("{:?}", parameter.name)).collect();
             Error::UnknownParameter { name: name.to_owned(), known: known.join(", ") }
         })

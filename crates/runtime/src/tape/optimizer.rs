@@ -1,6 +1,7 @@
 //! The optimisers of [`crate::train`] for the leaves of a tape: the update is a plan over the leaves' values and gradients,
 //! and the optimiser's state stays on the device between steps.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use arenagrad_graph::{Expr, Graph, GraphError, Init, NodeId};
@@ -117,10 +118,11 @@ fn name(number: usize) -> String {
 /// The nodes of the next values of the trained parameters, in order; one that the optimiser leaves alone keeps its value.
 fn next_values(graph: &Graph, trained: &[Trained<'_>], updates: &[(u32, NodeId)]) -> Result<Vec<NodeId>, Error> {
     let declarations = graph.declarations();
+    let next_values: HashMap<NodeId, NodeId> =
+        updates.iter().map(|(number, next)| (declarations[*number as usize].node, *next)).collect();
     let next = |parameter: Expr<'_>| {
         let id = parameter.id()?;
-        let update = updates.iter().find(|(number, _)| declarations[*number as usize].node == id);
-        Ok(update.map_or(id, |(_, next)| *next))
+        Ok(next_values.get(&id).copied().unwrap_or(id))
     };
     trained.iter().map(|trained| next(trained.parameter)).collect()
 }

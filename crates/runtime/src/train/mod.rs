@@ -17,6 +17,8 @@ pub use shuffle::shuffled;
 pub(crate) use init::initial_value;
 pub(crate) use parameter_file::{read_parameters, write_parameters};
 
+use std::collections::{HashMap, HashSet};
+
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
@@ -95,13 +97,20 @@ pub(crate) fn append_update<'g>(
             pairs.push((step, step + 1));
         }
     }
+    let declarations = graph.declarations();
+    let numbers: HashMap<NodeId, u32> = (0..).zip(&declarations).map(|(number, it)| (it.node, number)).collect();
     let mut updates: Vec<(u32, NodeId)> = Vec::with_capacity(pairs.len());
+    let mut updated = HashSet::with_capacity(pairs.len());
     for (target, next) in pairs {
-        let declaration = declaration_of(graph, target, next)?;
-        if updates.iter().any(|(other, _)| *other == declaration) {
+        let number = match numbers.get(&target.id()?) {
+            Some(&number) if declarations[number as usize].kind != DeclarationKind::Input => number,
+            Some(_) | None => return Err(Error::UpdateTarget { target: format!("{target:?}") }),
+        };
+        replaces(graph, &declarations[number as usize], next)?;
+        if !updated.insert(number) {
             return Err(Error::RepeatedUpdate { target: format!("{target:?}") });
         }
-        updates.push((declaration, next.id()?));
+        updates.push((number, next.id()?));
     }
     Ok(updates)
 }
@@ -126,23 +135,16 @@ pub(crate) fn require(what: &'static str, value: f64, holds: bool, expected: &'s
     if holds { Ok(()) } else { Err(Error::Hyperparameter { what, value, expected }) }
 }
 
-/// The declaration of a parameter or state that `next`, of its shape and dtype, replaces.
-fn declaration_of(graph: &Graph, target: Expr<'_>, next: Expr<'_>) -> Result<u32, Error> {
-    let id = target.id()?;
-    let declarations = graph.declarations();
-    let number = match declarations.iter().position(|declaration| declaration.node == id) {
-        Some(number) if declarations[number].kind != DeclarationKind::Input => number,
-        Some(_) | None => return Err(Error::UpdateTarget { target: format!("{target:?}") }),
-    };
-    let Declaration { name, shape, dtype, .. } = &declarations[number];
+/// `Err` unless `next` is of this graph, and of the shape and dtype of what it replaces.
+fn replaces(graph: &Graph, declaration: &Declaration, next: Expr<'_>) -> Result<(), Error> {
+    let Declaration { name, shape, dtype, .. } = declaration;
     // Ids carry their graph, so this refuses a next value of another one.
-    let id = graph.ordinal(next.id()?).and_then(|_| next.id())?;
-    let found = graph.node(id)?;
+    let found = graph.node(next.id()?)?;
     if found.shape != *shape {
         return Err(Error::ParameterShape { name: name.clone(), expected: shape.clone(), found: found.shape });
     }
     if found.dtype != *dtype {
         return Err(Error::ParameterDType { name: name.clone(), expected: *dtype, found: found.dtype });
     }
-    Ok(number as u32)
+    Ok(())
 }
