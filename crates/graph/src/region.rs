@@ -33,6 +33,17 @@ impl Region {
         self.extents.iter().copied().collect()
     }
 
+    /// Where its elements stand among those of a tensor of that shape, in order.
+    pub(crate) fn places(&self, whole: &Shape) -> Vec<usize> {
+        let mut places = vec![0];
+        for (axis, stride) in whole.strides().into_iter().enumerate() {
+            let (start, step) = (self.starts[axis], self.steps[axis]);
+            let along = |before: usize| (0..self.extents[axis]).map(move |j| before + (start + j * step) * stride);
+            places = places.into_iter().flat_map(along).collect();
+        }
+        places
+    }
+
     /// This region of the elements that `inner` takes, as one of the tensor that `inner` is of.
     pub(crate) fn within(&self, inner: &Region) -> Region {
         let axes = 0..self.starts.len();
@@ -147,18 +158,6 @@ impl Region {
 mod tests {
     use super::*;
 
-    /// The elements that a region takes, by their numbers in the tensor.
-    fn elements(region: &Region, shape: &Shape) -> Vec<usize> {
-        let strides = shape.strides();
-        let mut found = vec![0];
-        for axis in 0..shape.rank() {
-            let along = |j: usize| (region.starts[axis] + j * region.steps[axis]) * strides[axis];
-            found =
-                found.iter().flat_map(|&before| (0..region.extents[axis]).map(move |j| before + along(j))).collect();
-        }
-        found
-    }
-
     /// Every region of one shape that another can say, and only those: as many as were counted by hand, each with the same
     /// elements in the same order.
     #[test]
@@ -194,7 +193,7 @@ mod tests {
             }
             for region in regions {
                 if let Some(before) = region.before_reshape(&from, &to) {
-                    assert_eq!(elements(&before, &from), elements(&region, &to), "{region:?} of {to}, {from} before");
+                    assert_eq!(before.places(&from), region.places(&to), "{region:?} of {to}, {from} before");
                     said += 1;
                 }
             }

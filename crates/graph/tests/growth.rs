@@ -197,6 +197,15 @@ fn of_something_vast_only_what_is_wanted_is_computed() {
     of_few(|g, n| {
         g.input("x", [n]).unsqueeze(0).broadcast_to([n, n]).sin().stop_gradient().slice(0, 1, 2).slice(1, 0, 9)
     });
+    of_few(|g, n| {
+        let square = g.iota([n, n], 0).cast(DType::F64).exp().reshape([n * n]);
+        let (empty, few) = (square.slice(0, 5, 5), square.slice(0, 5, 7));
+        empty.sum(..) + few.sum(..)
+    });
+    of_few(|g, n| {
+        let numbers: Vec<f32> = (0..100 * n).map(|i| (i % 1000) as f32 / 100.0).collect();
+        g.literal([numbers.len() / 4, 4], numbers).exp().slice(0, 7, 30).slice_step(1, 1, 4, 2)
+    });
     of_few(|g, n| g.input("x", [n]).pad([(n, 2 * n)], 0.5).slice_step(0, n + 3, n + 20, 3));
     of_few(|g, n| g.input("x", [n]).pad([(n, 2 * n)], 0.5).slice(0, 3, 8));
     of_few(|g, n| {

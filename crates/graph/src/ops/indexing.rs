@@ -2,7 +2,7 @@
 //!
 //! | op | y | gradient |
 //! |---|---|---|
-//! | gather | `y[.., j, ..] = x[.., i[.., j, ..], ..]` | scatter_add of the upstream into zeros |
+//! | gather | `y[.., j, ..] = x[.., i[.., j, ..], ..]` | scatter_add of the upstream into the sum of what else reaches x, or into zeros |
 //! | scatter_add | x with `u[.., j, ..]` added at `[.., i[.., j, ..], ..]` | the upstream to x, gathered to u |
 //!
 //! Indices are i32 and carry no gradient. Repeated indices add up, in ascending order of `j`: same device, same bits.

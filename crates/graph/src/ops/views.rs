@@ -5,7 +5,7 @@
 //! | reshape | the same elements, row-major | reshaped back |
 //! | permute | `y[c] = x[c]` with axis `i` of y being axis `axes[i]` of x | permuted back |
 //! | broadcast | x repeated | summed over the repeated axes |
-//! | slice | `y[j] = x[start + j step]` | padded with zeros, `step - 1` between neighbours |
+//! | slice | `y[j] = x[start + j step]` | in its place among those of other slices of x, with zeros where there is none |
 
 use crate::dtype::DType;
 use crate::error::GraphError;

@@ -1,5 +1,5 @@
 //! What is computed in parts: work of elements of which only slices are wanted, and together few elements, is done for each
-//! slice by itself.
+//! slice by itself, and of literals only the elements that are wanted are kept.
 //!
 //! One sweep from the outputs back says of each node whether all of it is wanted, or which regions. A node that is built costs
 //! a plan about as much as some thousand elements that are computed, so parts are worth their nodes only where they leave out
@@ -8,10 +8,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::arena::Arena;
+use crate::dtype::Literal;
 use crate::node::{Node, NodeId};
 use crate::op::Op;
 use crate::passes::simplify::before;
 use crate::region::Region;
+use crate::shape::Shape;
 
 /// How many elements a node may compute in vain before another node is worth its cost.
 const ELEMENTS_OF_A_NODE: usize = 4096;
@@ -49,6 +51,10 @@ pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_
             continue;
         }
         if let Op::Slice { operand, starts, steps } = &node.op {
+            // One of no elements becomes a constant.
+            if node.shape.contains(&0) {
+                continue;
+            }
             wanted.add(arena.nodes[operand.key].ordinal, Region::of_slice(starts, steps, &node.shape));
             continue;
         }
@@ -89,10 +95,10 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Slice { operand, .. } => {
             before(&node.op, region, &arena.nodes[operand.key].shape, &node.shape).map(|region| vec![region])
         }
+        Op::Literal { .. } => Some(Vec::new()),
         Op::Input { .. }
         | Op::Parameter { .. }
         | Op::Constant { .. }
-        | Op::Literal { .. }
         | Op::Iota { .. }
         | Op::Uniform { .. }
         | Op::Placeholder
@@ -103,6 +109,17 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::MatMul { .. }
         | Op::Gather { .. }
         | Op::ScatterAdd { .. } => None,
+    }
+}
+
+/// The elements of a literal of that shape that a region takes.
+pub(super) fn elements(data: &Literal, shape: &Shape, region: &Region) -> Literal {
+    let places = region.places(shape).into_iter();
+    match data {
+        Literal::F32(data) => Literal::F32(places.map(|place| data[place]).collect()),
+        Literal::F64(data) => Literal::F64(places.map(|place| data[place]).collect()),
+        Literal::I32(data) => Literal::I32(places.map(|place| data[place]).collect()),
+        Literal::Bool(data) => Literal::Bool(places.map(|place| data[place]).collect()),
     }
 }
 

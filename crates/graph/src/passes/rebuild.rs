@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{Declaration, IndexBound};
@@ -69,6 +70,7 @@ impl Rebuild {
                     continue;
                 }
                 if let Op::Slice { operand, starts, steps } = &node.op
+                    && !node.shape.contains(&0)
                     && parts.regions.contains_key(&arena.nodes[operand.key].ordinal)
                 {
                     let region = Region::of_slice(starts, steps, &node.shape);
@@ -130,6 +132,10 @@ impl Rebuild {
             }
             let part = match &node.op {
                 Op::Slice { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => built[0],
+                Op::Literal { data } => {
+                    let data = Arc::new(narrow::elements(data, &node.shape, &region));
+                    self.node(Op::Literal { data }, &region.shape(), node.dtype)?
+                }
                 op => {
                     let mut operands = built.into_iter();
                     let op = op.map_operands(|operand| operands.next().unwrap_or(operand));

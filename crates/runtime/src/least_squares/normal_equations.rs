@@ -24,16 +24,11 @@ impl NormalEquations {
         for row in transposed.column_iter() {
             squares.zip_apply(&row, |square, element| *square += element * element);
         }
-        let lengths: Vec<f64> = squares
-            .iter()
-            .zip(0..)
-            .map(|(&square, column)| length(square, || transposed.row(column).norm()))
-            .map(|length| if length > 0.0 { length } else { 1.0 })
-            .collect();
-        let units = DVector::from_iterator(columns, lengths.iter().map(|length| 1.0 / length));
-        transposed.column_iter_mut().for_each(|mut row| row.component_mul_assign(&units));
+        let lengths = squares.map(|square: f64| if square > 0.0 { square.sqrt() } else { 1.0 });
+        transposed.column_iter_mut().for_each(|mut row| row.component_div_assign(&lengths));
         let right = &transposed * DVector::from_column_slice(errors);
-        let gradient = right.iter().zip(&lengths).map(|(element, length)| element * length).collect();
+        let gradient = right.component_mul(&lengths).as_slice().to_vec();
+        let lengths = lengths.as_slice().to_vec();
         NormalEquations { matrix: product_with_transposition(&transposed), right, lengths, gradient }
     }
 
@@ -102,11 +97,6 @@ impl NormalEquations {
 /// How many columns of a matrix are worked on at once: what is left to do to the others is a product of matrices, which is the
 /// fast part.
 const BLOCK: usize = 48;
-
-/// The square root of a sum of squares that neither overflowed nor lost its digits, else what `norm` says.
-fn length(square: f64, norm: impl FnOnce() -> f64) -> f64 {
-    if (1e-280..1e280).contains(&square) { square.sqrt() } else { norm() }
-}
 
 /// `A A^T`, of which only the lower half is computed and the other copied.
 fn product_with_transposition(a: &DMatrix<f64>) -> DMatrix<f64> {

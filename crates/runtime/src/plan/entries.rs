@@ -320,9 +320,9 @@ impl Builder {
             }
             Op::Concat { axis, .. } => {
                 // Where operands are one constant the result is filled with it, instead of copied from buffers of it.
-                let constant = |operand: &Layout| match self.entries[operand.base as usize].work {
-                    Work::Constant(value) => Some(value.to_bits()),
-                    _ => None,
+                let constant = |operand: &Layout| {
+                    let Work::Constant(value) = self.entries[operand.base as usize].work else { return None };
+                    Some(value.to_bits())
                 };
                 let fill = operands.iter().find_map(constant);
                 let is_filled: SmallVec<[bool; 4]> =

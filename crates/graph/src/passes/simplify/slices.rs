@@ -84,8 +84,8 @@ fn view(op: &Op) -> Option<Op> {
     is_view.then(|| op.clone())
 }
 
-/// A region of what a view makes, of shape `to`, as one of its operand, of shape `from`. `None` if that is no region, or `op`
-/// is no view but a slice, which has no inverse.
+/// A region of what a view makes, of shape `to`, as one of its operand, of shape `from`. `None` if that is no region, or `op` is
+/// no view.
 pub(in crate::passes) fn before(op: &Op, region: &Region, from: &Shape, to: &Shape) -> Option<Region> {
     match op {
         Op::Permute { axes, .. } => Some(region.before_permute(axes)),
@@ -130,30 +130,29 @@ enum Part {
 }
 
 fn part(id: NodeId, region: &Region, graph: &mut Rebuild) -> Part {
-    enum Source {
-        Concat(usize),
-        Other(Part),
-    }
-    let source = graph.read(id, |op, shape, _| match op {
-        Op::Constant { value } => Source::Other(Part::Fill(*value)),
-        Op::Iota { axis } => Source::Other(Part::Iota(*axis)),
-        Op::Concat { axis, .. } => Source::Concat(*axis),
-        Op::Pad { operand, lows, interiors, value } => {
-            Source::Other(unpadded(*operand, lows, interiors, *value, region, graph, shape.rank()))
+    let found = graph.read(id, |op, shape, _| {
+        if let Op::Constant { value } = op {
+            Ok(Part::Fill(*value))
+        } else if let Op::Iota { axis } = op {
+            Ok(Part::Iota(*axis))
+        } else if let Op::Pad { operand, lows, interiors, value } = op {
+            Ok(unpadded(*operand, lows, interiors, *value, region, graph, shape.rank()))
+        } else if let Op::Concat { axis, .. } = op {
+            Err(*axis)
+        } else {
+            Ok(Part::Mixed)
         }
-        _ => Source::Other(Part::Mixed),
     });
-    match source {
-        Source::Other(part) => part,
-        Source::Concat(axis) => {
-            let (start, extent) = (region.starts[axis], region.extents[axis]);
-            let last = start + extent.saturating_sub(1) * region.steps[axis];
-            let Some((operand, first)) = graph.concatenated(id, axis, start, last) else { return Part::Mixed };
-            let mut own = region.clone();
-            own.starts[axis] -= first;
-            Part::Of(operand, own)
-        }
-    }
+    let axis = match found {
+        Ok(part) => return part,
+        Err(axis) => axis,
+    };
+    let (start, extent) = (region.starts[axis], region.extents[axis]);
+    let last = start + extent.saturating_sub(1) * region.steps[axis];
+    let Some((operand, first)) = graph.concatenated(id, axis, start, last) else { return Part::Mixed };
+    let mut own = region.clone();
+    own.starts[axis] -= first;
+    Part::Of(operand, own)
 }
 
 /// What a region of a padded operand is: elements of the operand alone, or of the padding alone.
