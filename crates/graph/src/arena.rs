@@ -6,9 +6,10 @@
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use slotmap::SlotMap;
+use slotmap::{Key, SlotMap};
 
 use crate::declaration::{Declaration, DeclarationKind, IndexBound, Requirement};
 use crate::dtype::DType;
@@ -30,6 +31,8 @@ pub struct Graph {
     origin: Cell<Option<Origin>>,
     /// Whom the graph belongs to, if only its owner may declare and remove.
     owner: Option<&'static str>,
+    /// Whether derivatives are to be read by people; see [`Graph::on_paper`].
+    on_paper: bool,
     /// How many operations were refused, those on poisoned expressions among them.
     refusals: Cell<u64>,
     /// How often the owner added something of its own.
@@ -45,7 +48,7 @@ pub struct Graph {
 #[derive(Default)]
 pub(crate) struct Arena {
     pub(crate) nodes: SlotMap<NodeKey, Node>,
-    /// The live nodes in insertion order.
+    /// The node of each ordinal, or the null key where it was removed.
     pub(crate) order: Vec<NodeKey>,
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
@@ -56,7 +59,6 @@ pub(crate) struct Arena {
     pub(crate) first_error: Option<(u64, GraphError)>,
     /// How many errors there were.
     pub(crate) errors: u64,
-    pub(crate) next_ordinal: u32,
     /// No mark that is still good was taken above this ordinal.
     pub(crate) highest_mark: Cell<u32>,
     /// The number of rewinds so far.
@@ -75,6 +77,7 @@ impl Graph {
             arena: RefCell::default(),
             origin: Cell::new(None),
             owner: None,
+            on_paper: false,
             refusals: Cell::new(0),
             claims: Cell::new(0),
             method: Cell::new(None),
@@ -86,6 +89,17 @@ impl Graph {
     /// An empty graph that belongs to somebody.
     pub(crate) fn of_owner(owner: &'static str) -> Self {
         Graph { owner: Some(owner), ..Graph::new() }
+    }
+
+    /// This graph as one of formulas. Rules that guard a derivative against every zero, infinity and NaN of floats write it
+    /// there as it stands on paper, with the guards that a formula needs alone: people read it.
+    pub(crate) fn on_paper(self) -> Self {
+        Graph { on_paper: true, ..self }
+    }
+
+    /// Whether this is a graph of formulas.
+    pub(crate) fn is_on_paper(&self) -> bool {
+        self.on_paper
     }
 
     /// An empty graph with room for that many nodes. It is a hint: of more than sixteen million, or of more than there is
@@ -105,7 +119,7 @@ impl Graph {
 
     /// The number of live nodes.
     pub fn len(&self) -> usize {
-        self.arena.borrow().order.len()
+        self.arena.borrow().nodes.len()
     }
 
     /// Whether the graph has no nodes.
@@ -115,12 +129,12 @@ impl Graph {
 
     /// The live nodes in insertion order, which is a topological order.
     pub fn ids(&self) -> Vec<NodeId> {
-        self.arena.borrow().order.iter().map(|&key| NodeId { key, graph: self.tag }).collect()
+        self.arena.borrow().alive(..).map(|key| NodeId { key, graph: self.tag }).collect()
     }
 
     /// One past the largest ordinal that a live node can have: the length of a table indexed by ordinal.
     pub fn ordinal_bound(&self) -> usize {
-        self.arena.borrow().next_ordinal as usize
+        self.arena.borrow().order.len()
     }
 
     /// A copy of the node of that id, if it is alive and of this graph.
@@ -204,12 +218,11 @@ impl Graph {
         if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
             return Err(GraphError::TooManyElements { origin, op: name, shape });
         }
-        if arena.next_ordinal == u32::MAX {
+        let ordinal = arena.order.len() as u32;
+        if ordinal == u32::MAX {
             return Err(GraphError::Full { origin, op: name, limit: u32::MAX as usize });
         }
         op.for_each_operand(|operand| arena.nodes[operand.key].users += 1);
-        let ordinal = arena.next_ordinal;
-        arena.next_ordinal += 1;
         let key = arena.nodes.insert(Node { op, shape, dtype, origin, ordinal, users: 0 });
         arena.order.push(key);
         Ok(NodeId { key, graph: self.tag })
@@ -233,8 +246,7 @@ impl Graph {
         if users > 0 {
             return Err(GraphError::NodeInUse { origin, op: "remove", operand: arena.describe(id), users });
         }
-        let place = arena.order.partition_point(|&key| arena.nodes[key].ordinal < ordinal);
-        arena.order.remove(place);
+        arena.order[ordinal as usize] = NodeKey::null();
         arena.discard(id.key);
         Ok(())
     }
@@ -467,6 +479,17 @@ impl Default for Graph {
 }
 
 impl Arena {
+    /// The ordinal of the node that is inserted next.
+    pub(crate) fn next_ordinal(&self) -> u32 {
+        self.order.len() as u32
+    }
+
+    /// The nodes whose ordinals are in `ordinals`, in insertion order.
+    pub(crate) fn alive(&self, ordinals: impl RangeBounds<usize>) -> impl DoubleEndedIterator<Item = NodeKey> {
+        let range = (ordinals.start_bound().cloned(), ordinals.end_bound().cloned());
+        self.order[range].iter().copied().filter(|key| !key.is_null())
+    }
+
     /// The printed name of a declaration or of a node that was given one.
     pub(crate) fn label(&self, key: NodeKey) -> Option<&str> {
         if let Op::Input { declaration } | Op::Parameter { declaration } = self.nodes.get(key)?.op {

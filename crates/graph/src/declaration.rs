@@ -85,7 +85,7 @@ pub enum Init {
 }
 
 /// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexBound {
     /// The input.
     pub node: NodeId,

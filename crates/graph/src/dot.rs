@@ -1,5 +1,6 @@
 //! Graphviz: a graph in the DOT language, to be drawn by `dot -Tsvg`.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::arena::Graph;
@@ -33,7 +34,7 @@ impl<'g> Dot<'g> {
 
 impl fmt::Display for Dot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outputs = self.outputs.as_deref().unwrap_or_default();
+        let outputs: HashSet<NodeId> = self.outputs.iter().flatten().copied().collect();
         let nodes = match &self.outputs {
             Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
             None => self.graph.ids(),

@@ -245,7 +245,10 @@ impl GraphError {
             | GraphError::StaleMark { op, .. }
             | GraphError::Undeclared { op, .. }
             | GraphError::Full { op, .. } => *op = method,
-            GraphError::DuplicateName { .. } | GraphError::Owned { .. } => {}
+            GraphError::DuplicateName { .. }
+            | GraphError::ReservedName { .. }
+            | GraphError::InitialValue { .. }
+            | GraphError::Owned { .. } => {}
         }
         self
     }

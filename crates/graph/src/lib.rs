@@ -45,6 +45,7 @@ pub mod passes;
 mod pending;
 mod places;
 mod reach;
+mod region;
 mod shape;
 mod structure;
 pub mod symbolic;

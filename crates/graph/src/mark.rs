@@ -24,10 +24,10 @@ impl Graph {
     /// The present end of the graph, to which [`Graph::rewind`] can return.
     pub fn mark(&self) -> Mark {
         let arena = self.arena();
-        arena.highest_mark.set(arena.highest_mark.get().max(arena.next_ordinal));
+        arena.highest_mark.set(arena.highest_mark.get().max(arena.next_ordinal()));
         Mark {
             rewinds: arena.rewinds,
-            next_ordinal: arena.next_ordinal,
+            next_ordinal: arena.next_ordinal(),
             declarations: arena.declarations.len(),
             errors: arena.errors,
             tag: self.tag(),
@@ -69,15 +69,12 @@ impl Arena {
 
     /// Removes the nodes from an ordinal on, and the declarations from a number on, and lets the next node be of that ordinal.
     pub(crate) fn cut(&mut self, next_ordinal: u32, declarations: usize) {
-        // Nodes below may have been removed since, so the ordinal decides, not the count.
-        while let Some(&key) = self.order.last() {
-            if self.nodes[key].ordinal < next_ordinal {
-                break;
+        while self.order.len() > next_ordinal as usize {
+            if let Some(key) = self.order.pop() {
+                // Of a node that was removed the null key is left, which is nobody's.
+                self.discard(key);
             }
-            self.order.pop();
-            self.discard(key);
         }
-        self.next_ordinal = self.next_ordinal.min(next_ordinal);
         self.declarations.truncate(declarations);
         if self.highest_mark.get() > next_ordinal {
             self.sink_floor(next_ordinal);

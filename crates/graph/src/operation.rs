@@ -75,7 +75,7 @@ impl Graph {
     fn start(&self) -> Start {
         let claims = self.claims();
         let arena = self.arena();
-        Start { next_ordinal: arena.next_ordinal, declarations: arena.declarations.len(), claims }
+        Start { next_ordinal: arena.next_ordinal(), declarations: arena.declarations.len(), claims }
     }
 
     /// Forgets what was inserted since.

@@ -218,6 +218,9 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         | Op::Compare { .. }
         | Op::ArgMax { .. }
         | Op::StopGradient { .. } => {}
+        // What reaches a part of the operand is put together with what reaches its other parts, by `autodiff::shares`. A slice
+        // that gets here has no elements.
+        Op::Slice { .. } | Op::Gather { .. } => {}
         Op::Unary { function, operand } => unary::vjp(*function, *operand, node, give),
         Op::Binary { function, lhs, rhs } => binary::vjp(*function, *lhs, *rhs, node, give),
         Op::Where { condition, on_true, on_false } => compare::vjp_where(*condition, *on_true, *on_false, node, give),
@@ -228,14 +231,12 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::Reshape { operand } => views::vjp_reshape(*operand, node, give),
         Op::Permute { operand, axes } => views::vjp_permute(*operand, axes, node, give),
         Op::Broadcast { operand } => views::vjp_broadcast(*operand, node, give),
-        Op::Slice { operand, starts, steps } => views::vjp_slice(*operand, starts, steps, node, give),
         Op::Pad { operand, lows, interiors, .. } => assemble::vjp_pad(*operand, lows, interiors, node, give),
         Op::Concat { operands, axis } => assemble::vjp_concat(operands, *axis, node, give),
         Op::Reduce { function, operand, .. } => reduce::vjp(*function, *operand, node, give),
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
-        Op::Gather { operand, indices, axis } => indexing::vjp_gather(*operand, *indices, *axis, node, give),
         Op::ScatterAdd { operand, indices, updates, axis } => {
             indexing::vjp_scatter_add(*operand, *indices, *updates, *axis, node, give);
         }

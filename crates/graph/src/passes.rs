@@ -16,6 +16,7 @@
 
 mod cse;
 mod dce;
+mod narrow;
 mod rebuild;
 pub mod simplify;
 mod widen;

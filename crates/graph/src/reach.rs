@@ -15,8 +15,7 @@ impl Graph {
         let mut reached = vec![false; last + 1];
         reached[last] = true;
         let (mut waiting, mut found) = (1, Vec::new());
-        let end = arena.order.partition_point(|&key| arena.nodes[key].ordinal as usize <= last);
-        for &key in arena.order[..end].iter().rev() {
+        for key in arena.alive(..=last).rev() {
             if waiting == 0 {
                 break;
             }
@@ -71,9 +70,8 @@ impl Graph {
             return Ok(Vec::new());
         }
         // Operands stand before their users, so one descending sweep reaches everything.
-        let end = arena.order.partition_point(|&key| arena.nodes[key].ordinal as usize <= last);
         let mut needed = Vec::new();
-        for &key in arena.order[..end].iter().rev() {
+        for key in arena.alive(..=last).rev() {
             let node = &arena.nodes[key];
             let ordinal = node.ordinal as usize;
             if ordinal < first {

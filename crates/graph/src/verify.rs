@@ -14,6 +14,8 @@
 
 use std::collections::HashSet;
 
+use slotmap::Key;
+
 use crate::arena::{Arena, Graph};
 use crate::declaration::DeclarationKind;
 use crate::dtype::DType;
@@ -58,28 +60,27 @@ pub enum VerifyError {
 pub fn verify(graph: &Graph) -> Result<(), Vec<VerifyError>> {
     let arena = graph.arena();
     let mut errors = Vec::new();
-    if arena.order.len() != arena.nodes.len() {
-        errors.push(VerifyError::Order { listed: arena.order.len(), alive: arena.nodes.len() });
+    let listed = arena.alive(..).count();
+    if listed != arena.nodes.len() {
+        errors.push(VerifyError::Order { listed, alive: arena.nodes.len() });
     }
     let bound = graph.ordinal_bound();
     let mut users = vec![0u32; bound];
-    let mut previous = None;
-    for &key in &arena.order {
+    for (place, &key) in arena.order.iter().enumerate().filter(|(_, key)| !key.is_null()) {
         let id = NodeId { key, graph: graph.tag() };
         let Some(node) = arena.nodes.get(key) else {
-            errors.push(VerifyError::Order { listed: arena.order.len(), alive: arena.nodes.len() });
+            errors.push(VerifyError::Order { listed, alive: arena.nodes.len() });
             continue;
         };
-        if previous >= Some(node.ordinal) || node.ordinal as usize >= bound {
+        if node.ordinal as usize != place {
             errors.push(VerifyError::Ordinal { node: arena.describe(id), ordinal: node.ordinal, bound });
         }
-        previous = Some(node.ordinal);
         if check_operands(graph, &arena, id, node, &mut users, &mut errors) {
             check_result(&arena, id, node, &mut errors);
         }
         check_declaration(&arena, id, node, &mut errors);
     }
-    for &key in &arena.order {
+    for key in arena.alive(..) {
         let (id, Some(node)) = (NodeId { key, graph: graph.tag() }, arena.nodes.get(key)) else { continue };
         let counted = users.get(node.ordinal as usize).copied().unwrap_or_default();
         if counted != node.users {

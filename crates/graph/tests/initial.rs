@@ -49,7 +49,7 @@ fn numbers_that_a_parameter_cannot_start_with() {
             let error = declared(dtype, trainable, init.clone()).expect_err(says);
             let text = error.to_string();
             assert!(matches!(error, GraphError::InitialValue { .. }), "{text}");
-            for part in [says, expects, "\"w\"", "initial.rs:9"] {
+            for part in [says, expects, "\"w\"", "initial.rs:8:"] {
                 assert!(text.contains(part), "{text:?} does not say {part:?}");
             }
         }

@@ -49,12 +49,12 @@ fn numbers_that_a_dtype_does_not_hold() {
         [(2.5, "a 32-bit integer"), (f64::NAN, "a 32-bit integer"), (2147483648.0, "a 32-bit integer")]
     {
         let _ = g.parameter_of("p", [2], DType::I32, Init::Constant(value));
-        says(&g, &format!("parameter \"p\": the initial value is {value}, but {expected} is needed"));
+        says(&g, &format!("parameter \"p\": the initial value is {value:?}, but {expected} is needed"));
         let _ = g.state("s", [2], DType::I32, Init::Values(vec![1.0, value]));
-        says(&g, &format!("parameter \"s\": an initial value is {value}, but {expected} is needed"));
+        says(&g, &format!("parameter \"s\": an initial value is {value:?}, but {expected} is needed"));
     }
+    let bound = "the upper bound of the initial values is 10000000000.0";
     let _ = g.state("s", [2], DType::I32, Init::Uniform { low: 0.0, high: 1e10 });
-    let bound = "the upper bound of the initial values is 10000000000";
     says(&g, &format!("parameter \"s\": {bound}, but a number that i32 holds is needed"));
     let insert = |op: Op, dtype: Option<DType>| g.insert(op, Some(&Shape::from([2])), dtype, Origin::here());
     let refused = insert(Op::Constant { value: 2.5 }, Some(DType::I32));

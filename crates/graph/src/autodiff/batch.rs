@@ -4,6 +4,8 @@
 //! a placeholder stands for, and then batched over the identity. Only what depends on a batched node is built anew, with an
 //! axis of the batch's extent in front; everything else is shared by the whole batch. The sweep is iterative.
 
+use std::collections::HashSet;
+
 use smallvec::SmallVec;
 
 use crate::arena::Graph;
@@ -26,12 +28,13 @@ impl Graph {
         origin: Origin,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
         let mut starts: Vec<NodeId> = batched.iter().map(|(id, _)| *id).collect();
+        let mut known: HashSet<NodeId> = starts.iter().copied().collect();
         // A function's own gradients are templates over a placeholder of theirs, which is batched with them wherever it
         // stands: further templates may depend on that, until there are no more.
         let (span, affected) = loop {
             let span = Span::between(self, &starts, outputs);
             let affected = span.affected(self, &starts, outputs);
-            let templates = self.placeholders_of_functions(&span, &affected, &starts);
+            let templates = self.placeholders_of_functions(&span, &affected, &mut known);
             if templates.is_empty() {
                 break (span, affected);
             }
@@ -73,16 +76,15 @@ impl Graph {
         Ok(outputs.iter().map(|id| rule.lifted(*id)).collect())
     }
 
-    /// The placeholders of affected functions with gradients of their own, that are not among `known`.
-    fn placeholders_of_functions(&self, span: &Span, affected: &[bool], known: &[NodeId]) -> Vec<NodeId> {
+    /// The placeholders of affected functions with gradients of their own, that are not among `known`, and then are.
+    fn placeholders_of_functions(&self, span: &Span, affected: &[bool], known: &mut HashSet<NodeId>) -> Vec<NodeId> {
         let arena = self.arena();
         let mut found: Vec<NodeId> = Vec::new();
         for id in span.nodes() {
             let node = &arena.nodes[id.key];
             if span.place_of(node.ordinal).is_some_and(|place| affected[place])
                 && let Op::CustomGradient { upstream, .. } = &node.op
-                && !known.contains(upstream)
-                && !found.contains(upstream)
+                && known.insert(*upstream)
             {
                 found.push(*upstream);
             }

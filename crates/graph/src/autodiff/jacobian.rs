@@ -22,6 +22,9 @@ pub enum Mode {
     Forward,
 }
 
+/// The most sweeps of forward mode for one call of [`Graph::jacobians`].
+const MOST_SWEEPS: usize = 16;
+
 impl Graph {
     /// The Jacobians of `output` with respect to each of `wrt`: for an output of shape `[a..]` and an input of shape `[b..]`
     /// the result has shape `[a.., b..]`, with element `[i.., j..]` the derivative of output element `i..` by input element
@@ -54,7 +57,7 @@ impl Graph {
         self.attempt(|| {
             self.at(origin, || match mode {
                 Mode::Reverse => self.jacobians_reverse(&output, &inputs, origin),
-                Mode::Forward => inputs.iter().map(|input| self.jacobian_forward(&output, input, origin)).collect(),
+                Mode::Forward => self.jacobians_forward(&output, &inputs, origin),
             })
         })
     }
@@ -81,6 +84,24 @@ impl Graph {
         Ok(inputs.iter().zip(batched).map(|(input, rows)| joined(input, rows)).collect())
     }
 
+    /// A few inputs are swept one by one, so that what depends on one of them is computed for its own directions alone. Many
+    /// are swept together, in groups, so that the nodes do not grow with the inputs times the graph.
+    fn jacobians_forward<'g>(
+        &'g self,
+        output: &End<'g>,
+        inputs: &[End<'g>],
+        origin: Origin,
+    ) -> Result<Vec<Expr<'g>>, GraphError> {
+        let mut jacobians = Vec::with_capacity(inputs.len());
+        for group in inputs.chunks(inputs.len().div_ceil(MOST_SWEEPS).max(1)) {
+            match group {
+                [input] => jacobians.push(self.jacobian_forward(output, input, origin)?),
+                group => jacobians.extend(self.jacobians_together(output, group, origin)?),
+            }
+        }
+        Ok(jacobians)
+    }
+
     fn jacobian_forward<'g>(
         &'g self,
         output: &End<'g>,
@@ -94,13 +115,38 @@ impl Graph {
             let column = self.jvp(&[output.expr], &[input.expr], &[one])?;
             return Ok(column[0].reshape_node(&shape, origin));
         }
-        let (placeholder, tangent) = self.placeholder(&input.shape, input.dtype, origin)?;
-        let pushed = self.jvp(&[output.expr], &[input.expr], &[tangent])?;
-        let identity = self.identity(&input.shape, input.dtype, origin);
-        let batched = self.batch(&[pushed[0].id()?], &[(placeholder, identity)], columns, origin)?;
+        let jacobians = self.jacobians_together(output, std::slice::from_ref(input), origin)?;
+        Ok(jacobians[0])
+    }
+
+    /// The Jacobians by one sweep over the directions of all inputs together.
+    fn jacobians_together<'g>(
+        &'g self,
+        output: &End<'g>,
+        inputs: &[End<'g>],
+        origin: Origin,
+    ) -> Result<Vec<Expr<'g>>, GraphError> {
+        let columns = inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.shape.elements()));
+        let (mut tangents, mut batched, mut first) = (Vec::new(), Vec::new(), 0);
+        let wrt: Vec<Expr<'g>> = inputs.iter().map(|input| input.expr).collect();
+        for input in inputs {
+            let (placeholder, tangent) = self.placeholder(&input.shape, input.dtype, origin)?;
+            tangents.push(tangent);
+            batched.push((placeholder, self.unit_rows(&input.shape, columns, first, input.dtype, origin)));
+            first += input.shape.elements();
+        }
+        let pushed = self.jvp(&[output.expr], &wrt, &tangents)?;
+        let rows = self.batch(&[pushed[0].id()?], &batched, columns, origin)?[0];
         // One row for each input element: the transposition has one for each output element.
-        let rows = Shape::from([columns, output.shape.elements()]);
-        Ok(batched[0].reshape_node(&rows, origin).t().reshape_node(&shape, origin))
+        let rows = rows.reshape_node(&Shape::from([columns, output.shape.elements()]), origin);
+        let mut first = 0;
+        let own = |input: &End<'g>| {
+            let end = first + input.shape.elements();
+            let columns = rows.slice(0, first, end).t();
+            first = end;
+            columns.reshape_node(&joined(&output.shape, &input.shape), origin)
+        };
+        Ok(inputs.iter().map(own).collect())
     }
 
     /// A node that stands for a tensor of that shape and dtype.
@@ -116,11 +162,17 @@ impl Graph {
 
     /// `[n, ..]` for a shape `[..]` of `n` elements: row `i` is 1 at element `i` and 0 elsewhere.
     fn identity(&self, shape: &Shape, dtype: DType, origin: Origin) -> Expr<'_> {
-        let square = Shape::from([shape.elements(), shape.elements()]);
-        let diagonal = self.iota(&square, 0).equal(self.iota(&square, 1));
-        let identity = diagonal.where_(self.ones(&square, dtype), self.zeros(&square, dtype));
-        let shape = std::iter::once(shape.elements()).chain(shape.iter().copied()).collect();
-        identity.reshape_node(&shape, origin)
+        self.unit_rows(shape, shape.elements(), 0, dtype, origin)
+    }
+
+    /// `[rows, ..]` for a shape `[..]`: row `first + i` is 1 at element `i`, and all else is 0.
+    fn unit_rows(&self, shape: &Shape, rows: usize, first: usize, dtype: DType, origin: Origin) -> Expr<'_> {
+        let table = Shape::from([rows, shape.elements()]);
+        let (row, column) = (self.iota(&table, 0), self.iota(&table, 1));
+        let diagonal = row.equal(if first == 0 { column } else { column + first as f64 });
+        let units = diagonal.where_(self.ones(&table, dtype), self.zeros(&table, dtype));
+        let shape = std::iter::once(rows).chain(shape.iter().copied()).collect();
+        units.reshape_node(&shape, origin)
     }
 }
 

@@ -1,15 +1,20 @@
 //! Reverse mode: one sweep from the outputs back to what they depend on, in descending insertion order.
 //!
 //! Every node on a way from a wanted node to an output receives the sum of what its users pass back (fan-out accumulates), and
-//! passes its own share on by its op's rule in [`crate::ops`]. Nodes that lead to no wanted node are not visited, so a
-//! gradient that nobody asked for is never built. The sweep is iterative, over tables indexed by ordinal.
+//! passes its own share on by its op's rule in [`crate::ops`]. A view of a part passes its gradient straight to the node that
+//! it shows a part of, and a gather to what it gathered from, where all such shares are put together at once: see
+//! [`crate::autodiff::shares`]. Nodes that lead to no wanted node are not visited, so a gradient that nobody asked for is never
+//! built. The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::shares::Shares;
+use crate::autodiff::shares::view::View;
 use crate::autodiff::span::Span;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
+use crate::op::Op;
 use crate::ops::{self, Differentiated};
 use crate::shape::Shape;
 
@@ -96,27 +101,43 @@ impl Graph {
         let span = Span::between(self, &inputs, &outputs);
         let on_the_way = span.differentiable_way(self, &inputs, &outputs);
 
-        let mut gradients: Vec<Option<Expr<'g>>> = vec![None; span.len()];
+        let views = self.views(&span, &inputs, &on_the_way);
+        let mut shares: Vec<Shares<'g>> = (0..span.len()).map(|_| Shares::default()).collect();
         for (id, upstream) in seeds {
             if let Some(place) = span.place(self, *id) {
-                accumulate(&mut gradients[place], *upstream);
+                shares[place].add(*upstream);
             }
         }
         for &id in span.nodes().iter().rev() {
-            let (op, shape, upstream, node_origin) = {
+            let (op, shape, dtype, place, node_origin) = {
                 let arena = self.arena();
                 let node = &arena.nodes[id.key];
-                let Some(place) = span.place_of(node.ordinal).filter(|&place| on_the_way[place]) else { continue };
-                let Some(upstream) = gradients[place] else { continue };
-                (node.op.clone(), node.shape.clone(), upstream, node.origin)
+                let Some(place) = span.place_of(node.ordinal) else { continue };
+                if !on_the_way[place] || shares[place].is_empty() {
+                    continue;
+                }
+                (node.op.clone(), node.shape.clone(), node.dtype, place, node.origin)
             };
             self.set_origin(Some(node_origin));
+            let Some(upstream) = shares[place].total(self, &shape, dtype, node_origin) else { continue };
+            if let Some(view) = views[place].as_ref().filter(|view| view.is_sliced) {
+                if let Some(place) = span.place(self, view.node) {
+                    shares[place].add_part(view, upstream, node_origin);
+                }
+                continue;
+            }
+            if let Op::Gather { operand, indices, axis } = op {
+                if let Some(place) = span.place(self, operand) {
+                    shares[place].add_updates(indices, axis, upstream);
+                }
+                continue;
+            }
             let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| on_the_way[place]);
             let output = Expr::from_id(self, id);
             let node = Differentiated { output, shape: &shape, upstream, origin: node_origin, wants: &wants };
             ops::vjp(&op, &node, &mut |operand, gradient| {
                 if let Some(place) = span.place(self, operand) {
-                    accumulate(&mut gradients[place], gradient);
+                    shares[place].add(gradient);
                 }
             });
         }
@@ -125,10 +146,43 @@ impl Graph {
             .iter()
             .map(|(id, shape, ordinal)| {
                 let place = span.place_of(*ordinal).filter(|&place| on_the_way[place])?;
+                let dtype = self.arena_dtype(*id);
                 // A rule that has nothing to pass on, as of `floor`, stands for a derivative of zero.
-                Some(gradients[place].unwrap_or_else(|| self.zeros(shape, self.arena_dtype(*id))))
+                let gradient = shares[place].total(self, shape, dtype, origin);
+                Some(gradient.unwrap_or_else(|| self.zeros(shape, dtype)))
             })
             .collect()
+    }
+
+    /// For each place what it is a view of, if it is a view: of the first node that is none, or that is wanted itself and so
+    /// must receive all of its own gradient.
+    fn views(&self, span: &Span, wanted: &[NodeId], leads_to_wanted: &[bool]) -> Vec<Option<Box<View>>> {
+        let arena = self.arena();
+        let mut is_wanted = vec![false; span.len()];
+        let place = |id: NodeId| span.place_of(arena.nodes[id.key].ordinal);
+        wanted.iter().filter_map(|id| place(*id)).for_each(|place| is_wanted[place] = true);
+        let mut views: Vec<Option<Box<View>>> = vec![None; span.len()];
+        for &id in span.nodes() {
+            let node = &arena.nodes[id.key];
+            let (Op::Slice { operand, .. }
+            | Op::Permute { operand, .. }
+            | Op::Broadcast { operand }
+            | Op::Reshape { operand }) = node.op
+            else {
+                continue;
+            };
+            let (Some(own), Some(source)) = (place(id), place(operand)) else { continue };
+            if !leads_to_wanted[own] || !leads_to_wanted[source] {
+                continue;
+            }
+            let shown = &arena.nodes[operand.key];
+            let view = match views[source].as_ref().filter(|_| !is_wanted[source]) {
+                Some(view) => view.through(shown, node),
+                None => View::of(operand, &shown.shape).through(shown, node),
+            };
+            views[own] = view.map(Box::new);
+        }
+        views
     }
 
     fn arena_dtype(&self, id: NodeId) -> DType {
@@ -177,12 +231,4 @@ impl<'g> Expr<'g> {
         result.copy_from_slice(&gradients);
         Ok(result)
     }
-}
-
-/// Adds a share of a gradient to what other users of the node passed back before.
-fn accumulate<'g>(sum: &mut Option<Expr<'g>>, share: Expr<'g>) {
-    *sum = Some(match *sum {
-        Some(earlier) => earlier + share,
-        None => share,
-    });
 }

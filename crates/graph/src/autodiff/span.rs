@@ -21,9 +21,7 @@ impl Span {
         let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
         let first = starts.iter().map(ordinal).min().unwrap_or(0);
         let end = ends.iter().map(ordinal).max().map_or(0, |last| last + 1);
-        let place_of = |bound: usize| arena.order.partition_point(|&key| (arena.nodes[key].ordinal as usize) < bound);
-        let (start, stop) = (place_of(first), place_of(end));
-        let nodes = arena.order[start.min(stop)..stop].iter().map(|&key| NodeId { key, graph: graph.tag() }).collect();
+        let nodes = arena.alive(first.min(end)..end).map(|key| NodeId { key, graph: graph.tag() }).collect();
         Span { nodes, first, len: end.saturating_sub(first) }
     }
 

@@ -77,6 +77,12 @@ impl<'g> Point<'g> {
             BinaryFunction::Add | BinaryFunction::Sub => factor,
             BinaryFunction::Mul => factor * b,
             BinaryFunction::Div => factor / b,
+            BinaryFunction::Pow if a.graph().is_on_paper() => {
+                // At a = 0 and b = 0 the formula is the product of 0 and an infinity. Elsewhere it must stand as it is also
+                // where b is 0, for its own derivative in b is not 0 there.
+                let both_zero = a.equal(0.0) & b.equal(0.0);
+                both_zero.where_(0.0, factor * (b * a.pow(b - 1.0)))
+            }
             BinaryFunction::Pow => factor * power_slope(a, b),
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
@@ -93,6 +99,11 @@ impl<'g> Point<'g> {
             BinaryFunction::Sub => -factor,
             BinaryFunction::Mul => factor * a,
             BinaryFunction::Div => -(factor * (y / b)),
+            BinaryFunction::Pow if a.graph().is_on_paper() => {
+                // ln 0 is -inf, though the limit of a^b ln a is 0 for b > 0, and 0 is taken for b = 0 as well.
+                let edge = a.equal(0.0) & b.greater_equal(0.0);
+                edge.where_(0.0, factor * (y * a.log()))
+            }
             BinaryFunction::Pow => {
                 // There y is 0 and the logarithm infinite, and 0 is the limit; for 0^0, which has none, PyTorch takes 0 too.
                 // Both are replaced before they meet, so that no derivative of this multiplies 0 by an infinity either.

@@ -2,7 +2,7 @@
 //!
 //! | op | y | gradient |
 //! |---|---|---|
-//! | gather | `y[.., j, ..] = x[.., i[.., j, ..], ..]` | scatter_add of the upstream into zeros |
+//! | gather | `y[.., j, ..] = x[.., i[.., j, ..], ..]` | scatter_add of the upstream into the sum of what else reaches x, or into zeros |
 //! | scatter_add | x with `u[.., j, ..]` added at `[.., i[.., j, ..], ..]` | the upstream to x, gathered to u |
 //!
 //! Indices are i32 and carry no gradient. Repeated indices add up, in ascending order of `j`: same device, same bits.
@@ -16,7 +16,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::Op;
-use crate::ops::{Differentiated, Pushed, Rule, views};
+use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
 pub(crate) fn infer_gather(
@@ -43,23 +43,6 @@ pub(crate) fn infer_scatter_add(
     rule.same_shape(indices, updates)?;
     aligned(rule, operand, indices, axis)?;
     Ok((rule.node(operand).shape.clone(), rule.node(operand).dtype))
-}
-
-pub(crate) fn vjp_gather<'g>(
-    operand: NodeId,
-    indices: NodeId,
-    axis: usize,
-    node: &Differentiated<'g, '_>,
-    give: &mut dyn FnMut(NodeId, Expr<'g>),
-) {
-    if !(node.wants)(operand) {
-        return;
-    }
-    let zeros = node.upstream.graph().zeros(node.shape_of(operand), views::dtype_of(node));
-    if let (Some(operand_id), Some(updates)) = (zeros.raw(), node.upstream.raw()) {
-        let op = Op::ScatterAdd { operand: operand_id, indices, updates, axis };
-        give(operand, node.upstream.insert(op, None, None, node.origin));
-    }
 }
 
 pub(crate) fn vjp_scatter_add<'g>(

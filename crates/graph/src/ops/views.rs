@@ -5,7 +5,7 @@
 //! | reshape | the same elements, row-major | reshaped back |
 //! | permute | `y[c] = x[c]` with axis `i` of y being axis `axes[i]` of x | permuted back |
 //! | broadcast | x repeated | summed over the repeated axes |
-//! | slice | `y[j] = x[start + j step]` | padded with zeros, `step - 1` between neighbours |
+//! | slice | `y[j] = x[start + j step]` | in its place among those of other slices of x, with zeros where there is none |
 
 use crate::dtype::DType;
 use crate::error::GraphError;
@@ -134,26 +134,6 @@ pub(crate) fn vjp_broadcast<'g>(
     }
 }
 
-pub(crate) fn vjp_slice<'g>(
-    operand: NodeId,
-    starts: &Extents,
-    steps: &Extents,
-    node: &Differentiated<'g, '_>,
-    give: &mut dyn FnMut(NodeId, Expr<'g>),
-) {
-    if !(node.wants)(operand) {
-        return;
-    }
-    let source = node.shape_of(operand);
-    let gradient = if node.shape.contains(&0) {
-        node.upstream.graph().zeros(&source, dtype_of(node))
-    } else {
-        let interiors = steps.iter().map(|step| step - 1).collect();
-        node.upstream.pad_node(starts.clone(), interiors, 0.0, &source, node.origin)
-    };
-    give(operand, gradient);
-}
-
 /// A view of the tangent is the tangent of the view: the same op, over the operand's tangent.
 pub(crate) fn jvp<'g>(op: &Op, operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     let tangent = (node.tangent)(operand)?;
@@ -165,9 +145,4 @@ pub(crate) fn jvp<'g>(op: &Op, operand: NodeId, node: &Pushed<'g, '_>) -> Option
 pub(crate) fn sum_to<'g>(upstream: Expr<'g>, from: &Shape, to: &Shape, node: &Differentiated<'g, '_>) -> Expr<'g> {
     let axes = from.broadcast_axes(to);
     upstream.reduce_node(ReduceFunction::Sum, axes, node.origin).reshape_node(to, node.origin)
-}
-
-/// The dtype of a node and of its gradient.
-pub(crate) fn dtype_of(node: &Differentiated<'_, '_>) -> DType {
-    node.output.read("vjp", node.origin, |_, output: &crate::Node| output.dtype).unwrap_or(DType::F32)
 }

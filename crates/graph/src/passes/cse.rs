@@ -141,8 +141,10 @@ fn same_bits(a: &Literal, b: &Literal) -> bool {
 pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     let mut mix = Mix(dtype as u64);
     shape.iter().for_each(|&extent| mix.word(extent as u64));
-    // Literals are few, and long: their elements are compared only where their lengths agree.
     identity::words(op, |word| mix.word(word));
+    if let Op::Literal { data } = op {
+        mix.elements(data);
+    }
     match op {
         Op::Binary { function, lhs, rhs } if is_bitwise_commutative(*function) => mix.unordered(*lhs, *rhs),
         Op::Compare { function, lhs, rhs } if is_symmetric(*function) => mix.unordered(*lhs, *rhs),
@@ -162,6 +164,16 @@ struct Mix(u64);
 impl Mix {
     fn word(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xF135_7AEA_2E62_A9C5);
+    }
+
+    /// The elements of a literal, by their bits.
+    fn elements(&mut self, data: &Literal) {
+        match data {
+            Literal::F32(data) => data.iter().for_each(|x| self.word(u64::from(x.to_bits()))),
+            Literal::F64(data) => data.iter().for_each(|x| self.word(x.to_bits())),
+            Literal::I32(data) => data.iter().for_each(|&x| self.word(u64::from(x as u32))),
+            Literal::Bool(data) => data.iter().for_each(|&x| self.word(u64::from(x))),
+        }
     }
 
     /// Two operands that may be exchanged: their order does not tell.

@@ -10,14 +10,14 @@ impl Graph {
     pub(crate) fn prune(&self, outputs: &[NodeId]) {
         let mut arena = self.arena_mut();
         let arena = &mut *arena;
-        let mut is_output = vec![false; arena.next_ordinal as usize];
+        let mut is_output = vec![false; arena.order.len()];
         for output in outputs {
             is_output[arena.nodes[output.key].ordinal as usize] = true;
         }
         // Users stand after their operands: in descending order, whoever has no users has none left to come.
         for place in (0..arena.order.len()).rev() {
             let key = arena.order[place];
-            let node = &arena.nodes[key];
+            let Some(node) = arena.nodes.get(key) else { continue };
             let is_declaration = matches!(node.op, Op::Input { .. } | Op::Parameter { .. });
             if node.users == 0 && !is_declaration && !is_output[node.ordinal as usize] {
                 arena.discard(key);
@@ -28,6 +28,5 @@ impl Graph {
         for (ordinal, &key) in arena.order.iter().enumerate() {
             nodes[key].ordinal = ordinal as u32;
         }
-        arena.next_ordinal = arena.order.len() as u32;
     }
 }

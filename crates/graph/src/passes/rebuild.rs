@@ -1,15 +1,21 @@
 //! The sweep that all passes share: every needed node is built anew over its operands' replacements.
 
-use crate::arena::Graph;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::arena::{Arena, Graph};
 use crate::declaration::{Declaration, Requirement};
 use crate::dtype::DType;
 use crate::error::GraphError;
-use crate::node::{NodeId, Origin};
+use crate::node::{Node, NodeId, Origin};
 use crate::op::{Extents, Op};
 use crate::passes::Optimised;
 use crate::passes::cse::{self, Shared};
+use crate::passes::narrow::{self, Regions};
 use crate::passes::simplify::{self, Rewrite};
 use crate::passes::widen;
+use crate::region::Region;
 use crate::shape::Shape;
 
 /// What a sweep does beside leaving out what is not needed.
@@ -28,6 +34,8 @@ pub(super) struct Rebuild {
     graph: Graph,
     rewrites: Rewrites,
     shared: Shared,
+    /// For each concatenation that was looked into, where each operand ends.
+    ends: HashMap<NodeId, Rc<[usize]>>,
     /// The origin of the node that is being rebuilt, which its replacements take.
     origin: Origin,
 }
@@ -39,7 +47,7 @@ impl Rebuild {
         old.check()?;
         let needed = with_declarations(old, old.needed(outputs)?);
         let graph = Graph::with_capacity(needed.len());
-        let mut rebuild = Rebuild { graph, rewrites, shared: Shared::default(), origin };
+        let mut rebuild = Rebuild { graph, rewrites, shared: Shared::default(), ends: HashMap::new(), origin };
         let mut replacements: Vec<Option<NodeId>> = vec![None; old.ordinal_bound()];
         {
             let arena = old.arena();
@@ -47,9 +55,29 @@ impl Rebuild {
                 // A node that was not rebuilt would be one that no output needs, and is never asked for.
                 replacements[arena.nodes[id.key].ordinal as usize].unwrap_or(id)
             };
+            let mut parts = Parts {
+                regions: match rewrites.simplify {
+                    true => narrow::regions(&arena, &needed, outputs, !rewrites.keep_derivatives),
+                    false => Regions::new(),
+                },
+                built: HashMap::new(),
+            };
             for id in needed {
                 let node = &arena.nodes[id.key];
                 rebuild.origin = node.origin;
+                if parts.regions.contains_key(&node.ordinal) {
+                    rebuild.parts(&arena, node, &replacements, &mut parts)?;
+                    continue;
+                }
+                if let Op::Slice { operand, starts, steps } = &node.op
+                    && !node.shape.contains(&0)
+                    && parts.regions.contains_key(&arena.nodes[operand.key].ordinal)
+                {
+                    let region = Region::of_slice(starts, steps, &node.shape);
+                    replacements[node.ordinal as usize] =
+                        parts.built.get(&(arena.nodes[operand.key].ordinal, region)).copied();
+                    continue;
+                }
                 let op = node.op.map_operands(|operand| replacement(&replacements, operand));
                 let new = if rewrites.widen {
                     widen::node(&mut rebuild, op, &node.shape, node.dtype)?
@@ -74,6 +102,51 @@ impl Rebuild {
         Ok(Optimised { graph: rebuild.graph, outputs })
     }
 
+    /// Builds each wanted region of a node that is computed in parts.
+    fn parts(
+        &mut self,
+        arena: &Arena,
+        node: &Node,
+        replacements: &[Option<NodeId>],
+        parts: &mut Parts,
+    ) -> Result<(), GraphError> {
+        let see_through = !self.rewrites.keep_derivatives;
+        for region in parts.regions.get(&node.ordinal).cloned().unwrap_or_default() {
+            let wanted = narrow::of_operands(arena, node, &region, see_through).unwrap_or_default();
+            let mut operands = Vec::with_capacity(wanted.len());
+            narrow::for_each_computed(&node.op, see_through, |operand| operands.push(operand));
+            let mut built = Vec::with_capacity(wanted.len());
+            for (operand, region) in operands.iter().zip(wanted) {
+                let operand = &arena.nodes[operand.key];
+                let part = match parts.built.get(&(operand.ordinal, region.clone())) {
+                    Some(part) => *part,
+                    None => {
+                        let whole = replacements[operand.ordinal as usize];
+                        let Some(whole) = whole else { unreachable!("an operand of which parts alone are built") };
+                        let shape = region.shape();
+                        let slice = Op::Slice { operand: whole, starts: region.starts, steps: region.steps };
+                        self.node(slice, &shape, operand.dtype)?
+                    }
+                };
+                built.push(part);
+            }
+            let part = match &node.op {
+                Op::Slice { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => built[0],
+                Op::Literal { data } => {
+                    let data = Arc::new(narrow::elements(data, &node.shape, &region));
+                    self.node(Op::Literal { data }, &region.shape(), node.dtype)?
+                }
+                op => {
+                    let mut operands = built.into_iter();
+                    let op = op.map_operands(|operand| operands.next().unwrap_or(operand));
+                    self.node(op, &region.shape(), node.dtype)?
+                }
+            };
+            parts.built.insert((node.ordinal, region), part);
+        }
+        Ok(())
+    }
+
     /// The node that computes `op` after all the rewrites that apply.
     pub(super) fn node(&mut self, mut op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
         if let (Op::StopGradient { operand: value } | Op::CustomGradient { value, .. }, false) =
@@ -90,6 +163,11 @@ impl Rebuild {
                 }
             }
         }
+        self.unsimplified(op, shape, dtype)
+    }
+
+    /// The node that computes `op` as it stands.
+    pub(super) fn unsimplified(&mut self, op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
         let is_one_of_a_kind = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
         if !self.rewrites.share || is_one_of_a_kind {
             return self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin);
@@ -101,6 +179,26 @@ impl Rebuild {
         let id = self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin)?;
         self.shared.add(hash, id);
         Ok(id)
+    }
+
+    /// The operand of a concatenation along `axis` that the places from `start` to `last` are of, and where it begins; `None` if
+    /// they are of several.
+    pub(super) fn concatenated(
+        &mut self,
+        id: NodeId,
+        axis: usize,
+        start: usize,
+        last: usize,
+    ) -> Option<(NodeId, usize)> {
+        let arena = self.graph.arena();
+        let Op::Concat { operands, .. } = &arena.nodes[id.key].op else { return None };
+        let ends = self.ends.entry(id).or_insert_with(|| {
+            let extents = operands.iter().map(|operand| arena.nodes[operand.key].shape[axis]);
+            extents.scan(0, |end, extent| Some(*end + extent).inspect(|next| *end = *next)).collect()
+        });
+        let place = ends.partition_point(|&end| end <= start);
+        let first = place.checked_sub(1).map_or(0, |before| ends[before]);
+        (last < *ends.get(place)?).then(|| (operands[place], first))
     }
 
     /// Reads a node of the new graph.
@@ -175,6 +273,13 @@ impl Rebuild {
             }
         }
     }
+}
+
+/// Nodes that are computed in parts.
+struct Parts {
+    regions: Regions,
+    /// The part that computes each region, by the ordinal of its node.
+    built: HashMap<(u32, Region), NodeId>,
 }
 
 /// The needed nodes and the nodes of all live declarations, in insertion order.

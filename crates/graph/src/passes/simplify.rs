@@ -9,11 +9,13 @@
 //!   which is one product here;
 //! * which NaN it is.
 //!
-//! Everything that has no elements becomes a constant. Views of views become one view, views of constants constants, and a
-//! matrix product takes a transposition of its operands upon itself.
+//! Everything that has no elements becomes a constant. Views of views become one view, views of constants and coordinates
+//! constants and coordinates, and a matrix product takes a transposition of its operands upon itself. Slices go as near to their
+//! source as may be; work of elements of which few are wanted is done for those alone.
 
 mod arithmetic;
 mod folding;
+mod slices;
 mod views;
 
 use crate::dtype::{DType, Literal};
@@ -22,6 +24,8 @@ use crate::node::NodeId;
 use crate::op::Op;
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
+
+pub(super) use slices::before;
 
 /// What a rule says of an operation.
 pub(super) enum Rewrite {
@@ -66,7 +70,7 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::Reshape { operand } => views::reshape(*operand, shape, graph),
         Op::Permute { operand, axes } => views::permute(*operand, axes, graph),
         Op::Broadcast { operand } => views::broadcast(*operand, shape, graph),
-        Op::Slice { operand, starts, steps } => views::slice(*operand, starts, steps, shape, graph),
+        Op::Slice { operand, starts, steps } => slices::slice(*operand, starts, steps, shape, dtype, graph)?,
         Op::Pad { operand, value, .. } => views::pad(*operand, *value, shape, graph),
         Op::Concat { operands, axis } => views::concat(operands, *axis, graph),
         Op::Reduce { function, operand, axes } => arithmetic::reduce(*function, *operand, *axes, dtype, graph),

@@ -11,7 +11,7 @@ use crate::op::Op;
 /// A fresh graph with the symbols of `source`, in their order and with their numbers, used or not.
 pub(super) fn with_symbols_of(source: &Graph, nodes: usize) -> Result<Graph, GraphError> {
     let arena = source.arena();
-    let graph = Graph::with_capacity(arena.declarations.len() + nodes);
+    let graph = Graph::with_capacity(arena.declarations.len() + nodes).on_paper();
     for symbol in &arena.declarations {
         graph.declare(symbol.name.clone(), symbol.shape.clone(), symbol.dtype, symbol.kind.clone(), symbol.origin)?;
     }

@@ -27,7 +27,7 @@ use crate::symbolic::tokens::{Token, Tokens};
 /// # Ok::<(), arenagrad_graph::symbolic::ParseError>(())
 /// ```
 pub fn parse(text: &str) -> Result<Formula, ParseError> {
-    let graph = Graph::new();
+    let graph = Graph::new().on_paper();
     let output = {
         let mut parser = Parser { text, graph: &graph, operands: Vec::new(), pending: Vec::new() };
         parser.run()?.id().ok()

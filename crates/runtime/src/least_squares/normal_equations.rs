@@ -1,6 +1,6 @@
 //! The normal equations of a linearised problem, scaled so that parameters of different sizes do not spoil them.
 
-use nalgebra::{Cholesky, DMatrix, DVector, SymmetricEigen};
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn, SymmetricEigen};
 
 /// `J^T J` and `J^T e`, in units in which the columns of `J` have length 1.
 pub(super) struct NormalEquations {
@@ -17,16 +17,18 @@ pub(super) struct NormalEquations {
 impl NormalEquations {
     /// Of a row-major Jacobian of as many rows as there are errors, and so many columns.
     pub(super) fn new(jacobian: &[f64], errors: &[f64], columns: usize) -> Self {
-        let j = DMatrix::from_row_slice(errors.len(), columns, jacobian);
-        let lengths: Vec<f64> =
-            j.column_iter().map(|column| Some(column.norm()).filter(|&length| length > 0.0).unwrap_or(1.0)).collect();
-        let mut scaled = j;
-        for (mut column, length) in scaled.column_iter_mut().zip(&lengths) {
-            column /= *length;
+        // Row-major, it is its own transposition column by column.
+        let mut transposed = DMatrix::from_column_slice(columns, errors.len(), jacobian);
+        let mut squares = DVector::zeros(columns);
+        for row in transposed.column_iter() {
+            squares.zip_apply(&row, |square, element| *square += element * element);
         }
-        let right = scaled.tr_mul(&DVector::from_column_slice(errors));
-        let gradient = right.iter().zip(&lengths).map(|(element, length)| element * length).collect();
-        NormalEquations { matrix: scaled.tr_mul(&scaled), right, lengths, gradient }
+        let lengths = squares.map(|square: f64| if square > 0.0 { square.sqrt() } else { 1.0 });
+        transposed.column_iter_mut().for_each(|mut row| row.component_div_assign(&lengths));
+        let right = &transposed * DVector::from_column_slice(errors);
+        let gradient = right.component_mul(&lengths).as_slice().to_vec();
+        let lengths = lengths.as_slice().to_vec();
+        NormalEquations { matrix: product_with_transposition(&transposed), right, lengths, gradient }
     }
 
     /// `J^T e`, half the negative gradient of the sum of squares.
@@ -54,7 +56,7 @@ impl NormalEquations {
         for place in 0..matrix.nrows() {
             matrix[(place, place)] += damped[place];
         }
-        let step = Cholesky::new(matrix)?.solve(&self.right);
+        let step = cholesky(matrix)?.solve(&self.right);
         let expected = step.dot(&(step.component_mul(&damped) + &self.right));
         Some((self.unscaled(&step), expected))
     }
@@ -79,8 +81,8 @@ impl NormalEquations {
 
     /// The Cholesky factor, if the matrix is well away from a singular one. With ones on the diagonal a pivot is the share of
     /// its column that the columns before it do not explain.
-    fn factor(&self) -> Option<Cholesky<f64, nalgebra::Dyn>> {
-        let factor = Cholesky::new(self.matrix.clone())?;
+    fn factor(&self) -> Option<Cholesky<f64, Dyn>> {
+        let factor = cholesky(self.matrix.clone())?;
         let least = (self.matrix.nrows() as f64) * f64::EPSILON;
         let diagonal = factor.l_dirty().diagonal();
         diagonal.iter().all(|pivot| pivot * pivot > least).then_some(factor)
@@ -89,6 +91,44 @@ impl NormalEquations {
     fn unscaled(&self, step: &DVector<f64>) -> Vec<f64> {
         step.iter().zip(&self.lengths).map(|(element, length)| element / length).collect()
     }
+}
+
+/// How many columns of a matrix are worked on at once: what is left to do to the others is a product of matrices, which is the
+/// fast part.
+const BLOCK: usize = 48;
+
+/// `A A^T`, of which only the lower half is computed and the other copied.
+fn product_with_transposition(a: &DMatrix<f64>) -> DMatrix<f64> {
+    let rows = a.nrows();
+    let (transposed, mut product) = (a.transpose(), DMatrix::zeros(rows, rows));
+    for first in (0..rows).step_by(4 * BLOCK) {
+        let (below, width) = (rows - first, (4 * BLOCK).min(rows - first));
+        let mut part = product.view_mut((first, first), (below, width));
+        part.gemm(1.0, &a.rows(first, below), &transposed.columns(first, width), 0.0);
+    }
+    product.fill_upper_triangle_with_lower_triangle();
+    product
+}
+
+/// The Cholesky factor of a symmetric matrix, of which the lower half is read; `None` if the matrix is not positive definite.
+/// It is computed block by block: `[A .; B C] = [L 0; M N] [L 0; M N]^T` with `L L^T = A`, `M = B L^-T` and
+/// `N N^T = C - M M^T`.
+fn cholesky(mut matrix: DMatrix<f64>) -> Option<Cholesky<f64, Dyn>> {
+    let rows = matrix.nrows();
+    for first in (0..rows).step_by(BLOCK) {
+        let width = BLOCK.min(rows - first);
+        let (next, below) = (first + width, rows - first - width);
+        let factor = Cholesky::new(matrix.view((first, first), (width, width)).into_owned())?.unpack();
+        matrix.view_mut((first, first), (width, width)).copy_from(&factor);
+        let mut transposed = matrix.view((next, first), (below, width)).transpose();
+        if !factor.solve_lower_triangular_mut(&mut transposed) {
+            return None;
+        }
+        let solved = transposed.transpose();
+        matrix.view_mut((next, first), (below, width)).copy_from(&solved);
+        matrix.view_mut((next, next), (below, below)).gemm(-1.0, &solved, &transposed, 1.0);
+    }
+    Some(Cholesky::pack_dirty(matrix))
 }
 
 #[cfg(test)]
@@ -118,5 +158,38 @@ mod tests {
         assert!((direction[0] - 1.0).abs() < 1e-9 && (direction[1] + 5e-7).abs() < 1e-12, "{direction:?}");
         assert!(direction[2].abs() < 1e-7);
         assert!(equations.solve_damped(1e-3, equations.lengths()).is_some());
+    }
+
+    /// A Jacobian with more columns than are worked on at once, against the solution that the errors were made from.
+    #[test]
+    fn many_parameters_are_solved_for_block_by_block() {
+        let (rows, columns) = (3 * BLOCK + 60, 2 * BLOCK + 17);
+        let element = |row: usize, column: usize| {
+            let scale = if column % 3 == 0 { 1e4 } else { 1.0 };
+            scale * (((row * 31 + column * 17) % 97) as f64 / 97.0 + if row == column { 3.0 } else { -0.5 })
+        };
+        let jacobian: Vec<f64> =
+            (0..rows).flat_map(|row| (0..columns).map(move |column| element(row, column))).collect();
+        let wanted = |column: usize| (column as f64 - 40.0) / 7.0;
+        let errors: Vec<f64> =
+            (0..rows).map(|row| (0..columns).map(|column| element(row, column) * wanted(column)).sum()).collect();
+        let equations = NormalEquations::new(&jacobian, &errors);
+        let matrix = &equations.matrix;
+        for (row, column) in [(0, 0), (5, 100), (100, 5), (columns - 1, columns - 2)] {
+            let scale = equations.lengths[row] * equations.lengths[column];
+            let product: f64 = (0..rows).map(|place| element(place, row) * element(place, column)).sum();
+            assert!((matrix[(row, column)] - product / scale).abs() < 1e-13, "{row}, {column}");
+        }
+        let step = equations.solve().unwrap();
+        for (column, found) in step.iter().enumerate() {
+            assert!((found - wanted(column)).abs() < 1e-8, "{column}: {found}, not {}", wanted(column));
+        }
+        let factor = cholesky(matrix.clone()).unwrap();
+        let (lower, whole) = (factor.l(), Cholesky::new(matrix.clone()).unwrap().l());
+        assert!((&lower - &whole).amax() < 1e-12);
+        // The same matrix with one eigenvalue moved below zero.
+        let mut indefinite = matrix.clone();
+        indefinite[(columns - 1, columns - 1)] -= 2.0;
+        assert!(cholesky(indefinite).is_none());
     }
 }

@@ -64,6 +64,7 @@ pub(crate) enum Work {
         interiors: SmallVec<[usize; 4]>,
         value: f64,
     },
+    /// Operands that are constants are all the same one.
     Concat {
         axis: usize,
     },
@@ -318,8 +319,22 @@ impl Builder {
                 self.push(entry(work, [operand].into_iter().collect()))
             }
             Op::Concat { axis, .. } => {
-                let operands = operands.into_iter().map(|operand| self.buffered(operand, dtype, node, stage)).collect();
-                self.push(entry(Work::Concat { axis: *axis }, operands))
+                // Where operands are one constant the result is filled with it, instead of copied from buffers of it.
+                let constant = |operand: &Layout| {
+                    let Work::Constant(value) = self.entries[operand.base as usize].work else { return None };
+                    Some(value.to_bits())
+                };
+                let fill = operands.iter().find_map(constant);
+                let is_filled: SmallVec<[bool; 4]> =
+                    operands.iter().map(|operand| fill.is_some() && constant(operand) == fill).collect();
+                if let Some(value) = fill.filter(|_| is_filled.iter().all(|&is_filled| is_filled)) {
+                    return self.push(entry(Work::Constant(f64::from_bits(value)), none()));
+                }
+                let mut pieces = SmallVec::with_capacity(operands.len());
+                for (operand, is_filled) in operands.into_iter().zip(is_filled) {
+                    pieces.push(if is_filled { operand } else { self.buffered(operand, dtype, node, stage) });
+                }
+                self.push(entry(Work::Concat { axis: *axis }, pieces))
             }
         }
     }

@@ -5,7 +5,7 @@
 //! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
 //! the schedule allows it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arenagrad_graph::{DType, Literal};
@@ -58,10 +58,7 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
             last_use[*entry as usize] = number as u32;
         }
     }
-    let overwrites: HashMap<u32, u32> = (updates.pairs.iter().zip(&updates.direct))
-        .filter(|(_, direct)| **direct)
-        .map(|((parameter, next), _)| (*next, *parameter))
-        .collect();
+    let overwrites = updates.overwrites();
 
     // By size, so that a long list is searched in no time.
     let mut free: HashMap<DType, BTreeSet<(usize, u32)>> = HashMap::new();
@@ -86,11 +83,10 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
                 None => memory.slot(spec.dtype, spec.shape.elements(), free.entry(spec.dtype).or_default()),
             };
         }
-        let mut released: Vec<u32> = Vec::new();
+        let mut released: HashSet<u32> = HashSet::new();
         for &entry in step.reads.iter().chain(&step.writes) {
             let computed = entries[entry as usize].work.is_computed() && !overwrites.contains_key(&entry);
-            if computed && dies(entry) && !taken.contains(&entry) && !released.contains(&entry) {
-                released.push(entry);
+            if computed && dies(entry) && !taken.contains(&entry) && released.insert(entry) {
                 let dtype = entries[entry as usize].dtype;
                 let slot = memory.buffer_of[entry as usize];
                 free.entry(dtype).or_default().insert((memory.buffers[slot as usize].elements, slot));

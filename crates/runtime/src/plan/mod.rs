@@ -133,7 +133,7 @@ impl Plan {
             (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
         let mut limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
         let mut planned = order_steps(&entries, &roots, &required, &limits, (first, count));
-        if planned.0.iter().any(|step| bindings(step, &planned.1) > MAX_BINDINGS) {
+        if exceeds_bindings(&planned.0, &planned.1) {
             // A parameter that was counted on to be overwritten in place cannot be: each counts for itself then.
             limits.overwrites.clear();
             planned = order_steps(&entries, &roots, &required, &limits, (first, count));
@@ -232,15 +232,14 @@ fn order_steps(
     (steps, updates)
 }
 
-/// How many buffers a step binds: a parameter and the next value that is written over it are one. Assembling reads any
-/// number of pieces, a few at a time.
-fn bindings(step: &step::Step, updates: &Updates) -> usize {
-    if matches!(step.kernel, Kernel::Assemble { .. }) {
-        return 0;
-    }
-    let in_place = (updates.pairs.iter().zip(&updates.direct))
-        .filter(|((parameter, next), direct)| **direct && step.reads.contains(parameter) && step.writes.contains(next));
-    step.reads.len() + step.writes.len() - in_place.count()
+/// Whether a step binds more buffers than a kernel may: a parameter and the next value that is written over it are one.
+/// Assembling reads any number of pieces, a few at a time.
+fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
+    let overwrites = updates.overwrites();
+    steps.iter().filter(|step| !matches!(step.kernel, Kernel::Assemble { .. })).any(|step| {
+        let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
+        step.reads.len() + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
+    })
 }
 
 /// Which next values may be written over their parameters: those that a step computes which reads the parameter, if at all,
@@ -255,10 +254,11 @@ fn direct_updates(
     let pairs: Vec<(u32, u32)> =
         (0..updates).map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base)).collect();
     let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
+    let (writer, _) = schedule::dependencies(steps, entries.len());
     let direct = pairs
         .iter()
         .map(|(parameter, next)| {
-            let step = steps.iter().find(|step| step.writes.contains(next));
+            let step = steps.get(writer[*next as usize] as usize);
             entries[*parameter as usize].shape.elements() > 0
                 && !read_outputs.contains(parameter)
                 && step.is_some_and(|step| reads_in_order(step, *parameter))

@@ -5,7 +5,7 @@
 //! of the graph decides.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::plan::fuse::NONE;
 use crate::plan::step::Step;
@@ -18,19 +18,44 @@ pub(crate) struct Updates {
     pub(crate) direct: Vec<bool>,
 }
 
+impl Updates {
+    /// The parameter that each next value is written over.
+    pub(crate) fn overwrites(&self) -> HashMap<u32, u32> {
+        let direct = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| **direct);
+        direct.map(|((parameter, next), _)| (*next, *parameter)).collect()
+    }
+}
+
 /// The steps in the order in which they run.
 pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
-    let (writer, mut followers) = dependencies(&steps, entry_count);
+    let (writer, followers) = dependencies(&steps, entry_count);
+    let mut readers: HashMap<u32, Vec<u32>> =
+        updates.pairs.iter().map(|(parameter, _)| (*parameter, Vec::new())).collect();
+    for (number, step) in steps.iter().enumerate() {
+        for read in &step.reads {
+            if let Some(readers) = readers.get_mut(read).filter(|readers| readers.last() != Some(&(number as u32))) {
+                readers.push(number as u32);
+            }
+        }
+    }
     let mut is_update = vec![false; steps.len()];
+    for (_, next) in updates.pairs.iter().zip(&updates.direct).filter(|(_, direct)| **direct).map(|(pair, _)| pair) {
+        if let Some(is_update) = is_update.get_mut(writer[*next as usize] as usize) {
+            *is_update = true;
+        }
+    }
+    let mut precedence = Precedence::new(followers, &is_update);
+    is_update.fill(false);
     for number in 0..updates.pairs.len() {
         let (parameter, next) = updates.pairs[number];
         let step = writer[next as usize];
         updates.direct[number] =
-            updates.direct[number] && step != NONE && overwrite(&steps, &mut followers, parameter, step);
+            updates.direct[number] && step != NONE && precedence.put_after(&readers[&parameter], step);
         if updates.direct[number] {
             is_update[step as usize] = true;
         }
     }
+    let followers = precedence.followers;
 
     let key = |number: u32| (!is_update[number as usize], steps[number as usize].writes[0]);
     let order = in_order(&followers, key);
@@ -46,7 +71,7 @@ pub(crate) fn is_acyclic(steps: &[Step], entry_count: usize) -> bool {
 }
 
 /// For each entry the step that computes it, and for each step those that read what it computes.
-fn dependencies(steps: &[Step], entry_count: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
+pub(crate) fn dependencies(steps: &[Step], entry_count: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
     let mut writer: Vec<u32> = vec![NONE; entry_count];
     for (number, step) in steps.iter().enumerate() {
         for write in &step.writes {
@@ -90,25 +115,59 @@ fn in_order<K: Ord>(followers: &[Vec<u32>], key: impl Fn(u32) -> K) -> Vec<u32> 
     order
 }
 
-/// Makes `step`, which computes the next value of `parameter`, run after every other reader of the old value. Says whether
-/// that is possible: not when such a reader needs what `step` computes.
-fn overwrite(steps: &[Step], followers: &mut [Vec<u32>], parameter: u32, step: u32) -> bool {
-    let readers: Vec<u32> = (0..steps.len() as u32)
-        .filter(|&reader| reader != step && steps[reader as usize].reads.contains(&parameter))
-        .collect();
-    let mut reached = vec![false; steps.len()];
-    let mut stack = vec![step];
-    while let Some(number) = stack.pop() {
-        if std::mem::replace(&mut reached[number as usize], true) {
-            continue;
+/// Which step comes before which, as it grows.
+struct Precedence {
+    followers: Vec<Vec<u32>>,
+    /// A place of each step, greater than that of every step that it follows.
+    places: Vec<u32>,
+    /// Whether that holds: a step was put after one of a greater place since.
+    is_placed: bool,
+    /// For each step the search that reached it last.
+    reached: Vec<u32>,
+    searches: u32,
+}
+
+impl Precedence {
+    /// Updates are placed as late as may be, so that what they shall come after has lesser places already.
+    fn new(followers: Vec<Vec<u32>>, is_update: &[bool]) -> Self {
+        let mut places = vec![0; followers.len()];
+        for (place, number) in (0..).zip(in_order(&followers, |number| (is_update[number as usize], number))) {
+            places[number as usize] = place;
         }
-        stack.extend(&followers[number as usize]);
+        let reached = vec![0; followers.len()];
+        Precedence { followers, places, is_placed: true, reached, searches: 0 }
     }
-    if readers.iter().any(|&reader| reached[reader as usize]) {
-        return false;
+
+    /// Makes `step`, which computes the next value of a parameter, run after every other of the steps that read the old value.
+    /// Says whether that is possible: not when such a reader needs what `step` computes.
+    fn put_after(&mut self, readers: &[u32], step: u32) -> bool {
+        let place = |number: u32| self.places[number as usize];
+        let last = readers.iter().filter(|&&reader| reader != step).map(|&reader| place(reader)).max();
+        let Some(last) = last else { return true };
+        // What comes after the step has a greater place than it: no reader does, if none of them is greater.
+        if !self.is_placed || last > place(step) {
+            self.search(step, last);
+            if readers.iter().any(|&reader| reader != step && self.reached[reader as usize] == self.searches) {
+                return false;
+            }
+        }
+        self.is_placed &= last < self.places[step as usize];
+        for &reader in readers.iter().filter(|&&reader| reader != step) {
+            self.followers[reader as usize].push(step);
+        }
+        true
     }
-    for reader in readers {
-        followers[reader as usize].push(step);
+
+    /// Marks what comes after `step`, as far as the place `last`.
+    fn search(&mut self, step: u32, last: u32) {
+        self.searches += 1;
+        let mut stack = vec![step];
+        while let Some(number) = stack.pop() {
+            let is_beyond = self.is_placed && self.places[number as usize] > last;
+            if is_beyond || std::mem::replace(&mut self.reached[number as usize], self.searches) == self.searches {
+                continue;
+            }
+            stack.extend(&self.followers[number as usize]);
+        }
     }
-    true
 }

@@ -182,9 +182,11 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
             Some((Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases()))
         }
         Work::Concat { axis } => {
-            let (mut pieces, mut reads, mut start) = (Vec::new(), Vec::new(), 0);
+            let (mut pieces, mut reads, mut start, mut fill) = (Vec::new(), Vec::new(), 0, None);
             for operand in operands {
-                if operand.shape.elements() > 0 {
+                if let Work::Constant(value) = entries[operand.base as usize].work {
+                    fill = Some(value);
+                } else if operand.shape.elements() > 0 {
                     let mut starts = vec![0; entry.shape.rank()];
                     starts[*axis] = start;
                     let ones = vec![1; entry.shape.rank()];
@@ -194,7 +196,7 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 }
                 start += operand.shape[*axis];
             }
-            Some((Kernel::Assemble { dtype: entry.dtype, elements, fill: None, pieces }, reads))
+            Some((Kernel::Assemble { dtype: entry.dtype, elements, fill, pieces }, reads))
         }
     }
 }

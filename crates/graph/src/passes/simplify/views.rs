@@ -14,6 +14,10 @@ pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrit
     match graph.op(operand) {
         Op::Constant { value } => Rewrite::constant(value),
         Op::Reshape { operand } => Rewrite::Op(Op::Reshape { operand }),
+        Op::Iota { axis } => match same_axis(axis, &graph.shape(operand), shape) {
+            Some(axis) => Rewrite::Op(Op::Iota { axis }),
+            None => Rewrite::Keep,
+        },
         _ => Rewrite::Keep,
     }
 }
@@ -28,6 +32,10 @@ pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewri
         Op::Permute { operand, axes: inner } => {
             Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
         }
+        Op::Iota { axis: inner } => match axes.iter().position(|&axis| axis == inner) {
+            Some(axis) => Rewrite::Op(Op::Iota { axis }),
+            None => Rewrite::Keep,
+        },
         _ => Rewrite::Keep,
     }
 }
@@ -39,26 +47,8 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
     match graph.op(operand) {
         Op::Constant { value } => Rewrite::constant(value),
         Op::Broadcast { operand } => Rewrite::Op(Op::Broadcast { operand }),
-        _ => Rewrite::Keep,
-    }
-}
-
-pub(super) fn slice(operand: NodeId, starts: &Extents, steps: &Extents, shape: &Shape, graph: &Rebuild) -> Rewrite {
-    // A slice as large as its operand can only take all of it, in order.
-    if graph.shape(operand) == *shape {
-        return Rewrite::Existing(operand);
-    }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        // Element j is element start + j step of the inner slice, which is element inner_start + that times inner_step.
-        Op::Slice { operand, starts: inner_starts, steps: inner_steps } => {
-            let start = |axis: usize| inner_starts[axis] + starts[axis] * inner_steps[axis];
-            // A step along an axis of one element is never taken, and may be out of all proportion.
-            let step = |axis: usize| if shape[axis] <= 1 { 1 } else { steps[axis] * inner_steps[axis] };
-            let starts = (0..shape.rank()).map(start).collect();
-            let steps = (0..shape.rank()).map(step).collect();
-            Rewrite::Op(Op::Slice { operand, starts, steps })
-        }
+        // An axis of one coordinate would be a constant, so this one is not repeated.
+        Op::Iota { axis } => Rewrite::Op(Op::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }),
         _ => Rewrite::Keep,
     }
 }
@@ -111,4 +101,12 @@ fn transposed(id: NodeId, graph: &Rebuild) -> Option<NodeId> {
         _ => position,
     };
     (rank >= 2 && (0..rank).all(|position| axes[position] == exchanged(position))).then_some(operand)
+}
+
+/// The axis of `to` that is axis `axis` of `from`, where the two differ by axes of one element.
+fn same_axis(axis: usize, from: &Shape, to: &Shape) -> Option<usize> {
+    let long = |shape: &Shape| shape.iter().copied().filter(|&extent| extent != 1).collect::<Extents>();
+    let rank = from[..axis].iter().filter(|&&extent| extent != 1).count();
+    let mut places = (0..to.rank()).filter(|&place| to[place] != 1);
+    (long(from) == long(to)).then(|| places.nth(rank)).flatten()
 }

@@ -1,0 +1,143 @@
+//! What is computed in parts: work of elements of which only slices are wanted, and together few elements, is done for each
+//! slice by itself, and of literals only the elements that are wanted are kept.
+//!
+//! One sweep from the outputs back says of each node whether all of it is wanted, or which regions. A node that is built costs
+//! a plan about as much as some thousand elements that are computed, so parts are worth their nodes only where they leave out
+//! more than that.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::arena::Arena;
+use crate::dtype::Literal;
+use crate::node::{Node, NodeId};
+use crate::op::Op;
+use crate::passes::simplify::before;
+use crate::region::Region;
+use crate::shape::Shape;
+
+/// How many elements a node may compute in vain before another node is worth its cost.
+const ELEMENTS_OF_A_NODE: usize = 4096;
+
+/// The regions that are wanted of nodes of which nothing else is, by ordinal.
+pub(super) type Regions = HashMap<u32, Vec<Region>>;
+
+/// The regions of all nodes among `needed`, which `outputs` need, that are better computed in parts. `see_through` says that
+/// `stop_gradient` and gradients of a function's own are taken out.
+pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_through: bool) -> Regions {
+    let mut narrow = Regions::new();
+    let node = |id: &NodeId| &arena.nodes[id.key];
+    if !needed.iter().any(|id| matches!(node(id).op, Op::Slice { .. })) {
+        return narrow;
+    }
+    let mut is_whole = vec![false; arena.order.len()];
+    outputs.iter().for_each(|id| is_whole[node(id).ordinal as usize] = true);
+    let mut wanted = Wanted::default();
+    for id in needed.iter().rev() {
+        let node = node(id);
+        let ordinal = node.ordinal;
+        let regions = wanted.take(ordinal);
+        let parts: Option<Vec<Vec<Region>>> = (!is_whole[ordinal as usize] && is_less(&regions, node))
+            .then(|| regions.iter().map(|region| of_operands(arena, node, region, see_through)).collect())
+            .flatten();
+        let mut operands = Vec::new();
+        for_each_computed(&node.op, see_through, |operand| operands.push(operand));
+        if let Some(parts) = parts {
+            for part in parts {
+                for (operand, region) in operands.iter().zip(part) {
+                    wanted.add(arena.nodes[operand.key].ordinal, region);
+                }
+            }
+            narrow.insert(ordinal, regions);
+            continue;
+        }
+        if let Op::Slice { operand, starts, steps } = &node.op {
+            // One of no elements becomes a constant.
+            if node.shape.contains(&0) {
+                continue;
+            }
+            wanted.add(arena.nodes[operand.key].ordinal, Region::of_slice(starts, steps, &node.shape));
+            continue;
+        }
+        for operand in operands {
+            is_whole[arena.nodes[operand.key].ordinal as usize] = true;
+        }
+    }
+    narrow
+}
+
+/// Calls `visit` with the operands that an op's value is computed from.
+pub(super) fn for_each_computed(op: &Op, see_through: bool, mut visit: impl FnMut(NodeId)) {
+    match op {
+        Op::CustomGradient { value, .. } if see_through => visit(*value),
+        op => op.for_each_operand(visit),
+    }
+}
+
+/// Whether regions are few enough elements of a node.
+fn is_less(regions: &[Region], node: &Node) -> bool {
+    let cost = |region: &Region| region.shape().elements().saturating_add(ELEMENTS_OF_A_NODE);
+    let parts = regions.iter().fold(0usize, |sum, region| sum.saturating_add(cost(region)));
+    !regions.is_empty() && parts <= node.shape.elements()
+}
+
+/// What a region of a node needs of each operand that its value is computed from; `None` if that is no region.
+pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_through: bool) -> Option<Vec<Region>> {
+    match &node.op {
+        Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. } => {
+            let mut same = Vec::new();
+            node.op.for_each_operand(|_| same.push(region.clone()));
+            Some(same)
+        }
+        Op::StopGradient { .. } | Op::CustomGradient { .. } => see_through.then(|| vec![region.clone()]),
+        Op::Permute { operand, .. }
+        | Op::Broadcast { operand }
+        | Op::Reshape { operand }
+        | Op::Slice { operand, .. } => {
+            before(&node.op, region, &arena.nodes[operand.key].shape, &node.shape).map(|region| vec![region])
+        }
+        Op::Literal { .. } => Some(Vec::new()),
+        Op::Input { .. }
+        | Op::Parameter { .. }
+        | Op::Constant { .. }
+        | Op::Iota { .. }
+        | Op::Uniform { .. }
+        | Op::Placeholder
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMul { .. }
+        | Op::Gather { .. }
+        | Op::ScatterAdd { .. } => None,
+    }
+}
+
+/// The elements of a literal of that shape that a region takes.
+pub(super) fn elements(data: &Literal, shape: &Shape, region: &Region) -> Literal {
+    let places = region.places(shape).into_iter();
+    match data {
+        Literal::F32(data) => Literal::F32(places.map(|place| data[place]).collect()),
+        Literal::F64(data) => Literal::F64(places.map(|place| data[place]).collect()),
+        Literal::I32(data) => Literal::I32(places.map(|place| data[place]).collect()),
+        Literal::Bool(data) => Literal::Bool(places.map(|place| data[place]).collect()),
+    }
+}
+
+/// The regions that users want, each once.
+#[derive(Default)]
+struct Wanted {
+    regions: HashMap<u32, Vec<Region>>,
+    known: HashSet<(u32, Region)>,
+}
+
+impl Wanted {
+    fn add(&mut self, ordinal: u32, region: Region) {
+        if self.known.insert((ordinal, region.clone())) {
+            self.regions.entry(ordinal).or_default().push(region);
+        }
+    }
+
+    fn take(&mut self, ordinal: u32) -> Vec<Region> {
+        self.regions.remove(&ordinal).unwrap_or_default()
+    }
+}
