@@ -139,6 +139,7 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         stop_gradient(); cast(DType::F64); flatten(); t() labels; sum(0) truth; sum(7) x; sum([0, 0]) x;
         sum_keepdims([5]) x; max(3) x; max(..) truth; max_keepdims(9) x; min(..) truth; min_keepdims(9) x; mean(..) labels;
         mean(4) x; mean_keepdims(4) x labels; var(0, 1.0) labels truth; var(7, 1.0) x; var_keepdims(0, 0.0) truth;
+        std(0, 1.0) labels truth; std(7, 1.0) x; std_keepdims(0, 0.0) truth;
         argmax(5) x; argmax(0) truth; norm(2.0, ..) labels; norm(-1.0, ..) x; norm(3.0, 8) x; norm(0.5, 0) labels;
         reshape([7]) x; reshape([1; 20]) x; permute([0, 0]) x; permute([0]) x; permute([0, 9]) x; transpose(0, 4) x;
         broadcast_to([5, 7]) x; unsqueeze(9) x; squeeze(9) x; slice(0, 0, 9) x; slice(4, 0, 1) x; slice_step(0, 0, 2, 0) x;
@@ -273,6 +274,8 @@ fn of_graphs() -> Vec<(&'static str, Vec<Call>)> {
             };
         gradients: |o| o.g.gradients(&[o.x], &[], &[o.x]), |o| o.g.gradients(&[o.x], &[o.other], &[o.x]),
             |o| o.g.gradients(&[o.x], &[o.x], &[o.foreign]);
+        gradients_where_reached: |o| o.g.gradients_where_reached(&[o.x], &[], &[o.x]),
+            |o| o.g.gradients_where_reached(&[o.x], &[o.x], &[o.foreign]);
         jvp: |o| o.g.jvp(&[o.x], &[o.x], &[]), |o| o.g.jvp(&[o.x], &[o.x], &[o.other]);
         jacobians: |o| o.g.jacobians(o.x, &[o.labels], None), |o| o.g.jacobians(o.wide, &[o.x, o.scalar], None);
         apply: |o| o.g.apply(&Wrong { in_backward: false }, &[o.x]), |o| o.g.apply(&Wrong { in_backward: true }, &[o.x]),

@@ -262,7 +262,8 @@ fn parted(arena: &Arena, mut id: NodeId) -> (NodeId, f64) {
     }
 }
 
-/// Whether the logarithm of a node, up to a number as factor, is a factor or part of a summand.
+/// Whether the logarithm of a node, up to a number as factor, is a factor or part of a summand. A summand with a power of its own
+/// does not count: its logarithm is selected away with it.
 fn holds_logarithm(arena: &Arena, node: NodeId, of: NodeId) -> bool {
     let of = unscaled(arena, of);
     let (mut waiting, mut seen) = (vec![node], 0);
@@ -270,8 +271,14 @@ fn holds_logarithm(arena: &Arena, node: NodeId, of: NodeId) -> bool {
         seen += 1;
         match Form::of(arena, id) {
             Form::Call(Function::Log, x) if same(arena, unscaled(arena, x), of) => return true,
-            Form::Sum(a, b) | Form::Difference(a, b) | Form::Product(a, b) => waiting.extend([b, a]),
-            Form::Negation(a) | Form::Same(a) | Form::Quotient(a, _) => waiting.push(a),
+            Form::Sum(a, b) | Form::Difference(a, b) => waiting.extend([b, a]),
+            Form::Negation(a) | Form::Same(a) => waiting.push(a),
+            Form::Product(..) | Form::Quotient(..) => {
+                let factors = factors(arena, id, MOST_FACTORS).unwrap_or_default();
+                if factors.iter().all(|&factor| varying_power(arena, factor).is_none()) {
+                    waiting.extend(factors);
+                }
+            }
             Form::Power(a, exponent) => {
                 if matches!(Form::resolved(arena, exponent), Form::Number(number) if number > 0.0) {
                     waiting.push(a);

@@ -120,13 +120,13 @@ impl Compiled {
         false
     }
 
-    /// Whether a number on the way is too large or too small for a float.
-    pub fn leaves_range(&self, at: [f64; 3]) -> bool {
+    /// Whether a number on the way is too large for a float, or too small if those count.
+    pub fn leaves_range(&self, at: [f64; 3], small_counts: bool) -> bool {
         let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let value = float(step, &values, at);
             let finite = |place: usize| values[place].is_finite();
-            let out_of_range = value.is_infinite() || value.abs() < f64::MIN_POSITIVE;
+            let out_of_range = value.is_infinite() || small_counts && value.abs() < f64::MIN_POSITIVE;
             let left = match *step {
                 Step::Unary(UnaryFunction::Exp | UnaryFunction::Sigmoid, x) => out_of_range && finite(x),
                 Step::Binary(BinaryFunction::Div | BinaryFunction::Mul | BinaryFunction::Pow, a, b) => {
@@ -176,6 +176,7 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                 UnaryFunction::Exp => part(value * x.error + rounding),
                 UnaryFunction::Sigmoid if value == 0.0 && x.value.is_finite() => nothing,
                 UnaryFunction::Sigmoid => part(x.error + f64::EPSILON),
+                UnaryFunction::Sqrt | UnaryFunction::Log if unsure(x) => nothing,
                 UnaryFunction::Log if x.value == 0.0 && (x.sign != Sign::NotNegative || x.edge) => nothing,
                 UnaryFunction::Log => {
                     part(x.error / x.value.abs() + rounding + if x.value == 1.0 { 0.0 } else { f64::EPSILON })
@@ -230,7 +231,7 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                         () if a.value == 0.0 && b.value < 0.0 && !whole && a.sign != Sign::NotNegative => nothing,
                         () if a.value == 0.0 && b.value < 0.0 && b.value % 2.0 != 0.0 && !certain(a) => nothing,
                         () if a.value == 0.0 && a.edge && !whole => nothing,
-                        () if a.value == 0.0 && a.error > 0.0 && b.value <= 1.0 => nothing,
+                        () if unsure(a) && (!whole || b.value < 0.0 || a.value == 0.0) => nothing,
                         () if a.value == 0.0 && b.error > 0.0 => nothing,
                         () if a.value == 0.0 => Part { edge: !whole && a.sign != Sign::NotNegative, ..part(a.error) },
                         () if finite && (value == 0.0 || value.is_infinite()) => nothing,

@@ -87,14 +87,11 @@ impl Terms {
             if symbolic == Terms::ZERO && number.is_zero() {
                 continue;
             }
-            // A power that an entry lacks must be finite even where the entries that have it are selected away.
-            let is_risky = base != Terms::EULER && (symbolic != Terms::ZERO || number.is_negative());
-            if is_risky
-                && differing.contains_key(&(base, symbolic))
-                && !self.has_alone(&entries, base, symbolic, number)
-            {
+            // A power that an entry lacks must have a value even where the entries that have it are selected away.
+            if base != Terms::EULER && differing.contains_key(&(base, symbolic)) {
                 let power = self.number(number);
-                if symbolic != Terms::ZERO || !self.is_total_power(base, power) {
+                let is_total = symbolic == Terms::ZERO && self.is_total_power(base, power);
+                if !is_total && !self.has_alone(&entries, base, symbolic, number) {
                     continue;
                 }
             }
