@@ -165,7 +165,7 @@ mod tests {
     fn many_parameters_are_solved_for_block_by_block() {
         let (rows, columns) = (3 * BLOCK + 60, 2 * BLOCK + 17);
         let element = |row: usize, column: usize| {
-            let scale = if column % 3 == 0 { 1e4 } else { 1.0 };
+            let scale = if column.is_multiple_of(3) { 1e4 } else { 1.0 };
             scale * (((row * 31 + column * 17) % 97) as f64 / 97.0 + if row == column { 3.0 } else { -0.5 })
         };
         let jacobian: Vec<f64> =

@@ -140,11 +140,11 @@ impl View {
     }
 
     fn reshaped(&self, from: &Shape, to: &Shape) -> Option<View> {
-        if !self.is_sliced && self.whole.turns.len() < MOST_TURNS {
-            if let Some(whole) = self.turned(from, to) {
-                let view = View::of(self.node, to);
-                return Some(View { whole, ..view });
-            }
+        if !self.is_sliced
+            && self.whole.turns.len() < MOST_TURNS
+            && let Some(whole) = self.turned(from, to)
+        {
+            return Some(View { whole, ..View::of(self.node, to) });
         }
         // What was sliced bears no other axes than those of one element put in or taken out.
         let mut kept = self.axes.iter().zip(from.iter()).filter(|(_, extent)| **extent != 1);
