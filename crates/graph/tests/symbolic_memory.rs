@@ -1,26 +1,34 @@
-//! A program that drops formulas keeps nothing of them: an allocator counts the bytes that are in use.
+//! A program that drops formulas keeps nothing of them: an allocator counts the bytes that each thread has in use.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
 use arenagrad_graph::symbolic::{Formula, parse};
 use arenagrad_graph::{DType, Graph};
 
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Of this thread alone: those of the test harness allocate when they like.
+    static IN_USE: Cell<isize> = const { Cell::new(0) };
+}
 
-/// The system's allocator, which knows how many bytes are in use.
+fn count(bytes: isize) {
+    // A thread that ends has no counter any more.
+    let _ = IN_USE.try_with(|in_use| in_use.set(in_use.get() + bytes));
+}
+
+/// The system's allocator, which counts the bytes in use.
 struct Counting;
 
 // SAFETY: every method hands its arguments on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        count(layout.size() as isize);
         // SAFETY: the caller keeps the contract of `alloc`, which is this one's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        count(-(layout.size() as isize));
         // SAFETY: the caller keeps the contract of `dealloc`, which is this one's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -32,12 +40,11 @@ static ALLOCATOR: Counting = Counting;
 /// How many bytes more are in use after `rounds` rounds than after the first few.
 fn growth(rounds: usize, mut round: impl FnMut()) -> isize {
     (0..5).for_each(|_| round());
-    let before = IN_USE.load(Ordering::SeqCst);
+    let before = IN_USE.get();
     (0..rounds).for_each(|_| round());
-    IN_USE.load(Ordering::SeqCst) as isize - before as isize
+    IN_USE.get() - before
 }
 
-// One test alone, for another thread's allocations would be counted too.
 #[test]
 fn what_is_dropped_is_gone() {
     let f = parse("x^3*sin(x*y)/(1 + exp(-relu(x)))").unwrap();
@@ -79,11 +86,11 @@ fn what_is_dropped_is_gone() {
 }
 
 /// The bytes that a formula takes, which `make` makes.
-fn size(make: impl Fn() -> Formula) -> usize {
+fn size(make: impl Fn() -> Formula) -> isize {
     drop(make());
-    let before = IN_USE.load(Ordering::SeqCst);
+    let before = IN_USE.get();
     let formula = make();
-    let after = IN_USE.load(Ordering::SeqCst);
+    let after = IN_USE.get();
     drop(formula);
     after - before
 }

@@ -139,6 +139,7 @@ fn an_infinity_on_the_way_counts_where_its_sign_is_certain() {
         ("sign(exp(-1/abs(x)))", [0.0, 0.0, 0.0], 0.0),
         ("relu(exp(1/abs(y))*x)", [-1.0, 0.0, 0.0], 0.0),
         ("tanh(1/relu(x) + 1/x^2)", [0.0, 0.0, 0.0], 1.0),
+        ("tanh(2/(abs(y - x)*relu(x + y)*step(y - x)))", [2.0, -1.0, 0.0], 1.0),
         ("exp(x - y) + exp(x)", [-1000.0, -1000.0, 0.0], 1.0),
     ];
     for (text, at, expected) in table {

@@ -28,15 +28,18 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many bytes more are in use after `rounds` rounds than after the first few.
+/// How many bytes more are in use after `rounds` rounds than before, at the least of several times: what a round keeps is there
+/// every time, what the threads of the pool and of the test harness allocate meanwhile is not.
 fn growth(rounds: usize, mut round: impl FnMut()) -> isize {
     (0..20).for_each(|_| round());
-    let before = IN_USE.load(Ordering::SeqCst);
-    (0..rounds).for_each(|_| round());
-    IN_USE.load(Ordering::SeqCst) as isize - before as isize
+    let mut once = || {
+        let before = IN_USE.load(Ordering::SeqCst);
+        (0..rounds).for_each(|_| round());
+        (IN_USE.load(Ordering::SeqCst) as isize - before as isize).max(0)
+    };
+    (0..5).map(|_| once()).min().unwrap_or(0)
 }
 
-// One test alone, for another thread's allocations would be counted too.
 #[test]
 fn what_is_dropped_is_gone() {
     let f = parse("x^3*sin(x*y)/(1 + exp(-relu(x)))").unwrap();
@@ -45,9 +48,9 @@ fn what_is_dropped_is_gone() {
     let compile = || Lambdified::new(&[&f, &slope], &["x", "y"], 4, DType::F64, &Device::cpu()).unwrap();
     let vectors: [&[f64]; 2] = [&[0.1, 0.2, 0.3, 0.4], &[1.0, 2.0, 3.0, 4.0]];
     let mut compiled = compile();
-    assert_eq!(growth(200, || drop(compile())), 0, "lambdify");
-    assert_eq!(growth(200, || drop(compile().call(&vectors).unwrap())), 0, "lambdify and call");
-    assert_eq!(growth(200, || drop(compiled.call(&vectors).unwrap())), 0, "call");
-    assert_eq!(growth(200, || drop(evaluate(&f.diff("x"), &point).unwrap())), 0, "evaluate a derivative");
-    assert_eq!(growth(200, || drop(evaluate(&f, &point[..1]))), 0, "a symbol without a value");
+    assert_eq!(growth(60, || drop(compile())), 0, "lambdify");
+    assert_eq!(growth(60, || drop(compile().call(&vectors).unwrap())), 0, "lambdify and call");
+    assert_eq!(growth(60, || drop(compiled.call(&vectors).unwrap())), 0, "call");
+    assert_eq!(growth(60, || drop(evaluate(&f.diff("x"), &point).unwrap())), 0, "evaluate a derivative");
+    assert_eq!(growth(60, || drop(evaluate(&f, &point[..1]))), 0, "a symbol without a value");
 }

@@ -173,7 +173,7 @@ mod tests {
         let wanted = |column: usize| (column as f64 - 40.0) / 7.0;
         let errors: Vec<f64> =
             (0..rows).map(|row| (0..columns).map(|column| element(row, column) * wanted(column)).sum()).collect();
-        let equations = NormalEquations::new(&jacobian, &errors);
+        let equations = NormalEquations::new(&jacobian, &errors, columns);
         let matrix = &equations.matrix;
         for (row, column) in [(0, 0), (5, 100), (100, 5), (columns - 1, columns - 2)] {
             let scale = equations.lengths[row] * equations.lengths[column];

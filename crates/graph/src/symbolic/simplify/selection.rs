@@ -106,12 +106,20 @@ impl Terms {
             if let Some(sign) = sign {
                 product.exponents.remove(&sign);
             }
+            let is_alone = |kept: Term| partial.iter().all(|&base| base == kept);
             if let Some(abs) = abs {
+                if product.exponents.get(&abs) == Some(&Terms::ONE) && is_alone(abs) {
+                    // |x| step(x) = relu(x), which is never a zero below 0.
+                    product.exponents.remove(&step);
+                    product.exponents.remove(&abs);
+                    let relu = self.call(Function::Relu, condition);
+                    waiting.push((relu, Terms::ONE));
+                    return;
+                }
                 let exponent = product.exponents.remove(&abs);
                 waiting.extend(exponent.map(|exponent| (condition, exponent)));
                 return;
             }
-            let is_alone = |kept: Term| partial.iter().all(|&base| base == kept);
             if let Some(relu) = relu {
                 let is_positive = |exponent: &Term| self.as_number(*exponent).is_some_and(Number::is_positive);
                 if product.exponents.get(&relu).is_some_and(is_positive) && is_alone(relu) {
