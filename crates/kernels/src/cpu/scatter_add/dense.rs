@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::{Places, Scattered, Scheme, Sources};
 use crate::cpu::registers::BLOCK;
 use crate::cpu::walk::{self, Walk};
+use crate::units::Units;
 
 /// The fewest units of a part.
 const PART: usize = 32 * 1024;
@@ -104,12 +105,8 @@ impl<T: Scattered> Part<T> {
             let update_block = &mut self.updates[..length * width];
             walk::read(indices, &scheme.units.indices, start, index_block);
             walk::read(updates, &scheme.updates, start * width, update_block);
-            if width == 1 {
-                for (&index, &update) in index_block.iter().zip(&*update_block) {
-                    if let Some(place) = places.next(index) {
-                        update.add_to(&mut self.totals[place]);
-                    }
-                }
+            if width == 1 && scheme.units.inner == 1 {
+                self.add_lines(&scheme.units, start, length);
             } else {
                 for (&index, updates) in index_block.iter().zip(update_block.chunks_exact(width)) {
                     if let Some(place) = places.next(index) {
@@ -119,6 +116,24 @@ impl<T: Scattered> Part<T> {
                 }
             }
             start += length;
+        }
+    }
+
+    /// Adds a block of units of one element with nothing after the axis: neighbours along the axis share a line of places.
+    fn add_lines(&mut self, units: &Units, start: usize, length: usize) {
+        let Part { totals, indices, updates, .. } = self;
+        let mut done = 0;
+        while done < length {
+            let (line, along) = ((start + done) / units.count, (start + done) % units.count);
+            let end = length.min(done + units.count - along);
+            let places = &mut totals[line * units.extent..(line + 1) * units.extent];
+            for (&index, &update) in indices[done..end].iter().zip(&updates[done..end]) {
+                // A negative index is past every extent.
+                if let Some(total) = places.get_mut(index as usize) {
+                    update.add_to(total);
+                }
+            }
+            done = end;
         }
     }
 }

@@ -74,7 +74,9 @@ impl<T: Scattered> Sorted<T> {
 
     pub(super) fn run(&mut self, sources: Sources<'_, T>, result: &mut [T]) {
         self.collect(sources);
-        if !self.keys[..self.length].is_sorted() {
+        // With one unit along the axis each place has one at most, and any order will do; but tasks have places in order.
+        let in_order = sources.scheme.units.count == 1 && self.tasks.len() == 1;
+        if !in_order && !self.keys[..self.length].is_sorted() {
             self.sort();
         }
         let task = Task { sources, unit_bits: self.unit_bits };
@@ -142,6 +144,16 @@ impl<T: Scattered> Task<'_, T> {
         key.checked_shr(self.unit_bits).unwrap_or(0) as usize
     }
 
+    /// Where a place begins in the result.
+    #[inline(always)]
+    fn position(&self, place: usize) -> usize {
+        let places = &self.sources.scheme.units.places;
+        match places.axes() {
+            [axis] => places.offset() + place * axis.stride,
+            [] | [_, ..] => places.position(place),
+        }
+    }
+
     /// Sums the places of `keys` into `result`, which begins at element `base` of the whole result.
     fn divide(self, tasks: &mut [Own<T>], keys: &[u64], result: &mut [T], base: usize) {
         if let [own] = tasks {
@@ -156,7 +168,7 @@ impl<T: Scattered> Task<'_, T> {
             cut = keys.partition_point(|&key| self.place(key) < place);
         }
         let at = match keys.get(cut) {
-            Some(&key) => self.sources.scheme.units.places.position(self.place(key)) - base,
+            Some(&key) => self.position(self.place(key)) - base,
             None => result.len(),
         };
         let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
@@ -173,12 +185,16 @@ impl<T: Scattered> Task<'_, T> {
         if let Some(operand) = self.sources.operand {
             result.copy_from_slice(&operand[base..base + result.len()]);
         }
+        if units.width == 1 {
+            self.sum_elements(keys, result, base);
+            return;
+        }
         let mut rest = keys;
         while let Some(&first) = rest.first() {
             let place = self.place(first);
             let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
             let (segment, tail) = rest.split_at(length);
-            let start = units.places.position(place) - base;
+            let start = self.position(place) - base;
             for from in (0..units.width).step_by(BLOCK) {
                 let columns = from..units.width.min(from + BLOCK);
                 let target = &mut result[start + columns.start..start + columns.end];
@@ -188,12 +204,49 @@ impl<T: Scattered> Task<'_, T> {
         }
     }
 
+    /// Adds units of one element each to the elements at their places.
+    fn sum_elements(self, keys: &[u64], result: &mut [T], base: usize) {
+        let Sources { scheme, updates, .. } = self.sources;
+        let mask = self.unit_mask();
+        let is_contiguous = scheme.updates.is_contiguous();
+        let update_of = |key: u64| {
+            let unit = (key & mask) as usize;
+            updates[if is_contiguous { unit } else { scheme.updates.position(unit) }]
+        };
+        let mut at = 0;
+        while let Some(&key) = keys.get(at) {
+            let place = self.place(key);
+            let element = &mut result[self.position(place) - base];
+            let first = update_of(key);
+            at += 1;
+            if keys.get(at).is_none_or(|&next| self.place(next) != place) {
+                // Of two numbers the sum is rounded once in any case.
+                *element = element.add(first);
+                continue;
+            }
+            let mut total = element.total();
+            first.add_to(&mut total);
+            while let Some(&next) = keys.get(at)
+                && self.place(next) == place
+            {
+                update_of(next).add_to(&mut total);
+                at += 1;
+            }
+            *element = T::rounded(total);
+        }
+    }
+
+    /// The bits of a key that are the unit's number.
+    fn unit_mask(&self) -> u64 {
+        1u64.checked_shl(self.unit_bits).map_or(u64::MAX, |bit| bit - 1)
+    }
+
     /// Adds some columns of the units of one place to the elements there.
     fn sum(self, own: &mut Own<T>, segment: &[u64], columns: Range<usize>, target: &mut [T]) {
         let Sources { scheme, updates, .. } = self.sources;
         let Scheme { arch, units: Units { width, .. }, updates: view, .. } = scheme;
         let is_contiguous = view.is_contiguous();
-        let mask = 1u64.checked_shl(self.unit_bits).map_or(u64::MAX, |bit| bit - 1);
+        let mask = self.unit_mask();
         let Own { updates: scratch, totals } = own;
         let read = |key: u64, scratch: &mut [T]| {
             let start = (key & mask) as usize * width + columns.start;
