@@ -164,7 +164,7 @@ fn initial_values_are_refused_where_they_are_declared() {
 #[test]
 fn devices_of_no_name() {
     for name in ["", " ", "\t\n"] {
-        let error = Device::named(name).err().expect("no device has this name");
+        let error = Device::named(name).expect_err("no device has this name");
         assert!(matches!(error, Error::UnknownDevice { .. }), "{error}");
         assert!(error.to_string().contains("auto, cpu, gpu"), "{error}");
     }
