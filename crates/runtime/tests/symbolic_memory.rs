@@ -51,6 +51,6 @@ fn what_is_dropped_is_gone() {
     assert_eq!(growth(60, || drop(compile())), 0, "lambdify");
     assert_eq!(growth(60, || drop(compile().call(&vectors).unwrap())), 0, "lambdify and call");
     assert_eq!(growth(60, || drop(compiled.call(&vectors).unwrap())), 0, "call");
-    assert_eq!(growth(60, || drop(evaluate(&f.diff("x"), &point).unwrap())), 0, "evaluate a derivative");
+    assert_eq!(growth(60, || assert!(evaluate(&f.diff("x"), &point).is_ok())), 0, "evaluate a derivative");
     assert_eq!(growth(60, || drop(evaluate(&f, &point[..1]))), 0, "a symbol without a value");
 }
