@@ -43,6 +43,9 @@ pub enum Error {
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
 
+    #[error("a tensor of shape {shape} has {elements} elements, and not the one that was asked for")]
+    NotOneElement { shape: Shape, elements: usize },
+
     #[error("the tensor holds {found}, not {expected}")]
     TensorDType { expected: DType, found: DType },
 

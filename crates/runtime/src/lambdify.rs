@@ -39,6 +39,7 @@ impl Lambdified {
     ///
     /// Errors: a symbol that a formula needs is not named, or one is named twice or unknown to every formula; a dtype that is
     /// no float, or that the device does not have.
+    #[track_caller]
     pub fn new(
         formulas: &[&Formula],
         symbols: &[&str],
@@ -117,6 +118,7 @@ impl Lambdified {
 /// assert_eq!(evaluate(&f.diff("x"), &[("x", 3.0), ("y", 2.0)])?, 12.0);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+#[track_caller]
 pub fn evaluate(formula: &Formula, at: &[(&str, f64)]) -> Result<f64, Error> {
     let graph = Graph::new();
     // An argument given twice would be refused as an input before the formula sees it.

@@ -122,7 +122,7 @@ impl Tensor {
         }
     }
 
-    /// The only element as `f64`, for tensors that have one.
+    /// The only element as `f64`. [`Error::NotOneElement`] for a tensor of several, or of none.
     pub fn item(&self) -> Result<f64, Error> {
         if self.data.len() == 1 {
             Ok(match &self.data {
@@ -132,7 +132,7 @@ impl Tensor {
                 TensorData::Bool(data) => f64::from(data[0]),
             })
         } else {
-            Err(Error::ElementCount { shape: Shape::scalar(), elements: self.data.len() })
+            Err(Error::NotOneElement { shape: self.shape.clone(), elements: self.data.len() })
         }
     }
 
