@@ -219,7 +219,7 @@ mod tests {
             .map(|number| folder.join(format!(".arenagrad-{}-{number}.tmp", std::process::id())))
             .collect();
         taken.iter().for_each(|path| fs::write(path, b"another's").unwrap());
-        replace_file(&folder.join("file"), b"new").unwrap();
+        replace_file(folder.join("file"), b"new").unwrap();
         assert_eq!(fs::read(folder.join("file")).unwrap(), b"new");
         assert!(taken.iter().all(|path| fs::read(path).unwrap() == b"another's"));
         drop(first);
