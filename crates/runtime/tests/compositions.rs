@@ -25,7 +25,8 @@ fn cases() -> Vec<Case> {
         ("softmax", MATRIX, |_, x| x[0].softmax(1)),
         ("softmax by columns", MATRIX, |_, x| (x[0] * 10.0).softmax(0)),
         ("softmax of large", MATRIX, |_, x| (x[0] + 1000.0).softmax(-1)),
-        ("log_softmax", MATRIX, |_, x| (x[0] * 20.0).log_softmax(1)),
+        // The range, not a factor: behind the sums that cancel, a factor would multiply their rounding as well.
+        ("log_softmax", &[(&[5, 7], -60.0, 60.0)], |_, x| x[0].log_softmax(1)),
         ("logsumexp", MATRIX, |_, x| x[0].logsumexp([0, 1])),
         ("logsumexp_keepdims", MATRIX, |_, x| x[0].logsumexp_keepdims(1) * x[0]),
         ("leaky_relu", MATRIX, |_, x| x[0].leaky_relu(0.1)),

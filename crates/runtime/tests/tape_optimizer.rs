@@ -64,8 +64,8 @@ fn bad_numbers_are_refused() {
         TapeOptimizer::new(&tape, &[&w], AdamW::new(0.1).weight_decay(f64::INFINITY)).err(),
     ];
     assert!(wrong.iter().all(|error| matches!(error, Some(Error::Hyperparameter { .. }))), "{wrong:?}");
-    let mut none = TapeOptimizer::new(&tape, &[], Sgd::new(0.1)).unwrap();
-    assert_eq!(none.step(), Ok(()));
+    let none = TapeOptimizer::new(&tape, &[], Sgd::new(0.1));
+    assert!(matches!(none, Err(Error::NothingToTrain { .. })), "{:?}", none.err());
 }
 
 /// Adam with weight decay of one number, in f64; where there is no gradient nothing happens.

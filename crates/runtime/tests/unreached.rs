@@ -217,6 +217,6 @@ fn optimisers_over_no_leaf_or_one_leaf_twice() {
     let tape = Tape::new(Device::cpu());
     let w = tape.leaf(Tensor::scalar(1.0f32)).requires_grad();
     assert!(matches!(TapeOptimizer::new(&tape, &[], Sgd::new(0.1)), Err(Error::NothingToTrain { .. })));
-    assert!(matches!(TapeOptimizer::new(&tape, &[&w, &w], Sgd::new(0.1)), Err(Error::RepeatedUpdate { .. })));
-    assert!(matches!(TapeOptimizer::new(&tape, &[&w, &w.clone()], Sgd::new(0.1)), Err(Error::RepeatedUpdate { .. })));
+    assert!(matches!(TapeOptimizer::new(&tape, &[&w, &w], Sgd::new(0.1)), Err(Error::RepeatedLeaf { .. })));
+    assert!(matches!(TapeOptimizer::new(&tape, &[&w, &w.clone()], Sgd::new(0.1)), Err(Error::RepeatedLeaf { .. })));
 }

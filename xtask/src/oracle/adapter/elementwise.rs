@@ -140,7 +140,10 @@ fn scaled_pair<'g>(call: &Call<'_, 'g>) -> Result<(Expr<'g>, Expr<'g>), Refusal>
     if alpha == 1.0 {
         return Ok((input, other));
     }
-    let alpha = call.graph.full([], alpha, other.dtype()?);
+    let dtype = other.dtype()?;
+    // A number stands for whether it is anything but 0 beside truth values.
+    let alpha = if dtype == DType::Bool { f64::from(u8::from(alpha != 0.0)) } else { alpha };
+    let alpha = call.graph.full([], alpha, dtype);
     Ok((input, product(other, alpha)?))
 }
 
