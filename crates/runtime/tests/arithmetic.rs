@@ -7,6 +7,8 @@
 //!
 //! An adapter that cannot be kept from regrouping computes the rest all the same; see [`arenagrad::Arithmetic`].
 
+#![allow(clippy::eq_op)] // Equal operands are what is tested.
+
 mod suite;
 
 use arenagrad::{Arithmetic, CrossEntropy, DType, Device, Expr, Graph, Reduction};
