@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use slotmap::{Key, SlotMap};
 
-use crate::declaration::{Declaration, DeclarationKind, IndexBound, Requirement};
+use crate::declaration::{Declaration, IndexBound, Requirement};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -402,6 +402,11 @@ impl Graph {
         self.claims.get()
     }
 
+    /// Whom the graph belongs to, if only its owner may declare and remove.
+    pub(crate) fn owner(&self) -> Option<&'static str> {
+        self.owner
+    }
+
     /// Counts that the owner added something of its own.
     pub(crate) fn note_claim(&self) {
         self.claims.set(self.claims.get() + 1);
@@ -413,52 +418,6 @@ impl Graph {
         let error = GraphError::Owned { origin, op, owner };
         self.keep_error(error.clone());
         Err(error)
-    }
-
-    pub(crate) fn declare(
-        &self,
-        name: String,
-        shape: Shape,
-        dtype: DType,
-        kind: DeclarationKind,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        if let Some(owner) = self.owner {
-            let op = match kind {
-                DeclarationKind::Input => "input",
-                DeclarationKind::Parameter { .. } => "parameter",
-            };
-            return Err(GraphError::Owned { origin, op, owner });
-        }
-        self.declare_unasked(name, shape, dtype, kind, origin)
-    }
-
-    /// Declares without asking whose the graph is.
-    pub(crate) fn declare_unasked(
-        &self,
-        name: String,
-        shape: Shape,
-        dtype: DType,
-        kind: DeclarationKind,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        let declaration = {
-            let arena = self.arena.borrow();
-            if let Some(&first) = arena.names.get(&name) {
-                let first = arena.declarations[first as usize].origin;
-                return Err(GraphError::DuplicateName { origin, name, first });
-            }
-            arena.declarations.len() as u32
-        };
-        let op = match kind {
-            DeclarationKind::Input => Op::Input { declaration },
-            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
-        };
-        let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
-        let mut arena = self.arena.borrow_mut();
-        arena.names.insert(name.clone(), declaration);
-        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
-        Ok(node)
     }
 
     pub(crate) fn set_label(&self, id: NodeId, label: String) {

@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Graph};
 use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey, Origin};
 use crate::op::Op;
 use crate::shape::Shape;
@@ -106,6 +107,55 @@ pub(crate) struct Requirement {
     pub(crate) bound: usize,
     /// One value that is allowed besides.
     pub(crate) except: Option<i32>,
+}
+
+impl Graph {
+    /// Declares an input or a parameter, which only the owner of the graph may do.
+    pub(crate) fn declare(
+        &self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        kind: DeclarationKind,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        if let Some(owner) = self.owner() {
+            let op = match kind {
+                DeclarationKind::Input => "input",
+                DeclarationKind::Parameter { .. } => "parameter",
+            };
+            return Err(GraphError::Owned { origin, op, owner });
+        }
+        self.declare_unasked(name, shape, dtype, kind, origin)
+    }
+
+    /// Declares without asking whose the graph is.
+    pub(crate) fn declare_unasked(
+        &self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        kind: DeclarationKind,
+        origin: Origin,
+    ) -> Result<NodeId, GraphError> {
+        let declaration = {
+            let arena = self.arena();
+            if let Some(&first) = arena.names.get(&name) {
+                let first = arena.declarations[first as usize].origin;
+                return Err(GraphError::DuplicateName { origin, name, first });
+            }
+            arena.declarations.len() as u32
+        };
+        let op = match kind {
+            DeclarationKind::Input => Op::Input { declaration },
+            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
+        };
+        let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
+        let mut arena = self.arena_mut();
+        arena.names.insert(name.clone(), declaration);
+        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
+        Ok(node)
+    }
 }
 
 impl Arena {
