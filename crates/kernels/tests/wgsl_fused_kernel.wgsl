@@ -63,7 +63,7 @@ fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
-// max(x, 0); NaN stays NaN.
+// x, but 0 where x is below 0; NaN stays NaN, and -0 stays -0.
 fn relu(x: f32) -> f32 {
-    return select(max(x, 0.0), x, is_nan(x));
+    return select(select(x, 0.0, x < 0.0), x, is_nan(x));
 }
