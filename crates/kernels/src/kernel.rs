@@ -42,7 +42,8 @@ pub enum Kernel {
         /// The product of the extents after the axis.
         inner: usize,
     },
-    /// `[batch.., m, k] x [batch.., k, n] -> [batch.., m, n]`. Inputs: lhs, rhs, then the epilogue's. Outputs: the
+    /// `[batch.., m, k] x [batch.., k, n] -> [batch.., m, n]`, summed over `k` by a fixed tree, so that the error hardly grows
+    /// with it. Inputs: lhs, rhs, then the epilogue's. Outputs: the
     /// epilogue's, or without one the contiguous result.
     MatMul {
         /// The dtype of operands and result, f32 or f64.
@@ -77,8 +78,9 @@ pub enum Kernel {
         /// Where the indices lie in the second input, over their row-major domain.
         indices: View,
     },
-    /// `result = operand`, then `result[.., indices[.., j, ..], ..] += updates[.., j, ..]` along `axis`, in ascending
-    /// order of `j` for each element of the result. Inputs: the contiguous operand, indices, updates. Outputs: the
+    /// `result = operand`, then `result[.., indices[.., j, ..], ..] += updates[.., j, ..]` along `axis`, for each element of
+    /// the result by a tree that depends on the number of its updates alone, or on where they stand among all. The error of
+    /// the sum does not grow with that number. Inputs: the contiguous operand, indices, updates. Outputs: the
     /// contiguous result. An index outside the axis adds nothing.
     ScatterAdd {
         /// The dtype of operand, updates and result: a float or i32.

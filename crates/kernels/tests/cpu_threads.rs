@@ -94,6 +94,23 @@ fn matmul(name: &'static str, batches: usize, [m, k, n]: [usize; 3], has_epilogu
     }
 }
 
+fn scatter(name: &'static str, places: usize, updates: usize) -> Case {
+    Case {
+        name,
+        kernel: Kernel::ScatterAdd {
+            dtype: DType::F32,
+            operand_shape: [places].into(),
+            updates_shape: [updates].into(),
+            axis: 0,
+            indices: View::contiguous(updates),
+            updates: View::contiguous(updates),
+            in_place: false,
+        },
+        inputs: vec![(DType::F32, places), (DType::I32, updates), (DType::F32, updates)],
+        outputs: vec![(DType::F32, places)],
+    }
+}
+
 fn cases() -> Vec<Case> {
     let shape = |rows| Shape::from([rows, 300]);
     vec![
@@ -109,6 +126,8 @@ fn cases() -> Vec<Case> {
         matmul("matmul", 1, [200, 300, 150], false),
         matmul("matmul with epilogue", 1, [300, 70, 300], true),
         matmul("matmul of batches", 50, [20, 30, 25], true),
+        matmul("matmul over a long depth", 1, [20, 20_000, 30], true),
+        matmul("matmul of a row over a long depth", 1, [1, 40_000, 30], false),
         Case {
             name: "argmax",
             kernel: Kernel::ArgMax { dtype: DType::F32, outer: 700, extent: 900, inner: 1 },
@@ -141,6 +160,9 @@ fn cases() -> Vec<Case> {
             inputs: vec![(DType::F32, 30_000), (DType::I32, 1000), (DType::F32, 300_000)],
             outputs: vec![(DType::F32, 30_000)],
         },
+        scatter("scatter_add to few places", 90, 400_000),
+        scatter("scatter_add to one place", 1, 300_000),
+        scatter("scatter_add to many places", 300_000, 60_000),
         Case {
             name: "assemble",
             kernel: Kernel::Assemble {

@@ -23,9 +23,9 @@ use crate::tensor::TensorData;
 /// recorded, few enough that what they hold stays small.
 const MAX_IN_FLIGHT: usize = 3;
 
-/// The most simple operations of one submit: seconds on a software adapter, tenths of a second on a GPU, and so far below what
-/// makes a device count as lost.
-pub(super) const MOST_OPERATIONS: usize = 1 << 36;
+/// The most simple operations of one submit: seconds on a software adapter, milliseconds on a GPU. So even a few of them on their way
+/// are far below what makes a device count as lost.
+pub(super) const MOST_OPERATIONS: usize = 1 << 34;
 
 /// A step of a plan, its buffers named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
