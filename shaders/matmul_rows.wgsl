@@ -6,9 +6,9 @@
 // likewise, so that rhs * lhs has a row of the result in each column. Rows and columns past the end read the last one's numbers and
 // are not written.
 //
-// Sums go by a fixed tree, which keeps their rounding error small: up to 64 steps of the depth one after the other, such runs one after the
-// other within a part of the depth. With more parts than one each writes a matrix of its own, which a reduction adds up; where
-// there is no room for so many, later dispatches add to what earlier ones wrote.
+// The depth is cut into spans, so short that their sums hardly lose a digit; one dispatch sums one span of each part of the depth, and later
+// dispatches add their spans to what earlier ones wrote. With more parts than one each has a matrix of its own, which a
+// reduction adds up. (Sums of sums in here would take twice the registers.)
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
@@ -34,28 +34,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     //end
     //for each group
     let rows_@ = lhs_rows(batch, row + @u * 4u);
-    var total_@_# = mat4x4<f32>();
+    var sum_@_# = mat4x4<f32>();
     //end
     var depth = parameters.depth_begin + part * parameters.part_depth;
     let depth_end = min(depth + parameters.depth_span, parameters.depth);
     while depth + 4u <= depth_end {
-        let run_end = min(depth + 64u, depth_end);
         //for each group
-        var sum_@_# = mat4x4<f32>();
+        let rhs_# = rhs_tile(columns_#, depth);
         //end
-        while depth + 4u <= run_end {
-            //for each group
-            let rhs_# = rhs_tile(columns_#, depth);
-            //end
-            //for each group
-            let lhs_@ = lhs_tile(rows_@, depth);
-            sum_@_# = sum_@_# + rhs_# * lhs_@;
-            //end
-            depth += 4u;
-        }
         //for each group
-        total_@_# = total_@_# + sum_@_#;
+        let lhs_@ = lhs_tile(rows_@, depth);
+        sum_@_# = sum_@_# + rhs_# * lhs_@;
         //end
+        depth += 4u;
     }
     //if depth has a rest
     while depth < depth_end {
@@ -64,16 +55,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         //end
         //for each group
         let lhs_@ = lhs_step(rows_@, depth);
-        total_@_# = total_@_# + mat4x4<f32>(rhs_# * lhs_@.x, rhs_# * lhs_@.y, rhs_# * lhs_@.z, rhs_# * lhs_@.w);
+        sum_@_# = sum_@_# + mat4x4<f32>(rhs_# * lhs_@.x, rhs_# * lhs_@.y, rhs_# * lhs_@.z, rhs_# * lhs_@.w);
         //end
         depth += 1u;
     }
     //end
     let matrix = part * parameters.batches + batch;
     //for each group
-    store_row(matrix, row + @u * 4u, column + #u * 4u, total_@_#[0]);
-    store_row(matrix, row + @u * 4u + 1u, column + #u * 4u, total_@_#[1]);
-    store_row(matrix, row + @u * 4u + 2u, column + #u * 4u, total_@_#[2]);
-    store_row(matrix, row + @u * 4u + 3u, column + #u * 4u, total_@_#[3]);
+    store_row(matrix, row + @u * 4u, column + #u * 4u, sum_@_#[0]);
+    store_row(matrix, row + @u * 4u + 1u, column + #u * 4u, sum_@_#[1]);
+    store_row(matrix, row + @u * 4u + 2u, column + #u * 4u, sum_@_#[2]);
+    store_row(matrix, row + @u * 4u + 3u, column + #u * 4u, sum_@_#[3]);
     //end
 }

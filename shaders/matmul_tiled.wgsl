@@ -4,9 +4,9 @@
 // the depth at a time, the workgroup brings 64 x 16 of lhs and 16 x 64 of rhs into its memory, each invocation four numbers of
 // either, in the order in which they lie in the buffer. What stands past the end of a matrix counts as 0 and is not written.
 //
-// Sums go by a fixed tree, which keeps their rounding error small: up to 64 steps of the depth one after the other, such runs one after the
-// other within a part of the depth. With more parts than one each writes a matrix of its own, which a reduction adds up; where
-// there is no room for so many, later dispatches add to what earlier ones wrote.
+// The depth is cut into spans, whose sums go by a fixed tree that hardly loses a digit: up to 64 steps one after the other, and then such runs. One dispatch sums one span of each part of the
+// depth, and later dispatches add their spans to what earlier ones wrote. With more parts than one each has a matrix of its
+// own, which a reduction adds up.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
 // Generated: Parameters, flat, lhs_place, rhs_place, lhs_element, rhs_element, lhs_start, rhs_start, store_row.

@@ -3,9 +3,10 @@
 // One invocation computes 4 neighbouring columns, four steps of the depth at a time. Columns past the end read the last one's
 // numbers and are not written. A product with a single column is the same after both operands are transposed and exchanged.
 //
-// Sums go by a fixed tree, which keeps their rounding error small: up to 64 steps of the depth one after the other, such runs one after the
-// other within a part of the depth. With more parts than one each writes a matrix of its own, which a reduction adds up; where
-// there is no room for so many, later dispatches add to what earlier ones wrote.
+// The depth is cut into spans, whose sums go by a fixed tree that hardly loses a digit: up to 256 steps one after the other, four at a time, and
+// then such runs. One dispatch sums one span of each part of the
+// depth, and later dispatches add their spans to what earlier ones wrote. With more parts than one each has a matrix of its
+// own, which a reduction adds up.
 //
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, lhs_rows, lhs_vector, rhs_columns, rhs_tile, store_row, and for depths that four does not divide lhs_scalar,
@@ -26,7 +27,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var depth = parameters.depth_begin + part * parameters.part_depth;
     let depth_end = min(depth + parameters.depth_span, parameters.depth);
     while depth + 4u <= depth_end {
-        let run_end = min(depth + 64u, depth_end);
+        let run_end = min(depth + 256u, depth_end);
         var sum = vec4<f32>();
         while depth + 4u <= run_end {
             sum = sum + rhs_tile(columns, depth) * lhs_vector(row, depth);

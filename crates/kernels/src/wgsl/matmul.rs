@@ -6,7 +6,7 @@ use crate::wgsl::emit::buffer_name;
 use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, depth_parts, matmul_tile, part_depth, strip_width};
+use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, depth_parts, matmul_tile, span_depth, strip_width};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{BatchAxis, DType, Matrix, ReduceFunction};
 
@@ -117,8 +117,9 @@ impl Product {
     pub(super) fn lower(&self, output: Output, profile: &AdapterProfile, lowered: &mut Lowered) {
         let results = self.batches() * self.m * self.n;
         let tile = matmul_tile(profile, self.batches(), self.m, self.n);
-        let span = part_depth(profile, tile);
-        let spans = self.k.div_ceil(span);
+        let spans = self.k.div_ceil(span_depth(profile, tile));
+        // Spans of equal lengths: multiples of sixteen, which keeps loads of several depths aligned.
+        let span = self.k.div_ceil(spans).next_multiple_of(16);
         if spans == 1 {
             let depths = Depths { begin: 0, span, parts: 1, part_depth: span };
             self.dispatch(tile, depths, &output, profile, lowered);

@@ -57,27 +57,35 @@ pub(super) fn strip_width(column_tiles: usize) -> usize {
     [8, 4, 2].into_iter().find(|width| 8 * idle(width) <= column_tiles).unwrap_or(1)
 }
 
-/// How much of the depth of a matrix product one invocation sums, a multiple of sixteen.
-pub(super) fn part_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
-    // The loops' iterations for sixteen steps of the depth, rounded up.
-    let iterations = match tile {
-        MatMulTile::Vector | MatMulTile::Rows { .. } => 5,
-        MatMulTile::Tiled => 17,
+/// The most depth that one invocation sums, a multiple of sixteen: as much as its loops may run through, and as hardly loses a
+/// digit.
+pub(super) fn span_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
+    // The loops' iterations for sixteen steps of the depth, rounded up; and 64 sums of four steps, or 16 and 64 runs of sums.
+    let (iterations, most) = match tile {
+        MatMulTile::Rows { .. } => (5, 256),
+        MatMulTile::Vector => (5, 4096),
+        MatMulTile::Tiled => (17, 4096),
     };
     let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
-    (budget / iterations).max(1).saturating_mul(16).min(MOST_DEPTH)
+    (budget / iterations).max(1).saturating_mul(16).min(most)
 }
 
-/// The most depth that one invocation sums: 64 runs of 64 steps, past which the rounding error of their sum would begin to count.
-const MOST_DEPTH: usize = 4096;
-
-/// Into how many parts the depth is split if `spans` invocations are needed for it: each has a result of its own, `results`
-/// numbers, which a reduction adds up, as long as these take no more than some megabytes.
+/// Into how many parts the depth is cut whose sums stand apart until a reduction adds them up. Without parts, one dispatch a span
+/// adds to what stands in the result: that is cheaper where the result keeps the device busy, and as exact for a few spans.
 pub(super) fn depth_parts(results: usize, spans: usize) -> usize {
+    if results >= MANY_RESULTS {
+        return spans.div_ceil(SPANS_IN_TURN);
+    }
     spans.min(MOST_PARTIAL_RESULTS / results.max(1)).max(1)
 }
 
-/// The most numbers that parts of results take.
+/// The results from which a dispatch for each span takes no time to speak of.
+const MANY_RESULTS: usize = 1 << 16;
+
+/// The most spans that are added up one after the other.
+const SPANS_IN_TURN: usize = 64;
+
+/// The most numbers that parts of fewer results take.
 const MOST_PARTIAL_RESULTS: usize = 1 << 22;
 
 /// Whether a scatter_add goes through all updates for each element of the result: its cost is the product of both, but it is
