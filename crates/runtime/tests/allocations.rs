@@ -108,6 +108,9 @@ fn of_each_session() -> [u64; 3] {
 
 const LARGE_STEPS: usize = 200;
 
+/// Functions of each element, one after the other.
+type Chain = for<'g> fn(Expr<'g>) -> Expr<'g>;
+
 /// A session of one kernel after another over about `elements` elements, and its inputs.
 type Case = (&'static str, Session, Vec<(&'static str, Tensor)>);
 
@@ -119,7 +122,7 @@ fn cases(elements: usize) -> Vec<Case> {
         Session::train(g, output.mean(..), Sgd::new(1e-3), Device::cpu()).unwrap()
     };
     let mut cases: Vec<Case> = Vec::new();
-    let chains: [(&'static str, for<'g> fn(Expr<'g>) -> Expr<'g>); 5] = [
+    let chains: [(&'static str, Chain); 5] = [
         ("sums and products", |x| (x * 0.5 + 0.25).relu() - x * x),
         ("quotients", |x| (x.abs() + 1.0).sqrt() / (x * x + 2.0)),
         ("exp and tanh", |x| (x.tanh() * 0.5).exp().tanh()),

@@ -72,18 +72,18 @@ fn every_rank_and_axis() {
         for dtype in [DType::F32, DType::I32, DType::F64] {
             for device in devices().into_iter().filter(|device| device.is_cpu() || dtype != DType::F64) {
                 let g = Graph::new();
-                let operand = g.input_of("x", &shape, dtype);
+                let operand = g.input_of("x", &shape[..], dtype);
                 // Computed on the device, so that what lies outside is no error.
                 let index = g
                     .input("index", index_shape(&updates_shape, axis, by_rows))
                     .cast(DType::I32)
-                    .broadcast_to(&updates_shape);
-                let given = g.input_of("updates", &updates_shape, dtype);
+                    .broadcast_to(&updates_shape[..]);
+                let given = g.input_of("updates", &updates_shape[..], dtype);
                 // Updates that are stored the other way round, and an operand that the result may take the place of.
                 let rank = updates_shape.len() as isize;
                 let order: Vec<isize> = (0..rank).rev().collect();
                 let reversed: Vec<usize> = updates_shape.iter().rev().copied().collect();
-                let turned = g.input_of("turned", &reversed, dtype).permute(order);
+                let turned = g.input_of("turned", &reversed[..], dtype).permute(order);
                 let outputs: Vec<Expr<'_>> = vec![
                     operand.scatter_add(axis as isize, index, given),
                     (operand + operand).scatter_add(axis as isize, index, turned) - operand,

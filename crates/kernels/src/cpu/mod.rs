@@ -56,7 +56,7 @@ enum Step {
     ArgMax(ArgMax),
     MatMul(Box<MatMul>),
     Gather(Gather),
-    ScatterAdd(ScatterAdd),
+    ScatterAdd(Box<ScatterAdd>),
     Assemble(Assemble),
 }
 
@@ -83,7 +83,14 @@ impl Compiled {
             }
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
                 let views = (indices, updates);
-                Step::ScatterAdd(ScatterAdd::new(*dtype, operand_shape, updates_shape, *axis, views, *in_place))
+                Step::ScatterAdd(Box::new(ScatterAdd::new(
+                    *dtype,
+                    operand_shape,
+                    updates_shape,
+                    *axis,
+                    views,
+                    *in_place,
+                )))
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Step::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
