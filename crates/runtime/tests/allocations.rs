@@ -108,6 +108,9 @@ fn of_each_session() -> [u64; 3] {
 
 const LARGE_STEPS: usize = 200;
 
+/// Functions of each element, one after the other.
+type Chain = for<'g> fn(Expr<'g>) -> Expr<'g>;
+
 /// A session of one kernel after another over about `elements` elements, and its inputs.
 type Case = (&'static str, Session, Vec<(&'static str, Tensor)>);
 
