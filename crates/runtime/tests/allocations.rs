@@ -114,9 +114,6 @@ type Chain = for<'g> fn(Expr<'g>) -> Expr<'g>;
 /// A session of one kernel after another over about `elements` elements, and its inputs.
 type Case = (&'static str, Session, Vec<(&'static str, Tensor)>);
 
-/// A chain of functions of elements.
-type Chain = for<'g> fn(Expr<'g>) -> Expr<'g>;
-
 /// Chains of functions of every class, reductions, products, scatters and gathers over about `elements` elements: what is
 /// cheap, what is dear, and what lies between, on either side of every threshold from which work is divided.
 fn cases(elements: usize) -> Vec<Case> {
