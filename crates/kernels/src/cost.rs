@@ -9,7 +9,8 @@
 use arenagrad_graph::{BinaryFunction, DType, Shape, UnaryFunction};
 
 use crate::kernel::{BatchAxis, Kernel, Piece};
-use crate::program::{Instruction, Program};
+use crate::nest::{Nest, NestInstruction};
+use crate::program::{Instruction, Program, ProgramInput};
 
 /// What a kernel costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,7 @@ impl Kernel {
                 let results = kept.iter().map(|axis| axis.extent).product();
                 with_epilogue(reduce(program, results), epilogue.as_ref())
             }
+            Kernel::Nest(kernel) => nest(kernel),
             Kernel::ArgMax { dtype, outer, extent, inner } => argmax(*dtype, [*outer, *extent, *inner]),
             Kernel::MatMul { dtype, batch, m, k, n, epilogue, .. } => {
                 with_epilogue(matmul(*dtype, batch, [*m, *k, *n]), epilogue.as_ref())
@@ -67,7 +69,7 @@ pub fn elementwise(program: &Program) -> Cost {
     let written: usize = (0..program.outputs.len()).map(|output| size(program.output_dtype(output))).sum();
     Cost {
         operations: program.elements.saturating_mul(operations_per_element(program)),
-        bytes: read_bytes(program).saturating_add(program.elements.saturating_mul(written)),
+        bytes: read_bytes(&program.inputs).saturating_add(program.elements.saturating_mul(written)),
     }
 }
 
@@ -75,8 +77,28 @@ pub fn elementwise(program: &Program) -> Cost {
 pub fn reduce(program: &Program, results: usize) -> Cost {
     Cost {
         operations: program.elements.saturating_mul(operations_per_element(program) + 1),
-        bytes: read_bytes(program).saturating_add(results.saturating_mul(size(program.output_dtype(0)))),
+        bytes: read_bytes(&program.inputs).saturating_add(results.saturating_mul(size(program.output_dtype(0)))),
     }
+}
+
+/// A nest: each value computed once, each element that is touched moved once.
+pub fn nest(nest: &Nest) -> Cost {
+    let values = nest.values.iter().map(|value| {
+        let operations = match &value.instruction {
+            NestInstruction::Compute(instruction) => {
+                nest.extent(value.space).saturating_mul(of_instruction(instruction, value.dtype))
+            }
+            NestInstruction::Fold { operand, .. } => nest.extent(nest.values[*operand as usize].space),
+        };
+        Cost { operations, bytes: 0 }
+    });
+    let outputs = nest.outputs.iter().map(|&output| {
+        let value = &nest.values[output as usize];
+        let elements = nest.extent(value.space);
+        Cost { operations: elements, bytes: elements.saturating_mul(size(value.dtype)) }
+    });
+    let inputs = Cost { operations: 0, bytes: read_bytes(&nest.inputs) };
+    values.chain(outputs).fold(inputs, Cost::and)
 }
 
 /// An argmax over `[outer, extent, inner]`.
@@ -198,9 +220,9 @@ fn with_epilogue(cost: Cost, epilogue: Option<&Program>) -> Cost {
     epilogue.map_or(cost, |epilogue| cost.and(elementwise(epilogue)))
 }
 
-/// The bytes that a program's inputs hold, each element that a view touches counted once for each axis that repeats none.
-fn read_bytes(program: &Program) -> usize {
-    program.inputs.iter().fold(0usize, |sum, input| {
+/// The bytes that inputs hold, each element that a view touches counted once for each axis that repeats none.
+fn read_bytes(inputs: &[ProgramInput]) -> usize {
+    inputs.iter().fold(0usize, |sum, input| {
         let distinct = input.view.axes().iter().filter(|axis| axis.stride > 0);
         let elements = distinct.fold(1usize, |product, axis| product.saturating_mul(axis.extent));
         sum.saturating_add(elements.saturating_mul(size(input.dtype)))
@@ -219,7 +241,6 @@ fn size(dtype: DType) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::ProgramInput;
     use crate::view::{Axis, View};
 
     /// `exp(x) + y` with y broadcast, over `[rows, columns]`.

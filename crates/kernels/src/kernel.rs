@@ -2,6 +2,7 @@
 
 use arenagrad_graph::{DType, ReduceFunction, Shape};
 
+use crate::nest::Nest;
 use crate::program::Program;
 use crate::view::{Axis, View};
 
@@ -30,6 +31,8 @@ pub enum Kernel {
         /// What is done to each result before it is written; its domain is the result's.
         epilogue: Option<Program>,
     },
+    /// Elementwise work with reductions along rows and columns in between. Inputs and outputs are the nest's.
+    Nest(Nest),
     /// i32: the first index of the largest element (NaN counts as the largest) along the middle axis of the contiguous
     /// `[outer, extent, inner]`. Inputs: the operand. Outputs: `[outer, inner]`.
     ArgMax {
@@ -149,6 +152,7 @@ impl Kernel {
         match self {
             Kernel::Elementwise(_) => "elementwise",
             Kernel::Reduce { .. } => "reduce",
+            Kernel::Nest(_) => "nest",
             Kernel::ArgMax { .. } => "argmax",
             Kernel::MatMul { .. } => "matmul",
             Kernel::Gather { .. } => "gather",

@@ -13,6 +13,7 @@
 pub mod cost;
 pub mod cpu;
 mod kernel;
+mod nest;
 mod program;
 mod units;
 mod view;
@@ -20,5 +21,6 @@ pub mod wgsl;
 
 pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, ReduceFunction, UnaryFunction};
 pub use kernel::{BatchAxis, Kernel, Matrix, Piece};
+pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};
 pub use view::{Axis, View};

@@ -113,3 +113,19 @@ impl Program {
         self.dtypes[self.outputs[output] as usize]
     }
 }
+
+impl Instruction {
+    /// The values that it reads: the first so many of three.
+    pub(crate) fn operands(&self) -> ([u32; 3], usize) {
+        match *self {
+            Instruction::Load { .. }
+            | Instruction::Accumulator
+            | Instruction::Constant { .. }
+            | Instruction::Iota { .. } => ([0; 3], 0),
+            Instruction::Uniform { step, .. } => ([step, 0, 0], 1),
+            Instruction::Unary { operand, .. } | Instruction::Cast { operand } => ([operand, 0, 0], 1),
+            Instruction::Binary { lhs, rhs, .. } | Instruction::Compare { lhs, rhs, .. } => ([lhs, rhs, 0], 2),
+            Instruction::Where { condition, on_true, on_false } => ([condition, on_true, on_false], 3),
+        }
+    }
+}

@@ -38,20 +38,6 @@ pub(super) struct Translation {
     elements: usize,
 }
 
-/// The values that an instruction reads.
-fn operands(instruction: &Instruction) -> ([u32; 3], usize) {
-    match *instruction {
-        Instruction::Load { .. }
-        | Instruction::Accumulator
-        | Instruction::Constant { .. }
-        | Instruction::Iota { .. } => ([0; 3], 0),
-        Instruction::Uniform { step, .. } => ([step, 0, 0], 1),
-        Instruction::Unary { operand, .. } | Instruction::Cast { operand } => ([operand, 0, 0], 1),
-        Instruction::Binary { lhs, rhs, .. } | Instruction::Compare { lhs, rhs, .. } => ([lhs, rhs, 0], 2),
-        Instruction::Where { condition, on_true, on_false } => ([condition, on_true, on_false], 3),
-    }
-}
-
 /// Registers of the values so far, and those free for reuse.
 struct Allocator<'a> {
     program: &'a Program,
@@ -131,7 +117,7 @@ impl Translation {
         let mut uses = vec![0u32; values];
         let mut uniform: Vec<bool> = Vec::with_capacity(values);
         for instruction in &program.instructions {
-            let (read, count) = operands(instruction);
+            let (read, count) = instruction.operands();
             read[..count].iter().for_each(|&operand| uses[operand as usize] += 1);
             uniform.push(match *instruction {
                 Instruction::Constant { .. } => true,
@@ -162,7 +148,7 @@ impl Translation {
         let free = [const { Vec::new() }; 4];
         let mut allocator = Allocator { program, registers, uniform, uses, free, translation };
         for (value, instruction) in program.instructions.iter().enumerate() {
-            let (read, count) = operands(instruction);
+            let (read, count) = instruction.operands();
             if allocator.uses[value] == 0 {
                 read[..count].iter().for_each(|&operand| allocator.release(operand));
                 continue;

@@ -72,6 +72,7 @@ impl Compiled {
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
                 Step::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
             }
+            Kernel::Nest(_) => todo!("cpu nest"),
             Kernel::ArgMax { dtype, outer, extent, inner } => {
                 Step::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }

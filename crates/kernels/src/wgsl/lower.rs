@@ -37,6 +37,7 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
             }
             .lower(output, profile, &mut lowered);
         }
+        Kernel::Nest(_) => todo!("wgsl nest"),
         Kernel::ArgMax { dtype, outer, extent, inner } => {
             indexing::argmax(*dtype, [*outer, *extent, *inner], profile, &mut lowered);
         }
@@ -187,6 +188,11 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
         Kernel::Reduce { program: reduced, epilogue, function: _, kept: _, reduced: _ } => {
             program(reduced)?;
             epilogue.as_ref().map_or(Ok(()), program)
+        }
+        Kernel::Nest(nest) => {
+            nest.values.iter().try_for_each(|value| dtype(value.dtype))?;
+            size(nest.rows.saturating_mul(nest.columns))?;
+            nest.inputs.iter().try_for_each(|input| dtype(input.dtype).and_then(|()| view(&input.view)))
         }
         Kernel::ArgMax { dtype: of, outer, extent, inner } => {
             dtype(*of)?;
