@@ -1,9 +1,10 @@
 //! The normalisations of layers: each brings elements to a mean of 0 and a variance of 1, or only to a mean square of 1.
 //!
-//! Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
+//! Elements are multiplied by the reciprocal of their deviation, which is one division for all of them. Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
 
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
+use crate::function::{Context, Function};
 use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
 
@@ -35,7 +36,7 @@ impl<'g> Expr<'g> {
         }
         match self.resolve_axes("rms_norm", &shape, &axes, origin) {
             Ok(set) => {
-                let scaled = self / (self.square().mean_keepdims(set) + eps).sqrt();
+                let scaled = self * (self.square().mean_keepdims(set) + eps).sqrt().reciprocal();
                 scaled.scaled_and_shifted("rms_norm", &shape, set, weight, None)
             }
             Err(error) => self.fail(error),
@@ -93,15 +94,20 @@ impl<'g> Expr<'g> {
         let channel: AxisSet = [1].into_iter().collect();
         let mean = mean.along_axes("batch_norm", &shape, channel);
         let deviation = (variance.along_axes("batch_norm", &shape, channel) + eps).sqrt();
-        ((self - mean) / deviation).scaled_and_shifted("batch_norm", &shape, channel, weight, bias)
+        ((self - mean) * deviation.reciprocal()).scaled_and_shifted("batch_norm", &shape, channel, weight, bias)
     }
 
     /// `(x - mean) / sqrt(var + eps)` over `axes`.
     #[track_caller]
     fn standardised(self, axes: AxisSet, eps: f64) -> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
-        let (centred, variance) = self.centred_and_variance(axes, 0.0, origin);
-        centred / (variance + eps).sqrt()
+        let Some(count) = self.read("layer_norm", origin, |_, node| {
+            let extents = node.shape.iter().enumerate().filter(|(axis, _)| axes.contains(*axis));
+            extents.map(|(_, &extent)| extent).product::<usize>()
+        }) else {
+            return self;
+        };
+        self.graph().apply(&Standardised { axes, count, eps }, &[self])
     }
 
     /// `x * weight + bias`, both with the extents of `axes` of the shape.
@@ -149,5 +155,40 @@ impl<'g> Expr<'g> {
         let (operand, rank, expected) = (self.describe(), shape.rank(), "rank 2 or more".to_owned());
         self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         None
+    }
+}
+
+/// `y = (x - mean) / sqrt(var + eps)` over `axes`, which are `count` elements. The gradient is that of the formula, gathered by hand
+/// into sums that do not wait for one another: `(u - mean(u) - y mean(u y)) / sqrt(var + eps)` for the upstream gradient `u`.
+struct Standardised {
+    axes: AxisSet,
+    count: usize,
+    eps: f64,
+}
+
+impl Standardised {
+    fn mean<'g>(&self, elements: Expr<'g>) -> Expr<'g> {
+        elements.sum_keepdims(self.axes).divided_by(self.count as f64, elements.graph().origin_or(Origin::here()))
+    }
+}
+
+impl Function for Standardised {
+    fn name(&self) -> &'static str {
+        "standardised"
+    }
+
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        let origin = operands[0].graph().origin_or(Origin::here());
+        let (centred, variance) = operands[0].centred_and_variance(self.axes, 0.0, origin);
+        let scale = (variance + self.eps).sqrt().reciprocal();
+        let result = centred * scale;
+        context.save_for_backward(&[result, scale]);
+        result
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let (result, scale) = (context.saved()[0], context.saved()[1]);
+        let (mean, along) = (self.mean(upstream), self.mean(upstream * result));
+        vec![Some((upstream - mean - result * along) * scale)]
     }
 }

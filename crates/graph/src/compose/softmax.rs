@@ -1,9 +1,10 @@
 //! Softmax, its logarithm, and the logarithm of a sum of exponentials, stable by subtracting the largest element.
 //!
 //! Subtracting a constant changes none of them, so the largest element enters through `stop_gradient` and the derivatives
-//! are those of the plain formulas.
+//! are those of the plain formulas. Softmax says its gradient itself, by its result alone: the exponentials need not be kept.
 
 use crate::expr::{Axes, Expr};
+use crate::function::{Context, Function};
 use crate::node::Origin;
 
 impl<'g> Expr<'g> {
@@ -16,10 +17,7 @@ impl<'g> Expr<'g> {
         let _method = self.enter("softmax");
         match self.centred("softmax", axis) {
             Centred::Empty(same) => same,
-            Centred::By(centred) => {
-                let exponential = centred.exp();
-                exponential / exponential.sum_keepdims([axis])
-            }
+            Centred::By(centred) => self.graph().apply(&Softmax { axis }, &[self, centred]),
         }
     }
 
@@ -86,6 +84,31 @@ impl<'g> Expr<'g> {
             Ok(_) => Centred::By(self - self.max_keepdims([axis]).stop_gradient()),
             Err(error) => Centred::Empty(self.fail(error)),
         }
+    }
+}
+
+/// Softmax of its first operand, given that less its largest element as the second. The gradient needs nothing but the result `y`:
+/// `y (u - sum(u y))` for the upstream gradient `u`.
+struct Softmax {
+    axis: isize,
+}
+
+impl Function for Softmax {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        let exponential = operands[1].exp();
+        let result = exponential / exponential.sum_keepdims([self.axis]);
+        context.save_for_backward(&[result]);
+        result
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let result = context.saved()[0];
+        let weighted = (upstream * result).sum_keepdims([self.axis]);
+        vec![Some(result * (upstream - weighted)), None]
     }
 }
 

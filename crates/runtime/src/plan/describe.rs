@@ -3,7 +3,7 @@
 use std::fmt;
 
 use arenagrad_graph::Graph;
-use arenagrad_kernels::{Instruction, Kernel, Program};
+use arenagrad_kernels::{Instruction, Kernel, NestInstruction, Program};
 
 use crate::plan::entries::{Entry, Work};
 use crate::plan::memory::Memory;
@@ -160,6 +160,7 @@ fn kernel_name(kernel: &Kernel) -> String {
             let product = |axes: &[arenagrad_kernels::Axis]| axes.iter().map(|axis| axis.extent).product::<usize>();
             format!("{} {} to {}", function.name(), product(reduced) * product(kept), product(kept))
         }
+        Kernel::Nest(nest) => format!("{stem} {}x{}", nest.rows, nest.columns),
         Kernel::ArgMax { outer, extent, inner, .. } => format!("{stem} {outer}x{extent}x{inner}"),
         Kernel::MatMul { batch, m, k, n, .. } => {
             let count: usize = batch.iter().map(|axis| axis.extent).product();
@@ -171,17 +172,27 @@ fn kernel_name(kernel: &Kernel) -> String {
     }
 }
 
-/// The elementwise functions in a kernel's programs.
+/// The functions in a kernel's programs, in order.
 fn fused(kernel: &Kernel) -> Vec<&'static str> {
-    let programs: Vec<&Program> = match kernel {
-        Kernel::Elementwise(program) => vec![program],
-        Kernel::Reduce { program, epilogue, .. } => std::iter::once(program).chain(epilogue).collect(),
-        Kernel::MatMul { epilogue, .. } => epilogue.iter().collect(),
+    let of = |program: &Program| program.instructions.iter().filter_map(function_name).collect::<Vec<_>>();
+    match kernel {
+        Kernel::Elementwise(program) => of(program),
+        Kernel::Reduce { program, epilogue, .. } => {
+            of(program).into_iter().chain(epilogue.as_ref().map(of).unwrap_or_default()).collect()
+        }
+        Kernel::MatMul { epilogue, .. } => epilogue.as_ref().map(of).unwrap_or_default(),
+        Kernel::Nest(nest) => nest
+            .values
+            .iter()
+            .filter_map(|value| match &value.instruction {
+                NestInstruction::Compute(instruction) => function_name(instruction),
+                NestInstruction::Fold { function, .. } => Some(function.name()),
+            })
+            .collect(),
         Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
             Vec::new()
         }
-    };
-    programs.iter().flat_map(|program| &program.instructions).filter_map(function_name).collect()
+    }
 }
 
 fn function_name(instruction: &Instruction) -> Option<&'static str> {

@@ -91,6 +91,11 @@ impl Work {
         }
     }
 
+    /// Whether the entry's kernel can work on each element of its result before it is stored.
+    pub(crate) fn is_product(&self) -> bool {
+        matches!(self, Work::MatMul)
+    }
+
     /// Whether kernels compute the entry for themselves instead of reading it.
     pub(crate) fn is_inlined(&self) -> bool {
         matches!(self, Work::Constant(_) | Work::Iota { .. })

@@ -9,11 +9,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arenagrad_graph::{DType, Literal};
-use arenagrad_kernels::{Kernel, Program};
+use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::entries::{Entry, Work};
-use crate::plan::fuse::NONE;
-use crate::plan::schedule::Updates;
+use crate::plan::cluster::NONE;
+use crate::plan::order::Updates;
 use crate::plan::step::Step;
 
 /// A buffer of a plan.
@@ -154,6 +154,10 @@ fn shareable(
             let in_order = |place: &usize| program.inputs[*place].view.is_contiguous();
             (0..step.reads.len()).filter(in_order).map(|place| step.reads[place]).collect()
         }
+        Kernel::Nest(nest) => {
+            let may = |input: &usize| nest.may_overwrite(output, *input);
+            (0..step.reads.len()).filter(may).map(|input| step.reads[input]).collect()
+        }
         Kernel::ScatterAdd { .. } => vec![step.reads[0]],
         Kernel::Reduce { .. }
         | Kernel::ArgMax { .. }
@@ -176,11 +180,12 @@ fn shareable(
 /// Marks that output `output` is written over `operand`, where the step reads that.
 fn share(step: &mut Step, operand: u32, output: usize) {
     match &mut step.kernel {
-        Kernel::Elementwise(program) => share_input(program, &step.reads, operand, output),
+        Kernel::Elementwise(program) => share_input(&mut program.inputs, &step.reads, operand, output),
+        Kernel::Nest(nest) => share_input(&mut nest.inputs, &step.reads, operand, output),
         Kernel::Reduce { program, epilogue: Some(epilogue), .. } => {
-            share_input(epilogue, &step.reads[program.inputs.len()..], operand, output);
+            share_input(&mut epilogue.inputs, &step.reads[program.inputs.len()..], operand, output);
         }
-        Kernel::MatMul { epilogue: Some(epilogue), .. } => share_input(epilogue, &step.reads[2..], operand, output),
+        Kernel::MatMul { epilogue: Some(epilogue), .. } => share_input(&mut epilogue.inputs, &step.reads[2..], operand, output),
         Kernel::ScatterAdd { in_place, .. } => *in_place = step.reads[0] == operand,
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }
@@ -190,8 +195,8 @@ fn share(step: &mut Step, operand: u32, output: usize) {
     }
 }
 
-fn share_input(program: &mut Program, reads: &[u32], operand: u32, output: usize) {
-    for (input, read) in program.inputs.iter_mut().zip(reads) {
+fn share_input(inputs: &mut [ProgramInput], reads: &[u32], operand: u32, output: usize) {
+    for (input, read) in inputs.iter_mut().zip(reads) {
         if *read == operand {
             input.in_place = Some(output as u32);
         }

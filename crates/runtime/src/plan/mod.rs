@@ -1,19 +1,26 @@
 //! From a graph to a plan: which kernels run in which order over which memory.
 //!
 //! The pipeline is visible in the files: the graph is simplified ([`arenagrad_graph::passes`]), laid out in a dense table
-//! with views resolved (`entries`), elementwise work is fused (`fuse`, `program`), kernels are made and draw in the work
-//! around them (`step`), put in order (`schedule`), and given buffers (`memory`). A plan is the same for every device; it
+//! with views resolved (`entries`), entries are gathered in clusters of which each can be one kernel (`cluster`), what crosses from one
+//! to another is stored or computed again (`recompute`), clusters that are too much for one kernel are cut (`divide`), kernels are
+//! made (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). A plan is the same for every device; it
 //! names no device and holds no values but literals.
 
+mod cluster;
 mod describe;
+mod divide;
 mod entries;
-mod fuse;
 mod layout;
 mod memory;
+mod merge;
+mod nest;
+mod order;
 mod program;
-mod schedule;
+mod recompute;
 mod shaders;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
@@ -24,8 +31,9 @@ use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId,
 use arenagrad_kernels::{Kernel, Program};
 
 use entries::{Entries, Entry, Work};
-use fuse::NONE;
-use schedule::Updates;
+use cluster::{Clusters, NONE};
+use order::Updates;
+use recompute::Storage;
 
 /// How many storage buffers one kernel may use: what every wgpu adapter offers.
 pub const MAX_BINDINGS: usize = 8;
@@ -129,14 +137,16 @@ impl Plan {
             required[root.base as usize] = true;
         }
         let (first, count) = (outputs.len(), updates.len());
-        let overwrites: HashMap<u32, u32> =
+        let mut overwrites: HashMap<u32, u32> =
             (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
-        let mut limits = fuse::Limits { bindings: MAX_BINDINGS, overwrites };
-        let mut planned = order_steps(&entries, &roots, &required, &limits, (first, count));
+        let mut clusters = cluster::cluster(&entries);
+        let storage = recompute::recompute(&entries, &clusters, &required);
+        merge::merge(&entries, &mut clusters, &storage);
+        let mut planned = order_steps(&entries, &clusters, &storage, &roots, &overwrites, (first, count));
         if exceeds_bindings(&planned.0, &planned.1) {
             // A parameter that was counted on to be overwritten in place cannot be: each counts for itself then.
-            limits.overwrites.clear();
-            planned = order_steps(&entries, &roots, &required, &limits, (first, count));
+            overwrites.clear();
+            planned = order_steps(&entries, &clusters, &storage, &roots, &overwrites, (first, count));
         }
         let (steps, updates) = planned;
         Ok(Plan::place(graph, &entries, &roots[..first], (steps, updates), required, names))
@@ -215,20 +225,17 @@ fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
 /// next values and as many parameters in `roots`.
 fn order_steps(
     entries: &[Entry],
+    clusters: &Clusters,
+    storage: &Storage,
     roots: &[layout::Layout],
-    required: &[bool],
-    limits: &fuse::Limits,
+    overwrites: &HashMap<u32, u32>,
     (first, count): (usize, usize),
 ) -> (Vec<step::Step>, Updates) {
-    let fusion = fuse::fuse(entries, required, limits);
-    let mut steps = step::steps(entries, &fusion, required, limits, true);
-    if !schedule::is_acyclic(&steps, entries.len()) {
-        // The rules for epilogues rule this out; should they ever be wrong, a slower plan is better than a wrong one.
-        debug_assert!(false, "epilogues made a cycle");
-        steps = step::steps(entries, &fusion, required, limits, false);
-    }
+    let mut storage = storage.clone();
+    let parts = divide::divide(entries, clusters, &mut storage, overwrites);
+    let steps = step::steps(entries, clusters, &storage, &parts);
     let mut updates = direct_updates(entries, roots, &steps, first, count);
-    let steps = schedule::schedule(steps, entries.len(), &mut updates);
+    let steps = order::order(steps, entries.len(), &mut updates);
     (steps, updates)
 }
 
@@ -254,36 +261,45 @@ fn direct_updates(
     let pairs: Vec<(u32, u32)> =
         (0..updates).map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base)).collect();
     let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
-    let (writer, _) = schedule::dependencies(steps, entries.len());
+    let (writer, _) = order::dependencies(steps, entries.len());
     let direct = pairs
         .iter()
         .map(|(parameter, next)| {
             let step = steps.get(writer[*next as usize] as usize);
             entries[*parameter as usize].shape.elements() > 0
                 && !read_outputs.contains(parameter)
-                && step.is_some_and(|step| reads_in_order(step, *parameter))
+                && step.is_some_and(|step| may_overwrite(step, *next, *parameter))
         })
         .collect();
     Updates { pairs, direct }
 }
 
-/// Whether a step reads `entry` not at all, or once, in order, in the program that writes its results.
-fn reads_in_order(step: &step::Step, entry: u32) -> bool {
+/// Whether a step that computes `next` may write it over `parameter`: it reads that not at all, or once, at the element that it writes.
+fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
     let in_program = |program: &Program, reads: &[u32]| {
-        reads.iter().zip(&program.inputs).all(|(read, input)| *read != entry || input.view.is_contiguous())
+        reads.iter().zip(&program.inputs).all(|(read, input)| *read != parameter || input.view.is_contiguous())
     };
     match &step.kernel {
         Kernel::Elementwise(program) => in_program(program, &step.reads),
         Kernel::Reduce { program, epilogue, .. } => {
             let (own, rest) = step.reads.split_at(program.inputs.len());
-            !own.contains(&entry) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+        }
+        Kernel::Nest(nest) => {
+            let output = step.writes.iter().position(|&write| write == next);
+            let mut reads = (0..step.reads.len()).filter(|&input| step.reads[input] == parameter);
+            match (reads.next(), reads.next()) {
+                (None, _) => true,
+                (Some(input), None) => output.is_some_and(|output| nest.may_overwrite(output, input)),
+                (Some(_), Some(_)) => false,
+            }
         }
         Kernel::MatMul { epilogue, .. } => {
             let (own, rest) = step.reads.split_at(2);
-            !own.contains(&entry) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
         }
         Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
-            !step.reads.contains(&entry)
+            !step.reads.contains(&parameter)
         }
     }
 }

@@ -6,7 +6,7 @@ use arenagrad_graph::{DType, Op};
 use arenagrad_kernels::{Instruction, Program, ProgramInput, View};
 
 use crate::plan::entries::{Entry, Work};
-use crate::plan::fuse::carries;
+use crate::plan::cluster::is_in_order;
 
 /// A program, and the entries whose buffers it reads, in the order of its inputs.
 pub(crate) struct Built {
@@ -75,7 +75,7 @@ impl<'a, 's> Builder<'a, 's> {
             next += 1;
             let entry = &self.scope.entries[member as usize];
             for operand in &entry.operands {
-                let inside = (self.scope.inside)(operand.base) && carries(self.scope.entries, entry, operand);
+                let inside = (self.scope.inside)(operand.base) && is_in_order(self.scope.entries, operand);
                 if inside && seen.insert(operand.base) {
                     members.push(operand.base);
                 }
@@ -155,7 +155,7 @@ impl<'a, 's> Builder<'a, 's> {
 }
 
 /// An elementwise op as an instruction over values.
-fn instruction(op: &Op, values: &[u32]) -> Instruction {
+pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
     match op {
         Op::Uniform { seed, .. } => Instruction::Uniform { seed: *seed, step: values[0] },
         Op::Unary { function, .. } => Instruction::Unary { function: *function, operand: values[0] },

@@ -1,13 +1,14 @@
-//! From entries to kernels: one step for each, with elementwise work drawn into the reduction after it and into the epilogue
-//! of the reduction or matrix product before it.
+//! From parts of clusters to kernels.
 
-use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, View};
-use smallvec::SmallVec;
+use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, Space, View};
 
+use crate::plan::cluster::{Clusters, is_in_order};
+use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
-use crate::plan::fuse::{Fusion, Limits, NONE};
 use crate::plan::layout::Layout;
+use crate::plan::nest;
 use crate::plan::program::{Scope, build, build_operand};
+use crate::plan::recompute::Storage;
 
 /// A kernel, with entries in the place of buffers.
 #[derive(Debug)]
@@ -19,100 +20,113 @@ pub(crate) struct Step {
     pub(crate) writes: Vec<u32>,
 }
 
-/// The most instructions of a reduction's program, which may repeat work of a chunk.
-const MAX_REDUCTION_INSTRUCTIONS: usize = 64;
-
-/// The steps that compute everything that `required` marks, in order of entries; with epilogues if they are wanted.
-pub(crate) fn steps(
-    entries: &[Entry],
-    fusion: &Fusion,
-    required: &[bool],
-    limits: &Limits,
-    epilogues: bool,
-) -> Vec<Step> {
-    let materialised = materialised(entries, fusion, required, limits);
-    let mut steps: Vec<Option<Step>> = Vec::new();
-    // The step of each chunk, for the epilogues below.
-    let mut chunk_steps: Vec<u32> = vec![NONE; fusion.chunks.len()];
-    for (number, chunk) in fusion.chunks.iter().enumerate() {
-        let outputs: Vec<u32> = chunk.iter().copied().filter(|&member| materialised[member as usize]).collect();
-        if outputs.is_empty() {
-            continue;
-        }
-        let inside = |entry: u32| fusion.chunk_of[entry as usize] == number as u32;
-        let scope = Scope { entries, inside: &inside, accumulator: None };
-        let built = build(&scope, entries[outputs[0] as usize].shape.elements(), &outputs);
-        chunk_steps[number] = steps.len() as u32;
-        let kernel = Kernel::Elementwise(built.program);
-        steps.push(Some(Step { kernel, reads: built.reads, writes: outputs }));
+/// The step of each part, in the order of their first results.
+pub(crate) fn steps(entries: &[Entry], clusters: &Clusters, storage: &Storage, parts: &[Part]) -> Vec<Step> {
+    let part_of = part_of(parts, entries.len());
+    let mut steps: Vec<Step> = Vec::with_capacity(parts.len());
+    for (number, part) in parts.iter().enumerate() {
+        let written: Vec<u32> =
+            part.members.iter().copied().filter(|&member| storage.is_stored[member as usize]).collect();
+        debug_assert!(!written.is_empty(), "a part is kept because something of it is stored");
+        let scope = PartScope { entries, clusters, storage, part_of: &part_of, part: number as u32 };
+        steps.push(scope.step(part, written));
     }
-    let mut kernels: Vec<u32> = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        if let Some((kernel, reads)) = kernel(entries, fusion, &materialised, entry) {
-            kernels.push(steps.len() as u32);
-            steps.push(Some(Step { kernel, reads, writes: vec![index as u32] }));
-        }
-    }
-    if epilogues {
-        draw_in_epilogues(entries, fusion, required, limits, &mut steps, &kernels, &chunk_steps);
-    }
-    let mut steps: Vec<Step> = steps.into_iter().flatten().collect();
     steps.sort_by_key(|step| step.writes[0]);
     steps
 }
 
-/// Which elementwise entries need a buffer: those that a step outside their chunk reads, except where every reader is a
-/// reduction that can compute the value for itself.
-fn materialised(entries: &[Entry], fusion: &Fusion, required: &[bool], limits: &Limits) -> Vec<bool> {
-    let mut readers: Vec<(u32, u32)> = vec![(0, 0); entries.len()];
-    let mut materialised = required.to_vec();
-    for (index, entry) in entries.iter().enumerate() {
-        for operand in &entry.operands {
-            let base = operand.base as usize;
-            let chunk = fusion.chunk_of[base];
-            if chunk == NONE || chunk == fusion.chunk_of[index] {
-                continue;
-            }
-            readers[base].0 += 1;
-            readers[base].1 += u32::from(takes_in(entries, entry, operand));
+/// A part in the making.
+struct PartScope<'a> {
+    entries: &'a [Entry],
+    clusters: &'a Clusters,
+    storage: &'a Storage,
+    part_of: &'a [u32],
+    part: u32,
+}
+
+impl PartScope<'_> {
+    /// Whether the part computes an entry for itself.
+    fn is_inside(&self, entry: u32) -> bool {
+        self.part_of[entry as usize] == self.part || self.storage.is_pulled(entry)
+    }
+
+    fn step(&self, part: &Part, writes: Vec<u32>) -> Step {
+        let entries = self.entries;
+        let cluster = &self.clusters.list[part.cluster as usize];
+        let first = part.members[0];
+        if cluster.anchor == Some(first) {
+            let (kernel, reads) = kernel(entries, &entries[first as usize]);
+            let step = Step { kernel, reads, writes };
+            return if step.writes == [first] { step } else { self.with_epilogue(step, first) };
         }
-    }
-    // A member that its own chunk uses as well is only worth computing twice if it need not be stored for that: it is not,
-    // because the chunk has it as a value.
-    for (base, (all, reductions)) in readers.iter().enumerate() {
-        materialised[base] |= *all > *reductions;
-    }
-    for entry in entries {
-        if let Work::Reduce { .. } = entry.work {
-            let base = entry.operands[0].base;
-            if takes_in(entries, entry, &entry.operands[0]) && !materialised[base as usize] {
-                let inside = |other: u32| is_inside(fusion, &materialised, base, other);
-                let scope = Scope { entries, inside: &inside, accumulator: None };
-                let built = build_operand(&scope, entry);
-                let fits = built.reads.len() < limits.bindings
-                    && built.program.instructions.len() <= MAX_REDUCTION_INSTRUCTIONS;
-                materialised[base as usize] |= !fits;
-            }
+        let space = self.clusters.spaces[first as usize];
+        let is_fold = |&&member: &&u32| matches!(entries[member as usize].work, Work::Reduce { .. });
+        let folds: Vec<u32> = part.members.iter().filter(is_fold).copied().collect();
+        let is_of = |space: Space| move |member: &u32| self.clusters.spaces[*member as usize] == space;
+        if folds.is_empty() && part.members.iter().all(is_of(space)) {
+            let inside = |entry: u32| self.is_inside(entry);
+            let scope = Scope { entries, inside: &inside, accumulator: None };
+            let built = build(&scope, entries[writes[0] as usize].shape.elements(), &writes);
+            return Step { kernel: Kernel::Elementwise(built.program), reads: built.reads, writes };
         }
+        if let [fold] = folds[..]
+            && let Some(step) = self.reduction(part, fold, &writes)
+        {
+            return step;
+        }
+        let inside = |entry: u32| {
+            if self.part_of[entry as usize] == self.part {
+                Some(self.clusters.spaces[entry as usize])
+            } else {
+                self.storage.is_pulled(entry).then_some(Space::Element)
+            }
+        };
+        let built = nest::build(entries, self.clusters, &inside, &cluster.domain, &writes);
+        Step { kernel: Kernel::Nest(built.nest), reads: built.reads, writes }
     }
-    materialised
+
+    /// The step of a part with one reduction of which nothing but its result and what is made of that is stored; none for others.
+    fn reduction(&self, part: &Part, fold: u32, writes: &[u32]) -> Option<Step> {
+        let entries = self.entries;
+        let spaces = &self.clusters.spaces;
+        let space = spaces[fold as usize];
+        let is_after = |member: u32| member >= fold && spaces[member as usize] == space;
+        let operand = &entries[fold as usize].operands[0];
+        let is_before = |member: u32| member < fold && spaces[member as usize] == spaces[operand.base as usize];
+        let is_simple = writes.iter().all(|&write| is_after(write))
+            && part.members.iter().all(|&member| is_after(member) || is_before(member));
+        if !is_simple {
+            return None;
+        }
+        let inside = |entry: u32| is_in_order(entries, operand) && self.is_inside(entry);
+        let Work::Reduce { function, axes } = entries[fold as usize].work else { return None };
+        let built = build_operand(&Scope { entries, inside: &inside, accumulator: None }, &entries[fold as usize]);
+        let strides = operand.shape.strides();
+        let axes_where = |reduced: bool| {
+            let axes = (0..operand.shape.rank())
+                .filter(|&axis| axes.contains(axis) == reduced)
+                .map(|axis| Axis { extent: operand.shape[axis], stride: strides[axis] });
+            View::new(axes, 0).axes().to_vec()
+        };
+        let (kept, reduced) = (axes_where(false), axes_where(true));
+        let kernel = Kernel::Reduce { function, program: built.program, kept, reduced, epilogue: None };
+        let step = Step { kernel, reads: built.reads, writes: writes.to_vec() };
+        Some(if step.writes == [fold] { step } else { self.with_epilogue(step, fold) })
+    }
+
+    /// The step with the work on its result as its epilogue.
+    fn with_epilogue(&self, mut step: Step, result: u32) -> Step {
+        let inside = |entry: u32| entry != result && self.is_inside(entry);
+        let scope = Scope { entries: self.entries, inside: &inside, accumulator: Some(result) };
+        let built = build(&scope, self.entries[result as usize].shape.elements(), &step.writes);
+        set_epilogue(&mut step.kernel, built.program);
+        step.reads.extend(built.reads);
+        step
+    }
 }
 
-/// Whether a reduction could compute its operand's elements itself.
-fn takes_in(entries: &[Entry], reduction: &Entry, operand: &Layout) -> bool {
-    matches!(reduction.work, Work::Reduce { .. })
-        && operand.is_contiguous()
-        && entries[operand.base as usize].shape.elements() == operand.shape.elements()
-}
-
-/// Whether a reduction over `base` computes `other` itself: of one chunk with it, and without a buffer to read.
-fn is_inside(fusion: &Fusion, materialised: &[bool], base: u32, other: u32) -> bool {
-    let chunk = fusion.chunk_of[base as usize];
-    chunk != NONE && fusion.chunk_of[other as usize] == chunk && !materialised[other as usize]
-}
-
-/// The kernel of an entry that is not elementwise, and what it reads.
-fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Entry) -> Option<(Kernel, Vec<u32>)> {
+/// The kernel of an entry that has one of its own, and what it reads.
+fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
     let operands = &entry.operands;
     let bases = || operands.iter().map(|operand| operand.base).collect::<Vec<_>>();
     let elements = entry.shape.elements();
@@ -123,25 +137,8 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
         | Work::Constant(_)
         | Work::Empty
         | Work::Iota { .. }
-        | Work::Elementwise(_) => None,
-        Work::Reduce { function, axes } => {
-            let operand = &operands[0];
-            let inside =
-                |other: u32| takes_in(entries, entry, operand) && is_inside(fusion, materialised, operand.base, other);
-            let built = build_operand(&Scope { entries, inside: &inside, accumulator: None }, entry);
-            let strides = operand.shape.strides();
-            let axes_where = |reduced: bool| {
-                let axes = (0..operand.shape.rank())
-                    .filter(|&axis| axes.contains(axis) == reduced)
-                    .map(|axis| Axis { extent: operand.shape[axis], stride: strides[axis] });
-                View::new(axes, 0).axes().to_vec()
-            };
-            let (kept, reduced) = (axes_where(false), axes_where(true));
-            Some((
-                Kernel::Reduce { function: *function, program: built.program, kept, reduced, epilogue: None },
-                built.reads,
-            ))
-        }
+        | Work::Elementwise(_)
+        | Work::Reduce { .. } => unreachable!("a cluster's anchor has a kernel of its own"),
         Work::ArgMax { axis } => {
             let shape = &operands[0].shape;
             let kernel = Kernel::ArgMax {
@@ -150,9 +147,9 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 extent: shape[*axis],
                 inner: shape[axis + 1..].iter().product(),
             };
-            Some((kernel, bases()))
+            (kernel, bases())
         }
-        Work::MatMul => Some((matmul(entry), bases())),
+        Work::MatMul => (matmul(entry), bases()),
         Work::Gather { axis } => {
             let kernel = Kernel::Gather {
                 dtype: entry.dtype,
@@ -161,7 +158,7 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 axis: *axis,
                 indices: operands[1].view(),
             };
-            Some((kernel, bases()))
+            (kernel, bases())
         }
         Work::ScatterAdd { axis } => {
             let kernel = Kernel::ScatterAdd {
@@ -173,13 +170,13 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 updates: operands[2].view(),
                 in_place: false,
             };
-            Some((kernel, bases()))
+            (kernel, bases())
         }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<usize> = interiors.iter().map(|interior| interior + 1).collect();
             let destination = Layout::contiguous(0, &entry.shape).sliced(lows, &steps, &operands[0].shape).view();
             let pieces = vec![Piece { source: operands[0].view(), destination }];
-            Some((Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases()))
+            (Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases())
         }
         Work::Concat { axis } => {
             let (mut pieces, mut reads, mut start, mut fill) = (Vec::new(), Vec::new(), 0, None);
@@ -196,7 +193,7 @@ fn kernel(entries: &[Entry], fusion: &Fusion, materialised: &[bool], entry: &Ent
                 }
                 start += operand.shape[*axis];
             }
-            Some((Kernel::Assemble { dtype: entry.dtype, elements, fill, pieces }, reads))
+            (Kernel::Assemble { dtype: entry.dtype, elements, fill, pieces }, reads)
         }
     }
 }
@@ -252,105 +249,11 @@ fn matrix(layout: &Layout) -> Matrix {
     Matrix { offset: layout.offset, row_stride, column_stride }
 }
 
-/// Merges chunks into the reductions and matrix products whose results they read first. A result that others read as well
-/// is written beside what the chunk computes.
-fn draw_in_epilogues(
-    entries: &[Entry],
-    fusion: &Fusion,
-    required: &[bool],
-    limits: &Limits,
-    steps: &mut [Option<Step>],
-    kernels: &[u32],
-    chunk_steps: &[u32],
-) {
-    // The steps that read each entry, once for each input that does.
-    let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); entries.len()];
-    for (number, step) in steps.iter().enumerate() {
-        for read in step.iter().flat_map(|step| &step.reads) {
-            readers[*read as usize].push(number as u32);
-        }
-    }
-    // Matrix products first: where a chunk could go to either, their results are the larger.
-    let rank = |number: &u32| match steps[*number as usize].as_ref().map(|step| &step.kernel) {
-        Some(Kernel::MatMul { .. }) => 0,
-        Some(_) | None => 1,
-    };
-    let mut order = kernels.to_vec();
-    order.sort_by_key(rank);
-    for number in order {
-        let Some(step) = &steps[number as usize] else { continue };
-        if !matches!(step.kernel, Kernel::MatMul { .. } | Kernel::Reduce { .. }) {
-            continue;
-        }
-        let result = step.writes[0];
-        let kept = required[result as usize] || readers[result as usize].len() > 1;
-        let candidate = readers[result as usize]
-            .iter()
-            .filter(|&&reader| may_follow(entries, fusion, steps, chunk_steps, result, reader, kept))
-            .min_by_key(|&&reader| steps[reader as usize].as_ref().map(|step| step.writes[0]))
-            .copied();
-        let Some(reader) = candidate else { continue };
-        let Some(chunk_step) = &steps[reader as usize] else { continue };
-        let mut writes = chunk_step.writes.clone();
-        if kept {
-            writes.push(result);
-        }
-        let others = chunk_step.reads.iter().filter(|&&read| read != result);
-        let reads: Vec<u32> = step.reads.iter().chain(others).copied().collect();
-        if !limits.allow(&reads, writes.iter().copied()) {
-            continue;
-        }
-        let chunk = fusion.chunk_of[chunk_step.writes[0] as usize];
-        let inside = |entry: u32| fusion.chunk_of[entry as usize] == chunk;
-        let scope = Scope { entries, inside: &inside, accumulator: Some(result) };
-        let built = build(&scope, entries[result as usize].shape.elements(), &writes);
-        steps[reader as usize] = None;
-        if let Some(step) = &mut steps[number as usize] {
-            set_epilogue(&mut step.kernel, built.program);
-            step.reads.extend(built.reads);
-            step.writes = writes;
-        }
-    }
-}
-
-/// Whether step `reader` is a chunk that can become the epilogue of the kernel that computes `result`: it reads each element
-/// in order, and if others read the result too, nothing that it needs besides can depend on it.
-fn may_follow(
-    entries: &[Entry],
-    fusion: &Fusion,
-    steps: &[Option<Step>],
-    chunk_steps: &[u32],
-    result: u32,
-    reader: u32,
-    kept: bool,
-) -> bool {
-    let Some(Step { kernel: Kernel::Elementwise(program), reads, writes }) = &steps[reader as usize] else {
-        return false;
-    };
-    let chunk = fusion.chunk_of[writes[0] as usize];
-    let in_order = reads.iter().zip(&program.inputs).all(|(&read, input)| read != result || input.view.is_contiguous());
-    let level = |entry: u32| fusion.levels[entry as usize];
-    // Of two kernels of one level, each with a chunk that reads both, only the later one may draw its chunk in: the other
-    // way round each would wait for the other.
-    let independent = |&read: &u32| {
-        let work = &entries[read as usize].work;
-        let earlier = matches!(work, Work::Elementwise(_)) || read < result;
-        read == result
-            || !work.is_computed()
-            || level(read) < level(result)
-            || (level(read) == level(result) && earlier)
-    };
-    chunk != NONE
-        && chunk_steps[chunk as usize] == reader
-        && program.elements == entries[result as usize].shape.elements()
-        && in_order
-        && (!kept || reads.iter().all(independent))
-}
-
 fn set_epilogue(kernel: &mut Kernel, program: Program) {
     match kernel {
         Kernel::MatMul { epilogue, .. } | Kernel::Reduce { epilogue, .. } => *epilogue = Some(program),
         Kernel::Elementwise(_)
+        | Kernel::Nest(_)
         | Kernel::ArgMax { .. }
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::plan::fuse::NONE;
+use crate::plan::cluster::NONE;
 use crate::plan::step::Step;
 
 /// Which entries are the next values of parameters, and whether each may be written over the old one.
@@ -27,7 +27,7 @@ impl Updates {
 }
 
 /// The steps in the order in which they run.
-pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
+pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
     let (writer, followers) = dependencies(&steps, entry_count);
     let mut readers: HashMap<u32, Vec<u32>> =
         updates.pairs.iter().map(|(parameter, _)| (*parameter, Vec::new())).collect();
@@ -62,12 +62,6 @@ pub(crate) fn schedule(steps: Vec<Step>, entry_count: usize, updates: &mut Updat
     debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
-}
-
-/// Whether steps can be put in order at all.
-pub(crate) fn is_acyclic(steps: &[Step], entry_count: usize) -> bool {
-    let (_, followers) = dependencies(steps, entry_count);
-    in_order(&followers, |number| number).len() == steps.len()
 }
 
 /// For each entry the step that computes it, and for each step those that read what it computes.

@@ -1,0 +1,149 @@
+//! Clusters as parts that one kernel each can compute.
+//!
+//! A kernel binds so many buffers and has so many instructions at most. A cluster that needs more is cut, in the order of its members: each
+//! part reads from memory what an earlier part computed. A cluster's parts run one after the other, so they have no cycle
+//! either. This is the only place that knows the limits.
+
+use std::collections::HashMap;
+
+use arenagrad_kernels::View;
+
+use crate::plan::MAX_BINDINGS;
+use crate::plan::cluster::{Clusters, NONE};
+use crate::plan::entries::Entry;
+use crate::plan::recompute::Storage;
+
+/// The most entries that a kernel computes: more gives nothing, and the CPU's registers leave the nearest cache.
+const MOST_MEMBERS: usize = 64;
+
+/// What one kernel computes of a cluster.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) cluster: u32,
+    /// In order, without those that readers compute for themselves.
+    pub(crate) members: Vec<u32>,
+    /// Whether the part begins where one before it became too large.
+    pub(crate) is_cut: bool,
+}
+
+/// The parts of all clusters, in order of their clusters. What is read across a cut becomes stored. `overwrites` has the next values of parameters,
+/// and the parameter that each will be written over: such a pair takes one binding.
+pub(crate) fn divide(
+    entries: &[Entry],
+    clusters: &Clusters,
+    storage: &mut Storage,
+    overwrites: &HashMap<u32, u32>,
+) -> Vec<Part> {
+    let mut divider = Divider {
+        entries,
+        clusters,
+        overwrites,
+        last_use: vec![0; entries.len()],
+        is_needed: vec![false; entries.len()],
+    };
+    let mut parts = Vec::new();
+    for cluster in 0..clusters.list.len() {
+        divider.divide(cluster as u32, storage, &mut parts);
+    }
+    parts
+}
+
+struct Divider<'a> {
+    entries: &'a [Entry],
+    clusters: &'a Clusters,
+    overwrites: &'a HashMap<u32, u32>,
+    /// For each member of the cluster at hand the place of its last reader among the members that are kept.
+    last_use: Vec<u32>,
+    is_needed: Vec<bool>,
+}
+
+impl Divider<'_> {
+    fn divide(&mut self, number: u32, storage: &mut Storage, parts: &mut Vec<Part>) {
+        let cluster = &self.clusters.list[number as usize];
+        let kept = self.kept(number, storage);
+        for (place, &member) in kept.iter().enumerate() {
+            self.last_use[member as usize] = place as u32;
+        }
+        for (place, &member) in kept.iter().enumerate() {
+            storage.for_each_read(self.entries, member, &mut |read| {
+                if self.clusters.home[read.base as usize] == number {
+                    self.last_use[read.base as usize] = place as u32;
+                }
+            });
+        }
+        let mut start = 0;
+        while start < kept.len() {
+            let end = self.longest_part(cluster.anchor, &kept, start, storage);
+            for &member in &kept[start..end] {
+                storage.is_stored[member as usize] |= self.last_use[member as usize] as usize >= end;
+            }
+            parts.push(Part { cluster: number, members: kept[start..end].to_vec(), is_cut: start > 0 });
+            start = end;
+        }
+    }
+
+    /// The members that something stored needs and that are computed here alone.
+    fn kept(&mut self, number: u32, storage: &Storage) -> Vec<u32> {
+        let members = &self.clusters.list[number as usize].members;
+        for &member in members.iter().rev() {
+            let index = member as usize;
+            self.is_needed[index] |= storage.is_stored[index];
+            if self.is_needed[index] {
+                for operand in &self.entries[index].operands {
+                    if self.clusters.home[operand.base as usize] == number {
+                        self.is_needed[operand.base as usize] = true;
+                    }
+                }
+            }
+        }
+        let is_kept = |&&member: &&u32| self.is_needed[member as usize] && !storage.is_pulled(member);
+        members.iter().filter(is_kept).copied().collect()
+    }
+
+    /// Where the longest part from `start` on ends that keeps within the limits, at least one member later.
+    fn longest_part(&self, anchor: Option<u32>, kept: &[u32], start: usize, storage: &Storage) -> usize {
+        let mut reads: Vec<(u32, View)> = Vec::new();
+        let mut bases: Vec<u32> = Vec::new();
+        let mut inside: Vec<u32> = Vec::new();
+        let mut best = start + 1;
+        for place in start..kept.len().min(start + MOST_MEMBERS) {
+            let member = kept[place];
+            inside.push(member);
+            let is_anchor = anchor == Some(member);
+            storage.for_each_read(self.entries, member, &mut |read| {
+                if inside.contains(&read.base) || self.entries[read.base as usize].work.is_inlined() {
+                    return;
+                }
+                let view = read.view();
+                if is_anchor || !reads.iter().any(|(base, other)| *base == read.base && *other == view) {
+                    reads.push((read.base, view));
+                    bases.push(read.base);
+                }
+            });
+            let is_written = |&&member: &&u32| {
+                storage.is_stored[member as usize] || self.last_use[member as usize] as usize > place
+            };
+            let is_in_place = |&&member: &&u32| {
+                self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter))
+            };
+            let written = inside.iter().filter(is_written).filter(|member| !is_in_place(member)).count();
+            if bases.len() + written <= MAX_BINDINGS {
+                best = place + 1;
+            } else if bases.len() > MAX_BINDINGS {
+                break;
+            }
+        }
+        best
+    }
+}
+
+/// The part that computes each entry that a part computes.
+pub(crate) fn part_of(parts: &[Part], entries: usize) -> Vec<u32> {
+    let mut part_of = vec![NONE; entries];
+    for (number, part) in parts.iter().enumerate() {
+        for &member in &part.members {
+            part_of[member as usize] = number as u32;
+        }
+    }
+    part_of
+}

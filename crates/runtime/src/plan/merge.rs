@@ -1,0 +1,116 @@
+//! Clusters that read the same elements become one, so that these are read once.
+//!
+//! The gradient of a layer's bias sums what the next gradient is computed from; neither needs the other, so `cluster` had no reason to
+//! put them together. Clusters of one rank have no path between them and can always be merged. They are if they read one tensor in
+//! order over domains that fit together, and if one kernel can bind all that both read and write.
+
+use std::collections::HashMap;
+
+use arenagrad_kernels::Space;
+use smallvec::SmallVec;
+
+use crate::plan::MAX_BINDINGS;
+use crate::plan::cluster::{Cluster, Clusters, Domain, NONE, find, is_in_order};
+use crate::plan::entries::Entry;
+use crate::plan::recompute::Storage;
+
+/// The most members of a cluster that is looked at for merging: what is longer is cut anyway.
+const MOST_MEMBERS: usize = 64;
+
+/// Merges what can be. What a cluster computes again counts as read from where that leads.
+pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage) {
+    let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
+    let mut place_of: HashMap<u32, usize> = HashMap::new();
+    for (number, cluster) in clusters.list.iter().enumerate() {
+        if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS {
+            continue;
+        }
+        for &member in &cluster.members {
+            storage.for_each_read(entries, member, &mut |operand| {
+                let base = operand.base;
+                let is_own = clusters.home[base as usize] == number as u32 || entries[base as usize].work.is_inlined();
+                if !is_own
+                    && is_in_order(entries, operand)
+                    && operand.shape.elements() == cluster.domain.elements
+                {
+                    let place = *place_of.entry(base).or_insert_with(|| {
+                        readers.push(SmallVec::new());
+                        readers.len() - 1
+                    });
+                    if readers[place].last() != Some(&(number as u32)) {
+                        readers[place].push(number as u32);
+                    }
+                }
+            });
+        }
+    }
+    let parents = (0..clusters.list.len() as u32).collect();
+    let mut merger = Merger { entries, clusters, storage, parents };
+    for readers in readers {
+        for (place, &first) in readers.iter().enumerate() {
+            for &second in &readers[place + 1..] {
+                merger.try_merge(first, second);
+            }
+        }
+    }
+    let Merger { mut parents, .. } = merger;
+    for home in clusters.home.iter_mut().filter(|home| **home != NONE) {
+        *home = find(&mut parents, *home);
+    }
+}
+
+struct Merger<'a> {
+    entries: &'a [Entry],
+    clusters: &'a mut Clusters,
+    storage: &'a Storage,
+    parents: Vec<u32>,
+}
+
+impl Merger<'_> {
+    fn try_merge(&mut self, first: u32, second: u32) {
+        let (first, second) = (find(&mut self.parents, first), find(&mut self.parents, second));
+        let list = &self.clusters.list;
+        let (a, b) = (&list[first as usize], &list[second as usize]);
+        if first == second || a.rank != b.rank || a.members.len() + b.members.len() > MOST_MEMBERS {
+            return;
+        }
+        let Some(domain) = a.domain.joined(&b.domain) else { return };
+        if !self.sums_columns_well(a, b, &domain) || !self.fits(first, second) {
+            return;
+        }
+        let members = std::mem::take(&mut self.clusters.list[second as usize].members);
+        let merged = &mut self.clusters.list[first as usize];
+        merged.members.extend(members);
+        merged.members.sort_unstable();
+        merged.domain = domain;
+        self.parents[second as usize] = first;
+    }
+
+    /// Whether sums over the rows may stand beside the other work; see [`Domain::allows_column_sums`].
+    fn sums_columns_well(&self, a: &Cluster, b: &Cluster, domain: &Domain) -> bool {
+        let mut members = a.members.iter().chain(&b.members);
+        members.all(|&member| self.clusters.spaces[member as usize] != Space::Column) || domain.allows_column_sums()
+    }
+
+    /// Whether one kernel can bind what both clusters read and write.
+    fn fits(&mut self, first: u32, second: u32) -> bool {
+        let Merger { entries, clusters, storage, parents } = self;
+        let mut reads: SmallVec<[u32; 16]> = SmallVec::new();
+        let mut written = 0;
+        for cluster in [first, second] {
+            for &member in &clusters.list[cluster as usize].members {
+                written += usize::from(storage.is_stored[member as usize]);
+                storage.for_each_read(entries, member, &mut |operand| {
+                    let base = operand.base;
+                    let home = clusters.home[base as usize];
+                    let home = if home == NONE { NONE } else { find(parents, home) };
+                    let is_read = home != first && home != second && !entries[base as usize].work.is_inlined();
+                    if is_read && !reads.contains(&base) {
+                        reads.push(base);
+                    }
+                });
+            }
+        }
+        reads.len() + written <= MAX_BINDINGS
+    }
+}

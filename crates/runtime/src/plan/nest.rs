@@ -1,0 +1,198 @@
+//! From a part of a cluster to the nest that computes it.
+
+use std::collections::HashMap;
+
+use arenagrad_kernels::{
+    Axis, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View,
+};
+
+use crate::plan::cluster::{Clusters, Domain};
+use crate::plan::entries::{Entry, Work};
+use crate::plan::layout::Layout;
+use crate::plan::program::instruction;
+
+/// A nest, and the entries whose buffers it reads, in the order of its inputs.
+pub(crate) struct BuiltNest {
+    pub(crate) nest: Nest,
+    pub(crate) reads: Vec<u32>,
+}
+
+/// The nest over `domain` that computes `outputs` from what is not `inside`.
+pub(crate) fn build(
+    entries: &[Entry],
+    clusters: &Clusters,
+    inside: &dyn Fn(u32) -> Option<Space>,
+    domain: &Domain,
+    outputs: &[u32],
+) -> BuiltNest {
+    let rows = domain.rows.unwrap_or(1);
+    let nest =
+        Nest { rows, columns: domain.elements / rows, inputs: Vec::new(), values: Vec::new(), outputs: Vec::new() };
+    let mut builder = Builder {
+        entries,
+        inside,
+        nest,
+        reads: Vec::new(),
+        values: HashMap::new(),
+        constants: HashMap::new(),
+        loads: HashMap::new(),
+        has_rows: false,
+    };
+    let members = builder.members(outputs);
+    builder.has_rows = members.iter().any(|&(_, space)| matches!(space, Space::Row | Space::Column));
+    for (member, space) in members {
+        builder.compute(clusters, member, space);
+    }
+    builder.nest.outputs = outputs.iter().map(|output| builder.values[output]).collect();
+    BuiltNest { nest: builder.nest, reads: builder.reads }
+}
+
+struct Builder<'a> {
+    entries: &'a [Entry],
+    /// Over what the nest computes an entry for itself; none for what it reads.
+    inside: &'a dyn Fn(u32) -> Option<Space>,
+    nest: Nest,
+    reads: Vec<u32>,
+    /// The value of each entry computed so far.
+    values: HashMap<u32, u32>,
+    constants: HashMap<(u32, Space), u32>,
+    loads: HashMap<(u32, View, Space), u32>,
+    /// Whether anything is computed for rows or columns: else the nest is flat, and stays so.
+    has_rows: bool,
+}
+
+impl Builder<'_> {
+    /// What is inside and needed for `outputs`, in order.
+    fn members(&self, outputs: &[u32]) -> Vec<(u32, Space)> {
+        let mut members: Vec<(u32, Space)> = Vec::new();
+        let mut seen: std::collections::HashSet<u32> = outputs.iter().copied().collect();
+        members.extend(outputs.iter().filter_map(|&output| (self.inside)(output).map(|space| (output, space))));
+        let mut next = 0;
+        while let Some(&(member, _)) = members.get(next) {
+            next += 1;
+            for operand in &self.entries[member as usize].operands {
+                if let Some(space) = (self.inside)(operand.base)
+                    && seen.insert(operand.base)
+                {
+                    members.push((operand.base, space));
+                }
+            }
+        }
+        members.sort_unstable_by_key(|&(member, _)| member);
+        members
+    }
+
+    fn compute(&mut self, clusters: &Clusters, member: u32, space: Space) {
+        let entries = self.entries;
+        let entry = &entries[member as usize];
+        let value = match &entry.work {
+            Work::Elementwise(op) => {
+                let operands: Vec<u32> = entry.operands.iter().map(|operand| self.value(operand, space)).collect();
+                match op {
+                    // A copy is the load itself.
+                    None => operands[0],
+                    Some(op) => self.push(space, entry.dtype, NestInstruction::Compute(instruction(op, &operands))),
+                }
+            }
+            Work::Reduce { function, .. } => {
+                let operand = &entry.operands[0];
+                let over = match (self.inside)(operand.base) {
+                    Some(over) => over,
+                    // A row's value that was stored is folded over the rows; all else is over the elements.
+                    None if space == Space::Whole
+                        && operand.shape.elements() != self.nest.rows * self.nest.columns
+                        && clusters.spaces[operand.base as usize] == Space::Row =>
+                    {
+                        Space::Row
+                    }
+                    None => Space::Element,
+                };
+                let operand = self.value(operand, over);
+                self.push(space, entry.dtype, NestInstruction::Fold { function: *function, operand })
+            }
+            Work::Input(_)
+            | Work::Parameter(_)
+            | Work::Literal(_)
+            | Work::Constant(_)
+            | Work::Empty
+            | Work::Iota { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
+        };
+        self.values.insert(member, value);
+    }
+
+    /// The value of an operand for a value of `space`.
+    fn value(&mut self, operand: &Layout, space: Space) -> u32 {
+        if let Some(&value) = self.values.get(&operand.base) {
+            return value;
+        }
+        let entries = self.entries;
+        let entry = &entries[operand.base as usize];
+        match entry.work {
+            Work::Constant(value) => self.inlined(operand.base, space, entry.dtype, Instruction::Constant { value }),
+            Work::Iota { inner, extent } => {
+                self.inlined(operand.base, space, DType::I32, Instruction::Iota { inner, extent })
+            }
+            Work::Input(_)
+            | Work::Parameter(_)
+            | Work::Literal(_)
+            | Work::Empty
+            | Work::Elementwise(_)
+            | Work::Reduce { .. }
+            | Work::ArgMax { .. }
+            | Work::MatMul
+            | Work::Gather { .. }
+            | Work::ScatterAdd { .. }
+            | Work::Pad { .. }
+            | Work::Concat { .. } => self.load(operand.base, operand.view(), space),
+        }
+    }
+
+    fn inlined(&mut self, base: u32, space: Space, dtype: DType, instruction: Instruction) -> u32 {
+        if let Some(&value) = self.constants.get(&(base, space)) {
+            return value;
+        }
+        let value = self.push(space, dtype, NestInstruction::Compute(instruction));
+        self.constants.insert((base, space), value);
+        value
+    }
+
+    fn load(&mut self, base: u32, view: View, space: Space) -> u32 {
+        // What is the same for all elements of a row is loaded once for the row.
+        let (view, space) = match self.of_rows(&view).filter(|_| space == Space::Element && self.has_rows) {
+            Some(of_rows) => (of_rows, Space::Row),
+            None => (view, space),
+        };
+        let key = (base, view, space);
+        if let Some(&value) = self.loads.get(&key) {
+            return value;
+        }
+        let dtype = self.entries[base as usize].dtype;
+        let input = self.nest.inputs.len() as u32;
+        self.nest.inputs.push(ProgramInput { dtype, view: key.1.clone(), in_place: None });
+        self.reads.push(base);
+        let value = self.push(space, dtype, NestInstruction::Compute(Instruction::Load { input }));
+        self.loads.insert(key, value);
+        value
+    }
+
+    /// A view over the elements as one over the rows, if all elements of a row stand at one place; not if all elements do.
+    fn of_rows(&self, view: &View) -> Option<View> {
+        let (inner, outer) = view.axes().split_last()?;
+        let columns = self.nest.columns;
+        (inner.stride == 0 && inner.extent.is_multiple_of(columns) && !view.is_scalar()).then(|| {
+            let repeated = Axis { extent: inner.extent / columns, stride: 0 };
+            View::new(outer.iter().copied().chain([repeated]), view.offset())
+        })
+    }
+
+    fn push(&mut self, space: Space, dtype: DType, instruction: NestInstruction) -> u32 {
+        self.nest.values.push(NestValue { space, dtype, instruction });
+        self.nest.values.len() as u32 - 1
+    }
+}
