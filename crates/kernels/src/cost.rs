@@ -230,7 +230,7 @@ fn read_bytes(inputs: &[ProgramInput]) -> usize {
 }
 
 /// The bytes of an element in host memory.
-fn size(dtype: DType) -> usize {
+pub(crate) fn size(dtype: DType) -> usize {
     match dtype {
         DType::F32 | DType::I32 => 4,
         DType::F64 => 8,
