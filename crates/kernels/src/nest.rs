@@ -171,3 +171,113 @@ impl Nest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arenagrad_graph::{BinaryFunction, UnaryFunction};
+
+    use super::*;
+    use crate::view::{Axis, View};
+
+    const ROWS: usize = 4;
+    const COLUMNS: usize = 6;
+
+    fn nest(inputs: Vec<View>, values: Vec<(Space, NestInstruction)>, outputs: Vec<u32>) -> Nest {
+        let input = |view| ProgramInput { dtype: DType::F32, view, in_place: None };
+        let value = |(space, instruction)| NestValue { space, dtype: DType::F32, instruction };
+        Nest {
+            rows: ROWS,
+            columns: COLUMNS,
+            inputs: inputs.into_iter().map(input).collect(),
+            values: values.into_iter().map(value).collect(),
+            outputs,
+        }
+    }
+
+    fn load(input: u32) -> NestInstruction {
+        NestInstruction::Compute(Instruction::Load { input })
+    }
+
+    fn exp(operand: u32) -> NestInstruction {
+        NestInstruction::Compute(Instruction::Unary { function: UnaryFunction::Exp, operand })
+    }
+
+    fn sub(lhs: u32, rhs: u32) -> NestInstruction {
+        NestInstruction::Compute(Instruction::Binary { function: BinaryFunction::Sub, lhs, rhs })
+    }
+
+    fn sum(operand: u32) -> NestInstruction {
+        NestInstruction::Fold { function: ReduceFunction::Sum, operand }
+    }
+
+    /// `x - sum(x)` along rows, its exponential, the sum of that along columns and of all.
+    fn two_passes() -> Nest {
+        use Space::{Column, Element, Row, Whole};
+        let values = vec![
+            (Element, load(0)),
+            (Row, sum(0)),
+            (Row, exp(1)),
+            (Element, sub(0, 2)),
+            (Element, exp(3)),
+            (Element, exp(0)),
+            (Row, sum(4)),
+            (Column, sum(5)),
+            (Whole, sum(6)),
+            (Whole, exp(8)),
+        ];
+        nest(vec![View::contiguous(ROWS * COLUMNS)], values, vec![4, 5, 7, 9])
+    }
+
+    #[test]
+    fn a_row_fold_ends_a_pass() {
+        let nest = two_passes();
+        assert_eq!(nest.levels(), [0, 1, 1, 1, 1, 0, 2, 2, 2, 2]);
+        assert_eq!(nest.passes(), 2);
+    }
+
+    #[test]
+    fn without_elements_there_is_no_pass() {
+        let nest = nest(vec![View::contiguous(ROWS)], vec![(Space::Row, load(0)), (Space::Whole, sum(0))], vec![0, 1]);
+        assert_eq!((nest.levels(), nest.passes()), (vec![0, 0], 0));
+        assert!(nest.may_overwrite(0, 0) && !nest.may_overwrite(1, 0));
+    }
+
+    #[test]
+    fn an_element_is_overwritten_in_the_last_pass_that_reads_it() {
+        let nest = two_passes();
+        // The second pass reads the input for the first output, and the first pass writes the second one.
+        assert!(nest.may_overwrite(0, 0));
+        assert!(!nest.may_overwrite(1, 0));
+    }
+
+    #[test]
+    fn only_what_lies_alike_is_overwritten() {
+        use Space::{Element, Row};
+        let transposed = View::new([Axis { extent: ROWS, stride: 1 }, Axis { extent: COLUMNS, stride: ROWS }], 0);
+        let shifted = View::new([Axis { extent: ROWS * COLUMNS, stride: 1 }], 1);
+        let repeated = View::new([Axis { extent: ROWS, stride: 1 }, Axis { extent: COLUMNS, stride: 0 }], 0);
+        for view in [transposed, shifted, repeated] {
+            assert!(!nest(vec![view], vec![(Element, load(0)), (Element, exp(0))], vec![1]).may_overwrite(0, 0));
+        }
+        // An input of rows has another space than an output of elements, in whatever pass it is read.
+        let of_rows = |output| {
+            let values =
+                vec![(Element, load(0)), (Row, load(1)), (Row, sum(0)), (Row, sub(2, 1)), (Element, sub(0, 1))];
+            nest(vec![View::contiguous(ROWS * COLUMNS), View::contiguous(ROWS)], values, vec![output])
+        };
+        assert!(of_rows(3).may_overwrite(0, 1) && !of_rows(3).may_overwrite(0, 0));
+        assert!(of_rows(4).may_overwrite(0, 0) && !of_rows(4).may_overwrite(0, 1));
+    }
+
+    #[test]
+    fn spaces_reach_what_they_are_repeated_over() {
+        use Space::{Column, Element, Row, Whole};
+        let reached =
+            [(Element, vec![Element]), (Row, vec![Element, Row]), (Column, vec![Column]), (Whole, vec![Column, Whole])];
+        for (space, others) in reached {
+            for other in [Element, Row, Column, Whole] {
+                assert_eq!(space.reaches(other), others.contains(&other), "{space:?} to {other:?}");
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Results have the same bits on any number of threads, and runs allocate nothing on any of them.
 
+mod nest_cases;
 mod reference;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{
-    BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Piece, ReduceFunction, UnaryFunction, View,
+    BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Nest, Piece, ReduceFunction, UnaryFunction, View,
 };
 use reference::{Builder, axes, buffer, noise, view};
 
@@ -111,6 +112,16 @@ fn scatter(name: &'static str, places: usize, updates: usize) -> Case {
     }
 }
 
+fn nest(name: &'static str, nest: Nest) -> Case {
+    let inputs = nest.inputs.iter().map(|input| (input.dtype, input.view.end())).collect();
+    let outputs = nest.outputs.iter().map(|&output| {
+        let value = &nest.values[output as usize];
+        (value.dtype, nest.extent(value.space))
+    });
+    let outputs = outputs.collect();
+    Case { name, kernel: Kernel::Nest(nest), inputs, outputs }
+}
+
 fn cases() -> Vec<Case> {
     let shape = |rows| Shape::from([rows, 300]);
     vec![
@@ -122,6 +133,13 @@ fn cases() -> Vec<Case> {
         reduction("reduce few columns", 1_000_000, &[(10, 1)], &[(100_000, 10)]),
         reduction("reduce outer and inner", 1_000_000, &[(10, 1000)], &[(100, 10_000), (1000, 1)]),
         reduction("reduce little", 40, &[(4, 10)], &[(10, 1)]),
+        nest("nest of a few rows", nest_cases::softmax(3, 10)),
+        nest("nest of short rows", nest_cases::cross_entropy(5000, 10)),
+        nest("nest of rows", nest_cases::softmax(60, 1000)),
+        nest("nest of long rows", nest_cases::softmax(3, 20_000)),
+        nest("nest with folds of columns", nest_cases::layer_norm_backward(100, 600)),
+        nest("nest with folds of few columns", nest_cases::layer_norm_backward(4000, 12)),
+        nest("flat nest", nest_cases::flat(100_003)),
         matmul("matmul of a row", 1, [1, 2, 10], true),
         matmul("matmul", 1, [200, 300, 150], false),
         matmul("matmul with epilogue", 1, [300, 70, 300], true),

@@ -265,6 +265,12 @@ pub(super) fn parts(outputs: &mut [Buffer], elements: usize) -> Parts<'_> {
     outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
 }
 
+/// The first `elements` elements of one output.
+#[inline]
+pub(super) fn part(buffer: &mut Buffer, elements: usize) -> Part<'_> {
+    Part::new(buffer, elements)
+}
+
 /// All elements of each output.
 #[inline]
 pub(super) fn all_parts(outputs: &mut [Buffer]) -> Parts<'_> {

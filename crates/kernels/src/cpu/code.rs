@@ -1,4 +1,4 @@
-//! Translation of a [`Program`] into typed code over registers.
+//! Typed code over registers, and the translation of a [`Program`] into it.
 //!
 //! Values that are the same for every element are told from those that vary, and move into a prologue. A varying register
 //! is reused as soon as its value has been read for the last time, and an input is loaded right before its first use, so
@@ -6,8 +6,8 @@
 
 use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
 
-use super::registers::{Bank, Demand, Register};
-use crate::program::{Instruction, Program};
+use super::registers::{Allocation, Bank, Demand, Register};
+use crate::program::{Instruction, Program, ProgramInput};
 
 /// One instruction over registers.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +23,73 @@ pub(super) enum Code {
     Cast { from: DType, to: DType, operand: Register, target: Register },
 }
 
+impl Code {
+    /// The code of an instruction of dtype `dtype`, whose operands are of these dtypes and in these registers.
+    ///
+    /// # Panics
+    /// For a constant: it stands in a register from the start.
+    pub(super) fn new(
+        instruction: &Instruction,
+        dtype: DType,
+        operands: [(DType, Register); 3],
+        target: Register,
+    ) -> Code {
+        let [(first_dtype, first), (_, second), (_, third)] = operands;
+        match *instruction {
+            Instruction::Load { input } => Code::Load { dtype, input, target },
+            Instruction::Accumulator => Code::Accumulator { target },
+            Instruction::Constant { .. } => panic!("a constant is not computed"),
+            Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
+            Instruction::Uniform { seed, .. } => Code::Uniform { seed, step: first, target },
+            Instruction::Unary { function, .. } => Code::Unary { function, dtype, operand: first, target },
+            Instruction::Binary { function, .. } => Code::Binary { function, dtype, lhs: first, rhs: second, target },
+            Instruction::Compare { function, .. } => {
+                Code::Compare { function, dtype: first_dtype, lhs: first, rhs: second, target }
+            }
+            Instruction::Where { .. } => {
+                Code::Where { dtype, condition: first, on_true: second, on_false: third, target }
+            }
+            Instruction::Cast { .. } => Code::Cast { from: first_dtype, to: dtype, operand: first, target },
+        }
+    }
+}
+
+/// What a task's registers hold before it comes to the first element.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    /// How many registers there are.
+    pub(super) demand: Demand,
+    /// Uniform registers that hold constants.
+    pub(super) constants: Vec<(DType, Register, f64)>,
+    /// Computes uniform values, once a run.
+    pub(super) prologue: Vec<Code>,
+}
+
+impl Setup {
+    /// Registers for one task and blocks of at most `elements` elements, constants set.
+    pub(super) fn bank(&self, elements: usize) -> Bank {
+        let mut bank = Bank::new(&self.demand, elements);
+        for &(dtype, register, value) in &self.constants {
+            match dtype {
+                DType::F32 => bank.set_uniform(register, value as f32),
+                DType::F64 => bank.set_uniform(register, value),
+                DType::I32 => bank.set_uniform(register, value as i32),
+                DType::Bool => bank.set_uniform(register, u8::from(value != 0.0)),
+            }
+        }
+        bank
+    }
+}
+
 /// A program over registers.
 #[derive(Clone, Debug)]
 pub(super) struct Translation {
-    /// Computes uniform values, once a run.
-    pub(super) prologue: Vec<Code>,
+    /// What is computed before.
+    pub(super) setup: Setup,
     /// Computes varying values, once a block.
     pub(super) body: Vec<Code>,
     /// What is written where, in the order of the outputs.
     pub(super) outputs: Vec<(DType, Register)>,
-    /// Uniform registers that hold constants.
-    pub(super) constants: Vec<(DType, Register, f64)>,
-    demand: Demand,
     elements: usize,
 }
 
@@ -44,26 +99,14 @@ struct Allocator<'a> {
     registers: Vec<Option<Register>>,
     uniform: Vec<bool>,
     uses: Vec<u32>,
-    free: [Vec<u32>; 4],
+    allocation: Allocation,
     translation: Translation,
 }
 
 impl Allocator<'_> {
     /// A register for value `value`.
     fn define(&mut self, value: usize) -> Register {
-        let dtype = self.program.dtypes[value] as usize;
-        let uniform = self.uniform[value];
-        let demand = &mut self.translation.demand;
-        let index = match self.free[dtype].pop() {
-            Some(index) if !uniform => index,
-            reusable => {
-                self.free[dtype].extend(reusable);
-                let count = if uniform { &mut demand.uniform[dtype] } else { &mut demand.varying[dtype] };
-                *count += 1;
-                *count - 1
-            }
-        };
-        let register = Register { index, uniform };
+        let register = self.allocation.define(self.program.dtypes[value], self.uniform[value]);
         self.registers[value] = Some(register);
         register
     }
@@ -80,7 +123,7 @@ impl Allocator<'_> {
             Instruction::Load { input } => Code::Load { dtype, input, target },
             Instruction::Accumulator => Code::Accumulator { target },
             Instruction::Constant { value } => {
-                self.translation.constants.push((dtype, target, value));
+                self.translation.setup.constants.push((dtype, target, value));
                 return target;
             }
             ref other => panic!("value {value} is read before {other:?} defines it"),
@@ -91,7 +134,7 @@ impl Allocator<'_> {
 
     fn emit(&mut self, code: Code, value: usize) {
         if self.uniform[value] {
-            self.translation.prologue.push(code);
+            self.translation.setup.prologue.push(code);
         } else {
             self.translation.body.push(code);
         }
@@ -103,9 +146,8 @@ impl Allocator<'_> {
         self.uses[value] -= 1;
         if self.uses[value] == 0
             && let Some(register) = self.registers[value]
-            && !register.uniform
         {
-            self.free[self.program.dtypes[value] as usize].push(register.index);
+            self.allocation.release(self.program.dtypes[value], register);
         }
     }
 }
@@ -115,75 +157,44 @@ impl Translation {
     pub(super) fn new(program: &Program) -> Self {
         let values = program.instructions.len();
         let mut uses = vec![0u32; values];
-        let mut uniform: Vec<bool> = Vec::with_capacity(values);
         for instruction in &program.instructions {
             let (read, count) = instruction.operands();
             read[..count].iter().for_each(|&operand| uses[operand as usize] += 1);
-            uniform.push(match *instruction {
-                Instruction::Constant { .. } => true,
-                Instruction::Load { input } => {
-                    let input = &program.inputs[input as usize];
-                    input.in_place.is_none() && input.view.is_scalar()
-                }
-                Instruction::Accumulator | Instruction::Iota { .. } | Instruction::Uniform { .. } => false,
-                Instruction::Unary { .. }
-                | Instruction::Binary { .. }
-                | Instruction::Compare { .. }
-                | Instruction::Where { .. }
-                | Instruction::Cast { .. } => read[..count].iter().all(|&operand| uniform[operand as usize]),
-            });
         }
         // An output is read once more, when it is written at the end.
         program.outputs.iter().for_each(|&value| uses[value as usize] += 1);
 
-        let translation = Translation {
-            prologue: Vec::new(),
-            body: Vec::new(),
-            outputs: Vec::new(),
-            constants: Vec::new(),
-            demand: Demand::default(),
-            elements: program.elements,
-        };
+        let mut uniform: Vec<bool> = Vec::with_capacity(values);
+        for instruction in &program.instructions {
+            uniform.push(is_uniform(instruction, &program.inputs, &uniform));
+        }
+        let (setup, body, outputs) = (Setup::default(), Vec::new(), Vec::new());
+        let translation = Translation { setup, body, outputs, elements: program.elements };
         let registers = vec![None; values];
-        let free = [const { Vec::new() }; 4];
-        let mut allocator = Allocator { program, registers, uniform, uses, free, translation };
+        let allocation = Allocation::default();
+        let mut allocator = Allocator { program, registers, uniform, uses, allocation, translation };
         for (value, instruction) in program.instructions.iter().enumerate() {
             let (read, count) = instruction.operands();
             if allocator.uses[value] == 0 {
                 read[..count].iter().for_each(|&operand| allocator.release(operand));
                 continue;
             }
-            let mut sources = [Register { index: 0, uniform: true }; 3];
-            for (source, &operand) in sources.iter_mut().zip(&read[..count]) {
-                *source = allocator.operand(operand);
-            }
-            let [first, second, third] = sources;
-            let dtype = program.dtypes[value];
-            let of = |operand: u32| program.dtypes[operand as usize];
-            // The target is chosen before the operands are released: no instruction writes what it reads.
-            let code = match *instruction {
+            match instruction {
                 Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => continue,
-                Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target: allocator.define(value) },
-                Instruction::Uniform { seed, .. } => {
-                    Code::Uniform { seed, step: first, target: allocator.define(value) }
-                }
-                Instruction::Unary { function, .. } => {
-                    Code::Unary { function, dtype, operand: first, target: allocator.define(value) }
-                }
-                Instruction::Binary { function, .. } => {
-                    Code::Binary { function, dtype, lhs: first, rhs: second, target: allocator.define(value) }
-                }
-                Instruction::Compare { function, lhs, .. } => {
-                    Code::Compare { function, dtype: of(lhs), lhs: first, rhs: second, target: allocator.define(value) }
-                }
-                Instruction::Where { .. } => {
-                    let target = allocator.define(value);
-                    Code::Where { dtype, condition: first, on_true: second, on_false: third, target }
-                }
-                Instruction::Cast { operand } => {
-                    Code::Cast { from: of(operand), to: dtype, operand: first, target: allocator.define(value) }
-                }
-            };
+                Instruction::Iota { .. }
+                | Instruction::Uniform { .. }
+                | Instruction::Unary { .. }
+                | Instruction::Binary { .. }
+                | Instruction::Compare { .. }
+                | Instruction::Where { .. }
+                | Instruction::Cast { .. } => {}
+            }
+            let mut sources = [(DType::F32, Register { index: 0, uniform: true }); 3];
+            for (source, &operand) in sources.iter_mut().zip(&read[..count]) {
+                *source = (program.dtypes[operand as usize], allocator.operand(operand));
+            }
+            // The target is chosen before the operands are released: no instruction writes what it reads.
+            let code = Code::new(instruction, program.dtypes[value], sources, allocator.define(value));
             allocator.emit(code, value);
             read[..count].iter().for_each(|&operand| allocator.release(operand));
         }
@@ -191,20 +202,32 @@ impl Translation {
             let register = allocator.operand(value);
             allocator.translation.outputs.push((program.dtypes[value as usize], register));
         }
+        allocator.translation.setup.demand = allocator.allocation.demand();
         allocator.translation
     }
 
     /// Registers for one task, constants set.
     pub(super) fn bank(&self) -> Bank {
-        let mut bank = Bank::new(&self.demand, self.elements);
-        for &(dtype, register, value) in &self.constants {
-            match dtype {
-                DType::F32 => bank.set_uniform(register, value as f32),
-                DType::F64 => bank.set_uniform(register, value),
-                DType::I32 => bank.set_uniform(register, value as i32),
-                DType::Bool => bank.set_uniform(register, u8::from(value != 0.0)),
-            }
+        self.setup.bank(self.elements)
+    }
+}
+
+/// Whether a value is the same for every element; `uniform` says so of the values before it.
+pub(super) fn is_uniform(instruction: &Instruction, inputs: &[ProgramInput], uniform: &[bool]) -> bool {
+    match *instruction {
+        Instruction::Constant { .. } => true,
+        Instruction::Load { input } => {
+            let input = &inputs[input as usize];
+            input.in_place.is_none() && input.view.is_scalar()
         }
-        bank
+        Instruction::Accumulator | Instruction::Iota { .. } | Instruction::Uniform { .. } => false,
+        Instruction::Unary { .. }
+        | Instruction::Binary { .. }
+        | Instruction::Compare { .. }
+        | Instruction::Where { .. }
+        | Instruction::Cast { .. } => {
+            let (read, count) = instruction.operands();
+            read[..count].iter().all(|&operand| uniform[operand as usize])
+        }
     }
 }

@@ -108,11 +108,11 @@ impl Task<'_> {
         if range.is_empty() {
             return;
         }
-        run_prologue(arch, translation, bank, sources);
+        run_prologue(arch, &translation.setup, bank, sources);
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + BLOCK);
-            run_block(arch, translation, bank, sources, outputs, base, start..end);
+            run_block(arch, &translation.body, bank, sources, outputs, base, start..end);
             store_block(translation, bank, outputs, base, start..end);
             start = end;
         }

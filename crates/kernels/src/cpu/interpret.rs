@@ -6,7 +6,7 @@ use arenagrad_graph::DType;
 use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
-use super::code::{Code, Translation};
+use super::code::{Code, Setup, Translation};
 use super::lanes;
 use super::processor::{Vectorise, dispatch};
 use super::random::uniform;
@@ -39,18 +39,15 @@ pub(super) struct Sources<'a> {
 }
 
 /// Computes the uniform values.
-pub(super) fn run_prologue(arch: Arch, translation: &Translation, bank: &mut Bank, sources: Sources<'_>) {
-    if !translation.prologue.is_empty() {
-        let code = &translation.prologue;
-        dispatch(arch, Block { code, bank, sources, parts: &Parts::new(), base: 0, start: 0, length: 1 });
-    }
+pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: Sources<'_>) {
+    run_block(arch, &setup.prologue, bank, sources, &Parts::new(), 0, 0..1);
 }
 
 /// Computes the varying values of the domain positions `range`, at most a block. `parts` are the outputs from
 /// domain index `base` on, which inputs may share.
 pub(super) fn run_block(
     arch: Arch,
-    translation: &Translation,
+    code: &[Code],
     bank: &mut Bank,
     sources: Sources<'_>,
     parts: &Parts<'_>,
@@ -59,8 +56,8 @@ pub(super) fn run_block(
 ) {
     let (start, length) = (range.start, range.len());
     debug_assert!(length <= BLOCK);
-    if !translation.body.is_empty() {
-        dispatch(arch, Block { code: &translation.body, bank, sources, parts, base, start, length });
+    if !code.is_empty() {
+        dispatch(arch, Block { code, bank, sources, parts, base, start, length });
     }
 }
 
@@ -72,20 +69,24 @@ pub(super) fn store_block(
     base: usize,
     range: Range<usize>,
 ) {
-    fn store<T: Lane>(bank: &Bank, register: Register, target: &mut [T]) {
+    for (&(_, register), part) in translation.outputs.iter().zip(parts) {
+        store(bank, register, part, range.start - base..range.end - base);
+    }
+}
+
+/// Writes the elements of a register to `range` of a part.
+pub(super) fn store(bank: &Bank, register: Register, part: &mut Part<'_>, range: Range<usize>) {
+    fn store_typed<T: Lane>(bank: &Bank, register: Register, target: &mut [T]) {
         match bank.get::<T>(register, target.len().div_ceil(LANES)) {
             Lanes::Uniform(chunk) => target.fill(chunk[0]),
             Lanes::Varying(chunks) => target.copy_from_slice(&chunks.as_flattened()[..target.len()]),
         }
     }
-    let range = range.start - base..range.end - base;
-    for (&(_, register), part) in translation.outputs.iter().zip(parts) {
-        match part {
-            Part::F32(data) => store(bank, register, &mut data[range.clone()]),
-            Part::F64(data) => store(bank, register, &mut data[range.clone()]),
-            Part::I32(data) => store(bank, register, &mut data[range.clone()]),
-            Part::Bool(data) => store(bank, register, &mut data[range.clone()]),
-        }
+    match part {
+        Part::F32(data) => store_typed(bank, register, &mut data[range]),
+        Part::F64(data) => store_typed(bank, register, &mut data[range]),
+        Part::I32(data) => store_typed(bank, register, &mut data[range]),
+        Part::Bool(data) => store_typed(bank, register, &mut data[range]),
     }
 }
 

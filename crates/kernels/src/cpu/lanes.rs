@@ -5,20 +5,17 @@
 
 use super::registers::{Chunk, LANES, Lane, Lanes};
 
-/// The elements of a register, one chunk if it is uniform.
-#[inline(always)]
-fn elements<'a, T: Lane>(lanes: Lanes<'a, T>) -> &'a [T] {
-    match lanes {
-        Lanes::Uniform(chunk) => chunk,
-        Lanes::Varying(chunks) => chunks.as_flattened(),
-    }
-}
-
 /// `target = f(a)`, element by element.
 #[inline(always)]
 pub(super) fn map<T: Lane, R: Lane>(target: &mut [Chunk<R>], a: Lanes<'_, T>, f: impl Fn(T) -> R) {
-    for (target, &a) in target.as_flattened_mut().iter_mut().zip(elements(a)) {
-        *target = f(a);
+    let target = target.as_flattened_mut();
+    match a {
+        Lanes::Varying(a) => {
+            for (target, &a) in target.iter_mut().zip(a.as_flattened()) {
+                *target = f(a);
+            }
+        }
+        Lanes::Uniform(&[a, ..]) => target.fill(f(a)),
     }
 }
 
@@ -61,7 +58,15 @@ pub(super) fn map_checked<T: Lane>(
     slow: fn(T) -> T,
 ) {
     map(target, a, fast);
-    let a = elements(a);
+    let a = match a {
+        Lanes::Varying(a) => a.as_flattened(),
+        Lanes::Uniform(&[a, ..]) => {
+            if !accepts(a) {
+                target.as_flattened_mut().fill(slow(a));
+            }
+            return;
+        }
+    };
     let refused = a.iter().fold(0u32, |refused, &a| refused | u32::from(!accepts(a)));
     if refused != 0 {
         for (target, &a) in target.as_flattened_mut().iter_mut().zip(a) {

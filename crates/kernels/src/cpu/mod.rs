@@ -20,6 +20,7 @@ mod gather;
 mod interpret;
 mod lanes;
 mod matmul;
+mod nest;
 mod parallel;
 mod processor;
 mod product;
@@ -42,6 +43,7 @@ use elementwise::Elementwise;
 use gather::Gather;
 use interpret::Accumulators;
 use matmul::MatMul;
+use nest::Nest;
 use reduce::Reduce;
 use scatter_add::ScatterAdd;
 
@@ -54,6 +56,7 @@ enum Step {
     Elementwise(Elementwise),
     Reduce(Box<Reduce>),
     ArgMax(ArgMax),
+    Nest(Box<Nest>),
     MatMul(Box<MatMul>),
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
@@ -72,7 +75,7 @@ impl Compiled {
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
                 Step::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
             }
-            Kernel::Nest(_) => todo!("cpu nest"),
+            Kernel::Nest(nest) => Step::Nest(Box::new(Nest::new(nest))),
             Kernel::ArgMax { dtype, outer, extent, inner } => {
                 Step::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
@@ -106,6 +109,7 @@ impl Compiled {
             Step::Elementwise(step) => step.divides(),
             Step::Reduce(step) => step.divides(),
             Step::ArgMax(step) => step.divides(),
+            Step::Nest(step) => step.divides(),
             Step::MatMul(step) => step.divides(),
             Step::Gather(step) => step.divides(),
             Step::ScatterAdd(step) => step.divides(),
@@ -122,6 +126,7 @@ impl Compiled {
             Step::Elementwise(step) => step.run(operands, Accumulators::None, outputs),
             Step::Reduce(step) => step.run(operands, outputs),
             Step::ArgMax(step) => step.run(operands, outputs),
+            Step::Nest(step) => step.run(operands, outputs),
             Step::MatMul(step) => step.run(operands, outputs),
             Step::Gather(step) => step.run(operands, outputs),
             Step::ScatterAdd(step) => step.run(operands, outputs),

@@ -308,7 +308,7 @@ impl Scheme {
         start: usize,
         length: usize,
     ) -> Values<'b, T> {
-        run_block(self.arch, &self.translation, bank, self.sources(operands), parts, 0, start..start + length);
+        run_block(self.arch, &self.translation.body, bank, self.sources(operands), parts, 0, start..start + length);
         if self.value.uniform {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {
@@ -324,7 +324,7 @@ impl Scheme {
         parts: &Parts<'_>,
     ) {
         if let [bank] = banks {
-            run_prologue(self.arch, &self.translation, bank, self.sources(operands));
+            run_prologue(self.arch, &self.translation.setup, bank, self.sources(operands));
             for partition in partitions {
                 self.run_partition(bank, partition, operands, parts);
             }
@@ -385,7 +385,7 @@ impl Scheme {
         units: Range<usize>,
     ) {
         if let ([bank], [strip]) = (&mut *banks, &mut *strips) {
-            run_prologue(self.arch, &self.translation, bank, self.sources(operands));
+            run_prologue(self.arch, &self.translation.setup, bank, self.sources(operands));
             for unit in units {
                 let length = self.strip(unit).len();
                 let (head, tail) = results.split_at_mut(length);

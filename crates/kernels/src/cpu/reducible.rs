@@ -53,6 +53,12 @@ impl Reducible for i32 {
     }
 }
 
+/// What changes nothing when it is combined with other elements.
+#[inline(always)]
+pub(super) fn identity<T: Reducible>(function: ReduceFunction) -> T {
+    <T as Reducible>::identity(function)
+}
+
 /// The sum of two accumulators.
 #[inline(always)]
 fn joined<T: Summable>(mut a: T::Total, b: T::Total) -> T::Total {
@@ -67,6 +73,27 @@ pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Total, b: T:
         ReduceFunction::Sum => joined::<T>(a, b),
         ReduceFunction::Max => maximum(a, b),
         ReduceFunction::Min => minimum(a, b),
+    }
+}
+
+/// How two elements combine, as arguments for the loops over them.
+pub(super) mod combine_elements {
+    use super::Reducible;
+    use crate::cpu::scalar::{maximum, minimum};
+
+    #[inline(always)]
+    pub(in crate::cpu) fn sum<T: Reducible>(a: T, b: T) -> T {
+        Reducible::add(a, b)
+    }
+
+    #[inline(always)]
+    pub(in crate::cpu) fn max<T: Reducible>(a: T, b: T) -> T {
+        maximum(a, b)
+    }
+
+    #[inline(always)]
+    pub(in crate::cpu) fn min<T: Reducible>(a: T, b: T) -> T {
+        minimum(a, b)
     }
 }
 
@@ -126,5 +153,5 @@ fn accumulate_with<T: Reducible>(
 
 /// Makes accumulators ready to be combined with the first values.
 pub(super) fn fill_identity<T: Reducible>(function: ReduceFunction, accumulators: &mut [T::Total]) {
-    accumulators.fill(<T as Reducible>::identity(function).total());
+    accumulators.fill(identity::<T>(function).total());
 }

@@ -4,6 +4,8 @@
 //! all of them, once for each lane, and is computed once a run instead of once a block. Registers are typed and their
 //! number is fixed when the program is translated, so that a run allocates nothing.
 
+use arenagrad_graph::DType;
+
 use super::buffer::Element;
 
 /// Elements that are computed together; loops over a chunk have no remainder and become vector instructions.
@@ -36,6 +38,38 @@ pub(super) struct Demand {
     pub(super) varying: [u32; 4],
     /// In the order of `DType::ALL`.
     pub(super) uniform: [u32; 4],
+}
+
+/// Hands out registers, those that are free again first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Allocation {
+    demand: Demand,
+    free: [Vec<u32>; 4],
+}
+
+impl Allocation {
+    /// A register that no living value stands in.
+    pub(super) fn define(&mut self, dtype: DType, uniform: bool) -> Register {
+        let dtype = dtype as usize;
+        if !uniform && let Some(index) = self.free[dtype].pop() {
+            return Register { index, uniform };
+        }
+        let count = if uniform { &mut self.demand.uniform[dtype] } else { &mut self.demand.varying[dtype] };
+        *count += 1;
+        Register { index: *count - 1, uniform }
+    }
+
+    /// Takes a register back. Uniform ones keep their value for the whole run.
+    pub(super) fn release(&mut self, dtype: DType, register: Register) {
+        if !register.uniform {
+            self.free[dtype as usize].push(register.index);
+        }
+    }
+
+    /// How many registers have been needed.
+    pub(super) fn demand(self) -> Demand {
+        self.demand
+    }
 }
 
 /// All registers that one task computes in.
@@ -94,6 +128,19 @@ impl Bank {
     pub(super) fn varying_mut<T: Lane>(&mut self, register: Register) -> &mut [T] {
         debug_assert!(!register.uniform);
         T::registers_mut(self).varying[register.index as usize].as_flattened_mut()
+    }
+
+    /// The first `length` elements of a varying register.
+    #[inline(always)]
+    pub(super) fn varying<T: Lane>(&self, register: Register, length: usize) -> &[T] {
+        debug_assert!(!register.uniform);
+        &T::registers(self).varying[register.index as usize].as_flattened()[..length]
+    }
+
+    /// Exchanges the memory of a varying register for other memory of the same size.
+    pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[Chunk<T>]>) {
+        debug_assert!(!register.uniform);
+        std::mem::swap(&mut T::registers_mut(self).varying[register.index as usize], memory);
     }
 
     /// Takes a register out, so that it can be written while others are read.

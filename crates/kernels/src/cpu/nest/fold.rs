@@ -1,0 +1,252 @@
+//! Folding the elements of a block: along rows, along columns, and altogether.
+//!
+//! Elements are summed in their own type for a short run only, and the runs are added up in totals of higher precision
+//! ([`Summable`](crate::cpu::total::Summable)). A total of a long row or of the whole has a part for each lane; the lanes are combined
+//! when all elements have been met. Largest and smallest elements are exact.
+
+use arenagrad_graph::ReduceFunction;
+
+use crate::cpu::processor::Vectorise;
+use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
+use crate::cpu::registers::{BLOCK, Bank, LANES, Lanes, Register};
+
+/// Elements are met in so many chunks at once, each with sums of its own.
+const ROUNDS: usize = 4;
+
+/// How many rows are summed in the element type before they are added to the totals of the columns.
+const RUN: usize = 8;
+
+/// A total for each lane.
+pub(super) type LaneTotals<T> = [<T as crate::cpu::total::Summable>::Total; LANES];
+
+/// The totals of all columns.
+#[derive(Clone, Debug)]
+pub(super) struct ColumnTotals<T: Reducible> {
+    pub(super) totals: Vec<T::Total>,
+    /// The fold of the last few rows, or groups of rows.
+    run: Vec<T>,
+    /// How many these are.
+    length: usize,
+}
+
+/// The totals of nothing.
+pub(super) fn lane_identity<T: Reducible>(function: ReduceFunction) -> LaneTotals<T> {
+    [identity::<T>(function).total(); LANES]
+}
+
+/// The combination of all lanes.
+#[inline(always)]
+pub(super) fn combine_lanes<T: Reducible>(function: ReduceFunction, lanes: &LaneTotals<T>) -> T::Total {
+    let mut lanes = *lanes;
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = combine::<T>(function, lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The first `length` elements of a register; `repeated` holds those of a uniform one.
+#[inline(always)]
+pub(super) fn elements<'a, T: Reducible>(
+    bank: &'a Bank,
+    register: Register,
+    length: usize,
+    repeated: &'a mut [T; BLOCK],
+) -> &'a [T] {
+    match bank.get::<T>(register, length.div_ceil(LANES)) {
+        Lanes::Varying(chunks) => &chunks.as_flattened()[..length],
+        Lanes::Uniform(&[value, ..]) => {
+            repeated[..length].fill(value);
+            &repeated[..length]
+        }
+    }
+}
+
+/// Combines the totals of lanes with elements, at most a block.
+#[inline(always)]
+fn fold_lanes<T: Reducible>(function: ReduceFunction, values: &[T], totals: &mut LaneTotals<T>) {
+    match function {
+        ReduceFunction::Sum => fold_lanes_with(function, values, totals, combine_elements::sum),
+        ReduceFunction::Max => fold_lanes_with(function, values, totals, combine_elements::max),
+        ReduceFunction::Min => fold_lanes_with(function, values, totals, combine_elements::min),
+    }
+}
+
+#[inline(always)]
+fn fold_lanes_with<T: Reducible>(
+    function: ReduceFunction,
+    values: &[T],
+    totals: &mut LaneTotals<T>,
+    combine_two: impl Fn(T, T) -> T,
+) {
+    let mut folds = [[identity::<T>(function); LANES]; ROUNDS];
+    let (rounds, rest) = values.as_chunks::<{ LANES * ROUNDS }>();
+    for round in rounds {
+        for (fold, values) in folds.iter_mut().zip(round.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                fold[lane] = combine_two(fold[lane], values[lane]);
+            }
+        }
+    }
+    let (chunks, rest) = rest.as_chunks::<LANES>();
+    for (fold, values) in folds.iter_mut().zip(chunks) {
+        for lane in 0..LANES {
+            fold[lane] = combine_two(fold[lane], values[lane]);
+        }
+    }
+    for (fold, &value) in folds[ROUNDS - 1].iter_mut().zip(rest) {
+        *fold = combine_two(*fold, value);
+    }
+    for lane in 0..LANES {
+        let fold =
+            combine_two(combine_two(folds[0][lane], folds[1][lane]), combine_two(folds[2][lane], folds[3][lane]));
+        totals[lane] = combine::<T>(function, totals[lane], fold.total());
+    }
+}
+
+/// Folds part of a row, or of the whole.
+pub(super) struct FoldRun<'a, T: Reducible> {
+    pub(super) function: ReduceFunction,
+    pub(super) values: &'a [T],
+    pub(super) totals: &'a mut LaneTotals<T>,
+}
+
+impl<T: Reducible> Vectorise for FoldRun<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        fold_lanes(self.function, self.values, self.totals);
+    }
+}
+
+/// Folds each of several rows.
+pub(super) struct FoldRows<'a, T: Reducible> {
+    pub(super) function: ReduceFunction,
+    pub(super) values: &'a [T],
+    pub(super) width: usize,
+    pub(super) results: &'a mut [T],
+}
+
+impl<T: Reducible> Vectorise for FoldRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let FoldRows { function, values, width, results } = self;
+        for (row, result) in values.chunks_exact(width).zip(results) {
+            let mut totals = lane_identity::<T>(function);
+            fold_lanes(function, row, &mut totals);
+            *result = T::rounded(combine_lanes::<T>(function, &totals));
+        }
+    }
+}
+
+/// Folds the columns from `first` on of several whole rows, or of a part of one.
+pub(super) struct FoldColumns<'a, T: Reducible> {
+    pub(super) function: ReduceFunction,
+    pub(super) values: &'a [T],
+    /// The elements of a row among the values.
+    pub(super) width: usize,
+    pub(super) first: usize,
+    pub(super) totals: &'a mut ColumnTotals<T>,
+}
+
+impl<T: Reducible> Vectorise for FoldColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let FoldColumns { function, values, width, first, totals } = self;
+        let run = &mut totals.run[first..first + width];
+        match function {
+            ReduceFunction::Sum => fold_columns_with(values, run, combine_elements::sum),
+            ReduceFunction::Max => fold_columns_with(values, run, combine_elements::max),
+            ReduceFunction::Min => fold_columns_with(values, run, combine_elements::min),
+        }
+    }
+}
+
+/// Folds the second half of the rows onto the first until one is left, which is combined with the run.
+#[inline(always)]
+fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: impl Fn(T, T) -> T) {
+    let width = run.len();
+    let mut rows = values.len() / width;
+    let mut folded = [T::default(); BLOCK];
+    let mut row = &values[..width];
+    if rows > 1 {
+        let head = rows.div_ceil(2);
+        let (first, second) = values.split_at(head * width);
+        let folded = &mut folded[..head * width];
+        folded.copy_from_slice(first);
+        for ((folded, &a), &b) in folded.iter_mut().zip(first).zip(second) {
+            *folded = combine_two(a, b);
+        }
+        rows = head;
+        while rows > 1 {
+            let head = rows.div_ceil(2);
+            let (first, second) = folded[..rows * width].split_at_mut(head * width);
+            for (a, &b) in first.iter_mut().zip(&*second) {
+                *a = combine_two(*a, b);
+            }
+            rows = head;
+        }
+        row = &folded[..width];
+    }
+    for (run, &value) in run.iter_mut().zip(row) {
+        *run = combine_two(*run, value);
+    }
+}
+
+impl<T: Reducible> ColumnTotals<T> {
+    pub(super) fn new(columns: usize) -> Self {
+        ColumnTotals { totals: vec![T::default().total(); columns], run: vec![T::default(); columns], length: 0 }
+    }
+
+    /// Makes the totals ready for the first elements.
+    pub(super) fn clear(&mut self, function: ReduceFunction) {
+        self.totals.fill(identity::<T>(function).total());
+        self.run.fill(identity::<T>(function));
+        self.length = 0;
+    }
+}
+
+/// Notes that a row, or group of rows, has been folded, and adds the last few to the totals.
+pub(super) struct EndRow<'a, T: Reducible> {
+    pub(super) function: ReduceFunction,
+    /// No more rows come.
+    pub(super) is_last: bool,
+    pub(super) totals: &'a mut ColumnTotals<T>,
+}
+
+impl<T: Reducible> Vectorise for EndRow<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let EndRow { function, is_last, totals: ColumnTotals { totals, run, length } } = self;
+        *length += 1;
+        if *length < RUN && !is_last {
+            return;
+        }
+        *length = 0;
+        for (total, run) in totals.iter_mut().zip(run) {
+            *total = combine::<T>(function, *total, run.total());
+            *run = identity::<T>(function);
+        }
+    }
+}
+
+/// Repeats each row's value over the elements of its row.
+pub(super) fn expand<T: Copy>(rows: &[T], width: usize, elements: &mut [T]) {
+    if width == 1 {
+        elements[..rows.len()].copy_from_slice(rows);
+        return;
+    }
+    for (row, &value) in elements.chunks_exact_mut(width).zip(rows) {
+        row.fill(value);
+    }
+}

@@ -1,0 +1,317 @@
+//! Running the rows of a partition: group by group, pass by pass, block by block.
+
+use std::ops::Range;
+
+use arenagrad_graph::DType;
+use pulp::Arch;
+
+use super::code::{Fold, Section, Translation};
+use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, elements, expand};
+use super::schedule::Layout;
+use super::totals::{Foldable, RunTotal, Totals, not_foldable};
+use crate::Space;
+use crate::cpu::buffer::{Part, Parts, split_parts};
+use crate::cpu::interpret::{Sources, run_block, run_prologue, store};
+use crate::cpu::processor::dispatch;
+use crate::cpu::registers::{BLOCK, Bank, Chunk, LANES, Lane, Register};
+
+/// What all tasks of a nest share.
+#[derive(Clone, Debug)]
+pub(super) struct Scheme {
+    pub(super) arch: Arch,
+    pub(super) layout: Layout,
+    pub(super) translation: Translation,
+}
+
+/// The memory of one task.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    elements: Bank,
+    rows: Bank,
+    /// What is kept of a row from one pass to the next.
+    kept: Vec<Kept>,
+    /// The folds of a row that is several blocks.
+    totals: Vec<RunTotal>,
+}
+
+/// A value of a row, block by block. A block's memory is exchanged for that of the value's register while the block is computed.
+#[derive(Clone, Debug)]
+enum Kept {
+    F32(Vec<Box<[Chunk<f32>]>>),
+    F64(Vec<Box<[Chunk<f64>]>>),
+    I32(Vec<Box<[Chunk<i32>]>>),
+    Bool(Vec<Box<[Chunk<u8>]>>),
+}
+
+/// The outputs of a task that are of elements and rows, from row `first` on.
+pub(super) struct RowParts<'a> {
+    pub(super) elements: Parts<'a>,
+    pub(super) rows: Parts<'a>,
+    pub(super) first: usize,
+}
+
+impl<'a> RowParts<'a> {
+    /// The parts before and from row `row` on.
+    pub(super) fn split(self, row: usize, layout: &Layout) -> (RowParts<'a>, RowParts<'a>) {
+        let at = row - self.first;
+        let (elements, elements_tail) = split_parts(self.elements, at * layout.width);
+        let (rows, rows_tail) = split_parts(self.rows, at);
+        (
+            RowParts { elements, rows, first: self.first },
+            RowParts { elements: elements_tail, rows: rows_tail, first: row },
+        )
+    }
+}
+
+impl Kept {
+    fn new(dtype: DType, blocks: usize) -> Kept {
+        fn memory<T: Lane>(blocks: usize) -> Vec<Box<[Chunk<T>]>> {
+            vec![vec![[T::default(); LANES]; BLOCK / LANES].into_boxed_slice(); blocks]
+        }
+        match dtype {
+            DType::F32 => Kept::F32(memory(blocks)),
+            DType::F64 => Kept::F64(memory(blocks)),
+            DType::I32 => Kept::I32(memory(blocks)),
+            DType::Bool => Kept::Bool(memory(blocks)),
+        }
+    }
+
+    /// Exchanges a block's memory for that of the register.
+    fn exchange(&mut self, bank: &mut Bank, register: Register, block: usize) {
+        match self {
+            Kept::F32(blocks) => bank.exchange(register, &mut blocks[block]),
+            Kept::F64(blocks) => bank.exchange(register, &mut blocks[block]),
+            Kept::I32(blocks) => bank.exchange(register, &mut blocks[block]),
+            Kept::Bool(blocks) => bank.exchange(register, &mut blocks[block]),
+        }
+    }
+}
+
+/// The rows that are being run.
+#[derive(Clone, Copy)]
+struct Group {
+    /// The first row.
+    start: usize,
+    rows: usize,
+}
+
+/// A task over some rows.
+pub(super) struct Task<'a> {
+    pub(super) scheme: &'a Scheme,
+    pub(super) sources: Sources<'a>,
+}
+
+impl Worker {
+    pub(super) fn new(scheme: &Scheme) -> Worker {
+        let Scheme { layout, translation, .. } = scheme;
+        let [elements, rows, ..] = &translation.setups;
+        let totals = if layout.blocks > 1 { &translation.totals[Space::Row as usize][..] } else { &[] };
+        Worker {
+            elements: elements.bank(layout.block()),
+            rows: rows.bank(layout.group),
+            kept: translation.kept.iter().map(|&(dtype, _)| Kept::new(dtype, layout.blocks)).collect(),
+            totals: totals.iter().map(|total| RunTotal::new(total.dtype)).collect(),
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Computes what is uniform over all elements and rows.
+    pub(super) fn start(&self, worker: &mut Worker) {
+        let Scheme { arch, translation, .. } = self.scheme;
+        let [elements, rows, ..] = &translation.setups;
+        run_prologue(*arch, elements, &mut worker.elements, self.sources);
+        run_prologue(*arch, rows, &mut worker.rows, self.sources);
+    }
+
+    /// Runs a partition of the rows.
+    pub(super) fn run(&self, worker: &mut Worker, totals: &mut Totals, parts: &mut RowParts<'_>, rows: Range<usize>) {
+        let Scheme { layout, translation, .. } = self.scheme;
+        totals.clear(translation);
+        let mut start = rows.start;
+        while start < rows.end {
+            let group = Group { start, rows: layout.group.min(rows.end - start) };
+            let is_last = start + group.rows == rows.end;
+            let (first, later) = translation.rows.split_first().expect("there are rows before the first pass");
+            self.run_rows(worker, first, totals, parts, group);
+            for (pass, section) in translation.passes.iter().zip(later) {
+                self.run_pass(worker, pass, totals, parts, group, is_last);
+                self.run_rows(worker, section, totals, parts, group);
+            }
+            start += group.rows;
+        }
+    }
+
+    /// Runs what becomes of rows between two passes.
+    fn run_rows(
+        &self,
+        worker: &mut Worker,
+        section: &Section,
+        totals: &mut Totals,
+        parts: &mut RowParts<'_>,
+        group: Group,
+    ) {
+        let arch = self.scheme.arch;
+        let bank = &mut worker.rows;
+        let range = group.start..group.start + group.rows;
+        run_block(arch, &section.body, bank, self.sources, &parts.rows, parts.first, range.clone());
+        store_section(section, bank, &mut parts.rows, range.start - parts.first..range.end - parts.first);
+        for fold in &section.folds {
+            let total = &mut totals.whole[fold.total];
+            match fold.dtype {
+                DType::F32 => fold_run::<f32>(arch, fold, bank, group.rows, total),
+                DType::F64 => fold_run::<f64>(arch, fold, bank, group.rows, total),
+                DType::I32 => fold_run::<i32>(arch, fold, bank, group.rows, total),
+                DType::Bool => not_foldable(),
+            }
+        }
+    }
+
+    /// Runs one pass over the elements of a group.
+    fn run_pass(
+        &self,
+        worker: &mut Worker,
+        section: &Section,
+        totals: &mut Totals,
+        parts: &mut RowParts<'_>,
+        group: Group,
+        is_last: bool,
+    ) {
+        let Scheme { layout, translation, .. } = self.scheme;
+        self.transfer(worker, section, group.rows);
+        let elements = group.rows * layout.width;
+        let domain = group.start * layout.width;
+        if layout.blocks > 1 {
+            for fold in section.folds.iter().filter(|fold| fold.space == Space::Row) {
+                worker.totals[fold.total].clear(fold.function);
+            }
+        }
+        for block in 0..layout.blocks {
+            let first = block * BLOCK;
+            let length = BLOCK.min(elements - first);
+            let start = domain + first;
+            for &kept in &section.kept {
+                worker.kept[kept].exchange(&mut worker.elements, translation.kept[kept].1, block);
+            }
+            let base = parts.first * layout.width;
+            let bank = &mut worker.elements;
+            run_block(
+                self.scheme.arch,
+                &section.body,
+                bank,
+                self.sources,
+                &parts.elements,
+                base,
+                start..start + length,
+            );
+            store_section(section, bank, &mut parts.elements, start - base..start - base + length);
+            for fold in &section.folds {
+                match fold.dtype {
+                    DType::F32 => self.fold::<f32>(worker, fold, totals, group, first, length),
+                    DType::F64 => self.fold::<f64>(worker, fold, totals, group, first, length),
+                    DType::I32 => self.fold::<i32>(worker, fold, totals, group, first, length),
+                    DType::Bool => not_foldable(),
+                }
+            }
+            for &kept in &section.kept {
+                worker.kept[kept].exchange(&mut worker.elements, translation.kept[kept].1, block);
+            }
+        }
+        for fold in &section.folds {
+            match fold.dtype {
+                DType::F32 => self.end_rows::<f32>(worker, fold, totals, is_last),
+                DType::F64 => self.end_rows::<f64>(worker, fold, totals, is_last),
+                DType::I32 => self.end_rows::<i32>(worker, fold, totals, is_last),
+                DType::Bool => not_foldable(),
+            }
+        }
+    }
+
+    /// Brings values of rows into the registers of elements.
+    fn transfer(&self, worker: &mut Worker, section: &Section, rows: usize) {
+        fn typed<T: Lane>(worker: &mut Worker, from: Register, to: Register, rows: usize, width: usize) {
+            let values = worker.rows.varying::<T>(from, rows);
+            if to.uniform {
+                worker.elements.set_uniform(to, values[0]);
+            } else {
+                expand(values, width, worker.elements.varying_mut::<T>(to));
+            }
+        }
+        let width = self.scheme.layout.width;
+        for transfer in &section.transfers {
+            match transfer.dtype {
+                DType::F32 => typed::<f32>(worker, transfer.from, transfer.to, rows, width),
+                DType::F64 => typed::<f64>(worker, transfer.from, transfer.to, rows, width),
+                DType::I32 => typed::<i32>(worker, transfer.from, transfer.to, rows, width),
+                DType::Bool => typed::<u8>(worker, transfer.from, transfer.to, rows, width),
+            }
+        }
+    }
+
+    /// Folds the elements of a block, whose first is in column `first`.
+    fn fold<T: Foldable>(
+        &self,
+        worker: &mut Worker,
+        fold: &Fold,
+        totals: &mut Totals,
+        group: Group,
+        first: usize,
+        length: usize,
+    ) {
+        let Scheme { arch, layout, .. } = self.scheme;
+        let function = fold.function;
+        let mut repeated = [T::default(); BLOCK];
+        match fold.space {
+            Space::Row if layout.blocks > 1 => {
+                fold_run::<T>(*arch, fold, &worker.elements, length, &mut worker.totals[fold.total]);
+            }
+            Space::Row => {
+                let values = elements(&worker.elements, fold.operand, length, &mut repeated);
+                let results = &mut worker.rows.varying_mut::<T>(fold.result)[..group.rows];
+                dispatch(*arch, FoldRows { function, values, width: layout.width, results });
+            }
+            Space::Column => {
+                let values = elements(&worker.elements, fold.operand, length, &mut repeated);
+                let totals = T::column_total_mut(&mut totals.columns[fold.total]);
+                let width = layout.width.min(length);
+                dispatch(*arch, FoldColumns { function, values, width, first, totals });
+            }
+            Space::Whole => {
+                fold_run::<T>(*arch, fold, &worker.elements, length, &mut totals.whole[fold.total]);
+            }
+            Space::Element => panic!("a fold does not give an element"),
+        }
+    }
+
+    /// What a fold does when all elements of a group have been met.
+    fn end_rows<T: Foldable>(&self, worker: &mut Worker, fold: &Fold, totals: &mut Totals, is_last: bool) {
+        let Scheme { arch, layout, .. } = self.scheme;
+        let function = fold.function;
+        match fold.space {
+            Space::Row if layout.blocks > 1 => {
+                let lanes = T::run_total(&worker.totals[fold.total]);
+                worker.rows.varying_mut::<T>(fold.result)[0] = T::rounded(combine_lanes::<T>(function, lanes));
+            }
+            Space::Row | Space::Whole => {}
+            Space::Column => {
+                let totals = T::column_total_mut(&mut totals.columns[fold.total]);
+                dispatch(*arch, EndRow { function, is_last, totals });
+            }
+            Space::Element => panic!("a fold does not give an element"),
+        }
+    }
+}
+
+/// Combines a total with the first `length` elements of a register.
+fn fold_run<T: Foldable>(arch: Arch, fold: &Fold, bank: &Bank, length: usize, total: &mut RunTotal) {
+    let mut repeated = [T::default(); BLOCK];
+    let values = elements(bank, fold.operand, length, &mut repeated);
+    dispatch(arch, FoldRun { function: fold.function, values, totals: T::run_total_mut(total) });
+}
+
+/// Writes the outputs of a section at `range` of their parts.
+pub(super) fn store_section(section: &Section, bank: &Bank, parts: &mut [Part<'_>], range: Range<usize>) {
+    for output in &section.stores {
+        store(bank, output.register, &mut parts[output.part], range.clone());
+    }
+}

@@ -1,0 +1,229 @@
+//! What of a nest is computed when: how rows form blocks, which values each pass computes, and which of them are kept.
+//!
+//! All of this depends on the nest alone, and never on the number of threads.
+
+use crate::cost;
+use crate::cpu::code::is_uniform;
+use crate::cpu::registers::BLOCK;
+use crate::{Instruction, Nest as NestKernel, NestInstruction, Space};
+
+/// The widest rows of which several form a block.
+const GROUPED: usize = BLOCK / 2;
+/// The least number of elements of a partition.
+const PARTITION: usize = 4096;
+/// The largest number of partitions.
+const PARTITIONS: usize = 256;
+/// The largest number of partitions that each hold a total for every column, and the least rows of one, which keeps
+/// these totals few beside the elements.
+const PARTITIONS_OF_COLUMNS: usize = 64;
+const ROWS_OF_COLUMNS: usize = 16;
+/// The bytes that one task keeps of a row from one pass to the next: what stays in the cache.
+const KEPT: usize = 1 << 20;
+/// Computing a value again costs more than keeping it beyond so many simple operations.
+const DEAR: usize = 2;
+
+/// How rows form blocks, and groups of rows partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// How many rows.
+    pub(super) rows: usize,
+    /// The elements of a row.
+    pub(super) width: usize,
+    /// How many whole rows form a block; 1 where a row is a block or longer.
+    pub(super) group: usize,
+    /// How many blocks a row has; 1 where a block has several rows.
+    pub(super) blocks: usize,
+    /// How many rows form a partition, which has totals of its own: whole groups.
+    pub(super) partition: usize,
+}
+
+/// Which values each pass over a row computes.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    pub(super) layout: Layout,
+    /// The pass of each value, as [`NestKernel::levels`] has it.
+    pub(super) levels: Vec<u32>,
+    /// How often a row is passed over.
+    pub(super) passes: u32,
+    /// Whether an output depends on the value.
+    pub(super) live: Vec<bool>,
+    /// Whether the value is the same at every position of its space, and known before the first.
+    pub(super) uniform: Vec<bool>,
+    /// Whether the element value is computed in one pass and kept for those after it.
+    pub(super) kept: Vec<bool>,
+    /// The varying element values that each pass computes, in the order of their numbers.
+    pub(super) computed: Vec<Vec<u32>>,
+}
+
+impl Layout {
+    fn new(nest: &NestKernel, live: &[bool], uniform: &[bool]) -> Layout {
+        let (mut has_elements, mut has_rows, mut has_column_folds) = (false, false, false);
+        let mut meet = |space: Space| match space {
+            Space::Element => has_elements = true,
+            Space::Row => has_rows = true,
+            Space::Column | Space::Whole => {}
+        };
+        for (number, value) in nest.values.iter().enumerate().filter(|&(number, _)| live[number]) {
+            if !uniform[number] {
+                meet(value.space);
+            }
+            if let NestInstruction::Fold { operand, .. } = value.instruction {
+                meet(nest.values[operand as usize].space);
+                has_column_folds |= value.space == Space::Column;
+            }
+        }
+        nest.outputs.iter().for_each(|&output| meet(nest.values[output as usize].space));
+        // Without values of rows any division of the elements into blocks does: each is a row of its own.
+        let (rows, width) = match (has_elements, has_rows || has_column_folds) {
+            (false, _) => (nest.rows, 1),
+            (true, false) => (nest.rows * nest.columns, 1),
+            (true, true) => (nest.rows, nest.columns),
+        };
+        let group = if width <= GROUPED { (BLOCK / width).min(rows) } else { 1 };
+        let blocks = width.div_ceil(BLOCK);
+        let most = if has_column_folds { PARTITIONS_OF_COLUMNS.min(rows / ROWS_OF_COLUMNS) } else { PARTITIONS };
+        let count = (rows * width / PARTITION).min(most).max(1);
+        Layout { rows, width, group, blocks, partition: rows.div_ceil(count).next_multiple_of(group) }
+    }
+
+    /// The most elements of a block.
+    pub(super) fn block(&self) -> usize {
+        (self.group * self.width).min(BLOCK)
+    }
+}
+
+impl Schedule {
+    pub(super) fn new(nest: &NestKernel) -> Schedule {
+        let values = nest.values.len();
+        let levels = nest.levels();
+        let passes = nest.passes();
+        let mut live = vec![false; values];
+        nest.outputs.iter().for_each(|&output| live[output as usize] = true);
+        for number in (0..values).rev() {
+            if live[number] {
+                for_each_operand(&nest.values[number].instruction, |operand| live[operand] = true);
+            }
+        }
+        let mut uniform: Vec<bool> = Vec::with_capacity(values);
+        for value in &nest.values {
+            uniform.push(match &value.instruction {
+                NestInstruction::Compute(instruction) => is_uniform(instruction, &nest.inputs, &uniform),
+                NestInstruction::Fold { .. } => false,
+            });
+        }
+        let layout = Layout::new(nest, &live, &uniform);
+        let kept = vec![true; values];
+        let mut schedule = Schedule { layout, levels, passes, live, uniform, kept, computed: Vec::new() };
+        if layout.blocks > 1 {
+            schedule.kept = schedule.choose_kept(nest);
+        }
+        schedule.computed = schedule.choose_computed(nest);
+        schedule
+    }
+
+    /// Whether the value is a live one of an element that varies.
+    fn is_varying_element(&self, nest: &NestKernel, number: usize) -> bool {
+        self.live[number] && !self.uniform[number] && nest.values[number].space == Space::Element
+    }
+
+    /// Which values a row of several blocks keeps: those that a later pass needs and that are dear, the dearest first as long as
+    /// they fit.
+    fn choose_kept(&self, nest: &NestKernel) -> Vec<bool> {
+        let values = nest.values.len();
+        let mut refused = vec![false; values];
+        loop {
+            let costs = self.costs_of_recomputation(nest, &refused);
+            let mut kept = vec![false; values];
+            // The last pass in which a value is needed, on the way back from its users.
+            let mut needed = self.levels.clone();
+            for number in (0..values).rev().filter(|&number| self.is_varying_element(nest, number)) {
+                kept[number] = needed[number] > self.levels[number] && costs[number] > DEAR && !refused[number];
+                let need = if kept[number] { self.levels[number] } else { needed[number] };
+                for_each_operand(&nest.values[number].instruction, |operand| {
+                    needed[operand] = needed[operand].max(need);
+                });
+            }
+            let bytes = |number: usize| cost::size(nest.values[number].dtype) * self.layout.width;
+            let all: usize = (0..values).filter(|&number| kept[number]).map(bytes).sum();
+            if all <= KEPT {
+                return kept;
+            }
+            // For each byte the cheapest goes first.
+            let cheapest = (0..values)
+                .filter(|&number| kept[number])
+                .min_by(|&a, &b| (costs[a] as u128 * bytes(b) as u128).cmp(&(costs[b] as u128 * bytes(a) as u128)));
+            match cheapest {
+                Some(number) => refused[number] = true,
+                None => return kept,
+            }
+        }
+    }
+
+    /// What computing each element value again costs, counted as if those that a later pass reads and that are dear were kept.
+    fn costs_of_recomputation(&self, nest: &NestKernel, refused: &[bool]) -> Vec<usize> {
+        let mut is_read_later = vec![false; nest.values.len()];
+        for number in (0..nest.values.len()).filter(|&number| self.is_varying_element(nest, number)) {
+            for_each_operand(&nest.values[number].instruction, |operand| {
+                is_read_later[operand] |= self.levels[operand] < self.levels[number];
+            });
+        }
+        let mut costs: Vec<usize> = Vec::with_capacity(nest.values.len());
+        for value in &nest.values {
+            let NestInstruction::Compute(instruction) = &value.instruction else {
+                costs.push(0);
+                continue;
+            };
+            let mut cost = match *instruction {
+                Instruction::Load { input } if nest.inputs[input as usize].view.axes().len() > 1 => 2,
+                _ => cost::of_instruction(instruction, value.dtype),
+            };
+            for_each_operand(&value.instruction, |operand| {
+                if self.is_varying_element(nest, operand) {
+                    let is_kept = is_read_later[operand] && costs[operand] > DEAR && !refused[operand];
+                    cost = cost.saturating_add(if is_kept { 1 } else { costs[operand] });
+                }
+            });
+            costs.push(cost);
+        }
+        costs
+    }
+
+    /// The values that each pass must compute for its folds and outputs, without those that were kept before.
+    fn choose_computed(&self, nest: &NestKernel) -> Vec<Vec<u32>> {
+        let values = nest.values.len();
+        let mut is_known = vec![false; values];
+        let mut passes = Vec::new();
+        for pass in 0..self.passes {
+            let mut wanted = vec![false; values];
+            let folded = nest.values.iter().enumerate().filter_map(|(number, value)| match value.instruction {
+                NestInstruction::Fold { operand, .. } if self.live[number] => Some(operand),
+                NestInstruction::Fold { .. } | NestInstruction::Compute(_) => None,
+            });
+            for value in folded.chain(nest.outputs.iter().copied()) {
+                wanted[value as usize] |= self.levels[value as usize] == pass;
+            }
+            let mut computed = Vec::new();
+            for number in (0..values).rev() {
+                if wanted[number] && self.is_varying_element(nest, number) && !is_known[number] {
+                    computed.push(number as u32);
+                    is_known[number] = self.kept[number];
+                    for_each_operand(&nest.values[number].instruction, |operand| wanted[operand] = true);
+                }
+            }
+            computed.reverse();
+            passes.push(computed);
+        }
+        passes
+    }
+}
+
+/// The values that an instruction of a nest reads.
+pub(super) fn for_each_operand(instruction: &NestInstruction, mut visit: impl FnMut(usize)) {
+    match instruction {
+        NestInstruction::Compute(instruction) => {
+            let (operands, count) = instruction.operands();
+            operands[..count].iter().for_each(|&operand| visit(operand as usize));
+        }
+        NestInstruction::Fold { operand, .. } => visit(*operand as usize),
+    }
+}
