@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses a part.
 
+pub(crate) mod nest_values;
+
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Instruction, Kernel, Program, ProgramInput, ReduceFunction,
