@@ -9,6 +9,7 @@ use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, L
 use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
+use wgsl_cases::nests::{SHAPES, nests_of};
 use wgsl_cases::{
     Product, axis, bias_relu, binary, elementwise, indexing, input, load, matmul, matmuls, reduce, reductions,
 };
@@ -20,7 +21,12 @@ fn profile(class: AdapterClass) -> AdapterProfile {
 }
 
 fn all_cases() -> Vec<(String, Kernel)> {
-    [elementwise(), reductions(), indexing(), matmuls()].concat()
+    [elementwise(), reductions(), indexing(), matmuls(), all_nests()].concat()
+}
+
+fn all_nests() -> Vec<(String, Kernel)> {
+    let nests = SHAPES.into_iter().flat_map(nests_of);
+    nests.map(|(name, nest)| (name, Kernel::Nest(nest))).collect()
 }
 
 fn parse(name: &str, text: &str) -> naga::Module {
@@ -71,6 +77,16 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
             let span = of("depth_span").min(of("depth"));
             span / 4 + span / 64 + 5
         }
+        // Each pass goes over the blocks of columns, in runs of 64, and each total through a tree.
+        "nest_rows" | "nest_workgroup" => {
+            let text = &dispatch.module;
+            let width = if text.contains("const WIDTH: u32 = 4u;") { 4 } else { 1 };
+            let lanes = if dispatch.label == "nest_rows" { 1 } else { of("lanes") };
+            let (passes, folds) = (text.matches("\nfn pass_").count(), text.matches("= across_").count());
+            let blocks = of("columns").div_ceil(width * lanes);
+            passes * (blocks + blocks.div_ceil(64) + 2) + folds * (lanes.ilog2() as usize + 1)
+        }
+        "nest_columns" => of("chunk_rows") + of("chunk_rows").div_ceil(64) + 2,
         "matmul_tiled" => of("depth_span").min(of("depth")).div_ceil(16) * 17,
         label => panic!("{label}: say here how often its loops run"),
     }

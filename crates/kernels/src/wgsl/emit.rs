@@ -9,20 +9,72 @@
 
 use std::fmt::Write;
 
+use crate::view::View;
 use crate::wgsl::Resource;
+use crate::wgsl::expressions::{Line, expression};
 use crate::wgsl::module::{Module, of_width, storage_type, value_type};
 use crate::wgsl::positions::{Quad, position, quad};
-use crate::{BinaryFunction, CompareFunction, DType, Instruction, Program, UnaryFunction};
+use crate::{DType, Instruction, Program};
 
 /// A program, and which buffers it is about.
 #[derive(Clone, Copy)]
 pub(super) struct Bound<'a> {
     /// The program.
     pub(super) program: &'a Program,
-    /// The buffer of each of its inputs.
-    pub(super) inputs: &'a [Resource],
-    /// The buffer of each of its outputs; empty where its value is consumed.
-    pub(super) outputs: &'a [Resource],
+    /// Where each of its inputs stands.
+    pub(super) inputs: &'a [Place],
+    /// Where each of its outputs goes; empty where its value is consumed.
+    pub(super) outputs: &'a [Place],
+}
+
+/// Where the elements of an input or output stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a buffer of their own, from its start.
+    Buffer(Resource),
+    /// In a buffer that holds arrays of several dtypes, as words.
+    Words(Words),
+}
+
+/// An array in a buffer of words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// The buffer.
+    pub(super) resource: Resource,
+    /// Which of its arrays.
+    pub(super) array: usize,
+    /// The word at which the array begins.
+    pub(super) offset: usize,
+}
+
+impl From<Resource> for Place {
+    fn from(resource: Resource) -> Self {
+        Place::Buffer(resource)
+    }
+}
+
+impl From<Words> for Place {
+    fn from(words: Words) -> Self {
+        Place::Words(words)
+    }
+}
+
+impl Place {
+    /// The buffer.
+    pub(super) fn resource(self) -> Resource {
+        match self {
+            Place::Buffer(resource) => resource,
+            Place::Words(words) => words.resource,
+        }
+    }
+
+    /// The name of its read function, and of the value read, in a module.
+    pub(super) fn name(self) -> String {
+        match self {
+            Place::Buffer(resource) => buffer_name(resource),
+            Place::Words(words) => format!("{}_{}", buffer_name(words.resource), words.array),
+        }
+    }
 }
 
 impl Bound<'_> {
@@ -61,8 +113,19 @@ impl Bound<'_> {
                 let vector = of_width(value_type(dtype), width);
                 format!("{vector}(v_x{field}, v_y{field}, v_z{field}, v_w{field})")
             };
-            let target = format!("{}[{}]", buffer_name(self.outputs[output]), block_index("index", width));
-            let _ = writeln!(text, "    {target} = {};", to_storage(dtype, width, &value));
+            match self.outputs[output] {
+                Place::Buffer(resource) => {
+                    let target = format!("{}[{}]", buffer_name(resource), block_index("index", width));
+                    let _ = writeln!(text, "    {target} = {};", to_storage(dtype, width, &value));
+                }
+                Place::Words(words) => {
+                    let lanes = if width == 1 { [""].as_slice() } else { &["_x", "_y", "_z", "_w"] };
+                    for (lane, suffix) in lanes.iter().enumerate() {
+                        let target = word_at(module, words, &format!("index + {lane}u"));
+                        let _ = writeln!(text, "    {target} = {};", to_word(dtype, &format!("v{suffix}{field}")));
+                    }
+                }
+            }
         }
         text.push_str("}\n");
         module.declare(text);
@@ -70,9 +133,12 @@ impl Bound<'_> {
 
     /// Binds the outputs, inputs in place included.
     fn bind_outputs(&self, module: &mut Module, width: usize) {
-        for (output, resource) in self.outputs.iter().enumerate() {
-            let element = of_width(storage_type(self.program.output_dtype(output)), width);
-            module.bind(*resource, true, buffer_name(*resource), element);
+        for (output, place) in self.outputs.iter().enumerate() {
+            let element = match place {
+                Place::Buffer(_) => of_width(storage_type(self.program.output_dtype(output)), width),
+                Place::Words(_) => "u32".to_owned(),
+            };
+            module.bind(place.resource(), true, buffer_name(place.resource()), element);
         }
     }
 
@@ -81,7 +147,7 @@ impl Bound<'_> {
         self.loaded()
             .map(|input| {
                 self.declare_read(module, input, width);
-                buffer_name(self.inputs[input])
+                self.inputs[input].name()
             })
             .collect()
     }
@@ -107,24 +173,31 @@ impl Bound<'_> {
     /// Declares `fn read_inputN(index: u32)`.
     fn declare_read(&self, module: &mut Module, input: usize, width: usize) {
         let declared = &self.program.inputs[input];
-        let name = buffer_name(self.inputs[input]);
+        let place = self.inputs[input];
+        let name = place.name();
         let dtype = of_width(value_type(declared.dtype), width);
         let mut text = format!("fn read_{name}(index: u32) -> {dtype} {{\n");
         if let Some(output) = declared.in_place {
             // Memory planning put the input where this output goes, so it is read through the output's binding.
-            let shared = buffer_name(self.outputs[output as usize]);
+            let shared = buffer_name(self.outputs[output as usize].resource());
             let stored = storage_type(self.program.output_dtype(output as usize));
             let word = format!("{shared}[{}]", block_index("index", width));
             let _ = writeln!(text, "    // In place: {shared} still holds {name}.");
             let _ = writeln!(text, "    return {};", from_storage(stored, declared.dtype, width, &word));
         } else {
-            let form = if width == 1 { Quad::Scattered } else { quad(&declared.view) };
-            let stored = storage_type(declared.dtype);
-            let vector = width != 1 && form == Quad::Vector;
-            module.bind(self.inputs[input], false, name.clone(), of_width(stored, if vector { 4 } else { 1 }));
-            let at =
-                |module: &mut Module, index: &str| position(module, &format!("{name}_position"), &declared.view, index);
-            let load = |place: &str| from_storage(stored, declared.dtype, 1, &format!("{name}[{place}]"));
+            let buffer = buffer_name(place.resource());
+            let (form, stored, view) = match place {
+                Place::Buffer(_) => (quad(&declared.view), storage_type(declared.dtype), declared.view.clone()),
+                Place::Words(words) => {
+                    let offset = declared.view.offset() + words.offset;
+                    (in_words(quad(&declared.view)), "u32", View::new(declared.view.axes().iter().copied(), offset))
+                }
+            };
+            let form = if width == 1 { Quad::Scattered } else { form };
+            let vector = form == Quad::Vector;
+            module.bind(place.resource(), false, buffer.clone(), of_width(stored, if vector { 4 } else { 1 }));
+            let at = |module: &mut Module, index: &str| position(module, &format!("{name}_position"), &view, index);
+            let load = |place: &str| from_storage(stored, declared.dtype, 1, &format!("{buffer}[{place}]"));
             if width == 1 {
                 let place = at(module, "index");
                 let _ = writeln!(text, "    return {};", load(&place));
@@ -132,7 +205,7 @@ impl Bound<'_> {
                 match form {
                     Quad::Vector => {
                         let place = block_index(&at(module, "index"), width);
-                        let word = format!("{name}[{place}]");
+                        let word = format!("{buffer}[{place}]");
                         let _ = writeln!(text, "    return {};", from_storage(stored, declared.dtype, width, &word));
                     }
                     Quad::Repeated => {
@@ -211,66 +284,20 @@ impl Bound<'_> {
         }
         for input in self.loaded() {
             let dtype = value_type(program.inputs[input].dtype);
-            let _ = write!(text, ", {}: {dtype}", buffer_name(self.inputs[input]));
+            let _ = write!(text, ", {}: {dtype}", self.inputs[input].name());
         }
         let _ = writeln!(text, ") -> {result} {{");
         for value in 0..program.instructions.len() {
-            let expression = self.expression(module, name, value);
+            let line = Line { program: name, value, dtype: program.dtypes[value], index: "index" };
+            let load = |input: u32| self.inputs[input as usize].name();
+            let dtype_of = |operand: u32| program.dtypes[operand as usize];
+            let expression = expression(module, line, program.instructions[value], load, dtype_of);
             let _ = writeln!(text, "    let v{value} = {expression};");
         }
         let values = program.outputs.iter().map(|value| format!("v{value}")).collect::<Vec<_>>().join(", ");
         let values = if single { values } else { format!("Values({values})") };
         let _ = write!(text, "    return {values};\n}}\n");
         module.declare(text);
-    }
-
-    /// The expression of instruction `value` of the program that stands in the module as `name`. Its parameters have that
-    /// name in theirs, for a reduction and its epilogue are two programs in one module.
-    fn expression(&self, module: &mut Module, name: &str, value: usize) -> String {
-        let program = self.program;
-        let dtype_of = |operand: u32| program.dtypes[operand as usize];
-        match program.instructions[value] {
-            Instruction::Load { input } => buffer_name(self.inputs[input as usize]),
-            Instruction::Accumulator => "accumulator".to_owned(),
-            Instruction::Constant { value: constant } => {
-                constant_expression(module, format!("{name}_constant_{value}"), program.dtypes[value], constant)
-            }
-            Instruction::Iota { inner, extent } => {
-                let inner = module.parameter(format!("{name}_iota_{value}_inner"), inner);
-                let extent = module.parameter(format!("{name}_iota_{value}_extent"), extent);
-                format!("i32(index / {inner} % {extent})")
-            }
-            Instruction::Uniform { seed, step } => {
-                let function = module.call("uniform_f32");
-                let low = module.parameter(format!("{name}_seed_{value}_low"), seed as u32 as usize);
-                let high = module.parameter(format!("{name}_seed_{value}_high"), (seed >> 32) as usize);
-                format!("{function}(vec2<u32>({low}, {high}), index, v{step})")
-            }
-            Instruction::Unary { function, operand } => {
-                let function = module.call(unary_name(function, dtype_of(operand)));
-                format!("{function}(v{operand})")
-            }
-            Instruction::Binary { function, lhs, rhs } => {
-                let function = module.call(binary_name(function, dtype_of(lhs)));
-                format!("{function}(v{lhs}, v{rhs})")
-            }
-            Instruction::Compare { function, lhs, rhs } => {
-                let dtype = dtype_of(lhs);
-                let function = module.call(compare_name(function, dtype));
-                match dtype {
-                    DType::F32 | DType::F64 | DType::I32 => format!("{function}(v{lhs}, v{rhs})"),
-                    // false orders before true.
-                    DType::Bool => format!("{function}(i32(v{lhs}), i32(v{rhs}))"),
-                }
-            }
-            Instruction::Where { condition, on_true, on_false } => {
-                format!("select(v{on_false}, v{on_true}, v{condition})")
-            }
-            Instruction::Cast { operand } => match cast_name(dtype_of(operand), program.dtypes[value]) {
-                Some(function) => format!("{}(v{operand})", module.call(function)),
-                None => format!("v{operand}"),
-            },
-        }
     }
 }
 
@@ -283,13 +310,36 @@ pub(super) fn buffer_name(resource: Resource) -> String {
     }
 }
 
+/// How four neighbouring positions lie in a buffer of words: never as one vector.
+pub(super) fn in_words(form: Quad) -> Quad {
+    match form {
+        Quad::Vector => Quad::Strided(1),
+        Quad::Repeated | Quad::Strided(_) | Quad::Scattered => form,
+    }
+}
+
+/// The word of an array that an element at the expression `index` takes.
+pub(super) fn word_at(module: &mut Module, words: Words, index: &str) -> String {
+    let buffer = buffer_name(words.resource);
+    let offset = module.parameter(format!("{buffer}_{}_begin", words.array), words.offset);
+    format!("{buffer}[{offset} + {index}]")
+}
+
+/// A value of `dtype` as a word.
+pub(super) fn to_word(dtype: DType, value: &str) -> String {
+    match dtype {
+        DType::F32 | DType::I32 | DType::F64 => format!("bitcast<u32>({value})"),
+        DType::Bool => to_storage(dtype, 1, value),
+    }
+}
+
 /// An element index as an index of blocks.
-fn block_index(index: &str, width: usize) -> String {
+pub(super) fn block_index(index: &str, width: usize) -> String {
     if width == 1 { index.to_owned() } else { format!("{index} / {width}u") }
 }
 
 /// A stored element as a value of `dtype`. `stored` is the element type of the buffer: in place it may be another's.
-fn from_storage(stored: &str, dtype: DType, width: usize, word: &str) -> String {
+pub(super) fn from_storage(stored: &str, dtype: DType, width: usize, word: &str) -> String {
     let own = storage_type(dtype);
     let word = if stored == own { word.to_owned() } else { format!("bitcast<{}>({word})", of_width(own, width)) };
     match dtype {
@@ -299,112 +349,10 @@ fn from_storage(stored: &str, dtype: DType, width: usize, word: &str) -> String 
 }
 
 /// A value of `dtype` as it is stored.
-fn to_storage(dtype: DType, width: usize, value: &str) -> String {
+pub(super) fn to_storage(dtype: DType, width: usize, value: &str) -> String {
     match dtype {
         DType::F32 | DType::I32 | DType::F64 => value.to_owned(),
         DType::Bool if width == 1 => format!("select(0u, 1u, {value})"),
         DType::Bool => format!("select(vec4<u32>(0u), vec4<u32>(1u), {value})"),
-    }
-}
-
-/// A constant: written out where it is one of the few that most graphs have, else a parameter, so that modules are shared
-/// and so that infinities and NaN, which WGSL cannot write, can be said. The float 0 is a parameter too: some compilers take
-/// a constant factor or dividend of 0 for the result, whatever the other operand is.
-fn constant_expression(module: &mut Module, name: String, dtype: DType, constant: f64) -> String {
-    let plain = match dtype {
-        DType::F32 | DType::F64 => [-1.0, 0.5, 1.0, 2.0].contains(&constant),
-        DType::I32 | DType::Bool => [-1.0, 0.0, 1.0, 2.0].contains(&constant),
-    };
-    match dtype {
-        DType::F32 | DType::F64 if plain => format!("{constant:?}"),
-        DType::F32 | DType::F64 => module.word(name, "f32", (constant as f32).to_bits()),
-        DType::I32 if plain => format!("i32({constant})"),
-        DType::I32 => module.word(name, "i32", constant as i32 as u32),
-        DType::Bool => (constant != 0.0).to_string(),
-    }
-}
-
-/// The function of `shaders/functions` for a unary function of a dtype. Where WGSL has a function of the stem's name, and for
-/// dtypes other than f32, the dtype stands behind the stem.
-fn unary_name(function: UnaryFunction, dtype: DType) -> &'static str {
-    let integer = dtype == DType::I32;
-    match function {
-        UnaryFunction::Neg if integer => "neg_i32",
-        UnaryFunction::Neg => "neg",
-        UnaryFunction::Abs if integer => "abs_i32",
-        UnaryFunction::Abs => "abs_f32",
-        UnaryFunction::Sign if integer => "sign_i32",
-        UnaryFunction::Sign => "sign_f32",
-        UnaryFunction::Floor => "floor_f32",
-        UnaryFunction::Ceil => "ceil_f32",
-        UnaryFunction::Round => "round_f32",
-        UnaryFunction::Exp => "exp_f32",
-        UnaryFunction::Expm1 => "expm1",
-        UnaryFunction::Log => "log_f32",
-        UnaryFunction::Log1p => "log1p",
-        UnaryFunction::Sqrt => "sqrt_f32",
-        UnaryFunction::Sin => "sin_f32",
-        UnaryFunction::Cos => "cos_f32",
-        UnaryFunction::Tanh => "tanh_f32",
-        UnaryFunction::Sigmoid => "sigmoid",
-        UnaryFunction::Erf => "erf",
-        UnaryFunction::Relu => "relu",
-        UnaryFunction::Not => "not",
-    }
-}
-
-/// The function of `shaders/functions` for a binary function of a dtype.
-pub(super) fn binary_name(function: BinaryFunction, dtype: DType) -> &'static str {
-    let integer = dtype == DType::I32;
-    match function {
-        BinaryFunction::Add if integer => "add_i32",
-        BinaryFunction::Add => "add",
-        BinaryFunction::Sub if integer => "sub_i32",
-        BinaryFunction::Sub => "sub",
-        BinaryFunction::Mul if integer => "mul_i32",
-        BinaryFunction::Mul => "mul",
-        BinaryFunction::Div => "div",
-        BinaryFunction::Pow => "pow_f32",
-        BinaryFunction::Maximum if integer => "maximum_i32",
-        BinaryFunction::Maximum => "maximum",
-        BinaryFunction::Minimum if integer => "minimum_i32",
-        BinaryFunction::Minimum => "minimum",
-        BinaryFunction::ReluBackward => "relu_backward",
-        BinaryFunction::And => "and",
-        BinaryFunction::Or => "or",
-    }
-}
-
-/// The function of `shaders/functions` for a comparison of a dtype.
-fn compare_name(function: CompareFunction, dtype: DType) -> &'static str {
-    let float = dtype.is_float();
-    match function {
-        CompareFunction::Less if float => "less",
-        CompareFunction::Less => "less_i32",
-        CompareFunction::LessEqual if float => "less_equal",
-        CompareFunction::LessEqual => "less_equal_i32",
-        CompareFunction::Greater if float => "greater",
-        CompareFunction::Greater => "greater_i32",
-        CompareFunction::GreaterEqual if float => "greater_equal",
-        CompareFunction::GreaterEqual => "greater_equal_i32",
-        CompareFunction::Equal if float => "equal",
-        CompareFunction::Equal => "equal_i32",
-        CompareFunction::NotEqual if float => "not_equal",
-        CompareFunction::NotEqual => "not_equal_i32",
-    }
-}
-
-/// The function of `shaders/functions` that converts, or none where the dtype stays.
-fn cast_name(from: DType, to: DType) -> Option<&'static str> {
-    match (from, to) {
-        (DType::F32 | DType::F64, DType::I32) => Some("f32_to_i32"),
-        (DType::F32 | DType::F64, DType::Bool) => Some("f32_to_bool"),
-        (DType::I32, DType::F32 | DType::F64) => Some("i32_to_f32"),
-        (DType::I32, DType::Bool) => Some("i32_to_bool"),
-        (DType::Bool, DType::F32 | DType::F64) => Some("bool_to_f32"),
-        (DType::Bool, DType::I32) => Some("bool_to_i32"),
-        (DType::F32 | DType::F64, DType::F32 | DType::F64) | (DType::I32, DType::I32) | (DType::Bool, DType::Bool) => {
-            None
-        }
     }
 }

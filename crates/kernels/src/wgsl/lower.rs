@@ -1,11 +1,11 @@
 //! The entry of lowering: what is refused, where results go, and elementwise kernels. The other kernels have files of their own.
 
 use crate::view::View;
-use crate::wgsl::emit::Bound;
+use crate::wgsl::emit::{Bound, Place};
 use crate::wgsl::matmul::Product;
 use crate::wgsl::module::{Grid, Module, WORKGROUP};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, scatter};
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest, scatter};
 use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, cost};
 
 /// Lowers a kernel for an adapter.
@@ -19,15 +19,15 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
     let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
     match kernel {
         Kernel::Elementwise(program) => {
-            let inputs = (0..program.inputs.len() as u32).map(Resource::Input).collect::<Vec<_>>();
-            let outputs = (0..program.outputs.len() as u32).map(Resource::Output).collect::<Vec<_>>();
+            let inputs = input_places(0..program.inputs.len());
+            let outputs = output_places(program.outputs.len());
             elementwise(&Bound { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
         }
         Kernel::Reduce { function, program, kept, reduced, epilogue } => {
             let results = kept.iter().map(|axis| axis.extent).product();
             let dtype = program.output_dtype(0);
             let output = Output::of_kernel(dtype, results, epilogue.as_ref(), program.inputs.len());
-            let inputs = (0..program.inputs.len() as u32).map(Resource::Input).collect();
+            let inputs = input_places(0..program.inputs.len());
             Reduction {
                 function: *function,
                 program: program.clone(),
@@ -37,7 +37,7 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
             }
             .lower(output, profile, &mut lowered);
         }
-        Kernel::Nest(_) => todo!("wgsl nest"),
+        Kernel::Nest(nest) => nest::lower(nest, profile, &mut lowered),
         Kernel::ArgMax { dtype, outer, extent, inner } => {
             indexing::argmax(*dtype, [*outer, *extent, *inner], profile, &mut lowered);
         }
@@ -61,7 +61,7 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
 }
 
 /// Appends the dispatch of a fused elementwise kernel.
-fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
+pub(super) fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
     let mut module = Module::default();
@@ -77,8 +77,8 @@ fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowere
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     program: Program,
-    inputs: Vec<Resource>,
-    outputs: Vec<Resource>,
+    inputs: Vec<Place>,
+    outputs: Vec<Place>,
     /// Whether the program does anything but store what was computed.
     has_epilogue: bool,
 }
@@ -87,13 +87,17 @@ impl Output {
     /// A kernel's outputs, its epilogue's inputs after `own_inputs` of its own.
     fn of_kernel(dtype: DType, results: usize, epilogue: Option<&Program>, own_inputs: usize) -> Self {
         let Some(epilogue) = epilogue else { return Output::plain(dtype, results, Resource::Output(0)) };
-        let inputs = (0..epilogue.inputs.len()).map(|input| Resource::Input((own_inputs + input) as u32)).collect();
-        let outputs = (0..epilogue.outputs.len() as u32).map(Resource::Output).collect();
-        Output { program: epilogue.clone(), inputs, outputs, has_epilogue: true }
+        let inputs = input_places(own_inputs..own_inputs + epilogue.inputs.len());
+        Output::of_epilogue(epilogue.clone(), inputs, output_places(epilogue.outputs.len()))
+    }
+
+    /// What a program whose accumulators are the results makes of them.
+    pub(super) fn of_epilogue(program: Program, inputs: Vec<Place>, outputs: Vec<Place>) -> Self {
+        Output { program, inputs, outputs, has_epilogue: true }
     }
 
     /// The results as they are.
-    pub(super) fn plain(dtype: DType, results: usize, resource: Resource) -> Self {
+    pub(super) fn plain(dtype: DType, results: usize, place: impl Into<Place>) -> Self {
         let program = Program {
             elements: results,
             inputs: Vec::new(),
@@ -101,7 +105,7 @@ impl Output {
             dtypes: vec![dtype],
             outputs: vec![0],
         };
-        Output { program, inputs: Vec::new(), outputs: vec![resource], has_epilogue: false }
+        Output { program, inputs: Vec::new(), outputs: vec![place.into()], has_epilogue: false }
     }
 
     /// The f32 results added to what stands there.
@@ -118,7 +122,7 @@ impl Output {
             dtypes: vec![DType::F32; 3],
             outputs: vec![2],
         };
-        Output { program, inputs: vec![resource], outputs: vec![resource], has_epilogue: false }
+        Output { program, inputs: vec![resource.into()], outputs: vec![resource.into()], has_epilogue: false }
     }
 
     /// What is done to each result, in simple operations.
@@ -133,7 +137,7 @@ impl Output {
 
     /// Where `elements` results can stand until the epilogue: in the output itself if there is none, else in new scratch.
     pub(super) fn without_epilogue(&self, elements: usize, lowered: &mut Lowered) -> Resource {
-        if self.has_epilogue { new_scratch(elements, lowered) } else { self.outputs[0] }
+        if self.has_epilogue { new_scratch(elements, lowered) } else { self.outputs[0].resource() }
     }
 
     /// Appends the epilogue as a dispatch of its own, over results that stand in `results`.
@@ -151,9 +155,19 @@ impl Output {
         }
         let view = View::contiguous(program.elements);
         program.inputs.push(ProgramInput { dtype: DType::F32, view, in_place: None });
-        inputs.push(results);
+        inputs.push(results.into());
         elementwise(&Bound { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
     }
+}
+
+/// The step's inputs of these numbers.
+fn input_places(numbers: std::ops::Range<usize>) -> Vec<Place> {
+    numbers.map(|number| Resource::Input(number as u32).into()).collect()
+}
+
+/// The step's outputs.
+fn output_places(count: usize) -> Vec<Place> {
+    (0..count).map(|number| Resource::Output(number as u32).into()).collect()
 }
 
 /// A new buffer for intermediate results, of that many words.

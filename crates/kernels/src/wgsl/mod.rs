@@ -6,11 +6,13 @@
 
 mod assemble;
 mod emit;
+mod expressions;
 mod functions;
 mod indexing;
 mod lower;
 mod matmul;
 mod module;
+mod nest;
 mod positions;
 mod reduce;
 mod scatter;
@@ -81,7 +83,7 @@ pub struct Binding {
 }
 
 /// A buffer of a lowered kernel, named from the step's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// The step's input of that number.
     Input(u32),

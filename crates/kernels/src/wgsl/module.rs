@@ -53,7 +53,7 @@ impl Module {
     }
 
     /// Declares a storage buffer under a name, as an array of `element`. A buffer that is declared already keeps its first
-    /// declaration.
+    /// declaration, and is writable once any says so.
     pub(super) fn bind(
         &mut self,
         resource: Resource,
@@ -61,9 +61,12 @@ impl Module {
         name: impl Into<String>,
         element: impl Into<String>,
     ) {
-        if !self.bindings.iter().any(|bound| bound.binding.resource == resource) {
-            let binding = Binding { resource, writable };
-            self.bindings.push(Bound { binding, name: name.into(), element: element.into() });
+        match self.bindings.iter_mut().find(|bound| bound.binding.resource == resource) {
+            Some(known) => known.binding.writable |= writable,
+            None => {
+                let binding = Binding { resource, writable };
+                self.bindings.push(Bound { binding, name: name.into(), element: element.into() });
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! Lowering of reductions: one stage where an invocation can take a result's whole extent, else chunks and further stages.
 
 use crate::view::{Axis, View};
-use crate::wgsl::emit::{Bound, binary_name};
+use crate::wgsl::emit::{Bound, Place};
+use crate::wgsl::expressions::binary_name;
 use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
-use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
+use crate::wgsl::{AdapterClass, AdapterProfile, Lowered};
 use crate::{BinaryFunction, DType, Instruction, Program, ProgramInput, ReduceFunction, cost};
 
 /// A reduction, or one stage of it.
@@ -16,7 +17,7 @@ pub(super) struct Reduction {
     /// What is reduced.
     pub(super) program: Program,
     /// The buffers of the program's inputs.
-    pub(super) inputs: Vec<Resource>,
+    pub(super) inputs: Vec<Place>,
     /// The axes of the result over the program's domain.
     pub(super) kept: Vec<Axis>,
     /// The axes reduced over the program's domain.
@@ -61,13 +62,13 @@ impl Reduction {
     pub(super) fn of_parts(
         function: ReduceFunction,
         dtype: DType,
-        source: Resource,
+        source: impl Into<Place>,
         [parts, results]: [usize; 2],
     ) -> Self {
         Reduction {
             function,
             program: load(dtype, parts * results),
-            inputs: vec![source],
+            inputs: vec![source.into()],
             kept: if results == 1 { Vec::new() } else { vec![Axis { extent: results, stride: 1 }] },
             reduced: vec![Axis { extent: parts, stride: results }],
         }
@@ -139,7 +140,7 @@ impl Reduction {
             Lanes::One => (index.to_owned(), "total".to_owned()),
             Lanes::OfKept => (format!("4u * ({index})"), "total".to_owned()),
             Lanes::OfReduced => {
-                let combine = module.call(self.combine());
+                let combine = module.call(combination(self.function, dtype));
                 let value = format!("{combine}({combine}(total.x, total.y), {combine}(total.z, total.w))");
                 (index.to_owned(), value)
             }
@@ -158,21 +159,8 @@ impl Reduction {
     fn declare_arithmetic(&self, module: &mut Module, width: usize) {
         let dtype = self.program.output_dtype(0);
         let accumulator = of_width(value_type(dtype), width);
-        let identity = match (self.function, dtype) {
-            (ReduceFunction::Sum, DType::F32 | DType::F64 | DType::I32 | DType::Bool) => format!("{accumulator}()"),
-            // Infinities cannot be written in WGSL, so the extremes travel as parameters.
-            (ReduceFunction::Max, DType::F32 | DType::F64) => {
-                extreme(module, &accumulator, "f32", f32::NEG_INFINITY.to_bits())
-            }
-            (ReduceFunction::Min, DType::F32 | DType::F64) => {
-                extreme(module, &accumulator, "f32", f32::INFINITY.to_bits())
-            }
-            (ReduceFunction::Max, DType::I32) => extreme(module, &accumulator, "i32", i32::MIN as u32),
-            (ReduceFunction::Min, DType::I32) => extreme(module, &accumulator, "i32", i32::MAX as u32),
-            (ReduceFunction::Max, DType::Bool) => format!("{accumulator}(false)"),
-            (ReduceFunction::Min, DType::Bool) => format!("{accumulator}(true)"),
-        };
-        let combine = module.call(self.combine());
+        let identity = identity(module, self.function, dtype, &accumulator);
+        let combine = module.call(combination(self.function, dtype));
         let value = if width == 1 {
             format!("{combine}(a, b)")
         } else {
@@ -185,24 +173,36 @@ impl Reduction {
             "fn combine(a: Accumulator, b: Accumulator) -> Accumulator {{\n    return {value};\n}}\n"
         ));
     }
+}
 
-    /// The function that combines two numbers.
-    fn combine(&self) -> &'static str {
-        let dtype = self.program.output_dtype(0);
-        let function = match (self.function, dtype) {
-            (ReduceFunction::Sum, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Add,
-            (ReduceFunction::Max, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Maximum,
-            (ReduceFunction::Min, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Minimum,
-            // Of truth values the sum and the largest tell whether any holds, the smallest whether all do.
-            (ReduceFunction::Sum | ReduceFunction::Max, DType::Bool) => BinaryFunction::Or,
-            (ReduceFunction::Min, DType::Bool) => BinaryFunction::And,
-        };
-        binary_name(function, dtype)
+/// The expression of what combines with any number to that number, of the WGSL type `accumulator`.
+pub(super) fn identity(module: &mut Module, function: ReduceFunction, dtype: DType, accumulator: &str) -> String {
+    // Infinities cannot be written in WGSL, so the extremes travel as parameters.
+    let mut extreme = |name: &str, dtype: &'static str, bits: u32| {
+        format!("{accumulator}({})", module.word(name.to_owned(), dtype, bits))
+    };
+    match (function, dtype) {
+        (ReduceFunction::Sum, DType::F32 | DType::F64 | DType::I32 | DType::Bool) => format!("{accumulator}()"),
+        (ReduceFunction::Max, DType::F32 | DType::F64) => extreme("least_f32", "f32", f32::NEG_INFINITY.to_bits()),
+        (ReduceFunction::Min, DType::F32 | DType::F64) => extreme("largest_f32", "f32", f32::INFINITY.to_bits()),
+        (ReduceFunction::Max, DType::I32) => extreme("least_i32", "i32", i32::MIN as u32),
+        (ReduceFunction::Min, DType::I32) => extreme("largest_i32", "i32", i32::MAX as u32),
+        (ReduceFunction::Max, DType::Bool) => format!("{accumulator}(false)"),
+        (ReduceFunction::Min, DType::Bool) => format!("{accumulator}(true)"),
     }
 }
 
-fn extreme(module: &mut Module, accumulator: &str, dtype: &'static str, bits: u32) -> String {
-    format!("{accumulator}({})", module.word("extreme".to_owned(), dtype, bits))
+/// The function of `shaders/functions` that combines two numbers.
+pub(super) fn combination(function: ReduceFunction, dtype: DType) -> &'static str {
+    let function = match (function, dtype) {
+        (ReduceFunction::Sum, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Add,
+        (ReduceFunction::Max, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Maximum,
+        (ReduceFunction::Min, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Minimum,
+        // Of truth values the sum and the largest tell whether any holds, the smallest whether all do.
+        (ReduceFunction::Sum | ReduceFunction::Max, DType::Bool) => BinaryFunction::Or,
+        (ReduceFunction::Min, DType::Bool) => BinaryFunction::And,
+    };
+    binary_name(function, dtype)
 }
 
 fn count(axes: &[Axis]) -> usize {

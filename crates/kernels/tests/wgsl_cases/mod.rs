@@ -1,5 +1,7 @@
 //! Kernels of every variant, named: what the tests of the lowering go through.
 
+pub(crate) mod nests;
+
 use arenagrad_graph::Shape;
 use arenagrad_kernels::{
     Axis, BatchAxis, BinaryFunction, CompareFunction, DType, Instruction, Kernel, Matrix, Piece, Program, ProgramInput,
