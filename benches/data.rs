@@ -2,18 +2,18 @@
 
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Session, Tensor};
 
-/// f32 numbers from the standard normal distribution.
-pub(crate) fn normal(shape: &[usize], seed: u64) -> Result<Tensor, Error> {
+/// f32 numbers from the normal distribution of mean 0 and that deviation.
+pub(crate) fn normal(shape: &[usize], deviation: f64, seed: u64) -> Result<Tensor, Error> {
     let graph = Graph::new();
-    evaluate(&graph, graph.normal(shape, graph.full([], 0.0, DType::I32), seed))
+    evaluate(&graph, graph.normal(shape, graph.full([], 0.0, DType::I32), seed) * deviation)
 }
 
-/// i32 class indices, uniform in `0..classes`.
-pub(crate) fn labels(count: usize, classes: usize, seed: u64) -> Result<Tensor, Error> {
+/// i32 indices, uniform in `0..end`.
+pub(crate) fn indices(shape: &[usize], end: usize, seed: u64) -> Result<Tensor, Error> {
     let graph = Graph::new();
-    let draw = graph.uniform([count], graph.full([], 0.0, DType::I32), seed);
-    // The product of a number just below 1 may round up to the number of classes.
-    let scaled = (draw * classes as f64).minimum(classes as f64 - 1.0);
+    let draw = graph.uniform(shape, graph.full([], 0.0, DType::I32), seed);
+    // The product of a number just below 1 may round up to the end.
+    let scaled = (draw * end as f64).minimum(end as f64 - 1.0);
     evaluate(&graph, scaled.cast(DType::I32))
 }
 

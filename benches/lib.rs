@@ -10,12 +10,14 @@
 
 mod data;
 mod program;
+mod update;
 mod workloads;
 
 pub use program::Program;
 
 use arenagrad::{Device, Error, Graph, GraphError};
 use program::{Model, TapeModel};
+use update::Update;
 
 /// A program whose speed is measured.
 pub struct Workload {
@@ -28,12 +30,11 @@ pub struct Workload {
 
 /// What a workload does.
 enum Kind {
-    /// Evaluates a loss, its gradients with respect to all parameters and, with a learning rate, an update by
-    /// gradient descent.
-    Model { define: for<'g> fn(&'g Graph) -> Result<Model<'g>, Error>, rate: Option<f64> },
-    /// Records a loss on a tape, differentiates it and, with a learning rate, updates by gradient descent, all of it anew at
-    /// each call.
-    Tape { define: fn() -> Result<TapeModel, Error>, rate: Option<f64> },
+    /// Evaluates a loss, its gradients with respect to all parameters and, where there is one, an update of them.
+    Model { define: for<'g> fn(&'g Graph) -> Result<Model<'g>, Error>, update: Option<Update> },
+    /// Records a loss on a tape, differentiates it and, where there is one, makes the update, all of it anew at each call.
+    /// `compiled` is the workload that computes the same from a graph that is planned once.
+    Tape { define: fn() -> Result<TapeModel, Error>, update: Option<Update>, compiled: &'static str },
     /// Builds a graph that is never run.
     Construction { build: fn() -> Result<Graph, GraphError> },
 }
@@ -61,9 +62,15 @@ pub const WORKLOADS: &[Workload] = &[
     workloads::WIDE_MLP,
     workloads::CHAIN,
     workloads::SOFTMAX_XENT,
+    workloads::LAYER_NORM,
+    workloads::ATTENTION,
+    workloads::EMBEDDING,
+    workloads::GPT,
+    workloads::GRU,
     workloads::GRAPH_BUILD,
     workloads::TAPE_SCALAR,
     workloads::TAPE_GAUSSIANS,
+    workloads::TAPE_MNIST_MLP,
 ];
 
 /// The workload of that name.
@@ -93,11 +100,11 @@ impl Workload {
         match (&self.kind, on_gpu) {
             (Kind::Construction { .. }, false) => &[Phase::Build],
             (Kind::Construction { .. }, true) => &[],
-            (Kind::Tape { rate: None, .. }, _) => &[Phase::ForwardBackward],
-            (Kind::Tape { rate: Some(_), .. }, _) => &[Phase::ForwardBackward, Phase::Step],
-            (Kind::Model { rate: None, .. }, _) => &[Phase::Forward, Phase::ForwardBackward],
-            (Kind::Model { rate: Some(_), .. }, false) => &[Phase::Forward, Phase::ForwardBackward, Phase::Step],
-            (Kind::Model { rate: Some(_), .. }, true) => {
+            (Kind::Tape { update: None, .. }, _) => &[Phase::ForwardBackward],
+            (Kind::Tape { update: Some(_), .. }, _) => &[Phase::ForwardBackward, Phase::Step],
+            (Kind::Model { update: None, .. }, _) => &[Phase::Forward, Phase::ForwardBackward],
+            (Kind::Model { update: Some(_), .. }, false) => &[Phase::Forward, Phase::ForwardBackward, Phase::Step],
+            (Kind::Model { update: Some(_), .. }, true) => {
                 &[Phase::Forward, Phase::ForwardBackward, Phase::Step, Phase::QueuedSteps]
             }
         }
@@ -107,16 +114,26 @@ impl Workload {
     pub fn compared_phase(&self) -> Phase {
         match self.kind {
             Kind::Construction { .. } => Phase::Build,
-            Kind::Model { rate: None, .. } | Kind::Tape { rate: None, .. } => Phase::ForwardBackward,
-            Kind::Model { rate: Some(_), .. } | Kind::Tape { rate: Some(_), .. } => Phase::Step,
+            Kind::Model { update: None, .. } | Kind::Tape { update: None, .. } => Phase::ForwardBackward,
+            Kind::Model { update: Some(_), .. } | Kind::Tape { update: Some(_), .. } => Phase::Step,
+        }
+    }
+
+    /// For what is recorded on a tape, the name of the workload that computes the same from a graph that is planned once.
+    pub fn compiled(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Tape { compiled, .. } => Some(compiled),
+            Kind::Model { .. } | Kind::Construction { .. } => None,
         }
     }
 
     /// The workload made ready to run one of its phases on a device.
     pub fn program(&self, phase: Phase, device: &Device) -> Result<Program, Error> {
         match self.kind {
-            Kind::Model { define, rate } => Program::of_model(define, rate.unwrap_or(0.0), phase, device),
-            Kind::Tape { define, rate } => Program::of_tape(define, rate.filter(|_| phase == Phase::Step), device),
+            Kind::Model { define, update } => Program::of_model(define, update, phase, device),
+            Kind::Tape { define, update, .. } => {
+                Program::of_tape(define, update.filter(|_| phase == Phase::Step), device)
+            }
             Kind::Construction { build } => Ok(Program::of_construction(build)),
         }
     }

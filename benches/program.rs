@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use arenagrad::train::Trained;
 use arenagrad::{
-    Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor, Variable,
+    Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Tape, TapeOptimizer, Tensor, Variable,
 };
 
 use crate::Phase;
+use crate::update::Update;
 
 /// A loss, and the inputs that every run of it is given.
 pub(crate) struct Model<'g> {
@@ -21,8 +22,8 @@ pub(crate) struct Model<'g> {
 
 /// A loss that is recorded on a tape, and the values of what it is recorded from.
 pub(crate) struct TapeModel {
-    pub(crate) parameters: Vec<Tensor>,
-    pub(crate) inputs: Vec<Tensor>,
+    pub(crate) parameters: Vec<(&'static str, Tensor)>,
+    pub(crate) inputs: Vec<(&'static str, Tensor)>,
     /// The loss of the parameters and the inputs.
     pub(crate) loss: fn(&[Variable], &[Variable]) -> Variable,
 }
@@ -62,7 +63,7 @@ enum Call {
 impl Program {
     pub(crate) fn of_model(
         define: for<'g> fn(&'g Graph) -> Result<Model<'g>, Error>,
-        rate: f64,
+        update: Option<Update>,
         phase: Phase,
         device: &Device,
     ) -> Result<Program, Error> {
@@ -70,22 +71,23 @@ impl Program {
         let Model { loss, inputs } = define(&graph)?;
         let (session, call) = match phase {
             Phase::Build | Phase::Forward => (Session::evaluate(&graph, &[loss], device)?, Call::Run),
-            Phase::ForwardBackward => (Session::train(&graph, loss, KeepGradients, device.clone())?, Call::Step),
-            Phase::Step => (Session::train(&graph, loss, Sgd::new(rate), device.clone())?, Call::Step),
-            Phase::QueuedSteps => (Session::train(&graph, loss, Sgd::new(rate), device.clone())?, Call::Advance),
+            Phase::ForwardBackward => (training_session(&graph, loss, None, device)?, Call::Step),
+            Phase::Step => (training_session(&graph, loss, update, device)?, Call::Step),
+            Phase::QueuedSteps => (training_session(&graph, loss, update, device)?, Call::Advance),
         };
         Ok(Program { kind: Kind::Session(Box::new(SessionCalls { session, inputs, call })) })
     }
 
     pub(crate) fn of_tape(
         define: fn() -> Result<TapeModel, Error>,
-        rate: Option<f64>,
+        update: Option<Update>,
         device: &Device,
     ) -> Result<Program, Error> {
         let (tape, model) = (Tape::new(device.clone()), define()?);
-        let parameters: Vec<Variable> = model.parameters.iter().map(|value| tape.leaf(value).requires_grad()).collect();
+        let leaf = |(name, value): &(&str, Tensor)| tape.leaf(value).requires_grad().named(*name);
+        let parameters: Vec<Variable> = model.parameters.iter().map(leaf).collect();
         let leaves: Vec<&Variable> = parameters.iter().collect();
-        let optimizer = rate.map(|rate| TapeOptimizer::new(&tape, &leaves, Sgd::new(rate))).transpose()?;
+        let optimizer = update.map(|update| TapeOptimizer::new(&tape, &leaves, update)).transpose()?;
         Ok(Program { kind: Kind::Tape(Box::new(TapeCalls { tape, model, parameters, optimizer })) })
     }
 
@@ -146,12 +148,45 @@ impl Program {
             Kind::Tape(_) | Kind::Construction { .. } => None,
         }
     }
+
+    /// The session again, so that its parameters can be given other values.
+    pub fn session_mut(&mut self) -> Option<&mut Session> {
+        match &mut self.kind {
+            Kind::Session(program) => Some(&mut program.session),
+            Kind::Tape(_) | Kind::Construction { .. } => None,
+        }
+    }
+
+    /// The parameters on a tape, each with its name; none for sessions and constructions.
+    pub fn variables(&self) -> &[Variable] {
+        match &self.kind {
+            Kind::Tape(program) => &program.parameters,
+            Kind::Session(_) | Kind::Construction { .. } => &[],
+        }
+    }
+
+    /// The inputs that every call is given.
+    pub fn inputs(&self) -> &[(&'static str, Tensor)] {
+        match &self.kind {
+            Kind::Session(program) => &program.inputs,
+            Kind::Tape(program) => &program.model.inputs,
+            Kind::Construction { .. } => &[],
+        }
+    }
+}
+
+/// A session whose steps make the update, or where there is none keep the gradients.
+fn training_session(graph: &Graph, loss: Expr<'_>, update: Option<Update>, device: &Device) -> Result<Session, Error> {
+    match update {
+        Some(update) => Session::train(graph, loss, update, device.clone()),
+        None => Session::train(graph, loss, KeepGradients, device.clone()),
+    }
 }
 
 impl TapeCalls {
     /// Records the loss, differentiates it, updates, clears the gradients. Returns the loss before the update.
     fn call(&mut self) -> Result<f64, Error> {
-        let inputs: Vec<Variable> = self.model.inputs.iter().map(|value| self.tape.leaf(value)).collect();
+        let inputs: Vec<Variable> = self.model.inputs.iter().map(|(_, value)| self.tape.leaf(value)).collect();
         let loss = (self.model.loss)(&self.parameters, &inputs);
         loss.backward()?;
         if let Some(optimizer) = &mut self.optimizer {

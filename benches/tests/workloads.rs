@@ -1,8 +1,10 @@
 //! A figure means something only if the workload computes what it says: every phase of every workload, on every device,
-//! agrees on the loss, and parameters move in training steps alone.
+//! agrees on the loss, parameters move in training steps alone, and losses and gradients are those of plain loops on the host.
 
-use arenagrad::Device;
-use arenagrad_benches::{Phase, WORKLOADS, workload};
+mod reference;
+
+use arenagrad::{Device, Tensor};
+use arenagrad_benches::{Phase, Program, WORKLOADS, workload};
 
 /// The CPU, and an adapter if there is one.
 fn devices() -> Vec<Device> {
@@ -50,22 +52,114 @@ fn only_training_steps_change_parameters() {
 #[test]
 fn kept_gradients_are_those_of_the_update() {
     for device in devices() {
-        let mnist = workload("mnist_mlp").unwrap();
-        let mut kept = mnist.program(Phase::ForwardBackward, &device).unwrap();
-        let mut step = mnist.program(Phase::Step, &device).unwrap();
-        let before = step.session().unwrap().parameter("w1").unwrap();
-        kept.call().unwrap();
-        step.call().unwrap();
-        let gradient = kept.session().unwrap().parameter("w1.gradient").unwrap();
-        let after = step.session().unwrap().parameter("w1").unwrap();
-        let triples = before.to_f64_vec().into_iter().zip(gradient.to_f64_vec()).zip(after.to_f64_vec());
-        let mut moved = false;
-        for ((before, gradient), after) in triples {
-            moved |= gradient != 0.0;
-            // Weights are below 1, so one rounding of theirs is below 6e-8.
-            assert!((before - 1e-3 * gradient - after).abs() < 1.2e-7, "{before} {gradient} {after} on {device}");
+        for (name, parameter, rate) in [("mnist_mlp", "w1", 1e-3), ("gru", "of_state", 1e-2)] {
+            let mut kept = workload(name).unwrap().program(Phase::ForwardBackward, &device).unwrap();
+            let mut step = workload(name).unwrap().program(Phase::Step, &device).unwrap();
+            let before = elements(&step, parameter);
+            kept.call().unwrap();
+            step.call().unwrap();
+            let gradient = elements(&kept, &format!("{parameter}.gradient"));
+            let after = elements(&step, parameter);
+            let mut moved = false;
+            for ((before, gradient), after) in before.into_iter().zip(gradient).zip(after) {
+                moved |= gradient != 0.0;
+                // Weights are below 1, so one rounding of theirs is below 6e-8.
+                let expected = before - rate * gradient;
+                assert!((expected - after).abs() < 1.2e-7, "{name}: {after}, not {expected} on {device}");
+            }
+            assert!(moved);
         }
-        assert!(moved);
+    }
+}
+
+#[test]
+fn gpt_is_updated_by_adamw() {
+    for device in devices() {
+        let gpt = workload("gpt").unwrap();
+        let mut kept = gpt.program(Phase::ForwardBackward, &device).unwrap();
+        let mut step = gpt.program(Phase::Step, &device).unwrap();
+        let names: Vec<String> = kept.session().unwrap().trainable_names().map(str::to_owned).collect();
+        let name = "layer2.widen.weight";
+        let mut expected = elements(&step, name);
+        let mut moments = vec![(0.0, 0.0); expected.len()];
+        for count in 1..=2 {
+            // Gradients at the parameters that the step begins with, which the first step has moved.
+            for name in &names {
+                let value = step.session().unwrap().parameter(name).unwrap();
+                kept.session_mut().unwrap().set_parameter(name, &value).unwrap();
+            }
+            kept.call().unwrap();
+            step.call().unwrap();
+            let gradient = elements(&kept, &format!("{name}.gradient"));
+            for ((value, (first, second)), gradient) in expected.iter_mut().zip(&mut moments).zip(gradient) {
+                *first = 0.9 * *first + 0.1 * gradient;
+                *second = 0.99 * *second + 0.01 * gradient * gradient;
+                let (mean, square) = (*first / (1.0 - 0.9f64.powi(count)), *second / (1.0 - 0.99f64.powi(count)));
+                *value -= 1e-3 * (mean / (square.sqrt() + 1e-8) + 0.1 * *value);
+            }
+            // Where a gradient is about as small as the number beside its root, its last digits decide: few of the elements.
+            let after = elements(&step, name);
+            let apart =
+                expected.iter().zip(&after).filter(|(expected, after)| (*expected - *after).abs() > 1e-7).count();
+            assert!(
+                apart * 1000 <= after.len(),
+                "{apart} of {} elements are others after step {count} on {device}",
+                after.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_plain_loops() {
+    let devices = devices();
+    reference::hold("gaussians", &devices, |values| reference::perceptron(values, 2, 2));
+    reference::hold("mnist_mlp", &devices, |values| reference::perceptron(values, 784, 10));
+    reference::hold("layer_norm", &devices, reference::layer_norm);
+    reference::hold("embedding", &devices, reference::embedding);
+    reference::hold("gru", &devices, reference::gru);
+}
+
+#[test]
+fn attention_is_that_of_plain_loops() {
+    reference::hold("attention", &devices(), reference::attention);
+}
+
+#[test]
+fn gpt_is_that_of_plain_loops() {
+    reference::hold("gpt", &devices(), reference::gpt);
+}
+
+#[test]
+fn a_tape_trains_as_the_compiled_workload_does() {
+    for device in devices() {
+        for tape in WORKLOADS {
+            let Some(compiled) = tape.compiled() else { continue };
+            let phase = tape.compared_phase();
+            let mut recorded = tape.program(phase, &device).unwrap();
+            let mut compiled = workload(compiled).unwrap().program(phase, &device).unwrap();
+            assert_eq!(recorded.inputs(), compiled.inputs(), "{}", tape.name);
+            let session = compiled.session_mut().unwrap();
+            assert_eq!(recorded.variables().len(), session.trainable_names().count(), "{}", tape.name);
+            for variable in recorded.variables() {
+                session.set_parameter(&variable.name().unwrap(), &variable.data().unwrap()).unwrap();
+            }
+            for _ in 0..3 {
+                let (loss, expected) = (recorded.call().unwrap(), compiled.call().unwrap());
+                let what = format!("{} on {device}: {loss}, not {expected}", tape.name);
+                assert!((loss - expected).abs() <= 1e-6 * expected.abs(), "{what}");
+            }
+            for variable in recorded.variables() {
+                let (name, value) = (variable.name().unwrap(), variable.data().unwrap());
+                for (value, expected) in value.to_f64_vec().into_iter().zip(elements(&compiled, &name)) {
+                    assert!(
+                        (value - expected).abs() < 1e-6,
+                        "{} {name} on {device}: {value}, not {expected}",
+                        tape.name
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -84,4 +178,10 @@ fn values_that_are_known() {
     // Logits of deviation 1 among 2048 classes: about ln 2048 + 1/2.
     let loss = workload("softmax_xent").unwrap().program(Phase::Forward, &cpu).unwrap().call().unwrap();
     assert!((loss - (2048f64.ln() + 0.5)).abs() < 0.1, "{loss}");
+}
+
+/// The elements of a parameter or state of a program's session.
+fn elements(program: &Program, name: &str) -> Vec<f64> {
+    let value: Tensor = program.session().unwrap().parameter(name).unwrap();
+    value.to_f64_vec()
 }

@@ -11,7 +11,7 @@ const ELEMENTS: usize = 4 << 20;
 pub(crate) const CHAIN: Workload = Workload {
     name: "chain",
     about: "12 elementwise operations on 4 Mi floats, and their sum",
-    kind: Kind::Model { define, rate: None },
+    kind: Kind::Model { define, update: None },
 };
 
 fn define(graph: &Graph) -> Result<Model<'_>, Error> {

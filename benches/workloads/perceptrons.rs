@@ -5,26 +5,27 @@ use arenagrad::{Error, Expr, Graph, Reduction};
 
 use crate::data::{normal, normal_parameter};
 use crate::program::Model;
+use crate::update::Update;
 use crate::{Kind, Workload};
 
-const RATE: Option<f64> = Some(1e-3);
+const UPDATE: Option<Update> = Some(Update::GradientDescent { rate: 1e-3 });
 
 pub(crate) const GAUSSIANS: Workload = Workload {
     name: "gaussians",
     about: "perceptron 2-10-2, batch 1",
-    kind: Kind::Model { define: |graph| perceptron(graph, 1, &[2, 10, 2]), rate: RATE },
+    kind: Kind::Model { define: |graph| perceptron(graph, 1, &[2, 10, 2]), update: UPDATE },
 };
 
 pub(crate) const MNIST_MLP: Workload = Workload {
     name: "mnist_mlp",
     about: "perceptron 784-256-10, batch 64",
-    kind: Kind::Model { define: |graph| perceptron(graph, 64, &[784, 256, 10]), rate: RATE },
+    kind: Kind::Model { define: |graph| perceptron(graph, 64, &[784, 256, 10]), update: UPDATE },
 };
 
 pub(crate) const WIDE_MLP: Workload = Workload {
     name: "wide_mlp",
     about: "perceptron of four 1024 x 1024 layers, batch 256",
-    kind: Kind::Model { define: |graph| perceptron(graph, 256, &[1024; 5]), rate: RATE },
+    kind: Kind::Model { define: |graph| perceptron(graph, 256, &[1024; 5]), update: UPDATE },
 };
 
 /// A batch of inputs `x` and targets `t` goes through layers of those widths.
@@ -40,6 +41,6 @@ fn perceptron<'g>(graph: &'g Graph, batch: usize, widths: &[usize]) -> Result<Mo
     for weight in &weights[1..] {
         h = h.relu().matmul(*weight);
     }
-    let inputs = vec![("x", normal(&[batch, first], 1)?), ("t", normal(&[batch, last], 2)?)];
+    let inputs = vec![("x", normal(&[batch, first], 1.0, 1)?), ("t", normal(&[batch, last], 1.0, 2)?)];
     Ok(Model { loss: h.mse_loss(t, Reduction::Mean), inputs })
 }

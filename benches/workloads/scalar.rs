@@ -6,7 +6,7 @@ use crate::program::Model;
 use crate::{Kind, Workload};
 
 pub(crate) const SCALAR: Workload =
-    Workload { name: "scalar", about: "(x + y) z of three numbers", kind: Kind::Model { define, rate: None } };
+    Workload { name: "scalar", about: "(x + y) z of three numbers", kind: Kind::Model { define, update: None } };
 
 fn define(graph: &Graph) -> Result<Model<'_>, Error> {
     let [x, y, z] =

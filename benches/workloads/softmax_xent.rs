@@ -2,7 +2,7 @@
 
 use arenagrad::{DType, Error, Graph};
 
-use crate::data::{labels, normal_parameter};
+use crate::data::{indices, normal_parameter};
 use crate::program::Model;
 use crate::{Kind, Workload};
 
@@ -12,11 +12,11 @@ const CLASSES: usize = 2048;
 pub(crate) const SOFTMAX_XENT: Workload = Workload {
     name: "softmax_xent",
     about: "cross-entropy of 2048 x 2048 logits",
-    kind: Kind::Model { define, rate: None },
+    kind: Kind::Model { define, update: None },
 };
 
 fn define(graph: &Graph) -> Result<Model<'_>, Error> {
     let logits = graph.parameter("logits", [SAMPLES, CLASSES], normal_parameter(1.0));
     let targets = graph.input_of("labels", [SAMPLES], DType::I32);
-    Ok(Model { loss: logits.cross_entropy(targets), inputs: vec![("labels", labels(SAMPLES, CLASSES, 1)?)] })
+    Ok(Model { loss: logits.cross_entropy(targets), inputs: vec![("labels", indices(&[SAMPLES], CLASSES, 1)?)] })
 }

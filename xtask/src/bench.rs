@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: the workloads' times, CPU beside GPU, in one table.
 //!
 //! Criterion measures ([`criterion`]), in the benchmarks of `benches/`; this task runs them and shows the medians that it
-//! left ([`table`]), under a head that says on which machine they were taken ([`machine`]) and, if asked, beside what other
-//! systems took ([`peers`]).
+//! left ([`table`]), under a head that says on which machine they were taken ([`machine`]). If asked, it sets them beside what
+//! other systems took ([`peers`]): the best of these counts ([`comparison`]), also in a picture ([`chart`]).
 
+mod chart;
+mod comparison;
 mod criterion;
+mod figures;
 mod machine;
 mod peers;
 mod table;
@@ -16,6 +19,8 @@ use arenagrad::replace_file;
 use arenagrad_benches::Phase;
 use serde_json::{Value, json};
 
+use self::chart::Chart;
+use self::comparison::Comparison;
 use self::criterion::{Pace, Place};
 use self::machine::Machine;
 use self::peers::Peers;
@@ -25,6 +30,8 @@ pub(crate) struct Options {
     quick: bool,
     json: Option<PathBuf>,
     peers: Option<PathBuf>,
+    /// Where the picture of the comparison goes; only beside `peers`.
+    svg: Option<PathBuf>,
 }
 
 /// What one phase of a workload took on a device, in seconds a call.
@@ -42,14 +49,18 @@ impl Options {
     pub(crate) fn parse(arguments: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
         use lexopt::prelude::*;
 
-        let mut options = Options { quick: false, json: None, peers: None };
+        let mut options = Options { quick: false, json: None, peers: None, svg: None };
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("quick") => options.quick = true,
                 Long("json") => options.json = Some(arguments.value()?.into()),
                 Long("peers") => options.peers = Some(arguments.value()?.into()),
+                Long("svg") => options.svg = Some(arguments.value()?.into()),
                 other => return Err(other.unexpected()),
             }
+        }
+        if options.svg.is_some() && options.peers.is_none() {
+            return Err("--svg draws how the engine compares: it needs --peers FILE".into());
         }
         Ok(options)
     }
@@ -73,7 +84,15 @@ fn measure(options: &Options) -> Result<(), String> {
     let pace = if options.quick { Pace::Quick } else { Pace::Full };
     let measurements = criterion::measure(pace, machine.adapter.is_some())?;
 
-    print!("{machine}\n{}", table::Table { measurements: &measurements, peers: peers.as_ref(), machine: &machine });
+    print!("{machine}\n{}", table::Table { measurements: &measurements, machine: &machine });
+    if let Some(peers) = &peers {
+        let comparison = Comparison::new(&measurements, peers);
+        print!("\n{comparison}");
+        if let Some(path) = &options.svg {
+            let chart = Chart { comparison: &comparison, machine: &machine }.to_string();
+            replace_file(path, chart.as_bytes()).map_err(|error| error.to_string())?;
+        }
+    }
     match &options.json {
         Some(path) => write_json(path, options, &machine, &measurements, peers.as_ref()),
         None => Ok(()),

@@ -12,8 +12,9 @@ usage: cargo xtask TASK [OPTIONS]
 
 tasks:
   adapters                              list the adapters that wgpu finds on this machine
-  bench [--quick] [--json FILE] [--peers FILE]
-                                        time the workloads on the CPU and on an adapter, in one table
+  bench [--quick] [--json FILE] [--peers FILE [--svg FILE]]
+                                        time the workloads on the CPU and on an adapter, in one table; beside other systems'
+                                        figures, in a second one and as a chart
   ci                                    everything that a change must pass before it is merged
   oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
 

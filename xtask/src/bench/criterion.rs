@@ -17,7 +17,7 @@ use super::Measurement;
 /// How much time criterion takes for a benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Under two minutes for all of them.
+    /// A few minutes for all of them.
     Quick,
     /// As the benchmarks have it by themselves.
     Full,
