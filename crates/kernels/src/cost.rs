@@ -17,8 +17,10 @@ use crate::program::{Instruction, Program, ProgramInput};
 pub struct Cost {
     /// Simple operations.
     pub operations: usize,
-    /// Bytes that are read and written if each element that is touched moves once.
-    pub bytes: usize,
+    /// Bytes that are read if each element that is touched moves once.
+    pub read: usize,
+    /// Bytes that are written if each element that is touched moves once.
+    pub written: usize,
 }
 
 /// Multiplications and additions of a matrix product that cost as much as one simple operation: they work on registers.
@@ -36,7 +38,8 @@ impl Cost {
     pub fn and(self, other: Cost) -> Cost {
         Cost {
             operations: self.operations.saturating_add(other.operations),
-            bytes: self.bytes.saturating_add(other.bytes),
+            read: self.read.saturating_add(other.read),
+            written: self.written.saturating_add(other.written),
         }
     }
 }
@@ -69,7 +72,8 @@ pub fn elementwise(program: &Program) -> Cost {
     let written: usize = (0..program.outputs.len()).map(|output| size(program.output_dtype(output))).sum();
     Cost {
         operations: program.elements.saturating_mul(operations_per_element(program)),
-        bytes: read_bytes(&program.inputs).saturating_add(program.elements.saturating_mul(written)),
+        read: read_bytes(&program.inputs),
+        written: program.elements.saturating_mul(written),
     }
 }
 
@@ -77,7 +81,8 @@ pub fn elementwise(program: &Program) -> Cost {
 pub fn reduce(program: &Program, results: usize) -> Cost {
     Cost {
         operations: program.elements.saturating_mul(operations_per_element(program) + 1),
-        bytes: read_bytes(&program.inputs).saturating_add(results.saturating_mul(size(program.output_dtype(0)))),
+        read: read_bytes(&program.inputs),
+        written: results.saturating_mul(size(program.output_dtype(0))),
     }
 }
 
@@ -90,14 +95,14 @@ pub fn nest(nest: &Nest) -> Cost {
             }
             NestInstruction::Fold { operand, .. } => nest.extent(nest.values[*operand as usize].space),
         };
-        Cost { operations, bytes: 0 }
+        Cost { operations, ..Cost::default() }
     });
     let outputs = nest.outputs.iter().map(|&output| {
         let value = &nest.values[output as usize];
         let elements = nest.extent(value.space);
-        Cost { operations: elements, bytes: elements.saturating_mul(size(value.dtype)) }
+        Cost { operations: elements, read: 0, written: elements.saturating_mul(size(value.dtype)) }
     });
-    let inputs = Cost { operations: 0, bytes: read_bytes(&nest.inputs) };
+    let inputs = Cost { read: read_bytes(&nest.inputs), ..Cost::default() };
     values.chain(outputs).fold(inputs, Cost::and)
 }
 
@@ -107,7 +112,8 @@ pub fn argmax(dtype: DType, [outer, extent, inner]: [usize; 3]) -> Cost {
     let elements = results.saturating_mul(extent);
     Cost {
         operations: elements.saturating_mul(2),
-        bytes: elements.saturating_mul(size(dtype)).saturating_add(results.saturating_mul(size(DType::I32))),
+        read: elements.saturating_mul(size(dtype)),
+        written: results.saturating_mul(size(DType::I32)),
     }
 }
 
@@ -121,10 +127,10 @@ pub fn matmul(dtype: DType, batch: &[BatchAxis], [m, k, n]: [usize; 3]) -> Cost 
         over(|axis| axis.rhs_stride > 0).saturating_mul(k).saturating_mul(n),
         over(|_| true).saturating_mul(m).saturating_mul(n),
     ];
-    let moved = elements.into_iter().fold(0usize, usize::saturating_add);
     Cost {
         operations: elements[2].saturating_mul(k) / PRODUCTS_PER_OPERATION,
-        bytes: moved.saturating_mul(size(dtype)),
+        read: elements[0].saturating_add(elements[1]).saturating_mul(size(dtype)),
+        written: elements[2].saturating_mul(size(dtype)),
     }
 }
 
@@ -133,7 +139,8 @@ pub fn gather(dtype: DType, indices_shape: &Shape) -> Cost {
     let elements = indices_shape.elements();
     Cost {
         operations: elements.saturating_mul(INDEXING),
-        bytes: elements.saturating_mul(2 * size(dtype) + size(DType::I32)),
+        read: elements.saturating_mul(size(dtype) + size(DType::I32)),
+        written: elements.saturating_mul(size(dtype)),
     }
 }
 
@@ -143,9 +150,10 @@ pub fn scatter_add(dtype: DType, operand_shape: &Shape, updates_shape: &Shape, i
     let copied = if in_place { 0 } else { places };
     Cost {
         operations: updates.saturating_mul(SORTING).saturating_add(copied),
-        bytes: updates
-            .saturating_mul(3 * size(dtype) + size(DType::I32))
-            .saturating_add(copied.saturating_mul(2 * size(dtype))),
+        read: updates
+            .saturating_mul(2 * size(dtype) + size(DType::I32))
+            .saturating_add(copied.saturating_mul(size(dtype))),
+        written: updates.saturating_add(copied).saturating_mul(size(dtype)),
     }
 }
 
@@ -153,7 +161,7 @@ pub fn scatter_add(dtype: DType, operand_shape: &Shape, updates_shape: &Shape, i
 pub fn assemble(dtype: DType, elements: usize, filled: bool, pieces: &[Piece]) -> Cost {
     let copied = pieces.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.source.elements()));
     let written = copied.saturating_add(if filled { elements } else { 0 });
-    Cost { operations: written, bytes: written.saturating_add(copied).saturating_mul(size(dtype)) }
+    Cost { operations: written, read: copied.saturating_mul(size(dtype)), written: written.saturating_mul(size(dtype)) }
 }
 
 /// The operations of a program for each element of its domain: its instructions, and one for each output that is written.
@@ -265,16 +273,16 @@ mod tests {
     fn functions_and_bytes_count() {
         // Two loads, an exponential, an addition, a store.
         let cost = Kernel::Elementwise(program(10, 6)).cost();
-        assert_eq!(cost, Cost { operations: 60 * (2 + 12 + 1 + 1), bytes: 4 * (60 + 6 + 60) });
+        assert_eq!(cost, Cost { operations: 60 * (2 + 12 + 1 + 1), read: 4 * (60 + 6), written: 4 * 60 });
         let batch = [BatchAxis { extent: 5, lhs_stride: 6, rhs_stride: 0 }];
         let product = matmul(DType::F64, &batch, [2, 3, 4]);
-        assert_eq!(product, Cost { operations: 5 * 24 / 2, bytes: 8 * (5 * 6 + 12 + 5 * 8) });
+        assert_eq!(product, Cost { operations: 5 * 24 / 2, read: 8 * (5 * 6 + 12), written: 8 * 5 * 8 });
     }
 
     #[test]
     fn what_is_too_large_to_count_saturates() {
         let large = matmul(DType::F32, &[], [usize::MAX, 3, 2]);
         assert_eq!(large.operations, usize::MAX / PRODUCTS_PER_OPERATION);
-        assert_eq!(large.and(large).bytes, usize::MAX);
+        assert_eq!(large.and(large).read, usize::MAX);
     }
 }

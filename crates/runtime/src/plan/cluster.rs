@@ -85,6 +85,27 @@ pub(crate) enum Border {
     Length,
     /// It reads from two kernels of which one needs the other.
     Dependence,
+    /// The kernel before it would bind too many buffers, or has too many instructions.
+    Limits,
+}
+
+impl Border {
+    /// The reason for a reader.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Border::Leaves => "it reads inputs, parameters and literals alone",
+            Border::OwnKernel => "it is a kernel of its own",
+            Border::AfterKernel => "it reads the result of a kernel that computes no more than its elements",
+            Border::Order => "it reads elements in another order than they are computed in",
+            Border::Axes => "it is reduced along other axes",
+            Border::AfterAllRows => "it reads what is known only after all rows",
+            Border::Length => {
+                "a row is too long to be passed over again, or has too many columns to be summed beside other work"
+            }
+            Border::Dependence => "it reads from two kernels of which one needs the other",
+            Border::Limits => "the kernel before it would bind too many buffers or have too many instructions",
+        }
+    }
 }
 
 impl Domain {
@@ -106,7 +127,8 @@ impl Domain {
     /// Whether sums over the rows may be computed beside other work: there are rows enough and not too many columns, for each
     /// thread has a total of its own for each column.
     pub(crate) fn allows_column_sums(&self) -> bool {
-        self.rows.is_some_and(|rows| rows >= FEWEST_ROWS) && self.columns().is_some_and(|columns| columns <= MOST_COLUMNS)
+        self.rows.is_some_and(|rows| rows >= FEWEST_ROWS)
+            && self.columns().is_some_and(|columns| columns <= MOST_COLUMNS)
     }
 
     /// The domain that both domains' members can be computed in.
@@ -131,9 +153,13 @@ pub(crate) fn is_in_order(entries: &[Entry], operand: &Layout) -> bool {
 enum Reduced {
     All,
     /// The last axes: so many rows remain.
-    Columns { rows: usize },
+    Columns {
+        rows: usize,
+    },
     /// The first axes, which are so many rows.
-    Rows { rows: usize },
+    Rows {
+        rows: usize,
+    },
     Other,
 }
 
@@ -298,7 +324,13 @@ impl Builder<'_> {
     }
 
     /// How an entry would join clusters over `domain`, of which `within` tells what belongs to them.
-    fn fit(&mut self, index: u32, domain: &Domain, is_anchored: bool, within: &dyn Fn(u32) -> bool) -> Result<Fit, Border> {
+    fn fit(
+        &mut self,
+        index: u32,
+        domain: &Domain,
+        is_anchored: bool,
+        within: &dyn Fn(u32) -> bool,
+    ) -> Result<Fit, Border> {
         let entries = self.entries;
         let entry = &entries[index as usize];
         let elements = entry.shape.elements();

@@ -1,8 +1,9 @@
 //! Plans for a reader: what each step computes, in which stage of the work, from which buffers into which.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use arenagrad_graph::Graph;
+use arenagrad_kernels::cost::Cost;
 use arenagrad_kernels::{Instruction, Kernel, NestInstruction, Program};
 
 use crate::plan::entries::{Entry, Work};
@@ -27,6 +28,10 @@ pub struct PlanStep {
     pub writes: Vec<u32>,
     /// Those of `writes` that it also reads, element by element.
     pub in_place: Vec<u32>,
+    /// How many simple operations it is, and how many bytes it reads and writes, by [`arenagrad_kernels::cost`].
+    pub cost: Cost,
+    /// Why it does not belong to the step before it whose results it reads.
+    pub begins: &'static str,
 }
 
 pub(crate) fn describe(
@@ -51,6 +56,8 @@ pub(crate) fn describe(
                 reads: step.reads.iter().map(|&read| (name(graph, entries, read), buffer(&read))).collect(),
                 writes,
                 in_place,
+                cost: step.kernel.cost(),
+                begins: step.border.reason(),
             }
         })
         .collect()
@@ -73,6 +80,25 @@ pub(crate) fn copy_back(
         reads: vec![(name(graph, entries, next), memory.buffer_of[next as usize])],
         writes: vec![memory.buffer_of[parameter as usize]],
         in_place: Vec::new(),
+        cost: crate::plan::copy(entries[parameter as usize].dtype, entries[parameter as usize].shape.elements()).cost(),
+        begins: "the parameter is still read where its next value is computed",
+    }
+}
+
+impl Plan {
+    /// The plan as text, with what each step costs and why it does not belong to the step before it: so many simple operations, so many
+    /// bytes read and written if each element moves once.
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
+        for (number, step) in self.described.iter().enumerate() {
+            let Cost { operations, read, written } = step.cost;
+            let _ = write!(
+                text,
+                "{number:>3}  {} -> {}\n     {operations} operations, {read} bytes read, {written} bytes written\n     begins here: {}\n",
+                step.kernel, step.computes, step.begins
+            );
+        }
+        text
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use arenagrad_kernels::View;
 
 use crate::plan::MAX_BINDINGS;
-use crate::plan::cluster::{Clusters, NONE};
+use crate::plan::cluster::{Border, Clusters, NONE};
 use crate::plan::entries::Entry;
 use crate::plan::recompute::Storage;
 
@@ -22,8 +22,8 @@ pub(crate) struct Part {
     pub(crate) cluster: u32,
     /// In order, without those that readers compute for themselves.
     pub(crate) members: Vec<u32>,
-    /// Whether the part begins where one before it became too large.
-    pub(crate) is_cut: bool,
+    /// Why the part does not belong to the kernel before it.
+    pub(crate) border: Border,
 }
 
 /// The parts of all clusters, in order of their clusters. What is read across a cut becomes stored. `overwrites` has the next values of parameters,
@@ -77,7 +77,8 @@ impl Divider<'_> {
             for &member in &kept[start..end] {
                 storage.is_stored[member as usize] |= self.last_use[member as usize] as usize >= end;
             }
-            parts.push(Part { cluster: number, members: kept[start..end].to_vec(), is_cut: start > 0 });
+            let border = if start > 0 { Border::Limits } else { cluster.border };
+            parts.push(Part { cluster: number, members: kept[start..end].to_vec(), border });
             start = end;
         }
     }
@@ -120,12 +121,10 @@ impl Divider<'_> {
                     bases.push(read.base);
                 }
             });
-            let is_written = |&&member: &&u32| {
-                storage.is_stored[member as usize] || self.last_use[member as usize] as usize > place
-            };
-            let is_in_place = |&&member: &&u32| {
-                self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter))
-            };
+            let is_written =
+                |&&member: &&u32| storage.is_stored[member as usize] || self.last_use[member as usize] as usize > place;
+            let is_in_place =
+                |&&member: &&u32| self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter));
             let written = inside.iter().filter(is_written).filter(|member| !is_in_place(member)).count();
             if bases.len() + written <= MAX_BINDINGS {
                 best = place + 1;

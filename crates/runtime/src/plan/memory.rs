@@ -11,8 +11,8 @@ use std::sync::Arc;
 use arenagrad_graph::{DType, Literal};
 use arenagrad_kernels::{Kernel, ProgramInput};
 
-use crate::plan::entries::{Entry, Work};
 use crate::plan::cluster::NONE;
+use crate::plan::entries::{Entry, Work};
 use crate::plan::order::Updates;
 use crate::plan::step::Step;
 
@@ -185,7 +185,9 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         Kernel::Reduce { program, epilogue: Some(epilogue), .. } => {
             share_input(&mut epilogue.inputs, &step.reads[program.inputs.len()..], operand, output);
         }
-        Kernel::MatMul { epilogue: Some(epilogue), .. } => share_input(&mut epilogue.inputs, &step.reads[2..], operand, output),
+        Kernel::MatMul { epilogue: Some(epilogue), .. } => {
+            share_input(&mut epilogue.inputs, &step.reads[2..], operand, output)
+        }
         Kernel::ScatterAdd { in_place, .. } => *in_place = step.reads[0] == operand,
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }

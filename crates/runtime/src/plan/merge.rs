@@ -29,10 +29,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
             storage.for_each_read(entries, member, &mut |operand| {
                 let base = operand.base;
                 let is_own = clusters.home[base as usize] == number as u32 || entries[base as usize].work.is_inlined();
-                if !is_own
-                    && is_in_order(entries, operand)
-                    && operand.shape.elements() == cluster.domain.elements
-                {
+                if !is_own && is_in_order(entries, operand) && operand.shape.elements() == cluster.domain.elements {
                     let place = *place_of.entry(base).or_insert_with(|| {
                         readers.push(SmallVec::new());
                         readers.len() - 1

@@ -30,8 +30,8 @@ use std::collections::{HashMap, HashSet};
 use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Op, Shape, passes};
 use arenagrad_kernels::{Kernel, Program};
 
-use entries::{Entries, Entry, Work};
 use cluster::{Clusters, NONE};
+use entries::{Entries, Entry, Work};
 use order::Updates;
 use recompute::Storage;
 

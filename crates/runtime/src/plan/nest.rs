@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_kernels::{
-    Axis, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View,
-};
+use arenagrad_kernels::{Axis, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View};
 
 use crate::plan::cluster::{Clusters, Domain};
 use crate::plan::entries::{Entry, Work};
@@ -90,7 +88,7 @@ impl Builder<'_> {
                 let operands: Vec<u32> = entry.operands.iter().map(|operand| self.value(operand, space)).collect();
                 match op {
                     // A copy is the load itself.
-                    None => operands[0],
+                    None => self.over(operands[0], space),
                     Some(op) => self.push(space, entry.dtype, NestInstruction::Compute(instruction(op, &operands))),
                 }
             }
@@ -108,6 +106,7 @@ impl Builder<'_> {
                     None => Space::Element,
                 };
                 let operand = self.value(operand, over);
+                let operand = self.over(operand, over);
                 self.push(space, entry.dtype, NestInstruction::Fold { function: *function, operand })
             }
             Work::Input(_)
@@ -151,6 +150,15 @@ impl Builder<'_> {
             | Work::Pad { .. }
             | Work::Concat { .. } => self.load(operand.base, operand.view(), space),
         }
+    }
+
+    /// A value over `space`: itself, or what a row has repeated along it.
+    fn over(&mut self, value: u32, space: Space) -> u32 {
+        if self.nest.values[value as usize].space == space {
+            return value;
+        }
+        let dtype = self.nest.values[value as usize].dtype;
+        self.push(space, dtype, NestInstruction::Compute(Instruction::Cast { operand: value }))
     }
 
     fn inlined(&mut self, base: u32, space: Space, dtype: DType, instruction: Instruction) -> u32 {

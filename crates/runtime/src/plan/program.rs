@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use arenagrad_graph::{DType, Op};
 use arenagrad_kernels::{Instruction, Program, ProgramInput, View};
 
-use crate::plan::entries::{Entry, Work};
 use crate::plan::cluster::is_in_order;
+use crate::plan::entries::{Entry, Work};
 
 /// A program, and the entries whose buffers it reads, in the order of its inputs.
 pub(crate) struct Built {

@@ -69,7 +69,9 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
         }
         match readers.kind[index] {
             Reading::AtHome => {}
-            Reading::Taken if matches!(entry.work, Work::Elementwise(_)) && clusters.spaces[index] == Space::Element => {
+            Reading::Taken
+                if matches!(entry.work, Work::Elementwise(_)) && clusters.spaces[index] == Space::Element =>
+            {
                 crossing.push(index as u32);
             }
             Reading::Taken | Reading::Stored => storage.is_stored[index] = true,
@@ -266,9 +268,8 @@ impl Decider<'_> {
 
     /// Whether an entry on the way back may be computed too: it is cheap, or nobody else needs it.
     fn is_computable(&self, entry: u32) -> bool {
-        operations(&self.entries[entry as usize]).is_some_and(|operations| {
-            operations <= MOST_OPERATIONS || self.readers.uses[entry as usize] == 1
-        })
+        operations(&self.entries[entry as usize])
+            .is_some_and(|operations| operations <= MOST_OPERATIONS || self.readers.uses[entry as usize] == 1)
     }
 
     /// Whether computing a value again costs no more than storing it and reading it back. If so, what its readers load for it counts as
@@ -311,7 +312,10 @@ impl Decider<'_> {
         for &reader in readers {
             for &(load, _) in &back.loads {
                 let source = &self.entries[load as usize];
-                if source.shape.elements() == elements && !self.readers.loads.contains_key(&(reader, load)) && !self.loads.contains(&(reader, load)) {
+                if source.shape.elements() == elements
+                    && !self.readers.loads.contains_key(&(reader, load))
+                    && !self.loads.contains(&(reader, load))
+                {
                     spent += bytes(source.dtype);
                     added.push((reader, load));
                 }

@@ -2,7 +2,7 @@
 
 use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, Space, View};
 
-use crate::plan::cluster::{Clusters, is_in_order};
+use crate::plan::cluster::{Border, Clusters, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -18,6 +18,8 @@ pub(crate) struct Step {
     pub(crate) reads: Vec<u32>,
     /// The entries that the kernel's outputs hold.
     pub(crate) writes: Vec<u32>,
+    /// Why it does not belong to the kernel before it.
+    pub(crate) border: Border,
 }
 
 /// The step of each part, in the order of their first results.
@@ -53,10 +55,10 @@ impl PartScope<'_> {
     fn step(&self, part: &Part, writes: Vec<u32>) -> Step {
         let entries = self.entries;
         let cluster = &self.clusters.list[part.cluster as usize];
-        let first = part.members[0];
+        let (first, border) = (part.members[0], part.border);
         if cluster.anchor == Some(first) {
             let (kernel, reads) = kernel(entries, &entries[first as usize]);
-            let step = Step { kernel, reads, writes };
+            let step = Step { kernel, reads, writes, border };
             return if step.writes == [first] { step } else { self.with_epilogue(step, first) };
         }
         let space = self.clusters.spaces[first as usize];
@@ -67,7 +69,7 @@ impl PartScope<'_> {
             let inside = |entry: u32| self.is_inside(entry);
             let scope = Scope { entries, inside: &inside, accumulator: None };
             let built = build(&scope, entries[writes[0] as usize].shape.elements(), &writes);
-            return Step { kernel: Kernel::Elementwise(built.program), reads: built.reads, writes };
+            return Step { kernel: Kernel::Elementwise(built.program), reads: built.reads, writes, border };
         }
         if let [fold] = folds[..]
             && let Some(step) = self.reduction(part, fold, &writes)
@@ -82,7 +84,7 @@ impl PartScope<'_> {
             }
         };
         let built = nest::build(entries, self.clusters, &inside, &cluster.domain, &writes);
-        Step { kernel: Kernel::Nest(built.nest), reads: built.reads, writes }
+        Step { kernel: Kernel::Nest(built.nest), reads: built.reads, writes, border }
     }
 
     /// The step of a part with one reduction of which nothing but its result and what is made of that is stored; none for others.
@@ -110,7 +112,7 @@ impl PartScope<'_> {
         };
         let (kept, reduced) = (axes_where(false), axes_where(true));
         let kernel = Kernel::Reduce { function, program: built.program, kept, reduced, epilogue: None };
-        let step = Step { kernel, reads: built.reads, writes: writes.to_vec() };
+        let step = Step { kernel, reads: built.reads, writes: writes.to_vec(), border: part.border };
         Some(if step.writes == [fold] { step } else { self.with_epilogue(step, fold) })
     }
 

@@ -48,13 +48,23 @@ fn explore() {
             ps.push(e);
             e
         };
-        let (s1, b1, wq, wk, wv, wo) = (p("s1", &[d]), p("b1", &[d]), p("wq", &[d, d]), p("wk", &[d, d]), p("wv", &[d, d]), p("wo", &[d, d]));
-        let (s2, b2, w1, c1, w2, c2) = (p("s2", &[d]), p("b2", &[d]), p("w1", &[d, 4 * d]), p("c1", &[4 * d]), p("w2", &[4 * d, d]), p("c2", &[d]));
+        let (s1, b1, wq, wk, wv, wo) =
+            (p("s1", &[d]), p("b1", &[d]), p("wq", &[d, d]), p("wk", &[d, d]), p("wv", &[d, d]), p("wo", &[d, d]));
+        let (s2, b2, w1, c1, w2, c2) = (
+            p("s2", &[d]),
+            p("b2", &[d]),
+            p("w1", &[d, 4 * d]),
+            p("c1", &[4 * d]),
+            p("w2", &[4 * d, d]),
+            p("c2", &[d]),
+        );
         let h = x.layer_norm(-1, Some(s1), Some(b1), 1e-5);
         let (q, k, v) = (h.matmul(wq), h.matmul(wk), h.matmul(wv));
         let a = (q.matmul(k.transpose(0, 1)) * 0.25).softmax(1).matmul(v);
         let h = x + a.matmul(wo);
-        let h = h + (h.layer_norm(-1, Some(s2), Some(b2), 1e-5).matmul(w1) + c1).gelu(arenagrad_graph::Gelu::Erf).matmul(w2) + c2;
+        let h = h
+            + (h.layer_norm(-1, Some(s2), Some(b2), 1e-5).matmul(w1) + c1).gelu(arenagrad_graph::Gelu::Erf).matmul(w2)
+            + c2;
         let loss = h.square().mean(..);
         let mut v = vec![loss];
         v.extend(g.gradients(&[loss], &[g.ones([], DType::F32)], &ps).unwrap());
