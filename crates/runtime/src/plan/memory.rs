@@ -13,8 +13,8 @@ use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::cluster::NONE;
 use crate::plan::entries::{Entry, Work};
-use crate::plan::order::Updates;
 use crate::plan::step::Step;
+use crate::plan::update::Updates;
 
 /// A buffer of a plan.
 #[derive(Clone, Debug, PartialEq)]

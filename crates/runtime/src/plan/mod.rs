@@ -3,7 +3,8 @@
 //! The pipeline is visible in the files: the graph is simplified ([`arenagrad_graph::passes`]), laid out in a dense table
 //! with views resolved (`entries`), entries are gathered in clusters of which each can be one kernel (`cluster`), what crosses from one
 //! to another is stored or computed again (`recompute`), clusters that are too much for one kernel are cut (`divide`), kernels are
-//! made (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). A plan is the same for every device; it
+//! made (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in
+//! place is decided in between (`update`). A plan is the same for every device; it
 //! names no device and holds no values but literals.
 
 mod cluster;
@@ -21,19 +22,21 @@ mod shaders;
 mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trace;
+mod update;
 
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Op, Shape, passes};
 use arenagrad_kernels::{Kernel, Program};
 
-use cluster::{Clusters, NONE};
+use cluster::NONE;
 use entries::{Entries, Entry, Work};
-use order::Updates;
-use recompute::Storage;
+use update::Updates;
 
 /// How many storage buffers one kernel may use: what every wgpu adapter offers.
 pub const MAX_BINDINGS: usize = 8;
@@ -103,63 +106,13 @@ impl Plan {
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
-        Plan::of_optimised(&optimised.graph, &outputs, &updates, &stages, &names)
+        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages)?;
+        Ok(Plan::place(&optimised.graph, passes, outputs.len(), &names))
     }
 
-    fn of_optimised(
-        graph: &Graph,
-        outputs: &[NodeId],
-        updates: &[(u32, NodeId)],
-        stages: &[Vec<NodeId>],
-        names: &[&'static str],
-    ) -> Result<Plan, GraphError> {
-        let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
-        let declarations = graph.declarations();
-        let parameters: Vec<NodeId> =
-            updates.iter().map(|(declaration, _)| declarations[*declaration as usize].node).collect();
-        // Outputs, then next values, then the parameters that these replace.
-        let roots: Vec<NodeId> =
-            outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
-        let mut next_values: HashSet<u32> = HashSet::new();
-        let Entries { entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
-            if number < outputs.len() {
-                // A parameter that this run changes is read as it was before.
-                !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
-            } else if number < outputs.len() + updates.len() {
-                work.is_computed() && next_values.insert(base)
-            } else {
-                true
-            }
-        })?;
-
-        let mut required = vec![false; entries.len()];
-        for root in &roots {
-            required[root.base as usize] = true;
-        }
-        let (first, count) = (outputs.len(), updates.len());
-        let mut overwrites: HashMap<u32, u32> =
-            (0..count).map(|n| (roots[first + n].base, roots[first + count + n].base)).collect();
-        let mut clusters = cluster::cluster(&entries);
-        let storage = recompute::recompute(&entries, &clusters, &required);
-        merge::merge(&entries, &mut clusters, &storage);
-        let mut planned = order_steps(&entries, &clusters, &storage, &roots, &overwrites, (first, count));
-        if exceeds_bindings(&planned.0, &planned.1) {
-            // A parameter that was counted on to be overwritten in place cannot be: each counts for itself then.
-            overwrites.clear();
-            planned = order_steps(&entries, &clusters, &storage, &roots, &overwrites, (first, count));
-        }
-        let (steps, updates) = planned;
-        Ok(Plan::place(graph, &entries, &roots[..first], (steps, updates), required, names))
-    }
-
-    fn place(
-        graph: &Graph,
-        entries: &[Entry],
-        roots: &[layout::Layout],
-        (mut steps, updates): (Vec<step::Step>, Updates),
-        required: Vec<bool>,
-        names: &[&'static str],
-    ) -> Plan {
+    fn place(graph: &Graph, passes: Passes, outputs: usize, names: &[&'static str]) -> Plan {
+        let Passes { entries, roots, required, updates, mut steps, .. } = passes;
+        let (entries, roots) = (&entries[..], &roots[..outputs]);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
@@ -209,6 +162,68 @@ impl Plan {
     }
 }
 
+/// What the passes over the entries decide, one after the other.
+#[cfg_attr(not(test), expect(dead_code))] // Clusters, storage and parts are shown in the planner's file tests.
+struct Passes {
+    entries: Vec<Entry>,
+    /// Where the outputs, the next values of parameters and these parameters stand.
+    roots: Vec<layout::Layout>,
+    /// Which entries are read after the run.
+    required: Vec<bool>,
+    clusters: cluster::Clusters,
+    storage: recompute::Storage,
+    parts: Vec<divide::Part>,
+    updates: Updates,
+    /// In the order in which they run.
+    steps: Vec<step::Step>,
+}
+
+impl Passes {
+    fn run(
+        graph: &Graph,
+        outputs: &[NodeId],
+        updates: &[(u32, NodeId)],
+        stages: &[Vec<NodeId>],
+    ) -> Result<Passes, GraphError> {
+        let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
+        let declarations = graph.declarations();
+        let parameters: Vec<NodeId> =
+            updates.iter().map(|(declaration, _)| declarations[*declaration as usize].node).collect();
+        // Outputs, then next values, then the parameters that these replace.
+        let roots: Vec<NodeId> =
+            outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
+        let mut next_values: HashSet<u32> = HashSet::new();
+        let Entries { entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
+            if number < outputs.len() {
+                // A parameter that this run changes is read as it was before.
+                !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
+            } else if number < outputs.len() + updates.len() {
+                work.is_computed() && next_values.insert(base)
+            } else {
+                true
+            }
+        })?;
+        let mut required = vec![false; entries.len()];
+        for root in &roots {
+            required[root.base as usize] = true;
+        }
+        let (first, count) = (outputs.len(), updates.len());
+        let pairs = (0..count).map(|n| (roots[first + count + n].base, roots[first + n].base)).collect();
+        let read_outputs: HashSet<u32> = roots[..first].iter().map(|root| root.base).collect();
+
+        let mut clusters = cluster::cluster(&entries);
+        let mut storage = recompute::recompute(&entries, &clusters, &required);
+        merge::merge(&entries, &mut clusters, &storage);
+        let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
+        let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites());
+        let steps = step::steps(&entries, &clusters, &storage, &parts);
+        updates.add_possible(&entries, &steps, &read_outputs);
+        let steps = order::order(steps, entries.len(), &mut updates);
+        debug_assert!(!exceeds_bindings(&steps, &updates), "a step binds more buffers than a kernel may");
+        Ok(Passes { entries, roots, required, clusters, storage, parts, updates, steps })
+    }
+}
+
 /// A placeholder that is left after the passes is needed, and nothing can be computed from it.
 fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
     for id in graph.ids() {
@@ -221,24 +236,6 @@ fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// The steps in the order in which they run, and which updates they write in place. `first` outputs stand before `count`
-/// next values and as many parameters in `roots`.
-fn order_steps(
-    entries: &[Entry],
-    clusters: &Clusters,
-    storage: &Storage,
-    roots: &[layout::Layout],
-    overwrites: &HashMap<u32, u32>,
-    (first, count): (usize, usize),
-) -> (Vec<step::Step>, Updates) {
-    let mut storage = storage.clone();
-    let parts = divide::divide(entries, clusters, &mut storage, overwrites);
-    let steps = step::steps(entries, clusters, &storage, &parts);
-    let mut updates = direct_updates(entries, roots, &steps, first, count);
-    let steps = order::order(steps, entries.len(), &mut updates);
-    (steps, updates)
-}
-
 /// Whether a step binds more buffers than a kernel may: a parameter and the next value that is written over it are one.
 /// Assembling reads any number of pieces, a few at a time.
 fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
@@ -247,61 +244,6 @@ fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
         let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
         step.reads.len() + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
     })
-}
-
-/// Which next values may be written over their parameters: those that a step computes which reads the parameter, if at all,
-/// only at the element that it writes.
-fn direct_updates(
-    entries: &[Entry],
-    roots: &[layout::Layout],
-    steps: &[step::Step],
-    outputs: usize,
-    updates: usize,
-) -> Updates {
-    let pairs: Vec<(u32, u32)> =
-        (0..updates).map(|number| (roots[outputs + updates + number].base, roots[outputs + number].base)).collect();
-    let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
-    let (writer, _) = order::dependencies(steps, entries.len());
-    let direct = pairs
-        .iter()
-        .map(|(parameter, next)| {
-            let step = steps.get(writer[*next as usize] as usize);
-            entries[*parameter as usize].shape.elements() > 0
-                && !read_outputs.contains(parameter)
-                && step.is_some_and(|step| may_overwrite(step, *next, *parameter))
-        })
-        .collect();
-    Updates { pairs, direct }
-}
-
-/// Whether a step that computes `next` may write it over `parameter`: it reads that not at all, or once, at the element that it writes.
-fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
-    let in_program = |program: &Program, reads: &[u32]| {
-        reads.iter().zip(&program.inputs).all(|(read, input)| *read != parameter || input.view.is_contiguous())
-    };
-    match &step.kernel {
-        Kernel::Elementwise(program) => in_program(program, &step.reads),
-        Kernel::Reduce { program, epilogue, .. } => {
-            let (own, rest) = step.reads.split_at(program.inputs.len());
-            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
-        }
-        Kernel::Nest(nest) => {
-            let output = step.writes.iter().position(|&write| write == next);
-            let mut reads = (0..step.reads.len()).filter(|&input| step.reads[input] == parameter);
-            match (reads.next(), reads.next()) {
-                (None, _) => true,
-                (Some(input), None) => output.is_some_and(|output| nest.may_overwrite(output, input)),
-                (Some(_), Some(_)) => false,
-            }
-        }
-        Kernel::MatMul { epilogue, .. } => {
-            let (own, rest) = step.reads.split_at(2);
-            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
-        }
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
-            !step.reads.contains(&parameter)
-        }
-    }
 }
 
 /// A kernel that copies a buffer.

@@ -9,22 +9,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use crate::plan::cluster::NONE;
 use crate::plan::step::Step;
-
-/// Which entries are the next values of parameters, and whether each may be written over the old one.
-pub(crate) struct Updates {
-    /// For each update: the entry of the parameter and the entry of its next value.
-    pub(crate) pairs: Vec<(u32, u32)>,
-    /// For each update: whether the step that computes it writes the parameter's buffer; otherwise a copy does at the end.
-    pub(crate) direct: Vec<bool>,
-}
-
-impl Updates {
-    /// The parameter that each next value is written over.
-    pub(crate) fn overwrites(&self) -> HashMap<u32, u32> {
-        let direct = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| **direct);
-        direct.map(|((parameter, next), _)| (*next, *parameter)).collect()
-    }
-}
+use crate::plan::update::Updates;
 
 /// The steps in the order in which they run.
 pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
@@ -46,7 +31,10 @@ pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates)
     }
     let mut precedence = Precedence::new(followers, &is_update);
     is_update.fill(false);
-    for number in 0..updates.pairs.len() {
+    // Those that were certain first: nothing may stand in their way.
+    let mut numbers: Vec<usize> = (0..updates.pairs.len()).collect();
+    numbers.sort_by_key(|&number| !updates.certain[number]);
+    for number in numbers {
         let (parameter, next) = updates.pairs[number];
         let step = writer[next as usize];
         updates.direct[number] =

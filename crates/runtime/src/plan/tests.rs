@@ -1,74 +1,164 @@
-use super::*;
-use arenagrad_graph::{Expr, Init};
+//! File tests of the planner: in each file of `tests/plans` a graph as text, and beneath it what every pass decided and the plan.
+//!
+//! `ARENAGRAD_UPDATE_SNAPSHOTS=1` writes the files anew; what has changed in them is then to be read.
 
-fn planned(build: impl for<'g> Fn(&'g Graph) -> Vec<Expr<'g>>) -> Plan {
-    let g = Graph::new();
-    let outputs: Vec<NodeId> = build(&g).iter().map(|e| e.id().unwrap()).collect();
-    Plan::new(&g, &Request { outputs, ..Request::default() }).unwrap()
+use std::fmt::Write;
+use std::path::Path;
+
+use arenagrad_graph::{DType, Expr, Gelu, Graph, Init, NodeId, passes};
+
+use crate::plan::{Passes, Plan, Request, trace};
+use crate::train::{Optimizer, Sgd, append_step};
+
+/// What a case asks for: outputs, and updates of parameters by the number of their declaration.
+struct Wanted<'g> {
+    outputs: Vec<Expr<'g>>,
+    updates: Vec<(u32, NodeId)>,
+}
+
+impl<'g> From<Vec<Expr<'g>>> for Wanted<'g> {
+    fn from(outputs: Vec<Expr<'g>>) -> Self {
+        Wanted { outputs, updates: Vec::new() }
+    }
+}
+
+fn check(name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
+    let graph = Graph::new();
+    let Wanted { outputs, updates } = build(&graph);
+    let outputs: Vec<NodeId> = outputs.iter().map(|output| output.id().unwrap()).collect();
+    let wanted: Vec<NodeId> = outputs.iter().chain(updates.iter().map(|(_, next)| next)).copied().collect();
+    let optimised = passes::optimise(&graph, &wanted).unwrap();
+    let (of_outputs, of_updates) = optimised.outputs.split_at(outputs.len());
+    let next_values: Vec<(u32, NodeId)> =
+        updates.iter().map(|(declaration, _)| *declaration).zip(of_updates.iter().copied()).collect();
+    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[]).unwrap();
+    let (graph_of_plan, entries) = (&optimised.graph, &passes.entries[..]);
+
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", graph_of_plan.to_string().trim_end());
+    let _ = writeln!(text, "\n-- cluster\n{}", trace::clusters(graph_of_plan, entries, &passes.clusters).trim_end());
+    let storage = trace::storage(graph_of_plan, entries, &passes.clusters, &passes.storage);
+    let _ = writeln!(text, "\n-- recompute, merge\n{}", storage.trim_end());
+    let _ = writeln!(text, "\n-- divide\n{}", trace::parts(graph_of_plan, entries, &passes.parts).trim_end());
+    if !passes.updates.pairs.is_empty() {
+        let _ = writeln!(text, "\n-- update\n{}", trace::updates(graph_of_plan, entries, &passes.updates).trim_end());
+    }
+    let plan = Plan::new(&graph, &Request { outputs, updates, ..Request::default() }).unwrap();
+    let _ = writeln!(text, "\n-- plan\n{}\n\n-- explain\n{}", plan.to_string().trim_end(), plan.explain().trim_end());
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(format!("{name}.txt"));
+    if std::env::var("ARENAGRAD_UPDATE_SNAPSHOTS").is_ok_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+    assert_eq!(kept, text, "{name} has changed; ARENAGRAD_UPDATE_SNAPSHOTS=1 accepts it");
+}
+
+fn parameter<'g, const N: usize>(g: &'g Graph, name: &str, shape: [usize; N]) -> Expr<'g> {
+    g.parameter(name, shape, Init::Constant(0.5))
+}
+
+/// The loss and its gradients, as outputs.
+fn with_gradients<'g, const N: usize>(loss: Expr<'g>, wrt: [Expr<'g>; N]) -> Wanted<'g> {
+    let mut outputs = vec![loss];
+    outputs.extend(loss.grad(wrt).unwrap());
+    outputs.into()
+}
+
+/// A training step by `optimizer`.
+fn trained<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Wanted<'g> {
+    let step = append_step(loss, optimizer).unwrap();
+    Wanted { outputs: vec![loss], updates: step.updates }
 }
 
 #[test]
-fn explore() {
-    let plan = planned(|g| {
-        let x = g.parameter("logits", [2048, 2048], Init::XavierUniform);
-        let labels = g.input_of("labels", [2048], DType::I32);
-        let loss = x.cross_entropy(labels);
-        let gx = loss.grad([x]).unwrap();
-        vec![loss, gx[0]]
+fn cross_entropy_and_its_gradient_are_one_nest() {
+    check("cross_entropy", |g| {
+        let logits = parameter(g, "logits", [64, 1000]);
+        let labels = g.input_of("labels", [64], DType::I32);
+        with_gradients(logits.cross_entropy(labels), [logits])
     });
-    println!("SOFTMAX {plan}");
-    let plan = planned(|g| {
-        let x = g.parameter("x", [4096, 1024], Init::XavierUniform);
-        let w = g.input("w", [4096, 1024]);
-        let s = g.parameter("scale", [1024], Init::XavierUniform);
-        let b = g.parameter("shift", [1024], Init::XavierUniform);
-        let loss = (x.layer_norm(-1, Some(s), Some(b), 1e-5) * w).sum(..);
-        let mut v = vec![loss];
-        v.extend(loss.grad([x, s, b]).unwrap());
-        v
+}
+
+#[test]
+fn layer_norm_and_its_gradients_are_one_nest() {
+    check("layer_norm", |g| {
+        let (x, w) = (parameter(g, "x", [64, 96]), g.input("w", [64, 96]));
+        let (scale, shift) = (parameter(g, "scale", [96]), parameter(g, "shift", [96]));
+        with_gradients((x.layer_norm(-1, Some(scale), Some(shift), 1e-5) * w).sum(..), [x, scale, shift])
     });
-    println!("LAYERNORM {plan}");
-    let plan = planned(|g| {
-        let x = g.parameter("x", [1 << 22], Init::XavierUniform);
-        let y = (x * 1.5 + 0.25).relu() - x * 0.5;
-        let y = (y * 0.7).tanh() + x * x;
-        let y = (y * -0.1).exp() * y - x;
-        let loss = y.sum(..);
-        let mut v = vec![loss];
-        v.extend(loss.grad([x]).unwrap());
-        v
+}
+
+#[test]
+fn a_sum_and_the_elements_that_it_sums_share_a_pass() {
+    check("chain", |g| {
+        let x = parameter(g, "x", [1 << 16]);
+        with_gradients((x.tanh() * x).sum(..), [x])
     });
-    println!("CHAIN {plan}");
-    let plan = planned(|g| {
-        let (t, d) = (32, 16);
-        let x = g.input("x", [t, d]);
-        let mut ps = vec![];
-        let mut p = |name: &str, shape: &[usize]| {
-            let e = g.parameter(name, shape, Init::XavierUniform);
-            ps.push(e);
-            e
-        };
-        let (s1, b1, wq, wk, wv, wo) =
-            (p("s1", &[d]), p("b1", &[d]), p("wq", &[d, d]), p("wk", &[d, d]), p("wv", &[d, d]), p("wo", &[d, d]));
-        let (s2, b2, w1, c1, w2, c2) = (
-            p("s2", &[d]),
-            p("b2", &[d]),
-            p("w1", &[d, 4 * d]),
-            p("c1", &[4 * d]),
-            p("w2", &[4 * d, d]),
-            p("c2", &[d]),
-        );
-        let h = x.layer_norm(-1, Some(s1), Some(b1), 1e-5);
-        let (q, k, v) = (h.matmul(wq), h.matmul(wk), h.matmul(wv));
-        let a = (q.matmul(k.transpose(0, 1)) * 0.25).softmax(1).matmul(v);
-        let h = x + a.matmul(wo);
-        let h = h
-            + (h.layer_norm(-1, Some(s2), Some(b2), 1e-5).matmul(w1) + c1).gelu(arenagrad_graph::Gelu::Erf).matmul(w2)
-            + c2;
-        let loss = h.square().mean(..);
-        let mut v = vec![loss];
-        v.extend(g.gradients(&[loss], &[g.ones([], DType::F32)], &ps).unwrap());
-        v
+}
+
+#[test]
+fn products_work_on_their_results_and_nests_on_what_must_be_whole() {
+    check("perceptron", |g| {
+        let (x, labels) = (g.input("x", [32, 20]), g.input_of("labels", [32], DType::I32));
+        let (w1, b1) = (parameter(g, "w1", [20, 16]), parameter(g, "b1", [16]));
+        let (w2, b2) = (parameter(g, "w2", [16, 5]), parameter(g, "b2", [5]));
+        let hidden = (x.matmul(w1) + b1).relu();
+        trained((hidden.matmul(w2) + b2).cross_entropy(labels), &Sgd::new(0.1).momentum(0.9))
     });
-    println!("BLOCK {plan}");
+}
+
+#[test]
+fn what_is_cheap_is_computed_again_and_what_is_dear_is_stored() {
+    check("recompute", |g| {
+        let (x, w) = (g.input("x", [32, 64]), parameter(g, "w", [64, 64]));
+        let h = x.matmul(w).gelu(Gelu::Erf);
+        with_gradients(h.square().mean(..), [w])
+    });
+}
+
+#[test]
+fn a_result_that_several_values_lead_back_to_is_stored_in_their_place() {
+    check("common_source", |g| {
+        let (x, w) = (g.input("x", [32, 64]), parameter(g, "w", [64, 48]));
+        let z = x.matmul(w);
+        vec![(z * 2.0 + 1.0).sum(0), (z * 3.0 - 1.0).sum(1)].into()
+    });
+}
+
+#[test]
+fn more_than_a_kernel_can_bind_is_cut() {
+    check("limits", |g| {
+        let leaves: Vec<Expr<'_>> = (0..12).map(|n| g.input(format!("x{n}"), [40])).collect();
+        vec![leaves.iter().fold(g.zeros([40], DType::F32), |sum, &leaf| sum + leaf.tanh())].into()
+    });
+}
+
+#[test]
+fn two_products_of_one_rank_are_added_by_the_later() {
+    check("two_products", |g| {
+        let (x, y) = (g.input("x", [8, 16]), g.input("y", [8, 24]));
+        let (v, w) = (parameter(g, "v", [16, 8]), parameter(g, "w", [24, 8]));
+        vec![(x.matmul(v) + y.matmul(w)).tanh()].into()
+    });
+}
+
+#[test]
+fn reductions_along_other_axes_end_a_kernel() {
+    check("axes", |g| {
+        let x = g.input("x", [4, 6, 8]);
+        let centred = x - x.mean_keepdims(1);
+        vec![centred.exp().sum([0, 2]), centred.max(2)].into()
+    });
+}
+
+#[test]
+fn a_parameter_that_is_still_read_is_copied_at_the_end() {
+    check("update", |g| {
+        let (v, w) = (parameter(g, "v", [16]), parameter(g, "w", [16]));
+        // Each next value is computed from both old ones: one of them has to wait.
+        let (next_v, next_w) = ((v + w).tanh(), (w * v).exp().sum(..) + w);
+        Wanted { outputs: vec![v.sum(..)], updates: vec![(0, next_v.id().unwrap()), (1, next_w.id().unwrap())] }
+    });
 }

@@ -1,0 +1,119 @@
+//! Which next values of parameters are written over the old ones.
+//!
+//! It is decided in two steps. Before clusters are divided, those updates are found that are certain: a parameter and its next value
+//! then count as one binding. When kernels are made, those are added that turn out to be possible; they save a copy, and nothing
+//! was counted on them. What is left is copied at the end of the plan.
+
+use std::collections::{HashMap, HashSet};
+
+use arenagrad_kernels::{Kernel, Program};
+
+use crate::plan::cluster::{Clusters, is_in_order};
+use crate::plan::entries::{Entry, Work};
+use crate::plan::order;
+use crate::plan::recompute::Storage;
+use crate::plan::step;
+
+/// Which entries are the next values of parameters, and whether each is written over the old one.
+pub(crate) struct Updates {
+    /// For each update: the entry of the parameter and the entry of its next value.
+    pub(crate) pairs: Vec<(u32, u32)>,
+    /// For each update: whether the step that computes it writes the parameter's buffer; otherwise a copy does at the end.
+    pub(crate) direct: Vec<bool>,
+    /// For each update whether that was certain from the beginning.
+    pub(crate) certain: Vec<bool>,
+}
+
+impl Updates {
+    /// The updates that are certain to be written in place: the cluster of the next value has no reductions and reads the
+    /// parameter element by element, if at all, and every other reader can run before it. `outputs` are read after the run.
+    pub(crate) fn new(
+        entries: &[Entry],
+        clusters: &Clusters,
+        storage: &Storage,
+        pairs: Vec<(u32, u32)>,
+        outputs: &HashSet<u32>,
+    ) -> Self {
+        let update_of: HashMap<u32, usize> =
+            pairs.iter().enumerate().map(|(number, (parameter, _))| (*parameter, number)).collect();
+        let mut certain: Vec<bool> = pairs
+            .iter()
+            .map(|(parameter, next)| {
+                entries[*parameter as usize].shape.elements() > 0
+                    && entries[*next as usize].work.is_computed()
+                    && !outputs.contains(parameter)
+            })
+            .collect();
+        // Readers that come earlier by rank and number come before all that are later by it: such orders cannot contradict each other.
+        let key = |cluster: u32| (clusters.list[cluster as usize].rank, cluster);
+        for (number, cluster) in clusters.list.iter().enumerate() {
+            for &member in &cluster.members {
+                storage.for_each_read(entries, member, &mut |read| {
+                    let Some(&update) = update_of.get(&read.base) else { return };
+                    let home = clusters.home[pairs[update].1 as usize];
+                    let is_element_by_element =
+                        matches!(entries[member as usize].work, Work::Elementwise(_)) && is_in_order(entries, read);
+                    certain[update] &= match home == number as u32 {
+                        true => is_element_by_element,
+                        false => home != crate::plan::NONE && key(number as u32) < key(home),
+                    };
+                });
+            }
+        }
+        let is_fold = |&member: &u32| matches!(entries[member as usize].work, Work::Reduce { .. });
+        let mut has_folds: HashMap<u32, bool> = HashMap::new();
+        for ((_, next), certain) in pairs.iter().zip(&mut certain) {
+            let home = clusters.home[*next as usize];
+            *certain = *certain
+                && !*has_folds.entry(home).or_insert_with(|| clusters.list[home as usize].members.iter().any(is_fold));
+        }
+        Updates { pairs, direct: certain.clone(), certain }
+    }
+
+    /// Adds the updates that the steps make possible.
+    pub(crate) fn add_possible(&mut self, entries: &[Entry], steps: &[step::Step], outputs: &HashSet<u32>) {
+        let (writer, _) = order::dependencies(steps, entries.len());
+        for ((parameter, next), direct) in self.pairs.iter().zip(&mut self.direct) {
+            let step = steps.get(writer[*next as usize] as usize);
+            *direct = entries[*parameter as usize].shape.elements() > 0
+                && !outputs.contains(parameter)
+                && step.is_some_and(|step| may_overwrite(step, *next, *parameter));
+        }
+    }
+
+    /// The parameter that each next value is written over.
+    pub(crate) fn overwrites(&self) -> HashMap<u32, u32> {
+        let direct = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| **direct);
+        direct.map(|((parameter, next), _)| (*next, *parameter)).collect()
+    }
+}
+
+/// Whether a step that computes `next` may write it over `parameter`: it reads that not at all, or once, at the element that it writes.
+fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
+    let in_program = |program: &Program, reads: &[u32]| {
+        reads.iter().zip(&program.inputs).all(|(read, input)| *read != parameter || input.view.is_contiguous())
+    };
+    match &step.kernel {
+        Kernel::Elementwise(program) => in_program(program, &step.reads),
+        Kernel::Reduce { program, epilogue, .. } => {
+            let (own, rest) = step.reads.split_at(program.inputs.len());
+            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+        }
+        Kernel::Nest(nest) => {
+            let output = step.writes.iter().position(|&write| write == next);
+            let mut reads = (0..step.reads.len()).filter(|&input| step.reads[input] == parameter);
+            match (reads.next(), reads.next()) {
+                (None, _) => true,
+                (Some(input), None) => output.is_some_and(|output| nest.may_overwrite(output, input)),
+                (Some(_), Some(_)) => false,
+            }
+        }
+        Kernel::MatMul { epilogue, .. } => {
+            let (own, rest) = step.reads.split_at(2);
+            !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
+        }
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
+            !step.reads.contains(&parameter)
+        }
+    }
+}
