@@ -6,6 +6,7 @@
 
 use arenagrad_graph::ReduceFunction;
 
+use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
 use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lanes, Register};
@@ -48,20 +49,18 @@ pub(super) fn combine_lanes<T: Reducible>(function: ReduceFunction, lanes: &Lane
     lanes[0]
 }
 
-/// The first `length` elements of a register; `repeated` holds those of a uniform one.
+/// Gives the first `length` elements of a register to `fold`.
 #[inline(always)]
-pub(super) fn elements<'a, T: Reducible>(
-    bank: &'a Bank,
+pub(super) fn with_elements<T: Reducible, R>(
+    sources: Sources<'_>,
+    bank: &Bank,
     register: Register,
     length: usize,
-    repeated: &'a mut [T; BLOCK],
-) -> &'a [T] {
-    match bank.get::<T>(register, length.div_ceil(LANES)) {
-        Lanes::Varying(chunks) => &chunks.as_flattened()[..length],
-        Lanes::Uniform(&[value, ..]) => {
-            repeated[..length].fill(value);
-            &repeated[..length]
-        }
+    fold: impl FnOnce(&[T]) -> R,
+) -> R {
+    match sources.lanes::<T>(bank, register, length.div_ceil(LANES)) {
+        Lanes::Varying(chunks) => fold(&chunks.as_flattened()[..length]),
+        Lanes::Uniform(&[value, ..]) => fold(&[value; BLOCK][..length]),
     }
 }
 
@@ -175,9 +174,12 @@ impl<T: Reducible> Vectorise for FoldColumns<'_, T> {
 fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: impl Fn(T, T) -> T) {
     let width = run.len();
     let mut rows = values.len() / width;
-    let mut folded = [T::default(); BLOCK];
-    let mut row = &values[..width];
-    if rows > 1 {
+    if rows == 1 {
+        for (run, &value) in run.iter_mut().zip(values) {
+            *run = combine_two(*run, value);
+        }
+    } else {
+        let mut folded = [T::default(); BLOCK];
         let head = rows.div_ceil(2);
         let (first, second) = values.split_at(head * width);
         let folded = &mut folded[..head * width];
@@ -194,10 +196,9 @@ fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: imp
             }
             rows = head;
         }
-        row = &folded[..width];
-    }
-    for (run, &value) in run.iter_mut().zip(row) {
-        *run = combine_two(*run, value);
+        for (run, &value) in run.iter_mut().zip(&*folded) {
+            *run = combine_two(*run, value);
+        }
     }
 }
 
