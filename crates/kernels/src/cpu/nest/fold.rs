@@ -14,6 +14,10 @@ use crate::cpu::registers::{BLOCK, Bank, LANES, Lanes, Register};
 /// Elements are met in so many chunks at once, each with sums of its own.
 const ROUNDS: usize = 4;
 
+/// The widest rows of which several are folded side by side, element by element, and how many.
+const NARROW: usize = 2 * LANES;
+const SIDE_BY_SIDE: usize = 8;
+
 /// How many rows are summed in the element type before they are added to the totals of the columns.
 const RUN: usize = 8;
 
@@ -136,11 +140,63 @@ impl<T: Reducible> Vectorise for FoldRows<'_, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let FoldRows { function, values, width, results } = self;
+        if width <= NARROW {
+            match function {
+                ReduceFunction::Sum => {
+                    let zero = identity::<T>(function).total();
+                    fold_narrow(
+                        values,
+                        width,
+                        results,
+                        zero,
+                        |total, x: T| combine::<T>(function, total, x.total()),
+                        T::rounded,
+                    );
+                }
+                ReduceFunction::Max => {
+                    fold_narrow(values, width, results, identity(function), combine_elements::max, |x| x);
+                }
+                ReduceFunction::Min => {
+                    fold_narrow(values, width, results, identity(function), combine_elements::min, |x| x);
+                }
+            }
+            return;
+        }
         for (row, result) in values.chunks_exact(width).zip(results) {
             let mut totals = lane_identity::<T>(function);
             fold_lanes(function, row, &mut totals);
             *result = T::rounded(combine_lanes::<T>(function, &totals));
         }
+    }
+}
+
+/// Folds each of several short rows, some of them side by side, for each waits for its last element.
+#[inline(always)]
+fn fold_narrow<T: Copy, A: Copy>(
+    values: &[T],
+    width: usize,
+    results: &mut [T],
+    identity: A,
+    combine: impl Fn(A, T) -> A,
+    rounded: impl Fn(A) -> T,
+) {
+    let mut groups = results.chunks_exact_mut(SIDE_BY_SIDE);
+    let mut start = 0;
+    for results in &mut groups {
+        let rows = &values[start..start + SIDE_BY_SIDE * width];
+        let mut folds = [identity; SIDE_BY_SIDE];
+        for column in 0..width {
+            for (row, fold) in folds.iter_mut().enumerate() {
+                *fold = combine(*fold, rows[row * width + column]);
+            }
+        }
+        for (result, fold) in results.iter_mut().zip(folds) {
+            *result = rounded(fold);
+        }
+        start += SIDE_BY_SIDE * width;
+    }
+    for (result, row) in groups.into_remainder().iter_mut().zip(values[start..].chunks_exact(width)) {
+        *result = rounded(row.iter().fold(identity, |fold, &value| combine(fold, value)));
     }
 }
 
@@ -243,11 +299,16 @@ impl<T: Reducible> Vectorise for EndRow<'_, T> {
 
 /// Repeats each row's value over the elements of its row.
 pub(super) fn expand<T: Copy>(rows: &[T], width: usize, elements: &mut [T]) {
-    if width == 1 {
-        elements[..rows.len()].copy_from_slice(rows);
-        return;
-    }
-    for (row, &value) in elements.chunks_exact_mut(width).zip(rows) {
-        row.fill(value);
+    let mut start = 0;
+    for &value in rows {
+        if width <= LANES
+            && let Some(chunk) = elements[start..].first_chunk_mut::<LANES>()
+        {
+            // The elements past the row are of later ones, which are written next.
+            *chunk = [value; LANES];
+        } else {
+            elements[start..start + width].fill(value);
+        }
+        start += width;
     }
 }
