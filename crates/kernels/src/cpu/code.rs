@@ -12,15 +12,60 @@ use crate::program::{Instruction, Program, ProgramInput};
 /// One instruction over registers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Code {
-    Load { dtype: DType, input: u32, target: Register },
-    Accumulator { target: Register },
-    Iota { inner: usize, extent: usize, target: Register },
-    Uniform { seed: u64, step: Register, target: Register },
-    Unary { function: UnaryFunction, dtype: DType, operand: Register, target: Register },
-    Binary { function: BinaryFunction, dtype: DType, lhs: Register, rhs: Register, target: Register },
-    Compare { function: CompareFunction, dtype: DType, lhs: Register, rhs: Register, target: Register },
-    Where { dtype: DType, condition: Register, on_true: Register, on_false: Register, target: Register },
-    Cast { from: DType, to: DType, operand: Register, target: Register },
+    /// Reads an input. If `borrows`, only code reads the register, and where the elements stand side by side they are left
+    /// there.
+    Load {
+        dtype: DType,
+        input: u32,
+        target: Register,
+        borrows: bool,
+    },
+    Accumulator {
+        target: Register,
+    },
+    Iota {
+        inner: usize,
+        extent: usize,
+        target: Register,
+    },
+    Uniform {
+        seed: u64,
+        step: Register,
+        target: Register,
+    },
+    Unary {
+        function: UnaryFunction,
+        dtype: DType,
+        operand: Register,
+        target: Register,
+    },
+    Binary {
+        function: BinaryFunction,
+        dtype: DType,
+        lhs: Register,
+        rhs: Register,
+        target: Register,
+    },
+    Compare {
+        function: CompareFunction,
+        dtype: DType,
+        lhs: Register,
+        rhs: Register,
+        target: Register,
+    },
+    Where {
+        dtype: DType,
+        condition: Register,
+        on_true: Register,
+        on_false: Register,
+        target: Register,
+    },
+    Cast {
+        from: DType,
+        to: DType,
+        operand: Register,
+        target: Register,
+    },
 }
 
 impl Code {
@@ -36,7 +81,7 @@ impl Code {
     ) -> Code {
         let [(first_dtype, first), (_, second), (_, third)] = operands;
         match *instruction {
-            Instruction::Load { input } => Code::Load { dtype, input, target },
+            Instruction::Load { input } => Code::Load { dtype, input, target, borrows: false },
             Instruction::Accumulator => Code::Accumulator { target },
             Instruction::Constant { .. } => panic!("a constant is not computed"),
             Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
@@ -120,7 +165,10 @@ impl Allocator<'_> {
         let dtype = self.program.dtypes[value];
         let target = self.define(value);
         let code = match self.program.instructions[value] {
-            Instruction::Load { input } => Code::Load { dtype, input, target },
+            Instruction::Load { input } => {
+                let borrows = !self.program.outputs.contains(&(value as u32));
+                Code::Load { dtype, input, target, borrows }
+            }
             Instruction::Accumulator => Code::Accumulator { target },
             Instruction::Constant { value } => {
                 self.translation.setup.constants.push((dtype, target, value));

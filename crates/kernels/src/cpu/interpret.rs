@@ -10,7 +10,7 @@ use super::code::{Code, Setup, Translation};
 use super::lanes;
 use super::processor::{Vectorise, dispatch};
 use super::random::uniform;
-use super::registers::{BLOCK, Bank, LANES, Lane, Lanes, Register};
+use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 use super::walk;
 use crate::program::ProgramInput;
 
@@ -36,6 +36,29 @@ pub(super) struct Sources<'a> {
     pub(super) accumulators: Accumulators<'a>,
     /// The domain index of the accumulators' element 0.
     pub(super) accumulator_base: usize,
+}
+
+impl<'a> Sources<'a> {
+    /// The elements of one of the program's inputs.
+    #[inline(always)]
+    fn input<T: Lane>(self, input: u32) -> &'a [T] {
+        self.operands.typed::<T>(self.first + input as usize)
+    }
+
+    /// The value of a register in the first `chunks` chunks of a block.
+    #[inline(always)]
+    pub(super) fn lanes<'b, T: Lane>(self, bank: &'b Bank, register: Register, chunks: usize) -> Lanes<'b, T>
+    where
+        'a: 'b,
+    {
+        match bank.borrowed::<T>(register) {
+            None => bank.get(register, chunks),
+            Some(Borrowed { input, position }) => {
+                let elements = &self.input::<T>(input)[position..position + chunks * LANES];
+                Lanes::Varying(elements.as_chunks().0)
+            }
+        }
+    }
 }
 
 /// Computes the uniform values.
@@ -118,14 +141,20 @@ impl Block<'_, '_> {
         self.length.div_ceil(LANES)
     }
 
+    /// The value of a register in the first `chunks` chunks.
+    #[inline(always)]
+    fn lanes<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
+        self.sources.lanes(self.bank, register, chunks)
+    }
+
     #[inline(always)]
     fn execute<const FUSED: bool>(&mut self, code: Code) {
         match code {
-            Code::Load { dtype, input, target } => match dtype {
-                DType::F32 => self.load::<f32>(input, target),
-                DType::F64 => self.load::<f64>(input, target),
-                DType::I32 => self.load::<i32>(input, target),
-                DType::Bool => self.load::<u8>(input, target),
+            Code::Load { dtype, input, target, borrows } => match dtype {
+                DType::F32 => self.load::<f32>(input, target, borrows),
+                DType::F64 => self.load::<f64>(input, target, borrows),
+                DType::I32 => self.load::<i32>(input, target, borrows),
+                DType::Bool => self.load::<u8>(input, target, borrows),
             },
             Code::Accumulator { target } => match self.sources.accumulators {
                 Accumulators::None => panic!("only an epilogue has an accumulator"),
@@ -164,9 +193,8 @@ impl Block<'_, '_> {
     }
 
     #[inline(always)]
-    fn load<T: Lane>(&mut self, input: u32, target: Register) {
-        let input = input as usize;
-        let described = &self.sources.inputs[input];
+    fn load<T: Lane>(&mut self, input: u32, target: Register, borrows: bool) {
+        let described = &self.sources.inputs[input as usize];
         let (start, length) = (self.start, self.length);
         if let Some(output) = described.in_place {
             let at = start - self.base;
@@ -174,9 +202,17 @@ impl Block<'_, '_> {
             self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&data[at..at + length]);
             return;
         }
-        let data = self.sources.operands.typed::<T>(self.sources.first + input);
+        let data = self.sources.input::<T>(input);
         if target.uniform {
             self.bank.set_uniform(target, data[described.view.offset()]);
+            return;
+        }
+        // Elements past the block fill its last chunk up; nobody looks at what becomes of them.
+        if borrows
+            && let Some(position) = walk::contiguous(&described.view, start, length)
+            && position + self.chunks() * LANES <= data.len()
+        {
+            self.bank.borrow::<T>(target, Borrowed { input, position });
         } else {
             walk::read(data, &described.view, start, &mut self.bank.varying_mut::<T>(target)[..length]);
         }
@@ -192,16 +228,23 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn iota(&mut self, inner: usize, extent: usize, target: Register) {
         let (start, length) = (self.start, self.length);
+        let mut rest = &mut self.bank.varying_mut::<i32>(target)[..length];
         let (mut coordinate, mut within) = (start / inner % extent, start % inner);
-        for element in &mut self.bank.varying_mut::<i32>(target)[..length] {
-            *element = coordinate as i32;
-            within += 1;
-            if within == inner {
-                within = 0;
-                coordinate += 1;
-                if coordinate == extent {
-                    coordinate = 0;
+        while !rest.is_empty() {
+            // A run along the axis, or of one coordinate.
+            let run = if inner == 1 { extent - coordinate } else { inner - within }.min(rest.len());
+            let (head, tail) = rest.split_at_mut(run);
+            rest = tail;
+            if inner == 1 {
+                let first = coordinate as i32;
+                for (element, i) in head.iter_mut().zip(0..) {
+                    *element = first.wrapping_add(i);
                 }
+                coordinate = 0;
+            } else {
+                head.fill(coordinate as i32);
+                within = 0;
+                coordinate = if coordinate + 1 == extent { 0 } else { coordinate + 1 };
             }
         }
     }
@@ -210,7 +253,7 @@ impl Block<'_, '_> {
     fn uniform(&mut self, seed: u64, step: Register, target: Register) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<f32>(target);
-        let steps = self.bank.get::<i32>(step, chunks);
+        let steps = self.lanes::<i32>(step, chunks);
         let mut index = self.start as u32;
         for (i, chunk) in out.chunks(chunks).iter_mut().enumerate() {
             let steps = match steps {
@@ -229,7 +272,7 @@ impl Block<'_, '_> {
     pub(super) fn map<T: Lane, R: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> R) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<R>(target);
-        lanes::map(out.chunks(chunks), self.bank.get::<T>(operand, chunks), f);
+        lanes::map(out.chunks(chunks), self.lanes::<T>(operand, chunks), f);
         self.bank.put(target, out);
     }
 
@@ -243,7 +286,7 @@ impl Block<'_, '_> {
     ) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<R>(target);
-        lanes::map2(out.chunks(chunks), self.bank.get::<T>(lhs, chunks), self.bank.get::<T>(rhs, chunks), f);
+        lanes::map2(out.chunks(chunks), self.lanes::<T>(lhs, chunks), self.lanes::<T>(rhs, chunks), f);
         self.bank.put(target, out);
     }
 
@@ -258,7 +301,7 @@ impl Block<'_, '_> {
     ) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<T>(target);
-        lanes::map_checked(out.chunks(chunks), self.bank.get::<T>(operand, chunks), fast, accepts, slow);
+        lanes::map_checked(out.chunks(chunks), self.lanes::<T>(operand, chunks), fast, accepts, slow);
         self.bank.put(target, out);
     }
 
@@ -273,7 +316,7 @@ impl Block<'_, '_> {
     ) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<T>(target);
-        let (a, b) = (self.bank.get::<T>(lhs, chunks), self.bank.get::<T>(rhs, chunks));
+        let (a, b) = (self.lanes::<T>(lhs, chunks), self.lanes::<T>(rhs, chunks));
         lanes::map2_checked(out.chunks(chunks), a, b, fast, accepts, slow);
         self.bank.put(target, out);
     }
@@ -282,8 +325,8 @@ impl Block<'_, '_> {
     fn choose<T: Lane>(&mut self, condition: Register, on_true: Register, on_false: Register, target: Register) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<T>(target);
-        let condition = self.bank.get::<u8>(condition, chunks);
-        let (on_true, on_false) = (self.bank.get::<T>(on_true, chunks), self.bank.get::<T>(on_false, chunks));
+        let condition = self.lanes::<u8>(condition, chunks);
+        let (on_true, on_false) = (self.lanes::<T>(on_true, chunks), self.lanes::<T>(on_false, chunks));
         lanes::select(out.chunks(chunks), condition, on_true, on_false);
         self.bank.put(target, out);
     }

@@ -2,7 +2,8 @@
 //!
 //! A *varying* register holds one value for each element of a block; a *uniform* one holds a value that is the same for
 //! all of them, once for each lane, and is computed once a run instead of once a block. Registers are typed and their
-//! number is fixed when the program is translated, so that a run allocates nothing.
+//! number is fixed when the program is translated, so that a run allocates nothing. A varying register may also be *borrowed*: its
+//! value is not in its own memory but stands in an input, until the register is written again.
 
 use arenagrad_graph::DType;
 
@@ -28,7 +29,18 @@ pub(super) struct Register {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registers<T> {
     varying: Vec<Box<[Chunk<T>]>>,
+    /// Where the value of a varying register stands if it is borrowed.
+    borrowed: Vec<Option<Borrowed>>,
     uniform: Vec<Chunk<T>>,
+}
+
+/// Where a register's value stands in an input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Borrowed {
+    /// The input of the program.
+    pub(super) input: u32,
+    /// The first element.
+    pub(super) position: usize,
 }
 
 /// How many registers of each dtype a program needs.
@@ -90,6 +102,7 @@ impl Bank {
             let of = T::DTYPE as usize;
             Registers {
                 varying: (0..demand.varying[of]).map(|_| vec![blank; chunks].into_boxed_slice()).collect(),
+                borrowed: vec![None; demand.varying[of] as usize],
                 uniform: vec![blank; demand.uniform[of] as usize],
             }
         }
@@ -112,7 +125,20 @@ impl Bank {
         T::registers(self).uniform[register.index as usize][0]
     }
 
-    /// The value of a register in the first `chunks` chunks.
+    /// Lets a varying register stand for elements of an input, until it is written again.
+    #[inline(always)]
+    pub(super) fn borrow<T: Lane>(&mut self, register: Register, from: Borrowed) {
+        debug_assert!(!register.uniform);
+        T::registers_mut(self).borrowed[register.index as usize] = Some(from);
+    }
+
+    /// Where the value of a register stands if it is borrowed.
+    #[inline(always)]
+    pub(super) fn borrowed<T: Lane>(&self, register: Register) -> Option<Borrowed> {
+        if register.uniform { None } else { T::registers(self).borrowed[register.index as usize] }
+    }
+
+    /// The value of a register that is not borrowed in the first `chunks` chunks.
     #[inline(always)]
     pub(super) fn get<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
         let registers = T::registers(self);
@@ -127,7 +153,9 @@ impl Bank {
     #[inline(always)]
     pub(super) fn varying_mut<T: Lane>(&mut self, register: Register) -> &mut [T] {
         debug_assert!(!register.uniform);
-        T::registers_mut(self).varying[register.index as usize].as_flattened_mut()
+        let registers = T::registers_mut(self);
+        registers.borrowed[register.index as usize] = None;
+        registers.varying[register.index as usize].as_flattened_mut()
     }
 
     /// The first `length` elements of a varying register.
@@ -149,7 +177,9 @@ impl Bank {
         if register.uniform {
             Target::Uniform([[T::default(); LANES]])
         } else {
-            Target::Varying(std::mem::take(&mut T::registers_mut(self).varying[register.index as usize]))
+            let registers = T::registers_mut(self);
+            registers.borrowed[register.index as usize] = None;
+            Target::Varying(std::mem::take(&mut registers.varying[register.index as usize]))
         }
     }
 

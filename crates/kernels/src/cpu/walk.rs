@@ -70,6 +70,19 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Where the elements of `length` domain positions from `start` on begin in the buffer, if they stand there side by side.
+#[inline]
+pub(super) fn contiguous(view: &View, start: usize, length: usize) -> Option<usize> {
+    match view.axes() {
+        [axis] => (axis.stride == 1).then_some(view.offset() + start),
+        [.., inner] if inner.stride == 1 => {
+            let run = Walk::new(view, start).next(length);
+            (run.length == length).then_some(run.position)
+        }
+        _ => None,
+    }
+}
+
 /// Reads domain positions `start..start + target.len()` of a view.
 #[inline]
 pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mut [T]) {
@@ -134,6 +147,10 @@ mod tests {
                     read(&source, &view, start, &mut found);
                     let expected: Vec<usize> = (start..end).map(|index| view.position(index)).collect();
                     assert_eq!(found, expected, "{view:?} {start}..{end}");
+                    let is_contiguous = expected.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+                    if let Some(position) = contiguous(&view, start, end - start) {
+                        assert!(is_contiguous && expected.first().is_none_or(|&first| first == position));
+                    }
                 }
             }
         }

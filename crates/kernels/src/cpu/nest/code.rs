@@ -426,9 +426,10 @@ impl Translator<'_> {
             return to;
         }
         match &value.instruction {
-            NestInstruction::Compute(instruction @ Instruction::Load { .. }) => {
+            &NestInstruction::Compute(Instruction::Load { input }) => {
                 let target = self.scopes[space as usize].define(number, value.dtype, false);
-                section.body.push(Code::new(instruction, value.dtype, [(value.dtype, target); 3], target));
+                let borrows = !self.nest.outputs.contains(&(number as u32));
+                section.body.push(Code::Load { dtype: value.dtype, input, target, borrows });
                 target
             }
             other => panic!("value {number} is read before {other:?} defines it"),

@@ -6,12 +6,17 @@
 
 use arenagrad_graph::ReduceFunction;
 
+use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
 use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lanes, Register};
 
 /// Elements are met in so many chunks at once, each with sums of its own.
 const ROUNDS: usize = 4;
+
+/// The widest rows of which several are folded side by side, element by element, and how many.
+const NARROW: usize = 2 * LANES;
+const SIDE_BY_SIDE: usize = 8;
 
 /// How many rows are summed in the element type before they are added to the totals of the columns.
 const RUN: usize = 8;
@@ -48,20 +53,18 @@ pub(super) fn combine_lanes<T: Reducible>(function: ReduceFunction, lanes: &Lane
     lanes[0]
 }
 
-/// The first `length` elements of a register; `repeated` holds those of a uniform one.
+/// Gives the first `length` elements of a register to `fold`.
 #[inline(always)]
-pub(super) fn elements<'a, T: Reducible>(
-    bank: &'a Bank,
+pub(super) fn with_elements<T: Reducible, R>(
+    sources: Sources<'_>,
+    bank: &Bank,
     register: Register,
     length: usize,
-    repeated: &'a mut [T; BLOCK],
-) -> &'a [T] {
-    match bank.get::<T>(register, length.div_ceil(LANES)) {
-        Lanes::Varying(chunks) => &chunks.as_flattened()[..length],
-        Lanes::Uniform(&[value, ..]) => {
-            repeated[..length].fill(value);
-            &repeated[..length]
-        }
+    fold: impl FnOnce(&[T]) -> R,
+) -> R {
+    match sources.lanes::<T>(bank, register, length.div_ceil(LANES)) {
+        Lanes::Varying(chunks) => fold(&chunks.as_flattened()[..length]),
+        Lanes::Uniform(&[value, ..]) => fold(&[value; BLOCK][..length]),
     }
 }
 
@@ -137,11 +140,63 @@ impl<T: Reducible> Vectorise for FoldRows<'_, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let FoldRows { function, values, width, results } = self;
+        if width <= NARROW {
+            match function {
+                ReduceFunction::Sum => {
+                    let zero = identity::<T>(function).total();
+                    fold_narrow(
+                        values,
+                        width,
+                        results,
+                        zero,
+                        |total, x: T| combine::<T>(function, total, x.total()),
+                        T::rounded,
+                    );
+                }
+                ReduceFunction::Max => {
+                    fold_narrow(values, width, results, identity(function), combine_elements::max, |x| x);
+                }
+                ReduceFunction::Min => {
+                    fold_narrow(values, width, results, identity(function), combine_elements::min, |x| x);
+                }
+            }
+            return;
+        }
         for (row, result) in values.chunks_exact(width).zip(results) {
             let mut totals = lane_identity::<T>(function);
             fold_lanes(function, row, &mut totals);
             *result = T::rounded(combine_lanes::<T>(function, &totals));
         }
+    }
+}
+
+/// Folds each of several short rows, some of them side by side, for each waits for its last element.
+#[inline(always)]
+fn fold_narrow<T: Copy, A: Copy>(
+    values: &[T],
+    width: usize,
+    results: &mut [T],
+    identity: A,
+    combine: impl Fn(A, T) -> A,
+    rounded: impl Fn(A) -> T,
+) {
+    let mut groups = results.chunks_exact_mut(SIDE_BY_SIDE);
+    let mut start = 0;
+    for results in &mut groups {
+        let rows = &values[start..start + SIDE_BY_SIDE * width];
+        let mut folds = [identity; SIDE_BY_SIDE];
+        for column in 0..width {
+            for (row, fold) in folds.iter_mut().enumerate() {
+                *fold = combine(*fold, rows[row * width + column]);
+            }
+        }
+        for (result, fold) in results.iter_mut().zip(folds) {
+            *result = rounded(fold);
+        }
+        start += SIDE_BY_SIDE * width;
+    }
+    for (result, row) in groups.into_remainder().iter_mut().zip(values[start..].chunks_exact(width)) {
+        *result = rounded(row.iter().fold(identity, |fold, &value| combine(fold, value)));
     }
 }
 
@@ -175,9 +230,12 @@ impl<T: Reducible> Vectorise for FoldColumns<'_, T> {
 fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: impl Fn(T, T) -> T) {
     let width = run.len();
     let mut rows = values.len() / width;
-    let mut folded = [T::default(); BLOCK];
-    let mut row = &values[..width];
-    if rows > 1 {
+    if rows == 1 {
+        for (run, &value) in run.iter_mut().zip(values) {
+            *run = combine_two(*run, value);
+        }
+    } else {
+        let mut folded = [T::default(); BLOCK];
         let head = rows.div_ceil(2);
         let (first, second) = values.split_at(head * width);
         let folded = &mut folded[..head * width];
@@ -194,10 +252,9 @@ fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: imp
             }
             rows = head;
         }
-        row = &folded[..width];
-    }
-    for (run, &value) in run.iter_mut().zip(row) {
-        *run = combine_two(*run, value);
+        for (run, &value) in run.iter_mut().zip(&*folded) {
+            *run = combine_two(*run, value);
+        }
     }
 }
 
@@ -242,11 +299,16 @@ impl<T: Reducible> Vectorise for EndRow<'_, T> {
 
 /// Repeats each row's value over the elements of its row.
 pub(super) fn expand<T: Copy>(rows: &[T], width: usize, elements: &mut [T]) {
-    if width == 1 {
-        elements[..rows.len()].copy_from_slice(rows);
-        return;
-    }
-    for (row, &value) in elements.chunks_exact_mut(width).zip(rows) {
-        row.fill(value);
+    let mut start = 0;
+    for &value in rows {
+        if width <= LANES
+            && let Some(chunk) = elements[start..].first_chunk_mut::<LANES>()
+        {
+            // The elements past the row are of later ones, which are written next.
+            *chunk = [value; LANES];
+        } else {
+            elements[start..start + width].fill(value);
+        }
+        start += width;
     }
 }

@@ -6,7 +6,7 @@ use arenagrad_graph::DType;
 use pulp::Arch;
 
 use super::code::{Fold, Section, Translation};
-use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, elements, expand};
+use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, expand, with_elements};
 use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
@@ -159,9 +159,9 @@ impl Task<'_> {
         for fold in &section.folds {
             let total = &mut totals.whole[fold.total];
             match fold.dtype {
-                DType::F32 => fold_run::<f32>(arch, fold, bank, group.rows, total),
-                DType::F64 => fold_run::<f64>(arch, fold, bank, group.rows, total),
-                DType::I32 => fold_run::<i32>(arch, fold, bank, group.rows, total),
+                DType::F32 => fold_run::<f32>(arch, self.sources, fold, bank, group.rows, total),
+                DType::F64 => fold_run::<f64>(arch, self.sources, fold, bank, group.rows, total),
+                DType::I32 => fold_run::<i32>(arch, self.sources, fold, bank, group.rows, total),
                 DType::Bool => not_foldable(),
             }
         }
@@ -260,24 +260,26 @@ impl Task<'_> {
     ) {
         let Scheme { arch, layout, .. } = self.scheme;
         let function = fold.function;
-        let mut repeated = [T::default(); BLOCK];
+        let sources = self.sources;
         match fold.space {
             Space::Row if layout.blocks > 1 => {
-                fold_run::<T>(*arch, fold, &worker.elements, length, &mut worker.totals[fold.total]);
+                fold_run::<T>(*arch, sources, fold, &worker.elements, length, &mut worker.totals[fold.total]);
             }
             Space::Row => {
-                let values = elements(&worker.elements, fold.operand, length, &mut repeated);
                 let results = &mut worker.rows.varying_mut::<T>(fold.result)[..group.rows];
-                dispatch(*arch, FoldRows { function, values, width: layout.width, results });
+                with_elements(sources, &worker.elements, fold.operand, length, |values| {
+                    dispatch(*arch, FoldRows { function, values, width: layout.width, results });
+                });
             }
             Space::Column => {
-                let values = elements(&worker.elements, fold.operand, length, &mut repeated);
                 let totals = T::column_total_mut(&mut totals.columns[fold.total]);
                 let width = layout.width.min(length);
-                dispatch(*arch, FoldColumns { function, values, width, first, totals });
+                with_elements(sources, &worker.elements, fold.operand, length, |values| {
+                    dispatch(*arch, FoldColumns { function, values, width, first, totals });
+                });
             }
             Space::Whole => {
-                fold_run::<T>(*arch, fold, &worker.elements, length, &mut totals.whole[fold.total]);
+                fold_run::<T>(*arch, sources, fold, &worker.elements, length, &mut totals.whole[fold.total]);
             }
             Space::Element => panic!("a fold does not give an element"),
         }
@@ -303,10 +305,18 @@ impl Task<'_> {
 }
 
 /// Combines a total with the first `length` elements of a register.
-fn fold_run<T: Foldable>(arch: Arch, fold: &Fold, bank: &Bank, length: usize, total: &mut RunTotal) {
-    let mut repeated = [T::default(); BLOCK];
-    let values = elements(bank, fold.operand, length, &mut repeated);
-    dispatch(arch, FoldRun { function: fold.function, values, totals: T::run_total_mut(total) });
+fn fold_run<T: Foldable>(
+    arch: Arch,
+    sources: Sources<'_>,
+    fold: &Fold,
+    bank: &Bank,
+    length: usize,
+    total: &mut RunTotal,
+) {
+    let totals = T::run_total_mut(total);
+    with_elements::<T, _>(sources, bank, fold.operand, length, |values| {
+        dispatch(arch, FoldRun { function: fold.function, values, totals });
+    });
 }
 
 /// Writes the outputs of a section at `range` of their parts.
