@@ -1,5 +1,7 @@
 //! Nests of every kind that lowering tells apart, named, with the inputs that they are run on.
 
+#![allow(dead_code)] // Each test program uses a part.
+
 use arenagrad_kernels::cpu::random;
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput,
