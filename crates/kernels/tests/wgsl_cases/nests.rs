@@ -1,5 +1,7 @@
 //! Nests of every kind that lowering tells apart, named, with the inputs that they are run on.
 
+#![allow(dead_code)] // Each test program uses a part.
+
 use arenagrad_kernels::cpu::random;
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput,
@@ -33,7 +35,7 @@ impl Builder {
     }
 
     /// An element for each column, as a vector lies in memory.
-    fn load_by_column(&mut self, dtype: DType) -> u32 {
+    pub(crate) fn load_by_column(&mut self, dtype: DType) -> u32 {
         let [rows, columns] = [self.0.rows, self.0.columns];
         let view = View::new([Axis { extent: rows, stride: 0 }, Axis { extent: columns, stride: 1 }], 0);
         self.load_view(Space::Element, dtype, view)
@@ -99,7 +101,7 @@ impl Builder {
     }
 
     /// The mean of a row.
-    fn mean(&mut self, operand: u32) -> u32 {
+    pub(crate) fn mean(&mut self, operand: u32) -> u32 {
         let sum = self.sum(Space::Row, operand);
         let share = self.constant(Space::Row, DType::F32, 1.0 / self.0.columns as f64);
         self.mul(sum, share)
@@ -187,7 +189,7 @@ pub(crate) fn cross_entropy(shape: [usize; 2], bias: bool) -> Nest {
 }
 
 /// Mean and inverse deviation of each row.
-fn moments(b: &mut Builder, x: u32) -> [u32; 2] {
+pub(crate) fn moments(b: &mut Builder, x: u32) -> [u32; 2] {
     let mean = b.mean(x);
     let centred = b.sub(x, mean);
     let square = b.mul(centred, centred);

@@ -20,6 +20,8 @@ mod adapter;
 mod buffers;
 mod device;
 mod encode;
+#[cfg(test)]
+mod nest_tests;
 mod pipelines;
 mod readback;
 mod spirv;

@@ -183,16 +183,47 @@ impl Code<'_> {
         }
     }
 
-    /// Declares pass_P, and for folds Totals_P, identity_P and combine_P.
-    pub(super) fn declare_pass(&mut self, pass: &Pass) {
+    /// Declares Block and open_block: a block of columns, with what all rows read there. Gives the inputs that are read so.
+    pub(super) fn declare_block(&mut self, elements: &[u32]) -> BTreeSet<u32> {
+        let mut repeated = self.element_inputs(elements);
+        repeated.retain(|&input| element_read(self.facts, input, self.width).is_of_columns());
+        let mut fields = "    column: u32,\n".to_owned();
+        let mut text =
+            "fn open_block(row: Row, column: u32) -> Block {\n    var block = Block();\n    block.column = column;\n"
+                .to_owned();
+        for &input in &repeated {
+            let name = buffer_name(Resource::Input(input));
+            let dtype = of_width(value_type(self.facts.nest.inputs[input as usize].dtype), self.width);
+            let _ = writeln!(fields, "    {name}: {dtype},");
+            let _ = writeln!(text, "    block.{name} = read_{name}(row, column);");
+        }
+        text.push_str("    return block;\n}\n");
+        self.module.declare(format!("struct Block {{\n{fields}}}\n"));
+        self.module.declare(text);
+        repeated
+    }
+
+    /// Declares pass_P, and for folds Totals_P, identity_P and combine_P. Where a block is opened before, with the inputs
+    /// `repeated`, the pass takes it in place of a column.
+    pub(super) fn declare_pass(&mut self, pass: &Pass, repeated: Option<&BTreeSet<u32>>) {
         let roots = pass.roots(self.facts);
-        let inputs: Vec<String> = self.declare_elements(pass, &roots);
+        let loaded = self.declare_elements(pass, &roots);
+        let inputs: Vec<String> = loaded.iter().map(|&input| buffer_name(Resource::Input(input))).collect();
         let number = pass.number;
         let result = if pass.folds.is_empty() { String::new() } else { format!(" -> Totals_{number}") };
-        let mut text =
-            format!("fn pass_{number}(row: Row, column: u32){result} {{\n    let index = row.first + column;\n");
-        for input in &inputs {
-            let _ = writeln!(text, "    let {input}_value = read_{input}(row, column);");
+        let mut text = match repeated {
+            None => format!("fn pass_{number}(row: Row, column: u32){result} {{\n"),
+            Some(_) => {
+                format!("fn pass_{number}(row: Row, block: Block){result} {{\n    let column = block.column;\n")
+            }
+        };
+        text.push_str("    let index = row.first + column;\n");
+        for (name, input) in inputs.iter().zip(&loaded) {
+            let value = match repeated {
+                Some(repeated) if repeated.contains(input) => format!("block.{name}"),
+                Some(_) | None => format!("read_{name}(row, column)"),
+            };
+            let _ = writeln!(text, "    let {name}_value = {value};");
         }
         if self.width == 1 {
             let list: String = inputs.iter().map(|input| format!(", {input}_value")).collect();
@@ -235,8 +266,8 @@ impl Code<'_> {
         format!("{}({lanes})", of_width(value_type(self.dtype(value)), self.width))
     }
 
-    /// Declares Elements_P and elements_P: what a pass computes at one column. Gives the names of the inputs that it takes.
-    fn declare_elements(&mut self, pass: &Pass, roots: &[u32]) -> Vec<String> {
+    /// Declares Elements_P and elements_P: what a pass computes at one column. Gives the inputs that it takes.
+    fn declare_elements(&mut self, pass: &Pass, roots: &[u32]) -> BTreeSet<u32> {
         let facts = self.facts;
         let number = pass.number;
         let cone = facts.cone(roots, |_| false);
@@ -268,7 +299,7 @@ impl Code<'_> {
         let values = roots.iter().map(|root| format!("v{root}")).collect::<Vec<_>>().join(", ");
         let _ = write!(text, "    return Elements_{number}({values});\n}}\n");
         self.module.declare(text);
-        inputs.into_iter().map(|input| buffer_name(Resource::Input(input))).collect()
+        inputs
     }
 
     /// The expression of a coordinate: of the column or the row alone where it depends on no more.

@@ -1,15 +1,15 @@
 //! Lowering of nests: which dispatches compute the values of each space, and what stands where in between.
 //!
-//! Rows come first. Where their folds are needed by their own elements, one dispatch computes elements and rows together
-//! (`rows`); a nest without such folds, or with few long rows, has a reduction for each fold and elementwise
-//! dispatches (`flat`). Folds over the rows compute elements again from the inputs and from what is known of each row (`columns`);
-//! those to the whole start from the part of each row. What is computed from them comes last.
+//! Rows come first. Where there are folds of rows, one dispatch passes over each row as often as they need (`rows`) and, in a last
+//! pass, writes elements; but of few long rows each fold is a reduction of its own (`staged`). Folds to columns are one more
+//! dispatch, which computes elements from the inputs and from what is known of each row, and writes them as well
+//! (`columns`). Folds to the whole start from the parts of rows or columns. What is computed from folds over the rows comes last.
 //!
 //! Between dispatches, values stand in one buffer of words (`store`). Every dispatch binds at most the step's own buffers and this one,
 //! and at most eight: one that would bind nine takes a detour through the store.
 //!
-//! An input may be written over by an output. Whoever needs such an input comes before the dispatch that writes, or finds
-//! what it needs in the store.
+//! An input may be written over by an output. Elements are written by the last dispatch that reads any; later ones find
+//! what they need of a row in the store.
 
 mod code;
 mod columns;
@@ -54,34 +54,30 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn run(mut self) {
         let facts = self.facts;
-        let columns: Vec<Fold> = facts.folds(Space::Column).collect();
-        let operands: Vec<u32> = columns.iter().map(|fold| fold.operand).collect();
-        // What the folds over the rows must know of each row.
-        let needed = facts.needed(&operands, Space::Row);
-        if !columns.is_empty() && needed.is_empty() {
-            self.columns(&columns);
-        }
-        let later = if needed.is_empty() { Vec::new() } else { columns };
         match form(facts, self.width, self.profile) {
-            Form::Staged => self.staged(&later),
-            Form::Rows { lanes } => self.fused(lanes, &later, needed),
+            Form::Staged => self.staged(),
+            Form::Rows { lanes } => self.fused(lanes),
         }
         self.after();
     }
 
-    /// Elements and rows by one dispatch, and the folds over the rows, `later` being those to columns that come after it.
-    fn fused(&mut self, lanes: usize, later: &[Fold], mut needed: Vec<u32>) {
+    /// Rows by one dispatch, with the elements where no folds to columns compute those again, and then the folds over the rows.
+    fn fused(&mut self, lanes: usize) {
         let facts = self.facts;
+        let columns: Vec<Fold> = facts.folds(Space::Column).collect();
         let whole: Vec<Fold> = facts.folds(Space::Whole).collect();
-        let (partials, of_rows): (Vec<Fold>, Vec<Fold>) =
+        let (of_elements, of_rows): (Vec<Fold>, Vec<Fold>) =
             whole.iter().partition(|fold| facts.value(fold.operand).space == Space::Element);
-        needed.extend(of_rows.iter().map(|fold| fold.operand));
-        let elements = facts.outputs(Space::Element);
-        // Folds to columns read inputs again; outputs must not be written over those before.
-        let apart = !elements.is_empty() && later.iter().any(|fold| self.reads_overwritten(fold.operand));
-        if apart {
-            let values: Vec<u32> = elements.iter().map(|&output| facts.nest.outputs[output]).collect();
-            needed.extend(facts.needed(&values, Space::Row));
+        let mut elements = facts.outputs(Space::Element);
+        let mut needed: Vec<u32> = of_rows.iter().map(|fold| fold.operand).collect();
+        let (mut partials, mut later) = (of_elements, Vec::new());
+        let mut beside = Vec::new();
+        if !columns.is_empty() {
+            // The dispatch of folds to columns passes over all elements once more. What is known only in a last pass is left to it.
+            std::mem::swap(&mut elements, &mut beside);
+            let last = facts.folds(Space::Row).map(|fold| facts.level(fold.operand)).max().unwrap_or(0);
+            (partials, later) = partials.iter().partition(|fold| facts.level(fold.operand) <= last);
+            needed.extend(facts.needed(&self.roots([&columns, &later], &beside), Space::Row));
         }
         needed.sort_unstable();
         needed.dedup();
@@ -89,37 +85,37 @@ impl Lowering<'_> {
         for value in needed.into_iter().chain(partials.iter().map(|fold| fold.value)) {
             stored.push((value, self.store.array(facts.nest.rows, self.lowered)));
         }
-        self.rows(lanes, &partials, if apart { &[] } else { &elements }, &stored);
+        self.rows(lanes, &partials, &elements, &stored);
         let (values, parts) = stored.split_at(stored.len() - partials.len());
         for &(value, words) in values {
             self.store.put(value, words);
         }
-        if !later.is_empty() {
-            self.columns(later);
+        if columns.is_empty() {
+            self.finished.insert(Space::Element);
+        } else {
+            self.columns([&columns, &later], &beside);
         }
-        if apart {
-            self.write_outputs(Space::Element);
-        }
+        self.finished.insert(Space::Row);
         for (fold, &(_, words)) in partials.iter().zip(parts) {
-            let dtype = facts.value(fold.operand).dtype;
-            self.reduce(fold.value, Reduction::of_parts(fold.function, dtype, words, [facts.nest.rows, 1]));
+            self.whole(*fold, words, facts.nest.rows);
         }
         for fold in of_rows {
             if let Some(words) = self.store.find(fold.operand) {
-                let dtype = facts.value(fold.operand).dtype;
-                self.reduce(fold.value, Reduction::of_parts(fold.function, dtype, words, [facts.nest.rows, 1]));
+                self.whole(fold, words, facts.nest.rows);
             }
         }
     }
 
-    /// Whether a value of elements is computed from an input over which an output is written.
-    fn reads_overwritten(&self, value: u32) -> bool {
-        let facts = self.facts;
-        let overwritten = |number: &u32| {
-            facts.value(*number).space == Space::Element
-                && facts.loaded(*number).is_some_and(|input| facts.nest.inputs[input as usize].in_place.is_some())
-        };
-        facts.cone(&[value], |_| false).iter().any(overwritten)
+    /// Appends the reduction of the parts of a fold to the whole.
+    fn whole(&mut self, fold: Fold, parts: Words, count: usize) {
+        let dtype = self.facts.value(fold.operand).dtype;
+        self.reduce(fold.value, Reduction::of_parts(fold.function, dtype, parts, [count, 1]));
+    }
+
+    /// The elements that folds reduce and outputs hold.
+    fn roots(&self, folds: [&[Fold]; 2], outputs: &[usize]) -> Vec<u32> {
+        let folded = folds.into_iter().flatten().map(|fold| fold.operand);
+        folded.chain(outputs.iter().map(|&output| self.facts.nest.outputs[output])).collect()
     }
 
     /// The values of columns and of the whole that are computed from folds. A column may read an input of the whole that the whole

@@ -46,6 +46,12 @@ pub(super) struct ElementRead<'a> {
 }
 
 impl ElementRead<'_> {
+    /// Whether all rows read the same elements.
+    pub(super) fn is_of_columns(&self) -> bool {
+        let split = split(&self.input.view, self.columns);
+        split.is_some_and(|split| split.rows.iter().all(|axis| axis.stride == 0))
+    }
+
     /// Declares `fn NAME_row(number: u32) -> u32`, where what a row reads begins, and says whether there is such a thing.
     pub(super) fn declare_start(&self, module: &mut Module) -> bool {
         let Some(split) = split(&self.input.view, self.columns) else { return false };

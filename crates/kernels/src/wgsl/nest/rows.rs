@@ -57,7 +57,7 @@ impl Lowering<'_> {
             code.declare_across(&folds);
         }
         for pass in &passes {
-            code.declare_pass(pass);
+            code.declare_pass(pass, None);
             if !pass.folds.is_empty() {
                 let own = |value: &u32| pass.folds.iter().any(|fold| fold.value == *value);
                 let follows = |value: &u32| {

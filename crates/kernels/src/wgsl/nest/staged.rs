@@ -16,9 +16,9 @@ use crate::{NestInstruction, Space};
 const MOST_BUFFERS: usize = 8;
 
 impl Lowering<'_> {
-    /// Each fold of rows as a reduction, then the folds over the rows, `later` being those to columns that need values of
-    /// rows, and at last the outputs of elements and rows, which may be written over what was read until then.
-    pub(super) fn staged(&mut self, later: &[Fold]) {
+    /// Each fold of rows as a reduction, then the folds over the rows, and at last the outputs of elements and rows, which may be
+    /// written over what was read until then.
+    pub(super) fn staged(&mut self) {
         let facts = self.facts;
         let mut users: Vec<u32> = facts.live(Space::Element).collect();
         users.extend(facts.folds(Space::Whole).map(|fold| fold.operand));
@@ -42,13 +42,15 @@ impl Lowering<'_> {
                 .collect();
             self.store_values(&computed);
         }
-        if !later.is_empty() {
-            self.columns(later);
+        let columns: Vec<Fold> = facts.folds(Space::Column).collect();
+        let (of_elements, of_rows): (Vec<Fold>, Vec<Fold>) =
+            facts.folds(Space::Whole).partition(|fold| facts.value(fold.operand).space == Space::Element);
+        if columns.is_empty() {
+            of_elements.into_iter().for_each(|fold| self.fold(fold));
+        } else {
+            self.columns([&columns, &of_elements], &facts.outputs(Space::Element));
         }
-        let whole: Vec<Fold> = facts.folds(Space::Whole).collect();
-        for fold in whole {
-            self.fold(fold);
-        }
+        of_rows.into_iter().for_each(|fold| self.fold(fold));
         self.write_outputs(Space::Element);
         self.write_outputs(Space::Row);
     }
