@@ -171,3 +171,27 @@ fn slots_in_any_order_and_longer_buffers() {
     let found = outputs[0].as_f32().expect("an f32 buffer");
     assert!(found[..100].iter().all(|&x| x == 4.0) && found[100..].iter().all(|&x| x == 9.0));
 }
+
+/// Operations in a row are computed together, but each rounds: the reference, which rounds after each, agrees to the last bit.
+#[test]
+fn operations_in_a_row_round_one_by_one() {
+    use BinaryFunction::{Add, Div, Mul, Sub};
+    for elements in [1, 16, 100, 512, 1300] {
+        for (first, second) in [Add, Sub, Mul, Div].into_iter().flat_map(|a| [Add, Sub, Mul, Div].map(|b| (a, b))) {
+            // Which operands are the same for all elements, and on which side the first value stands.
+            for kind in 0..16 {
+                let mut b = Builder::new(elements);
+                let [x, y, z] = [0, 1, 2].map(|operand| {
+                    let is_uniform = kind >> operand & 1 == 1;
+                    b.load(DType::F32, if is_uniform { view(&[(elements, 0)], 1) } else { View::contiguous(elements) })
+                });
+                let value = b.binary(first, x, y);
+                let result = if kind < 8 { b.binary(second, value, z) } else { b.binary(second, z, value) };
+                // The operands' registers are free again, and the result's is read once more.
+                let last = b.binary(Mul, result, result);
+                let more = b.binary(Add, last, z);
+                check(b.output(&[result, more]), 0.0, &format!("{first:?} {second:?} {kind} of {elements}"));
+            }
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod interpret;
 mod lanes;
 mod matmul;
 mod nest;
+mod pairs;
 mod parallel;
 mod processor;
 mod product;
