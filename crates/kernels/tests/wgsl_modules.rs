@@ -9,7 +9,7 @@ use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, L
 use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use wgsl_cases::nests::{SHAPES, nests_of};
+use wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
 use wgsl_cases::{
     Product, axis, bias_relu, binary, elementwise, indexing, input, load, matmul, matmuls, reduce, reductions,
 };
@@ -221,6 +221,38 @@ fn small_budgets_split_the_work() {
     }
 }
 
+#[test]
+fn small_budgets_split_nests() {
+    for class in CLASSES {
+        let profile = AdapterProfile { class, max_workgroups_per_dimension: 600, max_iterations_per_invocation: 64 };
+        for (name, nest) in [[64, 256], [1000, 3], [2, 4097]].into_iter().flat_map(nests_of) {
+            for dispatch in &lower(&Kernel::Nest(nest), &profile).unwrap().dispatches {
+                check_dispatch(&name, dispatch, &profile);
+            }
+        }
+    }
+}
+
+/// Whatever stands between dispatches comes on top of the step's own buffers.
+#[test]
+fn nests_of_eight_buffers_bind_eight() {
+    let mut most = 0;
+    for (name, nest) in SHAPES.into_iter().flat_map(nests_of) {
+        let apart = nest.inputs.iter().filter(|input| input.in_place.is_none()).count();
+        assert!(apart + nest.outputs.len() <= 8, "{name} is no step of a plan");
+        for class in CLASSES {
+            for iterations in [64, 16_384] {
+                let profile = AdapterProfile { max_iterations_per_invocation: iterations, ..profile(class) };
+                for dispatch in lower(&Kernel::Nest(nest.clone()), &profile).unwrap().dispatches {
+                    assert!(dispatch.bindings.len() <= 8, "{name}: {:?}", dispatch.bindings);
+                    most = most.max(dispatch.bindings.len());
+                }
+            }
+        }
+    }
+    assert_eq!(most, 8, "no case reaches the limit");
+}
+
 /// A program that adds up `inputs` contiguous inputs.
 fn sum_of_inputs(elements: usize, inputs: u32, accumulator: bool) -> arenagrad_kernels::Program {
     let mut program = load(elements);
@@ -278,6 +310,9 @@ fn kernels_that_differ_in_extents_share_their_modules() {
     assert_eq!(modules(&product(64, 240, 256)), modules(&product(128, 64, 1024)));
     let rows = |r, c| reduce(ReduceFunction::Max, load(r * c), vec![axis(r, c)], vec![axis(c, 1)], None);
     assert_eq!(modules(&rows(64, 20)), modules(&rows(128, 1000)));
+    for nest in [|shape| cross_entropy(shape, true), layer_norm, softmax] {
+        assert_eq!(modules(&Kernel::Nest(nest([64, 256]))), modules(&Kernel::Nest(nest([128, 1024]))));
+    }
     let scaled = |n, value| {
         let mut program = load(n);
         program.instructions.push(Instruction::Constant { value });

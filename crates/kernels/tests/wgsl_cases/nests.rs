@@ -275,8 +275,9 @@ fn flat_sum(shape: [usize; 2]) -> Nest {
     b.done()
 }
 
-/// i32 and bool: sums that wrap, whether any and all hold, outputs of every space and dtype, a transposed operand.
-fn truths_and_integers(shape: [usize; 2]) -> Nest {
+/// i32 and bool: sums, whether any and all hold, outputs of every space and dtype, with or without folds to columns, a transposed
+/// operand.
+fn truths_and_integers(shape: [usize; 2], columns_too: bool) -> Nest {
     let [rows, columns] = shape;
     let mut b = Builder::new(shape);
     let x = b.load(Space::Element, DType::I32);
@@ -301,13 +302,14 @@ fn truths_and_integers(shape: [usize; 2]) -> Nest {
     let of_columns_any = b.fold(ReduceFunction::Sum, Space::Column, is_largest);
     let of_all = b.fold(ReduceFunction::Min, Space::Whole, all);
     let of_totals = b.sum(Space::Whole, total);
-    for output in [moved, is_largest, all, total] {
+    let outputs = if columns_too {
+        [moved, all, of_columns, of_columns_any, of_all]
+    } else {
+        [moved, is_largest, all, total, of_totals]
+    };
+    for output in outputs {
         b.output(output);
     }
-    b.output(of_columns);
-    b.output(of_columns_any);
-    b.output(of_all);
-    b.output(of_totals);
     b.done()
 }
 
@@ -439,7 +441,8 @@ pub(crate) fn nests_of(shape: [usize; 2]) -> Vec<(String, Nest)> {
         ("layer_norm_backward without moments", layer_norm_backward(shape, false)),
         ("flat_folds", flat_folds(shape)),
         ("flat_sum", flat_sum(shape)),
-        ("truths_and_integers", truths_and_integers(shape)),
+        ("truths_and_integers", truths_and_integers(shape, false)),
+        ("truths_and_integers of columns", truths_and_integers(shape, true)),
         ("column_folds", column_folds(shape)),
         ("column_sum", column_sum(shape)),
         ("levels", levels(shape)),

@@ -6,7 +6,7 @@ use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::code::{Code, Pass};
 use crate::wgsl::nest::facts::Fold;
-use crate::wgsl::nest::form::{operations, row_chunks};
+use crate::wgsl::nest::form::{neighbouring_chunks, operations, row_chunks};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::reduce_chunks;
 
@@ -31,8 +31,12 @@ impl Lowering<'_> {
         let each = code.module.long_running_workgroup(self.profile);
         code.module.declare(format!("const WIDTH: u32 = {}u;", self.width));
         code.module.parameter("rows", rows);
-        code.module.parameter("invocations", chunks * blocks);
+        let neighbours = neighbouring_chunks(chunks, self.profile);
+        let invocations = chunks.next_multiple_of(neighbours) * blocks;
+        code.module.parameter("invocations", invocations);
         code.module.parameter("blocks", blocks);
+        code.module.parameter("chunks", chunks);
+        code.module.parameter("neighbours", neighbours);
         code.module.parameter("chunk_rows", chunk_rows);
         let known: Vec<u32> = cone.iter().copied().filter(|&value| facts.value(value).space == Space::Row).collect();
         code.declare_row(&known, &known, &cone, &self.store);
@@ -41,8 +45,7 @@ impl Lowering<'_> {
         code.declare_pass(&pass, Some(&repeated));
         code.declare_write_totals(&partials);
         let per_element = operations(facts, &cone) + partials.len() + outputs.len();
-        let grid =
-            Grid { count: chunks * blocks, each, operations: (self.width * chunk_rows).saturating_mul(per_element) };
+        let grid = Grid { count: invocations, each, operations: (self.width * chunk_rows).saturating_mul(per_element) };
         let skeleton = include_str!("../../../shaders/nest_columns.wgsl");
         code.module.dispatch(skeleton, "nest_columns", grid, self.profile, self.lowered);
         self.finished.insert(Space::Element);

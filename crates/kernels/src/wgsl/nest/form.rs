@@ -72,6 +72,16 @@ pub(super) fn row_chunks(rows: usize, wanted: usize, profile: &AdapterProfile) -
     wanted.max(rows.div_ceil(most)).min(rows)
 }
 
+/// How many neighbouring invocations of `nest_columns` have neighbouring chunks of rows. A GPU's read neighbouring columns instead, which
+/// its memory hands out together; a software adapter reads each on its own, and was measured to be faster if the rows of a
+/// vector of lanes are far apart.
+pub(super) fn neighbouring_chunks(chunks: usize, profile: &AdapterProfile) -> usize {
+    match profile.class {
+        AdapterClass::Cpu if chunks >= 8 => 8,
+        AdapterClass::Cpu | AdapterClass::Gpu => 1,
+    }
+}
+
 /// Roughly the simple operations of elements that are computed together.
 pub(super) fn operations(facts: &Facts<'_>, cone: &[u32]) -> usize {
     let of = |&number: &u32| match &facts.value(number).instruction {
