@@ -5,7 +5,7 @@
 //! | [`dce()`] | nodes that no output needs |
 //! | [`cse()`] | nodes that compute what an earlier one computes |
 //! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
-//! | [`optimise`] | all three, and what only derivatives heed: `stop_gradient`, and gradients of a function's own |
+//! | [`optimise`] | all three, what only derivatives heed: `stop_gradient`, and gradients of a function's own; and matrix products that are one product: see below |
 //! | [`widen()`] | what no output needs, and f32: every such tensor is held in f64 |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
@@ -17,6 +17,7 @@
 mod cse;
 mod dce;
 mod narrow;
+mod products;
 mod rebuild;
 pub mod simplify;
 mod widen;
@@ -41,7 +42,8 @@ pub struct Optimised {
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: true, keep_derivatives: false, widen: false })
+    let rewrites = Rewrites { simplify: true, share: true, keep_derivatives: false, widen: false };
+    products::join(Rebuild::run(graph, outputs, rewrites)?, rewrites)
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].

@@ -10,9 +10,11 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId, Origin};
 use crate::op::{Extents, Op};
+use crate::ops::{self, Rule};
 use crate::passes::Optimised;
 use crate::passes::cse::{self, Shared};
 use crate::passes::narrow::{self, Regions};
+use crate::passes::products::Joins;
 use crate::passes::simplify::{self, Rewrite};
 use crate::passes::widen;
 use crate::region::Region;
@@ -43,6 +45,17 @@ pub(super) struct Rebuild {
 impl Rebuild {
     #[track_caller]
     pub(super) fn run(old: &Graph, outputs: &[NodeId], rewrites: Rewrites) -> Result<Optimised, GraphError> {
+        Rebuild::run_joining(old, outputs, rewrites, None)
+    }
+
+    /// The sweep, in which products are joined as `joins` says.
+    #[track_caller]
+    pub(super) fn run_joining(
+        old: &Graph,
+        outputs: &[NodeId],
+        rewrites: Rewrites,
+        mut joins: Option<Joins>,
+    ) -> Result<Optimised, GraphError> {
         let origin = Origin::here();
         old.check()?;
         let needed = with_declarations(old, old.needed(outputs)?);
@@ -78,11 +91,15 @@ impl Rebuild {
                         parts.built.get(&(arena.nodes[operand.key].ordinal, region)).copied();
                     continue;
                 }
-                let op = node.op.map_operands(|operand| replacement(&replacements, operand));
-                let new = if rewrites.widen {
-                    widen::node(&mut rebuild, op, &node.shape, node.dtype)?
-                } else {
-                    rebuild.node(op, &node.shape, node.dtype)?
+                let joined = match &mut joins {
+                    Some(joins) => joins.replace(&mut rebuild, &arena, node, &|id| replacement(&replacements, id))?,
+                    None => None,
+                };
+                let op = || node.op.map_operands(|operand| replacement(&replacements, operand));
+                let new = match joined {
+                    Some(joined) => joined,
+                    None if rewrites.widen => widen::node(&mut rebuild, op(), &node.shape, node.dtype)?,
+                    None => rebuild.node(op(), &node.shape, node.dtype)?,
                 };
                 replacements[node.ordinal as usize] = Some(new);
                 if let Some(label) = arena.labels.get(&id.key)
@@ -164,6 +181,16 @@ impl Rebuild {
             }
         }
         self.unsimplified(op, shape, dtype)
+    }
+
+    /// [`Rebuild::node`] of an operation whose result's shape and dtype follow from its operands.
+    pub(super) fn inferred(&mut self, op: Op) -> Result<NodeId, GraphError> {
+        let inferred = {
+            let arena = self.graph.arena();
+            ops::infer(&Rule { arena: &arena, op: op.name(), origin: self.origin }, &op, None, None)
+        };
+        let (shape, dtype) = inferred?;
+        self.node(op, &shape, dtype)
     }
 
     /// The node that computes `op` as it stands.
