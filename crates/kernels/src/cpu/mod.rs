@@ -29,6 +29,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod seldom;
 mod tile;
 mod total;
 mod walk;
