@@ -3,12 +3,16 @@
 //! The steps run in order, each announced and timed, and stop at the first failure with the command that repeats it. All
 //! steps that build use the workspace's own profile and features, so that what one step built serves the next.
 
-mod packaged;
+mod packages;
+mod sources;
 mod vulkan;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::budget;
+use crate::cpu_time::{self, Taken, Watch};
 
 /// One command of the run.
 struct Step {
@@ -45,7 +49,7 @@ const PACKAGE: &[&str] = &[
 ];
 
 /// Cargo takes a packaged crate of the same version for the one that it built in an earlier run, whatever has changed in it:
-/// what was built is removed first. [`packaged`] does the same for its sources.
+/// what was built is removed first. [`sources`] does the same for its sources.
 const FORGET_PACKAGES: &[&str] =
     &["clean", "--package=arenagrad-graph", "--package=arenagrad-kernels", "--package=arenagrad"];
 
@@ -58,12 +62,12 @@ const STEPS: &[Step] = &[
     },
     Step { environment: &[REQUIRE_GPU], ..Step::cargo("tests and doctests", &["test", "--workspace"]) },
     Step::cargo(
-        "without the feature gpu",
+        "clippy without features",
         &["clippy", "--package=arenagrad", "--no-default-features", "--all-targets", "--", "-Dwarnings"],
     ),
-    // Without doc tests, of which each is a program to link: they say the same with the feature.
+    // Without doc tests, which say the same with the features.
     Step::cargo(
-        "tests without the feature gpu",
+        "tests without features",
         &["test", "--package=arenagrad", "--no-default-features", "--lib", "--tests"],
     ),
     Step::example("digits", &["--device", "cpu", "--epochs", "1"]),
@@ -86,9 +90,10 @@ const STEPS: &[Step] = &[
     Step::example("extending", &["--device", "gpu"]),
     Step::example("static_dynamic", &["--device", "cpu"]),
     Step::example("static_dynamic", &["--device", "gpu"]),
-    Step::cargo("forget packages", FORGET_PACKAGES),
-    Step::cargo("packages", PACKAGE),
 ];
+
+/// Full verification of the packages, where it is due.
+const VERIFICATION: &[Step] = &[Step::cargo("forget packages", FORGET_PACKAGES), Step::cargo("packages", PACKAGE)];
 
 /// The primer's options: its pictures go where nothing is kept.
 const fn primer(device: &'static str) -> [&'static str; 8] {
@@ -96,45 +101,76 @@ const fn primer(device: &'static str) -> [&'static str; 8] {
     ["--device", device, "--network-dot", dot, "--network-svg", svg, "--curve", curve]
 }
 
-/// Runs every step, and says at the end what each took.
-pub(crate) fn run() -> ExitCode {
+/// Runs every step, and says at the end what each took. The packages are verified in full if that is asked for, or if the
+/// version of one is new.
+pub(crate) fn run(verify_packages: bool) -> ExitCode {
     let start = Instant::now();
-    let mut times: Vec<(&'static str, Duration)> = Vec::new();
-
-    println!("ci: Vulkan adapter");
-    match vulkan::find_or_install() {
-        Ok(adapters) => println!("ci: found {}", adapters.join(", ")),
-        Err(reason) => {
-            eprintln!("ci: failed at Vulkan adapter: {reason}");
-            return ExitCode::FAILURE;
-        }
+    // Where cargo becomes the program that it runs, the time of its compilers is this process's.
+    if let Some(built) = cpu_time::of_children() {
+        println!("ci: to build this program took {built:.1} s of processor time");
     }
-    times.push(("Vulkan adapter", start.elapsed()));
-
-    packaged::forget_sources();
-    for step in STEPS {
-        println!("\nci: {}: {}", step.name, step.shown());
-        let begun = Instant::now();
-        match step.command().status() {
-            Ok(status) if status.success() => times.push((step.name, begun.elapsed())),
-            Ok(status) => {
-                eprintln!("ci: failed at {} ({status}); to repeat it:\n  {}", step.name, step.shown());
-                return ExitCode::FAILURE;
-            }
-            Err(error) => {
-                eprintln!("ci: failed at {}: it cannot be run: {error}", step.name);
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-
+    let mut times: Vec<(&'static str, Taken)> = Vec::new();
+    let passed = steps(verify_packages, &mut times);
     println!();
     let width = times.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, time) in &times {
-        println!("ci: {name:width$} {:>7.1} s", time.as_secs_f64());
+    for (name, taken) in &times {
+        println!("ci: {name:width$} {taken}");
     }
-    println!("ci: passed in {:.1} min", start.elapsed().as_secs_f64() / 60.0);
-    ExitCode::SUCCESS
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    match passed {
+        Ok(()) => {
+            println!("ci: passed in {minutes:.1} min");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("ci: failed after {minutes:.1} min at {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the steps up to the first that fails, and notes what each took.
+fn steps(verify_packages: bool, times: &mut Vec<(&'static str, Taken)>) -> Result<(), String> {
+    timed(times, "Vulkan adapter", || {
+        let adapters = vulkan::find_or_install()?;
+        println!("ci: found {}", adapters.join(", "));
+        Ok(())
+    })?;
+    let published = packages::published()?;
+    timed(times, "package lists", || packages::check_lists(&published))?;
+    timed(times, "dependencies", || match budget::hold(true)? {
+        true => Ok(()),
+        false => Err("they exceed a budget; budgets and reasons stand in xtask/src/budget/limits.rs".to_owned()),
+    })?;
+    for step in STEPS {
+        timed(times, step.name, || step.run())?;
+    }
+    let unverified = packages::unverified(&published)?;
+    if !verify_packages && unverified.is_empty() {
+        println!("\nci: the packages were verified at these versions; to verify them again: cargo xtask ci --packages");
+        return Ok(());
+    }
+    for package in unverified {
+        println!("\nci: this version of {} was not verified yet", package.name);
+    }
+    sources::forget();
+    for step in VERIFICATION {
+        timed(times, step.name, || step.run())?;
+    }
+    if verify_packages { packages::record_verified(&published) } else { Ok(()) }
+}
+
+/// Announces a step, does it, and notes what it took.
+fn timed(
+    times: &mut Vec<(&'static str, Taken)>,
+    name: &'static str,
+    step: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    println!("\nci: {name}");
+    let watch = Watch::start();
+    step().map_err(|reason| format!("{name}: {reason}"))?;
+    times.push((name, watch.taken()));
+    Ok(())
 }
 
 impl Step {
@@ -146,6 +182,16 @@ impl Step {
     /// A step that runs an example as the tests have built it.
     const fn example(name: &'static str, arguments: &'static [&'static str]) -> Step {
         Step { name, environment: &[], program: Program::Example(name), arguments }
+    }
+
+    /// Runs it; an error says how to repeat it.
+    fn run(&self) -> Result<(), String> {
+        println!("ci: {}", self.shown());
+        match self.command().status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{status}; to repeat it:\n  {}", self.shown())),
+            Err(error) => Err(format!("it cannot be run: {error}")),
+        }
     }
 
     fn command(&self) -> Command {

@@ -2,7 +2,9 @@
 
 mod adapters;
 mod bench;
+mod budget;
 mod ci;
+mod cpu_time;
 mod oracle;
 
 use std::process::ExitCode;
@@ -15,7 +17,10 @@ tasks:
   bench [--quick] [--json FILE] [--peers FILE [--svg FILE]]
                                         time the workloads on the CPU and on an adapter, in one table; beside other systems'
                                         figures, in a second one and as a chart
-  ci                                    everything that a change must pass before it is merged
+  budget [--dependencies]               what a program on arenagrad costs: dependencies, size, time to build;
+                                        with --dependencies only what needs no build
+  ci [--packages]                       everything that a change must pass before it is merged; with --packages the
+                                        packages are verified in full although no version changed
   oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
 
 options:
@@ -51,14 +56,27 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
                 Ok(adapters::run())
             }
             "bench" => Ok(bench::run(bench::Options::parse(&mut arguments)?)),
+            "budget" => {
+                let only_dependencies = flag(&mut arguments, "dependencies")?;
+                Ok(budget::run(only_dependencies))
+            }
             "ci" => {
-                ends(&mut arguments)?;
-                Ok(ci::run())
+                let verify_packages = flag(&mut arguments, "packages")?;
+                Ok(ci::run(verify_packages))
             }
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),
         },
         other => Err(other.unexpected()),
+    }
+}
+
+/// Whether the rest of the command line is this option, or nothing.
+fn flag(arguments: &mut lexopt::Parser, name: &str) -> Result<bool, lexopt::Error> {
+    match arguments.next()? {
+        None => Ok(false),
+        Some(lexopt::Arg::Long(long)) if long == name => ends(arguments).map(|()| true),
+        Some(argument) => Err(argument.unexpected()),
     }
 }
 

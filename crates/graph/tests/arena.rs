@@ -1,7 +1,6 @@
 //! Insertion, removal, marks, and what becomes of mistakes and stale handles.
 
-mod evaluate;
-
+use crate::evaluate::{evaluate, given};
 use arenagrad_graph::{DType, Expr, Graph, GraphError, Init, NodeId, Op, Origin, Shape, UnaryFunction, verify};
 
 #[test]
@@ -13,7 +12,7 @@ fn fan_out_is_counted_and_accumulates() {
     let users = |expr: Expr<'_>| g.node(expr.id().unwrap()).unwrap().users;
     assert_eq!((users(a), users(b), users(c), users(d)), (2, 1, 1, 0));
     let gradients = d.grad([a, b]).unwrap().map(|gradient| gradient.id().unwrap());
-    let values = evaluate::evaluate(&g, &gradients, &evaluate::given([("a", vec![5.0]), ("b", vec![7.0])]));
+    let values = evaluate(&g, &gradients, &given([("a", vec![5.0]), ("b", vec![7.0])]));
     assert_eq!(values, [[2.0], [1.0]]);
     assert_eq!(verify(&g), Ok(()));
 }

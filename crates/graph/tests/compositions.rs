@@ -1,12 +1,9 @@
 //! Compositions: their gradients against central differences, their values against the formulas written out, and their
 //! edge cases.
 
-mod differences;
-mod evaluate;
-
+use crate::differences::{Case, check};
+use crate::evaluate::{evaluate, functions::erf, given};
 use arenagrad_graph::{CrossEntropy, DType, Expr, Gelu, Graph, Reduction};
-use differences::{Case, check};
-use evaluate::{evaluate, functions::erf, given};
 
 use Reduction::{Mean, None as Each, Sum};
 

@@ -2,11 +2,8 @@
 //!
 //! `cases` matches every `OpKind`, so an op without a case does not compile.
 
-mod differences;
-mod evaluate;
-
+use crate::differences::{Case, check};
 use arenagrad_graph::{BinaryFunction, Context, DType, Expr, Function, OpKind, ReduceFunction, Shape, UnaryFunction};
-use differences::{Case, check};
 
 /// `x^3`, with a gradient of its own.
 struct Cube;
@@ -276,7 +273,7 @@ fn every_op_that_computes_floats_has_a_case() {
 
 #[test]
 fn gradients_at_kinks_and_ties_are_what_the_documents_say() {
-    use evaluate::{evaluate, given};
+    use crate::evaluate::{evaluate, given};
     let at = |x: f64, f: fn(Expr<'_>) -> Expr<'_>| {
         let g = arenagrad_graph::Graph::new();
         let x_node = g.input_of("x", [], DType::F64);
@@ -300,7 +297,7 @@ fn gradients_at_kinks_and_ties_are_what_the_documents_say() {
 
 #[test]
 fn ties_of_a_maximum_share_the_gradient() {
-    use evaluate::{evaluate, given};
+    use crate::evaluate::{evaluate, given};
     let g = arenagrad_graph::Graph::new();
     let x = g.input_of("x", [5], DType::F64);
     let [gradient] = x.max(..).grad([x]).unwrap();
@@ -311,7 +308,7 @@ fn ties_of_a_maximum_share_the_gradient() {
 
 #[test]
 fn a_constant_can_be_differentiated_with_respect_to() {
-    use evaluate::{evaluate, given};
+    use crate::evaluate::{evaluate, given};
     let g = arenagrad_graph::Graph::new();
     let (scale, x) = (g.full([], 2.0, DType::F64), g.input_of("x", [3], DType::F64));
     let [gradient] = (x * scale).sum(..).grad([scale]).unwrap();

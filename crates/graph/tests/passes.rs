@@ -1,12 +1,9 @@
 //! What the passes do to a graph, and that what it computes stays the same.
 
-mod differences;
-mod evaluate;
-
+use crate::differences::Random;
+use crate::evaluate::{Given, evaluate};
 use arenagrad_graph::passes::{self, Optimised};
 use arenagrad_graph::{BinaryFunction, DType, Expr, Graph, Init, OpKind, UnaryFunction, verify};
-use differences::Random;
-use evaluate::{Given, evaluate};
 
 /// The text of what `output` becomes, after it was verified.
 fn simplified(output: Expr<'_>) -> String {

@@ -1,14 +1,9 @@
 //! Formulas: derivatives, application to tensors, LaTeX.
 
-#[path = "evaluate/mod.rs"]
-mod evaluate;
-#[path = "formulas/mod.rs"]
-mod formulas;
-
+use crate::evaluate::{evaluate, given};
+use crate::formulas::{Random, random_text, values};
 use arenagrad_graph::symbolic::{ApplyError, parse};
 use arenagrad_graph::{DType, Graph, GraphError, verify};
-use evaluate::{evaluate, given};
-use formulas::{Random, random_text, values};
 
 #[test]
 fn a_derivative_is_the_engines_own() {

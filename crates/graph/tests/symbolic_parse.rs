@@ -1,14 +1,9 @@
 //! The text form: what it means, how it is printed, and what is wrong with a text that is none.
 
-#[path = "evaluate/mod.rs"]
-mod evaluate;
-#[path = "formulas/mod.rs"]
-mod formulas;
-
 use std::thread;
 
+use crate::formulas::{Random, random_text, values};
 use arenagrad_graph::symbolic::{ParseProblem, parse};
-use formulas::{Random, random_text, values};
 
 const AT: [(&str, f64); 3] = [("x", 2.0), ("y", -3.0), ("z", 0.5)];
 

@@ -1,12 +1,7 @@
 //! Simplification: what a person would write, and the same function.
 
-#[path = "evaluate/mod.rs"]
-mod evaluate;
-#[path = "formulas/mod.rs"]
-mod formulas;
-
+use crate::formulas::{Random, agree, random_text, values};
 use arenagrad_graph::symbolic::{Formula, parse};
-use formulas::{Random, agree, random_text, values};
 
 fn simplified(text: &str) -> String {
     parse(text).unwrap_or_else(|error| panic!("{error}")).simplify().to_string()

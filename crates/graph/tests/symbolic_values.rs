@@ -1,13 +1,8 @@
 //! Simplified and printed formulas keep their values: at kinks, on both sides of them, at poles and edges of domains.
 
-#[path = "evaluate/mod.rs"]
-mod evaluate;
-#[path = "formulas/mod.rs"]
-mod formulas;
-
+use crate::formulas::points::Compiled;
+use crate::formulas::{Random, agree, nested_text, random_point, random_text};
 use arenagrad_graph::symbolic::{Formula, parse};
-use formulas::points::Compiled;
-use formulas::{Random, agree, nested_text, random_point, random_text};
 
 /// What was compared, and the first differences.
 #[derive(Default)]

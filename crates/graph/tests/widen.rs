@@ -1,9 +1,7 @@
 //! Widening: every f32 tensor in f64, and nothing else changed.
 
-mod evaluate;
-
+use crate::evaluate::{Given, evaluate};
 use arenagrad_graph::{DType, Graph, Init, Op, passes, verify};
-use evaluate::{Given, evaluate};
 
 #[test]
 fn all_floats_are_f64_and_all_else_stays() {

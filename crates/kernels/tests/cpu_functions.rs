@@ -1,10 +1,8 @@
 //! Every elementwise function of every dtype it is defined for, against the standard library in f64.
 
-mod reference;
-
+use crate::reference::{Builder, assert_close, binary, buffer, compare, run, unary, values};
 use arenagrad_kernels::cpu::Buffer;
 use arenagrad_kernels::{BinaryFunction, CompareFunction, DType, Instruction, Kernel, UnaryFunction};
-use reference::{Builder, assert_close, binary, buffer, compare, run, unary, values};
 
 /// Arguments that a function of floats is tried at: special values, and a sweep over its interesting range.
 fn arguments(low: f64, high: f64, dtype: DType) -> Vec<f64> {
@@ -256,7 +254,7 @@ fn operands_that_are_the_same_for_all_elements() {
             let mut b = Builder::new(x.len());
             let operand = b.contiguous(dtype);
             let constant = b.constant(dtype, dtype.round(2.0));
-            let scalar = b.load(dtype, reference::view(&[(x.len(), 0)], 3));
+            let scalar = b.load(dtype, crate::reference::view(&[(x.len(), 0)], 3));
             let outputs = [
                 b.binary(function, operand, constant),
                 b.binary(function, scalar, operand),
@@ -267,7 +265,7 @@ fn operands_that_are_the_same_for_all_elements() {
             let scalars = vec![0.0, 0.0, 0.0, dtype.round(3.0), 0.0];
             let inputs = [x.clone(), scalars];
             let buffers: Vec<Buffer> = inputs.iter().map(|input| buffer(dtype, input)).collect();
-            let expected = reference::program(&program, &inputs, &[]);
+            let expected = crate::reference::program(&program, &inputs, &[]);
             let found = run(&Kernel::Elementwise(program), &buffers, &[(dtype, x.len()); 4]);
             for (found, expected) in found.iter().zip(&expected) {
                 assert_close(&values(found), expected, 3e-7, function.name());

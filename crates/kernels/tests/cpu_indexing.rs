@@ -1,11 +1,9 @@
 //! Gather, scatter-add and assembly against the reference.
 
-mod reference;
-
+use crate::reference::{assert_close, buffer, noise, run, values, view};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{DType, Kernel, Piece, View};
-use reference::{assert_close, buffer, noise, run, values, view};
 
 /// Shapes of operand and indices, and the axis.
 fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize)> {

@@ -1,10 +1,8 @@
 //! Matrix products against the naive sum, with errors relative to the product of absolute values.
 
-mod reference;
-
+use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Program, UnaryFunction};
-use reference::{Builder, assert_close, buffer, noise, run, values, view};
 
 #[derive(Clone)]
 struct Case {
@@ -196,7 +194,7 @@ fn epilogues() {
             // The product that the kernel itself gives, of which the epilogue is exact up to its own roundings.
             let inputs: Vec<Buffer> = [&lhs, &rhs, &bias, &z].map(|values| buffer(dtype, values)).into();
             let product = values(&run(&case.kernel(None), &inputs[..2], &[(dtype, elements)])[0]);
-            let expected = reference::program(&program, &[bias, z], &product);
+            let expected = crate::reference::program(&program, &[bias, z], &product);
             let outputs = [(DType::Bool, elements), (dtype, elements), (dtype, elements)];
             let found = run(&case.kernel(Some(program.clone())), &inputs, &outputs);
             for (found, expected) in found.iter().zip(&expected) {

@@ -1,10 +1,8 @@
 //! Whole elementwise programs: views, sizes about the block, several outputs, inputs that share outputs, random numbers.
 
-mod reference;
-
+use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
 use arenagrad_kernels::{BinaryFunction, CompareFunction, DType, Instruction, Kernel, UnaryFunction, View};
-use reference::{Builder, assert_close, buffer, noise, run, values, view};
 
 /// Sizes of one element, primes, about a chunk, about a block, several blocks, and enough for several threads.
 const SIZES: [usize; 17] = [1, 2, 3, 7, 13, 15, 16, 17, 31, 127, 511, 512, 513, 1021, 1024, 1537, 262_147];
@@ -28,7 +26,7 @@ fn check(program: arenagrad_kernels::Program, tolerance: f64, what: &str) {
         program.inputs.iter().zip(&inputs).map(|(input, values)| buffer(input.dtype, values)).collect();
     let outputs: Vec<(DType, usize)> =
         (0..program.outputs.len()).map(|output| (program.output_dtype(output), program.elements)).collect();
-    let expected = reference::program(&program, &inputs, &[]);
+    let expected = crate::reference::program(&program, &inputs, &[]);
     for (found, expected) in run(&Kernel::Elementwise(program), &buffers, &outputs).iter().zip(&expected) {
         assert_close(&values(found), expected, tolerance, what);
     }
@@ -144,7 +142,7 @@ fn inputs_that_share_the_buffer_of_an_output() {
         let updated = b.binary(BinaryFunction::Sub, p, change);
         let mut program = b.output(&[updated, sum]);
         let inputs: Vec<Vec<f64>> = (0..3).map(|seed| noise(seed, elements)).collect();
-        let expected = reference::program(&program, &inputs, &[]);
+        let expected = crate::reference::program(&program, &inputs, &[]);
         program.inputs[0].in_place = Some(0);
         program.inputs[1].in_place = Some(1);
         // The executor has taken the shared buffers out of the slots.

@@ -1,12 +1,10 @@
 //! Reductions and argmax against the reference.
 
-mod reference;
-
+use crate::reference::{Builder, assert_close, axes, buffer, noise, run, values};
 use arenagrad_kernels::cpu::Buffer;
 use arenagrad_kernels::{
     Axis, BinaryFunction, DType, Instruction, Kernel, Program, ReduceFunction, UnaryFunction, View,
 };
-use reference::{Builder, assert_close, axes, buffer, noise, run, values};
 
 /// Domains as extents with whether each axis is kept.
 fn domains() -> Vec<Vec<(usize, bool)>> {
@@ -59,7 +57,7 @@ fn expected(function: ReduceFunction, dtype: DType, values: &[f64], kept: &[Axis
         .map(|o| {
             let first = kept.position(o);
             let elements = (0..reduced.elements()).map(|r| values[first + reduced.position(r)]);
-            reference::reduce(function, dtype, elements)
+            crate::reference::reduce(function, dtype, elements)
         })
         .collect()
 }
@@ -125,7 +123,7 @@ fn programs_before_and_epilogues_after() {
         let (kept, reduced) = split(&domain);
         let results: usize = kept.iter().map(|axis| axis.extent).product();
         for function in ReduceFunction::ALL {
-            let program = fused(elements, reference::view(&[(elements, 0)], 2));
+            let program = fused(elements, crate::reference::view(&[(elements, 0)], 2));
             // The epilogue reads the results, an input of its own, and writes a float and a bool.
             let mut b = Builder::new(results);
             let accumulator = b.push(Instruction::Accumulator, DType::F32);
@@ -140,7 +138,7 @@ fn programs_before_and_epilogues_after() {
             let epilogue = b.output(&[scaled, is_less, accumulator]);
             let x = operand(DType::F32, elements);
             let (y, z) = (vec![0.0, 0.0, 0.75], operand(DType::F32, results));
-            let inside = reference::program(&program, &[x.clone(), y.clone()], &[]).remove(0);
+            let inside = crate::reference::program(&program, &[x.clone(), y.clone()], &[]).remove(0);
             let expected_results = expected(function, DType::F32, &inside, &kept, &reduced);
             let (kept, reduced) = (kept.clone(), reduced.clone());
             let kernel = Kernel::Reduce { function, program, kept, reduced, epilogue: Some(epilogue.clone()) };
@@ -150,7 +148,7 @@ fn programs_before_and_epilogues_after() {
             let what = format!("{} over {domain:?}", function.name());
             // exp errs by two units, each addition by half of one.
             assert_close(&values(&found[2]), &expected_results, 5e-7, &what);
-            let expected = reference::program(&epilogue, &[z], &values(&found[2]));
+            let expected = crate::reference::program(&epilogue, &[z], &values(&found[2]));
             assert_close(&values(&found[0]), &expected[0], 1e-7, &what);
             assert_close(&values(&found[1]), &expected[1], 0.0, &what);
         }

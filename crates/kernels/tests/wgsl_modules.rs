@@ -1,7 +1,5 @@
 //! Every module that lowering emits, over kernels of every variant, is what naga accepts and keeps the limits of adapters.
 
-mod wgsl_cases;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -9,8 +7,8 @@ use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, L
 use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
-use wgsl_cases::{
+use crate::wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
+use crate::wgsl_cases::{
     Product, axis, bias_relu, binary, elementwise, indexing, input, load, matmul, matmuls, reduce, reductions,
 };
 

@@ -7,6 +7,7 @@ use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape};
 
 use crate::check::CheckError;
+#[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -27,6 +28,7 @@ pub enum Error {
     Formula(#[from] ApplyError),
 
     /// Parameters that could not be fitted.
+    #[cfg(feature = "least_squares")]
     #[error(transparent)]
     LeastSquares(#[from] LeastSquaresError),
 

@@ -1,4 +1,46 @@
-#![doc = include_str!("../README.md")]
+//! A computational-graph engine: expressions become nodes in an arena, differentiation appends nodes to the same arena, a graph and the
+//! outputs wanted from it become a [`Plan`] of fused kernels over planned memory, and a plan runs on the CPU or on any wgpu device.
+//!
+//! ```
+//! use arenagrad::{Adam, Device, Error, Graph, Init, Session, Tensor};
+//!
+//! let g = Graph::new();
+//! let (x, t) = (g.input("x", [4, 2]), g.input("t", [4, 1]));
+//! let w = g.parameter("w", [2, 1], Init::XavierUniform);
+//! let b = g.parameter("b", [1], Init::Constant(0.0));
+//! let y = (x.matmul(w) + b).sigmoid();
+//! let loss = (y - t).square().mean(..);
+//!
+//! let mut session = Session::train(&g, loss, Adam::new(0.1), Device::cpu())?;
+//! let predict = session.add(&g, &[y])?;
+//! let x = Tensor::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
+//! let t = Tensor::new([4, 1], vec![0.0f32, 0.0, 0.0, 1.0])?; // x0 and x1
+//! for _ in 0..400 {
+//!     session.step(&[("x", &x), ("t", &t)])?;
+//! }
+//! let y = &session.run_plan(predict, &[("x", &x)])?[0];
+//! assert!(y.as_slice::<f32>()?.iter().zip(t.as_slice::<f32>()?).all(|(y, t)| (y - t).abs() < 0.5));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! | for | see |
+//! |---|---|
+//! | expressions and their derivatives | [`Graph`], [`Expr`] |
+//! | running and training | [`Session`], [`train`], [`Device`] |
+//! | define-by-run | [`Tape`], [`GradientTape`] |
+//! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
+//! | functions with gradients of one's own | [`Function`] |
+//! | numerical checks of gradients | [`check`] |
+//! | fits of models to data | `least_squares` |
+//!
+//! # Features
+//!
+//! Both are on by default; `default-features = false` leaves them out, and their dependencies with them.
+//!
+//! | feature | what it adds | what it needs |
+//! |---|---|---|
+//! | `gpu` | plans that run on any wgpu device | wgpu, naga |
+//! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 
 pub mod check;
 mod cpu;
@@ -8,6 +50,7 @@ mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod lambdify;
+#[cfg(feature = "least_squares")]
 pub mod least_squares;
 pub mod plan;
 mod session;
@@ -30,3 +73,8 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Element, Tensor, TensorData};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+
+/// The README's programs, which are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

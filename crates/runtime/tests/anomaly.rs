@@ -1,11 +1,9 @@
 //! Where a NaN comes from: the node that made it, and the line on which it was written; and deviations on the tape, which make
 //! none.
 
-mod suite;
-
+use crate::suite::devices::devices;
 use arenagrad::check::{CheckError, anomaly};
 use arenagrad::{DType, Device, Error, Graph, Tape, Tensor};
-use suite::devices::devices;
 
 #[test]
 fn the_first_nan_of_a_backward_pass_names_the_line_of_the_forward_pass() {

@@ -9,14 +9,12 @@
 
 #![allow(clippy::eq_op)] // Equal operands are what is tested.
 
-mod suite;
-
+use crate::suite::devices::gpu;
+use crate::suite::evaluate::Given;
+use crate::suite::random::Random;
+use crate::suite::respawn::{with_kernels_of_a_gpu, with_regrouped_arithmetic};
+use crate::suite::run::numbers;
 use arenagrad::{Arithmetic, CrossEntropy, DType, Device, Expr, Graph, Reduction};
-use suite::devices::gpu;
-use suite::evaluate::Given;
-use suite::random::Random;
-use suite::respawn::{with_kernels_of_a_gpu, with_regrouped_arithmetic};
-use suite::run::numbers;
 
 /// Numbers at which rules of real arithmetic fail for floats.
 const SPECIAL: [f32; 18] = [
@@ -267,7 +265,7 @@ fn a_gpu_computes_what_is_written() {
 
 #[test]
 fn with_the_kernels_of_a_gpu() {
-    with_kernels_of_a_gpu(&["a_gpu_computes_what_is_written"]);
+    with_kernels_of_a_gpu(&["arithmetic::a_gpu_computes_what_is_written"]);
 }
 
 /// Where a compiler may regroup, functions of special numbers are still right, and so is arithmetic that cannot be
@@ -293,7 +291,10 @@ fn where_arithmetic_may_be_regrouped() {
 
 #[test]
 fn as_other_backends_than_vulkan() {
-    with_regrouped_arithmetic(&["a_gpu_computes_what_is_written", "where_arithmetic_may_be_regrouped"]);
+    with_regrouped_arithmetic(&[
+        "arithmetic::a_gpu_computes_what_is_written",
+        "arithmetic::where_arithmetic_may_be_regrouped",
+    ]);
 }
 
 #[test]

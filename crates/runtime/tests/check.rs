@@ -1,15 +1,13 @@
 //! Numerical gradients, gradcheck and gradgradcheck, and the parity of devices.
 
-mod suite;
-
+use crate::suite::devices::{devices, gpu};
+use crate::suite::random::Random;
 use arenagrad::check::{
     Adjoint, CheckError, Differences, GradCheck, Order, Parity, Scheme, adjoint, gradcheck, gradgradcheck, parity,
 };
 use arenagrad::{
     Context, DType, Device, Error, Expr, Function as CustomFunction, Gelu, Graph, Init, Mode, Reduction, Tensor,
 };
-use suite::devices::{devices, gpu};
-use suite::random::Random;
 
 fn tensor(shape: &[usize], elements: &[f64]) -> Tensor {
     Tensor::new(shape, elements.to_vec()).unwrap()

@@ -1,13 +1,11 @@
 //! What is composed of primitives, on every device against the evaluator: values, gradients, and derivatives of gradients.
 
-mod suite;
-
+use crate::suite::devices::{devices, gpu};
+use crate::suite::evaluate::{Given, evaluate};
+use crate::suite::random::Random;
+use crate::suite::run::numbers;
 use arenagrad::graph::Gelu;
 use arenagrad::{CrossEntropy, DType, Device, Expr, Graph, Reduction};
-use suite::devices::{devices, gpu};
-use suite::evaluate::{Given, evaluate};
-use suite::random::Random;
-use suite::run::numbers;
 
 type Function = for<'g> fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>;
 

@@ -1,11 +1,9 @@
 //! Derivatives where formulas break down: at zeros, infinities, NaN and the ends of a dtype's range, in both modes, against
 //! what mathematics says, on every device.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::run::numbers;
 use arenagrad::{CrossEntropy, DType, Device, Expr, Graph, Reduction, Session};
-use suite::devices::devices;
-use suite::run::numbers;
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;

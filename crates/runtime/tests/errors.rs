@@ -1,17 +1,15 @@
 //! Bad input is a typed error that names what was wrong and where, on every device; the process lives, nothing has changed,
 //! and the device goes on working.
 
-mod suite;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::suite::devices::{devices, gpu};
 use arenagrad::graph::MatMulAxis;
 use arenagrad::{
     Adam, AdamW, CrossEntropy, DType, Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Shape,
     Tensor,
 };
-use suite::devices::{devices, gpu};
 
 /// That the message contains each of the parts.
 #[track_caller]

@@ -1,24 +1,19 @@
 //! The public face under arguments that nobody means: whatever a caller passes, the answer is a value or a typed error. A run
 //! that would need more memory than there is says so.
 
-mod suite;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::suite::devices::devices;
 use arenagrad::check::{self, Differences, GradCheck, Parity};
-use arenagrad::least_squares::{
-    GaussNewton, GradientDescent, LeastSquares, LevenbergMarquardt, Limits, Linearised, Problem, minimise,
-};
 use arenagrad::plan::BufferRole;
 use arenagrad::train::shuffled;
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Expr, GradientTape, Graph, Init, Lambdified, Reduction, Session, Sgd, Shape,
     Tape, TapeOptimizer, Tensor, TensorData, Variable, parse,
 };
-use suite::devices::devices;
 
 /// What a call gave, or that it panicked.
-fn caught<T>(what: &str, call: impl FnOnce() -> T) -> T {
+pub(crate) fn caught<T>(what: &str, call: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| panic!("{what} panicked"))
 }
 
@@ -285,72 +280,6 @@ fn checks_take_any_numbers() {
         let _ = GradCheck::new().graph(&graph, &[zero], &[], &[]);
         let _ = Parity::new().compare(&graph, &[zero], &[], [&Device::cpu(), &Device::cpu()]);
     });
-}
-
-/// Residuals that are whatever they are said to be.
-struct Given {
-    point: Vec<f64>,
-    residuals: Vec<f64>,
-    jacobian: Vec<f64>,
-}
-
-impl Problem for Given {
-    fn point(&self) -> Result<Vec<f64>, Error> {
-        Ok(self.point.clone())
-    }
-
-    fn move_to(&mut self, point: &[f64]) -> Result<(), Error> {
-        self.point = point.to_vec();
-        Ok(())
-    }
-
-    fn residuals(&mut self) -> Result<Vec<f64>, Error> {
-        Ok(self.residuals.clone())
-    }
-
-    fn linearise(&mut self) -> Result<Linearised, Error> {
-        Ok(Linearised { residuals: self.residuals.clone(), jacobian: self.jacobian.clone() })
-    }
-
-    fn element_name(&self, place: usize) -> String {
-        place.to_string()
-    }
-}
-
-#[test]
-fn least_squares_take_any_problem() {
-    let lengths = [0, 1, 2, 3, 6, 7];
-    for number in [0.0, 1.0, 1e300, f64::MAX, f64::NAN, f64::INFINITY] {
-        for point in lengths {
-            for residuals in lengths {
-                for jacobian in lengths {
-                    let what =
-                        format!("{point} numbers, {residuals} residuals, a Jacobian of {jacobian}, all {number}");
-                    let mut problem = Given {
-                        point: vec![number; point],
-                        residuals: vec![number; residuals],
-                        jacobian: vec![number; jacobian],
-                    };
-                    caught(&what, || {
-                        let _ = minimise(&mut problem, &LevenbergMarquardt::new().damping(number), &mut |_| ());
-                        let _ = minimise(&mut problem, &GaussNewton::new(), &mut |_| ());
-                        let _ = minimise(&mut problem, &GradientDescent::new(number), &mut |_| ());
-                    });
-                }
-            }
-        }
-    }
-    for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let limits = Limits { iterations: 3, enough: limit, gradient: limit, step: limit, cost: limit };
-        let mut problem = Given { point: vec![1.0], residuals: vec![1.0], jacobian: vec![1.0] };
-        let method = GaussNewton::new().full_steps().with_limits(limits);
-        let found = caught("limits", || minimise(&mut problem, &method, &mut |_| ()));
-        assert_eq!(found.is_err(), limit < 0.0 || !limit.is_finite(), "{limit}: {found:?}");
-    }
-    let graph = Graph::new();
-    let w = graph.parameter_of("w", [2], DType::F64, Init::Constant(1.0));
-    assert!(caught("no residuals", || LeastSquares::new(&graph, w.slice(0, 0, 0), &[], &Device::cpu())).is_err());
-    assert!(caught("too few", || LeastSquares::new(&graph, w.sum(..), &[], &Device::cpu())).is_err());
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! Parameter files appear whole or not at all, whoever else writes them, and keep what belongs to their paths.
-#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -109,7 +108,7 @@ fn processes_that_save_one_path() {
     let start = |number: usize| -> Child {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
-        command.args(["a_saver_in_a_process_of_its_own", "--exact"]);
+        command.args(["files::a_saver_in_a_process_of_its_own", "--exact"]);
         command.env(SAVE_TO, &path).env(SAVE_NUMBER, number.to_string()).spawn().unwrap()
     };
     let children = [start(1), start(2)];

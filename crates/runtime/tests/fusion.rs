@@ -3,19 +3,17 @@
 //! The graphs hold integers small enough that f32 rounds nothing, so there is no tolerance: a difference is a wrong plan or
 //! a wrong kernel. A failure prints its seed; `ARENAGRAD_SEED=n` runs that one alone, with the graph and the plan printed.
 
-mod suite;
-
 use std::ops::Range;
 
+use crate::suite::devices::gpu;
+use crate::suite::evaluate::{Given, evaluate};
+use crate::suite::exact::is_exact;
+use crate::suite::random::Random;
+use crate::suite::random_graph::{Builder, Sizes};
+use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::run::{borrowed, inputs, run, set_parameters};
 use arenagrad::train::{Trained, append_step};
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, NodeId, Optimizer, Session, Shape, Tensor};
-use suite::devices::gpu;
-use suite::evaluate::{Given, evaluate};
-use suite::exact::is_exact;
-use suite::random::Random;
-use suite::random_graph::{Builder, Sizes};
-use suite::respawn::with_kernels_of_a_gpu;
-use suite::run::{borrowed, inputs, run, set_parameters};
 
 /// The seeds of a test, or the one that the environment names.
 fn seeds(all: Range<u64>) -> Range<u64> {
@@ -334,9 +332,9 @@ fn random_updates_on_the_gpu() {
 #[test]
 fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
-        "random_graphs_on_the_gpu",
-        "gradients_of_random_graphs_on_the_gpu",
-        "random_graphs_of_large_tensors_on_the_gpu",
-        "random_updates_on_the_gpu",
+        "fusion::random_graphs_on_the_gpu",
+        "fusion::gradients_of_random_graphs_on_the_gpu",
+        "fusion::random_graphs_of_large_tensors_on_the_gpu",
+        "fusion::random_updates_on_the_gpu",
     ]);
 }

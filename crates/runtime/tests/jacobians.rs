@@ -1,12 +1,10 @@
 //! Vector-Jacobian and Jacobian-vector products, Jacobians, Hessians and Hessian-vector products on both devices, against
 //! values that JAX 0.10 computed in f64.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::evaluate::{Given, given};
+use crate::suite::run::numbers;
 use arenagrad::{Context, DType, Device, Error, Expr, Function, Graph, GraphError, Mode, Session};
-use suite::devices::devices;
-use suite::evaluate::{Given, given};
-use suite::run::numbers;
 
 const W: [f64; 6] = [0.5, -1.0, 0.25, 1.5, 0.75, -0.5];
 const X: [f64; 3] = [0.3, -0.7, 1.1];

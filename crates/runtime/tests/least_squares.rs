@@ -1,13 +1,11 @@
 //! Least squares: NIST's certified values, Rosenbrock's valley, what cannot be told apart, and what is refused.
 
-mod suite;
-
+use crate::suite::devices::devices;
 use arenagrad::least_squares::{
     Fit, GaussNewton, GradientDescent, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits, Linearised, Method,
     Outcome, Problem, minimise,
 };
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Tensor};
-use suite::devices::devices;
 
 /// A data set of NIST's Statistical Reference Datasets for nonlinear regression (public domain), with a model of two
 /// parameters.

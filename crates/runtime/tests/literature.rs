@@ -1,11 +1,9 @@
 //! The small examples that texts on automatic differentiation begin with, on every device.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::evaluate::{Given, given};
+use crate::suite::run::numbers;
 use arenagrad::{DType, Device, Expr, Graph};
-use suite::devices::devices;
-use suite::evaluate::{Given, given};
-use suite::run::numbers;
 
 fn scalars(graph: &Graph, outputs: &[Expr<'_>], given: &Given, device: &Device) -> Vec<f64> {
     numbers(graph, outputs, given, device).iter().map(|elements| elements[0]).collect()

@@ -3,14 +3,12 @@
 //! lavapipe 22 silently ends the loops of an invocation after 65,535 iterations; a kernel that runs into that returns a part of
 //! a sum. Here every element counts: elements are small integers, so that f32 is exact and nothing may be missing.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::evaluate::Given;
+use crate::suite::random::Random;
+use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::run::numbers;
 use arenagrad::{DType, Device, Expr, Graph};
-use suite::devices::devices;
-use suite::evaluate::Given;
-use suite::random::Random;
-use suite::respawn::with_kernels_of_a_gpu;
-use suite::run::numbers;
 
 /// Numbers from a short list, most of them 0, so that no sum of any million leaves the exact integers of f32.
 fn sparse(count: usize, seed: u64) -> Vec<f64> {
@@ -188,10 +186,10 @@ fn softmax_over_a_long_axis() {
 #[test]
 fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
-        "reductions_to_one_number",
-        "rows_and_columns",
-        "products_with_a_long_inner_dimension",
-        "gathers_and_scatters",
-        "softmax_over_a_long_axis",
+        "long::reductions_to_one_number",
+        "long::rows_and_columns",
+        "long::products_with_a_long_inner_dimension",
+        "long::gathers_and_scatters",
+        "long::softmax_over_a_long_axis",
     ]);
 }

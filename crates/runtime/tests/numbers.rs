@@ -1,15 +1,12 @@
 //! Numbers that make no sense are refused, whoever gives them: an argument, a tensor or a file.
 
-mod suite;
-
 use std::path::PathBuf;
 
+use crate::suite::devices::devices;
 use arenagrad::check::{Adjoint, CheckError, Differences, GradCheck, Parity};
-use arenagrad::least_squares::{GaussNewton, GradientDescent, LeastSquares, LevenbergMarquardt, Limits, Method};
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Graph, GraphError, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor,
 };
-use suite::devices::devices;
 
 /// A session that trains a parameter of that dtype by gradient descent.
 fn training(dtype: DType, optimizer: &dyn Optimizer, device: &Device) -> Result<Session, Error> {
@@ -205,39 +202,4 @@ fn settings_of_checks() {
     let far = Tensor::new([1], vec![1.7e308f64]).unwrap();
     let result = check.function(|x| x[0] * 0.5, &[far]);
     assert!(matches!(result, Err(Error::Check(CheckError::StepOverflows { .. }))), "{result:?}");
-}
-
-#[test]
-fn settings_of_fits() {
-    let limits = |change: fn(&mut Limits)| {
-        let mut limits = Limits::default();
-        change(&mut limits);
-        limits
-    };
-    let fit = |method: &dyn Method| {
-        let g = Graph::new();
-        let a = g.parameter_of("a", [], DType::F64, Init::Constant(1.0));
-        let residuals = g.input_of("y", [2], DType::F64) - a;
-        let y = Tensor::new([2], vec![1.0f64, 3.0]).unwrap();
-        LeastSquares::new(&g, residuals, &[("y", &y)], &Device::cpu()).unwrap().fit(method)
-    };
-    let wrong: Vec<Box<dyn Method>> = vec![
-        Box::new(GradientDescent::new(0.0)),
-        Box::new(GradientDescent::new(-0.1)),
-        Box::new(GradientDescent::new(f64::NAN)),
-        Box::new(GradientDescent::new(f64::INFINITY)),
-        Box::new(GradientDescent::new(1e308)),
-        Box::new(LevenbergMarquardt::new().damping(0.0)),
-        Box::new(LevenbergMarquardt::new().damping(-1.0)),
-        Box::new(LevenbergMarquardt::new().damping(f64::NAN)),
-        Box::new(GaussNewton::new().with_limits(limits(|limits| limits.enough = f64::NAN))),
-        Box::new(GaussNewton::new().with_limits(limits(|limits| limits.gradient = -1.0))),
-        Box::new(GaussNewton::new().with_limits(limits(|limits| limits.step = f64::INFINITY))),
-        Box::new(LevenbergMarquardt::new().with_limits(limits(|limits| limits.cost = f64::NAN))),
-    ];
-    for (number, method) in wrong.iter().enumerate() {
-        let error = fit(&**method).unwrap_err();
-        assert!(matches!(error, Error::LeastSquares(_)), "{number}: {error}");
-    }
-    fit(&GaussNewton::new()).unwrap();
 }

@@ -3,18 +3,15 @@
 //! `cases` (in `ops/cases.rs`) matches every `OpKind`: an op without cases does not compile. All cases of a kind are outputs of
 //! one plan for each device and dtype.
 
-mod ops {
-    pub(crate) mod cases;
-}
-mod suite;
+mod cases;
 
+use crate::suite::devices::gpu;
+use crate::suite::evaluate::{Given, evaluate};
+use crate::suite::random::Random;
+use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::run::numbers;
 use arenagrad::{DType, Device, Expr, Graph, OpKind};
-use ops::cases::{Case, Element, cases};
-use suite::devices::gpu;
-use suite::evaluate::{Given, evaluate};
-use suite::random::Random;
-use suite::respawn::with_kernels_of_a_gpu;
-use suite::run::numbers;
+use cases::{Case, Element, cases};
 
 /// The cases of a kind in one graph.
 struct Built<'g> {
@@ -180,5 +177,5 @@ fn gradients_against_differences() {
 
 #[test]
 fn gpu_with_the_kernels_of_a_gpu() {
-    with_kernels_of_a_gpu(&["gpu_in_f32"]);
+    with_kernels_of_a_gpu(&["ops::gpu_in_f32"]);
 }

@@ -1,11 +1,9 @@
 //! What a session needs of the parameters that its graphs declare, and what they start with.
 
-mod suite;
-
 use std::path::PathBuf;
 
+use crate::suite::devices::{devices, gpu};
 use arenagrad::{Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Session, Sgd, Tensor};
-use suite::devices::{devices, gpu};
 
 fn file(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("parameters");

@@ -2,16 +2,14 @@
 //!
 //! Texts are held against `tests/snapshots`; `ARENAGRAD_UPDATE_SNAPSHOTS=1` writes them anew.
 
-mod suite;
-
 use std::path::Path;
 
+use crate::suite::devices::devices;
+use crate::suite::evaluate::{evaluate, given};
+use crate::suite::run::{numbers, run};
 use arenagrad::plan::BufferRole;
 use arenagrad::train::{Trained, append_step};
 use arenagrad::{Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
-use suite::devices::devices;
-use suite::evaluate::{evaluate, given};
-use suite::run::{numbers, run};
 
 fn snapshot(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);

@@ -1,9 +1,7 @@
 //! A run requires of its inputs what it computes from them, and nothing that was refused, removed or left out.
 
-mod suite;
-
+use crate::suite::devices::devices;
 use arenagrad::{DType, Error, Graph, Session, Tensor};
-use suite::devices::devices;
 
 fn table(rows: usize) -> Tensor {
     Tensor::new([rows, 2], (0..2 * rows).map(|x| x as f32).collect::<Vec<_>>()).unwrap()

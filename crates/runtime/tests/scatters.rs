@@ -1,12 +1,10 @@
 //! scatter_add over many updates, of every rank and axis, against a loop: the elements are small integers, so that every sum is exact
 //! and nothing may be missing, counted twice or in another's place.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::random::Random;
+use crate::suite::respawn::with_kernels_of_a_gpu;
 use arenagrad::{DType, Expr, Graph, Session, Shape, Tensor};
-use suite::devices::devices;
-use suite::random::Random;
-use suite::respawn::with_kernels_of_a_gpu;
 
 /// Shapes of operand and updates, the axis, and whether all elements of an update along the trailing axes have one index.
 fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize, bool)> {
@@ -131,5 +129,5 @@ fn turned_round(shape: &[usize], elements: &[f64]) -> Vec<f64> {
 
 #[test]
 fn with_the_kernels_of_a_gpu() {
-    with_kernels_of_a_gpu(&["every_rank_and_axis"]);
+    with_kernels_of_a_gpu(&["scatters::every_rank_and_axis"]);
 }

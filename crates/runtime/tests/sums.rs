@@ -4,11 +4,9 @@
 //! Every element is one constant, so rounding always errs to the same side: a sum that is taken element by element is wrong
 //! in its second digit after some million elements.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::respawn::with_kernels_of_a_gpu;
 use arenagrad::{DType, Device, Expr, Graph, Reduction, Session, Tensor};
-use suite::devices::devices;
-use suite::respawn::with_kernels_of_a_gpu;
 
 /// The dtypes of floats that a device has, each with the error that a long sum of it may have, relative to the sum.
 fn floats(device: &Device) -> Vec<(DType, f64)> {
@@ -249,11 +247,11 @@ fn the_gradient_of_a_row_that_is_looked_up_often() {
 #[test]
 fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
-        "products_over_a_long_axis",
-        "batches_and_rows_of_products",
-        "the_gradient_of_a_weight_over_a_large_batch",
-        "sums_along_every_axis",
-        "scatters_of_many_updates",
-        "the_gradient_of_a_row_that_is_looked_up_often",
+        "sums::products_over_a_long_axis",
+        "sums::batches_and_rows_of_products",
+        "sums::the_gradient_of_a_weight_over_a_large_batch",
+        "sums::sums_along_every_axis",
+        "sums::scatters_of_many_updates",
+        "sums::the_gradient_of_a_row_that_is_looked_up_often",
     ]);
 }

@@ -1,11 +1,9 @@
 //! Formulas as plans: values against SymPy's, against finite differences, and on both devices.
 
-mod suite;
-
+use crate::suite::devices::{devices, gpu};
+use crate::suite::random::Random;
 use arenagrad::symbolic::ApplyError;
 use arenagrad::{DType, Device, Error, Formula, Lambdified, evaluate, parse};
-use suite::devices::{devices, gpu};
-use suite::random::Random;
 
 /// Derivatives at points, with the values that SymPy gives them; the file says how it was made.
 const SYMPY: &str = include_str!("symbolic/sympy.txt");

@@ -1,13 +1,11 @@
 //! Define-by-run: the numbers of the literature's exercises, what is refused, and what is given back.
 
-mod suite;
-
+use crate::suite::devices::devices;
+use crate::suite::random::Random;
 use arenagrad::{
     Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, Session, Sgd, Tape,
     TapeOptimizer, Tensor, Variable,
 };
-use suite::devices::devices;
-use suite::random::Random;
 
 fn gradients(variables: &[&Variable]) -> Vec<f64> {
     variables.iter().map(|variable| variable.grad().unwrap().item().unwrap()).collect()

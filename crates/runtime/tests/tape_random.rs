@@ -1,10 +1,8 @@
 //! Random programs over variables, held against a plain evaluation in f64 beside them: operations, questions at random times,
 //! clones, drops, frozen leaves, new values, refused operations in between, and two tapes mixed.
 
-mod suite;
-
+use crate::suite::random::Random;
 use arenagrad::{Device, Error, Tape, Tensor, Variable};
-use suite::random::Random;
 
 /// What a variable should be: its value, and its derivative by each leaf.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 use arenagrad::check::{AdjointReport, CheckError, Differences, GradCheck, GradientReport, Parity, ParityReport};
 use arenagrad::graph::passes::Optimised;
 use arenagrad::graph::{AxisSet, Declaration, Extracted, IndexBound, Mark, Node, Op, Origin, Structure, VerifyError};
+#[cfg(feature = "least_squares")]
 use arenagrad::least_squares::{
     Fit, GaussNewton, GradientDescent, Iteration, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits,
     Linearised,
@@ -26,21 +27,30 @@ macro_rules! every {
 }
 
 // What runs: one thread at a time.
-every!(goes_to_another_thread: Session, Lambdified, LeastSquares, Graph);
+every!(goes_to_another_thread: Session, Lambdified, Graph);
 
 // Devices, plans and all that only holds values.
-every!(is_seen_by_several_threads: Session, Lambdified, LeastSquares, Device, AdapterDescription, AdapterKind, Tensor, TensorData);
+every!(is_seen_by_several_threads: Session, Lambdified, Device, AdapterDescription, AdapterKind, Tensor, TensorData);
 every!(is_seen_by_several_threads: Plan, PlanId, PlanStep, BufferRole, BufferSpec, StepOutcome);
 every!(is_seen_by_several_threads: Shape, AxisSet, DType, Literal, Init, NodeId, Node, Op, OpKind, Origin, Mark);
 every!(is_seen_by_several_threads: Declaration, IndexBound, Structure);
-every!(is_seen_by_several_threads: Sgd, Adam, AdamW, GradientDescent, GaussNewton, LevenbergMarquardt, Limits);
-every!(is_seen_by_several_threads: Fit, Iteration, Linearised, Differences, GradCheck, Parity);
+every!(is_seen_by_several_threads: Sgd, Adam, AdamW, Differences, GradCheck, Parity);
 every!(is_seen_by_several_threads: GradientReport, ParityReport, AdjointReport);
 
 // Graphs that are made of graphs.
 every!(goes_to_another_thread: Extracted, Optimised);
 
-every!(is_an_error: Error, GraphError, ParseError, ParseProblem, ApplyError, CheckError, LeastSquaresError, VerifyError);
+every!(is_an_error: Error, GraphError, ParseError, ParseProblem, ApplyError, CheckError, VerifyError);
+
+#[cfg(feature = "least_squares")]
+mod least_squares {
+    use super::*;
+
+    every!(goes_to_another_thread: LeastSquares);
+    every!(is_seen_by_several_threads: LeastSquares, GradientDescent, GaussNewton, LevenbergMarquardt, Limits);
+    every!(is_seen_by_several_threads: Fit, Iteration, Linearised);
+    every!(is_an_error: LeastSquaresError);
+}
 
 /// A session that one thread made trains on another, beside a second one on a third, and both come back.
 #[test]

@@ -1,13 +1,11 @@
 //! Training sessions: optimisers against plain f64 implementations, both devices against each other, and everything that makes
 //! a run repeatable.
 
-mod suite;
-
 use std::path::PathBuf;
 
+use crate::suite::devices::{devices, gpu};
+use crate::suite::random::Random;
 use arenagrad::{Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
-use suite::devices::{devices, gpu};
-use suite::random::Random;
 
 /// A network of two layers, 3-6-2, over five samples, and its mean squared error.
 fn network(g: &Graph) -> Expr<'_> {

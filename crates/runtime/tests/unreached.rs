@@ -1,14 +1,12 @@
 //! A parameter that no gradient reaches is left alone by every optimiser, its state included; one whose gradient happens to be
 //! zero is not.
 
-mod suite;
-
+use crate::suite::devices::devices;
 use arenagrad::train::{Trained, append_step};
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor,
     Variable,
 };
-use suite::devices::devices;
 
 /// Every optimiser of this crate, in every variant that changes a parameter whose gradient is zero.
 fn optimizers() -> Vec<Box<dyn Optimizer>> {

@@ -31,20 +31,28 @@ impl Block<'_, '_> {
             UnaryFunction::Floor => self.map(operand, target, T::floor),
             UnaryFunction::Ceil => self.map(operand, target, T::ceil),
             UnaryFunction::Round => self.map(operand, target, T::round),
-            UnaryFunction::Exp => self.map(operand, target, T::exp::<FUSED>),
-            UnaryFunction::Expm1 => self.map(operand, target, T::expm1::<FUSED>),
-            UnaryFunction::Log => self.map(operand, target, T::log::<FUSED>),
-            UnaryFunction::Log1p => self.map(operand, target, T::log1p::<FUSED>),
+            UnaryFunction::Exp => self.map_function(operand, target, T::exp::<FUSED>),
+            UnaryFunction::Expm1 => self.map_function(operand, target, T::expm1::<FUSED>),
+            UnaryFunction::Log => self.map_function(operand, target, T::log::<FUSED>),
+            UnaryFunction::Log1p => self.map_function(operand, target, T::log1p::<FUSED>),
             UnaryFunction::Sqrt => self.map(operand, target, T::sqrt),
             UnaryFunction::Sin => {
-                self.map_checked(operand, target, T::sin::<FUSED>, T::in_trigonometric_range, T::sin_of_any);
+                if T::CALLS {
+                    self.call(operand, target, T::sin_of_any);
+                } else {
+                    self.map_checked(operand, target, T::sin::<FUSED>, T::in_trigonometric_range, T::sin_of_any);
+                }
             }
             UnaryFunction::Cos => {
-                self.map_checked(operand, target, T::cos::<FUSED>, T::in_trigonometric_range, T::cos_of_any);
+                if T::CALLS {
+                    self.call(operand, target, T::cos_of_any);
+                } else {
+                    self.map_checked(operand, target, T::cos::<FUSED>, T::in_trigonometric_range, T::cos_of_any);
+                }
             }
-            UnaryFunction::Tanh => self.map(operand, target, T::tanh::<FUSED>),
-            UnaryFunction::Sigmoid => self.map(operand, target, T::sigmoid::<FUSED>),
-            UnaryFunction::Erf => self.map(operand, target, T::erf::<FUSED>),
+            UnaryFunction::Tanh => self.map_function(operand, target, T::tanh::<FUSED>),
+            UnaryFunction::Sigmoid => self.map_function(operand, target, T::sigmoid::<FUSED>),
+            UnaryFunction::Erf => self.map_function(operand, target, T::erf::<FUSED>),
             UnaryFunction::Relu => self.map(operand, target, relu::<T>),
             UnaryFunction::Not => undefined(function.name(), T::DTYPE),
         }
@@ -112,7 +120,11 @@ impl Block<'_, '_> {
             BinaryFunction::Mul => self.map2(lhs, rhs, target, <T as Number>::mul),
             BinaryFunction::Div => self.map2(lhs, rhs, target, <T as Float>::div),
             BinaryFunction::Pow => {
-                self.map2_checked((lhs, rhs), target, T::pow::<FUSED>, T::in_pow_range, T::pow_of_any);
+                if T::CALLS {
+                    self.call2(lhs, rhs, target, T::pow_of_any);
+                } else {
+                    self.map2_checked((lhs, rhs), target, T::pow::<FUSED>, T::in_pow_range, T::pow_of_any);
+                }
             }
             BinaryFunction::Maximum => self.map2(lhs, rhs, target, maximum::<T>),
             BinaryFunction::Minimum => self.map2(lhs, rhs, target, minimum::<T>),
@@ -187,11 +199,20 @@ impl Block<'_, '_> {
         rhs: Register,
         target: Register,
     ) {
+        // `a > b` is `b < a`: half as many loops to compile.
+        let (lhs, rhs) = match function {
+            CompareFunction::Greater | CompareFunction::GreaterEqual => (rhs, lhs),
+            CompareFunction::Less | CompareFunction::LessEqual | CompareFunction::Equal | CompareFunction::NotEqual => {
+                (lhs, rhs)
+            }
+        };
         match function {
-            CompareFunction::Less => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a < b)),
-            CompareFunction::LessEqual => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a <= b)),
-            CompareFunction::Greater => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a > b)),
-            CompareFunction::GreaterEqual => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a >= b)),
+            CompareFunction::Less | CompareFunction::Greater => {
+                self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a < b));
+            }
+            CompareFunction::LessEqual | CompareFunction::GreaterEqual => {
+                self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a <= b));
+            }
             CompareFunction::Equal => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a == b)),
             CompareFunction::NotEqual => self.map2(lhs, rhs, target, |a: T, b: T| u8::from(a != b)),
         }
@@ -217,5 +238,23 @@ impl Block<'_, '_> {
             (DType::Bool, DType::I32) => self.map(operand, target, |x: u8| i32::from(x)),
             (DType::Bool, DType::Bool) => self.map(operand, target, |x: u8| x),
         }
+    }
+
+    /// `map` of a function that may be one of a library.
+    #[inline(always)]
+    fn map_function<T: Lane + Float>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> T) {
+        if T::CALLS { self.call(operand, target, f) } else { self.map(operand, target, f) }
+    }
+
+    /// `map` that is compiled once, whatever instruction sets its callers are compiled for.
+    #[inline(never)]
+    fn call<T: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> T) {
+        self.map(operand, target, f);
+    }
+
+    /// `map2` that is compiled once, whatever instruction sets its callers are compiled for.
+    #[inline(never)]
+    fn call2<T: Lane>(&mut self, lhs: Register, rhs: Register, target: Register, f: impl Fn(T, T) -> T) {
+        self.map2(lhs, rhs, target, f);
     }
 }

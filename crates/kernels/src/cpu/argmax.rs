@@ -65,6 +65,7 @@ struct Work<'a, T> {
 
 impl<T: Element + PartialOrd> Vectorise for Work<'_, T> {
     type Output = ();
+    const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {

@@ -9,6 +9,9 @@
 
 /// A float type with the functions that programs call.
 pub(super) trait Float: Copy + PartialOrd {
+    /// Whether `exp` to `pow` are calls of library functions, one for each element: then a loop of them gains nothing from
+    /// vectors, and one serves every function and instruction set.
+    const CALLS: bool;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
     /// To the nearest integer, half to even.
@@ -179,6 +182,8 @@ fn sin_in_quadrant<const FUSED: bool>(n: i32, r: f32) -> f32 {
 }
 
 impl Float for f32 {
+    const CALLS: bool = false;
+
     #[inline(always)]
     fn floor(self) -> Self {
         f32::floor(self)
@@ -387,6 +392,8 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
+    const CALLS: bool = true;
+
     #[inline(always)]
     fn floor(self) -> Self {
         f64::floor(self)

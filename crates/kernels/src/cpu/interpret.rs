@@ -166,29 +166,22 @@ impl Block<'_, '_> {
             Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
             Code::Unary { function, dtype, operand, target } => match dtype {
                 DType::F32 => self.unary_float::<f32, FUSED>(function, operand, target),
-                DType::F64 => self.unary_float::<f64, FUSED>(function, operand, target),
-                DType::I32 => self.unary_i32(function, operand, target),
-                DType::Bool => self.unary_bool(function, operand, target),
+                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
             },
             Code::Binary { function, dtype, lhs, rhs, target } => match dtype {
                 DType::F32 => self.binary_float::<f32, FUSED>(function, lhs, rhs, target),
-                DType::F64 => self.binary_float::<f64, FUSED>(function, lhs, rhs, target),
-                DType::I32 => self.binary_i32(function, lhs, rhs, target),
-                DType::Bool => self.binary_bool(function, lhs, rhs, target),
+                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
             },
             Code::Compare { function, dtype, lhs, rhs, target } => match dtype {
                 DType::F32 => self.compare::<f32>(function, lhs, rhs, target),
-                DType::F64 => self.compare::<f64>(function, lhs, rhs, target),
                 DType::I32 => self.compare::<i32>(function, lhs, rhs, target),
-                DType::Bool => self.compare::<u8>(function, lhs, rhs, target),
+                DType::F64 | DType::Bool => self.execute_seldom(code),
             },
             Code::Where { dtype, condition, on_true, on_false, target } => match dtype {
                 DType::F32 => self.choose::<f32>(condition, on_true, on_false, target),
-                DType::F64 => self.choose::<f64>(condition, on_true, on_false, target),
-                DType::I32 => self.choose::<i32>(condition, on_true, on_false, target),
-                DType::Bool => self.choose::<u8>(condition, on_true, on_false, target),
+                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
             },
-            Code::Cast { from, to, operand, target } => self.cast(from, to, operand, target),
+            Code::Cast { .. } => self.execute_seldom(code),
             Code::Pair { first, second, a, b, c, memory, target } => {
                 self.pair(first, second, [a, b, c], memory);
                 self.bank.hand_over::<f32>(memory, target);
@@ -334,7 +327,13 @@ impl Block<'_, '_> {
     }
 
     #[inline(always)]
-    fn choose<T: Lane>(&mut self, condition: Register, on_true: Register, on_false: Register, target: Register) {
+    pub(super) fn choose<T: Lane>(
+        &mut self,
+        condition: Register,
+        on_true: Register,
+        on_false: Register,
+        target: Register,
+    ) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<T>(target);
         let condition = self.lanes::<u8>(condition, chunks);

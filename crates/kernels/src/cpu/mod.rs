@@ -31,6 +31,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod seldom;
 mod tile;
 mod total;
 mod walk;

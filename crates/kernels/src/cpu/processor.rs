@@ -1,7 +1,8 @@
 //! The choice of instruction set, made once a process and carried out at the entry of each hot loop.
 //!
 //! Code under `dispatch` is compiled once for each of AVX-512, AVX2 with FMA and the baseline (elsewhere: NEON), so it
-//! must be `#[inline(always)]` down to the loops that are to be vectorised.
+//! must be `#[inline(always)]` down to the loops that are to be vectorised. Each instance takes time to build: work that is
+//! seldom a program's hot loop does without the one for AVX-512 ([`Vectorise::WIDEST`]).
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -14,6 +15,9 @@ pub(super) fn detect() -> Arch {
 pub(super) trait Vectorise {
     /// What the work gives.
     type Output;
+    /// Whether AVX-512 has an instance of its own. Without one its processors run that for AVX2, whose vectors are half as
+    /// long. Both fuse multiplication and addition, so the results are the same.
+    const WIDEST: bool = true;
     /// Does the work. `FUSED`: the processor multiplies and adds in one instruction. Implementations are
     /// `#[inline(always)]`.
     fn run<const FUSED: bool>(self) -> Self::Output;
@@ -31,7 +35,28 @@ impl<W: Vectorise> WithSimd for Bridge<W> {
 }
 
 /// Does `work` with the instruction set `arch`.
-#[inline(always)]
+///
+/// It is never inlined, for the baseline's instance would then be compiled anew for each caller.
+#[inline(never)]
 pub(super) fn dispatch<W: Vectorise>(arch: Arch, work: W) -> W::Output {
+    if W::WIDEST { arch.dispatch(Bridge(work)) } else { dispatch_without_widest(arch, work) }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[inline(always)]
+fn dispatch_without_widest<W: Vectorise>(arch: Arch, work: W) -> W::Output {
+    // An AVX-512 processor has AVX2 too, and its token dereferences to that for AVX2.
+    if let Arch::V4(simd) = arch {
+        return Simd::vectorize(*simd, Bridge(work));
+    }
+    if let Arch::V3(simd) = arch {
+        return Simd::vectorize(simd, Bridge(work));
+    }
+    Simd::vectorize(pulp::Scalar, Bridge(work))
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+#[inline(always)]
+fn dispatch_without_widest<W: Vectorise>(arch: Arch, work: W) -> W::Output {
     arch.dispatch(Bridge(work))
 }

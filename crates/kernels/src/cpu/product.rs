@@ -12,6 +12,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use arenagrad_graph::DType;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::processor::Vectorise;
@@ -92,6 +93,7 @@ pub(super) struct PackRhs<'a, T> {
 
 impl<T: Real> Vectorise for PackRhs<'_, T> {
     type Output = ();
+    const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {

@@ -463,6 +463,7 @@ struct Accumulate<'a, 'b, T: Reducible> {
 
 impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
     type Output = ();
+    const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
@@ -499,6 +500,7 @@ struct AccumulateStrip<'a, T: Reducible> {
 
 impl<T: Reducible> Vectorise for AccumulateStrip<'_, T> {
     type Output = ();
+    const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {

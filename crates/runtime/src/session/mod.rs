@@ -177,6 +177,7 @@ impl Session {
     }
 
     /// The id of the first plan.
+    #[cfg(feature = "least_squares")]
     pub(crate) fn first_plan(&self) -> PlanId {
         PlanId { session: self.number, plan: 0 }
     }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use arenagrad_graph::DType;
 use pulp::Arch;
 
 use super::{Places, Scattered, Scheme, Sources};
@@ -282,6 +283,7 @@ fn add_to_totals<T: Scattered>(arch: Arch, updates: &[T], totals: &mut [T::Total
     }
     impl<T: Scattered> Vectorise for Work<'_, T> {
         type Output = ();
+        const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
         #[inline(always)]
         fn run<const FUSED: bool>(self) {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 /// Removes such sources. Those of real registries stay.
-pub(super) fn forget_sources() {
+pub(super) fn forget() {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let Some(home) = home else { return };

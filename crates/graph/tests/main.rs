@@ -1,0 +1,31 @@
+//! The tests of the graph crate in one program, which is quicker to build than one for each file. Those that need a process of
+//! their own stand in `Cargo.toml`.
+
+mod arena;
+mod compositions;
+mod differences;
+mod errors;
+mod evaluate;
+mod extremes;
+mod formulas;
+mod gradients;
+mod inference;
+mod initial;
+mod large;
+mod listed;
+mod messages;
+mod passes;
+mod reached;
+mod refused;
+mod structure;
+mod symbolic;
+mod symbolic_parse;
+mod symbolic_simplify;
+mod symbolic_values;
+mod text;
+mod widen;
+
+#[test]
+fn every_test_file_is_listed() {
+    listed::assert_every_file_is_listed(env!("CARGO_MANIFEST_DIR"));
+}

@@ -1,0 +1,18 @@
+//! The tests of the kernels crate in one program, which is quicker to build than one for each file. Those that need a process of
+//! their own stand in `Cargo.toml`.
+
+mod cpu_functions;
+mod cpu_indexing;
+mod cpu_matmul;
+mod cpu_programs;
+mod cpu_reductions;
+#[path = "../../graph/tests/listed/mod.rs"]
+mod listed;
+mod reference;
+mod wgsl_cases;
+mod wgsl_modules;
+
+#[test]
+fn every_test_file_is_listed() {
+    listed::assert_every_file_is_listed(env!("CARGO_MANIFEST_DIR"));
+}

@@ -1,0 +1,47 @@
+//! The tests of the runtime crate in one program, which is quicker to build than one for each file. Those that need a process of
+//! their own stand in `Cargo.toml`.
+
+mod anomaly;
+mod arithmetic;
+mod check;
+mod compositions;
+mod derivatives;
+mod edges;
+mod errors;
+mod extremes;
+#[cfg(unix)]
+mod files;
+mod fusion;
+mod jacobians;
+#[cfg(feature = "least_squares")]
+mod least_squares;
+#[cfg(feature = "least_squares")]
+mod least_squares_arguments;
+#[path = "../../graph/tests/listed/mod.rs"]
+mod listed;
+mod literature;
+mod long;
+mod numbers;
+mod ops;
+mod parameter_files;
+mod parameters;
+mod plans;
+mod requirements;
+mod scatters;
+mod suite;
+mod sums;
+mod symbolic;
+mod tape;
+mod tape_growth;
+mod tape_optimizer;
+mod tape_ownership;
+mod tape_random;
+mod tape_refused;
+mod threads;
+mod training;
+mod unreached;
+
+#[test]
+fn every_test_file_is_listed() {
+    listed::assert_every_file_is_listed(env!("CARGO_MANIFEST_DIR"));
+}

@@ -1,0 +1,42 @@
+//! The budgets, each with its reason. Whoever raises one says here what it buys.
+
+/// The most that something may cost.
+pub(super) struct Budget {
+    name: &'static str,
+    unit: &'static str,
+    most: f64,
+}
+
+impl Budget {
+    /// Prints what was found beside the budget, and says whether it is within.
+    pub(super) fn holds(&self, found: f64) -> bool {
+        let Budget { name, unit, most } = *self;
+        let holds = found <= most;
+        let verdict = if holds { "" } else { "  EXCEEDED" };
+        let digits = if found.fract() == 0.0 { 0 } else { 2 };
+        println!("budget: {name}: {found:.digits$}{unit} of at most {most}{unit}{verdict}");
+        holds
+    }
+}
+
+/// Most of them are wgpu's and naga's. The tree of another platform has others; these are counted on the one that runs.
+/// 96 on Linux when this was written; a few more are for what wgpu may add in an update.
+pub(super) const DEPENDENCIES: Budget = Budget { name: "dependencies with all features", unit: "", most: 104.0 };
+
+/// rayon, pulp, safetensors, serde, thiserror, slotmap and what they need. Each is one more to trust and to build for a
+/// program that computes on the CPU alone.
+pub(super) const DEPENDENCIES_WITHOUT_GPU: Budget =
+    Budget { name: "dependencies without default features", unit: "", most: 52.0 };
+
+/// A program of thirty lines that trains a network, symbols stripped.
+pub(super) const SIZE: Budget = Budget { name: "size with gpu", unit: " MB", most: 15.0 };
+
+/// The loops for each instruction set and dtype are the largest part.
+pub(super) const SIZE_WITHOUT_GPU: Budget = Budget { name: "size without gpu", unit: " MB", most: 5.0 };
+
+/// What arenagrad adds to a program that uses wgpu anyway.
+pub(super) const BUILD_RATIO: Budget = Budget { name: "build with gpu by wgpu's own", unit: "", most: 2.0 };
+
+/// The kernels for three instruction sets, the graph, and the derive macros of serde and thiserror.
+pub(super) const BUILD_RATIO_WITHOUT_GPU: Budget =
+    Budget { name: "build without gpu by wgpu's own", unit: "", most: 1.0 };
