@@ -15,6 +15,7 @@ mod large;
 mod listed;
 mod messages;
 mod passes;
+mod products;
 mod reached;
 mod refused;
 mod structure;

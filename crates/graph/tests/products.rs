@@ -1,12 +1,9 @@
 //! Products that are computed together: what is left of them, and that their values stay the same.
 
-mod differences;
-mod evaluate;
-
+use crate::differences::Random;
+use crate::evaluate::{Given, evaluate};
 use arenagrad_graph::passes::{self, Optimised};
 use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, Op, verify};
-use differences::Random;
-use evaluate::{Given, evaluate};
 
 /// The graph that is left of some outputs, after its values were held against theirs.
 fn optimised(outputs: &[Expr<'_>]) -> Optimised {

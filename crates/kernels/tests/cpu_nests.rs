@@ -1,16 +1,13 @@
 //! Nests against the reference: random ones whose arithmetic is exact, and those of training within their rounding.
 
-mod nest_cases;
-mod reference;
-
+use crate::nest_cases::{cross_entropy, flat, layer_norm, layer_norm_backward, over_rows, softmax};
+use crate::reference::nest::{NestBuilder, evaluate, run, run_compiled};
+use crate::reference::{assert_close, noise, values, view};
 use arenagrad_kernels::cpu::{Compiled, random};
 use arenagrad_kernels::{
     BinaryFunction, CompareFunction, DType, Instruction, Kernel, Nest, NestInstruction, ReduceFunction, Space,
     UnaryFunction, View,
 };
-use nest_cases::{cross_entropy, flat, layer_norm, layer_norm_backward, over_rows, softmax};
-use reference::nest::{NestBuilder, evaluate, run, run_compiled};
-use reference::{assert_close, noise, values, view};
 
 /// Extents about a chunk, half a block, a block and several.
 const EXTENTS: [usize; 19] = [1, 2, 3, 7, 15, 16, 17, 51, 64, 130, 255, 256, 257, 511, 512, 513, 1025, 1536, 4097];

@@ -4,10 +4,12 @@
 mod cpu_functions;
 mod cpu_indexing;
 mod cpu_matmul;
+mod cpu_nests;
 mod cpu_programs;
 mod cpu_reductions;
 #[path = "../../graph/tests/listed/mod.rs"]
 mod listed;
+mod nest_cases;
 mod reference;
 mod wgsl_cases;
 mod wgsl_modules;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_kernels::View;
+use arenagrad_kernels::{Space, View};
 
 use crate::plan::MAX_BINDINGS;
 use crate::plan::cluster::{Border, Clusters, NONE};
@@ -103,7 +103,8 @@ impl Divider<'_> {
 
     /// Where the longest part from `start` on ends that keeps within the limits, at least one member later.
     fn longest_part(&self, anchor: Option<u32>, kept: &[u32], start: usize, storage: &Storage) -> usize {
-        let mut reads: Vec<(u32, View)> = Vec::new();
+        // What is read, and over what: a kernel has an input for each of these.
+        let mut reads: Vec<(u32, View, Option<Space>)> = Vec::new();
         let mut bases: Vec<u32> = Vec::new();
         let mut inside: Vec<u32> = Vec::new();
         let mut best = start + 1;
@@ -111,13 +112,14 @@ impl Divider<'_> {
             let member = kept[place];
             inside.push(member);
             let is_anchor = anchor == Some(member);
+            let space = (!is_anchor).then_some(self.clusters.spaces[member as usize]);
             storage.for_each_read(self.entries, member, &mut |read| {
                 if inside.contains(&read.base) || self.entries[read.base as usize].work.is_inlined() {
                     return;
                 }
-                let view = read.view();
-                if is_anchor || !reads.iter().any(|(base, other)| *base == read.base && *other == view) {
-                    reads.push((read.base, view));
+                let key = (read.base, read.view(), space);
+                if is_anchor || !reads.contains(&key) {
+                    reads.push(key);
                     bases.push(read.base);
                 }
             });

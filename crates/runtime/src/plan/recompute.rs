@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use arenagrad_kernels::{Space, cost};
 use smallvec::SmallVec;
 
+use crate::plan::MAX_BINDINGS;
 use crate::plan::cluster::{Clusters, NONE, is_in_order};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -116,7 +117,30 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
             storage.is_stored[value as usize] = true;
         }
     }
+    keep_within_bindings(entries, &mut storage);
     storage
+}
+
+/// Stores values again where one entry alone would read too many buffers because of what it computes again.
+fn keep_within_bindings(entries: &[Entry], storage: &mut Storage) {
+    for (index, entry) in entries.iter().enumerate() {
+        if !matches!(entry.work, Work::Elementwise(_) | Work::Reduce { .. }) {
+            continue;
+        }
+        for operand in &entry.operands {
+            let mut reads: SmallVec<[u32; 8]> = SmallVec::new();
+            storage.for_each_read(entries, index as u32, &mut |read| {
+                if !entries[read.base as usize].work.is_inlined() {
+                    reads.push(read.base);
+                }
+            });
+            // One binding is for the result.
+            if reads.len() < MAX_BINDINGS {
+                break;
+            }
+            storage.is_stored[operand.base as usize] |= storage.is_pulled(operand.base);
+        }
+    }
 }
 
 /// How an entry is read by other clusters than its own.
