@@ -15,11 +15,22 @@ pub(crate) struct BuiltNest {
     pub(crate) reads: Vec<u32>,
 }
 
+/// Whether a nest computes an entry for itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// It reads it.
+    No,
+    /// It computes it over that space.
+    Member(Space),
+    /// It computes it again, over the space of whatever reads it.
+    Pulled,
+}
+
 /// The nest over `domain` that computes `outputs` from what is not `inside`.
 pub(crate) fn build(
     entries: &[Entry],
     clusters: &Clusters,
-    inside: &dyn Fn(u32) -> Option<Space>,
+    inside: &dyn Fn(u32) -> Inside,
     domain: &Domain,
     outputs: &[u32],
 ) -> BuiltNest {
@@ -41,18 +52,21 @@ pub(crate) fn build(
     for (member, space) in members {
         builder.compute(clusters, member, space);
     }
-    builder.nest.outputs = outputs.iter().map(|output| builder.values[output]).collect();
+    let space = |output: u32| match inside(output) {
+        Inside::Member(space) => space,
+        Inside::No | Inside::Pulled => unreachable!("a nest's outputs are its members"),
+    };
+    builder.nest.outputs = outputs.iter().map(|&output| builder.values[&(output, space(output))]).collect();
     BuiltNest { nest: builder.nest, reads: builder.reads }
 }
 
 struct Builder<'a> {
     entries: &'a [Entry],
-    /// Over what the nest computes an entry for itself; none for what it reads.
-    inside: &'a dyn Fn(u32) -> Option<Space>,
+    inside: &'a dyn Fn(u32) -> Inside,
     nest: Nest,
     reads: Vec<u32>,
-    /// The value of each entry computed so far.
-    values: HashMap<u32, u32>,
+    /// The value of each entry computed so far, over each space that it is computed over.
+    values: HashMap<(u32, Space), u32>,
     constants: HashMap<(u32, Space), u32>,
     loads: HashMap<(u32, View, Space), u32>,
     /// Whether anything is computed for rows or columns: else the nest is flat, and stays so.
@@ -63,20 +77,32 @@ impl Builder<'_> {
     /// What is inside and needed for `outputs`, in order.
     fn members(&self, outputs: &[u32]) -> Vec<(u32, Space)> {
         let mut members: Vec<(u32, Space)> = Vec::new();
-        let mut seen: std::collections::HashSet<u32> = outputs.iter().copied().collect();
-        members.extend(outputs.iter().filter_map(|&output| (self.inside)(output).map(|space| (output, space))));
+        let mut seen: std::collections::HashSet<(u32, Space)> = std::collections::HashSet::new();
+        for &output in outputs {
+            if let Inside::Member(space) = (self.inside)(output)
+                && seen.insert((output, space))
+            {
+                members.push((output, space));
+            }
+        }
         let mut next = 0;
-        while let Some(&(member, _)) = members.get(next) {
+        while let Some(&(member, space)) = members.get(next) {
             next += 1;
+            // A reduction that reads a value that it computes again reads it over the elements.
+            let space =
+                if matches!(self.entries[member as usize].work, Work::Reduce { .. }) { Space::Element } else { space };
             for operand in &self.entries[member as usize].operands {
-                if let Some(space) = (self.inside)(operand.base)
-                    && seen.insert(operand.base)
-                {
-                    members.push((operand.base, space));
+                let of_operand = match (self.inside)(operand.base) {
+                    Inside::No => continue,
+                    Inside::Member(space) => space,
+                    Inside::Pulled => space,
+                };
+                if seen.insert((operand.base, of_operand)) {
+                    members.push((operand.base, of_operand));
                 }
             }
         }
-        members.sort_unstable_by_key(|&(member, _)| member);
+        members.sort_unstable_by_key(|&(member, space)| (member, space));
         members
     }
 
@@ -95,15 +121,17 @@ impl Builder<'_> {
             Work::Reduce { function, .. } => {
                 let operand = &entry.operands[0];
                 let over = match (self.inside)(operand.base) {
-                    Some(over) => over,
+                    Inside::Member(over) => over,
+                    Inside::Pulled => Space::Element,
                     // A row's value that was stored is folded over the rows; all else is over the elements.
-                    None if space == Space::Whole
-                        && operand.shape.elements() != self.nest.rows * self.nest.columns
-                        && clusters.spaces[operand.base as usize] == Space::Row =>
+                    Inside::No
+                        if space == Space::Whole
+                            && operand.shape.elements() != self.nest.rows * self.nest.columns
+                            && clusters.spaces[operand.base as usize] == Space::Row =>
                     {
                         Space::Row
                     }
-                    None => Space::Element,
+                    Inside::No => Space::Element,
                 };
                 let operand = self.value(operand, over);
                 let operand = self.over(operand, over);
@@ -122,12 +150,17 @@ impl Builder<'_> {
             | Work::Pad { .. }
             | Work::Concat { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
         };
-        self.values.insert(member, value);
+        self.values.insert((member, space), value);
     }
 
     /// The value of an operand for a value of `space`.
     fn value(&mut self, operand: &Layout, space: Space) -> u32 {
-        if let Some(&value) = self.values.get(&operand.base) {
+        let known = match (self.inside)(operand.base) {
+            Inside::No => None,
+            Inside::Member(own) => self.values.get(&(operand.base, own)),
+            Inside::Pulled => self.values.get(&(operand.base, space)),
+        };
+        if let Some(&value) = known {
             return value;
         }
         let entries = self.entries;

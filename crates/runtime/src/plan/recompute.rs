@@ -187,9 +187,7 @@ impl Readers {
                 }
                 let is_taken = match entry.work {
                     Work::Elementwise(_) => {
-                        clusters.spaces[index] == Space::Element
-                            && is_in_order(entries, operand)
-                            && entry.shape.elements() == operand.shape.elements()
+                        is_in_order(entries, operand) && entry.shape.elements() == operand.shape.elements()
                     }
                     Work::Reduce { .. } => is_in_order(entries, operand),
                     Work::Input(_)

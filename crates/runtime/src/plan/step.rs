@@ -6,7 +6,7 @@ use crate::plan::cluster::{Border, Clusters, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
-use crate::plan::nest;
+use crate::plan::nest::{self, Inside};
 use crate::plan::program::{Scope, build, build_operand};
 use crate::plan::recompute::Storage;
 
@@ -78,9 +78,11 @@ impl PartScope<'_> {
         }
         let inside = |entry: u32| {
             if self.part_of[entry as usize] == self.part {
-                Some(self.clusters.spaces[entry as usize])
+                Inside::Member(self.clusters.spaces[entry as usize])
+            } else if self.storage.is_pulled(entry) {
+                Inside::Pulled
             } else {
-                self.storage.is_pulled(entry).then_some(Space::Element)
+                Inside::No
             }
         };
         let built = nest::build(entries, self.clusters, &inside, &cluster.domain, &writes);

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_kernels::{Kernel, Program};
+use arenagrad_kernels::{Kernel, Program, Space};
 
 use crate::plan::cluster::{Clusters, is_in_order};
 use crate::plan::entries::{Entry, Work};
@@ -25,8 +25,8 @@ pub(crate) struct Updates {
 }
 
 impl Updates {
-    /// The updates that are certain to be written in place: the cluster of the next value has no reductions and reads the
-    /// parameter element by element, if at all, and every other reader can run before it. `outputs` are read after the run.
+    /// The updates that are certain to be written in place: the cluster of the next value reads the parameter once, element by
+    /// element, if at all, and every other reader can run before it. `outputs` are read after the run.
     pub(crate) fn new(
         entries: &[Entry],
         clusters: &Clusters,
@@ -51,8 +51,9 @@ impl Updates {
                 storage.for_each_read(entries, member, &mut |read| {
                     let Some(&update) = update_of.get(&read.base) else { return };
                     let home = clusters.home[pairs[update].1 as usize];
-                    let is_element_by_element =
-                        matches!(entries[member as usize].work, Work::Elementwise(_)) && is_in_order(entries, read);
+                    let is_element_by_element = matches!(entries[member as usize].work, Work::Elementwise(_))
+                        && is_in_order(entries, read)
+                        && clusters.spaces[member as usize] == clusters.spaces[pairs[update].1 as usize];
                     certain[update] &= match home == number as u32 {
                         true => is_element_by_element,
                         false => home != crate::plan::NONE && key(number as u32) < key(home),
@@ -64,8 +65,11 @@ impl Updates {
         let mut has_folds: HashMap<u32, bool> = HashMap::new();
         for ((_, next), certain) in pairs.iter().zip(&mut certain) {
             let home = clusters.home[*next as usize];
-            *certain = *certain
-                && !*has_folds.entry(home).or_insert_with(|| clusters.list[home as usize].members.iter().any(is_fold));
+            // Elements that a row is summed over are read in several passes; what is known of rows, columns or the whole is not.
+            let is_read_once = clusters.spaces[*next as usize] != Space::Element;
+            let mut has_folds =
+                || *has_folds.entry(home).or_insert_with(|| clusters.list[home as usize].members.iter().any(is_fold));
+            *certain = *certain && (is_read_once || !has_folds());
         }
         Updates { pairs, direct: certain.clone(), certain }
     }
