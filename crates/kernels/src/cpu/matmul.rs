@@ -3,17 +3,19 @@
 //! Rows of the results of all batches are the units that threads share. The epilogue follows on each block of rows while
 //! they are in cache: it reads the product from the task's own memory and writes the step's outputs.
 
+use std::mem;
 use std::ops::Range;
 
 use arenagrad_graph::DType;
 use pulp::Arch;
 
 use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
+use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
 use super::parallel;
-use super::processor::{detect, dispatch};
-use super::product::{DirectProduct, Extents, PackRhs, PackedProduct, TileShape, rows_at_once, tile_shape};
+use super::processor::detect;
+use super::product::{Extents, PackRhs, PackedProduct, Rhs, TileShape, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
 use crate::cost;
@@ -26,6 +28,9 @@ const PACKING: usize = 1024;
 
 /// Rows below which packing the right operand costs as much as the product.
 const PACKING_ROWS: usize = 4;
+
+/// Rows a task from which each task may pack the right operand for itself: what that costs is as much as a few rows.
+const ROWS_OF_OWN_PACKING: usize = 32;
 
 /// A matrix product made ready; see [`crate::Kernel::MatMul`].
 #[derive(Clone, Debug)]
@@ -45,6 +50,8 @@ struct Scheme {
     rhs_batches: View,
     batches: usize,
     way: Way,
+    /// The most rows that a task computes at once.
+    height: usize,
     epilogue: Option<Elementwise>,
 }
 
@@ -52,10 +59,11 @@ struct Scheme {
 enum Way {
     /// Without packing, rows of all batches divided among tasks.
     Direct,
-    /// One batch after the other, its rows divided among tasks.
-    RowsInTurn,
-    /// Batches divided among tasks, each of which packs for itself.
-    WholeBatches,
+    /// Rows of all batches divided among tasks at multiples of so many rows; a task packs panels of the right operand as it
+    /// comes to them.
+    Panels(usize),
+    /// One batch after the other: the right operand is packed, and then the rows divided among tasks.
+    PackedInTurn,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +75,7 @@ enum State {
 /// The memory of all tasks.
 #[derive(Clone, Debug)]
 struct Scratch<T: Real> {
-    /// The packed right operand of the batch that all tasks work at.
+    /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
     packed_rhs: Vec<T>,
     tasks: Vec<Own<T>>,
 }
@@ -76,7 +84,8 @@ struct Scratch<T: Real> {
 #[derive(Clone, Debug)]
 struct Own<T: Real> {
     packed_lhs: Vec<T>,
-    packed_rhs: Vec<T>,
+    /// A panel of the right operand, where it is not packed beforehand.
+    panel: Vec<T>,
     /// Rows of the product, where an epilogue reads them.
     product: Vec<T>,
     /// Totals of rows of the product, where the depth is summed in several sections.
@@ -99,11 +108,12 @@ impl MatMul {
         };
         let arch = detect();
         let tile = match dtype {
-            DType::F32 => tile_shape::<f32>(arch, n),
-            DType::F64 => tile_shape::<f64>(arch, n),
+            DType::F32 => tile_shape::<f32>(arch),
+            DType::F64 => tile_shape::<f64>(arch),
             DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
         };
-        let batches = batch.iter().map(|axis| axis.extent).product();
+        let batches: usize = batch.iter().map(|axis| axis.extent).product();
+        let extents = Extents { m, k, n, lhs, rhs };
         let work = m.saturating_mul(n).saturating_mul(k);
         let mut tasks = parallel::tasks(cost::matmul(dtype, batch, [m, k, n]));
         let way = if work <= PACKING || m < PACKING_ROWS {
@@ -111,22 +121,34 @@ impl MatMul {
             Way::Direct
         } else if batches >= 2 * tasks && batches > 1 {
             tasks = tasks.min(batches);
-            Way::WholeBatches
+            Way::Panels(m)
         } else {
-            // Each task reads the whole packed right operand, so there are no more of them than threads.
+            // Each task reads the whole right operand, so there are no more of them than threads.
             if tasks > 1 {
-                tasks = tasks.min(rayon::current_num_threads()).min(m.div_ceil(tile.rows));
+                tasks = tasks.min(rayon::current_num_threads()).min((batches * m).div_ceil(tile.rows));
             }
-            Way::RowsInTurn
+            let rows = m.min((batches * m).div_ceil(tasks));
+            let packs_once = rows <= extents.most_rows_at_once();
+            if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
+                Way::Panels(tile.rows)
+            } else {
+                tasks = tasks.min(m.div_ceil(tile.rows));
+                Way::PackedInTurn
+            }
+        };
+        let height = match way {
+            Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
+            Way::Panels(_) => extents.most_rows_at_once(),
         };
         let scheme = Scheme {
             arch,
-            extents: Extents { m, k, n, lhs, rhs },
+            extents,
             tile,
             lhs_batches: view(|axis| axis.lhs_stride),
             rhs_batches: view(|axis| axis.rhs_stride),
             batches,
             way,
+            height,
             epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2)),
         };
         let state = match dtype {
@@ -156,17 +178,17 @@ impl MatMul {
 
 impl<T: Real> Scratch<T> {
     fn new(scheme: &Scheme, tasks: usize) -> Self {
-        let Scheme { extents, tile, way, epilogue, .. } = scheme;
-        let zeros = |count: usize| vec![T::default(); count];
-        let packed_rhs = extents.packed_rhs(*tile);
+        let Scheme { extents, tile, way, height, epilogue, .. } = scheme;
+        let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_)));
+        let zeros = |is_needed: bool, count: usize| vec![T::default(); if is_needed { count } else { 0 }];
         Scratch {
-            packed_rhs: zeros(if *way == Way::RowsInTurn { packed_rhs } else { 0 }),
+            packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
             tasks: (0..tasks)
                 .map(|_| Own {
-                    packed_lhs: zeros(if *way == Way::Direct { 0 } else { extents.packed_lhs(*tile) }),
-                    packed_rhs: zeros(if *way == Way::WholeBatches { packed_rhs } else { 0 }),
-                    totals: vec![T::Total::default(); if *way == Way::Direct { 0 } else { extents.totals() }],
-                    product: zeros(if epilogue.is_some() { extents.m.min(rows_at_once()) * extents.n } else { 0 }),
+                    packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
+                    panel: zeros(panels, extents.packed_panel(*tile)),
+                    totals: vec![T::Total::default(); if packs { extents.totals(*height) } else { 0 }],
+                    product: zeros(epilogue.is_some(), height * extents.n),
                     bank: epilogue.as_ref().map(Elementwise::bank),
                 })
                 .collect(),
@@ -198,12 +220,12 @@ impl Scheme {
         let Scratch { packed_rhs, tasks } = scratch;
         let mut outputs = parts(outputs, self.batches * m * n);
         match self.way {
-            Way::Direct | Way::WholeBatches => {
-                let grain = if self.way == Way::Direct { 1 } else { m };
+            Way::Direct | Way::Panels(_) => {
+                let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..self.batches * m, grain);
             }
-            Way::RowsInTurn => {
+            Way::PackedInTurn => {
                 let mut packed = None;
                 for batch in 0..self.batches {
                     let offset = self.rhs_batches.position(batch);
@@ -224,8 +246,7 @@ impl Scheme {
     fn pack<T: Real>(&self, rhs: &[T], packed: &mut [T], tasks: usize) {
         fn divide<T: Real>(scheme: &Scheme, rhs: &[T], packed: &mut [T], panels: Range<usize>, tasks: usize) {
             if tasks <= 1 {
-                let Scheme { arch, extents, tile, .. } = scheme;
-                dispatch(*arch, PackRhs { extents, tile: *tile, rhs, panels, packed });
+                PackRhs { extents: &scheme.extents, rhs, panels, packed }.run(scheme.arch);
                 return;
             }
             let cut = parallel::cut(panels.clone(), tasks / 2, tasks, 1);
@@ -259,61 +280,56 @@ impl<T: Real> Task<'_, T> {
     }
 
     fn run(self, own: &mut Own<T>, outputs: &mut Parts<'_>, rows: Range<usize>) {
-        let Scheme { extents, tile, way, .. } = self.scheme;
+        let Scheme { extents, tile, height, .. } = self.scheme;
         let mut start = rows.start;
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
-            if *way == Way::WholeBatches && row == 0 {
-                let panels = 0..extents.n.div_ceil(tile.columns);
-                let rhs = &self.rhs[self.scheme.rhs_batches.position(batch)..];
-                let packed = &mut own.packed_rhs[..];
-                dispatch(self.scheme.arch, PackRhs { extents, tile: *tile, rhs, panels, packed });
-            }
-            let end = rows.end.min((batch + 1) * extents.m).min(start + rows_at_once());
-            self.run_rows(own, outputs, rows.start, batch, row..row + end - start);
-            start = end;
+            let left = (rows.end - start).min(extents.m - row);
+            // Parts of about the same height, none of which leaves a rest of a few rows.
+            let height = left.div_ceil(left.div_ceil(*height)).next_multiple_of(tile.rows).min(*height).min(left);
+            self.run_rows(own, outputs, rows.start, batch, row..row + height);
+            start += height;
         }
     }
 
     /// Computes some rows of one batch and their epilogue. `outputs` begin at row `base`, counted over all batches.
     fn run_rows(self, own: &mut Own<T>, outputs: &mut Parts<'_>, base: usize, batch: usize, rows: Range<usize>) {
-        let Scheme { arch, extents, epilogue, .. } = self.scheme;
+        let Scheme { extents, epilogue, .. } = self.scheme;
         let Extents { m, n, .. } = *extents;
-        let Own { packed_lhs, packed_rhs, product, totals, bank } = own;
-        let packed_rhs = if packed_rhs.is_empty() { self.packed_rhs } else { packed_rhs };
         let first = batch * m + rows.start;
         let elements = first * n..(first + rows.len()) * n;
-        match (epilogue, bank) {
-            (Some(epilogue), Some(bank)) => {
-                let product = &mut product[..elements.len()];
-                self.multiply(*arch, (packed_lhs, totals), packed_rhs, batch, rows, product);
-                let accumulators = ((self.accumulators)(product), elements.start);
-                epilogue.run_range(bank, self.operands, accumulators, (outputs, base * n), elements);
+        match epilogue {
+            Some(epilogue) => {
+                let mut product = mem::take(&mut own.product);
+                let results = &mut product[..elements.len()];
+                self.multiply(own, batch, rows, results);
+                if let Some(bank) = &mut own.bank {
+                    let accumulators = ((self.accumulators)(results), elements.start);
+                    epilogue.run_range(bank, self.operands, accumulators, (outputs, base * n), elements);
+                }
+                own.product = product;
             }
-            (None, _) | (Some(_), None) => {
+            None => {
                 let range = elements.start - base * n..elements.end - base * n;
-                let result = &mut outputs[0].typed_mut::<T>()[range];
-                self.multiply(*arch, (packed_lhs, totals), packed_rhs, batch, rows, result);
+                self.multiply(own, batch, rows, &mut outputs[0].typed_mut::<T>()[range]);
             }
         }
     }
 
-    fn multiply(
-        self,
-        arch: Arch,
-        (packed_lhs, totals): (&mut [T], &mut [T::Total]),
-        packed_rhs: &[T],
-        batch: usize,
-        rows: Range<usize>,
-        result: &mut [T],
-    ) {
-        let Scheme { extents, way, lhs_batches, rhs_batches, .. } = self.scheme;
+    fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
+        let Scheme { arch, extents, way, lhs_batches, rhs_batches, .. } = self.scheme;
         let lhs = &self.lhs[lhs_batches.position(batch)..];
-        if *way == Way::Direct {
-            let rhs = &self.rhs[rhs_batches.position(batch)..];
-            DirectProduct { extents, lhs, rhs, rows, result }.run(arch);
-        } else {
-            PackedProduct { extents, lhs, packed_rhs, packed_lhs, totals, rows, result }.run(arch);
-        }
+        let rhs = &self.rhs[rhs_batches.position(batch)..];
+        let Own { packed_lhs, panel, totals, .. } = own;
+        let rhs = match way {
+            Way::Direct => {
+                DirectProduct { extents, lhs, rhs, rows, result }.run(*arch);
+                return;
+            }
+            Way::Panels(_) => Rhs::Unpacked(rhs, panel),
+            Way::PackedInTurn => Rhs::Packed(self.packed_rhs),
+        };
+        let totals = &mut totals[..extents.totals(rows.len())];
+        PackedProduct { extents, lhs, rhs, packed_lhs, totals, rows, result }.run(*arch);
     }
 }

@@ -1,5 +1,7 @@
 //! The innermost loop of a matrix product: a tile of the result that stays in vector registers, over packed operands.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
 use super::registers::Lane;
@@ -9,7 +11,7 @@ use super::total::Summable;
 /// counts, so many that joining hardly does.
 pub(super) const RUN: usize = 64;
 
-/// How many vectors of columns a tile has; it has one where the result is no wider.
+/// How many vectors of columns a tile has; it has one where no more columns are left.
 pub(super) const VECTORS: usize = 2;
 
 /// Rows of a tile where a processor has 32 vector registers.
@@ -34,10 +36,20 @@ pub(super) trait Real: Lane + PartialOrd + Summable {
     fn times(self, other: Self) -> Self;
     /// The sum of a vector's elements.
     fn sum<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
+    /// Puts the lanes of `b` whose number lacks the bit `step` in the place of those of `a` that have it, `step` lanes
+    /// further, and those in the place of these.
+    fn exchange<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        step: usize,
+    ) -> (Self::Vector<S>, Self::Vector<S>);
 }
 
 macro_rules! real {
-    ($($float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $of:ident, $of_mut:ident;)*) => {$(
+    ($(
+        $float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $of:ident, $of_mut:ident,
+        $rotate_left:ident, $rotate_right:ident, $less_than:ident, $select:ident;)*) => {$(
         impl Real for $float {
             type Vector<S: Simd> = S::$vector;
 
@@ -85,12 +97,27 @@ macro_rules! real {
             fn sum<S: Simd>(simd: S, vector: S::$vector) -> Self {
                 simd.$sum(vector)
             }
+
+            #[inline(always)]
+            fn exchange<S: Simd>(simd: S, a: S::$vector, b: S::$vector, step: usize) -> (S::$vector, S::$vector) {
+                let mut has_bit: [Self; 16] = [0.0; 16];
+                for (lane, has_bit) in has_bit.iter_mut().enumerate() {
+                    *has_bit = if lane & step == 0 { 0.0 } else { 1.0 };
+                }
+                let keeps = simd.$less_than(S::$of(&has_bit).0[0], simd.$splat(0.5));
+                (
+                    simd.$select(keeps, a, simd.$rotate_right(b, step)),
+                    simd.$select(keeps, simd.$rotate_left(a, step), b),
+                )
+            }
         }
     )*};
 }
 real! {
-    f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s, as_mut_simd_f32s;
-    f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s, as_mut_simd_f64s;
+    f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s, as_mut_simd_f32s,
+        rotate_left_f32s, rotate_right_f32s, less_than_f32s, select_f32s;
+    f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s, as_mut_simd_f64s,
+        rotate_left_f64s, rotate_right_f64s, less_than_f64s, select_f64s;
 }
 
 /// Where a tile's result goes: its first element, and the distance from one row to the next.
@@ -104,22 +131,65 @@ pub(super) struct TileTarget<'a, T> {
     pub(super) add: bool,
 }
 
-/// The product of a panel of `ROWS` rows, `a[p * ROWS + row]`, and one of columns, `b[p * columns + column]`.
+/// A panel of `ROWS` rows of a left operand over a part of the depth. Methods and loops over them do without closures, which
+/// are not compiled for the instruction set that their caller is.
+pub(super) trait RowPanel<T, const ROWS: usize>: Copy {
+    /// The part `range` of that part.
+    fn part(self, range: Range<usize>) -> Self;
+    /// The element of row `row` at place `p` of the depth.
+    fn at(&self, p: usize, row: usize) -> T;
+}
+
+/// Packed rows, `self.0[p][row]`.
+#[derive(Clone, Copy)]
+pub(super) struct Packed<'a, T, const ROWS: usize>(pub(super) &'a [[T; ROWS]]);
+
+/// Rows where they stand, `self.0[row][p]`.
+#[derive(Clone, Copy)]
+pub(super) struct Unpacked<'a, T, const ROWS: usize>(pub(super) [&'a [T]; ROWS]);
+
+impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Packed<'_, T, ROWS> {
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        Packed(&self.0[range])
+    }
+
+    #[inline(always)]
+    fn at(&self, p: usize, row: usize) -> T {
+        self.0[p][row]
+    }
+}
+
+impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Unpacked<'_, T, ROWS> {
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        let mut rows = self.0;
+        for row in &mut rows {
+            *row = &row[range.start..range.end];
+        }
+        Unpacked(rows)
+    }
+
+    #[inline(always)]
+    fn at(&self, p: usize, row: usize) -> T {
+        self.0[row][p]
+    }
+}
+
+/// The product of a panel of rows and one of columns, `b[p][vector]`.
 #[inline(always)]
-pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub(super) fn multiply_tile<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    a: &[T],
-    b: &[T],
+    a: A,
+    b: &[[T::Vector<S>; VECTORS]],
     target: TileTarget<'_, T>,
 ) {
-    let (a, _) = a.as_chunks::<ROWS>();
-    let (b, _) = T::vectors::<S>(b).as_chunks::<VECTORS>();
-    let depth = a.len().min(b.len());
+    let depth = b.len();
     let first = RUN.min(depth);
-    let mut total = sum_run(simd, &a[..first], &b[..first]);
+    let mut total = sum_run(simd, a.part(0..first), &b[..first]);
     for from in (first..depth).step_by(RUN) {
         let to = depth.min(from + RUN);
-        let run = sum_run(simd, &a[from..to], &b[from..to]);
+        let run = sum_run(simd, a.part(from..to), &b[from..to]);
         for (total, run) in total.iter_mut().zip(&run) {
             for (total, &run) in total.iter_mut().zip(run) {
                 *total = T::add(simd, *total, run);
@@ -131,15 +201,17 @@ pub(super) fn multiply_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: 
 
 /// The sum of a run of products, each of a column of rows and a row of vectors.
 #[inline(always)]
-fn sum_run<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
+fn sum_run<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    a: &[[T; ROWS]],
+    a: A,
     b: &[[T::Vector<S>; VECTORS]],
 ) -> [[T::Vector<S>; VECTORS]; ROWS] {
     let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
-    for (a, b) in a.iter().zip(b) {
+    // Of a length that the compiler sees, so that it need not check each place.
+    let a = a.part(0..b.len());
+    for (p, b) in b.iter().enumerate() {
         for row in 0..ROWS {
-            let x = T::splat(simd, a[row]);
+            let x = T::splat(simd, a.at(p, row));
             for vector in 0..VECTORS {
                 sums[row][vector] = T::mul_add(simd, x, b[vector], sums[row][vector]);
             }

@@ -1,0 +1,190 @@
+//! Matrix products of one batch without packing: small ones, and those of a few rows, where packing costs more than it brings.
+//!
+//! As in [`super::product`], an element is summed by a fixed tree, which depends on the layouts and extents alone.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::product::{Extents, SECTION};
+use super::tile::{RUN, Real};
+
+/// Rows of a product without packing: for small products, and for those of a few rows.
+pub(super) struct DirectProduct<'a, T> {
+    pub(super) extents: &'a Extents,
+    pub(super) lhs: &'a [T],
+    pub(super) rhs: &'a [T],
+    pub(super) rows: Range<usize>,
+    pub(super) result: &'a mut [T],
+}
+
+impl<T: Real> DirectProduct<'_, T> {
+    /// Computes the rows.
+    #[inline]
+    pub(super) fn run(self, arch: Arch) {
+        arch.dispatch(self);
+    }
+}
+
+impl<T: Real> WithSimd for DirectProduct<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let DirectProduct { extents, lhs, rhs, rows, result } = self;
+        let Extents { k, n, lhs: left, rhs: right, .. } = *extents;
+        for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
+            let lhs = &lhs[left.offset + row * left.row_stride..];
+            // A few columns are done one by one.
+            if right.column_stride == 1 && n >= 8 {
+                combine_rows(simd, lhs, left.column_stride, &rhs[right.offset..], right.row_stride, k, line);
+                continue;
+            }
+            for (column, element) in line.iter_mut().enumerate() {
+                let start = right.offset + column * right.column_stride;
+                *element = if right.row_stride == 1 && left.column_stride == 1 {
+                    dot(simd, &lhs[..k], &rhs[start..start + k])
+                } else {
+                    strided_dot(lhs, left.column_stride, &rhs[start..], right.row_stride, k)
+                };
+            }
+        }
+    }
+}
+
+/// `result = sum over p of factors[p * stride] * rows[p * row_stride..]`.
+#[inline(always)]
+fn combine_rows<T: Real, S: Simd>(
+    simd: S,
+    factors: &[T],
+    stride: usize,
+    rows: &[T],
+    row_stride: usize,
+    k: usize,
+    result: &mut [T],
+) {
+    let width = COMBINED * T::lanes::<S>();
+    for (result, column) in result.chunks_mut(width).zip((0..).step_by(width)) {
+        if k <= SECTION {
+            combine_section(simd, factors, stride, &rows[column..], row_stride, k, result);
+            continue;
+        }
+        let mut totals = [T::Total::default(); COMBINED_COLUMNS];
+        for from in (0..k).step_by(SECTION) {
+            let (factors, rows) = (&factors[from * stride..], &rows[from * row_stride + column..]);
+            combine_section(simd, factors, stride, rows, row_stride, SECTION.min(k - from), result);
+            totals.iter_mut().zip(&*result).for_each(|(total, &sum)| sum.add_to(total));
+        }
+        result.iter_mut().zip(&totals).for_each(|(element, &total)| *element = T::rounded(total));
+    }
+}
+
+/// How many vectors of columns [`combine_rows`] computes at a time.
+const COMBINED: usize = 4;
+
+/// Columns that fit in as many of the widest vectors.
+const COMBINED_COLUMNS: usize = 64;
+
+/// [`combine_rows`] of at most [`SECTION`] rows, to at most [`COMBINED`] vectors of columns.
+#[inline(always)]
+fn combine_section<T: Real, S: Simd>(
+    simd: S,
+    factors: &[T],
+    stride: usize,
+    rows: &[T],
+    row_stride: usize,
+    k: usize,
+    result: &mut [T],
+) {
+    let width = result.len();
+    let whole = width / T::lanes::<S>() * T::lanes::<S>();
+    for from in (0..k).step_by(RUN) {
+        let mut sums = [T::splat(simd, T::default()); COMBINED];
+        let mut rest = [T::default(); COMBINED_COLUMNS];
+        for p in from..k.min(from + RUN) {
+            let factor = factors[p * stride];
+            let row = &rows[p * row_stride..][..width];
+            let x = T::splat(simd, factor);
+            for (sum, &b) in sums.iter_mut().zip(T::vectors::<S>(row)) {
+                *sum = T::mul_add(simd, x, b, *sum);
+            }
+            for (sum, &b) in rest.iter_mut().zip(&row[whole..]) {
+                *sum = T::plus(*sum, T::times(factor, b));
+            }
+        }
+        let add = from > 0;
+        for (target, &sum) in T::vectors_mut::<S>(result).iter_mut().zip(&sums) {
+            *target = if add { T::add(simd, *target, sum) } else { sum };
+        }
+        for (target, &sum) in result[whole..].iter_mut().zip(&rest) {
+            *target = if add { T::plus(*target, sum) } else { sum };
+        }
+    }
+}
+
+/// The sum of products, in vectors where there are enough of them.
+#[inline(always)]
+fn dot<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
+    if a.len() <= SECTION {
+        return dot_of_section(simd, a, b);
+    }
+    let mut total = T::Total::default();
+    for (a, b) in a.chunks(SECTION).zip(b.chunks(SECTION)) {
+        dot_of_section(simd, a, b).add_to(&mut total);
+    }
+    T::rounded(total)
+}
+
+/// The sum of at most [`SECTION`] products: each element of its vectors sums at most a run, or few.
+#[inline(always)]
+fn dot_of_section<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
+    const SUMS: usize = 4;
+    let whole = a.len() / T::lanes::<S>() * T::lanes::<S>();
+    let mut sum = T::default();
+    if whole > 0 {
+        let mut totals = [T::splat(simd, T::default()); SUMS];
+        let (a, a_rest) = T::vectors::<S>(a).as_chunks::<SUMS>();
+        let (b, b_rest) = T::vectors::<S>(b).as_chunks::<SUMS>();
+        for (a, b) in a.chunks(RUN).zip(b.chunks(RUN)) {
+            let mut sums = [T::splat(simd, T::default()); SUMS];
+            for (a, b) in a.iter().zip(b) {
+                for i in 0..SUMS {
+                    sums[i] = T::mul_add(simd, a[i], b[i], sums[i]);
+                }
+            }
+            for (total, &sum) in totals.iter_mut().zip(&sums) {
+                *total = T::add(simd, *total, sum);
+            }
+        }
+        for ((total, &a), &b) in totals.iter_mut().zip(a_rest).zip(b_rest) {
+            *total = T::mul_add(simd, a, b, *total);
+        }
+        let [first, second, third, fourth] = totals;
+        let total = T::add(simd, T::add(simd, first, second), T::add(simd, third, fourth));
+        sum = T::sum(simd, total);
+    }
+    for (&a, &b) in a[whole..].iter().zip(&b[whole..]) {
+        sum = T::plus(sum, T::times(a, b));
+    }
+    sum
+}
+
+/// The sum of products of elements that stand apart.
+#[inline(always)]
+fn strided_dot<T: Real>(a: &[T], a_stride: usize, b: &[T], b_stride: usize, k: usize) -> T {
+    let run = |range: Range<usize>| {
+        let mut sum = T::default();
+        for p in range {
+            sum = T::plus(sum, T::times(a[p * a_stride], b[p * b_stride]));
+        }
+        sum
+    };
+    if k <= RUN {
+        return run(0..k);
+    }
+    let mut total = T::Total::default();
+    for from in (0..k).step_by(RUN) {
+        run(from..k.min(from + RUN)).add_to(&mut total);
+    }
+    T::rounded(total)
+}
