@@ -207,6 +207,7 @@ fn small_budgets_split_the_work() {
                 indices: View::contiguous(2000),
                 updates: View::contiguous(2000),
                 in_place: false,
+                factor: None,
             },
             Kernel::Elementwise(load(5_000_000)),
         ];
