@@ -59,8 +59,8 @@ impl Kernel {
                 with_epilogue(matmul(*dtype, batch, [*m, *k, *n]), epilogue.as_ref())
             }
             Kernel::Gather { dtype, indices_shape, .. } => gather(*dtype, indices_shape),
-            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, .. } => {
-                scatter_add(*dtype, operand_shape, updates_shape, *in_place)
+            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {
+                scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
         }
@@ -144,12 +144,14 @@ pub fn gather(dtype: DType, indices_shape: &Shape) -> Cost {
     }
 }
 
-/// A scatter-add. In place the operand is not copied.
-pub fn scatter_add(dtype: DType, operand_shape: &Shape, updates_shape: &Shape, in_place: bool) -> Cost {
-    let (places, updates) = (operand_shape.elements(), updates_shape.elements());
+/// A scatter-add to a tensor of the first shape of updates of the second. In place the operand is not copied; with a factor the totals
+/// are multiplied before they are added.
+pub fn scatter_add(dtype: DType, shapes: [&Shape; 2], in_place: bool, has_factor: bool) -> Cost {
+    let [places, updates] = shapes.map(Shape::elements);
     let copied = if in_place { 0 } else { places };
+    let of_update = SORTING + if has_factor { 2 } else { 0 };
     Cost {
-        operations: updates.saturating_mul(SORTING).saturating_add(copied),
+        operations: updates.saturating_mul(of_update).saturating_add(copied),
         read: updates
             .saturating_mul(2 * size(dtype) + size(DType::I32))
             .saturating_add(copied.saturating_mul(size(dtype))),

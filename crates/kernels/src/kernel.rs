@@ -85,6 +85,11 @@ pub enum Kernel {
     /// the result by a tree that depends on the number of its updates alone, or on where they stand among all. The error of
     /// the sum does not grow with that number. Inputs: the contiguous operand, indices, updates. Outputs: the
     /// contiguous result. An index outside the axis adds nothing.
+    ///
+    /// With a factor, `result[p] = operand[p] + factor * total[p]`: the updates of a place are summed from 0, the total is rounded, then the
+    /// product, then the sum, as if each stood in a tensor of its own. A fourth input is the factor, if it is none of the kernel's
+    /// constants. A place without updates keeps its element, the sign of a zero included or not; but a factor that is infinite or
+    /// NaN makes NaN of it, as the formula does. In place the cost is that of the updates, however large the operand is.
     ScatterAdd {
         /// The dtype of operand, updates and result: a float or i32.
         dtype: DType,
@@ -100,6 +105,8 @@ pub enum Kernel {
         updates: View,
         /// Whether result and operand share one buffer, so that the copy falls away.
         in_place: bool,
+        /// What the total of each place is multiplied by before it is added; none if the updates are added to the operand as they are.
+        factor: Option<Factor>,
     },
     /// Regions of one result, each copied from a step's input of its own: what concatenation and padding lower to.
     /// Inputs: one a piece. Outputs: the result. The pieces do not overlap; without `fill` they cover the result.
@@ -112,6 +119,18 @@ pub enum Kernel {
         fill: Option<f64>,
         /// What goes where.
         pieces: Vec<Piece>,
+    },
+}
+
+/// What the totals of a scatter-add are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Factor {
+    /// That number, exact in the dtype.
+    Constant(f64),
+    /// The first element of the fourth input, of the kernel's dtype.
+    Input {
+        /// Whether it is its negative, so that the products are subtracted.
+        is_negated: bool,
     },
 }
 

@@ -3,7 +3,7 @@
 use crate::reference::{assert_close, buffer, noise, run, values, view};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
-use arenagrad_kernels::{DType, Kernel, Piece, View};
+use arenagrad_kernels::{DType, Factor, Kernel, Piece, View};
 
 /// Shapes of operand and indices, and the axis.
 fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize)> {
@@ -95,15 +95,14 @@ fn scatters() {
                 let updates: Vec<f64> =
                     noise(2, updates_view.end()).into_iter().map(|x| few_digits(dtype, x * 50.0)).collect();
                 // Exact sums, for the few digits of these numbers fit in f64 many times over; then one rounding.
-                let mut expected = operand.clone();
+                let mut totals = vec![0.0; operand.len()];
                 for element in 0..elements {
                     let index = indices[indices_view.position(element)];
                     if let Some(at) = position(&operand_shape, &updates_shape, axis, element, index) {
-                        expected[at] += updates[updates_view.position(element)];
+                        totals[at] += updates[updates_view.position(element)];
                     }
                 }
-                expected.iter_mut().for_each(|sum| *sum = dtype.round(*sum));
-                let kernel = |in_place| Kernel::ScatterAdd {
+                let kernel = |in_place, factor| Kernel::ScatterAdd {
                     dtype,
                     operand_shape: Shape::from(&operand_shape[..]),
                     updates_shape: Shape::from(&updates_shape[..]),
@@ -111,16 +110,38 @@ fn scatters() {
                     indices: indices_view.clone(),
                     updates: updates_view.clone(),
                     in_place,
+                    factor,
                 };
-                let inputs = [buffer(dtype, &operand), buffer(DType::I32, &indices), buffer(dtype, &updates)];
-                let found = run(&kernel(false), &inputs, &[(dtype, count)]);
-                let what = format!("{operand_shape:?} {updates_shape:?} {axis}");
-                assert_close(&values(&found[0]), &expected, 0.0, &what);
-                let mut outputs = [inputs[0].clone()];
-                let buffers = [Buffer::zeros(dtype, 0), inputs[1].clone(), inputs[2].clone()];
-                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
-                Compiled::new(&kernel(true)).run(operands, &mut outputs);
-                assert_close(&values(&outputs[0]), &expected, 0.0, &what);
+                let scale = 3.0;
+                let inputs = [
+                    buffer(dtype, &operand),
+                    buffer(DType::I32, &indices),
+                    buffer(dtype, &updates),
+                    buffer(dtype, &[scale]),
+                ];
+                let what = format!("{dtype} {operand_shape:?} {updates_shape:?} {axis}");
+                let factors = [(Factor::Constant(-1.0), -1.0), (Factor::Constant(0.5), 0.5)];
+                let from_input = [false, true]
+                    .map(|is_negated| (Factor::Input { is_negated }, if is_negated { -scale } else { scale }));
+                let factors = factors.into_iter().chain(from_input).map(|(factor, value)| (Some(factor), value));
+                for (factor, value) in factors.chain([(None, 1.0)]).filter(|(_, v)| dtype.is_float() || *v != 0.5) {
+                    // The total, the product and the sum are rounded one after the other; without a factor the sum alone.
+                    let expected: Vec<f64> = operand
+                        .iter()
+                        .zip(&totals)
+                        .map(|(&element, &total)| match factor {
+                            None => dtype.round(element + total),
+                            Some(_) => dtype.round(element + dtype.round(value * dtype.round(total))),
+                        })
+                        .collect();
+                    let found = run(&kernel(false, factor), &inputs, &[(dtype, count)]);
+                    assert_close(&values(&found[0]), &expected, 0.0, &format!("{what} {factor:?}"));
+                    let mut outputs = [inputs[0].clone()];
+                    let buffers = [Buffer::zeros(dtype, 0), inputs[1].clone(), inputs[2].clone(), inputs[3].clone()];
+                    let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
+                    Compiled::new(&kernel(true, factor)).run(operands, &mut outputs);
+                    assert_close(&values(&outputs[0]), &expected, 0.0, &format!("{what} {factor:?} in place"));
+                }
             }
         }
     }
@@ -193,6 +214,7 @@ fn long_scatters_lose_no_digits() {
                 indices: indices_view,
                 updates: view(&[(elements, 0)], 0),
                 in_place: false,
+                factor: None,
             };
             let inputs = [Buffer::zeros(dtype, places), buffer(DType::I32, &indices), buffer(dtype, &[update])];
             let found = values(&run(&kernel, &inputs, &[(dtype, places)])[0]);

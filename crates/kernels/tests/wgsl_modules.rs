@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower};
+use arenagrad_kernels::wgsl::{
+    AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
+};
 use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -50,6 +52,11 @@ fn parameter(dispatch: &Dispatch, module: &naga::Module, name: &str) -> usize {
     dispatch.parameters[member.offset as usize / 4] as usize
 }
 
+/// How often a number is halved until nothing is left.
+fn bits(number: usize) -> usize {
+    (usize::BITS - number.leading_zeros()) as usize
+}
+
 /// An upper bound of the loop iterations of one invocation.
 fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
     let of = |name: &str| parameter(dispatch, module, name);
@@ -64,13 +71,17 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
         "scatter_count" => of("digits") + of("block_size"),
         "scatter_move" => of("block_size"),
         "scan" | "scan_sums" => of("chunk_length"),
-        "scatter_ends" => (usize::BITS - of("units").leading_zeros()) as usize,
+        "scatter_ends" => bits(of("units")),
         "scatter_sums" => 16,
         // Before and after the whole chunks of each level, and what is left of the last; or up to 64 units one by one.
-        "scatter_places" => {
+        "scatter_places" | "scatter_reached" => {
             let levels = dispatch.module.matches("fn sum_entries_").count() - 1;
-            ((2 * levels + 1) * 19).max(64)
+            let sums = ((2 * levels + 1) * 19).max(64);
+            // The units of a place end where a search there and back finds.
+            let searched = if dispatch.label == "scatter_reached" { 2 * bits(of("units")) } else { 0 };
+            sums + searched
         }
+        "scatter_left" => of("chunk_length") * (1 + bits(of("units"))),
         "matmul_rows" | "matmul_vector" => {
             let span = of("depth_span").min(of("depth"));
             span / 4 + span / 64 + 5
@@ -205,6 +216,7 @@ fn small_budgets_split_the_work() {
                 indices: View::contiguous(2000),
                 updates: View::contiguous(2000),
                 in_place: false,
+                factor: None,
             },
             Kernel::Elementwise(load(5_000_000)),
         ];
@@ -292,6 +304,31 @@ fn eight_buffers_stay_eight() {
         for class in CLASSES {
             for dispatch in lower(&kernel, &profile(class)).unwrap().dispatches {
                 assert!(dispatch.bindings.len() <= 8, "{}: {:?}", kernel.name(), dispatch.bindings);
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_of_one_buffer_are_bound_once() {
+    // Four neighbouring elements at a time, one, and every other: a buffer that is read in several ways has plain elements.
+    let views = [View::contiguous(64), View::new([axis(16, 8), axis(4, 1)], 4), View::new([axis(64, 2)], 0)];
+    for (chosen, elements) in [([0, 1], "vec4<f32>"), ([0, 2], "f32"), ([2, 2], "f32")] {
+        let mut program = sum_of_inputs(64, 9, false);
+        for (number, input) in program.inputs.iter_mut().enumerate() {
+            input.view = views[chosen[number % 2]].clone();
+        }
+        let kernel = Kernel::Elementwise(program);
+        let buffers = [5, 5, 7, 7, 7, 7, 5, 5, 5];
+        for class in CLASSES {
+            for dispatch in lower_step(&kernel, &buffers, &profile(class)).unwrap().dispatches {
+                check_dispatch("shared", &dispatch, &profile(class));
+                let bound: Vec<Resource> = dispatch.bindings.iter().map(|binding| binding.resource).collect();
+                assert_eq!(bound.len(), 3, "{bound:?}");
+                for resource in [Resource::Input(0), Resource::Input(2), Resource::Output(0)] {
+                    assert!(bound.contains(&resource), "{bound:?}");
+                }
+                assert!(dispatch.module.contains(&format!("input0: array<{elements}>")), "{}", dispatch.module);
             }
         }
     }

@@ -89,16 +89,9 @@ impl Compiled {
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
                 Step::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
             }
-            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
-                let views = (indices, updates);
-                Step::ScatterAdd(Box::new(ScatterAdd::new(
-                    *dtype,
-                    operand_shape,
-                    updates_shape,
-                    *axis,
-                    views,
-                    *in_place,
-                )))
+            Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place, factor } => {
+                let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
+                Step::ScatterAdd(Box::new(ScatterAdd::new(*dtype, shapes, *axis, views, *in_place, *factor)))
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Step::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))

@@ -130,7 +130,6 @@ impl<T: Real> PackRhs<'_, T> {
 
 impl<T: Real> WithSimd for PackRhs<'_, T> {
     type Output = ();
-    const WIDEST: bool = matches!(T::DTYPE, DType::F32);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {

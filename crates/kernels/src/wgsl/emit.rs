@@ -32,8 +32,21 @@ pub(super) struct Bound<'a> {
 pub(super) enum Place {
     /// In a buffer of their own, from its start.
     Buffer(Resource),
+    /// In a buffer that other inputs are read from too, each under a name of its own.
+    Shared(Shared),
     /// In a buffer that holds arrays of several dtypes, as words.
     Words(Words),
+}
+
+/// One of several inputs that are read from one buffer, which is bound once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// The buffer.
+    pub(super) resource: Resource,
+    /// The number of the input.
+    pub(super) input: u32,
+    /// Whether all of the inputs are read four neighbouring elements at a time: a buffer has elements of one type.
+    pub(super) is_vector: bool,
 }
 
 /// An array in a buffer of words.
@@ -64,6 +77,7 @@ impl Place {
     pub(super) fn resource(self) -> Resource {
         match self {
             Place::Buffer(resource) => resource,
+            Place::Shared(shared) => shared.resource,
             Place::Words(words) => words.resource,
         }
     }
@@ -72,6 +86,7 @@ impl Place {
     pub(super) fn name(self) -> String {
         match self {
             Place::Buffer(resource) => buffer_name(resource),
+            Place::Shared(shared) => buffer_name(Resource::Input(shared.input)),
             Place::Words(words) => format!("{}_{}", buffer_name(words.resource), words.array),
         }
     }
@@ -114,7 +129,7 @@ impl Bound<'_> {
                 format!("{vector}(v_x{field}, v_y{field}, v_z{field}, v_w{field})")
             };
             match self.outputs[output] {
-                Place::Buffer(resource) => {
+                Place::Buffer(resource) | Place::Shared(Shared { resource, .. }) => {
                     let target = format!("{}[{}]", buffer_name(resource), block_index("index", width));
                     let _ = writeln!(text, "    {target} = {};", to_storage(dtype, width, &value));
                 }
@@ -135,7 +150,7 @@ impl Bound<'_> {
     fn bind_outputs(&self, module: &mut Module, width: usize) {
         for (output, place) in self.outputs.iter().enumerate() {
             let element = match place {
-                Place::Buffer(_) => of_width(storage_type(self.program.output_dtype(output)), width),
+                Place::Buffer(_) | Place::Shared(_) => of_width(storage_type(self.program.output_dtype(output)), width),
                 Place::Words(_) => "u32".to_owned(),
             };
             module.bind(place.resource(), true, buffer_name(place.resource()), element);
@@ -187,10 +202,15 @@ impl Bound<'_> {
         } else {
             let buffer = buffer_name(place.resource());
             let (form, stored, view) = match place {
-                Place::Buffer(_) => (quad(&declared.view), storage_type(declared.dtype), declared.view.clone()),
+                Place::Buffer(_) | Place::Shared(Shared { is_vector: true, .. }) => {
+                    (quad(&declared.view), storage_type(declared.dtype), declared.view.clone())
+                }
+                Place::Shared(Shared { is_vector: false, .. }) => {
+                    (by_elements(quad(&declared.view)), storage_type(declared.dtype), declared.view.clone())
+                }
                 Place::Words(words) => {
                     let offset = declared.view.offset() + words.offset;
-                    (in_words(quad(&declared.view)), "u32", View::new(declared.view.axes().iter().copied(), offset))
+                    (by_elements(quad(&declared.view)), "u32", View::new(declared.view.axes().iter().copied(), offset))
                 }
             };
             let form = if width == 1 { Quad::Scattered } else { form };
@@ -310,8 +330,8 @@ pub(super) fn buffer_name(resource: Resource) -> String {
     }
 }
 
-/// How four neighbouring positions lie in a buffer of words: never as one vector.
-pub(super) fn in_words(form: Quad) -> Quad {
+/// How four neighbouring positions lie in a buffer whose elements are no vectors.
+pub(super) fn by_elements(form: Quad) -> Quad {
     match form {
         Quad::Vector => Quad::Strided(1),
         Quad::Repeated | Quad::Strided(_) | Quad::Scattered => form,

@@ -1,11 +1,13 @@
 //! The entry of lowering: what is refused, where results go, and elementwise kernels. The other kernels have files of their own.
 
 use crate::view::View;
-use crate::wgsl::emit::{Bound, Place};
+use crate::wgsl::emit::{Bound, Place, Shared};
 use crate::wgsl::matmul::Product;
 use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest, scatter};
+use crate::wgsl::scatter::Scatter;
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
 use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, cost};
 
 /// Lowers a kernel for an adapter.
@@ -49,15 +51,51 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
         Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
             indexing::gather(*dtype, [operand_shape, indices_shape], *axis, indices, profile, &mut lowered);
         }
-        Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place } => {
-            let shapes = [operand_shape, updates_shape];
-            scatter::scatter_add(*dtype, shapes, *axis, [indices, updates], *in_place, profile, &mut lowered);
+        Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place, factor } => {
+            let (dtype, axis, in_place, factor) = (*dtype, *axis, *in_place, *factor);
+            let (shapes, views) = ([operand_shape, updates_shape], [indices, updates]);
+            Scatter { dtype, shapes, axis, views, in_place, factor, profile }.lower(&mut lowered);
         }
         Kernel::Assemble { dtype, elements, fill, pieces } => {
             assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
         }
     }
     Ok(lowered)
+}
+
+/// [`lower`] of a step of a plan, whose inputs stand in `buffers`: inputs of an elementwise kernel that stand in one buffer take one
+/// binding.
+///
+/// # Errors
+///
+/// Those of [`lower`].
+pub fn lower_step(kernel: &Kernel, buffers: &[u32], profile: &AdapterProfile) -> Result<Lowered, LowerError> {
+    let Kernel::Elementwise(program) = kernel else { return lower(kernel, profile) };
+    check(kernel)?;
+    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    let outputs = output_places(program.outputs.len());
+    elementwise(&Bound { program, inputs: &shared_places(program, buffers), outputs: &outputs }, profile, &mut lowered);
+    Ok(lowered)
+}
+
+/// The places of a program's inputs, of which those with the same buffer share the first one's.
+fn shared_places(program: &Program, buffers: &[u32]) -> Vec<Place> {
+    let is_alone = |input: &ProgramInput| input.in_place.is_some();
+    let same = |input: usize| {
+        let inputs = program.inputs.iter().zip(buffers).enumerate();
+        inputs.filter(move |(_, (other, buffer))| !is_alone(other) && **buffer == buffers[input])
+    };
+    (0..program.inputs.len())
+        .map(|input| {
+            let place = Resource::Input(input as u32);
+            if buffers.len() < program.inputs.len() || is_alone(&program.inputs[input]) || same(input).count() < 2 {
+                return place.into();
+            }
+            let first = same(input).next().map_or(input, |(first, _)| first);
+            let is_vector = same(input).all(|(_, (other, _))| quad(&other.view) == Quad::Vector);
+            Place::Shared(Shared { resource: Resource::Input(first as u32), input: input as u32, is_vector })
+        })
+        .collect()
 }
 
 /// Appends the dispatch of a fused elementwise kernel.
@@ -232,7 +270,7 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             size(indices_shape.elements())?;
             view(indices)
         }
-        Kernel::ScatterAdd { dtype: of, operand_shape, updates_shape, axis: _, indices, updates, in_place: _ } => {
+        Kernel::ScatterAdd { dtype: of, operand_shape, updates_shape, indices, updates, .. } => {
             dtype(*of)?;
             size(operand_shape.elements())?;
             size(updates_shape.elements())?;

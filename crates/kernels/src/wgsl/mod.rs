@@ -20,7 +20,7 @@ mod tiles;
 
 use std::sync::Arc;
 
-pub use lower::lower;
+pub use lower::{lower, lower_step};
 
 /// What lowering must know of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

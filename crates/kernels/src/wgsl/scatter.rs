@@ -7,15 +7,17 @@
 //! 1. `scatter_keys` finds the place of each unit.
 //! 2. For each digit of the places, the least significant first: `scatter_count` counts the digits of blocks of units,
 //!    `scan_sums` and `scan` turn the counts into slots, `scatter_move` moves the units there.
-//! 3. `scatter_ends` finds where each place's units end.
-//! 4. `scatter_sums` sums 64 units of one place, then 64 of those sums, and so on: as many levels as the longest place can need.
-//! 5. `scatter_places` adds to each element of the result what these levels hold for its place.
+//! 3. `scatter_sums` sums 64 units of one place, then 64 of those sums, and so on: as many levels as the longest place can need.
+//! 4. In place, `scatter_reached` adds what these levels hold to the places that units go to, and touches no others.
+//!    Into another buffer, `scatter_ends` finds where each place's units end, and `scatter_places` computes every element of the result.
+//! 5. In place and with a factor, `scatter_left` sees to a factor that is not finite, which makes NaN of what has no updates.
 
 use std::fmt::Write;
 
 use arenagrad_graph::Shape;
 
 use crate::DType;
+use crate::kernel::Factor;
 use crate::units::Units;
 use crate::view::View;
 use crate::wgsl::lower::new_scratch;
@@ -27,33 +29,21 @@ use crate::wgsl::{AdapterProfile, Lowered, Resource};
 /// The entries that one sum of a level is over.
 const ENTRIES: usize = 64;
 
-/// Appends the dispatches of a scatter_add. `shapes` are the operand's and the updates', `views` those of indices and updates.
-pub(super) fn scatter_add(
-    dtype: DType,
-    shapes: [&Shape; 2],
-    axis: usize,
-    views: [&View; 2],
-    in_place: bool,
-    profile: &AdapterProfile,
-    lowered: &mut Lowered,
-) {
-    let [operand_shape, updates_shape] = shapes;
-    let scatter = Scatter { dtype, shapes, axis, views, in_place, profile };
-    if scatters_directly(profile, operand_shape.elements(), updates_shape[axis]) {
-        scatter.directly(lowered);
-    } else {
-        scatter.sorted(lowered);
-    }
-}
+/// The most elements that one invocation looks at for a factor that is not finite.
+const LEFT: usize = 256;
 
+/// A scatter_add on its way to dispatches.
 #[derive(Clone, Copy)]
-struct Scatter<'a> {
-    dtype: DType,
-    shapes: [&'a Shape; 2],
-    axis: usize,
-    views: [&'a View; 2],
-    in_place: bool,
-    profile: &'a AdapterProfile,
+pub(super) struct Scatter<'a> {
+    pub(super) dtype: DType,
+    /// The operand's and the updates'.
+    pub(super) shapes: [&'a Shape; 2],
+    pub(super) axis: usize,
+    /// Those of indices and updates.
+    pub(super) views: [&'a View; 2],
+    pub(super) in_place: bool,
+    pub(super) factor: Option<Factor>,
+    pub(super) profile: &'a AdapterProfile,
 }
 
 /// Units on their way into the order of their places.
@@ -64,6 +54,16 @@ struct Order {
 }
 
 impl Scatter<'_> {
+    /// Appends the dispatches.
+    pub(super) fn lower(&self, lowered: &mut Lowered) {
+        let [operand_shape, updates_shape] = self.shapes;
+        if scatters_directly(self.profile, operand_shape.elements(), updates_shape[self.axis]) {
+            self.directly(lowered);
+        } else {
+            self.sorted(lowered);
+        }
+    }
+
     /// Every element of the result goes through the updates.
     fn directly(&self, lowered: &mut Lowered) {
         let Scatter { shapes: [operand_shape, updates_shape], axis, views: [indices, updates], .. } = *self;
@@ -93,8 +93,6 @@ impl Scatter<'_> {
             [(); 2].map(|()| Order { keys: new_scratch(count, lowered), order: new_scratch(count, lowered) });
         self.keys(&units, from, lowered);
         let sorted = self.sort(&units, [from, to], lowered);
-        let ends = new_scratch(units.places(), lowered);
-        self.ends(&units, sorted, ends, lowered);
         // A place has as many units as the axis is long, at most: enough levels that few entries of the last are left.
         let mut levels = Vec::new();
         let mut words = 0;
@@ -116,6 +114,13 @@ impl Scatter<'_> {
         } else {
             levels.clear();
         }
+        if self.in_place {
+            self.reached(&units, sorted, sums, &levels, lowered);
+            self.left(&units, sorted, lowered);
+            return;
+        }
+        let ends = new_scratch(units.places(), lowered);
+        self.ends(&units, sorted, ends, lowered);
         self.places(&units, sorted.order, ends, sums, &levels, lowered);
     }
 
@@ -292,7 +297,68 @@ impl Scatter<'_> {
         self.declare_element(&mut module);
         self.declare_result(&mut module);
         module.bind(ends, false, "ends", "u32");
-        self.declare_read_unit(&mut module, order, "read_entry_0");
+        self.declare_sums(&mut module, order, sums, levels);
+        self.declare_target(&mut module, units);
+        let grid = Grid { count: elements, each, operations: ENTRIES };
+        let skeleton = include_str!("../../shaders/scatter_places.wgsl");
+        module.dispatch(skeleton, "scatter_places", grid, self.profile, lowered);
+    }
+
+    /// The places that units go to, each by the first of its units.
+    fn reached(&self, units: &Units, sorted: Order, sums: Option<Resource>, levels: &[Level], lowered: &mut Lowered) {
+        let entries = units.units() * units.width;
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("entries", entries);
+        module.parameter("width", units.width);
+        module.parameter("units", units.units());
+        module.parameter("places", units.places());
+        module.bind(sorted.keys, false, "keys", "u32");
+        self.declare_element(&mut module);
+        self.declare_result(&mut module);
+        self.declare_sums(&mut module, sorted.order, sums, levels);
+        let position = position(&mut module, "place_position", &units.places, "place");
+        module.declare(format!("fn first_element(place: u32) -> u32 {{\n    return {position};\n}}\n"));
+        let grid = Grid { count: entries, each, operations: ENTRIES };
+        let skeleton = include_str!("../../shaders/scatter_reached.wgsl");
+        module.dispatch(skeleton, "scatter_reached", grid, self.profile, lowered);
+    }
+
+    /// The elements that no unit goes to, where a factor that is not finite makes NaN of them.
+    fn left(&self, units: &Units, sorted: Order, lowered: &mut Lowered) {
+        let may_differ = match self.factor {
+            None => false,
+            Some(Factor::Constant(value)) => !value.is_finite(),
+            Some(Factor::Input { .. }) => self.dtype.is_float(),
+        };
+        if !may_differ {
+            return;
+        }
+        let elements = self.shapes[0].elements();
+        // For each element a search by halving.
+        let length = (self.profile.max_iterations_per_invocation as usize / 64).clamp(1, LEFT);
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("elements", elements);
+        module.parameter("chunks", elements.div_ceil(length));
+        module.parameter("chunk_length", length);
+        module.parameter("width", units.width);
+        module.parameter("units", units.units());
+        module.bind(sorted.keys, false, "keys", "u32");
+        self.declare_element(&mut module);
+        self.declare_result(&mut module);
+        let Some(factor) = self.factor_expression(&mut module) else { return };
+        module.declare(format!("fn read_factor() -> Element {{\n    return {factor};\n}}\n"));
+        self.declare_target(&mut module, units);
+        // The factor is finite as good as always.
+        let grid = Grid { count: elements.div_ceil(length), each, operations: 8 };
+        let skeleton = include_str!("../../shaders/scatter_left.wgsl");
+        module.dispatch(skeleton, "scatter_left", grid, self.profile, lowered);
+    }
+
+    /// Declares the sum of the units of one place from their order and the levels of sums.
+    fn declare_sums(&self, module: &mut Module, order: Resource, sums: Option<Resource>, levels: &[Level]) {
+        self.declare_read_unit(module, order, "read_entry_0");
         if let Some(sums) = sums {
             module.bind(sums, false, "sums", storage_type(self.dtype));
         }
@@ -303,29 +369,45 @@ impl Scatter<'_> {
                 number + 1
             ));
         }
-        declare_sum_units(&mut module, levels.len());
-        self.declare_target(&mut module, units);
-        let grid = Grid { count: elements, each, operations: ENTRIES };
-        let skeleton = include_str!("../../shaders/scatter_places.wgsl");
-        module.dispatch(skeleton, "scatter_places", grid, self.profile, lowered);
+        declare_sum_units(module, levels.len());
     }
 
     fn declare_element(&self, module: &mut Module) {
         module.declare(format!("alias Element = {};", storage_type(self.dtype)));
     }
 
-    /// Declares the first number of each element's sum, and where the sum goes.
+    /// Declares the first number of each element's sum, and what becomes of the sum.
     fn declare_result(&self, module: &mut Module) {
         let stored = storage_type(self.dtype);
         module.bind(Resource::Output(0), true, "result", stored);
-        let start = if self.in_place {
+        let operand = if self.in_place {
             "result[element]"
         } else {
             module.bind(Resource::Input(0), false, "operand", stored);
             "operand[element]"
         };
+        let (start, result) = match self.factor_expression(module) {
+            None => (operand, "sum".to_owned()),
+            Some(factor) => ("Element()", format!("{operand} + {factor} * sum")),
+        };
         module.declare(format!("fn read_start(element: u32) -> Element {{\n    return {start};\n}}\n"));
-        module.declare("fn write_result(element: u32, sum: Element) {\n    result[element] = sum;\n}\n");
+        module
+            .declare(format!("fn write_result(element: u32, sum: Element) {{\n    result[element] = {result};\n}}\n"));
+    }
+
+    /// What reads the factor, if there is one.
+    fn factor_expression(&self, module: &mut Module) -> Option<String> {
+        let stored = storage_type(self.dtype);
+        Some(match self.factor? {
+            Factor::Constant(value) => {
+                let word = if self.dtype == DType::I32 { value as i32 as u32 } else { (value as f32).to_bits() };
+                module.word("factor".to_owned(), stored, word)
+            }
+            Factor::Input { is_negated } => {
+                module.bind(Resource::Input(3), false, "factors", stored);
+                if is_negated { "(-factors[0])" } else { "factors[0]" }.to_owned()
+            }
+        })
     }
 
     /// Declares `fn read_update(update: u32)`, by the update's place in its domain.

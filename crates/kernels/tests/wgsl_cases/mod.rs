@@ -4,8 +4,8 @@ pub(crate) mod nests;
 
 use arenagrad_graph::Shape;
 use arenagrad_kernels::{
-    Axis, BatchAxis, BinaryFunction, CompareFunction, DType, Instruction, Kernel, Matrix, Piece, Program, ProgramInput,
-    ReduceFunction, UnaryFunction, View,
+    Axis, BatchAxis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrix, Piece, Program,
+    ProgramInput, ReduceFunction, UnaryFunction, View,
 };
 
 pub(crate) fn axis(extent: usize, stride: usize) -> Axis {
@@ -334,10 +334,11 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                 },
             ));
             if dtype != DType::Bool {
-                for in_place in [false, true] {
+                let factors = [None, Some(Factor::Constant(-2.0)), Some(Factor::Input { is_negated: true })];
+                for (in_place, factor) in [false, true].into_iter().flat_map(|place| factors.map(|f| (place, f))) {
                     for updates in [View::contiguous(n), View::new([axis(n, 0)], 1)] {
                         all.push((
-                            format!("scatter_add {dtype} {operand:?} {indexed:?} {axis_} {in_place}"),
+                            format!("scatter_add {dtype} {operand:?} {indexed:?} {axis_} {in_place} {factor:?}"),
                             Kernel::ScatterAdd {
                                 dtype,
                                 operand_shape: operand_shape.clone(),
@@ -346,6 +347,7 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                                 indices: indices.clone(),
                                 updates,
                                 in_place,
+                                factor,
                             },
                         ));
                     }
@@ -353,9 +355,15 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
             }
         }
     }
-    for in_place in [false, true] {
+    for (in_place, factor) in [
+        (false, None),
+        (true, None),
+        (false, Some(Factor::Constant(f64::INFINITY))),
+        (true, Some(Factor::Constant(f64::INFINITY))),
+        (true, Some(Factor::Input { is_negated: false })),
+    ] {
         all.push((
-            format!("scatter_add long {in_place}"),
+            format!("scatter_add long {in_place} {factor:?}"),
             Kernel::ScatterAdd {
                 dtype: DType::F32,
                 operand_shape: [7, 3].into(),
@@ -364,6 +372,7 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                 indices: View::new([axis(100_000, 1), axis(3, 0)], 0),
                 updates: View::contiguous(300_000),
                 in_place,
+                factor,
             },
         ));
     }

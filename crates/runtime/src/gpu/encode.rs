@@ -79,7 +79,7 @@ impl GpuExecutable {
             let unsupported =
                 |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
             lowered.push(LoweredStep {
-                lowered: wgsl::lower(step.kernel, device.profile()).map_err(unsupported)?,
+                lowered: wgsl::lower_step(step.kernel, step.inputs, device.profile()).map_err(unsupported)?,
                 inputs: step.inputs,
                 outputs: step.outputs,
                 what: step.what,

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use arenagrad_graph::Graph;
 use arenagrad_kernels::cost::Cost;
-use arenagrad_kernels::{Instruction, Kernel, NestInstruction, Program};
+use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, Program};
 
 use crate::plan::entries::{Entry, Work};
 use crate::plan::memory::Memory;
@@ -215,9 +215,14 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
                 NestInstruction::Fold { function, .. } => Some(function.name()),
             })
             .collect(),
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
-            Vec::new()
-        }
+        Kernel::ScatterAdd { factor, .. } => match factor {
+            None => Vec::new(),
+            Some(Factor::Constant(1.0)) => vec!["add"],
+            Some(Factor::Constant(-1.0)) => vec!["sub"],
+            Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
+            Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
+        },
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clusters as parts that one kernel each can compute.
 //!
-//! A kernel binds so many buffers and has so many instructions at most. A cluster that needs more is cut, in the order of its members: each
+//! A kernel binds so many buffers and has so many instructions at most; several views of one buffer are one binding in elementwise work,
+//! and else one each. A cluster that needs more is cut, in the order of its members: each
 //! part reads from memory what an earlier part computed. A cluster's parts run one after the other, so they have no cycle
 //! either. This is the only place that knows the limits.
 
@@ -10,7 +11,7 @@ use arenagrad_kernels::{Space, View};
 
 use crate::plan::MAX_BINDINGS;
 use crate::plan::cluster::{Border, Clusters, NONE};
-use crate::plan::entries::Entry;
+use crate::plan::entries::{Entry, Work};
 use crate::plan::recompute::Storage;
 
 /// The most entries that a kernel computes: more gives nothing, and the CPU's registers leave the nearest cache.
@@ -107,10 +108,15 @@ impl Divider<'_> {
         let mut reads: Vec<(u32, View, Option<Space>)> = Vec::new();
         let mut bases: Vec<u32> = Vec::new();
         let mut inside: Vec<u32> = Vec::new();
+        // Elementwise work binds a buffer once, however many views of it are read.
+        let mut distinct: Vec<u32> = Vec::new();
+        let mut is_flat = anchor.is_none();
         let mut best = start + 1;
         for place in start..kept.len().min(start + MOST_MEMBERS) {
             let member = kept[place];
             inside.push(member);
+            is_flat &= matches!(self.entries[member as usize].work, Work::Elementwise(_))
+                && self.clusters.spaces[member as usize] == self.clusters.spaces[kept[start] as usize];
             let is_anchor = anchor == Some(member);
             let space = (!is_anchor).then_some(self.clusters.spaces[member as usize]);
             storage.for_each_read(self.entries, member, &mut |read| {
@@ -121,6 +127,9 @@ impl Divider<'_> {
                 if is_anchor || !reads.contains(&key) {
                     reads.push(key);
                     bases.push(read.base);
+                    if !distinct.contains(&read.base) {
+                        distinct.push(read.base);
+                    }
                 }
             });
             let is_written =
@@ -128,9 +137,10 @@ impl Divider<'_> {
             let is_in_place =
                 |&&member: &&u32| self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter));
             let written = inside.iter().filter(is_written).filter(|member| !is_in_place(member)).count();
-            if bases.len() + written <= MAX_BINDINGS {
+            let read = if is_flat { distinct.len() } else { bases.len() };
+            if read + written <= MAX_BINDINGS {
                 best = place + 1;
-            } else if bases.len() > MAX_BINDINGS {
+            } else if read > MAX_BINDINGS {
                 break;
             }
         }

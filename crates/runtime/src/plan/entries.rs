@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{AxisSet, DType, Graph, GraphError, Literal, NodeId, Op, ReduceFunction, Shape};
+use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
 use crate::plan::layout::Layout;
@@ -56,17 +57,19 @@ pub(crate) enum Work {
     Gather {
         axis: usize,
     },
+    /// The operand, indices, updates, and the factor if that is no constant.
     ScatterAdd {
         axis: usize,
+        factor: Option<Factor>,
     },
     Pad {
         lows: SmallVec<[usize; 4]>,
         interiors: SmallVec<[usize; 4]>,
         value: f64,
     },
-    /// Operands that are constants are all the same one.
+    /// Where each operand begins in the result. Operands that are constants are all the same one.
     Concat {
-        axis: usize,
+        starts: Vec<SmallVec<[usize; 4]>>,
     },
 }
 
@@ -313,7 +316,8 @@ impl Builder {
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
-                self.push(entry(Work::ScatterAdd { axis: *axis }, [data, indices, updates].into_iter().collect()))
+                let work = Work::ScatterAdd { axis: *axis, factor: None };
+                self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
             Op::Pad { lows, interiors, value, .. } => {
                 if operands[0].shape.elements() == 0 {
@@ -339,7 +343,15 @@ impl Builder {
                 for (operand, is_filled) in operands.into_iter().zip(is_filled) {
                     pieces.push(if is_filled { operand } else { self.buffered(operand, dtype, node, stage) });
                 }
-                self.push(entry(Work::Concat { axis: *axis }, pieces))
+                let mut start = 0;
+                let starts = pieces.iter().map(|piece: &Layout| {
+                    let mut starts: SmallVec<[usize; 4]> = smallvec::smallvec![0; shape.rank()];
+                    starts[*axis] = start;
+                    start += piece.shape[*axis];
+                    starts
+                });
+                let starts = starts.collect();
+                self.push(entry(Work::Concat { starts }, pieces))
             }
         }
     }

@@ -1,12 +1,13 @@
 //! From a graph to a plan: which kernels run in which order over which memory.
 //!
 //! The pipeline is visible in the files: the graph is simplified ([`arenagrad_graph::passes`]), laid out in a dense table
-//! with views resolved (`entries`), entries are gathered in clusters of which each can be one kernel (`cluster`), what crosses from one
-//! to another is stored or computed again (`recompute`), clusters that are too much for one kernel are cut (`divide`), kernels are
+//! with views resolved (`entries`), entries whose only reader can do their work are taken up by it (`absorb`), entries are
+//! gathered in clusters of which each can be one kernel (`cluster`), what crosses from one to another is stored or computed again (`recompute`), clusters that are too much for one kernel are cut (`divide`), kernels are
 //! made (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in
 //! place is decided in between (`update`). A plan is the same for every device; it
 //! names no device and holds no values but literals.
 
+mod absorb;
 mod cluster;
 mod describe;
 mod divide;
@@ -193,7 +194,7 @@ impl Passes {
         let roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
         let mut next_values: HashSet<u32> = HashSet::new();
-        let Entries { entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
+        let Entries { mut entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
             if number < outputs.len() {
                 // A parameter that this run changes is read as it was before.
                 !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
@@ -207,6 +208,7 @@ impl Passes {
         for root in &roots {
             required[root.base as usize] = true;
         }
+        absorb::absorb(&mut entries, &required);
         let (first, count) = (outputs.len(), updates.len());
         let pairs = (0..count).map(|n| (roots[first + count + n].base, roots[first + n].base)).collect();
         let read_outputs: HashSet<u32> = roots[..first].iter().map(|root| root.base).collect();
@@ -242,7 +244,9 @@ fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
     let overwrites = updates.overwrites();
     steps.iter().filter(|step| !matches!(step.kernel, Kernel::Assemble { .. })).any(|step| {
         let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
-        step.reads.len() + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
+        let is_elementwise = matches!(step.kernel, Kernel::Elementwise(_));
+        let read = if is_elementwise { step.reads.iter().collect::<HashSet<_>>().len() } else { step.reads.len() };
+        read + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
     })
 }
 

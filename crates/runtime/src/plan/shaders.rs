@@ -21,7 +21,7 @@ impl Plan {
         self.steps
             .iter()
             .zip(&self.described)
-            .map(|(step, described)| match wgsl::lower(&step.kernel, &PROFILE) {
+            .map(|(step, described)| match wgsl::lower_step(&step.kernel, &step.inputs, &PROFILE) {
                 Ok(lowered) => {
                     Ok(lowered.dispatches.iter().map(|dispatch| dispatch.module.to_string()).collect::<Vec<_>>())
                 }

@@ -164,7 +164,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
-        Work::ScatterAdd { axis } => {
+        Work::ScatterAdd { axis, factor } => {
             let kernel = Kernel::ScatterAdd {
                 dtype: entry.dtype,
                 operand_shape: entry.shape.clone(),
@@ -173,6 +173,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
                 indices: operands[1].view(),
                 updates: operands[2].view(),
                 in_place: false,
+                factor: *factor,
             };
             (kernel, bases())
         }
@@ -182,20 +183,17 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             let pieces = vec![Piece { source: operands[0].view(), destination }];
             (Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases())
         }
-        Work::Concat { axis } => {
-            let (mut pieces, mut reads, mut start, mut fill) = (Vec::new(), Vec::new(), 0, None);
-            for operand in operands {
+        Work::Concat { starts } => {
+            let (mut pieces, mut reads, mut fill) = (Vec::new(), Vec::new(), None);
+            for (operand, starts) in operands.iter().zip(starts) {
                 if let Work::Constant(value) = entries[operand.base as usize].work {
                     fill = Some(value);
                 } else if operand.shape.elements() > 0 {
-                    let mut starts = vec![0; entry.shape.rank()];
-                    starts[*axis] = start;
                     let ones = vec![1; entry.shape.rank()];
-                    let destination = Layout::contiguous(0, &entry.shape).sliced(&starts, &ones, &operand.shape).view();
+                    let destination = Layout::contiguous(0, &entry.shape).sliced(starts, &ones, &operand.shape).view();
                     pieces.push(Piece { source: operand.view(), destination });
                     reads.push(operand.base);
                 }
-                start += operand.shape[*axis];
             }
             (Kernel::Assemble { dtype: entry.dtype, elements, fill, pieces }, reads)
         }

@@ -116,8 +116,8 @@ fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
             let (own, rest) = step.reads.split_at(2);
             !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
         }
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterAdd { .. } | Kernel::Assemble { .. } => {
-            !step.reads.contains(&parameter)
-        }
+        // The operand is read at the element that is written, and nowhere else.
+        Kernel::ScatterAdd { .. } => !step.reads[1..].contains(&parameter),
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::Assemble { .. } => !step.reads.contains(&parameter),
     }
 }

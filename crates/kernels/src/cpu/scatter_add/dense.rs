@@ -1,7 +1,7 @@
 //! Scatter-adds with a total for each place.
 //!
 //! The updates are cut into parts, as many as the extents make worth it; each part adds up its own totals, in parallel with
-//! the others, and at last the parts' totals are added to the operand in order.
+//! the others, and at last the parts' totals are added up in order, each place's with the operand's element.
 
 use std::ops::Range;
 
@@ -67,19 +67,23 @@ impl<T: Scattered> Dense<T> {
         let places = units.places();
         let mut walk = Walk::new(&units.places, 0);
         let mut place = 0;
+        let mut reached = 0;
         while place < places {
             let run = walk.next(places - place);
             for i in 0..run.length {
                 let position = run.position + i * run.stride;
                 let first = (place + i) * units.width;
-                for (column, element) in result[position..position + units.width].iter_mut().enumerate() {
-                    let mut total = element.total();
+                sources.leave(&mut result[reached..position]);
+                reached = position + units.width;
+                for (column, element) in result[position..reached].iter_mut().enumerate() {
+                    let mut total = sources.start(*element);
                     self.parts.iter().for_each(|part| T::join(&mut total, part.totals[first + column]));
-                    *element = T::rounded(total);
+                    *element = sources.finish(*element, total);
                 }
             }
             place += run.length;
         }
+        sources.leave(&mut result[reached..]);
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Each element of the result is the sum of the operand's element and its updates, taken in the ascending order along the axis
 //! in a total of higher precision and rounded once. So the sum of millions of updates is as good as that of two, and the
-//! number of threads shows in no bit.
+//! number of threads shows in no bit. With a factor the updates are summed by themselves, and the operand's element is added to the
+//! product.
 //!
 //! There are two ways. *Densely* ([`dense`]): where there are hardly more places than updates, all places have totals, which
 //! the updates are added to as they come. *Sorted* ([`sorted`]): where the places are many or wide, the updates are
-//! brought into the order of their places, and each place is summed at once. Both cost places plus updates, and which one is
-//! taken depends on the kernel's extents alone.
+//! brought into the order of their places, and each place is summed at once; places without updates are not touched. Both cost about as
+//! much as the updates, beside a copy of the operand where the result is another buffer, and which one is taken depends on the
+//! kernel's extents alone.
 
 mod dense;
 mod sorted;
@@ -21,17 +23,48 @@ use super::processor::detect;
 use super::scalar::Number;
 use super::total::Summable;
 use crate::cost;
+use crate::kernel::Factor;
 use crate::units::Units;
 use crate::view::View;
 use dense::Dense;
 use sorted::Sorted;
 
 /// A type that can be scattered.
-pub(super) trait Scattered: Element + Number + Summable {}
+pub(super) trait Scattered: Element + Number + Summable {
+    /// A number that is exact in the type.
+    fn of(value: f64) -> Self;
+    fn is_finite(self) -> bool;
+}
 
-impl Scattered for f32 {}
-impl Scattered for f64 {}
-impl Scattered for i32 {}
+impl Scattered for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+
+    fn is_finite(self) -> bool {
+        f32::is_finite(self)
+    }
+}
+
+impl Scattered for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    fn is_finite(self) -> bool {
+        f64::is_finite(self)
+    }
+}
+
+impl Scattered for i32 {
+    fn of(value: f64) -> Self {
+        value as i32
+    }
+
+    fn is_finite(self) -> bool {
+        true
+    }
+}
 
 /// The widest unit for which places have totals, rather than updates an order.
 const DENSE_WIDTH: usize = 4;
@@ -56,6 +89,7 @@ struct Scheme {
     /// The elements of the result.
     elements: usize,
     in_place: bool,
+    factor: Option<Factor>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,14 +106,14 @@ enum Way<T: Scattered> {
 }
 
 impl ScatterAdd {
-    /// A scatter-add of updates of `dtype` and the given shape, in the views `(indices, updates)`.
+    /// A scatter-add to a tensor of the first shape of updates of `dtype` and the second, in the views `(indices, updates)`.
     pub(super) fn new(
         dtype: DType,
-        operand_shape: &Shape,
-        updates_shape: &Shape,
+        [operand_shape, updates_shape]: [&Shape; 2],
         axis: usize,
         (indices, updates): (&View, &View),
         in_place: bool,
+        factor: Option<Factor>,
     ) -> Self {
         let scheme = Scheme {
             arch: detect(),
@@ -87,8 +121,10 @@ impl ScatterAdd {
             updates: updates.clone(),
             elements: operand_shape.elements(),
             in_place,
+            factor,
         };
-        let tasks = parallel::tasks(cost::scatter_add(dtype, operand_shape, updates_shape, in_place));
+        let shapes = [operand_shape, updates_shape];
+        let tasks = parallel::tasks(cost::scatter_add(dtype, shapes, in_place, factor.is_some()));
         let state = match dtype {
             DType::F32 => State::F32(Way::new(&scheme, tasks)),
             DType::F64 => State::F64(Way::new(&scheme, tasks)),
@@ -138,7 +174,12 @@ impl<T: Scattered> Way<T> {
     fn run(&mut self, scheme: &Scheme, operands: Operands<'_>, outputs: &mut [Buffer]) {
         let result = &mut typed_mut::<T>(&mut outputs[0])[..scheme.elements];
         let operand = if scheme.in_place { None } else { Some(&operands.typed::<T>(0)[..scheme.elements]) };
-        let sources = Sources { scheme, operand, indices: operands.typed(1), updates: operands.typed(2) };
+        let factor = scheme.factor.map(|factor| match factor {
+            Factor::Constant(value) => T::of(value),
+            Factor::Input { is_negated: false } => operands.typed::<T>(3)[0],
+            Factor::Input { is_negated: true } => operands.typed::<T>(3)[0].neg(),
+        });
+        let sources = Sources { scheme, operand, indices: operands.typed(1), updates: operands.typed(2), factor };
         match self {
             Way::Dense(dense) => dense.run(sources, result),
             Way::Sorted(sorted) => sorted.run(sources, result),
@@ -154,6 +195,40 @@ struct Sources<'a, T> {
     operand: Option<&'a [T]>,
     indices: &'a [i32],
     updates: &'a [T],
+    factor: Option<T>,
+}
+
+impl<T: Scattered> Sources<'_, T> {
+    /// What the updates of a place are added to, where the operand has that element.
+    #[inline(always)]
+    fn start(&self, element: T) -> T::Total {
+        if self.factor.is_some() { T::ZERO.total() } else { element.total() }
+    }
+
+    /// The result at a place where the operand has that element, and the total is that.
+    #[inline(always)]
+    fn finish(&self, element: T, total: T::Total) -> T {
+        match self.factor {
+            None => T::rounded(total),
+            Some(factor) => element.add(factor.mul(T::rounded(total))),
+        }
+    }
+
+    /// The result at a place with one update: of two numbers the sum is rounded once in any case.
+    #[inline(always)]
+    fn add_one(&self, element: T, update: T) -> T {
+        match self.factor {
+            None => element.add(update),
+            Some(factor) => element.add(factor.mul(T::ZERO.add(update))),
+        }
+    }
+
+    /// What becomes of elements without updates: they stay, but that a factor which is not finite makes NaN of 0.
+    fn leave(&self, elements: &mut [T]) {
+        if let Some(factor) = self.factor.filter(|factor| !factor.is_finite()) {
+            elements.iter_mut().for_each(|element| *element = element.add(factor.mul(T::ZERO)));
+        }
+    }
 }
 
 /// Goes through units and tells the place of each.

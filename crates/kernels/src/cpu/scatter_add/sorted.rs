@@ -191,11 +191,14 @@ impl<T: Scattered> Task<'_, T> {
             return;
         }
         let mut rest = keys;
+        let mut reached = 0;
         while let Some(&first) = rest.first() {
             let place = self.place(first);
             let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
             let (segment, tail) = rest.split_at(length);
             let start = self.position(place) - base;
+            self.sources.leave(&mut result[reached..start]);
+            reached = start + units.width;
             for from in (0..units.width).step_by(BLOCK) {
                 let columns = from..units.width.min(from + BLOCK);
                 let target = &mut result[start + columns.start..start + columns.end];
@@ -203,6 +206,7 @@ impl<T: Scattered> Task<'_, T> {
             }
             rest = tail;
         }
+        self.sources.leave(&mut result[reached..]);
     }
 
     /// Adds units of one element each to the elements at their places.
@@ -215,17 +219,20 @@ impl<T: Scattered> Task<'_, T> {
             updates[if is_contiguous { unit } else { scheme.updates.position(unit) }]
         };
         let mut at = 0;
+        let mut reached = 0;
         while let Some(&key) = keys.get(at) {
             let place = self.place(key);
-            let element = &mut result[self.position(place) - base];
+            let position = self.position(place) - base;
+            self.sources.leave(&mut result[reached..position]);
+            reached = position + 1;
+            let element = &mut result[position];
             let first = update_of(key);
             at += 1;
             if keys.get(at).is_none_or(|&next| self.place(next) != place) {
-                // Of two numbers the sum is rounded once in any case.
-                *element = element.add(first);
+                *element = self.sources.add_one(*element, first);
                 continue;
             }
-            let mut total = element.total();
+            let mut total = self.sources.start(*element);
             first.add_to(&mut total);
             while let Some(&next) = keys.get(at)
                 && self.place(next) == place
@@ -233,8 +240,9 @@ impl<T: Scattered> Task<'_, T> {
                 update_of(next).add_to(&mut total);
                 at += 1;
             }
-            *element = T::rounded(total);
+            *element = self.sources.finish(*element, total);
         }
+        self.sources.leave(&mut result[reached..]);
     }
 
     /// The bits of a key that are the unit's number.
@@ -255,13 +263,16 @@ impl<T: Scattered> Task<'_, T> {
         };
         let scratch = &mut scratch[..columns.len()];
         if let [key] = *segment {
-            // Of two numbers the sum is rounded once in any case.
             read(key, scratch);
-            target.iter_mut().zip(&*scratch).for_each(|(element, &update)| *element = element.add(update));
+            let updates = scratch.iter();
+            target
+                .iter_mut()
+                .zip(updates)
+                .for_each(|(element, &update)| *element = self.sources.add_one(*element, update));
             return;
         }
         let totals = &mut totals[..columns.len()];
-        totals.iter_mut().zip(&*target).for_each(|(total, &element)| *total = element.total());
+        totals.iter_mut().zip(&*target).for_each(|(total, &element)| *total = self.sources.start(element));
         for &key in segment {
             if is_contiguous {
                 let start = (key & mask) as usize * width + columns.start;
@@ -271,7 +282,8 @@ impl<T: Scattered> Task<'_, T> {
                 add_to_totals(*arch, scratch, totals);
             }
         }
-        target.iter_mut().zip(&*totals).for_each(|(element, &total)| *element = T::rounded(total));
+        let totals = totals.iter();
+        target.iter_mut().zip(totals).for_each(|(element, &total)| *element = self.sources.finish(*element, total));
     }
 }
 
