@@ -77,9 +77,12 @@ pub(crate) fn vjp<'g>(
     if (node.wants)(rhs) {
         let gradient = if transpose_rhs {
             // b lies as [n, k]: its gradient is u^T a.
-            upstream.matmul_node(a, true, transpose_lhs, node.origin)
+            summed_product(upstream, a, transpose_lhs, rhs, node)
+                .unwrap_or_else(|| upstream.matmul_node(a, true, transpose_lhs, node.origin))
         } else {
-            a.matmul_node(upstream, !transpose_lhs, false, node.origin)
+            let is_transposed = !transpose_lhs;
+            summed_product(a, upstream, !is_transposed, rhs, node)
+                .unwrap_or_else(|| a.matmul_node(upstream, is_transposed, false, node.origin))
         };
         give(rhs, sum_to_operand(gradient, rhs, node));
     }
@@ -107,6 +110,33 @@ pub(crate) fn matrix(shape: &Shape, transposed: bool) -> (usize, usize) {
 /// The axes before the last two.
 pub(crate) fn batch_shape(shape: &Shape) -> Shape {
     Shape::from(&shape[..shape.rank() - 2])
+}
+
+/// `sum over the batch of left^T right` as one product, for the gradient of an operand that is the same for the whole batch: the batch
+/// and the rows of `[batch.., rows, m]` and `[batch.., rows, n]` are one long axis that the product sums. None where that cannot be
+/// said by a reshape: where the rows are not the last axis but one, or one operand is broadcast along the batch itself.
+fn summed_product<'g>(
+    left: Expr<'g>,
+    right: Expr<'g>,
+    is_otherwise: bool,
+    operand: NodeId,
+    node: &Differentiated<'g, '_>,
+) -> Option<Expr<'g>> {
+    let target = node.shape_of(operand);
+    let shape = |of: Expr<'g>| of.read("matmul", node.origin, |_, node| node.shape.clone());
+    let (left_shape, right_shape) = (shape(left)?, shape(right)?);
+    let batch = batch_shape(&left_shape);
+    let is_summed = batch.elements() > 1 && batch_shape(&target).iter().all(|&extent| extent == 1);
+    if is_otherwise || !is_summed || batch != batch_shape(&right_shape) {
+        return None;
+    }
+    let flat = |of: Expr<'g>, shape: &Shape| {
+        let columns = shape[shape.rank() - 1];
+        let rows = shape.elements() / columns.max(1);
+        of.reshape_node(&Shape::from([rows, columns]), node.origin)
+    };
+    let product = flat(left, &left_shape).matmul_node(flat(right, &right_shape), true, false, node.origin);
+    Some(product.reshape_node(&target, node.origin))
 }
 
 /// Sums a gradient over the batch axes along which the operand was broadcast.

@@ -14,7 +14,6 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use arenagrad_graph::DType;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::pack::{pack_columns, pack_rows};
