@@ -21,7 +21,6 @@ mod interpret;
 mod lanes;
 mod matmul;
 mod nest;
-mod pairs;
 mod parallel;
 mod processor;
 mod product;
