@@ -170,7 +170,7 @@ fn slots_in_any_order_and_longer_buffers() {
     assert!(found[..100].iter().all(|&x| x == 4.0) && found[100..].iter().all(|&x| x == 9.0));
 }
 
-/// Operations in a row are computed together, but each rounds: the reference, which rounds after each, agrees to the last bit.
+/// Each operation rounds, also where a processor could do two at once: the reference, which rounds after each, agrees to the last bit.
 #[test]
 fn operations_in_a_row_round_one_by_one() {
     use BinaryFunction::{Add, Div, Mul, Sub};

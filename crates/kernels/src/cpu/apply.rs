@@ -6,7 +6,6 @@ use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
 
 use super::functions::Float;
 use super::interpret::Block;
-use super::pairs::{First, Second};
 use super::registers::{Lane, Register};
 use super::scalar::{Number, maximum, minimum, relu, relu_backward};
 
@@ -161,33 +160,6 @@ impl Block<'_, '_> {
             | BinaryFunction::Maximum
             | BinaryFunction::Minimum
             | BinaryFunction::ReluBackward => undefined(function.name(), DType::Bool),
-        }
-    }
-
-    /// Two operations of f32, each of which rounds.
-    #[inline(always)]
-    pub(super) fn pair(&mut self, first: First, second: Second, operands: [Register; 3], target: Register) {
-        match first {
-            First::Add => self.pair_with(second, operands, target, |a, b| a + b),
-            First::Sub => self.pair_with(second, operands, target, |a, b| a - b),
-            First::Mul => self.pair_with(second, operands, target, |a, b| a * b),
-            First::Div => self.pair_with(second, operands, target, |a, b| a / b),
-        }
-    }
-
-    #[inline(always)]
-    fn pair_with(
-        &mut self,
-        second: Second,
-        operands: [Register; 3],
-        target: Register,
-        first: impl Fn(f32, f32) -> f32,
-    ) {
-        match second {
-            Second::Add => self.map3(operands, target, |a, b, c| first(a, b) + c),
-            Second::Mul => self.map3(operands, target, |a, b, c| first(a, b) * c),
-            Second::Sub => self.map3(operands, target, |a, b, c| first(a, b) - c),
-            Second::SubFrom => self.map3(operands, target, |a, b, c| c - first(a, b)),
         }
     }
 

@@ -6,7 +6,6 @@
 
 use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
 
-use super::pairs::{self, First, Live, Second};
 use super::registers::{Allocation, Bank, Demand, Register};
 use crate::program::{Instruction, Program, ProgramInput};
 
@@ -22,7 +21,6 @@ pub(super) enum Code {
         borrows: bool,
     },
     Accumulator {
-        dtype: DType,
         target: Register,
     },
     Iota {
@@ -68,17 +66,6 @@ pub(super) enum Code {
         operand: Register,
         target: Register,
     },
-    /// Two f32 operations, `a first b` and what `second` makes of that and `c`. The register `memory`, whose value nobody reads
-    /// any more, gives its memory for the target's, which may be an operand's.
-    Pair {
-        first: First,
-        second: Second,
-        a: Register,
-        b: Register,
-        c: Register,
-        memory: Register,
-        target: Register,
-    },
 }
 
 impl Code {
@@ -95,7 +82,7 @@ impl Code {
         let [(first_dtype, first), (_, second), (_, third)] = operands;
         match *instruction {
             Instruction::Load { input } => Code::Load { dtype, input, target, borrows: false },
-            Instruction::Accumulator => Code::Accumulator { dtype, target },
+            Instruction::Accumulator => Code::Accumulator { target },
             Instruction::Constant { .. } => panic!("a constant is not computed"),
             Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
             Instruction::Uniform { seed, .. } => Code::Uniform { seed, step: first, target },
@@ -108,40 +95,6 @@ impl Code {
                 Code::Where { dtype, condition: first, on_true: second, on_false: third, target }
             }
             Instruction::Cast { .. } => Code::Cast { from: first_dtype, to: dtype, operand: first, target },
-        }
-    }
-}
-
-impl Code {
-    /// The dtype and the registers of the operands; a condition of dtype bool is not among them.
-    pub(super) fn operands(self) -> (DType, [Option<Register>; 3]) {
-        match self {
-            Code::Load { dtype, .. } => (dtype, [None; 3]),
-            Code::Accumulator { .. } | Code::Iota { .. } => (DType::I32, [None; 3]),
-            Code::Uniform { step, .. } => (DType::I32, [Some(step), None, None]),
-            Code::Unary { dtype, operand, .. } | Code::Cast { from: dtype, operand, .. } => {
-                (dtype, [Some(operand), None, None])
-            }
-            Code::Binary { dtype, lhs, rhs, .. } | Code::Compare { dtype, lhs, rhs, .. } => {
-                (dtype, [Some(lhs), Some(rhs), None])
-            }
-            Code::Where { dtype, on_true, on_false, .. } => (dtype, [Some(on_true), Some(on_false), None]),
-            Code::Pair { a, b, c, .. } => (DType::F32, [Some(a), Some(b), Some(c)]),
-        }
-    }
-
-    /// The dtype and the register of the value.
-    pub(super) fn target(self) -> (DType, Register) {
-        match self {
-            Code::Accumulator { dtype, target }
-            | Code::Load { dtype, target, .. }
-            | Code::Unary { dtype, target, .. }
-            | Code::Binary { dtype, target, .. }
-            | Code::Where { dtype, target, .. }
-            | Code::Cast { to: dtype, target, .. } => (dtype, target),
-            Code::Iota { target, .. } => (DType::I32, target),
-            Code::Compare { target, .. } => (DType::Bool, target),
-            Code::Uniform { target, .. } | Code::Pair { target, .. } => (DType::F32, target),
         }
     }
 }
@@ -216,7 +169,7 @@ impl Allocator<'_> {
                 let borrows = !self.program.outputs.contains(&(value as u32));
                 Code::Load { dtype, input, target, borrows }
             }
-            Instruction::Accumulator => Code::Accumulator { dtype, target },
+            Instruction::Accumulator => Code::Accumulator { target },
             Instruction::Constant { value } => {
                 self.translation.setup.constants.push((dtype, target, value));
                 return target;
@@ -297,11 +250,7 @@ impl Translation {
             let register = allocator.operand(value);
             allocator.translation.outputs.push((program.dtypes[value as usize], register));
         }
-        let Translation { setup, body, outputs, .. } = &mut allocator.translation;
-        setup.demand = allocator.allocation.demand();
-        let mut live = Live::default();
-        outputs.iter().for_each(|&(dtype, register)| live.read(dtype, register));
-        pairs::join(body, &mut live);
+        allocator.translation.setup.demand = allocator.allocation.demand();
         allocator.translation
     }
 

@@ -156,7 +156,7 @@ impl Block<'_, '_> {
                 DType::I32 => self.load::<i32>(input, target, borrows),
                 DType::Bool => self.load::<u8>(input, target, borrows),
             },
-            Code::Accumulator { target, .. } => match self.sources.accumulators {
+            Code::Accumulator { target } => match self.sources.accumulators {
                 Accumulators::None => panic!("only an epilogue has an accumulator"),
                 Accumulators::F32(values) => self.accumulator(values, target),
                 Accumulators::F64(values) => self.accumulator(values, target),
@@ -182,10 +182,6 @@ impl Block<'_, '_> {
                 DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
             },
             Code::Cast { .. } => self.execute_seldom(code),
-            Code::Pair { first, second, a, b, c, memory, target } => {
-                self.pair(first, second, [a, b, c], memory);
-                self.bank.hand_over::<f32>(memory, target);
-            }
         }
     }
 
@@ -284,14 +280,6 @@ impl Block<'_, '_> {
         let chunks = self.chunks();
         let mut out = self.bank.take::<R>(target);
         lanes::map2(out.chunks(chunks), self.lanes::<T>(lhs, chunks), self.lanes::<T>(rhs, chunks), f);
-        self.bank.put(target, out);
-    }
-
-    #[inline(always)]
-    pub(super) fn map3(&mut self, operands: [Register; 3], target: Register, f: impl Fn(f32, f32, f32) -> f32) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<f32>(target);
-        lanes::map3(out.chunks(chunks), operands.map(|operand| self.lanes::<f32>(operand, chunks)), f);
         self.bank.put(target, out);
     }
 

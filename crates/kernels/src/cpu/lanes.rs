@@ -48,22 +48,6 @@ pub(super) fn map2<T: Lane, U: Lane, R: Lane>(
     }
 }
 
-/// `target = f(a, b, c)`, element by element.
-#[inline(always)]
-pub(super) fn map3<T: Lane>(target: &mut [Chunk<T>], operands: [Lanes<'_, T>; 3], f: impl Fn(T, T, T) -> T) {
-    // The chunks of an operand, and how far the next one is: a uniform one is read again and again.
-    let [(a, after_a), (b, after_b), (c, after_c)] = operands.map(|lanes| match lanes {
-        Lanes::Uniform(chunk) => (std::slice::from_ref(chunk), 0),
-        Lanes::Varying(chunks) => (chunks, 1),
-    });
-    for (i, target) in target.iter_mut().enumerate() {
-        let (a, b, c) = (&a[i * after_a], &b[i * after_b], &c[i * after_c]);
-        for lane in 0..LANES {
-            target[lane] = f(a[lane], b[lane], c[lane]);
-        }
-    }
-}
-
 /// `target = fast(a)`, element by element, save that `slow` does what `accepts` refuses.
 #[inline(always)]
 pub(super) fn map_checked<T: Lane>(

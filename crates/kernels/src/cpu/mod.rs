@@ -23,7 +23,6 @@ mod lanes;
 mod matmul;
 mod nest;
 mod pack;
-mod pairs;
 mod parallel;
 mod processor;
 mod product;

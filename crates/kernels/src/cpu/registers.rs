@@ -171,15 +171,6 @@ impl Bank {
         std::mem::swap(&mut T::registers_mut(self).varying[register.index as usize], memory);
     }
 
-    /// Makes the value of register `from` that of `to`, in place of what is there.
-    #[inline(always)]
-    pub(super) fn hand_over<T: Lane>(&mut self, from: Register, to: Register) {
-        debug_assert!(!from.uniform && !to.uniform);
-        let registers = T::registers_mut(self);
-        registers.borrowed[to.index as usize] = None;
-        registers.varying.swap(from.index as usize, to.index as usize);
-    }
-
     /// Takes a register out, so that it can be written while others are read.
     #[inline(always)]
     pub(super) fn take<T: Lane>(&mut self, register: Register) -> Target<T> {

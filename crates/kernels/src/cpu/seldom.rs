@@ -47,11 +47,7 @@ impl Vectorise for Seldom<'_, '_, '_> {
                 DType::Bool => block.choose::<u8>(condition, on_true, on_false, target),
             },
             Code::Cast { from, to, operand, target } => block.cast(from, to, operand, target),
-            Code::Load { .. }
-            | Code::Accumulator { .. }
-            | Code::Iota { .. }
-            | Code::Uniform { .. }
-            | Code::Pair { .. } => often(code),
+            Code::Load { .. } | Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } => often(code),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Entries that the kernel of their only reader can do the work of, so that they need no memory of their own.
 //!
 //! * A concatenation of concatenations is one of all their pieces.
+//! * A concatenation reads elements in whatever order they stand: a copy that brings them in order for it alone is not made.
 //! * `table + factor * scatter_add(zeros, indices, updates)`, as gradient descent makes it of a table of which some rows were used, adds the
 //!   updates to the table itself: nothing of the table's size is computed. So does a difference, and one without a factor.
 //!
@@ -11,7 +12,7 @@ use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
 use crate::plan::cluster::is_in_order;
-use crate::plan::entries::{Entry, Work};
+use crate::plan::entries::{Entry, Region, Work};
 use crate::plan::layout::Layout;
 
 /// Absorbs what can be. Entries that `required` marks need their memory.
@@ -19,7 +20,10 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
     let mut readers = Readers::new(entries, required);
     for index in 0..entries.len() {
         match &entries[index].work {
-            Work::Concat { .. } => concatenation(entries, index, &readers),
+            Work::Concat { .. } => {
+                concatenation(entries, index, &readers);
+                copies(entries, index, &readers);
+            }
             Work::Elementwise(Some(Op::Binary { function: BinaryFunction::Add | BinaryFunction::Sub, .. }))
                 if readers.keep_in_memory[index] =>
             {
@@ -97,38 +101,56 @@ fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
         _ => None,
     };
     let entry = &entries[index];
-    let Work::Concat { starts } = &entry.work else { return };
+    let Work::Concat { regions } = &entry.work else { return };
     if !entry.operands.iter().any(is_inner) {
         return;
     }
     let mut fill = entry.operands.iter().find_map(constant);
     let mut pieces: SmallVec<[Layout; 1]> = SmallVec::new();
-    let mut places: Vec<SmallVec<[usize; 4]>> = Vec::new();
+    let mut places: Vec<Region> = Vec::new();
     let mut absorbed: Vec<u32> = Vec::new();
-    for (operand, start) in entry.operands.iter().zip(starts) {
+    for (operand, region) in entry.operands.iter().zip(regions) {
         let inner = &entries[operand.base as usize];
         let own_fill = inner.operands.iter().find_map(constant);
         // The result is filled with one constant.
         let fits = own_fill.is_none() || fill.is_none() || own_fill == fill;
         match &inner.work {
-            Work::Concat { starts: inner_starts } if is_inner(operand) && fits => {
+            Work::Concat { regions: inner_regions } if is_inner(operand) && fits => {
                 fill = fill.or(own_fill);
                 absorbed.push(operand.base);
-                for (piece, inner_start) in inner.operands.iter().zip(inner_starts) {
+                for (piece, inner) in inner.operands.iter().zip(inner_regions) {
                     pieces.push(piece.clone());
-                    places.push(start.iter().zip(inner_start).map(|(outer, inner)| outer + inner).collect());
+                    let start = region.start.iter().zip(&inner.start).map(|(outer, inner)| outer + inner).collect();
+                    places.push(Region { start, extents: inner.extents.clone() });
                 }
             }
             _ => {
                 pieces.push(operand.clone());
-                places.push(start.clone());
+                places.push(region.clone());
             }
         }
     }
     entries[index].operands = pieces;
-    entries[index].work = Work::Concat { starts: places };
+    entries[index].work = Work::Concat { regions: places };
     for base in absorbed {
         empty(&mut entries[base as usize]);
+    }
+}
+
+/// Reads what copies for this concatenation alone would have brought in order.
+fn copies(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
+    for place in 0..entries[index].operands.len() {
+        let operand = &entries[index].operands[place];
+        let copy = &entries[operand.base as usize];
+        let is_absorbed = copy.work == Work::Elementwise(None)
+            && readers.is_read_once(operand.base)
+            && is_in_order(entries, operand)
+            && !entries[copy.operands[0].base as usize].work.is_inlined();
+        if is_absorbed {
+            let base = operand.base;
+            entries[index].operands[place] = copy.operands[0].clone();
+            empty(&mut entries[base as usize]);
+        }
     }
 }
 

@@ -67,10 +67,20 @@ pub(crate) enum Work {
         interiors: SmallVec<[usize; 4]>,
         value: f64,
     },
-    /// Where each operand begins in the result. Operands that are constants are all the same one.
+    /// Which region of the result each operand is, its elements in their order. Operands that are constants are all the same
+    /// one.
     Concat {
-        starts: Vec<SmallVec<[usize; 4]>>,
+        regions: Vec<Region>,
     },
+}
+
+/// A region of a concatenation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Region {
+    /// Where it begins along each axis.
+    pub(crate) start: SmallVec<[usize; 4]>,
+    /// Its extents. What is put there may have the same elements under another shape.
+    pub(crate) extents: Shape,
 }
 
 impl Work {
@@ -344,14 +354,15 @@ impl Builder {
                     pieces.push(if is_filled { operand } else { self.buffered(operand, dtype, node, stage) });
                 }
                 let mut start = 0;
-                let starts = pieces.iter().map(|piece: &Layout| {
-                    let mut starts: SmallVec<[usize; 4]> = smallvec::smallvec![0; shape.rank()];
-                    starts[*axis] = start;
+                let regions = pieces.iter().map(|piece: &Layout| {
+                    let mut region =
+                        Region { start: smallvec::smallvec![0; shape.rank()], extents: piece.shape.clone() };
+                    region.start[*axis] = start;
                     start += piece.shape[*axis];
-                    starts
+                    region
                 });
-                let starts = starts.collect();
-                self.push(entry(Work::Concat { starts }, pieces))
+                let regions = regions.collect();
+                self.push(entry(Work::Concat { regions }, pieces))
             }
         }
     }

@@ -183,14 +183,15 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             let pieces = vec![Piece { source: operands[0].view(), destination }];
             (Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases())
         }
-        Work::Concat { starts } => {
+        Work::Concat { regions } => {
             let (mut pieces, mut reads, mut fill) = (Vec::new(), Vec::new(), None);
-            for (operand, starts) in operands.iter().zip(starts) {
+            for (operand, region) in operands.iter().zip(regions) {
                 if let Work::Constant(value) = entries[operand.base as usize].work {
                     fill = Some(value);
                 } else if operand.shape.elements() > 0 {
                     let ones = vec![1; entry.shape.rank()];
-                    let destination = Layout::contiguous(0, &entry.shape).sliced(starts, &ones, &operand.shape).view();
+                    let whole = Layout::contiguous(0, &entry.shape);
+                    let destination = whole.sliced(&region.start, &ones, &region.extents).view();
                     pieces.push(Piece { source: operand.view(), destination });
                     reads.push(operand.base);
                 }

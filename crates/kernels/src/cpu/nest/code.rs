@@ -7,7 +7,6 @@ use arenagrad_graph::{DType, ReduceFunction};
 
 use super::schedule::{Schedule, for_each_operand};
 use crate::cpu::code::{Code, Setup};
-use crate::cpu::pairs::{self, Live};
 use crate::cpu::registers::{Allocation, Register};
 use crate::{Instruction, Nest as NestKernel, NestInstruction, ProgramInput, Space};
 
@@ -64,7 +63,6 @@ pub(super) struct Transfer {
 /// Writes a register to an output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Store {
-    pub(super) dtype: DType,
     pub(super) register: Register,
     /// The place of the output among those of its space.
     pub(super) part: usize,
@@ -146,22 +144,10 @@ impl Translation {
             passes.push(translator.pass(pass));
             rows.push(translator.section_of(Space::Row, pass + 1));
         }
-        join_pairs(&mut passes, &kept);
         let whole = translator.section_of(Space::Whole, schedule.passes);
         let columns = translator.section_of(Space::Column, schedule.passes);
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
         Translation { setups, rows, passes, columns, whole, inputs, kept, totals }
-    }
-}
-
-/// Joins operations of elements, from the last pass to the first, for a register may be read in a later one.
-fn join_pairs(passes: &mut [Section], kept: &[(DType, Register)]) {
-    let mut live = Live::default();
-    for Section { body, stores, folds, .. } in passes.iter_mut().rev() {
-        kept.iter().for_each(|&(dtype, register)| live.read(dtype, register));
-        stores.iter().for_each(|store| live.read(store.dtype, store.register));
-        folds.iter().for_each(|fold| live.read(fold.dtype, fold.operand));
-        pairs::join(body, &mut live);
     }
 }
 
@@ -377,7 +363,7 @@ impl Translator<'_> {
     fn finish(&mut self, space: Space, level: u32, section: &mut Section) {
         for (output, part) in self.outputs_of(space, level).collect::<Vec<_>>() {
             let register = self.operand(space, output, section);
-            section.stores.push(Store { dtype: self.dtype(output), register, part });
+            section.stores.push(Store { register, part });
         }
         for (number, operand) in self.folds_of(space, level).collect::<Vec<_>>() {
             let value = &self.nest.values[number];
