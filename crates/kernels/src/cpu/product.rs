@@ -215,11 +215,18 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // As `tile_shape` said, by which the right operand has been packed.
-        match (S::REGISTER_COUNT >= 32, self.extents.n <= T::lanes::<S>()) {
-            (true, true) => self.multiply::<S, ROWS_WIDE, 1>(simd),
-            (true, false) => self.multiply::<S, ROWS_WIDE, VECTORS>(simd),
-            (false, true) => self.multiply::<S, ROWS_NARROW, 1>(simd),
-            (false, false) => self.multiply::<S, ROWS_NARROW, VECTORS>(simd),
+        let is_narrow = self.extents.n <= T::lanes::<S>();
+        // A constant, so that the way not taken is not compiled.
+        if const { S::REGISTER_COUNT >= 32 } {
+            if is_narrow {
+                self.multiply::<S, ROWS_WIDE, 1>(simd)
+            } else {
+                self.multiply::<S, ROWS_WIDE, VECTORS>(simd)
+            }
+        } else if is_narrow {
+            self.multiply::<S, ROWS_NARROW, 1>(simd);
+        } else {
+            self.multiply::<S, ROWS_NARROW, VECTORS>(simd);
         }
     }
 }
