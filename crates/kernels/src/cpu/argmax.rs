@@ -52,7 +52,7 @@ impl ArgMax {
         let cut = parallel::cut(0..result.len() / self.inner, half, tasks, 1);
         let (head, tail) = result.split_at_mut(cut * self.inner);
         let (head_operand, tail_operand) = operand.split_at(cut * self.extent * self.inner);
-        rayon::join(|| self.divide(half, head_operand, head), || self.divide(tasks - half, tail_operand, tail));
+        parallel::join(|| self.divide(half, head_operand, head), || self.divide(tasks - half, tail_operand, tail));
     }
 }
 

@@ -97,7 +97,7 @@ impl Task<'_> {
         let cut = parallel::cut(range.clone(), half, banks.len(), BLOCK);
         let (head_banks, tail_banks) = banks.split_at_mut(half);
         let (head, tail) = split_parts(outputs, cut - range.start);
-        rayon::join(
+        parallel::join(
             || self.divide(head_banks, head, range.start..cut),
             || self.divide(tail_banks, tail, cut..range.end),
         );

@@ -130,7 +130,7 @@ impl<T: Element> Task<'_, T> {
         let cut = parallel::cut(0..result.len(), half, scratch.len(), BLOCK);
         let (head_scratch, tail_scratch) = scratch.split_at_mut(half);
         let (head, tail) = result.split_at_mut(cut);
-        rayon::join(|| self.divide(head_scratch, head, first), || self.divide(tail_scratch, tail, first + cut));
+        parallel::join(|| self.divide(head_scratch, head, first), || self.divide(tail_scratch, tail, first + cut));
     }
 
     fn run(self, scratch: &mut [i32], result: &mut [T], first: usize) {

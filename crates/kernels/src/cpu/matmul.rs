@@ -251,7 +251,7 @@ impl Scheme {
             }
             let cut = parallel::cut(panels.clone(), tasks / 2, tasks, 1);
             let (head, tail) = packed.split_at_mut((cut - panels.start) * scheme.extents.k * scheme.tile.columns);
-            rayon::join(
+            parallel::join(
                 || divide(scheme, rhs, head, panels.start..cut, tasks / 2),
                 || divide(scheme, rhs, tail, cut..panels.end, tasks - tasks / 2),
             );
@@ -273,7 +273,7 @@ impl<T: Real> Task<'_, T> {
         let cut = parallel::cut(rows.clone(), half, tasks.len(), grain);
         let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
         let (head, tail) = split_parts(outputs, (cut - rows.start) * self.scheme.extents.n);
-        rayon::join(
+        parallel::join(
             || self.divide(head_tasks, head, rows.start..cut, grain),
             || self.divide(tail_tasks, tail, cut..rows.end, grain),
         );

@@ -23,6 +23,19 @@ pub(super) fn tasks(cost: Cost) -> usize {
     }
 }
 
+/// Does both, on two threads where one is free.
+///
+/// Through references to closures, so that what rayon does for it is compiled once and not for each caller.
+pub(super) fn join(head: impl FnOnce() + Send, tail: impl FnOnce() + Send) {
+    fn join(head: &mut (dyn FnMut() + Send), tail: &mut (dyn FnMut() + Send)) {
+        rayon::join(head, tail);
+    }
+    let (mut head, mut tail) = (Some(head), Some(tail));
+    join(&mut || head.take().into_iter().for_each(|head| head()), &mut || {
+        tail.take().into_iter().for_each(|tail| tail())
+    });
+}
+
 /// Where `range` is cut so that `head` of `all` equal tasks stand before the cut, at a multiple of `grain` from its start.
 pub(super) fn cut(range: Range<usize>, head: usize, all: usize, grain: usize) -> usize {
     let grains = range.len().div_ceil(grain);

@@ -4,11 +4,14 @@
 //! must be `#[inline(always)]` down to the loops that are to be vectorised. Each instance takes time to build: work that is
 //! seldom a program's hot loop does without the one for AVX-512 ([`Vectorise::WIDEST`]).
 
+use std::sync::OnceLock;
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// The widest instruction set that the processor has.
 pub(super) fn detect() -> Arch {
-    Arch::new()
+    static DETECTED: OnceLock<Arch> = OnceLock::new();
+    *DETECTED.get_or_init(Arch::new)
 }
 
 /// Work that is compiled for each instruction set.

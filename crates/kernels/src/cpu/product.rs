@@ -179,8 +179,8 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As `tile_shape` said.
-        if S::REGISTER_COUNT >= 32 {
+        // As `tile_shape` said. A constant, so that the way not taken is not compiled.
+        if const { S::REGISTER_COUNT >= 32 } {
             self.multiply::<S, ROWS_WIDE>(simd);
         } else {
             self.multiply::<S, ROWS_NARROW>(simd);

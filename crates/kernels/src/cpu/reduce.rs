@@ -334,7 +334,7 @@ impl Scheme {
         let cut = parallel::cut(0..partitions.len(), half, banks.len(), 1);
         let (head_banks, tail_banks) = banks.split_at_mut(half);
         let (head, tail) = partitions.split_at_mut(cut);
-        rayon::join(
+        parallel::join(
             || self.divide_partitions(head_banks, head, operands, parts),
             || self.divide_partitions(tail_banks, tail, operands, parts),
         );
@@ -400,7 +400,7 @@ impl Scheme {
         let (head_strips, tail_strips) = strips.split_at_mut(half);
         let first = self.strip(units.start).start;
         let (head, tail) = results.split_at_mut(self.strip(cut).start - first);
-        rayon::join(
+        parallel::join(
             || self.divide_units(head_banks, head_strips, operands, parts, head, units.start..cut),
             || self.divide_units(tail_banks, tail_strips, operands, parts, tail, cut..units.end),
         );

@@ -259,6 +259,9 @@ impl Drop for Restored<'_> {
     }
 }
 
+/// What makes an operation's node of its operands.
+type Build<'a> = dyn for<'g> FnMut(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error> + 'a;
+
 impl Inner {
     /// Records what `build` makes of the operands. A mistake poisons the result alone: the tape is what it was before.
     fn record(
@@ -267,6 +270,21 @@ impl Inner {
         operands: &[&Variable],
         origin: Origin,
         build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> Rc<Record> {
+        // The rest is compiled once, not for each of a hundred operations.
+        let mut build = Some(build);
+        self.record_with(name, operands, origin, &mut |graph, operands| match build.take() {
+            Some(build) => build(graph, operands),
+            None => panic!("an operation is built once"),
+        })
+    }
+
+    fn record_with(
+        self: &Rc<Self>,
+        name: &'static str,
+        operands: &[&Variable],
+        origin: Origin,
+        build: &mut Build<'_>,
     ) -> Rc<Record> {
         let requires_grad = operands.iter().any(|operand| operand.record().requires_grad());
         let needs = requires_grad && self.recording.get();

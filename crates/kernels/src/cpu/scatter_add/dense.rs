@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::{Places, Scattered, Scheme, Sources};
+use crate::cpu::parallel;
 use crate::cpu::registers::BLOCK;
 use crate::cpu::walk::{self, Walk};
 use crate::units::Units;
@@ -93,7 +94,7 @@ fn divide<T: Scattered>(parts: &mut [Part<T>], sources: Sources<'_, T>, tasks: u
         return;
     }
     let (head, tail) = parts.split_at_mut(parts.len() * (tasks / 2) / tasks);
-    rayon::join(|| divide(head, sources, tasks / 2), || divide(tail, sources, tasks - tasks / 2));
+    parallel::join(|| divide(head, sources, tasks / 2), || divide(tail, sources, tasks - tasks / 2));
 }
 
 impl<T: Scattered> Part<T> {

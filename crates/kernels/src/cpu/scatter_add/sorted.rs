@@ -175,7 +175,7 @@ impl<T: Scattered> Task<'_, T> {
         let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
         let (head_keys, tail_keys) = keys.split_at(cut);
         let (head, tail) = result.split_at_mut(at);
-        rayon::join(
+        parallel::join(
             || self.divide(head_tasks, head_keys, head, base),
             || self.divide(tail_tasks, tail_keys, tail, base + at),
         );
