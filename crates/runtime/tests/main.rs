@@ -31,6 +31,7 @@ mod scatters;
 mod suite;
 mod sums;
 mod symbolic;
+mod tables;
 mod tape;
 mod tape_growth;
 mod tape_optimizer;

@@ -1,15 +1,13 @@
 //! Tables that are updated by the rows that were used: one step in place, and the same bits as of the formula computed piece by piece.
 
-mod suite;
-
 use std::path::Path;
 
+use crate::suite::devices::devices;
+use crate::suite::random::Random;
+use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::run::tensor;
 use arenagrad::train::Trained;
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
-use suite::devices::devices;
-use suite::random::Random;
-use suite::respawn::with_kernels_of_a_gpu;
-use suite::run::tensor;
 
 /// How updates are added to a table.
 #[derive(Clone, Copy, Debug)]

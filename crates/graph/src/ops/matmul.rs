@@ -131,9 +131,8 @@ fn summed_product<'g>(
         return None;
     }
     let flat = |of: Expr<'g>, shape: &Shape| {
-        let columns = shape[shape.rank() - 1];
-        let rows = shape.elements() / columns.max(1);
-        of.reshape_node(&Shape::from([rows, columns]), node.origin)
+        let (rows, columns) = shape.split_at(shape.rank() - 1);
+        of.reshape_node(&Shape::from([rows.iter().product(), columns[0]]), node.origin)
     };
     let product = flat(left, &left_shape).matmul_node(flat(right, &right_shape), true, false, node.origin);
     Some(product.reshape_node(&target, node.origin))

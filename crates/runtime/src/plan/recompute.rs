@@ -61,7 +61,7 @@ impl Storage {
 
 /// Decides for all entries; those that `required` marks are stored.
 pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool]) -> Storage {
-    let readers = Readers::new(entries, clusters);
+    let mut readers = Readers::new(entries, clusters);
     let mut storage = Storage { is_stored: required.to_vec(), is_recomputed: vec![false; entries.len()] };
     let mut crossing: Vec<u32> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -80,6 +80,7 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
     }
     let mut is_crossing = vec![false; entries.len()];
     crossing.iter().for_each(|&value| is_crossing[value as usize] = true);
+    let mut rejected: Vec<u32> = Vec::new();
     let mut decider = Decider { entries, clusters, readers: &readers, is_crossing, loads: HashSet::new() };
     // How many values lead back to each entry that is not stored.
     let mut leading: HashMap<u32, u32> = HashMap::new();
@@ -115,6 +116,23 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
             }
         } else {
             storage.is_stored[value as usize] = true;
+            rejected.push(value);
+        }
+    }
+    // What a value was needed for at home may have moved to its readers meanwhile: they may as well compute the value too.
+    let Decider { is_crossing, loads, .. } = decider;
+    readers.follow_moved(entries, clusters, &storage);
+    let mut decider = Decider { entries, clusters, readers: &readers, is_crossing, loads };
+    for value in rejected {
+        storage.is_stored[value as usize] = false;
+        match decider.back(value, &storage) {
+            Some(back) if back.unstored.is_empty() && decider.pays(value, &back) => {
+                for &(load, _) in &back.loads {
+                    storage.is_stored[load as usize] |= entries[load as usize].work.is_computed();
+                }
+                back.computed.iter().for_each(|&entry| storage.is_recomputed[entry as usize] = true);
+            }
+            Some(_) | None => storage.is_stored[value as usize] = true,
         }
     }
     keep_within_bindings(entries, &mut storage);
@@ -214,6 +232,27 @@ impl Readers {
             }
         }
         Readers { kind, clusters: reading, uses, home_uses, loads }
+    }
+}
+
+impl Readers {
+    /// Counts what is computed again as done by its readers, and no more at home.
+    fn follow_moved(&mut self, entries: &[Entry], clusters: &Clusters, storage: &Storage) {
+        for index in (0..entries.len()).rev().filter(|&index| storage.is_pulled(index as u32)) {
+            for operand in &entries[index].operands {
+                let base = operand.base as usize;
+                if clusters.home[base] == NONE || clusters.home[base] != clusters.home[index] {
+                    continue;
+                }
+                self.home_uses[base] -= 1;
+                let moved: SmallVec<[u32; 2]> = self.clusters[index]
+                    .iter()
+                    .copied()
+                    .filter(|reader| !self.clusters[base].contains(reader))
+                    .collect();
+                self.clusters[base].extend(moved);
+            }
+        }
     }
 }
 

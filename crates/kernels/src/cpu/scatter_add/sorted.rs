@@ -75,9 +75,7 @@ impl<T: Scattered> Sorted<T> {
 
     pub(super) fn run(&mut self, sources: Sources<'_, T>, result: &mut [T]) {
         self.collect(sources);
-        // With one unit along the axis each place has one at most, and any order will do; but tasks have places in order.
-        let in_order = sources.scheme.units.count == 1 && self.tasks.len() == 1;
-        if !in_order && !self.keys[..self.length].is_sorted() {
+        if !self.keys[..self.length].is_sorted() {
             self.sort();
         }
         let task = Task { sources, unit_bits: self.unit_bits };
