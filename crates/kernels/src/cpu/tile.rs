@@ -215,10 +215,10 @@ fn sum_run<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECT
     // Of a length that the compiler sees, so that it need not check each place.
     let a = a.part(0..b.len());
     for (p, b) in b.iter().enumerate() {
-        for row in 0..ROWS {
+        for (row, sums) in sums.iter_mut().enumerate() {
             let x = T::splat(simd, a.at(p, row));
-            for vector in 0..VECTORS {
-                sums[row][vector] = T::mul_add(simd, x, b[vector], sums[row][vector]);
+            for (sum, &b) in sums.iter_mut().zip(b) {
+                *sum = T::mul_add(simd, x, b, *sum);
             }
         }
     }
