@@ -282,3 +282,62 @@ impl<T: Real> Block<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The instruction sets that this processor has, of which a run takes the widest alone.
+    fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    fn check<T: Real + From<i16> + std::fmt::Debug>(arch: Arch, [m, k, n]: [usize; 3], transposed: [bool; 2]) {
+        let matrix = |rows, columns, transposed| {
+            let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
+            Matrix { offset: 0, row_stride, column_stride }
+        };
+        let extents = Extents { m, k, n, lhs: matrix(m, k, transposed[0]), rhs: matrix(k, n, transposed[1]) };
+        // Of so few digits that every sum is exact.
+        let element = |i: usize| (i * 7919 % 17) as i16 - 8;
+        let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
+        let (lhs, rhs) = (operand(m * k), operand(k * n));
+        let at = |matrix: Matrix, i, j| element(i * matrix.row_stride + j * matrix.column_stride);
+        let expected = (0..m * n).map(|i| {
+            let (i, j) = (i / n, i % n);
+            let product = |p| at(extents.lhs, i, p) * at(extents.rhs, p, j);
+            (0..k).fold(T::default(), |sum, p| sum.plus(T::from(product(p))))
+        });
+        let expected: Vec<T> = expected.collect();
+
+        let tile = tile_shape::<T>(arch);
+        let mut packed = vec![T::default(); extents.packed_rhs(tile)];
+        PackRhs { extents: &extents, rhs: &rhs, panels: 0..n.div_ceil(tile.columns), packed: &mut packed }.run(arch);
+        let mut panel = vec![T::default(); extents.packed_panel(tile)];
+        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, &mut panel)] {
+            let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
+            let mut totals = vec![T::Total::default(); extents.totals(m)];
+            let mut result = vec![T::default(); m * n];
+            let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
+            let (rows, lhs) = (0..m, &lhs[..]);
+            let product = PackedProduct { extents: &extents, lhs, rhs, packed_lhs, totals, rows, result: &mut result };
+            product.run(arch);
+            assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);
+        }
+    }
+
+    #[test]
+    fn products_under_every_instruction_set() {
+        for arch in archs() {
+            for extents in [[8, 16, 32], [6, 8, 16], [13, 37, 41], [5, 520, 7], [17, 64, 48], [3, 4100, 9]] {
+                for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+                    check::<f32>(arch, extents, transposed);
+                    check::<f64>(arch, extents, transposed);
+                }
+            }
+        }
+    }
+}
