@@ -123,6 +123,13 @@ fn extents_about_every_tile() {
         [200, 3, 1],
         [130, 70, 1],
         [5, 600, 200],
+        [8, 40, 65],
+        [11, 48, 49],
+        [65, 17, 47],
+        [12, 1030, 48],
+        [257, 33, 17],
+        [300, 20, 129],
+        [6, 20, 4100],
     ];
     for extents in extents {
         cases(extents).for_each(|case| case.check());
@@ -133,6 +140,45 @@ fn extents_about_every_tile() {
 fn extents_for_several_threads() {
     for extents in [[64, 784, 256], [784, 64, 256], [300, 300, 300], [4, 2000, 1000]] {
         cases(extents).for_each(|case| case.check());
+    }
+}
+
+/// In each of the ways that a product may be divided: by rows with a packed right operand, by rows with panels that each task packs,
+/// by whole batches, and without packing.
+#[test]
+fn same_bits_on_any_number_of_threads() {
+    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
+    let pools = [1, 2, 3, 64].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("a pool")
+    });
+    for (batches, [m, k, n]) in
+        [(1, [700, 90, 100]), (1, [130, 600, 90]), (3, [77, 129, 70]), (40, [33, 65, 50]), (200, [3, 70, 65])]
+    {
+        for case in cases([m, k, n]) {
+            let batch = if batches == 1 { vec![] } else { vec![axis(batches, m * k, k * n)] };
+            if batches > 1 && case.lhs.offset > 0 {
+                continue;
+            }
+            let case = Case { batch, ..case };
+            let ([lhs, rhs], product, _) = case.operands();
+            let elements = product.len();
+            let inputs = [buffer(case.dtype, &lhs), buffer(case.dtype, &rhs)];
+            let mut b = Builder::new(elements);
+            let accumulator = b.push(Instruction::Accumulator, case.dtype);
+            for epilogue in [None, Some(b.output(&[accumulator]))] {
+                let kernel = case.kernel(epilogue);
+                let bits = |pool: &rayon::ThreadPool| -> Vec<u64> {
+                    let outputs = pool.install(|| run(&kernel, &inputs, &[(case.dtype, elements)]));
+                    values(&outputs[0]).iter().map(|x| x.to_bits()).collect()
+                };
+                let one = bits(&pools[0]);
+                for pool in &pools[1..] {
+                    let (threads, extents) = (pool.current_num_threads(), case.extents);
+                    assert!(bits(pool) == one, "{batches} of {extents:?}: other bits on {threads} threads");
+                }
+            }
+        }
     }
 }
 
@@ -236,7 +282,7 @@ fn long_sums_lose_no_digits() {
                 for epilogue in [None, Some(b.output(&[product]))] {
                     let found = values(&run(&case.kernel(epilogue), &inputs, &[(case.dtype, elements)])[0]);
                     let exact = factor * k as f64;
-                    // Runs of 64, 4 of these, and 16 of these, each addition rounded by half a unit at most.
+                    // Runs of 64, 8 of these, and 8 of these, each addition rounded by half a unit at most.
                     let allowed = 30.0 * case.unit() * exact;
                     let worst = found.iter().map(|x| (x - exact).abs()).fold(0.0, f64::max);
                     let what = format!("{:?} of {} by {:?} and {:?}", case.extents, case.dtype, case.lhs, case.rhs);

@@ -102,95 +102,22 @@ pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
     for (first, packed) in rows.clone().step_by(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * depth.len())) {
         let lines = TILE_ROWS.min(rows.end - first);
         let start = matrix.offset + first * matrix.row_stride + depth.start * matrix.column_stride;
-        pack_row_panel::<T, TILE_ROWS>(&lhs[start..], matrix, lines, packed, depth.len());
+        pack_row_panel::<T, TILE_ROWS>(&lhs[start..], matrix, lines, packed);
     }
 }
 
-/// `packed[p * TILE_ROWS + line]` of the rows of a panel.
+/// `packed[p * TILE_ROWS + line]` of the `lines` rows of a panel, zeros past the last.
 #[inline(always)]
-fn pack_row_panel<T: Real, const TILE_ROWS: usize>(
-    source: &[T],
-    matrix: Matrix,
-    lines: usize,
-    packed: &mut [T],
-    depth: usize,
-) {
-    if matrix.row_stride == 1 && lines == TILE_ROWS {
-        let (packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
-        for (p, target) in packed[..depth].iter_mut().enumerate() {
-            let start = p * matrix.column_stride;
-            target.copy_from_slice(&source[start..start + TILE_ROWS]);
+fn pack_row_panel<T: Real, const TILE_ROWS: usize>(source: &[T], matrix: Matrix, lines: usize, packed: &mut [T]) {
+    let (packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
+    for (p, target) in packed.iter_mut().enumerate() {
+        let source = &source[p * matrix.column_stride..];
+        if matrix.row_stride == 1 && lines == TILE_ROWS {
+            target.copy_from_slice(&source[..TILE_ROWS]);
+            continue;
         }
-        return;
-    }
-    let lines = Lines { stride: matrix.row_stride, step: matrix.column_stride, count: lines, depth };
-    transpose(source, lines, packed, TILE_ROWS);
-}
-
-/// Lines of a matrix that are to be packed side by side: where each begins after the one before, the distance between a
-/// line's elements, the number of lines and their length.
-#[derive(Clone, Copy)]
-struct Lines {
-    stride: usize,
-    step: usize,
-    count: usize,
-    depth: usize,
-}
-
-/// `packed[p * width + line] = source[line * stride + p * step]`, zeros for lines past the last up to `width`.
-#[inline(always)]
-fn transpose<T: Real>(source: &[T], lines: Lines, packed: &mut [T], width: usize) {
-    let Lines { stride, step, count, depth } = lines;
-    if count < width {
-        packed[..depth * width].fill(T::default());
-    }
-    let mut line = 0;
-    if step == 1 {
-        while line + 8 <= count {
-            transpose_lines::<T, 8>(&source[line * stride..], stride, depth, &mut packed[line..], width);
-            line += 8;
-        }
-        while line + 2 <= count {
-            transpose_lines::<T, 2>(&source[line * stride..], stride, depth, &mut packed[line..], width);
-            line += 2;
-        }
-    }
-    for line in line..count {
-        let values = source[line * stride..=line * stride + (depth - 1) * step].iter().step_by(step);
-        for (target, &value) in packed[line..].iter_mut().step_by(width).zip(values) {
-            *target = value;
-        }
-    }
-}
-
-/// [`transpose`] of `LINES` lines of neighbouring elements, by squares that stand in registers.
-#[inline(always)]
-fn transpose_lines<T: Real, const LINES: usize>(
-    source: &[T],
-    stride: usize,
-    depth: usize,
-    packed: &mut [T],
-    width: usize,
-) {
-    const STEP: usize = 8;
-    let mut from = 0;
-    while from + STEP <= depth {
-        let mut square = [[T::default(); STEP]; LINES];
-        for (line, row) in square.iter_mut().enumerate() {
-            row.copy_from_slice(&source[line * stride + from..][..STEP]);
-        }
-        for i in 0..STEP {
-            let mut column = [T::default(); LINES];
-            for line in 0..LINES {
-                column[line] = square[line][i];
-            }
-            packed[(from + i) * width..][..LINES].copy_from_slice(&column);
-        }
-        from += STEP;
-    }
-    for p in from..depth {
-        for line in 0..LINES {
-            packed[p * width + line] = source[line * stride + p];
+        for (line, element) in target.iter_mut().enumerate() {
+            *element = if line < lines { source[line * matrix.row_stride] } else { T::default() };
         }
     }
 }

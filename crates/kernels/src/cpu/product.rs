@@ -4,12 +4,12 @@
 //! of a plan allocates nothing. The way is the usual one (Goto and van de Geijn: "Anatomy of high-performance matrix
 //! multiplication", 2008): panels of columns of the right operand are multiplied with panels of rows of the left one, tile
 //! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or one at a time just
-//! before it is used, so that it never leaves the nearest cache. Rows of the left operand are read where they stand if
-//! they lie well and there are few columns, for then packing would cost more than it brings.
+//! before it is used, so that it never leaves the second cache. Rows of the left operand are packed only where
+//! their elements stand apart; a tile reads each element of a row by itself, so neighbours may as well stay where they are.
 //!
 //! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that
-//! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of
-//! `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
+//! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of at
+//! most `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -17,14 +17,15 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::pack::{pack_columns, pack_rows};
-use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
+use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
 use crate::kernel::Matrix;
 
-/// How much of the depth is multiplied at once, so that a panel of columns stays in the nearest cache.
-const DEPTH: usize = 256;
+/// The most of the depth that is multiplied at once, whole runs. A panel of columns so long stays in the second cache, which
+/// gives it as fast as it is multiplied; and the longer it is, the less often sums are put down and taken up again.
+const DEPTH: usize = 512;
 
 /// How much of the depth is summed in the elements' own type, a multiple of [`DEPTH`].
-pub(super) const SECTION: usize = 16 * DEPTH;
+pub(super) const SECTION: usize = 8 * DEPTH;
 
 /// How many rows are multiplied at once with a right operand that is packed beforehand: packed themselves, they stay in the
 /// second cache, and what an epilogue follows on does so too.
@@ -33,11 +34,8 @@ const ROWS: usize = 96;
 /// The most rows that are multiplied at once where panels of the right operand are packed one at a time.
 const MOST_ROWS: usize = 256;
 
-/// The most elements of a result that are computed at once, beyond [`ROWS`] rows: they stay in the second cache.
-const MOST_ELEMENTS: usize = 128 * 1024;
-
-/// Columns from which packing rows of the left operand pays.
-const PACKING_COLUMNS: usize = 4096;
+/// The most elements of a result that are computed at once, beyond [`ROWS`] rows: a few megabytes, which stay in the last cache.
+const MOST_ELEMENTS: usize = 256 * 1024;
 
 /// The rows and columns of a tile.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +105,7 @@ impl Extents {
 
     /// Whether rows of the left operand are read where they stand.
     fn reads_rows(&self) -> bool {
-        self.lhs.column_stride == 1 && self.n < PACKING_COLUMNS
+        self.lhs.column_stride == 1
     }
 }
 
@@ -198,7 +196,10 @@ impl<T: Real> PackedProduct<'_, T> {
         totals.fill(T::Total::default());
         let mut from = 0;
         while from < k {
-            let depth = from..k.min(from + DEPTH);
+            // Blocks of about the same length, each of whole runs but for the last.
+            let left = k.min((from / SECTION + 1) * SECTION) - from;
+            let length = left.div_ceil(left.div_ceil(DEPTH)).next_multiple_of(RUN).min(left);
+            let depth = from..from + length;
             if !extents.reads_rows() {
                 pack_rows::<T, TILE_ROWS>(lhs, extents.lhs, rows.clone(), depth.clone(), packed_lhs);
             }
@@ -277,6 +278,65 @@ impl<T: Real> Block<'_, T> {
             } else {
                 let (a, _) = packed_lhs[row * depth.len()..][..ROWS * depth.len()].as_chunks::<ROWS>();
                 multiply_tile::<T, S, _, ROWS, VECTORS>(simd, Packed(a), b, target);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The instruction sets that this processor has, of which a run takes the widest alone.
+    fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    fn check<T: Real + From<i16> + std::fmt::Debug>(arch: Arch, [m, k, n]: [usize; 3], transposed: [bool; 2]) {
+        let matrix = |rows, columns, transposed| {
+            let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
+            Matrix { offset: 0, row_stride, column_stride }
+        };
+        let extents = Extents { m, k, n, lhs: matrix(m, k, transposed[0]), rhs: matrix(k, n, transposed[1]) };
+        // Of so few digits that every sum is exact.
+        let element = |i: usize| (i * 7919 % 17) as i16 - 8;
+        let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
+        let (lhs, rhs) = (operand(m * k), operand(k * n));
+        let at = |matrix: Matrix, i, j| element(i * matrix.row_stride + j * matrix.column_stride);
+        let expected = (0..m * n).map(|i| {
+            let (i, j) = (i / n, i % n);
+            let product = |p| at(extents.lhs, i, p) * at(extents.rhs, p, j);
+            (0..k).fold(T::default(), |sum, p| sum.plus(T::from(product(p))))
+        });
+        let expected: Vec<T> = expected.collect();
+
+        let tile = tile_shape::<T>(arch);
+        let mut packed = vec![T::default(); extents.packed_rhs(tile)];
+        PackRhs { extents: &extents, rhs: &rhs, panels: 0..n.div_ceil(tile.columns), packed: &mut packed }.run(arch);
+        let mut panel = vec![T::default(); extents.packed_panel(tile)];
+        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, &mut panel)] {
+            let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
+            let mut totals = vec![T::Total::default(); extents.totals(m)];
+            let mut result = vec![T::default(); m * n];
+            let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
+            let (rows, lhs) = (0..m, &lhs[..]);
+            let product = PackedProduct { extents: &extents, lhs, rhs, packed_lhs, totals, rows, result: &mut result };
+            product.run(arch);
+            assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);
+        }
+    }
+
+    #[test]
+    fn products_under_every_instruction_set() {
+        for arch in archs() {
+            for extents in [[8, 16, 32], [6, 8, 16], [13, 37, 41], [5, 520, 7], [17, 64, 48], [3, 4100, 9]] {
+                for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+                    check::<f32>(arch, extents, transposed);
+                    check::<f64>(arch, extents, transposed);
+                }
             }
         }
     }

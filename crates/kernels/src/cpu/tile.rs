@@ -186,18 +186,23 @@ pub(super) fn multiply_tile<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: 
 ) {
     let depth = b.len();
     let first = RUN.min(depth);
-    let mut total = sum_run(simd, a.part(0..first), &b[..first]);
+    let mut total: Sums<_, VECTORS, ROWS> = sum_run(simd, a.part(0..first), &b[..first]);
     for from in (first..depth).step_by(RUN) {
         let to = depth.min(from + RUN);
         let run = sum_run(simd, a.part(from..to), &b[from..to]);
-        for (total, run) in total.iter_mut().zip(&run) {
+        for (total, run) in total.0.iter_mut().zip(&run.0) {
             for (total, &run) in total.iter_mut().zip(run) {
                 *total = T::add(simd, *total, run);
             }
         }
     }
-    store_tile(simd, &total, target);
+    store_tile(simd, &total.0, target);
 }
+
+/// The sums of a tile. A vector may be of any alignment; where the compiler keeps these in memory, none lies across two lines of
+/// the cache.
+#[repr(align(64))]
+struct Sums<V, const VECTORS: usize, const ROWS: usize>([[V; VECTORS]; ROWS]);
 
 /// The sum of a run of products, each of a column of rows and a row of vectors.
 #[inline(always)]
@@ -205,19 +210,19 @@ fn sum_run<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECT
     simd: S,
     a: A,
     b: &[[T::Vector<S>; VECTORS]],
-) -> [[T::Vector<S>; VECTORS]; ROWS] {
+) -> Sums<T::Vector<S>, VECTORS, ROWS> {
     let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
     // Of a length that the compiler sees, so that it need not check each place.
     let a = a.part(0..b.len());
     for (p, b) in b.iter().enumerate() {
-        for row in 0..ROWS {
+        for (row, sums) in sums.iter_mut().enumerate() {
             let x = T::splat(simd, a.at(p, row));
-            for vector in 0..VECTORS {
-                sums[row][vector] = T::mul_add(simd, x, b[vector], sums[row][vector]);
+            for (sum, &b) in sums.iter_mut().zip(b) {
+                *sum = T::mul_add(simd, x, b, *sum);
             }
         }
     }
-    sums
+    Sums(sums)
 }
 
 #[inline(always)]
