@@ -5,12 +5,16 @@
 //! | [`dce()`] | nodes that no output needs |
 //! | [`cse()`] | nodes that compute what an earlier one computes |
 //! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
-//! | [`optimise`] | all three, what only derivatives heed: `stop_gradient`, and gradients of a function's own; and matrix products that are one product: see below |
+//! | [`optimise`] | all three, what only derivatives heed (`stop_gradient`, and gradients of a function's own), and products that others can be part of |
 //! | [`widen()`] | what no output needs, and f32: every such tensor is held in f64 |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
 //! their numbers and names, and their nodes stay even if no output needs them; index bounds, labels and origins come along.
 //! The old graph is left as it was.
+//!
+//! Products that are joined: a sum of matrix products is one longer product, and products that share an operand and whose other
+//! operands are parts of one tensor are parts of one product; where nothing is copied, or less than that saves. Only the order in which a
+//! product's sums are added up is another then.
 //!
 //! Results are the same up to rounding and the sign of zero; each module says where even the last bit may differ.
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Places, Scattered, Scheme, Sources};
+use super::{Left, Places, Scattered, Scheme, Sources};
 use crate::cpu::parallel;
 use crate::cpu::registers::BLOCK;
 use crate::cpu::walk::{self, Walk};
@@ -68,15 +68,14 @@ impl<T: Scattered> Dense<T> {
         let places = units.places();
         let mut walk = Walk::new(&units.places, 0);
         let mut place = 0;
-        let mut reached = 0;
+        let mut left = Left::new(sources);
         while place < places {
             let run = walk.next(places - place);
             for i in 0..run.length {
                 let position = run.position + i * run.stride;
                 let first = (place + i) * units.width;
-                sources.leave(&mut result[reached..position]);
-                reached = position + units.width;
-                for (column, element) in result[position..reached].iter_mut().enumerate() {
+                left.pass(result, position, position + units.width);
+                for (column, element) in result[position..position + units.width].iter_mut().enumerate() {
                     let mut total = sources.start(*element);
                     self.parts.iter().for_each(|part| T::join(&mut total, part.totals[first + column]));
                     *element = sources.finish(*element, total);
@@ -84,7 +83,7 @@ impl<T: Scattered> Dense<T> {
             }
             place += run.length;
         }
-        sources.leave(&mut result[reached..]);
+        left.pass(result, result.len(), result.len());
     }
 }
 

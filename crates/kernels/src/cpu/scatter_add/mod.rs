@@ -223,10 +223,30 @@ impl<T: Scattered> Sources<'_, T> {
         }
     }
 
-    /// What becomes of elements without updates: they stay, but that a factor which is not finite makes NaN of 0.
-    fn leave(&self, elements: &mut [T]) {
-        if let Some(factor) = self.factor.filter(|factor| !factor.is_finite()) {
-            elements.iter_mut().for_each(|element| *element = element.add(factor.mul(T::ZERO)));
+    /// The factor, if elements without updates do not stay as they are: one that is not finite makes NaN of 0.
+    fn spreading(&self) -> Option<T> {
+        self.factor.filter(|factor| !factor.is_finite())
+    }
+}
+
+/// Goes through the elements that have no updates, from one that has to the next, for a factor that is not finite.
+struct Left<T> {
+    factor: Option<T>,
+    /// The first element that was not seen yet.
+    reached: usize,
+}
+
+impl<T: Scattered> Left<T> {
+    fn new(sources: Sources<'_, T>) -> Self {
+        Left { factor: sources.spreading(), reached: 0 }
+    }
+
+    /// Sees to the elements before `start`, of which those from there to `end` have updates.
+    #[inline(always)]
+    fn pass(&mut self, result: &mut [T], start: usize, end: usize) {
+        if let Some(factor) = self.factor {
+            result[self.reached..start].iter_mut().for_each(|element| *element = element.add(factor.mul(T::ZERO)));
+            self.reached = end;
         }
     }
 }

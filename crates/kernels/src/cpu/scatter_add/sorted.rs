@@ -8,7 +8,7 @@ use std::ops::Range;
 use arenagrad_graph::DType;
 use pulp::Arch;
 
-use super::{Places, Scattered, Scheme, Sources};
+use super::{Left, Places, Scattered, Scheme, Sources};
 use crate::cpu::parallel;
 use crate::cpu::processor::{Vectorise, dispatch};
 use crate::cpu::registers::BLOCK;
@@ -75,7 +75,10 @@ impl<T: Scattered> Sorted<T> {
 
     pub(super) fn run(&mut self, sources: Sources<'_, T>, result: &mut [T]) {
         self.collect(sources);
-        if !self.keys[..self.length].is_sorted() {
+        // With one unit along the axis each place has one at most, and any order will do; but tasks have places in order, and so has
+        // who looks for elements without updates.
+        let in_order = sources.scheme.units.count == 1 && self.tasks.len() == 1 && sources.spreading().is_none();
+        if !in_order && !self.keys[..self.length].is_sorted() {
             self.sort();
         }
         let task = Task { sources, unit_bits: self.unit_bits };
@@ -189,14 +192,13 @@ impl<T: Scattered> Task<'_, T> {
             return;
         }
         let mut rest = keys;
-        let mut reached = 0;
+        let mut left = Left::new(self.sources);
         while let Some(&first) = rest.first() {
             let place = self.place(first);
             let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
             let (segment, tail) = rest.split_at(length);
             let start = self.position(place) - base;
-            self.sources.leave(&mut result[reached..start]);
-            reached = start + units.width;
+            left.pass(result, start, start + units.width);
             for from in (0..units.width).step_by(BLOCK) {
                 let columns = from..units.width.min(from + BLOCK);
                 let target = &mut result[start + columns.start..start + columns.end];
@@ -204,7 +206,7 @@ impl<T: Scattered> Task<'_, T> {
             }
             rest = tail;
         }
-        self.sources.leave(&mut result[reached..]);
+        left.pass(result, result.len(), result.len());
     }
 
     /// Adds units of one element each to the elements at their places.
@@ -217,12 +219,11 @@ impl<T: Scattered> Task<'_, T> {
             updates[if is_contiguous { unit } else { scheme.updates.position(unit) }]
         };
         let mut at = 0;
-        let mut reached = 0;
+        let mut left = Left::new(self.sources);
         while let Some(&key) = keys.get(at) {
             let place = self.place(key);
             let position = self.position(place) - base;
-            self.sources.leave(&mut result[reached..position]);
-            reached = position + 1;
+            left.pass(result, position, position + 1);
             let element = &mut result[position];
             let first = update_of(key);
             at += 1;
@@ -240,7 +241,7 @@ impl<T: Scattered> Task<'_, T> {
             }
             *element = self.sources.finish(*element, total);
         }
-        self.sources.leave(&mut result[reached..]);
+        left.pass(result, result.len(), result.len());
     }
 
     /// The bits of a key that are the unit's number.
