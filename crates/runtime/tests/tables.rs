@@ -303,8 +303,8 @@ fn totals_that_others_need_are_computed() {
 #[test]
 fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
-        "a_table_is_updated_in_place_with_the_bits_of_the_formula",
-        "a_rate_that_is_not_finite_reaches_what_has_no_updates",
-        "zeros_and_what_is_not_finite_in_a_table_stay_as_the_formula_has_them",
+        "tables::a_table_is_updated_in_place_with_the_bits_of_the_formula",
+        "tables::a_rate_that_is_not_finite_reaches_what_has_no_updates",
+        "tables::zeros_and_what_is_not_finite_in_a_table_stay_as_the_formula_has_them",
     ]);
 }

@@ -44,9 +44,7 @@ impl Joins {
         let arena = optimised.graph.arena();
         // Most graphs have too few to look further.
         let is_of_use = |key| matches!(arena.nodes[key].op, Op::MatMul { .. } | Op::Reduce { .. });
-        if arena.order.iter().filter(|&&key| is_of_use(key)).nth(1).is_none() {
-            return None;
-        }
+        arena.order.iter().filter(|&&key| is_of_use(key)).nth(1)?;
         let old = Old::new(&arena, optimised);
         let sums = Sums::find(&old);
         let shared = SharedProducts::find(&old, &sums);

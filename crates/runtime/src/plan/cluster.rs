@@ -169,7 +169,7 @@ fn reduced(operand: &Layout, axes: AxisSet) -> Reduced {
         long().filter(|&axis| axes.contains(axis) == reduced).map(|axis| operand.shape[axis]).product()
     };
     let changes = long().zip(long().skip(1)).filter(|&(a, b)| axes.contains(a) != axes.contains(b)).count();
-    match long().last() {
+    match long().next_back() {
         None => Reduced::All,
         Some(_) if changes > 1 => Reduced::Other,
         Some(last) if changes == 0 && axes.contains(last) => Reduced::All,
