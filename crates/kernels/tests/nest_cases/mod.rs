@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses a part.
 
+pub(crate) mod random;
+
 use arenagrad_kernels::{
     BinaryFunction, CompareFunction, DType, Instruction, Nest, ReduceFunction, Space, UnaryFunction, View,
 };

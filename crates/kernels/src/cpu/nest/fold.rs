@@ -1,8 +1,8 @@
 //! Folding the elements of a block: along rows, along columns, and altogether.
 //!
 //! Elements are summed in their own type for a short run only, and the runs are added up in totals of higher precision
-//! ([`Summable`](crate::cpu::total::Summable)). A total of a long row or of the whole has a part for each lane; the lanes are combined
-//! when all elements have been met. Largest and smallest elements are exact.
+//! ([`Summable`](crate::cpu::total::Summable)). A total of a long row or of the whole has a part for each lane; the lanes
+//! are combined when all elements have been met. Largest and smallest elements are exact.
 
 use arenagrad_graph::ReduceFunction;
 

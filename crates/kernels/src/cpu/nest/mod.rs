@@ -2,8 +2,8 @@
 //!
 //! A row, or a group of short ones, is passed over as often as its folds need; in each pass its elements are computed
 //! block by block by the interpreter of elementwise code, while the row is in the cache. Rows are cut into
-//! partitions whose size depends on the nest alone. Each has its own totals of what is folded over rows; they are combined in order
-//! at the end, so that a result has the same bits on any number of threads.
+//! partitions whose size depends on the nest alone. Each has its own totals of what is folded over rows; they are combined in
+//! order at the end, so that a result has the same bits on any number of threads.
 
 mod after;
 mod code;
