@@ -80,23 +80,26 @@ pub(crate) fn run(options: Options) -> ExitCode {
 fn measure(options: &Options) -> Result<(), String> {
     // What can be wrong with the command is found before minutes are spent on measuring.
     let peers = options.peers.as_deref().map(Peers::read).transpose()?;
+    if let Some(peers) = peers.as_ref().filter(|peers| !peers.know_any_workload()) {
+        return Err(format!("{}: none of its workloads is one of ours", peers.path.display()));
+    }
     let machine = Machine::find()?;
     let pace = if options.quick { Pace::Quick } else { Pace::Full };
     let measurements = criterion::measure(pace, machine.adapter.is_some())?;
 
+    let comparison = peers.as_ref().map(|peers| Comparison::new(&measurements, peers));
     print!("{machine}\n{}", table::Table { measurements: &measurements, machine: &machine });
-    if let Some(peers) = &peers {
-        let comparison = Comparison::new(&measurements, peers);
+    if let Some(comparison) = &comparison {
         print!("\n{comparison}");
-        if let Some(path) = &options.svg {
-            let chart = Chart { comparison: &comparison, machine: &machine }.to_string();
-            replace_file(path, chart.as_bytes()).map_err(|error| error.to_string())?;
-        }
     }
-    match &options.json {
-        Some(path) => write_json(path, options, &machine, &measurements, peers.as_ref()),
-        None => Ok(()),
+    if let Some(path) = &options.json {
+        write_json(path, options, &machine, &measurements, peers.as_ref())?;
     }
+    if let (Some(path), Some(comparison)) = (&options.svg, &comparison) {
+        let chart = Chart { comparison, machine: &machine }.to_string();
+        replace_file(path, chart.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn write_json(
@@ -141,4 +144,20 @@ fn write_json(
         "peers": peers,
     });
     replace_file(path, format!("{document:#}\n").as_bytes()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_needs_peers() {
+        let parse = |arguments: &[&str]| Options::parse(&mut lexopt::Parser::from_args(arguments));
+        let refused = parse(&["--svg", "chart.svg"]).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|reason| reason.contains("--peers")));
+        let options = parse(&["--svg", "chart.svg", "--quick", "--peers", "peers.jsonl"]).unwrap();
+        assert_eq!(options.svg, Some(PathBuf::from("chart.svg")));
+        assert_eq!(options.peers, Some(PathBuf::from("peers.jsonl")));
+        assert!(options.quick && options.json.is_none());
+    }
 }

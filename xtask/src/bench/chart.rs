@@ -31,8 +31,8 @@ const RIGHT: f64 = 560.0;
 /// The right edges of the columns of ratios, of our times and of the best peer's times; and the left edge of its name.
 const RATIO_COLUMN: f64 = 624.0;
 const OWN_COLUMN: f64 = 710.0;
-const PEER_COLUMN: f64 = 796.0;
-const NAME_COLUMN: f64 = 808.0;
+const PEER_COLUMN: f64 = 802.0;
+const NAME_COLUMN: f64 = 814.0;
 
 /// Axes that span more decades than this have ticks at powers of ten alone.
 const DECADES_WITH_STEPS: f64 = 2.0;
@@ -68,10 +68,10 @@ impl fmt::Display for Chart<'_> {
         let Machine { processor, threads, .. } = self.machine;
 
         writeln!(f, r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">"#)?;
-        writeln!(f, "<title>The fastest other system's time over this engine's, by workload</title>")?;
+        writeln!(f, "<title>The fastest other system's time over arenagrad's, by workload</title>")?;
         writeln!(f, "<style>\n{STYLE}\n</style>")?;
         writeln!(f, r#"<rect class="background" width="{WIDTH}" height="{height}"/>"#)?;
-        text(f, "title", MARGIN, 34.0, "How much longer the fastest other system takes")?;
+        text(f, "title", MARGIN, 34.0, "The fastest other system's time over arenagrad's")?;
         let plural = if *threads == 1 { "" } else { "s" };
         text(f, "quiet", MARGIN, 56.0, &format!("Times of a call on the CPU: {processor}, {threads} thread{plural}"))?;
 
@@ -80,8 +80,8 @@ impl fmt::Display for Chart<'_> {
             line(f, if tick == 1.0 { "even" } else { "grid" }, x, TOP - 6.0, bottom)?;
             text(f, "quiet middle", x, bottom + 18.0, &format!("{tick}"))?;
         }
-        text(f, "quiet end", axis.place(1.0) - 10.0, bottom + 42.0, "\u{2190} slower")?;
-        text(f, "quiet", axis.place(1.0) + 10.0, bottom + 42.0, "faster \u{2192}")?;
+        text(f, "quiet end", axis.place(1.0) - 10.0, bottom + 42.0, "\u{2190} arenagrad is slower")?;
+        text(f, "quiet", axis.place(1.0) + 10.0, bottom + 42.0, "arenagrad is faster \u{2192}")?;
         for (x, head) in [(RATIO_COLUMN, "ratio"), (OWN_COLUMN, "arenagrad"), (PEER_COLUMN, "fastest other")] {
             text(f, "quiet end", x, TOP - 14.0, head)?;
         }

@@ -39,6 +39,11 @@ impl Peers {
         Ok(Peers { path: path.to_owned(), figures })
     }
 
+    /// Whether there is a figure of a workload that is measured here.
+    pub(super) fn know_any_workload(&self) -> bool {
+        self.figures.iter().any(|figure| arenagrad_benches::workload(&figure.workload).is_some())
+    }
+
     /// The systems, in the order of their first lines.
     pub(super) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

@@ -32,13 +32,11 @@ impl fmt::Display for Table<'_> {
         for workload in WORKLOADS {
             // The queue of a GPU is the last of its phases, and the one that the CPU has not.
             let phases = [Phase::Build, Phase::Forward, Phase::ForwardBackward, Phase::Step, Phase::QueuedSteps];
-            let phases = phases.into_iter().filter_map(|phase| self.row(workload, phase));
-            for (number, [phase, cells @ ..]) in phases.enumerate() {
+            let measured = phases.into_iter().filter_map(|phase| self.row(workload, phase));
+            for (number, cells) in measured.enumerate() {
                 // A workload's name stands beside the first of its phases alone.
                 let name = if number == 0 { workload.name } else { "" };
-                let mut row = vec![name.to_owned(), phase];
-                row.extend(cells);
-                rows.push(row);
+                rows.push([vec![name.to_owned()], cells].concat());
             }
         }
         write_aligned(f, &COLUMNS.map(|(_, align)| align), &rows)?;
@@ -57,7 +55,7 @@ impl fmt::Display for Table<'_> {
 
 impl Table<'_> {
     /// One phase of a workload, without the workload's name; none if it was measured nowhere.
-    fn row(&self, workload: &Workload, phase: Phase) -> Option<[String; COLUMNS.len() - 1]> {
+    fn row(&self, workload: &Workload, phase: Phase) -> Option<Vec<String>> {
         let median = |place: Place| {
             let found = self
                 .measurements
@@ -75,7 +73,7 @@ impl Table<'_> {
             None => NOTHING.to_owned(),
         };
         let faster = cell(cpu.zip(gpu), |(cpu, gpu)| ratio(cpu / gpu));
-        Some([phase.title().to_owned(), cell(cpu, time), on_gpu, faster])
+        Some(vec![phase.title().to_owned(), cell(cpu, time), on_gpu, faster])
     }
 }
 
