@@ -1,5 +1,7 @@
 //! A graph evaluated again and again at values by name, one element of which moves at a time.
 
+use std::collections::HashMap;
+
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph};
 
 use crate::check::CheckError;
@@ -13,6 +15,8 @@ use crate::tensor::{Tensor, TensorData};
 pub(super) struct Evaluation {
     session: Session,
     values: Vec<Value>,
+    /// Where among the values each name stands.
+    places: HashMap<String, usize>,
 }
 
 struct Value {
@@ -39,7 +43,7 @@ impl Evaluation {
     ) -> Result<(Self, PlanId), Error> {
         let mut session = Session::builder(device.clone()).seed(seed).evaluate(graph, &[])?;
         let plan = session.add(graph, outputs)?;
-        let mut evaluation = Evaluation { session, values: Vec::new() };
+        let mut evaluation = Evaluation { session, values: Vec::new(), places: HashMap::new() };
         for (name, tensor) in values {
             if evaluation.place(name).is_some() {
                 return Err(Error::RepeatedInput { name: (*name).to_owned() });
@@ -79,7 +83,7 @@ impl Evaluation {
 
     /// Where in the evaluation the value of that name is, if it has one.
     pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.values.iter().position(|value| value.name == name)
+        self.places.get(name).copied()
     }
 
     /// A value's tensor.
@@ -115,6 +119,7 @@ impl Evaluation {
                 ValueKind::Parameter
             }
         };
+        self.places.insert(declaration.name.clone(), self.values.len());
         self.values.push(Value { name: declaration.name.clone(), kind, tensor });
         Ok(())
     }
@@ -150,14 +155,12 @@ impl Movable for Along<'_> {
 
 /// The live declaration of that name.
 pub(super) fn declared(graph: &Graph, name: &str) -> Result<Declaration, Error> {
+    if let Some(declaration) = graph.declaration_named(name) {
+        return Ok(declaration);
+    }
     let mut alive = graph.declarations();
     alive.retain(|declaration| graph.ordinal(declaration.node).is_ok());
-    match alive.iter().position(|declaration| declaration.name == name) {
-        Some(place) => Ok(alive.swap_remove(place)),
-        None => {
-            let known: Vec<_> = alive.iter().map(|declaration| format!("{:?}", declaration.name)).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Err(CheckError::UnknownName { name: name.to_owned(), known }.into())
-        }
-    }
+    let known: Vec<_> = alive.iter().map(|declaration| format!("{:?}", declaration.name)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(CheckError::UnknownName { name: name.to_owned(), known }.into())
 }

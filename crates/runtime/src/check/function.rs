@@ -103,7 +103,7 @@ impl<'g> Function<'g> {
     /// An input of an expression's shape, under a name that is free.
     fn beside(&self, what: &str, name: &str, expr: Expr<'g>) -> Result<(String, Expr<'g>), Error> {
         let mut name = format!("{what} {name}");
-        while declared(self.graph, &name).is_ok() {
+        while self.graph.declaration_named(&name).is_some() {
             name.push('\'');
         }
         let declared = self.graph.input_of(&name, expr.shape()?, DType::F64).check()?;
