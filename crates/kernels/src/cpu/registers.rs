@@ -13,7 +13,7 @@ use super::buffer::Element;
 pub(super) const LANES: usize = 16;
 
 /// The elements of a block: its registers together stay in the nearest cache.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 1024;
 
 /// `LANES` neighbouring elements.
 pub(super) type Chunk<T> = [T; LANES];
