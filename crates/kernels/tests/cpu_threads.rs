@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{
-    BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Nest, Piece, ReduceFunction, UnaryFunction, View,
+    BatchAxis, BinaryFunction, DType, Factor, Instruction, Kernel, Matrix, Nest, Piece, ReduceFunction, UnaryFunction,
+    View,
 };
 use reference::{Builder, axes, buffer, noise, view};
 
@@ -187,6 +188,21 @@ fn cases() -> Vec<Case> {
             },
             inputs: vec![(DType::F32, 30_000), (DType::I32, 1000), (DType::F32, 300_000)],
             outputs: vec![(DType::F32, 30_000)],
+        },
+        Case {
+            name: "scatter_add with a factor",
+            kernel: Kernel::ScatterAdd {
+                dtype: DType::F32,
+                operand_shape: shape(2000),
+                updates_shape: shape(1000),
+                axis: 0,
+                indices: view(&[(1000, 1), (300, 0)], 0),
+                updates: View::contiguous(300_000),
+                in_place: false,
+                factor: Some(Factor::Input { is_negated: true }),
+            },
+            inputs: vec![(DType::F32, 600_000), (DType::I32, 1000), (DType::F32, 300_000), (DType::F32, 1)],
+            outputs: vec![(DType::F32, 600_000)],
         },
         scatter("scatter_add to few places", 90, 400_000),
         scatter("scatter_add to one place", 1, 300_000),
