@@ -26,6 +26,9 @@ use crate::passes::rebuild::{Rebuild, Rewrites};
 use shared::SharedProducts;
 use sums::Sums;
 
+/// The most elements that become one tensor: far more than any memory holds, and fewer than a tensor may have.
+const MOST_ELEMENTS: usize = isize::MAX as usize / 64;
+
 /// Products joined where that costs less than it saves.
 pub(super) fn join(optimised: Optimised, rewrites: Rewrites) -> Result<Optimised, GraphError> {
     let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
@@ -44,9 +47,7 @@ impl Joins {
         let arena = optimised.graph.arena();
         // Most graphs have too few to look further.
         let is_of_use = |key| matches!(arena.nodes[key].op, Op::MatMul { .. } | Op::Reduce { .. });
-        if arena.order.iter().filter(|&&key| is_of_use(key)).nth(1).is_none() {
-            return None;
-        }
+        arena.order.iter().filter(|&&key| is_of_use(key)).nth(1)?;
         let old = Old::new(&arena, optimised);
         let sums = Sums::find(&old);
         let shared = SharedProducts::find(&old, &sums);
@@ -62,10 +63,8 @@ impl Joins {
         node: &Node,
         replacement: &dyn Fn(NodeId) -> NodeId,
     ) -> Result<Option<NodeId>, GraphError> {
-        match self.sums.replace(rebuild, arena, node, replacement)? {
-            Some(new) => Ok(Some(new)),
-            None => self.shared.replace(rebuild, arena, node, replacement),
-        }
+        let sum = self.sums.replace(rebuild, arena, node, replacement)?;
+        if sum.is_some() { Ok(sum) } else { self.shared.replace(rebuild, node, replacement) }
     }
 }
 

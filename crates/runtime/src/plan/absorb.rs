@@ -92,9 +92,9 @@ fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
             && operand.shape == base.shape
             && is_in_order(entries, operand)
     };
-    let constant = |operand: &Layout| match entries[operand.base as usize].work {
-        Work::Constant(value) => Some(value.to_bits()),
-        _ => None,
+    let constant = |operand: &Layout| {
+        let Work::Constant(value) = entries[operand.base as usize].work else { return None };
+        Some(value.to_bits())
     };
     let entry = &entries[index];
     let Work::Concat { starts } = &entry.work else { return };
@@ -110,19 +110,19 @@ fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
         let own_fill = inner.operands.iter().find_map(constant);
         // The result is filled with one constant.
         let fits = own_fill.is_none() || fill.is_none() || own_fill == fill;
-        match &inner.work {
-            Work::Concat { starts: inner_starts } if is_inner(operand) && fits => {
-                fill = fill.or(own_fill);
-                absorbed.push(operand.base);
-                for (piece, inner_start) in inner.operands.iter().zip(inner_starts) {
-                    pieces.push(piece.clone());
-                    places.push(start.iter().zip(inner_start).map(|(outer, inner)| outer + inner).collect());
-                }
+        if let Work::Concat { starts: inner_starts } = &inner.work
+            && is_inner(operand)
+            && fits
+        {
+            fill = fill.or(own_fill);
+            absorbed.push(operand.base);
+            for (piece, inner_start) in inner.operands.iter().zip(inner_starts) {
+                pieces.push(piece.clone());
+                places.push(start.iter().zip(inner_start).map(|(outer, inner)| outer + inner).collect());
             }
-            _ => {
-                pieces.push(operand.clone());
-                places.push(start.clone());
-            }
+        } else {
+            pieces.push(operand.clone());
+            places.push(start.clone());
         }
     }
     entries[index].operands = pieces;
