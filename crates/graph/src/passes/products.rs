@@ -26,6 +26,9 @@ use crate::passes::rebuild::{Rebuild, Rewrites};
 use shared::SharedProducts;
 use sums::Sums;
 
+/// The most elements that become one tensor: far more than any memory holds, and fewer than a tensor may have.
+const MOST_ELEMENTS: usize = isize::MAX as usize / 64;
+
 /// Products joined where that costs less than it saves.
 pub(super) fn join(optimised: Optimised, rewrites: Rewrites) -> Result<Optimised, GraphError> {
     let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
@@ -60,10 +63,8 @@ impl Joins {
         node: &Node,
         replacement: &dyn Fn(NodeId) -> NodeId,
     ) -> Result<Option<NodeId>, GraphError> {
-        match self.sums.replace(rebuild, arena, node, replacement)? {
-            Some(new) => Ok(Some(new)),
-            None => self.shared.replace(rebuild, arena, node, replacement),
-        }
+        let sum = self.sums.replace(rebuild, arena, node, replacement)?;
+        if sum.is_some() { Ok(sum) } else { self.shared.replace(rebuild, node, replacement) }
     }
 }
 

@@ -96,9 +96,9 @@ fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
             && operand.shape == base.shape
             && is_in_order(entries, operand)
     };
-    let constant = |operand: &Layout| match entries[operand.base as usize].work {
-        Work::Constant(value) => Some(value.to_bits()),
-        _ => None,
+    let constant = |operand: &Layout| {
+        let Work::Constant(value) = entries[operand.base as usize].work else { return None };
+        Some(value.to_bits())
     };
     let entry = &entries[index];
     let Work::Concat { regions } = &entry.work else { return };
@@ -114,20 +114,20 @@ fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
         let own_fill = inner.operands.iter().find_map(constant);
         // The result is filled with one constant.
         let fits = own_fill.is_none() || fill.is_none() || own_fill == fill;
-        match &inner.work {
-            Work::Concat { regions: inner_regions } if is_inner(operand) && fits => {
-                fill = fill.or(own_fill);
-                absorbed.push(operand.base);
-                for (piece, inner) in inner.operands.iter().zip(inner_regions) {
-                    pieces.push(piece.clone());
-                    let start = region.start.iter().zip(&inner.start).map(|(outer, inner)| outer + inner).collect();
-                    places.push(Region { start, extents: inner.extents.clone() });
-                }
+        if let Work::Concat { regions: inner_regions } = &inner.work
+            && is_inner(operand)
+            && fits
+        {
+            fill = fill.or(own_fill);
+            absorbed.push(operand.base);
+            for (piece, inner) in inner.operands.iter().zip(inner_regions) {
+                pieces.push(piece.clone());
+                let start = region.start.iter().zip(&inner.start).map(|(outer, inner)| outer + inner).collect();
+                places.push(Region { start, extents: inner.extents.clone() });
             }
-            _ => {
-                pieces.push(operand.clone());
-                places.push(region.clone());
-            }
+        } else {
+            pieces.push(operand.clone());
+            places.push(region.clone());
         }
     }
     entries[index].operands = pieces;

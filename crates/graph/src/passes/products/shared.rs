@@ -9,14 +9,13 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::arena::Arena;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::{Op, OpKind};
 use crate::passes::products::parts::{self, Part, Source};
 use crate::passes::products::sums::Sums;
-use crate::passes::products::{Groups, Old, to_front};
+use crate::passes::products::{Groups, MOST_ELEMENTS, Old, to_front};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
 
@@ -155,9 +154,11 @@ impl SharedProducts {
         };
         let last = &steps[steps.len() - 1];
         let elements = |id: &NodeId| old.node(*id).shape.elements();
-        let spent = last.iter().filter(is_taken).fold(0, |sum: usize, id| sum.saturating_add(2 * elements(id)));
+        let spent =
+            last.iter().filter(is_taken).fold(0, |sum: usize, id| sum.saturating_add(elements(id).saturating_mul(2)));
         let saved = elements(&shared).saturating_mul(members.len() - 1);
-        if spent > saved {
+        let all = steps[0].iter().fold(0, |sum: usize, id| sum.saturating_add(elements(id)));
+        if spent > saved || all > MOST_ELEMENTS {
             return;
         }
         let group = self.groups.len();
@@ -176,7 +177,6 @@ impl SharedProducts {
     pub(super) fn replace(
         &mut self,
         rebuild: &mut Rebuild,
-        _: &Arena,
         node: &Node,
         replacement: &dyn Fn(NodeId) -> NodeId,
     ) -> Result<Option<NodeId>, GraphError> {
@@ -268,16 +268,16 @@ fn following(old: &Old<'_>, part: NodeId, reader: NodeId, axis: usize, is_droppe
 /// An operand that can be the same for all parts along `axis`.
 fn repeated(old: &Old<'_>, id: NodeId, axis: usize, is_dropped: bool) -> Option<Operand> {
     let node = old.node(id);
-    match &node.op {
-        Op::Constant { value } => Some(Operand::Constant(value.to_bits())),
-        Op::Broadcast { operand } => {
-            let source = &old.node(*operand).shape;
-            let own = (axis + source.rank()).checked_sub(node.shape.rank());
-            let is_repeated = is_dropped || own.is_none_or(|own| source[own] == 1);
-            is_repeated.then_some(Operand::Repeated(*operand))
-        }
-        _ => is_dropped.then_some(Operand::Repeated(id)),
+    if let Op::Constant { value } = node.op {
+        return Some(Operand::Constant(value.to_bits()));
     }
+    if let Op::Broadcast { operand } = node.op {
+        let source = &old.node(operand).shape;
+        let own = (axis + source.rank()).checked_sub(node.shape.rank());
+        let is_repeated = is_dropped || own.is_none_or(|own| source[own] == 1);
+        return is_repeated.then_some(Operand::Repeated(operand));
+    }
+    is_dropped.then_some(Operand::Repeated(id))
 }
 
 fn is_elementwise(op: &Op) -> bool {

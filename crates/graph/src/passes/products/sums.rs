@@ -15,12 +15,9 @@ use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::{BinaryFunction, Op, ReduceFunction};
 use crate::passes::products::parts::{Part, Range, Source};
-use crate::passes::products::{Groups, Old};
+use crate::passes::products::{Groups, MOST_ELEMENTS, Old};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::{AxisSet, Shape};
-
-/// The most elements that are put together: far more than any memory holds, and fewer than a tensor may have.
-const MOST_ELEMENTS: usize = isize::MAX as usize / 64;
 
 /// Sums of which terms are joined, by their nodes.
 #[derive(Default)]
@@ -178,10 +175,8 @@ impl Sums {
 
 /// The operands of an addition.
 fn addends(node: &Node) -> Option<[NodeId; 2]> {
-    match node.op {
-        Op::Binary { function: BinaryFunction::Add, lhs, rhs } => Some([lhs, rhs]),
-        _ => None,
-    }
+    let Op::Binary { function: BinaryFunction::Add, lhs, rhs } = node.op else { return None };
+    Some([lhs, rhs])
 }
 
 impl Joined {
@@ -254,15 +249,9 @@ impl Finder<'_> {
     }
 
     fn term(&self, leaf: NodeId) -> Option<Term> {
-        let node = match &self.old.node(leaf).op {
-            Op::Reshape { operand } => *operand,
-            _ => leaf,
-        };
-        let is_of_use = match &self.old.node(node).op {
-            Op::MatMul { .. } => true,
-            Op::Reduce { function, .. } => *function == ReduceFunction::Sum,
-            _ => false,
-        };
+        let node = if let Op::Reshape { operand } = self.old.node(leaf).op { operand } else { leaf };
+        let is_of_use =
+            matches!(self.old.node(node).op, Op::MatMul { .. } | Op::Reduce { function: ReduceFunction::Sum, .. });
         let is_joinable = is_of_use && self.old.is_used_once(leaf) && self.old.is_used_once(node);
         is_joinable.then_some(Term { leaf, node })
     }
@@ -309,10 +298,8 @@ impl Finder<'_> {
 
     /// The operands of a product.
     fn operands(&self, term: Term) -> [NodeId; 2] {
-        match self.old.node(term.node).op {
-            Op::MatMul { lhs, rhs, .. } => [lhs, rhs],
-            _ => unreachable!("terms that are products"),
-        }
+        let Op::MatMul { lhs, rhs, .. } = self.old.node(term.node).op else { unreachable!("terms that are products") };
+        [lhs, rhs]
     }
 
     /// The axes of its operands that a product sums.
@@ -382,11 +369,11 @@ impl Finder<'_> {
             if terms.iter().any(|term| is_joined.contains(&self.old.node(term.node).ordinal)) {
                 continue;
             }
-            let list = terms.iter().map(|term| match self.old.node(term.node).op {
-                Op::Reduce { operand, .. } => operand,
-                _ => unreachable!("terms that are sums along axes"),
-            });
-            let list: Vec<NodeId> = list.collect();
+            let operand = |term: &Term| {
+                let Op::Reduce { operand, .. } = self.old.node(term.node).op else { return None };
+                Some(operand)
+            };
+            let list: Vec<NodeId> = terms.iter().filter_map(operand).collect();
             let Some(order) = self.free_order(&list, axis) else { continue };
             let range = Range::of(self.old.arena, &list, axis).map(|(range, _)| range);
             let list = order.iter().map(|&place| list[place]).collect();
