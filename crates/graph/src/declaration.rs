@@ -9,7 +9,7 @@ use crate::arena::{Arena, Graph};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey, Origin};
-use crate::op::Op;
+use crate::op::{Arrangement, Indexing, Leaf, Op};
 use crate::shape::Shape;
 
 /// What the graph knows of an input or parameter beyond its node.
@@ -147,8 +147,8 @@ impl Graph {
             arena.declarations.len() as u32
         };
         let op = match kind {
-            DeclarationKind::Input => Op::Input { declaration },
-            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
+            DeclarationKind::Input => Op::Leaf(Leaf::Input { declaration }),
+            DeclarationKind::Parameter { .. } => Op::Leaf(Leaf::Parameter { declaration }),
         };
         let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
         let mut arena = self.arena_mut();
@@ -164,10 +164,11 @@ impl Arena {
     pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
         loop {
             match &self.nodes.get(id.key)?.op {
-                Op::Input { .. } => return Some(id),
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
+                Op::Leaf(Leaf::Input { .. }) => return Some(id),
+                Op::View {
+                    operand,
+                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
+                }
                 | Op::StopGradient { operand } => id = *operand,
                 _ => return None,
             }
@@ -185,8 +186,9 @@ impl Arena {
 
     /// Notes what an op that indexes an axis requires.
     pub(crate) fn require_of_indices(&mut self, id: NodeId) {
-        let (Op::Gather { operand, indices, axis } | Op::ScatterAdd { operand, indices, axis, .. }) =
-            &self.nodes[id.key].op
+        let Op::Indexing(
+            Indexing::Gather { operand, indices, axis } | Indexing::ScatterAdd { operand, indices, axis, .. },
+        ) = &self.nodes[id.key].op
         else {
             return;
         };

@@ -63,7 +63,10 @@ pub use expr::{Axes, Expr, IntoExpr, Operand};
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
-pub use op::{BinaryFunction, CompareFunction, Extents, Op, OpKind, ReduceFunction, UnaryFunction};
+pub use op::{
+    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Elementwise, Exchange, Extents,
+    Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow, Work,
+};
 pub use owner::OwnedGraph;
 pub use pending::Pending;
 pub use shape::{AxisSet, MAX_RANK, Shape};

@@ -6,7 +6,7 @@ mod evaluate;
 
 use std::time::{Duration, Instant};
 
-use arenagrad_graph::{DType, Dot, Expr, Graph, Init, Mode, NodeId, Op, passes, verify};
+use arenagrad_graph::{Assembly, DType, Dot, Expr, Graph, Indexing, Init, Leaf, Mode, NodeId, Op, passes, verify};
 use differences::{Case, check};
 use evaluate::{Given, evaluate};
 
@@ -18,9 +18,12 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
     let cost = |id: NodeId| {
         let node = optimised.graph.node(id).unwrap();
         match node.op {
-            Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } => 0,
-            Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } => 0,
-            Op::ScatterAdd { updates, .. } => optimised.graph.node(updates).unwrap().shape.elements(),
+            Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Constant { .. })
+            | Op::Leaf(Leaf::Literal { .. } | Leaf::Iota { .. }) => 0,
+            Op::View { .. } => 0,
+            Op::Indexing(Indexing::ScatterAdd { updates, .. }) => {
+                optimised.graph.node(updates).unwrap().shape.elements()
+            }
             Op::Reduce { operand, .. } => optimised.graph.node(operand).unwrap().shape.elements(),
             _ => node.shape.elements(),
         }
@@ -152,9 +155,11 @@ fn parts_that_do_not_overlap_are_concatenated_once() {
     let y = (0..100).fold(g.zeros([4, 5], DType::F32), |sum, i| (sum + x.select_index(1, 99 - i)).tanh());
     let [gradient] = y.sum(..).grad([x]).unwrap();
     let id = gradient.id().unwrap();
-    let Op::Concat { operands, axis } = g.node(id).unwrap().op else { panic!("{}", g.display(&[gradient])) };
+    let Op::Assembly(Assembly::Concat { operands, axis }) = g.node(id).unwrap().op else {
+        panic!("{}", g.display(&[gradient]))
+    };
     assert_eq!((operands.len(), axis), (100, 1));
-    let is_pad = |id: &NodeId| matches!(g.node(*id).unwrap().op, Op::Pad { .. });
+    let is_pad = |id: &NodeId| matches!(g.node(*id).unwrap().op, Op::Assembly(Assembly::Pad { .. }));
     assert!(!g.needed(&[id]).unwrap().iter().any(is_pad));
 }
 

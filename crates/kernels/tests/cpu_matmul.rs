@@ -2,7 +2,9 @@
 
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
-use arenagrad_kernels::{BatchAxis, BinaryFunction, DType, Instruction, Kernel, Matrix, Program, UnaryFunction};
+use arenagrad_kernels::{
+    BatchAxis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Matrix, Program, UnaryFunction,
+};
 
 #[derive(Clone)]
 struct Case {
@@ -212,7 +214,7 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
     let z = b.contiguous(dtype);
     let sum = b.binary(BinaryFunction::Add, product, bias);
     let activated = b.unary(UnaryFunction::Relu, sum);
-    let positive = b.push(Instruction::Cast { operand: activated }, DType::Bool);
+    let positive = b.push(Instruction::Elementwise(Elementwise::Cast { operand: activated }), DType::Bool);
     let scaled = b.binary(BinaryFunction::Mul, product, z);
     b.output(&[positive, activated, scaled])
 }

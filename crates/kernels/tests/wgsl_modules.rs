@@ -6,7 +6,9 @@ use std::path::Path;
 use arenagrad_kernels::wgsl::{
     AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
 };
-use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
+use arenagrad_kernels::{
+    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, ReduceFunction, UnaryFunction, View,
+};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
@@ -272,7 +274,11 @@ fn sum_of_inputs(elements: usize, inputs: u32, accumulator: bool) -> arenagrad_k
     for number in 0..inputs {
         let value = program.instructions.len() as u32;
         program.instructions.push(Instruction::Load { input: number });
-        program.instructions.push(Instruction::Binary { function: BinaryFunction::Add, lhs: value - 1, rhs: value });
+        program.instructions.push(Instruction::Elementwise(Elementwise::Binary {
+            function: BinaryFunction::Add,
+            lhs: value - 1,
+            rhs: value,
+        }));
     }
     program.dtypes = vec![DType::F32; program.instructions.len()];
     program.outputs = vec![program.instructions.len() as u32 - 1];
@@ -351,7 +357,11 @@ fn kernels_that_differ_in_extents_share_their_modules() {
     let scaled = |n, value| {
         let mut program = load(n);
         program.instructions.push(Instruction::Constant { value });
-        program.instructions.push(Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
+        program.instructions.push(Instruction::Elementwise(Elementwise::Binary {
+            function: BinaryFunction::Mul,
+            lhs: 0,
+            rhs: 1,
+        }));
         program.dtypes = vec![DType::F32; 3];
         program.outputs = vec![2];
         Kernel::Elementwise(program)
@@ -380,7 +390,9 @@ fn a_fused_kernel_reads_like_the_graph() {
     let mut program = binary(BinaryFunction::Add, DType::F32, 16);
     program.inputs[0].in_place = Some(1);
     program.inputs[1].view = View::new([axis(2, 0), axis(8, 1)], 0);
-    program.instructions.push(Instruction::Unary { function: UnaryFunction::Relu, operand: 2 });
+    program
+        .instructions
+        .push(Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Relu, operand: 2 }));
     program.dtypes.push(DType::F32);
     program.outputs = vec![3, 2];
     let lowered = lower(&Kernel::Elementwise(program), &profile(AdapterClass::Cpu)).unwrap();

@@ -1,6 +1,6 @@
 //! Edges where caller and engine meet: optimisers of the caller's own, names taken and freed, shapes at the limits.
 
-use arenagrad::graph::Op;
+use arenagrad::graph::{Leaf, Op};
 use arenagrad::{
     Adam, DType, Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor, TensorData,
     train::Trained,
@@ -160,7 +160,7 @@ fn sizes_at_the_limits_are_errors_and_not_panics() {
 fn what_is_declared_is_not_inserted() {
     let g = Graph::new();
     let origin = arenagrad::graph::Origin::here();
-    let inserted = g.insert(Op::Input { declaration: 9 }, None, None, origin);
+    let inserted = g.insert(Op::Leaf(Leaf::Input { declaration: 9 }), None, None, origin);
     assert!(matches!(inserted, Err(GraphError::Undeclared { .. })));
 }
 

@@ -12,7 +12,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 
 /// The options of cross-entropy and negative log-likelihood; the default is the plain mean.
@@ -296,8 +296,8 @@ impl<'g> Expr<'g> {
             return None;
         }
         Some(match self.source()?.1 {
-            Op::Literal { .. } | Op::Constant { .. } => Range::Checked,
-            Op::Input { .. } => Range::OfInput,
+            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => Range::Checked,
+            Op::Leaf(Leaf::Input { .. }) => Range::OfInput,
             _ => Range::Unknown,
         })
     }

@@ -8,13 +8,13 @@ use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Arrangement, Leaf, Op};
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.
     pub(crate) fn constant(self) -> Option<f64> {
         match self.source()?.1 {
-            Op::Constant { value } => Some(value),
+            Op::Leaf(Leaf::Constant { value }) => Some(value),
             _ => None,
         }
     }
@@ -37,12 +37,12 @@ impl<'g> Expr<'g> {
     ) -> Option<GraphError> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
         let (position, value) = match self.source()?.1 {
-            Op::Literal { data } => match &*data {
+            Op::Leaf(Leaf::Literal { data }) => match &*data {
                 Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
                 Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
             },
             // A constant of no elements holds no index.
-            Op::Constant { value } if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
+            Op::Leaf(Leaf::Constant { value }) if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
                 Some((0, value as i32)).filter(|(_, value)| outside(value))
             }
             _ => None,
@@ -55,11 +55,11 @@ impl<'g> Expr<'g> {
     pub(crate) fn is_index_below(self, extent: usize) -> bool {
         let Some((node, op)) = self.source() else { return false };
         match op {
-            Op::Input { .. } => true,
-            Op::Literal { .. } | Op::Constant { .. } => {
+            Op::Leaf(Leaf::Input { .. }) => true,
+            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => {
                 self.index_error("gather", extent, None, Origin::here()).is_none()
             }
-            Op::Iota { axis } => self.graph().arena().nodes[node.key].shape[axis] <= extent,
+            Op::Leaf(Leaf::Iota { axis }) => self.graph().arena().nodes[node.key].shape[axis] <= extent,
             Op::ArgMax { operand, axis } => self.graph().arena().nodes[operand.key].shape[axis] <= extent,
             _ => false,
         }
@@ -71,9 +71,10 @@ impl<'g> Expr<'g> {
         loop {
             let arena = self.graph().arena();
             match &arena.nodes.get(id.key)?.op {
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
+                Op::View {
+                    operand,
+                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
+                }
                 | Op::StopGradient { operand } => id = *operand,
                 op => return Some((id, op.clone())),
             }

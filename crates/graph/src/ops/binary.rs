@@ -24,15 +24,7 @@ pub(crate) fn infer(
     rhs: NodeId,
 ) -> Result<(Shape, DType), GraphError> {
     let dtype = rule.same_dtype(lhs, rhs)?;
-    match function {
-        BinaryFunction::Add
-        | BinaryFunction::Sub
-        | BinaryFunction::Mul
-        | BinaryFunction::Maximum
-        | BinaryFunction::Minimum => rule.number(lhs)?,
-        BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::ReluBackward => rule.float(lhs)?,
-        BinaryFunction::And | BinaryFunction::Or => rule.dtype_in(lhs, &[DType::Bool], "bool")?,
-    };
+    rule.defined_for(lhs, function.row().dtypes)?;
     Ok((rule.same_shape(lhs, rhs)?.clone(), dtype))
 }
 

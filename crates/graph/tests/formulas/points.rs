@@ -1,7 +1,7 @@
 //! Formulas evaluated at many points, with a stricter notion of having a value than that of floats.
 
 use arenagrad_graph::symbolic::Formula;
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Graph, NodeId, Op, UnaryFunction};
+use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elementwise, Graph, Leaf, NodeId, Op, UnaryFunction};
 
 use super::super::evaluate::functions;
 
@@ -45,17 +45,21 @@ impl Compiled {
         let mut steps = Vec::new();
         for id in graph.needed(&[output]).unwrap() {
             let step = match graph.node(id).unwrap().op {
-                Op::Input { .. } => {
+                Op::Leaf(Leaf::Input { .. }) => {
                     let name = graph.label(id).unwrap();
                     Step::Symbol(SYMBOLS.iter().position(|known| *known == name).unwrap())
                 }
-                Op::Constant { value } => Step::Constant(value),
-                Op::Unary { function, operand } => Step::Unary(function, place(&places, &operand)),
-                Op::Binary { function, lhs, rhs } => Step::Binary(function, place(&places, &lhs), place(&places, &rhs)),
-                Op::Compare { function, lhs, rhs } => {
+                Op::Leaf(Leaf::Constant { value }) => Step::Constant(value),
+                Op::Elementwise(Elementwise::Unary { function, operand }) => {
+                    Step::Unary(function, place(&places, &operand))
+                }
+                Op::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
+                    Step::Binary(function, place(&places, &lhs), place(&places, &rhs))
+                }
+                Op::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
                     Step::Compare(function, place(&places, &lhs), place(&places, &rhs))
                 }
-                Op::Where { condition, on_true, on_false } => {
+                Op::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
                     Step::Where(place(&places, &condition), place(&places, &on_true), place(&places, &on_false))
                 }
                 op => panic!("{} in a formula", op.name()),

@@ -59,49 +59,23 @@ impl Block<'_, '_> {
 
     #[inline(always)]
     pub(super) fn unary_i32(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function {
-            UnaryFunction::Neg => self.map(operand, target, <i32 as Number>::neg),
-            UnaryFunction::Abs => self.map(operand, target, <i32 as Number>::abs),
-            UnaryFunction::Sign => self.map(operand, target, <i32 as Number>::sign),
-            UnaryFunction::Relu => self.map(operand, target, relu::<i32>),
-            UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Log1p
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf
-            | UnaryFunction::Not => undefined(function.name(), DType::I32),
+        if function == UnaryFunction::Neg {
+            self.map(operand, target, <i32 as Number>::neg);
+        } else if function == UnaryFunction::Abs {
+            self.map(operand, target, <i32 as Number>::abs);
+        } else if function == UnaryFunction::Sign {
+            self.map(operand, target, <i32 as Number>::sign);
+        } else {
+            undefined(function.name(), DType::I32);
         }
     }
 
     #[inline(always)]
     pub(super) fn unary_bool(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function {
-            UnaryFunction::Not => self.map(operand, target, |x: u8| x ^ 1),
-            UnaryFunction::Neg
-            | UnaryFunction::Abs
-            | UnaryFunction::Sign
-            | UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Log1p
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf
-            | UnaryFunction::Relu => undefined(function.name(), DType::Bool),
+        if function == UnaryFunction::Not {
+            self.map(operand, target, |x: u8| x ^ 1);
+        } else {
+            undefined(function.name(), DType::Bool);
         }
     }
 
@@ -134,32 +108,29 @@ impl Block<'_, '_> {
 
     #[inline(always)]
     pub(super) fn binary_i32(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function {
-            BinaryFunction::Add => self.map2(lhs, rhs, target, <i32 as Number>::add),
-            BinaryFunction::Sub => self.map2(lhs, rhs, target, <i32 as Number>::sub),
-            BinaryFunction::Mul => self.map2(lhs, rhs, target, <i32 as Number>::mul),
-            BinaryFunction::Maximum => self.map2(lhs, rhs, target, maximum::<i32>),
-            BinaryFunction::Minimum => self.map2(lhs, rhs, target, minimum::<i32>),
-            BinaryFunction::ReluBackward => self.map2(lhs, rhs, target, relu_backward::<i32>),
-            BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::And | BinaryFunction::Or => {
-                undefined(function.name(), DType::I32)
-            }
+        if function == BinaryFunction::Add {
+            self.map2(lhs, rhs, target, <i32 as Number>::add);
+        } else if function == BinaryFunction::Sub {
+            self.map2(lhs, rhs, target, <i32 as Number>::sub);
+        } else if function == BinaryFunction::Mul {
+            self.map2(lhs, rhs, target, <i32 as Number>::mul);
+        } else if function == BinaryFunction::Maximum {
+            self.map2(lhs, rhs, target, maximum::<i32>);
+        } else if function == BinaryFunction::Minimum {
+            self.map2(lhs, rhs, target, minimum::<i32>);
+        } else {
+            undefined(function.name(), DType::I32);
         }
     }
 
     #[inline(always)]
     pub(super) fn binary_bool(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function {
-            BinaryFunction::And => self.map2(lhs, rhs, target, |a: u8, b: u8| a & b),
-            BinaryFunction::Or => self.map2(lhs, rhs, target, |a: u8, b: u8| a | b),
-            BinaryFunction::Add
-            | BinaryFunction::Sub
-            | BinaryFunction::Mul
-            | BinaryFunction::Div
-            | BinaryFunction::Pow
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum
-            | BinaryFunction::ReluBackward => undefined(function.name(), DType::Bool),
+        if function == BinaryFunction::And {
+            self.map2(lhs, rhs, target, |a: u8, b: u8| a & b);
+        } else if function == BinaryFunction::Or {
+            self.map2(lhs, rhs, target, |a: u8, b: u8| a | b);
+        } else {
+            undefined(function.name(), DType::Bool);
         }
     }
 

@@ -176,11 +176,7 @@ impl Bound<'_> {
                 | Instruction::Constant { .. }
                 | Instruction::Iota { .. }
                 | Instruction::Uniform { .. }
-                | Instruction::Unary { .. }
-                | Instruction::Binary { .. }
-                | Instruction::Compare { .. }
-                | Instruction::Where { .. }
-                | Instruction::Cast { .. } => false,
+                | Instruction::Elementwise(_) => false,
             })
         })
     }

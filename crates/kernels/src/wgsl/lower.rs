@@ -8,7 +8,7 @@ use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
-use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, cost};
+use crate::{BinaryFunction, DType, Elementwise, Instruction, Kernel, Program, ProgramInput, cost};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -155,7 +155,7 @@ impl Output {
             instructions: vec![
                 Instruction::Load { input: 0 },
                 Instruction::Accumulator,
-                Instruction::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 },
+                Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 }),
             ],
             dtypes: vec![DType::F32; 3],
             outputs: vec![2],

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph, GraphError, NodeId, Op, Shape};
+use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
@@ -195,11 +195,11 @@ pub(super) fn computed(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<NodeId>,
         let is_abstract = if let Op::CustomGradient { value, .. } = &op {
             abstract_nodes.contains(value)
         } else {
-            op == Op::Placeholder || op.operands().iter().any(|operand| abstract_nodes.contains(operand))
+            op == Op::Leaf(Leaf::Placeholder) || op.operands().iter().any(|operand| abstract_nodes.contains(operand))
         };
         if is_abstract {
             abstract_nodes.insert(id);
-        } else if !matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+        } else if !matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
             nodes.push(id);
         }
     }

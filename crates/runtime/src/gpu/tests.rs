@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{BinaryFunction, DType};
+use arenagrad_graph::{BinaryFunction, DType, Elementwise};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
@@ -264,7 +264,7 @@ fn a_buffer_past_the_limits_is_refused_and_the_device_goes_on() {
 /// `x * y` over contiguous inputs.
 fn product(elements: usize, dtype: DType) -> Kernel {
     let input = || ProgramInput { dtype, view: View::contiguous(elements), in_place: None };
-    let product = Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 };
+    let product = Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
     Kernel::Elementwise(Program {
         elements,
         inputs: vec![input(), input()],

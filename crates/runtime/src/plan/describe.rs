@@ -231,10 +231,6 @@ fn function_name(instruction: &Instruction) -> Option<&'static str> {
         Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => None,
         Instruction::Iota { .. } => Some("iota"),
         Instruction::Uniform { .. } => Some("uniform"),
-        Instruction::Unary { function, .. } => Some(function.name()),
-        Instruction::Binary { function, .. } => Some(function.name()),
-        Instruction::Compare { function, .. } => Some(function.name()),
-        Instruction::Where { .. } => Some("where"),
-        Instruction::Cast { .. } => Some("cast"),
+        Instruction::Elementwise(elementwise) => Some(elementwise.kind().name()),
     }
 }
