@@ -3,7 +3,10 @@
 //! `cases` matches every `OpKind`, so an op without a case does not compile.
 
 use crate::differences::{Case, check};
-use arenagrad_graph::{BinaryFunction, Context, DType, Expr, Function, OpKind, ReduceFunction, Shape, UnaryFunction};
+use crate::evaluate::{evaluate, given};
+use arenagrad_graph::{
+    BinaryFunction, Context, DType, Expr, Function, Graph, OpKind, ReduceFunction, Shape, UnaryFunction,
+};
 
 /// `x^3`, with a gradient of its own.
 struct Cube;
@@ -318,4 +321,19 @@ fn shapes_of_gradients_are_those_of_what_was_asked_for() {
     let shapes = gradients.map(|gradient| gradient.shape().unwrap());
     assert_eq!(shapes, [[5, 3].as_slice(), &[3, 2], &[2], &[7]].map(Shape::from));
     assert_eq!(arenagrad_graph::verify(&g), Ok(()));
+}
+
+/// The squares of such elements are no floats, but the derivatives are.
+#[test]
+fn the_angle_of_a_far_or_near_point_has_its_derivatives() {
+    for scale in [1e-200, 1.0, 1e200] {
+        let g = Graph::new();
+        let (y, x) = (g.full([], 3.0 * scale, DType::F64), g.full([], -4.0 * scale, DType::F64));
+        let gradients = y.atan2(x).grad([y, x]).unwrap().map(|gradient| gradient.id().unwrap());
+        let found = evaluate(&g, &gradients, &given([]));
+        let expected = [-4.0 / 25.0 / scale, -3.0 / 25.0 / scale];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found[0] - expected).abs() <= 1e-15 * expected.abs(), "{found:?}, not {expected}");
+        }
+    }
 }

@@ -68,6 +68,10 @@ macro_rules! binary_methods {
             /// `x` of 0 if the exponent is not below 0, and at an infinite `x` if it is. By the exponent the derivative at a negative
             /// `x` is NaN.
             pow => Pow;
+            /// The angle in radians, from -pi to pi, of the point with this `y` and the other's `x`: `atan(y / x)` in the right quadrant,
+            /// also where `x` is 0. The signs of zeros count: of `(0, -1)` it is pi, of `(-0, -1)` -pi. The derivatives are
+            /// `x / (x^2 + y^2)` and `-y / (x^2 + y^2)`, NaN at the origin.
+            atan2 => Atan2;
             /// The larger of two elements; at a tie each operand gets half the gradient, and NaN wins.
             maximum => Maximum;
             /// The smaller of two elements; at a tie each operand gets half the gradient, and NaN wins.

@@ -39,6 +39,7 @@ pub enum BinaryFunction {
     Mul,
     Div,
     Pow,
+    Atan2,
     Maximum,
     Minimum,
     ReluBackward,
@@ -215,7 +216,7 @@ const UNARY: [UnaryRow; 18] = {
 };
 
 /// The functions of two elements, in the order of declaration.
-const BINARY: [BinaryRow; 10] = {
+const BINARY: [BinaryRow; 11] = {
     use BinaryFunction::*;
     use Exchange::{Differs, SameBits, SameValue};
     // Rounded once: half a unit of the last place.
@@ -257,6 +258,15 @@ const BINARY: [BinaryRow; 10] = {
             work: Work::Power,
             value: f64::powf,
             domain: [(0.5, 2.0), NEAR_ZERO],
+            accuracy: 2.0,
+            ..float
+        },
+        BinaryRow {
+            function: Atan2,
+            name: "atan2",
+            work: Work::Transcendental,
+            value: f64::atan2,
+            domain: [NEAR_ZERO, (-2.1, 1.9)],
             accuracy: 2.0,
             ..float
         },
@@ -336,7 +346,7 @@ macro_rules! reads_its_row {
     };
 }
 reads_its_row!(UnaryFunction, UnaryRow, UNARY, 18);
-reads_its_row!(BinaryFunction, BinaryRow, BINARY, 10);
+reads_its_row!(BinaryFunction, BinaryRow, BINARY, 11);
 reads_its_row!(CompareFunction, CompareRow, COMPARE, 6);
 
 impl UnaryRow {
@@ -379,9 +389,10 @@ fn sign(x: f64) -> f64 {
     if x.is_nan() || x == 0.0 { x + 0.0 } else { x.signum() }
 }
 
-/// In a form that does not overflow.
+/// Of the smaller power, which does not overflow.
 fn sigmoid(x: f64) -> f64 {
-    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
+    let power = (-x.abs()).exp();
+    (if x < 0.0 { power } else { 1.0 }) / (1.0 + power)
 }
 
 fn max(a: i32, b: i32) -> i32 {

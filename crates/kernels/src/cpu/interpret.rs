@@ -166,10 +166,10 @@ impl Block<'_, '_> {
             Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
             Code::Elementwise { operation, from, to, target } => match (operation, from) {
                 (Elementwise::Unary { function, operand }, DType::F32) => {
-                    self.unary_float::<f32, FUSED>(function, operand, target);
+                    self.unary_f32::<FUSED>(function, operand, target);
                 }
                 (Elementwise::Binary { function, lhs, rhs }, DType::F32) => {
-                    self.binary_float::<f32, FUSED>(function, lhs, rhs, target);
+                    self.binary_f32::<FUSED>(function, lhs, rhs, target);
                 }
                 (Elementwise::Compare { function, lhs, rhs }, DType::F32) => {
                     self.compare::<f32>(function, lhs, rhs, target);

@@ -26,13 +26,13 @@ impl Vectorise for Seldom<'_, '_, '_> {
         match operation {
             Elementwise::Unary { function, operand } => match from {
                 DType::F32 => often(code),
-                DType::F64 => block.unary_float::<f64, FUSED>(function, operand, target),
+                DType::F64 => block.unary_f64(function, operand, target),
                 DType::I32 => block.unary_i32(function, operand, target),
                 DType::Bool => block.unary_bool(function, operand, target),
             },
             Elementwise::Binary { function, lhs, rhs } => match from {
                 DType::F32 => often(code),
-                DType::F64 => block.binary_float::<f64, FUSED>(function, lhs, rhs, target),
+                DType::F64 => block.binary_f64(function, lhs, rhs, target),
                 DType::I32 => block.binary_i32(function, lhs, rhs, target),
                 DType::Bool => block.binary_bool(function, lhs, rhs, target),
             },

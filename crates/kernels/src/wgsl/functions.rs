@@ -15,10 +15,11 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES: [&str; 37] = files![
+const FILES: [&str; 38] = files![
     "abs",
     "add",
     "and",
+    "atan2",
     "cast",
     "ceil",
     "cos",
