@@ -49,6 +49,8 @@ mod error;
 mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(doctest)]
+mod guides;
 mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
@@ -73,8 +75,3 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Element, Tensor, TensorData};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
-
-/// The README's programs, which are tested with those of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
