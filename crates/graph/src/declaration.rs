@@ -158,18 +158,27 @@ impl Graph {
     }
 }
 
+/// The operand of an op that shows all its elements, in whatever order and however often, and computes nothing.
+pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
+    let (Op::Reshape { operand }
+    | Op::Broadcast { operand }
+    | Op::Permute { operand, .. }
+    | Op::StopGradient { operand }) = op
+    else {
+        return None;
+    };
+    Some(*operand)
+}
+
 impl Arena {
     /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
     /// range too; what is computed cannot be checked on the host.
     pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
         loop {
-            match &self.nodes.get(id.key)?.op {
-                Op::Input { .. } => return Some(id),
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                _ => return None,
+            let op = &self.nodes.get(id.key)?.op;
+            match viewed(op) {
+                Some(operand) => id = operand,
+                None => return matches!(op, Op::Input { .. }).then_some(id),
             }
         }
     }

@@ -160,11 +160,8 @@ fn check_result(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyE
 }
 
 fn check_declaration(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyError>) {
-    let (number, is_input) = match node.op {
-        Op::Input { declaration } => (declaration, true),
-        Op::Parameter { declaration } => (declaration, false),
-        _ => return,
-    };
+    let (Op::Input { declaration: number } | Op::Parameter { declaration: number }) = node.op else { return };
+    let is_input = matches!(node.op, Op::Input { .. });
     let mut wrong = |what| errors.push(VerifyError::Declaration { node: arena.describe(id), what });
     let Some(declaration) = arena.declarations.get(number as usize) else { return wrong("there is none") };
     if declaration.node != id {

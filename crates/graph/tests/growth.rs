@@ -22,7 +22,20 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             Op::Reshape { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Slice { .. } => 0,
             Op::ScatterAdd { updates, .. } => optimised.graph.node(updates).unwrap().shape.elements(),
             Op::Reduce { operand, .. } => optimised.graph.node(operand).unwrap().shape.elements(),
-            _ => node.shape.elements(),
+            Op::Uniform { .. }
+            | Op::Placeholder
+            | Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Compare { .. }
+            | Op::Where { .. }
+            | Op::Cast { .. }
+            | Op::StopGradient { .. }
+            | Op::CustomGradient { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::ArgMax { .. }
+            | Op::MatMul { .. }
+            | Op::Gather { .. } => node.shape.elements(),
         }
     };
     nodes.into_iter().map(cost).sum()

@@ -295,10 +295,13 @@ impl<'g> Expr<'g> {
             self.fail(error);
             return None;
         }
-        Some(match self.source()?.1 {
-            Op::Literal { .. } | Op::Constant { .. } => Range::Checked,
-            Op::Input { .. } => Range::OfInput,
-            _ => Range::Unknown,
+        let (_, source) = self.source()?;
+        Some(if matches!(source, Op::Literal { .. } | Op::Constant { .. }) {
+            Range::Checked
+        } else if matches!(source, Op::Input { .. }) {
+            Range::OfInput
+        } else {
+            Range::Unknown
         })
     }
 

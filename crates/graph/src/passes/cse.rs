@@ -145,10 +145,16 @@ pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     if let Op::Literal { data } = op {
         mix.elements(data);
     }
-    match op {
-        Op::Binary { function, lhs, rhs } if is_bitwise_commutative(*function) => mix.unordered(*lhs, *rhs),
-        Op::Compare { function, lhs, rhs } if is_symmetric(*function) => mix.unordered(*lhs, *rhs),
-        op => op.for_each_operand(|operand| mix.word(key(operand))),
+    let exchangeable = if let Op::Binary { function, lhs, rhs } = op {
+        is_bitwise_commutative(*function).then_some((*lhs, *rhs))
+    } else if let Op::Compare { function, lhs, rhs } = op {
+        is_symmetric(*function).then_some((*lhs, *rhs))
+    } else {
+        None
+    };
+    match exchangeable {
+        Some((lhs, rhs)) => mix.unordered(lhs, rhs),
+        None => op.for_each_operand(|operand| mix.word(key(operand))),
     }
     mix.finish()
 }

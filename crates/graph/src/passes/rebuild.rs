@@ -147,17 +147,17 @@ impl Rebuild {
                 };
                 built.push(part);
             }
-            let part = match &node.op {
-                Op::Slice { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => built[0],
-                Op::Literal { data } => {
-                    let data = Arc::new(narrow::elements(data, &node.shape, &region));
-                    self.node(Op::Literal { data }, &region.shape(), node.dtype)?
-                }
-                op => {
-                    let mut operands = built.into_iter();
-                    let op = op.map_operands(|operand| operands.next().unwrap_or(operand));
-                    self.node(op, &region.shape(), node.dtype)?
-                }
+            let is_its_operand =
+                matches!(node.op, Op::Slice { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. });
+            let part = if is_its_operand {
+                built[0]
+            } else if let Op::Literal { data } = &node.op {
+                let data = Arc::new(narrow::elements(data, &node.shape, &region));
+                self.node(Op::Literal { data }, &region.shape(), node.dtype)?
+            } else {
+                let mut operands = built.into_iter();
+                let op = node.op.map_operands(|operand| operands.next().unwrap_or(operand));
+                self.node(op, &region.shape(), node.dtype)?
             };
             parts.built.insert((node.ordinal, region), part);
         }

@@ -35,10 +35,7 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
         let operand = rebuild.node(op, shape, DType::F32)?;
         return rebuild.node(Op::Cast { operand }, shape, DType::F64);
     }
-    let op = match op {
-        Op::Literal { data } => Op::Literal { data: literal(data) },
-        other => other,
-    };
+    let op = if let Op::Literal { data } = op { Op::Literal { data: literal(data) } } else { op };
     rebuild.node(op, shape, DType::F64)
 }
 

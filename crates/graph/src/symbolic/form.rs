@@ -176,10 +176,9 @@ impl Form {
     /// What the node means, past all nodes that mean the same.
     pub(super) fn resolved(arena: &Arena, mut id: NodeId) -> Form {
         loop {
-            match Form::of(arena, id) {
-                Form::Same(inner) => id = inner,
-                form => return form,
-            }
+            let form = Form::of(arena, id);
+            let Form::Same(inner) = form else { return form };
+            id = inner;
         }
     }
 

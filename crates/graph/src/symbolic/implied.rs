@@ -221,13 +221,11 @@ fn is_number(arena: &Arena, exponent: NodeId) -> bool {
     let (mut waiting, mut seen) = (vec![exponent], 0);
     while let Some(id) = waiting.pop() {
         seen += 1;
-        match Form::of(arena, id) {
-            Form::Symbol(_) => return false,
-            form => waiting.extend(form.operands()),
-        }
-        if seen > MOST_NODES {
+        let form = Form::of(arena, id);
+        if matches!(form, Form::Symbol(_)) || seen > MOST_NODES {
             return false;
         }
+        waiting.extend(form.operands());
     }
     true
 }

@@ -58,7 +58,25 @@ impl Compiled {
                 Op::Where { condition, on_true, on_false } => {
                     Step::Where(place(&places, &condition), place(&places, &on_true), place(&places, &on_false))
                 }
-                op => panic!("{} in a formula", op.name()),
+                op @ (Op::Parameter { .. }
+                | Op::Literal { .. }
+                | Op::Iota { .. }
+                | Op::Uniform { .. }
+                | Op::Placeholder
+                | Op::Cast { .. }
+                | Op::StopGradient { .. }
+                | Op::CustomGradient { .. }
+                | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Broadcast { .. }
+                | Op::Slice { .. }
+                | Op::Pad { .. }
+                | Op::Concat { .. }
+                | Op::Reduce { .. }
+                | Op::ArgMax { .. }
+                | Op::MatMul { .. }
+                | Op::Gather { .. }
+                | Op::ScatterAdd { .. }) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = steps.len();
             steps.push(step);
@@ -135,7 +153,12 @@ impl Compiled {
                 Step::Binary(BinaryFunction::Add | BinaryFunction::Sub, a, b) => {
                     value.is_infinite() && finite(a) && finite(b)
                 }
-                _ => false,
+                Step::Symbol(_)
+                | Step::Constant(_)
+                | Step::Unary(..)
+                | Step::Binary(..)
+                | Step::Compare(..)
+                | Step::Where(..) => false,
             };
             if left {
                 return true;
@@ -189,7 +212,17 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                 UnaryFunction::Sign if unsure(x) => nothing,
                 UnaryFunction::Sign => Part { edge: kept.edge, ..part(0.0) },
                 UnaryFunction::Sin | UnaryFunction::Cos => part(x.error + x.value.abs() * f64::EPSILON + rounding),
-                _ => kept,
+                UnaryFunction::Neg
+                | UnaryFunction::Abs
+                | UnaryFunction::Floor
+                | UnaryFunction::Ceil
+                | UnaryFunction::Round
+                | UnaryFunction::Expm1
+                | UnaryFunction::Log1p
+                | UnaryFunction::Tanh
+                | UnaryFunction::Erf
+                | UnaryFunction::Relu
+                | UnaryFunction::Not => kept,
             }
         }
         Step::Binary(function, a, b) => {
@@ -244,7 +277,9 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                         }
                     }
                 }
-                _ => part(a.error + b.error),
+                BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
+                    part(a.error + b.error)
+                }
             }
         }
         Step::Compare(_, a, b) => {
@@ -311,16 +346,19 @@ fn sign(step: &Step, parts: &[Part], steps: &[Step]) -> Sign {
             _ => Sign::NotPositive,
         },
         Step::Binary(BinaryFunction::ReluBackward, a, _) => signs(a),
-        Step::Binary(BinaryFunction::Pow, a, b) => match steps[b] {
-            Step::Constant(exponent) if exponent % 2.0 == 0.0 || exponent.fract() != 0.0 => Sign::NotNegative,
-            _ if signs(a) == Sign::NotNegative => Sign::NotNegative,
-            _ => Sign::Unknown,
-        },
+        Step::Binary(BinaryFunction::Pow, a, b) => {
+            let is_even_or_broken = matches!(steps[b], Step::Constant(exponent)
+                if exponent % 2.0 == 0.0 || exponent.fract() != 0.0);
+            if is_even_or_broken || signs(a) == Sign::NotNegative { Sign::NotNegative } else { Sign::Unknown }
+        }
         Step::Where(_, a, b) if signs(a) == signs(b) => signs(a),
-        Step::Where(_, a, b) => match steps[a] {
-            Step::Constant(0.0) => signs(b),
-            _ => Sign::Unknown,
-        },
+        Step::Where(_, a, b) => {
+            if matches!(steps[a], Step::Constant(0.0)) {
+                signs(b)
+            } else {
+                Sign::Unknown
+            }
+        }
         Step::Symbol(_) | Step::Unary(..) | Step::Binary(..) | Step::Compare(..) => Sign::Unknown,
     }
 }

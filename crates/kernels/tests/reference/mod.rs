@@ -68,11 +68,20 @@ pub(crate) fn unary(function: UnaryFunction, dtype: DType, x: f64) -> f64 {
 pub(crate) fn binary(function: BinaryFunction, dtype: DType, a: f64, b: f64) -> f64 {
     if dtype == DType::I32 {
         let (x, y) = (a as i32, b as i32);
-        match function {
-            BinaryFunction::Add => return f64::from(x.wrapping_add(y)),
-            BinaryFunction::Sub => return f64::from(x.wrapping_sub(y)),
-            BinaryFunction::Mul => return f64::from(x.wrapping_mul(y)),
-            _ => {}
+        let wrapped = match function {
+            BinaryFunction::Add => Some(x.wrapping_add(y)),
+            BinaryFunction::Sub => Some(x.wrapping_sub(y)),
+            BinaryFunction::Mul => Some(x.wrapping_mul(y)),
+            BinaryFunction::Div
+            | BinaryFunction::Pow
+            | BinaryFunction::Maximum
+            | BinaryFunction::Minimum
+            | BinaryFunction::ReluBackward
+            | BinaryFunction::And
+            | BinaryFunction::Or => None,
+        };
+        if let Some(wrapped) = wrapped {
+            return f64::from(wrapped);
         }
     }
     let value = match function {

@@ -12,22 +12,20 @@ pub(super) fn unary(function: UnaryFunction, operand: NodeId, dtype: DType, grap
     if let Some(value) = graph.constant(operand).and_then(|x| folding::unary(function, x, dtype)) {
         return Rewrite::constant(value);
     }
-    let (inner, inner_operand, inner_rhs) = match graph.op(operand) {
-        Op::Unary { function, operand } => (function, operand, None),
-        Op::Binary { function: BinaryFunction::Sub, lhs, rhs } => (UnaryFunction::Neg, lhs, Some(rhs)),
-        _ => return Rewrite::Keep,
-    };
     use UnaryFunction::{Abs, Ceil, Floor, Neg, Not, Relu, Round, Sign};
-    match (function, inner, inner_rhs) {
+    let inner = graph.op(operand);
+    if let (Neg, Op::Binary { function: BinaryFunction::Sub, lhs, rhs }) = (function, &inner) {
         // -(a - b) is b - a.
-        (Neg, _, Some(rhs)) => Rewrite::Op(Op::Binary { function: BinaryFunction::Sub, lhs: rhs, rhs: inner_operand }),
-        (_, _, Some(_)) => Rewrite::Keep,
+        return Rewrite::Op(Op::Binary { function: BinaryFunction::Sub, lhs: *rhs, rhs: *lhs });
+    }
+    let Op::Unary { function: inner, operand: inner_operand } = inner else { return Rewrite::Keep };
+    match (function, inner) {
         // Each undoes itself.
-        (Neg, Neg, None) | (Not, Not, None) => Rewrite::Existing(inner_operand),
-        (Abs, Neg | Abs, None) => Rewrite::Op(Op::Unary { function, operand: inner_operand }),
+        (Neg, Neg) | (Not, Not) => Rewrite::Existing(inner_operand),
+        (Abs, Neg | Abs) => Rewrite::Op(Op::Unary { function, operand: inner_operand }),
         // The second application finds nothing left to do.
-        (Relu, Relu | Abs, None) | (Sign, Sign, None) => Rewrite::Existing(operand),
-        (Floor | Ceil | Round, Floor | Ceil | Round, None) => Rewrite::Existing(operand),
+        (Relu, Relu | Abs) | (Sign, Sign) => Rewrite::Existing(operand),
+        (Floor | Ceil | Round, Floor | Ceil | Round) => Rewrite::Existing(operand),
         _ => Rewrite::Keep,
     }
 }
@@ -125,13 +123,11 @@ pub(super) fn select(condition: NodeId, on_true: NodeId, on_false: NodeId, graph
     if on_true == on_false {
         return Rewrite::Existing(on_true);
     }
-    match graph.op(condition) {
-        Op::Constant { value } => Rewrite::Existing(if value != 0.0 { on_true } else { on_false }),
-        Op::Unary { function: UnaryFunction::Not, operand } => {
-            Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
-        }
-        _ => Rewrite::Keep,
+    if let Some(value) = graph.constant(condition) {
+        return Rewrite::Existing(if value != 0.0 { on_true } else { on_false });
     }
+    let Op::Unary { function: UnaryFunction::Not, operand } = graph.op(condition) else { return Rewrite::Keep };
+    Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
 }
 
 pub(super) fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
@@ -139,14 +135,12 @@ pub(super) fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
     if from == dtype {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(dtype.round(value)),
-        // There and back again, through a type that holds every value of the first.
-        Op::Cast { operand: source } if graph.dtype(source) == dtype && holds_all(from, dtype) => {
-            Rewrite::Existing(source)
-        }
-        _ => Rewrite::Keep,
+    if let Some(value) = graph.constant(operand) {
+        return Rewrite::constant(dtype.round(value));
     }
+    let Op::Cast { operand: source } = graph.op(operand) else { return Rewrite::Keep };
+    // There and back again, through a type that holds every value of the first.
+    if graph.dtype(source) == dtype && holds_all(from, dtype) { Rewrite::Existing(source) } else { Rewrite::Keep }
 }
 
 pub(super) fn reduce(
@@ -178,10 +172,12 @@ pub(super) fn reduce(
 
 /// `x`, if the node is `-x`.
 fn negated(id: NodeId, graph: &Rebuild) -> Option<NodeId> {
-    graph.read(id, |op, _, _| match op {
-        Op::Unary { function: UnaryFunction::Neg, operand } => Some(*operand),
-        _ => None,
-    })
+    graph.read(
+        id,
+        |op, _, _| {
+            if let Op::Unary { function: UnaryFunction::Neg, operand } = op { Some(*operand) } else { None }
+        },
+    )
 }
 
 /// Whether every value of `narrow` is one of `wide`, so that a cast there and back changes nothing.

@@ -11,14 +11,17 @@ pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrit
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Reshape { operand } => Rewrite::Op(Op::Reshape { operand }),
-        Op::Iota { axis } => match same_axis(axis, &graph.shape(operand), shape) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+    let inner = graph.op(operand);
+    if let Op::Constant { value } = inner {
+        Rewrite::constant(value)
+    } else if let Op::Reshape { operand } = inner {
+        Rewrite::Op(Op::Reshape { operand })
+    } else if let Op::Iota { axis } = inner
+        && let Some(axis) = same_axis(axis, &graph.shape(operand), shape)
+    {
+        Rewrite::Op(Op::Iota { axis })
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -26,17 +29,18 @@ pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewri
     if axes.iter().enumerate().all(|(position, &axis)| position == axis) {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
+    let inner = graph.op(operand);
+    if let Op::Constant { value } = inner {
+        Rewrite::constant(value)
+    } else if let Op::Permute { operand, axes: inner } = inner {
         // Axis i of the result is axis axes[i] of the inner result, which is axis inner[axes[i]] of its operand.
-        Op::Permute { operand, axes: inner } => {
-            Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
-        }
-        Op::Iota { axis: inner } => match axes.iter().position(|&axis| axis == inner) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+        Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
+    } else if let Op::Iota { axis: inner } = inner
+        && let Some(axis) = axes.iter().position(|&axis| axis == inner)
+    {
+        Rewrite::Op(Op::Iota { axis })
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -44,12 +48,16 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Broadcast { operand } => Rewrite::Op(Op::Broadcast { operand }),
+    let inner = graph.op(operand);
+    if let Op::Constant { value } = inner {
+        Rewrite::constant(value)
+    } else if let Op::Broadcast { operand } = inner {
+        Rewrite::Op(Op::Broadcast { operand })
+    } else if let Op::Iota { axis } = inner {
         // An axis of one coordinate would be a constant, so this one is not repeated.
-        Op::Iota { axis } => Rewrite::Op(Op::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }),
-        _ => Rewrite::Keep,
+        Rewrite::Op(Op::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() })
+    } else {
+        Rewrite::Keep
     }
 }
 
