@@ -33,6 +33,13 @@
 //! | numerical checks of gradients | [`check`] |
 //! | fits of models to data | `least_squares` |
 //!
+//! # What grows
+//!
+//! Errors, reports and what describes a plan or an adapter are `#[non_exhaustive]`. Any version may add a [`DType`] (and with it a
+//! variant of [`Literal`] and [`TensorData`]), an [`OpKind`], a function, an [`Init`], a [`Reduction`] or an option: a `match` over them
+//! needs an arm for the rest, and options are written over their defaults,
+//! `CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() }`.
+//!
 //! # Features
 //!
 //! Both are on by default; `default-features = false` leaves them out, and their dependencies with them.

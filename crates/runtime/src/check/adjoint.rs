@@ -39,6 +39,7 @@ pub fn adjoint(function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>, inputs: &[Ten
 
 /// An adjoint test, with its settings. It runs on the CPU in f64, whatever the graph declares.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check does nothing until it is given a function or a graph"]
 pub struct Adjoint {
     tolerance: f64,
     seed: u64,
@@ -46,6 +47,8 @@ pub struct Adjoint {
 
 /// The outcome of an adjoint test. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a check that failed is no error but a report: see `into_result`"]
 pub struct AdjointReport {
     /// `<J v, u>`, from forward mode.
     pub forward: f64,

@@ -32,6 +32,7 @@ use crate::check::CheckError;
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use = "differences do nothing until they are asked for a gradient"]
 pub struct Differences {
     scheme: Scheme,
     step: Option<f64>,
@@ -48,6 +49,7 @@ pub enum Scheme {
 
 /// One element's turn, as an observer sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step<'a> {
     /// The name of the input or parameter; `x` for the argument of a closure.
     pub input: &'a str,
@@ -67,6 +69,7 @@ pub struct Step<'a> {
 
 /// A point at which the function was evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sample<'a> {
     /// The element there, as its dtype holds it.
     pub at: f64,

@@ -47,6 +47,7 @@ pub fn gradgradcheck(
 ///
 /// The check runs on the CPU in f64, whatever the graph declares: see [`arenagrad_graph::passes::widen`].
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check does nothing until it is given a function or a graph"]
 pub struct GradCheck {
     differences: Differences,
     absolute: f64,
