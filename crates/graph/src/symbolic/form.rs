@@ -11,7 +11,7 @@ use crate::op::{BinaryFunction, CompareFunction, Op, UnaryFunction};
 
 /// A function of the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Function {
+pub(super) enum FormulaFunction {
     Exp,
     Log,
     Sqrt,
@@ -26,66 +26,66 @@ pub(super) enum Function {
     Step,
 }
 
-impl Function {
+impl FormulaFunction {
     /// Every function, in the order in which errors list them.
-    pub(super) const ALL: [Function; 12] = {
-        use Function::*;
+    pub(super) const ALL: [FormulaFunction; 12] = {
+        use FormulaFunction::*;
         [Exp, Log, Sqrt, Sin, Cos, Tan, Tanh, Sigmoid, Relu, Abs, Sign, Step]
     };
 
     /// The name in the text form.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Function::Exp => "exp",
-            Function::Log => "log",
-            Function::Sqrt => "sqrt",
-            Function::Sin => "sin",
-            Function::Cos => "cos",
-            Function::Tan => "tan",
-            Function::Tanh => "tanh",
-            Function::Sigmoid => "sigmoid",
-            Function::Relu => "relu",
-            Function::Abs => "abs",
-            Function::Sign => "sign",
-            Function::Step => "step",
+            FormulaFunction::Exp => "exp",
+            FormulaFunction::Log => "log",
+            FormulaFunction::Sqrt => "sqrt",
+            FormulaFunction::Sin => "sin",
+            FormulaFunction::Cos => "cos",
+            FormulaFunction::Tan => "tan",
+            FormulaFunction::Tanh => "tanh",
+            FormulaFunction::Sigmoid => "sigmoid",
+            FormulaFunction::Relu => "relu",
+            FormulaFunction::Abs => "abs",
+            FormulaFunction::Sign => "sign",
+            FormulaFunction::Step => "step",
         }
     }
 
     /// The function of that name.
-    pub(super) fn named(name: &str) -> Option<Function> {
-        Function::ALL.into_iter().find(|function| function.name() == name)
+    pub(super) fn named(name: &str) -> Option<FormulaFunction> {
+        FormulaFunction::ALL.into_iter().find(|function| function.name() == name)
     }
 
     /// Appends the function of an expression to its graph.
     pub(super) fn of(self, x: Expr<'_>) -> Expr<'_> {
         match self {
-            Function::Exp => x.exp(),
-            Function::Log => x.log(),
-            Function::Sqrt => x.sqrt(),
-            Function::Sin => x.sin(),
-            Function::Cos => x.cos(),
-            Function::Tan => x.tan(),
-            Function::Tanh => x.tanh(),
-            Function::Sigmoid => x.sigmoid(),
-            Function::Relu => x.relu(),
-            Function::Abs => x.abs(),
-            Function::Sign => x.sign(),
-            Function::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
+            FormulaFunction::Exp => x.exp(),
+            FormulaFunction::Log => x.log(),
+            FormulaFunction::Sqrt => x.sqrt(),
+            FormulaFunction::Sin => x.sin(),
+            FormulaFunction::Cos => x.cos(),
+            FormulaFunction::Tan => x.tan(),
+            FormulaFunction::Tanh => x.tanh(),
+            FormulaFunction::Sigmoid => x.sigmoid(),
+            FormulaFunction::Relu => x.relu(),
+            FormulaFunction::Abs => x.abs(),
+            FormulaFunction::Sign => x.sign(),
+            FormulaFunction::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
         }
     }
 
-    fn of_unary(function: UnaryFunction) -> Option<Function> {
+    fn of_unary(function: UnaryFunction) -> Option<FormulaFunction> {
         match function {
-            UnaryFunction::Exp => Some(Function::Exp),
-            UnaryFunction::Log => Some(Function::Log),
-            UnaryFunction::Sqrt => Some(Function::Sqrt),
-            UnaryFunction::Sin => Some(Function::Sin),
-            UnaryFunction::Cos => Some(Function::Cos),
-            UnaryFunction::Tanh => Some(Function::Tanh),
-            UnaryFunction::Sigmoid => Some(Function::Sigmoid),
-            UnaryFunction::Relu => Some(Function::Relu),
-            UnaryFunction::Abs => Some(Function::Abs),
-            UnaryFunction::Sign => Some(Function::Sign),
+            UnaryFunction::Exp => Some(FormulaFunction::Exp),
+            UnaryFunction::Log => Some(FormulaFunction::Log),
+            UnaryFunction::Sqrt => Some(FormulaFunction::Sqrt),
+            UnaryFunction::Sin => Some(FormulaFunction::Sin),
+            UnaryFunction::Cos => Some(FormulaFunction::Cos),
+            UnaryFunction::Tanh => Some(FormulaFunction::Tanh),
+            UnaryFunction::Sigmoid => Some(FormulaFunction::Sigmoid),
+            UnaryFunction::Relu => Some(FormulaFunction::Relu),
+            UnaryFunction::Abs => Some(FormulaFunction::Abs),
+            UnaryFunction::Sign => Some(FormulaFunction::Sign),
             UnaryFunction::Neg
             | UnaryFunction::Floor
             | UnaryFunction::Ceil
@@ -110,7 +110,7 @@ pub(super) enum Form {
     Product(NodeId, NodeId),
     Quotient(NodeId, NodeId),
     Power(NodeId, NodeId),
-    Call(Function, NodeId),
+    Call(FormulaFunction, NodeId),
     /// The first where the second is above 0, else 0 whatever the first is: on paper a product with `step`.
     Masked(NodeId, NodeId),
     /// The node, but 0 at an edge of a power's domain.
@@ -144,7 +144,7 @@ impl Form {
             Op::Input { declaration } => Form::Symbol(*declaration),
             Op::Constant { value } => Form::Number(*value),
             Op::Unary { function: UnaryFunction::Neg, operand } => Form::Negation(*operand),
-            Op::Unary { function, operand } => match Function::of_unary(*function) {
+            Op::Unary { function, operand } => match FormulaFunction::of_unary(*function) {
                 Some(function) => Form::Call(function, *operand),
                 None => Form::Foreign,
             },
@@ -241,7 +241,7 @@ impl Form {
                 if let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
                     && called(arena, rhs) == Some((UnaryFunction::Cos, x))
                 {
-                    return Form::Call(Function::Tan, x);
+                    return Form::Call(FormulaFunction::Tan, x);
                 }
                 Form::Quotient(lhs, rhs)
             }
@@ -253,7 +253,7 @@ impl Form {
                     condition = x;
                 }
                 if matches!(arena.nodes[lhs.key].op, Op::Constant { value: 1.0 }) {
-                    Form::Call(Function::Step, condition)
+                    Form::Call(FormulaFunction::Step, condition)
                 } else {
                     Form::Masked(lhs, condition)
                 }

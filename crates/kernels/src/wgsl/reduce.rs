@@ -1,7 +1,7 @@
 //! Lowering of reductions: one stage where an invocation can take a result's whole extent, else chunks and further stages.
 
 use crate::view::{Axis, View};
-use crate::wgsl::emit::{Bound, Place};
+use crate::wgsl::emit::{BoundProgram, Place};
 use crate::wgsl::expressions::binary_name;
 use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
@@ -147,7 +147,7 @@ impl Reduction {
         };
         module
             .declare(format!("fn finish(part: Part, total: Accumulator) {{\n    write_block({index}, {value});\n}}\n"));
-        Bound { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
+        BoundProgram { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
         output.bound().declare_write(&mut module, if lanes == Lanes::OfKept { 4 } else { 1 }, Some(dtype));
         let per_load = width * (cost::operations_per_element(&self.program) + 1);
         let operations = extent.div_ceil(chunks).saturating_mul(per_load).saturating_add(width * output.operations());
