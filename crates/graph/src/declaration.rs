@@ -158,6 +158,18 @@ impl Graph {
     }
 }
 
+/// The operand of an op that shows all its elements, in whatever order and however often, and computes nothing.
+pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
+    let (Op::Reshape { operand }
+    | Op::Broadcast { operand }
+    | Op::Permute { operand, .. }
+    | Op::StopGradient { operand }) = op
+    else {
+        return None;
+    };
+    Some(*operand)
+}
+
 impl Arena {
     /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
     /// range too; what is computed cannot be checked on the host.

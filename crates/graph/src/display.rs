@@ -22,6 +22,7 @@ use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
+#[must_use = "a listing is only text once it is printed"]
 pub struct Listing<'g> {
     graph: &'g Graph,
     outputs: Option<Vec<NodeId>>,

@@ -14,6 +14,7 @@ use crate::op::{Leaf, Op};
 /// Inputs, parameters, constants and outputs are told apart by colour; an arrow runs from each operand to its user, with
 /// the operand's position where an op has several.
 #[derive(Clone)]
+#[must_use = "a drawing is only text once it is printed"]
 pub struct Dot<'g> {
     graph: &'g Graph,
     outputs: Option<Vec<NodeId>>,

@@ -11,6 +11,7 @@ use crate::op::{Leaf, Op};
 
 /// A point in a graph's growth to which [`Graph::rewind`] returns.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "a mark does nothing until the graph is rewound to it"]
 pub struct Mark {
     rewinds: u64,
     next_ordinal: u32,

@@ -16,6 +16,7 @@ use crate::places::Places;
 
 /// The structure of a computation. See [`Graph::structure`].
 #[derive(Clone, Debug)]
+#[must_use = "the graph is left as it is"]
 pub struct Structure {
     key: Vec<u64>,
     inputs: Vec<NodeId>,
@@ -42,6 +43,8 @@ impl Structure {
 
 /// A computation in a graph of its own. See [`Graph::extract`].
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "the graph is left as it is"]
 pub struct Extracted {
     /// The graph. Its inputs are named `0`, `1`, … in the order of [`Structure::inputs`].
     pub graph: Graph,

@@ -25,7 +25,20 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
                 optimised.graph.node(updates).unwrap().shape.elements()
             }
             Op::Reduce { operand, .. } => optimised.graph.node(operand).unwrap().shape.elements(),
-            _ => node.shape.elements(),
+            Op::Uniform { .. }
+            | Op::Placeholder
+            | Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Compare { .. }
+            | Op::Where { .. }
+            | Op::Cast { .. }
+            | Op::StopGradient { .. }
+            | Op::CustomGradient { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::ArgMax { .. }
+            | Op::MatMul { .. }
+            | Op::Gather { .. } => node.shape.elements(),
         }
     };
     nodes.into_iter().map(cost).sum()
@@ -308,8 +321,8 @@ fn index_bounds_are_kept_and_found_in_near_linear_time() {
             let rows = (0..n).map(|i| table.gather(0, g.input_of(format!("i{i}"), [3], DType::I32)).sum(..));
             let output = rows.fold(g.scalar(0.0), |sum, row| sum + row).id().unwrap();
             assert_eq!(g.index_bounds().len(), n);
-            g.structure(&[output]).unwrap();
-            g.extract(&[output]).unwrap();
+            let _ = g.structure(&[output]).unwrap();
+            let _ = g.extract(&[output]).unwrap();
         })
     });
 }
@@ -323,7 +336,7 @@ fn bounds_of_removed_inputs_are_gone() {
     let removed = index("a");
     let gathered = table.gather(0, removed);
     let mark = g.mark();
-    table.gather(0, index("b"));
+    let _ = table.gather(0, index("b"));
     assert_eq!(g.index_bounds().len(), 2);
     g.remove(gathered.id().unwrap()).unwrap();
     g.remove(removed.id().unwrap()).unwrap();
@@ -331,7 +344,7 @@ fn bounds_of_removed_inputs_are_gone() {
     g.rewind(mark).unwrap();
     assert!(g.index_bounds().is_empty());
     verify(&g).unwrap();
-    table.gather(0, index("b"));
+    let _ = table.gather(0, index("b"));
     assert_eq!(g.index_bounds().len(), 1);
 }
 

@@ -89,7 +89,7 @@ fn no_kernel_binds_more_than_eight_buffers() {
     let m = g.parameter("m", [2, 2], Init::Constant(0.0));
     let names: Vec<String> = (0..7).map(|number| format!("a{number}")).collect();
     for name in &names {
-        g.input(name.clone(), [2, 2]);
+        let _ = g.input(name.clone(), [2, 2]);
     }
     let mut session = Session::train(&g, (p + m).sum(..), Wide, Device::cpu()).unwrap();
     for step in session.plan().steps() {
@@ -110,7 +110,7 @@ fn a_refused_plan_leaves_the_session_as_it_was() {
     let mut session = Session::evaluate(&g, &[w], &Device::cpu()).unwrap();
     let other = Graph::new();
     let z = other.parameter("z", [2], Init::Constant(0.0));
-    other.parameter("w", [5], Init::Constant(1.0));
+    let _ = other.parameter("w", [5], Init::Constant(1.0));
     assert!(matches!(session.add(&other, &[z]), Err(Error::ParameterShape { .. })));
     assert_eq!(session.parameter_names().collect::<Vec<_>>(), ["w"]);
     assert_eq!(session.run(&[]).unwrap()[0].to_f64_vec(), [1.0; 4]);

@@ -326,10 +326,7 @@ impl<'g> Expr<'g> {
         };
         match common {
             Ok(shape) => Some((self.broadcast_node(&shape, origin).raw()?, rhs.broadcast_node(&shape, origin).raw()?)),
-            Err(error) => {
-                self.fail(error);
-                None
-            }
+            Err(error) => self.fail_without(error),
         }
     }
 }

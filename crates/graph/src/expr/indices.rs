@@ -3,7 +3,7 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
-use crate::declaration::Requirement;
+use crate::declaration::{Requirement, viewed};
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;

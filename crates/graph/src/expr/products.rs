@@ -133,13 +133,11 @@ impl<'g> Expr<'g> {
         let axis = match self.resolve_axis(op, &shape, axis, origin) {
             Ok(axis) => axis,
             Err(error) => {
-                self.fail(error);
-                return None;
+                return self.fail_without(error);
             }
         };
         if let Some(error) = indices.index_error(op, shape[axis], None, origin) {
-            self.fail(error);
-            return None;
+            return self.fail_without(error);
         }
         Some((self.raw()?, indices.raw()?, axis))
     }

@@ -67,9 +67,10 @@ pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_
 
 /// Calls `visit` with the operands that an op's value is computed from.
 pub(super) fn for_each_computed(op: &Op, see_through: bool, mut visit: impl FnMut(NodeId)) {
-    match op {
-        Op::CustomGradient { value, .. } if see_through => visit(*value),
-        op => op.for_each_operand(visit),
+    if let (Op::CustomGradient { value, .. }, true) = (op, see_through) {
+        visit(*value);
+    } else {
+        op.for_each_operand(visit);
     }
 }
 

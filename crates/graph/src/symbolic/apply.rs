@@ -8,7 +8,7 @@ use crate::node::{NodeId, Origin};
 use crate::op::{Elementwise, Leaf, Op};
 use crate::shape::Shape;
 use crate::symbolic::error::ApplyError;
-use crate::symbolic::form::{Form, Function};
+use crate::symbolic::form::{Form, FormulaFunction};
 use crate::symbolic::formula::Formula;
 
 impl Formula {
@@ -189,12 +189,12 @@ fn without_cancellation<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) ->
     if let Form::Difference(x, one) = form
         && is_one(one)
     {
-        if let Form::Call(Function::Exp, x) = Form::resolved(arena, x) {
+        if let Form::Call(FormulaFunction::Exp, x) = Form::resolved(arena, x) {
             return Some(value(x).expm1());
         }
         return complement(arena, x, value).map(|complement| -complement);
     }
-    if let Form::Call(Function::Log, x) = form {
+    if let Form::Call(FormulaFunction::Log, x) = form {
         return match Form::resolved(arena, x) {
             Form::Sum(one, x) | Form::Sum(x, one) if is_one(one) => Some(value(x).log1p()),
             Form::Difference(one, x) if is_one(one) => Some((-value(x)).log1p()),
@@ -219,7 +219,7 @@ fn without_cancellation<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) ->
 /// 1 minus a node, if that is a sigmoid or the square of a hyperbolic tangent.
 fn complement<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) -> Expr<'g>) -> Option<Expr<'g>> {
     let form = Form::resolved(arena, id);
-    if let Form::Call(Function::Sigmoid, x) = form {
+    if let Form::Call(FormulaFunction::Sigmoid, x) = form {
         return Some((-value(x)).sigmoid());
     }
     let base = match form {
@@ -239,7 +239,7 @@ fn complement<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) -> Expr<'g>)
         | Form::Same(_)
         | Form::Foreign => return None,
     };
-    if let Form::Call(Function::Tanh, x) = Form::resolved(arena, base) {
+    if let Form::Call(FormulaFunction::Tanh, x) = Form::resolved(arena, base) {
         let twice = value(x) * 2.0;
         return Some(twice.sigmoid() * (-twice).sigmoid() * 4.0);
     }

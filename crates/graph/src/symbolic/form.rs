@@ -11,7 +11,7 @@ use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, UnaryFun
 
 /// A function of the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Function {
+pub(super) enum FormulaFunction {
     Exp,
     Log,
     Sqrt,
@@ -26,51 +26,51 @@ pub(super) enum Function {
     Step,
 }
 
-impl Function {
+impl FormulaFunction {
     /// Every function, in the order in which errors list them.
-    pub(super) const ALL: [Function; 12] = {
-        use Function::*;
+    pub(super) const ALL: [FormulaFunction; 12] = {
+        use FormulaFunction::*;
         [Exp, Log, Sqrt, Sin, Cos, Tan, Tanh, Sigmoid, Relu, Abs, Sign, Step]
     };
 
     /// The name in the text form.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Function::Exp => "exp",
-            Function::Log => "log",
-            Function::Sqrt => "sqrt",
-            Function::Sin => "sin",
-            Function::Cos => "cos",
-            Function::Tan => "tan",
-            Function::Tanh => "tanh",
-            Function::Sigmoid => "sigmoid",
-            Function::Relu => "relu",
-            Function::Abs => "abs",
-            Function::Sign => "sign",
-            Function::Step => "step",
+            FormulaFunction::Exp => "exp",
+            FormulaFunction::Log => "log",
+            FormulaFunction::Sqrt => "sqrt",
+            FormulaFunction::Sin => "sin",
+            FormulaFunction::Cos => "cos",
+            FormulaFunction::Tan => "tan",
+            FormulaFunction::Tanh => "tanh",
+            FormulaFunction::Sigmoid => "sigmoid",
+            FormulaFunction::Relu => "relu",
+            FormulaFunction::Abs => "abs",
+            FormulaFunction::Sign => "sign",
+            FormulaFunction::Step => "step",
         }
     }
 
     /// The function of that name.
-    pub(super) fn named(name: &str) -> Option<Function> {
-        Function::ALL.into_iter().find(|function| function.name() == name)
+    pub(super) fn named(name: &str) -> Option<FormulaFunction> {
+        FormulaFunction::ALL.into_iter().find(|function| function.name() == name)
     }
 
     /// Appends the function of an expression to its graph.
     pub(super) fn of(self, x: Expr<'_>) -> Expr<'_> {
         match self {
-            Function::Exp => x.exp(),
-            Function::Log => x.log(),
-            Function::Sqrt => x.sqrt(),
-            Function::Sin => x.sin(),
-            Function::Cos => x.cos(),
-            Function::Tan => x.tan(),
-            Function::Tanh => x.tanh(),
-            Function::Sigmoid => x.sigmoid(),
-            Function::Relu => x.relu(),
-            Function::Abs => x.abs(),
-            Function::Sign => x.sign(),
-            Function::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
+            FormulaFunction::Exp => x.exp(),
+            FormulaFunction::Log => x.log(),
+            FormulaFunction::Sqrt => x.sqrt(),
+            FormulaFunction::Sin => x.sin(),
+            FormulaFunction::Cos => x.cos(),
+            FormulaFunction::Tan => x.tan(),
+            FormulaFunction::Tanh => x.tanh(),
+            FormulaFunction::Sigmoid => x.sigmoid(),
+            FormulaFunction::Relu => x.relu(),
+            FormulaFunction::Abs => x.abs(),
+            FormulaFunction::Sign => x.sign(),
+            FormulaFunction::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
         }
     }
 
@@ -108,7 +108,7 @@ pub(super) enum Form {
     Product(NodeId, NodeId),
     Quotient(NodeId, NodeId),
     Power(NodeId, NodeId),
-    Call(Function, NodeId),
+    Call(FormulaFunction, NodeId),
     /// The first where the second is above 0, else 0 whatever the first is: on paper a product with `step`.
     Masked(NodeId, NodeId),
     /// The node, but 0 at an edge of a power's domain.
@@ -158,10 +158,9 @@ impl Form {
     /// What the node means, past all nodes that mean the same.
     pub(super) fn resolved(arena: &Arena, mut id: NodeId) -> Form {
         loop {
-            match Form::of(arena, id) {
-                Form::Same(inner) => id = inner,
-                form => return form,
-            }
+            let form = Form::of(arena, id);
+            let Form::Same(inner) = form else { return form };
+            id = inner;
         }
     }
 

@@ -28,6 +28,7 @@ use crate::symbolic::{latex, own, render, simplify, text};
 ///
 /// A formula stays on the thread that made it (it is not `Send`); its text goes anywhere.
 #[derive(Clone)]
+#[must_use = "formulas never change: every method returns another"]
 pub struct Formula {
     graph: Rc<Graph>,
     /// None once the arena was full, which four thousand million nodes make it. Such a formula is undefined everywhere.

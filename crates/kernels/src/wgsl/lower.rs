@@ -1,7 +1,7 @@
 //! The entry of lowering: what is refused, where results go, and elementwise kernels. The other kernels have files of their own.
 
 use crate::view::View;
-use crate::wgsl::emit::{Bound, Place, Shared};
+use crate::wgsl::emit::{BoundProgram, Place, Shared};
 use crate::wgsl::matmul::Product;
 use crate::wgsl::module::{Grid, Module, WORKGROUP};
 use crate::wgsl::positions::{Quad, quad};
@@ -23,7 +23,7 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
             let outputs = output_places(program.outputs.len());
-            elementwise(&Bound { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
+            elementwise(&BoundProgram { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
         }
         Kernel::Reduce { function, program, kept, reduced, epilogue } => {
             let results = kept.iter().map(|axis| axis.extent).product();
@@ -74,7 +74,11 @@ pub fn lower_step(kernel: &Kernel, buffers: &[u32], profile: &AdapterProfile) ->
     check(kernel)?;
     let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
     let outputs = output_places(program.outputs.len());
-    elementwise(&Bound { program, inputs: &shared_places(program, buffers), outputs: &outputs }, profile, &mut lowered);
+    elementwise(
+        &BoundProgram { program, inputs: &shared_places(program, buffers), outputs: &outputs },
+        profile,
+        &mut lowered,
+    );
     Ok(lowered)
 }
 
@@ -99,7 +103,7 @@ fn shared_places(program: &Program, buffers: &[u32]) -> Vec<Place> {
 }
 
 /// Appends the dispatch of a fused elementwise kernel.
-pub(super) fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
+pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
     let mut module = Module::default();
@@ -169,8 +173,8 @@ impl Output {
     }
 
     /// The program with its buffers.
-    pub(super) fn bound(&self) -> Bound<'_> {
-        Bound { program: &self.program, inputs: &self.inputs, outputs: &self.outputs }
+    pub(super) fn bound(&self) -> BoundProgram<'_> {
+        BoundProgram { program: &self.program, inputs: &self.inputs, outputs: &self.outputs }
     }
 
     /// Where `elements` results can stand until the epilogue: in the output itself if there is none, else in new scratch.
@@ -194,7 +198,7 @@ impl Output {
         let view = View::contiguous(program.elements);
         program.inputs.push(ProgramInput { dtype: DType::F32, view, in_place: None });
         inputs.push(results.into());
-        elementwise(&Bound { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
+        elementwise(&BoundProgram { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
     }
 }
 

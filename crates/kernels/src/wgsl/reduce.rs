@@ -147,7 +147,7 @@ impl Reduction {
         };
         module
             .declare(format!("fn finish(part: Part, total: Accumulator) {{\n    write_block({index}, {value});\n}}\n"));
-        Bound { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
+        BoundProgram { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
         output.bound().declare_write(&mut module, if lanes == Lanes::OfKept { 4 } else { 1 }, Some(dtype));
         let per_load = width * (cost::operations_per_element(&self.program) + 1);
         let operations = extent.div_ceil(chunks).saturating_mul(per_load).saturating_add(width * output.operations());

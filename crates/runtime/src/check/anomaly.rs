@@ -90,6 +90,8 @@ pub fn anomaly(
 
 /// The outcome of a search for what is not finite. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "what was found is no error but a report: see `into_result`"]
 pub struct AnomalyReport {
     /// How many nodes were looked at.
     pub nodes: usize,
@@ -101,6 +103,7 @@ pub struct AnomalyReport {
 
 /// A node with an element that is not finite.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// The node.
     pub node: NodeId,

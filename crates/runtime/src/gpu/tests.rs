@@ -7,8 +7,8 @@ use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
 use super::adapter::open_alone;
-use super::encode::{LoweredStep, MOST_OPERATIONS};
-use super::{GpuDevice, GpuExecutable, GpuMemory, PlacedStep, Readback, Selector};
+use super::encode::{LoweredLaunch, MOST_OPERATIONS};
+use super::{GpuDevice, GpuExecutable, GpuMemory, Launch, Readback, Selector};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
@@ -83,8 +83,8 @@ fn lowered(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
     Lowered { dispatches, scratch }
 }
 
-fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredStep<'a> {
-    LoweredStep { lowered, inputs, outputs, what: "step" }
+fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredLaunch<'a> {
+    LoweredLaunch { lowered, inputs, outputs, what: "step" }
 }
 
 fn f32s(values: &[f32]) -> TensorData {
@@ -293,8 +293,8 @@ fn kernels_are_lowered_and_run() {
         epilogue: None,
     };
     let steps = [
-        PlacedStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
-        PlacedStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
+        Launch { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
+        Launch { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
     ];
     let reads =
         [Readback { index: z, dtype: DType::F32, elements: 6 }, Readback { index: w, dtype: DType::F32, elements: 4 }];
@@ -312,7 +312,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let mut memory = GpuMemory::new(&device);
     let x = memory.allocate("x", DType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [PlacedStep { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
+    let steps = [Launch { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
     let error = GpuExecutable::new(&device, &mut memory, &steps, &[]).err().unwrap();
     assert!(matches!(&error, Error::Unsupported { what, .. } if what == "mul (model.rs:7)"), "{error}");
 }

@@ -27,6 +27,7 @@ mod tests;
 mod trace;
 mod update;
 
+pub use arenagrad_kernels::cost::Cost;
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
 

@@ -238,6 +238,8 @@ fn select(condition: NodeId, on_true: NodeId, on_false: NodeId, graph: &Rebuild)
         }
         _ => Rewrite::Keep,
     }
+    let Op::Unary { function: UnaryFunction::Not, operand } = graph.op(condition) else { return Rewrite::Keep };
+    Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
 }
 
 fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
@@ -255,6 +257,9 @@ fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
         }
         _ => Rewrite::Keep,
     }
+    let Op::Cast { operand: source } = graph.op(operand) else { return Rewrite::Keep };
+    // There and back again, through a type that holds every value of the first.
+    if graph.dtype(source) == dtype && holds_all(from, dtype) { Rewrite::Existing(source) } else { Rewrite::Keep }
 }
 
 pub(super) fn reduce(
