@@ -160,14 +160,22 @@ impl Graph {
 
 /// The operand of an op that shows all its elements, in whatever order and however often, and computes nothing.
 pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
-    let (Op::Reshape { operand }
-    | Op::Broadcast { operand }
-    | Op::Permute { operand, .. }
-    | Op::StopGradient { operand }) = op
-    else {
-        return None;
-    };
-    Some(*operand)
+    match op {
+        Op::View { operand, arrangement } => match arrangement {
+            Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. } => Some(*operand),
+            Arrangement::Slice { .. } => None,
+        },
+        Op::StopGradient { operand } => Some(*operand),
+        Op::Leaf(_)
+        | Op::Uniform { .. }
+        | Op::Elementwise(_)
+        | Op::CustomGradient { .. }
+        | Op::Assembly(_)
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::MatMul { .. }
+        | Op::Indexing(_) => None,
+    }
 }
 
 impl Arena {
@@ -175,15 +183,11 @@ impl Arena {
     /// range too; what is computed cannot be checked on the host.
     pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
         loop {
-            match &self.nodes.get(id.key)?.op {
-                Op::Leaf(Leaf::Input { .. }) => return Some(id),
-                Op::View {
-                    operand,
-                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
-                }
-                | Op::StopGradient { operand } => id = *operand,
-                _ => return None,
+            let op = &self.nodes.get(id.key)?.op;
+            if let Op::Leaf(Leaf::Input { .. }) = op {
+                return Some(id);
             }
+            id = viewed(op)?;
         }
     }
 

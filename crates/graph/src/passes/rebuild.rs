@@ -150,19 +150,21 @@ impl Rebuild {
                 };
                 built.push(part);
             }
-            let part = match &node.op {
+            let is_its_operand = matches!(
+                node.op,
                 Op::View { arrangement: Arrangement::Slice { .. }, .. }
-                | Op::StopGradient { .. }
-                | Op::CustomGradient { .. } => built[0],
-                Op::Leaf(Leaf::Literal { data }) => {
-                    let data = Arc::new(narrow::elements(data, &node.shape, &region));
-                    self.node(Op::Leaf(Leaf::Literal { data }), &region.shape(), node.dtype)?
-                }
-                op => {
-                    let mut operands = built.into_iter();
-                    let op = op.map_operands(|operand| operands.next().unwrap_or(operand));
-                    self.node(op, &region.shape(), node.dtype)?
-                }
+                    | Op::StopGradient { .. }
+                    | Op::CustomGradient { .. }
+            );
+            let part = if is_its_operand {
+                built[0]
+            } else if let Op::Leaf(Leaf::Literal { data }) = &node.op {
+                let data = Arc::new(narrow::elements(data, &node.shape, &region));
+                self.node(Op::Leaf(Leaf::Literal { data }), &region.shape(), node.dtype)?
+            } else {
+                let mut operands = built.into_iter();
+                let op = node.op.map_operands(|operand| operands.next().unwrap_or(operand));
+                self.node(op, &region.shape(), node.dtype)?
             };
             parts.built.insert((node.ordinal, region), part);
         }
@@ -200,7 +202,8 @@ impl Rebuild {
 
     /// The node that computes `op` as it stands.
     pub(super) fn unsimplified(&mut self, op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
-        let is_one_of_a_kind = matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Placeholder));
+        let is_one_of_a_kind =
+            matches!(op, Op::Leaf(Leaf::Input { .. }) | Op::Leaf(Leaf::Parameter { .. }) | Op::Leaf(Leaf::Placeholder));
         if !self.rewrites.share || is_one_of_a_kind {
             return self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin);
         }

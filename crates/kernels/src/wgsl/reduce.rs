@@ -1,7 +1,7 @@
 //! Lowering of reductions: one stage where an invocation can take a result's whole extent, else chunks and further stages.
 
 use crate::view::{Axis, View};
-use crate::wgsl::emit::{Bound, Place};
+use crate::wgsl::emit::{BoundProgram, Place};
 use crate::wgsl::functions;
 use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
