@@ -3,12 +3,13 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
-use crate::declaration::{Requirement, viewed};
+use crate::declaration::Requirement;
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::Op;
+use crate::requirements::viewed;
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.

@@ -4,8 +4,8 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{BinaryFunction, CompareFunction, Op, ReduceFunction, UnaryFunction};
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::{Rewrite, folding};
+use crate::passes::rebuild::{Rebuild, Rewrite};
+use crate::passes::simplify::folding;
 use crate::shape::{AxisSet, Shape};
 
 pub(super) fn unary(function: UnaryFunction, operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
