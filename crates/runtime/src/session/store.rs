@@ -1,10 +1,10 @@
 //! The memory and executables of a session, on whichever device it has.
 
-use crate::cpu::{CpuExecutable, CpuMemory};
+use crate::backend::cpu::{CpuExecutable, CpuMemory};
+#[cfg(feature = "gpu")]
+use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
-#[cfg(feature = "gpu")]
-use crate::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::plan::{BufferRole, Plan};
 use crate::tensor::TensorData;
 use arenagrad_graph::DType;
