@@ -3,12 +3,13 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
-use crate::declaration::{Requirement, viewed};
+use crate::declaration::Requirement;
 use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::{Leaf, Op};
+use crate::requirements::viewed;
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.
@@ -57,7 +58,7 @@ impl<'g> Expr<'g> {
             is_within(node, axis)
         } else if let Op::ArgMax { operand, axis } = op {
             is_within(operand, axis)
-        } else if matches!(op, Op::Leaf(Leaf::Literal { .. }) | Op::Leaf(Leaf::Constant { .. })) {
+        } else if matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })) {
             self.index_error("gather", extent, None, Origin::here()).is_none()
         } else {
             matches!(op, Op::Leaf(Leaf::Input { .. }))

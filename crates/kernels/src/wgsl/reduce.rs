@@ -3,8 +3,8 @@
 use crate::view::{Axis, View};
 use crate::wgsl::emit::{BoundProgram, Place};
 use crate::wgsl::functions;
-use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
+use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered};

@@ -4,8 +4,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{BinaryFunction, CompareFunction, Elementwise, Op, ReduceFunction, UnaryFunction};
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::{AxisSet, Shape};
 
 /// The first rule that applies to an elementwise operation with this result.

@@ -3,8 +3,7 @@
 use crate::node::NodeId;
 use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::matmul::matrix;
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
 pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {

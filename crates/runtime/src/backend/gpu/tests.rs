@@ -6,9 +6,8 @@ use arenagrad_graph::{BinaryFunction, DType, Elementwise};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
-use super::adapter::open_alone;
-use super::encode::{LoweredLaunch, MOST_OPERATIONS};
-use super::{GpuDevice, GpuExecutable, GpuMemory, Launch, Readback, Selector};
+use super::encode::{LoweredStep, MOST_OPERATIONS};
+use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
@@ -41,7 +40,7 @@ fn device() -> Option<GpuDevice> {
 
 /// A device that no other test runs on.
 fn device_alone() -> Option<GpuDevice> {
-    present(open_alone(&Selector::Any))
+    present(GpuDevice::open_alone(&Selector::Any))
 }
 
 fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
@@ -83,8 +82,8 @@ fn lowered(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
     Lowered { dispatches, scratch }
 }
 
-fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredLaunch<'a> {
-    LoweredLaunch { lowered, inputs, outputs, what: "step" }
+fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredStep<'a> {
+    LoweredStep { lowered, inputs, outputs, what: "step" }
 }
 
 fn f32s(values: &[f32]) -> TensorData {
@@ -293,8 +292,8 @@ fn kernels_are_lowered_and_run() {
         epilogue: None,
     };
     let steps = [
-        Launch { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
-        Launch { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
+        ResidentStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
+        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
     ];
     let reads =
         [Readback { index: z, dtype: DType::F32, elements: 6 }, Readback { index: w, dtype: DType::F32, elements: 4 }];
@@ -312,7 +311,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let mut memory = GpuMemory::new(&device);
     let x = memory.allocate("x", DType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [Launch { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
+    let steps = [ResidentStep { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
     let error = GpuExecutable::new(&device, &mut memory, &steps, &[]).err().unwrap();
     assert!(matches!(&error, Error::Unsupported { what, .. } if what == "mul (model.rs:7)"), "{error}");
 }
