@@ -71,13 +71,7 @@ pub(crate) struct MemoryMark {
 impl GpuMemory {
     /// No buffers yet.
     pub(crate) fn new(device: &GpuDevice) -> Self {
-        GpuMemory {
-            device: device.clone(),
-            buffers: Vec::new(),
-            places: Vec::new(),
-            chunk: None,
-            scratch: Vec::new(),
-        }
+        GpuMemory { device: device.clone(), buffers: Vec::new(), places: Vec::new(), chunk: None, scratch: Vec::new() }
     }
 
     /// The present end of the memory.

@@ -115,19 +115,20 @@ impl GpuExecutable {
             let uniform = wgpu::BufferBinding { buffer: &parameters, offset: range.offset, size: range.size };
             let bound = launch.buffers.iter().map(|bound| {
                 let buffer = memory.buffer(bound.buffer);
-                let (offset, size) = bound.range.map_or((0, None), |(offset, bytes)| (offset, wgpu::BufferSize::new(bytes)));
+                let (offset, size) =
+                    bound.range.map_or((0, None), |(offset, bytes)| (offset, wgpu::BufferSize::new(bytes)));
                 wgpu::BufferBinding { buffer, offset, size }
             });
             let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(uniform)
                 .chain(bound)
                 .zip(0..)
-                .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) })
+                .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                    binding,
+                    resource: wgpu::BindingResource::Buffer(buffer),
+                })
                 .collect();
-            let descriptor = wgpu::BindGroupDescriptor {
-                label: Some(launch.label),
-                layout: &pipeline.bindings,
-                entries: &entries,
-            };
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(launch.label), layout: &pipeline.bindings, entries: &entries };
             let bind_group = device.scoped(launch.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
             dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: launch.workgroups });
         }

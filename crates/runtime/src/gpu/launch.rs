@@ -128,7 +128,8 @@ impl<'a> Launch<'a> {
                 writable: written(place.buffer),
             })
             .collect();
-        let widened = |(bound, binding): (&Bound, &arenagrad_kernels::wgsl::Binding)| bound.writable != binding.writable;
+        let widened =
+            |(bound, binding): (&Bound, &arenagrad_kernels::wgsl::Binding)| bound.writable != binding.writable;
         let widened: Vec<bool> = buffers.iter().zip(&dispatch.bindings).map(widened).collect();
         Launch {
             module: dispatch.with_writable(&widened),
