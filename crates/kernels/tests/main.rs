@@ -12,6 +12,7 @@ mod listed;
 mod nest_cases;
 mod reference;
 mod wgsl_cases;
+mod wgsl_joined;
 mod wgsl_modules;
 
 #[test]

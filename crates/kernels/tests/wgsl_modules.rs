@@ -114,6 +114,14 @@ fn check_dispatch(name: &str, dispatch: &Dispatch, profile: &AdapterProfile) {
     assert_eq!((module.entry_points.len(), entry.name.as_str()), (1, "main"), "{name}");
     assert!(entry.workgroup_size[0].is_multiple_of(8), "{name}: {:?}", entry.workgroup_size);
     assert!(iterations(dispatch, &module) <= profile.max_iterations_per_invocation as usize, "{name}");
+    // What a dispatch says of its invocations.
+    assert!(iterations(dispatch, &module) <= dispatch.work.iterations, "{name}: {}", dispatch.label);
+    let [x, y, z] = entry.workgroup_size;
+    let invocations = dispatch.workgroups.iter().product::<u32>() as usize;
+    match dispatch.work.together {
+        Some(together) => assert!(together == (x * y * z) as usize && dispatch.work.count <= invocations, "{name}"),
+        None => assert!(dispatch.work.count <= invocations * (x * y * z) as usize, "{name}"),
+    }
 
     // What the module declares is what the dispatch binds.
     let mut storage = 0;

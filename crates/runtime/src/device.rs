@@ -77,6 +77,12 @@ impl Device {
         Device { kind: DeviceKind::Cpu, note: None }
     }
 
+    /// A device of an adapter that is open.
+    #[cfg(all(test, feature = "gpu"))]
+    pub(crate) fn of_adapter(device: GpuDevice) -> Device {
+        Device { kind: DeviceKind::Gpu(device), note: None }
+    }
+
     /// The best adapter of this machine: hardware before software. [`Error::NoAdapter`] if there is none.
     pub fn gpu() -> Result<Device, Error> {
         Device::open_gpu(None)

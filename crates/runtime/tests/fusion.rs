@@ -10,7 +10,7 @@ use crate::suite::evaluate::{Given, evaluate};
 use crate::suite::exact::is_exact;
 use crate::suite::random::Random;
 use crate::suite::random_graph::{Builder, Sizes};
-use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::respawn::{with_all_dispatches_joined, with_kernels_of_a_gpu};
 use crate::suite::run::{borrowed, inputs, run, set_parameters};
 use arenagrad::train::{Trained, append_step};
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, NodeId, Optimizer, Session, Shape, Tensor};
@@ -337,4 +337,9 @@ fn with_the_kernels_of_a_gpu() {
         "fusion::random_graphs_of_large_tensors_on_the_gpu",
         "fusion::random_updates_on_the_gpu",
     ]);
+}
+
+#[test]
+fn with_all_that_can_be_joined() {
+    with_all_dispatches_joined(&["fusion::gradients_of_random_graphs_on_the_gpu", "fusion::random_updates_on_the_gpu"]);
 }

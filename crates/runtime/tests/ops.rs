@@ -8,7 +8,7 @@ mod cases;
 use crate::suite::devices::gpu;
 use crate::suite::evaluate::{Given, evaluate};
 use crate::suite::random::Random;
-use crate::suite::respawn::with_kernels_of_a_gpu;
+use crate::suite::respawn::{with_all_dispatches_joined, with_kernels_of_a_gpu};
 use crate::suite::run::numbers;
 use arenagrad::{DType, Device, Expr, Graph, OpKind};
 use cases::{Case, Element, cases};
@@ -178,4 +178,9 @@ fn gradients_against_differences() {
 #[test]
 fn gpu_with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&["ops::gpu_in_f32"]);
+}
+
+#[test]
+fn with_all_that_can_be_joined() {
+    with_all_dispatches_joined(&["ops::gpu_in_f32"]);
 }

@@ -30,7 +30,7 @@ pub(super) fn assemble(
         module.parameter("elements", elements);
         module.parameter("value", word as usize);
         module.bind(Resource::Output(0), true, "result", "u32");
-        let grid = Grid { count: elements, each: WORKGROUP, operations: 1 };
+        let grid = Grid { count: elements, each: WORKGROUP, operations: 1, iterations: 0 };
         module.dispatch(include_str!("../../shaders/fill.wgsl"), "fill", grid, profile, lowered);
     }
     let numbered: Vec<(usize, &Piece)> =
@@ -69,6 +69,6 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
     }
     text.push_str("}\n");
     module.declare(text);
-    let grid = Grid { count: elements, each: WORKGROUP, operations: 1 };
+    let grid = Grid { count: elements, each: WORKGROUP, operations: 1, iterations: 0 };
     module.dispatch(include_str!("../../shaders/copy.wgsl"), "copy", grid, profile, lowered);
 }

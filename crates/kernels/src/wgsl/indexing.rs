@@ -39,7 +39,7 @@ pub(super) fn argmax(dtype: DType, extents: [usize; 3], profile: &AdapterProfile
         module.declare(format!("fn candidate(result: u32, place: u32) -> u32 {{\n    return {candidate};\n}}\n"));
         module.bind(target, true, "result", "i32");
         module.declare("fn write_winner(place: u32, winner: u32) {\n    result[place] = i32(winner);\n}\n");
-        let grid = Grid { count: results * chunks, each, operations: 2 * chunk_length };
+        let grid = Grid { count: results * chunks, each, operations: 2 * chunk_length, iterations: chunk_length };
         module.dispatch(include_str!("../../shaders/argmax.wgsl"), "argmax", grid, profile, lowered);
         if chunks == 1 {
             return;
@@ -95,6 +95,6 @@ pub(super) fn gather(
     let place = position(&mut module, "index_position", indices, "element");
     module.declare(format!("fn read_index(element: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
     declare_position(&mut module, "row_position", rows.axes(), 0);
-    let grid = Grid { count: elements, each: WORKGROUP, operations: 4 };
+    let grid = Grid { count: elements, each: WORKGROUP, operations: 4, iterations: 0 };
     module.dispatch(include_str!("../../shaders/gather.wgsl"), "gather", grid, profile, lowered);
 }

@@ -6,7 +6,7 @@ use crate::wgsl::emit::buffer_name;
 use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, depth_parts, matmul_tile, span_depth, strip_width};
+use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, TILED_WORKGROUP, depth_parts, matmul_tile, span_depth, strip_width};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{BatchAxis, DType, Matrix, ReduceFunction};
 
@@ -225,7 +225,21 @@ impl Product {
         output.bound().declare_write(&mut module, width, Some(DType::F32));
         let elements = rows * columns;
         let operations = elements.saturating_mul(depths.span.min(self.k) / 2 + output.operations());
-        module.dispatch(&skeleton, label, Grid { count: tiles, each: workgroup, operations }, profile, lowered);
+        let depth = depths.span.min(self.k);
+        let iterations = match tile {
+            MatMulTile::Rows { .. } | MatMulTile::Vector => depth / 4 + depth / 64 + 5,
+            MatMulTile::Tiled => depth.div_ceil(16) * 17,
+        };
+        if tile == MatMulTile::Tiled {
+            module.work_together(TILED_WORKGROUP);
+        }
+        module.dispatch(
+            &skeleton,
+            label,
+            Grid { count: tiles, each: workgroup, operations, iterations },
+            profile,
+            lowered,
+        );
     }
 
     /// The lines that start at the first element of a batch's matrix, in units of `unit` elements.

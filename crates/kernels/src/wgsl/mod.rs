@@ -9,6 +9,7 @@ mod emit;
 mod expressions;
 mod functions;
 mod indexing;
+mod join;
 mod lower;
 mod matmul;
 mod module;
@@ -21,6 +22,7 @@ mod tiles;
 
 use std::sync::Arc;
 
+pub use join::{Joined, Joiner, Joining, Location};
 pub use lower::{lower, lower_step};
 
 /// What lowering must know of an adapter.
@@ -72,6 +74,35 @@ pub struct Dispatch {
     /// Roughly how many simple operations it is, as [`crate::cost`] counts them. Work past a limit is several dispatches, so
     /// that each ends soon.
     pub operations: usize,
+    /// What its invocations do, for one workgroup that does all of it.
+    pub work: Work,
+}
+
+impl Dispatch {
+    /// The module with bindings declared `read_write` that it only reads: those of `bindings` that `also` says it of.
+    pub fn with_writable(&self, also: &[bool]) -> Arc<str> {
+        assert_eq!(also.len(), self.bindings.len(), "each binding is spoken of");
+        let mut module = Arc::clone(&self.module);
+        for (_, binding) in also.iter().zip(1..).filter(|(also, _)| **also) {
+            let declared = |access: &str| format!("@binding({binding}) var<storage, {access}>");
+            module = module.replacen(&declared("read"), &declared("read_write"), 1).into();
+        }
+        module
+    }
+}
+
+/// What the invocations of a dispatch do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// How many invocations have something to do, the first of them those of the first workgroups; or how many workgroups,
+    /// where the invocations of one work together.
+    pub count: usize,
+    /// How many invocations of a workgroup work together, with barriers; none where each works by itself.
+    pub together: Option<usize>,
+    /// Roughly how many simple operations one invocation, or one workgroup whose invocations work together, is.
+    pub operations: usize,
+    /// How many loop iterations one invocation runs at most.
+    pub iterations: usize,
 }
 
 /// A storage buffer of a dispatch.

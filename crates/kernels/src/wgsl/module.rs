@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::DType;
 use crate::wgsl::functions::write_items;
-use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource};
+use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource, Work};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
 pub(super) const WORKGROUP: usize = 64;
@@ -19,6 +19,7 @@ pub(super) struct Module {
     functions: BTreeSet<&'static str>,
     body: String,
     contracts: bool,
+    together: Option<usize>,
 }
 
 /// A word of the uniform buffer.
@@ -92,6 +93,11 @@ impl Module {
         self.contracts = true;
     }
 
+    /// Says that so many invocations of a workgroup work together; see [`Work::together`].
+    pub(super) fn work_together(&mut self, invocations: usize) {
+        self.together = Some(invocations);
+    }
+
     /// Appends a generated declaration.
     pub(super) fn declare(&mut self, text: impl AsRef<str>) {
         self.body.push('\n');
@@ -141,6 +147,12 @@ impl Module {
                 parameters,
                 workgroups: part.workgroups,
                 operations: part.operations,
+                work: Work {
+                    count: part.count,
+                    together: self.together,
+                    operations: grid.operations,
+                    iterations: grid.iterations,
+                },
             });
         }
     }
@@ -164,12 +176,16 @@ pub(super) struct Grid {
     pub(super) each: usize,
     /// Roughly how many simple operations one of them is.
     pub(super) operations: usize,
+    /// How many loop iterations one of them, or an invocation of it, runs at most.
+    pub(super) iterations: usize,
 }
 
 /// Some workgroups of a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     first: usize,
+    /// How many invocations, or workgroups, have something to do.
+    count: usize,
     per_row: usize,
     workgroups: [u32; 3],
     operations: usize,
@@ -178,7 +194,7 @@ struct Part {
 impl Grid {
     /// The workgroups in as few parts as keep below [`MOST_OPERATIONS`], each folded into rows that the adapter allows.
     fn parts(self, profile: &AdapterProfile) -> impl Iterator<Item = Part> {
-        let Grid { count, each, operations } = self;
+        let Grid { count, each, operations, iterations: _ } = self;
         let groups = count.div_ceil(each).max(1);
         let rows = (profile.max_workgroups_per_dimension as usize).max(1);
         // Whole rows, where there are several: parts must not overlap, for a dispatch may add to what stands there.
@@ -188,11 +204,13 @@ impl Grid {
             let groups = most.min(groups - first);
             let height = groups.div_ceil(rows);
             let columns = groups.div_ceil(height);
+            let part = count.saturating_sub(first * each).min(groups * each);
             Part {
                 first: first * each,
+                count: part,
                 per_row: columns * each,
                 workgroups: [columns as u32, height as u32, 1],
-                operations: operations.saturating_mul(count.saturating_sub(first * each).min(groups * each)),
+                operations: operations.saturating_mul(part),
             }
         })
     }
@@ -242,7 +260,7 @@ mod tests {
                 (77, 8, usize::MAX),
                 (1 << 20, 64, 1 << 20),
             ] {
-                let parts: Vec<Part> = Grid { count, each, operations }.parts(&profile).collect();
+                let parts: Vec<Part> = Grid { count, each, operations, iterations: 0 }.parts(&profile).collect();
                 let mut next = 0;
                 for part in &parts {
                     let [x, y, z] = part.workgroups.map(|n| n as usize);

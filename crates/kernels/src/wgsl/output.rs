@@ -18,7 +18,13 @@ pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lo
     bound.declare_write(&mut module, width, None);
     let skeleton = include_str!("../../shaders/elementwise.wgsl");
     let operations = width * cost::operations_per_element(bound.program);
-    module.dispatch(skeleton, "elementwise", Grid { count: blocks, each: WORKGROUP, operations }, profile, lowered);
+    module.dispatch(
+        skeleton,
+        "elementwise",
+        Grid { count: blocks, each: WORKGROUP, operations, iterations: 0 },
+        profile,
+        lowered,
+    );
 }
 
 /// Where the results of a reduction or a matrix product go, and what is made of each before.

@@ -151,7 +151,9 @@ impl Reduction {
         output.bound().declare_write(&mut module, if lanes == Lanes::OfKept { 4 } else { 1 }, Some(dtype));
         let per_load = width * (cost::operations_per_element(&self.program) + 1);
         let operations = extent.div_ceil(chunks).saturating_mul(per_load).saturating_add(width * output.operations());
-        let grid = Grid { count: results * chunks, each, operations };
+        // Four loads an iteration, in runs of 64, and what is left of a run one by one.
+        let loads = extent.div_ceil(chunks);
+        let grid = Grid { count: results * chunks, each, operations, iterations: loads / 4 + loads / 64 + 8 };
         module.dispatch(include_str!("../../shaders/reduce.wgsl"), "reduce", grid, profile, lowered);
     }
 

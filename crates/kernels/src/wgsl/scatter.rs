@@ -34,6 +34,15 @@ const ENTRIES: usize = 64;
 /// The most elements that one invocation looks at for a factor that is not finite.
 const LEFT: usize = 256;
 
+/// The iterations of a search by halving, or by steps that double: the bits of an index.
+const SEARCH: usize = 32;
+
+/// The loop iterations for the sum of a place's units: of each level the entries before and after the whole chunks, of the last
+/// all that are left; or up to so many units one by one.
+fn sum_iterations(levels: &[Level]) -> usize {
+    ((2 * levels.len() + 1) * (ENTRIES / 4 + 3)).max(ENTRIES)
+}
+
 /// A scatter_add on its way to dispatches.
 #[derive(Clone, Copy)]
 pub(super) struct Scatter<'a> {
@@ -81,7 +90,8 @@ impl Scatter<'_> {
         module.declare(format!("fn read_index(update: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
         self.declare_read_update(&mut module, updates);
         self.declare_update_position(&mut module);
-        let grid = Grid { count: operand_shape.elements(), each, operations: 2 * updates_shape[axis] };
+        let updates = updates_shape[axis];
+        let grid = Grid { count: operand_shape.elements(), each, operations: 2 * updates, iterations: updates };
         let skeleton = include_str!("../../shaders/scatter_add.wgsl");
         module.dispatch(skeleton, "scatter_add", grid, self.profile, lowered);
     }
@@ -132,7 +142,7 @@ impl Scatter<'_> {
         module.parameter("places", units.places());
         module.bind(sorted.keys, false, "keys", "u32");
         module.bind(ends, true, "ends", "u32");
-        let grid = Grid { count: units.places(), each: WORKGROUP, operations: 64 };
+        let grid = Grid { count: units.places(), each: WORKGROUP, operations: 64, iterations: SEARCH };
         let skeleton = include_str!("../../shaders/scatter_ends.wgsl");
         module.dispatch(skeleton, "scatter_ends", grid, self.profile, lowered);
     }
@@ -164,7 +174,7 @@ impl Scatter<'_> {
             }
         }
         module.bind(sums, true, "sums", stored);
-        let grid = Grid { count: elements, each, operations: 4 * ENTRIES };
+        let grid = Grid { count: elements, each, operations: 4 * ENTRIES, iterations: ENTRIES / 4 };
         let skeleton = include_str!("../../shaders/scatter_sums.wgsl");
         module.dispatch(skeleton, "scatter_sums", grid, self.profile, lowered);
     }
@@ -188,7 +198,7 @@ impl Scatter<'_> {
         module.bind(ends, false, "ends", "u32");
         self.declare_sums(&mut module, order, sums, levels);
         self.declare_target(&mut module, units);
-        let grid = Grid { count: elements, each, operations: ENTRIES };
+        let grid = Grid { count: elements, each, operations: ENTRIES, iterations: sum_iterations(levels) };
         let skeleton = include_str!("../../shaders/scatter_places.wgsl");
         module.dispatch(skeleton, "scatter_places", grid, self.profile, lowered);
     }
@@ -208,7 +218,8 @@ impl Scatter<'_> {
         self.declare_sums(&mut module, sorted.order, sums, levels);
         let position = position(&mut module, "place_position", &units.places, "place");
         module.declare(format!("fn first_element(place: u32) -> u32 {{\n    return {position};\n}}\n"));
-        let grid = Grid { count: entries, each, operations: ENTRIES };
+        let iterations = sum_iterations(levels) + 2 * SEARCH;
+        let grid = Grid { count: entries, each, operations: ENTRIES, iterations };
         let skeleton = include_str!("../../shaders/scatter_reached.wgsl");
         module.dispatch(skeleton, "scatter_reached", grid, self.profile, lowered);
     }
@@ -241,7 +252,8 @@ impl Scatter<'_> {
         module.declare(format!("fn read_factor() -> Element {{\n    return {factor};\n}}\n"));
         self.declare_target(&mut module, units);
         // The factor is finite as good as always.
-        let grid = Grid { count: elements.div_ceil(length), each, operations: 8 };
+        let iterations = length * (SEARCH + 1);
+        let grid = Grid { count: elements.div_ceil(length), each, operations: 8, iterations };
         let skeleton = include_str!("../../shaders/scatter_left.wgsl");
         module.dispatch(skeleton, "scatter_left", grid, self.profile, lowered);
     }

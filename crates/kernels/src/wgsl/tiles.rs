@@ -21,6 +21,9 @@ pub(super) enum MatMulTile {
 /// The side of the tile of `matmul_tiled`.
 pub(super) const TILED_SIDE: usize = 64;
 
+/// The invocations of a workgroup of `matmul_tiled`.
+pub(super) const TILED_WORKGROUP: usize = 256;
+
 /// The tile for `batches` products of `[m, k]` and `[k, n]`.
 pub(super) fn matmul_tile(profile: &AdapterProfile, batches: usize, m: usize, n: usize) -> MatMulTile {
     if m == 1 {

@@ -222,7 +222,7 @@ impl Session {
         self.plans.iter().map(|prepared| prepared.executable.submits()).sum()
     }
 
-    /// How many dispatches one run of the first plan is on a GPU; 0 on the CPU.
+    /// How many dispatches one run of the first plan is on a GPU, small steps that were joined counted as one; 0 on the CPU.
     pub fn dispatches(&self) -> usize {
         self.plans[0].executable.dispatches()
     }

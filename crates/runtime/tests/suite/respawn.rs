@@ -1,8 +1,9 @@
 //! Running tests once more with what another adapter gets.
 //!
 //! A software adapter gets kernels of its own. `ARENAGRAD_ADAPTER_CLASS=gpu` gives it those that a GPU gets, which use
-//! workgroup memory, and `ARENAGRAD_ADAPTER_ARITHMETIC=regrouped` takes it for one whose compiler may regroup sums. Both are
-//! read once in a process: so the test program starts itself.
+//! workgroup memory, `ARENAGRAD_ADAPTER_ARITHMETIC=regrouped` takes it for one whose compiler may regroup sums, and
+//! `ARENAGRAD_ADAPTER_JOINING=always` joins small dispatches wherever that can be done. All are read once in a process: so the test
+//! program starts itself.
 
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use super::devices::gpu;
 
 const CLASS: &str = "ARENAGRAD_ADAPTER_CLASS";
 const ARITHMETIC: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
+const JOINING: &str = "ARENAGRAD_ADAPTER_JOINING";
 
 /// Runs tests of this program, by their full names, in a process whose kernels are those of a real GPU.
 pub fn with_kernels_of_a_gpu(tests: &[&str]) {
@@ -21,8 +23,13 @@ pub fn with_regrouped_arithmetic(tests: &[&str]) {
     again(tests, ARITHMETIC, "regrouped");
 }
 
+/// Runs tests of this program, by their full names, in a process that joins all dispatches that can be joined.
+pub fn with_all_dispatches_joined(tests: &[&str]) {
+    again(tests, JOINING, "always");
+}
+
 fn again(tests: &[&str], variable: &str, value: &str) {
-    if [CLASS, ARITHMETIC].iter().any(|set| std::env::var_os(set).is_some()) || gpu().is_none() {
+    if [CLASS, ARITHMETIC, JOINING].iter().any(|set| std::env::var_os(set).is_some()) || gpu().is_none() {
         return;
     }
     let program = std::env::current_exe().expect("the path of this program");

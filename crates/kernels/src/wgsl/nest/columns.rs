@@ -6,7 +6,7 @@ use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::code::{Code, Pass};
 use crate::wgsl::nest::facts::Fold;
-use crate::wgsl::nest::form::{neighbouring_chunks, operations, row_chunks};
+use crate::wgsl::nest::form::{RUN, neighbouring_chunks, operations, row_chunks};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::reduce_chunks;
 
@@ -45,7 +45,8 @@ impl Lowering<'_> {
         code.declare_pass(&pass, Some(&repeated));
         code.declare_write_totals(&partials);
         let per_element = operations(facts, &cone) + partials.len() + outputs.len();
-        let grid = Grid { count: invocations, each, operations: (self.width * chunk_rows).saturating_mul(per_element) };
+        let operations = (self.width * chunk_rows).saturating_mul(per_element);
+        let grid = Grid { count: invocations, each, operations, iterations: chunk_rows + chunk_rows.div_ceil(RUN) + 2 };
         let skeleton = include_str!("../../../shaders/nest_columns.wgsl");
         code.module.dispatch(skeleton, "nest_columns", grid, self.profile, self.lowered);
         self.finished.insert(Space::Element);

@@ -18,13 +18,13 @@ pub(super) enum Form {
 }
 
 /// The blocks of columns that a total takes in before it joins another.
-const RUN: usize = 64;
+pub(super) const RUN: usize = 64;
 
 /// The most lanes of a row: the invocations of a workgroup.
 pub(super) const MOST_LANES: usize = 256;
 
 /// The loop iterations of one invocation for passes over rows of that many blocks of columns, a total's tree included.
-fn iterations(blocks: usize, lanes: usize, passes: usize, folds: usize) -> usize {
+pub(super) fn iterations(blocks: usize, lanes: usize, passes: usize, folds: usize) -> usize {
     let own = blocks.div_ceil(lanes);
     passes * (own + own.div_ceil(RUN) + 2) + folds * (lanes.ilog2() as usize + 1)
 }

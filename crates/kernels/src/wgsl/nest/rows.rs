@@ -5,7 +5,7 @@ use crate::wgsl::module::{Grid, Module, WORKGROUP};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::code::{Code, Pass};
 use crate::wgsl::nest::facts::{Facts, Fold};
-use crate::wgsl::nest::form::{MOST_LANES, operations};
+use crate::wgsl::nest::form::{MOST_LANES, iterations, operations};
 use crate::wgsl::nest::store::Store;
 use crate::{NestInstruction, Space};
 
@@ -73,15 +73,22 @@ impl Lowering<'_> {
 
         let per_element: usize = cones.iter().map(|cone| operations(facts, cone)).sum();
         let per_row = facts.nest.columns.saturating_mul(per_element);
+        let folds = passes.iter().map(|pass| pass.folds.len()).sum();
+        let iterations = iterations(facts.nest.columns / self.width, lanes, passes.len(), folds);
         if lanes == 1 {
             let skeleton = expand(include_str!("../../../shaders/nest_rows.wgsl"), &passes);
-            let grid = Grid { count: facts.nest.rows, each, operations: per_row };
+            let grid = Grid { count: facts.nest.rows, each, operations: per_row, iterations };
             code.module.dispatch(&skeleton, "nest_rows", grid, self.profile, self.lowered);
         } else {
             let skeleton = expand(include_str!("../../../shaders/nest_workgroup.wgsl"), &passes);
             let at_once = workgroup / lanes;
-            let grid =
-                Grid { count: facts.nest.rows.div_ceil(at_once), each: 1, operations: per_row.saturating_mul(at_once) };
+            let grid = Grid {
+                count: facts.nest.rows.div_ceil(at_once),
+                each: 1,
+                operations: per_row.saturating_mul(at_once),
+                iterations,
+            };
+            code.module.work_together(workgroup);
             code.module.dispatch(&skeleton, "nest_workgroup", grid, self.profile, self.lowered);
         }
     }

@@ -23,7 +23,7 @@ impl Scatter<'_> {
         module.bind(target.order, true, "order", "u32");
         let place = position(&mut module, "index_position", &units.indices, "unit");
         module.declare(format!("fn read_index(unit: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
-        let grid = Grid { count: units.units(), each: WORKGROUP, operations: 8 };
+        let grid = Grid { count: units.units(), each: WORKGROUP, operations: 8, iterations: 0 };
         let skeleton = include_str!("../../../shaders/scatter_keys.wgsl");
         module.dispatch(skeleton, "scatter_keys", grid, self.profile, lowered);
     }
@@ -44,7 +44,8 @@ impl Scatter<'_> {
             let each = module.long_running_workgroup(self.profile);
             module.bind(from.keys, false, "keys", "u32");
             module.bind(counts, true, "counts", "u32");
-            let grid = Grid { count: blocks, each, operations: 4 * size + (1 << digit) };
+            let iterations = size + (1 << digit);
+            let grid = Grid { count: blocks, each, operations: 4 * size + (1 << digit), iterations };
             let skeleton = include_str!("../../../shaders/scatter_count.wgsl");
             module.dispatch(skeleton, "scatter_count", grid, self.profile, lowered);
 
@@ -58,7 +59,7 @@ impl Scatter<'_> {
             module.bind(counts, true, "counts", "u32");
             module.bind(to.keys, true, "moved_keys", "u32");
             module.bind(to.order, true, "moved_order", "u32");
-            let grid = Grid { count: blocks, each, operations: 8 * size };
+            let grid = Grid { count: blocks, each, operations: 8 * size, iterations: size };
             let skeleton = include_str!("../../../shaders/scatter_move.wgsl");
             module.dispatch(skeleton, "scatter_move", grid, self.profile, lowered);
             (from, to) = (to, from);
@@ -97,7 +98,7 @@ impl Scatter<'_> {
             module.parameter("chunk_length", length);
             module.bind(source, false, "numbers", "u32");
             module.bind(sums, true, "sums", "u32");
-            let grid = Grid { count: remaining, each, operations: length };
+            let grid = Grid { count: remaining, each, operations: length, iterations: length };
             let skeleton = include_str!("../../../shaders/scan_sums.wgsl");
             module.dispatch(skeleton, "scan_sums", grid, self.profile, lowered);
             stages.push((sums, remaining));
@@ -119,7 +120,7 @@ impl Scatter<'_> {
             };
             module.bind(target, true, "numbers", "u32");
             module.declare(format!("fn before_chunk(chunk: u32) -> u32 {{\n    return {before};\n}}\n"));
-            let grid = Grid { count: chunks, each, operations: 2 * length };
+            let grid = Grid { count: chunks, each, operations: 2 * length, iterations: length };
             module.dispatch(include_str!("../../../shaders/scan.wgsl"), "scan", grid, self.profile, lowered);
         }
     }

@@ -1,8 +1,9 @@
 //! The storage buffers of one session.
 //!
-//! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and
-//! is named by a number. Buffers are not given back before the session ends: what shares a buffer was planned before. Only
-//! those of a plan that was refused are, which nothing was written to yet.
+//! Every tensor, scratch area included, is named by a number. A large one is a buffer of its own, for wgpu tracks hazards for
+//! each buffer as a whole. Small ones stand side by side in *chunks*, so that a dispatch that touches many of them binds few
+//! buffers. Nothing is given back before the session ends: what shares memory was planned before. Only the tensors
+//! of a plan that was refused are, which nothing was written to yet.
 //! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
@@ -18,60 +19,129 @@ pub(super) const WORD_BYTES: u64 = 4;
 /// Buffers are as long as a multiple of this many bytes.
 const VECTOR_BYTES: u64 = 16;
 
-/// The storage buffers of one session, each named by a number.
+/// The most bytes of a tensor that stands in a chunk.
+const SMALL_BYTES: u64 = 1 << 14;
+
+/// The bytes of the first chunk; each further one is as large as all before it, up to a limit.
+const FIRST_CHUNK_BYTES: u64 = 1 << 16;
+const MOST_CHUNK_BYTES: u64 = 1 << 20;
+
+/// The memory of one session: tensors in storage buffers, each tensor named by a number.
 pub(crate) struct GpuMemory {
     pub(super) device: GpuDevice,
     buffers: Vec<wgpu::Buffer>,
+    /// Where each tensor stands, by its number.
+    places: Vec<Place>,
+    /// The last chunk, if there is any.
+    chunk: Option<Chunk>,
     /// The buffers for kernels' intermediate results, by the kernels' numbers for them, and how many words each has.
     scratch: Vec<(u32, usize)>,
+}
+
+/// Where a tensor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which of the memory's buffers.
+    pub(super) buffer: u32,
+    /// Its first byte there.
+    pub(super) offset: u64,
+    /// How many bytes are its own.
+    pub(super) bytes: u64,
+}
+
+/// A buffer for small tensors.
+#[derive(Clone, Copy)]
+struct Chunk {
+    buffer: u32,
+    used: u64,
+    bytes: u64,
+    /// The bytes of all chunks so far.
+    all: u64,
 }
 
 /// A point in the growth of a [`GpuMemory`].
 pub(crate) struct MemoryMark {
     buffers: usize,
+    places: usize,
+    chunk: Option<Chunk>,
     scratch: Vec<(u32, usize)>,
 }
 
 impl GpuMemory {
     /// No buffers yet.
     pub(crate) fn new(device: &GpuDevice) -> Self {
-        GpuMemory { device: device.clone(), buffers: Vec::new(), scratch: Vec::new() }
+        GpuMemory { device: device.clone(), buffers: Vec::new(), places: Vec::new(), chunk: None, scratch: Vec::new() }
     }
 
     /// The present end of the memory.
     pub(crate) fn mark(&self) -> MemoryMark {
-        MemoryMark { buffers: self.buffers.len(), scratch: self.scratch.clone() }
+        MemoryMark {
+            buffers: self.buffers.len(),
+            places: self.places.len(),
+            chunk: self.chunk,
+            scratch: self.scratch.clone(),
+        }
     }
 
-    /// Gives back every buffer that was allocated since the mark was taken. Nothing may have been bound to one that still
-    /// runs.
+    /// Gives back all memory that was allocated since the mark was taken. Nothing may have been written to it, nor be bound to it
+    /// that still runs.
     pub(crate) fn rewind(&mut self, mark: MemoryMark) {
         self.buffers.truncate(mark.buffers);
+        self.places.truncate(mark.places);
+        self.chunk = mark.chunk;
         self.scratch = mark.scratch;
     }
 
-    /// How many bytes the buffers take, and how many there are.
+    /// How many bytes the tensors take, and how many there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (u64, usize) {
-        (self.buffers.iter().map(wgpu::Buffer::size).sum(), self.buffers.len())
+        (self.places.iter().map(|place| place.bytes).sum(), self.places.len())
     }
 
-    /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
+    /// Room for a new tensor, of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
     /// than what is left of the memory, or of a dtype that does not exist there.
     pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
         require_word(what, dtype)?;
+        self.device.check()?;
         let bytes = (elements as u64).saturating_mul(WORD_BYTES);
         let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
+        let (buffer, offset) = match size <= SMALL_BYTES {
+            true => self.small(what, size)?,
+            false => (self.buffer_of(what, size)?, 0),
+        };
+        let index = u32::try_from(self.places.len()).expect("fewer tensors than 32 bits can count");
+        self.places.push(Place { buffer, offset, bytes: size });
+        Ok(index)
+    }
+
+    /// Room for so many bytes in a chunk.
+    fn small(&mut self, what: &str, size: u64) -> Result<(u32, u64), Error> {
+        let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment).max(VECTOR_BYTES);
+        let size = size.next_multiple_of(alignment);
+        let chunk = match self.chunk {
+            Some(chunk) if chunk.bytes - chunk.used >= size => chunk,
+            last => {
+                let all = last.map_or(0, |chunk| chunk.all);
+                let bytes = all.clamp(FIRST_CHUNK_BYTES, MOST_CHUNK_BYTES);
+                Chunk { buffer: self.buffer_of(what, bytes)?, used: 0, bytes, all: all + bytes }
+            }
+        };
+        self.chunk = Some(Chunk { used: chunk.used + size, ..chunk });
+        Ok((chunk.buffer, chunk.used))
+    }
+
+    /// A new buffer, and its number.
+    fn buffer_of(&mut self, what: &str, size: u64) -> Result<u32, Error> {
         let limits = self.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = create(&self.device, what, size, limit, usage)?;
-        let index = u32::try_from(self.buffers.len()).expect("fewer buffers than 32 bits can count");
+        let number = u32::try_from(self.buffers.len()).expect("fewer buffers than 32 bits can count");
         self.buffers.push(buffer);
-        Ok(index)
+        Ok(number)
     }
 
-    /// Replaces the first elements of a buffer, for all runs that start later.
+    /// Replaces the first elements of a tensor, for all runs that start later.
     pub(crate) fn write(&self, index: u32, data: &TensorData) -> Result<(), Error> {
         let words: Vec<u32>;
         let bytes: &[u8] = match data {
@@ -86,9 +156,10 @@ impl GpuMemory {
         if bytes.is_empty() {
             return self.device.check();
         }
-        let buffer = self.buffer(index);
-        self.device
-            .scoped("a written tensor", bytes.len() as u64, || self.device.queue().write_buffer(buffer, 0, bytes))
+        let place = self.place(index);
+        let buffer = self.buffer(place.buffer);
+        let write = || self.device.queue().write_buffer(buffer, place.offset, bytes);
+        self.device.scoped("a written tensor", bytes.len() as u64, write)
     }
 
     /// Waits until the device has done all that was submitted to it.
@@ -96,8 +167,14 @@ impl GpuMemory {
         self.device.wait()
     }
 
-    pub(super) fn buffer(&self, index: u32) -> &wgpu::Buffer {
-        &self.buffers[index as usize]
+    /// Where a tensor stands.
+    pub(super) fn place(&self, index: u32) -> Place {
+        self.places[index as usize]
+    }
+
+    /// The buffer of that number, as places have it.
+    pub(super) fn buffer(&self, number: u32) -> &wgpu::Buffer {
+        &self.buffers[number as usize]
     }
 
     /// The number of the session's scratch buffer `number`, of at least that many words. All plans of a session share

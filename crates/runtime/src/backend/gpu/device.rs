@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile};
+use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
 
 use super::pipelines::PipelineCache;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
@@ -19,6 +19,9 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
 const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
+
+/// Overrides when small dispatches are joined, so that tests reach both ways.
+const JOINING_VARIABLE: &str = "ARENAGRAD_ADAPTER_JOINING";
 
 /// Mesa 22's lavapipe silently ends the loops of an invocation past 65,535 iterations in all; this keeps well below.
 const SOFTWARE_ITERATIONS: u32 = 24_000;
@@ -31,6 +34,7 @@ const GPU_ITERATIONS: u32 = 1 << 24;
 #[derive(Clone)]
 pub(crate) struct GpuDevice {
     shared: Arc<Shared>,
+    joining: Joining,
 }
 
 struct Shared {
@@ -61,6 +65,17 @@ impl GpuDevice {
         &self.shared.profile
     }
 
+    /// When small dispatches are joined.
+    pub(super) fn joining(&self) -> Joining {
+        self.joining
+    }
+
+    /// The same device, with another choice of when small dispatches are joined.
+    #[cfg(test)]
+    pub(crate) fn with_joining(&self, joining: Joining) -> GpuDevice {
+        GpuDevice { shared: Arc::clone(&self.shared), joining }
+    }
+
     /// Waits until the device has done all that was submitted to it.
     pub(crate) fn wait(&self) -> Result<(), Error> {
         self.wait_for(None)
@@ -72,6 +87,10 @@ impl GpuDevice {
         let class = match std::env::var(CLASS_VARIABLE) {
             Ok(text) => Some(parse_class(&text).map_err(refused)?),
             Err(_) => None,
+        };
+        let joining = match std::env::var(JOINING_VARIABLE) {
+            Ok(text) => parse_joining(&text).map_err(refused)?,
+            Err(_) => Joining::default(),
         };
         let limits = adapter.limits();
         let wanted = match description.arithmetic {
@@ -92,6 +111,7 @@ impl GpuDevice {
         let listener = Arc::clone(&health);
         device.set_device_lost_callback(move |_, reason| listener.lose(reason));
         Ok(GpuDevice {
+            joining,
             shared: Arc::new(Shared {
                 profile: profile(description.kind, class, limits.max_compute_workgroups_per_dimension),
                 description,
@@ -220,6 +240,14 @@ fn parse_class(text: &str) -> Result<AdapterClass, String> {
     }
 }
 
+fn parse_joining(text: &str) -> Result<Joining, String> {
+    match text {
+        "never" => Ok(Joining::Never),
+        "always" => Ok(Joining::Always),
+        other => Err(format!("{JOINING_VARIABLE} is {other:?}, which is neither \"never\" nor \"always\"")),
+    }
+}
+
 /// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which
 /// kernels run, not what a software adapter can bear.
 fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_dimension: u32) -> AdapterProfile {
@@ -265,5 +293,12 @@ mod tests {
         assert_eq!(parse_class("cpu"), Ok(AdapterClass::Cpu));
         assert_eq!(parse_class("gpu"), Ok(AdapterClass::Gpu));
         assert!(parse_class("tpu").unwrap_err().contains("tpu"));
+    }
+
+    #[test]
+    fn joining_is_never_or_always() {
+        assert_eq!(parse_joining("never"), Ok(Joining::Never));
+        assert_eq!(parse_joining("always"), Ok(Joining::Always));
+        assert!(parse_joining("now").unwrap_err().contains("now"));
     }
 }

@@ -2,8 +2,8 @@
 //! more than a device should be asked for at once is several submits, each waited for before the next.
 //!
 //! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind
-//! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps;
-//! wgpu puts barriers where one reads what another wrote.
+//! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps, small ones
+//! that follow one another as one; wgpu puts barriers where one reads what another wrote.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
 use super::device::GpuDevice;
+use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Readback, Staging};
 use crate::error::Error;
@@ -27,7 +28,7 @@ const MAX_IN_FLIGHT: usize = 3;
 /// are far below what makes a device count as lost.
 pub(super) const MOST_OPERATIONS: usize = 1 << 34;
 
-/// A step of a plan whose buffers are those of a session, named by their numbers in a [`GpuMemory`].
+/// A step of a plan, its tensors named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
 pub(crate) struct ResidentStep<'a> {
     /// What is computed.
@@ -101,34 +102,35 @@ impl GpuExecutable {
             .enumerate()
             .map(|(number, words)| memory.scratch(number, words))
             .collect::<Result<Vec<u32>, Error>>()?;
-        let placed: Vec<(&LoweredStep<'_>, &Dispatch)> = steps
+        let placed: Vec<Placed<'_>> = steps
             .iter()
-            .flat_map(|step| step.lowered.dispatches.iter().map(move |dispatch| (step, dispatch)))
+            .flat_map(|step| step.lowered.dispatches.iter().map(|dispatch| step.place(dispatch, &scratch)))
             .collect();
-        let pipelines = compile(device, &placed)?;
-        let (parameters, words, ranges) = parameters(device, placed.iter().map(|&(_, dispatch)| dispatch))?;
+        let launches = launches(device, memory, &placed)?;
+        let pipelines = compile(device, &launches)?;
+        let (parameters, words, ranges) = parameters(device, &launches)?;
 
-        let mut dispatches = Vec::with_capacity(placed.len());
-        for ((&(step, dispatch), range), pipeline) in placed.iter().zip(ranges).zip(pipelines) {
-            let buffers: Vec<(u32, bool)> = dispatch
-                .bindings
-                .iter()
-                .map(|binding| (step.index(binding.resource, &scratch), binding.writable))
-                .collect();
-            refuse_aliases(device, step.what, dispatch.label, &buffers)?;
+        let mut dispatches = Vec::with_capacity(launches.len());
+        for ((launch, range), pipeline) in launches.iter().zip(ranges).zip(pipelines) {
             let uniform = wgpu::BufferBinding { buffer: &parameters, offset: range.offset, size: range.size };
-            let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(wgpu::BindingResource::Buffer(uniform))
-                .chain(buffers.iter().map(|&(index, _)| memory.buffer(index).as_entire_binding()))
+            let bound = launch.buffers.iter().map(|bound| {
+                let buffer = memory.buffer(bound.buffer);
+                let (offset, size) =
+                    bound.range.map_or((0, None), |(offset, bytes)| (offset, wgpu::BufferSize::new(bytes)));
+                wgpu::BufferBinding { buffer, offset, size }
+            });
+            let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(uniform)
+                .chain(bound)
                 .zip(0..)
-                .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+                .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                    binding,
+                    resource: wgpu::BindingResource::Buffer(buffer),
+                })
                 .collect();
-            let descriptor = wgpu::BindGroupDescriptor {
-                label: Some(dispatch.label),
-                layout: &pipeline.bindings,
-                entries: &entries,
-            };
-            let bind_group = device.scoped(step.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
-            dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: dispatch.workgroups });
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(launch.label), layout: &pipeline.bindings, entries: &entries };
+            let bind_group = device.scoped(launch.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
+            dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: launch.workgroups });
         }
         // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
         if !words.is_empty() {
@@ -136,7 +138,7 @@ impl GpuExecutable {
             device.scoped(PARAMETERS, parameters.size(), write)?;
         }
         let in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT + 1);
-        let submissions = divide(placed.iter().map(|(_, dispatch)| dispatch.operations));
+        let submissions = divide(launches.iter().map(|launch| launch.operations));
         Ok(GpuExecutable { device: device.clone(), dispatches, submissions, staging, in_flight, submits: 0 })
     }
 
@@ -200,14 +202,16 @@ impl GpuExecutable {
     }
 }
 
-impl LoweredStep<'_> {
-    /// The number in the session's memory of a buffer that the step names.
-    fn index(&self, resource: Resource, scratch: &[u32]) -> u32 {
-        match resource {
+impl<'a> LoweredStep<'a> {
+    /// A dispatch of the step with the numbers of its tensors in the session's memory.
+    fn place<'b>(&'b self, dispatch: &'b Dispatch, scratch: &[u32]) -> Placed<'b> {
+        let tensor = |resource: Resource| match resource {
             Resource::Input(number) => self.inputs[number as usize],
             Resource::Output(number) => self.outputs[number as usize],
             Resource::Scratch(number) => scratch[number as usize],
-        }
+        };
+        let tensors = dispatch.bindings.iter().map(|binding| tensor(binding.resource)).collect();
+        Placed { dispatch, what: self.what, tensors }
     }
 }
 
@@ -249,16 +253,16 @@ fn scratch_sizes(steps: &[LoweredStep<'_>]) -> Vec<usize> {
     sizes
 }
 
-/// The pipeline of each dispatch. Those that are new are compiled side by side: that is most of what making a plan
+/// The pipeline of each launch. Those that are new are compiled side by side: that is most of what making a plan
 /// ready costs.
-fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Result<Vec<Pipeline>, Error> {
+fn compile(device: &GpuDevice, launches: &[Launch<'_>]) -> Result<Vec<Pipeline>, Error> {
     let mut numbers: HashMap<PipelineKey, usize> = HashMap::new();
     let mut wanted = Vec::new();
-    let mut chosen = Vec::with_capacity(placed.len());
-    for &(step, dispatch) in placed {
-        let key = PipelineKey::new(dispatch);
+    let mut chosen = Vec::with_capacity(launches.len());
+    for launch in launches {
+        let key = PipelineKey::new(launch);
         let number = *numbers.entry(key.clone()).or_insert_with(|| {
-            wanted.push((key, dispatch.label, step.what));
+            wanted.push((key, launch.label, launch.what));
             wanted.len() - 1
         });
         chosen.push(number);
@@ -273,13 +277,13 @@ fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Resu
 /// What errors call the uniform buffer.
 const PARAMETERS: &str = "the parameters of a plan";
 
-/// The uniform buffer for all parameters, the words that belong there, and where those of each dispatch lie.
-fn parameters<'a>(
+/// The uniform buffer for all parameters, the words that belong there, and where those of each launch lie.
+fn parameters(
     device: &GpuDevice,
-    dispatches: impl Iterator<Item = &'a Dispatch>,
+    launches: &[Launch<'_>],
 ) -> Result<(wgpu::Buffer, Vec<u32>, Vec<ParameterRange>), Error> {
     let alignment = u64::from(device.limits().min_uniform_buffer_offset_alignment);
-    let (words, ranges) = pack(dispatches.map(|dispatch| dispatch.parameters.as_slice()), alignment);
+    let (words, ranges) = pack(launches.iter().map(|launch| &*launch.parameters), alignment);
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let size = (words.len() as u64 * WORD_BYTES).max(alignment);
     let buffer = create(device, PARAMETERS, size, device.limits().max_buffer_size, usage)?;
@@ -298,18 +302,6 @@ fn pack<'a>(blocks: impl Iterator<Item = &'a [u32]>, alignment: u64) -> (Vec<u32
         words.extend_from_slice(block);
     }
     (words, ranges)
-}
-
-/// Refuses a dispatch that would bind one buffer both to read and to write: wgpu would refuse it too, in each run and
-/// without the step's name.
-fn refuse_aliases(device: &GpuDevice, what: &str, label: &str, buffers: &[(u32, bool)]) -> Result<(), Error> {
-    let mut access: HashMap<u32, bool> = HashMap::with_capacity(buffers.len());
-    for &(index, writable) in buffers {
-        if access.insert(index, writable).is_some_and(|before| before != writable) {
-            return Err(device.error(format!("{what}: {label} would bind buffer {index} both to read and to write")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //!
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
-//! - [`buffers`] holds the storage buffers of one session.
+//! - [`buffers`] holds the tensors of one session in storage buffers.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
+//! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`readback`] brings results to the host.
 //!
@@ -20,6 +21,9 @@ mod adapter;
 mod buffers;
 mod device;
 mod encode;
+#[cfg(test)]
+mod join_tests;
+mod launch;
 #[cfg(test)]
 mod nest_tests;
 mod pipelines;

@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arenagrad_kernels::wgsl::Dispatch;
-
 use super::device::GpuDevice;
+use super::launch::Launch;
 use super::spirv;
 use crate::device::Arithmetic;
 use crate::error::Error;
@@ -25,8 +24,8 @@ pub(super) struct Pipeline {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     module: Arc<str>,
-    /// Whether the entry point's own arithmetic may be contracted.
-    contracts: bool,
+    /// The functions whose own arithmetic may be contracted.
+    contracting: Vec<String>,
     /// For each storage buffer, whether the module writes it.
     writable: Box<[bool]>,
 }
@@ -39,11 +38,11 @@ pub(super) struct PipelineCache {
 }
 
 impl PipelineKey {
-    pub(super) fn new(dispatch: &Dispatch) -> Self {
+    pub(super) fn new(launch: &Launch<'_>) -> Self {
         PipelineKey {
-            module: Arc::clone(&dispatch.module),
-            contracts: dispatch.contracts,
-            writable: dispatch.bindings.iter().map(|binding| binding.writable).collect(),
+            module: Arc::clone(&launch.module),
+            contracting: launch.contracting.clone(),
+            writable: launch.buffers.iter().map(|bound| bound.writable).collect(),
         }
     }
 }
@@ -105,7 +104,7 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
         .collect();
     let spirv = match device.description().arithmetic {
         Arithmetic::AsWritten => {
-            let words = spirv::as_written(&key.module, &key.writable, key.contracts, device.has_subgroups());
+            let words = spirv::as_written(&key.module, &key.writable, &key.contracting, device.has_subgroups());
             Some(words.map_err(|reason| device.error(format!("{what}: {reason}")))?)
         }
         Arithmetic::Regrouped => None,

@@ -9,10 +9,10 @@ use super::device::{ANSWER_LIMIT, GpuDevice};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
-/// A buffer of which the first elements are wanted on the host.
+/// A tensor of which the first elements are wanted on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Readback {
-    /// The number of the buffer.
+    /// Its number in the memory.
     pub(crate) index: u32,
     /// The dtype of its elements.
     pub(crate) dtype: DType,
@@ -47,7 +47,9 @@ impl Staging {
         let Some(buffer) = &self.buffer else { return };
         let mut offset = 0;
         for result in self.results.iter().filter(|result| result.elements > 0) {
-            encoder.copy_buffer_to_buffer(memory.buffer(result.index), 0, buffer, offset, result.bytes());
+            let place = memory.place(result.index);
+            let source = memory.buffer(place.buffer);
+            encoder.copy_buffer_to_buffer(source, place.offset, buffer, offset, result.bytes());
             offset += result.bytes();
         }
     }

@@ -15,7 +15,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 const HEADER: usize = 5;
 
 /// Numbers of instructions and of the decoration, from the specification of SPIR-V 1.6.
-const OP_ENTRY_POINT: u16 = 15;
+const OP_NAME: u16 = 5;
 const OP_TYPES: std::ops::RangeInclusive<u16> = 19..=39;
 const OP_FUNCTION: u16 = 54;
 const OP_DECORATE: u32 = 71;
@@ -26,12 +26,17 @@ const NO_CONTRACTION: u32 = 42;
 const FLOAT_ARITHMETIC: [u16; 14] = [127, 129, 131, 133, 136, 140, 141, 142, 143, 144, 145, 146, 147, 148];
 
 /// The module of that WGSL with one entry point `main`, its floating-point arithmetic decorated. `writable` tells of each
-/// storage buffer of the layout whether the module may write it. `contracts` leaves the entry point itself undecorated, so
+/// storage buffer of the layout whether the module may write it. The functions `contracting` are themselves left undecorated, so
 /// that a GPU may use its fused multiply-add there. `subgroups` says that the device is recent enough for SPIR-V 1.3, which
 /// subgroup operations need.
 ///
 /// Errors: naga's, for a module that is not valid, and a binding that the layout does not have, which wgpu would not see.
-pub(super) fn as_written(wgsl: &str, writable: &[bool], contracts: bool, subgroups: bool) -> Result<Vec<u32>, String> {
+pub(super) fn as_written(
+    wgsl: &str,
+    writable: &[bool],
+    contracting: &[String],
+    subgroups: bool,
+) -> Result<Vec<u32>, String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
     let mut validator =
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
@@ -40,7 +45,8 @@ pub(super) fn as_written(wgsl: &str, writable: &[bool], contracts: bool, subgrou
     let unchecked = BoundsCheckPolicy::Unchecked;
     let options = spv::Options {
         lang_version: if subgroups { (1, 3) } else { (1, 0) },
-        flags: spv::WriterFlags::empty(),
+        // Functions have names only where some of them are told apart by theirs.
+        flags: if contracting.is_empty() { spv::WriterFlags::empty() } else { spv::WriterFlags::DEBUG },
         // A binding without an entry keeps group and number as descriptor set and binding, which is how wgpu numbers
         // those of a layout without gaps.
         fake_missing_bindings: true,
@@ -57,7 +63,7 @@ pub(super) fn as_written(wgsl: &str, writable: &[bool], contracts: bool, subgrou
     };
     let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_owned() };
     let words = spv::write_vec(&module, &information, &options, Some(&entry)).map_err(|error| error.to_string())?;
-    Ok(decorated(&words, contracts))
+    Ok(decorated(&words, contracting))
 }
 
 /// Refuses a module that binds what the layout does not have: a uniform buffer at 0, then the storage buffers.
@@ -84,23 +90,26 @@ fn hold_to_layout(module: &naga::Module, writable: &[bool]) -> Result<(), String
     Ok(())
 }
 
-/// The module with NoContraction on every result of floating-point arithmetic, the entry point's own left out if it
-/// `contracts`.
-fn decorated(words: &[u32], contracts: bool) -> Vec<u32> {
-    let mut entry_point = None;
-    let mut function = None;
+/// The module with NoContraction on every result of floating-point arithmetic but that of the functions `contracting`
+/// themselves.
+fn decorated(words: &[u32], contracting: &[String]) -> Vec<u32> {
+    let mut contracting_ids = Vec::new();
+    let mut contracts = false;
     let mut annotations_end = None;
     let mut results = Vec::new();
     for (place, instruction) in instructions(words) {
         let opcode = instruction[0] as u16;
-        if opcode == OP_ENTRY_POINT {
-            entry_point = Some(instruction[2]);
+        if opcode == OP_NAME {
+            // Names stand before all functions.
+            if contracting.iter().any(|name| name.as_bytes() == text(&instruction[2..])) {
+                contracting_ids.push(instruction[1]);
+            }
         } else if OP_TYPES.contains(&opcode) {
             // Decorations stand before the first type; every module has one.
             annotations_end.get_or_insert(place);
         } else if opcode == OP_FUNCTION {
-            function = Some(instruction[2]);
-        } else if FLOAT_ARITHMETIC.contains(&opcode) && !(contracts && function == entry_point) {
+            contracts = contracting_ids.contains(&instruction[2]);
+        } else if FLOAT_ARITHMETIC.contains(&opcode) && !contracts {
             results.push(instruction[2]);
         }
     }
@@ -112,6 +121,11 @@ fn decorated(words: &[u32], contracts: bool) -> Vec<u32> {
     }
     decorated.extend_from_slice(&words[annotations_end..]);
     decorated
+}
+
+/// The text that words hold, four bytes each, up to the first zero.
+fn text(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).take_while(|byte| *byte != 0).collect()
 }
 
 /// The instructions of a module, each with its place: a word with length and opcode, then its operands.
@@ -155,21 +169,30 @@ mod tests {
 
     #[test]
     fn every_arithmetic_instruction_is_decorated() {
-        let words = as_written(MODULE, &[true], false, false).unwrap();
+        let words = as_written(MODULE, &[true], &[], false).unwrap();
         assert_eq!(results(&words).len(), 4);
         assert_eq!(decorations(&words), results(&words));
     }
 
     #[test]
     fn an_entry_point_that_contracts_is_left_alone_and_what_it_calls_is_not() {
-        let words = as_written(MODULE, &[true], true, true).unwrap();
+        let words = as_written(MODULE, &[true], &["main".to_owned()], true).unwrap();
         assert_eq!(results(&words).len(), 4);
         assert_eq!(decorations(&words).len(), 2);
     }
 
     #[test]
+    fn any_function_may_contract_by_its_name() {
+        let words = as_written(MODULE, &[true], &["affine".to_owned()], true).unwrap();
+        assert_eq!(results(&words).len(), 4);
+        // The difference and the quotient of the entry point.
+        assert_eq!(decorations(&words).len(), 2);
+        assert_ne!(decorations(&words), decorations(&as_written(MODULE, &[true], &["main".to_owned()], true).unwrap()));
+    }
+
+    #[test]
     fn decorations_stand_before_all_types_and_functions() {
-        let words = as_written(MODULE, &[true], false, true).unwrap();
+        let words = as_written(MODULE, &[true], &[], true).unwrap();
         let opcodes: Vec<u16> = instructions(&words).map(|(_, instruction)| instruction[0] as u16).collect();
         let last = opcodes.iter().rposition(|&opcode| u32::from(opcode) == OP_DECORATE).unwrap();
         assert!(opcodes[..last].iter().all(|opcode| !OP_TYPES.contains(opcode) && *opcode != OP_FUNCTION));
@@ -178,13 +201,13 @@ mod tests {
 
     #[test]
     fn a_broken_module_is_an_error() {
-        assert!(as_written("fn main() { let x = ; }", &[], false, false).is_err());
+        assert!(as_written("fn main() { let x = ; }", &[], &[], false).is_err());
     }
 
     #[test]
     fn a_binding_that_the_layout_lacks_is_an_error() {
         for writable in [&[][..], &[false]] {
-            let error = as_written(MODULE, writable, false, false).unwrap_err();
+            let error = as_written(MODULE, writable, &[], false).unwrap_err();
             assert_eq!(error, "x is bound at group 0, binding 1, where it does not fit");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{BinaryFunction, DType, Elementwise};
-use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
+use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Work};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
@@ -35,7 +35,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 ";
 
 fn device() -> Option<GpuDevice> {
-    present(GpuDevice::open(&Selector::Any))
+    // What is hand-written here is dispatched as it stands.
+    present(GpuDevice::open(&Selector::Any)).map(|device| device.with_joining(Joining::Never))
 }
 
 /// A device that no other test runs on.
@@ -63,6 +64,7 @@ fn affine(elements: u32, factor: f32, summand: f32, x: Resource, result: Resourc
         parameters: vec![elements, factor.to_bits(), summand.to_bits(), 0],
         workgroups: [elements.div_ceil(64), 1, 1],
         operations: elements as usize,
+        work: Work { count: elements as usize, together: None, operations: 1, iterations: 0 },
     }
 }
 
@@ -75,6 +77,7 @@ fn increment(elements: u32) -> Dispatch {
         parameters: vec![elements, 0, 0, 0, 0, 0, 0, 0],
         workgroups: [elements.div_ceil(64), 1, 1],
         operations: elements as usize,
+        work: Work { count: elements as usize, together: None, operations: 1, iterations: 0 },
     }
 }
 

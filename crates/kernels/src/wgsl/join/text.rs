@@ -1,0 +1,271 @@
+//! The text of joined dispatches, and the words of their parameters.
+//!
+//! What a module declares gets the name of its part before its own, `part0_main`, but for items that say the same in every module
+//! and depend on no parameter and no buffer: those stand once, as they are. The parameters of a part are loaded into a
+//! private variable before it runs, and each buffer becomes one function that loads an element and one that stores it.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use super::source::{ENTRY, Item, PARAMETERS, PARAMETERS_TYPE, Source, access, names_of};
+use super::{Module, Part};
+
+/// What joining gives.
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) contracting: Vec<String>,
+    pub(super) parameters: Vec<u32>,
+}
+
+/// The parameter that says how many invocations, or workgroups, a part has.
+const COUNT: &str = "joined_count";
+
+/// Whether the module uses its buffers and its entry point in the ways that are understood.
+pub(super) fn is_joinable(source: &Source<'_>) -> bool {
+    let names: HashMap<String, String> = source
+        .buffers
+        .iter()
+        .flat_map(|buffer| [true, false].map(|writes| access(buffer.name, writes)))
+        .map(|name| (name.clone(), name))
+        .collect();
+    let is_free = |name: &String| source.items.iter().all(|item| item.name != name);
+    names.keys().all(is_free)
+        && source.arguments.iter().all(|argument| passed(argument.builtin).is_some())
+        && source.items.iter().all(|item| source.rewrite(item, &names).is_some())
+}
+
+/// What the entry point is given for a built-in value: `number` is that of the invocation, or of the workgroup, and `local` the
+/// invocation's in the workgroup that does all.
+fn passed(builtin: &str) -> Option<&'static str> {
+    match builtin {
+        "global_invocation_id" | "workgroup_id" => Some("vec3<u32>(number, 0u, 0u)"),
+        "local_invocation_index" => Some("local"),
+        _ => None,
+    }
+}
+
+impl Text {
+    pub(super) fn new(modules: &[Module<'_>], parts: &[Part<'_>], buffers: usize, workgroup: usize) -> Self {
+        let mut parameters = Vec::new();
+        let mut entry =
+            format!("@compute @workgroup_size({workgroup})\nfn main(@builtin(local_invocation_index) local: u32) {{\n");
+        for run in parts.chunk_by(|one, next| one.module == next.module) {
+            write_run(modules, run, parameters.len() / 4, workgroup, &mut entry);
+            for part in run {
+                parameters.extend(words(&modules[part.module], part));
+            }
+        }
+        entry.push_str("}\n");
+
+        let mut text = entry;
+        let vectors = parameters.len() / 4;
+        let _ = write!(text, "\n@group(0) @binding(0) var<uniform> {PARAMETERS}: array<vec4<u32>, {vectors}>;\n");
+        for buffer in 0..buffers {
+            let access = match modules.iter().any(|module| module.writes(buffer)) {
+                true => "read_write",
+                false => "read",
+            };
+            let place = buffer + 1;
+            let _ = writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<u32>;");
+        }
+        let mut shared: HashMap<String, String> = HashMap::new();
+        for (number, module) in modules.iter().enumerate() {
+            module.write(number, &mut shared, &mut text);
+        }
+        let contracting = modules
+            .iter()
+            .enumerate()
+            .filter(|(_, module)| module.dispatch.contracts)
+            .map(|(number, _)| own_name(number, ENTRY))
+            .collect();
+        Text { text, contracting, parameters }
+    }
+}
+
+/// Writes what runs parts of one module that follow one another, whose parameters begin at the vector `first`.
+fn write_run(modules: &[Module<'_>], run: &[Part<'_>], first: usize, workgroup: usize, text: &mut String) {
+    let number = run[0].module;
+    let module = &modules[number];
+    let open = own_name(number, "open");
+    let repeats = run.len() > 1;
+    let indent = if repeats { "        " } else { "    " };
+    let _ = writeln!(text, "    // {}", module.dispatch.label);
+    if repeats {
+        let times = run.len();
+        let vectors = words(module, &run[0]).len() / 4;
+        let _ = writeln!(text, "    for (var time = 0u; time < {times}u; time += 1u) {{");
+        let _ = writeln!(text, "{indent}{open}({first}u + time * {vectors}u);");
+    } else {
+        let _ = writeln!(text, "{indent}{open}({first}u);");
+    }
+    let count = format!("{}.{COUNT}", own_name(number, PARAMETERS));
+    let arguments: Vec<&str> = module.source.arguments.iter().filter_map(|argument| passed(argument.builtin)).collect();
+    let call = format!("{}({});", own_name(number, ENTRY), arguments.join(", "));
+    let (from, step) = match module.dispatch.work.together {
+        None => ("local", workgroup),
+        Some(_) => ("0u", 1),
+    };
+    let _ = writeln!(text, "{indent}for (var number = {from}; number < {count}; number += {step}u) {{");
+    let _ = writeln!(text, "{indent}    {call}\n{indent}}}\n{indent}storageBarrier();");
+    if module.dispatch.work.together.is_some() {
+        let _ = writeln!(text, "{indent}workgroupBarrier();");
+    }
+    if repeats {
+        text.push_str("    }\n");
+    }
+}
+
+/// The parameters of a part: those of its dispatch, then where each buffer's tensor begins, then how many invocations there are.
+fn words(module: &Module<'_>, part: &Part<'_>) -> Vec<u32> {
+    let mut words = part.dispatch.parameters[..module.source.fields.len()].to_vec();
+    words.extend(&part.offsets);
+    words.push(part.dispatch.work.count as u32);
+    words.resize(words.len().next_multiple_of(4), 0);
+    words
+}
+
+/// The name of an item of a module in the joined text.
+fn own_name(number: usize, name: &str) -> String {
+    format!("part{number}_{name}")
+}
+
+/// The parameter that says where the tensor of a buffer begins.
+fn begin(buffer: &str) -> String {
+    format!("{buffer}_begin")
+}
+
+impl Module<'_> {
+    /// Whether it writes a joined buffer.
+    fn writes(&self, buffer: usize) -> bool {
+        self.bound.iter().zip(&self.dispatch.bindings).any(|(bound, binding)| *bound == buffer && binding.writable)
+    }
+
+    /// Writes the module's declarations. `shared` holds the items that stand there as they are, by name.
+    fn write(&self, number: usize, shared: &mut HashMap<String, String>, text: &mut String) {
+        self.write_parameters(number, text);
+        let own = self.own_items(shared);
+        let mut names: HashMap<String, String> =
+            own.iter().map(|name| ((*name).to_owned(), own_name(number, name))).collect();
+        for name in [PARAMETERS, PARAMETERS_TYPE] {
+            names.insert(name.to_owned(), own_name(number, name));
+        }
+        for buffer in &self.source.buffers {
+            for writes in [false, true] {
+                let name = access(buffer.name, writes);
+                names.insert(name.clone(), own_name(number, &name));
+            }
+        }
+        let mut body = String::new();
+        for item in &self.source.items {
+            if !own.contains(item.name) {
+                if shared.insert(item.name.to_owned(), item.text.to_owned()).is_none() {
+                    let _ = write!(body, "\n{}\n", item.text);
+                }
+                continue;
+            }
+            body.push('\n');
+            if item.name == ENTRY {
+                let arguments: Vec<&str> = self.source.arguments.iter().map(|argument| argument.declaration).collect();
+                let _ = write!(body, "fn {}({}) ", own_name(number, ENTRY), arguments.join(", "));
+            }
+            body.push_str(&self.source.rewrite(item, &names).expect("the module was found joinable"));
+            body.push('\n');
+        }
+        self.write_accesses(number, &body, text);
+        text.push_str(&body);
+    }
+
+    /// The items that cannot be shared with other modules: those that depend on parameters or buffers, that another module declares
+    /// otherwise, and all that mention one of these.
+    fn own_items(&self, shared: &HashMap<String, String>) -> HashSet<&str> {
+        let mut own: HashSet<&str> = HashSet::from([ENTRY]);
+        let depends =
+            |item: &Item<'_>| names_of(item).any(|name| name == PARAMETERS || self.source.buffer(name).is_some());
+        for item in &self.source.items {
+            if depends(item) || shared.get(item.name).is_some_and(|text| text != item.text) {
+                own.insert(item.name);
+            }
+        }
+        loop {
+            let before = own.len();
+            for item in &self.source.items {
+                if !own.contains(item.name) && names_of(item).any(|name| own.contains(name)) {
+                    own.insert(item.name);
+                }
+            }
+            if own.len() == before {
+                return own;
+            }
+        }
+    }
+
+    /// Writes the structure of the parameters, the variable that holds them, and the function that loads them.
+    fn write_parameters(&self, number: usize, text: &mut String) {
+        let begins: Vec<String> = self.source.buffers.iter().map(|buffer| begin(buffer.name)).collect();
+        let added = begins.iter().map(String::as_str).chain([COUNT]).map(|name| [name, "u32"]);
+        let fields: Vec<[&str; 2]> = self.source.fields.iter().copied().chain(added).collect();
+        let (kind, variable) = (own_name(number, PARAMETERS_TYPE), own_name(number, PARAMETERS));
+        let _ = write!(text, "\nstruct {kind} {{\n");
+        for [name, dtype] in &fields {
+            let _ = writeln!(text, "    {name}: {dtype},");
+        }
+        let _ = write!(text, "}}\n\nvar<private> {variable}: {kind};\n\n");
+        let _ = writeln!(text, "fn {}(at: u32) {{", own_name(number, "open"));
+        for (vector, fields) in fields.chunks(4).enumerate() {
+            let _ = writeln!(text, "    let words{vector} = {PARAMETERS}[at + {vector}u];");
+            for ([name, dtype], lane) in fields.iter().zip(["x", "y", "z", "w"]) {
+                let word = from_word(dtype, &format!("words{vector}.{lane}"));
+                let _ = writeln!(text, "    {variable}.{name} = {word};");
+            }
+        }
+        text.push_str("}\n");
+    }
+
+    /// Writes the functions that load and store elements, as far as `body` calls them.
+    fn write_accesses(&self, number: usize, body: &str, text: &mut String) {
+        for (buffer, place) in self.source.buffers.iter().zip(&self.bound) {
+            let kind = match buffer.width {
+                1 => buffer.scalar.to_owned(),
+                _ => format!("vec4<{}>", buffer.scalar),
+            };
+            let begin = format!("{}.{}", own_name(number, PARAMETERS), begin(buffer.name));
+            let load = own_name(number, &access(buffer.name, false));
+            if body.contains(&format!("{load}(")) {
+                let _ = write!(text, "\nfn {load}(index: u32) -> {kind} {{\n");
+                let word = |at: &str| from_word(buffer.scalar, &format!("buffer{place}[{at}]"));
+                if buffer.width == 1 {
+                    let _ = writeln!(text, "    return {};", word(&format!("{begin} + index")));
+                } else {
+                    let words = ["at", "at + 1u", "at + 2u", "at + 3u"].map(word).join(", ");
+                    let _ = writeln!(text, "    let at = {begin} + 4u * index;\n    return {kind}({words});");
+                }
+                text.push_str("}\n");
+            }
+            let store = own_name(number, &access(buffer.name, true));
+            if body.contains(&format!("{store}(")) {
+                let _ = write!(text, "\nfn {store}(index: u32, value: {kind}) {{\n");
+                if buffer.width == 1 {
+                    let word = to_word(buffer.scalar, "value");
+                    let _ = writeln!(text, "    buffer{place}[{begin} + index] = {word};");
+                } else {
+                    let _ = writeln!(text, "    let at = {begin} + 4u * index;");
+                    for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
+                        let word = to_word(buffer.scalar, &format!("value.{component}"));
+                        let _ = writeln!(text, "    buffer{place}[at + {lane}u] = {word};");
+                    }
+                }
+                text.push_str("}\n");
+            }
+        }
+    }
+}
+
+/// A word as a number of the WGSL type `scalar`.
+fn from_word(scalar: &str, word: &str) -> String {
+    if scalar == "u32" { word.to_owned() } else { format!("bitcast<{scalar}>({word})") }
+}
+
+/// A number of the WGSL type `scalar` as a word.
+fn to_word(scalar: &str, value: &str) -> String {
+    if scalar == "u32" { value.to_owned() } else { format!("bitcast<u32>({value})") }
+}
