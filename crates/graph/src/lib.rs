@@ -73,8 +73,8 @@ pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
-    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Elementwise, Exchange, Extents,
-    Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow, Work,
+    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
+    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -16,7 +16,9 @@ use crate::node::NodeId;
 use crate::shape::AxisSet;
 
 pub use elementwise::Elementwise;
-pub use functions::{BinaryFunction, BinaryRow, CompareFunction, CompareRow, Exchange, UnaryFunction, UnaryRow, Work};
+pub use functions::{
+    BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
+};
 pub use kind::OpKind;
 
 pub(crate) use functions::{FLOATS, NUMBERS};

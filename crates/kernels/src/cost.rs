@@ -6,7 +6,7 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph::{DType, Elementwise, Shape, Work};
+use arenagrad_graph::{DType, Effort, Elementwise, Shape};
 
 use crate::kernel::{BatchAxis, Kernel, Piece};
 use crate::nest::{Nest, NestInstruction};
@@ -186,21 +186,21 @@ pub fn of_instruction(instruction: &Instruction, dtype: DType) -> usize {
 /// The operations of an elementwise operation for each element; `dtype` is that of its value.
 pub fn of_elementwise<V>(elementwise: &Elementwise<V>, dtype: DType) -> usize {
     match elementwise {
-        Elementwise::Unary { function, .. } => of_function(function.row().work, dtype),
-        Elementwise::Binary { function, .. } => of_function(function.row().work, dtype),
+        Elementwise::Unary { function, .. } => of_function(function.row().effort, dtype),
+        Elementwise::Binary { function, .. } => of_function(function.row().effort, dtype),
         Elementwise::Compare { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => 2,
     }
 }
 
 /// The operations of a function of that much work.
-fn of_function(work: Work, dtype: DType) -> usize {
-    match work {
-        Work::Simple => 1,
-        Work::Division => 4,
+fn of_function(effort: Effort, dtype: DType) -> usize {
+    match effort {
+        Effort::Simple => 1,
+        Effort::Division => 4,
         // f64 calls a library.
-        Work::Transcendental if dtype == DType::F64 => 96,
-        Work::Transcendental => 12,
-        Work::Power => 64,
+        Effort::Transcendental if dtype == DType::F64 => 96,
+        Effort::Transcendental => 12,
+        Effort::Power => 64,
     }
 }
 

@@ -69,7 +69,7 @@ pub struct UnaryRow {
     /// What the operand may be; the value is of the same dtype.
     pub dtypes: &'static [DType],
     /// What it costs.
-    pub work: Work,
+    pub effort: Effort,
     /// The value for floats, in f64, and for truth values, which are 0 and 1.
     pub value: fn(f64) -> f64,
     /// The value for i32, if the function is defined for it.
@@ -95,7 +95,7 @@ pub struct BinaryRow {
     /// Whether exchanging the operands leaves the result the same.
     pub exchange: Exchange,
     /// What it costs.
-    pub work: Work,
+    pub effort: Effort,
     /// The value for floats, in f64, and for truth values, which are 0 and 1.
     pub value: fn(f64, f64) -> f64,
     /// The value for i32, if the function is defined for it.
@@ -123,7 +123,7 @@ pub struct CompareRow {
 /// What a function costs of each element, in additions of elements that stand in the cache. `arenagrad_kernels::cost` says of
 /// the whole model what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum Effort {
     /// As an addition.
     Simple,
     /// As a division or a square root.
@@ -159,13 +159,13 @@ const POSITIVE: (f64, f64) = (0.4, 3.0);
 const fn float(
     function: UnaryFunction,
     name: &'static str,
-    work: Work,
+    effort: Effort,
     value: fn(f64) -> f64,
     domain: (f64, f64),
     range: (f64, f64),
     accuracy: f64,
 ) -> UnaryRow {
-    UnaryRow { function, name, dtypes: FLOATS, work, value, integer: None, domain, range, accuracy }
+    UnaryRow { function, name, dtypes: FLOATS, effort, value, integer: None, domain, range, accuracy }
 }
 
 /// A row of a function of numbers whose value is exact.
@@ -176,13 +176,13 @@ const fn exact(
     integer: fn(i32) -> i32,
 ) -> UnaryRow {
     let (domain, range, integer) = (NEAR_ZERO, (-3.0, 3.0), Some(integer));
-    UnaryRow { function, name, dtypes: NUMBERS, work: Work::Simple, value, integer, domain, range, accuracy: 0.0 }
+    UnaryRow { function, name, dtypes: NUMBERS, effort: Effort::Simple, value, integer, domain, range, accuracy: 0.0 }
 }
 
 /// The functions of one element, in the order of declaration.
 const UNARY: [UnaryRow; 18] = {
+    use Effort::{Division, Simple, Transcendental};
     use UnaryFunction::*;
-    use Work::{Division, Simple, Transcendental};
     [
         exact(Neg, "neg", |x| -x, i32::wrapping_neg),
         exact(Abs, "abs", f64::abs, i32::wrapping_abs),
@@ -205,7 +205,7 @@ const UNARY: [UnaryRow; 18] = {
             function: Not,
             name: "not",
             dtypes: TRUTH_VALUES,
-            work: Simple,
+            effort: Simple,
             value: |x| truth(x == 0.0),
             integer: None,
             domain: (0.0, 1.0),
@@ -225,7 +225,7 @@ const BINARY: [BinaryRow; 11] = {
         name: "add",
         dtypes: NUMBERS,
         exchange: SameBits,
-        work: Work::Simple,
+        effort: Effort::Simple,
         value: |a, b| a + b,
         integer: Some(i32::wrapping_add),
         domain: [NEAR_ZERO, (-2.1, 1.9)],
@@ -247,7 +247,7 @@ const BINARY: [BinaryRow; 11] = {
         BinaryRow {
             function: Div,
             name: "div",
-            work: Work::Division,
+            effort: Effort::Division,
             value: |a, b| a / b,
             domain: [NEAR_ZERO, (0.5, 2.0)],
             ..float
@@ -255,7 +255,7 @@ const BINARY: [BinaryRow; 11] = {
         BinaryRow {
             function: Pow,
             name: "pow",
-            work: Work::Power,
+            effort: Effort::Power,
             value: f64::powf,
             domain: [(0.5, 2.0), NEAR_ZERO],
             accuracy: 2.0,
@@ -264,7 +264,7 @@ const BINARY: [BinaryRow; 11] = {
         BinaryRow {
             function: Atan2,
             name: "atan2",
-            work: Work::Transcendental,
+            effort: Effort::Transcendental,
             value: f64::atan2,
             domain: [NEAR_ZERO, (-2.1, 1.9)],
             accuracy: 2.0,

@@ -2,7 +2,7 @@
 //!
 //! A function of a dtype that it is not defined for is a broken invariant of the graph, and panics.
 
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction, Work};
+use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Effort, UnaryFunction};
 
 use super::functions::{self, in_pow_range, in_trigonometric_range};
 use super::interpret::Block;
@@ -52,9 +52,9 @@ impl Block<'_, '_> {
     /// Transcendental functions of f64 are those of a library, called for each element: a loop of them gains nothing from vectors.
     #[inline(always)]
     pub(super) fn unary_f64(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function.row().work {
-            Work::Simple | Work::Division => self.unary_float::<f64>(function, operand, target),
-            Work::Transcendental | Work::Power => self.map(operand, target, function.row().value),
+        match function.row().effort {
+            Effort::Simple | Effort::Division => self.unary_float::<f64>(function, operand, target),
+            Effort::Transcendental | Effort::Power => self.map(operand, target, function.row().value),
         }
     }
 
@@ -132,9 +132,9 @@ impl Block<'_, '_> {
     /// Transcendental functions of f64 are those of a library, as of one element.
     #[inline(always)]
     pub(super) fn binary_f64(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function.row().work {
-            Work::Simple | Work::Division => self.binary_float::<f64>(function, lhs, rhs, target),
-            Work::Transcendental | Work::Power => self.map2(lhs, rhs, target, function.row().value),
+        match function.row().effort {
+            Effort::Simple | Effort::Division => self.binary_float::<f64>(function, lhs, rhs, target),
+            Effort::Transcendental | Effort::Power => self.map2(lhs, rhs, target, function.row().value),
         }
     }
 
