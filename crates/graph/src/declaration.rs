@@ -1,15 +1,7 @@
 //! What a graph knows of its inputs and parameters beyond their nodes: names, first values, and what runs must fulfil.
-//!
-//! A node that indexes an axis, or compares labels with classes, requires something of its indices. The requirement belongs to
-//! that node: it goes when the node goes, and counts only where the node is needed.
 
-use std::collections::HashSet;
-
-use crate::arena::{Arena, Graph};
 use crate::dtype::DType;
-use crate::error::GraphError;
-use crate::node::{NodeId, NodeKey, Origin};
-use crate::op::Op;
+use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
 
 /// What the graph knows of an input or parameter beyond its node.
@@ -107,110 +99,4 @@ pub(crate) struct Requirement {
     pub(crate) bound: usize,
     /// One value that is allowed besides.
     pub(crate) except: Option<i32>,
-}
-
-impl Graph {
-    /// Declares an input or a parameter, which only the owner of the graph may do.
-    pub(crate) fn declare(
-        &self,
-        name: String,
-        shape: Shape,
-        dtype: DType,
-        kind: DeclarationKind,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        if let Some(owner) = self.owner() {
-            let op = match kind {
-                DeclarationKind::Input => "input",
-                DeclarationKind::Parameter { .. } => "parameter",
-            };
-            return Err(GraphError::Owned { origin, op, owner });
-        }
-        self.declare_unasked(name, shape, dtype, kind, origin)
-    }
-
-    /// Declares without asking whose the graph is.
-    pub(crate) fn declare_unasked(
-        &self,
-        name: String,
-        shape: Shape,
-        dtype: DType,
-        kind: DeclarationKind,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        let declaration = {
-            let arena = self.arena();
-            if let Some(&first) = arena.names.get(&name) {
-                let first = arena.declarations[first as usize].origin;
-                return Err(GraphError::DuplicateName { origin, name, first });
-            }
-            arena.declarations.len() as u32
-        };
-        let op = match kind {
-            DeclarationKind::Input => Op::Input { declaration },
-            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
-        };
-        let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
-        let mut arena = self.arena_mut();
-        arena.names.insert(name.clone(), declaration);
-        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
-        Ok(node)
-    }
-}
-
-impl Arena {
-    /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
-    /// range too; what is computed cannot be checked on the host.
-    pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
-        loop {
-            match &self.nodes.get(id.key)?.op {
-                Op::Input { .. } => return Some(id),
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                _ => return None,
-            }
-        }
-    }
-
-    /// Notes that a node requires that about its indices. Says whether they come from an input, and so will be checked.
-    pub(crate) fn require(&mut self, owner: NodeId, requirement: Requirement) -> bool {
-        let is_checked = self.viewed_input(requirement.indices).is_some();
-        if is_checked {
-            self.requirements.entry(owner.key).or_default().push(requirement);
-        }
-        is_checked
-    }
-
-    /// Notes what an op that indexes an axis requires.
-    pub(crate) fn require_of_indices(&mut self, id: NodeId) {
-        let (Op::Gather { operand, indices, axis } | Op::ScatterAdd { operand, indices, axis, .. }) =
-            &self.nodes[id.key].op
-        else {
-            return;
-        };
-        let requirement = Requirement { indices: *indices, bound: self.nodes[operand.key].shape[*axis], except: None };
-        self.require(id, requirement);
-    }
-
-    /// What inputs must fulfil for these nodes, each once, in their order.
-    pub(crate) fn index_bounds(&self, nodes: impl Iterator<Item = NodeKey>) -> Vec<IndexBound> {
-        let (mut bounds, mut known) = (Vec::new(), HashSet::new());
-        if self.requirements.is_empty() {
-            return bounds;
-        }
-        for key in nodes {
-            let Some(requirements) = self.requirements.get(&key) else { continue };
-            for requirement in requirements {
-                let Requirement { indices, bound, except } = *requirement;
-                if let Some(node) = self.viewed_input(indices)
-                    && known.insert((node, bound, except))
-                {
-                    bounds.push(IndexBound { node, bound, except, origin: self.nodes[key].origin });
-                }
-            }
-        }
-        bounds
-    }
 }

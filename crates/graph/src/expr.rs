@@ -28,6 +28,7 @@ use crate::shape::Shape;
 ///
 /// Binary operators broadcast by NumPy's rules and take numbers on either side: `1.0 - x * 2.0`.
 #[derive(Clone, Copy)]
+#[must_use = "an expression is a handle of a node: what is dropped is not computed"]
 pub struct Expr<'g> {
     graph: &'g Graph,
     id: Option<NodeId>,
@@ -107,6 +108,12 @@ impl<'g> Expr<'g> {
         self.graph.finish(Err(error))
     }
 
+    /// Keeps an error as the graph's first where the caller goes on without a result.
+    pub(crate) fn fail_without<T>(self, error: GraphError) -> Option<T> {
+        let _poisoned = self.fail(error);
+        None
+    }
+
     /// Reads this expression's node. `None` if the expression is poisoned; a stale node is recorded as an error of `op`.
     pub(crate) fn read<T>(self, op: &'static str, origin: Origin, read: impl FnOnce(NodeId, &Node) -> T) -> Option<T> {
         let id = self.raw()?;
@@ -115,8 +122,7 @@ impl<'g> Expr<'g> {
             return Some(read(id, node));
         }
         drop(arena);
-        self.fail(GraphError::StaleNode { origin, op });
-        None
+        self.fail_without(GraphError::StaleNode { origin, op })
     }
 
     /// How errors refer to this expression.
@@ -132,14 +138,41 @@ impl<'g> Expr<'g> {
         if self.graph.tag() == other.graph.tag() {
             return Some(());
         }
-        other.fail(GraphError::ForeignNode { origin, op });
-        self.fail(GraphError::ForeignNode { origin, op });
-        None
+        let _poisoned = other.fail(GraphError::ForeignNode { origin, op });
+        self.fail_without(GraphError::ForeignNode { origin, op })
     }
 
     /// Whether all of `others` that there are belong to the same graph; to be asked before anything is built of them.
     pub(crate) fn same_graph_all(self, others: &[Option<Expr<'_>>], op: &'static str, origin: Origin) -> Option<()> {
         others.iter().flatten().try_for_each(|other| self.same_graph(*other, op, origin))
+    }
+}
+
+impl Graph {
+    /// The expression of a node, to go on building from an id that was kept.
+    #[track_caller]
+    pub fn expr(&self, id: NodeId) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let result = if id.graph != self.tag() {
+            Err(GraphError::ForeignNode { origin, op: "expr" })
+        } else if self.arena().nodes.contains_key(id.key) {
+            Ok(id)
+        } else {
+            Err(GraphError::StaleNode { origin, op: "expr" })
+        };
+        self.finish(result)
+    }
+
+    /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
+    pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
+        match result {
+            Ok(id) => Expr::from_id(self, id),
+            Err(error) => {
+                let error = self.in_method(error);
+                self.keep_error(error);
+                Expr::poisoned(self)
+            }
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use crate::product_cases::products;
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{
-    Axes, Axis, BinaryFunction, DType, Instruction, Kernel, Matrices, ProductExtents, Program, UnaryFunction,
+    Axes, Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Matrices, ProductExtents, Program,
+    UnaryFunction,
 };
 
 #[derive(Clone)]
@@ -195,7 +196,7 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
     let z = b.contiguous(dtype);
     let sum = b.binary(BinaryFunction::Add, product, bias);
     let activated = b.unary(UnaryFunction::Relu, sum);
-    let positive = b.push(Instruction::Cast { operand: activated }, DType::Bool);
+    let positive = b.push(Instruction::Elementwise(Elementwise::Cast { operand: activated }), DType::Bool);
     let scaled = b.binary(BinaryFunction::Mul, product, z);
     b.output(&[positive, activated, scaled])
 }

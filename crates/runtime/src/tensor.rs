@@ -69,6 +69,7 @@ impl Tensor {
     }
 
     /// A scalar (rank 0).
+    #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
         Tensor { shape: Shape::scalar(), data: T::data(vec![value]) }
     }
@@ -113,6 +114,7 @@ impl Tensor {
     }
 
     /// All elements as `f64`, whatever the dtype: exact, with true as 1.
+    #[must_use]
     pub fn to_f64_vec(&self) -> Vec<f64> {
         match &self.data {
             TensorData::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
@@ -137,6 +139,7 @@ impl Tensor {
     }
 
     /// The elements rounded, truncated or tested into another dtype.
+    #[must_use = "the tensor itself keeps its dtype"]
     pub fn cast(&self, dtype: DType) -> Tensor {
         let values = self.to_f64_vec();
         let data = match dtype {

@@ -8,15 +8,13 @@ use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
+use crate::requirements::viewed;
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.
     pub(crate) fn constant(self) -> Option<f64> {
-        match self.source()?.1 {
-            Op::Constant { value } => Some(value),
-            _ => None,
-        }
+        if let Op::Leaf(Leaf::Constant { value }) = self.source()?.1 { Some(value) } else { None }
     }
 
     /// Notes that `node` requires these indices to be in `0..bound` or `except`, which is checked before each run if they come
@@ -36,17 +34,18 @@ impl<'g> Expr<'g> {
         origin: Origin,
     ) -> Option<GraphError> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
-        let (position, value) = match self.source()?.1 {
-            Op::Literal { data } => match &*data {
-                Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
-                Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
-            },
+        let (_, source) = self.source()?;
+        let found = if let Op::Leaf(Leaf::Literal { data }) = source {
+            let Literal::I32(data) = &*data else { return None };
+            data.iter().position(outside).map(|position| (position, data[position]))
+        } else if let Op::Leaf(Leaf::Constant { value }) = source {
             // A constant of no elements holds no index.
-            Op::Constant { value } if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
-                Some((0, value as i32)).filter(|(_, value)| outside(value))
-            }
-            _ => None,
-        }?;
+            let holds_any = self.shape().is_ok_and(|shape| shape.elements() > 0);
+            (holds_any && outside(&(value as i32))).then_some((0, value as i32))
+        } else {
+            None
+        };
+        let (position, value) = found?;
         Some(GraphError::Index { origin, op, position, value, bound })
     }
 
@@ -54,14 +53,15 @@ impl<'g> Expr<'g> {
     /// of that extent by this.
     pub(crate) fn is_index_below(self, extent: usize) -> bool {
         let Some((node, op)) = self.source() else { return false };
-        match op {
-            Op::Input { .. } => true,
-            Op::Literal { .. } | Op::Constant { .. } => {
-                self.index_error("gather", extent, None, Origin::here()).is_none()
-            }
-            Op::Iota { axis } => self.graph().arena().nodes[node.key].shape[axis] <= extent,
-            Op::ArgMax { operand, axis } => self.graph().arena().nodes[operand.key].shape[axis] <= extent,
-            _ => false,
+        let is_within = |id: NodeId, axis: usize| self.graph().arena().nodes[id.key].shape[axis] <= extent;
+        if let Op::Leaf(Leaf::Iota { axis }) = op {
+            is_within(node, axis)
+        } else if let Op::ArgMax { operand, axis } = op {
+            is_within(operand, axis)
+        } else if matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })) {
+            self.index_error("gather", extent, None, Origin::here()).is_none()
+        } else {
+            matches!(op, Op::Leaf(Leaf::Input { .. }))
         }
     }
 
@@ -70,12 +70,10 @@ impl<'g> Expr<'g> {
         let mut id = self.raw()?;
         loop {
             let arena = self.graph().arena();
-            match &arena.nodes.get(id.key)?.op {
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
-                | Op::StopGradient { operand } => id = *operand,
-                op => return Some((id, op.clone())),
+            let op = &arena.nodes.get(id.key)?.op;
+            match viewed(op) {
+                Some(operand) => id = operand,
+                None => return Some((id, op.clone())),
             }
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::dtype::{DType, Literal};
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Elementwise, Leaf, Op};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
 
@@ -33,12 +33,10 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
     }
     if matches!(op, Op::Uniform { .. }) {
         let operand = rebuild.node(op, shape, DType::F32)?;
-        return rebuild.node(Op::Cast { operand }, shape, DType::F64);
+        return rebuild.node(Op::Elementwise(Elementwise::Cast { operand }), shape, DType::F64);
     }
-    let op = match op {
-        Op::Literal { data } => Op::Literal { data: literal(data) },
-        other => other,
-    };
+    let op =
+        if let Op::Leaf(Leaf::Literal { data }) = op { Op::Leaf(Leaf::Literal { data: literal(data) }) } else { op };
     rebuild.node(op, shape, DType::F64)
 }
 

@@ -105,13 +105,14 @@ impl Gather {
 
     fn run_typed<T: Element>(&mut self, operands: Operands<'_>, outputs: &mut [Buffer], outside: T) {
         let Gather { lines, indices, elements, scratch, .. } = self;
-        let task = Task { lines, view: indices, operand: operands.typed::<T>(0), indices: operands.typed(1), outside };
+        let task =
+            GatherTask { lines, view: indices, operand: operands.typed::<T>(0), indices: operands.typed(1), outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);
     }
 }
 
 #[derive(Clone, Copy)]
-struct Task<'a, T> {
+struct GatherTask<'a, T> {
     lines: &'a Lines,
     view: &'a View,
     operand: &'a [T],
@@ -119,7 +120,7 @@ struct Task<'a, T> {
     outside: T,
 }
 
-impl<T: Element> Task<'_, T> {
+impl<T: Element> GatherTask<'_, T> {
     /// Gathers the elements from domain index `first` on.
     fn divide(self, scratch: &mut [Vec<i32>], result: &mut [T], first: usize) {
         if let [scratch] = scratch {
@@ -134,7 +135,7 @@ impl<T: Element> Task<'_, T> {
     }
 
     fn run(self, scratch: &mut [i32], result: &mut [T], first: usize) {
-        let Task { lines, view, operand, indices, outside } = self;
+        let GatherTask { lines, view, operand, indices, outside } = self;
         for piece in lines.pieces(first..first + result.len()) {
             let start = lines.start(piece.start);
             let target = &mut result[piece.start - first..piece.end - first];

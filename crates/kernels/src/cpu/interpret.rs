@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elementwise};
 use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
@@ -164,24 +164,31 @@ impl Block<'_, '_> {
             },
             Code::Iota { inner, extent, target } => self.iota(inner, extent, target),
             Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
-            Code::Unary { function, dtype, operand, target } => match dtype {
-                DType::F32 => self.unary_float::<f32, FUSED>(function, operand, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
+            Code::Elementwise { operation, from, to, target } => match (operation, from) {
+                (Elementwise::Unary { function, operand }, DType::F32) => {
+                    self.unary_f32::<FUSED>(function, operand, target);
+                }
+                (Elementwise::Binary { function, lhs, rhs }, DType::F32) => {
+                    self.binary_f32::<FUSED>(function, lhs, rhs, target);
+                }
+                (Elementwise::Compare { function, lhs, rhs }, DType::F32) => {
+                    self.compare::<f32>(function, lhs, rhs, target);
+                }
+                (Elementwise::Compare { function, lhs, rhs }, DType::I32) => {
+                    self.compare::<i32>(function, lhs, rhs, target);
+                }
+                (Elementwise::Where { condition, on_true, on_false }, _) if to == DType::F32 => {
+                    self.choose::<f32>(condition, on_true, on_false, target);
+                }
+                (
+                    Elementwise::Unary { .. }
+                    | Elementwise::Binary { .. }
+                    | Elementwise::Compare { .. }
+                    | Elementwise::Where { .. }
+                    | Elementwise::Cast { .. },
+                    _,
+                ) => self.execute_seldom(code),
             },
-            Code::Binary { function, dtype, lhs, rhs, target } => match dtype {
-                DType::F32 => self.binary_float::<f32, FUSED>(function, lhs, rhs, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Compare { function, dtype, lhs, rhs, target } => match dtype {
-                DType::F32 => self.compare::<f32>(function, lhs, rhs, target),
-                DType::I32 => self.compare::<i32>(function, lhs, rhs, target),
-                DType::F64 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Where { dtype, condition, on_true, on_false, target } => match dtype {
-                DType::F32 => self.choose::<f32>(condition, on_true, on_false, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Cast { .. } => self.execute_seldom(code),
         }
     }
 

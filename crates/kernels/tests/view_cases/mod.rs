@@ -6,7 +6,7 @@ pub(crate) mod random;
 
 use arenagrad_graph::Shape;
 use arenagrad_kernels::{
-    BinaryFunction, DType, Instruction, Kernel, NestInstruction, NestValue, Piece, ReduceFunction, Space,
+    BinaryFunction, DType, Elementwise, Instruction, Kernel, NestInstruction, NestValue, Piece, ReduceFunction, Space,
     UnaryFunction, View,
 };
 use arenagrad_kernels::{Nest, ProgramInput};
@@ -140,9 +140,19 @@ fn nests(view: &View) -> Vec<Case> {
                     value(Space::Row, fold(ReduceFunction::Max, 0)),
                     value(
                         Space::Element,
-                        compute(Instruction::Binary { function: BinaryFunction::Sub, lhs: 0, rhs: 1 }),
+                        compute(Instruction::Elementwise(Elementwise::Binary {
+                            function: BinaryFunction::Sub,
+                            lhs: 0,
+                            rhs: 1,
+                        })),
                     ),
-                    value(Space::Element, compute(Instruction::Unary { function: UnaryFunction::Abs, operand: 2 })),
+                    value(
+                        Space::Element,
+                        compute(Instruction::Elementwise(Elementwise::Unary {
+                            function: UnaryFunction::Abs,
+                            operand: 2,
+                        })),
+                    ),
                     value(Space::Column, fold(ReduceFunction::Sum, 3)),
                 ],
                 outputs: vec![2, 4],

@@ -1,10 +1,10 @@
 //! The memory and executables of a session, on whichever device it has.
 
-use crate::cpu::{CpuExecutable, CpuMemory};
+use crate::backend::cpu::{CpuExecutable, CpuMemory};
+#[cfg(feature = "gpu")]
+use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
-#[cfg(feature = "gpu")]
-use crate::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::plan::{BufferRole, Plan};
 use crate::tensor::TensorData;
 use arenagrad_graph::DType;
@@ -154,12 +154,12 @@ impl Executable {
                 let place = |buffers: &[u32]| buffers.iter().map(|&b| places[b as usize]).collect::<Vec<_>>();
                 let bound: Vec<(Vec<u32>, Vec<u32>)> =
                     plan.steps.iter().map(|step| (place(&step.inputs), place(&step.outputs))).collect();
-                let steps: Vec<gpu::PlacedStep<'_>> = plan
+                let steps: Vec<gpu::ResidentStep<'_>> = plan
                     .steps
                     .iter()
                     .zip(&plan.described)
                     .zip(&bound)
-                    .map(|((step, described), (inputs, outputs))| gpu::PlacedStep {
+                    .map(|((step, described), (inputs, outputs))| gpu::ResidentStep {
                         kernel: &step.kernel,
                         inputs,
                         outputs,

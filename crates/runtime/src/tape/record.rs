@@ -11,7 +11,6 @@ use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
 
 use crate::error::Error;
 use crate::tape::Inner;
-use crate::tape::run::bytes;
 use crate::tensor::Tensor;
 
 /// A variable, shared by its handles.
@@ -389,4 +388,14 @@ impl Slots {
         }
         taken
     }
+}
+
+/// The memory that a tensor takes.
+pub(crate) fn bytes(tensor: &Tensor) -> usize {
+    let element = match tensor.dtype() {
+        DType::F64 => 8,
+        DType::F32 | DType::I32 => 4,
+        DType::Bool => 1,
+    };
+    tensor.shape().elements() * element
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, Graph, GraphError, NodeId, Origin};
+use arenagrad_graph::{Graph, GraphError, NodeId, Origin};
 
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tape::record::{End, Place, Record};
+use crate::tape::record::{End, Place, Record, bytes};
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
@@ -263,14 +263,4 @@ impl Inner {
     pub(crate) fn count_kept(&self, value: &Tensor) {
         self.kept_bytes.set(self.kept_bytes.get() + bytes(value));
     }
-}
-
-/// The memory that a tensor takes.
-pub(crate) fn bytes(tensor: &Tensor) -> usize {
-    let element = match tensor.dtype() {
-        DType::F64 => 8,
-        DType::F32 | DType::I32 => 4,
-        DType::Bool => 1,
-    };
-    tensor.shape().elements() * element
 }

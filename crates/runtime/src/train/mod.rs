@@ -21,9 +21,10 @@ pub use adam::{Adam, AdamW};
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
 
+pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{METADATA, Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
 
 use std::collections::{HashMap, HashSet};
 
@@ -41,6 +42,7 @@ pub trait Optimizer {
 
 /// A parameter under training, which the gradient reaches.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trained<'g> {
     /// The name of its declaration.
     pub name: String,
@@ -52,6 +54,7 @@ pub struct Trained<'g> {
 
 /// What [`append_step`] appended to a graph.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrainingStep<'g> {
     /// The trainable parameters that the gradient reaches, in the order of their declarations.
     pub trained: Vec<Trained<'g>>,

@@ -1,24 +1,26 @@
 //! Rules for ops that move elements, and for the matrix product's transpositions.
 
 use crate::node::NodeId;
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::matmul::matrix;
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
 pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Reshape { operand } => Rewrite::Op(Op::Reshape { operand }),
-        Op::Iota { axis } => match same_axis(axis, &graph.shape(operand), shape) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Reshape } = inner {
+        Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape })
+    } else if let Op::Leaf(Leaf::Iota { axis }) = inner
+        && let Some(axis) = same_axis(axis, &graph.shape(operand), shape)
+    {
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis }))
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -26,17 +28,21 @@ pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewri
     if axes.iter().enumerate().all(|(position, &axis)| position == axis) {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Permute { axes: inner } } = inner {
         // Axis i of the result is axis axes[i] of the inner result, which is axis inner[axes[i]] of its operand.
-        Op::Permute { operand, axes: inner } => {
-            Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
-        }
-        Op::Iota { axis: inner } => match axes.iter().position(|&axis| axis == inner) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+        Rewrite::Op(Op::View {
+            operand,
+            arrangement: Arrangement::Permute { axes: axes.iter().map(|&axis| inner[axis]).collect() },
+        })
+    } else if let Op::Leaf(Leaf::Iota { axis: inner }) = inner
+        && let Some(axis) = axes.iter().position(|&axis| axis == inner)
+    {
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis }))
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -44,12 +50,16 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Broadcast { operand } => Rewrite::Op(Op::Broadcast { operand }),
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Broadcast } = inner {
+        Rewrite::Op(Op::View { operand, arrangement: Arrangement::Broadcast })
+    } else if let Op::Leaf(Leaf::Iota { axis }) = inner {
         // An axis of one coordinate would be a constant, so this one is not repeated.
-        Op::Iota { axis } => Rewrite::Op(Op::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }),
-        _ => Rewrite::Keep,
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }))
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -73,7 +83,7 @@ pub(super) fn concat(operands: &[NodeId], axis: usize, graph: &Rebuild) -> Rewri
     }
     let filled: Vec<NodeId> = operands.iter().copied().filter(|&id| graph.shape(id)[axis] > 0).collect();
     if filled.len() < operands.len() && !filled.is_empty() {
-        return Rewrite::Op(Op::Concat { operands: filled.into(), axis });
+        return Rewrite::Op(Op::Assembly(Assembly::Concat { operands: filled.into(), axis }));
     }
     Rewrite::Keep
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::view::Axis;
 use crate::wgsl::Resource;
-use crate::wgsl::emit::{Bound, Place, Words};
-use crate::wgsl::lower::{Output, elementwise};
+use crate::wgsl::emit::{BoundProgram, Place, Words};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::facts::Fold;
 use crate::wgsl::nest::flat::{Flat, Wanted};
+use crate::wgsl::output::{Output, elementwise};
 use crate::wgsl::reduce::Reduction;
 use crate::{NestInstruction, Space};
 
@@ -166,7 +166,7 @@ impl Lowering<'_> {
             let flat = Flat::new(facts, &self.store, wanted);
             if buffers_of(&flat, &places).len() <= MOST_BUFFERS {
                 elementwise(
-                    &Bound { program: &flat.program, inputs: &flat.inputs, outputs: &places },
+                    &BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &places },
                     self.profile,
                     self.lowered,
                 );
@@ -189,7 +189,7 @@ impl Lowering<'_> {
             self.store.put(value, words);
             let wanted = Wanted { space, values: &[value], outputs: &[None], accumulator: None };
             let flat = Flat::new(facts, &self.store, wanted);
-            let bound = Bound { program: &flat.program, inputs: &flat.inputs, outputs: &[place] };
+            let bound = BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &[place] };
             elementwise(&bound, self.profile, self.lowered);
         }
     }
@@ -224,7 +224,7 @@ impl Lowering<'_> {
         let words = self.store.array(facts.nest.extent(space), self.lowered);
         let wanted = Wanted { space, values: &[first], outputs: &[None], accumulator: None };
         let flat = Flat::new(facts, &self.store, wanted);
-        let bound = Bound { program: &flat.program, inputs: &flat.inputs, outputs: &[Place::Words(words)] };
+        let bound = BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &[Place::Words(words)] };
         elementwise(&bound, self.profile, self.lowered);
         for load in loads {
             self.store.put(load, words);

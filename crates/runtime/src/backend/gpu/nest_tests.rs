@@ -9,9 +9,9 @@ use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, Selector};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
-#[path = "../../../kernels/tests/wgsl_cases/nests.rs"]
+#[path = "../../../../kernels/tests/wgsl_cases/nests.rs"]
 mod cases;
-#[path = "../../../kernels/tests/reference/mod.rs"]
+#[path = "../../../../kernels/tests/reference/mod.rs"]
 pub(super) mod reference;
 
 use cases::{SHAPES, elements, nests_of};

@@ -35,5 +35,5 @@ mod view_tests;
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use device::GpuDevice;
-pub(crate) use encode::{GpuExecutable, PlacedStep};
+pub(crate) use encode::{GpuExecutable, ResidentStep};
 pub(crate) use readback::Readback;

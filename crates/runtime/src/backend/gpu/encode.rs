@@ -27,9 +27,9 @@ const MAX_IN_FLIGHT: usize = 3;
 /// are far below what makes a device count as lost.
 pub(super) const MOST_OPERATIONS: usize = 1 << 34;
 
-/// A step of a plan, its buffers named by their numbers in a [`GpuMemory`].
+/// A step of a plan whose buffers are those of a session, named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
-pub(crate) struct PlacedStep<'a> {
+pub(crate) struct ResidentStep<'a> {
     /// What is computed.
     pub(crate) kernel: &'a Kernel,
     /// The buffers of its inputs, in the kernel's order.
@@ -71,7 +71,7 @@ impl GpuExecutable {
     pub(crate) fn new(
         device: &GpuDevice,
         memory: &mut GpuMemory,
-        steps: &[PlacedStep<'_>],
+        steps: &[ResidentStep<'_>],
         reads: &[Readback],
     ) -> Result<Self, Error> {
         let mut lowered = Vec::with_capacity(steps.len());

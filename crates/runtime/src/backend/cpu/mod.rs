@@ -92,14 +92,14 @@ impl CpuMemory {
 /// A plan made ready.
 #[derive(Default)]
 pub(crate) struct CpuExecutable {
-    steps: Vec<Step>,
+    steps: Vec<PlacedRoutine>,
     /// The buffers that the running step writes, out of the table for so long.
     written: Vec<Buffer>,
     /// Whether a step shares its work among threads.
     divides: bool,
 }
 
-struct Step {
+struct PlacedRoutine {
     kernel: Compiled,
     inputs: Vec<u32>,
     outputs: Vec<u32>,
@@ -108,9 +108,9 @@ struct Step {
 impl CpuExecutable {
     /// Makes steps ready whose buffer numbers `place` turns into numbers of the session's memory.
     pub(crate) fn new(plan_steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<Step> = plan_steps
+        let steps: Vec<PlacedRoutine> = plan_steps
             .iter()
-            .map(|step| Step {
+            .map(|step| PlacedRoutine {
                 kernel: Compiled::new(&step.kernel),
                 inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
                 outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),

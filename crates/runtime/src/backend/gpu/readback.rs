@@ -99,6 +99,19 @@ impl Staging {
     }
 }
 
+impl GpuMemory {
+    /// The first elements of a buffer, once all that was submitted before has been done.
+    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+        let staging = Staging::new(&self.device, &[Readback { index, dtype, elements }])?;
+        let submission = self.device.scoped("a readback", 0, || {
+            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            staging.record(&mut encoder, self);
+            self.device.queue().submit([encoder.finish()])
+        })?;
+        Ok(staging.collect(&self.device, submission)?.remove(0))
+    }
+}
+
 impl Readback {
     fn bytes(&self) -> u64 {
         (self.elements as u64).saturating_mul(WORD_BYTES)

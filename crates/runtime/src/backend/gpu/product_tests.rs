@@ -9,7 +9,7 @@ use super::nest_tests::{data, device, profiles, reference, values};
 use super::view_tests::view_cases;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback};
 
-#[path = "../../../kernels/tests/product_cases/mod.rs"]
+#[path = "../../../../kernels/tests/product_cases/mod.rs"]
 mod product_cases;
 
 use product_cases::convolutions::{CONVOLUTIONS, Contraction};

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{BinaryFunction, DType};
+use arenagrad_graph::{BinaryFunction, DType, Elementwise};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, View};
 
-use super::adapter::open_alone;
 use super::encode::{LoweredStep, MOST_OPERATIONS};
-use super::{GpuDevice, GpuExecutable, GpuMemory, PlacedStep, Readback, Selector};
+use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
 use crate::tensor::TensorData;
 
@@ -41,7 +40,7 @@ fn device() -> Option<GpuDevice> {
 
 /// A device that no other test runs on.
 fn device_alone() -> Option<GpuDevice> {
-    present(open_alone(&Selector::Any))
+    present(GpuDevice::open_alone(&Selector::Any))
 }
 
 fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
@@ -264,7 +263,7 @@ fn a_buffer_past_the_limits_is_refused_and_the_device_goes_on() {
 /// `x * y` over contiguous inputs.
 fn product(elements: usize, dtype: DType) -> Kernel {
     let input = || ProgramInput { dtype, view: View::contiguous(elements), in_place: None };
-    let product = Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 };
+    let product = Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
     Kernel::Elementwise(Program {
         elements,
         inputs: vec![input(), input()],
@@ -285,8 +284,8 @@ fn kernels_are_lowered_and_run() {
     let rhs = matrix.clone().transposed();
     let matmul = Kernel::MatMul { dtype: DType::F32, lhs: matrix, rhs, epilogue: None };
     let steps = [
-        PlacedStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
-        PlacedStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
+        ResidentStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
+        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
     ];
     let reads =
         [Readback { index: z, dtype: DType::F32, elements: 6 }, Readback { index: w, dtype: DType::F32, elements: 4 }];
@@ -304,7 +303,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let mut memory = GpuMemory::new(&device);
     let x = memory.allocate("x", DType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [PlacedStep { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
+    let steps = [ResidentStep { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
     let error = GpuExecutable::new(&device, &mut memory, &steps, &[]).err().unwrap();
     assert!(matches!(&error, Error::Unsupported { what, .. } if what == "mul (model.rs:7)"), "{error}");
 }

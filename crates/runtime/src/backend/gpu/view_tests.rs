@@ -8,7 +8,7 @@ use super::encode::LoweredStep;
 use super::nest_tests::{data, device, profiles, reference, values};
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback};
 
-#[path = "../../../kernels/tests/view_cases/mod.rs"]
+#[path = "../../../../kernels/tests/view_cases/mod.rs"]
 pub(super) mod view_cases;
 
 use view_cases::random::random_views;
