@@ -8,7 +8,7 @@
 
 use arenagrad_graph::{DType, Effort, Elementwise, Shape};
 
-use crate::kernel::{BatchAxis, Kernel, Piece};
+use crate::kernel::{Kernel, Matrices, Piece, ProductExtents};
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
 
@@ -55,9 +55,7 @@ impl Kernel {
             }
             Kernel::Nest(kernel) => nest(kernel),
             Kernel::ArgMax { dtype, outer, extent, inner } => argmax(*dtype, [*outer, *extent, *inner]),
-            Kernel::MatMul { dtype, batch, m, k, n, epilogue, .. } => {
-                with_epilogue(matmul(*dtype, batch, [*m, *k, *n]), epilogue.as_ref())
-            }
+            Kernel::MatMul { dtype, lhs, rhs, epilogue } => with_epilogue(matmul(*dtype, lhs, rhs), epilogue.as_ref()),
             Kernel::Gather { dtype, indices_shape, .. } => gather(*dtype, indices_shape),
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {
                 scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
@@ -117,20 +115,14 @@ pub fn argmax(dtype: DType, [outer, extent, inner]: [usize; 3]) -> Cost {
     }
 }
 
-/// A matrix product of extents `[m, k, n]`, without its epilogue. Operands that are broadcast over a batch axis count once.
-pub fn matmul(dtype: DType, batch: &[BatchAxis], [m, k, n]: [usize; 3]) -> Cost {
-    let over = |counts: fn(&BatchAxis) -> bool| {
-        batch.iter().filter(|axis| counts(axis)).fold(1usize, |product, axis| product.saturating_mul(axis.extent))
-    };
-    let elements = [
-        over(|axis| axis.lhs_stride > 0).saturating_mul(m).saturating_mul(k),
-        over(|axis| axis.rhs_stride > 0).saturating_mul(k).saturating_mul(n),
-        over(|_| true).saturating_mul(m).saturating_mul(n),
-    ];
+/// A matrix product without its epilogue. Each element of an operand counts once, however often it is repeated.
+pub fn matmul(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Cost {
+    let extents = ProductExtents::new(lhs, rhs);
+    let read = lhs.view().distinct().saturating_add(rhs.view().distinct());
     Cost {
-        operations: elements[2].saturating_mul(k) / PRODUCTS_PER_OPERATION,
-        read: elements[0].saturating_add(elements[1]).saturating_mul(size(dtype)),
-        written: elements[2].saturating_mul(size(dtype)),
+        operations: extents.results().saturating_mul(extents.k) / PRODUCTS_PER_OPERATION,
+        read: read.saturating_mul(size(dtype)),
+        written: extents.results().saturating_mul(size(dtype)),
     }
 }
 
@@ -208,13 +200,9 @@ fn with_epilogue(cost: Cost, epilogue: Option<&Program>) -> Cost {
     epilogue.map_or(cost, |epilogue| cost.and(elementwise(epilogue)))
 }
 
-/// The bytes that inputs hold, each element that a view touches counted once for each axis that repeats none.
+/// The bytes that inputs hold, each element that a view touches counted once.
 fn read_bytes(inputs: &[ProgramInput]) -> usize {
-    inputs.iter().fold(0usize, |sum, input| {
-        let distinct = input.view.axes().iter().filter(|axis| axis.stride > 0);
-        let elements = distinct.fold(1usize, |product, axis| product.saturating_mul(axis.extent));
-        sum.saturating_add(elements.saturating_mul(size(input.dtype)))
-    })
+    inputs.iter().fold(0usize, |sum, input| sum.saturating_add(input.view.distinct().saturating_mul(size(input.dtype))))
 }
 
 /// The bytes of an element in host memory.
@@ -231,7 +219,11 @@ mod tests {
     use arenagrad_graph::{BinaryFunction, UnaryFunction};
 
     use super::*;
-    use crate::view::{Axis, View};
+    use crate::view::{Axes, Axis, View};
+
+    fn matrix(rows: usize, columns: usize) -> Matrices {
+        Matrices::single(0, Axes::strided(rows, columns as isize), Axes::strided(columns, 1))
+    }
 
     /// `exp(x) + y` with y broadcast, over `[rows, columns]`.
     fn program(rows: usize, columns: usize) -> Program {
@@ -256,14 +248,16 @@ mod tests {
         // Two loads, an exponential, an addition, a store.
         let cost = Kernel::Elementwise(program(10, 6)).cost();
         assert_eq!(cost, Cost { operations: 60 * (2 + 12 + 1 + 1), read: 4 * (60 + 6), written: 4 * 60 });
-        let batch = [BatchAxis { extent: 5, lhs_stride: 6, rhs_stride: 0 }];
-        let product = matmul(DType::F64, &batch, [2, 3, 4]);
+        let lhs = Matrices { batch: Axes::strided(5, 6), ..matrix(2, 3) };
+        let rhs = Matrices { batch: Axes::strided(5, 0), ..matrix(3, 4) };
+        let product = matmul(DType::F64, &lhs, &rhs);
         assert_eq!(product, Cost { operations: 5 * 24 / 2, read: 8 * (5 * 6 + 12), written: 8 * 5 * 8 });
     }
 
     #[test]
     fn what_is_too_large_to_count_saturates() {
-        let large = matmul(DType::F32, &[], [usize::MAX, 3, 2]);
+        let column = Matrices::single(0, Axes::strided(usize::MAX >> 1, 1), Axes::strided(3, 0));
+        let large = matmul(DType::F32, &column, &matrix(3, 8));
         assert_eq!(large.operations, usize::MAX / PRODUCTS_PER_OPERATION);
         assert_eq!(large.and(large).read, usize::MAX);
     }

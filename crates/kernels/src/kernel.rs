@@ -4,12 +4,13 @@ use arenagrad_graph::{DType, ReduceFunction, Shape};
 
 use crate::nest::Nest;
 use crate::program::Program;
-use crate::view::{Axis, View};
+use crate::view::{Axes, Axis, View};
 
 /// What one step of a plan computes. Buffers are not named here: a step lists its inputs and outputs in the order that each
 /// variant documents. All extents are static and no domain is empty (the planner drops empty steps, and turns a matrix
 /// product or a sum over nothing into a fill); buffers may be longer than what a kernel touches.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each step, and most are products or nests")]
 pub enum Kernel {
     /// A fused elementwise kernel. Inputs and outputs are the program's.
     Elementwise(Program),
@@ -46,23 +47,16 @@ pub enum Kernel {
         inner: usize,
     },
     /// `[batch.., m, k] x [batch.., k, n] -> [batch.., m, n]`, summed over `k` by a fixed tree, so that the error hardly grows
-    /// with it. Inputs: lhs, rhs, then the epilogue's. Outputs: the
+    /// with it. Each of `batch`, `m`, `k` and `n` may be several axes as one, which lie in either operand as they like: so it is any contraction
+    /// of two tensors. Inputs: lhs, rhs, then the epilogue's. Outputs: the
     /// epilogue's, or without one the contiguous result.
     MatMul {
         /// The dtype of operands and result, f32 or f64.
         dtype: DType,
-        /// The batch axes, outermost first.
-        batch: Vec<BatchAxis>,
-        /// The rows of the result.
-        m: usize,
-        /// The length of each sum, at least 1.
-        k: usize,
-        /// The columns of the result.
-        n: usize,
-        /// How `[m, k]` lies in the first input.
-        lhs: Matrix,
-        /// How `[k, n]` lies in the second input.
-        rhs: Matrix,
+        /// How `[batch, m, k]` lies in the first input.
+        lhs: Matrices,
+        /// How `[batch, k, n]` lies in the second input: as many matrices, and as many rows as those of lhs have columns.
+        rhs: Matrices,
         /// What is done to each element of the result before it is written; its domain is the result's.
         epilogue: Option<Program>,
     },
@@ -134,26 +128,77 @@ pub enum Factor {
     },
 }
 
-/// One batch axis of a matrix product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchAxis {
-    /// The number of matrices along the axis.
-    pub extent: usize,
-    /// The distance in elements between neighbours in the left operand; 0 where it is broadcast.
-    pub lhs_stride: usize,
-    /// The distance in elements between neighbours in the right operand; 0 where it is broadcast.
-    pub rhs_stride: usize,
+/// How the matrices of an operand lie in a buffer: the element in row `i` and column `j` of matrix `b` stands at
+/// `offset + batch.distance(b) + rows.distance(i) + columns.distance(j)`.
+///
+/// A plain matrix has evenly spaced rows and columns, of which one are neighbours. Rows or columns may be several axes as one, walked backwards,
+/// repeated, or share elements, as sliding windows do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// Where the first element of the first matrix stands.
+    pub offset: usize,
+    /// The matrices.
+    pub batch: Axes,
+    /// The rows of each.
+    pub rows: Axes,
+    /// The columns of each.
+    pub columns: Axes,
 }
 
-/// How a matrix lies in a buffer. One of the strides is 1, or the matrix is a single row or column.
+impl Matrices {
+    /// A single matrix.
+    pub fn single(offset: usize, rows: Axes, columns: Axes) -> Self {
+        Matrices { offset, batch: Axes::new([]), rows, columns }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Matrices { rows: self.columns, columns: self.rows, ..self }
+    }
+
+    /// Where an element stands.
+    pub fn position(&self, matrix: usize, row: usize, column: usize) -> usize {
+        self.start(matrix).wrapping_add_signed(self.rows.distance(row) + self.columns.distance(column))
+    }
+
+    /// Where the first element of a matrix stands.
+    pub fn start(&self, matrix: usize) -> usize {
+        self.offset.wrapping_add_signed(self.batch.distance(matrix))
+    }
+
+    /// All elements, over the domain `[batch, rows, columns]`.
+    pub fn view(&self) -> View {
+        let axes = [&self.batch, &self.rows, &self.columns];
+        View::new(axes.into_iter().flat_map(|axes| axes.as_slice().iter().copied()), self.offset)
+    }
+}
+
+/// The extents of the matrix product of two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrix {
-    /// Where its first element stands.
-    pub offset: usize,
-    /// The distance in elements from one row to the next.
-    pub row_stride: usize,
-    /// The distance in elements from one column to the next.
-    pub column_stride: usize,
+pub struct ProductExtents {
+    /// How many products there are.
+    pub batches: usize,
+    /// The rows of each result.
+    pub m: usize,
+    /// The length of each sum, at least 1.
+    pub k: usize,
+    /// The columns of each result.
+    pub n: usize,
+}
+
+impl ProductExtents {
+    /// The extents of `lhs x rhs`.
+    pub fn new(lhs: &Matrices, rhs: &Matrices) -> Self {
+        let [batches, m, k, n] = [&lhs.batch, &lhs.rows, &lhs.columns, &rhs.columns].map(Axes::count);
+        debug_assert_eq!((batches, k), (rhs.batch.count(), rhs.rows.count()), "operands of different products");
+        ProductExtents { batches, m, k, n }
+    }
+
+    /// The elements of all results.
+    pub fn results(&self) -> usize {
+        self.batches.saturating_mul(self.m).saturating_mul(self.n)
+    }
 }
 
 /// A region of an assembled result.

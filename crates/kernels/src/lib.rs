@@ -21,7 +21,7 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elementwise, ReduceFunction, UnaryFunction};
-pub use kernel::{BatchAxis, Factor, Kernel, Matrix, Piece};
+pub use kernel::{Factor, Kernel, Matrices, Piece, ProductExtents};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};
-pub use view::{Axis, View};
+pub use view::{Axes, Axis, View};

@@ -257,7 +257,8 @@ mod tests {
     #[test]
     fn only_what_lies_alike_is_overwritten() {
         use Space::{Element, Row};
-        let transposed = View::new([Axis { extent: ROWS, stride: 1 }, Axis { extent: COLUMNS, stride: ROWS }], 0);
+        let transposed =
+            View::new([Axis { extent: ROWS, stride: 1 }, Axis { extent: COLUMNS, stride: ROWS as isize }], 0);
         let shifted = View::new([Axis { extent: ROWS * COLUMNS, stride: 1 }], 1);
         let repeated = View::new([Axis { extent: ROWS, stride: 1 }, Axis { extent: COLUMNS, stride: 0 }], 0);
         for view in [transposed, shifted, repeated] {

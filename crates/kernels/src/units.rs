@@ -54,7 +54,7 @@ impl Units {
         let product = |axes: std::ops::Range<usize>| axes.map(|other| updates_shape[other]).product::<usize>();
         let places = (0..rank).map(|other| {
             let extent = if other == axis { operand_shape[axis] } else { updates_shape[other] };
-            Axis { extent, stride: strides[other] }
+            Axis { extent, stride: strides[other] as isize }
         });
         let per_unit = indices.axes().iter().enumerate().map(|(place, axis)| {
             let last = place + 1 == indices.axes().len();
@@ -87,7 +87,7 @@ impl Units {
 mod tests {
     use super::*;
 
-    fn axis(extent: usize, stride: usize) -> Axis {
+    fn axis(extent: usize, stride: isize) -> Axis {
         Axis { extent, stride }
     }
 

@@ -1,64 +1,50 @@
 //! Matrix products against the naive sum, with errors relative to the product of absolute values.
 
+use crate::product_cases::products;
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{
-    BatchAxis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Matrix, Program, UnaryFunction,
+    Axes, Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Matrices, ProductExtents, Program,
+    UnaryFunction,
 };
 
 #[derive(Clone)]
 struct Case {
     dtype: DType,
-    batch: Vec<BatchAxis>,
-    extents: [usize; 3],
-    lhs: Matrix,
-    rhs: Matrix,
+    lhs: Matrices,
+    rhs: Matrices,
 }
 
+/// A batch axis: its extent, and its strides in lhs and rhs.
+type BatchAxis = (usize, usize, usize);
+
 impl Case {
+    fn with_batch(self, batch: &[BatchAxis]) -> Case {
+        let of = |stride: fn(&BatchAxis) -> usize| {
+            Axes::new(batch.iter().map(|axis| Axis { extent: axis.0, stride: stride(axis) as isize }))
+        };
+        let lhs = Matrices { batch: of(|axis| axis.1), ..self.lhs };
+        let rhs = Matrices { batch: of(|axis| axis.2), ..self.rhs };
+        Case { lhs, rhs, ..self }
+    }
+
+    fn extents(&self) -> ProductExtents {
+        ProductExtents::new(&self.lhs, &self.rhs)
+    }
+
     fn kernel(&self, epilogue: Option<Program>) -> Kernel {
-        let Case { dtype, batch, extents: [m, k, n], lhs, rhs } = self.clone();
-        Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue }
+        let Case { dtype, lhs, rhs } = self.clone();
+        Kernel::MatMul { dtype, lhs, rhs, epilogue }
     }
 
     /// The operands, and the products of their elements and of the elements' absolute values.
     fn operands(&self) -> ([Vec<f64>; 2], Vec<f64>, Vec<f64>) {
-        let [m, k, n] = self.extents;
-        let end = |matrix: Matrix, rows: usize, columns: usize, stride: fn(&BatchAxis) -> usize| {
-            let batches: usize = self.batch.iter().map(|axis| (axis.extent - 1) * stride(axis)).sum();
-            matrix.offset + (rows - 1) * matrix.row_stride + (columns - 1) * matrix.column_stride + batches + 1
+        let operand = |seed, matrices: &Matrices| {
+            noise(seed, matrices.view().end()).into_iter().map(|x| self.dtype.round(x)).collect::<Vec<f64>>()
         };
-        let operand = |seed, count| noise(seed, count).into_iter().map(|x| self.dtype.round(x)).collect::<Vec<f64>>();
-        let lhs = operand(1, end(self.lhs, m, k, |axis| axis.lhs_stride));
-        let rhs = operand(2, end(self.rhs, k, n, |axis| axis.rhs_stride));
-        let batches: usize = self.batch.iter().map(|axis| axis.extent).product();
-        let position = |mut batch: usize, stride: fn(&BatchAxis) -> usize| {
-            let mut position = 0;
-            for axis in self.batch.iter().rev() {
-                position += batch % axis.extent * stride(axis);
-                batch /= axis.extent;
-            }
-            position
-        };
-        let (mut product, mut magnitude) = (Vec::new(), Vec::new());
-        for batch in 0..batches {
-            let left = self.lhs.offset + position(batch, |axis| axis.lhs_stride);
-            let right = self.rhs.offset + position(batch, |axis| axis.rhs_stride);
-            for i in 0..m {
-                for j in 0..n {
-                    let (mut sum, mut sum_of_magnitudes) = (0.0, 0.0);
-                    for p in 0..k {
-                        let a = lhs[left + i * self.lhs.row_stride + p * self.lhs.column_stride];
-                        let b = rhs[right + p * self.rhs.row_stride + j * self.rhs.column_stride];
-                        sum += a * b;
-                        sum_of_magnitudes += (a * b).abs();
-                    }
-                    product.push(sum);
-                    magnitude.push(sum_of_magnitudes);
-                }
-            }
-        }
-        ([lhs, rhs], product, magnitude)
+        let operands = [operand(1, &self.lhs), operand(2, &self.rhs)];
+        let (product, magnitude) = products(&self.lhs, &self.rhs, &operands);
+        (operands, product, magnitude)
     }
 
     fn unit(&self) -> f64 {
@@ -69,21 +55,21 @@ impl Case {
         let ([lhs, rhs], product, magnitude) = self.operands();
         let inputs = [buffer(self.dtype, &lhs), buffer(self.dtype, &rhs)];
         let found = values(&run(&self.kernel(None), &inputs, &[(self.dtype, product.len())])[0]);
-        let what = format!("{:?} of {} by {:?} and {:?}", self.extents, self.dtype, self.lhs, self.rhs);
+        let what = format!("{:?} of {} by {:?} and {:?}", self.extents(), self.dtype, self.lhs, self.rhs);
         self.assert_close(&found, &product, &magnitude, &what);
     }
 
     fn assert_close(&self, found: &[f64], product: &[f64], magnitude: &[f64], what: &str) {
-        let gamma = (self.extents[1] as f64 + 1.0) * self.unit();
+        let gamma = (self.extents().k as f64 + 1.0) * self.unit();
         for (i, ((f, e), magnitude)) in found.iter().zip(product).zip(magnitude).enumerate() {
             assert!((f - e).abs() <= gamma * magnitude, "{what}: element {i} is {f}, expected {e}");
         }
     }
 }
 
-fn matrix(rows: usize, columns: usize, transposed: bool, padding: usize) -> Matrix {
-    let (row_stride, column_stride) = if transposed { (1, rows + padding) } else { (columns + padding, 1) };
-    Matrix { offset: padding, row_stride, column_stride }
+fn matrix(rows: usize, columns: usize, transposed: bool, padding: usize) -> Matrices {
+    let strides = if transposed { (1, rows + padding) } else { (columns + padding, 1) };
+    Matrices::single(padding, Axes::strided(rows, strides.0 as isize), Axes::strided(columns, strides.1 as isize))
 }
 
 fn cases(extents: [usize; 3]) -> impl Iterator<Item = Case> {
@@ -92,8 +78,6 @@ fn cases(extents: [usize; 3]) -> impl Iterator<Item = Case> {
         [(false, false), (true, false), (false, true), (true, true)].into_iter().flat_map(move |(left, right)| {
             [0, 3].into_iter().map(move |padding| Case {
                 dtype,
-                batch: vec![],
-                extents,
                 lhs: matrix(m, k, left, padding),
                 rhs: matrix(k, n, right, padding),
             })
@@ -149,7 +133,6 @@ fn extents_for_several_threads() {
 /// by whole batches, and without packing.
 #[test]
 fn same_bits_on_any_number_of_threads() {
-    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
     let pools = [1, 2, 3, 64].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("a pool")
@@ -158,11 +141,11 @@ fn same_bits_on_any_number_of_threads() {
         [(1, [700, 90, 100]), (1, [130, 600, 90]), (3, [77, 129, 70]), (40, [33, 65, 50]), (200, [3, 70, 65])]
     {
         for case in cases([m, k, n]) {
-            let batch = if batches == 1 { vec![] } else { vec![axis(batches, m * k, k * n)] };
+            let batch = if batches == 1 { vec![] } else { vec![(batches, m * k, k * n)] };
             if batches > 1 && case.lhs.offset > 0 {
                 continue;
             }
-            let case = Case { batch, ..case };
+            let case = case.with_batch(&batch);
             let ([lhs, rhs], product, _) = case.operands();
             let elements = product.len();
             let inputs = [buffer(case.dtype, &lhs), buffer(case.dtype, &rhs)];
@@ -176,7 +159,7 @@ fn same_bits_on_any_number_of_threads() {
                 };
                 let one = bits(&pools[0]);
                 for pool in &pools[1..] {
-                    let (threads, extents) = (pool.current_num_threads(), case.extents);
+                    let (threads, extents) = (pool.current_num_threads(), case.extents());
                     assert!(bits(pool) == one, "{batches} of {extents:?}: other bits on {threads} threads");
                 }
             }
@@ -186,20 +169,19 @@ fn same_bits_on_any_number_of_threads() {
 
 #[test]
 fn batches() {
-    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
     for (m, k, n) in [(2, 3, 4), (20, 33, 40), (100, 64, 70)] {
         let batches = [
-            vec![axis(5, m * k, k * n)],
-            vec![axis(40, m * k, k * n)],
-            vec![axis(6, m * k, 0)],
-            vec![axis(6, 0, k * n)],
-            vec![axis(3, 2 * m * k, 0), axis(2, m * k, k * n)],
-            vec![axis(3, 0, k * n), axis(4, m * k, 0)],
+            vec![(5, m * k, k * n)],
+            vec![(40, m * k, k * n)],
+            vec![(6, m * k, 0)],
+            vec![(6, 0, k * n)],
+            vec![(3, 2 * m * k, 0), (2, m * k, k * n)],
+            vec![(3, 0, k * n), (4, m * k, 0)],
         ];
         for batch in batches {
             for case in cases([m, k, n]) {
                 if case.lhs.offset == 0 {
-                    Case { batch: batch.clone(), ..case }.check();
+                    case.with_batch(&batch).check();
                 }
             }
         }
@@ -221,18 +203,12 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
 
 #[test]
 fn epilogues() {
-    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
     for (batches, [m, k, n]) in
         [(1, [2, 3, 4]), (3, [2, 3, 4]), (1, [64, 100, 70]), (40, [30, 20, 50]), (2, [250, 90, 300])]
     {
         for dtype in [DType::F32, DType::F64] {
-            let case = Case {
-                dtype,
-                batch: if batches == 1 { vec![] } else { vec![axis(batches, m * k, k * n)] },
-                extents: [m, k, n],
-                lhs: matrix(m, k, false, 0),
-                rhs: matrix(k, n, false, 0),
-            };
+            let batch = if batches == 1 { vec![] } else { vec![(batches, m * k, k * n)] };
+            let case = Case { dtype, lhs: matrix(m, k, false, 0), rhs: matrix(k, n, false, 0) }.with_batch(&batch);
             let ([lhs, rhs], _, _) = case.operands();
             let elements = batches * m * n;
             let mut program = epilogue(dtype, batches * m, n);
@@ -265,20 +241,17 @@ fn epilogues() {
 /// a single number for a result, wide and narrow, in all layouts, with batches and with an epilogue.
 #[test]
 fn long_sums_lose_no_digits() {
-    let axis = |extent, lhs_stride, rhs_stride| BatchAxis { extent, lhs_stride, rhs_stride };
     for [m, k, n] in
         [[1, 1_000_003, 1], [1, 200_001, 20], [1, 200_001, 5], [9, 200_001, 3], [3, 100_003, 150], [17, 50_000, 40]]
     {
         for case in cases([m, k, n]) {
-            let batches = if m * n <= 60 { vec![vec![], vec![axis(2, 0, 0)]] } else { vec![vec![]] };
+            let batches = if m * n <= 60 { vec![vec![], vec![(2, 0, 0)]] } else { vec![vec![]] };
             for batch in batches {
-                let case = Case { batch, ..case.clone() };
-                let ends = [(case.lhs, m, k), (case.rhs, k, n)].map(|(matrix, rows, columns)| {
-                    matrix.offset + (rows - 1) * matrix.row_stride + (columns - 1) * matrix.column_stride + 1
-                });
+                let case = case.clone().with_batch(&batch);
+                let ends = [&case.lhs, &case.rhs].map(|matrices| matrices.view().end());
                 let factor = case.dtype.round(0.1);
                 let inputs = [buffer(case.dtype, &vec![factor; ends[0]]), buffer(case.dtype, &vec![1.0; ends[1]])];
-                let elements = m * n * case.batch.iter().map(|axis| axis.extent).product::<usize>();
+                let elements = case.extents().results();
                 let mut b = Builder::new(elements);
                 let product = b.push(Instruction::Accumulator, case.dtype);
                 for epilogue in [None, Some(b.output(&[product]))] {
@@ -287,7 +260,7 @@ fn long_sums_lose_no_digits() {
                     // Runs of 64, 8 of these, and 8 of these, each addition rounded by half a unit at most.
                     let allowed = 30.0 * case.unit() * exact;
                     let worst = found.iter().map(|x| (x - exact).abs()).fold(0.0, f64::max);
-                    let what = format!("{:?} of {} by {:?} and {:?}", case.extents, case.dtype, case.lhs, case.rhs);
+                    let what = format!("{:?} of {} by {:?} and {:?}", case.extents(), case.dtype, case.lhs, case.rhs);
                     assert!(worst <= allowed, "{what}: off by {} of {exact}", worst);
                 }
             }

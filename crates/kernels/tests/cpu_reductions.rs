@@ -45,7 +45,7 @@ fn split(domain: &[(usize, bool)]) -> (Vec<Axis>, Vec<Axis>) {
             let list = if is_kept { &mut kept } else { &mut reduced };
             list.insert(0, Axis { extent, stride });
         }
-        stride *= extent;
+        stride *= extent as isize;
     }
     (kept, reduced)
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
 use arenagrad_kernels::{
-    BatchAxis, BinaryFunction, DType, Factor, Instruction, Kernel, Matrix, Nest, Piece, ReduceFunction, UnaryFunction,
+    Axes, BinaryFunction, DType, Factor, Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, UnaryFunction,
     View,
 };
 use reference::{Builder, axes, buffer, noise, view};
@@ -68,7 +68,7 @@ fn elementwise(elements: usize) -> Case {
     }
 }
 
-fn reduction(name: &'static str, elements: usize, kept: &[(usize, usize)], reduced: &[(usize, usize)]) -> Case {
+fn reduction(name: &'static str, elements: usize, kept: &[(usize, isize)], reduced: &[(usize, isize)]) -> Case {
     let mut b = Builder::new(elements);
     let x = b.contiguous(DType::F32);
     let exp = b.unary(UnaryFunction::Exp, x);
@@ -92,13 +92,12 @@ fn matmul(name: &'static str, batches: usize, [m, k, n]: [usize; 3], has_epilogu
     let product = b.push(Instruction::Accumulator, DType::F32);
     let relu = b.unary(UnaryFunction::Relu, product);
     let epilogue = has_epilogue.then(|| b.output(&[relu]));
-    let batch =
-        if batches == 1 { vec![] } else { vec![BatchAxis { extent: batches, lhs_stride: m * k, rhs_stride: k * n }] };
-    let lhs = Matrix { offset: 0, row_stride: k, column_stride: 1 };
-    let rhs = Matrix { offset: 0, row_stride: 1, column_stride: k };
+    let strided = |extent: usize, stride: usize| Axes::strided(extent, stride as isize);
+    let lhs = Matrices { offset: 0, batch: strided(batches, m * k), rows: strided(m, k), columns: strided(k, 1) };
+    let rhs = Matrices { offset: 0, batch: strided(batches, k * n), rows: strided(k, 1), columns: strided(n, k) };
     Case {
         name,
-        kernel: Kernel::MatMul { dtype: DType::F32, batch, m, k, n, lhs, rhs, epilogue },
+        kernel: Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue },
         inputs: vec![(DType::F32, batches * m * k), (DType::F32, batches * k * n)],
         outputs: vec![(DType::F32, batches * m * n)],
     }

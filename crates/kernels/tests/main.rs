@@ -5,12 +5,16 @@ mod cpu_functions;
 mod cpu_indexing;
 mod cpu_matmul;
 mod cpu_nests;
+mod cpu_products;
 mod cpu_programs;
 mod cpu_reductions;
+mod cpu_views;
 #[path = "../../graph/tests/listed/mod.rs"]
 mod listed;
 mod nest_cases;
+mod product_cases;
 mod reference;
+mod view_cases;
 mod wgsl_cases;
 mod wgsl_joined;
 mod wgsl_modules;

@@ -56,9 +56,8 @@ fn copy<T: Element>(source: &[T], piece: &Piece, result: &mut [T]) {
             while at < run.length {
                 let length = BLOCK.min(run.length - at);
                 walk::read(source, &piece.source, done + at, &mut block[..length]);
-                let target = result[run.position + at * run.stride..].iter_mut().step_by(run.stride.max(1));
-                for (element, &value) in target.zip(&block[..length]) {
-                    *element = value;
+                for (i, &value) in block[..length].iter().enumerate() {
+                    result[run.at(at + i)] = value;
                 }
                 at += length;
             }

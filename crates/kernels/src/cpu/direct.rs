@@ -8,12 +8,15 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::product::{Extents, SECTION};
 use super::tile::{RUN, Real};
+use crate::view::Axes;
 
 /// Rows of a product without packing: for small products, and for those of a few rows.
 pub(super) struct DirectProduct<'a, T> {
     pub(super) extents: &'a Extents,
     pub(super) lhs: &'a [T],
     pub(super) rhs: &'a [T],
+    /// Where the matrices begin.
+    pub(super) starts: [usize; 2],
     pub(super) rows: Range<usize>,
     pub(super) result: &'a mut [T],
 }
@@ -31,24 +34,48 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let DirectProduct { extents, lhs, rhs, rows, result } = self;
-        let Extents { k, n, lhs: left, rhs: right, .. } = *extents;
+        let DirectProduct { extents, lhs, rhs, starts: [lhs_start, rhs_start], rows, result } = self;
+        let Extents { k, n, lhs: left, rhs: right, .. } = extents;
+        let (k, n) = (*k, *n);
         for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
-            let lhs = &lhs[left.offset + row * left.row_stride..];
+            let lhs_start = lhs_start.wrapping_add_signed(distance(&left.rows, row));
+            let (Some(left_stride), Some(right_stride)) = (forward(&left.columns), forward(&right.rows)) else {
+                for (column, element) in line.iter_mut().enumerate() {
+                    let rhs_start = rhs_start.wrapping_add_signed(distance(&right.columns, column));
+                    *element = walked_dot([lhs, rhs], [lhs_start, rhs_start], [&left.columns, &right.rows]);
+                }
+                continue;
+            };
+            let lhs = &lhs[lhs_start..];
             // A few columns are done one by one.
-            if right.column_stride == 1 && n >= 8 {
-                combine_rows(simd, lhs, left.column_stride, &rhs[right.offset..], right.row_stride, k, line);
+            if right.columns.is_unit() && n >= 8 {
+                combine_rows(simd, lhs, left_stride, &rhs[rhs_start..], right_stride, k, line);
                 continue;
             }
             for (column, element) in line.iter_mut().enumerate() {
-                let start = right.offset + column * right.column_stride;
-                *element = if right.row_stride == 1 && left.column_stride == 1 {
+                let start = rhs_start.wrapping_add_signed(distance(&right.columns, column));
+                *element = if right.rows.is_unit() && left.columns.is_unit() {
                     dot(simd, &lhs[..k], &rhs[start..start + k])
                 } else {
-                    strided_dot(lhs, left.column_stride, &rhs[start..], right.row_stride, k)
+                    strided_dot(lhs, left_stride, &rhs[start..], right_stride, k)
                 };
             }
         }
+    }
+}
+
+/// How far apart neighbouring positions are, if all are equally far apart and none goes back.
+#[inline(always)]
+fn forward(axes: &Axes) -> Option<usize> {
+    axes.stride().and_then(|stride| usize::try_from(stride).ok())
+}
+
+/// [`Axes::distance`], without a division where the positions are evenly spaced.
+#[inline(always)]
+fn distance(axes: &Axes, index: usize) -> isize {
+    match axes.stride() {
+        Some(stride) => index as isize * stride,
+        None => axes.distance(index),
     }
 }
 
@@ -169,13 +196,26 @@ fn dot_of_section<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
     sum
 }
 
+/// The sum of products of elements that stand anywhere.
+#[inline(always)]
+fn walked_dot<T: Real>([a, b]: [&[T]; 2], [a_start, b_start]: [usize; 2], [a_axes, b_axes]: [&Axes; 2]) -> T {
+    let at = |start: usize, axes: &Axes, p: usize| start.wrapping_add_signed(distance(axes, p));
+    sum_in_runs(a_axes.count(), |p| T::times(a[at(a_start, a_axes, p)], b[at(b_start, b_axes, p)]))
+}
+
 /// The sum of products of elements that stand apart.
 #[inline(always)]
 fn strided_dot<T: Real>(a: &[T], a_stride: usize, b: &[T], b_stride: usize, k: usize) -> T {
+    sum_in_runs(k, |p| T::times(a[p * a_stride], b[p * b_stride]))
+}
+
+/// The sum of `k` products, in runs.
+#[inline(always)]
+fn sum_in_runs<T: Real>(k: usize, product: impl Fn(usize) -> T) -> T {
     let run = |range: Range<usize>| {
         let mut sum = T::default();
         for p in range {
-            sum = T::plus(sum, T::times(a[p * a_stride], b[p * b_stride]));
+            sum = T::plus(sum, product(p));
         }
         sum
     };

@@ -43,14 +43,14 @@ impl Lines {
     pub(super) fn new(target: &Shape, shape: &Shape, axis: usize) -> Self {
         let strides = target.strides();
         let mut axes: Vec<Axis> =
-            shape.iter().zip(&strides).map(|(&extent, &stride)| Axis { extent, stride }).collect();
+            shape.iter().zip(&strides).map(|(&extent, &stride)| Axis { extent, stride: stride as isize }).collect();
         axes[axis].stride = 0;
         let last = axes.pop().unwrap_or(Axis { extent: 1, stride: 0 });
         Lines {
             extent: target[axis],
             stride: strides[axis],
             line: last.extent,
-            step: last.stride,
+            step: last.stride as usize,
             starts: View::new(axes, 0),
         }
     }

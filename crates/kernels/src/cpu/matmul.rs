@@ -19,9 +19,8 @@ use super::product::{Extents, PackRhs, PackedProduct, Rhs, TileShape, tile_shape
 use super::registers::Bank;
 use super::tile::Real;
 use crate::cost;
-use crate::kernel::{BatchAxis, Matrix};
+use crate::kernel::Matrices;
 use crate::program::Program;
-use crate::view::{Axis, View};
 
 /// Multiplications below which packing costs more than it brings.
 const PACKING: usize = 1024;
@@ -45,10 +44,6 @@ struct Scheme {
     arch: Arch,
     extents: Extents,
     tile: TileShape,
-    /// Where each batch's matrices begin, beside the matrices' own offsets.
-    lhs_batches: View,
-    rhs_batches: View,
-    batches: usize,
     way: Way,
     /// The most rows that a task computes at once.
     height: usize,
@@ -94,29 +89,19 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype` with extents `[m, k, n]`.
-    pub(super) fn new(
-        dtype: DType,
-        batch: &[BatchAxis],
-        [m, k, n]: [usize; 3],
-        lhs: Matrix,
-        rhs: Matrix,
-        epilogue: Option<&Program>,
-    ) -> Self {
-        let view = |stride: fn(&BatchAxis) -> usize| {
-            View::new(batch.iter().map(|axis| Axis { extent: axis.extent, stride: stride(axis) }), 0)
-        };
+    /// A product of dtype `dtype`.
+    pub(super) fn new(dtype: DType, lhs: &Matrices, rhs: &Matrices, epilogue: Option<&Program>) -> Self {
         let arch = detect();
         let tile = match dtype {
             DType::F32 => tile_shape::<f32>(arch),
             DType::F64 => tile_shape::<f64>(arch),
             DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
         };
-        let batches: usize = batch.iter().map(|axis| axis.extent).product();
-        let extents = Extents { m, k, n, lhs, rhs };
+        let extents = Extents::new(lhs, rhs);
+        let Extents { batches, m, k, n, .. } = extents;
         let work = m.saturating_mul(n).saturating_mul(k);
-        let mut tasks = parallel::tasks(cost::matmul(dtype, batch, [m, k, n]));
-        let way = if work <= PACKING || m < PACKING_ROWS {
+        let mut tasks = parallel::tasks(cost::matmul(dtype, lhs, rhs));
+        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
             tasks = tasks.min(batches * m);
             Way::Direct
         } else if batches >= 2 * tasks && batches > 1 {
@@ -144,9 +129,6 @@ impl MatMul {
             arch,
             extents,
             tile,
-            lhs_batches: view(|axis| axis.lhs_stride),
-            rhs_batches: view(|axis| axis.rhs_stride),
-            batches,
             way,
             height,
             epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2)),
@@ -215,23 +197,23 @@ impl Scheme {
         outputs: &mut [Buffer],
         accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
     ) {
-        let Extents { m, n, .. } = self.extents;
+        let Extents { batches, m, n, .. } = self.extents;
         let (lhs, rhs) = (operands.typed::<T>(0), operands.typed::<T>(1));
         let Scratch { packed_rhs, tasks } = scratch;
-        let mut outputs = parts(outputs, self.batches * m * n);
+        let mut outputs = parts(outputs, batches * m * n);
         match self.way {
             Way::Direct | Way::Panels(_) => {
                 let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
-                task.divide(tasks, outputs, 0..self.batches * m, grain);
+                task.divide(tasks, outputs, 0..batches * m, grain);
             }
             Way::PackedInTurn => {
                 let mut packed = None;
-                for batch in 0..self.batches {
-                    let offset = self.rhs_batches.position(batch);
-                    if packed != Some(offset) {
-                        self.pack(&rhs[offset..], packed_rhs, tasks.len());
-                        packed = Some(offset);
+                for batch in 0..batches {
+                    let start = self.extents.rhs.start(batch);
+                    if packed != Some(start) {
+                        self.pack(rhs, start, packed_rhs, tasks.len());
+                        packed = Some(start);
                     }
                     let (head, tail) = split_parts(outputs, m * n);
                     outputs = tail;
@@ -242,23 +224,29 @@ impl Scheme {
         }
     }
 
-    /// Packs the right operand of one batch.
-    fn pack<T: Real>(&self, rhs: &[T], packed: &mut [T], tasks: usize) {
-        fn divide<T: Real>(scheme: &Scheme, rhs: &[T], packed: &mut [T], panels: Range<usize>, tasks: usize) {
+    /// Packs the right operand of one batch, which begins at element `start`.
+    fn pack<T: Real>(&self, rhs: &[T], start: usize, packed: &mut [T], tasks: usize) {
+        fn divide<T: Real>(
+            scheme: &Scheme,
+            (rhs, start): (&[T], usize),
+            packed: &mut [T],
+            panels: Range<usize>,
+            tasks: usize,
+        ) {
             if tasks <= 1 {
-                PackRhs { extents: &scheme.extents, rhs, panels, packed }.run(scheme.arch);
+                PackRhs { extents: &scheme.extents, rhs, start, panels, packed }.run(scheme.arch);
                 return;
             }
             let cut = parallel::cut(panels.clone(), tasks / 2, tasks, 1);
             let (head, tail) = packed.split_at_mut((cut - panels.start) * scheme.extents.k * scheme.tile.columns);
             parallel::join(
-                || divide(scheme, rhs, head, panels.start..cut, tasks / 2),
-                || divide(scheme, rhs, tail, cut..panels.end, tasks - tasks / 2),
+                || divide(scheme, (rhs, start), head, panels.start..cut, tasks / 2),
+                || divide(scheme, (rhs, start), tail, cut..panels.end, tasks - tasks / 2),
             );
         }
         let panels = self.extents.n.div_ceil(self.tile.columns);
         let tasks = if packed.len() < 64 * 1024 { 1 } else { tasks };
-        divide(self, rhs, packed, 0..panels, tasks);
+        divide(self, (rhs, start), packed, 0..panels, tasks);
     }
 }
 
@@ -317,19 +305,19 @@ impl<T: Real> Task<'_, T> {
     }
 
     fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
-        let Scheme { arch, extents, way, lhs_batches, rhs_batches, .. } = self.scheme;
-        let lhs = &self.lhs[lhs_batches.position(batch)..];
-        let rhs = &self.rhs[rhs_batches.position(batch)..];
+        let Scheme { arch, extents, way, .. } = self.scheme;
+        let Task { lhs, rhs, .. } = self;
+        let (lhs_start, rhs_start) = (extents.lhs.start(batch), extents.rhs.start(batch));
         let Own { packed_lhs, panel, totals, .. } = own;
         let rhs = match way {
             Way::Direct => {
-                DirectProduct { extents, lhs, rhs, rows, result }.run(*arch);
+                DirectProduct { extents, lhs, rhs, starts: [lhs_start, rhs_start], rows, result }.run(*arch);
                 return;
             }
-            Way::Panels(_) => Rhs::Unpacked(rhs, panel),
+            Way::Panels(_) => Rhs::Unpacked(rhs, rhs_start, panel),
             Way::PackedInTurn => Rhs::Packed(self.packed_rhs),
         };
         let totals = &mut totals[..extents.totals(rows.len())];
-        PackedProduct { extents, lhs, rhs, packed_lhs, totals, rows, result }.run(*arch);
+        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, totals, rows, result }.run(*arch);
     }
 }

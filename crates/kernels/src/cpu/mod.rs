@@ -82,8 +82,8 @@ impl Compiled {
             Kernel::ArgMax { dtype, outer, extent, inner } => {
                 Routine::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
-            Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
-                Routine::MatMul(Box::new(MatMul::new(*dtype, batch, [*m, *k, *n], *lhs, *rhs, epilogue.as_ref())))
+            Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
+                Routine::MatMul(Box::new(MatMul::new(*dtype, lhs, rhs, epilogue.as_ref())))
             }
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
                 Routine::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))

@@ -1,22 +1,37 @@
 //! Packing of operands of matrix products into panels that tiles read from front to back.
+//!
+//! Rows, columns and depth of an operand may each be several axes. Where all of them are evenly spaced, two strides say where
+//! everything is; else runs do: the columns of a panel are cut into runs of equally spaced ones, and so is the depth.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
-use super::tile::Real;
-use crate::kernel::Matrix;
+use super::tile::{Real, VECTORS as MOST_VECTORS};
+use super::walk::{Run, Walk};
+use crate::kernel::Matrices;
+use crate::view::Axes;
 
 /// The most lanes that a vector has.
 const MOST_LANES: usize = 16;
+
+/// The most columns of a panel.
+const MOST_COLUMNS: usize = MOST_VECTORS * MOST_LANES;
+
+/// A matrix of an operand: all its elements, and where it begins.
+#[derive(Clone, Copy)]
+pub(super) struct Operand<'a, T> {
+    pub(super) elements: &'a [T],
+    pub(super) start: usize,
+    pub(super) matrices: &'a Matrices,
+}
 
 /// Packs columns of a right operand side by side, as many as `VECTORS` vectors hold at most: `packed[p * width + column]` for
 /// the part `depth` of the depth, zeros past the last column.
 #[inline(always)]
 pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     simd: S,
-    rhs: &[T],
-    matrix: Matrix,
+    rhs: Operand<'_, T>,
     columns: Range<usize>,
     depth: Range<usize>,
     packed: &mut [T],
@@ -24,11 +39,16 @@ pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     let lanes = T::lanes::<S>();
     let width = VECTORS * lanes;
     let (count, length) = (columns.len(), depth.len());
-    let source = &rhs[matrix.offset + columns.start * matrix.column_stride + depth.start * matrix.row_stride..];
     let packed = &mut packed[..length * width];
-    if matrix.column_stride == 1 {
+    let Operand { elements, start, matrices } = rhs;
+    let (Some(row_stride), Some(column_stride)) = (forward(&matrices.rows), forward(&matrices.columns)) else {
+        pack_runs_of_columns::<T, S, VECTORS>(simd, rhs, columns, depth, packed);
+        return;
+    };
+    let source = &elements[start + columns.start * column_stride + depth.start * row_stride..];
+    if matrices.columns.is_unit() {
         for (p, line) in packed.chunks_exact_mut(width).enumerate() {
-            let source = &source[p * matrix.row_stride..][..count];
+            let source = &source[p * row_stride..][..count];
             if count == width {
                 // Of a length that the compiler knows.
                 for (target, &vector) in T::vectors_mut::<S>(line).iter_mut().zip(T::vectors::<S>(source)) {
@@ -42,13 +62,13 @@ pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
         return;
     }
     // Squares of as many lines as there are lanes: a line of the cache is read once, and whole vectors are written.
-    let whole = if matrix.row_stride == 1 { length / lanes * lanes } else { 0 };
+    let whole = if row_stride == 1 { length / lanes * lanes } else { 0 };
     for from in (0..whole).step_by(lanes) {
         for line in (0..width).step_by(lanes) {
             let mut square = [T::splat(simd, T::default()); MOST_LANES];
             for (i, vector) in square.iter_mut().enumerate().take(lanes) {
                 if line + i < count {
-                    *vector = T::vectors::<S>(&source[(line + i) * matrix.column_stride + from..][..lanes])[0];
+                    *vector = T::vectors::<S>(&source[(line + i) * column_stride + from..][..lanes])[0];
                 }
             }
             transpose_square::<T, S>(simd, &mut square);
@@ -60,11 +80,105 @@ pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     for p in whole..length {
         let line = &mut packed[p * width..][..width];
         for (column, target) in line.iter_mut().enumerate() {
-            *target = if column < count {
-                source[column * matrix.column_stride + p * matrix.row_stride]
-            } else {
-                T::default()
-            };
+            *target = if column < count { source[column * column_stride + p * row_stride] } else { T::default() };
+        }
+    }
+}
+
+/// How far apart neighbouring positions are, if all are equally far apart and none goes back.
+#[inline(always)]
+fn forward(axes: &Axes) -> Option<usize> {
+    axes.stride().and_then(|stride| usize::try_from(stride).ok())
+}
+
+/// [`pack_columns`] for columns or a depth of several axes, or that go back.
+#[inline(always)]
+fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
+    simd: S,
+    rhs: Operand<'_, T>,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    let Operand { elements, start, matrices } = rhs;
+    let lanes = T::lanes::<S>();
+    let (width, count) = (VECTORS * lanes, columns.len());
+    // Where the columns stand at depth 0, as runs and one by one.
+    let mut runs = [Run { position: 0, stride: 0, length: 0 }; MOST_COLUMNS];
+    let mut places = [0; MOST_COLUMNS];
+    let (mut found, mut column) = (0, 0);
+    let mut walk = Walk::over(&matrices.columns, start, columns.start);
+    while column < count {
+        let run = walk.next(count - column);
+        for (i, place) in places[column..column + run.length].iter_mut().enumerate() {
+            *place = run.at(i);
+        }
+        runs[found] = run;
+        found += 1;
+        column += run.length;
+    }
+    let (runs, places) = (&runs[..found], &places[..count]);
+    // A line is copied run by run; short runs cost more than to read neighbours along the depth and exchange rows and columns.
+    let has_long_runs = runs.iter().all(|run| run.stride == 1) && 2 * count >= lanes * found;
+    let mut walk = Walk::over(&matrices.rows, 0, depth.start);
+    let mut p = 0;
+    while p < depth.len() {
+        let run = walk.next(depth.len() - p);
+        let lines = &mut packed[p * width..(p + run.length) * width];
+        p += run.length;
+        if run.stride == 1 && run.length >= lanes && !has_long_runs {
+            for line in (0..width).step_by(lanes) {
+                for from in (0..run.length).step_by(lanes) {
+                    // The last square ends where the run does, and packs some of the one before it again.
+                    let from = from.min(run.length - lanes);
+                    let mut square = [T::splat(simd, T::default()); MOST_LANES];
+                    for (i, vector) in square.iter_mut().enumerate().take(lanes) {
+                        if line + i < count {
+                            let place = places[line + i].wrapping_add(run.position).wrapping_add(from);
+                            *vector = T::vectors::<S>(&elements[place..place + lanes])[0];
+                        }
+                    }
+                    transpose_square::<T, S>(simd, &mut square);
+                    for (i, &vector) in square.iter().enumerate().take(lanes) {
+                        T::vectors_mut::<S>(&mut lines[(from + i) * width + line..][..lanes])[0] = vector;
+                    }
+                }
+            }
+            continue;
+        }
+        for (i, line) in lines.chunks_exact_mut(width).enumerate() {
+            pack_line::<T, S>(elements, runs, run.at(i), line);
+            line[count..].fill(T::default());
+        }
+    }
+}
+
+/// The elements of runs, each moved on by `distance`, side by side.
+#[inline(always)]
+fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mut line: &mut [T]) {
+    for run in runs {
+        let (head, tail) = line.split_at_mut(run.length);
+        line = tail;
+        let first = run.position.wrapping_add(distance);
+        match run.stride {
+            0 => head.fill(elements[first]),
+            1 => {
+                let source = &elements[first..first + run.length];
+                let whole = T::vectors::<S>(source).len() * T::lanes::<S>();
+                for (target, &vector) in T::vectors_mut::<S>(head).iter_mut().zip(T::vectors::<S>(source)) {
+                    *target = vector;
+                }
+                for (element, &value) in head[whole..].iter_mut().zip(&source[whole..]) {
+                    *element = value;
+                }
+            }
+            stride => {
+                let mut place = first;
+                for element in head {
+                    *element = elements[place];
+                    place = place.wrapping_add_signed(stride);
+                }
+            }
         }
     }
 }
@@ -89,35 +203,58 @@ fn transpose_square<T: Real, S: Simd>(simd: S, square: &mut [T::Vector<S>; MOST_
     *square = rows;
 }
 
-/// Packs rows of a left operand, panel by panel: `packed[panel * length * TILE_ROWS + p * TILE_ROWS + row]` for the part `depth`
-/// of the depth, of which `length` is the length; zeros past the last row.
+/// Packs rows of a left operand, panel by panel: `packed[panel * length * TILE_ROWS + p * TILE_ROWS + row]` for the part `range`
+/// of the depth, of which `length` is the length; zeros past the last row. `places` are where the rows begin.
 #[inline(always)]
 pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
     lhs: &[T],
-    matrix: Matrix,
-    rows: Range<usize>,
-    depth: Range<usize>,
+    depth: &Axes,
+    places: &[usize],
+    range: Range<usize>,
     packed: &mut [T],
 ) {
-    for (first, packed) in rows.clone().step_by(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * depth.len())) {
-        let lines = TILE_ROWS.min(rows.end - first);
-        let start = matrix.offset + first * matrix.row_stride + depth.start * matrix.column_stride;
-        pack_row_panel::<T, TILE_ROWS>(&lhs[start..], matrix, lines, packed);
+    for (places, packed) in places.chunks(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * range.len())) {
+        let (mut packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
+        let mut walk = Walk::over(depth, 0, range.start);
+        while !packed.is_empty() {
+            let run = walk.next(packed.len());
+            let (head, tail) = packed.split_at_mut(run.length);
+            packed = tail;
+            pack_row_panel::<T, TILE_ROWS>(lhs, run, places, head);
+        }
     }
 }
 
-/// `packed[p * TILE_ROWS + line]` of the `lines` rows of a panel, zeros past the last.
+/// `packed[p][line]` of the rows of a panel that begin at `places`, zeros past the last, over a run of the depth.
 #[inline(always)]
-fn pack_row_panel<T: Real, const TILE_ROWS: usize>(source: &[T], matrix: Matrix, lines: usize, packed: &mut [T]) {
-    let (packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
+fn pack_row_panel<T: Real, const TILE_ROWS: usize>(
+    lhs: &[T],
+    run: Run,
+    places: &[usize],
+    packed: &mut [[T; TILE_ROWS]],
+) {
+    let Ok(all) = <&[usize; TILE_ROWS]>::try_from(places) else {
+        for (p, target) in packed.iter_mut().enumerate() {
+            *target = [T::default(); TILE_ROWS];
+            for (element, &place) in target.iter_mut().zip(places) {
+                *element = lhs[place.wrapping_add(run.at(p))];
+            }
+        }
+        return;
+    };
+    let first = all[0];
+    let mut are_neighbours = true;
+    for (line, &place) in all.iter().enumerate() {
+        are_neighbours &= place == first.wrapping_add(line);
+    }
     for (p, target) in packed.iter_mut().enumerate() {
-        let source = &source[p * matrix.column_stride..];
-        if matrix.row_stride == 1 && lines == TILE_ROWS {
-            target.copy_from_slice(&source[..TILE_ROWS]);
+        let distance = run.at(p);
+        if are_neighbours {
+            target.copy_from_slice(&lhs[first.wrapping_add(distance)..][..TILE_ROWS]);
             continue;
         }
-        for (line, element) in target.iter_mut().enumerate() {
-            *element = if line < lines { source[line * matrix.row_stride] } else { T::default() };
+        for (element, &place) in target.iter_mut().zip(all) {
+            *element = lhs[place.wrapping_add(distance)];
         }
     }
 }

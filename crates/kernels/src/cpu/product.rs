@@ -16,9 +16,10 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::pack::{pack_columns, pack_rows};
+use super::pack::{Operand, pack_columns, pack_rows};
 use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
-use crate::kernel::Matrix;
+use super::walk::Walk;
+use crate::kernel::{Matrices, ProductExtents};
 
 /// The most of the depth that is multiplied at once, whole runs. A panel of columns so long stays in the second cache, which
 /// gives it as fast as it is multiplied; and the longer it is, the less often sums are put down and taken up again.
@@ -62,17 +63,30 @@ pub(super) fn tile_shape<T: Real>(arch: Arch) -> TileShape {
     arch.dispatch(Query::<T>(PhantomData))
 }
 
-/// The extents and layouts of one product.
-#[derive(Clone, Copy, Debug)]
+/// The extents and layouts of products.
+#[derive(Clone, Debug)]
 pub(super) struct Extents {
+    pub(super) batches: usize,
     pub(super) m: usize,
     pub(super) k: usize,
     pub(super) n: usize,
-    pub(super) lhs: Matrix,
-    pub(super) rhs: Matrix,
+    pub(super) lhs: Matrices,
+    pub(super) rhs: Matrices,
 }
 
 impl Extents {
+    pub(super) fn new(lhs: &Matrices, rhs: &Matrices) -> Self {
+        let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
+        Extents { batches, m, k, n, lhs: lhs.clone(), rhs: rhs.clone() }
+    }
+
+    /// Whether depth and columns are evenly spaced and none goes back, so that vectors of them are where strides say.
+    pub(super) fn is_evenly_spaced(&self) -> bool {
+        [&self.lhs.columns, &self.rhs.rows, &self.rhs.columns]
+            .into_iter()
+            .all(|axes| axes.stride().is_some_and(|stride| stride >= 0))
+    }
+
     /// The rows that are multiplied at once with a right operand that is packed beforehand.
     pub(super) fn rows_at_once(&self) -> usize {
         self.m.min(ROWS)
@@ -105,7 +119,7 @@ impl Extents {
 
     /// Whether rows of the left operand are read where they stand.
     fn reads_rows(&self) -> bool {
-        self.lhs.column_stride == 1
+        self.lhs.columns.is_unit()
     }
 }
 
@@ -114,6 +128,8 @@ impl Extents {
 pub(super) struct PackRhs<'a, T> {
     pub(super) extents: &'a Extents,
     pub(super) rhs: &'a [T],
+    /// Where the matrix begins.
+    pub(super) start: usize,
     /// The panels, of which `packed` are the elements.
     pub(super) panels: Range<usize>,
     pub(super) packed: &'a mut [T],
@@ -130,15 +146,16 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let PackRhs { extents, rhs, panels, packed } = self;
-        let Extents { k, n, rhs: matrix, .. } = *extents;
+        let PackRhs { extents, rhs, start, panels, packed } = self;
+        let Extents { k, n, .. } = *extents;
+        let operand = Operand { elements: rhs, start, matrices: &extents.rhs };
         let width = VECTORS * T::lanes::<S>();
         for (panel, packed) in panels.zip(packed.chunks_mut(k * width)) {
             let columns = panel * width..n.min((panel + 1) * width);
             if columns.len() <= T::lanes::<S>() {
-                pack_columns::<T, S, 1>(simd, rhs, matrix, columns, 0..k, packed);
+                pack_columns::<T, S, 1>(simd, operand, columns, 0..k, packed);
             } else {
-                pack_columns::<T, S, VECTORS>(simd, rhs, matrix, columns, 0..k, packed);
+                pack_columns::<T, S, VECTORS>(simd, operand, columns, 0..k, packed);
             }
         }
     }
@@ -148,14 +165,16 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
 pub(super) enum Rhs<'a, T> {
     /// As [`PackRhs`] packs it.
     Packed(&'a [T]),
-    /// As it stands, and room for [`Extents::packed_panel`] elements.
-    Unpacked(&'a [T], &'a mut [T]),
+    /// As it stands from an element on, and room for [`Extents::packed_panel`] elements.
+    Unpacked(&'a [T], usize, &'a mut [T]),
 }
 
 /// Rows `rows` of the product, written to `result`, which begins at row `rows.start`.
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
     pub(super) lhs: &'a [T],
+    /// Where the matrix begins in `lhs`.
+    pub(super) lhs_start: usize,
     pub(super) rhs: Rhs<'a, T>,
     /// As many as [`Extents::packed_lhs`] says.
     pub(super) packed_lhs: &'a mut [T],
@@ -189,8 +208,12 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
-        let PackedProduct { extents, lhs, mut rhs, packed_lhs, totals, rows, result } = self;
+        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, totals, rows, result } = self;
         let Extents { k, n, .. } = *extents;
+        let mut places = [0; MOST_ROWS];
+        let places = &mut places[..rows.len()];
+        place(&extents.lhs, lhs_start, rows.start, places);
+        let places = &*places;
         let lanes = T::lanes::<S>();
         let width = VECTORS * lanes;
         totals.fill(T::Total::default());
@@ -201,7 +224,7 @@ impl<T: Real> PackedProduct<'_, T> {
             let length = left.div_ceil(left.div_ceil(DEPTH)).next_multiple_of(RUN).min(left);
             let depth = from..from + length;
             if !extents.reads_rows() {
-                pack_rows::<T, TILE_ROWS>(lhs, extents.lhs, rows.clone(), depth.clone(), packed_lhs);
+                pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
             for column in (0..n).step_by(width) {
                 let columns = column..n.min(column + width);
@@ -209,17 +232,18 @@ impl<T: Real> PackedProduct<'_, T> {
                 let row_width = if narrow { lanes } else { width };
                 let b: &[T] = match &mut rhs {
                     Rhs::Packed(packed) => &packed[column * k..][depth.start * row_width..depth.end * row_width],
-                    Rhs::Unpacked(rhs, panel) => {
+                    Rhs::Unpacked(rhs, start, panel) => {
+                        let operand = Operand { elements: rhs, start: *start, matrices: &extents.rhs };
                         let (columns, depth) = (columns.clone(), depth.clone());
                         if narrow {
-                            pack_columns::<T, S, 1>(simd, rhs, extents.rhs, columns, depth, panel);
+                            pack_columns::<T, S, 1>(simd, operand, columns, depth, panel);
                         } else {
-                            pack_columns::<T, S, VECTORS>(simd, rhs, extents.rhs, columns, depth, panel);
+                            pack_columns::<T, S, VECTORS>(simd, operand, columns, depth, panel);
                         }
                         panel
                     }
                 };
-                let block = Block { extents, lhs, packed_lhs, rows: rows.clone(), depth: depth.clone(), columns };
+                let block = Block { extents, lhs, packed_lhs, places, depth: depth.clone(), columns };
                 if narrow {
                     block.multiply::<S, TILE_ROWS, 1>(simd, b, result);
                 } else {
@@ -241,12 +265,27 @@ impl<T: Real> PackedProduct<'_, T> {
     }
 }
 
+/// Where rows of a left operand begin, from row `first` on.
+#[inline(always)]
+fn place(lhs: &Matrices, start: usize, first: usize, places: &mut [usize]) {
+    let mut walk = Walk::over(&lhs.rows, start, first);
+    let mut done = 0;
+    while done < places.len() {
+        let run = walk.next(places.len() - done);
+        for (i, place) in places[done..done + run.length].iter_mut().enumerate() {
+            *place = run.at(i);
+        }
+        done += run.length;
+    }
+}
+
 /// A panel of columns of the result, over a part of the depth.
 struct Block<'a, T> {
     extents: &'a Extents,
     lhs: &'a [T],
     packed_lhs: &'a [T],
-    rows: Range<usize>,
+    /// Where each row of the left operand begins.
+    places: &'a [usize],
     depth: Range<usize>,
     columns: Range<usize>,
 }
@@ -254,16 +293,14 @@ struct Block<'a, T> {
 impl<T: Real> Block<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S, b: &[T], result: &mut [T]) {
-        let Block { extents, lhs, packed_lhs, rows, depth, columns } = self;
-        let Matrix { offset, row_stride, .. } = extents.lhs;
+        let Block { extents, lhs, packed_lhs, places, depth, columns } = self;
         let (b, _) = T::vectors::<S>(b).as_chunks::<VECTORS>();
         let b = &b[..depth.len()];
-        for first in rows.clone().step_by(ROWS) {
-            let row = first - rows.start;
+        for row in (0..places.len()).step_by(ROWS) {
             let target = TileTarget {
                 data: &mut result[row * extents.n + columns.start..],
                 row_stride: extents.n,
-                rows: ROWS.min(rows.len() - row),
+                rows: ROWS.min(places.len() - row),
                 columns: columns.len(),
                 add: !depth.start.is_multiple_of(SECTION),
             };
@@ -271,7 +308,7 @@ impl<T: Real> Block<'_, T> {
                 // Past the last row it is read again, and what comes of it dropped.
                 let mut lines: [&[T]; ROWS] = [&[]; ROWS];
                 for (line, elements) in lines.iter_mut().enumerate() {
-                    let start = offset + (first + line).min(rows.end - 1) * row_stride + depth.start;
+                    let start = places[(row + line).min(places.len() - 1)] + depth.start;
                     *elements = &lhs[start..start + depth.len()];
                 }
                 multiply_tile::<T, S, _, ROWS, VECTORS>(simd, Unpacked(lines), b, target);
@@ -286,6 +323,7 @@ impl<T: Real> Block<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::Axes;
 
     /// The instruction sets that this processor has, of which a run takes the widest alone.
     fn archs() -> Vec<Arch> {
@@ -296,35 +334,36 @@ mod tests {
     }
 
     fn check<T: Real + From<i16> + std::fmt::Debug>(arch: Arch, [m, k, n]: [usize; 3], transposed: [bool; 2]) {
-        let matrix = |rows, columns, transposed| {
-            let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
-            Matrix { offset: 0, row_stride, column_stride }
+        let matrix = |rows: usize, columns: usize, transposed| {
+            let (row_stride, column_stride) = if transposed { (1, rows as isize) } else { (columns as isize, 1) };
+            Matrices::single(0, Axes::strided(rows, row_stride), Axes::strided(columns, column_stride))
         };
-        let extents = Extents { m, k, n, lhs: matrix(m, k, transposed[0]), rhs: matrix(k, n, transposed[1]) };
+        let extents = Extents::new(&matrix(m, k, transposed[0]), &matrix(k, n, transposed[1]));
         // Of so few digits that every sum is exact.
         let element = |i: usize| (i * 7919 % 17) as i16 - 8;
         let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
         let (lhs, rhs) = (operand(m * k), operand(k * n));
-        let at = |matrix: Matrix, i, j| element(i * matrix.row_stride + j * matrix.column_stride);
+        let at = |matrices: &Matrices, i, j| element(matrices.position(0, i, j));
         let expected = (0..m * n).map(|i| {
             let (i, j) = (i / n, i % n);
-            let product = |p| at(extents.lhs, i, p) * at(extents.rhs, p, j);
+            let product = |p| at(&extents.lhs, i, p) * at(&extents.rhs, p, j);
             (0..k).fold(T::default(), |sum, p| sum.plus(T::from(product(p))))
         });
         let expected: Vec<T> = expected.collect();
 
         let tile = tile_shape::<T>(arch);
         let mut packed = vec![T::default(); extents.packed_rhs(tile)];
-        PackRhs { extents: &extents, rhs: &rhs, panels: 0..n.div_ceil(tile.columns), packed: &mut packed }.run(arch);
+        let panels = 0..n.div_ceil(tile.columns);
+        PackRhs { extents: &extents, rhs: &rhs, start: 0, panels, packed: &mut packed }.run(arch);
         let mut panel = vec![T::default(); extents.packed_panel(tile)];
-        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, &mut panel)] {
+        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, 0, &mut panel)] {
             let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
             let mut totals = vec![T::Total::default(); extents.totals(m)];
             let mut result = vec![T::default(); m * n];
             let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
             let (rows, lhs) = (0..m, &lhs[..]);
-            let product = PackedProduct { extents: &extents, lhs, rhs, packed_lhs, totals, rows, result: &mut result };
-            product.run(arch);
+            let (extents, result_rows) = (&extents, &mut result);
+            PackedProduct { extents, lhs, lhs_start: 0, rhs, packed_lhs, totals, rows, result: result_rows }.run(arch);
             assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);
         }
     }

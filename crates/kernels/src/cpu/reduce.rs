@@ -166,11 +166,11 @@ fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) 
         return Way::Strips { outer, width: inner.extent, reduced: View::new(reduced.iter().copied(), 0) };
     }
     // The axes of the domain in its order, each with its stride in the result.
-    let mut axes: Vec<(usize, Axis)> = reduced.iter().map(|axis| (axis.stride, Axis { stride: 0, ..*axis })).collect();
+    let mut axes: Vec<(isize, Axis)> = reduced.iter().map(|axis| (axis.stride, Axis { stride: 0, ..*axis })).collect();
     let mut stride = 1;
     for axis in kept.iter().rev() {
         axes.push((axis.stride, Axis { extent: axis.extent, stride }));
-        stride *= axis.extent;
+        stride *= axis.extent as isize;
     }
     axes.sort_by_key(|&(stride, _)| std::cmp::Reverse(stride));
     let result = View::new(axes.into_iter().map(|(_, axis)| axis), 0);
@@ -297,7 +297,8 @@ fn partition(elements: usize, result: &View, results: usize) -> Vec<(Range<usize
                 None => 0..results,
                 Some(axis) => {
                     let inner = elements / axis.extent;
-                    range.start / inner * axis.stride..((range.end - 1) / inner + 1) * axis.stride
+                    let stride = axis.stride as usize;
+                    range.start / inner * stride..((range.end - 1) / inner + 1) * stride
                 }
             };
             (range, touched)
@@ -445,7 +446,7 @@ impl ReduceScheme {
         while done < reduced.elements() {
             let run = walk.next(reduced.elements() - done);
             for i in 0..run.length {
-                let start = first + run.position + i * run.stride;
+                let start = first + run.at(i);
                 let values = self.values::<T>(bank, operands, parts, start, length);
                 dispatch(self.arch, AccumulateStrip { function: self.function, values, accumulators });
             }

@@ -2,22 +2,30 @@
 
 use arenagrad_graph::MAX_RANK;
 
-use crate::view::View;
+use crate::view::{Axes, Axis, View};
 
 /// Consecutive domain positions whose elements are equally spaced in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     /// Where the first element stands.
     pub(super) position: usize,
-    /// The distance from one element to the next.
-    pub(super) stride: usize,
+    /// The distance from one element to the next, below 0 where they stand in reverse.
+    pub(super) stride: isize,
     /// The number of elements.
     pub(super) length: usize,
 }
 
+impl Run {
+    /// Where element `i` of the run stands.
+    #[inline(always)]
+    pub(super) fn at(&self, i: usize) -> usize {
+        self.position.wrapping_add_signed(i as isize * self.stride)
+    }
+}
+
 /// The runs of a view from some domain index on, outer coordinates counted as on an odometer.
 pub(super) struct Walk<'a> {
-    view: &'a View,
+    axes: &'a [Axis],
     coordinates: [usize; MAX_RANK],
     /// Where the current innermost line begins in the buffer.
     line: usize,
@@ -27,31 +35,39 @@ impl<'a> Walk<'a> {
     /// A walk that begins at domain index `start`.
     #[inline]
     pub(super) fn new(view: &'a View, start: usize) -> Self {
+        Walk::from(view.axes(), view.offset(), start)
+    }
+
+    /// A walk through positions from `start` on, of which position 0 stands at `origin`.
+    #[inline]
+    pub(super) fn over(axes: &'a Axes, origin: usize, start: usize) -> Self {
+        Walk::from(axes.as_slice(), origin, start)
+    }
+
+    #[inline]
+    fn from(axes: &'a [Axis], origin: usize, start: usize) -> Self {
         let mut coordinates = [0; MAX_RANK];
-        let axes = view.axes();
-        let mut line = view.offset();
-        let mut rest = start;
+        let (mut line, mut rest) = (origin, start);
         for (axis, coordinate) in axes.iter().zip(&mut coordinates).rev() {
             *coordinate = rest % axis.extent;
             rest /= axis.extent;
-            line += *coordinate * axis.stride;
+            line = line.wrapping_add_signed(*coordinate as isize * axis.stride);
         }
         if let Some(inner) = axes.last() {
-            line -= coordinates[axes.len() - 1] * inner.stride;
+            line = line.wrapping_sub_signed(coordinates[axes.len() - 1] as isize * inner.stride);
         }
-        Walk { view, coordinates, line }
+        Walk { axes, coordinates, line }
     }
 
     /// The next run, of at most `limit` elements.
     #[inline]
     pub(super) fn next(&mut self, limit: usize) -> Run {
-        let axes = self.view.axes();
-        let Some((inner, outer)) = axes.split_last() else {
+        let Some((inner, outer)) = self.axes.split_last() else {
             return Run { position: self.line, stride: 0, length: limit.min(1) };
         };
         let at = self.coordinates[outer.len()];
-        let run =
-            Run { position: self.line + at * inner.stride, stride: inner.stride, length: limit.min(inner.extent - at) };
+        let line = Run { position: self.line, stride: inner.stride, length: inner.extent };
+        let run = Run { position: line.at(at), stride: inner.stride, length: limit.min(inner.extent - at) };
         if at + run.length < inner.extent {
             self.coordinates[outer.len()] = at + run.length;
             return run;
@@ -59,12 +75,12 @@ impl<'a> Walk<'a> {
         self.coordinates[outer.len()] = 0;
         for (axis, coordinate) in outer.iter().zip(&mut self.coordinates).rev() {
             *coordinate += 1;
-            self.line += axis.stride;
+            self.line = self.line.wrapping_add_signed(axis.stride);
             if *coordinate < axis.extent {
                 break;
             }
             *coordinate = 0;
-            self.line -= axis.extent * axis.stride;
+            self.line = self.line.wrapping_sub_signed(axis.extent as isize * axis.stride);
         }
         run
     }
@@ -102,9 +118,18 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
             0 => piece.fill(source[run.position]),
             1 => copy_short(piece, &source[run.position..run.position + run.length]),
             stride => {
-                let last = run.position + (run.length - 1) * stride;
-                for (element, value) in piece.iter_mut().zip(source[run.position..=last].iter().step_by(stride)) {
-                    *element = *value;
+                let last = run.at(run.length - 1);
+                let apart = stride.unsigned_abs();
+                if stride > 0 {
+                    let values = source[run.position..=last].iter().step_by(apart);
+                    for (element, value) in piece.iter_mut().zip(values) {
+                        *element = *value;
+                    }
+                } else {
+                    let values = source[last..=run.position].iter().rev().step_by(apart);
+                    for (element, value) in piece.iter_mut().zip(values) {
+                        *element = *value;
+                    }
                 }
             }
         }
@@ -138,6 +163,15 @@ mod tests {
             View::new([Axis { extent: 4, stride: 1 }, Axis { extent: 6, stride: 4 }], 2),
             View::new([Axis { extent: 2, stride: 0 }, Axis { extent: 3, stride: 7 }, Axis { extent: 4, stride: 1 }], 1),
             View::new([Axis { extent: 12, stride: 2 }, Axis { extent: 2, stride: 0 }], 0),
+            // Flipped, every second element from the end, and windows that overlap, in order and from the end.
+            View::new([Axis { extent: 24, stride: -1 }], 23),
+            View::new([Axis { extent: 4, stride: 6 }, Axis { extent: 3, stride: -2 }], 5),
+            View::new([Axis { extent: 4, stride: -6 }, Axis { extent: 6, stride: 1 }], 18),
+            View::new([Axis { extent: 5, stride: 2 }, Axis { extent: 4, stride: 1 }], 1),
+            View::new(
+                [Axis { extent: 2, stride: 8 }, Axis { extent: 3, stride: -1 }, Axis { extent: 3, stride: -2 }],
+                7,
+            ),
         ];
         for view in views {
             let source: Vec<usize> = (0..view.end()).collect();

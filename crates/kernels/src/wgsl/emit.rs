@@ -230,7 +230,7 @@ impl BoundProgram<'_> {
                     }
                     Quad::Strided(stride) => {
                         let place = at(module, "index");
-                        let stride = module.parameter(format!("{name}_step"), stride);
+                        let stride = module.stride(format!("{name}_step"), stride);
                         let _ = writeln!(text, "    let p = {place};");
                         let places = [
                             "p".to_owned(),

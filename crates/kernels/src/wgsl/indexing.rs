@@ -76,8 +76,10 @@ pub(super) fn gather(
     let elements = indices_shape.elements();
     let strides = operand_shape.strides();
     let rows = View::new(
-        (0..indices_shape.rank())
-            .map(|other| Axis { extent: indices_shape[other], stride: if other == axis { 0 } else { strides[other] } }),
+        (0..indices_shape.rank()).map(|other| Axis {
+            extent: indices_shape[other],
+            stride: if other == axis { 0 } else { strides[other] as isize },
+        }),
         0,
     );
     let outside = match dtype {

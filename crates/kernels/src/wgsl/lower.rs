@@ -8,7 +8,7 @@ use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
-use crate::{DType, Kernel, Program, ProgramInput};
+use crate::{DType, Kernel, ProductExtents, Program, ProgramInput};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -43,10 +43,10 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
         Kernel::ArgMax { dtype, outer, extent, inner } => {
             indexing::argmax(*dtype, [*outer, *extent, *inner], profile, &mut lowered);
         }
-        Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
-            let results = batch.iter().map(|axis| axis.extent).product::<usize>() * m * n;
+        Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
+            let results = ProductExtents::new(lhs, rhs).results();
             let output = Output::of_kernel(*dtype, results, epilogue.as_ref(), 2);
-            Product::new(batch, [*m, *k, *n], *lhs, *rhs).lower(output, profile, &mut lowered);
+            Product::new(lhs, rhs).lower(output, profile, &mut lowered);
         }
         Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
             indexing::gather(*dtype, [operand_shape, indices_shape], *axis, indices, profile, &mut lowered);
@@ -138,18 +138,11 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             dtype(*of)?;
             size(outer.saturating_mul(*extent).saturating_mul(*inner))
         }
-        Kernel::MatMul { dtype: of, batch, m, k, n, lhs, rhs, epilogue } => {
+        Kernel::MatMul { dtype: of, lhs, rhs, epilogue } => {
             dtype(*of)?;
-            let batches = batch.iter().fold(1usize, |product, axis| product.saturating_mul(axis.extent));
-            size(batches.saturating_mul(*m).saturating_mul(*n))?;
-            for (matrix, rows, columns, side) in [(lhs, *m, *k, 0), (rhs, *k, *n, 1)] {
-                let last = batch.iter().fold(matrix.offset, |last, axis| {
-                    let stride = if side == 0 { axis.lhs_stride } else { axis.rhs_stride };
-                    last.saturating_add((axis.extent - 1).saturating_mul(stride))
-                });
-                let last = last.saturating_add((rows - 1).saturating_mul(matrix.row_stride));
-                size(last.saturating_add((columns - 1).saturating_mul(matrix.column_stride)).saturating_add(1))?;
-            }
+            size(ProductExtents::new(lhs, rhs).results())?;
+            size(lhs.view().end())?;
+            size(rhs.view().end())?;
             epilogue.as_ref().map_or(Ok(()), program)
         }
         Kernel::Gather { dtype: of, operand_shape, indices_shape, axis: _, indices } => {

@@ -5,24 +5,21 @@ use std::fmt::Write;
 use crate::wgsl::emit::buffer_name;
 use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::output::{Output, new_scratch};
+use crate::wgsl::positions::{Quad, declare_position, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, TILED_WORKGROUP, depth_parts, matmul_tile, span_depth, strip_width};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
-use crate::{BatchAxis, DType, Matrix, ReduceFunction};
+use crate::{Axes, Axis, DType, Matrices, ProductExtents, ReduceFunction, View};
 
 /// One operand: `[extent, depth]` for lhs, and for rhs the columns instead of the rows, `[extent, depth]` of its transpose.
 #[derive(Clone, Debug)]
 pub(super) struct Operand {
     resource: Resource,
     offset: usize,
-    /// The distance between neighbouring rows of lhs, or columns of rhs.
-    stride: usize,
-    /// The distance between neighbouring depths.
-    depth_stride: usize,
-    /// The distances between neighbours along the batch axes.
-    batch_strides: Vec<usize>,
-    /// The number of rows or columns.
-    extent: usize,
+    batch: Axes,
+    /// The rows of lhs, or the columns of rhs.
+    along: Axes,
+    depth: Axes,
 }
 
 /// How four by four numbers of an operand are read.
@@ -39,7 +36,7 @@ enum Layout {
 /// A product of f32 matrices.
 #[derive(Clone, Debug)]
 pub(super) struct Product {
-    batch: Vec<usize>,
+    batches: usize,
     m: usize,
     k: usize,
     n: usize,
@@ -57,50 +54,37 @@ struct Depths {
 }
 
 impl Operand {
-    fn layout(&self, k: usize) -> Layout {
-        let aligned = |other: usize| {
-            self.offset.is_multiple_of(4)
-                && other.is_multiple_of(4)
-                && self.batch_strides.iter().all(|stride| stride.is_multiple_of(4))
+    fn layout(&self) -> Layout {
+        // Four neighbours, the first a multiple of four, side by side from a multiple of four, wherever the other coordinates lead.
+        let in_fours = |axes: &Axes, others: &Axes| {
+            let is_aligned =
+                [others, &self.batch].into_iter().flat_map(Axes::as_slice).all(|axis| axis.stride % 4 == 0);
+            axes.count().is_multiple_of(4)
+                && is_aligned
+                && quad(&View::new(axes.as_slice().iter().copied(), self.offset)) == Quad::Vector
         };
-        if self.depth_stride == 1 && k.is_multiple_of(4) && (aligned(self.stride) || self.extent == 1 && aligned(0)) {
+        if in_fours(&self.depth, &self.along) {
             Layout::DepthVectors
-        } else if self.stride == 1
-            && self.extent.is_multiple_of(4)
-            && (aligned(self.depth_stride) || k == 1 && aligned(0))
-        {
+        } else if in_fours(&self.along, &self.depth) {
             Layout::ExtentVectors
         } else {
             Layout::Scalars
         }
     }
+
+    fn new(resource: Resource, matrices: &Matrices) -> Self {
+        let Matrices { offset, batch, rows, columns } = matrices.clone();
+        Operand { resource, offset, batch, along: rows, depth: columns }
+    }
 }
 
 impl Product {
     /// The product that a kernel asks for, its operands in the first two inputs.
-    pub(super) fn new(batch: &[BatchAxis], [m, k, n]: [usize; 3], lhs: Matrix, rhs: Matrix) -> Self {
-        let product = Product {
-            batch: batch.iter().map(|axis| axis.extent).collect(),
-            m,
-            k,
-            n,
-            lhs: Operand {
-                resource: Resource::Input(0),
-                offset: lhs.offset,
-                stride: lhs.row_stride,
-                depth_stride: lhs.column_stride,
-                batch_strides: batch.iter().map(|axis| axis.lhs_stride).collect(),
-                extent: m,
-            },
-            rhs: Operand {
-                resource: Resource::Input(1),
-                offset: rhs.offset,
-                stride: rhs.column_stride,
-                depth_stride: rhs.row_stride,
-                batch_strides: batch.iter().map(|axis| axis.rhs_stride).collect(),
-                extent: n,
-            },
-        };
+    pub(super) fn new(lhs: &Matrices, rhs: &Matrices) -> Self {
+        let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
+        let lhs = Operand::new(Resource::Input(0), lhs);
+        let rhs = Operand::new(Resource::Input(1), &rhs.clone().transposed());
+        let product = Product { batches, m, k, n, lhs, rhs };
         if n == 1 && m != 1 { product.transposed() } else { product }
     }
 
@@ -109,14 +93,10 @@ impl Product {
         Product { m: self.n, n: self.m, lhs: self.rhs, rhs: self.lhs, ..self }
     }
 
-    fn batches(&self) -> usize {
-        self.batch.iter().product()
-    }
-
     /// Appends the dispatches that compute the product into `output`.
     pub(super) fn lower(&self, output: Output, profile: &AdapterProfile, lowered: &mut Lowered) {
-        let results = self.batches() * self.m * self.n;
-        let tile = matmul_tile(profile, self.batches(), self.m, self.n);
+        let results = self.batches * self.m * self.n;
+        let tile = matmul_tile(profile, self.batches, self.m, self.n);
         let spans = self.k.div_ceil(span_depth(profile, tile));
         // Spans of equal lengths: multiples of sixteen, which keeps loads of several depths aligned.
         let span = self.k.div_ceil(spans).next_multiple_of(16);
@@ -166,7 +146,7 @@ impl Product {
             MatMulTile::Rows { .. } => strip_width(column_tiles),
             MatMulTile::Vector | MatMulTile::Tiled => 1,
         };
-        let tiles = depths.parts * self.batches() * row_tiles * column_tiles.next_multiple_of(strip);
+        let tiles = depths.parts * self.batches * row_tiles * column_tiles.next_multiple_of(strip);
         let workgroup = match tile {
             MatMulTile::Tiled => 1,
             MatMulTile::Vector | MatMulTile::Rows { .. } => module.long_running_workgroup(profile),
@@ -176,7 +156,7 @@ impl Product {
         module.parameter("row_tiles", row_tiles);
         module.parameter("rows", self.m);
         module.parameter("columns", self.n);
-        module.parameter("batches", self.batches());
+        module.parameter("batches", self.batches);
         module.parameter("depth", self.k);
         module.parameter("depth_begin", depths.begin);
         module.parameter("depth_span", depths.span);
@@ -248,21 +228,22 @@ impl Product {
         let offset = module.parameter(format!("{side}_offset"), operand.offset / unit);
         let _ = writeln!(text, "    var start = {offset};");
         let mut rest = "batch".to_owned();
-        for (axis, stride) in operand.batch_strides.iter().enumerate().rev() {
-            if operand.batch_strides[..=axis].iter().all(|stride| *stride == 0) {
+        let axes = operand.batch.as_slice();
+        for (place, axis) in axes.iter().enumerate().rev() {
+            if axes[..=place].iter().all(|axis| axis.stride == 0) {
                 break;
             }
-            let coordinate = if axis == 0 {
+            let coordinate = if place == 0 {
                 rest.clone()
             } else {
-                let extent = module.parameter(format!("batch_extent_{axis}"), self.batch[axis]);
+                let extent = module.parameter(format!("{side}_batch_extent_{place}"), axis.extent);
                 let coordinate = format!("({rest} % {extent})");
-                let _ = writeln!(text, "    let batch_{axis} = {rest} / {extent};");
-                rest = format!("batch_{axis}");
+                let _ = writeln!(text, "    let batch_{place} = {rest} / {extent};");
+                rest = format!("batch_{place}");
                 coordinate
             };
-            if *stride != 0 {
-                let stride = module.parameter(format!("{side}_batch_stride_{axis}"), stride / unit);
+            if axis.stride != 0 {
+                let stride = module.stride(format!("{side}_batch_stride_{place}"), axis.stride / unit as isize);
                 let _ = writeln!(text, "    start += {coordinate} * {stride};");
             }
         }
@@ -273,64 +254,102 @@ impl Product {
     /// the numbers of a single depth.
     fn declare_tiles(&self, module: &mut Module, names: [&str; 4], operand: &Operand, has_rest: bool) {
         let [side, starts, tile, step] = names;
-        let layout = operand.layout(self.k);
+        let layout = operand.layout();
         let unit = if layout == Layout::Scalars { 1 } else { 4 };
         let buffer = buffer_name(operand.resource);
         module.bind(operand.resource, false, buffer.clone(), if unit == 4 { "vec4<f32>" } else { "f32" });
         let start = self.batch_start(module, side, operand, unit);
-        let extent = if side == "lhs" { "parameters.rows" } else { "parameters.columns" };
+        let (extent, along) = if side == "lhs" { ("parameters.rows", "row") } else { ("parameters.columns", "column") };
+        // Where the four rows (or columns) from `first` on begin. Past the last it is the last.
+        let four = |module: &mut Module| {
+            let along = Distance::of(module, format!("{side}_{along}"), format!("{side}_stride"), &operand.along, unit);
+            let last = format!("min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>({extent} - 1u))");
+            match along {
+                Distance::Strided(stride) => format!("start + {last} * {stride}"),
+                Distance::Walked(function) => {
+                    let each = ["x", "y", "z", "w"].map(|lane| format!("{function}(last.{lane})")).join(", ");
+                    format!("start + vec4<u32>({each})")
+                }
+            }
+        };
+        let depth_distance = |module: &mut Module| {
+            Distance::of(module, format!("{side}_depth"), format!("{side}_depth_stride"), &operand.depth, unit)
+        };
         // A vector of the extent is inside or outside as a whole. Its stride then is 1, and the depth's is what counts.
-        let (starts_text, load, step_load) = match layout {
+        let (p, starts_text, load, step_load) = match layout {
             Layout::ExtentVectors => {
-                let stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride / unit);
-                (
-                    format!("vec4<u32>(start + min(first, {extent} - 4u) / 4u)"),
-                    format!(
-                        "mat4x4<f32>({})",
-                        (0..4).map(|d| format!("{buffer}[p + {d}u * {stride}]")).collect::<Vec<_>>().join(", ")
+                let first = format!("min(first, {extent} - 4u) / 4u");
+                let first = if operand.along.is_unit() {
+                    first
+                } else {
+                    let fours = in_fours(&operand.along);
+                    let function = format!("{side}_{along}_position");
+                    declare_position(module, &function, &fours, 0);
+                    format!("{function}({first})")
+                };
+                let (p, loads, step_load) = match depth_distance(module) {
+                    Distance::Strided(stride) => (
+                        format!("starts.x + depth * {stride}"),
+                        [0, 1, 2, 3].map(|d| format!("{buffer}[p + {d}u * {stride}]")),
+                        format!("{buffer}[starts.x + depth * {stride}]"),
                     ),
-                    format!("{buffer}[starts.x + depth * {stride}]"),
-                )
+                    Distance::Walked(function) => (
+                        "starts.x".to_owned(),
+                        [0, 1, 2, 3].map(|d| format!("{buffer}[p + {function}(depth + {d}u)]")),
+                        format!("{buffer}[starts.x + {function}(depth)]"),
+                    ),
+                };
+                (p, format!("vec4<u32>(start + {first})"), format!("mat4x4<f32>({})", loads.join(", ")), step_load)
             }
             Layout::DepthVectors => {
-                let stride = module.parameter(format!("{side}_stride"), operand.stride / unit);
                 let loads = ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + p]")).join(", ");
-                (
-                    format!(
-                        "start + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>({extent} - 1u)) * {stride}"
-                    ),
-                    format!("mat4x4<f32>({loads})"),
-                    // Depths divide by four here, so that no step is ever called for.
-                    String::new(),
-                )
+                let p = if operand.depth.is_unit() {
+                    "depth / 4u".to_owned()
+                } else {
+                    let function = format!("{side}_depth_position");
+                    declare_position(module, &function, &in_fours(&operand.depth), 0);
+                    format!("{function}(depth / 4u)")
+                };
+                // Depths divide by four here, so that no step is ever called for.
+                (p, four(module), format!("mat4x4<f32>({loads})"), String::new())
             }
             Layout::Scalars => {
-                let stride = module.parameter(format!("{side}_stride"), operand.stride);
-                let depth_stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride);
+                let starts_text = four(module);
+                let (p, at, step_at) = match depth_distance(module) {
+                    Distance::Strided(stride) => (
+                        format!("depth * {stride}"),
+                        [0, 1, 2, 3].map(|d| format!("p + {d}u * {stride}")),
+                        format!("depth * {stride}"),
+                    ),
+                    Distance::Walked(function) => (
+                        format!("vec4<u32>({})", [0, 1, 2, 3].map(|d| format!("{function}(depth + {d}u)")).join(", ")),
+                        ["x", "y", "z", "w"].map(|lane| format!("p.{lane}")),
+                        format!("{function}(depth)"),
+                    ),
+                };
                 let column = |lane: &str| {
-                    let loads: Vec<String> =
-                        (0..4).map(|d| format!("{buffer}[starts.{lane} + p + {d}u * {depth_stride}]")).collect();
+                    let loads = at.each_ref().map(|at| format!("{buffer}[starts.{lane} + {at}]"));
                     format!("vec4<f32>({})", loads.join(", "))
                 };
-                let step_loads =
-                    ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + depth * {depth_stride}]"));
+                let step_loads = ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + {step_at}]"));
                 (
-                    format!(
-                        "start + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>({extent} - 1u)) * {stride}"
-                    ),
+                    p,
+                    starts_text,
                     format!("mat4x4<f32>({})", ["x", "y", "z", "w"].map(column).join(", ")),
                     format!("vec4<f32>({})", step_loads.join(", ")),
                 )
             }
         };
-        module.declare(format!(
-            "fn {starts}(batch: u32, first: u32) -> vec4<u32> {{\n{start}    return {starts_text};\n}}\n"
-        ));
-        let p = match layout {
-            Layout::DepthVectors => "depth / 4u".to_owned(),
-            Layout::ExtentVectors => format!("starts.x + depth * parameters.{side}_depth_stride"),
-            Layout::Scalars => format!("depth * parameters.{side}_depth_stride"),
+        let last = if starts_text.contains("last.") {
+            format!(
+                "    let last = min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>({extent} - 1u));\n"
+            )
+        } else {
+            String::new()
         };
+        module.declare(format!(
+            "fn {starts}(batch: u32, first: u32) -> vec4<u32> {{\n{start}{last}    return {starts_text};\n}}\n"
+        ));
         // As loaded, columns of the matrix are depths for vectors of the extent, else rows of lhs or columns of rhs. A tile of
         // lhs has rows of lhs in its columns, a tile of rhs depths.
         let transpose = (layout == Layout::ExtentVectors) == (side == "lhs");
@@ -349,23 +368,27 @@ impl Product {
     fn declare_vector(&self, module: &mut Module, has_rest: bool) {
         let operand = &self.lhs;
         let buffer = buffer_name(operand.resource);
-        let vectors = operand.layout(self.k) == Layout::DepthVectors;
+        let vectors = operand.layout() == Layout::DepthVectors;
         let unit = if vectors { 4 } else { 1 };
         module.bind(operand.resource, false, buffer.clone(), if vectors { "vec4<f32>" } else { "f32" });
         let start = self.batch_start(module, "lhs", operand, unit);
         module.declare(format!("fn lhs_rows(batch: u32, row: u32) -> u32 {{\n{start}    return start;\n}}\n"));
-        let value = if vectors {
+        let mut scalar = String::new();
+        let value = if vectors && operand.depth.is_unit() {
             format!("{buffer}[start + depth / 4u]")
+        } else if vectors {
+            declare_position(module, "lhs_depth_position", &in_fours(&operand.depth), 0);
+            format!("{buffer}[start + lhs_depth_position(depth / 4u)]")
         } else {
-            let stride = module.parameter("lhs_depth_stride", operand.depth_stride);
-            let loads: Vec<String> = (0..4).map(|d| format!("{buffer}[start + (depth + {d}u) * {stride}]")).collect();
+            let distance =
+                Distance::of(module, "lhs_depth".to_owned(), "lhs_depth_stride".to_owned(), &operand.depth, unit);
+            let loads = [0, 1, 2, 3].map(|d| format!("{buffer}[start + {}]", distance.at(&format!("(depth + {d}u)"))));
+            scalar = format!("{buffer}[start + {}]", distance.at("depth"));
             format!("vec4<f32>({})", loads.join(", "))
         };
         module.declare(format!("fn lhs_vector(start: u32, depth: u32) -> vec4<f32> {{\n    return {value};\n}}\n"));
         if has_rest {
-            module.declare(format!(
-                "fn lhs_scalar(start: u32, depth: u32) -> f32 {{\n    return {buffer}[start + depth * parameters.lhs_depth_stride];\n}}\n"
-            ));
+            module.declare(format!("fn lhs_scalar(start: u32, depth: u32) -> f32 {{\n    return {scalar};\n}}\n"));
         }
     }
 
@@ -383,15 +406,18 @@ impl Product {
         module.bind(operand.resource, false, buffer.clone(), "f32");
         let start = self.batch_start(module, side, operand, 1);
         module.declare(format!("fn {side}_start(batch: u32) -> u32 {{\n{start}    return start;\n}}\n"));
-        let stride = module.parameter(format!("{side}_stride"), operand.stride);
-        let depth_stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride);
+        let distance = Distance::of(module, format!("{side}_{along}"), format!("{side}_stride"), &operand.along, 1);
+        let depth_distance =
+            Distance::of(module, format!("{side}_depth"), format!("{side}_depth_stride"), &operand.depth, 1);
+        let (distance, depth_distance) = (distance.at(along), depth_distance.at("depth"));
         module.declare(format!(
             "fn {side}_element(start: u32, {first}: u32, {second}: u32) -> f32 {{\n    \
              if {along} >= parameters.{along}s || depth >= parameters.depth {{\n        return 0.0;\n    }}\n    \
-             return {buffer}[start + {along} * {stride} + depth * {depth_stride}];\n}}\n"
+             return {buffer}[start + {distance} + {depth_distance}];\n}}\n"
         ));
         // Neighbouring invocations take neighbouring depths where those lie side by side.
-        let (group, depth) = if operand.depth_stride == 1 { ("/", "%") } else { ("%", "/") };
+        let is_along_depth = operand.depth.as_slice().last().is_some_and(|inner| inner.stride == 1);
+        let (group, depth) = if is_along_depth { ("/", "%") } else { ("%", "/") };
         if side == "lhs" {
             module.declare("struct Place {\n    group: u32,\n    depth: u32,\n}\n");
         }
@@ -399,6 +425,51 @@ impl Product {
             "fn {side}_place(local_index: u32) -> Place {{\n    return Place(local_index {group} 16u, local_index {depth} 16u);\n}}\n"
         ));
     }
+}
+
+/// How far a coordinate of several axes, or of one, is from the first.
+enum Distance {
+    /// The expression of a stride.
+    Strided(String),
+    /// The name of a function of the coordinate.
+    Walked(String),
+}
+
+impl Distance {
+    /// Declares what it takes, in units of `unit` elements, all strides being multiples of it: the parameter `stride`, or
+    /// `fn NAME_position(index: u32) -> u32`.
+    fn of(module: &mut Module, name: String, stride: String, axes: &Axes, unit: usize) -> Self {
+        if let Some(distance) = axes.stride() {
+            return Distance::Strided(module.stride(stride, distance / unit as isize));
+        }
+        let function = format!("{name}_position");
+        let scaled: Vec<Axis> =
+            axes.as_slice().iter().map(|axis| Axis { stride: axis.stride / unit as isize, ..*axis }).collect();
+        declare_position(module, &function, &scaled, 0);
+        Distance::Walked(function)
+    }
+
+    /// The distance of a coordinate that an expression gives.
+    fn at(&self, coordinate: &str) -> String {
+        match self {
+            Distance::Strided(stride) => format!("{coordinate} * {stride}"),
+            Distance::Walked(function) => format!("{function}({coordinate})"),
+        }
+    }
+}
+
+/// Axes that end in a whole number of fours side by side, counted in fours.
+fn in_fours(axes: &Axes) -> Vec<Axis> {
+    let count = axes.as_slice().len();
+    let each = axes.as_slice().iter().enumerate();
+    each.map(|(place, axis)| {
+        if place + 1 == count {
+            Axis { extent: axis.extent / 4, stride: 1 }
+        } else {
+            Axis { stride: axis.stride / 4, ..*axis }
+        }
+    })
+    .collect()
 }
 
 /// Writes the lines of a skeleton between `//for each group` and `//end` once for each group of rows, or where they have no

@@ -42,6 +42,12 @@ impl Module {
         self.word(name.into(), "u32", value as u32)
     }
 
+    /// Declares the parameter `name` that holds a distance, and gives the expression that reads it. One below 0 is the u32 whose sum
+    /// with a position wraps to what lies so far before it.
+    pub(super) fn stride(&mut self, name: impl Into<String>, stride: isize) -> String {
+        self.word(name.into(), "u32", stride as u32)
+    }
+
     /// Declares a parameter of another type than u32, given by its bits.
     pub(super) fn word(&mut self, name: String, dtype: &'static str, word: u32) -> String {
         let expression = format!("parameters.{name}");

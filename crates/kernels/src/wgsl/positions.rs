@@ -1,6 +1,7 @@
 //! WGSL for the positions of views: coordinates by division, extents and strides as parameters.
 //!
-//! Only the rank of a view and which of its strides are 0 or 1 show in the text.
+//! Only the rank of a view and which of its strides are 0 or 1 show in the text. A stride below 0 is a parameter that wraps: u32
+//! arithmetic is that of residues, so adding it goes back.
 
 use std::fmt::Write;
 
@@ -40,7 +41,7 @@ pub(super) fn declare_position(module: &mut Module, name: &str, axes: &[Axis], o
                 coordinate
             });
         } else if axis.stride != 0 {
-            let stride = module.parameter(format!("{name}_stride_{place}"), axis.stride);
+            let stride = module.stride(format!("{name}_stride_{place}"), axis.stride);
             let coordinate = if coordinate.contains('%') { format!("({coordinate})") } else { coordinate };
             terms.push(format!("{coordinate} * {stride}"));
         }
@@ -68,7 +69,7 @@ pub(super) enum Quad {
     /// All at one element.
     Repeated,
     /// Apart by one stride.
-    Strided(usize),
+    Strided(isize),
     /// Anywhere.
     Scattered,
 }
@@ -82,7 +83,7 @@ pub(super) fn quad(view: &View) -> Quad {
     if !outer.is_empty() && !inner.extent.is_multiple_of(4) {
         return Quad::Scattered;
     }
-    let aligned = view.offset().is_multiple_of(4) && outer.iter().all(|axis| axis.stride.is_multiple_of(4));
+    let aligned = view.offset().is_multiple_of(4) && outer.iter().all(|axis| axis.stride % 4 == 0);
     match inner.stride {
         0 => Quad::Repeated,
         1 if aligned => Quad::Vector,

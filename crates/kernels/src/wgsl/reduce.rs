@@ -70,7 +70,7 @@ impl Reduction {
             program: load(dtype, parts * results),
             inputs: vec![source.into()],
             kept: if results == 1 { Vec::new() } else { vec![Axis { extent: results, stride: 1 }] },
-            reduced: vec![Axis { extent: parts, stride: results }],
+            reduced: vec![Axis { extent: parts, stride: results as isize }],
         }
     }
 
@@ -81,7 +81,7 @@ impl Reduction {
             Some((inner, outer)) => {
                 inner.stride == 1
                     && inner.extent.is_multiple_of(4)
-                    && outer.iter().chain(others).all(|axis| axis.stride.is_multiple_of(4))
+                    && outer.iter().chain(others).all(|axis| axis.stride % 4 == 0)
             }
             None => false,
         };

@@ -51,7 +51,7 @@ impl Random {
             (0, _) => view(&[(extent, 0)], 3),
             (1, Space::Element) => over_rows(rows, columns),
             (2, Space::Element) => view(&[(rows, 1), (columns, 0)], 1),
-            (3, Space::Element) => view(&[(rows, 1), (columns, rows)], 0),
+            (3, Space::Element) => view(&[(rows, 1), (columns, rows as isize)], 0),
             (1..=3, _) => view(&[(extent, 2)], 1),
             _ => View::contiguous(extent),
         }

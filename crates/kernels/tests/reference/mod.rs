@@ -144,12 +144,12 @@ impl Builder {
 }
 
 /// Axes from pairs of extent and stride.
-pub(crate) fn axes(pairs: &[(usize, usize)]) -> Vec<Axis> {
+pub(crate) fn axes(pairs: &[(usize, isize)]) -> Vec<Axis> {
     pairs.iter().map(|&(extent, stride)| Axis { extent, stride }).collect()
 }
 
 /// A view from pairs of extent and stride.
-pub(crate) fn view(pairs: &[(usize, usize)], offset: usize) -> View {
+pub(crate) fn view(pairs: &[(usize, isize)], offset: usize) -> View {
     View::new(axes(pairs), offset)
 }
 

@@ -4,12 +4,12 @@ pub(crate) mod nests;
 
 use arenagrad_graph::{Elementwise, Shape};
 use arenagrad_kernels::{
-    Axis, BatchAxis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrix, Piece, Program,
+    Axes, Axis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrices, Piece, Program,
     ProgramInput, ReduceFunction, UnaryFunction, View,
 };
 
 pub(crate) fn axis(extent: usize, stride: usize) -> Axis {
-    Axis { extent, stride }
+    Axis { extent, stride: stride as isize }
 }
 pub(crate) fn input(view: View) -> ProgramInput {
     ProgramInput { dtype: DType::F32, view, in_place: None }
@@ -98,25 +98,22 @@ pub(crate) struct Product {
     pub(crate) transpose_lhs: bool,
     pub(crate) transpose_rhs: bool,
 }
+/// A batch axis: its extent, and its strides in lhs and rhs.
+pub(crate) type BatchAxis = (usize, usize, usize);
 pub(crate) fn matmul(shape: Product, batch: Vec<BatchAxis>, epilogue: Option<Program>) -> Kernel {
     let Product { m, k, n, transpose_lhs, transpose_rhs } = shape;
-    let matrix = |rows: usize, columns: usize, t: bool| {
-        if t {
-            Matrix { offset: 0, row_stride: 1, column_stride: rows }
-        } else {
-            Matrix { offset: 0, row_stride: columns, column_stride: 1 }
-        }
+    let matrix = |rows: usize, columns: usize, is_transposed: bool, stride: fn(&BatchAxis) -> usize| Matrices {
+        batch: Axes::new(batch.iter().map(|of| axis(of.0, stride(of)))),
+        ..part(0, rows, columns, if is_transposed { rows } else { columns }, is_transposed)
     };
-    Kernel::MatMul {
-        dtype: DType::F32,
-        batch,
-        m,
-        k,
-        n,
-        lhs: matrix(m, k, transpose_lhs),
-        rhs: matrix(k, n, transpose_rhs),
-        epilogue,
-    }
+    let lhs = matrix(m, k, transpose_lhs, |of| of.1);
+    let rhs = matrix(k, n, transpose_rhs, |of| of.2);
+    Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue }
+}
+/// A matrix in the rows, or the columns, of one with rows of `stride` elements.
+pub(crate) fn part(offset: usize, rows: usize, columns: usize, stride: usize, is_transposed: bool) -> Matrices {
+    let strides = if is_transposed { (1, stride as isize) } else { (stride as isize, 1) };
+    Matrices::single(offset, Axes::strided(rows, strides.0), Axes::strided(columns, strides.1))
 }
 
 pub(crate) fn reduce(
@@ -466,48 +463,21 @@ pub(crate) fn matmuls() -> Vec<(String, Kernel)> {
     for (m, k, n) in [(3, 5, 7), (8, 12, 16), (20, 40, 68)] {
         for (transpose_lhs, transpose_rhs) in [(false, false), (true, false), (false, true), (true, true)] {
             let shape = Product { m, k, n, transpose_lhs, transpose_rhs };
-            let b = |e: usize, l: usize, r: usize| BatchAxis { extent: e, lhs_stride: l, rhs_stride: r };
-            all.push((format!("batched {shape:?}"), matmul(shape, vec![b(3, m * k, k * n)], None)));
+            all.push((format!("batched {shape:?}"), matmul(shape, vec![(3, m * k, k * n)], None)));
             all.push((
                 format!("broadcast {shape:?}"),
-                matmul(shape, vec![b(2, 0, k * n), b(3, m * k, 0)], Some(bias_relu(6 * m, n))),
+                matmul(shape, vec![(2, 0, k * n), (3, m * k, 0)], Some(bias_relu(6 * m, n))),
             ));
         }
     }
     // Rows and columns of larger matrices, with offsets.
     for (offset, stride) in [(4, 40), (5, 41), (3, 40)] {
         for t in [false, true] {
-            let matrix = if t {
-                Matrix { offset, row_stride: 1, column_stride: stride }
-            } else {
-                Matrix { offset, row_stride: stride, column_stride: 1 }
-            };
-            all.push((
-                format!("part {offset} {stride} {t}"),
-                Kernel::MatMul {
-                    dtype: DType::F32,
-                    batch: vec![],
-                    m: 20,
-                    k: 24,
-                    n: 28,
-                    lhs: matrix,
-                    rhs: matrix,
-                    epilogue: None,
-                },
-            ));
-            all.push((
-                format!("part row {offset} {stride} {t}"),
-                Kernel::MatMul {
-                    dtype: DType::F32,
-                    batch: vec![],
-                    m: 1,
-                    k: 24,
-                    n: 28,
-                    lhs: matrix,
-                    rhs: matrix,
-                    epilogue: None,
-                },
-            ));
+            for (name, m) in [("part", 20), ("part row", 1)] {
+                let (lhs, rhs) = (part(offset, m, 24, stride, t), part(offset, 24, 28, stride, t));
+                let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
+                all.push((format!("{name} {offset} {stride} {t}"), kernel));
+            }
         }
     }
     all

@@ -297,7 +297,7 @@ fn truths_and_integers(shape: [usize; 2], columns_too: bool) -> Nest {
     let [rows, columns] = shape;
     let mut b = Builder::new(shape);
     let x = b.load(Space::Element, DType::I32);
-    let transposed = View::new([Axis { extent: rows, stride: 1 }, Axis { extent: columns, stride: rows }], 0);
+    let transposed = View::new([Axis { extent: rows, stride: 1 }, Axis { extent: columns, stride: rows as isize }], 0);
     let y = b.load_view(Space::Element, DType::F32, transposed);
     let flag = b.load(Space::Row, DType::Bool);
     let zero = b.constant(Space::Element, DType::F32, 0.0);

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use arenagrad_graph::Graph;
-use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, Program};
+use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
 use crate::plan::entries::{Entry, Work};
 use crate::plan::memory::Memory;
@@ -189,10 +189,10 @@ fn kernel_name(kernel: &Kernel) -> String {
         }
         Kernel::Nest(nest) => format!("{stem} {}x{}", nest.rows, nest.columns),
         Kernel::ArgMax { outer, extent, inner, .. } => format!("{stem} {outer}x{extent}x{inner}"),
-        Kernel::MatMul { batch, m, k, n, .. } => {
-            let count: usize = batch.iter().map(|axis| axis.extent).product();
-            if count == 1 { format!("{stem} {m}x{k}x{n}") } else { format!("{stem} {count} of {m}x{k}x{n}") }
-        }
+        Kernel::MatMul { lhs, rhs, .. } => match ProductExtents::new(lhs, rhs) {
+            ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}"),
+            ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
+        },
         Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
         Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
         Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),

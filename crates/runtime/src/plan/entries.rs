@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, AxisSet, DType, Graph, GraphError, Indexing, Leaf, Literal, NodeId, Op, ReduceFunction,
-    Shape,
+    Arrangement, Assembly, AxisSet, DType, Graph, GraphError, Indexing, Leaf, Literal, Node, NodeId, Op,
+    ReduceFunction, Shape,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -55,7 +55,7 @@ pub(crate) enum Work {
     ArgMax {
         axis: usize,
     },
-    /// Operands are matrices with one stride of 1 (or a single row or column), after transposition.
+    /// Operands are matrices after transposition, whose axes may each be several of a buffer.
     MatMul,
     Gather {
         axis: usize,
@@ -140,7 +140,9 @@ pub(crate) fn collect(
         mark_needed(graph, &ids, nodes, stage as u8, &mut stage_of)?;
     }
 
-    let mut builder = Builder { entries: Vec::new() };
+    let needed = |ordinal: usize| stage_of[ordinal] != u8::MAX;
+    let mut builder =
+        Builder { entries: Vec::new(), is_for_products: for_products_alone(graph, &ids, roots, &needed)? };
     let mut layouts: Vec<Option<Layout>> = vec![None; bound];
     for &id in &ids {
         let node = graph.node(id)?;
@@ -157,7 +159,7 @@ pub(crate) fn collect(
         if let Some(error) = failed {
             return Err(error);
         }
-        let layout = builder.add(id, &node.op, operands, &node.shape, node.dtype, stage);
+        let layout = builder.add(id, &node, operands, stage);
         // A named view of an unnamed result names it: what a caller calls the loss is often a reshape of a sum.
         let base = &mut builder.entries[layout.base as usize];
         let whole = base.shape.elements() == node.shape.elements() && base.work.is_computed();
@@ -213,21 +215,60 @@ fn mark_needed(
     Ok(())
 }
 
+/// Which nodes nothing but matrix products read, perhaps through further views: these read any axes, so that no elements need be brought
+/// in order. A copy that others need anyway is what products read as well.
+fn for_products_alone(
+    graph: &Graph,
+    ids: &[NodeId],
+    roots: &[NodeId],
+    needed: &dyn Fn(usize) -> bool,
+) -> Result<Vec<bool>, GraphError> {
+    let mut alone = vec![true; graph.ordinal_bound()];
+    for root in roots {
+        alone[graph.ordinal(*root)?] = false;
+    }
+    for &id in ids.iter().rev() {
+        let node = graph.node(id)?;
+        let ordinal = node.ordinal as usize;
+        if !needed(ordinal) {
+            continue;
+        }
+        let passes = match node.op {
+            Op::MatMul { .. } => true,
+            Op::View { .. } => alone[ordinal],
+            Op::Leaf(_)
+            | Op::Uniform { .. }
+            | Op::Elementwise(_)
+            | Op::StopGradient { .. }
+            | Op::CustomGradient { .. }
+            | Op::Assembly(_)
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::Indexing(_) => false,
+        };
+        let mut failed = None;
+        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
+            Ok(ordinal) => alone[ordinal] &= passes,
+            Err(error) => failed = Some(error),
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(alone)
+}
+
 struct Builder {
     entries: Vec<Entry>,
+    /// By ordinal, which nodes nothing but matrix products read.
+    is_for_products: Vec<bool>,
 }
 
 impl Builder {
     /// Adds what a node needs and returns where its elements stand.
-    fn add(
-        &mut self,
-        node: NodeId,
-        op: &Op,
-        operands: SmallVec<[Layout; 1]>,
-        shape: &Shape,
-        dtype: DType,
-        stage: u8,
-    ) -> Layout {
+    fn add(&mut self, id: NodeId, node: &Node, operands: SmallVec<[Layout; 1]>, stage: u8) -> Layout {
+        let Node { op, shape, dtype, ordinal, .. } = node;
+        let (node, dtype) = (id, *dtype);
         let entry = |work, operands| Entry { work, operands, shape: shape.clone(), dtype, node, stage };
         let none = SmallVec::new;
         if shape.elements() == 0 {
@@ -273,11 +314,16 @@ impl Builder {
             Op::View { arrangement: Arrangement::Permute { axes }, .. } => operands[0].permuted(axes),
             Op::View { arrangement: Arrangement::Broadcast, .. } => operands[0].broadcast(shape),
             Op::View { arrangement: Arrangement::Slice { starts, steps }, .. } => {
-                operands[0].sliced(starts, steps, shape)
+                let steps: SmallVec<[isize; 4]> = steps.iter().map(|&step| step as isize).collect();
+                operands[0].sliced(starts, &steps, shape).unwrap_or_else(|| {
+                    let copied = self.copy(operands[0].clone(), dtype, node, stage);
+                    let sliced = copied.sliced(starts, &steps, shape);
+                    sliced.unwrap_or_else(|| unreachable!("a copy has one axis for each of its shape"))
+                })
             }
             Op::View { arrangement: Arrangement::Reshape, .. } => match operands[0].reshaped(shape) {
-                Some(layout) => layout,
-                None => {
+                Some(layout) if layout.is_plain() || self.is_for_products[*ordinal as usize] => layout,
+                Some(_) | None => {
                     let operands = self.readable(operands, node, stage);
                     self.push(entry(Work::Elementwise(None), operands))
                 }
@@ -374,7 +420,7 @@ impl Builder {
             Work::Iota { .. } => {
                 let own = Layout::contiguous(layout.base, &self.entries[layout.base as usize].shape);
                 let computed = self.copy(own, DType::I32, node, stage);
-                Layout { base: computed.base, ..layout }
+                layout.on(computed.base)
             }
             Work::Input(_)
             | Work::Parameter(_)
@@ -409,23 +455,30 @@ impl Builder {
         readable
     }
 
-    /// A layout that a matrix product can read: after transposition, rows or columns of stride 1.
+    /// A layout for a matrix product to read, after transposition. Products read any axes, each element about once, so a copy in their
+    /// order would only be one more pass; unless neighbours along rows and columns are both far apart: then each element that
+    /// is read brings a whole line of the cache with it.
     fn matrix(&mut self, layout: Layout, transposed: bool, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let layout = self.buffered(layout, dtype, node, stage);
+        let rank = layout.shape.rank();
         let layout = if transposed {
-            let rank = layout.shape.rank();
             let mut axes: SmallVec<[usize; 4]> = (0..rank).collect();
             axes.swap(rank - 1, rank - 2);
             layout.permuted(&axes)
         } else {
             layout
         };
-        let rank = layout.shape.rank();
-        let (rows, columns) = (layout.shape[rank - 2], layout.shape[rank - 1]);
-        let (row_stride, column_stride) = (layout.strides[rank - 2], layout.strides[rank - 1]);
-        let by_rows = (column_stride == 1 || columns == 1) && (row_stride >= columns || rows == 1);
-        let by_columns = (row_stride == 1 || rows == 1) && (column_stride >= rows || columns == 1);
-        if by_rows || by_columns { layout } else { self.copy(layout, dtype, node, stage) }
+        let is_near = |axis: usize| {
+            let inner = layout.axes_of(axis).iter().rev().find(|axis| axis.extent > 1);
+            inner.is_none_or(|inner| inner.stride.unsigned_abs() <= 1)
+        };
+        let view = layout.view();
+        let shares_elements = view.distinct() < view.elements();
+        if is_near(rank - 1) || is_near(rank - 2) || shares_elements {
+            layout
+        } else {
+            self.copy(layout, dtype, node, stage)
+        }
     }
 
     fn copy(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {

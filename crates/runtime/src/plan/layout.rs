@@ -1,30 +1,74 @@
 //! Where the elements of a node stand in the buffer of another: how views come to cost nothing.
 
-use arenagrad_graph::Shape;
-use arenagrad_kernels::{Axis, View};
+use arenagrad_graph::{MAX_RANK, Shape};
+use arenagrad_kernels::{Axes, Axis, View};
 use smallvec::SmallVec;
 
-/// The elements of a node's shape as elements of the buffer of `base`: the element at coordinates `c` stands at
-/// `offset + sum(c[a] * strides[a])`.
+/// The elements of a node's shape as elements of the buffer of `base`: each axis of the shape goes through one or more axes of the
+/// buffer, outermost first, and the element at coordinates `c` of all of them stands at `offset + sum(c[a] * strides[a])`. A stride below 0 reads
+/// an axis from its end. Several elements may stand at one place, where an axis is repeated or windows overlap, so a layout is for
+/// reading: nothing is ever written through one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
     /// The entry whose buffer it is.
     pub(crate) base: u32,
     pub(crate) shape: Shape,
-    pub(crate) strides: SmallVec<[usize; 4]>,
     pub(crate) offset: usize,
+    /// The axes of the buffer, those of the shape's first axis first.
+    axes: SmallVec<[Axis; 4]>,
+    /// Where those of each axis of the shape end.
+    ends: SmallVec<[u8; 8]>,
 }
 
 impl Layout {
     /// A buffer of its own, row-major.
     pub(crate) fn contiguous(base: u32, shape: &Shape) -> Self {
-        Layout { base, shape: shape.clone(), strides: shape.strides(), offset: 0 }
+        let strides = shape.strides();
+        let axes = shape.iter().zip(&strides).map(|(&extent, &stride)| Axis { extent, stride: stride as isize });
+        Layout::of_axes(base, shape.clone(), axes, 0)
+    }
+
+    /// One axis of the buffer for each of the shape.
+    fn of_axes(base: u32, shape: Shape, axes: impl Iterator<Item = Axis>, offset: usize) -> Self {
+        let axes: SmallVec<[Axis; 4]> = axes.collect();
+        let ends = (1..=axes.len() as u8).collect();
+        Layout { base, shape, offset, axes, ends }
+    }
+
+    /// The axes of each of these axes of the shape.
+    fn of_groups<'a>(
+        base: u32,
+        shape: Shape,
+        groups: impl Iterator<Item = SmallVec<[Axis; 4]>> + 'a,
+        offset: usize,
+    ) -> Self {
+        let mut layout = Layout { base, shape, offset, axes: SmallVec::new(), ends: SmallVec::new() };
+        for group in groups {
+            layout.axes.extend(group);
+            layout.ends.push(layout.axes.len() as u8);
+        }
+        layout
+    }
+
+    /// The same elements of another entry's buffer.
+    pub(crate) fn on(self, base: u32) -> Self {
+        Layout { base, ..self }
+    }
+
+    /// The axes of the buffer that an axis of the shape goes through, outermost first.
+    pub(crate) fn axes_of(&self, axis: usize) -> &[Axis] {
+        let begin = axis.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.axes[usize::from(begin)..usize::from(self.ends[axis])]
+    }
+
+    /// Whether each axis of the shape is one of the buffer.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.axes.len() == self.shape.rank()
     }
 
     /// The map from the flat index of the shape to the buffer.
     pub(crate) fn view(&self) -> View {
-        let axes = self.shape.iter().zip(&self.strides).map(|(&extent, &stride)| Axis { extent, stride });
-        View::new(axes, self.offset)
+        View::new(self.axes.iter().copied(), self.offset)
     }
 
     /// Whether flat index `i` stands at `i`.
@@ -33,68 +77,86 @@ impl Layout {
     }
 
     pub(crate) fn permuted(&self, axes: &[usize]) -> Self {
-        Layout {
-            base: self.base,
-            shape: axes.iter().map(|&axis| self.shape[axis]).collect(),
-            strides: axes.iter().map(|&axis| self.strides[axis]).collect(),
-            offset: self.offset,
-        }
+        let shape = axes.iter().map(|&axis| self.shape[axis]).collect();
+        let groups = axes.iter().map(|&axis| SmallVec::from_slice(self.axes_of(axis)));
+        Layout::of_groups(self.base, shape, groups, self.offset)
     }
 
     pub(crate) fn broadcast(&self, shape: &Shape) -> Self {
         let missing = shape.rank() - self.shape.rank();
-        let strides = (0..shape.rank())
-            .map(|axis| match axis.checked_sub(missing) {
-                Some(own) if self.shape[own] == shape[axis] => self.strides[own],
-                Some(_) | None => 0,
-            })
-            .collect();
-        Layout { base: self.base, shape: shape.clone(), strides, offset: self.offset }
+        let groups = (0..shape.rank()).map(|axis| match axis.checked_sub(missing) {
+            Some(own) if self.shape[own] == shape[axis] => SmallVec::from_slice(self.axes_of(own)),
+            Some(_) | None => SmallVec::from_slice(&[Axis { extent: shape[axis], stride: 0 }]),
+        });
+        Layout::of_groups(self.base, shape.clone(), groups, self.offset)
     }
 
-    pub(crate) fn sliced(&self, starts: &[usize], steps: &[usize], shape: &Shape) -> Self {
-        let offset =
-            self.offset + starts.iter().zip(&self.strides).map(|(start, stride)| start * stride).sum::<usize>();
-        let strides = self.strides.iter().zip(steps).map(|(stride, step)| stride * step).collect();
-        Layout { base: self.base, shape: shape.clone(), strides, offset }
-    }
-
-    /// The same elements under another shape, if strides can say it: each run of old axes that corresponds to a run of
-    /// new ones must be evenly spaced.
-    pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
-        // Axes of extent 1 carry no information; what remains is split into groups of equal element counts.
-        let old: SmallVec<[(usize, usize); 4]> =
-            self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(extent, _)| *extent != 1).collect();
-        let mut strides: SmallVec<[usize; 4]> = smallvec::smallvec![0; shape.rank()];
-        let (mut from, mut axis) = (0, 0);
-        while axis < shape.rank() {
-            if shape[axis] == 1 {
-                axis += 1;
-                continue;
+    /// Every `steps[a]`-th coordinate of axis `a` from `starts[a]` on, backwards where the step is below 0. None if that is part of
+    /// an axis that is several of the buffer's.
+    pub(crate) fn sliced(&self, starts: &[usize], steps: &[isize], shape: &Shape) -> Option<Self> {
+        let mut offset = self.offset;
+        let mut axes: SmallVec<[Axis; 4]> = SmallVec::with_capacity(self.axes.len());
+        for (axis, (&start, &step)) in starts.iter().zip(steps).enumerate() {
+            match self.axes_of(axis) {
+                &[Axis { stride, .. }] => {
+                    // What is empty may begin behind the last element, and has no place.
+                    if shape[axis] > 0 {
+                        offset = offset.wrapping_add_signed(start as isize * stride);
+                    }
+                    axes.push(Axis { extent: shape[axis], stride: stride * step });
+                }
+                group if start == 0 && step == 1 && shape[axis] == self.shape[axis] => axes.extend_from_slice(group),
+                _ => return None,
             }
-            let (mut old_count, mut new_count) = (old.get(from)?.0, shape[axis]);
-            let (mut from_end, mut axis_end) = (from + 1, axis + 1);
-            while old_count != new_count {
-                if old_count < new_count {
-                    old_count *= old.get(from_end)?.0;
-                    from_end += 1;
+        }
+        let mut layout = self.clone();
+        (layout.shape, layout.axes, layout.offset) = (shape.clone(), axes, offset);
+        Some(layout)
+    }
+
+    /// The same elements under another shape, if axes of the buffer can say it: an axis of the new shape is a whole number of them, or
+    /// part of one. It is plain where they are evenly spaced.
+    pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
+        // Axes of extent 1 carry no information; what remains are as few axes as there can be.
+        let collapsed = Axes::new(self.axes.iter().copied());
+        let mut old = collapsed.as_slice().iter().copied();
+        let mut next = None;
+        let mut layout = Layout {
+            base: self.base,
+            shape: shape.clone(),
+            offset: self.offset,
+            axes: SmallVec::new(),
+            ends: SmallVec::new(),
+        };
+        for &extent in shape.iter() {
+            let mut left = extent;
+            if left == 1 {
+                layout.axes.push(Axis { extent: 1, stride: 0 });
+            }
+            while left != 1 {
+                let axis: Axis = next.take().or_else(|| old.next())?;
+                if axis.extent == 0 || left == 0 {
+                    return None;
+                } else if left.is_multiple_of(axis.extent) {
+                    layout.axes.push(axis);
+                    left /= axis.extent;
+                } else if axis.extent.is_multiple_of(left) {
+                    let inner = axis.extent / left;
+                    layout.axes.push(Axis { extent: left, stride: axis.stride * inner as isize });
+                    next = Some(Axis { extent: inner, ..axis });
+                    left = 1;
                 } else {
-                    new_count *= *shape.get(axis_end)?;
-                    axis_end += 1;
+                    return None;
                 }
             }
-            let run = &old[from..from_end];
-            if run.windows(2).any(|pair| pair[0].1 != pair[1].0 * pair[1].1) {
-                return None;
-            }
-            let mut stride = run.last()?.1;
-            for position in (axis..axis_end).rev() {
-                strides[position] = stride;
-                stride *= shape[position];
-            }
-            (from, axis) = (from_end, axis_end);
+            layout.ends.push(layout.axes.len() as u8);
         }
-        Some(Layout { base: self.base, shape: shape.clone(), strides, offset: self.offset })
+        (layout.axes.iter().filter(|axis| axis.extent > 1).count() <= MAX_RANK).then_some(layout)
+    }
+
+    #[cfg(test)]
+    fn strides(&self) -> Vec<isize> {
+        self.axes.iter().map(|axis| axis.stride).collect()
     }
 }
 
@@ -102,27 +164,66 @@ impl Layout {
 mod tests {
     use super::*;
 
+    fn plain(layout: &Layout, shape: &[usize]) -> Vec<isize> {
+        let reshaped = layout.reshaped(&Shape::from(shape)).expect("axes can say it");
+        assert!(reshaped.is_plain());
+        reshaped.strides()
+    }
+
+    fn places(layout: &Layout) -> Vec<usize> {
+        let view = layout.view();
+        (0..view.elements()).map(|index| view.position(index)).collect()
+    }
+
     #[test]
     fn reshapes_what_strides_can_say() {
         let base = Layout::contiguous(0, &Shape::from([4, 6]));
-        let split = base.reshaped(&Shape::from([2, 2, 1, 3, 2])).expect("contiguous reshapes to anything");
-        assert_eq!(split.strides.as_slice(), [12, 6, 0, 2, 1]);
-        let transposed = base.permuted(&[1, 0]);
-        assert!(transposed.reshaped(&Shape::from([24])).is_none());
-        let kept = transposed.reshaped(&Shape::from([2, 3, 4])).expect("splits one strided axis");
-        assert_eq!(kept.strides.as_slice(), [3, 1, 6]);
+        assert_eq!(plain(&base, &[2, 2, 1, 3, 2]), [12, 6, 0, 2, 1]);
+        assert_eq!(plain(&base.permuted(&[1, 0]), &[2, 3, 4]), [3, 1, 6]);
+    }
+
+    #[test]
+    fn an_axis_may_be_several_of_the_buffer() {
+        let transposed = Layout::contiguous(0, &Shape::from([4, 6])).permuted(&[1, 0]);
+        for shape in [&[24][..], &[3, 8], &[12, 2], &[2, 12], &[1, 24], &[2, 3, 2, 2]] {
+            let reshaped = transposed.reshaped(&Shape::from(shape)).expect("factors of 6 and 4");
+            assert_eq!(places(&reshaped), places(&transposed), "{shape:?}");
+            let products: Vec<usize> =
+                (0..shape.len()).map(|axis| reshaped.axes_of(axis).iter().map(|axis| axis.extent).product()).collect();
+            assert_eq!(products, shape);
+            let back = reshaped.reshaped(&Shape::from([6, 4])).expect("as it was");
+            assert!(back == transposed, "{shape:?}: {back:?}");
+        }
+        let flat = transposed.reshaped(&Shape::from([24])).expect("two axes as one");
+        assert!(!flat.is_plain());
+        assert_eq!(flat.axes_of(0), [Axis { extent: 6, stride: 1 }, Axis { extent: 4, stride: 6 }]);
+        // 6 and 4 have no such parts, and parts of several axes as one are no axes.
+        assert!(
+            Layout::contiguous(0, &Shape::from([4, 9])).permuted(&[1, 0]).reshaped(&Shape::from([2, 18])).is_none()
+        );
+        assert!(flat.sliced(&[1], &[1], &Shape::from([20])).is_none());
+        assert_eq!(flat.sliced(&[0], &[1], &Shape::from([24])), Some(flat.clone()));
+        let repeated = flat.reshaped(&Shape::from([1, 24])).expect("one more axis").broadcast(&Shape::from([2, 24]));
+        assert_eq!(places(&repeated), [places(&flat), places(&flat)].concat());
+    }
+
+    #[test]
+    fn slices_go_backwards() {
+        let base = Layout::contiguous(0, &Shape::from([4, 6]));
+        let flipped = base.sliced(&[3, 5], &[-1, -1], &Shape::from([4, 6])).expect("plain");
+        assert_eq!((flipped.offset, flipped.strides()), (23, vec![-6, -1]));
+        assert_eq!(plain(&flipped, &[24]), [-1]);
+        let again = flipped.sliced(&[0, 5], &[2, -2], &Shape::from([2, 3])).expect("plain");
+        assert_eq!((again.offset, again.strides()), (18, vec![-12, 2]));
+        assert!(!flipped.is_contiguous());
     }
 
     #[test]
     fn repeated_rows_merge_only_with_themselves() {
-        let row = Layout::contiguous(0, &Shape::from([3]));
-        let rows = row.broadcast(&Shape::from([5, 3]));
-        assert_eq!(rows.strides.as_slice(), [0, 1]);
-        assert!(rows.reshaped(&Shape::from([15])).is_none());
+        let rows = Layout::contiguous(0, &Shape::from([3])).broadcast(&Shape::from([5, 3]));
+        assert_eq!(rows.strides(), [0, 1]);
+        assert!(!rows.reshaped(&Shape::from([15])).expect("two axes as one").is_plain());
         let column = Layout::contiguous(0, &Shape::from([3, 1])).broadcast(&Shape::from([3, 4]));
-        assert_eq!(
-            column.reshaped(&Shape::from([3, 2, 2])).expect("splits a repeated axis").strides.as_slice(),
-            [1, 0, 0]
-        );
+        assert_eq!(plain(&column, &[3, 2, 2]), [1, 0, 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! From parts of clusters to kernels.
 
-use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, Space, View};
+use arenagrad_graph::Shape;
+use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, Piece, Program, Space, View};
 
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
@@ -129,7 +130,7 @@ impl PartScope<'_> {
         let axes_where = |reduced: bool| {
             let axes = (0..operand.shape.rank())
                 .filter(|&axis| axes.contains(axis) == reduced)
-                .map(|axis| Axis { extent: operand.shape[axis], stride: strides[axis] });
+                .map(|axis| Axis { extent: operand.shape[axis], stride: strides[axis] as isize });
             View::new(axes, 0).axes().to_vec()
         };
         let (kept, reduced) = (axes_where(false), axes_where(true));
@@ -198,8 +199,8 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             (kernel, bases())
         }
         Work::Pad { lows, interiors, value } => {
-            let steps: Vec<usize> = interiors.iter().map(|interior| interior + 1).collect();
-            let destination = Layout::contiguous(0, &entry.shape).sliced(lows, &steps, &operands[0].shape).view();
+            let steps: Vec<isize> = interiors.iter().map(|&interior| interior as isize + 1).collect();
+            let destination = region(&entry.shape, lows, &steps, &operands[0].shape);
             let pieces = vec![Piece { source: operands[0].view(), destination }];
             (Kernel::Assemble { dtype: entry.dtype, elements, fill: Some(*value), pieces }, bases())
         }
@@ -210,8 +211,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
                     fill = Some(value);
                 } else if operand.shape.elements() > 0 {
                     let ones = vec![1; entry.shape.rank()];
-                    let whole = Layout::contiguous(0, &entry.shape);
-                    let destination = whole.sliced(&region.start, &ones, &region.extents).view();
+                    let destination = self::region(&entry.shape, &region.start, &ones, &region.extents);
                     pieces.push(Piece { source: operand.view(), destination });
                     reads.push(operand.base);
                 }
@@ -221,55 +221,53 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
     }
 }
 
+/// Where the elements of a region of a contiguous tensor stand.
+fn region(shape: &Shape, starts: &[usize], steps: &[isize], extents: &Shape) -> View {
+    let strides = shape.strides();
+    let axes = strides.iter().zip(steps).zip(extents.iter());
+    let axes = axes.map(|((&stride, step), &extent)| Axis { extent, stride: stride as isize * step });
+    View::new(axes, starts.iter().zip(&strides).map(|(start, stride)| start * stride).sum())
+}
+
 fn matmul(entry: &Entry) -> Kernel {
     let (lhs, rhs) = (&entry.operands[0], &entry.operands[1]);
     let rank = entry.shape.rank();
-    let (mut m, n, k) = (entry.shape[rank - 2], entry.shape[rank - 1], lhs.shape[lhs.shape.rank() - 1]);
-    let mut batch: Vec<BatchAxis> = Vec::new();
-    for axis in 0..rank - 2 {
+    // The axes of each batch axis of the result, in either operand.
+    let of_batch = |operand: &Layout, axis: usize| -> Vec<Axis> {
         let extent = entry.shape[axis];
-        let stride = |operand: &Layout| match (axis + operand.shape.rank()).checked_sub(rank) {
-            Some(own) if operand.shape[own] == extent => operand.strides[own],
-            Some(_) | None => 0,
-        };
-        let next = BatchAxis { extent, lhs_stride: stride(lhs), rhs_stride: stride(rhs) };
-        if extent == 1 {
-            continue;
+        match (axis + operand.shape.rank()).checked_sub(rank) {
+            Some(own) if operand.shape[own] == extent => operand.axes_of(own).to_vec(),
+            Some(_) | None => vec![Axis { extent, stride: 0 }],
         }
-        match batch.last_mut() {
-            Some(outer)
-                if outer.lhs_stride == next.lhs_stride * extent && outer.rhs_stride == next.rhs_stride * extent =>
-            {
-                *outer = BatchAxis { extent: outer.extent * extent, ..next };
-            }
-            Some(_) | None => batch.push(next),
-        }
+    };
+    let is_repeated = |axes: &[Axis]| axes.iter().all(|axis| axis.stride == 0 || axis.extent == 1);
+    let matrices = |operand: &Layout| {
+        let own = operand.shape.rank();
+        let [rows, columns] = [own - 2, own - 1].map(|axis| operand.axes_of(axis).to_vec());
+        (rows, columns)
+    };
+    let ((mut rows, depth), (rhs_depth, columns)) = (matrices(lhs), matrices(rhs));
+    // Matrices that meet the same right operand are one taller matrix.
+    let mut batches = rank - 2;
+    let reads_along_depth = Axes::new(depth.iter().copied()).as_slice().last().is_none_or(|inner| inner.stride == 1);
+    while reads_along_depth && batches > 0 && is_repeated(&of_batch(rhs, batches - 1)) {
+        batches -= 1;
+        let mut taller = of_batch(lhs, batches);
+        taller.append(&mut rows);
+        rows = taller;
     }
-    let (mut lhs_matrix, rhs_matrix) = (matrix(lhs), matrix(rhs));
-    // Matrices that follow one another and meet the same right operand are one taller matrix.
-    if let [BatchAxis { extent, lhs_stride, rhs_stride: 0 }] = batch[..] {
-        if m == 1 && lhs_matrix.column_stride == 1 {
-            lhs_matrix.row_stride = lhs_stride;
-            (m, batch) = (extent, Vec::new());
-        } else if lhs_matrix.column_stride == 1 && lhs_stride == m * lhs_matrix.row_stride {
-            (m, batch) = (m * extent, Vec::new());
-        }
+    let batch = |operand: &Layout| Axes::new((0..batches).flat_map(|axis| of_batch(operand, axis)));
+    Kernel::MatMul {
+        dtype: entry.dtype,
+        lhs: Matrices { offset: lhs.offset, batch: batch(lhs), rows: Axes::new(rows), columns: Axes::new(depth) },
+        rhs: Matrices {
+            offset: rhs.offset,
+            batch: batch(rhs),
+            rows: Axes::new(rhs_depth),
+            columns: Axes::new(columns),
+        },
+        epilogue: None,
     }
-    Kernel::MatMul { dtype: entry.dtype, batch, m, k, n, lhs: lhs_matrix, rhs: rhs_matrix, epilogue: None }
-}
-
-/// The last two axes of a layout. A single row or column takes whichever strides make it look stored in order.
-fn matrix(layout: &Layout) -> Matrix {
-    let rank = layout.shape.rank();
-    let (rows, columns) = (layout.shape[rank - 2], layout.shape[rank - 1]);
-    let (mut row_stride, mut column_stride) = (layout.strides[rank - 2], layout.strides[rank - 1]);
-    if columns == 1 {
-        column_stride = 1;
-    }
-    if rows == 1 {
-        row_stride = if column_stride == 1 { columns } else { 1 };
-    }
-    Matrix { offset: layout.offset, row_stride, column_stride }
 }
 
 fn set_epilogue(kernel: &mut Kernel, program: Program) {

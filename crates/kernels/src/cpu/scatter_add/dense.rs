@@ -72,7 +72,7 @@ impl<T: Scattered> Dense<T> {
         while place < places {
             let run = walk.next(places - place);
             for i in 0..run.length {
-                let position = run.position + i * run.stride;
+                let position = run.at(i);
                 let first = (place + i) * units.width;
                 left.pass(result, position, position + units.width);
                 for (column, element) in result[position..position + units.width].iter_mut().enumerate() {

@@ -151,7 +151,7 @@ impl<T: Scattered> SortedTask<'_, T> {
     fn position(&self, place: usize) -> usize {
         let places = &self.sources.scheme.units.places;
         match places.axes() {
-            [axis] => places.offset() + place * axis.stride,
+            [axis] => places.offset() + place * axis.stride as usize,
             [] | [_, ..] => places.position(place),
         }
     }

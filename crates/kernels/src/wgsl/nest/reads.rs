@@ -29,7 +29,7 @@ fn split(view: &View, columns: usize) -> Option<Split> {
             split.columns.insert(0, Axis { extent: inner, stride: axis.stride });
         }
         if axis.extent > inner {
-            split.rows.insert(0, Axis { extent: axis.extent / inner, stride: axis.stride * inner });
+            split.rows.insert(0, Axis { extent: axis.extent / inner, stride: axis.stride * inner as isize });
         }
     }
     Some(split)
@@ -78,7 +78,7 @@ impl ElementRead<'_> {
             }
             Quad::Repeated => format!("{dtype}({})", load(&at("column"))),
             Quad::Strided(stride) => {
-                let stride = module.parameter(format!("{name}_step"), stride);
+                let stride = module.stride(format!("{name}_step"), stride);
                 let _ = writeln!(text, "    let p = {};", at("column"));
                 let places = [
                     "p".to_owned(),
@@ -139,7 +139,7 @@ pub(super) fn declare_row_read(module: &mut Module, name: &str, input: &ProgramI
 mod tests {
     use super::*;
 
-    fn axis(extent: usize, stride: usize) -> Axis {
+    fn axis(extent: usize, stride: isize) -> Axis {
         Axis { extent, stride }
     }
 

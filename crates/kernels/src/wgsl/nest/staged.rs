@@ -60,7 +60,9 @@ impl Lowering<'_> {
         let facts = self.facts;
         let (rows, columns) = (facts.nest.rows, facts.nest.columns);
         let operand = facts.value(fold.operand).space;
-        let axis = |extent: usize, stride: usize| if extent > 1 { vec![Axis { extent, stride }] } else { Vec::new() };
+        let axis = |extent: usize, stride: usize| {
+            if extent > 1 { vec![Axis { extent, stride: stride as isize }] } else { Vec::new() }
+        };
         let (kept, reduced) = match facts.value(fold.value).space {
             Space::Row => (axis(rows, columns), axis(columns, 1)),
             Space::Element | Space::Column | Space::Whole => (Vec::new(), axis(facts.nest.extent(operand), 1)),

@@ -27,10 +27,14 @@ mod launch;
 #[cfg(test)]
 mod nest_tests;
 mod pipelines;
+#[cfg(test)]
+mod product_tests;
 mod readback;
 mod spirv;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
 
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};

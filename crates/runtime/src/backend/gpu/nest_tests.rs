@@ -12,12 +12,12 @@ use crate::tensor::TensorData;
 #[path = "../../../../kernels/tests/wgsl_cases/nests.rs"]
 mod cases;
 #[path = "../../../../kernels/tests/reference/mod.rs"]
-mod reference;
+pub(super) mod reference;
 
 use cases::{SHAPES, elements, nests_of};
 use reference::nest_values::nest_values;
 
-fn device() -> Option<GpuDevice> {
+pub(super) fn device() -> Option<GpuDevice> {
     match GpuDevice::open(&Selector::Any) {
         Ok(device) => Some(device),
         Err(error @ Error::NoAdapter { .. }) => {
@@ -28,7 +28,7 @@ fn device() -> Option<GpuDevice> {
     }
 }
 
-fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
+pub(super) fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
     let profile = *device.profile();
     // Both classes, and loops so short that everything is done in stages.
     [
@@ -38,7 +38,7 @@ fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
     ]
 }
 
-fn data(dtype: DType, values: &[f64]) -> TensorData {
+pub(super) fn data(dtype: DType, values: &[f64]) -> TensorData {
     match dtype {
         DType::F32 => TensorData::F32(values.iter().map(|&x| x as f32).collect()),
         DType::F64 => TensorData::F64(values.to_vec()),
@@ -47,7 +47,7 @@ fn data(dtype: DType, values: &[f64]) -> TensorData {
     }
 }
 
-fn values(data: &TensorData) -> Vec<f64> {
+pub(super) fn values(data: &TensorData) -> Vec<f64> {
     match data {
         TensorData::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
         TensorData::F64(data) => data.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::{BinaryFunction, DType, Elementwise};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Work};
-use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
+use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
@@ -282,18 +282,10 @@ fn kernels_are_lowered_and_run() {
     let mut memory = GpuMemory::new(&device);
     let [x, y, z] = ["x", "y", "z"].map(|what| memory.allocate(what, DType::F32, 6).unwrap());
     let w = memory.allocate("w", DType::F32, 4).unwrap();
-    let matrix = |row_stride, column_stride| Matrix { offset: 0, row_stride, column_stride };
     // [2, 3] x [2, 3] transposed.
-    let matmul = Kernel::MatMul {
-        dtype: DType::F32,
-        batch: vec![],
-        m: 2,
-        k: 3,
-        n: 2,
-        lhs: matrix(3, 1),
-        rhs: matrix(1, 3),
-        epilogue: None,
-    };
+    let matrix = Matrices::single(0, Axes::strided(2, 3), Axes::strided(3, 1));
+    let rhs = matrix.clone().transposed();
+    let matmul = Kernel::MatMul { dtype: DType::F32, lhs: matrix, rhs, epilogue: None };
     let steps = [
         ResidentStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
         ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },

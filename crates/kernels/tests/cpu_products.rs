@@ -1,0 +1,87 @@
+//! Matrix products over several axes against the naive sum: tables, windows, operands at random, and convolutions with their
+//! gradients against direct loops.
+
+use arenagrad_kernels::{DType, Kernel, ProductExtents};
+
+use crate::product_cases::convolutions::{CONVOLUTIONS, Contraction};
+use crate::product_cases::{Product, at_random, products, sliding, tables};
+use crate::reference::{Builder, buffer, noise, run, values};
+
+fn unit(dtype: DType) -> f64 {
+    if dtype == DType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) }
+}
+
+fn check(product: &Product) {
+    let Product { name, lhs, rhs } = product;
+    let extents = ProductExtents::new(lhs, rhs);
+    for dtype in [DType::F32, DType::F64] {
+        let operand = |seed, count| noise(seed, count).into_iter().map(|x| dtype.round(x)).collect::<Vec<f64>>();
+        let operands = [operand(1, lhs.view().end()), operand(2, rhs.view().end())];
+        let (expected, magnitude) = products(lhs, rhs, &operands);
+        let inputs = operands.map(|operand| buffer(dtype, &operand));
+        let mut b = Builder::new(expected.len());
+        let accumulator = b.push(arenagrad_kernels::Instruction::Accumulator, dtype);
+        for epilogue in [None, Some(b.output(&[accumulator]))] {
+            let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), epilogue };
+            let found = values(&run(&kernel, &inputs, &[(dtype, expected.len())])[0]);
+            let gamma = (extents.k as f64 + 1.0) * unit(dtype);
+            for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
+                assert!((f - e).abs() <= gamma * magnitude, "{name} of {dtype}: element {i} is {f}, expected {e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn axes_in_every_group() {
+    tables().iter().for_each(check);
+}
+
+#[test]
+fn windows_that_slide() {
+    sliding().iter().for_each(check);
+}
+
+#[test]
+fn operands_at_random() {
+    at_random(3, 300).iter().for_each(check);
+}
+
+#[test]
+fn convolutions_and_their_gradients() {
+    for (number, convolution) in CONVOLUTIONS.iter().enumerate() {
+        for Contraction { name, lhs, rhs, operands, expected } in convolution.contractions(number as u64) {
+            let (_, magnitude) = products(&lhs, &rhs, &operands);
+            let depth = lhs.columns.count() as f64;
+            for dtype in [DType::F32, DType::F64] {
+                let inputs = operands.each_ref().map(|operand| buffer(dtype, operand));
+                let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+                let found = values(&run(&kernel, &inputs, &[(dtype, expected.len())])[0]);
+                for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
+                    let allowed = (depth + 1.0) * unit(dtype) * magnitude;
+                    assert!((f - e).abs() <= allowed, "{name} of {dtype}: element {i} is {f}, expected {e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn same_bits_on_any_number_of_threads() {
+    let pools = [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool"));
+    let large = CONVOLUTIONS[7].contractions(5);
+    let large = large.into_iter().map(|Contraction { name, lhs, rhs, .. }| Product { name, lhs, rhs });
+    for Product { name, lhs, rhs } in tables().into_iter().skip(90).chain(large) {
+        let inputs = [(1, &lhs), (2, &rhs)].map(|(seed, of)| buffer(DType::F32, &noise(seed, of.view().end())));
+        let elements = ProductExtents::new(&lhs, &rhs).results();
+        let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
+        let bits = |pool: &rayon::ThreadPool| -> Vec<u64> {
+            let outputs = pool.install(|| run(&kernel, &inputs, &[(DType::F32, elements)]));
+            values(&outputs[0]).iter().map(|x| x.to_bits()).collect()
+        };
+        let one = bits(&pools[0]);
+        for pool in &pools[1..] {
+            assert!(bits(pool) == one, "{name}: other bits on {} threads", pool.current_num_threads());
+        }
+    }
+}
