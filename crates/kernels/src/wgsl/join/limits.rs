@@ -23,6 +23,11 @@ pub(super) struct Limits {
     /// The most simple operations that one invocation may do for one part.
     operations: usize,
     joins: bool,
+    /// Whether the module hides from a compiler that its parameters are the same for all invocations.
+    ///
+    /// Lavapipe takes parameters that alone decide how often a loop runs for constants: it compiles the module anew in
+    /// each run, with their present values, if that makes it much shorter. That takes milliseconds.
+    pub(super) hides_parameters: bool,
 }
 
 /// What has been joined so far.
@@ -45,8 +50,13 @@ impl Limits {
             Joining::WhereItPays => pays,
             Joining::Always => MOST_OPERATIONS,
         };
-        let iterations = profile.max_iterations_per_invocation as usize;
-        Limits { workgroup, iterations, operations, joins: joining != Joining::Never }
+        Limits {
+            workgroup,
+            iterations: profile.max_iterations_per_invocation as usize,
+            operations,
+            joins: joining != Joining::Never,
+            hides_parameters: profile.class == AdapterClass::Cpu,
+        }
     }
 
     /// Whether the one workgroup may do the work of a dispatch.

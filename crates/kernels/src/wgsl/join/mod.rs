@@ -148,7 +148,7 @@ impl<'a> Joiner<'a> {
 
     /// The dispatch that does what those that were taken do.
     pub fn finish(self) -> Joined {
-        let joined = text::Text::new(&self.modules, &self.parts, self.buffers.len(), self.limits.workgroup);
+        let joined = text::Text::new(&self.modules, &self.parts, self.buffers.len(), &self.limits);
         Joined {
             module: joined.text.into(),
             contracting: joined.contracting,
