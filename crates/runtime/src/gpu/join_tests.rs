@@ -114,7 +114,7 @@ fn a_training_step_of_a_small_network_is_one_dispatch() {
 }
 
 #[test]
-fn many_more_tensors_than_a_dispatch_binds_are_one_dispatch() {
+fn many_more_tensors_than_a_dispatch_binds_take_few_dispatches() {
     let Some(adapter) = adapter() else { return };
     let (x, t) = (given(&[2, 5], 3), given(&[2, 3], 4));
     let [few, many] = compare(&adapter, Joining::Always, &|device| {
@@ -124,7 +124,7 @@ fn many_more_tensors_than_a_dispatch_binds_are_one_dispatch() {
         let session = Session::train(&graph, loss, AdamW::new(0.01), device.clone()).unwrap();
         trained(session, &[("x", &x), ("t", &t)])
     });
-    assert!(few <= 2 && many > 8, "{few} and {many} dispatches");
+    assert!(3 * few <= many, "{few} and {many} dispatches");
 }
 
 #[test]
@@ -242,59 +242,4 @@ fn random_small_plans_give_the_same_bits_joined_and_alone() {
         alone += many;
     }
     assert!(2 * joined < alone, "{joined} dispatches instead of {alone}");
-}
-
-#[test]
-fn timing_experiment() {
-    let Some(adapter) = adapter() else { return };
-    for joining in [Joining::Never, Joining::WhereItPays, Joining::Always] {
-        let device = device(&adapter, joining);
-        let (x, t) = (given(&[2, 3], 6), given(&[2, 2], 7));
-        let graph = Graph::new();
-        let loss = network(&graph, &[3, 10, 2]);
-        let mut session = Session::train(&graph, loss, Sgd::new(0.02), device.clone()).unwrap();
-        let s = Graph::new();
-        let p = [
-            s.parameter("a", [], Init::Constant(1.0)),
-            s.parameter("b", [], Init::Constant(2.0)),
-            s.parameter("c", [], Init::Constant(3.0)),
-        ];
-        let mut scalar = Session::evaluate(&s, &[(p[0] + p[1]) * p[2]], &device).unwrap();
-        let adam_graph = Graph::new();
-        let loss = network(&adam_graph, &[3, 10, 2]);
-        let mut adam = Session::train(&adam_graph, loss, AdamW::new(0.02), device.clone()).unwrap();
-        let median = |run: &mut dyn FnMut()| {
-            let mut times: Vec<f64> = (0..400)
-                .map(|_| {
-                    let now = std::time::Instant::now();
-                    run();
-                    now.elapsed().as_secs_f64() * 1e6
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 4]
-        };
-        for _ in 0..2 {
-            let a = median(&mut || drop(session.step(&[("x", &x), ("t", &t)]).unwrap()));
-            let b = median(&mut || drop(scalar.run(&[]).unwrap()));
-            let c = median(&mut || drop(adam.step(&[("x", &x), ("t", &t)]).unwrap()));
-            eprintln!(
-                "{joining:?}: sgd {a:.0} us in {}, scalar {b:.0} us, adamw {c:.0} us in {}",
-                session.dispatches(),
-                adam.dispatches()
-            );
-        }
-        // What one round of work costs: sin of so many elements.
-        for elements in [64, 1024, 4096, 16384, 65536] {
-            let e = Graph::new();
-            let mut y = e.input("x", [elements]).sin();
-            for _ in 0..8 {
-                y = y.sum(..) * 0.1 + y.sin();
-            }
-            let mut session = Session::evaluate(&e, &[y], &device).unwrap();
-            let x = given(&[elements], 3);
-            let d = median(&mut || drop(session.run(&[("x", &x)]).unwrap()));
-            eprintln!("{joining:?}: {elements} elements {d:.0} us in {}", session.dispatches());
-        }
-    }
 }

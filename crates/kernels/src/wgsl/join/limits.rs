@@ -7,8 +7,9 @@ use crate::wgsl::{AdapterClass, AdapterProfile, Dispatch};
 /// The most buffers that joined dispatches bind: what every adapter offers.
 pub(super) const MOST_BUFFERS: usize = 8;
 
-/// The most modules that are put into one: drivers take more than twice the time to compile a module that is twice as long.
-pub(super) const MOST_MODULES: usize = 24;
+/// The most modules that are put into one. Drivers take more than twice the time to compile a module that is twice as long:
+/// on lavapipe a plan of eight parts, joined and apart, took 4 seconds of processor time, and one of some twenty 23.
+pub(super) const MOST_MODULES: usize = 8;
 
 /// The most parameter words of joined dispatches: the 16 KiB of a uniform buffer that every adapter binds.
 const MOST_WORDS: usize = 4096;
@@ -96,7 +97,10 @@ impl Load {
     }
 }
 
-/// What one dispatch costs beside its work on a software adapter, in simple operations of one lane.
+/// What one dispatch costs beside its work on a software adapter, in simple operations of one lane. On lavapipe with two cores a
+/// dispatch that waits for the one before it costs some thirty microseconds. Six hyperbolic tangents of 1,024 elements, 2,000 to 2,500
+/// operations of a lane each, took 0.20 ms joined and 0.29 ms apart; with 4,096 elements
+/// and as many joined as loops allow, 0.31 ms and 0.40 ms, and there a second core begins to count.
 const SOFTWARE_DISPATCH: usize = 4096;
 
 /// What one dispatch costs beside its work on a GPU, in simple operations of one invocation. This is reasoned and not measured: a

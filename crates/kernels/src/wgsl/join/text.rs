@@ -74,7 +74,8 @@ impl Text {
                 false => "read",
             };
             let place = buffer + 1;
-            let _ = writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<u32>;");
+            let _ =
+                writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<vec4<u32>>;");
         }
         if limits.hides_parameters {
             let _ = write!(
@@ -240,48 +241,35 @@ impl Module<'_> {
     /// Writes the functions that load and store elements, as far as `body` calls them.
     fn write_accesses(&self, number: usize, body: &str, text: &mut String) {
         for (buffer, place) in self.source.buffers.iter().zip(&self.bound) {
-            let kind = match buffer.width {
-                1 => buffer.scalar.to_owned(),
-                _ => format!("vec4<{}>", buffer.scalar),
-            };
             let begin = format!("{}.{}", own_name(number, PARAMETERS), begin(buffer.name));
+            // Elements of one number and of four, by the same buffer: tensors begin where a vector does.
+            let (kind, at, element) = match buffer.width {
+                1 => (buffer.scalar.to_owned(), format!("{begin} + index"), format!("buffer{place}[at / 4u][at % 4u]")),
+                _ => {
+                    (format!("vec4<{}>", buffer.scalar), format!("{begin} / 4u + index"), format!("buffer{place}[at]"))
+                }
+            };
             let load = own_name(number, &access(buffer.name, false));
             if body.contains(&format!("{load}(")) {
-                let _ = write!(text, "\nfn {load}(index: u32) -> {kind} {{\n");
-                let word = |at: &str| from_word(buffer.scalar, &format!("buffer{place}[{at}]"));
-                if buffer.width == 1 {
-                    let _ = writeln!(text, "    return {};", word(&format!("{begin} + index")));
-                } else {
-                    let words = ["at", "at + 1u", "at + 2u", "at + 3u"].map(word).join(", ");
-                    let _ = writeln!(text, "    let at = {begin} + 4u * index;\n    return {kind}({words});");
-                }
-                text.push_str("}\n");
+                let value = from_word(&kind, &element);
+                let _ =
+                    write!(text, "\nfn {load}(index: u32) -> {kind} {{\n    let at = {at};\n    return {value};\n}}\n");
             }
             let store = own_name(number, &access(buffer.name, true));
             if body.contains(&format!("{store}(")) {
-                let _ = write!(text, "\nfn {store}(index: u32, value: {kind}) {{\n");
-                if buffer.width == 1 {
-                    let word = to_word(buffer.scalar, "value");
-                    let _ = writeln!(text, "    buffer{place}[{begin} + index] = {word};");
-                } else {
-                    let _ = writeln!(text, "    let at = {begin} + 4u * index;");
-                    for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-                        let word = to_word(buffer.scalar, &format!("value.{component}"));
-                        let _ = writeln!(text, "    buffer{place}[at + {lane}u] = {word};");
-                    }
-                }
-                text.push_str("}\n");
+                let words = if buffer.width == 1 { "u32" } else { "vec4<u32>" };
+                let value =
+                    if buffer.scalar == "u32" { "value".to_owned() } else { format!("bitcast<{words}>(value)") };
+                let _ = write!(
+                    text,
+                    "\nfn {store}(index: u32, value: {kind}) {{\n    let at = {at};\n    {element} = {value};\n}}\n"
+                );
             }
         }
     }
 }
 
-/// A word as a number of the WGSL type `scalar`.
-fn from_word(scalar: &str, word: &str) -> String {
-    if scalar == "u32" { word.to_owned() } else { format!("bitcast<{scalar}>({word})") }
-}
-
-/// A number of the WGSL type `scalar` as a word.
-fn to_word(scalar: &str, value: &str) -> String {
-    if scalar == "u32" { value.to_owned() } else { format!("bitcast<u32>({value})") }
+/// Words as a number, or four, of the WGSL type `kind`.
+fn from_word(kind: &str, words: &str) -> String {
+    if kind.contains("u32") { words.to_owned() } else { format!("bitcast<{kind}>({words})") }
 }
