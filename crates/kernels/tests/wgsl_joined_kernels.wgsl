@@ -1,5 +1,6 @@
 @compute @workgroup_size(8)
 fn main(@builtin(local_invocation_index) local: u32) {
+    nothing = local / 8u;
     // matmul_rows
     part0_open(0u);
     for (var number = local; number < part0_parameters.joined_count; number += 8u) {
@@ -23,8 +24,11 @@ fn main(@builtin(local_invocation_index) local: u32) {
 }
 
 @group(0) @binding(0) var<uniform> parameters: array<vec4<u32>, 12>;
-@group(0) @binding(1) var<storage, read> buffer0: array<u32>;
-@group(0) @binding(2) var<storage, read_write> buffer1: array<u32>;
+@group(0) @binding(1) var<storage, read> buffer0: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> buffer1: array<vec4<u32>>;
+
+// 0, which a compiler does not see: it would take parameters for constants and compile this anew in each run.
+var<private> nothing: u32;
 
 struct part0_Parameters {
     tiles: u32,
@@ -55,50 +59,48 @@ var<private> part0_parameters: part0_Parameters;
 
 fn part0_open(at: u32) {
     let words0 = parameters[at + 0u];
-    part0_parameters.tiles = words0.x;
-    part0_parameters.column_tiles = words0.y;
-    part0_parameters.row_tiles = words0.z;
-    part0_parameters.rows = words0.w;
+    part0_parameters.tiles = words0.x + nothing;
+    part0_parameters.column_tiles = words0.y + nothing;
+    part0_parameters.row_tiles = words0.z + nothing;
+    part0_parameters.rows = words0.w + nothing;
     let words1 = parameters[at + 1u];
-    part0_parameters.columns = words1.x;
-    part0_parameters.batches = words1.y;
-    part0_parameters.depth = words1.z;
-    part0_parameters.depth_begin = words1.w;
+    part0_parameters.columns = words1.x + nothing;
+    part0_parameters.batches = words1.y + nothing;
+    part0_parameters.depth = words1.z + nothing;
+    part0_parameters.depth_begin = words1.w + nothing;
     let words2 = parameters[at + 2u];
-    part0_parameters.depth_span = words2.x;
-    part0_parameters.part_depth = words2.y;
-    part0_parameters.lhs_offset = words2.z;
-    part0_parameters.lhs_stride = words2.w;
+    part0_parameters.depth_span = words2.x + nothing;
+    part0_parameters.part_depth = words2.y + nothing;
+    part0_parameters.lhs_offset = words2.z + nothing;
+    part0_parameters.lhs_stride = words2.w + nothing;
     let words3 = parameters[at + 3u];
-    part0_parameters.lhs_depth_stride = words3.x;
-    part0_parameters.rhs_offset = words3.y;
-    part0_parameters.rhs_depth_stride = words3.z;
-    part0_parameters.strip = words3.w;
+    part0_parameters.lhs_depth_stride = words3.x + nothing;
+    part0_parameters.rhs_offset = words3.y + nothing;
+    part0_parameters.rhs_depth_stride = words3.z + nothing;
+    part0_parameters.strip = words3.w + nothing;
     let words4 = parameters[at + 4u];
-    part0_parameters.first = words4.x;
-    part0_parameters.per_row = words4.y;
-    part0_parameters.input0_begin = words4.z;
-    part0_parameters.input1_begin = words4.w;
+    part0_parameters.first = words4.x + nothing;
+    part0_parameters.per_row = words4.y + nothing;
+    part0_parameters.input0_begin = words4.z + nothing;
+    part0_parameters.input1_begin = words4.w + nothing;
     let words5 = parameters[at + 5u];
-    part0_parameters.output0_begin = words5.x;
-    part0_parameters.joined_count = words5.y;
+    part0_parameters.output0_begin = words5.x + nothing;
+    part0_parameters.joined_count = words5.y + nothing;
 }
 
 fn part0_load_input0(index: u32) -> f32 {
-    return bitcast<f32>(buffer0[part0_parameters.input0_begin + index]);
+    let at = part0_parameters.input0_begin + index;
+    return bitcast<f32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part0_load_input1(index: u32) -> vec4<f32> {
-    let at = part0_parameters.input1_begin + 4u * index;
-    return vec4<f32>(bitcast<f32>(buffer0[at]), bitcast<f32>(buffer0[at + 1u]), bitcast<f32>(buffer0[at + 2u]), bitcast<f32>(buffer0[at + 3u]));
+    let at = part0_parameters.input1_begin / 4u + index;
+    return bitcast<vec4<f32>>(buffer0[at]);
 }
 
 fn part0_store_output0(index: u32, value: vec4<f32>) {
-    let at = part0_parameters.output0_begin + 4u * index;
-    buffer1[at + 0u] = bitcast<u32>(value.x);
-    buffer1[at + 1u] = bitcast<u32>(value.y);
-    buffer1[at + 2u] = bitcast<u32>(value.z);
-    buffer1[at + 3u] = bitcast<u32>(value.w);
+    let at = part0_parameters.output0_begin / 4u + index;
+    buffer1[at] = bitcast<vec4<u32>>(value);
 }
 
 fn part0_main(id: vec3<u32>) {
@@ -210,27 +212,24 @@ var<private> part1_parameters: part1_Parameters;
 
 fn part1_open(at: u32) {
     let words0 = parameters[at + 0u];
-    part1_parameters.rows = words0.x;
-    part1_parameters.columns = words0.y;
-    part1_parameters.least_f32 = bitcast<f32>(words0.z);
-    part1_parameters.first = words0.w;
+    part1_parameters.rows = words0.x + nothing;
+    part1_parameters.columns = words0.y + nothing;
+    part1_parameters.least_f32 = bitcast<f32>(words0.z + nothing);
+    part1_parameters.first = words0.w + nothing;
     let words1 = parameters[at + 1u];
-    part1_parameters.per_row = words1.x;
-    part1_parameters.output0_begin = words1.y;
-    part1_parameters.joined_count = words1.z;
+    part1_parameters.per_row = words1.x + nothing;
+    part1_parameters.output0_begin = words1.y + nothing;
+    part1_parameters.joined_count = words1.z + nothing;
 }
 
 fn part1_load_output0(index: u32) -> vec4<f32> {
-    let at = part1_parameters.output0_begin + 4u * index;
-    return vec4<f32>(bitcast<f32>(buffer1[at]), bitcast<f32>(buffer1[at + 1u]), bitcast<f32>(buffer1[at + 2u]), bitcast<f32>(buffer1[at + 3u]));
+    let at = part1_parameters.output0_begin / 4u + index;
+    return bitcast<vec4<f32>>(buffer1[at]);
 }
 
 fn part1_store_output0(index: u32, value: vec4<f32>) {
-    let at = part1_parameters.output0_begin + 4u * index;
-    buffer1[at + 0u] = bitcast<u32>(value.x);
-    buffer1[at + 1u] = bitcast<u32>(value.y);
-    buffer1[at + 2u] = bitcast<u32>(value.z);
-    buffer1[at + 3u] = bitcast<u32>(value.w);
+    let at = part1_parameters.output0_begin / 4u + index;
+    buffer1[at] = bitcast<vec4<u32>>(value);
 }
 
 fn part1_main(id: vec3<u32>) {
@@ -465,26 +464,29 @@ var<private> part2_parameters: part2_Parameters;
 
 fn part2_open(at: u32) {
     let words0 = parameters[at + 0u];
-    part2_parameters.blocks = words0.x;
-    part2_parameters.first = words0.y;
-    part2_parameters.per_row = words0.z;
-    part2_parameters.input0_begin = words0.w;
+    part2_parameters.blocks = words0.x + nothing;
+    part2_parameters.first = words0.y + nothing;
+    part2_parameters.per_row = words0.z + nothing;
+    part2_parameters.input0_begin = words0.w + nothing;
     let words1 = parameters[at + 1u];
-    part2_parameters.input1_begin = words1.x;
-    part2_parameters.output0_begin = words1.y;
-    part2_parameters.joined_count = words1.z;
+    part2_parameters.input1_begin = words1.x + nothing;
+    part2_parameters.output0_begin = words1.y + nothing;
+    part2_parameters.joined_count = words1.z + nothing;
 }
 
 fn part2_load_input0(index: u32) -> i32 {
-    return bitcast<i32>(buffer0[part2_parameters.input0_begin + index]);
+    let at = part2_parameters.input0_begin + index;
+    return bitcast<i32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part2_load_input1(index: u32) -> i32 {
-    return bitcast<i32>(buffer0[part2_parameters.input1_begin + index]);
+    let at = part2_parameters.input1_begin + index;
+    return bitcast<i32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part2_store_output0(index: u32, value: i32) {
-    buffer1[part2_parameters.output0_begin + index] = bitcast<u32>(value);
+    let at = part2_parameters.output0_begin + index;
+    buffer1[at / 4u][at % 4u] = bitcast<u32>(value);
 }
 
 fn part2_main(id: vec3<u32>) {

@@ -7,8 +7,9 @@ use crate::wgsl::{AdapterClass, AdapterProfile, Dispatch};
 /// The most buffers that joined dispatches bind: what every adapter offers.
 pub(super) const MOST_BUFFERS: usize = 8;
 
-/// The most modules that are put into one: drivers take more than twice the time to compile a module that is twice as long.
-pub(super) const MOST_MODULES: usize = 24;
+/// The most modules that are put into one. Drivers take more than twice the time to compile a module that is twice as long:
+/// on lavapipe a plan of eight parts, joined and apart, took 4 seconds of processor time, and one of some twenty 23.
+pub(super) const MOST_MODULES: usize = 8;
 
 /// The most parameter words of joined dispatches: the 16 KiB of a uniform buffer that every adapter binds.
 const MOST_WORDS: usize = 4096;
@@ -23,6 +24,11 @@ pub(super) struct Limits {
     /// The most simple operations that one invocation may do for one part.
     operations: usize,
     joins: bool,
+    /// Whether the module hides from a compiler that its parameters are the same for all invocations.
+    ///
+    /// Lavapipe takes parameters that alone decide how often a loop runs for constants: it compiles the module anew in
+    /// each run, with their present values, if that makes it much shorter. That takes milliseconds.
+    pub(super) hides_parameters: bool,
 }
 
 /// What has been joined so far.
@@ -45,8 +51,13 @@ impl Limits {
             Joining::WhereItPays => pays,
             Joining::Always => MOST_OPERATIONS,
         };
-        let iterations = profile.max_iterations_per_invocation as usize;
-        Limits { workgroup, iterations, operations, joins: joining != Joining::Never }
+        Limits {
+            workgroup,
+            iterations: profile.max_iterations_per_invocation as usize,
+            operations,
+            joins: joining != Joining::Never,
+            hides_parameters: profile.class == AdapterClass::Cpu,
+        }
     }
 
     /// Whether the one workgroup may do the work of a dispatch.
@@ -86,7 +97,10 @@ impl Load {
     }
 }
 
-/// What one dispatch costs beside its work on a software adapter, in simple operations of one lane.
+/// What one dispatch costs beside its work on a software adapter, in simple operations of one lane. On lavapipe with two cores a
+/// dispatch that waits for the one before it costs some thirty microseconds. Six hyperbolic tangents of 1,024 elements, 2,000 to 2,500
+/// operations of a lane each, took 0.20 ms joined and 0.29 ms apart; with 4,096 elements
+/// and as many joined as loops allow, 0.31 ms and 0.40 ms, and there a second core begins to count.
 const SOFTWARE_DISPATCH: usize = 4096;
 
 /// What one dispatch costs beside its work on a GPU, in simple operations of one invocation. This is reasoned and not measured: a

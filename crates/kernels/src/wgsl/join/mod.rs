@@ -4,7 +4,7 @@
 //! part in turn, with a barrier behind each part, so that each part sees what the ones before it wrote, and computes what it
 //! computes alone, in the same order: the bits are the same.
 //!
-//! All buffers are bound as words. Several tensors may stand in one buffer; where each begins travels among the parameters.
+//! All buffers are bound as vectors of four words. Several tensors may stand in one buffer; where each begins travels among the parameters.
 //! Parts with the same module share its functions. Nothing is known here of what the parts compute, nor of devices.
 
 mod limits;
@@ -34,14 +34,14 @@ pub enum Joining {
 pub struct Location {
     /// The buffer, by the caller's number for it.
     pub buffer: u32,
-    /// Its first word there.
+    /// Its first word there, a multiple of four.
     pub offset: u32,
 }
 
 /// Dispatches that became one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Joined {
-    /// The module: as that of a [`Dispatch`], but its uniform is an array of vectors, and its buffers are arrays of words.
+    /// The module: as that of a [`Dispatch`], but its uniform is an array of vectors, and its buffers are arrays of vectors of four words.
     pub module: Arc<str>,
     /// The functions in which a compiler may join products and sums; see [`Dispatch::contracts`].
     pub contracting: Vec<String>,
@@ -106,6 +106,10 @@ impl<'a> Joiner<'a> {
     /// else nothing changes.
     pub fn take(&mut self, dispatch: &'a Dispatch, locations: &[Location]) -> bool {
         assert_eq!(dispatch.bindings.len(), locations.len(), "each binding has a place");
+        assert!(
+            locations.iter().all(|location| location.offset.is_multiple_of(4)),
+            "tensors begin where a vector does"
+        );
         let words = dispatch.parameters.len() + locations.len() + 1;
         let mut load = self.load;
         if !self.limits.allow(dispatch) || !load.add(&self.limits, dispatch, words.next_multiple_of(4)) {
@@ -148,7 +152,7 @@ impl<'a> Joiner<'a> {
 
     /// The dispatch that does what those that were taken do.
     pub fn finish(self) -> Joined {
-        let joined = text::Text::new(&self.modules, &self.parts, self.buffers.len(), self.limits.workgroup);
+        let joined = text::Text::new(&self.modules, &self.parts, self.buffers.len(), &self.limits);
         Joined {
             module: joined.text.into(),
             contracting: joined.contracting,

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
+use super::limits::Limits;
 use super::source::{ENTRY, Item, PARAMETERS, PARAMETERS_TYPE, Source, access, names_of};
 use super::{Module, Part};
 
@@ -19,6 +20,9 @@ pub(super) struct Text {
 
 /// The parameter that says how many invocations, or workgroups, a part has.
 const COUNT: &str = "joined_count";
+
+/// The variable that holds 0; see [`Limits::hides_parameters`].
+const NOTHING: &str = "nothing";
 
 /// Whether the module uses its buffers and its entry point in the ways that are understood.
 pub(super) fn is_joinable(source: &Source<'_>) -> bool {
@@ -45,10 +49,14 @@ fn passed(builtin: &str) -> Option<&'static str> {
 }
 
 impl Text {
-    pub(super) fn new(modules: &[Module<'_>], parts: &[Part<'_>], buffers: usize, workgroup: usize) -> Self {
+    pub(super) fn new(modules: &[Module<'_>], parts: &[Part<'_>], buffers: usize, limits: &Limits) -> Self {
+        let workgroup = limits.workgroup;
         let mut parameters = Vec::new();
         let mut entry =
             format!("@compute @workgroup_size({workgroup})\nfn main(@builtin(local_invocation_index) local: u32) {{\n");
+        if limits.hides_parameters {
+            let _ = writeln!(entry, "    {NOTHING} = local / {workgroup}u;");
+        }
         for run in parts.chunk_by(|one, next| one.module == next.module) {
             write_run(modules, run, parameters.len() / 4, workgroup, &mut entry);
             for part in run {
@@ -66,11 +74,19 @@ impl Text {
                 false => "read",
             };
             let place = buffer + 1;
-            let _ = writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<u32>;");
+            let _ =
+                writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<vec4<u32>>;");
+        }
+        if limits.hides_parameters {
+            let _ = write!(
+                text,
+                "\n// 0, which a compiler does not see: it would take parameters for constants and compile this anew in each run.\n\
+                 var<private> {NOTHING}: u32;\n"
+            );
         }
         let mut shared: HashMap<String, String> = HashMap::new();
         for (number, module) in modules.iter().enumerate() {
-            module.write(number, &mut shared, &mut text);
+            module.write(number, limits, &mut shared, &mut text);
         }
         let contracting = modules
             .iter()
@@ -141,8 +157,8 @@ impl Module<'_> {
     }
 
     /// Writes the module's declarations. `shared` holds the items that stand there as they are, by name.
-    fn write(&self, number: usize, shared: &mut HashMap<String, String>, text: &mut String) {
-        self.write_parameters(number, text);
+    fn write(&self, number: usize, limits: &Limits, shared: &mut HashMap<String, String>, text: &mut String) {
+        self.write_parameters(number, limits, text);
         let own = self.own_items(shared);
         let mut names: HashMap<String, String> =
             own.iter().map(|name| ((*name).to_owned(), own_name(number, name))).collect();
@@ -200,7 +216,7 @@ impl Module<'_> {
     }
 
     /// Writes the structure of the parameters, the variable that holds them, and the function that loads them.
-    fn write_parameters(&self, number: usize, text: &mut String) {
+    fn write_parameters(&self, number: usize, limits: &Limits, text: &mut String) {
         let begins: Vec<String> = self.source.buffers.iter().map(|buffer| begin(buffer.name)).collect();
         let added = begins.iter().map(String::as_str).chain([COUNT]).map(|name| [name, "u32"]);
         let fields: Vec<[&str; 2]> = self.source.fields.iter().copied().chain(added).collect();
@@ -214,7 +230,8 @@ impl Module<'_> {
         for (vector, fields) in fields.chunks(4).enumerate() {
             let _ = writeln!(text, "    let words{vector} = {PARAMETERS}[at + {vector}u];");
             for ([name, dtype], lane) in fields.iter().zip(["x", "y", "z", "w"]) {
-                let word = from_word(dtype, &format!("words{vector}.{lane}"));
+                let plus = if limits.hides_parameters { format!(" + {NOTHING}") } else { String::new() };
+                let word = from_word(dtype, &format!("words{vector}.{lane}{plus}"));
                 let _ = writeln!(text, "    {variable}.{name} = {word};");
             }
         }
@@ -224,48 +241,35 @@ impl Module<'_> {
     /// Writes the functions that load and store elements, as far as `body` calls them.
     fn write_accesses(&self, number: usize, body: &str, text: &mut String) {
         for (buffer, place) in self.source.buffers.iter().zip(&self.bound) {
-            let kind = match buffer.width {
-                1 => buffer.scalar.to_owned(),
-                _ => format!("vec4<{}>", buffer.scalar),
-            };
             let begin = format!("{}.{}", own_name(number, PARAMETERS), begin(buffer.name));
+            // Elements of one number and of four, by the same buffer: tensors begin where a vector does.
+            let (kind, at, element) = match buffer.width {
+                1 => (buffer.scalar.to_owned(), format!("{begin} + index"), format!("buffer{place}[at / 4u][at % 4u]")),
+                _ => {
+                    (format!("vec4<{}>", buffer.scalar), format!("{begin} / 4u + index"), format!("buffer{place}[at]"))
+                }
+            };
             let load = own_name(number, &access(buffer.name, false));
             if body.contains(&format!("{load}(")) {
-                let _ = write!(text, "\nfn {load}(index: u32) -> {kind} {{\n");
-                let word = |at: &str| from_word(buffer.scalar, &format!("buffer{place}[{at}]"));
-                if buffer.width == 1 {
-                    let _ = writeln!(text, "    return {};", word(&format!("{begin} + index")));
-                } else {
-                    let words = ["at", "at + 1u", "at + 2u", "at + 3u"].map(word).join(", ");
-                    let _ = writeln!(text, "    let at = {begin} + 4u * index;\n    return {kind}({words});");
-                }
-                text.push_str("}\n");
+                let value = from_word(&kind, &element);
+                let _ =
+                    write!(text, "\nfn {load}(index: u32) -> {kind} {{\n    let at = {at};\n    return {value};\n}}\n");
             }
             let store = own_name(number, &access(buffer.name, true));
             if body.contains(&format!("{store}(")) {
-                let _ = write!(text, "\nfn {store}(index: u32, value: {kind}) {{\n");
-                if buffer.width == 1 {
-                    let word = to_word(buffer.scalar, "value");
-                    let _ = writeln!(text, "    buffer{place}[{begin} + index] = {word};");
-                } else {
-                    let _ = writeln!(text, "    let at = {begin} + 4u * index;");
-                    for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-                        let word = to_word(buffer.scalar, &format!("value.{component}"));
-                        let _ = writeln!(text, "    buffer{place}[at + {lane}u] = {word};");
-                    }
-                }
-                text.push_str("}\n");
+                let words = if buffer.width == 1 { "u32" } else { "vec4<u32>" };
+                let value =
+                    if buffer.scalar == "u32" { "value".to_owned() } else { format!("bitcast<{words}>(value)") };
+                let _ = write!(
+                    text,
+                    "\nfn {store}(index: u32, value: {kind}) {{\n    let at = {at};\n    {element} = {value};\n}}\n"
+                );
             }
         }
     }
 }
 
-/// A word as a number of the WGSL type `scalar`.
-fn from_word(scalar: &str, word: &str) -> String {
-    if scalar == "u32" { word.to_owned() } else { format!("bitcast<{scalar}>({word})") }
-}
-
-/// A number of the WGSL type `scalar` as a word.
-fn to_word(scalar: &str, value: &str) -> String {
-    if scalar == "u32" { value.to_owned() } else { format!("bitcast<u32>({value})") }
+/// Words as a number, or four, of the WGSL type `kind`.
+fn from_word(kind: &str, words: &str) -> String {
+    if kind.contains("u32") { words.to_owned() } else { format!("bitcast<{kind}>({words})") }
 }
