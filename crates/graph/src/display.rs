@@ -142,6 +142,13 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             Arrangement::Reshape | Arrangement::Broadcast => vec![],
             Arrangement::Permute { axes } => vec![format!("axes={axes:?}")],
             Arrangement::Slice { starts, steps } => vec![format!("starts={starts:?}"), format!("steps={steps:?}")],
+            Arrangement::Flip { axes } => vec![format!("axes={axes}")],
+            Arrangement::Windows { axes, extents, steps, dilations } => vec![
+                format!("axes={axes:?}"),
+                format!("extents={extents:?}"),
+                format!("steps={steps:?}"),
+                format!("dilations={dilations:?}"),
+            ],
         },
         Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
             vec![format!("lows={lows:?}"), format!("interiors={interiors:?}"), format!("value={value}")]

@@ -37,6 +37,11 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
                 all(&[18]);
                 starts.iter().chain(steps).for_each(|&number| word(number as u64));
             }
+            Arrangement::Flip { axes } => all(&[26, axes.iter().fold(0, |set, axis| set | 1 << axis)]),
+            Arrangement::Windows { axes, extents, steps, dilations } => {
+                all(&[27, axes.len() as u64]);
+                axes.iter().chain(extents).chain(steps).chain(dilations).for_each(|&number| word(number as u64));
+            }
         },
         Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
             all(&[19, value.to_bits()]);

@@ -85,6 +85,12 @@ pub enum Arrangement {
     Broadcast,
     /// Elements `starts[i] + j * steps[i]` of each axis `i`, for `j` below the node's extent.
     Slice { starts: Extents, steps: Extents },
+    /// From the end to the beginning along `axes`.
+    Flip { axes: AxisSet },
+    /// Windows that slide along axes: axis `axes[i]` has as many elements as there are windows of `extents[i]` elements, `dilations[i]`
+    /// apart, of which each begins `steps[i]` after the one before; the elements within windows are along further axes at
+    /// the end, in the order of `axes`. Windows may share elements, and may leave some out.
+    Windows { axes: Extents, extents: Extents, steps: Extents, dilations: Extents },
 }
 
 /// Results that are put together from regions.

@@ -16,6 +16,7 @@ pub mod matmul;
 pub mod reduce;
 pub mod unary;
 pub mod views;
+pub mod windows;
 
 use crate::arena::Arena;
 use crate::dtype::DType;

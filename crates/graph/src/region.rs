@@ -1,7 +1,7 @@
 //! Regions: evenly spaced elements of a tensor, as a slice takes them, and where they stand behind a view.
 
 use crate::op::Extents;
-use crate::shape::Shape;
+use crate::shape::{AxisSet, Shape};
 
 /// Elements `starts[a] + j * steps[a]` for `j` below `extents[a]`, along each axis `a`. A step along an axis of one element
 /// is 1.
@@ -60,6 +60,16 @@ impl Region {
             region.starts[axis] = self.starts[position];
             region.steps[axis] = self.steps[position];
             region.extents[axis] = self.extents[position];
+        }
+        region
+    }
+
+    /// This region of a tensor of that shape, flipped along `axes`, as the one that is flipped to it.
+    pub(crate) fn before_flip(&self, axes: AxisSet, shape: &Shape) -> Region {
+        let mut region = self.clone();
+        for axis in axes.iter().filter(|&axis| self.extents[axis] > 0) {
+            let last = self.starts[axis] + (self.extents[axis] - 1) * self.steps[axis];
+            region.starts[axis] = shape[axis] - 1 - last;
         }
         region
     }

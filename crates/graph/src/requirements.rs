@@ -23,6 +23,7 @@ pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
     let (Op::View { operand, arrangement: Arrangement::Reshape }
     | Op::View { operand, arrangement: Arrangement::Broadcast }
     | Op::View { operand, arrangement: Arrangement::Permute { .. } }
+    | Op::View { operand, arrangement: Arrangement::Flip { .. } }
     | Op::StopGradient { operand }) = op
     else {
         return None;

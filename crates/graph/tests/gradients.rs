@@ -158,6 +158,22 @@ fn cases(kind: OpKind) -> Vec<Case> {
             view(|x| x.select_index(1, 0).square(), &[&[2, 1], &[3, 4]]),
         ]
         .concat(),
+        OpKind::Flip => [
+            view(|x| x.flip(..).square() * x, &[&[2, 3], &[], &[4], &[2, 0]]),
+            view(|x| x.flip([0, -1]).slice(1, 1, 2).square(), &[&[3, 2, 4]]),
+        ]
+        .concat(),
+        OpKind::Windows => [
+            view(|x| x.windows([0], [3], [1], [1]).square(), &[&[5], &[3], &[6, 2], &[4, 0]]),
+            // Beside one another, apart, dilated, with a rest, of one element, and along two axes.
+            view(|x| x.windows([1], [2], [2], [1]).square(), &[&[2, 6], &[2, 7]]),
+            view(|x| x.windows([-1], [2], [3], [1]).square(), &[&[2, 7], &[9]]),
+            view(|x| x.windows([0], [3], [2], [2]).square(), &[&[10], &[9, 2]]),
+            view(|x| x.windows([0], [1], [2], [5]).square(), &[&[7]]),
+            view(|x| x.windows([2, 0], [2, 3], [1, 2], [2, 1]).square(), &[&[6, 2, 5]]),
+            view(|x| x.windows([0], [33], [2], [1]).square(), &[&[38]]),
+        ]
+        .concat(),
         OpKind::Pad => view(|x| x.pad([(1, 2), (0, 1)], 0.5).square(), &[&[2, 3], &[1, 1], &[0, 2]]),
         OpKind::Concat => {
             let concat = |a: &[usize], b: &[usize], axis: isize| {

@@ -30,6 +30,8 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         | OpKind::Permute
         | OpKind::Broadcast
         | OpKind::Slice
+        | OpKind::Flip
+        | OpKind::Windows
         | OpKind::Pad
         | OpKind::Concat
         | OpKind::Gather => &DType::ALL,
@@ -106,6 +108,18 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (full(&[7]).slice_step(0, 1, 7, 3), vec![2], dtype),
             (x.select_index(-1, 2), vec![2], dtype),
         ],
+        OpKind::Flip => vec![
+            (x.flip(-1), vec![2, 3], dtype),
+            (full(&[4, 0, 2]).flip([0, 1]), vec![4, 0, 2], dtype),
+            (full(&[]).flip(..), vec![], dtype),
+        ],
+        OpKind::Windows => vec![
+            (x.windows([-1], [2], [1], [1]), vec![2, 2, 2], dtype),
+            (full(&[2, 9, 8]).windows([2, 1], [3, 4], [2, 1], [1, 2]), vec![2, 3, 3, 3, 4], dtype),
+            (full(&[7]).windows([0], [1], [3], [9]), vec![3, 1], dtype),
+            (full(&[0, 5]).windows([1], [5], [1], [1]), vec![0, 1, 5], dtype),
+            (x.windows([], [], [], []), vec![2, 3], dtype),
+        ],
         OpKind::Pad => vec![(x.pad([(1, 0), (2, 3)], 1.0), vec![3, 8], dtype)],
         OpKind::Concat => vec![
             (g.concat(&[x, full(&[5, 3]), full(&[0, 3])], 0), vec![7, 3], dtype),
@@ -167,7 +181,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 22 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(kinds.len(), 24 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
 }
 
 #[test]

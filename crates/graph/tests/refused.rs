@@ -163,6 +163,8 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         argmax(5) x; argmax(0) truth; norm(2.0, ..) labels; norm(-1.0, ..) x; norm(3.0, 8) x; norm(0.5, 0) labels;
         reshape([7]) x; reshape([1; 20]) x; permute([0, 0]) x; permute([0]) x; permute([0, 9]) x; transpose(0, 4) x;
         broadcast_to([5, 7]) x; unsqueeze(9) x; squeeze(9) x; slice(0, 0, 9) x; slice(4, 0, 1) x; slice_step(0, 0, 2, 0) x;
+        flip(5) x; flip([0, 0]) x; windows([0], [99], [1], [1]) x; windows([0, 0], [1, 1], [1, 1], [1, 1]) x;
+        windows([9], [1], [1], [1]) x; windows([0], [1], [0], [1]) x; windows([0], [1], [1], []) x;
         select_index(0, 9) x; select_index(7, 0) x; pad([(1, 1)], 0.0) x; pad([(usize::MAX, 1), (1, 1)], 0.0) x;
         softmax(5) x; softmax(0) labels; log_softmax(5) x; log_softmax(0) labels; logsumexp(7) x; logsumexp(0) labels truth;
         logsumexp_keepdims(7) x; logsumexp_keepdims(..) labels; one_hot(3) x; tril(0) labels scalar; triu(0) scalar labels;

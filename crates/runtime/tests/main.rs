@@ -5,6 +5,7 @@ mod anomaly;
 mod arithmetic;
 mod check;
 mod compositions;
+mod convolutions;
 mod derivatives;
 mod edges;
 mod errors;

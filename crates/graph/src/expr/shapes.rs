@@ -1,10 +1,10 @@
-//! Methods that move elements without computing: reshape, permute, broadcast, slice, pad, concat.
+//! Methods that move elements without computing: reshape, permute, broadcast, slice, flip, windows, pad, concat.
 
 use smallvec::SmallVec;
 
 use crate::arena::Graph;
 use crate::error::GraphError;
-use crate::expr::Expr;
+use crate::expr::{Axes, Expr};
 use crate::node::{NodeId, Origin};
 use crate::op::{Arrangement, Assembly, Extents, Op};
 use crate::shape::{AxisSet, Shape};
@@ -137,6 +137,56 @@ impl<'g> Expr<'g> {
         self.slice_node(axis, start, end, step, Origin::here())
     }
 
+    /// The elements along `axes` from the last to the first: `y[j] = x[n - 1 - j]`. Axes are as for a reduction: a number, several,
+    /// or `..` for all.
+    #[track_caller]
+    pub fn flip(self, axes: impl Axes) -> Expr<'g> {
+        let _method = self.enter("flip");
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(shape) = self.read("flip", origin, |_, node| node.shape.clone()) else { return self };
+        match self.resolve_axes("flip", &shape, &axes, origin) {
+            Ok(axes) => self.flip_node(axes, origin),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Windows of `extents[i]` elements, `dilations[i]` apart, that slide along `axes[i]` by `steps[i]`: an axis of `n` elements becomes one
+    /// of `(n - (extent - 1) * dilation - 1) / step + 1` windows, and the elements within windows are along new axes at the end, in the order of
+    /// `axes`. So `[b, c, h, w]` with windows of `[kh, kw]` along the last two becomes `[b, c, oh, ow, kh, kw]`:
+    ///
+    /// `y[b, c, i, j, k, l] = x[b, c, i * steps[0] + k * dilations[0], j * steps[1] + l * dilations[1]]`.
+    ///
+    /// No element is copied: a plan reads windows where they stand. The gradient of an element is the sum over the windows that it is in.
+    /// Negative axes count from the end.
+    ///
+    /// Errors: an axis that is none or is named twice; lists that are not as long as `axes`; an extent, step or dilation of 0; a window that is
+    /// longer than its axis; more axes than a shape may have.
+    #[track_caller]
+    pub fn windows(
+        self,
+        axes: impl AsRef<[isize]>,
+        extents: impl AsRef<[usize]>,
+        steps: impl AsRef<[usize]>,
+        dilations: impl AsRef<[usize]>,
+    ) -> Expr<'g> {
+        let _method = self.enter("windows");
+        let origin = self.graph().origin_or(Origin::here());
+        let Some((operand, shape)) = self.read("windows", origin, |id, node| (id, node.shape.clone())) else {
+            return self;
+        };
+        let mut resolved = Extents::new();
+        for &axis in axes.as_ref() {
+            match self.resolve_axis("windows", &shape, axis, origin) {
+                Ok(axis) => resolved.push(axis),
+                Err(error) => return self.fail(error),
+            }
+        }
+        let [extents, steps, dilations] =
+            [extents.as_ref(), steps.as_ref(), dilations.as_ref()].map(Extents::from_slice);
+        let arrangement = Arrangement::Windows { axes: resolved, extents, steps, dilations };
+        self.insert(Op::View { operand, arrangement }, None, None, origin)
+    }
+
     /// The `index`-th slice along an axis, which falls away: `[a, n, b] -> [a, b]`.
     #[track_caller]
     pub fn select_index(self, axis: isize, index: usize) -> Expr<'g> {
@@ -188,6 +238,15 @@ impl<'g> Expr<'g> {
             Some((operand, false)) => {
                 self.insert(Op::View { operand, arrangement: Arrangement::Broadcast }, Some(shape), None, origin)
             }
+        }
+    }
+
+    pub(crate) fn flip_node(self, axes: AxisSet, origin: Origin) -> Expr<'g> {
+        match self.read("flip", origin, |id, _| id) {
+            Some(operand) => {
+                self.insert(Op::View { operand, arrangement: Arrangement::Flip { axes } }, None, None, origin)
+            }
+            None => self,
         }
     }
 

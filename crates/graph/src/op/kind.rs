@@ -27,6 +27,8 @@ pub enum OpKind {
     Permute,
     Broadcast,
     Slice,
+    Flip,
+    Windows,
     Pad,
     Concat,
     Reduce(ReduceFunction),
@@ -47,7 +49,7 @@ impl OpKind {
             .chain(CompareFunction::ALL.map(OpKind::Compare))
             .chain([OpKind::Where, OpKind::Cast, OpKind::StopGradient, OpKind::CustomGradient])
             .chain([OpKind::Reshape, OpKind::Permute])
-            .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Pad, OpKind::Concat])
+            .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
     }
@@ -73,6 +75,8 @@ impl OpKind {
             OpKind::Permute => "permute",
             OpKind::Broadcast => "broadcast",
             OpKind::Slice => "slice",
+            OpKind::Flip => "flip",
+            OpKind::Windows => "windows",
             OpKind::Pad => "pad",
             OpKind::Concat => "concat",
             OpKind::Reduce(function) => function.name(),
@@ -105,6 +109,8 @@ impl Op {
                 Arrangement::Permute { .. } => OpKind::Permute,
                 Arrangement::Broadcast => OpKind::Broadcast,
                 Arrangement::Slice { .. } => OpKind::Slice,
+                Arrangement::Flip { .. } => OpKind::Flip,
+                Arrangement::Windows { .. } => OpKind::Windows,
             },
             Op::Assembly(Assembly::Pad { .. }) => OpKind::Pad,
             Op::Assembly(Assembly::Concat { .. }) => OpKind::Concat,

@@ -1,4 +1,4 @@
-//! Ops that only say where elements stand: reshape, permute, broadcast, slice. A planner can make them cost nothing.
+//! Ops that only say where elements stand: reshape, permute, broadcast, slice, flip, windows. A planner can make them cost nothing.
 //!
 //! | op | y | gradient |
 //! |---|---|---|
@@ -6,12 +6,15 @@
 //! | permute | `y[c] = x[c]` with axis `i` of y being axis `axes[i]` of x | permuted back |
 //! | broadcast | x repeated | summed over the repeated axes |
 //! | slice | `y[j] = x[start + j step]` | in its place among those of other slices of x, with zeros where there is none |
+//! | flip | `y[j] = x[n - 1 - j]` | flipped back |
+//! | windows | `y[j.., i..] = x[j step + i dilation]` | to each element the sum over the windows that it is in |
 
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::{Arrangement, Extents, Op, ReduceFunction};
+use crate::ops::windows::{self, Windows};
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
@@ -26,6 +29,10 @@ pub(crate) fn infer(
         Arrangement::Permute { axes } => infer_permute(rule, operand, axes),
         Arrangement::Broadcast => infer_broadcast(rule, operand, shape),
         Arrangement::Slice { starts, steps } => infer_slice(rule, operand, starts, steps, shape),
+        Arrangement::Flip { axes } => infer_flip(rule, operand, *axes),
+        Arrangement::Windows { axes, extents, steps, dilations } => {
+            windows::infer(rule, operand, &Windows { axes, extents, steps, dilations })
+        }
     }
 }
 
@@ -42,6 +49,14 @@ pub(crate) fn vjp<'g>(
         // What reaches a part of the operand is put together with what reaches its other parts, by `autodiff::shares`. A slice
         // that gets here has no elements.
         Arrangement::Slice { .. } => {}
+        Arrangement::Flip { axes } => {
+            if (node.wants)(operand) {
+                give(operand, node.upstream.flip_node(*axes, node.origin));
+            }
+        }
+        Arrangement::Windows { axes, extents, steps, dilations } => {
+            windows::vjp(operand, &Windows { axes, extents, steps, dilations }, node, give);
+        }
     }
 }
 
@@ -135,6 +150,12 @@ fn infer_slice(
         }
     }
     Ok((shape.clone(), node.dtype))
+}
+
+fn infer_flip(rule: &Rule<'_>, operand: NodeId, axes: AxisSet) -> Result<(Shape, DType), GraphError> {
+    axes.iter().try_for_each(|axis| rule.axis(operand, axis))?;
+    let node = rule.node(operand);
+    Ok((node.shape.clone(), node.dtype))
 }
 
 fn vjp_reshape<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {

@@ -46,6 +46,8 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Arrangement::Permute { axes } => views::permute(*operand, axes, graph),
             Arrangement::Broadcast => views::broadcast(*operand, shape, graph),
             Arrangement::Slice { starts, steps } => slices::slice(*operand, starts, steps, shape, dtype, graph)?,
+            Arrangement::Flip { axes } => views::flip(*operand, *axes, graph),
+            Arrangement::Windows { extents, steps, .. } => views::windows(*operand, extents, steps, graph),
         },
         Op::Assembly(Assembly::Pad { operand, value, .. }) => views::pad(*operand, *value, shape, graph),
         Op::Assembly(Assembly::Concat { operands, axis }) => views::concat(operands, *axis, graph),

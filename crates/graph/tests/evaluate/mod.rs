@@ -112,6 +112,24 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
         }
+        Op::View { operand, arrangement: Arrangement::Flip { axes } } => {
+            let source = shape_of(operand);
+            let turned = |(axis, &c): (usize, &usize)| if axes.contains(axis) { source[axis] - 1 - c } else { c };
+            let place = |at: &[usize]| offset(&source, &at.iter().enumerate().map(turned).collect::<Vec<_>>());
+            coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
+        }
+        Op::View { operand, arrangement: Arrangement::Windows { axes, steps, dilations, .. } } => {
+            let source = shape_of(operand);
+            let place = |at: &[usize]| {
+                let (windows, within) = at.split_at(source.rank());
+                let mut from = windows.to_vec();
+                for (number, &axis) in axes.iter().enumerate() {
+                    from[axis] = windows[axis] * steps[number] + within[number] * dilations[number];
+                }
+                offset(&source, &from)
+            };
+            coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
+        }
         Op::Assembly(Assembly::Pad { operand, lows, interiors, value }) => {
             pad(shape, &shape_of(operand), elements(operand), lows, interiors, *value)
         }

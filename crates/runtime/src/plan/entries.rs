@@ -258,6 +258,9 @@ fn for_products_alone(
     Ok(alone)
 }
 
+/// The distance of neighbours, in elements, up to which a line of the cache holds several of them.
+const NEAR: usize = 4;
+
 struct Builder {
     entries: Vec<Entry>,
     /// By ordinal, which nodes nothing but matrix products read.
@@ -319,6 +322,15 @@ impl Builder {
                     let copied = self.copy(operands[0].clone(), dtype, node, stage);
                     let sliced = copied.sliced(starts, &steps, shape);
                     sliced.unwrap_or_else(|| unreachable!("a copy has one axis for each of its shape"))
+                })
+            }
+            Op::View { arrangement: Arrangement::Flip { axes }, .. } => operands[0].flipped(*axes),
+            Op::View { arrangement: Arrangement::Windows { axes, extents, steps, dilations }, .. } => {
+                let numbers = [&extents[..], steps, dilations];
+                operands[0].windows(axes, numbers, shape).unwrap_or_else(|| {
+                    let copied = self.copy(operands[0].clone(), dtype, node, stage);
+                    let windows = copied.windows(axes, numbers, shape);
+                    windows.unwrap_or_else(|| unreachable!("a copy has one axis for each of its shape"))
                 })
             }
             Op::View { arrangement: Arrangement::Reshape, .. } => match operands[0].reshaped(shape) {
@@ -470,7 +482,7 @@ impl Builder {
         };
         let is_near = |axis: usize| {
             let inner = layout.axes_of(axis).iter().rev().find(|axis| axis.extent > 1);
-            inner.is_none_or(|inner| inner.stride.unsigned_abs() <= 1)
+            inner.is_none_or(|inner| inner.stride.unsigned_abs() <= NEAR)
         };
         let view = layout.view();
         let shares_elements = view.distinct() < view.elements();

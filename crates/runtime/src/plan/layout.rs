@@ -1,6 +1,6 @@
 //! Where the elements of a node stand in the buffer of another: how views come to cost nothing.
 
-use arenagrad_graph::{MAX_RANK, Shape};
+use arenagrad_graph::{AxisSet, MAX_RANK, Shape};
 use arenagrad_kernels::{Axes, Axis, View};
 use smallvec::SmallVec;
 
@@ -114,6 +114,42 @@ impl Layout {
         Some(layout)
     }
 
+    /// From the end to the beginning along some axes.
+    pub(crate) fn flipped(&self, axes: AxisSet) -> Self {
+        let mut flipped = self.clone();
+        let mut offset = self.offset;
+        for axis in axes.iter() {
+            let begin = axis.checked_sub(1).map_or(0, |before| self.ends[before]);
+            for own in &mut flipped.axes[usize::from(begin)..usize::from(self.ends[axis])] {
+                if own.extent > 0 {
+                    offset = offset.wrapping_add_signed((own.extent - 1) as isize * own.stride);
+                }
+                own.stride = -own.stride;
+            }
+        }
+        flipped.offset = offset;
+        flipped
+    }
+
+    /// Windows of `extents[i]` elements, `dilations[i]` apart, that slide along `axes[i]` by `steps[i]`, under the shape that they have. None if an axis
+    /// that they slide along is several of the buffer's.
+    pub(crate) fn windows(
+        &self,
+        axes: &[usize],
+        [extents, steps, dilations]: [&[usize]; 3],
+        shape: &Shape,
+    ) -> Option<Self> {
+        let mut groups: SmallVec<[SmallVec<[Axis; 4]>; 8]> =
+            (0..self.shape.rank()).map(|axis| SmallVec::from_slice(self.axes_of(axis))).collect();
+        for (place, &axis) in axes.iter().enumerate() {
+            let &[Axis { stride, .. }] = self.axes_of(axis) else { return None };
+            groups[axis] = smallvec::smallvec![Axis { extent: shape[axis], stride: stride * steps[place] as isize }];
+            let within = Axis { extent: extents[place], stride: stride * dilations[place] as isize };
+            groups.push(smallvec::smallvec![within]);
+        }
+        Some(Layout::of_groups(self.base, shape.clone(), groups.into_iter(), self.offset))
+    }
+
     /// The same elements under another shape, if axes of the buffer can say it: an axis of the new shape is a whole number of them, or
     /// part of one. It is plain where they are evenly spaced.
     pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
@@ -216,6 +252,22 @@ mod tests {
         let again = flipped.sliced(&[0, 5], &[2, -2], &Shape::from([2, 3])).expect("plain");
         assert_eq!((again.offset, again.strides()), (18, vec![-12, 2]));
         assert!(!flipped.is_contiguous());
+    }
+
+    #[test]
+    fn windows_overlap() {
+        let base = Layout::contiguous(0, &Shape::from([2, 7]));
+        let windows = base.windows(&[1], [&[3], &[2], &[1]], &Shape::from([2, 3, 3])).expect("plain");
+        assert_eq!(windows.strides(), [7, 2, 1]);
+        assert_eq!(places(&windows)[..9], [0, 1, 2, 2, 3, 4, 4, 5, 6]);
+        assert!(!windows.is_contiguous());
+        let flipped = windows.flipped([0, 2].into_iter().collect());
+        assert_eq!(places(&flipped)[..6], [9, 8, 7, 11, 10, 9]);
+        // A flip of an axis that is several of the buffer's flips all of them.
+        let joined = windows.reshaped(&Shape::from([2, 9])).expect("two axes as one");
+        let reversed: Vec<usize> = places(&joined)[..9].iter().rev().copied().collect();
+        assert_eq!(places(&joined.flipped([1].into_iter().collect()))[..9], reversed);
+        assert!(joined.windows(&[1], [&[3], &[1], &[1]], &Shape::from([2, 7, 3])).is_none());
     }
 
     #[test]

@@ -215,6 +215,27 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
             case(&[(&[5, 7], ANY)], 1, |_, x| x[0].t().slice_step(0, 1, 7, 2)),
             case(&[(&[5, 7], ANY)], 1, |_, x| x[0].select_index(1, 6)),
         ],
+        OpKind::Flip => vec![
+            case(&[(&[257], ANY)], 1, |_, x| x[0].flip(0)),
+            case(&[(&[5, 8, 3], ANY)], 1, |_, x| x[0].flip([0, 2]).exp()),
+            case(&[(&[5, 8], ANY)], 8, |_, x| x[0].flip(..).sum(-1)),
+            case(&[(&[5, 8], ANY)], 1, |_, x| x[0].flip(1).slice_step(1, 1, 8, 3).flip(..)),
+            case(&[(&[4, 6], ANY), (&[6, 3], ANY)], 6, |_, x| x[0].flip(..).matmul(x[1].flip(0).t().flip(1).t())),
+            case(&[(&[3, 0], ANY)], 1, |_, x| x[0].flip(..)),
+            case(&[(&[9], INTEGER)], 1, |_, x| x[0].flip(0)),
+        ],
+        OpKind::Windows => vec![
+            case(&[(&[257], ANY)], 5, |_, x| x[0].windows([0], [5], [1], [1])),
+            case(&[(&[3, 40], ANY)], 4, |_, x| x[0].windows([1], [4], [3], [2]).exp()),
+            case(&[(&[2, 12, 11], ANY)], 9, |_, x| x[0].windows([1, 2], [3, 3], [2, 1], [1, 2]).sum([-2, -1])),
+            case(&[(&[2, 12, 12], ANY)], 4, |_, x| x[0].windows([1, 2], [2, 2], [2, 2], [1, 1]).max([3, 4])),
+            case(&[(&[2, 3, 10], ANY), (&[4, 9], ANY)], 9, |_, x| {
+                let columns = x[0].windows([2], [3], [1], [1]).permute([0, 1, 3, 2]).reshape([2, 9, 8]);
+                x[1].matmul(columns)
+            }),
+            case(&[(&[50], ANY)], 40, |_, x| x[0].windows([0], [40], [1], [1])),
+            case(&[(&[20], INTEGER)], 1, |_, x| x[0].windows([0], [4], [4], [1]).flip(1)),
+        ],
         OpKind::Pad => vec![
             case(&[(&[257], ANY)], 1, |_, x| x[0].pad([(1, 2)], 0.5)),
             case(&[(&[3, 5], ANY)], 1, |_, x| x[0].t().pad([(2, 0), (0, 3)], -1.0)),

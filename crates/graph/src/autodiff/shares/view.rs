@@ -94,6 +94,7 @@ impl View {
             }
             Arrangement::Broadcast => Some(self.repeated(&operand.shape, &view.shape)),
             Arrangement::Reshape => self.reshaped(&operand.shape, &view.shape),
+            Arrangement::Flip { .. } | Arrangement::Windows { .. } => None,
         }
     }
 

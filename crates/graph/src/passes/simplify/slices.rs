@@ -101,6 +101,9 @@ pub(in crate::passes) fn before(
         Arrangement::Reshape if from.contains(&0) => None,
         Arrangement::Reshape => region.before_reshape(from, to),
         Arrangement::Slice { starts, steps } => Some(region.within(&Region::of_slice(starts, steps, to))),
+        Arrangement::Flip { axes } => Some(region.before_flip(*axes, to)),
+        // Windows share elements, and what a region of them needs is rarely less than what they were made of.
+        Arrangement::Windows { .. } => None,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::node::NodeId;
 use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::matmul::matrix;
 use crate::passes::rebuild::{Rebuild, Rewrite};
-use crate::shape::Shape;
+use crate::shape::{AxisSet, Shape};
 
 pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {
     if graph.shape(operand) == *shape {
@@ -60,6 +60,32 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
         Rewrite::Op(Op::Leaf(Leaf::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }))
     } else {
         Rewrite::Keep
+    }
+}
+
+pub(super) fn flip(operand: NodeId, axes: AxisSet, graph: &Rebuild) -> Rewrite {
+    let shape = graph.shape(operand);
+    if axes.iter().all(|axis| shape[axis] == 1) {
+        return Rewrite::Existing(operand);
+    }
+    match graph.op(operand) {
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+        // An axis that is flipped twice is as it was.
+        Op::View { operand, arrangement: Arrangement::Flip { axes: inner } } => {
+            let axes = (0..shape.rank()).filter(|&axis| axes.contains(axis) != inner.contains(axis)).collect();
+            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Flip { axes } })
+        }
+        _ => Rewrite::Keep,
+    }
+}
+
+pub(super) fn windows(operand: NodeId, extents: &Extents, steps: &Extents, graph: &Rebuild) -> Rewrite {
+    if extents.iter().chain(steps).all(|&number| number == 1) {
+        return Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape });
+    }
+    match graph.op(operand) {
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+        _ => Rewrite::Keep,
     }
 }
 
