@@ -68,14 +68,15 @@ pub(super) fn flip(operand: NodeId, axes: AxisSet, graph: &Rebuild) -> Rewrite {
     if axes.iter().all(|axis| shape[axis] == 1) {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Flip { axes: inner } } = inner {
         // An axis that is flipped twice is as it was.
-        Op::View { operand, arrangement: Arrangement::Flip { axes: inner } } => {
-            let axes = (0..shape.rank()).filter(|&axis| axes.contains(axis) != inner.contains(axis)).collect();
-            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Flip { axes } })
-        }
-        _ => Rewrite::Keep,
+        let axes = (0..shape.rank()).filter(|&axis| axes.contains(axis) != inner.contains(axis)).collect();
+        Rewrite::Op(Op::View { operand, arrangement: Arrangement::Flip { axes } })
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -83,10 +84,7 @@ pub(super) fn windows(operand: NodeId, extents: &Extents, steps: &Extents, graph
     if extents.iter().chain(steps).all(|&number| number == 1) {
         return Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape });
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
-        _ => Rewrite::Keep,
-    }
+    graph.constant(operand).map_or(Rewrite::Keep, Rewrite::constant)
 }
 
 pub(super) fn pad(operand: NodeId, value: f64, shape: &Shape, graph: &Rebuild) -> Rewrite {
