@@ -46,6 +46,10 @@ pub(super) struct Placed<'a> {
     pub(super) tensors: Vec<u32>,
 }
 
+/// The most launches of a plan that are joined. Few plans share their modules, and lavapipe takes seconds to compile each, at the first
+/// run: of a plan of hundreds of small steps that would be minutes, in which the device counts as lost.
+const MOST_JOINS: usize = 2;
+
 /// The launches of these dispatches, in their order.
 pub(super) fn launches<'a>(
     device: &GpuDevice,
@@ -55,9 +59,14 @@ pub(super) fn launches<'a>(
     let (profile, joining) = (device.profile(), device.joining());
     let mut launches = Vec::with_capacity(placed.len());
     let mut rest = placed;
+    let mut joins = 0;
     while let Some(first) = rest.first() {
         first.refuse_aliases(device)?;
-        let (joined, taken) = join(profile, joining, memory, rest);
+        let (joined, taken) = match joins < MOST_JOINS {
+            true => join(profile, joining, memory, rest),
+            false => (None, 0),
+        };
+        joins += usize::from(joined.is_some());
         for other in &rest[1..taken.max(1)] {
             other.refuse_aliases(device)?;
         }
