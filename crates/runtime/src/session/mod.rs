@@ -222,7 +222,8 @@ impl Session {
         self.plans.iter().map(|prepared| prepared.executable.submits()).sum()
     }
 
-    /// How many dispatches one run of the first plan is on a GPU, small steps that were joined counted as one; 0 on the CPU.
+    /// How many dispatches the next run of the first plan is on a GPU; 0 on the CPU. Small steps that follow one another become one when
+    /// the plan has run for a second in all: before, compiling them together would take longer than it saves. The bits stay the same.
     pub fn dispatches(&self) -> usize {
         self.plans[0].executable.dispatches()
     }

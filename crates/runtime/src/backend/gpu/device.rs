@@ -20,8 +20,12 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
 const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
 
-/// Overrides when small dispatches are joined, so that tests reach both ways.
+/// Overrides which small dispatches are joined, then as soon as a plan is made ready, so that tests reach both ways.
 const JOINING_VARIABLE: &str = "ARENAGRAD_ADAPTER_JOINING";
+
+/// How long a plan has run in all before its small dispatches are joined. A joined module is of one plan alone, and to compile it takes
+/// about as long: so whoever runs a plan a few times does not pay for it, and whoever runs it often pays no more than twice.
+const JOIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Mesa 22's lavapipe silently ends the loops of an invocation past 65,535 iterations in all; this keeps well below.
 const SOFTWARE_ITERATIONS: u32 = 24_000;
@@ -35,6 +39,7 @@ const GPU_ITERATIONS: u32 = 1 << 24;
 pub(crate) struct GpuDevice {
     shared: Arc<Shared>,
     joining: Joining,
+    join_after: Duration,
 }
 
 struct Shared {
@@ -65,15 +70,20 @@ impl GpuDevice {
         &self.shared.profile
     }
 
-    /// When small dispatches are joined.
+    /// Which small dispatches are joined.
     pub(super) fn joining(&self) -> Joining {
         self.joining
     }
 
-    /// The same device, with another choice of when small dispatches are joined.
+    /// How long a plan has run, in all its runs, before its small dispatches are joined.
+    pub(super) fn join_after(&self) -> Duration {
+        self.join_after
+    }
+
+    /// The same device, with another choice of which small dispatches are joined, and when.
     #[cfg(test)]
-    pub(crate) fn with_joining(&self, joining: Joining) -> GpuDevice {
-        GpuDevice { shared: Arc::clone(&self.shared), joining }
+    pub(crate) fn with_joining(&self, joining: Joining, join_after: Duration) -> GpuDevice {
+        GpuDevice { shared: Arc::clone(&self.shared), joining, join_after }
     }
 
     /// Waits until the device has done all that was submitted to it.
@@ -88,9 +98,9 @@ impl GpuDevice {
             Ok(text) => Some(parse_class(&text).map_err(refused)?),
             Err(_) => None,
         };
-        let joining = match std::env::var(JOINING_VARIABLE) {
-            Ok(text) => parse_joining(&text).map_err(refused)?,
-            Err(_) => Joining::default(),
+        let (joining, join_after) = match std::env::var(JOINING_VARIABLE) {
+            Ok(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
+            Err(_) => (Joining::default(), JOIN_AFTER),
         };
         let limits = adapter.limits();
         let wanted = match description.arithmetic {
@@ -112,6 +122,7 @@ impl GpuDevice {
         device.set_device_lost_callback(move |_, reason| listener.lose(reason));
         Ok(GpuDevice {
             joining,
+            join_after,
             shared: Arc::new(Shared {
                 profile: profile(description.kind, class, limits.max_compute_workgroups_per_dimension),
                 description,

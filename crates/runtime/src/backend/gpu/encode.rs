@@ -2,14 +2,15 @@
 //! more than a device should be asked for at once is several submits, each waited for before the next.
 //!
 //! wgpu cannot replay a command buffer, so each run records the dispatches again from prepared pipelines and bind
-//! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps, small ones
-//! that follow one another as one; wgpu puts barriers where one reads what another wrote.
+//! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps, in a plan that has run
+//! for long small ones that follow one another as one; wgpu puts barriers where one reads what another wrote.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use arenagrad_kernels::Kernel;
-use arenagrad_kernels::wgsl::{self, Dispatch, Lowered, Resource};
+use arenagrad_kernels::wgsl::{self, Dispatch, Joining, Lowered, Resource};
 use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
@@ -55,6 +56,10 @@ pub(crate) struct GpuExecutable {
     dispatches: Vec<ReadyDispatch>,
     /// The dispatches of each submit of a run: one, unless the run is large.
     submissions: Vec<Range<usize>>,
+    /// The launches that shall take the place of the dispatches when the plan has run for long, if there are better ones.
+    later: Option<Vec<Launch>>,
+    /// How long runs have taken, while there are better ones.
+    spent: Duration,
     staging: Staging,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     submits: u64,
@@ -106,45 +111,45 @@ impl GpuExecutable {
             .iter()
             .flat_map(|step| step.lowered.dispatches.iter().map(|dispatch| step.place(dispatch, &scratch)))
             .collect();
-        let launches = launches(device, memory, &placed)?;
-        let pipelines = compile(device, &launches)?;
-        let (parameters, words, ranges) = parameters(device, &launches)?;
-
-        let mut dispatches = Vec::with_capacity(launches.len());
-        for ((launch, range), pipeline) in launches.iter().zip(ranges).zip(pipelines) {
-            let uniform = wgpu::BufferBinding { buffer: &parameters, offset: range.offset, size: range.size };
-            let bound = launch.buffers.iter().map(|bound| {
-                let buffer = memory.buffer(bound.buffer);
-                let (offset, size) =
-                    bound.range.map_or((0, None), |(offset, bytes)| (offset, wgpu::BufferSize::new(bytes)));
-                wgpu::BufferBinding { buffer, offset, size }
-            });
-            let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(uniform)
-                .chain(bound)
-                .zip(0..)
-                .map(|(buffer, binding)| wgpu::BindGroupEntry {
-                    binding,
-                    resource: wgpu::BindingResource::Buffer(buffer),
-                })
-                .collect();
-            let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(launch.label), layout: &pipeline.bindings, entries: &entries };
-            let bind_group = device.scoped(launch.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
-            dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: launch.workgroups });
-        }
-        // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
-        if !words.is_empty() {
-            let write = || device.queue().write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
-            device.scoped(PARAMETERS, parameters.size(), write)?;
-        }
-        let in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT + 1);
-        let submissions = divide(launches.iter().map(|launch| launch.operations));
-        Ok(GpuExecutable { device: device.clone(), dispatches, submissions, staging, in_flight, submits: 0 })
+        let joined = launches(device, device.joining(), memory, &placed)?;
+        let joins_later = joined.len() < placed.len() && !device.join_after().is_zero();
+        let (launches, later) = match joins_later {
+            true => (launches(device, Joining::Never, memory, &placed)?, Some(joined)),
+            false => (joined, None),
+        };
+        let (dispatches, submissions) = ready(device, memory, &launches)?;
+        Ok(GpuExecutable {
+            device: device.clone(),
+            dispatches,
+            submissions,
+            later,
+            spent: Duration::ZERO,
+            staging,
+            in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT + 1),
+            submits: 0,
+        })
     }
 
     /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
     /// returns nothing and waits only for the run before the last few.
     pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+        if self.later.is_none() {
+            return self.run_once(memory, fetch);
+        }
+        if self.spent >= self.device.join_after()
+            && let Some(launches) = self.later.take()
+            // What cannot be made ready changes nothing: the plan runs as it did.
+            && let Ok((dispatches, submissions)) = ready(&self.device, memory, &launches)
+        {
+            (self.dispatches, self.submissions) = (dispatches, submissions);
+        }
+        let begun = Instant::now();
+        let results = self.run_once(memory, fetch);
+        self.spent += begun.elapsed();
+        results
+    }
+
+    fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
         let last = self.submissions.len() - 1;
         for number in 0..last {
             let submission = self.submit(number, None)?;
@@ -163,7 +168,7 @@ impl GpuExecutable {
         Ok(Vec::new())
     }
 
-    /// How many dispatches a run has.
+    /// How many dispatches the next run has.
     pub(crate) fn dispatches(&self) -> usize {
         self.dispatches.len()
     }
@@ -200,6 +205,41 @@ impl GpuExecutable {
             pass.dispatch_workgroups(x, y, z);
         }
     }
+}
+
+/// Launches made ready to be recorded, and the dispatches of each submit.
+fn ready(
+    device: &GpuDevice,
+    memory: &GpuMemory,
+    launches: &[Launch],
+) -> Result<(Vec<ReadyDispatch>, Vec<Range<usize>>), Error> {
+    let pipelines = compile(device, launches)?;
+    let (parameters, words, ranges) = parameters(device, launches)?;
+    let mut dispatches = Vec::with_capacity(launches.len());
+    for ((launch, range), pipeline) in launches.iter().zip(ranges).zip(pipelines) {
+        let uniform = wgpu::BufferBinding { buffer: &parameters, offset: range.offset, size: range.size };
+        let bound = launch.buffers.iter().map(|bound| {
+            let buffer = memory.buffer(bound.buffer);
+            let (offset, size) =
+                bound.range.map_or((0, None), |(offset, bytes)| (offset, wgpu::BufferSize::new(bytes)));
+            wgpu::BufferBinding { buffer, offset, size }
+        });
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(uniform)
+            .chain(bound)
+            .zip(0..)
+            .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) })
+            .collect();
+        let descriptor =
+            wgpu::BindGroupDescriptor { label: Some(launch.label), layout: &pipeline.bindings, entries: &entries };
+        let bind_group = device.scoped(&launch.what, 0, || device.wgpu().create_bind_group(&descriptor))?;
+        dispatches.push(ReadyDispatch { pipeline: pipeline.compute, bind_group, workgroups: launch.workgroups });
+    }
+    // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
+    if !words.is_empty() {
+        let write = || device.queue().write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
+        device.scoped(PARAMETERS, parameters.size(), write)?;
+    }
+    Ok((dispatches, divide(launches.iter().map(|launch| launch.operations))))
 }
 
 impl<'a> LoweredStep<'a> {
@@ -255,14 +295,14 @@ fn scratch_sizes(steps: &[LoweredStep<'_>]) -> Vec<usize> {
 
 /// The pipeline of each launch. Those that are new are compiled side by side: that is most of what making a plan
 /// ready costs.
-fn compile(device: &GpuDevice, launches: &[Launch<'_>]) -> Result<Vec<Pipeline>, Error> {
+fn compile(device: &GpuDevice, launches: &[Launch]) -> Result<Vec<Pipeline>, Error> {
     let mut numbers: HashMap<PipelineKey, usize> = HashMap::new();
     let mut wanted = Vec::new();
     let mut chosen = Vec::with_capacity(launches.len());
     for launch in launches {
         let key = PipelineKey::new(launch);
         let number = *numbers.entry(key.clone()).or_insert_with(|| {
-            wanted.push((key, launch.label, launch.what));
+            wanted.push((key, launch.label, &*launch.what));
             wanted.len() - 1
         });
         chosen.push(number);
@@ -278,12 +318,9 @@ fn compile(device: &GpuDevice, launches: &[Launch<'_>]) -> Result<Vec<Pipeline>,
 const PARAMETERS: &str = "the parameters of a plan";
 
 /// The uniform buffer for all parameters, the words that belong there, and where those of each launch lie.
-fn parameters(
-    device: &GpuDevice,
-    launches: &[Launch<'_>],
-) -> Result<(wgpu::Buffer, Vec<u32>, Vec<ParameterRange>), Error> {
+fn parameters(device: &GpuDevice, launches: &[Launch]) -> Result<(wgpu::Buffer, Vec<u32>, Vec<ParameterRange>), Error> {
     let alignment = u64::from(device.limits().min_uniform_buffer_offset_alignment);
-    let (words, ranges) = pack(launches.iter().map(|launch| &*launch.parameters), alignment);
+    let (words, ranges) = pack(launches.iter().map(|launch| &launch.parameters[..]), alignment);
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let size = (words.len() as u64 * WORD_BYTES).max(alignment);
     let buffer = create(device, PARAMETERS, size, device.limits().max_buffer_size, usage)?;

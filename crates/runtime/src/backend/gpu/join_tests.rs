@@ -1,6 +1,8 @@
 //! Plans whose small dispatches are joined, against the same plans dispatched step by step and against the CPU; without an adapter each
 //! test says `skipped`.
 
+use std::time::Duration;
+
 use arenagrad_graph::{DType, Expr, Graph, Init, Reduction};
 use arenagrad_kernels::wgsl::Joining;
 
@@ -25,7 +27,7 @@ fn adapter() -> Option<GpuDevice> {
 }
 
 fn device(adapter: &GpuDevice, joining: Joining) -> Device {
-    Device::of_adapter(adapter.with_joining(joining))
+    Device::of_adapter(adapter.with_joining(joining, Duration::ZERO))
 }
 
 /// Numbers from a seed, each by a multiplication: enough for tests.
@@ -242,4 +244,29 @@ fn random_small_plans_give_the_same_bits_joined_and_alone() {
         alone += many;
     }
     assert!(2 * joined < alone, "{joined} dispatches instead of {alone}");
+}
+
+#[test]
+fn a_plan_that_has_run_for_long_is_joined_between_two_runs() {
+    let Some(adapter) = adapter() else { return };
+    let (x, t) = (given(&[2, 3], 6), given(&[2, 2], 7));
+    let losses = |joining, join_after| {
+        let graph = Graph::new();
+        let loss = network(&graph, &[3, 10, 2]);
+        let device = Device::of_adapter(adapter.with_joining(joining, join_after));
+        let mut session = Session::train(&graph, loss, AdamW::new(0.05), device).unwrap();
+        let mut dispatches = vec![session.dispatches()];
+        let mut losses = Vec::new();
+        for _ in 0..6 {
+            losses.push(session.step(&[("x", &x), ("t", &t)]).unwrap().to_bits());
+            dispatches.push(session.dispatches());
+        }
+        (losses, dispatches)
+    };
+    let (alone, many) = losses(Joining::Never, Duration::ZERO);
+    // The first run takes longer than that.
+    let (joined, found) = losses(Joining::WhereItPays, Duration::from_nanos(1));
+    assert_eq!(joined, alone);
+    assert_eq!(found[..2], many[..2], "the first run is as it was");
+    assert!(found[2..].iter().all(|&dispatches| dispatches < many[0]), "{found:?} after {many:?}");
 }

@@ -4,7 +4,6 @@
 //! tensor of a buffer, it declares all that it binds of that buffer writable. That two of its bindings would be one tensor, read through one
 //! and written through the other, is refused.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,15 +14,15 @@ use super::device::GpuDevice;
 use crate::error::Error;
 
 /// One dispatch as it is recorded.
-pub(super) struct Launch<'a> {
+pub(super) struct Launch {
     pub(super) module: Arc<str>,
     /// The functions in which a compiler may join products and sums.
     pub(super) contracting: Vec<String>,
     pub(super) label: &'static str,
     /// The step that it is of, or the first of those that it is of, in errors.
-    pub(super) what: &'a str,
+    pub(super) what: Arc<str>,
     pub(super) buffers: Vec<Bound>,
-    pub(super) parameters: Cow<'a, [u32]>,
+    pub(super) parameters: Vec<u32>,
     pub(super) workgroups: [u32; 3],
     pub(super) operations: usize,
 }
@@ -50,13 +49,14 @@ pub(super) struct Placed<'a> {
 /// run: of a plan of hundreds of small steps that would be minutes, in which the device counts as lost.
 const MOST_JOINS: usize = 2;
 
-/// The launches of these dispatches, in their order.
-pub(super) fn launches<'a>(
+/// The launches of these dispatches, in their order, small ones joined as `joining` says.
+pub(super) fn launches(
     device: &GpuDevice,
+    joining: Joining,
     memory: &GpuMemory,
-    placed: &[Placed<'a>],
-) -> Result<Vec<Launch<'a>>, Error> {
-    let (profile, joining) = (device.profile(), device.joining());
+    placed: &[Placed<'_>],
+) -> Result<Vec<Launch>, Error> {
+    let profile = device.profile();
     let mut launches = Vec::with_capacity(placed.len());
     let mut rest = placed;
     let mut joins = 0;
@@ -121,9 +121,9 @@ impl Placed<'_> {
     }
 }
 
-impl<'a> Launch<'a> {
+impl Launch {
     /// A dispatch of its own.
-    fn of_one(placed: &Placed<'a>, memory: &GpuMemory) -> Self {
+    fn of_one(placed: &Placed<'_>, memory: &GpuMemory) -> Self {
         let dispatch = placed.dispatch;
         let places: Vec<Place> = placed.tensors.iter().map(|&tensor| memory.place(tensor)).collect();
         let written = |buffer: u32| {
@@ -144,24 +144,24 @@ impl<'a> Launch<'a> {
             module: dispatch.with_writable(&widened),
             contracting: if dispatch.contracts { vec![String::from("main")] } else { Vec::new() },
             label: dispatch.label,
-            what: placed.what,
+            what: placed.what.into(),
             buffers,
-            parameters: Cow::Borrowed(&dispatch.parameters),
+            parameters: dispatch.parameters.clone(),
             workgroups: dispatch.workgroups,
             operations: dispatch.operations,
         }
     }
 
     /// Several dispatches that became one.
-    fn of_joined(joined: Joined, what: &'a str) -> Self {
+    fn of_joined(joined: Joined, what: &str) -> Self {
         let whole = |&(buffer, writable): &(u32, bool)| Bound { buffer, range: None, writable };
         Launch {
             module: joined.module,
             contracting: joined.contracting,
             label: "joined",
-            what,
+            what: what.into(),
             buffers: joined.buffers.iter().map(whole).collect(),
-            parameters: Cow::Owned(joined.parameters),
+            parameters: joined.parameters,
             workgroups: [1, 1, 1],
             operations: joined.operations,
         }

@@ -38,7 +38,7 @@ pub(super) struct PipelineCache {
 }
 
 impl PipelineKey {
-    pub(super) fn new(launch: &Launch<'_>) -> Self {
+    pub(super) fn new(launch: &Launch) -> Self {
         PipelineKey {
             module: Arc::clone(&launch.module),
             contracting: launch.contracting.clone(),

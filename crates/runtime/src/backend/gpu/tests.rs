@@ -36,7 +36,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 fn device() -> Option<GpuDevice> {
     // What is hand-written here is dispatched as it stands.
-    present(GpuDevice::open(&Selector::Any)).map(|device| device.with_joining(Joining::Never))
+    present(GpuDevice::open(&Selector::Any))
+        .map(|device| device.with_joining(Joining::Never, std::time::Duration::ZERO))
 }
 
 /// A device that no other test runs on.
