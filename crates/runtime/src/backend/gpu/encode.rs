@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use arenagrad_kernels::Kernel;
-use arenagrad_kernels::wgsl::{self, Dispatch, Joining, Lowered, Resource};
+use arenagrad_kernels::wgsl::{self, AdapterClass, Dispatch, Joining, Lowered, Resource};
 use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
@@ -28,6 +28,13 @@ const MAX_IN_FLIGHT: usize = 3;
 /// The most simple operations of one submit: seconds on a software adapter, milliseconds on a GPU. So even a few of them on their way
 /// are far below what makes a device count as lost.
 pub(super) const MOST_OPERATIONS: usize = 1 << 34;
+
+/// What a dispatch that waits for the one before it costs beside its work: measured on lavapipe with two cores, reasoned for a GPU.
+const SOFTWARE_DISPATCH: Duration = Duration::from_micros(30);
+const GPU_DISPATCH: Duration = Duration::from_micros(5);
+
+/// Dispatches are joined where that saves at least one part in so many of a run.
+const LEAST_SHARE: u32 = 10;
 
 /// A step of a plan, its tensors named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
@@ -60,6 +67,8 @@ pub(crate) struct GpuExecutable {
     later: Option<Vec<Launch>>,
     /// How long runs have taken, while there are better ones.
     spent: Duration,
+    /// How many runs those were.
+    runs: u32,
     staging: Staging,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     submits: u64,
@@ -124,6 +133,7 @@ impl GpuExecutable {
             submissions,
             later,
             spent: Duration::ZERO,
+            runs: 0,
             staging,
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT + 1),
             submits: 0,
@@ -138,6 +148,7 @@ impl GpuExecutable {
         }
         if self.spent >= self.device.join_after()
             && let Some(launches) = self.later.take()
+            && self.pays(launches.len())
             // What cannot be made ready changes nothing: the plan runs as it did.
             && let Ok((dispatches, submissions)) = ready(&self.device, memory, &launches)
         {
@@ -145,8 +156,23 @@ impl GpuExecutable {
         }
         let begun = Instant::now();
         let results = self.run_once(memory, fetch);
-        self.spent += begun.elapsed();
+        // The first run waits for drivers that compile when a module is first used.
+        if self.submits > self.submissions.len() as u64 {
+            self.spent += begun.elapsed();
+            self.runs += 1;
+        }
         results
+    }
+
+    /// Whether runs of so many dispatches would be shorter by a share that can be seen.
+    fn pays(&self, dispatches: usize) -> bool {
+        let saved = self.dispatches.len().saturating_sub(dispatches) as u32;
+        let saved = saved
+            * match self.device.profile().class {
+                AdapterClass::Cpu => SOFTWARE_DISPATCH,
+                AdapterClass::Gpu => GPU_DISPATCH,
+            };
+        self.device.joining() == Joining::Always || LEAST_SHARE * saved >= self.spent / self.runs.max(1)
     }
 
     fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
