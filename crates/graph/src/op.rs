@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::dtype::Literal;
+use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
 
@@ -22,7 +22,7 @@ pub enum Op {
     /// Every element has the same value, exact in the node's dtype.
     Constant { value: f64 },
     /// Elements that stand in the graph.
-    Literal { data: Arc<Literal> },
+    Literal { data: Arc<Elements> },
     /// i32: each element is its own coordinate along `axis`.
     Iota { axis: usize },
     /// f32 in [0, 1): Threefry-2x32 of the element's flat index and the i32 scalar `step`, under `seed`.

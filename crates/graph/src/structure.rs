@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{DeclarationKind, IndexBound, Requirement};
-use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::identity;
 use crate::node::{NodeId, NodeKey, Origin};
@@ -90,7 +89,7 @@ impl Graph {
                 }
                 identity::words(&node.op, |word| key.push(word));
                 if let Op::Literal { data } = &node.op {
-                    push_elements(data, &mut key);
+                    data.for_each_bits(|bits| key.push(bits));
                 }
                 node.op.for_each_operand(|operand| {
                     key.push(position_of(operand, positions));
@@ -207,13 +206,4 @@ fn required_of<'a>(arena: &Arena, nodes: impl Iterator<Item = &'a NodeId>) -> Ha
 
 fn is_declared(op: &Op) -> bool {
     matches!(op, Op::Input { .. } | Op::Parameter { .. })
-}
-
-fn push_elements(data: &Literal, key: &mut Vec<u64>) {
-    match data {
-        Literal::F32(data) => key.extend(data.iter().map(|x| u64::from(x.to_bits()))),
-        Literal::F64(data) => key.extend(data.iter().map(|x| x.to_bits())),
-        Literal::I32(data) => key.extend(data.iter().map(|&x| u64::from(x as u32))),
-        Literal::Bool(data) => key.extend(data.iter().map(|&x| u64::from(x))),
-    }
 }

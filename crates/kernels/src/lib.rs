@@ -19,7 +19,7 @@ mod units;
 mod view;
 pub mod wgsl;
 
-pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, ReduceFunction, UnaryFunction};
+pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elements, ReduceFunction, UnaryFunction};
 pub use kernel::{BatchAxis, Factor, Kernel, Matrix, Piece};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};

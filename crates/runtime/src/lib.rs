@@ -61,8 +61,8 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Axes, CompareFunction, Context, CrossEntropy, DType, Expr, Function, Gelu, Graph, GraphError, Init, IntoExpr,
-    Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
+    Axes, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, Function, Gelu, Graph, GraphError,
+    Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};
@@ -71,7 +71,7 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::{Element, Tensor, TensorData};
+pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 
 /// The README's programs, which are tested with those of the documentation.

@@ -4,7 +4,6 @@
 //! from. What is computed on the device is not known here.
 
 use crate::declaration::Requirement;
-use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
@@ -37,10 +36,10 @@ impl<'g> Expr<'g> {
     ) -> Option<GraphError> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
         let (position, value) = match self.source()?.1 {
-            Op::Literal { data } => match &*data {
-                Literal::I32(data) => data.iter().position(outside).map(|position| (position, data[position])),
-                Literal::F32(_) | Literal::F64(_) | Literal::Bool(_) => None,
-            },
+            Op::Literal { data } => {
+                let data = data.as_slice::<i32>()?;
+                data.iter().position(outside).map(|position| (position, data[position]))
+            }
             // A constant of no elements holds no index.
             Op::Constant { value } if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
                 Some((0, value as i32)).filter(|(_, value)| outside(value))

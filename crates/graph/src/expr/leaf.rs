@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::arena::Graph;
 use crate::declaration::{DeclarationKind, Init};
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::initial::Refused;
@@ -89,10 +90,10 @@ impl Graph {
     /// A tensor that stands in the graph, from its elements, row-major: a `Vec`, slice or array of `f32`, `f64`, `i32` or
     /// `bool`, which decides the dtype.
     #[track_caller]
-    pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Literal>) -> Expr<'_> {
+    pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Elements>) -> Expr<'_> {
         let _method = self.enter("literal");
         let origin = self.origin_or(Origin::here());
-        let op = Op::Literal { data: Arc::new(data.into()) };
+        let op = Op::Literal { data: Arc::new(data.into().normalised()) };
         self.finish(self.insert(op, Some(&shape.into()), None, origin))
     }
 

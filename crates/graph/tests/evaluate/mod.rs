@@ -10,7 +10,7 @@ pub mod functions;
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, DeclarationKind, Extents, Graph, Init, Literal, NodeId, Op, ReduceFunction, Shape};
+use arenagrad_graph::{DType, DeclarationKind, Extents, Graph, Init, NodeId, Op, ReduceFunction, Shape};
 
 /// The elements of inputs and parameters by name, row-major.
 pub type Given = HashMap<String, Vec<f64>>;
@@ -41,12 +41,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
     match &node.op {
         Op::Input { declaration } | Op::Parameter { declaration } => declared(graph, *declaration as usize, given),
         Op::Constant { value } => vec![*value; count],
-        Op::Literal { data } => match &**data {
-            Literal::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-            Literal::F64(data) => data.to_vec(),
-            Literal::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-            Literal::Bool(data) => data.iter().map(|&x| f64::from(u8::from(x))).collect(),
-        },
+        Op::Literal { data } => data.to_f64_vec(),
         Op::Iota { axis } => coordinates(shape).map(|at| at[*axis] as f64).collect(),
         Op::Uniform { step, seed } => {
             let step = elements(step)[0] as i32;

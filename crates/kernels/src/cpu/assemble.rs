@@ -1,8 +1,8 @@
 //! Regions of one result, copied from several inputs: concatenation and padding. Runs on one thread.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
 use super::registers::BLOCK;
 use super::walk;
 use crate::kernel::Piece;
@@ -21,7 +21,7 @@ impl Assemble {
         Assemble { dtype, elements, fill, pieces: pieces.to_vec() }
     }
 
-    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match self.dtype {
             DType::F32 => self.run_typed::<f32>(operands, outputs),
             DType::F64 => self.run_typed::<f64>(operands, outputs),
@@ -30,7 +30,7 @@ impl Assemble {
         }
     }
 
-    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let result = &mut typed_mut::<T>(&mut outputs[0])[..self.elements];
         if let Some(value) = self.fill {
             result.fill(T::from_f64(value));

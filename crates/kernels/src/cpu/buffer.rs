@@ -1,113 +1,22 @@
-//! Host memory of one slot, and the typed views of it that kernels work on.
+//! The typed views of buffers that kernels work on. A buffer may be longer than what a kernel touches.
 //!
-//! A bool element is one byte, 0 or 1. A kernel that meets a buffer of another dtype than its plan says has found a broken
-//! invariant of the planner, and panics.
+//! A kernel that meets a buffer of another dtype than its plan says has found a broken invariant of the planner, and panics.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 use smallvec::SmallVec;
-
-/// Host memory of one slot; it may be longer than what a kernel touches.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Buffer {
-    /// Elements of dtype [`DType::F32`].
-    F32(Vec<f32>),
-    /// Elements of dtype [`DType::F64`].
-    F64(Vec<f64>),
-    /// Elements of dtype [`DType::I32`].
-    I32(Vec<i32>),
-    /// Elements of dtype [`DType::Bool`], each 0 or 1.
-    Bool(Vec<u8>),
-}
-
-impl Buffer {
-    /// `elements` zeros (false for bool).
-    pub fn zeros(dtype: DType, elements: usize) -> Self {
-        match dtype {
-            DType::F32 => Buffer::F32(vec![0.0; elements]),
-            DType::F64 => Buffer::F64(vec![0.0; elements]),
-            DType::I32 => Buffer::I32(vec![0; elements]),
-            DType::Bool => Buffer::Bool(vec![0; elements]),
-        }
-    }
-
-    /// The dtype of the elements.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Buffer::F32(_) => DType::F32,
-            Buffer::F64(_) => DType::F64,
-            Buffer::I32(_) => DType::I32,
-            Buffer::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Buffer::F32(data) => data.len(),
-            Buffer::F64(data) => data.len(),
-            Buffer::I32(data) => data.len(),
-            Buffer::Bool(data) => data.len(),
-        }
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements of an f32 buffer.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        f32::elements(self)
-    }
-
-    /// The elements of an f32 buffer.
-    pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
-        f32::elements_mut(self)
-    }
-
-    /// The elements of an f64 buffer.
-    pub fn as_f64(&self) -> Option<&[f64]> {
-        f64::elements(self)
-    }
-
-    /// The elements of an f64 buffer.
-    pub fn as_f64_mut(&mut self) -> Option<&mut [f64]> {
-        f64::elements_mut(self)
-    }
-
-    /// The elements of an i32 buffer.
-    pub fn as_i32(&self) -> Option<&[i32]> {
-        i32::elements(self)
-    }
-
-    /// The elements of an i32 buffer.
-    pub fn as_i32_mut(&mut self) -> Option<&mut [i32]> {
-        i32::elements_mut(self)
-    }
-
-    /// The elements of a bool buffer, each 0 or 1.
-    pub fn as_bool(&self) -> Option<&[u8]> {
-        u8::elements(self)
-    }
-
-    /// The elements of a bool buffer; each written must be 0 or 1.
-    pub fn as_bool_mut(&mut self) -> Option<&mut [u8]> {
-        u8::elements_mut(self)
-    }
-}
 
 /// The inputs of a step: input `i` is `buffers[slots[i]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
     /// The slots of the plan.
-    pub buffers: &'a [Buffer],
+    pub buffers: &'a [Elements],
     /// Which slot each input of the step stands in.
     pub slots: &'a [u32],
 }
 
 impl<'a> Operands<'a> {
     /// The buffer of input `input`.
-    pub(super) fn buffer(self, input: usize) -> &'a Buffer {
+    pub(super) fn buffer(self, input: usize) -> &'a Elements {
         &self.buffers[self.slots[input] as usize]
     }
 
@@ -120,8 +29,8 @@ impl<'a> Operands<'a> {
 /// A type that elements of a buffer have.
 pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
     const DTYPE: DType;
-    fn elements(buffer: &Buffer) -> Option<&[Self]>;
-    fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
+    fn elements(buffer: &Elements) -> Option<&[Self]>;
+    fn elements_mut(buffer: &mut Elements) -> Option<&mut [Self]>;
     fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]>;
     fn part_mut<'b>(part: &'b mut Part<'_>) -> Option<&'b mut [Self]>;
     /// The element that holds `value`, rounded as [`DType::round`] does.
@@ -133,12 +42,12 @@ macro_rules! element {
         impl Element for $element {
             const DTYPE: DType = DType::$variant;
 
-            fn elements(buffer: &Buffer) -> Option<&[Self]> {
-                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            fn elements(buffer: &Elements) -> Option<&[Self]> {
+                if let Elements::$variant(data) = buffer { Some(data) } else { None }
             }
 
-            fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]> {
-                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            fn elements_mut(buffer: &mut Elements) -> Option<&mut [Self]> {
+                if let Elements::$variant(data) = buffer { Some(data) } else { None }
             }
 
             fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]> {
@@ -169,7 +78,7 @@ fn wrong_dtype(expected: DType, found: DType) -> ! {
 
 /// The elements of a buffer that the plan gave dtype `T::DTYPE`.
 #[inline]
-pub(super) fn typed<T: Element>(buffer: &Buffer) -> &[T] {
+pub(super) fn typed<T: Element>(buffer: &Elements) -> &[T] {
     match T::elements(buffer) {
         Some(data) => data,
         None => wrong_dtype(T::DTYPE, buffer.dtype()),
@@ -178,7 +87,7 @@ pub(super) fn typed<T: Element>(buffer: &Buffer) -> &[T] {
 
 /// The elements of a buffer that the plan gave dtype `T::DTYPE`.
 #[inline]
-pub(super) fn typed_mut<T: Element>(buffer: &mut Buffer) -> &mut [T] {
+pub(super) fn typed_mut<T: Element>(buffer: &mut Elements) -> &mut [T] {
     let dtype = buffer.dtype();
     match T::elements_mut(buffer) {
         Some(data) => data,
@@ -200,12 +109,12 @@ pub(super) type Parts<'a> = SmallVec<[Part<'a>; 8]>;
 
 impl<'a> Part<'a> {
     /// The first `elements` elements of a buffer.
-    fn new(buffer: &'a mut Buffer, elements: usize) -> Self {
+    fn new(buffer: &'a mut Elements, elements: usize) -> Self {
         match buffer {
-            Buffer::F32(data) => Part::F32(&mut data[..elements]),
-            Buffer::F64(data) => Part::F64(&mut data[..elements]),
-            Buffer::I32(data) => Part::I32(&mut data[..elements]),
-            Buffer::Bool(data) => Part::Bool(&mut data[..elements]),
+            Elements::F32(data) => Part::F32(&mut data[..elements]),
+            Elements::F64(data) => Part::F64(&mut data[..elements]),
+            Elements::I32(data) => Part::I32(&mut data[..elements]),
+            Elements::Bool(data) => Part::Bool(&mut data[..elements]),
         }
     }
 
@@ -261,19 +170,19 @@ impl<'a> Part<'a> {
 
 /// The first `elements` elements of each output.
 #[inline]
-pub(super) fn parts(outputs: &mut [Buffer], elements: usize) -> Parts<'_> {
+pub(super) fn parts(outputs: &mut [Elements], elements: usize) -> Parts<'_> {
     outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
 }
 
 /// The first `elements` elements of one output.
 #[inline]
-pub(super) fn part(buffer: &mut Buffer, elements: usize) -> Part<'_> {
+pub(super) fn part(buffer: &mut Elements, elements: usize) -> Part<'_> {
     Part::new(buffer, elements)
 }
 
 /// All elements of each output.
 #[inline]
-pub(super) fn all_parts(outputs: &mut [Buffer]) -> Parts<'_> {
+pub(super) fn all_parts(outputs: &mut [Elements]) -> Parts<'_> {
     outputs
         .iter_mut()
         .map(|buffer| {

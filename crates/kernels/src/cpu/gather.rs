@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{DType, Elements, Shape};
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
 use super::parallel;
 use super::registers::BLOCK;
 use super::walk;
@@ -94,7 +94,7 @@ impl Gather {
         self.scratch.len() > 1
     }
 
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match self.dtype {
             DType::F32 => self.run_typed(operands, outputs, f32::NAN),
             DType::F64 => self.run_typed(operands, outputs, f64::NAN),
@@ -103,7 +103,7 @@ impl Gather {
         }
     }
 
-    fn run_typed<T: Element>(&mut self, operands: Operands<'_>, outputs: &mut [Buffer], outside: T) {
+    fn run_typed<T: Element>(&mut self, operands: Operands<'_>, outputs: &mut [Elements], outside: T) {
         let Gather { lines, indices, elements, scratch, .. } = self;
         let task = Task { lines, view: indices, operand: operands.typed::<T>(0), indices: operands.typed(1), outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);

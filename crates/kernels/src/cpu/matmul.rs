@@ -6,10 +6,10 @@
 use std::mem;
 use std::ops::Range;
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 use pulp::Arch;
 
-use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
+use super::buffer::{Operands, Parts, parts, split_parts};
 use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
@@ -167,7 +167,7 @@ impl MatMul {
         }
     }
 
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let MatMul { scheme, state } = self;
         match state {
             State::F32(scratch) => scheme.run(scratch, operands, outputs, |product| Accumulators::F32(product)),
@@ -212,7 +212,7 @@ impl Scheme {
         &self,
         scratch: &mut Scratch<T>,
         operands: Operands<'_>,
-        outputs: &mut [Buffer],
+        outputs: &mut [Elements],
         accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
     ) {
         let Extents { m, n, .. } = self.extents;

@@ -37,7 +37,9 @@ mod tile;
 mod total;
 mod walk;
 
-pub use buffer::{Buffer, Operands};
+pub use buffer::Operands;
+
+use arenagrad_graph::Elements;
 
 use crate::kernel::Kernel;
 use argmax::ArgMax;
@@ -117,7 +119,7 @@ impl Compiled {
     ///
     /// # Panics
     /// If a buffer has another dtype than the kernel says, or is shorter than what the kernel touches.
-    pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match &mut self.0 {
             Step::Elementwise(step) => step.run(operands, Accumulators::None, outputs),
             Step::Reduce(step) => step.run(operands, outputs),

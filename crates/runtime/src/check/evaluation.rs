@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, Expr, Graph};
 
 use crate::check::CheckError;
 use crate::check::differences::Movable;
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::{PlanId, Session};
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 
 /// A session and what its next run is given. Inputs and parameters are treated alike.
 pub(super) struct Evaluation {
@@ -137,10 +137,10 @@ impl Movable for Along<'_> {
 
     fn element(&self, element: usize) -> f64 {
         match self.evaluation.tensor(self.place).data() {
-            TensorData::F32(elements) => f64::from(elements[element]),
-            TensorData::F64(elements) => elements[element],
-            TensorData::I32(elements) => f64::from(elements[element]),
-            TensorData::Bool(elements) => f64::from(elements[element]),
+            Elements::F32(elements) => f64::from(elements[element]),
+            Elements::F64(elements) => elements[element],
+            Elements::I32(elements) => f64::from(elements[element]),
+            Elements::Bool(elements) => f64::from(elements[element]),
         }
     }
 

@@ -6,12 +6,11 @@
 //! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 
 use super::device::GpuDevice;
 use super::readback::{Readback, Staging};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// The bytes of an element, whatever its dtype.
 pub(super) const WORD_BYTES: u64 = 4;
@@ -73,16 +72,16 @@ impl GpuMemory {
     }
 
     /// Replaces the first elements of a buffer, for all runs that start later.
-    pub(crate) fn write(&self, index: u32, data: &TensorData) -> Result<(), Error> {
+    pub(crate) fn write(&self, index: u32, data: &Elements) -> Result<(), Error> {
         let words: Vec<u32>;
         let bytes: &[u8] = match data {
-            TensorData::F32(elements) => bytemuck::cast_slice(elements),
-            TensorData::I32(elements) => bytemuck::cast_slice(elements),
-            TensorData::Bool(elements) => {
+            Elements::F32(elements) => bytemuck::cast_slice(elements),
+            Elements::I32(elements) => bytemuck::cast_slice(elements),
+            Elements::Bool(elements) => {
                 words = elements.iter().map(|&element| u32::from(element != 0)).collect();
                 bytemuck::cast_slice(&words)
             }
-            TensorData::F64(_) => return require_word("a written tensor", DType::F64),
+            Elements::F64(_) => return require_word("a written tensor", DType::F64),
         };
         if bytes.is_empty() {
             return self.device.check();
@@ -93,7 +92,7 @@ impl GpuMemory {
     }
 
     /// The first elements of a buffer, once all that was submitted before has been done.
-    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<Elements, Error> {
         let staging = Staging::new(&self.device, &[Readback { index, dtype, elements }])?;
         let submission = self.device.scoped("a readback", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

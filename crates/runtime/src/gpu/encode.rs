@@ -5,6 +5,8 @@
 //! groups. All parameters lie in one uniform buffer that is written once. Dispatches run in the order of the steps;
 //! wgpu puts barriers where one reads what another wrote.
 
+use arenagrad_graph::Elements;
+
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
@@ -17,7 +19,6 @@ use super::device::GpuDevice;
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Readback, Staging};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
 /// recorded, few enough that what they hold stays small.
@@ -142,7 +143,7 @@ impl GpuExecutable {
 
     /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
     /// returns nothing and waits only for the run before the last few.
-    pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+    pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
         let last = self.submissions.len() - 1;
         for number in 0..last {
             let submission = self.submit(number, None)?;

@@ -2,12 +2,11 @@
 
 use std::sync::mpsc;
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 
 use super::buffers::{GpuMemory, WORD_BYTES, create, require_word};
 use super::device::{ANSWER_LIMIT, GpuDevice};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// A buffer of which the first elements are wanted on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +56,10 @@ impl Staging {
         &self,
         device: &GpuDevice,
         submission: wgpu::SubmissionIndex,
-    ) -> Result<Vec<TensorData>, Error> {
+    ) -> Result<Vec<Elements>, Error> {
         let Some(buffer) = &self.buffer else {
             device.wait_for(Some(submission))?;
-            return Ok(self.results.iter().map(|result| TensorData::empty(result.dtype)).collect());
+            return Ok(self.results.iter().map(|result| Elements::empty(result.dtype)).collect());
         };
         let (sender, receiver) = mpsc::sync_channel(1);
         device.scoped("the results of a run", buffer.size(), || {
@@ -106,11 +105,11 @@ impl Readback {
 }
 
 /// Elements from words as the device stores them. The dtype was required to have words.
-fn decode(dtype: DType, bytes: &[u8]) -> TensorData {
+fn decode(dtype: DType, bytes: &[u8]) -> Elements {
     match dtype {
-        DType::F32 => TensorData::F32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::I32 => TensorData::I32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::Bool => TensorData::Bool(
+        DType::F32 => Elements::F32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::I32 => Elements::I32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::Bool => Elements::Bool(
             bytes.chunks_exact(WORD_BYTES as usize).map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect(),
         ),
         DType::F64 => unreachable!("a staging buffer is made for dtypes of one word"),
@@ -123,8 +122,8 @@ mod tests {
 
     #[test]
     fn words_decode_to_elements() {
-        assert_eq!(decode(DType::F32, bytemuck::cast_slice(&[1.5f32, -0.0])), TensorData::F32(vec![1.5, -0.0]));
-        assert_eq!(decode(DType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX])), TensorData::I32(vec![-7, i32::MAX]));
-        assert_eq!(decode(DType::Bool, bytemuck::cast_slice(&[0u32, 1, 256])), TensorData::Bool(vec![0, 1, 1]));
+        assert_eq!(decode(DType::F32, bytemuck::cast_slice(&[1.5f32, -0.0])), Elements::F32(vec![1.5, -0.0]));
+        assert_eq!(decode(DType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX])), Elements::I32(vec![-7, i32::MAX]));
+        assert_eq!(decode(DType::Bool, bytemuck::cast_slice(&[0u32, 1, 256])), Elements::Bool(vec![0, 1, 1]));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{BinaryFunction, DType};
+use arenagrad_graph::{BinaryFunction, DType, Elements};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, View};
 
@@ -10,7 +10,6 @@ use super::adapter::open_alone;
 use super::encode::{LoweredStep, MOST_OPERATIONS};
 use super::{GpuDevice, GpuExecutable, GpuMemory, PlacedStep, Readback, Selector};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// `result[i] = factor * x[i] + summand`.
 const AFFINE: &str = "
@@ -87,8 +86,8 @@ fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredS
     LoweredStep { lowered, inputs, outputs, what: "step" }
 }
 
-fn f32s(values: &[f32]) -> TensorData {
-    TensorData::F32(values.to_vec())
+fn f32s(values: &[f32]) -> Elements {
+    Elements::F32(values.to_vec())
 }
 
 /// A plan that adds one to each of `elements` elements, and its buffer.
@@ -170,11 +169,11 @@ fn buffers_start_at_zero_and_keep_what_is_written() {
     let mut memory = GpuMemory::new(&device);
     let elements = 1_000_003;
     let x = memory.allocate("x", DType::F32, elements).unwrap();
-    assert_eq!(memory.read(x, DType::F32, elements), TensorData::zeros(DType::F32, elements));
+    assert_eq!(memory.read(x, DType::F32, elements), Ok(Elements::from(vec![0.0f32; elements])));
     let written = [
-        TensorData::F32(vec![1.5, f32::NEG_INFINITY, -0.0]),
-        TensorData::I32(vec![i32::MIN, -1, i32::MAX, 0, 7]),
-        TensorData::Bool(vec![1, 0, 1, 1, 0]),
+        Elements::F32(vec![1.5, f32::NEG_INFINITY, -0.0]),
+        Elements::I32(vec![i32::MIN, -1, i32::MAX, 0, 7]),
+        Elements::Bool(vec![1, 0, 1, 1, 0]),
     ];
     for data in written {
         let index = memory.allocate("written", data.dtype(), data.len()).unwrap();
@@ -182,8 +181,8 @@ fn buffers_start_at_zero_and_keep_what_is_written() {
         assert_eq!(memory.read(index, data.dtype(), data.len()).unwrap(), data);
     }
     let empty = memory.allocate("empty", DType::I32, 0).unwrap();
-    memory.write(empty, &TensorData::I32(vec![])).unwrap();
-    assert_eq!(memory.read(empty, DType::I32, 0).unwrap(), TensorData::I32(vec![]));
+    memory.write(empty, &Elements::I32(vec![])).unwrap();
+    assert_eq!(memory.read(empty, DType::I32, 0).unwrap(), Elements::I32(vec![]));
 }
 
 #[test]
@@ -323,7 +322,7 @@ fn double_precision_is_refused() {
     let mut memory = GpuMemory::new(&device);
     assert!(matches!(memory.allocate("x", DType::F64, 4), Err(Error::Unsupported { what, .. }) if what == "x"));
     let x = memory.allocate("x", DType::F32, 4).unwrap();
-    assert!(matches!(memory.write(x, &TensorData::F64(vec![1.0])), Err(Error::Unsupported { .. })));
+    assert!(matches!(memory.write(x, &Elements::F64(vec![1.0])), Err(Error::Unsupported { .. })));
     assert!(matches!(memory.read(x, DType::F64, 1), Err(Error::Unsupported { .. })));
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{AxisSet, DType, Graph, GraphError, Literal, NodeId, Op, ReduceFunction, Shape};
+use arenagrad_graph::{AxisSet, DType, Elements, Graph, GraphError, NodeId, Op, ReduceFunction, Shape};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
@@ -33,7 +33,7 @@ pub(crate) enum Work {
     /// Stays on the device: the number of its declaration.
     Parameter(u32),
     /// Stands in the graph.
-    Literal(Arc<Literal>),
+    Literal(Arc<Elements>),
     /// Every element has that value; it becomes part of the kernels that use it.
     Constant(f64),
     /// Has no elements, so nothing is computed.

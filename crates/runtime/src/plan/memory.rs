@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arenagrad_graph::{DType, Literal};
+use arenagrad_graph::{DType, Elements};
 use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::cluster::NONE;
@@ -35,7 +35,7 @@ pub enum BufferRole {
     /// A parameter, by the number of its declaration: shared by all plans of a session.
     Parameter(u32),
     /// Elements that stand in the graph.
-    Literal(Arc<Literal>),
+    Literal(Arc<Elements>),
     /// Results, one after the other.
     Slot,
 }

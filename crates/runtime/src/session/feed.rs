@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, DeclarationKind, NodeId, Shape};
+use arenagrad_graph::{DType, DeclarationKind, Elements, NodeId, Shape};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
 use crate::session::store::Memory;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::listed;
 
 /// The inputs of a plan.
@@ -138,7 +138,7 @@ impl Input {
             let (expected, found) = (self.dtype, tensor.dtype());
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
-        let TensorData::I32(elements) = tensor.data() else { return Ok(()) };
+        let Elements::I32(elements) = tensor.data() else { return Ok(()) };
         for bound in &self.bounds {
             let allowed = |value: i32| {
                 usize::try_from(value).is_ok_and(|value| value < bound.limit) || bound.except == Some(value)

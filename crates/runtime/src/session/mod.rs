@@ -18,12 +18,12 @@ pub use builder::SessionBuilder;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph::{DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
@@ -431,10 +431,10 @@ impl Session {
         let mut results = Vec::with_capacity(prepared.outputs.len());
         for (output, buffer) in prepared.plan.outputs.iter().zip(&prepared.outputs) {
             let data = match (buffer, &self.memory) {
-                (None, _) => TensorData::empty(output.dtype),
+                (None, _) => Elements::empty(output.dtype),
                 (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
                 #[cfg(feature = "gpu")]
-                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| TensorData::empty(output.dtype)),
+                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| Elements::empty(output.dtype)),
             };
             results.push(Tensor::from_data(output.shape.clone(), data)?);
         }

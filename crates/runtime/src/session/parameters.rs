@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Declaration, Init, Shape};
+use arenagrad_graph::{DType, Declaration, Elements, Init, Shape};
 
 use crate::error::{Error, Given};
 use crate::session::store::Memory;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, initial_value, listed};
 
 /// All parameters of a session, in the order in which it came to know them.
@@ -101,7 +101,7 @@ impl Parameters {
         match &parameter.place {
             Place::Device(buffer) => {
                 let data = match shape.elements() {
-                    0 => TensorData::empty(*dtype),
+                    0 => Elements::empty(*dtype),
                     elements => memory.read(*buffer, *dtype, elements)?,
                 };
                 Tensor::from_data(shape.clone(), data)

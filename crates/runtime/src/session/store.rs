@@ -6,8 +6,7 @@ use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::plan::{BufferRole, Plan};
-use crate::tensor::TensorData;
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 
 /// The buffers of a session.
 pub(crate) enum Memory {
@@ -79,7 +78,7 @@ impl Memory {
         }
     }
 
-    pub(crate) fn write(&mut self, index: u32, data: &TensorData) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, index: u32, data: &Elements) -> Result<(), Error> {
         match self {
             Memory::Cpu(memory) => {
                 memory.write(index, data);
@@ -90,7 +89,7 @@ impl Memory {
         }
     }
 
-    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<Elements, Error> {
         match self {
             Memory::Cpu(memory) => {
                 let data = memory.read(index, elements);
@@ -138,7 +137,7 @@ impl Memory {
     pub(crate) fn write_literals(&mut self, plan: &Plan, places: &[u32]) -> Result<(), Error> {
         for (spec, place) in plan.buffers.iter().zip(places) {
             match &spec.role {
-                BufferRole::Literal(data) if !data.is_empty() => self.write(*place, &TensorData::from(&**data))?,
+                BufferRole::Literal(data) if !data.is_empty() => self.write(*place, data)?,
                 BufferRole::Literal(_) | BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => {}
             }
         }
@@ -181,7 +180,7 @@ impl Executable {
     }
 
     /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
-    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Elements>, Error> {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;

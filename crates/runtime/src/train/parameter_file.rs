@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{DType, Elements, Shape};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Given};
 use crate::file::replace_file;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::file_header::{Entry, FileHeader};
 
 /// A name that the format keeps for itself.
@@ -130,21 +130,21 @@ fn element_bytes(dtype: DType) -> usize {
 }
 
 /// Elements as the format wants them: little-endian.
-fn to_bytes(data: &TensorData) -> Vec<u8> {
+fn to_bytes(data: &Elements) -> Vec<u8> {
     match data {
-        TensorData::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::Bool(data) => data.clone(),
+        Elements::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Elements::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Elements::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Elements::Bool(data) => data.clone(),
     }
 }
 
-fn from_bytes(dtype: DType, bytes: &[u8]) -> TensorData {
+fn from_bytes(dtype: DType, bytes: &[u8]) -> Elements {
     match dtype {
-        DType::F32 => TensorData::F32(words(bytes).map(f32::from_le_bytes).collect()),
-        DType::F64 => TensorData::F64(words(bytes).map(f64::from_le_bytes).collect()),
-        DType::I32 => TensorData::I32(words(bytes).map(i32::from_le_bytes).collect()),
-        DType::Bool => TensorData::Bool(bytes.iter().map(|&byte| u8::from(byte != 0)).collect()),
+        DType::F32 => Elements::F32(words(bytes).map(f32::from_le_bytes).collect()),
+        DType::F64 => Elements::F64(words(bytes).map(f64::from_le_bytes).collect()),
+        DType::I32 => Elements::I32(words(bytes).map(i32::from_le_bytes).collect()),
+        DType::Bool => Elements::Bool(bytes.iter().map(|&byte| u8::from(byte != 0)).collect()),
     }
 }
 
