@@ -11,6 +11,7 @@ use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey, Origin};
 use crate::op::Op;
 use crate::shape::Shape;
+use crate::storage::StorageType;
 
 /// What the graph knows of an input or parameter beyond its node.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Declaration {
     pub shape: Shape,
     /// The dtype of the node.
     pub dtype: DType,
+    /// In what a buffer holds its elements: values of the dtype, perhaps narrower.
+    pub storage: StorageType,
     /// The caller's file and line.
     pub origin: Origin,
     /// Input or parameter.
@@ -115,7 +118,7 @@ impl Graph {
         &self,
         name: String,
         shape: Shape,
-        dtype: DType,
+        storage: StorageType,
         kind: DeclarationKind,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
@@ -126,7 +129,7 @@ impl Graph {
             };
             return Err(GraphError::Owned { origin, op, owner });
         }
-        self.declare_unasked(name, shape, dtype, kind, origin)
+        self.declare_unasked(name, shape, storage, kind, origin)
     }
 
     /// Declares without asking whose the graph is.
@@ -134,10 +137,11 @@ impl Graph {
         &self,
         name: String,
         shape: Shape,
-        dtype: DType,
+        storage: StorageType,
         kind: DeclarationKind,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
+        let dtype = storage.value();
         let declaration = {
             let arena = self.arena();
             if let Some(&first) = arena.names.get(&name) {
@@ -153,7 +157,7 @@ impl Graph {
         let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
         let mut arena = self.arena_mut();
         arena.names.insert(name.clone(), declaration);
-        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
+        arena.declarations.push(Declaration { name, node, shape, dtype, storage, origin, kind });
         Ok(node)
     }
 }

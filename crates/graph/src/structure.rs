@@ -122,7 +122,7 @@ impl Graph {
             let copy = if is_given {
                 let name = inputs.to_string();
                 inputs += 1;
-                graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?
+                graph.declare(name, node.shape.clone(), node.dtype.into(), DeclarationKind::Input, node.origin)?
             } else {
                 let op = node.op.map_operands(|operand| {
                     // Operands stand before their users, so they have been copied.

@@ -19,8 +19,10 @@ mod units;
 mod view;
 pub mod wgsl;
 
-pub use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elements, ReduceFunction, UnaryFunction};
-pub use kernel::{BatchAxis, Factor, Kernel, Matrix, Piece};
+pub use arenagrad_graph::{
+    BinaryFunction, CompareFunction, DType, Elements, ReduceFunction, StorageType, UnaryFunction,
+};
+pub use kernel::{BatchAxis, Factor, Kernel, Matrix, Piece, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};
 pub use view::{Axis, View};

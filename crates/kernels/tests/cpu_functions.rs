@@ -137,7 +137,7 @@ fn unary_functions() {
                     }
                     println!("{what}: {:.3} units at {:e}", worst.1, worst.0);
                 }
-                Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {
+                Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) | Elements::F16(_) => {
                     let expected: Vec<f64> = x.iter().map(|&x| unary(function, dtype, x)).collect();
                     assert_close(&values(&found), &expected, 1e-13, &what);
                 }

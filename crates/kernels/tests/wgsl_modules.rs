@@ -6,7 +6,9 @@ use std::path::Path;
 use arenagrad_kernels::wgsl::{
     AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
 };
-use arenagrad_kernels::{Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, UnaryFunction, View};
+use arenagrad_kernels::{
+    Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction, View,
+};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
@@ -321,7 +323,7 @@ fn inputs_of_one_buffer_are_bound_once() {
         let kernel = Kernel::Elementwise(program);
         let buffers = [5, 5, 7, 7, 7, 7, 5, 5, 5];
         for class in CLASSES {
-            for dispatch in lower_step(&kernel, &buffers, &profile(class)).unwrap().dispatches {
+            for dispatch in lower_step(&kernel, &buffers, Stored::default(), &profile(class)).unwrap().dispatches {
                 check_dispatch("shared", &dispatch, &profile(class));
                 let bound: Vec<Resource> = dispatch.bindings.iter().map(|binding| binding.resource).collect();
                 assert_eq!(bound.len(), 3, "{bound:?}");

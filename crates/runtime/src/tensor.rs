@@ -1,6 +1,6 @@
-//! Tensors on the host: a dtype, a shape and the elements, row-major.
+//! Tensors on the host: a shape and the elements, row-major, perhaps narrower than the values of their dtype.
 
-use arenagrad_graph::{DType, Element, Elements, Shape};
+use arenagrad_graph::{DType, Element, Elements, Shape, StorageType};
 
 use crate::error::Error;
 
@@ -46,14 +46,14 @@ impl Tensor {
         Tensor { shape: Shape::scalar(), data: T::elements(vec![value]) }
     }
 
-    /// A tensor of zeros. [`Error::OutOfMemory`] if there is no memory for it.
-    pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Result<Self, Error> {
-        let shape = shape.into();
+    /// A tensor of zeros of a dtype or [`StorageType`]. [`Error::OutOfMemory`] if there is no memory for it.
+    pub fn zeros(shape: impl Into<Shape>, storage: impl Into<StorageType>) -> Result<Self, Error> {
+        let (shape, storage) = (shape.into(), storage.into());
         let elements = shape.checked_elements().unwrap_or(usize::MAX);
-        match Elements::zeros(dtype, elements) {
+        match Elements::zeros(storage, elements) {
             Ok(data) => Ok(Tensor { shape, data }),
             Err(_) => {
-                let bytes = (elements as u64).saturating_mul(dtype.bytes() as u64);
+                let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
                 Err(Error::OutOfMemory { what: format!("a tensor of shape {shape}"), bytes })
             }
         }
@@ -64,9 +64,14 @@ impl Tensor {
         &self.shape
     }
 
-    /// The dtype of the elements.
+    /// The dtype of the values that the elements hold: f32 also for narrower elements of it.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
+    }
+
+    /// The type of the elements.
+    pub fn storage(&self) -> StorageType {
+        self.data.storage()
     }
 
     /// The elements.
@@ -74,15 +79,16 @@ impl Tensor {
         &self.data
     }
 
-    /// The elements as a slice; their dtype must be that of `T`.
+    /// The elements as a slice; their type must be `T`. [`Error::TensorDType`] if it is not: cast elements that are narrower than
+    /// their dtype to it first.
     pub fn as_slice<T: Element>(&self) -> Result<&[T], Error> {
-        T::slice(&self.data).ok_or(Error::TensorDType { expected: T::DTYPE, found: self.dtype() })
+        T::slice(&self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found: self.storage() })
     }
 
     /// The elements as a slice to write to; their dtype must be that of `T`.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], Error> {
-        let found = self.dtype();
-        T::slice_mut(&mut self.data).ok_or(Error::TensorDType { expected: T::DTYPE, found })
+        let found = self.storage();
+        T::slice_mut(&mut self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found })
     }
 
     /// All elements as `f64`, whatever the dtype: exact, with true as 1.
@@ -98,8 +104,20 @@ impl Tensor {
         }
     }
 
-    /// The elements rounded, truncated or tested into another dtype.
-    pub fn cast(&self, dtype: DType) -> Tensor {
-        Tensor { shape: self.shape.clone(), data: Elements::from_f64(dtype, &self.to_f64_vec()) }
+    /// The elements rounded, truncated or tested into another dtype, or in another [`StorageType`].
+    pub fn cast(&self, storage: impl Into<StorageType>) -> Tensor {
+        Tensor { shape: self.shape.clone(), data: self.data.converted(storage) }
+    }
+
+    /// As [`Tensor::cast`], without a copy of what is of that type already.
+    pub(crate) fn into_cast(self, storage: impl Into<StorageType>) -> Tensor {
+        let storage = storage.into();
+        if self.storage() == storage { self } else { self.cast(storage) }
+    }
+
+    /// The values as they are, in their dtype.
+    pub(crate) fn into_native(self) -> Tensor {
+        let dtype = self.dtype();
+        self.into_cast(dtype)
     }
 }

@@ -272,6 +272,7 @@ impl Rebuild {
             let mut adopted = declaration.clone();
             if self.rewrites.widen {
                 adopted.dtype = widen::widened(adopted.dtype);
+                adopted.storage = adopted.dtype.into();
             }
             // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
             if let Some(node) = replacement(declaration.node) {

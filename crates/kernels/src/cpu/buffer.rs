@@ -1,8 +1,10 @@
 //! The typed views of buffers that kernels work on. A buffer may be longer than what a kernel touches.
 //!
-//! A kernel that meets a buffer of another dtype than its plan says has found a broken invariant of the planner, and panics.
+//! A kernel that meets a buffer of another type than its plan says has found a broken invariant of the planner, and panics.
 
-use arenagrad_graph::{DType, Elements};
+use std::fmt::Display;
+
+use arenagrad_graph::{DType, Elements, F16, StorageType};
 use smallvec::SmallVec;
 
 /// The inputs of a step: input `i` is `buffers[slots[i]]`.
@@ -20,7 +22,7 @@ impl<'a> Operands<'a> {
         &self.buffers[self.slots[input] as usize]
     }
 
-    /// The elements of input `input`, which the plan gave dtype `T::DTYPE`.
+    /// The elements of input `input`, which the plan gave type `T::STORAGE`.
     pub(super) fn typed<T: Element>(self, input: usize) -> &'a [T] {
         typed(self.buffer(input))
     }
@@ -28,7 +30,9 @@ impl<'a> Operands<'a> {
 
 /// A type that elements of a buffer have.
 pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
-    const DTYPE: DType;
+    const STORAGE: StorageType;
+    /// The dtype of the values that it holds.
+    const DTYPE: DType = Self::STORAGE.value();
     fn elements(buffer: &Elements) -> Option<&[Self]>;
     fn elements_mut(buffer: &mut Elements) -> Option<&mut [Self]>;
     fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]>;
@@ -40,7 +44,7 @@ pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
 macro_rules! element {
     ($($element:ty, $variant:ident, |$value:ident| $from:expr;)*) => {$(
         impl Element for $element {
-            const DTYPE: DType = DType::$variant;
+            const STORAGE: StorageType = StorageType::$variant;
 
             fn elements(buffer: &Elements) -> Option<&[Self]> {
                 if let Elements::$variant(data) = buffer { Some(data) } else { None }
@@ -69,29 +73,30 @@ element! {
     f64, F64, |value| value;
     i32, I32, |value| value as i32;
     u8, Bool, |value| u8::from(value != 0.0);
+    F16, F16, |value| F16::from_f64(value);
 }
 
 #[cold]
-fn wrong_dtype(expected: DType, found: DType) -> ! {
+pub(super) fn wrong_storage(expected: impl Display, found: StorageType) -> ! {
     panic!("the plan says {expected}, the buffer holds {found}")
 }
 
-/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+/// The elements of a buffer that the plan gave type `T::STORAGE`.
 #[inline]
 pub(super) fn typed<T: Element>(buffer: &Elements) -> &[T] {
     match T::elements(buffer) {
         Some(data) => data,
-        None => wrong_dtype(T::DTYPE, buffer.dtype()),
+        None => wrong_storage(T::STORAGE, buffer.storage()),
     }
 }
 
-/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+/// The elements of a buffer that the plan gave type `T::STORAGE`.
 #[inline]
 pub(super) fn typed_mut<T: Element>(buffer: &mut Elements) -> &mut [T] {
-    let dtype = buffer.dtype();
+    let storage = buffer.storage();
     match T::elements_mut(buffer) {
         Some(data) => data,
-        None => wrong_dtype(T::DTYPE, dtype),
+        None => wrong_storage(T::STORAGE, storage),
     }
 }
 
@@ -102,6 +107,7 @@ pub(super) enum Part<'a> {
     F64(&'a mut [f64]),
     I32(&'a mut [i32]),
     Bool(&'a mut [u8]),
+    F16(&'a mut [F16]),
 }
 
 /// The parts of a step's outputs that one task writes. A step with more outputs than fit in place allocates on each run.
@@ -115,6 +121,7 @@ impl<'a> Part<'a> {
             Elements::F64(data) => Part::F64(&mut data[..elements]),
             Elements::I32(data) => Part::I32(&mut data[..elements]),
             Elements::Bool(data) => Part::Bool(&mut data[..elements]),
+            Elements::F16(data) => Part::F16(&mut data[..elements]),
         }
     }
 
@@ -136,34 +143,40 @@ impl<'a> Part<'a> {
                 let (a, b) = data.split_at_mut(at);
                 (Part::Bool(a), Part::Bool(b))
             }
+            Part::F16(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::F16(a), Part::F16(b))
+            }
         }
     }
 
-    fn dtype(&self) -> DType {
+    /// The type of the elements.
+    pub(super) fn storage(&self) -> StorageType {
         match self {
-            Part::F32(_) => DType::F32,
-            Part::F64(_) => DType::F64,
-            Part::I32(_) => DType::I32,
-            Part::Bool(_) => DType::Bool,
+            Part::F32(_) => StorageType::F32,
+            Part::F64(_) => StorageType::F64,
+            Part::I32(_) => StorageType::I32,
+            Part::Bool(_) => StorageType::Bool,
+            Part::F16(_) => StorageType::F16,
         }
     }
 
-    /// The elements, which the plan gave dtype `T::DTYPE`.
+    /// The elements, which the plan gave type `T::STORAGE`.
     #[inline]
     pub(super) fn typed<T: Element>(&self) -> &[T] {
         match T::part(self) {
             Some(data) => data,
-            None => wrong_dtype(T::DTYPE, self.dtype()),
+            None => wrong_storage(T::STORAGE, self.storage()),
         }
     }
 
-    /// The elements, which the plan gave dtype `T::DTYPE`.
+    /// The elements, which the plan gave type `T::STORAGE`.
     #[inline]
     pub(super) fn typed_mut<T: Element>(&mut self) -> &mut [T] {
-        let dtype = self.dtype();
+        let storage = self.storage();
         match T::part_mut(self) {
             Some(data) => data,
-            None => wrong_dtype(T::DTYPE, dtype),
+            None => wrong_storage(T::STORAGE, storage),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
 use super::parallel;
 use super::processor::detect;
-use super::product::{Extents, PackRhs, PackedProduct, Rhs, TileShape, tile_shape};
+use super::product::{Extents, Operand, PackRhs, PackedProduct, Rhs, TileShape, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
 use crate::cost;
@@ -94,13 +94,15 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype` with extents `[m, k, n]`.
+    /// A product of dtype `dtype` with extents `[m, k, n]`; `is_narrow` says of each operand whether its elements are narrower than its
+    /// values.
     pub(super) fn new(
         dtype: DType,
         batch: &[BatchAxis],
         [m, k, n]: [usize; 3],
         lhs: Matrix,
         rhs: Matrix,
+        is_narrow: [bool; 2],
         epilogue: Option<&Program>,
     ) -> Self {
         let view = |stride: fn(&BatchAxis) -> usize| {
@@ -113,12 +115,13 @@ impl MatMul {
             DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
         };
         let batches: usize = batch.iter().map(|axis| axis.extent).product();
-        let extents = Extents { m, k, n, lhs, rhs };
+        let extents = Extents { m, k, n, lhs, rhs, lhs_is_narrow: is_narrow[0] };
         let work = m.saturating_mul(n).saturating_mul(k);
         let mut tasks = parallel::tasks(cost::matmul(dtype, batch, [m, k, n]));
         let way = if work <= PACKING || m < PACKING_ROWS {
             tasks = tasks.min(batches * m);
-            Way::Direct
+            // Narrow elements become values as they are packed.
+            if is_narrow.contains(&true) { Way::Panels(1) } else { Way::Direct }
         } else if batches >= 2 * tasks && batches > 1 {
             tasks = tasks.min(batches);
             Way::Panels(m)
@@ -201,8 +204,8 @@ impl<T: Real> Scratch<T> {
 struct Task<'a, T> {
     scheme: &'a Scheme,
     operands: Operands<'a>,
-    lhs: &'a [T],
-    rhs: &'a [T],
+    lhs: Operand<'a, T>,
+    rhs: Operand<'a, T>,
     packed_rhs: &'a [T],
     accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
 }
@@ -216,7 +219,7 @@ impl Scheme {
         accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
     ) {
         let Extents { m, n, .. } = self.extents;
-        let (lhs, rhs) = (operands.typed::<T>(0), operands.typed::<T>(1));
+        let (lhs, rhs) = (Operand::new(operands.buffer(0)), Operand::new(operands.buffer(1)));
         let Scratch { packed_rhs, tasks } = scratch;
         let mut outputs = parts(outputs, self.batches * m * n);
         match self.way {
@@ -230,7 +233,7 @@ impl Scheme {
                 for batch in 0..self.batches {
                     let offset = self.rhs_batches.position(batch);
                     if packed != Some(offset) {
-                        self.pack(&rhs[offset..], packed_rhs, tasks.len());
+                        self.pack(rhs.from(offset), packed_rhs, tasks.len());
                         packed = Some(offset);
                     }
                     let (head, tail) = split_parts(outputs, m * n);
@@ -243,8 +246,8 @@ impl Scheme {
     }
 
     /// Packs the right operand of one batch.
-    fn pack<T: Real>(&self, rhs: &[T], packed: &mut [T], tasks: usize) {
-        fn divide<T: Real>(scheme: &Scheme, rhs: &[T], packed: &mut [T], panels: Range<usize>, tasks: usize) {
+    fn pack<T: Real>(&self, rhs: Operand<'_, T>, packed: &mut [T], tasks: usize) {
+        fn divide<T: Real>(scheme: &Scheme, rhs: Operand<'_, T>, packed: &mut [T], panels: Range<usize>, tasks: usize) {
             if tasks <= 1 {
                 PackRhs { extents: &scheme.extents, rhs, panels, packed }.run(scheme.arch);
                 return;
@@ -318,12 +321,12 @@ impl<T: Real> Task<'_, T> {
 
     fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
         let Scheme { arch, extents, way, lhs_batches, rhs_batches, .. } = self.scheme;
-        let lhs = &self.lhs[lhs_batches.position(batch)..];
-        let rhs = &self.rhs[rhs_batches.position(batch)..];
+        let lhs = self.lhs.from(lhs_batches.position(batch));
+        let rhs = self.rhs.from(rhs_batches.position(batch));
         let Own { packed_lhs, panel, totals, .. } = own;
         let rhs = match way {
             Way::Direct => {
-                DirectProduct { extents, lhs, rhs, rows, result }.run(*arch);
+                DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), rows, result }.run(*arch);
                 return;
             }
             Way::Panels(_) => Rhs::Unpacked(rhs, panel),

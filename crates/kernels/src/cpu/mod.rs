@@ -21,6 +21,7 @@ mod gather;
 mod interpret;
 mod lanes;
 mod matmul;
+mod narrow;
 mod nest;
 mod pack;
 mod parallel;
@@ -41,7 +42,7 @@ pub use buffer::Operands;
 
 use arenagrad_graph::Elements;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
 use assemble::Assemble;
 use elementwise::Elementwise;
@@ -75,6 +76,14 @@ impl Compiled {
     /// If the kernel breaks an invariant of [`Kernel`]: a value read before it is defined, or a function of a dtype that
     /// it is not defined for.
     pub fn new(kernel: &Kernel) -> Compiled {
+        Compiled::with_storage(kernel, Stored::default())
+    }
+
+    /// Makes a kernel ready whose buffers hold their values in these storage types.
+    ///
+    /// # Panics
+    /// As [`Compiled::new`].
+    pub fn with_storage(kernel: &Kernel, stored: Stored<'_>) -> Compiled {
         Compiled(match kernel {
             Kernel::Elementwise(program) => Step::Elementwise(Elementwise::new(program, 0)),
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
@@ -85,7 +94,9 @@ impl Compiled {
                 Step::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
             Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
-                Step::MatMul(Box::new(MatMul::new(*dtype, batch, [*m, *k, *n], *lhs, *rhs, epilogue.as_ref())))
+                let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
+                let product = MatMul::new(*dtype, batch, [*m, *k, *n], *lhs, *rhs, is_narrow, epilogue.as_ref());
+                Step::MatMul(Box::new(product))
             }
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
                 Step::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
@@ -118,7 +129,8 @@ impl Compiled {
     /// Runs the kernel. `outputs` are in the kernel's order and hold what shares their memory among the inputs.
     ///
     /// # Panics
-    /// If a buffer has another dtype than the kernel says, or is shorter than what the kernel touches.
+    /// If a buffer holds values of another dtype than the kernel says, or in a type that the kernel does not load or store (see
+    /// [`Stored`]), or is shorter than what the kernel touches.
     pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match &mut self.0 {
             Step::Elementwise(step) => step.run(operands, Accumulators::None, outputs),

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use arenagrad_graph::Elements;
 use pulp::Simd;
 
+use super::narrow::Panel;
 use super::tile::Real;
 use crate::kernel::Matrix;
 
@@ -119,5 +121,46 @@ fn pack_row_panel<T: Real, const TILE_ROWS: usize>(source: &[T], matrix: Matrix,
         for (line, element) in target.iter_mut().enumerate() {
             *element = if line < lines { source[line * matrix.row_stride] } else { T::default() };
         }
+    }
+}
+
+/// As [`pack_columns`] for elements that are narrower than the values, those of the matrix from `first` on; `width` columns a line.
+pub(super) fn pack_narrow_columns<T: Real>(
+    rhs: &Elements,
+    first: usize,
+    matrix: Matrix,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    width: usize,
+    packed: &mut [T],
+) {
+    let panel = Panel {
+        first: first + matrix.offset + columns.start * matrix.column_stride + depth.start * matrix.row_stride,
+        stride: matrix.column_stride,
+        depth_stride: matrix.row_stride,
+        count: columns.len(),
+        width,
+    };
+    T::pack(rhs, panel, &mut packed[..depth.len() * width]);
+}
+
+/// As [`pack_rows`] for elements that are narrower than the values, those of the matrix from `first` on.
+pub(super) fn pack_narrow_rows<T: Real, const TILE_ROWS: usize>(
+    lhs: &Elements,
+    first: usize,
+    matrix: Matrix,
+    rows: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    for (row, packed) in rows.clone().step_by(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * depth.len())) {
+        let panel = Panel {
+            first: first + matrix.offset + row * matrix.row_stride + depth.start * matrix.column_stride,
+            stride: matrix.row_stride,
+            depth_stride: matrix.column_stride,
+            count: TILE_ROWS.min(rows.end - row),
+            width: TILE_ROWS,
+        };
+        T::pack(lhs, panel, packed);
     }
 }

@@ -14,9 +14,11 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use arenagrad_graph::Elements;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::pack::{pack_columns, pack_rows};
+use super::buffer::typed;
+use super::pack::{pack_columns, pack_narrow_columns, pack_narrow_rows, pack_rows};
 use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
 use crate::kernel::Matrix;
 
@@ -70,6 +72,40 @@ pub(super) struct Extents {
     pub(super) n: usize,
     pub(super) lhs: Matrix,
     pub(super) rhs: Matrix,
+    /// Whether the elements of the left operand are narrower than its values, which are then packed in any case.
+    pub(super) lhs_is_narrow: bool,
+}
+
+/// The elements of an operand, from those of one batch on.
+#[derive(Clone, Copy)]
+pub(super) enum Operand<'a, T> {
+    /// The values themselves.
+    Native(&'a [T]),
+    /// Narrower elements, and where those of the batch begin.
+    Narrow(&'a Elements, usize),
+}
+
+impl<'a, T: Real> Operand<'a, T> {
+    /// An operand that begins with the buffer.
+    pub(super) fn new(buffer: &'a Elements) -> Self {
+        if buffer.storage().is_native() { Operand::Native(typed(buffer)) } else { Operand::Narrow(buffer, 0) }
+    }
+
+    /// The operand from `offset` on.
+    pub(super) fn from(self, offset: usize) -> Self {
+        match self {
+            Operand::Native(values) => Operand::Native(&values[offset..]),
+            Operand::Narrow(elements, first) => Operand::Narrow(elements, first + offset),
+        }
+    }
+
+    /// The values; none of what is packed before it is read.
+    pub(super) fn values(self) -> &'a [T] {
+        match self {
+            Operand::Native(values) => values,
+            Operand::Narrow(..) => &[],
+        }
+    }
 }
 
 impl Extents {
@@ -105,7 +141,7 @@ impl Extents {
 
     /// Whether rows of the left operand are read where they stand.
     fn reads_rows(&self) -> bool {
-        self.lhs.column_stride == 1
+        self.lhs.column_stride == 1 && !self.lhs_is_narrow
     }
 }
 
@@ -113,7 +149,7 @@ impl Extents {
 /// last panel is only a vector wide where that is enough.
 pub(super) struct PackRhs<'a, T> {
     pub(super) extents: &'a Extents,
-    pub(super) rhs: &'a [T],
+    pub(super) rhs: Operand<'a, T>,
     /// The panels, of which `packed` are the elements.
     pub(super) panels: Range<usize>,
     pub(super) packed: &'a mut [T],
@@ -135,11 +171,7 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
         let width = VECTORS * T::lanes::<S>();
         for (panel, packed) in panels.zip(packed.chunks_mut(k * width)) {
             let columns = panel * width..n.min((panel + 1) * width);
-            if columns.len() <= T::lanes::<S>() {
-                pack_columns::<T, S, 1>(simd, rhs, matrix, columns, 0..k, packed);
-            } else {
-                pack_columns::<T, S, VECTORS>(simd, rhs, matrix, columns, 0..k, packed);
-            }
+            pack_panel::<T, S>(simd, rhs, matrix, columns, 0..k, packed);
         }
     }
 }
@@ -149,13 +181,13 @@ pub(super) enum Rhs<'a, T> {
     /// As [`PackRhs`] packs it.
     Packed(&'a [T]),
     /// As it stands, and room for [`Extents::packed_panel`] elements.
-    Unpacked(&'a [T], &'a mut [T]),
+    Unpacked(Operand<'a, T>, &'a mut [T]),
 }
 
 /// Rows `rows` of the product, written to `result`, which begins at row `rows.start`.
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
-    pub(super) lhs: &'a [T],
+    pub(super) lhs: Operand<'a, T>,
     pub(super) rhs: Rhs<'a, T>,
     /// As many as [`Extents::packed_lhs`] says.
     pub(super) packed_lhs: &'a mut [T],
@@ -163,6 +195,28 @@ pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) totals: &'a mut [T::Total],
     pub(super) rows: Range<usize>,
     pub(super) result: &'a mut [T],
+}
+
+/// Packs one panel of columns: a vector wide where that is enough.
+#[inline(always)]
+fn pack_panel<T: Real, S: Simd>(
+    simd: S,
+    rhs: Operand<'_, T>,
+    matrix: Matrix,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    let lanes = T::lanes::<S>();
+    let is_narrow = columns.len() <= lanes;
+    match rhs {
+        Operand::Native(rhs) if is_narrow => pack_columns::<T, S, 1>(simd, rhs, matrix, columns, depth, packed),
+        Operand::Native(rhs) => pack_columns::<T, S, VECTORS>(simd, rhs, matrix, columns, depth, packed),
+        Operand::Narrow(elements, first) => {
+            let width = if is_narrow { lanes } else { VECTORS * lanes };
+            pack_narrow_columns(elements, first, matrix, columns, depth, width, packed);
+        }
+    }
 }
 
 impl<T: Real> PackedProduct<'_, T> {
@@ -201,7 +255,13 @@ impl<T: Real> PackedProduct<'_, T> {
             let length = left.div_ceil(left.div_ceil(DEPTH)).next_multiple_of(RUN).min(left);
             let depth = from..from + length;
             if !extents.reads_rows() {
-                pack_rows::<T, TILE_ROWS>(lhs, extents.lhs, rows.clone(), depth.clone(), packed_lhs);
+                let (rows, depth) = (rows.clone(), depth.clone());
+                match lhs {
+                    Operand::Native(lhs) => pack_rows::<T, TILE_ROWS>(lhs, extents.lhs, rows, depth, packed_lhs),
+                    Operand::Narrow(elements, first) => {
+                        pack_narrow_rows::<T, TILE_ROWS>(elements, first, extents.lhs, rows, depth, packed_lhs);
+                    }
+                }
             }
             for column in (0..n).step_by(width) {
                 let columns = column..n.min(column + width);
@@ -210,16 +270,12 @@ impl<T: Real> PackedProduct<'_, T> {
                 let b: &[T] = match &mut rhs {
                     Rhs::Packed(packed) => &packed[column * k..][depth.start * row_width..depth.end * row_width],
                     Rhs::Unpacked(rhs, panel) => {
-                        let (columns, depth) = (columns.clone(), depth.clone());
-                        if narrow {
-                            pack_columns::<T, S, 1>(simd, rhs, extents.rhs, columns, depth, panel);
-                        } else {
-                            pack_columns::<T, S, VECTORS>(simd, rhs, extents.rhs, columns, depth, panel);
-                        }
+                        pack_panel::<T, S>(simd, *rhs, extents.rhs, columns.clone(), depth.clone(), panel);
                         panel
                     }
                 };
-                let block = Block { extents, lhs, packed_lhs, rows: rows.clone(), depth: depth.clone(), columns };
+                let block =
+                    Block { extents, lhs: lhs.values(), packed_lhs, rows: rows.clone(), depth: depth.clone(), columns };
                 if narrow {
                     block.multiply::<S, TILE_ROWS, 1>(simd, b, result);
                 } else {
@@ -300,7 +356,14 @@ mod tests {
             let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
             Matrix { offset: 0, row_stride, column_stride }
         };
-        let extents = Extents { m, k, n, lhs: matrix(m, k, transposed[0]), rhs: matrix(k, n, transposed[1]) };
+        let extents = Extents {
+            m,
+            k,
+            n,
+            lhs: matrix(m, k, transposed[0]),
+            rhs: matrix(k, n, transposed[1]),
+            lhs_is_narrow: false,
+        };
         // Of so few digits that every sum is exact.
         let element = |i: usize| (i * 7919 % 17) as i16 - 8;
         let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
@@ -315,14 +378,20 @@ mod tests {
 
         let tile = tile_shape::<T>(arch);
         let mut packed = vec![T::default(); extents.packed_rhs(tile)];
-        PackRhs { extents: &extents, rhs: &rhs, panels: 0..n.div_ceil(tile.columns), packed: &mut packed }.run(arch);
+        PackRhs {
+            extents: &extents,
+            rhs: Operand::Native(&rhs),
+            panels: 0..n.div_ceil(tile.columns),
+            packed: &mut packed,
+        }
+        .run(arch);
         let mut panel = vec![T::default(); extents.packed_panel(tile)];
-        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, &mut panel)] {
+        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(Operand::Native(&rhs), &mut panel)] {
             let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
             let mut totals = vec![T::Total::default(); extents.totals(m)];
             let mut result = vec![T::default(); m * n];
             let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
-            let (rows, lhs) = (0..m, &lhs[..]);
+            let (rows, lhs) = (0..m, Operand::Native(&lhs[..]));
             let product = PackedProduct { extents: &extents, lhs, rhs, packed_lhs, totals, rows, result: &mut result };
             product.run(arch);
             assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);

@@ -1,4 +1,5 @@
-//! Instructions that are seldom a program's hot loop: arithmetic of f64, i32 and bool, and conversions.
+//! Instructions that are seldom a program's hot loop: arithmetic of f64, i32 and bool, conversions, and loads of elements that are
+//! narrower than their values.
 //!
 //! They are compiled apart from the others, without an instance for the widest instruction set, for the loops of each dtype
 //! are many and most programs compute in f32. A call of one is a call for a whole block.
@@ -7,6 +8,7 @@ use arenagrad_graph::DType;
 
 use super::code::Code;
 use super::interpret::Block;
+use super::narrow::of_storage;
 use super::processor::{Vectorise, detect, dispatch};
 
 /// One instruction of a block's code.
@@ -47,7 +49,10 @@ impl Vectorise for Seldom<'_, '_, '_> {
                 DType::Bool => block.choose::<u8>(condition, on_true, on_false, target),
             },
             Code::Cast { from, to, operand, target } => block.cast(from, to, operand, target),
-            Code::Load { .. } | Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } => often(code),
+            Code::Load { input, target, .. } => {
+                of_storage!(block.stored(input), E => block.load_narrow::<E>(input, target));
+            }
+            Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } => often(code),
         }
     }
 }

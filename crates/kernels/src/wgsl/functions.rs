@@ -13,7 +13,7 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES: [&str; 37] = files![
+const FILES: [&str; 38] = files![
     "abs",
     "add",
     "and",
@@ -48,6 +48,7 @@ const FILES: [&str; 37] = files![
     "sign",
     "sin",
     "sqrt",
+    "storage",
     "sub",
     "tanh",
     "uniform",

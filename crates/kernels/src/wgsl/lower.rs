@@ -3,12 +3,12 @@
 use crate::view::View;
 use crate::wgsl::emit::{Bound, Place, Shared};
 use crate::wgsl::matmul::Product;
-use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::module::{Grid, WORKGROUP};
 use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
-use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, cost};
+use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, Stored, cost};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -17,8 +17,13 @@ use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, c
 /// [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
 /// 32-bit indices reach.
 pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
+    lower_stored(kernel, Stored::default(), profile)
+}
+
+/// [`lower`] of a kernel whose buffers hold their values in these storage types.
+fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
     check(kernel)?;
-    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    let mut lowered = Lowered::over(stored);
     match kernel {
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
@@ -63,16 +68,21 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
     Ok(lowered)
 }
 
-/// [`lower`] of a step of a plan, whose inputs stand in `buffers`: inputs of an elementwise kernel that stand in one buffer take one
+/// [`lower`] of a step of a plan, whose inputs stand in `buffers` and whose buffers hold their values as `stored` says: inputs of an elementwise kernel that stand in one buffer take one
 /// binding.
 ///
 /// # Errors
 ///
 /// Those of [`lower`].
-pub fn lower_step(kernel: &Kernel, buffers: &[u32], profile: &AdapterProfile) -> Result<Lowered, LowerError> {
-    let Kernel::Elementwise(program) = kernel else { return lower(kernel, profile) };
+pub fn lower_step(
+    kernel: &Kernel,
+    buffers: &[u32],
+    stored: Stored<'_>,
+    profile: &AdapterProfile,
+) -> Result<Lowered, LowerError> {
+    let Kernel::Elementwise(program) = kernel else { return lower_stored(kernel, stored, profile) };
     check(kernel)?;
-    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    let mut lowered = Lowered::over(stored);
     let outputs = output_places(program.outputs.len());
     elementwise(&Bound { program, inputs: &shared_places(program, buffers), outputs: &outputs }, profile, &mut lowered);
     Ok(lowered)
@@ -102,7 +112,7 @@ fn shared_places(program: &Program, buffers: &[u32]) -> Vec<Place> {
 pub(super) fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
-    let mut module = Module::default();
+    let mut module = lowered.module();
     module.parameter("blocks", blocks);
     module.declare(format!("const WIDTH: u32 = {width}u;"));
     bound.declare_write(&mut module, width, None);

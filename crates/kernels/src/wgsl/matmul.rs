@@ -57,6 +57,15 @@ struct Depths {
 }
 
 impl Operand {
+    /// The value of the element at the expression `place`, where elements are read one by one.
+    fn element(&self, module: &mut Module, place: &str) -> String {
+        let buffer = buffer_name(self.resource);
+        module.narrow_element(self.resource, &buffer, place).unwrap_or_else(|| {
+            module.bind(self.resource, false, buffer.clone(), "f32");
+            format!("{buffer}[{place}]")
+        })
+    }
+
     fn layout(&self, k: usize) -> Layout {
         let aligned = |other: usize| {
             self.offset.is_multiple_of(4)
@@ -154,7 +163,7 @@ impl Product {
         profile: &AdapterProfile,
         lowered: &mut Lowered,
     ) {
-        let mut module = Module::default();
+        let mut module = lowered.module();
         module.contract();
         let (rows, columns) = match tile {
             MatMulTile::Vector => (1, 4),
@@ -259,10 +268,12 @@ impl Product {
     /// the numbers of a single depth.
     fn declare_tiles(&self, module: &mut Module, names: [&str; 4], operand: &Operand, has_rest: bool) {
         let [side, starts, tile, step] = names;
-        let layout = operand.layout(self.k);
+        let layout = if module.is_narrow(operand.resource) { Layout::Scalars } else { operand.layout(self.k) };
         let unit = if layout == Layout::Scalars { 1 } else { 4 };
         let buffer = buffer_name(operand.resource);
-        module.bind(operand.resource, false, buffer.clone(), if unit == 4 { "vec4<f32>" } else { "f32" });
+        if unit == 4 {
+            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
+        }
         let start = self.batch_start(module, side, operand, unit);
         let extent = if side == "lhs" { "parameters.rows" } else { "parameters.columns" };
         // A vector of the extent is inside or outside as a whole. Its stride then is 1, and the depth's is what counts.
@@ -293,18 +304,19 @@ impl Product {
             Layout::Scalars => {
                 let stride = module.parameter(format!("{side}_stride"), operand.stride);
                 let depth_stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride);
-                let column = |lane: &str| {
-                    let loads: Vec<String> =
-                        (0..4).map(|d| format!("{buffer}[starts.{lane} + p + {d}u * {depth_stride}]")).collect();
+                let mut column = |lane: &str| {
+                    let place = |d: usize| format!("starts.{lane} + p + {d}u * {depth_stride}");
+                    let loads: Vec<String> = (0..4).map(|d| operand.element(module, &place(d))).collect();
                     format!("vec4<f32>({})", loads.join(", "))
                 };
-                let step_loads =
-                    ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + depth * {depth_stride}]"));
+                let columns = ["x", "y", "z", "w"].map(&mut column).join(", ");
+                let step_loads = ["x", "y", "z", "w"]
+                    .map(|lane| operand.element(module, &format!("starts.{lane} + depth * {depth_stride}")));
                 (
                     format!(
                         "start + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>({extent} - 1u)) * {stride}"
                     ),
-                    format!("mat4x4<f32>({})", ["x", "y", "z", "w"].map(column).join(", ")),
+                    format!("mat4x4<f32>({columns})"),
                     format!("vec4<f32>({})", step_loads.join(", ")),
                 )
             }
@@ -335,23 +347,25 @@ impl Product {
     fn declare_vector(&self, module: &mut Module, has_rest: bool) {
         let operand = &self.lhs;
         let buffer = buffer_name(operand.resource);
-        let vectors = operand.layout(self.k) == Layout::DepthVectors;
+        let vectors = operand.layout(self.k) == Layout::DepthVectors && !module.is_narrow(operand.resource);
         let unit = if vectors { 4 } else { 1 };
-        module.bind(operand.resource, false, buffer.clone(), if vectors { "vec4<f32>" } else { "f32" });
+        if vectors {
+            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
+        }
         let start = self.batch_start(module, "lhs", operand, unit);
         module.declare(format!("fn lhs_rows(batch: u32, row: u32) -> u32 {{\n{start}    return start;\n}}\n"));
         let value = if vectors {
             format!("{buffer}[start + depth / 4u]")
         } else {
             let stride = module.parameter("lhs_depth_stride", operand.depth_stride);
-            let loads: Vec<String> = (0..4).map(|d| format!("{buffer}[start + (depth + {d}u) * {stride}]")).collect();
+            let place = |d: usize| format!("start + (depth + {d}u) * {stride}");
+            let loads: Vec<String> = (0..4).map(|d| operand.element(module, &place(d))).collect();
             format!("vec4<f32>({})", loads.join(", "))
         };
         module.declare(format!("fn lhs_vector(start: u32, depth: u32) -> vec4<f32> {{\n    return {value};\n}}\n"));
         if has_rest {
-            module.declare(format!(
-                "fn lhs_scalar(start: u32, depth: u32) -> f32 {{\n    return {buffer}[start + depth * parameters.lhs_depth_stride];\n}}\n"
-            ));
+            let element = operand.element(module, "start + depth * parameters.lhs_depth_stride");
+            module.declare(format!("fn lhs_scalar(start: u32, depth: u32) -> f32 {{\n    return {element};\n}}\n"));
         }
     }
 
@@ -365,16 +379,15 @@ impl Product {
         first: &str,
         second: &str,
     ) {
-        let buffer = buffer_name(operand.resource);
-        module.bind(operand.resource, false, buffer.clone(), "f32");
         let start = self.batch_start(module, side, operand, 1);
         module.declare(format!("fn {side}_start(batch: u32) -> u32 {{\n{start}    return start;\n}}\n"));
         let stride = module.parameter(format!("{side}_stride"), operand.stride);
         let depth_stride = module.parameter(format!("{side}_depth_stride"), operand.depth_stride);
+        let element = operand.element(module, &format!("start + {along} * {stride} + depth * {depth_stride}"));
         module.declare(format!(
             "fn {side}_element(start: u32, {first}: u32, {second}: u32) -> f32 {{\n    \
              if {along} >= parameters.{along}s || depth >= parameters.depth {{\n        return 0.0;\n    }}\n    \
-             return {buffer}[start + {along} * {stride} + depth * {depth_stride}];\n}}\n"
+             return {element};\n}}\n"
         ));
         // Neighbouring invocations take neighbouring depths where those lie side by side.
         let (group, depth) = if operand.depth_stride == 1 { ("/", "%") } else { ("%", "/") };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::DType;
 use crate::wgsl::functions::write_items;
+use crate::wgsl::storage::Narrow;
 use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
@@ -19,6 +20,7 @@ pub(super) struct Module {
     functions: BTreeSet<&'static str>,
     body: String,
     contracts: bool,
+    narrow: Narrow,
 }
 
 /// A word of the uniform buffer.
@@ -36,6 +38,16 @@ struct Bound {
 }
 
 impl Module {
+    /// A module over a step's buffers, of which some are narrow.
+    pub(super) fn of(narrow: Narrow) -> Self {
+        Module { narrow, ..Module::default() }
+    }
+
+    /// Which of the step's buffers are narrow.
+    pub(super) fn narrow(&self) -> &Narrow {
+        &self.narrow
+    }
+
     /// Declares the parameter `name` of type u32 and gives the expression that reads it.
     pub(super) fn parameter(&mut self, name: impl Into<String>, value: usize) -> String {
         self.word(name.into(), "u32", value as u32)

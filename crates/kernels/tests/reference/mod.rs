@@ -8,27 +8,17 @@ pub(crate) mod nest_values;
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Elements, Instruction, Kernel, Program, ProgramInput, ReduceFunction,
-    UnaryFunction, View,
+    StorageType, UnaryFunction, View,
 };
 
 /// The elements of a buffer as f64.
 pub(crate) fn values(buffer: &Elements) -> Vec<f64> {
-    match buffer {
-        Elements::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Elements::F64(data) => data.clone(),
-        Elements::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Elements::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
-    }
+    buffer.to_f64_vec()
 }
 
 /// A buffer that holds these values.
-pub(crate) fn buffer(dtype: DType, values: &[f64]) -> Elements {
-    match dtype {
-        DType::F32 => Elements::F32(values.iter().map(|&x| x as f32).collect()),
-        DType::F64 => Elements::F64(values.to_vec()),
-        DType::I32 => Elements::I32(values.iter().map(|&x| x as i32).collect()),
-        DType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
-    }
+pub(crate) fn buffer(storage: impl Into<StorageType>, values: &[f64]) -> Elements {
+    Elements::from_f64(storage, values)
 }
 
 /// Values in `[-1, 1)` from a counter, the same in every run.
@@ -222,12 +212,7 @@ pub(crate) fn run(kernel: &Kernel, inputs: &[Elements], outputs: &[(DType, usize
     compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
     for (output, &(_, n)) in found.iter_mut().zip(outputs) {
         assert_eq!(values(output)[n], 1.0, "an element past the result was written");
-        match output {
-            Elements::F32(data) => data.truncate(n),
-            Elements::F64(data) => data.truncate(n),
-            Elements::I32(data) => data.truncate(n),
-            Elements::Bool(data) => data.truncate(n),
-        }
+        *output = output.first(n);
     }
     found
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, Expr, Graph};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph};
 
 use crate::check::CheckError;
 use crate::check::differences::Movable;
@@ -136,12 +136,7 @@ impl Movable for Along<'_> {
     type Error = Error;
 
     fn element(&self, element: usize) -> f64 {
-        match self.evaluation.tensor(self.place).data() {
-            Elements::F32(elements) => f64::from(elements[element]),
-            Elements::F64(elements) => elements[element],
-            Elements::I32(elements) => f64::from(elements[element]),
-            Elements::Bool(elements) => f64::from(elements[element]),
-        }
+        self.evaluation.tensor(self.place).data().get(element).expect("an element of the tensor is asked for")
     }
 
     fn move_element(&mut self, element: usize, value: f64) -> Result<f64, Error> {

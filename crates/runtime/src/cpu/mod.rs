@@ -5,11 +5,12 @@
 
 mod driver;
 
-use arenagrad_graph::{DType, Elements};
+use arenagrad_graph::{Elements, StorageType};
+use arenagrad_kernels::Stored;
 use arenagrad_kernels::cpu::{Compiled, Operands};
 
 use crate::error::Error;
-use crate::plan::PlacedStep;
+use crate::plan::{BufferSpec, PlacedStep, Plan};
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -18,10 +19,10 @@ pub(crate) struct CpuMemory {
 }
 
 impl CpuMemory {
-    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
-        let bytes = (elements as u64).saturating_mul(dtype.bytes() as u64);
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+        let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
         let buffer =
-            Elements::zeros(dtype, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
+            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
         self.buffers.push(buffer);
         Ok(self.buffers.len() as u32 - 1)
     }
@@ -42,7 +43,7 @@ impl CpuMemory {
         (self.buffers.iter().map(|buffer| buffer.bytes() as u64).sum(), self.buffers.len())
     }
 
-    /// Writes the elements of a tensor from the buffer's start on.
+    /// Writes the elements of a tensor from the buffer's start on, widened or narrowed if they are of another type.
     pub(crate) fn write(&mut self, index: u32, data: &Elements) {
         let is_written = self.buffers[index as usize].overwrite(data);
         assert!(is_written, "dtype and length of what is written were checked against the buffer's");
@@ -75,13 +76,20 @@ struct Step {
     outputs: Vec<u32>,
 }
 
+/// The kernel of a step made ready for the buffers that it is placed in.
+fn compiled(step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
+    let [inputs, outputs] = step.storage(buffers);
+    Compiled::with_storage(&step.kernel, Stored { inputs: &inputs, outputs: &outputs })
+}
+
 impl CpuExecutable {
-    /// Makes steps ready whose buffer numbers `place` turns into numbers of the session's memory.
-    pub(crate) fn new(plan_steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<Step> = plan_steps
+    /// Makes the steps of a plan ready whose buffer numbers `place` turns into numbers of the session's memory.
+    pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Self {
+        let steps: Vec<Step> = plan
+            .steps
             .iter()
             .map(|step| Step {
-                kernel: Compiled::new(&step.kernel),
+                kernel: compiled(step, &plan.buffers),
                 inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
                 outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),
             })

@@ -3,16 +3,16 @@
 //! wgpu tracks hazards for each buffer as a whole, so every tensor, scratch area included, is a buffer of its own and
 //! is named by a number. Buffers are not given back before the session ends: what shares a buffer was planned before. Only
 //! those of a plan that was refused are, which nothing was written to yet.
-//! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
+//! Elements take one 32-bit word each, or are narrower and share one; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
-use arenagrad_graph::{DType, Elements};
+use arenagrad_graph::{DType, Elements, StorageType};
 
 use super::device::GpuDevice;
 use super::readback::{Readback, Staging};
 use crate::error::Error;
 
-/// The bytes of an element, whatever its dtype.
+/// The bytes of a word.
 pub(super) const WORD_BYTES: u64 = 4;
 
 /// Buffers are as long as a multiple of this many bytes.
@@ -58,9 +58,9 @@ impl GpuMemory {
 
     /// A new buffer of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
     /// than what is left of the memory, or of a dtype that does not exist there.
-    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
-        require_word(what, dtype)?;
-        let bytes = (elements as u64).saturating_mul(WORD_BYTES);
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+        require_words(what, storage)?;
+        let bytes = stored_bytes(storage, elements);
         let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
         let limits = self.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
@@ -73,15 +73,20 @@ impl GpuMemory {
 
     /// Replaces the first elements of a buffer, for all runs that start later.
     pub(crate) fn write(&self, index: u32, data: &Elements) -> Result<(), Error> {
-        let words: Vec<u32>;
-        let bytes: &[u8] = match data {
-            Elements::F32(elements) => bytemuck::cast_slice(elements),
-            Elements::I32(elements) => bytemuck::cast_slice(elements),
-            Elements::Bool(elements) => {
-                words = elements.iter().map(|&element| u32::from(element != 0)).collect();
-                bytemuck::cast_slice(&words)
-            }
-            Elements::F64(_) => return require_word("a written tensor", DType::F64),
+        require_words("a written tensor", data.storage())?;
+        let mut owned: Vec<u8>;
+        let bytes: &[u8] = if let Elements::F32(elements) = data {
+            bytemuck::cast_slice(elements)
+        } else if let Elements::I32(elements) = data {
+            bytemuck::cast_slice(elements)
+        } else if let Elements::Bool(elements) = data {
+            owned = elements.iter().flat_map(|&element| u32::from(element != 0).to_le_bytes()).collect();
+            &owned
+        } else {
+            // Narrow elements share words; what is past the last is 0.
+            owned = data.to_le_bytes();
+            owned.resize(owned.len().next_multiple_of(WORD_BYTES as usize), 0);
+            &owned
         };
         if bytes.is_empty() {
             return self.device.check();
@@ -92,8 +97,8 @@ impl GpuMemory {
     }
 
     /// The first elements of a buffer, once all that was submitted before has been done.
-    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<Elements, Error> {
-        let staging = Staging::new(&self.device, &[Readback { index, dtype, elements }])?;
+    pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
+        let staging = Staging::new(&self.device, &[Readback { index, storage, elements }])?;
         let submission = self.device.scoped("a readback", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             staging.record(&mut encoder, self);
@@ -120,7 +125,7 @@ impl GpuMemory {
             return Ok(index);
         }
         // A plan that was made ready before keeps the smaller buffer that it bound.
-        let index = self.allocate("an intermediate result", DType::F32, words)?;
+        let index = self.allocate("an intermediate result", StorageType::F32, words)?;
         match self.scratch.get_mut(number) {
             Some(entry) => *entry = (index, words),
             None => {
@@ -132,9 +137,15 @@ impl GpuMemory {
     }
 }
 
-/// Refuses a dtype whose elements are not one word each.
-pub(super) fn require_word(what: &str, dtype: DType) -> Result<(), Error> {
-    match dtype {
+/// The bytes that elements take in a buffer: whole words.
+pub(super) fn stored_bytes(storage: StorageType, elements: usize) -> u64 {
+    let size = if storage == StorageType::Bool { WORD_BYTES } else { storage.bytes() as u64 };
+    (elements as u64).saturating_mul(size).checked_next_multiple_of(WORD_BYTES).unwrap_or(u64::MAX)
+}
+
+/// Refuses a type that does not exist on a GPU.
+pub(super) fn require_words(what: &str, storage: StorageType) -> Result<(), Error> {
+    match storage.value() {
         DType::F32 | DType::I32 | DType::Bool => Ok(()),
         DType::F64 => Err(Error::Unsupported {
             what: what.to_owned(),

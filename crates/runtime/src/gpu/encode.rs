@@ -10,8 +10,8 @@ use arenagrad_graph::Elements;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
-use arenagrad_kernels::Kernel;
 use arenagrad_kernels::wgsl::{self, Dispatch, Lowered, Resource};
+use arenagrad_kernels::{Kernel, Stored};
 use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
@@ -37,6 +37,8 @@ pub(crate) struct PlacedStep<'a> {
     pub(crate) inputs: &'a [u32],
     /// The buffers of its outputs, in the kernel's order.
     pub(crate) outputs: &'a [u32],
+    /// In what types these hold their values.
+    pub(crate) stored: Stored<'a>,
     /// The step's name in errors.
     pub(crate) what: &'a str,
 }
@@ -80,7 +82,8 @@ impl GpuExecutable {
             let unsupported =
                 |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
             lowered.push(LoweredStep {
-                lowered: wgsl::lower_step(step.kernel, step.inputs, device.profile()).map_err(unsupported)?,
+                lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile())
+                    .map_err(unsupported)?,
                 inputs: step.inputs,
                 outputs: step.outputs,
                 what: step.what,

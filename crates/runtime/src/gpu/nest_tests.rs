@@ -40,34 +40,27 @@ fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
 }
 
 fn data(dtype: DType, values: &[f64]) -> Elements {
-    match dtype {
-        DType::F32 => Elements::F32(values.iter().map(|&x| x as f32).collect()),
-        DType::F64 => Elements::F64(values.to_vec()),
-        DType::I32 => Elements::I32(values.iter().map(|&x| x as i32).collect()),
-        DType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
-    }
+    Elements::from_f64(dtype, values)
 }
 
 fn values(data: &Elements) -> Vec<f64> {
-    match data {
-        Elements::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Elements::F64(data) => data.clone(),
-        Elements::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Elements::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
-    }
+    data.to_f64_vec()
 }
 
 /// The outputs of a nest that runs twice on fresh inputs, which must give the same bits.
 fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<f64>], name: &str) -> Vec<Elements> {
     let mut memory = GpuMemory::new(device);
-    let buffers: Vec<u32> =
-        nest.inputs.iter().map(|input| memory.allocate("input", input.dtype, input.view.end()).unwrap()).collect();
+    let buffers: Vec<u32> = nest
+        .inputs
+        .iter()
+        .map(|input| memory.allocate("input", input.dtype.into(), input.view.end()).unwrap())
+        .collect();
     let outputs: Vec<u32> = (0..nest.outputs.len())
         .map(|output| match nest.inputs.iter().position(|input| input.in_place == Some(output as u32)) {
             Some(input) => buffers[input],
             None => {
                 let value = &nest.values[nest.outputs[output] as usize];
-                memory.allocate("output", value.dtype, nest.extent(value.space)).unwrap()
+                memory.allocate("output", value.dtype.into(), nest.extent(value.space)).unwrap()
             }
         })
         .collect();
@@ -78,7 +71,7 @@ fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<
         .zip(&nest.outputs)
         .map(|(&index, &value)| {
             let value = &nest.values[value as usize];
-            Readback { index, dtype: value.dtype, elements: nest.extent(value.space) }
+            Readback { index, storage: value.dtype.into(), elements: nest.extent(value.space) }
         })
         .collect();
     let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 
-use arenagrad_graph::{DType, Elements};
+use arenagrad_graph::{Elements, StorageType};
 
-use super::buffers::{GpuMemory, WORD_BYTES, create, require_word};
+use super::buffers::{GpuMemory, WORD_BYTES, create, require_words, stored_bytes};
 use super::device::{ANSWER_LIMIT, GpuDevice};
 use crate::error::Error;
 
@@ -13,8 +13,8 @@ use crate::error::Error;
 pub(crate) struct Readback {
     /// The number of the buffer.
     pub(crate) index: u32,
-    /// The dtype of its elements.
-    pub(crate) dtype: DType,
+    /// The type of its elements.
+    pub(crate) storage: StorageType,
     /// How many of them.
     pub(crate) elements: usize,
 }
@@ -30,7 +30,7 @@ impl Staging {
     pub(super) fn new(device: &GpuDevice, results: &[Readback]) -> Result<Self, Error> {
         let mut bytes = 0u64;
         for result in results {
-            require_word("a result", result.dtype)?;
+            require_words("a result", result.storage)?;
             bytes = bytes.saturating_add(result.bytes());
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -59,7 +59,7 @@ impl Staging {
     ) -> Result<Vec<Elements>, Error> {
         let Some(buffer) = &self.buffer else {
             device.wait_for(Some(submission))?;
-            return Ok(self.results.iter().map(|result| Elements::empty(result.dtype)).collect());
+            return Ok(self.results.iter().map(|result| Elements::empty(result.storage)).collect());
         };
         let (sender, receiver) = mpsc::sync_channel(1);
         device.scoped("the results of a run", buffer.size(), || {
@@ -85,8 +85,8 @@ impl Staging {
             let mut rest: &[u8] = &view;
             let mut decoded = Vec::with_capacity(self.results.len());
             for result in &self.results {
-                let (bytes, behind) = rest.split_at(result.elements * WORD_BYTES as usize);
-                decoded.push(decode(result.dtype, bytes));
+                let (bytes, behind) = rest.split_at(result.bytes() as usize);
+                decoded.push(decode(result.storage, &bytes[..], result.elements));
                 rest = behind;
             }
             decoded
@@ -100,20 +100,17 @@ impl Staging {
 
 impl Readback {
     fn bytes(&self) -> u64 {
-        (self.elements as u64).saturating_mul(WORD_BYTES)
+        stored_bytes(self.storage, self.elements)
     }
 }
 
-/// Elements from words as the device stores them. The dtype was required to have words.
-fn decode(dtype: DType, bytes: &[u8]) -> Elements {
-    match dtype {
-        DType::F32 => Elements::F32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::I32 => Elements::I32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::Bool => Elements::Bool(
-            bytes.chunks_exact(WORD_BYTES as usize).map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect(),
-        ),
-        DType::F64 => unreachable!("a staging buffer is made for dtypes of one word"),
+/// So many elements from words as the device stores them. The type was required to have words.
+fn decode(storage: StorageType, bytes: &[u8], count: usize) -> Elements {
+    if storage == StorageType::Bool {
+        let words = bytes.chunks_exact(WORD_BYTES as usize);
+        return Elements::Bool(words.map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect());
     }
+    Elements::from_le_bytes(storage, &bytes[..count * storage.bytes()])
 }
 
 #[cfg(test)]
@@ -122,8 +119,11 @@ mod tests {
 
     #[test]
     fn words_decode_to_elements() {
-        assert_eq!(decode(DType::F32, bytemuck::cast_slice(&[1.5f32, -0.0])), Elements::F32(vec![1.5, -0.0]));
-        assert_eq!(decode(DType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX])), Elements::I32(vec![-7, i32::MAX]));
-        assert_eq!(decode(DType::Bool, bytemuck::cast_slice(&[0u32, 1, 256])), Elements::Bool(vec![0, 1, 1]));
+        assert_eq!(decode(StorageType::F32, bytemuck::cast_slice(&[1.5f32, -0.0]), 2), Elements::F32(vec![1.5, -0.0]));
+        assert_eq!(
+            decode(StorageType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX]), 2),
+            Elements::I32(vec![-7, i32::MAX])
+        );
+        assert_eq!(decode(StorageType::Bool, bytemuck::cast_slice(&[0u32, 1, 256]), 3), Elements::Bool(vec![0, 1, 1]));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{AxisSet, DType, Elements, Graph, GraphError, NodeId, Op, ReduceFunction, Shape};
+use arenagrad_graph::{AxisSet, DType, Elements, Graph, GraphError, NodeId, Op, ReduceFunction, Shape, StorageType};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
@@ -20,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) operands: SmallVec<[Layout; 1]>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+    /// In what its buffer holds its elements: only what is declared or stands in the graph may be narrower than its dtype.
+    pub(crate) storage: StorageType,
     /// The node that this computes, for names and stages.
     pub(crate) node: NodeId,
     pub(crate) stage: u8,
@@ -137,7 +139,8 @@ pub(crate) fn collect(
         mark_needed(graph, &ids, nodes, stage as u8, &mut stage_of)?;
     }
 
-    let mut builder = Builder { entries: Vec::new() };
+    let storage = graph.declarations().iter().map(|declaration| declaration.storage).collect();
+    let mut builder = Builder { entries: Vec::new(), storage };
     let mut layouts: Vec<Option<Layout>> = vec![None; bound];
     for &id in &ids {
         let node = graph.node(id)?;
@@ -212,6 +215,8 @@ fn mark_needed(
 
 struct Builder {
     entries: Vec<Entry>,
+    /// The storage type of each declaration.
+    storage: Vec<StorageType>,
 }
 
 impl Builder {
@@ -225,13 +230,21 @@ impl Builder {
         dtype: DType,
         stage: u8,
     ) -> Layout {
-        let entry = |work, operands| Entry { work, operands, shape: shape.clone(), dtype, node, stage };
+        let entry = |work, operands| {
+            let (shape, storage) = (shape.clone(), dtype.into());
+            Entry { work, operands, shape, dtype, storage, node, stage }
+        };
+        let declared = |work, storage| Entry { storage, ..entry(work, SmallVec::new()) };
         let none = SmallVec::new;
         if shape.elements() == 0 {
             // An empty input still has to be given, and an empty parameter saved; nothing else is left of them.
             return match op {
-                Op::Input { declaration } => self.push(entry(Work::Input(*declaration), none())),
-                Op::Parameter { declaration } => self.push(entry(Work::Parameter(*declaration), none())),
+                Op::Input { declaration } => {
+                    self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
+                }
+                Op::Parameter { declaration } => {
+                    self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
+                }
                 Op::Constant { .. }
                 | Op::Literal { .. }
                 | Op::Iota { .. }
@@ -258,10 +271,14 @@ impl Builder {
             };
         }
         match op {
-            Op::Input { declaration } => self.push(entry(Work::Input(*declaration), none())),
-            Op::Parameter { declaration } => self.push(entry(Work::Parameter(*declaration), none())),
+            Op::Input { declaration } => {
+                self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
+            }
+            Op::Parameter { declaration } => {
+                self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
+            }
             Op::Constant { value } => self.push(entry(Work::Constant(*value), none())),
-            Op::Literal { data } => self.push(entry(Work::Literal(data.clone()), none())),
+            Op::Literal { data } => self.push(declared(Work::Literal(data.clone()), data.storage())),
             Op::Iota { axis } => {
                 let work = Work::Iota { inner: shape.strides()[*axis], extent: shape[*axis] };
                 self.push(entry(work, none()))
@@ -298,6 +315,7 @@ impl Builder {
             Op::ArgMax { axis, .. } => {
                 let operand_dtype = self.entries[operands[0].base as usize].dtype;
                 let operand = self.contiguous(operands[0].clone(), operand_dtype, node, stage);
+                let operand = self.widened(operand, operand_dtype, node, stage);
                 self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
             }
             Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
@@ -324,8 +342,10 @@ impl Builder {
                     return operands[0].clone();
                 }
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
+                let data = self.widened(data, dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
+                let updates = self.widened(updates, dtype, node, stage);
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
@@ -403,6 +423,12 @@ impl Builder {
         if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
+    /// A layout over a buffer that holds values as they are, for kernels that do not widen what they read.
+    fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        let is_native = self.entries[layout.base as usize].storage.is_native();
+        if is_native { layout } else { self.copy(layout, dtype, node, stage) }
+    }
+
     /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first.
     fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 1]> {
         let mut readable = SmallVec::with_capacity(operands.len());
@@ -437,6 +463,6 @@ impl Builder {
     fn copy(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let shape = layout.shape.clone();
         let operands = [layout].into_iter().collect();
-        self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, node, stage })
+        self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, storage: dtype.into(), node, stage })
     }
 }

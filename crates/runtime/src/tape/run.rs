@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, Graph, GraphError, NodeId, Origin};
+use arenagrad_graph::{Graph, GraphError, NodeId, Origin};
 
 use crate::device::Device;
 use crate::error::Error;
@@ -267,10 +267,5 @@ impl Inner {
 
 /// The memory that a tensor takes.
 pub(crate) fn bytes(tensor: &Tensor) -> usize {
-    let element = match tensor.dtype() {
-        DType::F64 => 8,
-        DType::F32 | DType::I32 => 4,
-        DType::Bool => 1,
-    };
-    tensor.shape().elements() * element
+    tensor.data().bytes()
 }
