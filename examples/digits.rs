@@ -203,7 +203,7 @@ fn options() -> Result<Option<Options>, String> {
                 println!("{USAGE}");
                 return Ok(None);
             }
-            other => return Err(wrong(other.unexpected())),
+            other @ (Short(_) | Long(_) | Value(_)) => return Err(wrong(other.unexpected())),
         }
     }
     Ok(Some(options))

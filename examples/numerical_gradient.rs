@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use arenagrad::check::{Differences, GradCheck, Step, adjoint, gradcheck, gradgradcheck};
+use arenagrad::check::{Differences, GradCheck, Probe, adjoint, gradcheck, gradgradcheck};
 use arenagrad::{Context, Device, Error, Expr, Function, Graph, Init, Mode, Session, Tensor};
 use arenagrad_examples::device_option::run_on_device;
 
@@ -28,7 +28,7 @@ fn run(device: &Device) -> Result<(), Error> {
 fn of_a_closure() -> Result<(), Error> {
     println!("\nf(x, y, z) = (x + y) z at (-2, 5, -4), forward differences with h = 0.00001:");
     let f = |x: &[f64]| (x[0] + x[1]) * x[2];
-    let gradient = Differences::forward().step(1e-5).gradient_observed(f, &[-2.0, 5.0, -4.0], print_step)?;
+    let gradient = Differences::forward().step(1e-5).gradient_observed(f, &[-2.0, 5.0, -4.0], print_probe)?;
     println!("  gradient, forward: {}", row(&gradient));
     let gradient = Differences::central().gradient(f, &[-2.0, 5.0, -4.0])?;
     println!("  gradient, central: {}", row(&gradient));
@@ -47,7 +47,7 @@ fn of_a_graph(device: &Device) -> Result<(), Error> {
     let x = Tensor::new([4, 3], vec![1.0f32, 2.0, -1.0, 0.5, -1.5, 2.0, -2.0, 1.0, 0.0, 1.5, 0.5, 1.0])?;
     let t = Tensor::new([4, 2], vec![1.0f32, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0])?;
     let inputs = [("x", &x), ("t", &t)];
-    let numerical = Differences::central().jacobian_observed(loss, &["w"], &inputs, device, print_step)?.remove(0);
+    let numerical = Differences::central().jacobian_observed(loss, &["w"], &inputs, device, print_probe)?.remove(0);
     let analytic = Session::evaluate(&g, &[analytic], device)?.run(&inputs)?.remove(0);
     println!("  {:<8} {:>12} {:>12} {:>14}", "", "numerical", "analytic", "relative error");
     for (element, (n, a)) in numerical.to_f64_vec().iter().zip(analytic.to_f64_vec()).enumerate() {
@@ -107,18 +107,18 @@ fn a_wrong_gradient() -> Result<(), Error> {
     Ok(())
 }
 
-fn print_step(step: &Step<'_>) {
-    let index: Vec<String> = step.index.iter().map(ToString::to_string).collect();
+fn print_probe(probe: &Probe<'_>) {
+    let index: Vec<String> = probe.index.iter().map(ToString::to_string).collect();
     println!(
         "  {}[{}]: old {:.6}, {:.6} -> f = {:.8}, {:.6} -> f = {:.8}, slope {:.6}",
-        step.input,
+        probe.input,
         index.join(", "),
-        step.old,
-        step.lower.at,
-        step.lower.values[0],
-        step.upper.at,
-        step.upper.values[0],
-        step.slopes[0]
+        probe.old,
+        probe.lower.at,
+        probe.lower.values[0],
+        probe.upper.at,
+        probe.upper.values[0],
+        probe.slopes[0]
     );
 }
 

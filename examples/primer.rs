@@ -334,7 +334,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
                 println!("{USAGE}");
                 return Ok(None);
             }
-            other => return Err(wrong(other.unexpected())),
+            other @ (Short(_) | Long(_) | Value(_)) => return Err(wrong(other.unexpected())),
         }
     }
     Ok(Some(arguments))

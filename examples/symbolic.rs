@@ -147,7 +147,7 @@ fn options() -> Result<Option<Options>, String> {
             }
             Value(value) if options.expression.is_none() => options.expression = Some(value.string().map_err(wrong)?),
             Value(_) => return Err("one expression is expected; put it in quotes".to_owned()),
-            other => return Err(wrong(other.unexpected())),
+            option @ (Short(_) | Long(_)) => return Err(wrong(option.unexpected())),
         }
     }
     Ok(Some(options))

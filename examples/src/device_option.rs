@@ -32,7 +32,7 @@ fn device_from_options(name: &str, about: &str) -> Result<Option<Device>, String
                 println!("{about}\n\n{usage}");
                 return Ok(None);
             }
-            other => return Err(wrong(other.unexpected())),
+            other @ (Short(_) | Long(_) | Value(_)) => return Err(wrong(other.unexpected())),
         }
     }
     let device = Device::named(&chosen).map_err(|error| error.to_string())?;

@@ -56,7 +56,7 @@ impl Options {
                 Long("json") => options.json = Some(arguments.value()?.into()),
                 Long("peers") => options.peers = Some(arguments.value()?.into()),
                 Long("svg") => options.svg = Some(arguments.value()?.into()),
-                other => return Err(other.unexpected()),
+                other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
             }
         }
         if options.svg.is_some() && options.peers.is_none() {

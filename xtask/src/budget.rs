@@ -1,6 +1,6 @@
 //! `cargo xtask budget`: what a program on arenagrad costs its author, held to the budgets in `limits`.
 //!
-//! The program is the README's, in a package of its own outside this workspace, so that its profile is the usual one and
+//! The program is the example `xor`, in a package of its own outside this workspace, so that its profile is the usual one and
 //! only the features that it asks for are built. Machines differ, so the time of its clean release build is held as a multiple
 //! of what a program on wgpu alone takes in the same sitting.
 

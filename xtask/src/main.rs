@@ -67,7 +67,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),
         },
-        other => Err(other.unexpected()),
+        option @ (Short(_) | Long(_)) => Err(option.unexpected()),
     }
 }
 

@@ -55,7 +55,7 @@ impl Options {
                     }
                 }
                 Value(value) if directory.is_none() => directory = Some(value),
-                other => return Err(other.unexpected()),
+                other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
             }
         }
         let directory = directory.ok_or("oracle needs the directory of the cases")?.into();

@@ -16,7 +16,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, NodeKey, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::ops::{self, Rule};
 use crate::places::Places;
 use crate::shape::{MAX_RANK, Shape};
@@ -168,7 +168,7 @@ impl Graph {
         dtype: Option<DType>,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
-        if matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+        if matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
             return Err(GraphError::Undeclared { origin, op: op.name() });
         }
         self.insert_node(op, shape, dtype, origin)
@@ -451,7 +451,7 @@ impl Arena {
 
     /// The printed name of a declaration or of a node that was given one.
     pub(crate) fn label(&self, key: NodeKey) -> Option<&str> {
-        if let Op::Input { declaration } | Op::Parameter { declaration } = self.nodes.get(key)?.op {
+        if let Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) = self.nodes.get(key)?.op {
             return Some(&self.declarations.get(declaration as usize)?.name);
         }
         self.labels.get(&key).map(String::as_str)
@@ -474,7 +474,7 @@ impl Arena {
                 operand.users -= 1;
             }
         });
-        if let Op::Input { declaration } | Op::Parameter { declaration } = node.op
+        if let Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) = node.op
             && let Some(declaration) = self.declarations.get(declaration as usize)
         {
             self.names.remove(&declaration.name);

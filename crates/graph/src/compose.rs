@@ -48,7 +48,6 @@ impl<'g> Expr<'g> {
             return Some(lhs_shape);
         }
         let (lhs, rhs) = (self.describe(), other.describe());
-        self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
-        None
+        self.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape })
     }
 }

@@ -9,7 +9,7 @@ use crate::arena::{Arena, Graph};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey, Origin};
-use crate::op::Op;
+use crate::op::{Arrangement, Indexing, Leaf, Op};
 use crate::shape::Shape;
 use crate::storage::StorageType;
 
@@ -151,8 +151,8 @@ impl Graph {
             arena.declarations.len() as u32
         };
         let op = match kind {
-            DeclarationKind::Input => Op::Input { declaration },
-            DeclarationKind::Parameter { .. } => Op::Parameter { declaration },
+            DeclarationKind::Input => Op::Leaf(Leaf::Input { declaration }),
+            DeclarationKind::Parameter { .. } => Op::Leaf(Leaf::Parameter { declaration }),
         };
         let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
         let mut arena = self.arena_mut();
@@ -162,16 +162,29 @@ impl Graph {
     }
 }
 
+/// The operand of an op that shows all its elements, in whatever order and however often, and computes nothing.
+pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
+    let (Op::Reshape { operand }
+    | Op::Broadcast { operand }
+    | Op::Permute { operand, .. }
+    | Op::StopGradient { operand }) = op
+    else {
+        return None;
+    };
+    Some(*operand)
+}
+
 impl Arena {
     /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
     /// range too; what is computed cannot be checked on the host.
     pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
         loop {
             match &self.nodes.get(id.key)?.op {
-                Op::Input { .. } => return Some(id),
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
+                Op::Leaf(Leaf::Input { .. }) => return Some(id),
+                Op::View {
+                    operand,
+                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
+                }
                 | Op::StopGradient { operand } => id = *operand,
                 _ => return None,
             }
@@ -189,8 +202,9 @@ impl Arena {
 
     /// Notes what an op that indexes an axis requires.
     pub(crate) fn require_of_indices(&mut self, id: NodeId) {
-        let (Op::Gather { operand, indices, axis } | Op::ScatterAdd { operand, indices, axis, .. }) =
-            &self.nodes[id.key].op
+        let Op::Indexing(
+            Indexing::Gather { operand, indices, axis } | Indexing::ScatterAdd { operand, indices, axis, .. },
+        ) = &self.nodes[id.key].op
         else {
             return;
         };

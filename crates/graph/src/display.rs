@@ -18,10 +18,11 @@ use std::fmt;
 use crate::arena::{Arena, Graph};
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::Op;
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
+#[must_use = "a listing is only text once it is printed"]
 pub struct Listing<'g> {
     graph: &'g Graph,
     outputs: Option<Vec<NodeId>>,
@@ -127,34 +128,32 @@ fn write_op(f: &mut fmt::Formatter<'_>, node: &Node, arena: &Arena, names: &[Str
 
 /// What an op says beside its operands and the shape and dtype of its result.
 pub(crate) fn attributes(op: &Op) -> Vec<String> {
+    let along = |axis: &usize| vec![format!("axis={axis}")];
     match op {
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Unary { .. }
-        | Op::Binary { .. }
-        | Op::Compare { .. }
-        | Op::Where { .. }
-        | Op::Cast { .. }
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::Placeholder
-        | Op::Reshape { .. }
-        | Op::Broadcast { .. } => vec![],
-        Op::Literal { data } => vec![format!("{} elements", data.len())],
-        Op::Constant { value } => vec![number(*value)],
-        Op::Iota { axis } | Op::ArgMax { axis, .. } | Op::Concat { axis, .. } => vec![format!("axis={axis}")],
-        Op::Gather { axis, .. } | Op::ScatterAdd { axis, .. } => vec![format!("axis={axis}")],
+        Op::Leaf(leaf) => match leaf {
+            Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Placeholder => vec![],
+            Leaf::Constant { value } => vec![number(*value)],
+            Leaf::Literal { data } => vec![format!("{} elements", data.len())],
+            Leaf::Iota { axis } => along(axis),
+        },
         Op::Uniform { seed, .. } => vec![format!("seed={seed}")],
-        Op::Permute { axes, .. } => vec![format!("axes={axes:?}")],
-        Op::Slice { starts, steps, .. } => vec![format!("starts={starts:?}"), format!("steps={steps:?}")],
-        Op::Pad { lows, interiors, value, .. } => {
+        Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } => vec![],
+        Op::View { arrangement, .. } => match arrangement {
+            Arrangement::Reshape | Arrangement::Broadcast => vec![],
+            Arrangement::Permute { axes } => vec![format!("axes={axes:?}")],
+            Arrangement::Slice { starts, steps } => vec![format!("starts={starts:?}"), format!("steps={steps:?}")],
+        },
+        Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
             vec![format!("lows={lows:?}"), format!("interiors={interiors:?}"), format!("value={value}")]
         }
+        Op::Assembly(Assembly::Concat { axis, .. }) => along(axis),
         Op::Reduce { axes, .. } => vec![format!("axes={axes}")],
+        Op::ArgMax { axis, .. } => along(axis),
         Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
+        Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
     }
 }
 

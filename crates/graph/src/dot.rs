@@ -7,13 +7,14 @@ use crate::arena::Graph;
 use crate::display::attributes;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 
 /// A graph, or the part of one that some outputs need, in the DOT language: `format!("{}", Dot::new(&graph))`.
 ///
 /// Inputs, parameters, constants and outputs are told apart by colour; an arrow runs from each operand to its user, with
 /// the operand's position where an op has several.
 #[derive(Clone)]
+#[must_use = "a drawing is only text once it is printed"]
 pub struct Dot<'g> {
     graph: &'g Graph,
     outputs: Option<Vec<NodeId>>,
@@ -87,27 +88,16 @@ fn operation(node: &Node) -> String {
 
 fn colour(node: &Node) -> &'static str {
     match node.op {
-        Op::Input { .. } => "#cfe8ff",
-        Op::Parameter { .. } => "#d9f2d0",
-        Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } | Op::Uniform { .. } | Op::Placeholder => "#eeeeee",
-        Op::Reshape { .. }
-        | Op::Permute { .. }
-        | Op::Broadcast { .. }
-        | Op::Slice { .. }
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. } => "#fff7d6",
-        Op::Unary { .. }
-        | Op::Binary { .. }
-        | Op::Compare { .. }
-        | Op::Where { .. }
-        | Op::Cast { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
+        Op::Leaf(Leaf::Input { .. }) => "#cfe8ff",
+        Op::Leaf(Leaf::Parameter { .. }) => "#d9f2d0",
+        Op::Leaf(_) | Op::Uniform { .. } => "#eeeeee",
+        Op::View { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => "#fff7d6",
+        Op::Elementwise(_)
+        | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => "#ffffff",
+        | Op::Indexing(_) => "#ffffff",
     }
 }
 

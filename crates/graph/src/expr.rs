@@ -28,6 +28,7 @@ use crate::shape::Shape;
 ///
 /// Binary operators broadcast by NumPy's rules and take numbers on either side: `1.0 - x * 2.0`.
 #[derive(Clone, Copy)]
+#[must_use = "an expression is a handle of a node: what is dropped is not computed"]
 pub struct Expr<'g> {
     graph: &'g Graph,
     id: Option<NodeId>,
@@ -107,6 +108,12 @@ impl<'g> Expr<'g> {
         self.graph.finish(Err(error))
     }
 
+    /// Keeps an error as the graph's first where the caller goes on without a result.
+    pub(crate) fn fail_without<T>(self, error: GraphError) -> Option<T> {
+        let _poisoned = self.fail(error);
+        None
+    }
+
     /// Reads this expression's node. `None` if the expression is poisoned; a stale node is recorded as an error of `op`.
     pub(crate) fn read<T>(self, op: &'static str, origin: Origin, read: impl FnOnce(NodeId, &Node) -> T) -> Option<T> {
         let id = self.raw()?;
@@ -115,8 +122,7 @@ impl<'g> Expr<'g> {
             return Some(read(id, node));
         }
         drop(arena);
-        self.fail(GraphError::StaleNode { origin, op });
-        None
+        self.fail_without(GraphError::StaleNode { origin, op })
     }
 
     /// How errors refer to this expression.
@@ -132,9 +138,8 @@ impl<'g> Expr<'g> {
         if self.graph.tag() == other.graph.tag() {
             return Some(());
         }
-        other.fail(GraphError::ForeignNode { origin, op });
-        self.fail(GraphError::ForeignNode { origin, op });
-        None
+        let _poisoned = other.fail(GraphError::ForeignNode { origin, op });
+        self.fail_without(GraphError::ForeignNode { origin, op })
     }
 
     /// Whether all of `others` that there are belong to the same graph; to be asked before anything is built of them.

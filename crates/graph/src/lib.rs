@@ -8,6 +8,13 @@
 //! The crate knows no values but constants, no device and no threads. How a node is computed is the business of
 //! `arenagrad-kernels`; when, and in which memory, of `arenagrad`.
 //!
+//! # What grows
+//!
+//! Errors and what passes return are `#[non_exhaustive]`. The vocabulary is not, though any version may add to it: [`Op`],
+//! [`OpKind`], the functions ([`UnaryFunction`] and its like), [`DType`], [`StorageType`], [`Elements`], [`DeclarationKind`] and [`Init`]. The crates that
+//! are released with this one match it whole, so that what is new does not compile until every place has an answer. A `match`
+//! elsewhere needs an arm for the rest.
+//!
 //! ```
 //! use arenagrad_graph::{DType, Graph, passes};
 //!
@@ -68,7 +75,10 @@ pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
-pub use op::{BinaryFunction, CompareFunction, Extents, Op, OpKind, ReduceFunction, UnaryFunction};
+pub use op::{
+    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Elementwise, Exchange, Extents,
+    Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow, Work,
+};
 pub use owner::OwnedGraph;
 pub use pending::Pending;
 pub use shape::{AxisSet, MAX_RANK, Shape};

@@ -7,10 +7,11 @@
 use crate::arena::{Arena, Graph};
 use crate::error::GraphError;
 use crate::node::Origin;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 
 /// A point in a graph's growth to which [`Graph::rewind`] returns.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "a mark does nothing until the graph is rewound to it"]
 pub struct Mark {
     rewinds: u64,
     next_ordinal: u32,
@@ -99,7 +100,7 @@ impl Arena {
         names.clear();
         for (number, declaration) in declarations.iter().enumerate() {
             names.insert(declaration.name.clone(), number as u32);
-            if let Op::Input { declaration: own } | Op::Parameter { declaration: own } =
+            if let Op::Leaf(Leaf::Input { declaration: own } | Leaf::Parameter { declaration: own }) =
                 &mut nodes[declaration.node.key].op
             {
                 *own = number as u32;

@@ -9,6 +9,7 @@ pub mod assemble;
 pub mod binary;
 pub mod compare;
 pub mod custom;
+pub mod elementwise;
 pub mod indexing;
 pub mod leaf;
 pub mod matmul;
@@ -21,7 +22,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::Op;
+use crate::op::{FLOATS, NUMBERS, Op};
 use crate::shape::Shape;
 
 /// What a rule may look at: the arena, and what errors must name.
@@ -43,12 +44,12 @@ impl<'a> Rule<'a> {
 
     /// The dtype of an operand that must hold floats.
     pub(crate) fn float(&self, id: NodeId) -> Result<DType, GraphError> {
-        self.dtype_in(id, &[DType::F32, DType::F64], "a float")
+        self.dtype_in(id, FLOATS, "a float")
     }
 
     /// The dtype of an operand that must hold numbers.
     pub(crate) fn number(&self, id: NodeId) -> Result<DType, GraphError> {
-        self.dtype_in(id, &[DType::F32, DType::F64, DType::I32], "a float or i32")
+        self.dtype_in(id, NUMBERS, "a float or i32")
     }
 
     /// The dtype of an operand that must be one of `allowed`.
@@ -58,6 +59,19 @@ impl<'a> Rule<'a> {
             return Ok(dtype);
         }
         Err(GraphError::DType { origin: self.origin, op: self.op, operand: self.describe(id), dtype, expected })
+    }
+
+    /// The dtype of an operand of a function that is defined for `dtypes`.
+    pub(crate) fn defined_for(&self, id: NodeId, dtypes: &'static [DType]) -> Result<DType, GraphError> {
+        let has = |dtype| dtypes.contains(&dtype);
+        let expected = match (has(DType::F32), has(DType::I32), has(DType::Bool)) {
+            (true, false, false) => "a float",
+            (true, true, false) => "a float or i32",
+            (false, false, true) => "bool",
+            (false, true, false) => "i32",
+            (_, _, true) | (false, false, false) => "of a dtype that the function is defined for",
+        };
+        self.dtype_in(id, dtypes, expected)
     }
 
     /// Checks that a number can be an element of a dtype, which is that of `operand`.
@@ -137,44 +151,21 @@ pub(crate) fn infer(
     dtype: Option<DType>,
 ) -> Result<(Shape, DType), GraphError> {
     match op {
-        Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder => {
-            Ok((shape.cloned().unwrap_or_default(), dtype.unwrap_or(DType::F32)))
-        }
-        Op::Constant { value } => {
-            let dtype = dtype.unwrap_or(DType::F32);
-            rule.held(*value, dtype, || "the result".to_owned())?;
-            Ok((shape.cloned().unwrap_or_default(), dtype))
-        }
-        Op::Literal { data } => leaf::infer_literal(rule, data, shape),
-        Op::Iota { axis } => leaf::infer_iota(rule, *axis, shape),
+        Op::Leaf(leaf) => leaf::infer(rule, leaf, shape, dtype),
         Op::Uniform { step, .. } => leaf::infer_uniform(rule, *step, shape),
-        Op::Unary { function, operand } => unary::infer(rule, *function, *operand),
-        Op::Binary { function, lhs, rhs } => binary::infer(rule, *function, *lhs, *rhs),
-        Op::Compare { function, lhs, rhs } => compare::infer(rule, *function, *lhs, *rhs),
-        Op::Where { condition, on_true, on_false } => compare::infer_where(rule, *condition, *on_true, *on_false),
-        Op::Cast { operand } => Ok((rule.node(*operand).shape.clone(), dtype.unwrap_or(rule.node(*operand).dtype))),
+        Op::Elementwise(elementwise) => elementwise::infer(rule, elementwise, dtype),
         Op::StopGradient { operand } => Ok((rule.node(*operand).shape.clone(), rule.node(*operand).dtype)),
         Op::CustomGradient { value, operands, upstream, gradients } => {
             custom::infer(rule, *value, operands, *upstream, gradients)
         }
-        Op::Reshape { operand } => views::infer_reshape(rule, *operand, shape),
-        Op::Permute { operand, axes } => views::infer_permute(rule, *operand, axes),
-        Op::Broadcast { operand } => views::infer_broadcast(rule, *operand, shape),
-        Op::Slice { operand, starts, steps } => views::infer_slice(rule, *operand, starts, steps, shape),
-        Op::Pad { operand, lows, interiors, value } => {
-            rule.held(*value, rule.node(*operand).dtype, || rule.describe(*operand))?;
-            assemble::infer_pad(rule, *operand, lows, interiors, shape)
-        }
-        Op::Concat { operands, axis } => assemble::infer_concat(rule, operands, *axis),
+        Op::View { operand, arrangement } => views::infer(rule, *operand, arrangement, shape),
+        Op::Assembly(assembly) => assemble::infer(rule, assembly, shape),
         Op::Reduce { function, operand, axes } => reduce::infer(rule, *function, *operand, *axes),
         Op::ArgMax { operand, axis } => reduce::infer_argmax(rule, *operand, *axis),
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
-        Op::Gather { operand, indices, axis } => indexing::infer_gather(rule, *operand, *indices, *axis),
-        Op::ScatterAdd { operand, indices, updates, axis } => {
-            indexing::infer_scatter_add(rule, *operand, *indices, *updates, *axis)
-        }
+        Op::Indexing(indexing) => indexing::infer(rule, *indexing),
     }
 }
 
@@ -207,39 +198,19 @@ impl<'g> Differentiated<'g, '_> {
 /// The vector-Jacobian product of one node: calls `give` with each operand that wants a gradient and its share of it.
 pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
     match op {
-        // Leaves have no operands; integers and truth values carry no gradient; stop_gradient stops it.
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
-        | Op::Uniform { .. }
-        | Op::Placeholder
-        | Op::Compare { .. }
-        | Op::ArgMax { .. }
-        | Op::StopGradient { .. } => {}
-        // What reaches a part of the operand is put together with what reaches its other parts, by `autodiff::shares`. A slice
-        // that gets here has no elements.
-        Op::Slice { .. } | Op::Gather { .. } => {}
-        Op::Unary { function, operand } => unary::vjp(*function, *operand, node, give),
-        Op::Binary { function, lhs, rhs } => binary::vjp(*function, *lhs, *rhs, node, give),
-        Op::Where { condition, on_true, on_false } => compare::vjp_where(*condition, *on_true, *on_false, node, give),
-        Op::Cast { operand } => compare::vjp_cast(*operand, node, give),
+        // Leaves have no operands; an index carries no gradient; stop_gradient stops it.
+        Op::Leaf(_) | Op::Uniform { .. } | Op::ArgMax { .. } | Op::StopGradient { .. } => {}
+        Op::Elementwise(elementwise) => elementwise::vjp(elementwise, node, give),
         Op::CustomGradient { operands, upstream, gradients, .. } => {
             custom::vjp(operands, *upstream, gradients, node, give);
         }
-        Op::Reshape { operand } => views::vjp_reshape(*operand, node, give),
-        Op::Permute { operand, axes } => views::vjp_permute(*operand, axes, node, give),
-        Op::Broadcast { operand } => views::vjp_broadcast(*operand, node, give),
-        Op::Pad { operand, lows, interiors, .. } => assemble::vjp_pad(*operand, lows, interiors, node, give),
-        Op::Concat { operands, axis } => assemble::vjp_concat(operands, *axis, node, give),
+        Op::View { operand, arrangement } => views::vjp(*operand, arrangement, node, give),
+        Op::Assembly(assembly) => assemble::vjp(assembly, node, give),
         Op::Reduce { function, operand, .. } => reduce::vjp(*function, *operand, node, give),
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
-        Op::ScatterAdd { operand, indices, updates, axis } => {
-            indexing::vjp_scatter_add(*operand, *indices, *updates, *axis, node, give);
-        }
+        Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
     }
 }
 
@@ -288,36 +259,17 @@ impl<'g> Pushed<'g, '_> {
 /// The Jacobian-vector product of one node: its tangent, of its shape and dtype. `None` is zero.
 pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     match op {
-        // Leaves have no operands; integers and truth values have no tangent; stop_gradient stops it.
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
-        | Op::Uniform { .. }
-        | Op::Placeholder
-        | Op::Compare { .. }
-        | Op::ArgMax { .. }
-        | Op::StopGradient { .. } => None,
-        Op::Unary { function, operand } => unary::jvp(*function, *operand, node),
-        Op::Binary { function, lhs, rhs } => binary::jvp(*function, *lhs, *rhs, node),
-        Op::Where { condition, on_true, on_false } => compare::jvp_where(*condition, *on_true, *on_false, node),
-        Op::Cast { operand } => compare::jvp_cast(*operand, node),
+        // Leaves have no operands; an index has no tangent; stop_gradient stops it.
+        Op::Leaf(_) | Op::Uniform { .. } | Op::ArgMax { .. } | Op::StopGradient { .. } => None,
+        Op::Elementwise(elementwise) => elementwise::jvp(elementwise, node),
         Op::CustomGradient { operands, upstream, gradients, .. } => custom::jvp(operands, *upstream, gradients, node),
-        Op::Reshape { operand }
-        | Op::Permute { operand, .. }
-        | Op::Broadcast { operand }
-        | Op::Slice { operand, .. } => views::jvp(op, *operand, node),
-        Op::Pad { operand, lows, interiors, .. } => assemble::jvp_pad(*operand, lows, interiors, node),
-        Op::Concat { operands, axis } => assemble::jvp_concat(operands, *axis, node),
+        Op::View { operand, .. } => views::jvp(op, *operand, node),
+        Op::Assembly(assembly) => assemble::jvp(assembly, node),
         Op::Reduce { function, operand, axes } => reduce::jvp(*function, *operand, *axes, node),
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
-        Op::Gather { operand, indices, axis } => indexing::jvp_gather(*operand, *indices, *axis, node),
-        Op::ScatterAdd { operand, indices, updates, axis } => {
-            indexing::jvp_scatter_add(*operand, *indices, *updates, *axis, node)
-        }
+        Op::Indexing(indexing) => indexing::jvp(*indexing, node),
     }
 }
 

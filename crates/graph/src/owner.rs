@@ -14,7 +14,7 @@ use crate::declaration::{Declaration, DeclarationKind};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 
 /// A graph in which only its owner declares inputs and removes nodes. It dereferences to the [`Graph`] that may be lent.
@@ -66,7 +66,7 @@ impl OwnedGraph {
         }
         let declaration = arena.declarations.len() as u32;
         node.op.for_each_operand(|operand| arena.nodes[operand.key].users -= 1);
-        arena.nodes[id.key].op = Op::Input { declaration };
+        arena.nodes[id.key].op = Op::Leaf(Leaf::Input { declaration });
         arena.requirements.remove(&id.key);
         arena.names.insert(name.clone(), declaration);
         let (shape, dtype, origin) = (node.shape, node.dtype, node.origin);

@@ -33,6 +33,8 @@ use rebuild::{Rebuild, Rewrites};
 
 /// A rewritten graph.
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "passes leave the graph as it is and return another"]
 pub struct Optimised {
     /// The graph. Its ordinals have no gaps.
     pub graph: Graph,

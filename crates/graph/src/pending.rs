@@ -6,7 +6,7 @@
 use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 
 /// A node whose value is not known and is needed. See [`Graph::pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Graph {
                 let node = &arena.nodes[id.key];
                 let place_of =
                     |operand: NodeId| places.get(arena.nodes[operand.key].ordinal).map(|place| place as usize);
-                let mut over_template = matches!(node.op, Op::Placeholder);
+                let mut over_template = matches!(node.op, Op::Leaf(Leaf::Placeholder));
                 node.op.for_each_operand(|operand| {
                     if let Some(place) = place_of(operand) {
                         uses[place] += 1;

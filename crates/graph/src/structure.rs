@@ -10,11 +10,12 @@ use crate::declaration::{DeclarationKind, IndexBound, Requirement};
 use crate::error::GraphError;
 use crate::identity;
 use crate::node::{NodeId, NodeKey, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::places::Places;
 
 /// The structure of a computation. See [`Graph::structure`].
 #[derive(Clone, Debug)]
+#[must_use = "the graph is left as it is"]
 pub struct Structure {
     key: Vec<u64>,
     inputs: Vec<NodeId>,
@@ -41,6 +42,8 @@ impl Structure {
 
 /// A computation in a graph of its own. See [`Graph::extract`].
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "the graph is left as it is"]
 pub struct Extracted {
     /// The graph. Its inputs are named `0`, `1`, … in the order of [`Structure::inputs`].
     pub graph: Graph,
@@ -88,7 +91,7 @@ impl Graph {
                     continue;
                 }
                 identity::words(&node.op, |word| key.push(word));
-                if let Op::Literal { data } = &node.op {
+                if let Op::Leaf(Leaf::Literal { data }) = &node.op {
                     data.for_each_bits(|bits| key.push(bits));
                 }
                 node.op.for_each_operand(|operand| {
@@ -205,5 +208,5 @@ fn required_of<'a>(arena: &Arena, nodes: impl Iterator<Item = &'a NodeId>) -> Ha
 }
 
 fn is_declared(op: &Op) -> bool {
-    matches!(op, Op::Input { .. } | Op::Parameter { .. })
+    matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. }))
 }

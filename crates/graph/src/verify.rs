@@ -21,7 +21,7 @@ use crate::declaration::DeclarationKind;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::Op;
+use crate::op::{Assembly, Leaf, Op};
 use crate::ops::{self, Rule};
 use crate::shape::Shape;
 
@@ -151,7 +151,7 @@ fn check_result(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyE
         }
         Err(error) => errors.push(VerifyError::Rule { node: arena.describe(id), error }),
     }
-    if let Op::Constant { value } | Op::Pad { value, .. } = node.op {
+    if let Op::Leaf(Leaf::Constant { value }) | Op::Assembly(Assembly::Pad { value, .. }) = node.op {
         let exact = if value.is_nan() { node.dtype.is_float() } else { node.dtype.round(value) == value };
         if !exact {
             errors.push(VerifyError::Inexact { node: arena.describe(id), value, dtype: node.dtype });
@@ -161,8 +161,8 @@ fn check_result(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyE
 
 fn check_declaration(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyError>) {
     let (number, is_input) = match node.op {
-        Op::Input { declaration } => (declaration, true),
-        Op::Parameter { declaration } => (declaration, false),
+        Op::Leaf(Leaf::Input { declaration }) => (declaration, true),
+        Op::Leaf(Leaf::Parameter { declaration }) => (declaration, false),
         _ => return,
     };
     let mut wrong = |what| errors.push(VerifyError::Declaration { node: arena.describe(id), what });
@@ -215,8 +215,8 @@ mod tests {
     fn what_raw_insertion_lets_through_is_found() {
         let graph = Graph::new();
         let (here, shape) = (crate::Origin::here(), Shape::from([2]));
-        let undeclared = graph.insert_node(Op::Input { declaration: 5 }, Some(&shape), None, here);
-        let inexact = graph.insert(Op::Constant { value: 0.1 }, Some(&shape), Some(DType::F32), here);
+        let undeclared = graph.insert_node(Op::Leaf(Leaf::Input { declaration: 5 }), Some(&shape), None, here);
+        let inexact = graph.insert(Op::Leaf(Leaf::Constant { value: 0.1 }), Some(&shape), Some(DType::F32), here);
         assert!(undeclared.is_ok() && inexact.is_ok());
         let errors = verify(&graph).unwrap_err();
         assert!(matches!(errors[..], [VerifyError::Declaration { .. }, VerifyError::Inexact { .. }]), "{errors:?}");

@@ -1,7 +1,9 @@
 //! Insertion, removal, marks, and what becomes of mistakes and stale handles.
 
 use crate::evaluate::{evaluate, given};
-use arenagrad_graph::{DType, Expr, Graph, GraphError, Init, NodeId, Op, Origin, Shape, UnaryFunction, verify};
+use arenagrad_graph::{
+    DType, Elementwise, Expr, Graph, GraphError, Init, NodeId, Op, Origin, Shape, UnaryFunction, verify,
+};
 
 #[test]
 fn fan_out_is_counted_and_accumulates() {
@@ -27,7 +29,10 @@ fn insertion_order_is_kept_and_positions_are_ordinals() {
     assert_eq!(g.ids(), ids);
     assert_eq!(g.node(ids[1]).unwrap().ordinal, 1);
     assert_eq!(g.ordinal_bound(), 2);
-    assert_eq!(g.node(ids[1]).unwrap().op, Op::Unary { function: UnaryFunction::Exp, operand: ids[0] });
+    assert_eq!(
+        g.node(ids[1]).unwrap().op,
+        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Exp, operand: ids[0] })
+    );
 }
 
 #[test]

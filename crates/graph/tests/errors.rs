@@ -1,7 +1,9 @@
 //! Every mistake that can be made through the public interface, and the message that it gives: the caller's line, the op,
 //! the operands by name, and the two numbers that disagree.
 
-use arenagrad_graph::{CrossEntropy, DType, Expr, Graph, GraphError, Init, Op, Origin, Reduction, Shape};
+use arenagrad_graph::{
+    Arrangement, Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
+};
 
 const WHOLE: &str =
     "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
@@ -253,15 +255,24 @@ fn raw_insertion_keeps_to_the_rules() {
     let origin = Origin::here();
     let insert = |op: Op, shape: Option<Shape>| g.insert(op, shape.as_ref(), None, origin);
     let extents = |values: [usize; 2]| values.into_iter().collect();
-    let slice = Op::Slice { operand: x, starts: extents([usize::MAX, 0]), steps: extents([1, 1]) };
+    let slice = Op::View {
+        operand: x,
+        arrangement: Arrangement::Slice { starts: extents([usize::MAX, 0]), steps: extents([1, 1]) },
+    };
     assert!(matches!(insert(slice, None), Err(GraphError::Range { .. })));
-    let slice = Op::Slice { operand: x, starts: extents([0, 0]), steps: extents([0, 1]) };
+    let slice =
+        Op::View { operand: x, arrangement: Arrangement::Slice { starts: extents([0, 0]), steps: extents([0, 1]) } };
     assert!(matches!(insert(slice, None), Err(GraphError::Range { .. })));
-    let pad = Op::Pad { operand: x, lows: extents([1, 0]), interiors: extents([0, usize::MAX]), value: 0.0 };
+    let pad = Op::Assembly(Assembly::Pad {
+        operand: x,
+        lows: extents([1, 0]),
+        interiors: extents([0, usize::MAX]),
+        value: 0.0,
+    });
     assert!(matches!(insert(pad, None), Err(GraphError::Range { .. })));
-    let permute = Op::Permute { operand: x, axes: extents([0, 5]) };
+    let permute = Op::View { operand: x, arrangement: Arrangement::Permute { axes: extents([0, 5]) } };
     assert!(matches!(insert(permute, None), Err(GraphError::Axis { .. })));
-    let concat = Op::Concat { operands: Box::default(), axis: 0 };
+    let concat = Op::Assembly(Assembly::Concat { operands: Box::default(), axis: 0 });
     assert!(matches!(insert(concat, None), Err(GraphError::NoOperands { .. })));
     let argmax = Op::ArgMax { operand: x, axis: 2 };
     assert!(matches!(insert(argmax, None), Err(GraphError::Axis { .. })));
@@ -272,7 +283,7 @@ fn raw_insertion_keeps_to_the_rules() {
 fn a_custom_gradient_has_a_gradient_for_each_operand() {
     let g = Graph::new();
     let (x, origin) = (g.input("x", [3]).id().unwrap(), Origin::here());
-    let upstream = g.insert(Op::Placeholder, Some(&Shape::from([3])), None, origin).unwrap();
+    let upstream = g.insert(Op::Leaf(Leaf::Placeholder), Some(&Shape::from([3])), None, origin).unwrap();
     let op = Op::CustomGradient { value: x, operands: [x, x].into(), upstream, gradients: [upstream].into() };
     let error = g.insert(op, None, None, origin).unwrap_err();
     assert!(matches!(error, GraphError::GradientCount { operands: 2, gradients: 1, .. }), "{error}");

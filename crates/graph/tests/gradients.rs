@@ -3,7 +3,10 @@
 //! `cases` matches every `OpKind`, so an op without a case does not compile.
 
 use crate::differences::{Case, check};
-use arenagrad_graph::{BinaryFunction, Context, DType, Expr, Function, OpKind, ReduceFunction, Shape, UnaryFunction};
+use crate::evaluate::{evaluate, given};
+use arenagrad_graph::{
+    BinaryFunction, Context, DType, Expr, Function, Graph, OpKind, ReduceFunction, Shape, UnaryFunction,
+};
 
 /// `x^3`, with a gradient of its own.
 struct Cube;
@@ -66,12 +69,18 @@ impl Function for Product {
 
 /// Functions that exercise an op; empty for an op through which no gradient flows.
 fn cases(kind: OpKind) -> Vec<Case> {
-    let unary = |f: fn(Expr<'_>) -> Expr<'_>, low: f64, high: f64| {
-        [vec![], vec![1], vec![3, 4], vec![2, 0], vec![1, 5, 1]]
-            .map(|shape| Case::new(&[(shape, low, high)], move |_, x| f(x[0])))
-            .to_vec()
-    };
-    let binary = |f: for<'g> fn(Expr<'g>, Expr<'g>) -> Expr<'g>, lhs: (f64, f64), rhs: (f64, f64)| {
+    fn unary(f: impl for<'g> Fn(Expr<'g>) -> Expr<'g> + Clone + 'static, (low, high): (f64, f64)) -> Vec<Case> {
+        let shapes = [vec![], vec![1], vec![3, 4], vec![2, 0], vec![1, 5, 1]];
+        let case = |shape: Vec<usize>| {
+            let f = f.clone();
+            Case::new(&[(shape, low, high)], move |_, x| f(x[0]))
+        };
+        shapes.map(case).to_vec()
+    }
+    fn binary(
+        f: impl for<'g> Fn(Expr<'g>, Expr<'g>) -> Expr<'g> + Clone + 'static,
+        [lhs, rhs]: [(f64, f64); 2],
+    ) -> Vec<Case> {
         let shapes: [(Vec<usize>, Vec<usize>); 6] = [
             (vec![], vec![]),
             (vec![3, 2], vec![3, 2]),
@@ -80,8 +89,12 @@ fn cases(kind: OpKind) -> Vec<Case> {
             (vec![1, 1], vec![2, 3]),
             (vec![0, 2], vec![1, 2]),
         ];
-        shapes.map(|(a, b)| Case::new(&[(a, lhs.0, lhs.1), (b, rhs.0, rhs.1)], move |_, x| f(x[0], x[1]))).to_vec()
-    };
+        let case = |(a, b): (Vec<usize>, Vec<usize>)| {
+            let f = f.clone();
+            Case::new(&[(a, lhs.0, lhs.1), (b, rhs.0, rhs.1)], move |_, x| f(x[0], x[1]))
+        };
+        shapes.map(case).to_vec()
+    }
     let view = |f: fn(Expr<'_>) -> Expr<'_>, shapes: &[&[usize]]| -> Vec<Case> {
         shapes.iter().map(|shape| Case::new(&[(shape.to_vec(), -2.0, 2.0)], move |_, x| f(x[0]))).collect()
     };
@@ -93,55 +106,38 @@ fn cases(kind: OpKind) -> Vec<Case> {
         // What stands in a placeholder's place is differentiated with every function of a gradient of its own.
         OpKind::Placeholder => vec![],
         OpKind::Compare(_) | OpKind::ArgMax => vec![],
-        OpKind::Unary(function) => match function {
-            UnaryFunction::Neg => unary(|x| -x, -2.0, 2.0),
-            UnaryFunction::Abs => unary(|x| x.abs(), -2.0, 2.0),
-            UnaryFunction::Sign => unary(|x| x.sign() * x, -2.0, 2.0),
-            UnaryFunction::Floor => unary(|x| x.floor() * x, -2.0, 2.0),
-            UnaryFunction::Ceil => unary(|x| x.ceil() * x, -2.0, 2.0),
-            UnaryFunction::Round => unary(|x| x.round() * x, -2.0, 2.0),
-            UnaryFunction::Exp => unary(|x| x.exp(), -2.0, 2.0),
-            UnaryFunction::Expm1 => unary(|x| x.expm1(), -2.0, 2.0),
-            UnaryFunction::Log => unary(|x| x.log(), 0.4, 3.0),
-            UnaryFunction::Log1p => unary(|x| x.log1p(), -0.5, 3.0),
-            UnaryFunction::Sqrt => unary(|x| x.sqrt(), 0.4, 3.0),
-            UnaryFunction::Sin => unary(|x| x.sin(), -4.0, 4.0),
-            UnaryFunction::Cos => unary(|x| x.cos(), -4.0, 4.0),
-            UnaryFunction::Tanh => unary(|x| x.tanh(), -2.0, 2.0),
-            UnaryFunction::Sigmoid => unary(|x| x.sigmoid(), -3.0, 3.0),
-            UnaryFunction::Erf => unary(|x| x.erf(), -2.0, 2.0),
-            UnaryFunction::Relu => unary(|x| x.relu() * x, -2.0, 2.0),
-            UnaryFunction::Not => unary(|x| (!x.less(0.0)).where_(x * x, x), -2.0, 2.0),
-        },
-        OpKind::Binary(function) => match function {
-            BinaryFunction::Add => binary(|a, b| (a + b).square(), (-2.0, 2.0), (-2.0, 2.0)),
-            BinaryFunction::Sub => binary(|a, b| (a - b).square(), (-2.0, 2.0), (-2.0, 2.0)),
-            BinaryFunction::Mul => binary(|a, b| a * b, (-2.0, 2.0), (-2.0, 2.0)),
-            BinaryFunction::Div => binary(|a, b| a / b, (-2.0, 2.0), (0.5, 2.0)),
-            BinaryFunction::Pow => [
-                binary(|a, b| a.pow(b), (0.5, 2.0), (-2.0, 2.0)),
-                unary(|x| x.powf(-1.0) + x.powf(0.5) + x.powf(2.5), 0.5, 2.0),
-                unary(|x| x.powf(2.0) + x.powf(3.0) + x.pow(5.0) + x.powf(1.0), -2.0, 2.0),
+        OpKind::Unary(UnaryFunction::Not) => unary(|x| (!x.less(0.0)).where_(x * x, x), (-2.0, 2.0)),
+        // The second product has a derivative where that of the function is 0.
+        OpKind::Unary(function) => [
+            unary(move |x| x.unary_function(function), function.row().domain),
+            unary(move |x| x.unary_function(function) * x, function.row().domain),
+        ]
+        .concat(),
+        OpKind::Binary(function @ (BinaryFunction::And | BinaryFunction::Or)) => {
+            binary(move |a, b| a.less(0.0).binary_function(function, b.less(0.0)).where_(a * b, a), [(-2.0, 2.0); 2])
+        }
+        OpKind::Binary(function) => {
+            let powers = [
+                unary(|x| x.powf(-1.0) + x.powf(0.5) + x.powf(2.5), (0.5, 2.0)),
+                unary(|x| x.powf(2.0) + x.powf(3.0) + x.pow(5.0) + x.powf(1.0), (-2.0, 2.0)),
+            ];
+            [
+                binary(move |a, b| a.binary_function(function, b), function.row().domain),
+                binary(move |a, b| (a.binary_function(function, b) * a).square() * b, function.row().domain),
+                if function == BinaryFunction::Pow { powers.concat() } else { vec![] },
             ]
-            .concat(),
-            BinaryFunction::Maximum => binary(|a, b| a.maximum(b) * a, (-2.0, 2.0), (-2.1, 1.9)),
-            BinaryFunction::Minimum => binary(|a, b| a.minimum(b) * b, (-2.0, 2.0), (-2.1, 1.9)),
-            BinaryFunction::ReluBackward => binary(|a, b| a.square().relu_backward(b), (-2.0, 2.0), (-2.0, 2.0)),
-            BinaryFunction::And => {
-                binary(|a, b| (a.less(0.0) & b.less(0.0)).where_(a * b, a), (-2.0, 2.0), (-2.0, 2.0))
-            }
-            BinaryFunction::Or => binary(|a, b| (a.less(0.0) | b.less(0.0)).where_(a * b, a), (-2.0, 2.0), (-2.0, 2.0)),
-        },
-        OpKind::Where => binary(|a, b| a.greater(b).where_(a.exp(), b * a), (-2.0, 2.0), (-2.1, 1.9)),
-        OpKind::Cast => unary(|x| x.cast(DType::F32).exp().cast(DType::F64), -2.0, 2.0),
+            .concat()
+        }
+        OpKind::Where => binary(|a, b| a.greater(b).where_(a.exp(), b * a), [(-2.0, 2.0), (-2.1, 1.9)]),
+        OpKind::Cast => unary(|x| x.cast(DType::F32).exp().cast(DType::F64), (-2.0, 2.0)),
         OpKind::StopGradient => {
             // Differences see through stop_gradient: what it hides must not depend on the input.
-            unary(|x| x * (x * 0.0 + 3.0).stop_gradient() + x.square(), -2.0, 2.0)
+            unary(|x| x * (x * 0.0 + 3.0).stop_gradient() + x.square(), (-2.0, 2.0))
         }
         OpKind::CustomGradient => [
-            unary(|x| x.graph().apply(&Cube, &[x]), -2.0, 2.0),
-            unary(|x| x.graph().apply(&Cube, &[x.sin()]) * x, -2.0, 2.0),
-            unary(|x| x.graph().apply(&Nested, &[x]), -2.0, 2.0),
+            unary(|x| x.graph().apply(&Cube, &[x]), (-2.0, 2.0)),
+            unary(|x| x.graph().apply(&Cube, &[x.sin()]) * x, (-2.0, 2.0)),
+            unary(|x| x.graph().apply(&Nested, &[x]), (-2.0, 2.0)),
             vec![
                 Case::new(&[(vec![2, 3], -2.0, 2.0), (vec![3, 2], -2.0, 2.0)], |g, x| g.apply(&Product, x).tanh()),
                 // One operand twice, and one that carries no derivative.
@@ -325,4 +321,19 @@ fn shapes_of_gradients_are_those_of_what_was_asked_for() {
     let shapes = gradients.map(|gradient| gradient.shape().unwrap());
     assert_eq!(shapes, [[5, 3].as_slice(), &[3, 2], &[2], &[7]].map(Shape::from));
     assert_eq!(arenagrad_graph::verify(&g), Ok(()));
+}
+
+/// The squares of such elements are no floats, but the derivatives are.
+#[test]
+fn the_angle_of_a_far_or_near_point_has_its_derivatives() {
+    for scale in [1e-200, 1.0, 1e200] {
+        let g = Graph::new();
+        let (y, x) = (g.full([], 3.0 * scale, DType::F64), g.full([], -4.0 * scale, DType::F64));
+        let gradients = y.atan2(x).grad([y, x]).unwrap().map(|gradient| gradient.id().unwrap());
+        let found = evaluate(&g, &gradients, &given([]));
+        let expected = [-4.0 / 25.0 / scale, -3.0 / 25.0 / scale];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found[0] - expected).abs() <= 1e-15 * expected.abs(), "{found:?}, not {expected}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Op, OpKind, Origin,
+    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin,
     ReduceFunction, Shape, UnaryFunction, verify,
 };
 
@@ -11,40 +11,9 @@ use DType::{Bool, F32, F64, I32};
 /// Which dtypes the operands of an elementwise op may have.
 fn accepted(kind: OpKind) -> &'static [DType] {
     match kind {
-        OpKind::Unary(function) => match function {
-            UnaryFunction::Neg | UnaryFunction::Abs | UnaryFunction::Sign => &[F32, F64, I32],
-            UnaryFunction::Not => &[Bool],
-            UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Log1p
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf
-            | UnaryFunction::Relu => &[F32, F64],
-        },
-        OpKind::Binary(function) => match function {
-            BinaryFunction::Add
-            | BinaryFunction::Sub
-            | BinaryFunction::Mul
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum => &[F32, F64, I32],
-            BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::ReluBackward => &[F32, F64],
-            BinaryFunction::And | BinaryFunction::Or => &[Bool],
-        },
-        OpKind::Compare(function) => match function {
-            CompareFunction::Equal | CompareFunction::NotEqual => &DType::ALL,
-            CompareFunction::Less
-            | CompareFunction::LessEqual
-            | CompareFunction::Greater
-            | CompareFunction::GreaterEqual => &[F32, F64, I32],
-        },
+        OpKind::Unary(function) => function.row().dtypes,
+        OpKind::Binary(function) => function.row().dtypes,
+        OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
         OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
@@ -99,57 +68,9 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
         ],
         OpKind::Iota => vec![(g.iota([2, 3], 1), vec![2, 3], I32)],
         OpKind::Uniform => vec![(g.uniform([5], g.full([], 0.0, I32), 1), vec![5], F32)],
-        OpKind::Unary(function) => {
-            let result = match function {
-                UnaryFunction::Neg => -x,
-                UnaryFunction::Abs => x.abs(),
-                UnaryFunction::Sign => x.sign(),
-                UnaryFunction::Floor => x.floor(),
-                UnaryFunction::Ceil => x.ceil(),
-                UnaryFunction::Round => x.round(),
-                UnaryFunction::Exp => x.exp(),
-                UnaryFunction::Expm1 => x.expm1(),
-                UnaryFunction::Log => x.log(),
-                UnaryFunction::Log1p => x.log1p(),
-                UnaryFunction::Sqrt => x.sqrt(),
-                UnaryFunction::Sin => x.sin(),
-                UnaryFunction::Cos => x.cos(),
-                UnaryFunction::Tanh => x.tanh(),
-                UnaryFunction::Sigmoid => x.sigmoid(),
-                UnaryFunction::Erf => x.erf(),
-                UnaryFunction::Relu => x.relu(),
-                UnaryFunction::Not => !x,
-            };
-            vec![(result, vec![2, 3], dtype)]
-        }
-        OpKind::Binary(function) => {
-            let y = full(&[4, 1, 3]);
-            let result = match function {
-                BinaryFunction::Add => x + y,
-                BinaryFunction::Sub => x - y,
-                BinaryFunction::Mul => x * y,
-                BinaryFunction::Div => x / y,
-                BinaryFunction::Pow => x.pow(y),
-                BinaryFunction::Maximum => x.maximum(y),
-                BinaryFunction::Minimum => x.minimum(y),
-                BinaryFunction::ReluBackward => x.relu_backward(y),
-                BinaryFunction::And => x & y,
-                BinaryFunction::Or => x | y,
-            };
-            vec![(result, vec![4, 2, 3], dtype)]
-        }
-        OpKind::Compare(function) => {
-            let y = full(&[2, 1]);
-            let result = match function {
-                CompareFunction::Less => x.less(y),
-                CompareFunction::LessEqual => x.less_equal(y),
-                CompareFunction::Greater => x.greater(y),
-                CompareFunction::GreaterEqual => x.greater_equal(y),
-                CompareFunction::Equal => x.equal(y),
-                CompareFunction::NotEqual => x.not_equal(y),
-            };
-            vec![(result, vec![2, 3], Bool)]
-        }
+        OpKind::Unary(function) => vec![(x.unary_function(function), vec![2, 3], dtype)],
+        OpKind::Binary(function) => vec![(x.binary_function(function, full(&[4, 1, 3])), vec![4, 2, 3], dtype)],
+        OpKind::Compare(function) => vec![(x.compare_function(function, full(&[2, 1])), vec![2, 3], Bool)],
         OpKind::Where => {
             let condition = g.full([4, 1, 1], 1.0, Bool);
             vec![
@@ -161,7 +82,8 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
         OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],
         OpKind::CustomGradient => vec![(g.apply(&Identity, &[x]), vec![2, 3], dtype)],
         OpKind::Placeholder => {
-            let placeholder = g.insert(Op::Placeholder, Some(&Shape::from([2, 0])), Some(dtype), Origin::here());
+            let placeholder =
+                g.insert(Op::Leaf(Leaf::Placeholder), Some(&Shape::from([2, 0])), Some(dtype), Origin::here());
             vec![(g.expr(placeholder.unwrap()), vec![2, 0], dtype)]
         }
         OpKind::Reshape => vec![
@@ -261,4 +183,30 @@ fn numbers_take_the_dtype_of_the_expression_beside_them() {
     assert!(matches!(g.take_error(), Some(GraphError::Number { value: 0.5, .. })));
     let _ = g.iota([2], 0) + 1e10;
     assert!(matches!(g.take_error(), Some(GraphError::Number { .. })));
+}
+
+/// The methods and operators that are one function each, by the function's name.
+#[test]
+fn methods_insert_the_function_of_their_name() {
+    let g = Graph::new();
+    let (x, y) = (g.input("x", [2]), g.input("y", [2]));
+    let kind = |expr: Expr<'_>| g.node(expr.id().unwrap()).unwrap().op.kind().name();
+    macro_rules! unary {
+        ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {$(
+            assert_eq!(kind(x.$method()), stringify!($method));
+        )*};
+    }
+    arenagrad_graph::unary_methods!(unary);
+    macro_rules! binary {
+        ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {$(
+            assert_eq!(kind(x.$method(y)), stringify!($method));
+        )*};
+    }
+    arenagrad_graph::binary_methods!(binary);
+    arenagrad_graph::compare_methods!(binary);
+    let b = x.less(y);
+    let operators = [("add", x + y), ("sub", x - y), ("mul", x * y), ("div", x / y), ("neg", -x), ("not", !b)];
+    for (name, expr) in operators.into_iter().chain([("and", b & b), ("or", b | b)]) {
+        assert_eq!(kind(expr), name);
+    }
 }

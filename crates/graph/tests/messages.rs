@@ -1,7 +1,9 @@
 //! Every public method, called with something wrong: the message names the method that the caller wrote, the caller's line,
 //! and what to do.
 
-use arenagrad_graph::{CrossEntropy, DType, Expr, Graph, GraphError, Init, Op, Origin, Reduction, Shape};
+use arenagrad_graph::{
+    Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
+};
 
 const WHOLE: &str =
     "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
@@ -57,10 +59,10 @@ fn numbers_that_a_dtype_does_not_hold() {
     let _ = g.state("s", [2], DType::I32, Init::Uniform { low: 0.0, high: 1e10 });
     says(&g, &format!("parameter \"s\": {bound}, but a number that i32 holds is needed"));
     let insert = |op: Op, dtype: Option<DType>| g.insert(op, Some(&Shape::from([2])), dtype, Origin::here());
-    let refused = insert(Op::Constant { value: 2.5 }, Some(DType::I32));
+    let refused = insert(Op::Leaf(Leaf::Constant { value: 2.5 }), Some(DType::I32));
     assert!(matches!(refused, Err(GraphError::Number { dtype: DType::I32, .. })), "{refused:?}");
     let (lows, interiors) = ([0].into_iter().collect(), [0].into_iter().collect());
-    let refused = insert(Op::Pad { operand: b.id().unwrap(), lows, interiors, value: 0.5 }, None);
+    let refused = insert(Op::Assembly(Assembly::Pad { operand: b.id().unwrap(), lows, interiors, value: 0.5 }), None);
     assert!(matches!(refused, Err(GraphError::Number { dtype: DType::Bool, .. })), "{refused:?}");
     // What a dtype holds is taken.
     let taken = [i.pad([(1, 1)], -7.0), g.full([2], 1.0, DType::Bool), b.pad([(0, 1)], 1.0), i * -3];
@@ -106,31 +108,29 @@ struct Wrong<'g> {
 #[test]
 fn mistakes_are_told_in_the_words_of_the_method_that_was_called() {
     use arenagrad_graph::Gelu;
-    let mistakes: &[Mistake] = &[
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    macro_rules! unary {
+        ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
+            let listed: &[Mistake] = &[$((stringify!($method), |w| w.b.$method())),*];
+            mistakes.extend(listed);
+        };
+    }
+    arenagrad_graph::unary_methods!(unary);
+    macro_rules! binary {
+        ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
+            let listed: &[Mistake] = &[$((stringify!($method), |w| w.x.$method(w.other))),*];
+            mistakes.extend(listed);
+        };
+    }
+    arenagrad_graph::binary_methods!(binary);
+    arenagrad_graph::compare_methods!(binary);
+    let written: &[Mistake] = &[
         ("add", |w| w.x + w.other),
         ("sub", |w| w.b - w.b),
         ("mul", |w| w.b * w.b),
         ("div", |w| w.i / w.i),
         ("neg", |w| -w.b),
-        ("abs", |w| w.b.abs()),
-        ("sign", |w| w.b.sign()),
-        ("floor", |w| w.i.floor()),
-        ("ceil", |w| w.i.ceil()),
-        ("round", |w| w.i.round()),
-        ("exp", |w| w.i.exp()),
-        ("expm1", |w| w.i.expm1()),
-        ("log", |w| w.b.log()),
-        ("log1p", |w| w.b.log1p()),
-        ("sqrt", |w| w.i.sqrt()),
-        ("sin", |w| w.i.sin()),
-        ("cos", |w| w.i.cos()),
         ("tan", |w| w.i.tan()),
-        ("tanh", |w| w.i.tanh()),
-        ("sigmoid", |w| w.i.sigmoid()),
-        ("erf", |w| w.i.erf()),
-        ("relu", |w| w.i.relu()),
-        ("relu_backward", |w| w.i.relu_backward(w.i)),
-        ("pow", |w| w.i.pow(2)),
         ("powf", |w| w.i.powf(0.5)),
         ("powf", |w| w.b.powf(2.0)),
         ("square", |w| w.b.square()),
@@ -145,8 +145,6 @@ fn mistakes_are_told_in_the_words_of_the_method_that_was_called() {
         ("log_sigmoid", |w| w.i.log_sigmoid()),
         ("clamp", |w| w.b.clamp(Some(0.0), None)),
         ("clamp_between", |w| w.x.clamp_between(w.other, 1.0)),
-        ("maximum", |w| w.x.maximum(w.other)),
-        ("minimum", |w| w.b.minimum(w.b)),
         ("less", |w| w.b.less(w.b)),
         ("equal", |w| w.x.equal(w.i)),
         ("where", |w| w.b.where_(w.x, w.i)),
@@ -240,6 +238,7 @@ fn mistakes_are_told_in_the_words_of_the_method_that_was_called() {
         ("ones", |w| w.x.graph().ones([usize::MAX, 2], DType::F32)),
         ("input", |w| w.x.graph().input("huge", [usize::MAX, 2])),
     ];
+    mistakes.extend(written);
     for (name, mistake) in mistakes {
         let g = Graph::new();
         let wrong = Wrong {

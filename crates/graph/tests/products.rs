@@ -3,7 +3,7 @@
 use crate::differences::Random;
 use crate::evaluate::{Given, evaluate};
 use arenagrad_graph::passes::{self, Optimised};
-use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, Op, verify};
+use arenagrad_graph::{Assembly, DType, DeclarationKind, Expr, Graph, Op, verify};
 
 /// The graph that is left of some outputs, after its values were held against theirs.
 fn optimised(outputs: &[Expr<'_>]) -> Optimised {
@@ -34,7 +34,7 @@ fn counts(outputs: &[Expr<'_>]) -> [usize; 3] {
     for id in graph.ids() {
         match graph.node(id).unwrap().op {
             Op::MatMul { .. } => counts[0] += 1,
-            Op::Concat { .. } => counts[1] += 1,
+            Op::Assembly(Assembly::Concat { .. }) => counts[1] += 1,
             Op::Reduce { .. } => counts[2] += 1,
             _ => {}
         }

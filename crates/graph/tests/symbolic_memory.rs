@@ -64,8 +64,8 @@ fn what_is_dropped_is_gone() {
         ("text and LaTeX", &|| drop((f.to_string(), f.latex(), f.symbols(), f.known_symbols()))),
         ("apply to another graph", &|| {
             let mark = graph.mark();
-            f.apply(&graph, &arguments).unwrap();
-            f.apply_accurately(&graph, &arguments).unwrap();
+            let _ = f.apply(&graph, &arguments).unwrap();
+            let _ = f.apply_accurately(&graph, &arguments).unwrap();
             graph.rewind(mark).unwrap();
         }),
         ("refused arguments", &|| drop(f.apply(&graph, &arguments[..1]))),

@@ -6,7 +6,7 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph::{BinaryFunction, DType, Shape, UnaryFunction};
+use arenagrad_graph::{DType, Elementwise, Shape, Work};
 
 use crate::kernel::{BatchAxis, Kernel, Piece};
 use crate::nest::{Nest, NestInstruction};
@@ -177,52 +177,30 @@ pub fn of_instruction(instruction: &Instruction, dtype: DType) -> usize {
     match instruction {
         Instruction::Constant { .. } => 0,
         Instruction::Load { .. } | Instruction::Accumulator => 1,
-        Instruction::Compare { .. } | Instruction::Where { .. } | Instruction::Cast { .. } => 2,
         Instruction::Iota { .. } => 16,
         Instruction::Uniform { .. } => 32,
-        Instruction::Unary { function, .. } => of_unary(*function, dtype),
-        Instruction::Binary { function, .. } => of_binary(*function),
+        Instruction::Elementwise(elementwise) => of_elementwise(elementwise, dtype),
     }
 }
 
-/// The operations of a unary function of one element.
-pub fn of_unary(function: UnaryFunction, dtype: DType) -> usize {
-    let slow = if dtype == DType::F64 { 96 } else { 12 };
-    match function {
-        UnaryFunction::Neg
-        | UnaryFunction::Abs
-        | UnaryFunction::Sign
-        | UnaryFunction::Floor
-        | UnaryFunction::Ceil
-        | UnaryFunction::Round
-        | UnaryFunction::Relu
-        | UnaryFunction::Not => 1,
-        UnaryFunction::Sqrt => 4,
-        UnaryFunction::Exp
-        | UnaryFunction::Expm1
-        | UnaryFunction::Log
-        | UnaryFunction::Log1p
-        | UnaryFunction::Sin
-        | UnaryFunction::Cos
-        | UnaryFunction::Tanh
-        | UnaryFunction::Sigmoid
-        | UnaryFunction::Erf => slow,
+/// The operations of an elementwise operation for each element; `dtype` is that of its value.
+pub fn of_elementwise<V>(elementwise: &Elementwise<V>, dtype: DType) -> usize {
+    match elementwise {
+        Elementwise::Unary { function, .. } => of_function(function.row().work, dtype),
+        Elementwise::Binary { function, .. } => of_function(function.row().work, dtype),
+        Elementwise::Compare { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => 2,
     }
 }
 
-/// The operations of a binary function of two elements.
-pub fn of_binary(function: BinaryFunction) -> usize {
-    match function {
-        BinaryFunction::Add
-        | BinaryFunction::Sub
-        | BinaryFunction::Mul
-        | BinaryFunction::Maximum
-        | BinaryFunction::Minimum
-        | BinaryFunction::ReluBackward
-        | BinaryFunction::And
-        | BinaryFunction::Or => 1,
-        BinaryFunction::Div => 4,
-        BinaryFunction::Pow => 64,
+/// The operations of a function of that much work.
+fn of_function(work: Work, dtype: DType) -> usize {
+    match work {
+        Work::Simple => 1,
+        Work::Division => 4,
+        // f64 calls a library.
+        Work::Transcendental if dtype == DType::F64 => 96,
+        Work::Transcendental => 12,
+        Work::Power => 64,
     }
 }
 
@@ -250,6 +228,8 @@ pub fn size(dtype: DType) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use arenagrad_graph::{BinaryFunction, UnaryFunction};
+
     use super::*;
     use crate::view::{Axis, View};
 
@@ -263,8 +243,8 @@ mod tests {
             instructions: vec![
                 Instruction::Load { input: 0 },
                 Instruction::Load { input: 1 },
-                Instruction::Unary { function: UnaryFunction::Exp, operand: 0 },
-                Instruction::Binary { function: BinaryFunction::Add, lhs: 2, rhs: 1 },
+                Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Exp, operand: 0 }),
+                Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs: 2, rhs: 1 }),
             ],
             dtypes: vec![DType::F32; 4],
             outputs: vec![3],

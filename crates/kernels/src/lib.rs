@@ -1,12 +1,13 @@
-//! How one step of a plan computes, on each backend.
+//! How one step of a plan computes, on each backend. **This is the inside of `arenagrad`: nothing in this crate is promised from one
+//! version to the next**, and a program depends on `arenagrad` alone.
 //!
 //! [`Kernel`] is the closed list of what a backend must run and the one vocabulary between planner and backends.
 //! [`cpu`] runs a kernel over host memory; [`wgsl`] lowers it to dispatches of WGSL modules, as text: nothing here names a
 //! wgpu type or owns a device. A fused elementwise kernel carries a [`Program`], a small SSA program over one element.
 //! [`cost`] says what a kernel costs.
 //!
-//! This is the inside of `arenagrad`, whose planner makes kernels that agree with themselves: one whose parts contradict each
-//! other is a broken invariant here, and panics. Nothing in this crate is promised from one version to the next.
+//! The planner makes kernels that agree with themselves: one whose parts contradict each other is a broken invariant here, and
+//! panics.
 //!
 //! The crate knows nothing of graphs beyond the elementwise functions and dtypes it shares with them.
 
@@ -20,7 +21,7 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Elements, ReduceFunction, StorageType, UnaryFunction,
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType, UnaryFunction,
 };
 pub use kernel::{BatchAxis, Factor, Kernel, Matrix, Piece, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};

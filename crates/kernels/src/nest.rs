@@ -174,7 +174,7 @@ impl Nest {
 
 #[cfg(test)]
 mod tests {
-    use arenagrad_graph::{BinaryFunction, UnaryFunction};
+    use arenagrad_graph::{BinaryFunction, Elementwise, UnaryFunction};
 
     use super::*;
     use crate::view::{Axis, View};
@@ -199,11 +199,15 @@ mod tests {
     }
 
     fn exp(operand: u32) -> NestInstruction {
-        NestInstruction::Compute(Instruction::Unary { function: UnaryFunction::Exp, operand })
+        NestInstruction::Compute(Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Exp, operand }))
     }
 
     fn sub(lhs: u32, rhs: u32) -> NestInstruction {
-        NestInstruction::Compute(Instruction::Binary { function: BinaryFunction::Sub, lhs, rhs })
+        NestInstruction::Compute(Instruction::Elementwise(Elementwise::Binary {
+            function: BinaryFunction::Sub,
+            lhs,
+            rhs,
+        }))
     }
 
     fn sum(operand: u32) -> NestInstruction {

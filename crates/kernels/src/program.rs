@@ -1,6 +1,6 @@
 //! The small SSA program of a fused elementwise kernel.
 
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
+use arenagrad_graph::{DType, Elementwise};
 
 use crate::view::View;
 
@@ -66,45 +66,8 @@ pub enum Instruction {
         /// A value of dtype i32.
         step: u32,
     },
-    /// A function of one value.
-    Unary {
-        /// The function.
-        function: UnaryFunction,
-        /// Its operand.
-        operand: u32,
-    },
-    /// A function of two values.
-    Binary {
-        /// The function.
-        function: BinaryFunction,
-        /// The left operand.
-        lhs: u32,
-        /// The right operand.
-        rhs: u32,
-    },
-    /// A comparison of two values of equal dtype; its value is bool.
-    Compare {
-        /// The comparison.
-        function: CompareFunction,
-        /// The left operand.
-        lhs: u32,
-        /// The right operand.
-        rhs: u32,
-    },
-    /// `on_true` where the bool value `condition` holds, else `on_false`.
-    Where {
-        /// A value of dtype bool.
-        condition: u32,
-        /// Taken where the condition holds.
-        on_true: u32,
-        /// Taken elsewhere.
-        on_false: u32,
-    },
-    /// The operand in this value's dtype: floats to i32 truncate and saturate, NaN to 0; anything but zero is true.
-    Cast {
-        /// The operand.
-        operand: u32,
-    },
+    /// An elementwise operation over values.
+    Elementwise(Elementwise<u32>),
 }
 
 impl Program {
@@ -123,9 +86,14 @@ impl Instruction {
             | Instruction::Constant { .. }
             | Instruction::Iota { .. } => ([0; 3], 0),
             Instruction::Uniform { step, .. } => ([step, 0, 0], 1),
-            Instruction::Unary { operand, .. } | Instruction::Cast { operand } => ([operand, 0, 0], 1),
-            Instruction::Binary { lhs, rhs, .. } | Instruction::Compare { lhs, rhs, .. } => ([lhs, rhs, 0], 2),
-            Instruction::Where { condition, on_true, on_false } => ([condition, on_true, on_false], 3),
+            Instruction::Elementwise(elementwise) => {
+                let (mut operands, mut count) = ([0; 3], 0);
+                elementwise.for_each_operand(|operand| {
+                    operands[count] = operand;
+                    count += 1;
+                });
+                (operands, count)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-    BatchAxis, BinaryFunction, DType, Elements, Instruction, Kernel, Matrix, Program, UnaryFunction,
+    BatchAxis, BinaryFunction, DType, Elements, Elementwise, Instruction, Kernel, Matrix, Program, UnaryFunction,
 };
 
 #[derive(Clone)]
@@ -214,7 +214,7 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
     let z = b.contiguous(dtype);
     let sum = b.binary(BinaryFunction::Add, product, bias);
     let activated = b.unary(UnaryFunction::Relu, sum);
-    let positive = b.push(Instruction::Cast { operand: activated }, DType::Bool);
+    let positive = b.push(Instruction::Elementwise(Elementwise::Cast { operand: activated }), DType::Bool);
     let scaled = b.binary(BinaryFunction::Mul, product, z);
     b.output(&[positive, activated, scaled])
 }

@@ -2,7 +2,9 @@
 
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
-use arenagrad_kernels::{BinaryFunction, CompareFunction, DType, Elements, Instruction, Kernel, UnaryFunction, View};
+use arenagrad_kernels::{
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, UnaryFunction, View,
+};
 
 /// Sizes of one element, primes, about a chunk, about a block, several blocks, and enough for several threads.
 const SIZES: [usize; 17] = [1, 2, 3, 7, 13, 15, 16, 17, 31, 127, 511, 512, 513, 1021, 1024, 1537, 262_147];
@@ -40,9 +42,14 @@ fn sizes() {
             let (x, y) = (b.contiguous(dtype), b.contiguous(dtype));
             let product = b.binary(BinaryFunction::Mul, x, y);
             let larger = b.binary(BinaryFunction::Maximum, product, y);
-            let less =
-                b.push(Instruction::Compare { function: CompareFunction::Less, lhs: x, rhs: larger }, DType::Bool);
-            let chosen = b.push(Instruction::Where { condition: less, on_true: x, on_false: larger }, dtype);
+            let less = b.push(
+                Instruction::Elementwise(Elementwise::Compare { function: CompareFunction::Less, lhs: x, rhs: larger }),
+                DType::Bool,
+            );
+            let chosen = b.push(
+                Instruction::Elementwise(Elementwise::Where { condition: less, on_true: x, on_false: larger }),
+                dtype,
+            );
             // An input, a value that is read again and a bool are outputs as well.
             check(b.output(&[chosen, x, product, less]), 1e-7, &format!("{elements} of {dtype}"));
         }

@@ -2,7 +2,8 @@
 
 use crate::reference::{Builder, assert_close, axes, buffer, noise, run, values};
 use arenagrad_kernels::{
-    Axis, BinaryFunction, DType, Elements, Instruction, Kernel, Program, ReduceFunction, UnaryFunction, View,
+    Axis, BinaryFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ReduceFunction, UnaryFunction,
+    View,
 };
 
 /// Domains as extents with whether each axis is kept.
@@ -128,11 +129,11 @@ fn programs_before_and_epilogues_after() {
             let accumulator = b.push(Instruction::Accumulator, DType::F32);
             let scale = b.contiguous(DType::F32);
             let scaled = b.binary(BinaryFunction::Mul, accumulator, scale);
-            let is_less = Instruction::Compare {
+            let is_less = Instruction::Elementwise(Elementwise::Compare {
                 function: arenagrad_kernels::CompareFunction::Less,
                 lhs: scaled,
                 rhs: accumulator,
-            };
+            });
             let is_less = b.push(is_less, DType::Bool);
             let epilogue = b.output(&[scaled, is_less, accumulator]);
             let x = operand(DType::F32, elements);

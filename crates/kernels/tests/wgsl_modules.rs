@@ -7,7 +7,7 @@ use arenagrad_kernels::wgsl::{
     AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
 };
 use arenagrad_kernels::{
-    Axis, BinaryFunction, DType, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction, View,
+    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction, View,
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -45,9 +45,9 @@ fn parameter(dispatch: &Dispatch, module: &naga::Module, name: &str) -> usize {
     let members = module
         .types
         .iter()
-        .find_map(|(_, ty)| match &ty.inner {
-            naga::TypeInner::Struct { members, .. } if ty.name.as_deref() == Some("Parameters") => Some(members),
-            _ => None,
+        .find_map(|(_, ty)| {
+            let naga::TypeInner::Struct { members, .. } = &ty.inner else { return None };
+            (ty.name.as_deref() == Some("Parameters")).then_some(members)
         })
         .expect("each module has Parameters");
     let member = members.iter().find(|member| member.name.as_deref() == Some(name)).expect("a known parameter");
@@ -118,6 +118,7 @@ fn check_dispatch(name: &str, dispatch: &Dispatch, profile: &AdapterProfile) {
     // What the module declares is what the dispatch binds.
     let mut storage = 0;
     for (_, variable) in module.global_variables.iter() {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "naga has more spaces than modules may use")]
         match variable.space {
             naga::AddressSpace::Uniform => {
                 assert_eq!(variable.binding.as_ref().map(|b| (b.group, b.binding)), Some((0, 0)), "{name}");
@@ -274,7 +275,11 @@ fn sum_of_inputs(elements: usize, inputs: u32, accumulator: bool) -> arenagrad_k
     for number in 0..inputs {
         let value = program.instructions.len() as u32;
         program.instructions.push(Instruction::Load { input: number });
-        program.instructions.push(Instruction::Binary { function: BinaryFunction::Add, lhs: value - 1, rhs: value });
+        program.instructions.push(Instruction::Elementwise(Elementwise::Binary {
+            function: BinaryFunction::Add,
+            lhs: value - 1,
+            rhs: value,
+        }));
     }
     program.dtypes = vec![DType::F32; program.instructions.len()];
     program.outputs = vec![program.instructions.len() as u32 - 1];
@@ -353,7 +358,11 @@ fn kernels_that_differ_in_extents_share_their_modules() {
     let scaled = |n, value| {
         let mut program = load(n);
         program.instructions.push(Instruction::Constant { value });
-        program.instructions.push(Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
+        program.instructions.push(Instruction::Elementwise(Elementwise::Binary {
+            function: BinaryFunction::Mul,
+            lhs: 0,
+            rhs: 1,
+        }));
         program.dtypes = vec![DType::F32; 3];
         program.outputs = vec![2];
         Kernel::Elementwise(program)
@@ -382,7 +391,9 @@ fn a_fused_kernel_reads_like_the_graph() {
     let mut program = binary(BinaryFunction::Add, DType::F32, 16);
     program.inputs[0].in_place = Some(1);
     program.inputs[1].view = View::new([axis(2, 0), axis(8, 1)], 0);
-    program.instructions.push(Instruction::Unary { function: UnaryFunction::Relu, operand: 2 });
+    program
+        .instructions
+        .push(Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Relu, operand: 2 }));
     program.dtypes.push(DType::F32);
     program.outputs = vec![3, 2];
     let lowered = lower(&Kernel::Elementwise(program), &profile(AdapterClass::Cpu)).unwrap();

@@ -22,6 +22,7 @@ pub(crate) enum DeviceKind {
 
 /// A GPU adapter of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterDescription {
     /// The name that the driver gives it.
     pub name: String,
@@ -46,6 +47,7 @@ pub struct AdapterDescription {
 ///   minima, and the functions themselves keep NaN and infinity everywhere: they look at the bits;
 /// - the sign of zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Arithmetic {
     /// Each operation as the graph has it, with NaN and infinity as IEEE 754 says.
     AsWritten,
@@ -55,6 +57,7 @@ pub enum Arithmetic {
 
 /// What an adapter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AdapterKind {
     /// A graphics card with memory of its own.
     Discrete,

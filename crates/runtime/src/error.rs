@@ -185,6 +185,7 @@ pub enum Error {
 
 /// Who gave a value that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Given {
     /// The caller, as an argument.
     Argument,

@@ -33,6 +33,13 @@
 //! | numerical checks of gradients | [`check`] |
 //! | fits of models to data | `least_squares` |
 //!
+//! # What grows
+//!
+//! Errors, reports and what describes a plan or an adapter are `#[non_exhaustive]`. Any version may add a [`DType`] (and with it a
+//! variant of [`Elements`], a [`StorageType`]), an [`OpKind`], a function, an [`Init`], a [`Reduction`] or an option: a `match` over them
+//! needs an arm for the rest, and options are written over their defaults,
+//! `CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() }`.
+//!
 //! # Features
 //!
 //! Both are on by default; `default-features = false` leaves them out, and their dependencies with them.
@@ -49,6 +56,8 @@ mod error;
 mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(doctest)]
+mod guides;
 mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
@@ -73,8 +82,3 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
-
-/// The README's programs, which are tested with those of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -42,6 +42,7 @@ impl Tensor {
     }
 
     /// A scalar (rank 0).
+    #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
         Tensor { shape: Shape::scalar(), data: T::elements(vec![value]) }
     }
@@ -92,6 +93,7 @@ impl Tensor {
     }
 
     /// All elements as `f64`, whatever the dtype: exact, with true as 1.
+    #[must_use]
     pub fn to_f64_vec(&self) -> Vec<f64> {
         self.data.to_f64_vec()
     }
@@ -105,6 +107,7 @@ impl Tensor {
     }
 
     /// The elements rounded, truncated or tested into another dtype, or in another [`StorageType`].
+    #[must_use = "the tensor itself keeps its elements"]
     pub fn cast(&self, storage: impl Into<StorageType>) -> Tensor {
         Tensor { shape: self.shape.clone(), data: self.data.converted(storage) }
     }

@@ -97,10 +97,7 @@ fn bits(x: f32) -> u32 {
 
 /// NaN, an infinity, a zero or a number, with its sign.
 fn kind(x: f32) -> (std::num::FpCategory, bool) {
-    let category = match x.classify() {
-        std::num::FpCategory::Subnormal => std::num::FpCategory::Normal,
-        category => category,
-    };
+    let category = if x.is_subnormal() { std::num::FpCategory::Normal } else { x.classify() };
     (category, !x.is_nan() && x.is_sign_negative())
 }
 

@@ -3,7 +3,8 @@
 use crate::suite::devices::{devices, gpu};
 use crate::suite::random::Random;
 use arenagrad::check::{
-    Adjoint, CheckError, Differences, GradCheck, Order, Parity, Scheme, adjoint, gradcheck, gradgradcheck, parity,
+    Adjoint, CheckError, DifferenceScheme, Differences, GradCheck, Order, Parity, adjoint, gradcheck, gradgradcheck,
+    parity,
 };
 use arenagrad::{
     Context, DType, Device, Error, Expr, Function as CustomFunction, Gelu, Graph, Init, Mode, Reduction, Tensor,
@@ -33,7 +34,7 @@ fn numerical_gradients_of_closures() {
         for (slope, exact) in gradient.iter().zip(exact) {
             assert!((slope - exact).abs() < tolerance, "{differences:?}: {gradient:?}");
         }
-        assert_eq!(calls, if differences.scheme() == Scheme::Central { 6 } else { 4 });
+        assert_eq!(calls, if differences.scheme() == DifferenceScheme::Central { 6 } else { 4 });
     }
     assert_eq!(Differences::central().gradient(|_| 1.0, &[]), Ok(vec![]));
     // At a kink the central slope is the mean of both sides, the forward slope that of the right.

@@ -1,6 +1,6 @@
 //! Edges where caller and engine meet: optimisers of the caller's own, names taken and freed, shapes at the limits.
 
-use arenagrad::graph::Op;
+use arenagrad::graph::{Leaf, Op};
 use arenagrad::{
     Adam, DType, Device, Elements, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor,
     train::Trained,
@@ -89,7 +89,7 @@ fn no_kernel_binds_more_than_eight_buffers() {
     let m = g.parameter("m", [2, 2], Init::Constant(0.0));
     let names: Vec<String> = (0..7).map(|number| format!("a{number}")).collect();
     for name in &names {
-        g.input(name.clone(), [2, 2]);
+        let _ = g.input(name.clone(), [2, 2]);
     }
     let mut session = Session::train(&g, (p + m).sum(..), Wide, Device::cpu()).unwrap();
     for step in session.plan().steps() {
@@ -110,7 +110,7 @@ fn a_refused_plan_leaves_the_session_as_it_was() {
     let mut session = Session::evaluate(&g, &[w], &Device::cpu()).unwrap();
     let other = Graph::new();
     let z = other.parameter("z", [2], Init::Constant(0.0));
-    other.parameter("w", [5], Init::Constant(1.0));
+    let _ = other.parameter("w", [5], Init::Constant(1.0));
     assert!(matches!(session.add(&other, &[z]), Err(Error::ParameterShape { .. })));
     assert_eq!(session.parameter_names().collect::<Vec<_>>(), ["w"]);
     assert_eq!(session.run(&[]).unwrap()[0].to_f64_vec(), [1.0; 4]);
@@ -160,7 +160,7 @@ fn sizes_at_the_limits_are_errors_and_not_panics() {
 fn what_is_declared_is_not_inserted() {
     let g = Graph::new();
     let origin = arenagrad::graph::Origin::here();
-    let inserted = g.insert(Op::Input { declaration: 9 }, None, None, origin);
+    let inserted = g.insert(Op::Leaf(Leaf::Input { declaration: 9 }), None, None, origin);
     assert!(matches!(inserted, Err(GraphError::Undeclared { .. })));
 }
 

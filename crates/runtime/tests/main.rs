@@ -12,6 +12,7 @@ mod extremes;
 #[cfg(unix)]
 mod files;
 mod fusion;
+mod guides;
 mod jacobians;
 #[cfg(feature = "least_squares")]
 mod least_squares;

@@ -13,7 +13,7 @@ fn wide() -> Tensor {
 fn pair() -> Tensor {
     Tensor::new([2], vec![1.0f32, 2.0]).unwrap()
 }
-use arenagrad_graph::{Op, Origin, Shape};
+use arenagrad_graph::{Leaf, Op, Origin, Shape};
 
 /// Two good leaves, and what they are good for.
 struct Innocent {
@@ -105,7 +105,8 @@ fn refused() -> Vec<(&'static str, Refused)> {
         ("a placeholder", |_, good| {
             let sum = good.a.map(|a| {
                 let shape = Shape::scalar();
-                let placeholder = a.graph().insert(Op::Placeholder, Some(&shape), Some(DType::F32), Origin::here());
+                let placeholder =
+                    a.graph().insert(Op::Leaf(Leaf::Placeholder), Some(&shape), Some(DType::F32), Origin::here());
                 a + a.graph().expr(placeholder.unwrap())
             });
             sum.data().map(drop)

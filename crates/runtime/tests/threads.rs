@@ -77,7 +77,7 @@ fn sessions_train_on_other_threads() {
 fn a_graph_is_built_on_another_thread() {
     let graph = Graph::new();
     let graph = std::thread::spawn(move || {
-        graph.input("x", [2]);
+        let _ = graph.input("x", [2]);
         graph
     });
     assert_eq!(graph.join().unwrap().len(), 1);

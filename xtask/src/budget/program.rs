@@ -9,7 +9,7 @@ use crate::cpu_time::{Taken, Watch};
 /// What is built.
 #[derive(Clone, Copy)]
 pub(super) enum Program {
-    /// The README's program, with the default features.
+    /// The example `xor`, with the default features.
     WithGpu,
     /// The same without default features.
     WithoutGpu,
@@ -24,7 +24,7 @@ pub(super) struct Built {
     pub(super) bytes: u64,
 }
 
-const README_PROGRAM: &str = include_str!("../../../examples/xor.rs");
+const EXAMPLE: &str = include_str!("../../../examples/xor.rs");
 
 const WGPU_PROGRAM: &str = r#"fn main() {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -36,15 +36,15 @@ const WGPU_PROGRAM: &str = r#"fn main() {
 impl Program {
     pub(super) const fn described(self) -> &'static str {
         match self {
-            Program::WithGpu => "the README's program",
-            Program::WithoutGpu => "the README's program without default features",
+            Program::WithGpu => "the example xor",
+            Program::WithoutGpu => "the example xor without default features",
             Program::WgpuAlone => "a program on wgpu alone",
         }
     }
 
     const fn source(self) -> &'static str {
         match self {
-            Program::WithGpu | Program::WithoutGpu => README_PROGRAM,
+            Program::WithGpu | Program::WithoutGpu => EXAMPLE,
             Program::WgpuAlone => WGPU_PROGRAM,
         }
     }

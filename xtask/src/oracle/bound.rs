@@ -12,7 +12,10 @@
 //! So `|A||B|` of a matrix product's gradient is `|upstream||B|`, and of a variance `sum((|x| + mean|x|)^2) / n`. A length
 //! of 1 means that nothing was summed: such a value has no bound.
 
-use arenagrad::graph::{BinaryFunction, Expr, Graph, GraphError, Node, NodeId, Op, ReduceFunction, UnaryFunction};
+use arenagrad::graph::{
+    Assembly, BinaryFunction, Elementwise, Expr, Graph, GraphError, Indexing, Node, NodeId, Op, ReduceFunction,
+    UnaryFunction,
+};
 
 /// The magnitude of one result.
 #[derive(Clone, Copy)]
@@ -70,7 +73,7 @@ fn magnitude<'g>(
         if let Some(error) = failed {
             return Err(error);
         }
-        if let Op::Pad { value, .. } = &mut op {
+        if let Op::Assembly(Assembly::Pad { value, .. }) = &mut op {
             *value = value.abs();
         }
         let id = graph.insert(op, Some(&node.shape), Some(node.dtype), node.origin)?;
@@ -92,47 +95,36 @@ fn magnitude<'g>(
             let inner = extent(*lhs, if *transpose_lhs { rank - 2 } else { rank - 1 })?;
             same((inner + longest).saturating_sub(1))
         }
-        Op::ScatterAdd { updates, axis, .. } => same(longest + extent(*updates, *axis)?),
-        Op::Reshape { .. }
-        | Op::Permute { .. }
-        | Op::Broadcast { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Where { .. }
-        | Op::Gather { .. }
+        Op::Indexing(Indexing::ScatterAdd { updates, axis, .. }) => same(longest + extent(*updates, *axis)?),
+        Op::View { .. }
+        | Op::Assembly(_)
+        | Op::Elementwise(Elementwise::Where { .. })
+        | Op::Indexing(Indexing::Gather { .. })
         | Op::StopGradient { .. }
         | Op::CustomGradient { .. } => same(longest),
-        Op::Cast { operand } => {
+        Op::Elementwise(Elementwise::Cast { operand }) => {
             let from = graph.node(*operand)?.dtype;
             if from.is_float() { same(longest) } else { fresh() }
         }
-        Op::Unary { function: UnaryFunction::Neg, .. } => carried(found[0].absolute),
-        Op::Binary { function, rhs, .. } => match function {
-            BinaryFunction::Add | BinaryFunction::Sub => carried(found[0].absolute + found[1].absolute),
-            BinaryFunction::Mul => carried(found[0].absolute * found[1].absolute),
-            BinaryFunction::Div => {
+        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Neg, .. }) => carried(found[0].absolute),
+        Op::Elementwise(Elementwise::Binary { function, rhs, .. }) => {
+            if matches!(function, BinaryFunction::Add | BinaryFunction::Sub) {
+                carried(found[0].absolute + found[1].absolute)
+            } else if *function == BinaryFunction::Mul {
+                carried(found[0].absolute * found[1].absolute)
+            } else if *function == BinaryFunction::Div {
                 let divisor = graph.expr(*rhs);
                 carried(found[0].absolute * found[1].absolute / (divisor * divisor))
-            }
-            BinaryFunction::ReluBackward => {
+            } else if *function == BinaryFunction::ReluBackward {
                 Ok(Magnitude { terms: found[0].terms, absolute: found[0].absolute.relu_backward(graph.expr(*rhs)) })
+            } else {
+                fresh()
             }
-            BinaryFunction::Pow
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum
-            | BinaryFunction::And
-            | BinaryFunction::Or => fresh(),
-        },
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
-        | Op::Placeholder
+        }
+        Op::Leaf(_)
         | Op::Uniform { .. }
-        | Op::Unary { .. }
-        | Op::Compare { .. }
+        | Op::Elementwise(Elementwise::Unary { .. })
+        | Op::Elementwise(Elementwise::Compare { .. })
         | Op::Reduce { .. }
         | Op::ArgMax { .. } => fresh(),
     }

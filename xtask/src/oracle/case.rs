@@ -56,13 +56,13 @@ impl Case {
     /// Reads one line. The error says which field is wrong, and how.
     pub(crate) fn parse(line: &str) -> Result<Case, String> {
         let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
-        let list = |field: &str| match &value[field] {
-            Value::Array(items) => Ok(items.as_slice()),
-            _ => Err(format!("the field {field:?} is not a list")),
+        let list = |field: &str| {
+            let items = value[field].as_array().ok_or_else(|| format!("the field {field:?} is not a list"))?;
+            Ok::<&[Value], String>(items)
         };
-        let text = |field: &str| match &value[field] {
-            Value::String(text) => Ok(text.clone()),
-            _ => Err(format!("the field {field:?} is not a string")),
+        let text = |field: &str| {
+            let text = value[field].as_str().ok_or_else(|| format!("the field {field:?} is not a string"))?;
+            Ok::<String, String>(text.to_owned())
         };
         let Value::Object(keywords) = &value["kwargs"] else {
             return Err("the field \"kwargs\" is not an object".into());

@@ -13,7 +13,7 @@ use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Indexing, Leaf, Op};
 use crate::ops::matmul::{batch_shape, matrix};
 use crate::shape::{AxisSet, Shape};
 
@@ -106,42 +106,27 @@ impl<'g> Batch<'g, '_> {
     fn node(&self, node: &Node) -> Expr<'g> {
         let op = &node.op;
         match op {
-            Op::Placeholder => self.insert(op.clone(), Some(node)),
-            // Leaves depend on nothing, so they are never asked for.
-            Op::Input { .. } | Op::Parameter { .. } | Op::Constant { .. } | Op::Literal { .. } | Op::Iota { .. } => {
-                self.over(op, node)
-            }
+            Op::Leaf(leaf) => match leaf {
+                Leaf::Placeholder => self.insert(op.clone(), Some(node)),
+                // Other leaves depend on nothing, so they are never asked for.
+                Leaf::Input { .. }
+                | Leaf::Parameter { .. }
+                | Leaf::Constant { .. }
+                | Leaf::Literal { .. }
+                | Leaf::Iota { .. } => self.over(op, node),
+            },
             Op::Uniform { .. } => {
                 let operand = format!("{} (node {})", op.name(), node.ordinal);
                 self.graph.finish(Err(GraphError::NotBatched { origin: self.origin, op: "jacobian", operand }))
             }
-            Op::Unary { .. }
-            | Op::Binary { .. }
-            | Op::Compare { .. }
-            | Op::Where { .. }
-            | Op::Cast { .. }
-            | Op::StopGradient { .. }
-            | Op::CustomGradient { .. }
-            | Op::Reshape { .. } => self.over(op, node),
-            Op::Permute { operand, axes } => {
-                let axes = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
-                self.over(&Op::Permute { operand: *operand, axes }, node)
-            }
-            Op::Broadcast { operand } => {
-                // Axes are aligned at the last: those that the operand lacks go behind the batch's.
-                let aligned = self.aligned(self.lifted(*operand), node.shape.rank());
-                aligned.broadcast_node(&self.shape(&node.shape), self.origin)
-            }
-            Op::Slice { operand, starts, steps } => {
-                let (starts, steps) = (behind(0, starts), behind(1, steps));
-                self.over(&Op::Slice { operand: *operand, starts, steps }, node)
-            }
-            Op::Pad { operand, lows, interiors, value } => {
+            Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } => self.over(op, node),
+            Op::View { operand, arrangement } => self.view(*operand, arrangement, node),
+            Op::Assembly(Assembly::Pad { operand, lows, interiors, value }) => {
                 let (lows, interiors) = (behind(0, lows), behind(0, interiors));
-                self.over(&Op::Pad { operand: *operand, lows, interiors, value: *value }, node)
+                self.over(&Op::Assembly(Assembly::Pad { operand: *operand, lows, interiors, value: *value }), node)
             }
-            Op::Concat { operands, axis } => {
-                self.over(&Op::Concat { operands: operands.clone(), axis: axis + 1 }, node)
+            Op::Assembly(Assembly::Concat { operands, axis }) => {
+                self.over(&Op::Assembly(Assembly::Concat { operands: operands.clone(), axis: axis + 1 }), node)
             }
             Op::Reduce { function, operand, axes } => {
                 let axes: AxisSet = axes.iter().map(|axis| axis + 1).collect();
@@ -151,14 +136,33 @@ impl<'g> Batch<'g, '_> {
             Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
                 self.matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
             }
-            Op::Gather { operand, indices, axis } => {
-                self.over(&Op::Gather { operand: *operand, indices: *indices, axis: axis + 1 }, node)
-            }
-            Op::ScatterAdd { operand, indices, updates, axis } => {
-                let (operand, indices, updates) = (*operand, *indices, *updates);
-                self.over(&Op::ScatterAdd { operand, indices, updates, axis: axis + 1 }, node)
+            Op::Indexing(indexing) => {
+                let mut indexing = *indexing;
+                let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;
+                *axis += 1;
+                self.over(&Op::Indexing(indexing), node)
             }
         }
+    }
+
+    /// The view with the batch's axis in front of the others.
+    fn view(&self, operand: NodeId, arrangement: &Arrangement, node: &Node) -> Expr<'g> {
+        let arrangement = match arrangement {
+            Arrangement::Reshape => Arrangement::Reshape,
+            Arrangement::Permute { axes } => {
+                let axes = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
+                Arrangement::Permute { axes }
+            }
+            Arrangement::Broadcast => {
+                // Axes are aligned at the last: those that the operand lacks go behind the batch's.
+                let aligned = self.aligned(self.lifted(operand), node.shape.rank());
+                return aligned.broadcast_node(&self.shape(&node.shape), self.origin);
+            }
+            Arrangement::Slice { starts, steps } => {
+                Arrangement::Slice { starts: behind(0, starts), steps: behind(1, steps) }
+            }
+        };
+        self.over(&Op::View { operand, arrangement }, node)
     }
 
     /// The op over operands that all have the batch's axis.

@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 
 /// How a Jacobian of `m` outputs and `n` inputs is computed.
@@ -156,7 +156,7 @@ impl Graph {
         dtype: DType,
         origin: Origin,
     ) -> Result<(NodeId, Expr<'_>), GraphError> {
-        let id = self.insert_node(Op::Placeholder, Some(shape), Some(dtype), origin)?;
+        let id = self.insert_node(Op::Leaf(Leaf::Placeholder), Some(shape), Some(dtype), origin)?;
         Ok((id, Expr::from_id(self, id)))
     }
 

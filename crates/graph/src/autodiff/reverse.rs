@@ -14,7 +14,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Indexing, Op};
 use crate::ops::{self, Differentiated};
 use crate::shape::Shape;
 
@@ -126,7 +126,7 @@ impl Graph {
                 }
                 continue;
             }
-            if let Op::Gather { operand, indices, axis } = op {
+            if let Op::Indexing(Indexing::Gather { operand, indices, axis }) = op {
                 if let Some(place) = span.place(self, operand) {
                     shares[place].add_updates(indices, axis, upstream);
                 }
@@ -164,13 +164,7 @@ impl Graph {
         let mut views: Vec<Option<Box<View>>> = vec![None; span.len()];
         for &id in span.nodes() {
             let node = &arena.nodes[id.key];
-            let (Op::Slice { operand, .. }
-            | Op::Permute { operand, .. }
-            | Op::Broadcast { operand }
-            | Op::Reshape { operand }) = node.op
-            else {
-                continue;
-            };
+            let Op::View { operand, .. } = node.op else { continue };
             let (Some(own), Some(source)) = (place(id), place(operand)) else { continue };
             if !leads_to_wanted[own] || !leads_to_wanted[source] {
                 continue;

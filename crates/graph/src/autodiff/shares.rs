@@ -16,7 +16,7 @@ use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Indexing, Op};
 use crate::shape::Shape;
 use assemble::{Piece, assemble};
 use view::{View, Whole};
@@ -84,9 +84,12 @@ impl<'g> Shares<'g> {
         for Updates { indices, axis, gradient } in partial.updates {
             let sum = self.sum.unwrap_or_else(|| graph.zeros(shape, dtype));
             let added = match (sum.raw(), gradient.raw()) {
-                (Some(operand), Some(updates)) => {
-                    sum.insert(Op::ScatterAdd { operand, indices, updates, axis }, None, None, origin)
-                }
+                (Some(operand), Some(updates)) => sum.insert(
+                    Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis }),
+                    None,
+                    None,
+                    origin,
+                ),
                 (None, _) | (_, None) => Expr::poisoned(graph),
             };
             self.sum = Some(added);

@@ -12,11 +12,13 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 
-/// The options of cross-entropy and negative log-likelihood; the default is the plain mean.
+/// The options of cross-entropy and negative log-likelihood; the default is the plain mean. More may come: write yours over the
+/// default, `CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() }`.
 #[derive(Clone, Copy, Debug, Default)]
+#[must_use = "options do nothing until a loss takes them"]
 pub struct CrossEntropy<'g> {
     /// The axis of the classes; negative ones count from the end. `None`: axis 1, or axis 0 of logits of rank 1.
     pub class_axis: Option<isize>,
@@ -99,7 +101,7 @@ impl<'g> Expr<'g> {
         if target_shape == *shape && dtype.is_float() {
             return Some(());
         }
-        self.fail(GraphError::Targets {
+        self.fail_without(GraphError::Targets {
             origin,
             op,
             targets: targets.describe(),
@@ -108,8 +110,7 @@ impl<'g> Expr<'g> {
             logits: self.describe(),
             logits_shape: shape.clone(),
             label_shape: shape.without([axis].into_iter().collect()),
-        });
-        None
+        })
     }
 
     /// The mean negative log-likelihood of logarithms of probabilities `[n, classes]` at class indices `[n]`: `-x[label]`.
@@ -262,21 +263,23 @@ impl<'g> Expr<'g> {
     fn class_axis(self, op: &'static str, options: CrossEntropy<'g>) -> Option<(Shape, usize)> {
         let origin = self.graph().origin_or(Origin::here());
         if !(0.0..=1.0).contains(&options.label_smoothing) {
-            self.graph().refuse(op, "label_smoothing", options.label_smoothing, "a number in 0..=1");
+            let _poisoned = self.graph().refuse(op, "label_smoothing", options.label_smoothing, "a number in 0..=1");
             return None;
         }
         let (shape, dtype) = self.read(op, origin, |_, node| (node.shape.clone(), node.dtype))?;
         if !dtype.is_float() {
-            self.fail(GraphError::DType { origin, op, operand: self.describe(), dtype, expected: "a float" });
-            return None;
+            return self.fail_without(GraphError::DType {
+                origin,
+                op,
+                operand: self.describe(),
+                dtype,
+                expected: "a float",
+            });
         }
         let axis = options.class_axis.unwrap_or(if shape.rank() > 1 { 1 } else { 0 });
         match self.resolve_axis(op, &shape, axis, origin) {
             Ok(axis) => Some((shape, axis)),
-            Err(error) => {
-                self.fail(error);
-                None
-            }
+            Err(error) => self.fail_without(error),
         }
     }
 
@@ -288,16 +291,14 @@ impl<'g> Expr<'g> {
         let dtype = self.read(op, origin, |_, node| node.dtype)?;
         if dtype != DType::I32 {
             let (operand, expected) = (self.describe(), "i32");
-            self.fail(GraphError::DType { origin, op, operand, dtype, expected });
-            return None;
+            return self.fail_without(GraphError::DType { origin, op, operand, dtype, expected });
         }
         if let Some(error) = self.index_error(op, classes, except, origin) {
-            self.fail(error);
-            return None;
+            return self.fail_without(error);
         }
         Some(match self.source()?.1 {
-            Op::Literal { .. } | Op::Constant { .. } => Range::Checked,
-            Op::Input { .. } => Range::OfInput,
+            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => Range::Checked,
+            Op::Leaf(Leaf::Input { .. }) => Range::OfInput,
             _ => Range::Unknown,
         })
     }

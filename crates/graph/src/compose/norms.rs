@@ -153,8 +153,7 @@ impl<'g> Expr<'g> {
             return Some(shape);
         }
         let (operand, rank, expected) = (self.describe(), shape.rank(), "rank 2 or more".to_owned());
-        self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
-        None
+        self.fail_without(GraphError::Rank { origin, op, operand, shape, rank, expected })
     }
 }
 

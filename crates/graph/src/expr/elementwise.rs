@@ -6,9 +6,106 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Expr, IntoExpr, Operand};
 use crate::node::Origin;
-use crate::op::{BinaryFunction, CompareFunction, Op, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, UnaryFunction};
 
+/// The methods that are one function of one element each, with their documentation: calls `$with` with the list, so that whoever
+/// offers the same methods has the same ones.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! unary_methods {
+    ($with:ident) => {
+        $with! {
+            /// `|x|` of each element; the derivative at 0 is 0. Floats and i32.
+            abs => Abs;
+            /// -1, 0 or 1 of each element; NaN stays NaN, and -0 gives 0. The derivative is 0. Floats and i32.
+            sign => Sign;
+            /// The largest integer not above each element. The derivative is 0.
+            floor => Floor;
+            /// The smallest integer not below each element. The derivative is 0.
+            ceil => Ceil;
+            /// The nearest integer, halves to the even one. The derivative is 0.
+            round => Round;
+            /// `e^x`.
+            exp => Exp;
+            /// `e^x - 1`, exact for small `x`.
+            expm1 => Expm1;
+            /// The natural logarithm: -inf at 0, NaN below. The derivative is infinite at 0, and a gradient of 0 that comes back there
+            /// gives NaN: how to keep 0 out of a logarithm shows [`Expr::where_`].
+            log => Log;
+            /// `ln(1 + x)`, exact for small `x`.
+            log1p => Log1p;
+            /// The square root: NaN below 0. The derivative is infinite at 0, and a gradient of 0 that comes back there gives NaN:
+            /// for a root of a sum of squares take [`Expr::norm`] or [`Expr::std`], whose derivatives are finite, and for others add
+            /// a small number under the root, or keep 0 out of it as [`Expr::where_`] shows.
+            sqrt => Sqrt;
+            /// The sine, of radians.
+            sin => Sin;
+            /// The cosine, of radians.
+            cos => Cos;
+            /// The hyperbolic tangent.
+            tanh => Tanh;
+            /// `1 / (1 + e^-x)`.
+            sigmoid => Sigmoid;
+            /// The error function, `2 / sqrt(pi) * integral of e^(-t^2) from 0 to x`.
+            erf => Erf;
+            /// 0 below 0, else `x`; the derivative at 0 is 0. NaN stays NaN, and lets the gradient through; -0 stays -0.
+            relu => Relu;
+        }
+    };
+}
+
+/// The methods that are one function of two elements each, as [`unary_methods`] lists those of one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! binary_methods {
+    ($with:ident) => {
+        $with! {
+            /// `x^exponent`, elementwise with broadcasting. A negative base with an integer exponent is right; with any other it
+            /// is NaN. `x^0` is 1 for every `x`, NaN too.
+            ///
+            /// The derivatives are `exponent x^(exponent - 1)` and `x^exponent ln x`, and 0 where those are products of 0 and an
+            /// infinity: by `x` for an exponent of 0, and for an infinite one where the power is 0 all around; by the exponent at an
+            /// `x` of 0 if the exponent is not below 0, and at an infinite `x` if it is. By the exponent the derivative at a negative
+            /// `x` is NaN.
+            pow => Pow;
+            /// The angle in radians, from -pi to pi, of the point with this `y` and the other's `x`: `atan(y / x)` in the right quadrant,
+            /// also where `x` is 0. The signs of zeros count: of `(0, -1)` it is pi, of `(-0, -1)` -pi. The derivatives are
+            /// `x / (x^2 + y^2)` and `-y / (x^2 + y^2)`, NaN at the origin.
+            atan2 => Atan2;
+            /// The larger of two elements; at a tie each operand gets half the gradient, and NaN wins.
+            maximum => Maximum;
+            /// The smaller of two elements; at a tie each operand gets half the gradient, and NaN wins.
+            minimum => Minimum;
+            /// 0 where the other is at most 0, else `self`: the backward pass of [`Expr::relu`], with `self` as upstream gradient and the
+            /// other as operand or result. Where that is NaN the gradient passes.
+            relu_backward => ReluBackward;
+        }
+    };
+}
+
+/// The methods that are one comparison each, as [`unary_methods`] lists functions of one element.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! compare_methods {
+    ($with:ident) => {
+        $with! {
+            /// bool: whether each element is below the other.
+            less => Less;
+            /// bool: whether each element is at most the other.
+            less_equal => LessEqual;
+            /// bool: whether each element is above the other.
+            greater => Greater;
+            /// bool: whether each element is at least the other.
+            greater_equal => GreaterEqual;
+            /// bool: whether each element equals the other.
+            equal => Equal;
+            /// bool: whether each element differs from the other; NaN differs from everything.
+            not_equal => NotEqual;
+        }
+    };
+}
+
+macro_rules! unary {
     ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
         impl<'g> Expr<'g> {$(
             $(#[$doc])*
@@ -19,46 +116,22 @@ macro_rules! unary_methods {
         )*}
     };
 }
+crate::unary_methods!(unary);
 
-unary_methods! {
-    /// `|x|` of each element; the derivative at 0 is 0. Floats and i32.
-    abs => Abs;
-    /// -1, 0 or 1 of each element; NaN stays NaN, and -0 gives 0. The derivative is 0. Floats and i32.
-    sign => Sign;
-    /// The largest integer not above each element. The derivative is 0.
-    floor => Floor;
-    /// The smallest integer not below each element. The derivative is 0.
-    ceil => Ceil;
-    /// The nearest integer, halves to the even one. The derivative is 0.
-    round => Round;
-    /// `e^x`.
-    exp => Exp;
-    /// `e^x - 1`, exact for small `x`.
-    expm1 => Expm1;
-    /// The natural logarithm: -inf at 0, NaN below. The derivative is infinite at 0, and a gradient of 0 that comes back there
-    /// gives NaN: how to keep 0 out of a logarithm shows [`Expr::where_`].
-    log => Log;
-    /// `ln(1 + x)`, exact for small `x`.
-    log1p => Log1p;
-    /// The square root: NaN below 0. The derivative is infinite at 0, and a gradient of 0 that comes back there gives NaN:
-    /// for a root of a sum of squares take [`Expr::norm`] or [`Expr::std`], whose derivatives are finite, and for others add
-    /// a small number under the root, or keep 0 out of it as [`Expr::where_`] shows.
-    sqrt => Sqrt;
-    /// The sine, of radians.
-    sin => Sin;
-    /// The cosine, of radians.
-    cos => Cos;
-    /// The hyperbolic tangent.
-    tanh => Tanh;
-    /// `1 / (1 + e^-x)`.
-    sigmoid => Sigmoid;
-    /// The error function, `2 / sqrt(pi) * integral of e^(-t^2) from 0 to x`.
-    erf => Erf;
-    /// 0 below 0, else `x`; the derivative at 0 is 0. NaN stays NaN, and lets the gradient through; -0 stays -0.
-    relu => Relu;
+macro_rules! binary {
+    ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
+        impl<'g> Expr<'g> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+                self.binary(BinaryFunction::$function, rhs, Origin::here())
+            }
+        )*}
+    };
 }
+crate::binary_methods!(binary);
 
-macro_rules! compare_methods {
+macro_rules! compare {
     ($($(#[$doc:meta])* $method:ident => $function:ident;)*) => {
         impl<'g> Expr<'g> {$(
             $(#[$doc])*
@@ -69,33 +142,34 @@ macro_rules! compare_methods {
         )*}
     };
 }
-
-compare_methods! {
-    /// bool: whether each element is below `rhs`.
-    less => Less;
-    /// bool: whether each element is at most `rhs`.
-    less_equal => LessEqual;
-    /// bool: whether each element is above `rhs`.
-    greater => Greater;
-    /// bool: whether each element is at least `rhs`.
-    greater_equal => GreaterEqual;
-    /// bool: whether each element equals `rhs`.
-    equal => Equal;
-    /// bool: whether each element differs from `rhs`; NaN differs from everything.
-    not_equal => NotEqual;
-}
+crate::compare_methods!(compare);
 
 impl<'g> Expr<'g> {
-    /// `x^exponent`, elementwise with broadcasting. A negative base with an integer exponent is right; with any other it
-    /// is NaN. `x^0` is 1 for every `x`, NaN too.
+    /// A function of the table of functions of one element: what programs call that have the function as a value.
     ///
-    /// The derivatives are `exponent x^(exponent - 1)` and `x^exponent ln x`, and 0 where those are products of 0 and an infinity:
-    /// by `x` for an exponent of 0, and for an infinite one where the power is 0 all around; by the exponent at an `x` of 0 if the
-    /// exponent is not below 0, and at an infinite `x` if it is. By the exponent the derivative at a negative `x` is NaN.
+    /// ```
+    /// use arenagrad_graph::{Graph, UnaryFunction};
+    /// let g = Graph::new();
+    /// let x = g.input("x", [2]);
+    /// let both = UnaryFunction::ALL.iter().filter(|function| ["sin", "cos"].contains(&function.name()));
+    /// let results: Vec<_> = both.map(|&function| x.unary_function(function)).collect();
+    /// assert_eq!(results.len(), 2);
+    /// ```
     #[track_caller]
-    pub fn pow(self, exponent: impl IntoExpr<'g>) -> Expr<'g> {
-        let _method = self.enter("pow");
-        self.binary(BinaryFunction::Pow, exponent, Origin::here())
+    pub fn unary_function(self, function: UnaryFunction) -> Expr<'g> {
+        self.unary(function, Origin::here())
+    }
+
+    /// A function of the table of functions of two elements, with broadcasting.
+    #[track_caller]
+    pub fn binary_function(self, function: BinaryFunction, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        self.binary(function, rhs, Origin::here())
+    }
+
+    /// A comparison of the table of comparisons, with broadcasting.
+    #[track_caller]
+    pub fn compare_function(self, function: CompareFunction, rhs: impl IntoExpr<'g>) -> Expr<'g> {
+        self.compare(function, rhs, Origin::here())
     }
 
     /// `x^exponent` for a number, in the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1.
@@ -111,28 +185,6 @@ impl<'g> Expr<'g> {
             -1.0 => self.constant_beside(1.0, origin).binary(BinaryFunction::Div, self, origin),
             exponent => self.binary(BinaryFunction::Pow, exponent, origin),
         }
-    }
-
-    /// The larger of two elements; at a tie each operand gets half the gradient, and NaN wins.
-    #[track_caller]
-    pub fn maximum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
-        let _method = self.enter("maximum");
-        self.binary(BinaryFunction::Maximum, rhs, Origin::here())
-    }
-
-    /// The smaller of two elements; at a tie each operand gets half the gradient, and NaN wins.
-    #[track_caller]
-    pub fn minimum(self, rhs: impl IntoExpr<'g>) -> Expr<'g> {
-        let _method = self.enter("minimum");
-        self.binary(BinaryFunction::Minimum, rhs, Origin::here())
-    }
-
-    /// 0 where `x <= 0`, else `self`: the backward pass of [`Expr::relu`], with `self` as upstream gradient. Where `x` is NaN
-    /// the gradient passes.
-    #[track_caller]
-    pub fn relu_backward(self, x: Expr<'g>) -> Expr<'g> {
-        let _method = self.enter("relu_backward");
-        self.binary(BinaryFunction::ReluBackward, x, Origin::here())
     }
 
     /// `on_true` where this bool expression holds, else `on_false`, all three broadcast. Numbers take the dtype of the
@@ -171,7 +223,7 @@ impl<'g> Expr<'g> {
             (Operand::Number(on_true), Operand::Number(on_false)) => {
                 let Some(shape) = self.read("where", origin, |_, node| node.shape.clone()) else { return self };
                 let constant = |value| {
-                    let op = Op::Constant { value: DType::F32.round(value) };
+                    let op = Op::Leaf(Leaf::Constant { value: DType::F32.round(value) });
                     self.insert(op, Some(&shape), Some(DType::F32), origin)
                 };
                 (constant(on_true), constant(on_false))
@@ -188,7 +240,9 @@ impl<'g> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         match self.read("cast", origin, |id, node| (id, node.dtype)) {
             Some((_, own)) if own == dtype => self,
-            Some((operand, _)) => self.insert(Op::Cast { operand }, None, Some(dtype), origin),
+            Some((operand, _)) => {
+                self.insert(Op::Elementwise(Elementwise::Cast { operand }), None, Some(dtype), origin)
+            }
             None => Expr::poisoned(self.graph()),
         }
     }
@@ -207,7 +261,7 @@ impl<'g> Expr<'g> {
     pub(crate) fn unary(self, function: UnaryFunction, origin: Origin) -> Expr<'g> {
         let origin = self.graph().origin_or(origin);
         match self.raw() {
-            Some(operand) => self.insert(Op::Unary { function, operand }, None, None, origin),
+            Some(operand) => self.insert(Op::Elementwise(Elementwise::Unary { function, operand }), None, None, origin),
             None => self,
         }
     }
@@ -216,7 +270,9 @@ impl<'g> Expr<'g> {
         let _method = self.enter(function.name());
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
-            Some((lhs, rhs)) => self.insert(Op::Binary { function, lhs, rhs }, None, None, origin),
+            Some((lhs, rhs)) => {
+                self.insert(Op::Elementwise(Elementwise::Binary { function, lhs, rhs }), None, None, origin)
+            }
             None => Expr::poisoned(self.graph()),
         }
     }
@@ -225,7 +281,9 @@ impl<'g> Expr<'g> {
         let _method = self.enter(function.name());
         let origin = self.graph().origin_or(origin);
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
-            Some((lhs, rhs)) => self.insert(Op::Compare { function, lhs, rhs }, None, None, origin),
+            Some((lhs, rhs)) => {
+                self.insert(Op::Elementwise(Elementwise::Compare { function, lhs, rhs }), None, None, origin)
+            }
             None => Expr::poisoned(self.graph()),
         }
     }
@@ -240,7 +298,7 @@ impl<'g> Expr<'g> {
         let Some((condition, on_true)) = self.broadcast_pair(on_true, "where", origin) else { return poisoned };
         let common = Expr::from_id(self.graph(), on_true);
         let Some((on_false, _)) = on_false.broadcast_pair(common, "where", origin) else { return poisoned };
-        self.insert(Op::Where { condition, on_true, on_false }, None, None, origin)
+        self.insert(Op::Elementwise(Elementwise::Where { condition, on_true, on_false }), None, None, origin)
     }
 
     /// Both operands brought to their common shape by broadcast nodes where they need one.
@@ -268,10 +326,7 @@ impl<'g> Expr<'g> {
         };
         match common {
             Ok(shape) => Some((self.broadcast_node(&shape, origin).raw()?, rhs.broadcast_node(&shape, origin).raw()?)),
-            Err(error) => {
-                self.fail(error);
-                None
-            }
+            Err(error) => self.fail_without(error),
         }
     }
 }

@@ -3,17 +3,17 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
-use crate::declaration::Requirement;
+use crate::declaration::{Requirement, viewed};
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Arrangement, Leaf, Op};
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.
     pub(crate) fn constant(self) -> Option<f64> {
         match self.source()?.1 {
-            Op::Constant { value } => Some(value),
+            Op::Leaf(Leaf::Constant { value }) => Some(value),
             _ => None,
         }
     }
@@ -36,12 +36,12 @@ impl<'g> Expr<'g> {
     ) -> Option<GraphError> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
         let (position, value) = match self.source()?.1 {
-            Op::Literal { data } => {
+            Op::Leaf(Leaf::Literal { data }) => {
                 let data = data.as_slice::<i32>()?;
                 data.iter().position(outside).map(|position| (position, data[position]))
             }
             // A constant of no elements holds no index.
-            Op::Constant { value } if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
+            Op::Leaf(Leaf::Constant { value }) if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
                 Some((0, value as i32)).filter(|(_, value)| outside(value))
             }
             _ => None,
@@ -54,11 +54,11 @@ impl<'g> Expr<'g> {
     pub(crate) fn is_index_below(self, extent: usize) -> bool {
         let Some((node, op)) = self.source() else { return false };
         match op {
-            Op::Input { .. } => true,
-            Op::Literal { .. } | Op::Constant { .. } => {
+            Op::Leaf(Leaf::Input { .. }) => true,
+            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => {
                 self.index_error("gather", extent, None, Origin::here()).is_none()
             }
-            Op::Iota { axis } => self.graph().arena().nodes[node.key].shape[axis] <= extent,
+            Op::Leaf(Leaf::Iota { axis }) => self.graph().arena().nodes[node.key].shape[axis] <= extent,
             Op::ArgMax { operand, axis } => self.graph().arena().nodes[operand.key].shape[axis] <= extent,
             _ => false,
         }
@@ -70,9 +70,10 @@ impl<'g> Expr<'g> {
         loop {
             let arena = self.graph().arena();
             match &arena.nodes.get(id.key)?.op {
-                Op::Reshape { operand }
-                | Op::Broadcast { operand }
-                | Op::Permute { operand, .. }
+                Op::View {
+                    operand,
+                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
+                }
                 | Op::StopGradient { operand } => id = *operand,
                 op => return Some((id, op.clone())),
             }

@@ -10,7 +10,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::initial::Refused;
 use crate::node::Origin;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 use crate::storage::StorageType;
 
@@ -85,7 +85,7 @@ impl Graph {
             let (op, what, operand) = ("full", "the value", "the result".to_owned());
             return self.finish(Err(GraphError::Number { origin, op, what, value, operand, dtype }));
         }
-        let op = Op::Constant { value: dtype.round(value) };
+        let op = Op::Leaf(Leaf::Constant { value: dtype.round(value) });
         self.finish(self.insert(op, Some(&shape.into()), Some(dtype), origin))
     }
 
@@ -116,7 +116,7 @@ impl Graph {
     pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Elements>) -> Expr<'_> {
         let _method = self.enter("literal");
         let origin = self.origin_or(Origin::here());
-        let op = Op::Literal { data: Arc::new(data.into().normalised()) };
+        let op = Op::Leaf(Leaf::Literal { data: Arc::new(data.into().normalised()) });
         self.finish(self.insert(op, Some(&shape.into()), None, origin))
     }
 
@@ -125,7 +125,7 @@ impl Graph {
     pub fn iota(&self, shape: impl Into<Shape>, axis: usize) -> Expr<'_> {
         let _method = self.enter("iota");
         let origin = self.origin_or(Origin::here());
-        self.finish(self.insert(Op::Iota { axis }, Some(&shape.into()), None, origin))
+        self.finish(self.insert(Op::Leaf(Leaf::Iota { axis }), Some(&shape.into()), None, origin))
     }
 
     /// f32 numbers, uniform in [0, 1). They are a function of `seed`, the value of the i32 scalar `step`, and each
@@ -198,6 +198,6 @@ impl<'g> Expr<'g> {
             let (op, what, operand) = ("constant", "the number", self.describe());
             return self.fail(GraphError::Number { origin, op, what, value, operand, dtype });
         }
-        self.insert(Op::Constant { value: dtype.round(value) }, Some(&shape), Some(dtype), origin)
+        self.insert(Op::Leaf(Leaf::Constant { value: dtype.round(value) }), Some(&shape), Some(dtype), origin)
     }
 }

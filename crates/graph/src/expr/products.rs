@@ -2,7 +2,7 @@
 
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Indexing, Op};
 use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
@@ -49,7 +49,9 @@ impl<'g> Expr<'g> {
         let _method = self.enter("gather");
         let origin = self.graph().origin_or(Origin::here());
         match self.indexed("gather", axis, indices, origin) {
-            Some((operand, indices, axis)) => self.insert(Op::Gather { operand, indices, axis }, None, None, origin),
+            Some((operand, indices, axis)) => {
+                self.insert(Op::Indexing(Indexing::Gather { operand, indices, axis }), None, None, origin)
+            }
             None => Expr::poisoned(self.graph()),
         }
     }
@@ -67,7 +69,7 @@ impl<'g> Expr<'g> {
         }
         match (self.indexed("scatter_add", axis, indices, origin), updates.raw()) {
             (Some((operand, indices, axis)), Some(updates)) => {
-                self.insert(Op::ScatterAdd { operand, indices, updates, axis }, None, None, origin)
+                self.insert(Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis }), None, None, origin)
             }
             _ => poisoned,
         }
@@ -131,13 +133,11 @@ impl<'g> Expr<'g> {
         let axis = match self.resolve_axis(op, &shape, axis, origin) {
             Ok(axis) => axis,
             Err(error) => {
-                self.fail(error);
-                return None;
+                return self.fail_without(error);
             }
         };
         if let Some(error) = indices.index_error(op, shape[axis], None, origin) {
-            self.fail(error);
-            return None;
+            return self.fail_without(error);
         }
         Some((self.raw()?, indices.raw()?, axis))
     }

@@ -6,7 +6,7 @@ use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Op};
 use crate::shape::{AxisSet, Shape};
 
 impl<'g> Expr<'g> {
@@ -59,7 +59,7 @@ impl<'g> Expr<'g> {
         if resolved.iter().enumerate().all(|(position, &axis)| position == axis) {
             return self;
         }
-        self.insert(Op::Permute { operand, axes: resolved }, None, None, origin)
+        self.insert(Op::View { operand, arrangement: Arrangement::Permute { axes: resolved } }, None, None, origin)
     }
 
     /// Two axes exchanged; negative ones count from the end. `[m, n] -> [n, m]` by `transpose(-1, -2)`.
@@ -174,7 +174,9 @@ impl<'g> Expr<'g> {
     pub(crate) fn reshape_node(self, shape: &Shape, origin: Origin) -> Expr<'g> {
         match self.read("reshape", origin, |id, node| (id, node.shape == *shape)) {
             Some((_, true)) | None => self,
-            Some((operand, false)) => self.insert(Op::Reshape { operand }, Some(shape), None, origin),
+            Some((operand, false)) => {
+                self.insert(Op::View { operand, arrangement: Arrangement::Reshape }, Some(shape), None, origin)
+            }
         }
     }
 
@@ -183,7 +185,9 @@ impl<'g> Expr<'g> {
     pub(crate) fn broadcast_node(self, shape: &Shape, origin: Origin) -> Expr<'g> {
         match self.read("broadcast", origin, |id, node| (id, node.shape == *shape)) {
             Some((_, true)) | None => self,
-            Some((operand, false)) => self.insert(Op::Broadcast { operand }, Some(shape), None, origin),
+            Some((operand, false)) => {
+                self.insert(Op::View { operand, arrangement: Arrangement::Broadcast }, Some(shape), None, origin)
+            }
         }
     }
 
@@ -215,7 +219,12 @@ impl<'g> Expr<'g> {
         if sliced[axis] <= 1 {
             steps[axis] = 1;
         }
-        self.insert(Op::Slice { operand, starts, steps }, Some(&sliced), None, origin)
+        self.insert(
+            Op::View { operand, arrangement: Arrangement::Slice { starts, steps } },
+            Some(&sliced),
+            None,
+            origin,
+        )
     }
 
     pub(crate) fn pad_node(
@@ -229,7 +238,7 @@ impl<'g> Expr<'g> {
         match self.read("pad", origin, |id, node| (id, node.shape == *shape)) {
             Some((_, true)) | None => self,
             Some((operand, false)) => {
-                self.insert(Op::Pad { operand, lows, interiors, value }, Some(shape), None, origin)
+                self.insert(Op::Assembly(Assembly::Pad { operand, lows, interiors, value }), Some(shape), None, origin)
             }
         }
     }
@@ -278,7 +287,12 @@ impl Graph {
         let Some(shape) = first.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
         match first.resolve_axis(op, &shape, axis, origin) {
             Ok(_) if ids.len() == 1 => Expr::from_id(self, ids[0]),
-            Ok(axis) => self.finish(self.insert(Op::Concat { operands: ids.into(), axis }, None, None, origin)),
+            Ok(axis) => self.finish(self.insert(
+                Op::Assembly(Assembly::Concat { operands: ids.into(), axis }),
+                None,
+                None,
+                origin,
+            )),
             Err(error) => self.finish(Err(error)),
         }
     }

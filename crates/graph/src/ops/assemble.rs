@@ -9,11 +9,35 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Op};
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
-pub(crate) fn infer_pad(
+pub(crate) fn infer(rule: &Rule<'_>, assembly: &Assembly, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
+    match assembly {
+        Assembly::Pad { operand, lows, interiors, value } => {
+            rule.held(*value, rule.node(*operand).dtype, || rule.describe(*operand))?;
+            infer_pad(rule, *operand, lows, interiors, shape)
+        }
+        Assembly::Concat { operands, axis } => infer_concat(rule, operands, *axis),
+    }
+}
+
+pub(crate) fn vjp<'g>(assembly: &Assembly, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
+    match assembly {
+        Assembly::Pad { operand, lows, interiors, .. } => vjp_pad(*operand, lows, interiors, node, give),
+        Assembly::Concat { operands, axis } => vjp_concat(operands, *axis, node, give),
+    }
+}
+
+pub(crate) fn jvp<'g>(assembly: &Assembly, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    match assembly {
+        Assembly::Pad { operand, lows, interiors, .. } => jvp_pad(*operand, lows, interiors, node),
+        Assembly::Concat { operands, axis } => jvp_concat(operands, *axis, node),
+    }
+}
+
+fn infer_pad(
     rule: &Rule<'_>,
     operand: NodeId,
     lows: &Extents,
@@ -48,7 +72,7 @@ pub(crate) fn infer_pad(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn infer_concat(rule: &Rule<'_>, operands: &[NodeId], axis: usize) -> Result<(Shape, DType), GraphError> {
+fn infer_concat(rule: &Rule<'_>, operands: &[NodeId], axis: usize) -> Result<(Shape, DType), GraphError> {
     let Some(&first) = operands.first() else {
         return Err(GraphError::NoOperands { origin: rule.origin, op: rule.op });
     };
@@ -78,7 +102,7 @@ pub(crate) fn infer_concat(rule: &Rule<'_>, operands: &[NodeId], axis: usize) ->
     Ok((first_node.shape.with_extent(axis, total), first_node.dtype))
 }
 
-pub(crate) fn vjp_pad<'g>(
+fn vjp_pad<'g>(
     operand: NodeId,
     lows: &Extents,
     interiors: &Extents,
@@ -91,7 +115,7 @@ pub(crate) fn vjp_pad<'g>(
     }
 }
 
-pub(crate) fn vjp_concat<'g>(
+fn vjp_concat<'g>(
     operands: &[NodeId],
     axis: usize,
     node: &Differentiated<'g, '_>,
@@ -109,29 +133,24 @@ pub(crate) fn vjp_concat<'g>(
     }
 }
 
-pub(crate) fn jvp_pad<'g>(
-    operand: NodeId,
-    lows: &Extents,
-    interiors: &Extents,
-    node: &Pushed<'g, '_>,
-) -> Option<Expr<'g>> {
+fn jvp_pad<'g>(operand: NodeId, lows: &Extents, interiors: &Extents, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     let tangent = (node.tangent)(operand)?;
     Some(tangent.pad_node(lows.clone(), interiors.clone(), 0.0, node.shape, node.origin))
 }
 
-pub(crate) fn jvp_concat<'g>(operands: &[NodeId], axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+fn jvp_concat<'g>(operands: &[NodeId], axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     if operands.iter().all(|&operand| (node.tangent)(operand).is_none()) {
         return None;
     }
     let pieces: Option<Box<[NodeId]>> = operands.iter().map(|&operand| node.tangent_or_zeros(operand).raw()).collect();
-    Some(node.insert(|| Some(Op::Concat { operands: pieces?, axis }), None))
+    Some(node.insert(|| Some(Op::Assembly(Assembly::Concat { operands: pieces?, axis })), None))
 }
 
 /// The part of the upstream gradient that belongs to `operand`, and has its shape.
 fn slice<'g>(node: &Differentiated<'g, '_>, operand: NodeId, starts: Extents, steps: Extents) -> Expr<'g> {
     match node.upstream.raw() {
         Some(upstream) => {
-            let op = Op::Slice { operand: upstream, starts, steps };
+            let op = Op::View { operand: upstream, arrangement: Arrangement::Slice { starts, steps } };
             node.upstream.insert(op, Some(&node.shape_of(operand)), None, node.origin)
         }
         None => node.upstream,

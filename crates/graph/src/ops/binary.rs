@@ -5,6 +5,7 @@
 //! | add, sub, mul | | | i32 too, wrapping |
 //! | div | `a / b` | `1 / b`, `-y / b` | |
 //! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` for every a, NaN too, with derivative 0 in a; the derivative in b is 0 at a = 0 for b >= 0, at a = inf for b < 0 |
+//! | atan2 | the angle of the point `(b, a)` | `b / (a^2 + b^2)`, `-a / (a^2 + b^2)` | within -pi and pi, the signs of zeros count; the derivatives at (0, 0) are NaN |
 //! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
 //! | relu_backward | 0 where `b <= 0`, else `a` | the same in a, 0 in b | a NaN in b lets the gradient through |
 //! | and, or | | none | bool |
@@ -24,15 +25,7 @@ pub(crate) fn infer(
     rhs: NodeId,
 ) -> Result<(Shape, DType), GraphError> {
     let dtype = rule.same_dtype(lhs, rhs)?;
-    match function {
-        BinaryFunction::Add
-        | BinaryFunction::Sub
-        | BinaryFunction::Mul
-        | BinaryFunction::Maximum
-        | BinaryFunction::Minimum => rule.number(lhs)?,
-        BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::ReluBackward => rule.float(lhs)?,
-        BinaryFunction::And | BinaryFunction::Or => rule.dtype_in(lhs, &[DType::Bool], "bool")?,
-    };
+    rule.defined_for(lhs, function.row().dtypes)?;
     Ok((rule.same_shape(lhs, rhs)?.clone(), dtype))
 }
 
@@ -84,6 +77,7 @@ impl<'g> Point<'g> {
                 both_zero.where_(0.0, factor * (b * a.pow(b - 1.0)))
             }
             BinaryFunction::Pow => factor * power_slope(a, b),
+            BinaryFunction::Atan2 => over_square(factor, b, (a, b)),
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
@@ -110,6 +104,7 @@ impl<'g> Point<'g> {
                 let edge = (a.equal(0.0) & b.greater_equal(0.0)) | (a.equal(f64::INFINITY) & b.less(0.0));
                 factor * (edge.where_(0.0, y) * edge.where_(1.0, a).log())
             }
+            BinaryFunction::Atan2 => -over_square(factor, a, (a, b)),
             BinaryFunction::Maximum => share(b.less(a), a.equal(b), factor),
             BinaryFunction::Minimum => share(b.greater(a), a.equal(b), factor),
             BinaryFunction::ReluBackward | BinaryFunction::And | BinaryFunction::Or => return None,
@@ -138,6 +133,19 @@ fn power_slope<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
     // An infinite power of what is smaller than 1 is 0 all around.
     let is_settled = exponent.abs().equal(f64::INFINITY) & power.equal(0.0);
     is_flat.where_(flat, is_settled.where_(0.0, exponent * power))
+}
+
+/// `factor * c / (a^2 + b^2)`, where the squares neither overflow nor underflow: both are taken of quotients by the larger of the
+/// two, which cancels, so that no derivative need go through it.
+fn over_square<'g>(factor: Expr<'g>, c: Expr<'g>, (a, b): (Expr<'g>, Expr<'g>)) -> Expr<'g> {
+    let largest = match factor.dtype() {
+        Ok(DType::F32) => f64::from(f32::MAX),
+        Ok(DType::F64 | DType::I32 | DType::Bool) | Err(_) => f64::MAX,
+    };
+    // Of an infinity no quotient by itself.
+    let size = a.abs().maximum(b.abs()).minimum(largest).stop_gradient();
+    let (a, b, c) = (a / size, b / size, c / size);
+    factor * (c / (a * a + b * b)) / size
 }
 
 /// Nothing where the other operand was taken, half at a tie, else all of the upstream gradient: also beside NaN, which is

@@ -25,13 +25,7 @@ pub(crate) fn infer(
     rhs: NodeId,
 ) -> Result<(Shape, DType), GraphError> {
     rule.same_dtype(lhs, rhs)?;
-    match function {
-        CompareFunction::Less
-        | CompareFunction::LessEqual
-        | CompareFunction::Greater
-        | CompareFunction::GreaterEqual => rule.number(lhs)?,
-        CompareFunction::Equal | CompareFunction::NotEqual => rule.node(lhs).dtype,
-    };
+    rule.defined_for(lhs, function.row().dtypes)?;
     Ok((rule.same_shape(lhs, rhs)?.clone(), DType::Bool))
 }
 

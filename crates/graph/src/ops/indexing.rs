@@ -15,22 +15,45 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Indexing, Op};
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
-pub(crate) fn infer_gather(
-    rule: &Rule<'_>,
-    operand: NodeId,
-    indices: NodeId,
-    axis: usize,
-) -> Result<(Shape, DType), GraphError> {
+pub(crate) fn infer(rule: &Rule<'_>, indexing: Indexing) -> Result<(Shape, DType), GraphError> {
+    match indexing {
+        Indexing::Gather { operand, indices, axis } => infer_gather(rule, operand, indices, axis),
+        Indexing::ScatterAdd { operand, indices, updates, axis } => {
+            infer_scatter_add(rule, operand, indices, updates, axis)
+        }
+    }
+}
+
+pub(crate) fn vjp<'g>(indexing: Indexing, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
+    match indexing {
+        // What reaches a part of the operand is put together with what reaches its other parts, by `autodiff::shares`.
+        Indexing::Gather { .. } => {}
+        Indexing::ScatterAdd { operand, indices, updates, axis } => {
+            vjp_scatter_add(operand, indices, updates, axis, node, give);
+        }
+    }
+}
+
+pub(crate) fn jvp<'g>(indexing: Indexing, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    match indexing {
+        Indexing::Gather { operand, indices, axis } => jvp_gather(operand, indices, axis, node),
+        Indexing::ScatterAdd { operand, indices, updates, axis } => {
+            jvp_scatter_add(operand, indices, updates, axis, node)
+        }
+    }
+}
+
+fn infer_gather(rule: &Rule<'_>, operand: NodeId, indices: NodeId, axis: usize) -> Result<(Shape, DType), GraphError> {
     rule.dtype_in(indices, &[DType::I32], "i32")?;
     aligned(rule, operand, indices, axis)?;
     Ok((rule.node(indices).shape.clone(), rule.node(operand).dtype))
 }
 
-pub(crate) fn infer_scatter_add(
+fn infer_scatter_add(
     rule: &Rule<'_>,
     operand: NodeId,
     indices: NodeId,
@@ -45,7 +68,7 @@ pub(crate) fn infer_scatter_add(
     Ok((rule.node(operand).shape.clone(), rule.node(operand).dtype))
 }
 
-pub(crate) fn vjp_scatter_add<'g>(
+fn vjp_scatter_add<'g>(
     operand: NodeId,
     indices: NodeId,
     updates: NodeId,
@@ -57,19 +80,20 @@ pub(crate) fn vjp_scatter_add<'g>(
         give(operand, node.upstream);
     }
     if let (true, Some(upstream)) = ((node.wants)(updates), node.upstream.raw()) {
-        let op = Op::Gather { operand: upstream, indices, axis };
+        let op = Op::Indexing(Indexing::Gather { operand: upstream, indices, axis });
         let gathered = node.upstream.insert(op, None, None, node.origin);
         give(updates, zero_out_of_range(gathered, node.expr(indices), node.shape[axis]));
     }
 }
 
-pub(crate) fn jvp_gather<'g>(operand: NodeId, indices: NodeId, axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+fn jvp_gather<'g>(operand: NodeId, indices: NodeId, axis: usize, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
     let tangent = (node.tangent)(operand)?;
-    let gathered = node.insert(|| Some(Op::Gather { operand: tangent.raw()?, indices, axis }), None);
+    let gathered =
+        node.insert(|| Some(Op::Indexing(Indexing::Gather { operand: tangent.raw()?, indices, axis })), None);
     Some(zero_out_of_range(gathered, node.expr(indices), node.shape_of(operand)[axis]))
 }
 
-pub(crate) fn jvp_scatter_add<'g>(
+fn jvp_scatter_add<'g>(
     operand: NodeId,
     indices: NodeId,
     updates: NodeId,
@@ -79,7 +103,8 @@ pub(crate) fn jvp_scatter_add<'g>(
     let updated = (node.tangent)(updates);
     let Some(updated) = updated else { return (node.tangent)(operand) };
     let base = node.tangent_or_zeros(operand);
-    let op = || Some(Op::ScatterAdd { operand: base.raw()?, indices, updates: updated.raw()?, axis });
+    let op =
+        || Some(Op::Indexing(Indexing::ScatterAdd { operand: base.raw()?, indices, updates: updated.raw()?, axis }));
     Some(node.insert(op, None))
 }
 

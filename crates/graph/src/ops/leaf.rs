@@ -8,14 +8,42 @@ use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
+use crate::op::Leaf;
 use crate::ops::Rule;
 use crate::shape::Shape;
 
-pub(crate) fn infer_literal(
+/// `shape` and `dtype` are what the caller wants of leaves that leave it open.
+pub(crate) fn infer(
     rule: &Rule<'_>,
-    data: &Elements,
+    leaf: &Leaf,
+    shape: Option<&Shape>,
+    dtype: Option<DType>,
+) -> Result<(Shape, DType), GraphError> {
+    match leaf {
+        Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Placeholder => {
+            Ok((shape.cloned().unwrap_or_default(), dtype.unwrap_or(DType::F32)))
+        }
+        Leaf::Constant { value } => {
+            let dtype = dtype.unwrap_or(DType::F32);
+            rule.held(*value, dtype, || "the result".to_owned())?;
+            Ok((shape.cloned().unwrap_or_default(), dtype))
+        }
+        Leaf::Literal { data } => infer_literal(rule, data, shape),
+        Leaf::Iota { axis } => infer_iota(rule, *axis, shape),
+    }
+}
+
+pub(crate) fn infer_uniform(
+    rule: &Rule<'_>,
+    step: NodeId,
     shape: Option<&Shape>,
 ) -> Result<(Shape, DType), GraphError> {
+    rule.dtype_in(step, &[DType::I32], "i32")?;
+    rule.rank(step, 0)?;
+    Ok((shape.cloned().unwrap_or_default(), DType::F32))
+}
+
+fn infer_literal(rule: &Rule<'_>, data: &Elements, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
     let shape = shape.cloned().unwrap_or_else(|| Shape::from([data.len()]));
     if shape.checked_elements() != Some(data.len()) {
         let (origin, op, elements) = (rule.origin, rule.op, data.len());
@@ -24,7 +52,7 @@ pub(crate) fn infer_literal(
     Ok((shape, data.dtype()))
 }
 
-pub(crate) fn infer_iota(rule: &Rule<'_>, axis: usize, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
+fn infer_iota(rule: &Rule<'_>, axis: usize, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
     let shape = shape.cloned().unwrap_or_default();
     if axis >= shape.rank() {
         return Err(GraphError::Axis {
@@ -40,14 +68,4 @@ pub(crate) fn infer_iota(rule: &Rule<'_>, axis: usize, shape: Option<&Shape>) ->
         return Err(GraphError::TooManyElements { origin: rule.origin, op: rule.op, shape });
     }
     Ok((shape, DType::I32))
-}
-
-pub(crate) fn infer_uniform(
-    rule: &Rule<'_>,
-    step: NodeId,
-    shape: Option<&Shape>,
-) -> Result<(Shape, DType), GraphError> {
-    rule.dtype_in(step, &[DType::I32], "i32")?;
-    rule.rank(step, 0)?;
-    Ok((shape.cloned().unwrap_or_default(), DType::F32))
 }

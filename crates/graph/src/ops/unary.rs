@@ -31,24 +31,7 @@ use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::Shape;
 
 pub(crate) fn infer(rule: &Rule<'_>, function: UnaryFunction, operand: NodeId) -> Result<(Shape, DType), GraphError> {
-    let dtype = match function {
-        UnaryFunction::Neg | UnaryFunction::Abs | UnaryFunction::Sign => rule.number(operand)?,
-        UnaryFunction::Not => rule.dtype_in(operand, &[DType::Bool], "bool")?,
-        UnaryFunction::Floor
-        | UnaryFunction::Ceil
-        | UnaryFunction::Round
-        | UnaryFunction::Exp
-        | UnaryFunction::Expm1
-        | UnaryFunction::Log
-        | UnaryFunction::Log1p
-        | UnaryFunction::Sqrt
-        | UnaryFunction::Sin
-        | UnaryFunction::Cos
-        | UnaryFunction::Tanh
-        | UnaryFunction::Sigmoid
-        | UnaryFunction::Erf
-        | UnaryFunction::Relu => rule.float(operand)?,
-    };
+    let dtype = rule.defined_for(operand, function.row().dtypes)?;
     Ok((rule.node(operand).shape.clone(), dtype))
 }
 

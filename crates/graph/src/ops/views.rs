@@ -11,15 +11,54 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::{Extents, Op, ReduceFunction};
+use crate::op::{Arrangement, Extents, Op, ReduceFunction};
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
-pub(crate) fn infer_reshape(
+pub(crate) fn infer(
     rule: &Rule<'_>,
     operand: NodeId,
+    arrangement: &Arrangement,
     shape: Option<&Shape>,
 ) -> Result<(Shape, DType), GraphError> {
+    match arrangement {
+        Arrangement::Reshape => infer_reshape(rule, operand, shape),
+        Arrangement::Permute { axes } => infer_permute(rule, operand, axes),
+        Arrangement::Broadcast => infer_broadcast(rule, operand, shape),
+        Arrangement::Slice { starts, steps } => infer_slice(rule, operand, starts, steps, shape),
+    }
+}
+
+pub(crate) fn vjp<'g>(
+    operand: NodeId,
+    arrangement: &Arrangement,
+    node: &Differentiated<'g, '_>,
+    give: &mut dyn FnMut(NodeId, Expr<'g>),
+) {
+    match arrangement {
+        Arrangement::Reshape => vjp_reshape(operand, node, give),
+        Arrangement::Permute { axes } => vjp_permute(operand, axes, node, give),
+        Arrangement::Broadcast => vjp_broadcast(operand, node, give),
+        // What reaches a part of the operand is put together with what reaches its other parts, by `autodiff::shares`. A slice
+        // that gets here has no elements.
+        Arrangement::Slice { .. } => {}
+    }
+}
+
+/// A view of the tangent is the tangent of the view: the same op, over the operand's tangent.
+pub(crate) fn jvp<'g>(op: &Op, operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
+    let tangent = (node.tangent)(operand)?;
+    let view = || tangent.raw().map(|tangent| op.map_operands(|_| tangent));
+    Some(node.insert(view, Some(node.shape)))
+}
+
+/// `upstream`, of shape `from`, summed to `to`, which broadcasts to `from`.
+pub(crate) fn sum_to<'g>(upstream: Expr<'g>, from: &Shape, to: &Shape, node: &Differentiated<'g, '_>) -> Expr<'g> {
+    let axes = from.broadcast_axes(to);
+    upstream.reduce_node(ReduceFunction::Sum, axes, node.origin).reshape_node(to, node.origin)
+}
+
+fn infer_reshape(rule: &Rule<'_>, operand: NodeId, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
     let node = rule.node(operand);
     let shape = shape.unwrap_or(&node.shape);
     if shape.checked_elements() != node.shape.checked_elements() {
@@ -36,7 +75,7 @@ pub(crate) fn infer_reshape(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn infer_permute(rule: &Rule<'_>, operand: NodeId, axes: &Extents) -> Result<(Shape, DType), GraphError> {
+fn infer_permute(rule: &Rule<'_>, operand: NodeId, axes: &Extents) -> Result<(Shape, DType), GraphError> {
     let node = rule.node(operand);
     rule.rank(operand, axes.len())?;
     let mut seen = AxisSet::empty();
@@ -50,11 +89,7 @@ pub(crate) fn infer_permute(rule: &Rule<'_>, operand: NodeId, axes: &Extents) ->
     Ok((axes.iter().map(|&axis| node.shape[axis]).collect(), node.dtype))
 }
 
-pub(crate) fn infer_broadcast(
-    rule: &Rule<'_>,
-    operand: NodeId,
-    shape: Option<&Shape>,
-) -> Result<(Shape, DType), GraphError> {
+fn infer_broadcast(rule: &Rule<'_>, operand: NodeId, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
     let node = rule.node(operand);
     let shape = shape.unwrap_or(&node.shape);
     if node.shape.broadcast(shape).as_ref() != Ok(shape) {
@@ -69,7 +104,7 @@ pub(crate) fn infer_broadcast(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn infer_slice(
+fn infer_slice(
     rule: &Rule<'_>,
     operand: NodeId,
     starts: &Extents,
@@ -102,13 +137,13 @@ pub(crate) fn infer_slice(
     Ok((shape.clone(), node.dtype))
 }
 
-pub(crate) fn vjp_reshape<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
+fn vjp_reshape<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
     if (node.wants)(operand) {
         give(operand, node.upstream.reshape_node(&node.shape_of(operand), node.origin));
     }
 }
 
-pub(crate) fn vjp_permute<'g>(
+fn vjp_permute<'g>(
     operand: NodeId,
     axes: &Extents,
     node: &Differentiated<'g, '_>,
@@ -123,26 +158,9 @@ pub(crate) fn vjp_permute<'g>(
     }
 }
 
-pub(crate) fn vjp_broadcast<'g>(
-    operand: NodeId,
-    node: &Differentiated<'g, '_>,
-    give: &mut dyn FnMut(NodeId, Expr<'g>),
-) {
+fn vjp_broadcast<'g>(operand: NodeId, node: &Differentiated<'g, '_>, give: &mut dyn FnMut(NodeId, Expr<'g>)) {
     if (node.wants)(operand) {
         let source = node.shape_of(operand);
         give(operand, sum_to(node.upstream, node.shape, &source, node));
     }
-}
-
-/// A view of the tangent is the tangent of the view: the same op, over the operand's tangent.
-pub(crate) fn jvp<'g>(op: &Op, operand: NodeId, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
-    let tangent = (node.tangent)(operand)?;
-    let view = || tangent.raw().map(|tangent| op.map_operands(|_| tangent));
-    Some(node.insert(view, Some(node.shape)))
-}
-
-/// `upstream`, of shape `from`, summed to `to`, which broadcasts to `from`.
-pub(crate) fn sum_to<'g>(upstream: Expr<'g>, from: &Shape, to: &Shape, node: &Differentiated<'g, '_>) -> Expr<'g> {
-    let axes = from.broadcast_axes(to);
-    upstream.reduce_node(ReduceFunction::Sum, axes, node.origin).reshape_node(to, node.origin)
 }

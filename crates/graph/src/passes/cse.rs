@@ -12,7 +12,7 @@ use crate::arena::Arena;
 use crate::dtype::DType;
 use crate::identity;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, CompareFunction, Op};
+use crate::op::{Assembly, Elementwise, Exchange, Leaf, Op};
 use crate::shape::Shape;
 
 /// The nodes seen so far, by what they compute.
@@ -80,49 +80,39 @@ fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// Whether exchanging the operands changes no bit of the result. Of `maximum(0, -0)` that is not certain.
-fn is_bitwise_commutative(function: BinaryFunction) -> bool {
-    match function {
-        BinaryFunction::Add | BinaryFunction::Mul | BinaryFunction::And | BinaryFunction::Or => true,
-        BinaryFunction::Sub
-        | BinaryFunction::Div
-        | BinaryFunction::Pow
-        | BinaryFunction::Maximum
-        | BinaryFunction::Minimum
-        | BinaryFunction::ReluBackward => false,
+/// Whether exchanging the operands changes no bit of the result.
+fn is_symmetric(exchange: Exchange) -> bool {
+    match exchange {
+        Exchange::SameBits => true,
+        Exchange::SameValue | Exchange::Differs => false,
     }
 }
 
-fn is_symmetric(function: CompareFunction) -> bool {
-    match function {
-        CompareFunction::Equal | CompareFunction::NotEqual => true,
-        CompareFunction::Less
-        | CompareFunction::LessEqual
-        | CompareFunction::Greater
-        | CompareFunction::GreaterEqual => false,
+/// The operands of an elementwise operation that are the same in either order.
+fn exchangeable(elementwise: &Elementwise<NodeId>) -> Option<(NodeId, NodeId)> {
+    match *elementwise {
+        Elementwise::Binary { function, lhs, rhs } => is_symmetric(function.row().exchange).then_some((lhs, rhs)),
+        Elementwise::Compare { function, lhs, rhs } => is_symmetric(function.row().exchange).then_some((lhs, rhs)),
+        Elementwise::Unary { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => None,
     }
 }
 
 fn same_op(known: &Op, op: &Op) -> bool {
     match (known, op) {
-        (Op::Constant { value: a }, Op::Constant { value: b }) => a.to_bits() == b.to_bits(),
-        (Op::Literal { data: a }, Op::Literal { data: b }) => Arc::ptr_eq(a, b) || a.has_bits_of(b),
-        (
-            Op::Pad { operand: a, lows: a_lows, interiors: a_interiors, value: a_value },
-            Op::Pad { operand: b, lows: b_lows, interiors: b_interiors, value: b_value },
-        ) => (a, a_lows, a_interiors, a_value.to_bits()) == (b, b_lows, b_interiors, b_value.to_bits()),
-        (Op::Binary { function: f, lhs: a_lhs, rhs: a_rhs }, Op::Binary { function: g, lhs: b_lhs, rhs: b_rhs }) => {
-            f == g && same_pair(is_bitwise_commutative(*f), (*a_lhs, *a_rhs), (*b_lhs, *b_rhs))
+        (Op::Leaf(Leaf::Constant { value: a }), Op::Leaf(Leaf::Constant { value: b })) => a.to_bits() == b.to_bits(),
+        (Op::Leaf(Leaf::Literal { data: a }), Op::Leaf(Leaf::Literal { data: b })) => {
+            Arc::ptr_eq(a, b) || a.has_bits_of(b)
         }
-        (Op::Compare { function: f, lhs: a_lhs, rhs: a_rhs }, Op::Compare { function: g, lhs: b_lhs, rhs: b_rhs }) => {
-            f == g && same_pair(is_symmetric(*f), (*a_lhs, *a_rhs), (*b_lhs, *b_rhs))
+        (
+            Op::Assembly(Assembly::Pad { operand: a, lows: a_lows, interiors: a_interiors, value: a_value }),
+            Op::Assembly(Assembly::Pad { operand: b, lows: b_lows, interiors: b_interiors, value: b_value }),
+        ) => (a, a_lows, a_interiors, a_value.to_bits()) == (b, b_lows, b_interiors, b_value.to_bits()),
+        (Op::Elementwise(a), Op::Elementwise(b)) => {
+            let exchanged = || exchangeable(a).zip(exchangeable(b)).is_some_and(|(a, b)| a == (b.1, b.0));
+            a == b || (a.kind() == b.kind() && exchanged())
         }
         (known, op) => known == op,
     }
-}
-
-fn same_pair(exchangeable: bool, a: (NodeId, NodeId), b: (NodeId, NodeId)) -> bool {
-    a == b || (exchangeable && a == (b.1, b.0))
 }
 
 /// A number that equal nodes share: ops that [`same_op`] holds equal have the same.
@@ -130,13 +120,15 @@ pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     let mut mix = Mix(dtype as u64);
     shape.iter().for_each(|&extent| mix.word(extent as u64));
     identity::words(op, |word| mix.word(word));
-    if let Op::Literal { data } = op {
+    if let Op::Leaf(Leaf::Literal { data }) = op {
         data.for_each_bits(|bits| mix.word(bits));
     }
-    match op {
-        Op::Binary { function, lhs, rhs } if is_bitwise_commutative(*function) => mix.unordered(*lhs, *rhs),
-        Op::Compare { function, lhs, rhs } if is_symmetric(*function) => mix.unordered(*lhs, *rhs),
-        op => op.for_each_operand(|operand| mix.word(key(operand))),
+    if let Op::Elementwise(elementwise) = op
+        && let Some((lhs, rhs)) = exchangeable(elementwise)
+    {
+        mix.unordered(lhs, rhs);
+    } else {
+        op.for_each_operand(|operand| mix.word(key(operand)));
     }
     mix.finish()
 }

@@ -2,7 +2,7 @@
 
 use crate::arena::Graph;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 
 impl Graph {
     /// Removes every node that no output needs, declarations excepted, and closes the gaps in the ordinals. Only for a
@@ -18,7 +18,7 @@ impl Graph {
         for place in (0..arena.order.len()).rev() {
             let key = arena.order[place];
             let Some(node) = arena.nodes.get(key) else { continue };
-            let is_declaration = matches!(node.op, Op::Input { .. } | Op::Parameter { .. });
+            let is_declaration = matches!(node.op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. }));
             if node.users == 0 && !is_declaration && !is_output[node.ordinal as usize] {
                 arena.discard(key);
             }

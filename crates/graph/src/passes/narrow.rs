@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use crate::arena::Arena;
 use crate::elements::Elements;
 use crate::node::{Node, NodeId};
-use crate::op::Op;
+use crate::op::{Arrangement, Leaf, Op};
 use crate::passes::simplify::before;
 use crate::region::Region;
 use crate::shape::Shape;
@@ -26,7 +26,7 @@ pub(super) type Regions = HashMap<u32, Vec<Region>>;
 pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_through: bool) -> Regions {
     let mut narrow = Regions::new();
     let node = |id: &NodeId| &arena.nodes[id.key];
-    if !needed.iter().any(|id| matches!(node(id).op, Op::Slice { .. })) {
+    if !needed.iter().any(|id| matches!(node(id).op, Op::View { arrangement: Arrangement::Slice { .. }, .. })) {
         return narrow;
     }
     let mut is_whole = vec![false; arena.order.len()];
@@ -50,7 +50,7 @@ pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_
             narrow.insert(ordinal, regions);
             continue;
         }
-        if let Op::Slice { operand, starts, steps } = &node.op {
+        if let Op::View { operand, arrangement: Arrangement::Slice { starts, steps } } = &node.op {
             // One of no elements becomes a constant.
             if node.shape.contains(&0) {
                 continue;
@@ -67,9 +67,10 @@ pub(super) fn regions(arena: &Arena, needed: &[NodeId], outputs: &[NodeId], see_
 
 /// Calls `visit` with the operands that an op's value is computed from.
 pub(super) fn for_each_computed(op: &Op, see_through: bool, mut visit: impl FnMut(NodeId)) {
-    match op {
-        Op::CustomGradient { value, .. } if see_through => visit(*value),
-        op => op.for_each_operand(visit),
+    if let (Op::CustomGradient { value, .. }, true) = (op, see_through) {
+        visit(*value);
+    } else {
+        op.for_each_operand(visit);
     }
 }
 
@@ -83,32 +84,19 @@ fn is_less(regions: &[Region], node: &Node) -> bool {
 /// What a region of a node needs of each operand that its value is computed from; `None` if that is no region.
 pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_through: bool) -> Option<Vec<Region>> {
     match &node.op {
-        Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. } => {
-            let mut same = Vec::new();
-            node.op.for_each_operand(|_| same.push(region.clone()));
-            Some(same)
-        }
+        Op::Elementwise(elementwise) => Some(elementwise.operands().iter().map(|_| region.clone()).collect()),
         Op::StopGradient { .. } | Op::CustomGradient { .. } => see_through.then(|| vec![region.clone()]),
-        Op::Permute { operand, .. }
-        | Op::Broadcast { operand }
-        | Op::Reshape { operand }
-        | Op::Slice { operand, .. } => {
-            before(&node.op, region, &arena.nodes[operand.key].shape, &node.shape).map(|region| vec![region])
+        Op::View { operand, arrangement } => {
+            before(arrangement, region, &arena.nodes[operand.key].shape, &node.shape).map(|region| vec![region])
         }
-        Op::Literal { .. } => Some(Vec::new()),
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Iota { .. }
+        Op::Leaf(Leaf::Literal { .. }) => Some(Vec::new()),
+        Op::Leaf(_)
         | Op::Uniform { .. }
-        | Op::Placeholder
-        | Op::Pad { .. }
-        | Op::Concat { .. }
+        | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => None,
+        | Op::Indexing(_) => None,
     }
 }
 

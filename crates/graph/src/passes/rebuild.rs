@@ -9,7 +9,7 @@ use crate::declaration::{Declaration, Requirement};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::{self, Rule};
 use crate::passes::Optimised;
 use crate::passes::cse::{self, Shared};
@@ -82,7 +82,7 @@ impl Rebuild {
                     rebuild.parts(&arena, node, &replacements, &mut parts)?;
                     continue;
                 }
-                if let Op::Slice { operand, starts, steps } = &node.op
+                if let Op::View { operand, arrangement: Arrangement::Slice { starts, steps } } = &node.op
                     && !node.shape.contains(&0)
                     && parts.regions.contains_key(&arena.nodes[operand.key].ordinal)
                 {
@@ -141,17 +141,22 @@ impl Rebuild {
                         let whole = replacements[operand.ordinal as usize];
                         let Some(whole) = whole else { unreachable!("an operand of which parts alone are built") };
                         let shape = region.shape();
-                        let slice = Op::Slice { operand: whole, starts: region.starts, steps: region.steps };
+                        let slice = Op::View {
+                            operand: whole,
+                            arrangement: Arrangement::Slice { starts: region.starts, steps: region.steps },
+                        };
                         self.node(slice, &shape, operand.dtype)?
                     }
                 };
                 built.push(part);
             }
             let part = match &node.op {
-                Op::Slice { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => built[0],
-                Op::Literal { data } => {
+                Op::View { arrangement: Arrangement::Slice { .. }, .. }
+                | Op::StopGradient { .. }
+                | Op::CustomGradient { .. } => built[0],
+                Op::Leaf(Leaf::Literal { data }) => {
                     let data = Arc::new(narrow::elements(data, &node.shape, &region));
-                    self.node(Op::Literal { data }, &region.shape(), node.dtype)?
+                    self.node(Op::Leaf(Leaf::Literal { data }), &region.shape(), node.dtype)?
                 }
                 op => {
                     let mut operands = built.into_iter();
@@ -195,7 +200,7 @@ impl Rebuild {
 
     /// The node that computes `op` as it stands.
     pub(super) fn unsimplified(&mut self, op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
-        let is_one_of_a_kind = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
+        let is_one_of_a_kind = matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Placeholder));
         if !self.rewrites.share || is_one_of_a_kind {
             return self.graph.insert_unrequired(op, Some(shape), Some(dtype), self.origin);
         }
@@ -218,7 +223,7 @@ impl Rebuild {
         last: usize,
     ) -> Option<(NodeId, usize)> {
         let arena = self.graph.arena();
-        let Op::Concat { operands, .. } = &arena.nodes[id.key].op else { return None };
+        let Op::Assembly(Assembly::Concat { operands, .. }) = &arena.nodes[id.key].op else { return None };
         let ends = self.ends.entry(id).or_insert_with(|| {
             let extents = operands.iter().map(|operand| arena.nodes[operand.key].shape[axis]);
             extents.scan(0, |end, extent| Some(*end + extent).inspect(|next| *end = *next)).collect()
@@ -242,7 +247,7 @@ impl Rebuild {
 
     /// The value of every element, if that is one known now.
     pub(super) fn constant(&self, id: NodeId) -> Option<f64> {
-        self.read(id, |op, _, _| if let Op::Constant { value } = op { Some(*value) } else { None })
+        self.read(id, |op, _, _| if let Op::Leaf(Leaf::Constant { value }) = op { Some(*value) } else { None })
     }
 
     /// The shape of a node of the new graph.
@@ -257,12 +262,13 @@ impl Rebuild {
 
     /// The operand and axes of a permutation.
     pub(super) fn permuted(&self, id: NodeId) -> Option<(NodeId, Extents)> {
-        self.read(
-            id,
-            |op, _, _| {
-                if let Op::Permute { operand, axes } = op { Some((*operand, axes.clone())) } else { None }
-            },
-        )
+        self.read(id, |op, _, _| {
+            if let Op::View { operand, arrangement: Arrangement::Permute { axes } } = op {
+                Some((*operand, axes.clone()))
+            } else {
+                None
+            }
+        })
     }
 
     /// Takes over the declarations under their old numbers.

@@ -14,7 +14,6 @@
 //! source as may be; work of elements of which few are wanted is done for those alone.
 
 mod arithmetic;
-mod folding;
 mod slices;
 mod views;
 
@@ -22,7 +21,7 @@ use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
 
@@ -41,47 +40,44 @@ pub(super) enum Rewrite {
 impl Rewrite {
     /// Every element is that value, exact in the dtype.
     fn constant(value: f64) -> Self {
-        Rewrite::Op(Op::Constant { value })
+        Rewrite::Op(Op::Leaf(Leaf::Constant { value }))
     }
 }
 
 /// The first rule that applies to an operation with this result, whose operands have been simplified.
 pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild) -> Result<Rewrite, GraphError> {
     // What is declared, or stands for something else, keeps its identity.
-    let is_named = matches!(op, Op::Input { .. } | Op::Parameter { .. } | Op::Placeholder);
-    if shape.contains(&0) && !is_named && !matches!(op, Op::Constant { .. }) {
+    let is_named = matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Placeholder));
+    if shape.contains(&0) && !is_named && !matches!(op, Op::Leaf(Leaf::Constant { .. })) {
         return Ok(Rewrite::constant(0.0));
     }
     Ok(match op {
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Uniform { .. }
-        | Op::Placeholder
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. } => Rewrite::Keep,
-        Op::Literal { data } => single(data),
-        Op::Iota { axis } if shape[*axis] == 1 => Rewrite::constant(0.0),
-        Op::Iota { .. } => Rewrite::Keep,
-        Op::Unary { function, operand } => arithmetic::unary(*function, *operand, dtype, graph),
-        Op::Binary { function, lhs, rhs } => arithmetic::binary(*function, *lhs, *rhs, shape, dtype, graph)?,
-        Op::Compare { function, lhs, rhs } => arithmetic::compare(*function, *lhs, *rhs, graph),
-        Op::Where { condition, on_true, on_false } => arithmetic::select(*condition, *on_true, *on_false, graph),
-        Op::Cast { operand } => arithmetic::cast(*operand, dtype, graph),
-        Op::Reshape { operand } => views::reshape(*operand, shape, graph),
-        Op::Permute { operand, axes } => views::permute(*operand, axes, graph),
-        Op::Broadcast { operand } => views::broadcast(*operand, shape, graph),
-        Op::Slice { operand, starts, steps } => slices::slice(*operand, starts, steps, shape, dtype, graph)?,
-        Op::Pad { operand, value, .. } => views::pad(*operand, *value, shape, graph),
-        Op::Concat { operands, axis } => views::concat(operands, *axis, graph),
+        Op::Leaf(leaf) => match leaf {
+            Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Constant { .. } | Leaf::Placeholder => Rewrite::Keep,
+            Leaf::Literal { data } => single(data),
+            Leaf::Iota { axis } if shape[*axis] == 1 => Rewrite::constant(0.0),
+            Leaf::Iota { .. } => Rewrite::Keep,
+        },
+        Op::Uniform { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => Rewrite::Keep,
+        Op::Elementwise(elementwise) => arithmetic::elementwise(elementwise, shape, dtype, graph)?,
+        Op::View { operand, arrangement } => match arrangement {
+            Arrangement::Reshape => views::reshape(*operand, shape, graph),
+            Arrangement::Permute { axes } => views::permute(*operand, axes, graph),
+            Arrangement::Broadcast => views::broadcast(*operand, shape, graph),
+            Arrangement::Slice { starts, steps } => slices::slice(*operand, starts, steps, shape, dtype, graph)?,
+        },
+        Op::Assembly(Assembly::Pad { operand, value, .. }) => views::pad(*operand, *value, shape, graph),
+        Op::Assembly(Assembly::Concat { operands, axis }) => views::concat(operands, *axis, graph),
         Op::Reduce { function, operand, axes } => arithmetic::reduce(*function, *operand, *axes, dtype, graph),
         Op::ArgMax { operand, axis } if graph.shape(*operand)[*axis] == 1 => Rewrite::constant(0.0),
         Op::ArgMax { .. } => Rewrite::Keep,
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             views::matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, graph)
         }
-        Op::ScatterAdd { operand, updates, .. } if graph.shape(*updates).contains(&0) => Rewrite::Existing(*operand),
-        Op::Gather { .. } | Op::ScatterAdd { .. } => Rewrite::Keep,
+        Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) if graph.shape(*updates).contains(&0) => {
+            Rewrite::Existing(*operand)
+        }
+        Op::Indexing(_) => Rewrite::Keep,
     })
 }
 

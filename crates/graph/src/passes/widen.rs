@@ -14,7 +14,7 @@ use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Elementwise, Leaf, Op};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
 
@@ -34,10 +34,10 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
     }
     if matches!(op, Op::Uniform { .. }) {
         let operand = rebuild.node(op, shape, DType::F32)?;
-        return rebuild.node(Op::Cast { operand }, shape, DType::F64);
+        return rebuild.node(Op::Elementwise(Elementwise::Cast { operand }), shape, DType::F64);
     }
     let op = match op {
-        Op::Literal { data } => Op::Literal { data: literal(data) },
+        Op::Leaf(Leaf::Literal { data }) => Op::Leaf(Leaf::Literal { data: literal(data) }),
         other => other,
     };
     rebuild.node(op, shape, DType::F64)

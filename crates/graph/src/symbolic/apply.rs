@@ -5,10 +5,10 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Elementwise, Leaf, Op};
 use crate::shape::Shape;
 use crate::symbolic::error::ApplyError;
-use crate::symbolic::form::{Form, Function};
+use crate::symbolic::form::{Form, FormulaFunction};
 use crate::symbolic::formula::Formula;
 
 impl Formula {
@@ -81,37 +81,29 @@ impl Formula {
                 continue;
             }
             let result = match &arena.nodes[id.key].op {
-                Op::Input { declaration } => operands[*declaration as usize].unwrap_or(poisoned),
-                Op::Constant { value } => {
-                    let op = Op::Constant { value: dtype.round(*value) };
+                Op::Leaf(Leaf::Input { declaration }) => operands[*declaration as usize].unwrap_or(poisoned),
+                Op::Leaf(Leaf::Constant { value }) => {
+                    let op = Op::constant(dtype.round(*value));
                     graph.finish(graph.insert(op, Some(&Shape::scalar()), Some(dtype), origin))
                 }
-                Op::Unary { function, operand } => value(*operand).unary(*function, origin),
-                Op::Binary { function, lhs, rhs } => value(*lhs).binary(*function, value(*rhs), origin),
-                Op::Compare { function, lhs, rhs } => value(*lhs).compare(*function, value(*rhs), origin),
-                Op::Where { condition, on_true, on_false } => {
-                    value(*condition).select(value(*on_true), value(*on_false), origin)
-                }
+                Op::Elementwise(elementwise) => match elementwise.map(value) {
+                    Elementwise::Unary { function, operand } => operand.unary(function, origin),
+                    Elementwise::Binary { function, lhs, rhs } => lhs.binary(function, rhs, origin),
+                    Elementwise::Compare { function, lhs, rhs } => lhs.compare(function, rhs, origin),
+                    Elementwise::Where { condition, on_true, on_false } => condition.select(on_true, on_false, origin),
+                    Elementwise::Cast { .. } => poisoned,
+                },
                 // No formula holds one: its arena is filled by the parser, by reverse mode and by simplification.
-                Op::Parameter { .. }
-                | Op::Literal { .. }
-                | Op::Iota { .. }
+                Op::Leaf(_)
                 | Op::Uniform { .. }
-                | Op::Cast { .. }
-                | Op::Placeholder
-                | Op::CustomGradient { .. }
                 | Op::StopGradient { .. }
-                | Op::Reshape { .. }
-                | Op::Permute { .. }
-                | Op::Broadcast { .. }
-                | Op::Slice { .. }
-                | Op::Pad { .. }
-                | Op::Concat { .. }
+                | Op::CustomGradient { .. }
+                | Op::View { .. }
+                | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Gather { .. }
-                | Op::ScatterAdd { .. } => poisoned,
+                | Op::Indexing(_) => poisoned,
             };
             values[ordinal(id)] = Some(result);
         }
@@ -141,7 +133,7 @@ impl Formula {
             }
         }
         for id in nodes {
-            let Op::Input { declaration } = arena.nodes[id.key].op else { continue };
+            let Op::Leaf(Leaf::Input { declaration }) = arena.nodes[id.key].op else { continue };
             if operands[declaration as usize].is_none() {
                 let name = arena.label(id.key).unwrap_or_default().to_owned();
                 return Err(ApplyError::MissingArgument { origin, name });
@@ -197,12 +189,12 @@ fn without_cancellation<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) ->
     if let Form::Difference(x, one) = form
         && is_one(one)
     {
-        if let Form::Call(Function::Exp, x) = Form::resolved(arena, x) {
+        if let Form::Call(FormulaFunction::Exp, x) = Form::resolved(arena, x) {
             return Some(value(x).expm1());
         }
         return complement(arena, x, value).map(|complement| -complement);
     }
-    if let Form::Call(Function::Log, x) = form {
+    if let Form::Call(FormulaFunction::Log, x) = form {
         return match Form::resolved(arena, x) {
             Form::Sum(one, x) | Form::Sum(x, one) if is_one(one) => Some(value(x).log1p()),
             Form::Difference(one, x) if is_one(one) => Some((-value(x)).log1p()),
@@ -227,7 +219,7 @@ fn without_cancellation<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) ->
 /// 1 minus a node, if that is a sigmoid or the square of a hyperbolic tangent.
 fn complement<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) -> Expr<'g>) -> Option<Expr<'g>> {
     let form = Form::resolved(arena, id);
-    if let Form::Call(Function::Sigmoid, x) = form {
+    if let Form::Call(FormulaFunction::Sigmoid, x) = form {
         return Some((-value(x)).sigmoid());
     }
     let base = match form {
@@ -247,7 +239,7 @@ fn complement<'g>(arena: &Arena, id: NodeId, value: &dyn Fn(NodeId) -> Expr<'g>)
         | Form::Same(_)
         | Form::Foreign => return None,
     };
-    if let Form::Call(Function::Tanh, x) = Form::resolved(arena, base) {
+    if let Form::Call(FormulaFunction::Tanh, x) = Form::resolved(arena, base) {
         let twice = value(x) * 2.0;
         return Some(twice.sigmoid() * (-twice).sigmoid() * 4.0);
     }

@@ -15,6 +15,7 @@ use crate::node::Origin;
 /// assert_eq!(error.to_string(), "column 3: this parenthesis is not closed\n  2*(x + 1\n    ^");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParseError {
     problem: ParseProblem,
     column: usize,

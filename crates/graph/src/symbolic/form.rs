@@ -7,11 +7,11 @@
 use crate::arena::Arena;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{BinaryFunction, CompareFunction, Op, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, UnaryFunction};
 
 /// A function of the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Function {
+pub(super) enum FormulaFunction {
     Exp,
     Log,
     Sqrt,
@@ -26,75 +26,73 @@ pub(super) enum Function {
     Step,
 }
 
-impl Function {
+impl FormulaFunction {
     /// Every function, in the order in which errors list them.
-    pub(super) const ALL: [Function; 12] = {
-        use Function::*;
+    pub(super) const ALL: [FormulaFunction; 12] = {
+        use FormulaFunction::*;
         [Exp, Log, Sqrt, Sin, Cos, Tan, Tanh, Sigmoid, Relu, Abs, Sign, Step]
     };
 
     /// The name in the text form.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Function::Exp => "exp",
-            Function::Log => "log",
-            Function::Sqrt => "sqrt",
-            Function::Sin => "sin",
-            Function::Cos => "cos",
-            Function::Tan => "tan",
-            Function::Tanh => "tanh",
-            Function::Sigmoid => "sigmoid",
-            Function::Relu => "relu",
-            Function::Abs => "abs",
-            Function::Sign => "sign",
-            Function::Step => "step",
+            FormulaFunction::Exp => "exp",
+            FormulaFunction::Log => "log",
+            FormulaFunction::Sqrt => "sqrt",
+            FormulaFunction::Sin => "sin",
+            FormulaFunction::Cos => "cos",
+            FormulaFunction::Tan => "tan",
+            FormulaFunction::Tanh => "tanh",
+            FormulaFunction::Sigmoid => "sigmoid",
+            FormulaFunction::Relu => "relu",
+            FormulaFunction::Abs => "abs",
+            FormulaFunction::Sign => "sign",
+            FormulaFunction::Step => "step",
         }
     }
 
     /// The function of that name.
-    pub(super) fn named(name: &str) -> Option<Function> {
-        Function::ALL.into_iter().find(|function| function.name() == name)
+    pub(super) fn named(name: &str) -> Option<FormulaFunction> {
+        FormulaFunction::ALL.into_iter().find(|function| function.name() == name)
     }
 
     /// Appends the function of an expression to its graph.
     pub(super) fn of(self, x: Expr<'_>) -> Expr<'_> {
         match self {
-            Function::Exp => x.exp(),
-            Function::Log => x.log(),
-            Function::Sqrt => x.sqrt(),
-            Function::Sin => x.sin(),
-            Function::Cos => x.cos(),
-            Function::Tan => x.tan(),
-            Function::Tanh => x.tanh(),
-            Function::Sigmoid => x.sigmoid(),
-            Function::Relu => x.relu(),
-            Function::Abs => x.abs(),
-            Function::Sign => x.sign(),
-            Function::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
+            FormulaFunction::Exp => x.exp(),
+            FormulaFunction::Log => x.log(),
+            FormulaFunction::Sqrt => x.sqrt(),
+            FormulaFunction::Sin => x.sin(),
+            FormulaFunction::Cos => x.cos(),
+            FormulaFunction::Tan => x.tan(),
+            FormulaFunction::Tanh => x.tanh(),
+            FormulaFunction::Sigmoid => x.sigmoid(),
+            FormulaFunction::Relu => x.relu(),
+            FormulaFunction::Abs => x.abs(),
+            FormulaFunction::Sign => x.sign(),
+            FormulaFunction::Step => x.constant_beside(1.0, Origin::here()).relu_backward(x),
+        }
+    }
+
+    /// The engine's function of the same meaning, if it is one function.
+    fn unary(self) -> Option<UnaryFunction> {
+        match self {
+            Function::Exp => Some(UnaryFunction::Exp),
+            Function::Log => Some(UnaryFunction::Log),
+            Function::Sqrt => Some(UnaryFunction::Sqrt),
+            Function::Sin => Some(UnaryFunction::Sin),
+            Function::Cos => Some(UnaryFunction::Cos),
+            Function::Tanh => Some(UnaryFunction::Tanh),
+            Function::Sigmoid => Some(UnaryFunction::Sigmoid),
+            Function::Relu => Some(UnaryFunction::Relu),
+            Function::Abs => Some(UnaryFunction::Abs),
+            Function::Sign => Some(UnaryFunction::Sign),
+            Function::Tan | Function::Step => None,
         }
     }
 
     fn of_unary(function: UnaryFunction) -> Option<Function> {
-        match function {
-            UnaryFunction::Exp => Some(Function::Exp),
-            UnaryFunction::Log => Some(Function::Log),
-            UnaryFunction::Sqrt => Some(Function::Sqrt),
-            UnaryFunction::Sin => Some(Function::Sin),
-            UnaryFunction::Cos => Some(Function::Cos),
-            UnaryFunction::Tanh => Some(Function::Tanh),
-            UnaryFunction::Sigmoid => Some(Function::Sigmoid),
-            UnaryFunction::Relu => Some(Function::Relu),
-            UnaryFunction::Abs => Some(Function::Abs),
-            UnaryFunction::Sign => Some(Function::Sign),
-            UnaryFunction::Neg
-            | UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log1p
-            | UnaryFunction::Erf
-            | UnaryFunction::Not => None,
-        }
+        Function::ALL.into_iter().find(|own| own.unary() == Some(function))
     }
 }
 
@@ -110,7 +108,7 @@ pub(super) enum Form {
     Product(NodeId, NodeId),
     Quotient(NodeId, NodeId),
     Power(NodeId, NodeId),
-    Call(Function, NodeId),
+    Call(FormulaFunction, NodeId),
     /// The first where the second is above 0, else 0 whatever the first is: on paper a product with `step`.
     Masked(NodeId, NodeId),
     /// The node, but 0 at an edge of a power's domain.
@@ -141,45 +139,28 @@ impl Form {
     /// What the node means.
     pub(super) fn of(arena: &Arena, id: NodeId) -> Form {
         match &arena.nodes[id.key].op {
-            Op::Input { declaration } => Form::Symbol(*declaration),
-            Op::Constant { value } => Form::Number(*value),
-            Op::Unary { function: UnaryFunction::Neg, operand } => Form::Negation(*operand),
-            Op::Unary { function, operand } => match Function::of_unary(*function) {
-                Some(function) => Form::Call(function, *operand),
-                None => Form::Foreign,
-            },
-            Op::Binary { function, lhs, rhs } => Form::of_binary(arena, *function, *lhs, *rhs),
-            Op::Where { condition, on_true, on_false } => Form::of_where(arena, *condition, *on_true, *on_false),
-            Op::Parameter { .. }
-            | Op::Literal { .. }
-            | Op::Iota { .. }
+            Op::Leaf(Leaf::Input { declaration }) => Form::Symbol(*declaration),
+            Op::Leaf(Leaf::Constant { value }) => Form::Number(*value),
+            Op::Elementwise(elementwise) => Form::of_elementwise(arena, elementwise),
+            Op::Leaf(_)
             | Op::Uniform { .. }
-            | Op::Compare { .. }
-            | Op::Cast { .. }
-            | Op::Placeholder
-            | Op::CustomGradient { .. }
             | Op::StopGradient { .. }
-            | Op::Reshape { .. }
-            | Op::Permute { .. }
-            | Op::Broadcast { .. }
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
+            | Op::CustomGradient { .. }
+            | Op::View { .. }
+            | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Gather { .. }
-            | Op::ScatterAdd { .. } => Form::Foreign,
+            | Op::Indexing(_) => Form::Foreign,
         }
     }
 
     /// What the node means, past all nodes that mean the same.
     pub(super) fn resolved(arena: &Arena, mut id: NodeId) -> Form {
         loop {
-            match Form::of(arena, id) {
-                Form::Same(inner) => id = inner,
-                form => return form,
-            }
+            let form = Form::of(arena, id);
+            let Form::Same(inner) = form else { return form };
+            id = inner;
         }
     }
 
@@ -199,13 +180,28 @@ impl Form {
         operands.into_iter().flatten()
     }
 
+    fn of_elementwise(arena: &Arena, elementwise: &Elementwise<NodeId>) -> Form {
+        match *elementwise {
+            Elementwise::Unary { function: UnaryFunction::Neg, operand } => Form::Negation(operand),
+            Elementwise::Unary { function, operand } => match Function::of_unary(function) {
+                Some(function) => Form::Call(function, operand),
+                None => Form::Foreign,
+            },
+            Elementwise::Binary { function, lhs, rhs } => Form::of_binary(arena, function, lhs, rhs),
+            Elementwise::Where { condition, on_true, on_false } => Form::of_where(arena, condition, on_true, on_false),
+            Elementwise::Compare { .. } | Elementwise::Cast { .. } => Form::Foreign,
+        }
+    }
+
     fn of_where(arena: &Arena, condition: NodeId, on_true: NodeId, on_false: NodeId) -> Form {
         let op = |id: NodeId| &arena.nodes[id.key].op;
         let compared = |id: NodeId| {
-            let Op::Compare { function, lhs, rhs } = op(id) else { return None };
+            let Op::Elementwise(Elementwise::Compare { function, lhs, rhs }) = op(id) else { return None };
             is_zero(arena, *rhs).then_some((*function, *lhs))
         };
-        let Op::Binary { function: BinaryFunction::And, lhs, rhs } = op(condition) else { return Form::Foreign };
+        let Op::Elementwise(Elementwise::Binary { function: BinaryFunction::And, lhs, rhs }) = op(condition) else {
+            return Form::Foreign;
+        };
         let (Some((CompareFunction::Equal, base)), Some((function, exponent))) = (compared(*lhs), compared(*rhs))
         else {
             return Form::Foreign;
@@ -234,34 +230,37 @@ impl Form {
     }
 
     fn of_binary(arena: &Arena, function: BinaryFunction, lhs: NodeId, rhs: NodeId) -> Form {
-        match function {
-            BinaryFunction::Add => Form::Sum(lhs, rhs),
-            BinaryFunction::Sub => Form::Difference(lhs, rhs),
-            BinaryFunction::Mul => Form::Product(lhs, rhs),
-            BinaryFunction::Div => {
-                if let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
-                    && called(arena, rhs) == Some((UnaryFunction::Cos, x))
-                {
-                    return Form::Call(Function::Tan, x);
-                }
-                Form::Quotient(lhs, rhs)
-            }
-            BinaryFunction::Pow => Form::Power(lhs, rhs),
-            BinaryFunction::ReluBackward => {
-                let mut condition = rhs;
-                // relu(x) is above 0 exactly where x is.
-                while let Some((UnaryFunction::Relu, x)) = called(arena, condition) {
-                    condition = x;
-                }
-                if matches!(arena.nodes[lhs.key].op, Op::Constant { value: 1.0 }) {
-                    Form::Call(Function::Step, condition)
-                } else {
-                    Form::Masked(lhs, condition)
-                }
-            }
-            BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
-                Form::Foreign
-            }
+        if function == BinaryFunction::ReluBackward {
+            return Form::of_relu_backward(arena, lhs, rhs);
+        }
+        if function == BinaryFunction::Div
+            && let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
+            && called(arena, rhs) == Some((UnaryFunction::Cos, x))
+        {
+            return Form::Call(Function::Tan, x);
+        }
+        type Written = (BinaryFunction, fn(NodeId, NodeId) -> Form);
+        let written: [Written; 5] = [
+            (BinaryFunction::Add, Form::Sum),
+            (BinaryFunction::Sub, Form::Difference),
+            (BinaryFunction::Mul, Form::Product),
+            (BinaryFunction::Div, Form::Quotient),
+            (BinaryFunction::Pow, Form::Power),
+        ];
+        // What has no sign on paper is in no formula.
+        written.iter().find(|(known, _)| *known == function).map_or(Form::Foreign, |(_, form)| form(lhs, rhs))
+    }
+
+    fn of_relu_backward(arena: &Arena, lhs: NodeId, rhs: NodeId) -> Form {
+        let mut condition = rhs;
+        // relu(x) is above 0 exactly where x is.
+        while let Some((UnaryFunction::Relu, x)) = called(arena, condition) {
+            condition = x;
+        }
+        if arena.nodes[lhs.key].op == Op::constant(1.0) {
+            Form::Call(Function::Step, condition)
+        } else {
+            Form::Masked(lhs, condition)
         }
     }
 }
@@ -279,7 +278,8 @@ pub(super) fn without_sign(arena: &Arena, mut id: NodeId) -> (bool, NodeId) {
 /// The value of a node that is a number or a fraction less numbers, as the exponents of repeated derivatives are.
 fn known_number(arena: &Arena, mut id: NodeId) -> Option<f64> {
     let mut subtracted = Vec::new();
-    while let Op::Binary { function: BinaryFunction::Sub, lhs, rhs } = arena.nodes[id.key].op {
+    while let Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Sub, lhs, rhs }) = arena.nodes[id.key].op
+    {
         subtracted.push(signed_number(arena, rhs)?);
         id = lhs;
     }
@@ -287,7 +287,9 @@ fn known_number(arena: &Arena, mut id: NodeId) -> Option<f64> {
     if let Some((UnaryFunction::Neg, operand)) = called(arena, id) {
         (sign, id) = (-1.0, operand);
     }
-    let number = if let Op::Binary { function: BinaryFunction::Div, lhs, rhs } = arena.nodes[id.key].op {
+    let number = if let Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Div, lhs, rhs }) =
+        arena.nodes[id.key].op
+    {
         signed_number(arena, lhs)? / signed_number(arena, rhs)?
     } else {
         signed_number(arena, id)?
@@ -297,14 +299,19 @@ fn known_number(arena: &Arena, mut id: NodeId) -> Option<f64> {
 
 /// The value of a number with or without a minus before it.
 fn signed_number(arena: &Arena, id: NodeId) -> Option<f64> {
-    let number = |id: NodeId| if let Op::Constant { value } = arena.nodes[id.key].op { Some(value) } else { None };
+    let number =
+        |id: NodeId| if let Op::Leaf(Leaf::Constant { value }) = arena.nodes[id.key].op { Some(value) } else { None };
     if let Some((UnaryFunction::Neg, operand)) = called(arena, id) { Some(-number(operand)?) } else { number(id) }
 }
 
 fn is_zero(arena: &Arena, id: NodeId) -> bool {
-    matches!(arena.nodes[id.key].op, Op::Constant { value: 0.0 })
+    matches!(arena.nodes[id.key].op, Op::Leaf(Leaf::Constant { value: 0.0 }))
 }
 
 fn called(arena: &Arena, id: NodeId) -> Option<(UnaryFunction, NodeId)> {
-    if let Op::Unary { function, operand } = arena.nodes[id.key].op { Some((function, operand)) } else { None }
+    if let Op::Elementwise(Elementwise::Unary { function, operand }) = arena.nodes[id.key].op {
+        Some((function, operand))
+    } else {
+        None
+    }
 }

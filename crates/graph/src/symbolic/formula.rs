@@ -7,7 +7,7 @@ use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 use crate::symbolic::{latex, own, render, simplify, text};
 
 /// A function of named scalars: an arena of f64 scalars, and the node of the value in it.
@@ -28,6 +28,7 @@ use crate::symbolic::{latex, own, render, simplify, text};
 ///
 /// A formula stays on the thread that made it (it is not `Send`); its text goes anywhere.
 #[derive(Clone)]
+#[must_use = "formulas never change: every method returns another"]
 pub struct Formula {
     graph: Rc<Graph>,
     /// None once the arena was full, which four thousand million nodes make it. Such a formula is undefined everywhere.
@@ -39,7 +40,7 @@ impl Formula {
     pub fn symbols(&self) -> Vec<String> {
         let nodes = self.nodes();
         let arena = self.graph.arena();
-        let symbols = nodes.iter().filter(|id| matches!(arena.nodes[id.key].op, Op::Input { .. }));
+        let symbols = nodes.iter().filter(|id| matches!(arena.nodes[id.key].op, Op::Leaf(Leaf::Input { .. })));
         symbols.filter_map(|id| arena.label(id.key).map(str::to_owned)).collect()
     }
 

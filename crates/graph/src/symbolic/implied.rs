@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use crate::arena::{Arena, Graph};
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::symbolic::form::{Edge, Form, Function, Side};
+use crate::symbolic::form::{Edge, Form, FormulaFunction, Side};
 
 /// Of products with more factors only their steps imply something.
 const MOST_FACTORS: usize = 32;
@@ -48,7 +48,7 @@ pub(super) fn inserted(graph: &Graph, product: NodeId) -> Expr<'_> {
 pub(super) fn is_implied(product: Expr<'_>, condition: Expr<'_>) -> bool {
     let (Ok(product_id), Ok(condition)) = (product.id(), condition.id()) else { return false };
     let arena = product.graph().arena();
-    let Form::Call(Function::Abs, node) = Form::resolved(&arena, condition) else { return false };
+    let Form::Call(FormulaFunction::Abs, node) = Form::resolved(&arena, condition) else { return false };
     let node = unscaled(&arena, node);
     let factors = factors(&arena, product_id, MOST_FACTORS).unwrap_or_default();
     zeros(&arena, &factors).into_iter().any(|zero| same(&arena, unscaled(&arena, zero), node))
@@ -86,11 +86,11 @@ fn is_plain(arena: &Arena, node: NodeId) -> bool {
         seen += 1;
         let form = Form::of(arena, id);
         match form {
-            Form::Number(_) | Form::Symbol(_) | Form::Call(Function::Step, _) => {}
+            Form::Number(_) | Form::Symbol(_) | Form::Call(FormulaFunction::Step, _) => {}
             Form::Negation(_) | Form::Sum(..) | Form::Difference(..) | Form::Product(..) => {
                 waiting.extend(form.operands())
             }
-            Form::Call(Function::Relu | Function::Abs | Function::Sign, x) => waiting.push(x),
+            Form::Call(FormulaFunction::Relu | FormulaFunction::Abs | FormulaFunction::Sign, x) => waiting.push(x),
             Form::Call(..)
             | Form::Quotient(..)
             | Form::Power(..)
@@ -107,7 +107,11 @@ fn is_plain(arena: &Arena, node: NodeId) -> bool {
 }
 
 fn condition(arena: &Arena, factor: NodeId) -> Option<NodeId> {
-    if let Form::Call(Function::Step, condition) = Form::resolved(arena, factor) { Some(condition) } else { None }
+    if let Form::Call(FormulaFunction::Step, condition) = Form::resolved(arena, factor) {
+        Some(condition)
+    } else {
+        None
+    }
 }
 
 fn is_step(arena: &Arena, factor: NodeId) -> bool {
@@ -161,7 +165,7 @@ pub(super) fn selected(arena: &Arena, mut id: NodeId) -> Selected {
     selections.retain(|selection| match *selection {
         Selection::Step(condition) if conditions.contains(&condition) => false,
         Selection::Step(condition) => {
-            let is_implied = if let Form::Call(Function::Abs, node) = Form::resolved(arena, condition) {
+            let is_implied = if let Form::Call(FormulaFunction::Abs, node) = Form::resolved(arena, condition) {
                 implied(node)
             } else {
                 false
@@ -208,7 +212,7 @@ fn varying_power(arena: &Arena, mut factor: NodeId) -> Option<(NodeId, NodeId)> 
                 return Some((base, exponent));
             }
             factor = base;
-        } else if let Form::Call(Function::Sqrt, x) = form {
+        } else if let Form::Call(FormulaFunction::Sqrt, x) = form {
             factor = x;
         } else {
             return None;
@@ -221,13 +225,11 @@ fn is_number(arena: &Arena, exponent: NodeId) -> bool {
     let (mut waiting, mut seen) = (vec![exponent], 0);
     while let Some(id) = waiting.pop() {
         seen += 1;
-        match Form::of(arena, id) {
-            Form::Symbol(_) => return false,
-            form => waiting.extend(form.operands()),
-        }
-        if seen > MOST_NODES {
+        let form = Form::of(arena, id);
+        if matches!(form, Form::Symbol(_)) || seen > MOST_NODES {
             return false;
         }
+        waiting.extend(form.operands());
     }
     true
 }
@@ -270,7 +272,7 @@ fn holds_logarithm(arena: &Arena, node: NodeId, of: NodeId) -> bool {
     while let Some(id) = waiting.pop() {
         seen += 1;
         match Form::of(arena, id) {
-            Form::Call(Function::Log, x) if same(arena, unscaled(arena, x), of) => return true,
+            Form::Call(FormulaFunction::Log, x) if same(arena, unscaled(arena, x), of) => return true,
             Form::Sum(a, b) | Form::Difference(a, b) => waiting.extend([b, a]),
             Form::Negation(a) | Form::Same(a) => waiting.push(a),
             Form::Product(..) | Form::Quotient(..) => {

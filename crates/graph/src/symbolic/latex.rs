@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{self, Form, Function, Side};
+use crate::symbolic::form::{self, Form, FormulaFunction, Side};
 use crate::symbolic::implied::{Selected, Selection, selected};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
@@ -95,20 +95,20 @@ fn power(out: &mut Vec<Piece>, arena: &Arena, base: NodeId, exponent: NodeId) {
 }
 
 /// A function of a node, with an exponent at its name if there is one.
-fn call(out: &mut Vec<Piece>, function: Function, x: NodeId, exponent: Option<NodeId>) {
+fn call(out: &mut Vec<Piece>, function: FormulaFunction, x: NodeId, exponent: Option<NodeId>) {
     let (name, open, close) = match function {
-        Function::Exp => ("", "e^{", "}"),
-        Function::Sqrt => ("", "\\sqrt{", "}"),
-        Function::Abs => ("", "\\left|", "\\right|"),
-        Function::Log => ("\\log", "\\left(", "\\right)"),
-        Function::Sin => ("\\sin", "\\left(", "\\right)"),
-        Function::Cos => ("\\cos", "\\left(", "\\right)"),
-        Function::Tan => ("\\tan", "\\left(", "\\right)"),
-        Function::Tanh => ("\\tanh", "\\left(", "\\right)"),
-        Function::Sigmoid => ("\\operatorname{sigmoid}", "\\left(", "\\right)"),
-        Function::Relu => ("\\operatorname{relu}", "\\left(", "\\right)"),
-        Function::Sign => ("\\operatorname{sign}", "\\left(", "\\right)"),
-        Function::Step => ("\\operatorname{step}", "\\left(", "\\right)"),
+        FormulaFunction::Exp => ("", "e^{", "}"),
+        FormulaFunction::Sqrt => ("", "\\sqrt{", "}"),
+        FormulaFunction::Abs => ("", "\\left|", "\\right|"),
+        FormulaFunction::Log => ("\\log", "\\left(", "\\right)"),
+        FormulaFunction::Sin => ("\\sin", "\\left(", "\\right)"),
+        FormulaFunction::Cos => ("\\cos", "\\left(", "\\right)"),
+        FormulaFunction::Tan => ("\\tan", "\\left(", "\\right)"),
+        FormulaFunction::Tanh => ("\\tanh", "\\left(", "\\right)"),
+        FormulaFunction::Sigmoid => ("\\operatorname{sigmoid}", "\\left(", "\\right)"),
+        FormulaFunction::Relu => ("\\operatorname{relu}", "\\left(", "\\right)"),
+        FormulaFunction::Sign => ("\\operatorname{sign}", "\\left(", "\\right)"),
+        FormulaFunction::Step => ("\\operatorname{step}", "\\left(", "\\right)"),
     };
     out.push(text(name));
     if let Some(exponent) = exponent {
@@ -118,18 +118,18 @@ fn call(out: &mut Vec<Piece>, function: Function, x: NodeId, exponent: Option<No
 }
 
 /// Whether an exponent is set between the name and the argument.
-fn takes_exponent(function: Function) -> bool {
+fn takes_exponent(function: FormulaFunction) -> bool {
     match function {
-        Function::Log
-        | Function::Sin
-        | Function::Cos
-        | Function::Tan
-        | Function::Tanh
-        | Function::Sigmoid
-        | Function::Relu
-        | Function::Sign
-        | Function::Step => true,
-        Function::Exp | Function::Sqrt | Function::Abs => false,
+        FormulaFunction::Log
+        | FormulaFunction::Sin
+        | FormulaFunction::Cos
+        | FormulaFunction::Tan
+        | FormulaFunction::Tanh
+        | FormulaFunction::Sigmoid
+        | FormulaFunction::Relu
+        | FormulaFunction::Sign
+        | FormulaFunction::Step => true,
+        FormulaFunction::Exp | FormulaFunction::Sqrt | FormulaFunction::Abs => false,
     }
 }
 
@@ -142,7 +142,7 @@ fn binding(form: Form) -> Binding {
         Form::Sum(..) | Form::Difference(..) => Binding::Sum,
         Form::Negation(_) | Form::Product(..) | Form::Masked(..) | Form::Guarded(..) => Binding::Product,
         Form::Quotient(..) => Binding::Factor,
-        Form::Power(..) | Form::Call(Function::Exp | Function::Sqrt, _) => Binding::Power,
+        Form::Power(..) | Form::Call(FormulaFunction::Exp | FormulaFunction::Sqrt, _) => Binding::Power,
         Form::Call(..) => Binding::Atom,
     }
 }

@@ -6,7 +6,7 @@
 use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Leaf, Op};
 
 /// A fresh graph with the symbols of `source`, in their order and with their numbers, used or not.
 pub(super) fn with_symbols_of(source: &Graph, nodes: usize) -> Result<Graph, GraphError> {
@@ -28,7 +28,7 @@ pub(super) fn extract(source: &Graph, output: NodeId) -> Result<(Graph, NodeId),
     for id in needed {
         let node = &arena.nodes[id.key];
         let copy = match &node.op {
-            Op::Input { declaration } | Op::Parameter { declaration } => symbols[*declaration as usize],
+            Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) => symbols[*declaration as usize],
             op => {
                 // Operands stand before their users, so they have been copied.
                 let copied = |operand: NodeId| copies[arena.nodes[operand.key].ordinal as usize].unwrap_or(operand);

@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::symbolic::error::{ParseError, ParseProblem};
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::formula::Formula;
 use crate::symbolic::implied;
 use crate::symbolic::tokens::{Token, Tokens};
@@ -45,7 +45,7 @@ enum Pending {
     Negate,
     Power,
     /// The byte of the parenthesis, and the function that it belongs to.
-    Open(usize, Option<Function>),
+    Open(usize, Option<FormulaFunction>),
 }
 
 impl Pending {
@@ -137,7 +137,7 @@ impl<'t, 'g> Parser<'t, 'g> {
                 self.operands.push(Operand::of(self.graph.full([], std::f64::consts::PI, DType::F64)));
             }
             Token::Name(name) => {
-                if let Some(function) = Function::named(name) {
+                if let Some(function) = FormulaFunction::named(name) {
                     let (open, token) = tokens.next()?;
                     if token != Token::Open {
                         let name = name.to_owned();
@@ -175,7 +175,7 @@ impl<'t, 'g> Parser<'t, 'g> {
         if !after.starts_with('(') {
             return Ok(());
         }
-        let known = Function::ALL.map(Function::name).join(", ");
+        let known = FormulaFunction::ALL.map(FormulaFunction::name).join(", ");
         Err(self.error(offset, ParseProblem::UnknownFunction { name: name.to_owned(), known }))
     }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::arena::Arena;
 use crate::node::NodeId;
-use crate::symbolic::form::{self, Form, Function, Side};
+use crate::symbolic::form::{self, Form, FormulaFunction, Side};
 use crate::symbolic::implied::{Selected, Selection, selected};
 use crate::symbolic::render::{Binding, Piece, number, text};
 
@@ -51,7 +51,7 @@ fn infix(out: &mut Vec<Piece>, lhs: (NodeId, Binding), operator: &'static str, r
     out.extend([Piece::Node(lhs.0, lhs.1), text(operator), Piece::Node(rhs.0, rhs.1)]);
 }
 
-fn call(out: &mut Vec<Piece>, function: Function, x: NodeId) {
+fn call(out: &mut Vec<Piece>, function: FormulaFunction, x: NodeId) {
     out.extend([text(function.name()), text("("), Piece::Node(x, Binding::Sum), text(")")]);
 }
 

@@ -1,76 +1,26 @@
-//! Functions of elements by their definitions, and the random source.
+//! Functions of elements by the values of the tables, the error function by its series, and the random source.
 
 use arenagrad_graph::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
 
 pub fn unary(function: UnaryFunction, x: f64, dtype: DType) -> f64 {
-    match function {
-        UnaryFunction::Neg => wrapped(-x, dtype),
-        UnaryFunction::Abs => wrapped(x.abs(), dtype),
-        UnaryFunction::Sign if x.is_nan() => x,
-        UnaryFunction::Sign if x == 0.0 => 0.0,
-        UnaryFunction::Sign => x.signum(),
-        UnaryFunction::Floor => x.floor(),
-        UnaryFunction::Ceil => x.ceil(),
-        UnaryFunction::Round => x.round_ties_even(),
-        UnaryFunction::Exp => x.exp(),
-        UnaryFunction::Expm1 => x.exp_m1(),
-        UnaryFunction::Log => x.ln(),
-        UnaryFunction::Log1p => x.ln_1p(),
-        UnaryFunction::Sqrt => x.sqrt(),
-        UnaryFunction::Sin => x.sin(),
-        UnaryFunction::Cos => x.cos(),
-        UnaryFunction::Tanh => x.tanh(),
-        UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        UnaryFunction::Erf => erf(x),
-        UnaryFunction::Relu => {
-            if x < 0.0 {
-                0.0
-            } else {
-                x
-            }
-        }
-        UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
-    }
+    function.row().of(x, unrounded(dtype))
 }
 
 pub fn binary(function: BinaryFunction, a: f64, b: f64, dtype: DType) -> f64 {
-    match function {
-        BinaryFunction::Add => wrapped(a + b, dtype),
-        BinaryFunction::Sub => wrapped(a - b, dtype),
-        BinaryFunction::Mul if dtype == DType::I32 => f64::from((a as i32).wrapping_mul(b as i32)),
-        BinaryFunction::Mul => a * b,
-        BinaryFunction::Div => a / b,
-        BinaryFunction::Pow => a.powf(b),
-        BinaryFunction::Maximum | BinaryFunction::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
-        BinaryFunction::Maximum => a.max(b),
-        BinaryFunction::Minimum => a.min(b),
-        BinaryFunction::ReluBackward => {
-            if b <= 0.0 {
-                0.0
-            } else {
-                a
-            }
-        }
-        BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
-        BinaryFunction::Or => f64::from(u8::from(a != 0.0 || b != 0.0)),
+    function.row().of(a, b, unrounded(dtype))
+}
+
+/// Floats are computed in f64, whatever their dtype.
+fn unrounded(dtype: DType) -> DType {
+    match dtype {
+        DType::F32 | DType::F64 => DType::F64,
+        DType::I32 | DType::Bool => dtype,
     }
 }
 
 /// One more element into a reduction.
 pub(super) fn reduce(function: ReduceFunction, so_far: f64, x: f64, dtype: DType) -> f64 {
-    match function {
-        ReduceFunction::Sum => binary(BinaryFunction::Add, so_far, x, dtype),
-        ReduceFunction::Max => binary(BinaryFunction::Maximum, so_far, x, dtype),
-        ReduceFunction::Min => binary(BinaryFunction::Minimum, so_far, x, dtype),
-    }
-}
-
-/// An i32 result modulo 2^32; a float as it is.
-fn wrapped(value: f64, dtype: DType) -> f64 {
-    match dtype {
-        DType::I32 => f64::from(value as i64 as i32),
-        DType::F32 | DType::F64 | DType::Bool => value,
-    }
+    binary(function.combination(), so_far, x, dtype)
 }
 
 /// `2 / sqrt(pi) e^(-x^2) sum of 2^n x^(2n + 1) / (1 3 5 .. (2n + 1))`: all terms have one sign, so nothing cancels.

@@ -10,7 +10,10 @@ pub mod functions;
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, DeclarationKind, Extents, Graph, Init, NodeId, Op, ReduceFunction, Shape};
+use arenagrad_graph::{
+    Arrangement, Assembly, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, NodeId, Op,
+    ReduceFunction, Shape,
+};
 
 /// The elements of inputs and parameters by name, row-major.
 pub type Given = HashMap<String, Vec<f64>>;
@@ -39,36 +42,42 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
     let elements = |operand: &NodeId| values[operand].as_slice();
     let shape_of = |operand: &NodeId| graph.node(*operand).expect("a live operand").shape.clone();
     match &node.op {
-        Op::Input { declaration } | Op::Parameter { declaration } => declared(graph, *declaration as usize, given),
-        Op::Constant { value } => vec![*value; count],
-        Op::Literal { data } => data.to_f64_vec(),
-        Op::Iota { axis } => coordinates(shape).map(|at| at[*axis] as f64).collect(),
+        Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) => {
+            declared(graph, *declaration as usize, given)
+        }
+        Op::Leaf(Leaf::Constant { value }) => vec![*value; count],
+        Op::Leaf(Leaf::Literal { data }) => data.to_f64_vec(),
+        Op::Leaf(Leaf::Iota { axis }) => coordinates(shape).map(|at| at[*axis] as f64).collect(),
         Op::Uniform { step, seed } => {
             let step = elements(step)[0] as i32;
             (0..count).map(|index| functions::uniform(*seed, step, index as u32)).collect()
         }
-        Op::Unary { function, operand } => {
+        Op::Elementwise(Elementwise::Unary { function, operand }) => {
             elements(operand).iter().map(|&x| functions::unary(*function, x, node.dtype)).collect()
         }
-        Op::Binary { function, lhs, rhs } => {
+        Op::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
             let pairs = elements(lhs).iter().zip(elements(rhs));
             pairs.map(|(&a, &b)| functions::binary(*function, a, b, node.dtype)).collect()
         }
-        Op::Compare { function, lhs, rhs } => {
+        Op::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
             let pairs = elements(lhs).iter().zip(elements(rhs));
             pairs.map(|(a, b)| f64::from(u8::from(function.holds(*a, *b)))).collect()
         }
-        Op::Where { condition, on_true, on_false } => {
+        Op::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
             let pairs = elements(on_true).iter().zip(elements(on_false));
             let chosen = elements(condition).iter().zip(pairs);
             chosen.map(|(&holds, (&t, &f))| if holds != 0.0 { t } else { f }).collect()
         }
-        Op::Cast { operand } => elements(operand).iter().map(|&x| cast(x, node.dtype)).collect(),
-        Op::StopGradient { operand } | Op::Reshape { operand } => elements(operand).to_vec(),
+        Op::Elementwise(Elementwise::Cast { operand }) => {
+            elements(operand).iter().map(|&x| cast(x, node.dtype)).collect()
+        }
+        Op::StopGradient { operand } | Op::View { operand, arrangement: Arrangement::Reshape } => {
+            elements(operand).to_vec()
+        }
         Op::CustomGradient { value, .. } => elements(value).to_vec(),
         // Whatever is computed from it must not be part of a result.
-        Op::Placeholder => vec![f64::NAN; shape.elements()],
-        Op::Permute { operand, axes } => {
+        Op::Leaf(Leaf::Placeholder) => vec![f64::NAN; shape.elements()],
+        Op::View { operand, arrangement: Arrangement::Permute { axes } } => {
             let source = shape_of(operand);
             let place = |at: &[usize]| {
                 let mut from = vec![0; at.len()];
@@ -77,7 +86,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
         }
-        Op::Broadcast { operand } => {
+        Op::View { operand, arrangement: Arrangement::Broadcast } => {
             let source = shape_of(operand);
             let missing = shape.rank() - source.rank();
             let place = |at: &[usize]| {
@@ -90,7 +99,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
         }
-        Op::Slice { operand, starts, steps } => {
+        Op::View { operand, arrangement: Arrangement::Slice { starts, steps } } => {
             let source = shape_of(operand);
             let place = |at: &[usize]| {
                 let from: Vec<usize> = (0..at.len()).map(|axis| starts[axis] + at[axis] * steps[axis]).collect();
@@ -98,10 +107,10 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
         }
-        Op::Pad { operand, lows, interiors, value } => {
+        Op::Assembly(Assembly::Pad { operand, lows, interiors, value }) => {
             pad(shape, &shape_of(operand), elements(operand), lows, interiors, *value)
         }
-        Op::Concat { operands, axis } => {
+        Op::Assembly(Assembly::Concat { operands, axis }) => {
             let mut result = vec![0.0; count];
             let mut start = 0;
             for operand in operands {
@@ -154,7 +163,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| element(&at)).collect()
         }
-        Op::Gather { operand, indices, axis } => {
+        Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);
             let chosen = coordinates(shape).zip(elements(indices)).map(|(mut at, &index)| {
                 if !(0.0..source[*axis] as f64).contains(&index) {
@@ -165,7 +174,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             });
             chosen.collect()
         }
-        Op::ScatterAdd { operand, indices, updates, axis } => {
+        Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis }) => {
             let mut result = elements(operand).to_vec();
             let added = coordinates(&shape_of(indices)).zip(elements(indices)).zip(elements(updates));
             for ((mut at, &index), &update) in added {

@@ -1,7 +1,7 @@
 //! Formulas evaluated at many points, with a stricter notion of having a value than that of floats.
 
 use arenagrad_graph::symbolic::Formula;
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Graph, NodeId, Op, UnaryFunction};
+use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elementwise, Graph, Leaf, NodeId, Op, UnaryFunction};
 
 use super::super::evaluate::functions;
 
@@ -10,10 +10,10 @@ pub const SYMBOLS: [&str; 3] = ["x", "y", "z"];
 
 /// A formula as a list of operations on scalars.
 pub struct Compiled {
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
 }
 
-enum Step {
+enum Operation {
     Symbol(usize),
     Constant(f64),
     Unary(UnaryFunction, usize),
@@ -42,40 +42,67 @@ impl Compiled {
         let output = formula.apply(&graph, &arguments).unwrap().id().unwrap();
         let mut places = vec![0; graph.ordinal_bound()];
         let place = |places: &[usize], id: &NodeId| places[graph.ordinal(*id).unwrap()];
-        let mut steps = Vec::new();
+        let mut operations = Vec::new();
         for id in graph.needed(&[output]).unwrap() {
             let step = match graph.node(id).unwrap().op {
-                Op::Input { .. } => {
+                Op::Leaf(Leaf::Input { .. }) => {
                     let name = graph.label(id).unwrap();
-                    Step::Symbol(SYMBOLS.iter().position(|known| *known == name).unwrap())
+                    Operation::Symbol(SYMBOLS.iter().position(|known| *known == name).unwrap())
                 }
-                Op::Constant { value } => Step::Constant(value),
-                Op::Unary { function, operand } => Step::Unary(function, place(&places, &operand)),
-                Op::Binary { function, lhs, rhs } => Step::Binary(function, place(&places, &lhs), place(&places, &rhs)),
-                Op::Compare { function, lhs, rhs } => {
+                Op::Constant { value } => Operation::Constant(value),
+                Op::Unary { function, operand } => Operation::Unary(function, place(&places, &operand)),
+                Op::Binary { function, lhs, rhs } => {
+                    Operation::Binary(function, place(&places, &lhs), place(&places, &rhs))
+                }
+                Op::Leaf(Leaf::Constant { value }) => Step::Constant(value),
+                Op::Elementwise(Elementwise::Unary { function, operand }) => {
+                    Step::Unary(function, place(&places, &operand))
+                }
+                Op::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
+                    Step::Binary(function, place(&places, &lhs), place(&places, &rhs))
+                }
+                Op::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
                     Step::Compare(function, place(&places, &lhs), place(&places, &rhs))
                 }
-                Op::Where { condition, on_true, on_false } => {
+                Op::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
                     Step::Where(place(&places, &condition), place(&places, &on_true), place(&places, &on_false))
                 }
-                op => panic!("{} in a formula", op.name()),
+                op @ (Op::Parameter { .. }
+                | Op::Literal { .. }
+                | Op::Iota { .. }
+                | Op::Uniform { .. }
+                | Op::Placeholder
+                | Op::Cast { .. }
+                | Op::StopGradient { .. }
+                | Op::CustomGradient { .. }
+                | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Broadcast { .. }
+                | Op::Slice { .. }
+                | Op::Pad { .. }
+                | Op::Concat { .. }
+                | Op::Reduce { .. }
+                | Op::ArgMax { .. }
+                | Op::MatMul { .. }
+                | Op::Gather { .. }
+                | Op::ScatterAdd { .. }) => panic!("{} in a formula", op.name()),
             };
-            places[graph.ordinal(id).unwrap()] = steps.len();
-            steps.push(step);
+            places[graph.ordinal(id).unwrap()] = operations.len();
+            operations.push(operation);
         }
-        Compiled { steps }
+        Compiled { operations }
     }
 
     /// The number of operations.
     pub fn len(&self) -> usize {
-        self.steps.len()
+        self.operations.len()
     }
 
     /// The value as floats have it.
     pub fn value(&self, at: [f64; 3]) -> f64 {
-        let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            values.push(float(step, &values, at));
+        let mut values: Vec<f64> = Vec::with_capacity(self.operations.len());
+        for operation in &self.operations {
+            values.push(float(operation, &values, at));
         }
         values.last().copied().unwrap_or(f64::NAN)
     }
@@ -85,11 +112,11 @@ impl Compiled {
     /// count, but what it selects by does. Neither has a division by a zero that might as well be a zero of the other sign, for
     /// floats then choose between both infinities, nor what is too large or too small for a float.
     pub fn strict_value(&self, at: [f64; 3]) -> (f64, f64) {
-        let mut parts: Vec<Part> = Vec::with_capacity(self.steps.len());
-        let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let value = float(step, &values, at);
-            let mut part = strict(step, value, &parts, &self.steps);
+        let mut parts: Vec<Part> = Vec::with_capacity(self.operations.len());
+        let mut values: Vec<f64> = Vec::with_capacity(self.operations.len());
+        for operation in &self.operations {
+            let value = float(operation, &values, at);
+            let mut part = strict(operation, value, &parts, &self.operations);
             // So small a number has lost digits.
             if value != 0.0 && value.abs() < f64::MIN_POSITIVE {
                 part.value = f64::NAN;
@@ -105,12 +132,12 @@ impl Compiled {
 
     /// Whether summands on the way cancel to what may be rounding alone.
     pub fn cancels(&self, at: [f64; 3]) -> bool {
-        let mut parts: Vec<Part> = Vec::with_capacity(self.steps.len());
-        let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let value = float(step, &values, at);
-            let part = strict(step, value, &parts, &self.steps);
-            let is_sum = matches!(step, Step::Binary(BinaryFunction::Add | BinaryFunction::Sub, ..));
+        let mut parts: Vec<Part> = Vec::with_capacity(self.operations.len());
+        let mut values: Vec<f64> = Vec::with_capacity(self.operations.len());
+        for operation in &self.operations {
+            let value = float(operation, &values, at);
+            let part = strict(operation, value, &parts, &self.operations);
+            let is_sum = matches!(operation, Operation::Binary(BinaryFunction::Add | BinaryFunction::Sub, ..));
             if is_sum && part.error > 0.0 && value.abs() <= part.error {
                 return true;
             }
@@ -122,20 +149,25 @@ impl Compiled {
 
     /// Whether a number on the way is too large for a float, or too small if those count.
     pub fn leaves_range(&self, at: [f64; 3], small_counts: bool) -> bool {
-        let mut values: Vec<f64> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let value = float(step, &values, at);
+        let mut values: Vec<f64> = Vec::with_capacity(self.operations.len());
+        for operation in &self.operations {
+            let value = float(operation, &values, at);
             let finite = |place: usize| values[place].is_finite();
             let out_of_range = value.is_infinite() || small_counts && value.abs() < f64::MIN_POSITIVE;
-            let left = match *step {
-                Step::Unary(UnaryFunction::Exp | UnaryFunction::Sigmoid, x) => out_of_range && finite(x),
-                Step::Binary(BinaryFunction::Div | BinaryFunction::Mul | BinaryFunction::Pow, a, b) => {
+            let left = match *operation {
+                Operation::Unary(UnaryFunction::Exp | UnaryFunction::Sigmoid, x) => out_of_range && finite(x),
+                Operation::Binary(BinaryFunction::Div | BinaryFunction::Mul | BinaryFunction::Pow, a, b) => {
                     out_of_range && finite(a) && finite(b) && values[a] != 0.0 && values[b] != 0.0
                 }
-                Step::Binary(BinaryFunction::Add | BinaryFunction::Sub, a, b) => {
+                Operation::Binary(BinaryFunction::Add | BinaryFunction::Sub, a, b) => {
                     value.is_infinite() && finite(a) && finite(b)
                 }
-                _ => false,
+                Operation::Symbol(_)
+                | Operation::Constant(_)
+                | Operation::Unary(..)
+                | Operation::Binary(..)
+                | Operation::Compare(..)
+                | Operation::Where(..) => false,
             };
             if left {
                 return true;
@@ -157,17 +189,17 @@ struct Part {
     edge: bool,
 }
 
-fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
+fn strict(operation: &Operation, value: f64, parts: &[Part], operations: &[Operation]) -> Part {
     let rounding = value.abs() * f64::EPSILON;
     let nothing = Part { value: f64::NAN, error: f64::NAN, sign: Sign::Unknown, edge: false };
-    let sign = sign(step, parts, steps);
+    let sign = sign(operation, parts, operations);
     let part =
         |error: f64| Part { value, error: if error.is_nan() { f64::INFINITY } else { error }, sign, edge: false };
     // A value that rounding may have moved over a kink.
     let unsure = |part: Part| part.error > 0.0 && part.value.abs() <= part.error;
-    match *step {
-        Step::Symbol(_) | Step::Constant(_) => part(0.0),
-        Step::Unary(function, x) => {
+    match *operation {
+        Operation::Symbol(_) | Operation::Constant(_) => part(0.0),
+        Operation::Unary(function, x) => {
             let x = parts[x];
             let kept = Part { edge: x.edge && value == 0.0, ..part(x.error + rounding) };
             match function {
@@ -189,10 +221,20 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                 UnaryFunction::Sign if unsure(x) => nothing,
                 UnaryFunction::Sign => Part { edge: kept.edge, ..part(0.0) },
                 UnaryFunction::Sin | UnaryFunction::Cos => part(x.error + x.value.abs() * f64::EPSILON + rounding),
-                _ => kept,
+                UnaryFunction::Neg
+                | UnaryFunction::Abs
+                | UnaryFunction::Floor
+                | UnaryFunction::Ceil
+                | UnaryFunction::Round
+                | UnaryFunction::Expm1
+                | UnaryFunction::Log1p
+                | UnaryFunction::Tanh
+                | UnaryFunction::Erf
+                | UnaryFunction::Relu
+                | UnaryFunction::Not => kept,
             }
         }
-        Step::Binary(function, a, b) => {
+        Operation::Binary(function, a, b) => {
             let (a, b) = (parts[a], parts[b]);
             let finite = a.value.is_finite() && b.value.is_finite();
             let certain = |part: Part| match part.sign {
@@ -244,15 +286,17 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
                         }
                     }
                 }
-                _ => part(a.error + b.error),
+                BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
+                    part(a.error + b.error)
+                }
             }
         }
-        Step::Compare(_, a, b) => {
+        Operation::Compare(_, a, b) => {
             let (a, b) = (parts[a], parts[b]);
             let difference = Part { value: a.value - b.value, error: a.error + b.error, ..nothing };
             if a.value.is_nan() || b.value.is_nan() || unsure(difference) { nothing } else { part(0.0) }
         }
-        Step::Where(condition, a, b) => {
+        Operation::Where(condition, a, b) => {
             let condition = parts[condition].value;
             if condition.is_nan() {
                 nothing
@@ -265,14 +309,14 @@ fn strict(step: &Step, value: f64, parts: &[Part], steps: &[Step]) -> Part {
     }
 }
 
-fn float(step: &Step, values: &[f64], at: [f64; 3]) -> f64 {
-    match *step {
-        Step::Symbol(place) => at[place],
-        Step::Constant(value) => value,
-        Step::Unary(function, x) => functions::unary(function, values[x], DType::F64),
-        Step::Binary(function, a, b) => functions::binary(function, values[a], values[b], DType::F64),
-        Step::Compare(function, a, b) => f64::from(u8::from(function.holds(values[a], values[b]))),
-        Step::Where(condition, a, b) => {
+fn float(operation: &Operation, values: &[f64], at: [f64; 3]) -> f64 {
+    match *operation {
+        Operation::Symbol(place) => at[place],
+        Operation::Constant(value) => value,
+        Operation::Unary(function, x) => functions::unary(function, values[x], DType::F64),
+        Operation::Binary(function, a, b) => functions::binary(function, values[a], values[b], DType::F64),
+        Operation::Compare(function, a, b) => f64::from(u8::from(function.holds(values[a], values[b]))),
+        Operation::Where(condition, a, b) => {
             if values[condition] != 0.0 {
                 values[a]
             } else {
@@ -282,19 +326,19 @@ fn float(step: &Step, values: &[f64], at: [f64; 3]) -> f64 {
     }
 }
 
-fn sign(step: &Step, parts: &[Part], steps: &[Step]) -> Sign {
+fn sign(operation: &Operation, parts: &[Part], operations: &[Operation]) -> Sign {
     let signs = |place: usize| parts[place].sign;
     let negated = |sign| match sign {
         Sign::Unknown => Sign::Unknown,
         Sign::NotNegative => Sign::NotPositive,
         Sign::NotPositive => Sign::NotNegative,
     };
-    match *step {
-        Step::Constant(value) if value.is_sign_negative() => Sign::NotPositive,
-        Step::Constant(_) => Sign::NotNegative,
-        Step::Unary(UnaryFunction::Neg, x) => negated(signs(x)),
-        Step::Unary(UnaryFunction::Sign | UnaryFunction::Tanh, x) => signs(x),
-        Step::Unary(
+    match *operation {
+        Operation::Constant(value) if value.is_sign_negative() => Sign::NotPositive,
+        Operation::Constant(_) => Sign::NotNegative,
+        Operation::Unary(UnaryFunction::Neg, x) => negated(signs(x)),
+        Operation::Unary(UnaryFunction::Sign | UnaryFunction::Tanh, x) => signs(x),
+        Operation::Unary(
             UnaryFunction::Abs
             | UnaryFunction::Relu
             | UnaryFunction::Exp
@@ -302,25 +346,28 @@ fn sign(step: &Step, parts: &[Part], steps: &[Step]) -> Sign {
             | UnaryFunction::Sigmoid,
             _,
         ) => Sign::NotNegative,
-        Step::Binary(BinaryFunction::Add, a, b) if signs(a) == signs(b) => signs(a),
-        Step::Binary(BinaryFunction::Sub, a, b) if signs(a) == negated(signs(b)) => signs(a),
-        Step::Binary(BinaryFunction::Mul, a, b) if a == b => Sign::NotNegative,
-        Step::Binary(BinaryFunction::Mul | BinaryFunction::Div, a, b) => match (signs(a), signs(b)) {
+        Operation::Binary(BinaryFunction::Add, a, b) if signs(a) == signs(b) => signs(a),
+        Operation::Binary(BinaryFunction::Sub, a, b) if signs(a) == negated(signs(b)) => signs(a),
+        Operation::Binary(BinaryFunction::Mul, a, b) if a == b => Sign::NotNegative,
+        Operation::Binary(BinaryFunction::Mul | BinaryFunction::Div, a, b) => match (signs(a), signs(b)) {
             (Sign::Unknown, _) | (_, Sign::Unknown) => Sign::Unknown,
             (a, b) if a == b => Sign::NotNegative,
             _ => Sign::NotPositive,
         },
-        Step::Binary(BinaryFunction::ReluBackward, a, _) => signs(a),
-        Step::Binary(BinaryFunction::Pow, a, b) => match steps[b] {
-            Step::Constant(exponent) if exponent % 2.0 == 0.0 || exponent.fract() != 0.0 => Sign::NotNegative,
-            _ if signs(a) == Sign::NotNegative => Sign::NotNegative,
-            _ => Sign::Unknown,
-        },
-        Step::Where(_, a, b) if signs(a) == signs(b) => signs(a),
-        Step::Where(_, a, b) => match steps[a] {
-            Step::Constant(0.0) => signs(b),
-            _ => Sign::Unknown,
-        },
-        Step::Symbol(_) | Step::Unary(..) | Step::Binary(..) | Step::Compare(..) => Sign::Unknown,
+        Operation::Binary(BinaryFunction::ReluBackward, a, _) => signs(a),
+        Operation::Binary(BinaryFunction::Pow, a, b) => {
+            let is_even_or_broken = matches!(operations[b], Operation::Constant(exponent)
+                if exponent % 2.0 == 0.0 || exponent.fract() != 0.0);
+            if is_even_or_broken || signs(a) == Sign::NotNegative { Sign::NotNegative } else { Sign::Unknown }
+        }
+        Operation::Where(_, a, b) if signs(a) == signs(b) => signs(a),
+        Operation::Where(_, a, b) => {
+            if matches!(operations[a], Operation::Constant(0.0)) {
+                signs(b)
+            } else {
+                Sign::Unknown
+            }
+        }
+        Operation::Symbol(_) | Operation::Unary(..) | Operation::Binary(..) | Operation::Compare(..) => Sign::Unknown,
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! A function of a dtype that it is not defined for is a broken invariant of the graph, and panics.
 
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
+use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction, Work};
 
-use super::functions::Float;
+use super::functions::{self, in_pow_range, in_trigonometric_range};
 use super::interpret::Block;
 use super::registers::{Lane, Register};
-use super::scalar::{Number, maximum, minimum, relu, relu_backward};
+use super::scalar::{Float, Number, maximum, minimum, relu, relu_backward};
 
 #[cold]
 #[inline(never)]
@@ -17,96 +17,95 @@ fn undefined(function: &str, dtype: DType) -> ! {
 
 impl Block<'_, '_> {
     #[inline(always)]
-    pub(super) fn unary_float<T: Lane + Float + Number, const FUSED: bool>(
+    pub(super) fn unary_f32<const FUSED: bool>(
         &mut self,
         function: UnaryFunction,
         operand: Register,
         target: Register,
     ) {
         match function {
-            UnaryFunction::Neg => self.map(operand, target, <T as Number>::neg),
-            UnaryFunction::Abs => self.map(operand, target, <T as Number>::abs),
-            UnaryFunction::Sign => self.map(operand, target, <T as Number>::sign),
-            UnaryFunction::Floor => self.map(operand, target, T::floor),
-            UnaryFunction::Ceil => self.map(operand, target, T::ceil),
-            UnaryFunction::Round => self.map(operand, target, T::round),
-            UnaryFunction::Exp => self.map_function(operand, target, T::exp::<FUSED>),
-            UnaryFunction::Expm1 => self.map_function(operand, target, T::expm1::<FUSED>),
-            UnaryFunction::Log => self.map_function(operand, target, T::log::<FUSED>),
-            UnaryFunction::Log1p => self.map_function(operand, target, T::log1p::<FUSED>),
-            UnaryFunction::Sqrt => self.map(operand, target, T::sqrt),
+            UnaryFunction::Exp => self.map(operand, target, functions::exp::<FUSED>),
+            UnaryFunction::Expm1 => self.map(operand, target, functions::expm1::<FUSED>),
+            UnaryFunction::Log => self.map(operand, target, functions::log::<FUSED>),
+            UnaryFunction::Log1p => self.map(operand, target, functions::log1p::<FUSED>),
             UnaryFunction::Sin => {
-                if T::CALLS {
-                    self.call(operand, target, T::sin_of_any);
-                } else {
-                    self.map_checked(operand, target, T::sin::<FUSED>, T::in_trigonometric_range, T::sin_of_any);
-                }
+                self.map_checked(operand, target, functions::sin::<FUSED>, in_trigonometric_range, f32::sin);
             }
             UnaryFunction::Cos => {
-                if T::CALLS {
-                    self.call(operand, target, T::cos_of_any);
-                } else {
-                    self.map_checked(operand, target, T::cos::<FUSED>, T::in_trigonometric_range, T::cos_of_any);
-                }
+                self.map_checked(operand, target, functions::cos::<FUSED>, in_trigonometric_range, f32::cos);
             }
-            UnaryFunction::Tanh => self.map_function(operand, target, T::tanh::<FUSED>),
-            UnaryFunction::Sigmoid => self.map_function(operand, target, T::sigmoid::<FUSED>),
-            UnaryFunction::Erf => self.map_function(operand, target, T::erf::<FUSED>),
-            UnaryFunction::Relu => self.map(operand, target, relu::<T>),
-            UnaryFunction::Not => undefined(function.name(), T::DTYPE),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn unary_i32(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function {
-            UnaryFunction::Neg => self.map(operand, target, <i32 as Number>::neg),
-            UnaryFunction::Abs => self.map(operand, target, <i32 as Number>::abs),
-            UnaryFunction::Sign => self.map(operand, target, <i32 as Number>::sign),
-            UnaryFunction::Relu => self.map(operand, target, relu::<i32>),
-            UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Log1p
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf
-            | UnaryFunction::Not => undefined(function.name(), DType::I32),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn unary_bool(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function {
-            UnaryFunction::Not => self.map(operand, target, |x: u8| x ^ 1),
+            UnaryFunction::Tanh => self.map(operand, target, functions::tanh::<FUSED>),
+            UnaryFunction::Sigmoid => self.map(operand, target, functions::sigmoid::<FUSED>),
+            UnaryFunction::Erf => self.map(operand, target, functions::erf::<FUSED>),
             UnaryFunction::Neg
             | UnaryFunction::Abs
             | UnaryFunction::Sign
             | UnaryFunction::Floor
             | UnaryFunction::Ceil
             | UnaryFunction::Round
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Log1p
             | UnaryFunction::Sqrt
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf
-            | UnaryFunction::Relu => undefined(function.name(), DType::Bool),
+            | UnaryFunction::Relu
+            | UnaryFunction::Not => self.unary_float::<f32>(function, operand, target),
+        }
+    }
+
+    /// Transcendental functions of f64 are those of a library, called for each element: a loop of them gains nothing from vectors.
+    #[inline(always)]
+    pub(super) fn unary_f64(&mut self, function: UnaryFunction, operand: Register, target: Register) {
+        match function.row().work {
+            Work::Simple | Work::Division => self.unary_float::<f64>(function, operand, target),
+            Work::Transcendental | Work::Power => self.map(operand, target, function.row().value),
+        }
+    }
+
+    /// The functions that are one instruction, or a few.
+    #[inline(always)]
+    fn unary_float<T: Lane + Number + Float>(&mut self, function: UnaryFunction, operand: Register, target: Register) {
+        if function == UnaryFunction::Neg {
+            self.map(operand, target, <T as Number>::neg);
+        } else if function == UnaryFunction::Abs {
+            self.map(operand, target, <T as Number>::abs);
+        } else if function == UnaryFunction::Sign {
+            self.map(operand, target, <T as Number>::sign);
+        } else if function == UnaryFunction::Floor {
+            self.map(operand, target, T::floor);
+        } else if function == UnaryFunction::Ceil {
+            self.map(operand, target, T::ceil);
+        } else if function == UnaryFunction::Round {
+            self.map(operand, target, T::round_ties_even);
+        } else if function == UnaryFunction::Sqrt {
+            self.map(operand, target, T::sqrt);
+        } else if function == UnaryFunction::Relu {
+            self.map(operand, target, relu::<T>);
+        } else {
+            undefined(function.name(), T::DTYPE);
         }
     }
 
     #[inline(always)]
-    pub(super) fn binary_float<T: Lane + Float + Number, const FUSED: bool>(
+    pub(super) fn unary_i32(&mut self, function: UnaryFunction, operand: Register, target: Register) {
+        if function == UnaryFunction::Neg {
+            self.map(operand, target, <i32 as Number>::neg);
+        } else if function == UnaryFunction::Abs {
+            self.map(operand, target, <i32 as Number>::abs);
+        } else if function == UnaryFunction::Sign {
+            self.map(operand, target, <i32 as Number>::sign);
+        } else {
+            undefined(function.name(), DType::I32);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn unary_bool(&mut self, function: UnaryFunction, operand: Register, target: Register) {
+        if function == UnaryFunction::Not {
+            self.map(operand, target, |x: u8| x ^ 1);
+        } else {
+            undefined(function.name(), DType::Bool);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn binary_f32<const FUSED: bool>(
         &mut self,
         function: BinaryFunction,
         lhs: Register,
@@ -114,52 +113,84 @@ impl Block<'_, '_> {
         target: Register,
     ) {
         match function {
-            BinaryFunction::Add => self.map2(lhs, rhs, target, <T as Number>::add),
-            BinaryFunction::Sub => self.map2(lhs, rhs, target, <T as Number>::sub),
-            BinaryFunction::Mul => self.map2(lhs, rhs, target, <T as Number>::mul),
-            BinaryFunction::Div => self.map2(lhs, rhs, target, <T as Float>::div),
             BinaryFunction::Pow => {
-                if T::CALLS {
-                    self.call2(lhs, rhs, target, T::pow_of_any);
-                } else {
-                    self.map2_checked((lhs, rhs), target, T::pow::<FUSED>, T::in_pow_range, T::pow_of_any);
-                }
+                self.map2_checked((lhs, rhs), target, functions::pow::<FUSED>, in_pow_range, f32::powf);
             }
-            BinaryFunction::Maximum => self.map2(lhs, rhs, target, maximum::<T>),
-            BinaryFunction::Minimum => self.map2(lhs, rhs, target, minimum::<T>),
-            BinaryFunction::ReluBackward => self.map2(lhs, rhs, target, relu_backward::<T>),
-            BinaryFunction::And | BinaryFunction::Or => undefined(function.name(), T::DTYPE),
+            BinaryFunction::Atan2 => self.map2(lhs, rhs, target, functions::atan2::<FUSED>),
+            BinaryFunction::Add
+            | BinaryFunction::Sub
+            | BinaryFunction::Mul
+            | BinaryFunction::Div
+            | BinaryFunction::Maximum
+            | BinaryFunction::Minimum
+            | BinaryFunction::ReluBackward
+            | BinaryFunction::And
+            | BinaryFunction::Or => self.binary_float::<f32>(function, lhs, rhs, target),
+        }
+    }
+
+    /// Transcendental functions of f64 are those of a library, as of one element.
+    #[inline(always)]
+    pub(super) fn binary_f64(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
+        match function.row().work {
+            Work::Simple | Work::Division => self.binary_float::<f64>(function, lhs, rhs, target),
+            Work::Transcendental | Work::Power => self.map2(lhs, rhs, target, function.row().value),
+        }
+    }
+
+    /// The functions that are one instruction, or a few.
+    #[inline(always)]
+    fn binary_float<T: Lane + Number + Float>(
+        &mut self,
+        function: BinaryFunction,
+        lhs: Register,
+        rhs: Register,
+        target: Register,
+    ) {
+        if function == BinaryFunction::Add {
+            self.map2(lhs, rhs, target, <T as Number>::add);
+        } else if function == BinaryFunction::Sub {
+            self.map2(lhs, rhs, target, <T as Number>::sub);
+        } else if function == BinaryFunction::Mul {
+            self.map2(lhs, rhs, target, <T as Number>::mul);
+        } else if function == BinaryFunction::Div {
+            self.map2(lhs, rhs, target, T::div);
+        } else if function == BinaryFunction::Maximum {
+            self.map2(lhs, rhs, target, maximum::<T>);
+        } else if function == BinaryFunction::Minimum {
+            self.map2(lhs, rhs, target, minimum::<T>);
+        } else if function == BinaryFunction::ReluBackward {
+            self.map2(lhs, rhs, target, relu_backward::<T>);
+        } else {
+            undefined(function.name(), T::DTYPE);
         }
     }
 
     #[inline(always)]
     pub(super) fn binary_i32(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function {
-            BinaryFunction::Add => self.map2(lhs, rhs, target, <i32 as Number>::add),
-            BinaryFunction::Sub => self.map2(lhs, rhs, target, <i32 as Number>::sub),
-            BinaryFunction::Mul => self.map2(lhs, rhs, target, <i32 as Number>::mul),
-            BinaryFunction::Maximum => self.map2(lhs, rhs, target, maximum::<i32>),
-            BinaryFunction::Minimum => self.map2(lhs, rhs, target, minimum::<i32>),
-            BinaryFunction::ReluBackward => self.map2(lhs, rhs, target, relu_backward::<i32>),
-            BinaryFunction::Div | BinaryFunction::Pow | BinaryFunction::And | BinaryFunction::Or => {
-                undefined(function.name(), DType::I32)
-            }
+        if function == BinaryFunction::Add {
+            self.map2(lhs, rhs, target, <i32 as Number>::add);
+        } else if function == BinaryFunction::Sub {
+            self.map2(lhs, rhs, target, <i32 as Number>::sub);
+        } else if function == BinaryFunction::Mul {
+            self.map2(lhs, rhs, target, <i32 as Number>::mul);
+        } else if function == BinaryFunction::Maximum {
+            self.map2(lhs, rhs, target, maximum::<i32>);
+        } else if function == BinaryFunction::Minimum {
+            self.map2(lhs, rhs, target, minimum::<i32>);
+        } else {
+            undefined(function.name(), DType::I32);
         }
     }
 
     #[inline(always)]
     pub(super) fn binary_bool(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function {
-            BinaryFunction::And => self.map2(lhs, rhs, target, |a: u8, b: u8| a & b),
-            BinaryFunction::Or => self.map2(lhs, rhs, target, |a: u8, b: u8| a | b),
-            BinaryFunction::Add
-            | BinaryFunction::Sub
-            | BinaryFunction::Mul
-            | BinaryFunction::Div
-            | BinaryFunction::Pow
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum
-            | BinaryFunction::ReluBackward => undefined(function.name(), DType::Bool),
+        if function == BinaryFunction::And {
+            self.map2(lhs, rhs, target, |a: u8, b: u8| a & b);
+        } else if function == BinaryFunction::Or {
+            self.map2(lhs, rhs, target, |a: u8, b: u8| a | b);
+        } else {
+            undefined(function.name(), DType::Bool);
         }
     }
 
@@ -210,23 +241,5 @@ impl Block<'_, '_> {
             (DType::Bool, DType::I32) => self.map(operand, target, |x: u8| i32::from(x)),
             (DType::Bool, DType::Bool) => self.map(operand, target, |x: u8| x),
         }
-    }
-
-    /// `map` of a function that may be one of a library.
-    #[inline(always)]
-    fn map_function<T: Lane + Float>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> T) {
-        if T::CALLS { self.call(operand, target, f) } else { self.map(operand, target, f) }
-    }
-
-    /// `map` that is compiled once, whatever instruction sets its callers are compiled for.
-    #[inline(never)]
-    fn call<T: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> T) {
-        self.map(operand, target, f);
-    }
-
-    /// `map2` that is compiled once, whatever instruction sets its callers are compiled for.
-    #[inline(never)]
-    fn call2<T: Lane>(&mut self, lhs: Register, rhs: Register, target: Register, f: impl Fn(T, T) -> T) {
-        self.map2(lhs, rhs, target, f);
     }
 }

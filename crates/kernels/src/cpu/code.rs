@@ -4,7 +4,7 @@
 //! is reused as soon as its value has been read for the last time, and an input is loaded right before its first use, so
 //! that few registers are alive at once.
 
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, UnaryFunction};
+use arenagrad_graph::{DType, Elementwise};
 
 use super::registers::{Allocation, Bank, Demand, Register};
 use crate::program::{Instruction, Program, ProgramInput};
@@ -33,37 +33,11 @@ pub(super) enum Code {
         step: Register,
         target: Register,
     },
-    Unary {
-        function: UnaryFunction,
-        dtype: DType,
-        operand: Register,
-        target: Register,
-    },
-    Binary {
-        function: BinaryFunction,
-        dtype: DType,
-        lhs: Register,
-        rhs: Register,
-        target: Register,
-    },
-    Compare {
-        function: CompareFunction,
-        dtype: DType,
-        lhs: Register,
-        rhs: Register,
-        target: Register,
-    },
-    Where {
-        dtype: DType,
-        condition: Register,
-        on_true: Register,
-        on_false: Register,
-        target: Register,
-    },
-    Cast {
+    /// An elementwise operation, from the dtype of its first operand to that of its value.
+    Elementwise {
+        operation: Elementwise<Register>,
         from: DType,
         to: DType,
-        operand: Register,
         target: Register,
     },
 }
@@ -86,15 +60,11 @@ impl Code {
             Instruction::Constant { .. } => panic!("a constant is not computed"),
             Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
             Instruction::Uniform { seed, .. } => Code::Uniform { seed, step: first, target },
-            Instruction::Unary { function, .. } => Code::Unary { function, dtype, operand: first, target },
-            Instruction::Binary { function, .. } => Code::Binary { function, dtype, lhs: first, rhs: second, target },
-            Instruction::Compare { function, .. } => {
-                Code::Compare { function, dtype: first_dtype, lhs: first, rhs: second, target }
+            Instruction::Elementwise(elementwise) => {
+                let mut registers = [first, second, third].into_iter();
+                let operation = elementwise.map(|_| registers.next().expect("an operation has at most three operands"));
+                Code::Elementwise { operation, from: first_dtype, to: dtype, target }
             }
-            Instruction::Where { .. } => {
-                Code::Where { dtype, condition: first, on_true: second, on_false: third, target }
-            }
-            Instruction::Cast { .. } => Code::Cast { from: first_dtype, to: dtype, operand: first, target },
         }
     }
 }
@@ -174,7 +144,13 @@ impl Allocator<'_> {
                 self.translation.setup.constants.push((dtype, target, value));
                 return target;
             }
-            ref other => panic!("value {value} is read before {other:?} defines it"),
+            ref computed @ (Instruction::Iota { .. }
+            | Instruction::Uniform { .. }
+            | Instruction::Unary { .. }
+            | Instruction::Binary { .. }
+            | Instruction::Compare { .. }
+            | Instruction::Where { .. }
+            | Instruction::Cast { .. }) => panic!("value {value} is read before {computed:?} defines it"),
         };
         self.emit(code, value);
         target
@@ -229,13 +205,7 @@ impl Translation {
             }
             match instruction {
                 Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => continue,
-                Instruction::Iota { .. }
-                | Instruction::Uniform { .. }
-                | Instruction::Unary { .. }
-                | Instruction::Binary { .. }
-                | Instruction::Compare { .. }
-                | Instruction::Where { .. }
-                | Instruction::Cast { .. } => {}
+                Instruction::Iota { .. } | Instruction::Uniform { .. } | Instruction::Elementwise(_) => {}
             }
             let mut sources = [(DType::F32, Register { index: 0, uniform: true }); 3];
             for (source, &operand) in sources.iter_mut().zip(&read[..count]) {
@@ -269,11 +239,7 @@ pub(super) fn is_uniform(instruction: &Instruction, inputs: &[ProgramInput], uni
             input.in_place.is_none() && input.view.is_scalar()
         }
         Instruction::Accumulator | Instruction::Iota { .. } | Instruction::Uniform { .. } => false,
-        Instruction::Unary { .. }
-        | Instruction::Binary { .. }
-        | Instruction::Compare { .. }
-        | Instruction::Where { .. }
-        | Instruction::Cast { .. } => {
+        Instruction::Elementwise(_) => {
             let (read, count) = instruction.operands();
             read[..count].iter().all(|&operand| uniform[operand as usize])
         }

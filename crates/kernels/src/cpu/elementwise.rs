@@ -54,7 +54,7 @@ impl Elementwise {
     pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Elements]) {
         let Elementwise { arch, translation, inputs, first, elements, banks } = self;
         let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
-        let task = Task { arch: *arch, translation, sources };
+        let task = ElementwiseTask { arch: *arch, translation, sources };
         task.divide(banks, parts(outputs, *elements), 0..*elements);
     }
 
@@ -75,20 +75,20 @@ impl Elementwise {
     ) {
         let (accumulators, accumulator_base) = accumulators;
         let sources = Sources { operands, first: self.first, inputs: &self.inputs, accumulators, accumulator_base };
-        let task = Task { arch: self.arch, translation: &self.translation, sources };
+        let task = ElementwiseTask { arch: self.arch, translation: &self.translation, sources };
         task.run(bank, outputs.0, outputs.1, range);
     }
 }
 
 /// A program over a domain that is divided among threads.
 #[derive(Clone, Copy)]
-struct Task<'a> {
+struct ElementwiseTask<'a> {
     arch: Arch,
     translation: &'a Translation,
     sources: Sources<'a>,
 }
 
-impl Task<'_> {
+impl ElementwiseTask<'_> {
     /// Runs `range`, of which `outputs` are the elements, with one bank a task.
     fn divide(self, banks: &mut [Bank], mut outputs: Parts<'_>, range: Range<usize>) {
         if let [bank] = banks {
@@ -106,7 +106,7 @@ impl Task<'_> {
     }
 
     fn run(self, bank: &mut Bank, outputs: &mut Parts<'_>, base: usize, range: Range<usize>) {
-        let Task { arch, translation, sources } = self;
+        let ElementwiseTask { arch, translation, sources } = self;
         if range.is_empty() {
             return;
         }

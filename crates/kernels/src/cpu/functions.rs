@@ -1,44 +1,220 @@
-//! Elementwise functions of f32, f64 and i32 as branch-free scalar code that the compiler vectorises over a block.
+//! Elementwise functions of f32 as branch-free scalar code that the compiler vectorises over a block.
 //!
-//! Each f32 function reduces its argument and evaluates a polynomial fitted for this module by Remez exchange; the
+//! Each function reduces its argument and evaluates a polynomial fitted for this module by Remez exchange; the
 //! errors that `tests/cpu_functions.rs` holds them to are about 2 units in the last place. With `FUSED` a multiplication
-//! and addition is one instruction; without it, on processors that lack it, two. The f64 functions are those of the
-//! standard library and `libm`.
+//! and addition is one instruction; without it, on processors that lack it, two.
 
 #![allow(clippy::excessive_precision)] // The coefficients are printed as the fit gave them.
 
-/// A float type with the functions that programs call.
-pub(super) trait Float: Copy + PartialOrd {
-    /// Whether `exp` to `pow` are calls of library functions, one for each element: then a loop of them gains nothing from
-    /// vectors, and one serves every function and instruction set.
-    const CALLS: bool;
-    fn floor(self) -> Self;
-    fn ceil(self) -> Self;
-    /// To the nearest integer, half to even.
-    fn round(self) -> Self;
-    fn sqrt(self) -> Self;
-    fn div(self, other: Self) -> Self;
-    fn exp<const FUSED: bool>(self) -> Self;
-    fn expm1<const FUSED: bool>(self) -> Self;
-    fn log<const FUSED: bool>(self) -> Self;
-    fn log1p<const FUSED: bool>(self) -> Self;
-    fn tanh<const FUSED: bool>(self) -> Self;
-    fn sigmoid<const FUSED: bool>(self) -> Self;
-    fn erf<const FUSED: bool>(self) -> Self;
-    /// Right for arguments that `in_trigonometric_range` accepts.
-    fn sin<const FUSED: bool>(self) -> Self;
-    /// Right for arguments that `in_trigonometric_range` accepts.
-    fn cos<const FUSED: bool>(self) -> Self;
-    fn in_trigonometric_range(self) -> bool;
-    /// Right for any argument, and slow.
-    fn sin_of_any(self) -> Self;
-    /// Right for any argument, and slow.
-    fn cos_of_any(self) -> Self;
-    /// Right for arguments that `in_pow_range` accepts.
-    fn pow<const FUSED: bool>(self, exponent: Self) -> Self;
-    fn in_pow_range(self, exponent: Self) -> bool;
-    /// Right for any argument, and slow.
-    fn pow_of_any(self, exponent: Self) -> Self;
+/// `e^x`.
+#[inline(always)]
+pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
+    let (n, em1) = reduced_expm1::<FUSED>(limit(x, -104.0, 89.0));
+    // Two factors: the first keeps the product normal, the second rounds into a subnormal or overflows.
+    let half = n >> 1;
+    (em1 + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+/// `e^x - 1`.
+#[inline(always)]
+pub(super) fn expm1<const FUSED: bool>(x: f32) -> f32 {
+    let (n, em1) = reduced_expm1::<FUSED>(limit(x, -18.0, 89.0));
+    // At half scale, for 2^128 is past the largest float.
+    let scale = power_of_two(n.wrapping_sub(1));
+    let value = 2.0 * fma::<FUSED>(scale, em1, scale - 0.5);
+    let value = if x.abs() < 1e-7 { x } else { value };
+    value.copysign(x)
+}
+
+/// The natural logarithm.
+#[inline(always)]
+pub(super) fn log<const FUSED: bool>(x: f32) -> f32 {
+    let (e, f) = split_exponent(x);
+    let tail = fma::<FUSED>(e, LN_2_LOW, reduced_log1p_tail::<FUSED>(f));
+    let value = fma::<FUSED>(e, LN_2_HIGH, f + tail);
+    let value = if x == f32::INFINITY { f32::INFINITY } else { value };
+    let value = if x == 0.0 { f32::NEG_INFINITY } else { value };
+    if x >= 0.0 { value } else { f32::NAN }
+}
+
+/// `ln(1 + x)`.
+#[inline(always)]
+pub(super) fn log1p<const FUSED: bool>(x: f32) -> f32 {
+    let sum = 1.0 + x;
+    let (e, f) = split_exponent(sum);
+    // Where the sum keeps the exponent of 1 its fraction is the argument itself, free of the addition's rounding;
+    // elsewhere the rounding is corrected to first order.
+    let lost = if sum > 1.0 { 1.0 - (sum - x) } else { x - (sum - 1.0) };
+    let correction = if e == 0.0 { 0.0 } else { lost / sum };
+    let f = if e == 0.0 { x } else { f };
+    let tail = fma::<FUSED>(e, LN_2_LOW, reduced_log1p_tail::<FUSED>(f) + correction);
+    let value = fma::<FUSED>(e, LN_2_HIGH, f + tail);
+    let value = if x == f32::INFINITY { f32::INFINITY } else { value };
+    let value = if x == -1.0 { f32::NEG_INFINITY } else { value };
+    let value = if x.abs() < 1e-8 { x } else { value };
+    if x >= -1.0 { value } else { f32::NAN }
+}
+
+/// The hyperbolic tangent.
+#[inline(always)]
+pub(super) fn tanh<const FUSED: bool>(x: f32) -> f32 {
+    // tanh(|x|) = expm1(2|x|) / (expm1(2|x|) + 2), which is 1 in f32 from 9.02 on.
+    let (n, em1) = reduced_expm1::<FUSED>(limit(2.0 * x.abs(), 0.0, 20.0));
+    let scale = power_of_two(n);
+    let t = fma::<FUSED>(scale, em1, scale - 1.0);
+    let value = t / (t + 2.0);
+    let value = if x.abs() < 1e-7 { x } else { value };
+    value.copysign(x)
+}
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(super) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
+    let e = exp::<FUSED>(-x.abs());
+    let numerator = if x < 0.0 { e } else { 1.0 };
+    numerator / (1.0 + e)
+}
+
+/// The error function.
+#[inline(always)]
+pub(super) fn erf<const FUSED: bool>(x: f32) -> f32 {
+    let magnitude = x.abs();
+    let square = magnitude * magnitude;
+    let small = polynomial::<FUSED, 7>(
+        square,
+        [
+            0.128_379_166_591,
+            -0.376_126_332_034,
+            0.112_836_863_519,
+            -0.026_858_851_228_3,
+            0.005_199_599_841_01,
+            -0.000_812_580_615_204,
+            8.296_607_823_14e-5,
+        ],
+    );
+    let small = fma::<FUSED>(magnitude, small, magnitude);
+    // erfc(t) = exp(-t - t G(t)); from t = 4 on erf is 1 in f32.
+    let t = limit(magnitude, 0.0, 4.0);
+    let g = polynomial::<FUSED, 7>(
+        t,
+        [
+            0.128_648_493_322,
+            0.635_151_302_575,
+            0.106_236_902_912,
+            -0.023_762_086_860_6,
+            0.003_642_471_457_04,
+            -0.000_322_807_213_055,
+            1.123_167_526_63e-5,
+        ],
+    );
+    let large = 1.0 - exp::<FUSED>(fma::<FUSED>(-t, g, -t));
+    let value = if magnitude < 0.9375 { small } else { large };
+    value.copysign(x)
+}
+
+/// The angle of the point `(x, y)`.
+#[inline(always)]
+pub(super) fn atan2<const FUSED: bool>(y: f32, x: f32) -> f32 {
+    let (side, other) = (x.abs(), y.abs());
+    let (short, long) = if other < side { (other, side) } else { (side, other) };
+    // Of two zeros the quotient counts as 0, of two infinities as 1.
+    let t = if short == long { 1.0 } else { short / long };
+    let t = if long == 0.0 { 0.0 } else { t };
+    // atan t = pi/4 + atan((t - 1) / (t + 1)), which leaves quotients up to 0.66.
+    let is_steep = t > 0.66;
+    let u = if is_steep { (t - 1.0) / (t + 1.0) } else { t };
+    let z = u * u;
+    let p = polynomial::<FUSED, 7>(
+        z,
+        [
+            -0.333_333_22,
+            0.199_993_11,
+            -0.142_714_476,
+            0.109_686_277,
+            -0.083_059_006_7,
+            0.051_630_444_2,
+            -0.017_820_920_4,
+        ],
+    );
+    let angle = fma::<FUSED>(u * z, p, u);
+    let angle = if is_steep { std::f32::consts::FRAC_PI_4 + (angle + 0.5 * HALF_PI_LOW) } else { angle };
+    let angle = if other < side { angle } else { (std::f32::consts::FRAC_PI_2 - angle) + HALF_PI_LOW };
+    let angle = if long == 0.0 { 0.0 } else { angle };
+    let is_behind = x.to_bits() >> 31 == 1;
+    let angle = if is_behind { (std::f32::consts::PI - angle) + 2.0 * HALF_PI_LOW } else { angle };
+    // NaN is neither smaller nor equal, so either may have been lost.
+    let angle = if y.is_nan() | x.is_nan() { f32::NAN } else { angle };
+    angle.copysign(y)
+}
+
+/// Right for arguments that [`in_trigonometric_range`] accepts.
+#[inline(always)]
+pub(super) fn sin<const FUSED: bool>(x: f32) -> f32 {
+    let (n, r) = quadrant::<FUSED>(x);
+    // The reduction makes a positive zero of a negative one.
+    if x == 0.0 { x } else { sin_in_quadrant::<FUSED>(n, r) }
+}
+
+/// Right for arguments that [`in_trigonometric_range`] accepts.
+#[inline(always)]
+pub(super) fn cos<const FUSED: bool>(x: f32) -> f32 {
+    let (n, r) = quadrant::<FUSED>(x);
+    sin_in_quadrant::<FUSED>(n.wrapping_add(1), r)
+}
+
+#[inline(always)]
+pub(super) fn in_trigonometric_range(x: f32) -> bool {
+    x.abs() <= 1e6
+}
+
+/// Right for arguments that [`in_pow_range`] accepts:
+/// `2^(exponent log2 |base|)` in f64, with the sign that an odd integer exponent gives a negative base.
+#[inline(always)]
+pub(super) fn pow<const FUSED: bool>(x: f32, exponent: f32) -> f32 {
+    let y = f64::from(exponent);
+    // log2 |base| = e + 2 / ln 2 artanh((m - 1) / (m + 1)); |base| is a normal f64 even where it is a subnormal f32.
+    let bits = f64::from(x.abs()).to_bits();
+    let offset = bits.wrapping_add(0x3FF0_0000_0000_0000 - 0x3FE6_A09E_667F_3BCD);
+    let e = ((offset >> 52) as i32).wrapping_sub(1023);
+    let m = f64::from_bits((offset & 0x000F_FFFF_FFFF_FFFF).wrapping_add(0x3FE6_A09E_667F_3BCD));
+    let s = (m - 1.0) / (m + 1.0);
+    let series = polynomial64::<FUSED, 8>(
+        s * s,
+        [1.0, 1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0],
+    );
+    let log2 = fma64::<FUSED>(2.0 * std::f64::consts::LOG2_E * s, series, f64::from(e));
+    let power = y * log2;
+    let power = if power < -200.0 { -200.0 } else { power };
+    let power = if power > 200.0 { 200.0 } else { power };
+    let shifted = power + ROUNDER64;
+    let n = shifted.to_bits() as i32;
+    let r = (power - (shifted - ROUNDER64)) * std::f64::consts::LN_2;
+    let exp = polynomial64::<FUSED, 10>(
+        r,
+        [
+            1.0,
+            1.0,
+            1.0 / 2.0,
+            1.0 / 6.0,
+            1.0 / 24.0,
+            1.0 / 120.0,
+            1.0 / 720.0,
+            1.0 / 5040.0,
+            1.0 / 40_320.0,
+            1.0 / 362_880.0,
+        ],
+    );
+    let magnitude = (exp * f64::from_bits(u64::from(n.wrapping_add(1023) as u32) << 52)) as f32;
+    let half = 0.5 * exponent;
+    let is_odd = exponent == exponent.trunc() && half != half.trunc();
+    let is_integer = exponent == exponent.trunc();
+    let value = if x < 0.0 && is_odd { -magnitude } else { magnitude };
+    if x < 0.0 && !is_integer { f32::NAN } else { value }
+}
+
+#[inline(always)]
+pub(super) fn in_pow_range(x: f32, exponent: f32) -> bool {
+    (x != 0.0) & (x.abs() < f32::INFINITY) & (exponent.abs() < f32::INFINITY)
 }
 
 #[inline(always)]
@@ -84,6 +260,8 @@ fn limit(x: f32, low: f32, high: f32) -> f32 {
 /// Adding and subtracting this rounds a small float to the nearest integer; the sum's bits hold that integer.
 const ROUNDER: f32 = 12_582_912.0;
 const ROUNDER64: f64 = 6_755_399_441_055_744.0;
+/// What the nearest f32 to pi/2 is short of it.
+const HALF_PI_LOW: f32 = -4.371_139e-8;
 const LN_2_HIGH: f32 = 0.693_359_375;
 const LN_2_LOW: f32 = -2.121_944_400_547e-4;
 
@@ -179,320 +357,4 @@ fn sin_in_quadrant<const FUSED: bool>(n: i32, r: f32) -> f32 {
     let cos = fma::<FUSED>(z * z, cos, fma::<FUSED>(z, -0.5, 1.0));
     let value = if n & 1 == 0 { sin } else { cos };
     f32::from_bits(value.to_bits() ^ (((n & 2) as u32) << 30))
-}
-
-impl Float for f32 {
-    const CALLS: bool = false;
-
-    #[inline(always)]
-    fn floor(self) -> Self {
-        f32::floor(self)
-    }
-
-    #[inline(always)]
-    fn ceil(self) -> Self {
-        f32::ceil(self)
-    }
-
-    #[inline(always)]
-    fn round(self) -> Self {
-        f32::round_ties_even(self)
-    }
-
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        f32::sqrt(self)
-    }
-
-    #[inline(always)]
-    fn div(self, other: Self) -> Self {
-        self / other
-    }
-
-    #[inline(always)]
-    fn exp<const FUSED: bool>(self) -> Self {
-        let (n, em1) = reduced_expm1::<FUSED>(limit(self, -104.0, 89.0));
-        // Two factors: the first keeps the product normal, the second rounds into a subnormal or overflows.
-        let half = n >> 1;
-        (em1 + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
-    }
-
-    #[inline(always)]
-    fn expm1<const FUSED: bool>(self) -> Self {
-        let (n, em1) = reduced_expm1::<FUSED>(limit(self, -18.0, 89.0));
-        // At half scale, for 2^128 is past the largest float.
-        let scale = power_of_two(n.wrapping_sub(1));
-        let value = 2.0 * fma::<FUSED>(scale, em1, scale - 0.5);
-        let value = if self.abs() < 1e-7 { self } else { value };
-        value.copysign(self)
-    }
-
-    #[inline(always)]
-    fn log<const FUSED: bool>(self) -> Self {
-        let (e, f) = split_exponent(self);
-        let tail = fma::<FUSED>(e, LN_2_LOW, reduced_log1p_tail::<FUSED>(f));
-        let value = fma::<FUSED>(e, LN_2_HIGH, f + tail);
-        let value = if self == f32::INFINITY { f32::INFINITY } else { value };
-        let value = if self == 0.0 { f32::NEG_INFINITY } else { value };
-        if self >= 0.0 { value } else { f32::NAN }
-    }
-
-    #[inline(always)]
-    fn log1p<const FUSED: bool>(self) -> Self {
-        let sum = 1.0 + self;
-        let (e, f) = split_exponent(sum);
-        // Where the sum keeps the exponent of 1 its fraction is the argument itself, free of the addition's rounding;
-        // elsewhere the rounding is corrected to first order.
-        let lost = if sum > 1.0 { 1.0 - (sum - self) } else { self - (sum - 1.0) };
-        let correction = if e == 0.0 { 0.0 } else { lost / sum };
-        let f = if e == 0.0 { self } else { f };
-        let tail = fma::<FUSED>(e, LN_2_LOW, reduced_log1p_tail::<FUSED>(f) + correction);
-        let value = fma::<FUSED>(e, LN_2_HIGH, f + tail);
-        let value = if self == f32::INFINITY { f32::INFINITY } else { value };
-        let value = if self == -1.0 { f32::NEG_INFINITY } else { value };
-        let value = if self.abs() < 1e-8 { self } else { value };
-        if self >= -1.0 { value } else { f32::NAN }
-    }
-
-    #[inline(always)]
-    fn tanh<const FUSED: bool>(self) -> Self {
-        // tanh(|x|) = expm1(2|x|) / (expm1(2|x|) + 2), which is 1 in f32 from 9.02 on.
-        let (n, em1) = reduced_expm1::<FUSED>(limit(2.0 * self.abs(), 0.0, 20.0));
-        let scale = power_of_two(n);
-        let t = fma::<FUSED>(scale, em1, scale - 1.0);
-        let value = t / (t + 2.0);
-        let value = if self.abs() < 1e-7 { self } else { value };
-        value.copysign(self)
-    }
-
-    #[inline(always)]
-    fn sigmoid<const FUSED: bool>(self) -> Self {
-        let e = Float::exp::<FUSED>(-self.abs());
-        let numerator = if self < 0.0 { e } else { 1.0 };
-        numerator / (1.0 + e)
-    }
-
-    #[inline(always)]
-    fn erf<const FUSED: bool>(self) -> Self {
-        let magnitude = self.abs();
-        let square = magnitude * magnitude;
-        let small = polynomial::<FUSED, 7>(
-            square,
-            [
-                0.128_379_166_591,
-                -0.376_126_332_034,
-                0.112_836_863_519,
-                -0.026_858_851_228_3,
-                0.005_199_599_841_01,
-                -0.000_812_580_615_204,
-                8.296_607_823_14e-5,
-            ],
-        );
-        let small = fma::<FUSED>(magnitude, small, magnitude);
-        // erfc(t) = exp(-t - t G(t)); from t = 4 on erf is 1 in f32.
-        let t = limit(magnitude, 0.0, 4.0);
-        let g = polynomial::<FUSED, 7>(
-            t,
-            [
-                0.128_648_493_322,
-                0.635_151_302_575,
-                0.106_236_902_912,
-                -0.023_762_086_860_6,
-                0.003_642_471_457_04,
-                -0.000_322_807_213_055,
-                1.123_167_526_63e-5,
-            ],
-        );
-        let large = 1.0 - Float::exp::<FUSED>(fma::<FUSED>(-t, g, -t));
-        let value = if magnitude < 0.9375 { small } else { large };
-        value.copysign(self)
-    }
-
-    #[inline(always)]
-    fn sin<const FUSED: bool>(self) -> Self {
-        let (n, r) = quadrant::<FUSED>(self);
-        // The reduction makes a positive zero of a negative one.
-        if self == 0.0 { self } else { sin_in_quadrant::<FUSED>(n, r) }
-    }
-
-    #[inline(always)]
-    fn cos<const FUSED: bool>(self) -> Self {
-        let (n, r) = quadrant::<FUSED>(self);
-        sin_in_quadrant::<FUSED>(n.wrapping_add(1), r)
-    }
-
-    #[inline(always)]
-    fn in_trigonometric_range(self) -> bool {
-        self.abs() <= 1e6
-    }
-
-    #[inline(always)]
-    fn sin_of_any(self) -> Self {
-        f32::sin(self)
-    }
-
-    #[inline(always)]
-    fn cos_of_any(self) -> Self {
-        f32::cos(self)
-    }
-
-    /// `2^(exponent log2 |base|)` in f64, with the sign that an odd integer exponent gives a negative base.
-    #[inline(always)]
-    fn pow<const FUSED: bool>(self, exponent: Self) -> Self {
-        let y = f64::from(exponent);
-        // log2 |base| = e + 2 / ln 2 artanh((m - 1) / (m + 1)); |base| is a normal f64 even where it is a subnormal f32.
-        let bits = f64::from(self.abs()).to_bits();
-        let offset = bits.wrapping_add(0x3FF0_0000_0000_0000 - 0x3FE6_A09E_667F_3BCD);
-        let e = ((offset >> 52) as i32).wrapping_sub(1023);
-        let m = f64::from_bits((offset & 0x000F_FFFF_FFFF_FFFF).wrapping_add(0x3FE6_A09E_667F_3BCD));
-        let s = (m - 1.0) / (m + 1.0);
-        let series = polynomial64::<FUSED, 8>(
-            s * s,
-            [1.0, 1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0],
-        );
-        let log2 = fma64::<FUSED>(2.0 * std::f64::consts::LOG2_E * s, series, f64::from(e));
-        let power = y * log2;
-        let power = if power < -200.0 { -200.0 } else { power };
-        let power = if power > 200.0 { 200.0 } else { power };
-        let shifted = power + ROUNDER64;
-        let n = shifted.to_bits() as i32;
-        let r = (power - (shifted - ROUNDER64)) * std::f64::consts::LN_2;
-        let exp = polynomial64::<FUSED, 10>(
-            r,
-            [
-                1.0,
-                1.0,
-                1.0 / 2.0,
-                1.0 / 6.0,
-                1.0 / 24.0,
-                1.0 / 120.0,
-                1.0 / 720.0,
-                1.0 / 5040.0,
-                1.0 / 40_320.0,
-                1.0 / 362_880.0,
-            ],
-        );
-        let magnitude = (exp * f64::from_bits(u64::from(n.wrapping_add(1023) as u32) << 52)) as f32;
-        let half = 0.5 * exponent;
-        let is_odd = exponent == exponent.trunc() && half != half.trunc();
-        let is_integer = exponent == exponent.trunc();
-        let value = if self < 0.0 && is_odd { -magnitude } else { magnitude };
-        if self < 0.0 && !is_integer { f32::NAN } else { value }
-    }
-
-    #[inline(always)]
-    fn in_pow_range(self, exponent: Self) -> bool {
-        (self != 0.0) & (self.abs() < f32::INFINITY) & (exponent.abs() < f32::INFINITY)
-    }
-
-    #[inline(always)]
-    fn pow_of_any(self, exponent: Self) -> Self {
-        f32::powf(self, exponent)
-    }
-}
-
-impl Float for f64 {
-    const CALLS: bool = true;
-
-    #[inline(always)]
-    fn floor(self) -> Self {
-        f64::floor(self)
-    }
-
-    #[inline(always)]
-    fn ceil(self) -> Self {
-        f64::ceil(self)
-    }
-
-    #[inline(always)]
-    fn round(self) -> Self {
-        f64::round_ties_even(self)
-    }
-
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        f64::sqrt(self)
-    }
-
-    #[inline(always)]
-    fn div(self, other: Self) -> Self {
-        self / other
-    }
-
-    #[inline(always)]
-    fn exp<const FUSED: bool>(self) -> Self {
-        f64::exp(self)
-    }
-
-    #[inline(always)]
-    fn expm1<const FUSED: bool>(self) -> Self {
-        f64::exp_m1(self)
-    }
-
-    #[inline(always)]
-    fn log<const FUSED: bool>(self) -> Self {
-        f64::ln(self)
-    }
-
-    #[inline(always)]
-    fn log1p<const FUSED: bool>(self) -> Self {
-        f64::ln_1p(self)
-    }
-
-    #[inline(always)]
-    fn tanh<const FUSED: bool>(self) -> Self {
-        f64::tanh(self)
-    }
-
-    #[inline(always)]
-    fn sigmoid<const FUSED: bool>(self) -> Self {
-        let e = f64::exp(-self.abs());
-        let numerator = if self < 0.0 { e } else { 1.0 };
-        numerator / (1.0 + e)
-    }
-
-    #[inline(always)]
-    fn erf<const FUSED: bool>(self) -> Self {
-        libm::erf(self)
-    }
-
-    #[inline(always)]
-    fn sin<const FUSED: bool>(self) -> Self {
-        f64::sin(self)
-    }
-
-    #[inline(always)]
-    fn cos<const FUSED: bool>(self) -> Self {
-        f64::cos(self)
-    }
-
-    #[inline(always)]
-    fn in_trigonometric_range(self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn sin_of_any(self) -> Self {
-        f64::sin(self)
-    }
-
-    #[inline(always)]
-    fn cos_of_any(self) -> Self {
-        f64::cos(self)
-    }
-
-    #[inline(always)]
-    fn pow<const FUSED: bool>(self, exponent: Self) -> Self {
-        f64::powf(self, exponent)
-    }
-
-    #[inline(always)]
-    fn in_pow_range(self, _exponent: Self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn pow_of_any(self, exponent: Self) -> Self {
-        f64::powf(self, exponent)
-    }
 }

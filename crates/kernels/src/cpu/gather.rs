@@ -101,13 +101,14 @@ impl Gather {
     fn run_typed<E: Source>(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let Gather { lines, indices, elements, scratch, .. } = self;
         let outside = E::Value::from_f64(if E::DTYPE.is_float() { f64::NAN } else { 0.0 });
-        let task = Task { lines, view: indices, operand: operands.typed::<E>(0), indices: operands.typed(1), outside };
+        let task =
+            GatherTask { lines, view: indices, operand: operands.typed::<E>(0), indices: operands.typed(1), outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);
     }
 }
 
 #[derive(Clone, Copy)]
-struct Task<'a, E: Source> {
+struct GatherTask<'a, E: Source> {
     lines: &'a Lines,
     view: &'a View,
     operand: &'a [E],
@@ -115,7 +116,7 @@ struct Task<'a, E: Source> {
     outside: E::Value,
 }
 
-impl<E: Source> Task<'_, E> {
+impl<E: Source> GatherTask<'_, E> {
     /// Gathers the elements from domain index `first` on.
     fn divide(self, scratch: &mut [Vec<i32>], result: &mut [E::Value], first: usize) {
         if let [scratch] = scratch {
@@ -130,7 +131,7 @@ impl<E: Source> Task<'_, E> {
     }
 
     fn run(self, scratch: &mut [i32], result: &mut [E::Value], first: usize) {
-        let Task { lines, view, operand, indices, outside } = self;
+        let GatherTask { lines, view, operand, indices, outside } = self;
         for piece in lines.pieces(first..first + result.len()) {
             let start = lines.start(piece.start);
             let target = &mut result[piece.start - first..piece.end - first];

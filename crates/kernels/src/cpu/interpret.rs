@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, StorageType};
+use arenagrad_graph::{DType, Elementwise, StorageType};
 use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
@@ -146,7 +146,7 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn execute<const FUSED: bool>(&mut self, code: Code) {
         match code {
-            Code::Load { input, .. } if !self.stored(input).is_native() => self.execute_seldom(code),
+            Code::Load { input, target, .. } if !self.stored(input).is_native() => self.load_narrow(input, target),
             Code::Load { dtype, input, target, borrows } => match dtype {
                 DType::F32 => self.load::<f32>(input, target, borrows),
                 DType::F64 => self.load::<f64>(input, target, borrows),
@@ -161,30 +161,37 @@ impl Block<'_, '_> {
             },
             Code::Iota { inner, extent, target } => self.iota(inner, extent, target),
             Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
-            Code::Unary { function, dtype, operand, target } => match dtype {
-                DType::F32 => self.unary_float::<f32, FUSED>(function, operand, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
+            Code::Elementwise { operation, from, to, target } => match (operation, from) {
+                (Elementwise::Unary { function, operand }, DType::F32) => {
+                    self.unary_f32::<FUSED>(function, operand, target);
+                }
+                (Elementwise::Binary { function, lhs, rhs }, DType::F32) => {
+                    self.binary_f32::<FUSED>(function, lhs, rhs, target);
+                }
+                (Elementwise::Compare { function, lhs, rhs }, DType::F32) => {
+                    self.compare::<f32>(function, lhs, rhs, target);
+                }
+                (Elementwise::Compare { function, lhs, rhs }, DType::I32) => {
+                    self.compare::<i32>(function, lhs, rhs, target);
+                }
+                (Elementwise::Where { condition, on_true, on_false }, _) if to == DType::F32 => {
+                    self.choose::<f32>(condition, on_true, on_false, target);
+                }
+                (
+                    Elementwise::Unary { .. }
+                    | Elementwise::Binary { .. }
+                    | Elementwise::Compare { .. }
+                    | Elementwise::Where { .. }
+                    | Elementwise::Cast { .. },
+                    _,
+                ) => self.execute_seldom(code),
             },
-            Code::Binary { function, dtype, lhs, rhs, target } => match dtype {
-                DType::F32 => self.binary_float::<f32, FUSED>(function, lhs, rhs, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Compare { function, dtype, lhs, rhs, target } => match dtype {
-                DType::F32 => self.compare::<f32>(function, lhs, rhs, target),
-                DType::I32 => self.compare::<i32>(function, lhs, rhs, target),
-                DType::F64 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Where { dtype, condition, on_true, on_false, target } => match dtype {
-                DType::F32 => self.choose::<f32>(condition, on_true, on_false, target),
-                DType::F64 | DType::I32 | DType::Bool => self.execute_seldom(code),
-            },
-            Code::Cast { .. } => self.execute_seldom(code),
         }
     }
 
     /// The type of an input's elements.
     #[inline(always)]
-    pub(super) fn stored(&self, input: u32) -> StorageType {
+    fn stored(&self, input: u32) -> StorageType {
         match self.sources.inputs[input as usize].in_place {
             Some(output) => self.parts[output as usize].storage(),
             None => self.sources.operands.buffer(self.sources.first + input as usize).storage(),
@@ -192,8 +199,12 @@ impl Block<'_, '_> {
     }
 
     /// Loads an input whose elements are narrower than the values.
-    #[inline(always)]
-    pub(super) fn load_narrow<E: Source>(&mut self, input: u32, target: Register) {
+    #[inline(never)]
+    fn load_narrow(&mut self, input: u32, target: Register) {
+        of_storage!(self.stored(input), E => self.load_elements::<E>(input, target));
+    }
+
+    fn load_elements<E: Source>(&mut self, input: u32, target: Register) {
         let described = &self.sources.inputs[input as usize];
         let (start, length) = (self.start, self.length);
         if let Some(output) = described.in_place {

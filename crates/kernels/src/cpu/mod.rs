@@ -55,10 +55,10 @@ use scatter_add::ScatterAdd;
 
 /// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
 #[derive(Clone, Debug)]
-pub struct Compiled(Step);
+pub struct Compiled(Routine);
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Routine {
     Elementwise(Elementwise),
     Reduce(Box<Reduce>),
     ArgMax(ArgMax),
@@ -85,28 +85,28 @@ impl Compiled {
     /// As [`Compiled::new`].
     pub fn with_storage(kernel: &Kernel, stored: Stored<'_>) -> Compiled {
         Compiled(match kernel {
-            Kernel::Elementwise(program) => Step::Elementwise(Elementwise::new(program, 0)),
+            Kernel::Elementwise(program) => Routine::Elementwise(Elementwise::new(program, 0)),
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
-                Step::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
+                Routine::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
             }
-            Kernel::Nest(nest) => Step::Nest(Box::new(Nest::new(nest))),
+            Kernel::Nest(nest) => Routine::Nest(Box::new(Nest::new(nest))),
             Kernel::ArgMax { dtype, outer, extent, inner } => {
-                Step::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
+                Routine::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
             Kernel::MatMul { dtype, batch, m, k, n, lhs, rhs, epilogue } => {
                 let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
                 let product = MatMul::new(*dtype, batch, [*m, *k, *n], *lhs, *rhs, is_narrow, epilogue.as_ref());
-                Step::MatMul(Box::new(product))
+                Routine::MatMul(Box::new(product))
             }
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
-                Step::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
+                Routine::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
             }
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place, factor } => {
                 let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
-                Step::ScatterAdd(Box::new(ScatterAdd::new(*dtype, shapes, *axis, views, *in_place, *factor)))
+                Routine::ScatterAdd(Box::new(ScatterAdd::new(*dtype, shapes, *axis, views, *in_place, *factor)))
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => {
-                Step::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
+                Routine::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
         })
     }
@@ -115,14 +115,14 @@ impl Compiled {
     /// through a queue that allocates now and then, so whoever runs many kernels enters a pool once and runs them there.
     pub fn divides(&self) -> bool {
         match &self.0 {
-            Step::Elementwise(step) => step.divides(),
-            Step::Reduce(step) => step.divides(),
-            Step::ArgMax(step) => step.divides(),
-            Step::Nest(step) => step.divides(),
-            Step::MatMul(step) => step.divides(),
-            Step::Gather(step) => step.divides(),
-            Step::ScatterAdd(step) => step.divides(),
-            Step::Assemble(_) => false,
+            Routine::Elementwise(routine) => routine.divides(),
+            Routine::Reduce(routine) => routine.divides(),
+            Routine::ArgMax(routine) => routine.divides(),
+            Routine::Nest(routine) => routine.divides(),
+            Routine::MatMul(routine) => routine.divides(),
+            Routine::Gather(routine) => routine.divides(),
+            Routine::ScatterAdd(routine) => routine.divides(),
+            Routine::Assemble(_) => false,
         }
     }
 
@@ -133,14 +133,14 @@ impl Compiled {
     /// [`Stored`]), or is shorter than what the kernel touches.
     pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match &mut self.0 {
-            Step::Elementwise(step) => step.run(operands, Accumulators::None, outputs),
-            Step::Reduce(step) => step.run(operands, outputs),
-            Step::ArgMax(step) => step.run(operands, outputs),
-            Step::Nest(step) => step.run(operands, outputs),
-            Step::MatMul(step) => step.run(operands, outputs),
-            Step::Gather(step) => step.run(operands, outputs),
-            Step::ScatterAdd(step) => step.run(operands, outputs),
-            Step::Assemble(step) => step.run(operands, outputs),
+            Routine::Elementwise(routine) => routine.run(operands, Accumulators::None, outputs),
+            Routine::Reduce(routine) => routine.run(operands, outputs),
+            Routine::ArgMax(routine) => routine.run(operands, outputs),
+            Routine::Nest(routine) => routine.run(operands, outputs),
+            Routine::MatMul(routine) => routine.run(operands, outputs),
+            Routine::Gather(routine) => routine.run(operands, outputs),
+            Routine::ScatterAdd(routine) => routine.run(operands, outputs),
+            Routine::Assemble(routine) => routine.run(operands, outputs),
         }
     }
 }

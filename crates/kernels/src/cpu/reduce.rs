@@ -34,7 +34,7 @@ const STRIP: usize = 64;
 /// A reduction made ready.
 #[derive(Clone, Debug)]
 pub(super) struct Reduce {
-    scheme: Scheme,
+    scheme: ReduceScheme,
     state: State,
     banks: Vec<Bank>,
     epilogue: Option<Elementwise>,
@@ -42,7 +42,7 @@ pub(super) struct Reduce {
 
 /// What all tasks of a reduction share.
 #[derive(Clone, Debug)]
-struct Scheme {
+struct ReduceScheme {
     arch: Arch,
     function: ReduceFunction,
     translation: Translation,
@@ -101,7 +101,7 @@ impl Reduce {
         let way = choose_way(program.elements, kept, reduced, results);
         let tasks = parallel::tasks(cost::reduce(program, results));
         let scheme =
-            Scheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
+            ReduceScheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
         let epilogue = epilogue.map(|epilogue| Elementwise::new(epilogue, program.inputs.len()));
         let (state, units) = match dtype {
             DType::F32 => {
@@ -180,7 +180,7 @@ fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) 
 
 impl<T: Reducible> Typed<T> {
     /// The accumulators, and into how many units the work can be divided.
-    fn new(scheme: &Scheme, elements: usize, tasks: usize, has_epilogue: bool) -> (Self, usize) {
+    fn new(scheme: &ReduceScheme, elements: usize, tasks: usize, has_epilogue: bool) -> (Self, usize) {
         let zero = T::default().total();
         let results = if has_epilogue { vec![T::default(); scheme.results] } else { Vec::new() };
         match &scheme.way {
@@ -206,7 +206,13 @@ impl<T: Reducible> Typed<T> {
         }
     }
 
-    fn run_to_output(&mut self, scheme: &Scheme, banks: &mut [Bank], operands: Operands<'_>, outputs: &mut [Elements]) {
+    fn run_to_output(
+        &mut self,
+        scheme: &ReduceScheme,
+        banks: &mut [Bank],
+        operands: Operands<'_>,
+        outputs: &mut [Elements],
+    ) {
         match &scheme.way {
             Way::DomainOrder { .. } => {
                 self.accumulate(scheme, banks, operands, outputs);
@@ -223,7 +229,7 @@ impl<T: Reducible> Typed<T> {
 
     fn run_to_results(
         &mut self,
-        scheme: &Scheme,
+        scheme: &ReduceScheme,
         banks: &mut [Bank],
         operands: Operands<'_>,
         outputs: &mut [Elements],
@@ -243,7 +249,13 @@ impl<T: Reducible> Typed<T> {
         &self.results
     }
 
-    fn accumulate(&mut self, scheme: &Scheme, banks: &mut [Bank], operands: Operands<'_>, outputs: &mut [Elements]) {
+    fn accumulate(
+        &mut self,
+        scheme: &ReduceScheme,
+        banks: &mut [Bank],
+        operands: Operands<'_>,
+        outputs: &mut [Elements],
+    ) {
         scheme.divide_partitions(banks, &mut self.partitions, operands, &all_parts(outputs));
     }
 
@@ -293,7 +305,7 @@ fn partition(elements: usize, result: &View, results: usize) -> Vec<(Range<usize
         .collect()
 }
 
-impl Scheme {
+impl ReduceScheme {
     fn sources<'a>(&'a self, operands: Operands<'a>) -> Sources<'a> {
         let inputs = &self.inputs;
         Sources { operands, first: 0, inputs, accumulators: Accumulators::None, accumulator_base: 0 }

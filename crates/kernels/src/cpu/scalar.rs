@@ -112,3 +112,44 @@ pub(super) fn relu<T: Number>(x: T) -> T {
 pub(super) fn relu_backward<T: Number>(upstream: T, x: T) -> T {
     if x <= T::ZERO { T::ZERO } else { upstream }
 }
+
+/// A float type.
+pub(super) trait Float: Number {
+    fn floor(self) -> Self;
+    fn ceil(self) -> Self;
+    fn round_ties_even(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn div(self, other: Self) -> Self;
+}
+
+macro_rules! float {
+    ($($float:ident)*) => {$(
+        impl Float for $float {
+            #[inline(always)]
+            fn floor(self) -> Self {
+                $float::floor(self)
+            }
+
+            #[inline(always)]
+            fn ceil(self) -> Self {
+                $float::ceil(self)
+            }
+
+            #[inline(always)]
+            fn round_ties_even(self) -> Self {
+                $float::round_ties_even(self)
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $float::sqrt(self)
+            }
+
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                self / other
+            }
+        }
+    )*};
+}
+float!(f32 f64);

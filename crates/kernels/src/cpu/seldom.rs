@@ -1,14 +1,12 @@
-//! Instructions that are seldom a program's hot loop: arithmetic of f64, i32 and bool, conversions, and loads of elements that are
-//! narrower than their values.
+//! Instructions that are seldom a program's hot loop: arithmetic of f64, i32 and bool, and conversions.
 //!
 //! They are compiled apart from the others, without an instance for the widest instruction set, for the loops of each dtype
 //! are many and most programs compute in f32. A call of one is a call for a whole block.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elementwise};
 
 use super::code::Code;
 use super::interpret::Block;
-use super::narrow::of_storage;
 use super::processor::{Vectorise, detect, dispatch};
 
 /// One instruction of a block's code.
@@ -24,35 +22,32 @@ impl Vectorise for Seldom<'_, '_, '_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let Seldom { block, code } = self;
-        match code {
-            Code::Unary { function, dtype, operand, target } => match dtype {
+        let Code::Elementwise { operation, from, to, target } = code else { often(code) };
+        match operation {
+            Elementwise::Unary { function, operand } => match from {
                 DType::F32 => often(code),
-                DType::F64 => block.unary_float::<f64, FUSED>(function, operand, target),
+                DType::F64 => block.unary_f64(function, operand, target),
                 DType::I32 => block.unary_i32(function, operand, target),
                 DType::Bool => block.unary_bool(function, operand, target),
             },
-            Code::Binary { function, dtype, lhs, rhs, target } => match dtype {
+            Elementwise::Binary { function, lhs, rhs } => match from {
                 DType::F32 => often(code),
-                DType::F64 => block.binary_float::<f64, FUSED>(function, lhs, rhs, target),
+                DType::F64 => block.binary_f64(function, lhs, rhs, target),
                 DType::I32 => block.binary_i32(function, lhs, rhs, target),
                 DType::Bool => block.binary_bool(function, lhs, rhs, target),
             },
-            Code::Compare { function, dtype, lhs, rhs, target } => match dtype {
+            Elementwise::Compare { function, lhs, rhs } => match from {
                 DType::F32 | DType::I32 => often(code),
                 DType::F64 => block.compare::<f64>(function, lhs, rhs, target),
                 DType::Bool => block.compare::<u8>(function, lhs, rhs, target),
             },
-            Code::Where { dtype, condition, on_true, on_false, target } => match dtype {
+            Elementwise::Where { condition, on_true, on_false } => match to {
                 DType::F32 => often(code),
                 DType::F64 => block.choose::<f64>(condition, on_true, on_false, target),
                 DType::I32 => block.choose::<i32>(condition, on_true, on_false, target),
                 DType::Bool => block.choose::<u8>(condition, on_true, on_false, target),
             },
-            Code::Cast { from, to, operand, target } => block.cast(from, to, operand, target),
-            Code::Load { input, target, .. } => {
-                of_storage!(block.stored(input), E => block.load_narrow::<E>(input, target));
-            }
-            Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } => often(code),
+            Elementwise::Cast { operand } => block.cast(from, to, operand, target),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{DType, Instruction, Program};
 
 /// A program, and which buffers it is about.
 #[derive(Clone, Copy)]
-pub(super) struct Bound<'a> {
+pub(super) struct BoundProgram<'a> {
     /// The program.
     pub(super) program: &'a Program,
     /// Where each of its inputs stands.
@@ -92,7 +92,7 @@ impl Place {
     }
 }
 
-impl Bound<'_> {
+impl BoundProgram<'_> {
     /// Declares what loads the program's one value: `fn load_block(index: u32)`.
     pub(super) fn declare_load(&self, module: &mut Module, width: usize) {
         let arguments = self.declare_reads(module, width);
@@ -184,11 +184,7 @@ impl Bound<'_> {
                 | Instruction::Constant { .. }
                 | Instruction::Iota { .. }
                 | Instruction::Uniform { .. }
-                | Instruction::Unary { .. }
-                | Instruction::Binary { .. }
-                | Instruction::Compare { .. }
-                | Instruction::Where { .. }
-                | Instruction::Cast { .. } => false,
+                | Instruction::Elementwise(_) => false,
             })
         })
     }

@@ -1,7 +1,8 @@
 //! Instructions as WGSL expressions: which function of `shaders/functions` each is, and how constants are written.
 
+use crate::wgsl::functions;
 use crate::wgsl::module::Module;
-use crate::{BinaryFunction, CompareFunction, DType, Instruction, UnaryFunction};
+use crate::{DType, Elementwise, Instruction};
 
 /// Where an instruction stands: what its expression is made of besides its operands `v0`, `v1`, ….
 #[derive(Clone, Copy)]
@@ -43,27 +44,40 @@ pub(super) fn expression(
             let high = module.parameter(format!("{program}_seed_{value}_high"), (seed >> 32) as usize);
             format!("{function}(vec2<u32>({low}, {high}), {index}, v{step})")
         }
-        Instruction::Unary { function, operand } => {
-            let function = module.call(unary_name(function, dtype_of(operand)));
+        Instruction::Elementwise(elementwise) => of_elementwise(module, elementwise, dtype, dtype_of),
+    }
+}
+
+fn of_elementwise(
+    module: &mut Module,
+    elementwise: Elementwise<u32>,
+    dtype: DType,
+    dtype_of: impl Fn(u32) -> DType,
+) -> String {
+    match elementwise {
+        Elementwise::Unary { function, operand } => {
+            let function = module.call(functions::named(function.name(), dtype_of(operand)));
             format!("{function}(v{operand})")
         }
-        Instruction::Binary { function, lhs, rhs } => {
-            let function = module.call(binary_name(function, dtype_of(lhs)));
+        Elementwise::Binary { function, lhs, rhs } => {
+            let function = module.call(functions::named(function.name(), dtype_of(lhs)));
             format!("{function}(v{lhs}, v{rhs})")
         }
-        Instruction::Compare { function, lhs, rhs } => {
-            let compared = dtype_of(lhs);
-            let function = module.call(compare_name(function, compared));
-            match compared {
-                DType::F32 | DType::F64 | DType::I32 => format!("{function}(v{lhs}, v{rhs})"),
-                // false orders before true.
-                DType::Bool => format!("{function}(i32(v{lhs}), i32(v{rhs}))"),
+        Elementwise::Compare { function, lhs, rhs } => match dtype_of(lhs) {
+            compared @ (DType::F32 | DType::F64 | DType::I32) => {
+                let function = module.call(functions::named(function.name(), compared));
+                format!("{function}(v{lhs}, v{rhs})")
             }
-        }
-        Instruction::Where { condition, on_true, on_false } => {
+            // false orders before true.
+            DType::Bool => {
+                let function = module.call(functions::named(function.name(), DType::I32));
+                format!("{function}(i32(v{lhs}), i32(v{rhs}))")
+            }
+        },
+        Elementwise::Where { condition, on_true, on_false } => {
             format!("select(v{on_false}, v{on_true}, v{condition})")
         }
-        Instruction::Cast { operand } => match cast_name(dtype_of(operand), dtype) {
+        Elementwise::Cast { operand } => match cast_name(dtype_of(operand), dtype) {
             Some(function) => format!("{}(v{operand})", module.call(function)),
             None => format!("v{operand}"),
         },
@@ -84,76 +98,6 @@ fn constant_expression(module: &mut Module, name: String, dtype: DType, constant
         DType::I32 if plain => format!("i32({constant})"),
         DType::I32 => module.word(name, "i32", constant as i32 as u32),
         DType::Bool => (constant != 0.0).to_string(),
-    }
-}
-
-/// The function of `shaders/functions` for a unary function of a dtype. Where WGSL has a function of the stem's name, and for
-/// dtypes other than f32, the dtype stands behind the stem.
-fn unary_name(function: UnaryFunction, dtype: DType) -> &'static str {
-    let integer = dtype == DType::I32;
-    match function {
-        UnaryFunction::Neg if integer => "neg_i32",
-        UnaryFunction::Neg => "neg",
-        UnaryFunction::Abs if integer => "abs_i32",
-        UnaryFunction::Abs => "abs_f32",
-        UnaryFunction::Sign if integer => "sign_i32",
-        UnaryFunction::Sign => "sign_f32",
-        UnaryFunction::Floor => "floor_f32",
-        UnaryFunction::Ceil => "ceil_f32",
-        UnaryFunction::Round => "round_f32",
-        UnaryFunction::Exp => "exp_f32",
-        UnaryFunction::Expm1 => "expm1",
-        UnaryFunction::Log => "log_f32",
-        UnaryFunction::Log1p => "log1p",
-        UnaryFunction::Sqrt => "sqrt_f32",
-        UnaryFunction::Sin => "sin_f32",
-        UnaryFunction::Cos => "cos_f32",
-        UnaryFunction::Tanh => "tanh_f32",
-        UnaryFunction::Sigmoid => "sigmoid",
-        UnaryFunction::Erf => "erf",
-        UnaryFunction::Relu => "relu",
-        UnaryFunction::Not => "not",
-    }
-}
-
-/// The function of `shaders/functions` for a binary function of a dtype.
-pub(super) fn binary_name(function: BinaryFunction, dtype: DType) -> &'static str {
-    let integer = dtype == DType::I32;
-    match function {
-        BinaryFunction::Add if integer => "add_i32",
-        BinaryFunction::Add => "add",
-        BinaryFunction::Sub if integer => "sub_i32",
-        BinaryFunction::Sub => "sub",
-        BinaryFunction::Mul if integer => "mul_i32",
-        BinaryFunction::Mul => "mul",
-        BinaryFunction::Div => "div",
-        BinaryFunction::Pow => "pow_f32",
-        BinaryFunction::Maximum if integer => "maximum_i32",
-        BinaryFunction::Maximum => "maximum",
-        BinaryFunction::Minimum if integer => "minimum_i32",
-        BinaryFunction::Minimum => "minimum",
-        BinaryFunction::ReluBackward => "relu_backward",
-        BinaryFunction::And => "and",
-        BinaryFunction::Or => "or",
-    }
-}
-
-/// The function of `shaders/functions` for a comparison of a dtype.
-fn compare_name(function: CompareFunction, dtype: DType) -> &'static str {
-    let float = dtype.is_float();
-    match function {
-        CompareFunction::Less if float => "less",
-        CompareFunction::Less => "less_i32",
-        CompareFunction::LessEqual if float => "less_equal",
-        CompareFunction::LessEqual => "less_equal_i32",
-        CompareFunction::Greater if float => "greater",
-        CompareFunction::Greater => "greater_i32",
-        CompareFunction::GreaterEqual if float => "greater_equal",
-        CompareFunction::GreaterEqual => "greater_equal_i32",
-        CompareFunction::Equal if float => "equal",
-        CompareFunction::Equal => "equal_i32",
-        CompareFunction::NotEqual if float => "not_equal",
-        CompareFunction::NotEqual => "not_equal_i32",
     }
 }
 

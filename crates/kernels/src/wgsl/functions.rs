@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use crate::DType;
+
 macro_rules! files {
     ($($stem:literal),* $(,)?) => {
         [$(include_str!(concat!("../../shaders/functions/", $stem, ".wgsl"))),*]
@@ -17,6 +19,7 @@ const FILES: [&str; 38] = files![
     "abs",
     "add",
     "and",
+    "atan2",
     "cast",
     "ceil",
     "cos",
@@ -59,6 +62,25 @@ struct Item {
     text: &'static str,
     /// The names of the items that its text mentions.
     uses: Vec<&'static str>,
+}
+
+/// The item for a function of that stem of a dtype: where the stem alone would not do, because WGSL has a function of that name
+/// or because the function is defined for several dtypes, the dtype stands behind it. Modules hold f32 where a program has f64,
+/// which no adapter computes.
+///
+/// # Panics
+/// If there is none: the graph checks for what dtypes a function is defined.
+pub(super) fn named(stem: &str, dtype: DType) -> &'static str {
+    let dtype = match dtype {
+        DType::F32 | DType::F64 => "f32",
+        DType::I32 => "i32",
+        DType::Bool => "bool",
+    };
+    let items = items();
+    match items.get_key_value(format!("{stem}_{dtype}").as_str()).or_else(|| items.get_key_value(stem)) {
+        Some((name, _)) => name,
+        None => panic!("shaders/functions has no function {stem} of {dtype}"),
+    }
 }
 
 /// Writes the items `names`, and all that they need, each after what it needs.
@@ -127,6 +149,24 @@ fn is_word(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{BinaryFunction, CompareFunction, UnaryFunction};
+
+    #[test]
+    fn every_function_has_an_item_for_each_dtype() {
+        let on_gpu = |dtypes: &'static [DType]| dtypes.iter().filter(|&&dtype| dtype != DType::F64);
+        for function in UnaryFunction::ALL {
+            on_gpu(function.row().dtypes).for_each(|&dtype| assert!(!named(function.name(), dtype).is_empty()));
+        }
+        for function in BinaryFunction::ALL {
+            on_gpu(function.row().dtypes).for_each(|&dtype| assert!(!named(function.name(), dtype).is_empty()));
+        }
+        for function in CompareFunction::ALL {
+            // Truth values are compared as integers.
+            on_gpu(&[DType::F32, DType::I32]).for_each(|&dtype| assert!(!named(function.name(), dtype).is_empty()));
+        }
+        // The functions of one dtype that share a stem are apart.
+        assert_ne!(named("maximum", DType::F32), named("maximum", DType::I32));
+    }
 
     #[test]
     fn every_item_is_found_with_what_it_needs() {

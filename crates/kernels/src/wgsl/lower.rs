@@ -1,14 +1,14 @@
 //! The entry of lowering: what is refused, where results go, and elementwise kernels. The other kernels have files of their own.
 
 use crate::view::View;
-use crate::wgsl::emit::{Bound, Place, Shared};
+use crate::wgsl::emit::{BoundProgram, Place, Shared};
 use crate::wgsl::matmul::Product;
 use crate::wgsl::module::{Grid, WORKGROUP};
 use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
-use crate::{BinaryFunction, DType, Instruction, Kernel, Program, ProgramInput, Stored, cost};
+use crate::{BinaryFunction, DType, Elementwise, Instruction, Kernel, Program, ProgramInput, Stored, cost};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -28,7 +28,7 @@ fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
             let outputs = output_places(program.outputs.len());
-            elementwise(&Bound { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
+            elementwise(&BoundProgram { program, inputs: &inputs, outputs: &outputs }, profile, &mut lowered);
         }
         Kernel::Reduce { function, program, kept, reduced, epilogue } => {
             let results = kept.iter().map(|axis| axis.extent).product();
@@ -84,7 +84,11 @@ pub fn lower_step(
     check(kernel)?;
     let mut lowered = Lowered::over(stored);
     let outputs = output_places(program.outputs.len());
-    elementwise(&Bound { program, inputs: &shared_places(program, buffers), outputs: &outputs }, profile, &mut lowered);
+    elementwise(
+        &BoundProgram { program, inputs: &shared_places(program, buffers), outputs: &outputs },
+        profile,
+        &mut lowered,
+    );
     Ok(lowered)
 }
 
@@ -109,7 +113,7 @@ fn shared_places(program: &Program, buffers: &[u32]) -> Vec<Place> {
 }
 
 /// Appends the dispatch of a fused elementwise kernel.
-pub(super) fn elementwise(bound: &Bound<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
+pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
     let mut module = lowered.module();
@@ -165,7 +169,7 @@ impl Output {
             instructions: vec![
                 Instruction::Load { input: 0 },
                 Instruction::Accumulator,
-                Instruction::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 },
+                Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 }),
             ],
             dtypes: vec![DType::F32; 3],
             outputs: vec![2],
@@ -179,8 +183,8 @@ impl Output {
     }
 
     /// The program with its buffers.
-    pub(super) fn bound(&self) -> Bound<'_> {
-        Bound { program: &self.program, inputs: &self.inputs, outputs: &self.outputs }
+    pub(super) fn bound(&self) -> BoundProgram<'_> {
+        BoundProgram { program: &self.program, inputs: &self.inputs, outputs: &self.outputs }
     }
 
     /// Where `elements` results can stand until the epilogue: in the output itself if there is none, else in new scratch.
@@ -204,7 +208,7 @@ impl Output {
         let view = View::contiguous(program.elements);
         program.inputs.push(ProgramInput { dtype: DType::F32, view, in_place: None });
         inputs.push(results.into());
-        elementwise(&Bound { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
+        elementwise(&BoundProgram { program: &program, inputs: &inputs, outputs: &self.outputs }, profile, lowered);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) const WORKGROUP: usize = 64;
 #[derive(Default)]
 pub(super) struct Module {
     parameters: Vec<Parameter>,
-    bindings: Vec<Bound>,
+    bindings: Vec<BoundBuffer>,
     functions: BTreeSet<&'static str>,
     body: String,
     contracts: bool,
@@ -31,7 +31,7 @@ struct Parameter {
 }
 
 /// A declared storage buffer.
-struct Bound {
+struct BoundBuffer {
     binding: Binding,
     name: String,
     element: String,
@@ -77,7 +77,7 @@ impl Module {
             Some(known) => known.binding.writable |= writable,
             None => {
                 let binding = Binding { resource, writable };
-                self.bindings.push(Bound { binding, name: name.into(), element: element.into() });
+                self.bindings.push(BoundBuffer { binding, name: name.into(), element: element.into() });
             }
         }
     }
@@ -130,7 +130,7 @@ impl Module {
             let _ = writeln!(text, "    {name}: {dtype},");
         }
         text.push_str("}\n\n@group(0) @binding(0) var<uniform> parameters: Parameters;\n");
-        for (index, Bound { binding, name, element }) in self.bindings.iter().enumerate() {
+        for (index, BoundBuffer { binding, name, element }) in self.bindings.iter().enumerate() {
             let access = if binding.writable { "read_write" } else { "read" };
             let place = index + 1;
             let _ = writeln!(text, "@group(0) @binding({place}) var<storage, {access}> {name}: array<{element}>;");

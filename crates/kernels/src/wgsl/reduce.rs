@@ -2,7 +2,7 @@
 
 use crate::view::{Axis, View};
 use crate::wgsl::emit::{Bound, Place};
-use crate::wgsl::expressions::binary_name;
+use crate::wgsl::functions;
 use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
 use crate::wgsl::positions::declare_position;
@@ -147,7 +147,7 @@ impl Reduction {
         };
         module
             .declare(format!("fn finish(part: Part, total: Accumulator) {{\n    write_block({index}, {value});\n}}\n"));
-        Bound { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
+        BoundProgram { program: &self.program, inputs: &self.inputs, outputs: &[] }.declare_load(&mut module, width);
         output.bound().declare_write(&mut module, if lanes == Lanes::OfKept { 4 } else { 1 }, Some(dtype));
         let per_load = width * (cost::operations_per_element(&self.program) + 1);
         let operations = extent.div_ceil(chunks).saturating_mul(per_load).saturating_add(width * output.operations());
@@ -194,15 +194,13 @@ pub(super) fn identity(module: &mut Module, function: ReduceFunction, dtype: DTy
 
 /// The function of `shaders/functions` that combines two numbers.
 pub(super) fn combination(function: ReduceFunction, dtype: DType) -> &'static str {
-    let function = match (function, dtype) {
-        (ReduceFunction::Sum, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Add,
-        (ReduceFunction::Max, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Maximum,
-        (ReduceFunction::Min, DType::F32 | DType::F64 | DType::I32) => BinaryFunction::Minimum,
+    let combined = match (function, dtype) {
+        (_, DType::F32 | DType::F64 | DType::I32) => function.combination(),
         // Of truth values the sum and the largest tell whether any holds, the smallest whether all do.
         (ReduceFunction::Sum | ReduceFunction::Max, DType::Bool) => BinaryFunction::Or,
         (ReduceFunction::Min, DType::Bool) => BinaryFunction::And,
     };
-    binary_name(function, dtype)
+    functions::named(combined.name(), dtype)
 }
 
 fn count(axes: &[Axis]) -> usize {

@@ -117,6 +117,8 @@ impl Random {
             }
             6 => {
                 let function = self.choices.of(&[UnaryFunction::Neg, UnaryFunction::Abs, UnaryFunction::Relu]);
+                let is_defined = function.row().dtypes.contains(&dtype);
+                let function = if is_defined { function } else { UnaryFunction::Neg };
                 (self.b.unary(function, a), bound)
             }
             7 => {

@@ -1,4 +1,4 @@
-//! A naive reference: programs and kernels evaluated element by element in f64, with the standard library's functions.
+//! A naive reference: programs and kernels evaluated element by element in f64, with the functions of the tables.
 
 #![allow(dead_code)] // Each test file uses a part.
 
@@ -7,8 +7,8 @@ pub(crate) mod nest_values;
 
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
-    Axis, BinaryFunction, CompareFunction, DType, Elements, Instruction, Kernel, Program, ProgramInput, ReduceFunction,
-    StorageType, UnaryFunction, View,
+    Axis, BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ProgramInput,
+    ReduceFunction, StorageType, UnaryFunction, View,
 };
 
 /// The elements of a buffer as f64.
@@ -27,75 +27,15 @@ pub(crate) fn noise(seed: u64, count: usize) -> Vec<f64> {
 }
 
 pub(crate) fn unary(function: UnaryFunction, dtype: DType, x: f64) -> f64 {
-    let value = match function {
-        UnaryFunction::Neg if dtype == DType::I32 => f64::from((x as i32).wrapping_neg()),
-        UnaryFunction::Abs if dtype == DType::I32 => f64::from((x as i32).wrapping_abs()),
-        UnaryFunction::Neg => -x,
-        UnaryFunction::Abs => x.abs(),
-        UnaryFunction::Sign if x.is_nan() || x == 0.0 => x + 0.0,
-        UnaryFunction::Sign => x.signum(),
-        UnaryFunction::Floor => x.floor(),
-        UnaryFunction::Ceil => x.ceil(),
-        UnaryFunction::Round => x.round_ties_even(),
-        UnaryFunction::Exp => x.exp(),
-        UnaryFunction::Expm1 => x.exp_m1(),
-        UnaryFunction::Log => x.ln(),
-        UnaryFunction::Log1p => x.ln_1p(),
-        UnaryFunction::Sqrt => x.sqrt(),
-        UnaryFunction::Sin => x.sin(),
-        UnaryFunction::Cos => x.cos(),
-        UnaryFunction::Tanh => x.tanh(),
-        UnaryFunction::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
-        UnaryFunction::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        UnaryFunction::Erf => libm::erf(x),
-        UnaryFunction::Relu if x < 0.0 => 0.0,
-        UnaryFunction::Relu => x,
-        UnaryFunction::Not => f64::from(u8::from(x == 0.0)),
-    };
-    dtype.round(value)
+    function.row().of(x, dtype)
 }
 
 pub(crate) fn binary(function: BinaryFunction, dtype: DType, a: f64, b: f64) -> f64 {
-    if dtype == DType::I32 {
-        let (x, y) = (a as i32, b as i32);
-        match function {
-            BinaryFunction::Add => return f64::from(x.wrapping_add(y)),
-            BinaryFunction::Sub => return f64::from(x.wrapping_sub(y)),
-            BinaryFunction::Mul => return f64::from(x.wrapping_mul(y)),
-            _ => {}
-        }
-    }
-    let value = match function {
-        BinaryFunction::Add => a + b,
-        BinaryFunction::Sub => a - b,
-        BinaryFunction::Mul => a * b,
-        BinaryFunction::Div => a / b,
-        BinaryFunction::Pow => a.powf(b),
-        BinaryFunction::Maximum | BinaryFunction::Minimum if a.is_nan() || b.is_nan() => f64::NAN,
-        BinaryFunction::Maximum => a.max(b),
-        BinaryFunction::Minimum => a.min(b),
-        BinaryFunction::ReluBackward => {
-            if b <= 0.0 {
-                0.0
-            } else {
-                a
-            }
-        }
-        BinaryFunction::And => f64::from(u8::from(a != 0.0 && b != 0.0)),
-        BinaryFunction::Or => f64::from(u8::from(a != 0.0 || b != 0.0)),
-    };
-    dtype.round(value)
+    function.row().of(a, b, dtype)
 }
 
 pub(crate) fn compare(function: CompareFunction, a: f64, b: f64) -> f64 {
-    f64::from(u8::from(match function {
-        CompareFunction::Less => a < b,
-        CompareFunction::LessEqual => a <= b,
-        CompareFunction::Greater => a > b,
-        CompareFunction::GreaterEqual => a >= b,
-        CompareFunction::Equal => a == b,
-        CompareFunction::NotEqual => a != b,
-    }))
+    f64::from(u8::from(function.holds(a, b)))
 }
 
 pub(crate) fn reduce(function: ReduceFunction, dtype: DType, values: impl Iterator<Item = f64>) -> f64 {
@@ -128,17 +68,19 @@ pub(crate) fn program(program: &Program, inputs: &[Vec<f64>], accumulators: &[f6
                 Instruction::Constant { value } => value,
                 Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
                 Instruction::Uniform { seed, step } => f64::from(random::uniform(seed, at(step) as i32, index as u64)),
-                Instruction::Unary { function, operand } => unary(function, dtype, at(operand)),
-                Instruction::Binary { function, lhs, rhs } => binary(function, dtype, at(lhs), at(rhs)),
-                Instruction::Compare { function, lhs, rhs } => compare(function, at(lhs), at(rhs)),
-                Instruction::Where { condition, on_true, on_false } => {
-                    if at(condition) != 0.0 {
-                        at(on_true)
-                    } else {
-                        at(on_false)
-                    }
+                Instruction::Elementwise(Elementwise::Unary { function, operand }) => {
+                    unary(function, dtype, at(operand))
                 }
-                Instruction::Cast { operand } => dtype.round(at(operand)),
+                Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
+                    binary(function, dtype, at(lhs), at(rhs))
+                }
+                Instruction::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
+                    compare(function, at(lhs), at(rhs))
+                }
+                Instruction::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
+                    if at(condition) != 0.0 { at(on_true) } else { at(on_false) }
+                }
+                Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand)),
             };
             values.push(value);
         }
@@ -178,11 +120,11 @@ impl Builder {
     }
 
     pub(crate) fn unary(&mut self, function: UnaryFunction, operand: u32) -> u32 {
-        self.push(Instruction::Unary { function, operand }, self.0.dtypes[operand as usize])
+        self.push(Instruction::Elementwise(Elementwise::Unary { function, operand }), self.0.dtypes[operand as usize])
     }
 
     pub(crate) fn binary(&mut self, function: BinaryFunction, lhs: u32, rhs: u32) -> u32 {
-        self.push(Instruction::Binary { function, lhs, rhs }, self.0.dtypes[lhs as usize])
+        self.push(Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }), self.0.dtypes[lhs as usize])
     }
 
     pub(crate) fn output(mut self, values: &[u32]) -> Program {

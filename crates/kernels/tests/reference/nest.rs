@@ -2,8 +2,8 @@
 
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
-    BinaryFunction, CompareFunction, DType, Elements, Instruction, Kernel, Nest, NestInstruction, NestValue,
-    ProgramInput, ReduceFunction, Space, UnaryFunction, View,
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Nest, NestInstruction,
+    NestValue, ProgramInput, ReduceFunction, Space, UnaryFunction, View,
 };
 
 use super::{binary, buffer, compare, unary, values};
@@ -65,13 +65,15 @@ fn element(
         Instruction::Constant { value } => value,
         Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
         Instruction::Uniform { seed, step } => f64::from(random::uniform(seed, at(step) as i32, index as u64)),
-        Instruction::Unary { function, operand } => unary(function, dtype, at(operand)),
-        Instruction::Binary { function, lhs, rhs } => binary(function, dtype, at(lhs), at(rhs)),
-        Instruction::Compare { function, lhs, rhs } => compare(function, at(lhs), at(rhs)),
-        Instruction::Where { condition, on_true, on_false } => {
+        Instruction::Elementwise(Elementwise::Unary { function, operand }) => unary(function, dtype, at(operand)),
+        Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
+            binary(function, dtype, at(lhs), at(rhs))
+        }
+        Instruction::Elementwise(Elementwise::Compare { function, lhs, rhs }) => compare(function, at(lhs), at(rhs)),
+        Instruction::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
             at(if at(condition) != 0.0 { on_true } else { on_false })
         }
-        Instruction::Cast { operand } => dtype.round(at(operand)),
+        Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand)),
     }
 }
 
@@ -176,7 +178,7 @@ impl NestBuilder {
 
     pub(crate) fn unary(&mut self, function: UnaryFunction, operand: u32) -> u32 {
         let &NestValue { space, dtype, .. } = self.value(operand);
-        self.compute(space, dtype, Instruction::Unary { function, operand })
+        self.compute(space, dtype, Instruction::Elementwise(Elementwise::Unary { function, operand }))
     }
 
     /// The space of a value that reads two others.
@@ -187,19 +189,19 @@ impl NestBuilder {
 
     pub(crate) fn binary(&mut self, function: BinaryFunction, lhs: u32, rhs: u32) -> u32 {
         let (space, dtype) = (self.joined(lhs, rhs), self.value(lhs).dtype);
-        self.compute(space, dtype, Instruction::Binary { function, lhs, rhs })
+        self.compute(space, dtype, Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }))
     }
 
     pub(crate) fn compare(&mut self, function: CompareFunction, lhs: u32, rhs: u32) -> u32 {
         let space = self.joined(lhs, rhs);
-        self.compute(space, DType::Bool, Instruction::Compare { function, lhs, rhs })
+        self.compute(space, DType::Bool, Instruction::Elementwise(Elementwise::Compare { function, lhs, rhs }))
     }
 
     pub(crate) fn choose(&mut self, condition: u32, on_true: u32, on_false: u32) -> u32 {
         let dtype = self.value(on_true).dtype;
         let spaces = [condition, on_true, on_false].map(|operand| self.value(operand).space);
         let space = spaces.into_iter().min_by_key(|&space| self.order(space)).expect("three spaces");
-        self.compute(space, dtype, Instruction::Where { condition, on_true, on_false })
+        self.compute(space, dtype, Instruction::Elementwise(Elementwise::Where { condition, on_true, on_false }))
     }
 
     fn order(&self, space: Space) -> usize {
@@ -211,7 +213,7 @@ impl NestBuilder {
 
     pub(crate) fn cast(&mut self, dtype: DType, operand: u32) -> u32 {
         let space = self.value(operand).space;
-        self.compute(space, dtype, Instruction::Cast { operand })
+        self.compute(space, dtype, Instruction::Elementwise(Elementwise::Cast { operand }))
     }
 
     pub(crate) fn fold(&mut self, space: Space, function: ReduceFunction, operand: u32) -> u32 {

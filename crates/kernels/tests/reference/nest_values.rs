@@ -1,7 +1,7 @@
 //! A naive reference for nests: whole values, one after the other, folds in f64.
 
 use arenagrad_kernels::cpu::random;
-use arenagrad_kernels::{Instruction, Nest, NestInstruction, Space};
+use arenagrad_kernels::{Elementwise, Instruction, Nest, NestInstruction, Space};
 
 use super::{binary, compare, reduce, unary};
 
@@ -46,19 +46,19 @@ pub(crate) fn nest_values(nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
                     Instruction::Uniform { seed, step } => {
                         f64::from(random::uniform(seed, at(step, index) as i32, index as u64))
                     }
-                    Instruction::Unary { function, operand } => unary(function, dtype, at(operand, index)),
-                    Instruction::Binary { function, lhs, rhs } => {
+                    Instruction::Elementwise(Elementwise::Unary { function, operand }) => {
+                        unary(function, dtype, at(operand, index))
+                    }
+                    Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
                         binary(function, dtype, at(lhs, index), at(rhs, index))
                     }
-                    Instruction::Compare { function, lhs, rhs } => compare(function, at(lhs, index), at(rhs, index)),
-                    Instruction::Where { condition, on_true, on_false } => {
-                        if at(condition, index) != 0.0 {
-                            at(on_true, index)
-                        } else {
-                            at(on_false, index)
-                        }
+                    Instruction::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
+                        compare(function, at(lhs, index), at(rhs, index))
                     }
-                    Instruction::Cast { operand } => dtype.round(at(operand, index)),
+                    Instruction::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
+                        if at(condition, index) != 0.0 { at(on_true, index) } else { at(on_false, index) }
+                    }
+                    Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand, index)),
                 },
             })
             .collect();

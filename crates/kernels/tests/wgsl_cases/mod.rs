@@ -2,7 +2,7 @@
 
 pub(crate) mod nests;
 
-use arenagrad_graph::Shape;
+use arenagrad_graph::{Elementwise, Shape};
 use arenagrad_kernels::{
     Axis, BatchAxis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrix, Piece, Program,
     ProgramInput, ReduceFunction, UnaryFunction, View,
@@ -30,7 +30,7 @@ pub(crate) fn unary(function: UnaryFunction, n: usize) -> Program {
         p.inputs[0].dtype = DType::Bool;
         p.dtypes[0] = DType::Bool;
     }
-    p.instructions.push(Instruction::Unary { function, operand: 0 });
+    p.instructions.push(Instruction::Elementwise(Elementwise::Unary { function, operand: 0 }));
     p.dtypes.push(p.dtypes[0]);
     p.outputs = vec![1];
     p
@@ -43,7 +43,7 @@ pub(crate) fn binary(function: BinaryFunction, dtype: DType, n: usize) -> Progra
         instructions: vec![
             Instruction::Load { input: 0 },
             Instruction::Load { input: 1 },
-            Instruction::Binary { function, lhs: 0, rhs: 1 },
+            Instruction::Elementwise(Elementwise::Binary { function, lhs: 0, rhs: 1 }),
         ],
         dtypes: vec![dtype; 3],
         outputs: vec![2],
@@ -51,7 +51,7 @@ pub(crate) fn binary(function: BinaryFunction, dtype: DType, n: usize) -> Progra
 }
 pub(crate) fn compare(function: CompareFunction, dtype: DType, n: usize) -> Program {
     let mut p = binary(BinaryFunction::Add, dtype, n);
-    p.instructions[2] = Instruction::Compare { function, lhs: 0, rhs: 1 };
+    p.instructions[2] = Instruction::Elementwise(Elementwise::Compare { function, lhs: 0, rhs: 1 });
     p.dtypes[2] = DType::Bool;
     p
 }
@@ -63,10 +63,10 @@ pub(crate) fn bias_relu(rows: usize, n: usize) -> Program {
         instructions: vec![
             Instruction::Accumulator,
             Instruction::Load { input: 0 },
-            Instruction::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 },
-            Instruction::Unary { function: UnaryFunction::Relu, operand: 2 },
+            Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs: 0, rhs: 1 }),
+            Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Relu, operand: 2 }),
             Instruction::Constant { value: 0.0 },
-            Instruction::Compare { function: CompareFunction::Greater, lhs: 2, rhs: 4 },
+            Instruction::Elementwise(Elementwise::Compare { function: CompareFunction::Greater, lhs: 2, rhs: 4 }),
         ],
         dtypes: vec![DType::F32, DType::F32, DType::F32, DType::F32, DType::F32, DType::Bool],
         outputs: vec![3, 5],
@@ -80,9 +80,9 @@ pub(crate) fn scaled_in_place(n: usize) -> Program {
         instructions: vec![
             Instruction::Accumulator,
             Instruction::Constant { value: 0.37 },
-            Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 },
+            Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 }),
             Instruction::Load { input: 0 },
-            Instruction::Binary { function: BinaryFunction::Add, lhs: 2, rhs: 3 },
+            Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs: 2, rhs: 3 }),
         ],
         dtypes: vec![DType::F32; 5],
         outputs: vec![4],
@@ -164,7 +164,7 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             for to in [DType::F32, DType::I32, DType::Bool] {
                 let mut p = load(n);
                 p.inputs[0].dtype = from;
-                p.instructions.push(Instruction::Cast { operand: 0 });
+                p.instructions.push(Instruction::Elementwise(Elementwise::Cast { operand: 0 }));
                 p.dtypes = vec![from, to];
                 p.outputs = vec![1];
                 all.push((format!("cast {from} {to} {n}"), Kernel::Elementwise(p)));
@@ -184,9 +184,9 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
                 Instruction::Iota { inner: 3, extent: 7 },
                 Instruction::Load { input: 0 },
                 Instruction::Load { input: 2 },
-                Instruction::Where { condition: 4, on_true: 1, on_false: 3 },
+                Instruction::Elementwise(Elementwise::Where { condition: 4, on_true: 1, on_false: 3 }),
                 Instruction::Constant { value: f64::NEG_INFINITY },
-                Instruction::Where { condition: 4, on_true: 3, on_false: 6 },
+                Instruction::Elementwise(Elementwise::Where { condition: 4, on_true: 3, on_false: 6 }),
             ],
             dtypes: vec![
                 DType::I32,
@@ -226,7 +226,8 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             i.dtype = DType::Bool;
         }
         p.dtypes.fill(DType::Bool);
-        p.instructions[2] = Instruction::Binary { function: BinaryFunction::And, lhs: 0, rhs: 1 };
+        p.instructions[2] =
+            Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::And, lhs: 0, rhs: 1 });
         all.push((format!("bool view {view:?}"), Kernel::Elementwise(p)));
     }
     all
@@ -275,7 +276,8 @@ pub(crate) fn reductions() -> Vec<(String, Kernel)> {
             // sum of exp(x - m[row]) with an epilogue over rows, and columns in place.
             let mut p = binary(BinaryFunction::Sub, DType::F32, n);
             p.inputs[1].view = View::new([axis(r, 1), axis(c, 0)], 0);
-            p.instructions.push(Instruction::Unary { function: UnaryFunction::Sigmoid, operand: 2 });
+            p.instructions
+                .push(Instruction::Elementwise(Elementwise::Unary { function: UnaryFunction::Sigmoid, operand: 2 }));
             p.dtypes.push(DType::F32);
             p.outputs = vec![3];
             push(

@@ -4,8 +4,8 @@
 
 use arenagrad_kernels::cpu::random;
 use arenagrad_kernels::{
-    Axis, BinaryFunction, CompareFunction, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput,
-    ReduceFunction, Space, UnaryFunction, View,
+    Axis, BinaryFunction, CompareFunction, DType, Elementwise, Instruction, Nest, NestInstruction, NestValue,
+    ProgramInput, ReduceFunction, Space, UnaryFunction, View,
 };
 
 /// A nest under construction: each call adds a value and gives its number.
@@ -56,11 +56,19 @@ impl Builder {
     }
 
     pub(crate) fn unary(&mut self, function: UnaryFunction, operand: u32) -> u32 {
-        self.compute(self.space_of(&[operand]), self.dtype(operand), Instruction::Unary { function, operand })
+        self.compute(
+            self.space_of(&[operand]),
+            self.dtype(operand),
+            Instruction::Elementwise(Elementwise::Unary { function, operand }),
+        )
     }
 
     pub(crate) fn binary(&mut self, function: BinaryFunction, lhs: u32, rhs: u32) -> u32 {
-        self.compute(self.space_of(&[lhs, rhs]), self.dtype(lhs), Instruction::Binary { function, lhs, rhs })
+        self.compute(
+            self.space_of(&[lhs, rhs]),
+            self.dtype(lhs),
+            Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }),
+        )
     }
 
     fn add(&mut self, lhs: u32, rhs: u32) -> u32 {
@@ -80,16 +88,24 @@ impl Builder {
     }
 
     fn compare(&mut self, function: CompareFunction, lhs: u32, rhs: u32) -> u32 {
-        self.compute(self.space_of(&[lhs, rhs]), DType::Bool, Instruction::Compare { function, lhs, rhs })
+        self.compute(
+            self.space_of(&[lhs, rhs]),
+            DType::Bool,
+            Instruction::Elementwise(Elementwise::Compare { function, lhs, rhs }),
+        )
     }
 
     fn choose(&mut self, condition: u32, on_true: u32, on_false: u32) -> u32 {
         let space = self.space_of(&[condition, on_true, on_false]);
-        self.compute(space, self.dtype(on_true), Instruction::Where { condition, on_true, on_false })
+        self.compute(
+            space,
+            self.dtype(on_true),
+            Instruction::Elementwise(Elementwise::Where { condition, on_true, on_false }),
+        )
     }
 
     fn cast(&mut self, dtype: DType, operand: u32) -> u32 {
-        self.compute(self.space_of(&[operand]), dtype, Instruction::Cast { operand })
+        self.compute(self.space_of(&[operand]), dtype, Instruction::Elementwise(Elementwise::Cast { operand }))
     }
 
     pub(crate) fn fold(&mut self, function: ReduceFunction, space: Space, operand: u32) -> u32 {

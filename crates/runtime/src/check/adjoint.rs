@@ -17,7 +17,7 @@ use arenagrad_graph::{Expr, Graph};
 use crate::check::CheckError;
 use crate::check::error::require_tolerances;
 use crate::check::evaluation::Evaluation;
-use crate::check::function::{Function, normal};
+use crate::check::function::{CheckedFunction, normal};
 use crate::device::Device;
 use crate::error::Error;
 use crate::tensor::Tensor;
@@ -39,6 +39,7 @@ pub fn adjoint(function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>, inputs: &[Ten
 
 /// An adjoint test, with its settings. It runs on the CPU in f64, whatever the graph declares.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check does nothing until it is given a function or a graph"]
 pub struct Adjoint {
     tolerance: f64,
     seed: u64,
@@ -46,6 +47,8 @@ pub struct Adjoint {
 
 /// The outcome of an adjoint test. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a check that failed is no error but a report: see `into_result`"]
 pub struct AdjointReport {
     /// `<J v, u>`, from forward mode.
     pub forward: f64,
@@ -77,7 +80,7 @@ impl Adjoint {
         function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>,
         inputs: &[Tensor],
     ) -> Result<AdjointReport, Error> {
-        Function::of_closure(|x| vec![function(x)], inputs, |function| self.compare(function))
+        CheckedFunction::of_closure(|x| vec![function(x)], inputs, |function| self.compare(function))
     }
 
     /// Tests expressions of a graph by the inputs and parameters that `wrt` names, or by all floats that the outputs need if
@@ -89,10 +92,10 @@ impl Adjoint {
         wrt: &[&str],
         values: &[(&str, &Tensor)],
     ) -> Result<AdjointReport, Error> {
-        Function::of_graph(graph, outputs, wrt, values, |function| self.compare(function))
+        CheckedFunction::of_graph(graph, outputs, wrt, values, |function| self.compare(function))
     }
 
-    fn compare(&self, mut function: Function<'_>) -> Result<AdjointReport, Error> {
+    fn compare(&self, mut function: CheckedFunction<'_>) -> Result<AdjointReport, Error> {
         require_tolerances(0.0, self.tolerance)?;
         let graph = function.graph;
         let inputs = function.inputs()?;

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph, GraphError, NodeId, Op, Shape};
+use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
@@ -48,7 +48,7 @@ pub fn anomaly(
     // Of inputs and parameters only those that are needed are looked at, as they are given.
     let mut nodes = Vec::new();
     for id in graph.needed(&ids)? {
-        if matches!(graph.node(id)?.op, Op::Input { .. } | Op::Parameter { .. }) {
+        if matches!(graph.node(id)?.op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
             nodes.push(id);
         }
     }
@@ -77,7 +77,7 @@ pub fn anomaly(
         if report.nan.is_none() {
             report.nan = found(f64::is_nan)?;
         }
-        let is_given = matches!(graph.node(*id)?.op, Op::Constant { .. } | Op::Literal { .. });
+        let is_given = matches!(graph.node(*id)?.op, Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. }));
         if report.infinity.is_none() && !is_given {
             report.infinity = found(f64::is_infinite)?;
         }
@@ -90,6 +90,8 @@ pub fn anomaly(
 
 /// The outcome of a search for what is not finite. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "what was found is no error but a report: see `into_result`"]
 pub struct AnomalyReport {
     /// How many nodes were looked at.
     pub nodes: usize,
@@ -101,6 +103,7 @@ pub struct AnomalyReport {
 
 /// A node with an element that is not finite.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// The node.
     pub node: NodeId,

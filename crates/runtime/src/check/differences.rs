@@ -32,23 +32,25 @@ use crate::check::CheckError;
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use = "differences do nothing until they are asked for a gradient"]
 pub struct Differences {
-    scheme: Scheme,
+    scheme: DifferenceScheme,
     step: Option<f64>,
 }
 
 /// At which points a function is evaluated for a slope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum DifferenceScheme {
     /// At `x` and `x + h`.
     Forward,
     /// At `x - h` and `x + h`.
     Central,
 }
 
-/// One element's turn, as an observer sees it.
+/// The evaluation of a function before and after one element is moved, as an observer sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step<'a> {
+#[non_exhaustive]
+pub struct Probe<'a> {
     /// The name of the input or parameter; `x` for the argument of a closure.
     pub input: &'a str,
     /// The element's place in row-major order.
@@ -67,6 +69,7 @@ pub struct Step<'a> {
 
 /// A point at which the function was evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sample<'a> {
     /// The element there, as its dtype holds it.
     pub at: f64,
@@ -77,12 +80,12 @@ pub struct Sample<'a> {
 impl Differences {
     /// Central differences with the default step of each dtype.
     pub fn central() -> Self {
-        Differences { scheme: Scheme::Central, step: None }
+        Differences { scheme: DifferenceScheme::Central, step: None }
     }
 
     /// Forward differences with the default step of each dtype.
     pub fn forward() -> Self {
-        Differences { scheme: Scheme::Forward, step: None }
+        Differences { scheme: DifferenceScheme::Forward, step: None }
     }
 
     /// With that step for every element. It must be finite and above 0, and lead from each element to another number that
@@ -92,17 +95,17 @@ impl Differences {
     }
 
     /// Where the function is evaluated.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> DifferenceScheme {
         self.scheme
     }
 
     /// The step for elements of that dtype.
     pub fn step_for(&self, dtype: DType) -> f64 {
         self.step.unwrap_or(match (self.scheme, dtype) {
-            (Scheme::Forward, DType::F32) => 5e-4,
-            (Scheme::Central, DType::F32) => 5e-3,
-            (Scheme::Forward, DType::F64 | DType::I32 | DType::Bool) => 1e-7,
-            (Scheme::Central, DType::F64 | DType::I32 | DType::Bool) => 1e-5,
+            (DifferenceScheme::Forward, DType::F32) => 5e-4,
+            (DifferenceScheme::Central, DType::F32) => 5e-3,
+            (DifferenceScheme::Forward, DType::F64 | DType::I32 | DType::Bool) => 1e-7,
+            (DifferenceScheme::Central, DType::F64 | DType::I32 | DType::Bool) => 1e-5,
         })
     }
 
@@ -113,14 +116,14 @@ impl Differences {
         self.gradient_observed(f, x, |_| {})
     }
 
-    /// The gradient of `f` at `x`, with each step shown to `observe`. Errors as [`Differences::gradient`].
+    /// The gradient of `f` at `x`, with each probe shown to `observe`. Errors as [`Differences::gradient`].
     ///
     /// ```
     /// use arenagrad::check::Differences;
     ///
     /// let mut seen = Vec::new();
     /// let square = |x: &[f64]| x[0] * x[0];
-    /// Differences::forward().step(0.5).gradient_observed(square, &[3.0], |step| seen.push(step.to_string()))?;
+    /// Differences::forward().step(0.5).gradient_observed(square, &[3.0], |probe| seen.push(probe.to_string()))?;
     /// assert_eq!(seen, ["x[0]: 3 -> 3.5, f: 9 -> 12.25, slope 6.5"]);
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
@@ -128,19 +131,19 @@ impl Differences {
         &self,
         mut f: impl FnMut(&[f64]) -> f64,
         x: &[f64],
-        observe: impl FnMut(&Step<'_>),
+        observe: impl FnMut(&Probe<'_>),
     ) -> Result<Vec<f64>, CheckError> {
         self.try_gradient(|x| Ok(f(x)), x, observe)
     }
 
-    /// The gradient at `x` of a function that can fail, with each step shown to `observe`. The first failure ends it.
+    /// The gradient at `x` of a function that can fail, with each probe shown to `observe`. The first failure ends it.
     ///
     /// Errors: the function's own, and those of [`Differences::gradient`].
     pub fn try_gradient<E: From<CheckError>>(
         &self,
         f: impl FnMut(&[f64]) -> Result<f64, E>,
         x: &[f64],
-        mut observe: impl FnMut(&Step<'_>),
+        mut observe: impl FnMut(&Probe<'_>),
     ) -> Result<Vec<f64>, E> {
         let shape = Shape::from([x.len()]);
         let mut argument = Argument { f, x: x.to_vec() };
@@ -154,7 +157,7 @@ impl Differences {
         &self,
         point: &mut P,
         moved: &Moved<'_>,
-        observe: &mut dyn FnMut(&Step<'_>),
+        observe: &mut dyn FnMut(&Probe<'_>),
     ) -> Result<Vec<Vec<f64>>, P::Error> {
         let &Moved { input, shape, step } = moved;
         if !(step.is_finite() && step > 0.0) {
@@ -162,8 +165,8 @@ impl Differences {
         }
         let elements = shape.elements();
         let here = match self.scheme {
-            Scheme::Forward if elements > 0 => Some(point.evaluate()?),
-            Scheme::Forward | Scheme::Central => None,
+            DifferenceScheme::Forward if elements > 0 => Some(point.evaluate()?),
+            DifferenceScheme::Forward | DifferenceScheme::Central => None,
         };
         let mut rows = Vec::with_capacity(elements);
         for element in 0..elements {
@@ -188,7 +191,7 @@ impl Differences {
                 return Err(CheckError::StepOverflows { input: input.to_owned(), element, value: old, step }.into());
             }
             let slopes: Vec<f64> = upper.iter().zip(&lower).map(|(upper, lower)| (upper - lower) / distance).collect();
-            observe(&Step {
+            observe(&Probe {
                 input,
                 element,
                 index: &coordinates(shape, element),
@@ -203,14 +206,14 @@ impl Differences {
     }
 }
 
-impl Step<'_> {
+impl Probe<'_> {
     /// How far that value of the function moved, upper minus lower; `None` past its last value.
     pub fn difference(&self, value: usize) -> Option<f64> {
         Some(self.upper.values.get(value)? - self.lower.values.get(value)?)
     }
 }
 
-impl fmt::Display for Step<'_> {
+impl fmt::Display for Probe<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", Place { name: self.input, index: self.index })?;
         if self.lower.at == self.old {

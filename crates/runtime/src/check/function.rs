@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 use crate::train::initial_value;
 
 /// Outputs as a function of named inputs and parameters, and where it is checked.
-pub(super) struct Function<'g> {
+pub(super) struct CheckedFunction<'g> {
     pub(super) graph: &'g Graph,
     /// The outputs' names in reports.
     pub(super) names: Vec<String>,
@@ -20,7 +20,7 @@ pub(super) struct Function<'g> {
     pub(super) values: Vec<(String, Tensor)>,
 }
 
-impl Function<'_> {
+impl CheckedFunction<'_> {
     /// Calls `examine` with the function that `outputs` are of what `wrt` names, or of all floats that they need if it names
     /// nothing. The graph of that function is widened and its own; the given one is left as it was.
     pub(super) fn of_graph<T>(
@@ -28,7 +28,7 @@ impl Function<'_> {
         outputs: &[Expr<'_>],
         wrt: &[&str],
         values: &[(&str, &Tensor)],
-        examine: impl for<'w> FnOnce(Function<'w>) -> Result<T, Error>,
+        examine: impl for<'w> FnOnce(CheckedFunction<'w>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
         let wide = passes::widen(graph, &ids)?;
@@ -41,7 +41,7 @@ impl Function<'_> {
             [] => differentiable(&wide.graph, &wide.outputs)?,
             names => names.iter().map(|name| (*name).to_owned()).collect(),
         };
-        examine(Function {
+        examine(CheckedFunction {
             graph: &wide.graph,
             names: wide.outputs.iter().enumerate().map(name).collect(),
             outputs: wide.outputs.iter().map(|id| wide.graph.expr(*id)).collect(),
@@ -50,11 +50,11 @@ impl Function<'_> {
         })
     }
 
-    /// As [`Function::of_graph`], for what a closure builds over inputs named `x0`, `x1` and so on, by all that hold floats.
+    /// As [`CheckedFunction::of_graph`], for what a closure builds over inputs named `x0`, `x1` and so on, by all that hold floats.
     pub(super) fn of_closure<T>(
         closure: impl for<'g> Fn(&[Expr<'g>]) -> Vec<Expr<'g>>,
         inputs: &[Tensor],
-        examine: impl for<'w> FnOnce(Function<'w>) -> Result<T, Error>,
+        examine: impl for<'w> FnOnce(CheckedFunction<'w>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let graph = Graph::new();
         let names: Vec<String> = (0..inputs.len()).map(|number| format!("x{number}")).collect();
@@ -68,11 +68,11 @@ impl Function<'_> {
             return Err(CheckError::NothingToCheck.into());
         }
         let values: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(inputs).collect();
-        Function::of_graph(&graph, &outputs, &wrt, &values, examine)
+        CheckedFunction::of_graph(&graph, &outputs, &wrt, &values, examine)
     }
 }
 
-impl<'g> Function<'g> {
+impl<'g> CheckedFunction<'g> {
     /// The nodes of what the function is differentiated by.
     pub(super) fn inputs(&self) -> Result<Vec<Expr<'g>>, Error> {
         let graph = self.graph;

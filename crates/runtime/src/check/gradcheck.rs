@@ -4,7 +4,7 @@ use arenagrad_graph::{DType, Expr, Graph, Mode};
 
 use crate::check::error::require_tolerances;
 use crate::check::evaluation::Evaluation;
-use crate::check::function::{Function, normal, shapes};
+use crate::check::function::{CheckedFunction, normal, shapes};
 use crate::check::jacobian::{Columns, Rows};
 use crate::check::{Differences, GradientReport, JacobianPair, Order};
 use crate::device::Device;
@@ -47,6 +47,7 @@ pub fn gradgradcheck(
 ///
 /// The check runs on the CPU in f64, whatever the graph declares: see [`arenagrad_graph::passes::widen`].
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check does nothing until it is given a function or a graph"]
 pub struct GradCheck {
     differences: Differences,
     absolute: f64,
@@ -108,7 +109,7 @@ impl GradCheck {
         function: impl for<'g> Fn(&[Expr<'g>]) -> Vec<Expr<'g>>,
         inputs: &[Tensor],
     ) -> Result<GradientReport, Error> {
-        Function::of_closure(function, inputs, |function| self.check(function))
+        CheckedFunction::of_closure(function, inputs, |function| self.check(function))
     }
 
     /// Checks expressions of a graph by the inputs and parameters that `wrt` names; by all floats that the outputs need, in
@@ -137,10 +138,10 @@ impl GradCheck {
         wrt: &[&str],
         values: &[(&str, &Tensor)],
     ) -> Result<GradientReport, Error> {
-        Function::of_graph(graph, outputs, wrt, values, |function| self.check(function))
+        CheckedFunction::of_graph(graph, outputs, wrt, values, |function| self.check(function))
     }
 
-    fn check(&self, function: Function<'_>) -> Result<GradientReport, Error> {
+    fn check(&self, function: CheckedFunction<'_>) -> Result<GradientReport, Error> {
         require_tolerances(self.absolute, self.relative)?;
         match self.order {
             Order::First => self.compare(function),
@@ -149,7 +150,7 @@ impl GradCheck {
     }
 
     /// The gradients of a function under random upstream gradients, as a function of its inputs and of those.
-    fn gradients_of<'g>(&self, mut function: Function<'g>) -> Result<Function<'g>, Error> {
+    fn gradients_of<'g>(&self, mut function: CheckedFunction<'g>) -> Result<CheckedFunction<'g>, Error> {
         let upstreams = function.upstreams()?;
         let inputs = function.inputs()?;
         let seeds: Vec<Expr<'g>> = upstreams.iter().map(|(_, upstream)| *upstream).collect();
@@ -162,7 +163,7 @@ impl GradCheck {
         Ok(function)
     }
 
-    fn compare(&self, mut function: Function<'_>) -> Result<GradientReport, Error> {
+    fn compare(&self, mut function: CheckedFunction<'_>) -> Result<GradientReport, Error> {
         let graph = function.graph;
         let inputs = function.inputs()?;
         let directions = match self.mode {
@@ -172,7 +173,7 @@ impl GradCheck {
         for (name, direction) in &directions {
             function.values.push((name.clone(), Tensor::zeros(direction.shape()?, DType::F64)?));
         }
-        let Function { names, outputs, wrt, .. } = &function;
+        let CheckedFunction { names, outputs, wrt, .. } = &function;
         let (mut evaluation, plan) = Evaluation::new(graph, outputs, &function.borrowed(), &Device::cpu(), self.seed)?;
         let output_shapes = shapes(outputs)?;
         let input_shapes = shapes(&inputs)?;

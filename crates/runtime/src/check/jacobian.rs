@@ -8,7 +8,7 @@ use arenagrad_graph::{Elements, Expr, Graph, Shape};
 use crate::check::differences::Moved;
 use crate::check::evaluation::Evaluation;
 use crate::check::function::require_float;
-use crate::check::{CheckError, Differences, Step};
+use crate::check::{CheckError, Differences, Probe};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::PlanId;
@@ -49,14 +49,14 @@ impl Differences {
         self.jacobian_observed(output, wrt, values, device, |_| {})
     }
 
-    /// As [`Differences::jacobian`], with each step shown to `observe`.
+    /// As [`Differences::jacobian`], with each probe shown to `observe`.
     pub fn jacobian_observed(
         &self,
         output: Expr<'_>,
         wrt: &[&str],
         values: &[(&str, &Tensor)],
         device: &Device,
-        mut observe: impl FnMut(&Step<'_>),
+        mut observe: impl FnMut(&Probe<'_>),
     ) -> Result<Vec<Tensor>, Error> {
         let graph = output.check()?.graph();
         let shape = output.shape()?;
@@ -76,7 +76,7 @@ impl Differences {
         plan: PlanId,
         outputs: &[Shape],
         wrt: &[&str],
-        observe: &mut dyn FnMut(&Step<'_>),
+        observe: &mut dyn FnMut(&Probe<'_>),
     ) -> Result<Vec<Vec<Tensor>>, Error> {
         let mut jacobians: Vec<Vec<Tensor>> = outputs.iter().map(|_| Vec::with_capacity(wrt.len())).collect();
         for input in wrt {

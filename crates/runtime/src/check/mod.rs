@@ -32,7 +32,7 @@ mod report;
 
 pub use adjoint::{Adjoint, AdjointReport, adjoint};
 pub use anomaly::{Anomaly, AnomalyReport, anomaly};
-pub use differences::{Differences, Sample, Scheme, Step};
+pub use differences::{DifferenceScheme, Differences, Probe, Sample};
 pub use error::CheckError;
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
 pub use parity::{Divergence, Parity, ParityReport, parity};

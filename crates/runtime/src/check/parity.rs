@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph, GraphError, NodeId, Op, Shape};
+use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
@@ -35,6 +35,7 @@ pub fn parity(
 /// defaults are those of `torch.testing.assert_close` for f32: absolute 1e-5, relative 1.3e-6. Integers and truth values
 /// must be equal.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a check does nothing until it compares"]
 pub struct Parity {
     absolute: f64,
     relative: f64,
@@ -43,6 +44,8 @@ pub struct Parity {
 
 /// The outcome of a comparison. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a check that failed is no error but a report: see `into_result`"]
 pub struct ParityReport {
     /// How many nodes were compared.
     pub nodes: usize,
@@ -54,6 +57,7 @@ pub struct ParityReport {
 
 /// A node at which two devices part, and its element that differs most.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Divergence {
     /// The node.
     pub node: NodeId,
@@ -195,11 +199,11 @@ pub(super) fn computed(graph: &Graph, outputs: &[NodeId]) -> Result<Vec<NodeId>,
         let is_abstract = if let Op::CustomGradient { value, .. } = &op {
             abstract_nodes.contains(value)
         } else {
-            op == Op::Placeholder || op.operands().iter().any(|operand| abstract_nodes.contains(operand))
+            op == Op::Leaf(Leaf::Placeholder) || op.operands().iter().any(|operand| abstract_nodes.contains(operand))
         };
         if is_abstract {
             abstract_nodes.insert(id);
-        } else if !matches!(op, Op::Input { .. } | Op::Parameter { .. }) {
+        } else if !matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
             nodes.push(id);
         }
     }

@@ -11,6 +11,8 @@ use crate::tensor::Tensor;
 
 /// The outcome of a gradcheck. It prints as one line.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a check that failed is no error but a report: see `into_result`"]
 pub struct GradientReport {
     /// Whether first or second derivatives were checked.
     pub order: Order,
@@ -36,6 +38,7 @@ pub enum Order {
 /// One Jacobian as the engine says and as differences say. Both tensors hold f64 and have the output's shape followed by
 /// the input's.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct JacobianPair {
     /// The output's name.
     pub output: String,
@@ -53,6 +56,7 @@ pub struct JacobianPair {
 
 /// One partial derivative, twice. It prints as `d y[0] / d w[1, 2]: analytic 3, numerical 2.5, difference 0.5, tolerance 1e-3`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Derivative {
     /// The output's name.
     pub output: String,

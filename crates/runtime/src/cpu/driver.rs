@@ -37,7 +37,7 @@ pub(super) fn run_in_pool(executable: &mut CpuExecutable, memory: &mut CpuMemory
     let work = loop {
         match std::mem::replace(&mut *exchange, Exchange::Empty) {
             Exchange::Done(work) => break work,
-            other => *exchange = other,
+            not_done @ (Exchange::Empty | Exchange::Given(_)) => *exchange = not_done,
         }
         exchange = driver.changed.wait(exchange).unwrap_or_else(PoisonError::into_inner);
     };
@@ -101,7 +101,7 @@ impl Driver {
                     *exchange = Exchange::Done(work);
                     self.changed.notify_all();
                 }
-                other => *exchange = other,
+                not_given @ (Exchange::Empty | Exchange::Done(_)) => *exchange = not_given,
             }
             exchange = self.changed.wait(exchange).unwrap_or_else(PoisonError::into_inner);
         }

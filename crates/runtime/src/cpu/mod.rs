@@ -63,14 +63,14 @@ impl CpuMemory {
 /// A plan made ready.
 #[derive(Default)]
 pub(crate) struct CpuExecutable {
-    steps: Vec<Step>,
+    steps: Vec<PlacedRoutine>,
     /// The buffers that the running step writes, out of the table for so long.
     written: Vec<Elements>,
     /// Whether a step shares its work among threads.
     divides: bool,
 }
 
-struct Step {
+struct PlacedRoutine {
     kernel: Compiled,
     inputs: Vec<u32>,
     outputs: Vec<u32>,
@@ -85,10 +85,10 @@ fn compiled(step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
 impl CpuExecutable {
     /// Makes the steps of a plan ready whose buffer numbers `place` turns into numbers of the session's memory.
     pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<Step> = plan
+        let steps: Vec<PlacedRoutine> = plan
             .steps
             .iter()
-            .map(|step| Step {
+            .map(|step| PlacedRoutine {
                 kernel: compiled(step, &plan.buffers),
                 inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
                 outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{BinaryFunction, DType, Elements, StorageType};
+use arenagrad_graph::{BinaryFunction, DType, Elements, Elementwise, StorageType};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, Stored, View};
 
 use super::adapter::open_alone;
-use super::encode::{LoweredStep, MOST_OPERATIONS};
-use super::{GpuDevice, GpuExecutable, GpuMemory, PlacedStep, Readback, Selector};
+use super::encode::{LoweredLaunch, MOST_OPERATIONS};
+use super::{GpuDevice, GpuExecutable, GpuMemory, Launch, Readback, Selector};
 use crate::error::Error;
 
 /// `result[i] = factor * x[i] + summand`.
@@ -82,8 +82,8 @@ fn lowered(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
     Lowered::new(dispatches, scratch)
 }
 
-fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredStep<'a> {
-    LoweredStep { lowered, inputs, outputs, what: "step" }
+fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredLaunch<'a> {
+    LoweredLaunch { lowered, inputs, outputs, what: "step" }
 }
 
 fn f32s(values: &[f32]) -> Elements {
@@ -264,7 +264,7 @@ fn a_buffer_past_the_limits_is_refused_and_the_device_goes_on() {
 /// `x * y` over contiguous inputs.
 fn product(elements: usize, dtype: DType) -> Kernel {
     let input = || ProgramInput { dtype, view: View::contiguous(elements), in_place: None };
-    let product = Instruction::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 };
+    let product = Instruction::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, lhs: 0, rhs: 1 });
     Kernel::Elementwise(Program {
         elements,
         inputs: vec![input(), input()],
@@ -293,14 +293,14 @@ fn kernels_are_lowered_and_run() {
         epilogue: None,
     };
     let steps = [
-        PlacedStep {
+        Launch {
             kernel: &product(6, DType::F32),
             inputs: &[x, y],
             outputs: &[z],
             stored: Stored::default(),
             what: "z",
         },
-        PlacedStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
+        Launch { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
     ];
     let reads = [
         Readback { index: z, storage: StorageType::F32, elements: 6 },
@@ -320,7 +320,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let mut memory = GpuMemory::new(&device);
     let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [PlacedStep {
+    let steps = [Launch {
         kernel: &kernel,
         inputs: &[x, x],
         outputs: &[x],

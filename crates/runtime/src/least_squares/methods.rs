@@ -40,8 +40,10 @@ pub struct Proposal {
     pub damping: f64,
 }
 
-/// When a fit ends, whichever comes first.
+/// When a fit ends, whichever comes first. More limits may come: write yours over the default,
+/// `Limits { iterations: 50, ..Limits::default() }`.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "limits do nothing until a method takes them"]
 pub struct Limits {
     /// The most iterations; 200 unless set.
     pub iterations: usize,
@@ -57,6 +59,7 @@ pub struct Limits {
 
 /// The update `p + 2 a J^T e`, with `a` the learning rate: gradient descent on the sum of squares, written with the Jacobian.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a method does nothing until a problem is fitted by it"]
 pub struct GradientDescent {
     rate: f64,
     limits: Limits,
@@ -65,6 +68,7 @@ pub struct GradientDescent {
 /// The method of Gauss and Newton: the step that would be right if the residuals were linear. A step that does not make the
 /// sum of squares less is halved until it does, unless [`GaussNewton::full_steps`] says otherwise.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a method does nothing until a problem is fitted by it"]
 pub struct GaussNewton {
     halves: bool,
     limits: Limits,
@@ -73,6 +77,7 @@ pub struct GaussNewton {
 /// The method of Levenberg (1944) and Marquardt (1963): between gradient descent and Gauss-Newton, nearer to the latter the better
 /// the linearised problem predicts the sum of squares. The damping follows Nielsen (1999), its scale Moré (1978).
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a method does nothing until a problem is fitted by it"]
 pub struct LevenbergMarquardt {
     damping: f64,
     limits: Limits,

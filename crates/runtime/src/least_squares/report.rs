@@ -6,6 +6,7 @@ use crate::tensor::Tensor;
 
 /// One iteration, as an observer sees it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Iteration {
     /// Its number, counted from 1.
     pub number: usize,
@@ -42,6 +43,7 @@ pub enum Outcome {
 
 /// Where a problem was led.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Minimum {
     /// The numbers there.
     pub point: Vec<f64>,
@@ -57,6 +59,7 @@ pub struct Minimum {
 
 /// Parameters that were fitted.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Fit {
     /// The parameters by name, in the order of their declarations.
     pub parameters: Vec<(String, Tensor)>,

@@ -7,7 +7,7 @@
 //!
 //! What is absorbed stays in the table of entries as one that is empty.
 
-use arenagrad_graph::{BinaryFunction, Op};
+use arenagrad_graph::{BinaryFunction, Elementwise, Op};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
@@ -24,9 +24,10 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
                 concatenation(entries, index, &readers);
                 copies(entries, index, &readers);
             }
-            Work::Elementwise(Some(Op::Binary { function: BinaryFunction::Add | BinaryFunction::Sub, .. }))
-                if readers.keep_in_memory[index] =>
-            {
+            Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary {
+                function: BinaryFunction::Add | BinaryFunction::Sub,
+                ..
+            }))) if readers.keep_in_memory[index] => {
                 if let Some(update) = update_of_table(entries, index, &readers) {
                     for absorbed in update.absorbed {
                         empty(&mut entries[absorbed as usize]);
@@ -166,7 +167,9 @@ struct TableUpdate {
 /// What an addition or subtraction is, if it adds updates to a table.
 fn update_of_table(entries: &[Entry], index: usize, readers: &Readers<'_>) -> Option<TableUpdate> {
     let entry = &entries[index];
-    let Work::Elementwise(Some(Op::Binary { function, .. })) = &entry.work else { return None };
+    let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function, .. }))) = &entry.work else {
+        return None;
+    };
     let [lhs, rhs] = &entry.operands[..] else { return None };
     let is_subtracted = *function == BinaryFunction::Sub;
     let swapped = (!is_subtracted).then_some((rhs, lhs));
@@ -251,7 +254,10 @@ fn scattered(
         let (factor, factor_operand) = (Factor::Constant(sign), None);
         return Some(ScatteredTerm { scatter: through, factor, factor_operand, through: SmallVec::new() });
     }
-    let Work::Elementwise(Some(Op::Binary { function: BinaryFunction::Mul, .. })) = own.work else { return None };
+    let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, .. }))) = own.work
+    else {
+        return None;
+    };
     let [lhs, rhs] = &own.operands[..] else { return None };
     [(lhs, rhs), (rhs, lhs)].into_iter().find_map(|(scatter, scale)| {
         let is_scatter = matches!(entries[scatter.base as usize].work, Work::ScatterAdd { .. });

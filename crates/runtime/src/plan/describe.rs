@@ -3,16 +3,16 @@
 use std::fmt::{self, Write};
 
 use arenagrad_graph::Graph;
-use arenagrad_kernels::cost::Cost;
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, Program};
 
 use crate::plan::entries::{Entry, Work};
 use crate::plan::memory::Memory;
 use crate::plan::step::Step;
-use crate::plan::{BufferRole, Plan};
+use crate::plan::{BufferRole, Cost, Plan};
 
 /// A step of a plan as a reader sees it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PlanStep {
     /// The stage of the work, such as `forward`.
     pub stage: &'static str,
@@ -28,7 +28,7 @@ pub struct PlanStep {
     pub writes: Vec<u32>,
     /// Those of `writes` that it also reads, element by element.
     pub in_place: Vec<u32>,
-    /// How many simple operations it is, and how many bytes it reads and writes, by [`arenagrad_kernels::cost`].
+    /// How many simple operations it is, and how many bytes it reads and writes.
     pub cost: Cost,
     /// Why it does not belong to the step before it whose results it reads.
     pub begins: &'static str,
@@ -88,6 +88,7 @@ pub(crate) fn copy_back(
 impl Plan {
     /// The plan as text, with what each step costs and why it does not belong to the step before it: so many simple operations, so many
     /// bytes read and written if each element moves once.
+    #[must_use]
     pub fn explain(&self) -> String {
         let mut text = String::new();
         for (number, step) in self.described.iter().enumerate() {
@@ -231,10 +232,6 @@ fn function_name(instruction: &Instruction) -> Option<&'static str> {
         Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => None,
         Instruction::Iota { .. } => Some("iota"),
         Instruction::Uniform { .. } => Some("uniform"),
-        Instruction::Unary { function, .. } => Some(function.name()),
-        Instruction::Binary { function, .. } => Some(function.name()),
-        Instruction::Compare { function, .. } => Some(function.name()),
-        Instruction::Where { .. } => Some("where"),
-        Instruction::Cast { .. } => Some("cast"),
+        Instruction::Elementwise(elementwise) => Some(elementwise.kind().name()),
     }
 }

@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{AxisSet, DType, Elements, Graph, GraphError, NodeId, Op, ReduceFunction, Shape, StorageType};
+use arenagrad_graph::{
+    Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, NodeId, Op, ReduceFunction,
+    Shape, StorageType,
+};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
@@ -239,47 +242,36 @@ impl Builder {
         if shape.elements() == 0 {
             // An empty input still has to be given, and an empty parameter saved; nothing else is left of them.
             return match op {
-                Op::Input { declaration } => {
+                Op::Leaf(Leaf::Input { declaration }) => {
                     self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
                 }
-                Op::Parameter { declaration } => {
+                Op::Leaf(Leaf::Parameter { declaration }) => {
                     self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
                 }
-                Op::Constant { .. }
-                | Op::Literal { .. }
-                | Op::Iota { .. }
+                Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. } | Leaf::Iota { .. })
                 | Op::Uniform { .. }
-                | Op::Unary { .. }
-                | Op::Binary { .. }
-                | Op::Compare { .. }
-                | Op::Where { .. }
-                | Op::Cast { .. }
+                | Op::Elementwise(_)
                 | Op::StopGradient { .. }
                 | Op::CustomGradient { .. }
-                | Op::Placeholder
-                | Op::Reshape { .. }
-                | Op::Permute { .. }
-                | Op::Broadcast { .. }
-                | Op::Slice { .. }
-                | Op::Pad { .. }
-                | Op::Concat { .. }
+                | Op::Leaf(Leaf::Placeholder)
+                | Op::View { .. }
+                | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Gather { .. }
-                | Op::ScatterAdd { .. } => self.push(entry(Work::Empty, none())),
+                | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
             };
         }
         match op {
-            Op::Input { declaration } => {
+            Op::Leaf(Leaf::Input { declaration }) => {
                 self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
             }
-            Op::Parameter { declaration } => {
+            Op::Leaf(Leaf::Parameter { declaration }) => {
                 self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
             }
-            Op::Constant { value } => self.push(entry(Work::Constant(*value), none())),
-            Op::Literal { data } => self.push(declared(Work::Literal(data.clone()), data.storage())),
-            Op::Iota { axis } => {
+            Op::Leaf(Leaf::Constant { value }) => self.push(entry(Work::Constant(*value), none())),
+            Op::Leaf(Leaf::Literal { data }) => self.push(declared(Work::Literal(data.clone()), data.storage())),
+            Op::Leaf(Leaf::Iota { axis }) => {
                 let work = Work::Iota { inner: shape.strides()[*axis], extent: shape[*axis] };
                 self.push(entry(work, none()))
             }
@@ -289,16 +281,18 @@ impl Builder {
                 let operands = self.readable(step, node, stage);
                 self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
-            Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. } => {
+            Op::Elementwise(_) => {
                 let operands = self.readable(operands, node, stage);
                 self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
             Op::StopGradient { .. } | Op::CustomGradient { .. } => operands[0].clone(),
-            Op::Placeholder => unreachable!("a plan is refused where a placeholder is needed"),
-            Op::Permute { axes, .. } => operands[0].permuted(axes),
-            Op::Broadcast { .. } => operands[0].broadcast(shape),
-            Op::Slice { starts, steps, .. } => operands[0].sliced(starts, steps, shape),
-            Op::Reshape { .. } => match operands[0].reshaped(shape) {
+            Op::Leaf(Leaf::Placeholder) => unreachable!("a plan is refused where a placeholder is needed"),
+            Op::View { arrangement: Arrangement::Permute { axes }, .. } => operands[0].permuted(axes),
+            Op::View { arrangement: Arrangement::Broadcast, .. } => operands[0].broadcast(shape),
+            Op::View { arrangement: Arrangement::Slice { starts, steps }, .. } => {
+                operands[0].sliced(starts, steps, shape)
+            }
+            Op::View { arrangement: Arrangement::Reshape, .. } => match operands[0].reshaped(shape) {
                 Some(layout) => layout,
                 None => {
                     let operands = self.readable(operands, node, stage);
@@ -327,7 +321,7 @@ impl Builder {
                 let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
-            Op::Gather { axis, .. } => {
+            Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     // Every index is out of range.
                     let value = if dtype.is_float() { f64::NAN } else { 0.0 };
@@ -337,7 +331,7 @@ impl Builder {
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
             }
-            Op::ScatterAdd { axis, .. } => {
+            Op::Indexing(Indexing::ScatterAdd { axis, .. }) => {
                 if operands[1].shape.elements() == 0 {
                     return operands[0].clone();
                 }
@@ -349,7 +343,7 @@ impl Builder {
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
-            Op::Pad { lows, interiors, value, .. } => {
+            Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     return self.push(entry(Work::Constant(*value), none()));
                 }
@@ -357,7 +351,7 @@ impl Builder {
                 let work = Work::Pad { lows: lows.clone(), interiors: interiors.clone(), value: *value };
                 self.push(entry(work, [operand].into_iter().collect()))
             }
-            Op::Concat { axis, .. } => {
+            Op::Assembly(Assembly::Concat { axis, .. }) => {
                 // Where operands are one constant the result is filled with it, instead of copied from buffers of it.
                 let constant = |operand: &Layout| {
                     let Work::Constant(value) = self.entries[operand.base as usize].work else { return None };

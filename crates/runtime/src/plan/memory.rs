@@ -18,6 +18,7 @@ use crate::plan::update::Updates;
 
 /// A buffer of a plan.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BufferSpec {
     /// What it is for.
     pub role: BufferRole,
@@ -29,6 +30,7 @@ pub struct BufferSpec {
 
 /// What a buffer of a plan is for.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum BufferRole {
     /// An input, by the number of its declaration.
     Input(u32),

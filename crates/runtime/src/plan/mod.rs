@@ -27,12 +27,15 @@ mod tests;
 mod trace;
 mod update;
 
+pub use arenagrad_kernels::cost::Cost;
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
 
 use std::collections::HashSet;
 
-use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, NodeId, Op, Shape, StorageType, passes};
+use arenagrad_graph::{
+    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Shape, StorageType, passes,
+};
 use arenagrad_kernels::{Kernel, Program};
 
 use cluster::NONE;
@@ -237,7 +240,7 @@ impl Passes {
 fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
     for id in graph.ids() {
         let node = graph.node(id)?;
-        if matches!(node.op, Op::Placeholder) {
+        if matches!(node.op, Op::Leaf(Leaf::Placeholder)) {
             let operand = graph.label(id).unwrap_or_else(|| format!("of shape {}", node.shape));
             return Err(GraphError::Placeholder { origin: node.origin, op: "plan", operand });
         }

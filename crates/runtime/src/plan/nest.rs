@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use arenagrad_kernels::{Axis, DType, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View};
+use arenagrad_kernels::{
+    Axis, DType, Elementwise, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View,
+};
 
 use crate::plan::cluster::{Clusters, Domain};
 use crate::plan::entries::{Entry, Work};
@@ -191,7 +193,11 @@ impl Builder<'_> {
             return value;
         }
         let dtype = self.nest.values[value as usize].dtype;
-        self.push(space, dtype, NestInstruction::Compute(Instruction::Cast { operand: value }))
+        self.push(
+            space,
+            dtype,
+            NestInstruction::Compute(Instruction::Elementwise(Elementwise::Cast { operand: value })),
+        )
     }
 
     fn inlined(&mut self, base: u32, space: Space, dtype: DType, instruction: Instruction) -> u32 {

@@ -158,29 +158,19 @@ impl<'a, 's> Builder<'a, 's> {
 pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
     match op {
         Op::Uniform { seed, .. } => Instruction::Uniform { seed: *seed, step: values[0] },
-        Op::Unary { function, .. } => Instruction::Unary { function: *function, operand: values[0] },
-        Op::Binary { function, .. } => Instruction::Binary { function: *function, lhs: values[0], rhs: values[1] },
-        Op::Compare { function, .. } => Instruction::Compare { function: *function, lhs: values[0], rhs: values[1] },
-        Op::Where { .. } => Instruction::Where { condition: values[0], on_true: values[1], on_false: values[2] },
-        Op::Cast { .. } => Instruction::Cast { operand: values[0] },
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
+        Op::Elementwise(elementwise) => {
+            let mut values = values.iter().copied();
+            let mut next = |_| values.next().expect("an operation has a value for each operand");
+            Instruction::Elementwise(elementwise.map(&mut next))
+        }
+        Op::Leaf(_)
         | Op::StopGradient { .. }
         | Op::CustomGradient { .. }
-        | Op::Placeholder
-        | Op::Reshape { .. }
-        | Op::Permute { .. }
-        | Op::Broadcast { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
+        | Op::View { .. }
+        | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => unreachable!("not an elementwise op"),
+        | Op::Indexing(_) => unreachable!("not an elementwise op"),
     }
 }

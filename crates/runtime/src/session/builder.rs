@@ -9,6 +9,7 @@ use crate::session::Session;
 use crate::train::{Optimizer, append_step};
 
 /// A session in the making: [`Session::builder`] starts it, [`SessionBuilder::train`] or [`SessionBuilder::evaluate`] ends it.
+#[must_use = "a builder makes no session until `train` or `evaluate`"]
 pub struct SessionBuilder<'e> {
     device: Device,
     seed: u64,

@@ -29,11 +29,11 @@ struct Input {
     origin: String,
     /// The session's buffer; none if the plan does not read the input.
     buffer: Option<u32>,
-    bounds: Vec<Bound>,
+    ranges: Vec<IndexRange>,
 }
 
 /// A range that an input's elements must be in.
-struct Bound {
+struct IndexRange {
     limit: usize,
     except: Option<i32>,
     origin: String,
@@ -49,10 +49,10 @@ impl Feed {
                 BufferRole::Parameter(_) | BufferRole::Literal(_) | BufferRole::Slot => {}
             }
         }
-        let mut bounds: HashMap<NodeId, Vec<Bound>> = HashMap::new();
+        let mut ranges: HashMap<NodeId, Vec<IndexRange>> = HashMap::new();
         for bound in &plan.bounds {
             let (limit, except, origin) = (bound.bound, bound.except, bound.origin.to_string());
-            bounds.entry(bound.node).or_default().push(Bound { limit, except, origin });
+            ranges.entry(bound.node).or_default().push(IndexRange { limit, except, origin });
         }
         let mut inputs = Vec::new();
         for ((declaration, number), alive) in plan.declarations.iter().zip(0..).zip(&plan.alive) {
@@ -65,7 +65,7 @@ impl Feed {
                 storage: declaration.storage,
                 origin: declaration.origin.to_string(),
                 buffer: buffers.get(&number).copied(),
-                bounds: bounds.remove(&declaration.node).unwrap_or_default(),
+                ranges: ranges.remove(&declaration.node).unwrap_or_default(),
             });
         }
         let by_name = inputs.iter().zip(0..).map(|(input, place)| (input.name.clone(), place)).collect();
@@ -140,17 +140,17 @@ impl Input {
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
         let Elements::I32(elements) = tensor.data() else { return Ok(()) };
-        for bound in &self.bounds {
+        for range in &self.ranges {
             let allowed = |value: i32| {
-                usize::try_from(value).is_ok_and(|value| value < bound.limit) || bound.except == Some(value)
+                usize::try_from(value).is_ok_and(|value| value < range.limit) || range.except == Some(value)
             };
             if let Some(position) = elements.iter().position(|&value| !allowed(value)) {
                 return Err(Error::IndexOutOfRange {
                     name: self.name.clone(),
                     position,
                     value: elements[position],
-                    bound: bound.limit,
-                    origin: bound.origin.clone(),
+                    bound: range.limit,
+                    origin: range.origin.clone(),
                 });
             }
         }

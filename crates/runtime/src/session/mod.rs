@@ -68,6 +68,7 @@ pub struct PlanId {
 
 /// What [`Session::step_with_metrics`] returns.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StepOutcome {
     /// The loss before the update.
     pub loss: f64,

@@ -163,12 +163,12 @@ impl Executable {
                     .iter()
                     .map(|step| ([place(&step.inputs), place(&step.outputs)], step.storage(&plan.buffers)))
                     .collect();
-                let steps: Vec<gpu::PlacedStep<'_>> = plan
+                let steps: Vec<gpu::Launch<'_>> = plan
                     .steps
                     .iter()
                     .zip(&plan.described)
                     .zip(&bound)
-                    .map(|((step, described), ([inputs, outputs], [stored_inputs, stored_outputs]))| gpu::PlacedStep {
+                    .map(|((step, described), ([inputs, outputs], [stored_inputs, stored_outputs]))| gpu::Launch {
                         kernel: &step.kernel,
                         inputs,
                         outputs,

@@ -26,6 +26,7 @@ use crate::tape::{LeafValue, Tape, Variable, backward};
 /// assert!(tape.gradient(&f, &[&x]).is_err()); // the tape is used up
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+#[must_use = "a tape does nothing until it is asked for a gradient"]
 pub struct GradientTape {
     tape: Tape,
     persistent: bool,

@@ -40,7 +40,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use arenagrad_graph::symbolic::Formula;
-use arenagrad_graph::{Expr, Function, Graph, GraphError, Node, NodeId, Op, Origin, OwnedGraph};
+use arenagrad_graph::{Arrangement, Expr, Function, Graph, GraphError, Node, NodeId, Op, Origin, OwnedGraph};
 
 use crate::device::Device;
 use crate::error::Error;
@@ -326,7 +326,12 @@ impl Inner {
                     return Ok(result);
                 }
                 // An operation that had nothing to do, such as a reshape to the same shape, is a variable of its own all the same.
-                Ok(self.graph.insert(Op::Reshape { operand: result }, Some(&shape), None, origin)?)
+                Ok(self.graph.insert(
+                    Op::View { operand: result, arrangement: Arrangement::Reshape },
+                    Some(&shape),
+                    None,
+                    origin,
+                )?)
             })
         });
         match &result {

@@ -4,11 +4,14 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use arenagrad_graph::{Axes, Origin, Reduction, Shape};
+// The documentation of the methods that both have links to those of expressions.
+#[allow(unused_imports)]
+use arenagrad_graph::Expr;
 
 use crate::tape::Variable;
 
 macro_rules! unary {
-    ($($(#[$doc:meta])* $method:ident;)*) => {
+    ($($(#[$doc:meta])* $method:ident $(=> $function:ident)?;)*) => {
         impl Variable {$(
             $(#[$doc])*
             #[track_caller]
@@ -18,42 +21,11 @@ macro_rules! unary {
         )*}
     };
 }
+arenagrad_graph::unary_methods!(unary);
 
 unary! {
-    /// `|x|` of each element. See [`Expr::abs`](crate::Expr::abs).
-    abs;
-    /// -1, 0 or 1 of each element. See [`Expr::sign`](crate::Expr::sign).
-    sign;
-    /// The largest integer not above each element. See [`Expr::floor`](crate::Expr::floor).
-    floor;
-    /// The smallest integer not below each element. See [`Expr::ceil`](crate::Expr::ceil).
-    ceil;
-    /// The nearest integer, halves to the even one. See [`Expr::round`](crate::Expr::round).
-    round;
-    /// `e^x`. See [`Expr::exp`](crate::Expr::exp).
-    exp;
-    /// `e^x - 1`. See [`Expr::expm1`](crate::Expr::expm1).
-    expm1;
-    /// The natural logarithm. See [`Expr::log`](crate::Expr::log).
-    log;
-    /// `ln(1 + x)`. See [`Expr::log1p`](crate::Expr::log1p).
-    log1p;
-    /// The square root. See [`Expr::sqrt`](crate::Expr::sqrt).
-    sqrt;
-    /// The sine, of radians. See [`Expr::sin`](crate::Expr::sin).
-    sin;
-    /// The cosine, of radians. See [`Expr::cos`](crate::Expr::cos).
-    cos;
     /// The tangent, of radians. See [`Expr::tan`](crate::Expr::tan).
     tan;
-    /// The hyperbolic tangent. See [`Expr::tanh`](crate::Expr::tanh).
-    tanh;
-    /// `1 / (1 + e^-x)`. See [`Expr::sigmoid`](crate::Expr::sigmoid).
-    sigmoid;
-    /// The error function. See [`Expr::erf`](crate::Expr::erf).
-    erf;
-    /// `max(x, 0)`. See [`Expr::relu`](crate::Expr::relu).
-    relu;
     /// `x sigmoid(x)`. See [`Expr::silu`](crate::Expr::silu).
     silu;
     /// `x^2`. See [`Expr::square`](crate::Expr::square).
@@ -69,7 +41,7 @@ unary! {
 }
 
 macro_rules! binary {
-    ($($(#[$doc:meta])* $method:ident;)*) => {
+    ($($(#[$doc:meta])* $method:ident $(=> $function:ident)?;)*) => {
         impl Variable {$(
             $(#[$doc])*
             #[track_caller]
@@ -80,21 +52,12 @@ macro_rules! binary {
     };
 }
 
+arenagrad_graph::binary_methods!(binary);
+arenagrad_graph::compare_methods!(binary);
+
 binary! {
     /// The matrix product `[.., m, k] x [.., k, n] -> [.., m, n]`. See [`Expr::matmul`](crate::Expr::matmul).
     matmul;
-    /// `x^exponent`, elementwise with broadcasting. See [`Expr::pow`](crate::Expr::pow).
-    pow;
-    /// The larger of two elements. See [`Expr::maximum`](crate::Expr::maximum).
-    maximum;
-    /// The smaller of two elements. See [`Expr::minimum`](crate::Expr::minimum).
-    minimum;
-    /// bool: whether each element is below the other's. See [`Expr::less`](crate::Expr::less).
-    less;
-    /// bool: whether each element is above the other's. See [`Expr::greater`](crate::Expr::greater).
-    greater;
-    /// bool: whether each element equals the other's. See [`Expr::equal`](crate::Expr::equal).
-    equal;
     /// The mean cross-entropy of these logits `[n, classes]` and i32 labels `[n]`. See [`Expr::cross_entropy`](crate::Expr::cross_entropy).
     cross_entropy;
     /// The share of rows whose largest logit is the label's. See [`Expr::accuracy`](crate::Expr::accuracy).

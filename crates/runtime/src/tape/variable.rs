@@ -19,6 +19,7 @@ use crate::tensor::Tensor;
 /// A mistake (shapes that do not fit, a variable of another tape) poisons the result, and whatever is made of it: the error,
 /// with the caller's file and line, comes out of [`Variable::data`], [`Variable::backward`] and [`Variable::check`].
 #[derive(Clone)]
+#[must_use = "a variable that is dropped is forgotten, with what only it needs"]
 pub struct Variable {
     record: Rc<Record>,
 }

@@ -13,6 +13,7 @@ use crate::train::{Optimizer, Trained, learning_rate_state, scalar_dtype};
 ///
 /// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8`.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Adam {
     rate: f64,
     betas: (f64, f64),
@@ -22,6 +23,7 @@ pub struct Adam {
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `p = p (1 - rate decay)` before Adam's update. The default
 /// decay is 0.01.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct AdamW {
     adam: Adam,
     decay: f64,

@@ -41,6 +41,7 @@ pub trait Optimizer {
 
 /// A parameter under training, which the gradient reaches.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trained<'g> {
     /// The name of its declaration.
     pub name: String,
@@ -52,6 +53,7 @@ pub struct Trained<'g> {
 
 /// What [`append_step`] appended to a graph.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrainingStep<'g> {
     /// The trainable parameters that the gradient reaches, in the order of their declarations.
     pub trained: Vec<Trained<'g>>,

@@ -11,6 +11,7 @@ use crate::train::{Optimizer, Trained, learning_rate_state, scalar_dtype};
 /// `g = gradient + weight_decay p`, `v = momentum v + g`, `p = p - rate v`, or with Nesterov's variant
 /// `p = p - rate (g + momentum v)`. Without momentum there is no `v`.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Sgd {
     rate: f64,
     momentum: f64,

@@ -19,9 +19,9 @@ pub fn tensor(shape: &Shape, dtype: DType, elements: &[f64]) -> Tensor {
 /// The inputs that a plan needs.
 pub fn inputs(plan: &Plan, graph: &Graph, given: &Given) -> Vec<(String, Tensor)> {
     let declarations = graph.declarations();
-    let needed = plan.buffers().iter().filter_map(|buffer| match buffer.role {
-        BufferRole::Input(declaration) => Some(&declarations[declaration as usize]),
-        BufferRole::Parameter(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+    let needed = plan.buffers().iter().filter_map(|buffer| {
+        let BufferRole::Input(declaration) = buffer.role else { return None };
+        Some(&declarations[declaration as usize])
     });
     needed
         .map(|input| {

@@ -102,10 +102,8 @@ impl<'c, 'g> Call<'c, 'g> {
 
     /// A tensor as it stands, whatever its dtype.
     pub(super) fn tensor(&self, name: &str) -> Result<Expr<'g>, Refusal> {
-        match self.needed(name)? {
-            Value::Tensor { expr, .. } => Ok(*expr),
-            _ => Self::wrong(name, "a tensor"),
-        }
+        let Value::Tensor { expr, .. } = self.needed(name)? else { return Self::wrong(name, "a tensor") };
+        Ok(*expr)
     }
 
     /// A tensor as floats: integers and truth values are promoted.
@@ -133,9 +131,9 @@ impl<'c, 'g> Call<'c, 'g> {
     /// A list of tensors, as they stand.
     pub(super) fn tensors(&self, name: &str) -> Result<Vec<Expr<'g>>, Refusal> {
         let Value::List(items) = self.needed(name)? else { return Self::wrong(name, "a list of tensors") };
-        let tensor = |item: &Value<'c, 'g>| match item {
-            Value::Tensor { expr, .. } => Ok(*expr),
-            _ => Self::wrong(name, "a list of tensors"),
+        let tensor = |item: &Value<'c, 'g>| {
+            let Value::Tensor { expr, .. } = item else { return Self::wrong(name, "a list of tensors") };
+            Ok(*expr)
         };
         items.iter().map(tensor).collect()
     }
@@ -237,9 +235,11 @@ impl<'c, 'g> Call<'c, 'g> {
 
     /// A list of integers; one integer stands for a list of one.
     pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>, Refusal> {
-        let list = match self.needed(name)? {
-            Value::List(items) => items.iter().map(integer).collect::<Option<Vec<i64>>>(),
-            value => integer(value).map(|integer| vec![integer]),
+        let value = self.needed(name)?;
+        let list = if let Value::List(items) = value {
+            items.iter().map(integer).collect::<Option<Vec<i64>>>()
+        } else {
+            integer(value).map(|integer| vec![integer])
         };
         list.map_or_else(|| Self::wrong(name, "a list of integers"), Ok)
     }

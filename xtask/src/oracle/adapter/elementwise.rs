@@ -54,6 +54,10 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             Some(Operator::new(&["input", "other", "*", "rounding_mode", "out"], division::div))
         }
         "pow" => Some(Operator::new(&["input", "exponent", "*", "out"], pow)),
+        "atan2" | "arctan2" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
+            let (input, other) = call.promoted("input", "other")?;
+            Ok(input.atan2(other))
+        })),
         "maximum" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
             let (input, other) = call.promoted("input", "other")?;
             Ok(if input.dtype()? == DType::Bool { input | other } else { input.maximum(other) })

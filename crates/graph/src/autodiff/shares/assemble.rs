@@ -14,7 +14,7 @@ use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Op};
 use crate::region::Region;
 use crate::shape::{MAX_RANK, Shape};
 
@@ -35,7 +35,7 @@ pub(crate) fn assemble<'g>(
     pieces: Vec<Piece<'g>>,
     origin: Origin,
 ) -> Expr<'g> {
-    let assembly = Assembly { graph, dtype, origin };
+    let assembly = Mosaic { graph, dtype, origin };
     let mut pieces = joined(pieces);
     if let [only] = &mut pieces[..] {
         let Region { starts, steps, .. } = &only.region;
@@ -124,13 +124,13 @@ impl<'g> Block<'g> {
 }
 
 /// What blocks are put together in.
-struct Assembly<'g> {
+struct Mosaic<'g> {
     graph: &'g Graph,
     dtype: DType,
     origin: Origin,
 }
 
-impl<'g> Assembly<'g> {
+impl<'g> Mosaic<'g> {
     /// The sum of the blocks, each in its place within `target`, which holds them all.
     fn combined(&self, mut blocks: Vec<Block<'g>>, target: &Bounds, depth: usize) -> Expr<'g> {
         if let [only] = &blocks[..] {
@@ -172,7 +172,9 @@ impl<'g> Assembly<'g> {
         parts.extend(self.gap(target, axis, reached, target.ends[axis]));
         let operands: Option<Box<[NodeId]>> = parts.iter().map(|part| part.raw()).collect();
         match operands {
-            Some(operands) => parts[0].insert(Op::Concat { operands, axis }, None, None, self.origin),
+            Some(operands) => {
+                parts[0].insert(Op::Assembly(Assembly::Concat { operands, axis }), None, None, self.origin)
+            }
             None => Expr::poisoned(self.graph),
         }
     }
@@ -219,7 +221,12 @@ impl<'g> Assembly<'g> {
         let gradient = match rows.raw() {
             Some(operand) if lengths[..] != *shape.dims() => {
                 let (starts, ones) = (smallvec::smallvec![0; lengths.len()], smallvec::smallvec![1; lengths.len()]);
-                rows.insert(Op::Slice { operand, starts, steps: ones }, Some(&shape), None, self.origin)
+                rows.insert(
+                    Op::View { operand, arrangement: Arrangement::Slice { starts, steps: ones } },
+                    Some(&shape),
+                    None,
+                    self.origin,
+                )
             }
             Some(_) | None => rows,
         };

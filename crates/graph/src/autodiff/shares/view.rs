@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::{Extents, Op, ReduceFunction};
+use crate::op::{Arrangement, Extents, Op, ReduceFunction};
 use crate::region::Region;
 use crate::shape::{AxisSet, Shape};
 
@@ -86,34 +86,14 @@ impl View {
         if view.shape.contains(&0) {
             return None;
         }
-        match &view.op {
-            Op::Slice { starts, steps, .. } => Some(self.sliced(starts, steps, &view.shape)),
-            Op::Permute { axes, .. } => {
+        let Op::View { arrangement, .. } = &view.op else { return None };
+        match arrangement {
+            Arrangement::Slice { starts, steps } => Some(self.sliced(starts, steps, &view.shape)),
+            Arrangement::Permute { axes } => {
                 Some(View { axes: axes.iter().map(|&axis| self.axes[axis]).collect(), ..self.clone() })
             }
-            Op::Broadcast { .. } => Some(self.repeated(&operand.shape, &view.shape)),
-            Op::Reshape { .. } => self.reshaped(&operand.shape, &view.shape),
-            Op::Input { .. }
-            | Op::Parameter { .. }
-            | Op::Constant { .. }
-            | Op::Literal { .. }
-            | Op::Iota { .. }
-            | Op::Uniform { .. }
-            | Op::Placeholder
-            | Op::Unary { .. }
-            | Op::Binary { .. }
-            | Op::Compare { .. }
-            | Op::Where { .. }
-            | Op::Cast { .. }
-            | Op::StopGradient { .. }
-            | Op::CustomGradient { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
-            | Op::Reduce { .. }
-            | Op::ArgMax { .. }
-            | Op::MatMul { .. }
-            | Op::Gather { .. }
-            | Op::ScatterAdd { .. } => None,
+            Arrangement::Broadcast => Some(self.repeated(&operand.shape, &view.shape)),
+            Arrangement::Reshape => self.reshaped(&operand.shape, &view.shape),
         }
     }
 

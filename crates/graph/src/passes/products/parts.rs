@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::Op;
+use crate::op::{Arrangement, Op};
 use crate::passes::rebuild::Rebuild;
 use crate::shape::Shape;
 
@@ -28,7 +28,9 @@ impl Part {
     /// The part of another tensor that a node is, if it is one and no more than that.
     pub(super) fn of(arena: &Arena, id: NodeId) -> Option<Part> {
         let node = &arena.nodes[id.key];
-        let Op::Reshape { operand } = &node.op else { return Part::of_slice(arena, id) };
+        let Op::View { operand, arrangement: Arrangement::Reshape } = &node.op else {
+            return Part::of_slice(arena, id);
+        };
         let slice = &arena.nodes[operand.key].shape;
         let part = Part::of_slice(arena, *operand).filter(|part| part.extent == 1)?;
         let axis = part.source.axis;
@@ -39,7 +41,7 @@ impl Part {
 
     fn of_slice(arena: &Arena, id: NodeId) -> Option<Part> {
         let node = &arena.nodes[id.key];
-        let Op::Slice { operand, starts, steps } = &node.op else { return None };
+        let Op::View { operand, arrangement: Arrangement::Slice { starts, steps } } = &node.op else { return None };
         let whole = &arena.nodes[operand.key].shape;
         let mut cut = (0..whole.rank()).filter(|&axis| whole[axis] != node.shape[axis]);
         let axis = cut.next()?;
@@ -68,7 +70,7 @@ pub(super) fn range(
     starts[source.axis] = start;
     let shape = whole.with_extent(source.axis, end - start);
     let steps = smallvec::smallvec![1; whole.rank()];
-    rebuild.node(Op::Slice { operand: tensor, starts, steps }, &shape, dtype)
+    rebuild.node(Op::View { operand: tensor, arrangement: Arrangement::Slice { starts, steps } }, &shape, dtype)
 }
 
 /// Operands, in order, that one after the other along an axis are a range of one tensor, which costs nothing.
@@ -109,6 +111,6 @@ impl Range {
             .chain([stacked[axis] * stacked[axis + 1]])
             .chain(stacked[axis + 2..].iter().copied())
             .collect();
-        rebuild.node(Op::Reshape { operand: range }, &joined, dtype)
+        rebuild.node(Op::View { operand: range, arrangement: Arrangement::Reshape }, &joined, dtype)
     }
 }

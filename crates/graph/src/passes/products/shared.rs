@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::{Op, OpKind};
+use crate::op::{Arrangement, Leaf, Op, OpKind};
 use crate::passes::products::parts::{self, Part, Source};
 use crate::passes::products::sums::Sums;
 use crate::passes::products::{Groups, MOST_ELEMENTS, Old, to_front};
@@ -193,7 +193,9 @@ impl SharedProducts {
         let first = group.ends[0];
         let part = parts::range(rebuild, source, source.tensor, [start - first, start - first + extent])?;
         if source.is_dropped {
-            rebuild.node(Op::Reshape { operand: part }, &node.shape, node.dtype).map(Some)
+            rebuild
+                .node(Op::View { operand: part, arrangement: Arrangement::Reshape }, &node.shape, node.dtype)
+                .map(Some)
         } else {
             Ok(Some(part))
         }
@@ -268,10 +270,10 @@ fn following(old: &Old<'_>, part: NodeId, reader: NodeId, axis: usize, is_droppe
 /// An operand that can be the same for all parts along `axis`.
 fn repeated(old: &Old<'_>, id: NodeId, axis: usize, is_dropped: bool) -> Option<Operand> {
     let node = old.node(id);
-    if let Op::Constant { value } = node.op {
+    if let Op::Leaf(Leaf::Constant { value }) = node.op {
         return Some(Operand::Constant(value.to_bits()));
     }
-    if let Op::Broadcast { operand } = node.op {
+    if let Op::View { operand, arrangement: Arrangement::Broadcast } = node.op {
         let source = &old.node(operand).shape;
         let own = (axis + source.rank()).checked_sub(node.shape.rank());
         let is_repeated = is_dropped || own.is_none_or(|own| source[own] == 1);
@@ -281,7 +283,7 @@ fn repeated(old: &Old<'_>, id: NodeId, axis: usize, is_dropped: bool) -> Option<
 }
 
 fn is_elementwise(op: &Op) -> bool {
-    matches!(op, Op::Unary { .. } | Op::Binary { .. } | Op::Compare { .. } | Op::Where { .. } | Op::Cast { .. })
+    matches!(op, Op::Elementwise(_))
 }
 
 impl Following {
@@ -298,7 +300,7 @@ impl Group {
             let (shape, dtype) = (rebuild.shape(own), rebuild.dtype(own));
             let axes = to_front(self.source.axis, shape.rank());
             let moved: Shape = axes.iter().map(|&axis| shape[axis]).collect();
-            own = rebuild.node(Op::Permute { operand: own, axes }, &moved, dtype)?;
+            own = rebuild.node(Op::View { operand: own, arrangement: Arrangement::Permute { axes } }, &moved, dtype)?;
         }
         let shared = replacement(self.shared);
         let (lhs, rhs) = if self.is_lhs { (own, shared) } else { (shared, own) };
@@ -323,7 +325,7 @@ impl Group {
                 Operand::Part => before,
                 Operand::Constant(bits) => {
                     let dtype = rebuild.dtype(replacement(original));
-                    rebuild.node(Op::Constant { value: f64::from_bits(bits) }, &shape, dtype)?
+                    rebuild.node(Op::Leaf(Leaf::Constant { value: f64::from_bits(bits) }), &shape, dtype)?
                 }
                 Operand::Repeated(source) => self.repeat(rebuild, replacement(source), &shape)?,
             });
@@ -345,8 +347,8 @@ impl Group {
                 std::iter::repeat_n(1, missing).chain(own.iter().copied()).collect();
             extents.insert(self.axis, 1);
             let stacked: Shape = extents.into_iter().collect();
-            source = rebuild.node(Op::Reshape { operand: source }, &stacked, dtype)?;
+            source = rebuild.node(Op::View { operand: source, arrangement: Arrangement::Reshape }, &stacked, dtype)?;
         }
-        rebuild.node(Op::Broadcast { operand: source }, shape, dtype)
+        rebuild.node(Op::View { operand: source, arrangement: Arrangement::Broadcast }, shape, dtype)
     }
 }

@@ -13,7 +13,7 @@ use crate::arena::Arena;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::{BinaryFunction, Op, ReduceFunction};
+use crate::op::{Arrangement, Assembly, BinaryFunction, Elementwise, Op, ReduceFunction};
 use crate::passes::products::parts::{Part, Range, Source};
 use crate::passes::products::{Groups, MOST_ELEMENTS, Old};
 use crate::passes::rebuild::Rebuild;
@@ -157,7 +157,7 @@ impl Sums {
                     let (rhs, lhs) = (values.pop().flatten(), values.pop().flatten());
                     values.push(match (lhs, rhs) {
                         (Some(lhs), Some(rhs)) => {
-                            let sum = Op::Binary { function: BinaryFunction::Add, lhs, rhs };
+                            let sum = Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs, rhs });
                             Some(rebuild.node(sum, &next.shape, next.dtype)?)
                         }
                         (lhs, rhs) => lhs.or(rhs),
@@ -175,7 +175,7 @@ impl Sums {
 
 /// The operands of an addition.
 fn addends(node: &Node) -> Option<[NodeId; 2]> {
-    let Op::Binary { function: BinaryFunction::Add, lhs, rhs } = node.op else { return None };
+    let Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Add, lhs, rhs }) = node.op else { return None };
     Some([lhs, rhs])
 }
 
@@ -203,7 +203,7 @@ impl Joined {
                 rebuild.node(sum, &shape, dtype)?
             }
         };
-        rebuild.node(Op::Reshape { operand: result }, &self.shape, dtype).map(Some)
+        rebuild.node(Op::View { operand: result, arrangement: Arrangement::Reshape }, &self.shape, dtype).map(Some)
     }
 }
 
@@ -216,7 +216,11 @@ impl Operands {
         let first = rebuild.shape(operands[0]);
         let extent = operands.iter().map(|&operand| rebuild.shape(operand)[self.axis]).sum();
         let dtype = rebuild.dtype(operands[0]);
-        rebuild.node(Op::Concat { operands, axis: self.axis }, &first.with_extent(self.axis, extent), dtype)
+        rebuild.node(
+            Op::Assembly(Assembly::Concat { operands, axis: self.axis }),
+            &first.with_extent(self.axis, extent),
+            dtype,
+        )
     }
 }
 
@@ -249,7 +253,11 @@ impl Finder<'_> {
     }
 
     fn term(&self, leaf: NodeId) -> Option<Term> {
-        let node = if let Op::Reshape { operand } = self.old.node(leaf).op { operand } else { leaf };
+        let node = if let Op::View { operand, arrangement: Arrangement::Reshape } = self.old.node(leaf).op {
+            operand
+        } else {
+            leaf
+        };
         let is_of_use =
             matches!(self.old.node(node).op, Op::MatMul { .. } | Op::Reduce { function: ReduceFunction::Sum, .. });
         let is_joinable = is_of_use && self.old.is_used_once(leaf) && self.old.is_used_once(node);

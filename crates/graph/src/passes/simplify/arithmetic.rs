@@ -3,36 +3,57 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, CompareFunction, Op, ReduceFunction, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, ReduceFunction, UnaryFunction};
 use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::{Rewrite, folding};
+use crate::passes::simplify::Rewrite;
 use crate::shape::{AxisSet, Shape};
 
-pub(super) fn unary(function: UnaryFunction, operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
-    if let Some(value) = graph.constant(operand).and_then(|x| folding::unary(function, x, dtype)) {
-        return Rewrite::constant(value);
+/// The first rule that applies to an elementwise operation with this result.
+pub(super) fn elementwise(
+    elementwise: &Elementwise<NodeId>,
+    shape: &Shape,
+    dtype: DType,
+    graph: &mut Rebuild,
+) -> Result<Rewrite, GraphError> {
+    Ok(match *elementwise {
+        Elementwise::Unary { function, operand } => unary(function, operand, dtype, graph),
+        Elementwise::Binary { function, lhs, rhs } => binary(function, lhs, rhs, shape, dtype, graph)?,
+        Elementwise::Compare { function, lhs, rhs } => compare(function, lhs, rhs, graph),
+        Elementwise::Where { condition, on_true, on_false } => select(condition, on_true, on_false, graph),
+        Elementwise::Cast { operand } => cast(operand, dtype, graph),
+    })
+}
+
+fn unary(function: UnaryFunction, operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
+    if let Some(x) = graph.constant(operand) {
+        return Rewrite::constant(function.row().of(x, dtype));
     }
-    let (inner, inner_operand, inner_rhs) = match graph.op(operand) {
-        Op::Unary { function, operand } => (function, operand, None),
-        Op::Binary { function: BinaryFunction::Sub, lhs, rhs } => (UnaryFunction::Neg, lhs, Some(rhs)),
-        _ => return Rewrite::Keep,
-    };
     use UnaryFunction::{Abs, Ceil, Floor, Neg, Not, Relu, Round, Sign};
-    match (function, inner, inner_rhs) {
+    if let Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Sub, lhs, rhs }) = graph.op(operand) {
         // -(a - b) is b - a.
-        (Neg, _, Some(rhs)) => Rewrite::Op(Op::Binary { function: BinaryFunction::Sub, lhs: rhs, rhs: inner_operand }),
-        (_, _, Some(_)) => Rewrite::Keep,
+        return if function == Neg { Rewrite::Op(Op::binary(BinaryFunction::Sub, rhs, lhs)) } else { Rewrite::Keep };
+    }
+    let Op::Elementwise(Elementwise::Unary { function: inner, operand: source }) = graph.op(operand) else {
+        return Rewrite::Keep;
+    };
+    let is_integral = |function| matches!(function, Floor | Ceil | Round);
+    if function == inner && matches!(function, Neg | Not) {
         // Each undoes itself.
-        (Neg, Neg, None) | (Not, Not, None) => Rewrite::Existing(inner_operand),
-        (Abs, Neg | Abs, None) => Rewrite::Op(Op::Unary { function, operand: inner_operand }),
+        Rewrite::Existing(source)
+    } else if function == Abs && matches!(inner, Neg | Abs) {
+        Rewrite::Op(Op::unary(Abs, source))
+    } else if (function == Relu && matches!(inner, Relu | Abs))
+        || (function == Sign && inner == Sign)
+        || (is_integral(function) && is_integral(inner))
+    {
         // The second application finds nothing left to do.
-        (Relu, Relu | Abs, None) | (Sign, Sign, None) => Rewrite::Existing(operand),
-        (Floor | Ceil | Round, Floor | Ceil | Round, None) => Rewrite::Existing(operand),
-        _ => Rewrite::Keep,
+        Rewrite::Existing(operand)
+    } else {
+        Rewrite::Keep
     }
 }
 
-pub(super) fn binary(
+fn binary(
     function: BinaryFunction,
     lhs: NodeId,
     rhs: NodeId,
@@ -41,112 +62,204 @@ pub(super) fn binary(
     graph: &mut Rebuild,
 ) -> Result<Rewrite, GraphError> {
     let (left, right) = (graph.constant(lhs), graph.constant(rhs));
-    if let (Some(a), Some(b)) = (left, right)
-        && let Some(value) = folding::binary(function, a, b, dtype)
-    {
-        return Ok(Rewrite::constant(value));
+    if let (Some(a), Some(b)) = (left, right) {
+        return Ok(Rewrite::constant(function.row().of(a, b, dtype)));
     }
-    let other = |function, lhs, rhs| Rewrite::Op(Op::Binary { function, lhs, rhs });
-    let negation = |operand| Rewrite::Op(Op::Unary { function: UnaryFunction::Neg, operand });
-    use BinaryFunction::{Add, And, Div, Maximum, Minimum, Mul, Or, Pow, ReluBackward, Sub};
-    Ok(match function {
-        Add if right == Some(0.0) => Rewrite::Existing(lhs),
-        Add if left == Some(0.0) => Rewrite::Existing(rhs),
-        // a + (-b) is a - b, and the other way round.
-        Add => match (negated(rhs, graph), negated(lhs, graph)) {
-            (Some(b), _) => other(Sub, lhs, b),
-            (None, Some(a)) => other(Sub, rhs, a),
-            (None, None) => Rewrite::Keep,
-        },
-        Sub if right == Some(0.0) => Rewrite::Existing(lhs),
-        Sub if left == Some(0.0) => negation(rhs),
-        Sub if lhs == rhs && dtype == DType::I32 => Rewrite::constant(0.0),
-        Sub => match negated(rhs, graph) {
-            Some(b) => other(Add, lhs, b),
-            None => Rewrite::Keep,
-        },
-        Mul if right == Some(1.0) => Rewrite::Existing(lhs),
-        Mul if left == Some(1.0) => Rewrite::Existing(rhs),
-        Mul if right == Some(-1.0) => negation(lhs),
-        Mul if left == Some(-1.0) => negation(rhs),
-        Mul if dtype == DType::I32 && (left == Some(0.0) || right == Some(0.0)) => Rewrite::constant(0.0),
-        Mul => match (negated(lhs, graph), negated(rhs, graph)) {
-            (Some(a), Some(b)) => other(Mul, a, b),
-            (_, None) | (None, _) => Rewrite::Keep,
-        },
-        Div if right == Some(1.0) => Rewrite::Existing(lhs),
-        Div if right == Some(-1.0) => negation(lhs),
-        Div => match (negated(lhs, graph), negated(rhs, graph)) {
-            (Some(a), Some(b)) => other(Div, a, b),
-            (_, None) | (None, _) => Rewrite::Keep,
-        },
-        Pow if right == Some(0.0) => Rewrite::constant(1.0),
-        Pow if right == Some(1.0) => Rewrite::Existing(lhs),
-        Pow if right == Some(2.0) => other(Mul, lhs, lhs),
-        Pow if right == Some(3.0) => {
-            let square = graph.node(Op::Binary { function: Mul, lhs, rhs: lhs }, shape, dtype)?;
-            other(Mul, square, lhs)
+    let Some((_, rule)) = BINARY_RULES.iter().find(|(known, _)| *known == function) else { return Ok(Rewrite::Keep) };
+    rule(&Pair { lhs, rhs, left, right, shape, dtype }, graph)
+}
+
+/// The operands of a function of two elements, and their values where they are constants; not both are.
+struct Pair<'a> {
+    lhs: NodeId,
+    rhs: NodeId,
+    left: Option<f64>,
+    right: Option<f64>,
+    shape: &'a Shape,
+    dtype: DType,
+}
+
+type BinaryRule = fn(&Pair<'_>, &mut Rebuild) -> Result<Rewrite, GraphError>;
+
+/// The functions that have rules of their own besides that for constants.
+const BINARY_RULES: [(BinaryFunction, BinaryRule); 10] = [
+    (BinaryFunction::Add, |pair, graph| Ok(add(pair, graph))),
+    (BinaryFunction::Sub, |pair, graph| Ok(sub(pair, graph))),
+    (BinaryFunction::Mul, |pair, graph| Ok(mul(pair, graph))),
+    (BinaryFunction::Div, |pair, graph| Ok(div(pair, graph))),
+    (BinaryFunction::Pow, pow),
+    (BinaryFunction::Maximum, |pair, _| Ok(pair.same_or_keep())),
+    (BinaryFunction::Minimum, |pair, _| Ok(pair.same_or_keep())),
+    (BinaryFunction::ReluBackward, |pair, _| Ok(relu_backward(pair))),
+    (BinaryFunction::And, |pair, _| Ok(and(pair))),
+    (BinaryFunction::Or, |pair, _| Ok(or(pair))),
+];
+
+impl Pair<'_> {
+    /// Of an operand beside itself these functions make nothing else.
+    fn same_or_keep(&self) -> Rewrite {
+        if self.lhs == self.rhs { Rewrite::Existing(self.lhs) } else { Rewrite::Keep }
+    }
+}
+
+fn negation(operand: NodeId) -> Rewrite {
+    Rewrite::Op(Op::unary(UnaryFunction::Neg, operand))
+}
+
+fn add(&Pair { lhs, rhs, left, right, .. }: &Pair<'_>, graph: &Rebuild) -> Rewrite {
+    if right == Some(0.0) {
+        return Rewrite::Existing(lhs);
+    }
+    if left == Some(0.0) {
+        return Rewrite::Existing(rhs);
+    }
+    // a + (-b) is a - b, and the other way round.
+    match (negated(rhs, graph), negated(lhs, graph)) {
+        (Some(b), _) => Rewrite::Op(Op::binary(BinaryFunction::Sub, lhs, b)),
+        (None, Some(a)) => Rewrite::Op(Op::binary(BinaryFunction::Sub, rhs, a)),
+        (None, None) => Rewrite::Keep,
+    }
+}
+
+fn sub(&Pair { lhs, rhs, left, right, dtype, .. }: &Pair<'_>, graph: &Rebuild) -> Rewrite {
+    if right == Some(0.0) {
+        return Rewrite::Existing(lhs);
+    }
+    if left == Some(0.0) {
+        return negation(rhs);
+    }
+    if lhs == rhs && dtype == DType::I32 {
+        return Rewrite::constant(0.0);
+    }
+    match negated(rhs, graph) {
+        Some(b) => Rewrite::Op(Op::binary(BinaryFunction::Add, lhs, b)),
+        None => Rewrite::Keep,
+    }
+}
+
+fn mul(&Pair { lhs, rhs, left, right, dtype, .. }: &Pair<'_>, graph: &Rebuild) -> Rewrite {
+    for (factor, other) in [(right, lhs), (left, rhs)] {
+        if factor == Some(1.0) {
+            return Rewrite::Existing(other);
         }
-        Pow if right == Some(-1.0) => {
-            let one = graph.node(Op::Constant { value: 1.0 }, shape, dtype)?;
-            other(Div, one, lhs)
+        if factor == Some(-1.0) {
+            return negation(other);
         }
-        Pow => Rewrite::Keep,
-        Maximum | Minimum | And | Or if lhs == rhs => Rewrite::Existing(lhs),
-        Maximum | Minimum => Rewrite::Keep,
-        And => match (left, right) {
-            (Some(0.0), _) | (_, Some(0.0)) => Rewrite::constant(0.0),
-            (Some(_), None) => Rewrite::Existing(rhs),
-            (_, Some(_)) => Rewrite::Existing(lhs),
-            (None, None) => Rewrite::Keep,
-        },
-        Or => match (left, right) {
-            (Some(0.0), _) => Rewrite::Existing(rhs),
-            (_, Some(0.0)) => Rewrite::Existing(lhs),
-            (Some(_), _) | (_, Some(_)) => Rewrite::constant(1.0),
-            (None, None) => Rewrite::Keep,
-        },
-        ReluBackward => match right {
-            Some(x) if x <= 0.0 => Rewrite::constant(0.0),
-            Some(_) => Rewrite::Existing(lhs),
-            None => Rewrite::Keep,
-        },
+        if factor == Some(0.0) && dtype == DType::I32 {
+            return Rewrite::constant(0.0);
+        }
+    }
+    both_negated(BinaryFunction::Mul, lhs, rhs, graph)
+}
+
+fn div(&Pair { lhs, rhs, right, .. }: &Pair<'_>, graph: &Rebuild) -> Rewrite {
+    if right == Some(1.0) {
+        return Rewrite::Existing(lhs);
+    }
+    if right == Some(-1.0) {
+        return negation(lhs);
+    }
+    both_negated(BinaryFunction::Div, lhs, rhs, graph)
+}
+
+/// Two minus signs make none.
+fn both_negated(function: BinaryFunction, lhs: NodeId, rhs: NodeId, graph: &Rebuild) -> Rewrite {
+    match (negated(lhs, graph), negated(rhs, graph)) {
+        (Some(a), Some(b)) => Rewrite::Op(Op::binary(function, a, b)),
+        (_, None) | (None, _) => Rewrite::Keep,
+    }
+}
+
+fn pow(&Pair { lhs, right, shape, dtype, .. }: &Pair<'_>, graph: &mut Rebuild) -> Result<Rewrite, GraphError> {
+    let Some(exponent) = right else { return Ok(Rewrite::Keep) };
+    let square = Op::binary(BinaryFunction::Mul, lhs, lhs);
+    Ok(if exponent == 0.0 {
+        Rewrite::constant(1.0)
+    } else if exponent == 1.0 {
+        Rewrite::Existing(lhs)
+    } else if exponent == 2.0 {
+        Rewrite::Op(square)
+    } else if exponent == 3.0 {
+        let square = graph.node(square, shape, dtype)?;
+        Rewrite::Op(Op::binary(BinaryFunction::Mul, square, lhs))
+    } else if exponent == -1.0 {
+        let one = graph.node(Op::constant(1.0), shape, dtype)?;
+        Rewrite::Op(Op::binary(BinaryFunction::Div, one, lhs))
+    } else {
+        Rewrite::Keep
     })
 }
 
-pub(super) fn compare(function: CompareFunction, lhs: NodeId, rhs: NodeId, graph: &Rebuild) -> Rewrite {
+fn relu_backward(pair: &Pair<'_>) -> Rewrite {
+    match pair.right {
+        Some(x) if x <= 0.0 => Rewrite::constant(0.0),
+        Some(_) => Rewrite::Existing(pair.lhs),
+        None => Rewrite::Keep,
+    }
+}
+
+fn and(pair: &Pair<'_>) -> Rewrite {
+    match (pair.left, pair.right) {
+        (Some(0.0), _) | (_, Some(0.0)) => Rewrite::constant(0.0),
+        (Some(_), None) => Rewrite::Existing(pair.rhs),
+        (_, Some(_)) => Rewrite::Existing(pair.lhs),
+        (None, None) => pair.same_or_keep(),
+    }
+}
+
+fn or(pair: &Pair<'_>) -> Rewrite {
+    match (pair.left, pair.right) {
+        (Some(0.0), _) => Rewrite::Existing(pair.rhs),
+        (_, Some(0.0)) => Rewrite::Existing(pair.lhs),
+        (Some(_), _) | (_, Some(_)) => Rewrite::constant(1.0),
+        (None, None) => pair.same_or_keep(),
+    }
+}
+
+fn compare(function: CompareFunction, lhs: NodeId, rhs: NodeId, graph: &Rebuild) -> Rewrite {
     match (graph.constant(lhs), graph.constant(rhs)) {
         (Some(a), Some(b)) => Rewrite::constant(f64::from(u8::from(function.holds(a, b)))),
         (Some(_), None) | (None, Some(_)) | (None, None) => Rewrite::Keep,
     }
 }
 
-pub(super) fn select(condition: NodeId, on_true: NodeId, on_false: NodeId, graph: &Rebuild) -> Rewrite {
+fn select(condition: NodeId, on_true: NodeId, on_false: NodeId, graph: &Rebuild) -> Rewrite {
     if on_true == on_false {
         return Rewrite::Existing(on_true);
     }
     match graph.op(condition) {
-        Op::Constant { value } => Rewrite::Existing(if value != 0.0 { on_true } else { on_false }),
-        Op::Unary { function: UnaryFunction::Not, operand } => {
-            Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::Existing(if value != 0.0 { on_true } else { on_false }),
+        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Not, operand }) => {
+            Rewrite::Op(Op::Elementwise(Elementwise::Where {
+                condition: operand,
+                on_true: on_false,
+                on_false: on_true,
+            }))
         }
         _ => Rewrite::Keep,
     }
+    let Op::Unary { function: UnaryFunction::Not, operand } = graph.op(condition) else { return Rewrite::Keep };
+    Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
 }
 
-pub(super) fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
+fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
     let from = graph.dtype(operand);
     if from == dtype {
         return Rewrite::Existing(operand);
     }
     match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(dtype.round(value)),
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(dtype.round(value)),
         // There and back again, through a type that holds every value of the first.
-        Op::Cast { operand: source } if graph.dtype(source) == dtype && holds_all(from, dtype) => {
+        Op::Elementwise(Elementwise::Cast { operand: source })
+            if graph.dtype(source) == dtype && holds_all(from, dtype) =>
+        {
             Rewrite::Existing(source)
         }
         _ => Rewrite::Keep,
     }
+    let Op::Cast { operand: source } = graph.op(operand) else { return Rewrite::Keep };
+    // There and back again, through a type that holds every value of the first.
+    if graph.dtype(source) == dtype && holds_all(from, dtype) { Rewrite::Existing(source) } else { Rewrite::Keep }
 }
 
 pub(super) fn reduce(
@@ -167,7 +280,7 @@ pub(super) fn reduce(
     match (graph.constant(operand), function) {
         (Some(value), ReduceFunction::Sum) => {
             let count = axes.iter().map(|axis| shape[axis]).product();
-            Rewrite::constant(folding::sum(value, count, dtype))
+            Rewrite::constant(sum(value, count, dtype))
         }
         (Some(value), ReduceFunction::Max | ReduceFunction::Min) => Rewrite::constant(value),
         // Of no elements, whatever they would be.
@@ -179,7 +292,7 @@ pub(super) fn reduce(
 /// `x`, if the node is `-x`.
 fn negated(id: NodeId, graph: &Rebuild) -> Option<NodeId> {
     graph.read(id, |op, _, _| match op {
-        Op::Unary { function: UnaryFunction::Neg, operand } => Some(*operand),
+        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Neg, operand }) => Some(*operand),
         _ => None,
     })
 }
@@ -191,5 +304,16 @@ fn holds_all(wide: DType, narrow: DType) -> bool {
         (DType::I32 | DType::F32, DType::F64) => true,
         (DType::I32 | DType::F32, DType::F32 | DType::I32 | DType::Bool) => narrow == wide,
         (DType::F64, _) => wide == DType::F64,
+    }
+}
+
+/// The sum of `count` times the same value.
+fn sum(value: f64, count: usize, dtype: DType) -> f64 {
+    match dtype {
+        DType::I32 => f64::from((value as i32).wrapping_mul(count as i32)),
+        // inf * 0 is NaN, but the sum over nothing is 0.
+        DType::F32 | DType::F64 | DType::Bool if count == 0 => 0.0,
+        // Zeros add up to 0, also those below it.
+        DType::F32 | DType::F64 | DType::Bool => dtype.round(value * count as f64) + 0.0,
     }
 }

@@ -4,7 +4,7 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, Extents, Op};
+use crate::op::{Arrangement, Assembly, BinaryFunction, Extents, Leaf, Op};
 use crate::passes::rebuild::Rebuild;
 use crate::passes::simplify::Rewrite;
 use crate::region::Region;
@@ -23,7 +23,7 @@ pub(super) fn slice(
 ) -> Result<Rewrite, GraphError> {
     let mut region = Region::of_slice(starts, steps, shape);
     // The views that were passed, the outermost first, each with the shape that it has over the slice.
-    let mut passed: Vec<(Op, Shape)> = Vec::new();
+    let mut passed: Vec<(Arrangement, Shape)> = Vec::new();
     let mut is_same = true;
     let source = loop {
         let own = graph.shape(operand);
@@ -31,16 +31,14 @@ pub(super) fn slice(
         if own == region.shape() {
             break Rewrite::Existing(operand);
         }
-        let before = match graph.read(operand, |op, _, _| view(op)) {
-            Some(Op::Slice { operand: inner, starts, steps }) => {
+        let found = graph.read(operand, |op, _, _| view(op));
+        let before = match found {
+            Some((inner, Arrangement::Slice { starts, steps })) => {
                 (inner, region.within(&Region::of_slice(&starts, &steps, &own)), None)
             }
-            Some(op @ (Op::Permute { .. } | Op::Broadcast { .. } | Op::Reshape { .. }))
-                if passed.len() < MOST_VIEWS =>
-            {
-                let inner = op.operands()[0];
-                match before(&op, &region, &graph.shape(inner), &own) {
-                    Some(before) => (inner, before, Some((op, region.shape()))),
+            Some((inner, arrangement)) if passed.len() < MOST_VIEWS => {
+                match before(&arrangement, &region, &graph.shape(inner), &own) {
+                    Some(before) => (inner, before, Some((arrangement, region.shape()))),
                     None => break Rewrite::Keep,
                 }
             }
@@ -59,7 +57,10 @@ pub(super) fn slice(
     if passed.is_empty() {
         return Ok(match source {
             Rewrite::Keep if is_same => Rewrite::Keep,
-            Rewrite::Keep => Rewrite::Op(Op::Slice { operand, starts: region.starts, steps: region.steps }),
+            Rewrite::Keep => Rewrite::Op(Op::View {
+                operand,
+                arrangement: Arrangement::Slice { starts: region.starts, steps: region.steps },
+            }),
             Rewrite::Existing(_) | Rewrite::Op(_) => source,
         });
     }
@@ -69,51 +70,38 @@ pub(super) fn slice(
         // No rule applies to this slice any more.
         Rewrite::Keep => {
             let shape = region.shape();
-            graph.unsimplified(Op::Slice { operand, starts: region.starts, steps: region.steps }, &shape, dtype)?
+            graph.unsimplified(
+                Op::View { operand, arrangement: Arrangement::Slice { starts: region.starts, steps: region.steps } },
+                &shape,
+                dtype,
+            )?
         }
     };
-    while let Some((view, shape)) = passed.pop() {
-        result = graph.node(view.map_operands(|_| result), &shape, dtype)?;
+    while let Some((arrangement, shape)) = passed.pop() {
+        result = graph.node(Op::View { operand: result, arrangement }, &shape, dtype)?;
     }
     Ok(Rewrite::Existing(result))
 }
 
-/// An op that only says where elements stand, if it is one.
-fn view(op: &Op) -> Option<Op> {
-    let is_view = matches!(op, Op::Slice { .. } | Op::Permute { .. } | Op::Broadcast { .. } | Op::Reshape { .. });
-    is_view.then(|| op.clone())
+/// What a view is one of, and how, if an op is one.
+fn view(op: &Op) -> Option<(NodeId, Arrangement)> {
+    let Op::View { operand, arrangement } = op else { return None };
+    Some((*operand, arrangement.clone()))
 }
 
-/// A region of what a view makes, of shape `to`, as one of its operand, of shape `from`. `None` if that is no region, or `op` is
-/// no view.
-pub(in crate::passes) fn before(op: &Op, region: &Region, from: &Shape, to: &Shape) -> Option<Region> {
-    match op {
-        Op::Permute { axes, .. } => Some(region.before_permute(axes)),
-        Op::Broadcast { .. } => Some(region.before_broadcast(from, to)),
-        Op::Reshape { .. } if from.contains(&0) => None,
-        Op::Reshape { .. } => region.before_reshape(from, to),
-        Op::Slice { starts, steps, .. } => Some(region.within(&Region::of_slice(starts, steps, to))),
-        Op::Input { .. }
-        | Op::Parameter { .. }
-        | Op::Constant { .. }
-        | Op::Literal { .. }
-        | Op::Iota { .. }
-        | Op::Uniform { .. }
-        | Op::Placeholder
-        | Op::Unary { .. }
-        | Op::Binary { .. }
-        | Op::Compare { .. }
-        | Op::Where { .. }
-        | Op::Cast { .. }
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::MatMul { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => None,
+/// A region of what a view makes, of shape `to`, as one of its operand, of shape `from`. `None` if that is no region.
+pub(in crate::passes) fn before(
+    arrangement: &Arrangement,
+    region: &Region,
+    from: &Shape,
+    to: &Shape,
+) -> Option<Region> {
+    match arrangement {
+        Arrangement::Permute { axes } => Some(region.before_permute(axes)),
+        Arrangement::Broadcast => Some(region.before_broadcast(from, to)),
+        Arrangement::Reshape if from.contains(&0) => None,
+        Arrangement::Reshape => region.before_reshape(from, to),
+        Arrangement::Slice { starts, steps } => Some(region.within(&Region::of_slice(starts, steps, to))),
     }
 }
 
@@ -131,13 +119,13 @@ enum Part {
 
 fn part(id: NodeId, region: &Region, graph: &mut Rebuild) -> Part {
     let found = graph.read(id, |op, shape, _| {
-        if let Op::Constant { value } = op {
+        if let Op::Leaf(Leaf::Constant { value }) = op {
             Ok(Part::Fill(*value))
-        } else if let Op::Iota { axis } = op {
+        } else if let Op::Leaf(Leaf::Iota { axis }) = op {
             Ok(Part::Iota(*axis))
-        } else if let Op::Pad { operand, lows, interiors, value } = op {
+        } else if let Op::Assembly(Assembly::Pad { operand, lows, interiors, value }) = op {
             Ok(unpadded(*operand, lows, interiors, *value, region, graph, shape.rank()))
-        } else if let Op::Concat { axis, .. } = op {
+        } else if let Op::Assembly(Assembly::Concat { axis, .. }) = op {
             Err(*axis)
         } else {
             Ok(Part::Mixed)
@@ -196,13 +184,13 @@ fn iota(axis: usize, region: &Region, graph: &mut Rebuild) -> Result<Rewrite, Gr
         return Ok(Rewrite::constant(start as f64));
     }
     if (start, step) == (0, 1) {
-        return Ok(Rewrite::Op(Op::Iota { axis }));
+        return Ok(Rewrite::Op(Op::Leaf(Leaf::Iota { axis })));
     }
     let shape = region.shape();
-    let mut constant = |value: usize| graph.node(Op::Constant { value: value as f64 }, &shape, DType::I32);
+    let mut constant = |value: usize| graph.node(Op::Leaf(Leaf::Constant { value: value as f64 }), &shape, DType::I32);
     let (start, step) = (constant(start)?, constant(step)?);
-    let coordinate = graph.node(Op::Iota { axis }, &shape, DType::I32)?;
-    let scaled = Op::Binary { function: BinaryFunction::Mul, lhs: coordinate, rhs: step };
+    let coordinate = graph.node(Op::Leaf(Leaf::Iota { axis }), &shape, DType::I32)?;
+    let scaled = Op::binary(BinaryFunction::Mul, coordinate, step);
     let scaled = graph.node(scaled, &shape, DType::I32)?;
-    Ok(Rewrite::Op(Op::Binary { function: BinaryFunction::Add, lhs: scaled, rhs: start }))
+    Ok(Rewrite::Op(Op::binary(BinaryFunction::Add, scaled, start)))
 }

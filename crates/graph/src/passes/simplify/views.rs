@@ -1,7 +1,7 @@
 //! Rules for ops that move elements, and for the matrix product's transpositions.
 
 use crate::node::NodeId;
-use crate::op::{Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::matmul::matrix;
 use crate::passes::rebuild::Rebuild;
 use crate::passes::simplify::Rewrite;
@@ -12,10 +12,12 @@ pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrit
         return Rewrite::Existing(operand);
     }
     match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Reshape { operand } => Rewrite::Op(Op::Reshape { operand }),
-        Op::Iota { axis } => match same_axis(axis, &graph.shape(operand), shape) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+        Op::View { operand, arrangement: Arrangement::Reshape } => {
+            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape })
+        }
+        Op::Leaf(Leaf::Iota { axis }) => match same_axis(axis, &graph.shape(operand), shape) {
+            Some(axis) => Rewrite::Op(Op::Leaf(Leaf::Iota { axis })),
             None => Rewrite::Keep,
         },
         _ => Rewrite::Keep,
@@ -27,13 +29,14 @@ pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewri
         return Rewrite::Existing(operand);
     }
     match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
         // Axis i of the result is axis axes[i] of the inner result, which is axis inner[axes[i]] of its operand.
-        Op::Permute { operand, axes: inner } => {
-            Rewrite::Op(Op::Permute { operand, axes: axes.iter().map(|&axis| inner[axis]).collect() })
-        }
-        Op::Iota { axis: inner } => match axes.iter().position(|&axis| axis == inner) {
-            Some(axis) => Rewrite::Op(Op::Iota { axis }),
+        Op::View { operand, arrangement: Arrangement::Permute { axes: inner } } => Rewrite::Op(Op::View {
+            operand,
+            arrangement: Arrangement::Permute { axes: axes.iter().map(|&axis| inner[axis]).collect() },
+        }),
+        Op::Leaf(Leaf::Iota { axis: inner }) => match axes.iter().position(|&axis| axis == inner) {
+            Some(axis) => Rewrite::Op(Op::Leaf(Leaf::Iota { axis })),
             None => Rewrite::Keep,
         },
         _ => Rewrite::Keep,
@@ -45,10 +48,14 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
         return Rewrite::Existing(operand);
     }
     match graph.op(operand) {
-        Op::Constant { value } => Rewrite::constant(value),
-        Op::Broadcast { operand } => Rewrite::Op(Op::Broadcast { operand }),
+        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+        Op::View { operand, arrangement: Arrangement::Broadcast } => {
+            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Broadcast })
+        }
         // An axis of one coordinate would be a constant, so this one is not repeated.
-        Op::Iota { axis } => Rewrite::Op(Op::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }),
+        Op::Leaf(Leaf::Iota { axis }) => {
+            Rewrite::Op(Op::Leaf(Leaf::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }))
+        }
         _ => Rewrite::Keep,
     }
 }
@@ -73,7 +80,7 @@ pub(super) fn concat(operands: &[NodeId], axis: usize, graph: &Rebuild) -> Rewri
     }
     let filled: Vec<NodeId> = operands.iter().copied().filter(|&id| graph.shape(id)[axis] > 0).collect();
     if filled.len() < operands.len() && !filled.is_empty() {
-        return Rewrite::Op(Op::Concat { operands: filled.into(), axis });
+        return Rewrite::Op(Op::Assembly(Assembly::Concat { operands: filled.into(), axis }));
     }
     Rewrite::Keep
 }

@@ -1,31 +1,31 @@
 //! Functions of terms: known values, symmetries, inverses, and arguments whose sign is known.
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
 
 impl Terms {
     /// A function of a term.
-    pub(super) fn call(&mut self, function: Function, argument: Term) -> Term {
+    pub(super) fn call(&mut self, function: FormulaFunction, argument: Term) -> Term {
         match function {
-            Function::Exp => self.pow(Terms::EULER, argument),
-            Function::Sqrt => {
+            FormulaFunction::Exp => self.pow(Terms::EULER, argument),
+            FormulaFunction::Sqrt => {
                 let half = self.number(Number::HALF);
                 self.pow(argument, half)
             }
-            Function::Log => self.logarithm(argument),
-            Function::Sin | Function::Cos | Function::Tan => self.circular(function, argument),
-            Function::Tanh => match self.negated(argument) {
+            FormulaFunction::Log => self.logarithm(argument),
+            FormulaFunction::Sin | FormulaFunction::Cos | FormulaFunction::Tan => self.circular(function, argument),
+            FormulaFunction::Tanh => match self.negated(argument) {
                 Some(positive) => self.minus_call(function, positive),
                 None if argument == Terms::ZERO => Terms::ZERO,
                 None => self.intern(Kind::Call(function, argument)),
             },
-            Function::Sigmoid if argument == Terms::ZERO => self.number(Number::HALF),
-            Function::Sigmoid => self.intern(Kind::Call(function, argument)),
-            Function::Abs => self.switch(Switch::Abs, argument),
-            Function::Sign => self.switch(Switch::Sign, argument),
-            Function::Relu => self.switch(Switch::Relu, argument),
-            Function::Step => self.switch(Switch::Step, argument),
+            FormulaFunction::Sigmoid if argument == Terms::ZERO => self.number(Number::HALF),
+            FormulaFunction::Sigmoid => self.intern(Kind::Call(function, argument)),
+            FormulaFunction::Abs => self.switch(Switch::Abs, argument),
+            FormulaFunction::Sign => self.switch(Switch::Sign, argument),
+            FormulaFunction::Relu => self.switch(Switch::Relu, argument),
+            FormulaFunction::Step => self.switch(Switch::Step, argument),
         }
     }
 
@@ -40,7 +40,7 @@ impl Terms {
         negative.then(|| self.scale(term, Number::MINUS_ONE))
     }
 
-    fn minus_call(&mut self, function: Function, argument: Term) -> Term {
+    fn minus_call(&mut self, function: FormulaFunction, argument: Term) -> Term {
         let value = self.call(function, argument);
         self.scale(value, Number::MINUS_ONE)
     }
@@ -61,12 +61,12 @@ impl Terms {
             let logarithm = self.logarithm(base);
             return self.mul(&[exponent, logarithm]);
         }
-        self.intern(Kind::Call(Function::Log, argument))
+        self.intern(Kind::Call(FormulaFunction::Log, argument))
     }
 
-    fn circular(&mut self, function: Function, argument: Term) -> Term {
+    fn circular(&mut self, function: FormulaFunction, argument: Term) -> Term {
         if let Some(positive) = self.negated(argument) {
-            let is_even = function == Function::Cos;
+            let is_even = function == FormulaFunction::Cos;
             return if is_even { self.call(function, positive) } else { self.minus_call(function, positive) };
         }
         let halves = match self.split(argument) {
@@ -77,10 +77,10 @@ impl Terms {
         // Right angles, of which four are a whole turn.
         let quarter = halves.and_then(Number::as_integer).map(|halves| halves.rem_euclid(4));
         let known = quarter.and_then(|quarter| {
-            let turned = if function == Function::Cos { (quarter + 1) % 4 } else { quarter };
+            let turned = if function == FormulaFunction::Cos { (quarter + 1) % 4 } else { quarter };
             let sine = [0, 1, 0, -1][turned as usize];
             // A tangent has a value at every other right angle.
-            if function == Function::Tan { (sine == 0).then_some(0) } else { Some(sine) }
+            if function == FormulaFunction::Tan { (sine == 0).then_some(0) } else { Some(sine) }
         });
         match known {
             Some(value) => self.number(Number::integer(value)),
@@ -99,7 +99,7 @@ impl Terms {
             (Switch::Sign, Sign::NotNegative) => return self.switch(Switch::Step, argument),
             (Switch::Step, Sign::NotNegative | Sign::Unknown) => {
                 // relu(x) is above 0 exactly where x is.
-                if let Some(inner) = self.argument(Function::Relu, argument) {
+                if let Some(inner) = self.argument(FormulaFunction::Relu, argument) {
                     return self.switch(Switch::Step, inner);
                 }
             }
@@ -153,12 +153,12 @@ enum Switch {
 }
 
 impl Switch {
-    fn function(self) -> Function {
+    fn function(self) -> FormulaFunction {
         match self {
-            Switch::Abs => Function::Abs,
-            Switch::Sign => Function::Sign,
-            Switch::Relu => Function::Relu,
-            Switch::Step => Function::Step,
+            Switch::Abs => FormulaFunction::Abs,
+            Switch::Sign => FormulaFunction::Sign,
+            Switch::Relu => FormulaFunction::Relu,
+            Switch::Step => FormulaFunction::Step,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::implied;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::order::Order;
@@ -266,7 +266,7 @@ impl<'g> Emitter<'_, 'g> {
         let node = if flip { self.flipped(base) } else { self.node(base) };
         match size {
             Some(size) if size == Number::ONE => node,
-            Some(size) if size == Number::HALF => Function::Sqrt.of(node),
+            Some(size) if size == Number::HALF => FormulaFunction::Sqrt.of(node),
             Some(size) => {
                 let exponent = self.number(size);
                 node.pow(exponent)

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::arena::Arena;
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
@@ -76,7 +76,7 @@ impl Order {
             Kind::Number(_) => Group::Number,
             Kind::Symbol(_) if terms.as_integer(exponent).is_some() => Group::Symbol,
             Kind::Symbol(_) => Group::SymbolToAny,
-            Kind::Call(..) | Kind::Euler | Kind::Product(..) => Group::Function,
+            Kind::Call(..) | Kind::Euler | Kind::Product(..) => Group::FormulaFunction,
             Kind::Sum(_) => match self.get(base) {
                 Some(place) if place.degree > 0.0 && place.call_degree <= 0.0 => Group::Polynomial,
                 Some(_) | None => Group::Sum,
@@ -86,7 +86,7 @@ impl Order {
 
     fn factor_name(&self, (base, exponent): (Term, Term)) -> String {
         let name_of = |term| self.get(term).map_or("", |place| place.name.as_str());
-        if base == Terms::EULER { call_name(Function::Exp, name_of(exponent)) } else { name_of(base).to_owned() }
+        if base == Terms::EULER { call_name(FormulaFunction::Exp, name_of(exponent)) } else { name_of(base).to_owned() }
     }
 
     fn compare_summands(&self, a: Term, b: Term) -> Ordering {
@@ -127,7 +127,7 @@ impl Order {
                         }
                         _ if base == Terms::EULER => {
                             place.call_degree += 1.0;
-                            self.append(&mut place.name, &[&call_name(Function::Exp, name_of(exponent))]);
+                            self.append(&mut place.name, &[&call_name(FormulaFunction::Exp, name_of(exponent))]);
                         }
                         _ => {
                             place.call_degree += 1.0;
@@ -175,14 +175,14 @@ enum Group {
     SymbolToAny,
     /// Of symbols and numbers, the shorter ones first.
     Polynomial,
-    Function,
+    FormulaFunction,
     /// Those with functions in them, the shorter ones first.
     Sum,
 }
 
 /// The name of a call: functions in the order in which they are declared, after all symbols.
-fn call_name(function: Function, argument: &str) -> String {
-    let place = Function::ALL.iter().position(|&known| known == function).unwrap_or_default();
+fn call_name(function: FormulaFunction, argument: &str) -> String {
+    let place = FormulaFunction::ALL.iter().position(|&known| known == function).unwrap_or_default();
     format!("\u{7f}{place:02}({argument})")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
 
@@ -134,10 +134,10 @@ impl Terms {
     /// meet in one form, and `tan^2 + 1` beside a cosine is `1/cos^2` again.
     fn gather_secants(&mut self, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
         let arguments: Vec<Term> =
-            product.exponents.keys().filter_map(|&base| self.argument(Function::Cos, base)).collect();
+            product.exponents.keys().filter_map(|&base| self.argument(FormulaFunction::Cos, base)).collect();
         for argument in arguments {
-            let Some(tan) = self.made(&Kind::Call(Function::Tan, argument)) else { continue };
-            let [sin, cos] = [Function::Sin, Function::Cos].map(|function| self.call(function, argument));
+            let Some(tan) = self.made(&Kind::Call(FormulaFunction::Tan, argument)) else { continue };
+            let [sin, cos] = [FormulaFunction::Sin, FormulaFunction::Cos].map(|function| self.call(function, argument));
             let two = self.number(Number::integer(2));
             let square = self.pow(tan, two);
             let sum = self.add(&[(square, Number::ONE), (Terms::ONE, Number::ONE)]);
@@ -170,11 +170,17 @@ impl Terms {
             return self.absorb_switch(base, product, waiting);
         };
         match function {
-            Function::Sin | Function::Cos | Function::Tan => self.absorb_tangent(argument, product, waiting),
-            Function::Sign | Function::Step | Function::Abs | Function::Relu => {
+            FormulaFunction::Sin | FormulaFunction::Cos | FormulaFunction::Tan => {
+                self.absorb_tangent(argument, product, waiting)
+            }
+            FormulaFunction::Sign | FormulaFunction::Step | FormulaFunction::Abs | FormulaFunction::Relu => {
                 self.absorb_switch(argument, product, waiting);
             }
-            Function::Exp | Function::Log | Function::Sqrt | Function::Tanh | Function::Sigmoid => {
+            FormulaFunction::Exp
+            | FormulaFunction::Log
+            | FormulaFunction::Sqrt
+            | FormulaFunction::Tanh
+            | FormulaFunction::Sigmoid => {
                 self.absorb_switch(base, product, waiting);
             }
         }
@@ -182,7 +188,7 @@ impl Terms {
 
     /// `sin^n/cos^n` is `tan^n`, and a tangent beside a sine or cosine of the same argument is opened.
     fn absorb_tangent(&mut self, argument: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
-        let functions = [Function::Sin, Function::Cos, Function::Tan];
+        let functions = [FormulaFunction::Sin, FormulaFunction::Cos, FormulaFunction::Tan];
         let [sin, cos, tan] = functions.map(|function| self.made(&Kind::Call(function, argument)));
         let exponent = |terms: &Terms, base: Option<Term>| {
             let exponent = base.and_then(|base| product.exponents.get(&base));
@@ -221,7 +227,7 @@ impl Terms {
             product.exponents.get(&call).and_then(|&exponent| Some((call, terms.as_integer(exponent)?)))
         };
         let itself = product.exponents.get(&argument).and_then(|&exponent| self.as_integer(exponent)).unwrap_or(0);
-        let (sign, abs) = (find(self, Function::Sign), find(self, Function::Abs));
+        let (sign, abs) = (find(self, FormulaFunction::Sign), find(self, FormulaFunction::Abs));
         let one = |terms: &mut Terms, by: i64| terms.number(Number::integer(by));
         match (sign, abs) {
             // sign(x) is x/|x| wherever a power of |x| beside it is defined, or is 0 with it.
@@ -235,14 +241,14 @@ impl Terms {
             (Some((sign, 1)), None) if itself >= 1 => {
                 product.exponents.remove(&sign);
                 let less = one(self, -1);
-                let abs = self.call(Function::Abs, argument);
+                let abs = self.call(FormulaFunction::Abs, argument);
                 waiting.extend([(abs, Terms::ONE), (argument, less)]);
             }
             // x/|x| and |x|/x are sign(x), where they are defined.
             (None, Some((abs, times))) if times == -1 && itself >= 1 || times == 1 && itself <= -1 => {
                 product.exponents.remove(&abs);
                 let less = one(self, times);
-                let sign = self.call(Function::Sign, argument);
+                let sign = self.call(FormulaFunction::Sign, argument);
                 waiting.extend([(sign, Terms::ONE), (argument, less)]);
             }
             _ => {}
@@ -291,7 +297,7 @@ impl Terms {
                 waiting.push((primitive, exponent));
                 true
             }
-            Kind::Call(Function::Step, _) => {
+            Kind::Call(FormulaFunction::Step, _) => {
                 // 0 and 1 are their own powers.
                 let Some(number) = self.as_number(exponent) else { return false };
                 let own = if number.is_negative() { Terms::MINUS_ONE } else { Terms::ONE };
@@ -305,21 +311,21 @@ impl Terms {
                 let Some(times) = self.as_integer(exponent) else { return false };
                 let (mine, rest) = match function {
                     // The sign of an odd power is all that is left of the absolute value.
-                    Function::Abs if times % 2 == 0 => (0, times),
-                    Function::Abs if times.abs() > 1 => (times.signum(), times - times.signum()),
-                    Function::Sign if times > 2 => (2 - times % 2, 0),
-                    Function::Abs
-                    | Function::Step
-                    | Function::Sign
-                    | Function::Exp
-                    | Function::Log
-                    | Function::Sqrt
-                    | Function::Sin
-                    | Function::Cos
-                    | Function::Tan
-                    | Function::Tanh
-                    | Function::Sigmoid
-                    | Function::Relu => return false,
+                    FormulaFunction::Abs if times % 2 == 0 => (0, times),
+                    FormulaFunction::Abs if times.abs() > 1 => (times.signum(), times - times.signum()),
+                    FormulaFunction::Sign if times > 2 => (2 - times % 2, 0),
+                    FormulaFunction::Abs
+                    | FormulaFunction::Step
+                    | FormulaFunction::Sign
+                    | FormulaFunction::Exp
+                    | FormulaFunction::Log
+                    | FormulaFunction::Sqrt
+                    | FormulaFunction::Sin
+                    | FormulaFunction::Cos
+                    | FormulaFunction::Tan
+                    | FormulaFunction::Tanh
+                    | FormulaFunction::Sigmoid
+                    | FormulaFunction::Relu => return false,
                 };
                 let [mine, rest] = [mine, rest].map(|exponent| self.number(Number::integer(exponent)));
                 waiting.extend([(base, mine), (argument, rest)]);
@@ -405,7 +411,7 @@ impl Terms {
             // An even power forgets the sign of its base.
             (_, Some(times)) if times % 2 == 0 => {
                 self.as_number(exponent)?;
-                let size = self.call(Function::Abs, base);
+                let size = self.call(FormulaFunction::Abs, base);
                 Some((size, combined(self)))
             }
             // Either way the base may be negative only where the outer exponent is whole.
@@ -424,7 +430,7 @@ impl Terms {
         for (term, coefficient) in entries {
             let (_, factors) = self.factors(term);
             let logarithm = factors.iter().find_map(|&(base, power)| {
-                (power == Terms::ONE).then(|| self.argument(Function::Log, base)).flatten().map(|x| (base, x))
+                (power == Terms::ONE).then(|| self.argument(FormulaFunction::Log, base)).flatten().map(|x| (base, x))
             });
             match logarithm {
                 Some((logarithm, argument)) => powers.push((term, coefficient, logarithm, argument)),

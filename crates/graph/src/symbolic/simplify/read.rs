@@ -5,7 +5,7 @@
 
 use crate::arena::{Arena, Graph};
 use crate::node::NodeId;
-use crate::symbolic::form::{Edge, Form, Function, Side};
+use crate::symbolic::form::{Edge, Form, FormulaFunction, Side};
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
@@ -159,7 +159,7 @@ impl Reader<'_> {
             } else if let Form::Quotient(a, b) = Form::of(self.arena, id) {
                 waiting.extend([(b, !numerator, false), (a, numerator, false)]);
             } else if let Form::Masked(value, condition) = Form::of(self.arena, id) {
-                let step = terms.call(Function::Step, self.term(condition));
+                let step = terms.call(FormulaFunction::Step, self.term(condition));
                 if numerator { &mut above } else { &mut below }.push(step);
                 waiting.push((value, numerator, false));
             } else if let Form::Guarded(value, edge) = Form::of(self.arena, id) {
@@ -174,29 +174,34 @@ impl Reader<'_> {
     /// What is 0 at an edge of a power's domain, and 1 elsewhere.
     fn inside(&self, terms: &mut Terms, edge: Edge) -> Term {
         let exponent = self.term(edge.exponent);
-        let base = terms.call(Function::Abs, self.term(edge.base));
+        let base = terms.call(FormulaFunction::Abs, self.term(edge.base));
         let exponent = match edge.side {
-            Side::Zero => terms.call(Function::Abs, exponent),
+            Side::Zero => terms.call(FormulaFunction::Abs, exponent),
             Side::NotNegative => {
                 let negated = terms.scale(exponent, Number::MINUS_ONE);
-                terms.call(Function::Relu, negated)
+                terms.call(FormulaFunction::Relu, negated)
             }
         };
         let distance = terms.add(&[(base, Number::ONE), (exponent, Number::ONE)]);
-        terms.call(Function::Step, distance)
+        terms.call(FormulaFunction::Step, distance)
     }
 
     /// Whether a form may be finite where that operand is infinite.
     fn bounds(&self, form: Form, operand: NodeId) -> bool {
         match form {
             Form::Call(function, _) => match function {
-                Function::Exp
-                | Function::Tanh
-                | Function::Sigmoid
-                | Function::Relu
-                | Function::Sign
-                | Function::Step => true,
-                Function::Log | Function::Sqrt | Function::Sin | Function::Cos | Function::Tan | Function::Abs => false,
+                FormulaFunction::Exp
+                | FormulaFunction::Tanh
+                | FormulaFunction::Sigmoid
+                | FormulaFunction::Relu
+                | FormulaFunction::Sign
+                | FormulaFunction::Step => true,
+                FormulaFunction::Log
+                | FormulaFunction::Sqrt
+                | FormulaFunction::Sin
+                | FormulaFunction::Cos
+                | FormulaFunction::Tan
+                | FormulaFunction::Abs => false,
             },
             Form::Quotient(_, below) => below == operand,
             Form::Power(_, exponent) => {

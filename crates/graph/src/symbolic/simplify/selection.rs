@@ -3,7 +3,7 @@
 //! So a step is no factor like others. It goes out of a product only where all that is left has a value on its other side,
 //! and what stands beside it may be rewritten as holds on its own side alone.
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::product::Powers;
 use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
@@ -11,7 +11,7 @@ use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
 impl Terms {
     /// The condition, if the term is a step.
     pub(super) fn condition(&self, term: Term) -> Option<Term> {
-        self.argument(Function::Step, term)
+        self.argument(FormulaFunction::Step, term)
     }
 
     /// The steps that select a term.
@@ -22,7 +22,7 @@ impl Terms {
                     |&&(base, exponent): &&(Term, Term)| exponent == Terms::ONE && self.condition(base).is_some();
                 factors.iter().filter(selects).map(|&(base, _)| base).collect()
             }
-            Kind::Call(Function::Step, _) => vec![term],
+            Kind::Call(FormulaFunction::Step, _) => vec![term],
             Kind::Number(_) | Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) | Kind::Sum(_) => Vec::new(),
         }
     }
@@ -99,7 +99,7 @@ impl Terms {
             let Some(condition) = self.condition(step).filter(|_| product.exponents.contains_key(&step)) else {
                 continue;
             };
-            let calls = [Function::Abs, Function::Sign, Function::Relu].map(|function| {
+            let calls = [FormulaFunction::Abs, FormulaFunction::Sign, FormulaFunction::Relu].map(|function| {
                 self.made(&Kind::Call(function, condition)).filter(|call| product.exponents.contains_key(call))
             });
             let [abs, sign, relu] = calls;
@@ -112,7 +112,7 @@ impl Terms {
                     // |x| step(x) = relu(x), which is never a zero below 0.
                     product.exponents.remove(&step);
                     product.exponents.remove(&abs);
-                    let relu = self.call(Function::Relu, condition);
+                    let relu = self.call(FormulaFunction::Relu, condition);
                     waiting.push((relu, Terms::ONE));
                     return;
                 }
@@ -135,12 +135,12 @@ impl Terms {
             if itself >= 1 && is_alone(condition) {
                 // x step(x) = relu(x)
                 product.exponents.remove(&step);
-                let relu = self.call(Function::Relu, condition);
+                let relu = self.call(FormulaFunction::Relu, condition);
                 waiting.extend([(condition, Terms::MINUS_ONE), (relu, Terms::ONE)]);
                 return;
             }
             // x step(|x|) = x
-            if let Some(inner) = self.argument(Function::Abs, condition) {
+            if let Some(inner) = self.argument(FormulaFunction::Abs, condition) {
                 let inner = self.mul(&[inner, Terms::ONE]);
                 let (_, inner) = self.split(inner);
                 let itself = product.exponents.get(&inner).and_then(|&exponent| self.as_number(exponent));
@@ -154,10 +154,10 @@ impl Terms {
     /// A step of a sum of distances from 0 is that of one of them where another factor says so.
     fn settle_distance(&mut self, step: Term, condition: Term, product: &mut Powers, waiting: &mut Vec<(Term, Term)>) {
         let present = |terms: &mut Terms, condition: Term| {
-            let step = terms.made(&Kind::Call(Function::Step, condition));
+            let step = terms.made(&Kind::Call(FormulaFunction::Step, condition));
             step.is_some_and(|step| product.exponents.get(&step) == Some(&Terms::ONE))
         };
-        if let Some(inner) = self.argument(Function::Abs, condition) {
+        if let Some(inner) = self.argument(FormulaFunction::Abs, condition) {
             let opposite = self.scale(inner, Number::MINUS_ONE);
             if present(self, inner) || present(self, opposite) {
                 product.exponents.remove(&step);
@@ -175,7 +175,7 @@ impl Terms {
             }
         }
         for &(entry, _) in entries.iter() {
-            let Some(inner) = self.argument(Function::Abs, entry) else { continue };
+            let Some(inner) = self.argument(FormulaFunction::Abs, entry) else { continue };
             let inner = self.mul(&[inner, Terms::ONE]);
             let (_, factors) = self.factors(inner);
             let is_factor = !factors.is_empty()
@@ -188,15 +188,15 @@ impl Terms {
                 .exponents
                 .iter()
                 .filter(|&(_, &exponent)| self.as_number(exponent).is_some_and(Number::is_positive))
-                .filter_map(|(&base, _)| self.argument(Function::Log, base))
+                .filter_map(|(&base, _)| self.argument(FormulaFunction::Log, base))
                 .collect();
             let has_logarithm = logarithms.into_iter().any(|argument| {
-                let distance = self.call(Function::Abs, argument);
+                let distance = self.call(FormulaFunction::Abs, argument);
                 self.split(distance).1 == entry
             });
             if is_factor || has_logarithm {
                 product.exponents.remove(&step);
-                let distance = self.call(Function::Step, entry);
+                let distance = self.call(FormulaFunction::Step, entry);
                 waiting.push((distance, Terms::ONE));
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
@@ -116,7 +116,7 @@ impl Terms {
         candidates.sort_unstable();
         while let Some(term) = candidates.pop() {
             let Some(&coefficient) = sum.get(&term) else { continue };
-            let squares: Vec<(Term, Function, Term)> = self.squares(term).collect();
+            let squares: Vec<(Term, FormulaFunction, Term)> = self.squares(term).collect();
             for (base, other, argument) in squares {
                 let bare = self.product_with(term, base, -2);
                 let twin = self.call(other, argument);
@@ -145,13 +145,13 @@ impl Terms {
     fn pair_cotangent(&mut self, term: Term, coefficient: Number, sum: &mut HashMap<Term, Number>) {
         let (_, factors) = self.factors(term);
         for &(base, exponent) in factors.iter() {
-            let Some(argument) = self.argument(Function::Tan, base) else { continue };
+            let Some(argument) = self.argument(FormulaFunction::Tan, base) else { continue };
             if self.as_integer(exponent).is_none_or(|times| times > -2) {
                 continue;
             }
             let bare = self.product_with(term, base, 2);
             if sum.get(&bare) == Some(&coefficient) {
-                let sin = self.call(Function::Sin, argument);
+                let sin = self.call(FormulaFunction::Sin, argument);
                 let cosecant = self.product_with(bare, sin, -2);
                 sum.remove(&term);
                 sum.remove(&bare);
@@ -163,11 +163,11 @@ impl Terms {
     }
 
     /// The sines and cosines in a term whose power is 2 or more, each with the other function and the argument.
-    fn squares(&self, term: Term) -> impl Iterator<Item = (Term, Function, Term)> + '_ {
+    fn squares(&self, term: Term) -> impl Iterator<Item = (Term, FormulaFunction, Term)> + '_ {
         let factors = if let Kind::Product(_, factors) = self.kind(term) { &**factors } else { &[] };
         factors.iter().filter_map(|&(base, exponent)| {
-            let sine = self.argument(Function::Sin, base).map(|argument| (Function::Cos, argument));
-            let cosine = || self.argument(Function::Cos, base).map(|argument| (Function::Sin, argument));
+            let sine = self.argument(FormulaFunction::Sin, base).map(|argument| (FormulaFunction::Cos, argument));
+            let cosine = || self.argument(FormulaFunction::Cos, base).map(|argument| (FormulaFunction::Sin, argument));
             let other = sine.or_else(cosine)?;
             (self.as_integer(exponent)? >= 2).then_some((base, other.0, other.1))
         })

@@ -1,6 +1,6 @@
 //! Forms with tangents: `tan^2 + 1` for `1/cos^2`, and as a factor.
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Term, Terms};
 
@@ -24,13 +24,13 @@ impl Terms {
             let mut powers = factors.to_vec();
             for &power in factors.iter() {
                 let Some((argument, below)) = self.secant(power) else { continue };
-                let sin = self.call(Function::Sin, argument);
+                let sin = self.call(FormulaFunction::Sin, argument);
                 let above = factors.iter().find(|&&(base, _)| base == sin);
                 let Some(above) = above.map_or(Some(0), |&(_, exponent)| self.as_integer(exponent)) else { continue };
                 if above < 0 || above >= below || (below - above) % 2 != 0 {
                     continue;
                 }
-                let tan = self.call(Function::Tan, argument);
+                let tan = self.call(FormulaFunction::Tan, argument);
                 let [two, above, times] =
                     [2, above, (below - above) / 2].map(|exponent| self.number(Number::integer(exponent)));
                 let square = self.pow(tan, two);
@@ -54,7 +54,7 @@ impl Terms {
         let mut tangents: Vec<Term> = Vec::new();
         for &(entry, _) in entries.iter() {
             for &(base, exponent) in self.factors(entry).1.iter() {
-                let is_tangent = matches!(self.kind(base), Kind::Call(Function::Tan, _));
+                let is_tangent = matches!(self.kind(base), Kind::Call(FormulaFunction::Tan, _));
                 let is_square = self.as_integer(exponent).is_some_and(|times| times >= 2);
                 if is_tangent && is_square && !tangents.contains(&base) && tangents.len() < MOST_TANGENTS {
                     tangents.push(base);
@@ -88,12 +88,12 @@ impl Terms {
         one == Number::ONE
             && other == Number::ONE
             && self.as_integer(exponent) == Some(2)
-            && matches!(self.kind(base), Kind::Call(Function::Tan, _))
+            && matches!(self.kind(base), Kind::Call(FormulaFunction::Tan, _))
     }
 
     /// The argument and the size of the exponent, if a power is of a cosine, whole and below 0.
     fn secant(&self, (base, exponent): (Term, Term)) -> Option<(Term, i64)> {
-        let argument = self.argument(Function::Cos, base)?;
+        let argument = self.argument(FormulaFunction::Cos, base)?;
         let below = self.as_integer(exponent)?.checked_neg()?;
         (below > 0).then_some((argument, below))
     }

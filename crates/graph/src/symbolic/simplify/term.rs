@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 
 /// The number of a term.
@@ -24,7 +24,7 @@ pub(super) enum Kind {
     Euler,
     /// By the number of its declaration.
     Symbol(u32),
-    Call(Function, Term),
+    Call(FormulaFunction, Term),
     /// A coefficient and powers: bases with their exponents.
     Product(Number, Rc<[(Term, Term)]>),
     /// Terms and their coefficients.
@@ -145,7 +145,7 @@ impl Terms {
     }
 
     /// The argument, if the term is a call of that function.
-    pub(super) fn argument(&self, function: Function, term: Term) -> Option<Term> {
+    pub(super) fn argument(&self, function: FormulaFunction, term: Term) -> Option<Term> {
         if let Kind::Call(called, argument) = self.kind(term) {
             (*called == function).then_some(*argument)
         } else {
@@ -202,13 +202,16 @@ impl Terms {
             Kind::Pi | Kind::Euler => Sign::Positive,
             Kind::Call(function, argument) => match function {
                 // They are 0 where their argument is minus infinity.
-                Function::Exp | Function::Sigmoid if self.is_total(*argument) => Sign::Positive,
-                Function::Exp | Function::Sigmoid => Sign::NotNegative,
-                Function::Abs => self.sign(*argument).max(Sign::NotNegative),
-                Function::Relu | Function::Step | Function::Sqrt => Sign::NotNegative,
-                Function::Log | Function::Sin | Function::Cos | Function::Tan | Function::Tanh | Function::Sign => {
-                    Sign::Unknown
-                }
+                FormulaFunction::Exp | FormulaFunction::Sigmoid if self.is_total(*argument) => Sign::Positive,
+                FormulaFunction::Exp | FormulaFunction::Sigmoid => Sign::NotNegative,
+                FormulaFunction::Abs => self.sign(*argument).max(Sign::NotNegative),
+                FormulaFunction::Relu | FormulaFunction::Step | FormulaFunction::Sqrt => Sign::NotNegative,
+                FormulaFunction::Log
+                | FormulaFunction::Sin
+                | FormulaFunction::Cos
+                | FormulaFunction::Tan
+                | FormulaFunction::Tanh
+                | FormulaFunction::Sign => Sign::Unknown,
             },
             Kind::Product(coefficient, _) if !coefficient.is_positive() => Sign::Unknown,
             Kind::Product(_, factors) => factors

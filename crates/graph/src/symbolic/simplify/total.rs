@@ -1,6 +1,6 @@
 //! Where terms have values: what may have a pole or an edge, and what is finite beside what.
 
-use crate::symbolic::form::Function;
+use crate::symbolic::form::FormulaFunction;
 use crate::symbolic::simplify::number::Number;
 use crate::symbolic::simplify::term::{Kind, Sign, Term, Terms};
 
@@ -13,16 +13,16 @@ impl Terms {
         match kind {
             Kind::Number(_) | Kind::Pi | Kind::Euler | Kind::Symbol(_) => true,
             Kind::Call(function, argument) => match function {
-                Function::Step => true,
-                Function::Sin
-                | Function::Cos
-                | Function::Tanh
-                | Function::Sigmoid
-                | Function::Relu
-                | Function::Abs
-                | Function::Sign => self.is_total(*argument),
-                Function::Log => self.is_total(*argument) && self.is_far_from_zero(*argument),
-                Function::Exp | Function::Sqrt | Function::Tan => false,
+                FormulaFunction::Step => true,
+                FormulaFunction::Sin
+                | FormulaFunction::Cos
+                | FormulaFunction::Tanh
+                | FormulaFunction::Sigmoid
+                | FormulaFunction::Relu
+                | FormulaFunction::Abs
+                | FormulaFunction::Sign => self.is_total(*argument),
+                FormulaFunction::Log => self.is_total(*argument) && self.is_far_from_zero(*argument),
+                FormulaFunction::Exp | FormulaFunction::Sqrt | FormulaFunction::Tan => false,
             },
             Kind::Product(_, factors) => factors.iter().all(|&(base, exponent)| self.is_total_power(base, exponent)),
             Kind::Sum(entries) => entries.iter().all(|&(term, _)| self.is_total(term)),
@@ -91,7 +91,7 @@ impl Terms {
         match self.kind(term) {
             Kind::Number(_) | Kind::Pi | Kind::Euler | Kind::Symbol(_) => true,
             // A logarithm of what is below 0 is no number, and neither is what it is part of.
-            Kind::Call(Function::Log, argument) => self.is_nonzero(*argument, nonzero) && inner(*argument),
+            Kind::Call(FormulaFunction::Log, argument) => self.is_nonzero(*argument, nonzero) && inner(*argument),
             Kind::Call(_, argument) => inner(*argument),
             Kind::Product(_, factors) => factors.iter().all(|&(base, exponent)| {
                 // How far an exponential grows is not looked at here.

@@ -5,7 +5,7 @@ use arenagrad_graph::DType;
 
 use super::code::Total;
 use super::fold::combine_lanes;
-use super::rows::{Scheme, store_section};
+use super::rows::{NestScheme, store_section};
 use super::totals::{Foldable, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::Parts;
@@ -21,7 +21,7 @@ pub(super) struct After {
 }
 
 impl After {
-    pub(super) fn new(scheme: &Scheme) -> After {
+    pub(super) fn new(scheme: &NestScheme) -> After {
         let [_, _, columns, whole] = &scheme.translation.setups;
         After { columns: columns.bank(BLOCK), whole: whole.bank(1) }
     }
@@ -29,12 +29,12 @@ impl After {
     /// Computes and writes the values of the whole.
     pub(super) fn run_whole(
         &mut self,
-        scheme: &Scheme,
+        scheme: &NestScheme,
         sources: Sources<'_>,
         totals: &[Totals],
         parts: &mut Parts<'_>,
     ) {
-        let Scheme { arch, translation, .. } = scheme;
+        let NestScheme { arch, translation, .. } = scheme;
         for (fold, total) in translation.totals[Space::Whole as usize].iter().enumerate() {
             match total.dtype {
                 DType::F32 => combine_whole::<f32>(&mut self.whole, totals, fold, total),
@@ -51,13 +51,13 @@ impl After {
     /// Computes and writes the values of the columns, when those of the whole are known.
     pub(super) fn run_columns(
         &mut self,
-        scheme: &Scheme,
+        scheme: &NestScheme,
         sources: Sources<'_>,
         totals: &[Totals],
         parts: &mut Parts<'_>,
         columns: usize,
     ) {
-        let Scheme { arch, translation, .. } = scheme;
+        let NestScheme { arch, translation, .. } = scheme;
         let section = &translation.columns;
         if section.stores.is_empty() {
             return;

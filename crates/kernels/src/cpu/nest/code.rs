@@ -425,15 +425,13 @@ impl Translator<'_> {
             section.transfers.push(Transfer { dtype: value.dtype, from, to });
             return to;
         }
-        match &value.instruction {
-            &NestInstruction::Compute(Instruction::Load { input }) => {
-                let target = self.scopes[space as usize].define(number, value.dtype, false);
-                let borrows = !self.nest.outputs.contains(&(number as u32));
-                section.body.push(Code::Load { dtype: value.dtype, input, target, borrows });
-                target
-            }
-            other => panic!("value {number} is read before {other:?} defines it"),
-        }
+        let NestInstruction::Compute(Instruction::Load { input }) = value.instruction else {
+            panic!("value {number} is read before {:?} defines it", value.instruction)
+        };
+        let target = self.scopes[space as usize].define(number, value.dtype, false);
+        let borrows = !self.nest.outputs.contains(&(number as u32));
+        section.body.push(Code::Load { dtype: value.dtype, input, target, borrows });
+        target
     }
 
     fn release(&mut self, space: Space, number: usize) {

@@ -23,14 +23,14 @@ use super::processor::detect;
 use crate::{Nest as NestKernel, Space, cost};
 use after::After;
 use code::Translation;
-use rows::{RowParts, Scheme, Task, Worker};
+use rows::{NestScheme, RowParts, RowTask, Worker};
 use schedule::Schedule;
 use totals::Totals;
 
 /// A nest made ready.
 #[derive(Clone, Debug)]
 pub(super) struct Nest {
-    scheme: Scheme,
+    scheme: NestScheme,
     /// The space of each output and how many elements it has.
     outputs: Vec<(Space, usize)>,
     columns: usize,
@@ -49,7 +49,7 @@ impl Nest {
         let layout = schedule.layout;
         let partitions = layout.rows.div_ceil(layout.partition);
         let totals = (0..partitions).map(|_| Totals::new(&translation, nest.columns)).collect();
-        let scheme = Scheme { arch: detect(), layout, translation };
+        let scheme = NestScheme { arch: detect(), layout, translation };
         let tasks = parallel::tasks(cost::nest(nest)).min(partitions).max(1);
         let outputs = nest.outputs.iter().map(|&output| {
             let space = nest.values[output as usize].space;
@@ -86,14 +86,20 @@ impl Nest {
         let inputs = &scheme.translation.inputs;
         let sources = Sources { operands, first: 0, inputs, accumulators: Accumulators::None, accumulator_base: 0 };
         let parts = RowParts { elements, rows, first: 0 };
-        divide(&Task { scheme, sources }, workers, totals, parts, 0..scheme.layout.rows);
+        divide(&RowTask { scheme, sources }, workers, totals, parts, 0..scheme.layout.rows);
         after.run_whole(scheme, sources, totals, &mut whole);
         after.run_columns(scheme, sources, totals, &mut of_columns, *columns);
     }
 }
 
 /// Runs the partitions of `rows`, whose totals are `totals`, with one worker a task.
-fn divide(task: &Task<'_>, workers: &mut [Worker], totals: &mut [Totals], mut parts: RowParts<'_>, rows: Range<usize>) {
+fn divide(
+    task: &RowTask<'_>,
+    workers: &mut [Worker],
+    totals: &mut [Totals],
+    mut parts: RowParts<'_>,
+    rows: Range<usize>,
+) {
     let layout = &task.scheme.layout;
     if let [worker] = workers {
         task.start(worker);

@@ -17,7 +17,7 @@ use crate::cpu::registers::{BLOCK, Bank, Chunk, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
 #[derive(Clone, Debug)]
-pub(super) struct Scheme {
+pub(super) struct NestScheme {
     pub(super) arch: Arch,
     pub(super) layout: Layout,
     pub(super) translation: Translation,
@@ -96,14 +96,14 @@ struct Group {
 }
 
 /// A task over some rows.
-pub(super) struct Task<'a> {
-    pub(super) scheme: &'a Scheme,
+pub(super) struct RowTask<'a> {
+    pub(super) scheme: &'a NestScheme,
     pub(super) sources: Sources<'a>,
 }
 
 impl Worker {
-    pub(super) fn new(scheme: &Scheme) -> Worker {
-        let Scheme { layout, translation, .. } = scheme;
+    pub(super) fn new(scheme: &NestScheme) -> Worker {
+        let NestScheme { layout, translation, .. } = scheme;
         let [elements, rows, ..] = &translation.setups;
         let totals = if layout.blocks > 1 { &translation.totals[Space::Row as usize][..] } else { &[] };
         Worker {
@@ -115,10 +115,10 @@ impl Worker {
     }
 }
 
-impl Task<'_> {
+impl RowTask<'_> {
     /// Computes what is uniform over all elements and rows.
     pub(super) fn start(&self, worker: &mut Worker) {
-        let Scheme { arch, translation, .. } = self.scheme;
+        let NestScheme { arch, translation, .. } = self.scheme;
         let [elements, rows, ..] = &translation.setups;
         run_prologue(*arch, elements, &mut worker.elements, self.sources);
         run_prologue(*arch, rows, &mut worker.rows, self.sources);
@@ -126,7 +126,7 @@ impl Task<'_> {
 
     /// Runs a partition of the rows.
     pub(super) fn run(&self, worker: &mut Worker, totals: &mut Totals, parts: &mut RowParts<'_>, rows: Range<usize>) {
-        let Scheme { layout, translation, .. } = self.scheme;
+        let NestScheme { layout, translation, .. } = self.scheme;
         totals.clear(translation);
         let mut start = rows.start;
         while start < rows.end {
@@ -177,7 +177,7 @@ impl Task<'_> {
         group: Group,
         is_last: bool,
     ) {
-        let Scheme { layout, translation, .. } = self.scheme;
+        let NestScheme { layout, translation, .. } = self.scheme;
         self.transfer(worker, section, group.rows);
         let elements = group.rows * layout.width;
         let domain = group.start * layout.width;
@@ -258,7 +258,7 @@ impl Task<'_> {
         first: usize,
         length: usize,
     ) {
-        let Scheme { arch, layout, .. } = self.scheme;
+        let NestScheme { arch, layout, .. } = self.scheme;
         let function = fold.function;
         let sources = self.sources;
         match fold.space {
@@ -287,7 +287,7 @@ impl Task<'_> {
 
     /// What a fold does when all elements of a group have been met.
     fn end_rows<T: Foldable>(&self, worker: &mut Worker, fold: &Fold, totals: &mut Totals, is_last: bool) {
-        let Scheme { arch, layout, .. } = self.scheme;
+        let NestScheme { arch, layout, .. } = self.scheme;
         let function = fold.function;
         match fold.space {
             Space::Row if layout.blocks > 1 => {

@@ -173,10 +173,9 @@ impl Schedule {
                 costs.push(0);
                 continue;
             };
-            let mut cost = match *instruction {
-                Instruction::Load { input } if nest.inputs[input as usize].view.axes().len() > 1 => 2,
-                _ => cost::of_instruction(instruction, value.dtype),
-            };
+            let is_walked = matches!(*instruction, Instruction::Load { input }
+                if nest.inputs[input as usize].view.axes().len() > 1);
+            let mut cost = if is_walked { 2 } else { cost::of_instruction(instruction, value.dtype) };
             for_each_operand(&value.instruction, |operand| {
                 if self.is_varying_element(nest, operand) {
                     let is_kept = is_read_later[operand] && costs[operand] > DEAR && !refused[operand];

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Left, Places, Scattered, Scheme, Sources};
+use super::{Left, Places, ScatterScheme, Scattered, Sources};
 use crate::cpu::parallel;
 use crate::cpu::registers::BLOCK;
 use crate::cpu::walk::{self, Walk};
@@ -38,7 +38,7 @@ struct Part<T: Scattered> {
 }
 
 impl<T: Scattered> Dense<T> {
-    pub(super) fn new(scheme: &Scheme, tasks: usize) -> Self {
+    pub(super) fn new(scheme: &ScatterScheme, tasks: usize) -> Self {
         let (units, places, width) = (scheme.units.units(), scheme.units.places(), scheme.units.width);
         let parts = (units / PART).min(units / (UNITS_PER_PLACE * places).max(1)).clamp(1, PARTS);
         let size = units.div_ceil(parts);

@@ -75,13 +75,13 @@ const DENSE_UPDATES: usize = 1;
 /// A scatter-add made ready; see [`crate::Kernel::ScatterAdd`].
 #[derive(Clone, Debug)]
 pub(super) struct ScatterAdd {
-    scheme: Scheme,
+    scheme: ScatterScheme,
     state: State,
 }
 
 /// What all tasks share.
 #[derive(Clone, Debug)]
-struct Scheme {
+struct ScatterScheme {
     arch: Arch,
     units: Units,
     /// Where the updates lie, over their row-major domain.
@@ -115,7 +115,7 @@ impl ScatterAdd {
         in_place: bool,
         factor: Option<Factor>,
     ) -> Self {
-        let scheme = Scheme {
+        let scheme = ScatterScheme {
             arch: detect(),
             units: Units::new(operand_shape, updates_shape, axis, indices),
             updates: updates.clone(),
@@ -154,7 +154,7 @@ impl ScatterAdd {
 }
 
 impl<T: Scattered> Way<T> {
-    fn new(scheme: &Scheme, tasks: usize) -> Self {
+    fn new(scheme: &ScatterScheme, tasks: usize) -> Self {
         let Units { width, .. } = scheme.units;
         let (units, places) = (scheme.units.units(), scheme.units.places());
         if width <= DENSE_WIDTH && places.saturating_mul(DENSE_UPDATES) <= units.saturating_mul(2) && units > 0 {
@@ -171,7 +171,7 @@ impl<T: Scattered> Way<T> {
         }
     }
 
-    fn run(&mut self, scheme: &Scheme, operands: Operands<'_>, outputs: &mut [Elements]) {
+    fn run(&mut self, scheme: &ScatterScheme, operands: Operands<'_>, outputs: &mut [Elements]) {
         let result = &mut typed_mut::<T>(&mut outputs[0])[..scheme.elements];
         let operand = if scheme.in_place { None } else { Some(&operands.typed::<T>(0)[..scheme.elements]) };
         let factor = scheme.factor.map(|factor| match factor {
@@ -190,7 +190,7 @@ impl<T: Scattered> Way<T> {
 /// What all tasks read.
 #[derive(Clone, Copy)]
 struct Sources<'a, T> {
-    scheme: &'a Scheme,
+    scheme: &'a ScatterScheme,
     /// The operand, unless the result holds it.
     operand: Option<&'a [T]>,
     indices: &'a [i32],

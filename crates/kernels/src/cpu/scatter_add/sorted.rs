@@ -8,7 +8,7 @@ use std::ops::Range;
 use arenagrad_graph::DType;
 use pulp::Arch;
 
-use super::{Left, Places, Scattered, Scheme, Sources};
+use super::{Left, Places, ScatterScheme, Scattered, Sources};
 use crate::cpu::parallel;
 use crate::cpu::processor::{Vectorise, dispatch};
 use crate::cpu::registers::BLOCK;
@@ -50,7 +50,7 @@ fn bits(count: usize) -> u32 {
 }
 
 impl<T: Scattered> Sorted<T> {
-    pub(super) fn new(scheme: &Scheme, tasks: usize) -> Self {
+    pub(super) fn new(scheme: &ScatterScheme, tasks: usize) -> Self {
         let (units, places) = (scheme.units.units(), scheme.units.places());
         let (unit_bits, place_bits) = (bits(units), bits(places));
         assert!(unit_bits + place_bits <= 64, "the numbers of {units} updates and {places} places fit in 64 bits");
@@ -81,7 +81,7 @@ impl<T: Scattered> Sorted<T> {
         if !in_order && !self.keys[..self.length].is_sorted() {
             self.sort();
         }
-        let task = Task { sources, unit_bits: self.unit_bits };
+        let task = SortedTask { sources, unit_bits: self.unit_bits };
         task.divide(&mut self.tasks, &self.keys[..self.length], result, 0);
     }
 
@@ -136,12 +136,12 @@ impl<T: Scattered> Sorted<T> {
 }
 
 #[derive(Clone, Copy)]
-struct Task<'a, T> {
+struct SortedTask<'a, T> {
     sources: Sources<'a, T>,
     unit_bits: u32,
 }
 
-impl<T: Scattered> Task<'_, T> {
+impl<T: Scattered> SortedTask<'_, T> {
     fn place(&self, key: u64) -> usize {
         key.checked_shr(self.unit_bits).unwrap_or(0) as usize
     }
@@ -183,7 +183,7 @@ impl<T: Scattered> Task<'_, T> {
     }
 
     fn run(self, own: &mut Own<T>, keys: &[u64], result: &mut [T], base: usize) {
-        let Scheme { units, .. } = self.sources.scheme;
+        let ScatterScheme { units, .. } = self.sources.scheme;
         if let Some(operand) = self.sources.operand {
             result.copy_from_slice(&operand[base..base + result.len()]);
         }
@@ -252,7 +252,7 @@ impl<T: Scattered> Task<'_, T> {
     /// Adds some columns of the units of one place to the elements there.
     fn sum(self, own: &mut Own<T>, segment: &[u64], columns: Range<usize>, target: &mut [T]) {
         let Sources { scheme, updates, .. } = self.sources;
-        let Scheme { arch, units: Units { width, .. }, updates: view, .. } = scheme;
+        let ScatterScheme { arch, units: Units { width, .. }, updates: view, .. } = scheme;
         let is_contiguous = view.is_contiguous();
         let mask = self.unit_mask();
         let Own { updates: scratch, totals } = own;

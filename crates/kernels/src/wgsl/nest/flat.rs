@@ -112,12 +112,6 @@ fn renumbered(instruction: Instruction, numbers: &[u32]) -> Instruction {
         | Instruction::Constant { .. }
         | Instruction::Iota { .. } => instruction,
         Instruction::Uniform { seed, step } => Instruction::Uniform { seed, step: at(step) },
-        Instruction::Unary { function, operand } => Instruction::Unary { function, operand: at(operand) },
-        Instruction::Binary { function, lhs, rhs } => Instruction::Binary { function, lhs: at(lhs), rhs: at(rhs) },
-        Instruction::Compare { function, lhs, rhs } => Instruction::Compare { function, lhs: at(lhs), rhs: at(rhs) },
-        Instruction::Where { condition, on_true, on_false } => {
-            Instruction::Where { condition: at(condition), on_true: at(on_true), on_false: at(on_false) }
-        }
-        Instruction::Cast { operand } => Instruction::Cast { operand: at(operand) },
+        Instruction::Elementwise(elementwise) => Instruction::Elementwise(elementwise.map(at)),
     }
 }

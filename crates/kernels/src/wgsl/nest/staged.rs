@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::view::Axis;
 use crate::wgsl::Resource;
-use crate::wgsl::emit::{Bound, Place, Words};
+use crate::wgsl::emit::{BoundProgram, Place, Words};
 use crate::wgsl::lower::{Output, elementwise};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::facts::Fold;
@@ -164,7 +164,7 @@ impl Lowering<'_> {
             let flat = Flat::new(facts, &self.store, wanted);
             if buffers_of(&flat, &places).len() <= MOST_BUFFERS {
                 elementwise(
-                    &Bound { program: &flat.program, inputs: &flat.inputs, outputs: &places },
+                    &BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &places },
                     self.profile,
                     self.lowered,
                 );
@@ -187,7 +187,7 @@ impl Lowering<'_> {
             self.store.put(value, words);
             let wanted = Wanted { space, values: &[value], outputs: &[None], accumulator: None };
             let flat = Flat::new(facts, &self.store, wanted);
-            let bound = Bound { program: &flat.program, inputs: &flat.inputs, outputs: &[place] };
+            let bound = BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &[place] };
             elementwise(&bound, self.profile, self.lowered);
         }
     }
@@ -222,7 +222,7 @@ impl Lowering<'_> {
         let words = self.store.array(facts.nest.extent(space), self.lowered);
         let wanted = Wanted { space, values: &[first], outputs: &[None], accumulator: None };
         let flat = Flat::new(facts, &self.store, wanted);
-        let bound = Bound { program: &flat.program, inputs: &flat.inputs, outputs: &[Place::Words(words)] };
+        let bound = BoundProgram { program: &flat.program, inputs: &flat.inputs, outputs: &[Place::Words(words)] };
         elementwise(&bound, self.profile, self.lowered);
         for load in loads {
             self.store.put(load, words);

@@ -1,0 +1,136 @@
+//! Operations without their operands: what suites iterate, so that no op is left untested.
+
+use crate::op::{
+    Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction,
+    UnaryFunction,
+};
+
+/// An operation without its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum OpKind {
+    Input,
+    Parameter,
+    Constant,
+    Literal,
+    Iota,
+    Uniform,
+    Placeholder,
+    Unary(UnaryFunction),
+    Binary(BinaryFunction),
+    Compare(CompareFunction),
+    Where,
+    Cast,
+    StopGradient,
+    CustomGradient,
+    Reshape,
+    Permute,
+    Broadcast,
+    Slice,
+    Pad,
+    Concat,
+    Reduce(ReduceFunction),
+    ArgMax,
+    MatMul,
+    Gather,
+    ScatterAdd,
+}
+
+impl OpKind {
+    /// Every kind, functions of the elementwise families and reductions each on their own.
+    pub fn all() -> impl Iterator<Item = OpKind> {
+        [OpKind::Input, OpKind::Parameter, OpKind::Constant, OpKind::Literal, OpKind::Iota, OpKind::Uniform]
+            .into_iter()
+            .chain([OpKind::Placeholder])
+            .chain(UnaryFunction::ALL.map(OpKind::Unary))
+            .chain(BinaryFunction::ALL.map(OpKind::Binary))
+            .chain(CompareFunction::ALL.map(OpKind::Compare))
+            .chain([OpKind::Where, OpKind::Cast, OpKind::StopGradient, OpKind::CustomGradient])
+            .chain([OpKind::Reshape, OpKind::Permute])
+            .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Pad, OpKind::Concat])
+            .chain(ReduceFunction::ALL.map(OpKind::Reduce))
+            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+    }
+
+    /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
+    pub fn name(self) -> &'static str {
+        match self {
+            OpKind::Input => "input",
+            OpKind::Parameter => "parameter",
+            OpKind::Constant => "constant",
+            OpKind::Literal => "literal",
+            OpKind::Iota => "iota",
+            OpKind::Uniform => "uniform",
+            OpKind::Placeholder => "placeholder",
+            OpKind::Unary(function) => function.name(),
+            OpKind::Binary(function) => function.name(),
+            OpKind::Compare(function) => function.name(),
+            OpKind::Where => "where",
+            OpKind::Cast => "cast",
+            OpKind::StopGradient => "stop_gradient",
+            OpKind::CustomGradient => "custom_gradient",
+            OpKind::Reshape => "reshape",
+            OpKind::Permute => "permute",
+            OpKind::Broadcast => "broadcast",
+            OpKind::Slice => "slice",
+            OpKind::Pad => "pad",
+            OpKind::Concat => "concat",
+            OpKind::Reduce(function) => function.name(),
+            OpKind::ArgMax => "argmax",
+            OpKind::MatMul => "matmul",
+            OpKind::Gather => "gather",
+            OpKind::ScatterAdd => "scatter_add",
+        }
+    }
+}
+
+impl Op {
+    /// What kind of operation this is.
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Op::Leaf(leaf) => match leaf {
+                Leaf::Input { .. } => OpKind::Input,
+                Leaf::Parameter { .. } => OpKind::Parameter,
+                Leaf::Constant { .. } => OpKind::Constant,
+                Leaf::Literal { .. } => OpKind::Literal,
+                Leaf::Iota { .. } => OpKind::Iota,
+                Leaf::Placeholder => OpKind::Placeholder,
+            },
+            Op::Uniform { .. } => OpKind::Uniform,
+            Op::Elementwise(elementwise) => elementwise.kind(),
+            Op::StopGradient { .. } => OpKind::StopGradient,
+            Op::CustomGradient { .. } => OpKind::CustomGradient,
+            Op::View { arrangement, .. } => match arrangement {
+                Arrangement::Reshape => OpKind::Reshape,
+                Arrangement::Permute { .. } => OpKind::Permute,
+                Arrangement::Broadcast => OpKind::Broadcast,
+                Arrangement::Slice { .. } => OpKind::Slice,
+            },
+            Op::Assembly(Assembly::Pad { .. }) => OpKind::Pad,
+            Op::Assembly(Assembly::Concat { .. }) => OpKind::Concat,
+            Op::Reduce { function, .. } => OpKind::Reduce(*function),
+            Op::ArgMax { .. } => OpKind::ArgMax,
+            Op::MatMul { .. } => OpKind::MatMul,
+            Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
+            Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
+        }
+    }
+
+    /// The stem used in printed graphs.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
+impl<V> Elementwise<V> {
+    /// What kind of operation this is.
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Elementwise::Unary { function, .. } => OpKind::Unary(*function),
+            Elementwise::Binary { function, .. } => OpKind::Binary(*function),
+            Elementwise::Compare { function, .. } => OpKind::Compare(*function),
+            Elementwise::Where { .. } => OpKind::Where,
+            Elementwise::Cast { .. } => OpKind::Cast,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The programs of the README and of the guides in `docs`, compiled and run with those of the documentation. Each is a whole
+//! `main.rs`, so that a reader may copy it as it stands.
+
+macro_rules! guides {
+    ($($name:ident: $path:literal,)*) => {
+        $(
+            #[doc = include_str!(concat!("../../../", $path))]
+            mod $name {}
+        )*
+    };
+}
+
+guides! {
+    readme: "README.md",
+    checks: "docs/checks.md",
+    derivatives: "docs/derivatives.md",
+    devices: "docs/devices.md",
+    expressions: "docs/expressions.md",
+    formulas: "docs/formulas.md",
+    functions: "docs/functions.md",
+    tape: "docs/tape.md",
+    training: "docs/training.md",
+}
+
+#[cfg(feature = "least_squares")]
+guides! {
+    least_squares: "docs/least_squares.md",
+}

@@ -1,0 +1,28 @@
+//! Every page with a program in it is compiled with the programs of the documentation.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_page_with_a_program_is_tested() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let tested = text(&package.join("src/guides.rs"));
+    let mut pages = vec!["README.md".to_owned()];
+    for entry in fs::read_dir(package.join("../../docs")).expect("the folder of the guides") {
+        let name = entry.expect("an entry of the folder").file_name();
+        pages.push(format!("docs/{}", name.to_str().expect("a name in Unicode")));
+    }
+    let mut programs = 0;
+    for page in pages.iter().filter(|page| page.ends_with(".md")) {
+        let count = text(&package.join("../..").join(page)).lines().filter(|line| *line == "```rust").count();
+        let is_tested = tested.contains(&format!("\"{page}\""));
+        assert_eq!(
+            is_tested,
+            count > 0,
+            "{page} has {count} programs; crates/runtime/src/guides.rs lists those with any"
+        );
+        programs += count;
+    }
+    assert!(programs > 0, "no page has a program");
+}
