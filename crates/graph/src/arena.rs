@@ -1,4 +1,4 @@
-//! The arena: the only way in for nodes, and their only home.
+//! The arena: the only home of nodes. The only way in is [`crate::Graph::insert`] and what is built on it (`insertion.rs`).
 //!
 //! Invariants, which [`crate::verify`] checks: a node's operands were inserted before it and are alive; shape and dtype are
 //! what the op's rule infers; ordinals ascend in insertion order; `users` counts the operand slots that name a node.
@@ -11,20 +11,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use slotmap::{Key, SlotMap};
 
-use crate::declaration::{Declaration, IndexBound, Requirement};
-use crate::dtype::DType;
+use crate::declaration::{Declaration, Requirement};
 use crate::error::GraphError;
-use crate::expr::Expr;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::{Leaf, Op};
-use crate::ops::{self, Rule};
 use crate::places::Places;
-use crate::shape::{MAX_RANK, Shape};
 
-/// A computational graph. It grows by insertion through [`Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
+/// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
 /// A graph is used by one thread at a time and has interior mutability, so that expressions can be `Copy` handles: it is `Send`,
-/// and not `Sync`; an [`Expr`] is neither.
+/// and not `Sync`; an [`crate::Expr`] is neither.
 pub struct Graph {
     arena: RefCell<Arena>,
     /// The origin that insertions take instead of the caller's, while derivatives of a node are built.
@@ -158,76 +154,6 @@ impl Graph {
         self.read(id, origin, |node| node.users)
     }
 
-    /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are
-    /// inferred by the op's rule in [`crate::ops`]; ops whose operands do not determine them (constants, reshape, cast, …)
-    /// take them from `shape` and `dtype`.
-    pub fn insert(
-        &self,
-        op: Op,
-        shape: Option<&Shape>,
-        dtype: Option<DType>,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        if matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
-            return Err(GraphError::Undeclared { origin, op: op.name() });
-        }
-        self.insert_node(op, shape, dtype, origin)
-    }
-
-    /// Inserts a node, and notes what it requires of its indices if they come from an input.
-    pub(crate) fn insert_node(
-        &self,
-        op: Op,
-        shape: Option<&Shape>,
-        dtype: Option<DType>,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        let id = self.insert_unrequired(op, shape, dtype, origin)?;
-        self.arena.borrow_mut().require_of_indices(id);
-        Ok(id)
-    }
-
-    /// The only path into the arena. For copies of nodes, whose requirements are copied from those of the originals.
-    pub(crate) fn insert_unrequired(
-        &self,
-        op: Op,
-        shape: Option<&Shape>,
-        dtype: Option<DType>,
-        origin: Origin,
-    ) -> Result<NodeId, GraphError> {
-        let mut arena = self.arena.borrow_mut();
-        let name = op.name();
-        let mut invalid = None;
-        op.for_each_operand(|operand| {
-            if operand.graph != self.tag {
-                invalid.get_or_insert(GraphError::ForeignNode { origin, op: name });
-            } else if !arena.nodes.contains_key(operand.key) {
-                invalid.get_or_insert(GraphError::StaleNode { origin, op: name });
-            }
-        });
-        if let Some(error) = invalid {
-            return Err(error);
-        }
-        let (shape, dtype) = ops::infer(&Rule { arena: &arena, op: name, origin }, &op, shape, dtype)?;
-        if shape.rank() > MAX_RANK {
-            return Err(GraphError::RankLimit { origin, op: name, rank: shape.rank(), limit: MAX_RANK });
-        }
-        // Bytes are counted as well as elements, and empty axes as 1, so that sizes of shapes and of their parts can be
-        // computed without care.
-        let bytes = shape.iter().filter(|&&extent| extent != 0).try_fold(8usize, |bytes, &n| bytes.checked_mul(n));
-        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
-            return Err(GraphError::TooManyElements { origin, op: name, shape });
-        }
-        let ordinal = arena.order.len() as u32;
-        if ordinal == u32::MAX {
-            return Err(GraphError::Full { origin, op: name, limit: u32::MAX as usize });
-        }
-        op.for_each_operand(|operand| arena.nodes[operand.key].users += 1);
-        let key = arena.nodes.insert(Node { op, shape, dtype, origin, ordinal, users: 0 });
-        arena.order.push(key);
-        Ok(NodeId { key, graph: self.tag })
-    }
-
     /// Removes a node that no other node uses. A declaration's name becomes free again; its number does not.
     #[track_caller]
     pub fn remove(&self, id: NodeId) -> Result<(), GraphError> {
@@ -262,12 +188,6 @@ impl Graph {
         arena.names.get(name).map(|&number| arena.declarations[number as usize].clone())
     }
 
-    /// What inputs of indices must fulfil at each run, each once, in the order of the operations that need it.
-    pub fn index_bounds(&self) -> Vec<IndexBound> {
-        let arena = self.arena.borrow();
-        arena.index_bounds(arena.order.iter().copied())
-    }
-
     /// `Err` with the first mistake made while the graph was built, if there was one.
     pub fn check(&self) -> Result<(), GraphError> {
         match &self.arena.borrow().first_error {
@@ -279,20 +199,6 @@ impl Graph {
     /// Takes the first mistake out of the graph, which is then usable again. Poisoned expressions stay poisoned.
     pub fn take_error(&self) -> Option<GraphError> {
         self.arena.borrow_mut().first_error.take().map(|(_, error)| error)
-    }
-
-    /// The expression of a node, to go on building from an id that was kept.
-    #[track_caller]
-    pub fn expr(&self, id: NodeId) -> Expr<'_> {
-        let origin = self.origin_or(Origin::here());
-        let result = if id.graph != self.tag {
-            Err(GraphError::ForeignNode { origin, op: "expr" })
-        } else if self.arena.borrow().nodes.contains_key(id.key) {
-            Ok(id)
-        } else {
-            Err(GraphError::StaleNode { origin, op: "expr" })
-        };
-        self.finish(result)
     }
 
     /// Does `build`, whose nodes get `origin` for theirs: for code that builds on a caller's behalf and wants errors to name
@@ -309,7 +215,7 @@ impl Graph {
         build()
     }
 
-    /// The name under which a node is printed, if it has one: a declaration's, or what [`Expr::named`] gave it.
+    /// The name under which a node is printed, if it has one: a declaration's, or what [`crate::Expr::named`] gave it.
     pub fn label(&self, id: NodeId) -> Option<String> {
         let arena = self.arena.borrow();
         if id.graph == self.tag { arena.label(id.key).map(str::to_owned) } else { None }
@@ -366,20 +272,8 @@ impl Graph {
         self.method.set(method);
     }
 
-    /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
-    pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
-        match result {
-            Ok(id) => Expr::from_id(self, id),
-            Err(error) => {
-                let error = self.in_method(error);
-                self.keep_error(error);
-                Expr::poisoned(self)
-            }
-        }
-    }
-
     /// Keeps an error, if it is the first.
-    fn keep_error(&self, error: GraphError) {
+    pub(crate) fn keep_error(&self, error: GraphError) {
         self.note_refusal();
         let mut arena = self.arena.borrow_mut();
         arena.errors += 1;

@@ -148,6 +148,34 @@ impl<'g> Expr<'g> {
     }
 }
 
+impl Graph {
+    /// The expression of a node, to go on building from an id that was kept.
+    #[track_caller]
+    pub fn expr(&self, id: NodeId) -> Expr<'_> {
+        let origin = self.origin_or(Origin::here());
+        let result = if id.graph != self.tag() {
+            Err(GraphError::ForeignNode { origin, op: "expr" })
+        } else if self.arena().nodes.contains_key(id.key) {
+            Ok(id)
+        } else {
+            Err(GraphError::StaleNode { origin, op: "expr" })
+        };
+        self.finish(result)
+    }
+
+    /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.
+    pub(crate) fn finish(&self, result: Result<NodeId, GraphError>) -> Expr<'_> {
+        match result {
+            Ok(id) => Expr::from_id(self, id),
+            Err(error) => {
+                let error = self.in_method(error);
+                self.keep_error(error);
+                Expr::poisoned(self)
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Expr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.id {

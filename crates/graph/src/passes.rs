@@ -24,12 +24,15 @@ mod narrow;
 mod products;
 mod rebuild;
 pub mod simplify;
+mod sweep;
 mod widen;
 
 use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use rebuild::{Rebuild, Rewrites};
+use products::Joins;
+use rebuild::Rewrites;
+use sweep::{sweep, sweep_joining};
 
 /// A rewritten graph.
 #[derive(Debug)]
@@ -48,14 +51,20 @@ pub struct Optimised {
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    let rewrites = Rewrites { simplify: true, share: true, keep_derivatives: false, widen: false };
-    products::join(Rebuild::run(graph, outputs, rewrites)?, rewrites)
+    let rewrites = Rewrites { simplify: Some(simplify::rewrite), share: true, keep_derivatives: false, widen: false };
+    let optimised = sweep(graph, outputs, rewrites)?;
+    let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
+    sweep_joining(&optimised.graph, &optimised.outputs, rewrites, Some(joins))
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].
 #[track_caller]
 pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: true, share: false, keep_derivatives: true, widen: false })
+    sweep(
+        graph,
+        outputs,
+        Rewrites { simplify: Some(simplify::rewrite), share: false, keep_derivatives: true, widen: false },
+    )
 }
 
 /// Common subexpressions: of nodes with the same op, operands, shape and dtype only the first stays. The operands of an
@@ -63,13 +72,13 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 /// same seed, step and shape are the same draw. Errors as [`optimise`].
 #[track_caller]
 pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: true, keep_derivatives: true, widen: false })
+    sweep(graph, outputs, Rewrites { simplify: None, share: true, keep_derivatives: true, widen: false })
 }
 
 /// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
 #[track_caller]
 pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: false })
+    sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false })
 }
 
 /// The same graph with every f32 tensor held in f64, declarations included: what a check against finite differences runs,
@@ -89,5 +98,5 @@ pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
 /// ```
 #[track_caller]
 pub fn widen(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    Rebuild::run(graph, outputs, Rewrites { simplify: false, share: false, keep_derivatives: true, widen: true })
+    sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: true })
 }

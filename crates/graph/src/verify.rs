@@ -160,11 +160,11 @@ fn check_result(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyE
 }
 
 fn check_declaration(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<VerifyError>) {
-    let (number, is_input) = match node.op {
-        Op::Leaf(Leaf::Input { declaration }) => (declaration, true),
-        Op::Leaf(Leaf::Parameter { declaration }) => (declaration, false),
-        _ => return,
+    let (Op::Leaf(Leaf::Input { declaration: number }) | Op::Leaf(Leaf::Parameter { declaration: number })) = node.op
+    else {
+        return;
     };
+    let is_input = matches!(node.op, Op::Leaf(Leaf::Input { .. }));
     let mut wrong = |what| errors.push(VerifyError::Declaration { node: arena.describe(id), what });
     let Some(declaration) = arena.declarations.get(number as usize) else { return wrong("there is none") };
     if declaration.node != id {

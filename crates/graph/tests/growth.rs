@@ -26,19 +26,14 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             }
             Op::Reduce { operand, .. } => optimised.graph.node(operand).unwrap().shape.elements(),
             Op::Uniform { .. }
-            | Op::Placeholder
-            | Op::Unary { .. }
-            | Op::Binary { .. }
-            | Op::Compare { .. }
-            | Op::Where { .. }
-            | Op::Cast { .. }
+            | Op::Leaf(Leaf::Placeholder)
+            | Op::Elementwise(_)
             | Op::StopGradient { .. }
             | Op::CustomGradient { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
+            | Op::Assembly(_)
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Gather { .. } => node.shape.elements(),
+            | Op::Indexing(Indexing::Gather { .. }) => node.shape.elements(),
         }
     };
     nodes.into_iter().map(cost).sum()

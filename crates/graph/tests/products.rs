@@ -32,12 +32,10 @@ fn counts(outputs: &[Expr<'_>]) -> [usize; 3] {
     let Optimised { graph, .. } = optimised(outputs);
     let mut counts = [0; 3];
     for id in graph.ids() {
-        match graph.node(id).unwrap().op {
-            Op::MatMul { .. } => counts[0] += 1,
-            Op::Assembly(Assembly::Concat { .. }) => counts[1] += 1,
-            Op::Reduce { .. } => counts[2] += 1,
-            _ => {}
-        }
+        let op = graph.node(id).unwrap().op;
+        counts[0] += usize::from(matches!(op, Op::MatMul { .. }));
+        counts[1] += usize::from(matches!(op, Op::Assembly(Assembly::Concat { .. })));
+        counts[2] += usize::from(matches!(op, Op::Reduce { .. }));
     }
     counts
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::error::Error;
 #[cfg(feature = "gpu")]
-use crate::gpu::{GpuDevice, Selector};
+use crate::backend::gpu::{GpuDevice, Selector};
+use crate::error::Error;
 
 /// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
 #[derive(Clone)]

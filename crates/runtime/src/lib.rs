@@ -49,13 +49,11 @@
 //! | `gpu` | plans that run on any wgpu device | wgpu, naga |
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 
+mod backend;
 pub mod check;
-mod cpu;
 mod device;
 mod error;
 mod file;
-#[cfg(feature = "gpu")]
-mod gpu;
 #[cfg(doctest)]
 mod guides;
 mod lambdify;

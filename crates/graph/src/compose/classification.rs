@@ -296,10 +296,13 @@ impl<'g> Expr<'g> {
         if let Some(error) = self.index_error(op, classes, except, origin) {
             return self.fail_without(error);
         }
-        Some(match self.source()?.1 {
-            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => Range::Checked,
-            Op::Leaf(Leaf::Input { .. }) => Range::OfInput,
-            _ => Range::Unknown,
+        let (_, source) = self.source()?;
+        Some(if matches!(source, Op::Leaf(Leaf::Literal { .. }) | Op::Leaf(Leaf::Constant { .. })) {
+            Range::Checked
+        } else if matches!(source, Op::Leaf(Leaf::Input { .. })) {
+            Range::OfInput
+        } else {
+            Range::Unknown
         })
     }
 

@@ -3,19 +3,17 @@
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
 //! from. What is computed on the device is not known here.
 
-use crate::declaration::{Requirement, viewed};
+use crate::declaration::Requirement;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{Arrangement, Leaf, Op};
+use crate::op::{Leaf, Op};
+use crate::requirements::viewed;
 
 impl<'g> Expr<'g> {
     /// The number that every element of this is, if it is a constant or a view of one.
     pub(crate) fn constant(self) -> Option<f64> {
-        match self.source()?.1 {
-            Op::Leaf(Leaf::Constant { value }) => Some(value),
-            _ => None,
-        }
+        if let Op::Leaf(Leaf::Constant { value }) = self.source()?.1 { Some(value) } else { None }
     }
 
     /// Notes that `node` requires these indices to be in `0..bound` or `except`, which is checked before each run if they come
@@ -35,17 +33,18 @@ impl<'g> Expr<'g> {
         origin: Origin,
     ) -> Option<GraphError> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
-        let (position, value) = match self.source()?.1 {
-            Op::Leaf(Leaf::Literal { data }) => {
-                let data = data.as_slice::<i32>()?;
-                data.iter().position(outside).map(|position| (position, data[position]))
-            }
+        let (_, source) = self.source()?;
+        let found = if let Op::Leaf(Leaf::Literal { data }) = source {
+            let data = data.as_slice::<i32>()?;
+            data.iter().position(outside).map(|position| (position, data[position]))
+        } else if let Op::Leaf(Leaf::Constant { value }) = source {
             // A constant of no elements holds no index.
-            Op::Leaf(Leaf::Constant { value }) if self.shape().is_ok_and(|shape| shape.elements() > 0) => {
-                Some((0, value as i32)).filter(|(_, value)| outside(value))
-            }
-            _ => None,
-        }?;
+            let holds_any = self.shape().is_ok_and(|shape| shape.elements() > 0);
+            (holds_any && outside(&(value as i32))).then_some((0, value as i32))
+        } else {
+            None
+        };
+        let (position, value) = found?;
         Some(GraphError::Index { origin, op, position, value, bound })
     }
 
@@ -53,14 +52,15 @@ impl<'g> Expr<'g> {
     /// of that extent by this.
     pub(crate) fn is_index_below(self, extent: usize) -> bool {
         let Some((node, op)) = self.source() else { return false };
-        match op {
-            Op::Leaf(Leaf::Input { .. }) => true,
-            Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }) => {
-                self.index_error("gather", extent, None, Origin::here()).is_none()
-            }
-            Op::Leaf(Leaf::Iota { axis }) => self.graph().arena().nodes[node.key].shape[axis] <= extent,
-            Op::ArgMax { operand, axis } => self.graph().arena().nodes[operand.key].shape[axis] <= extent,
-            _ => false,
+        let is_within = |id: NodeId, axis: usize| self.graph().arena().nodes[id.key].shape[axis] <= extent;
+        if let Op::Leaf(Leaf::Iota { axis }) = op {
+            is_within(node, axis)
+        } else if let Op::ArgMax { operand, axis } = op {
+            is_within(operand, axis)
+        } else if matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })) {
+            self.index_error("gather", extent, None, Origin::here()).is_none()
+        } else {
+            matches!(op, Op::Leaf(Leaf::Input { .. }))
         }
     }
 
@@ -69,13 +69,10 @@ impl<'g> Expr<'g> {
         let mut id = self.raw()?;
         loop {
             let arena = self.graph().arena();
-            match &arena.nodes.get(id.key)?.op {
-                Op::View {
-                    operand,
-                    arrangement: Arrangement::Reshape | Arrangement::Broadcast | Arrangement::Permute { .. },
-                }
-                | Op::StopGradient { operand } => id = *operand,
-                op => return Some((id, op.clone())),
+            let op = &arena.nodes.get(id.key)?.op;
+            match viewed(op) {
+                Some(operand) => id = operand,
+                None => return Some((id, op.clone())),
             }
         }
     }

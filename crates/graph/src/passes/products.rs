@@ -22,18 +22,12 @@ use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::Op;
 use crate::passes::Optimised;
-use crate::passes::rebuild::{Rebuild, Rewrites};
+use crate::passes::rebuild::Rebuild;
 use shared::SharedProducts;
 use sums::Sums;
 
 /// The most elements that become one tensor: far more than any memory holds, and fewer than a tensor may have.
 const MOST_ELEMENTS: usize = isize::MAX as usize / 64;
-
-/// Products joined where that costs less than it saves.
-pub(super) fn join(optimised: Optimised, rewrites: Rewrites) -> Result<Optimised, GraphError> {
-    let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
-    Rebuild::run_joining(&optimised.graph, &optimised.outputs, rewrites, Some(joins))
-}
 
 /// What is joined in a graph, by its nodes.
 pub(super) struct Joins {
@@ -42,8 +36,8 @@ pub(super) struct Joins {
 }
 
 impl Joins {
-    /// What can be joined; `None` if nothing can.
-    fn find(optimised: &Optimised) -> Option<Joins> {
+    /// What costs less when it is joined; `None` if nothing does.
+    pub(super) fn find(optimised: &Optimised) -> Option<Joins> {
         let arena = optimised.graph.arena();
         // Most graphs have too few to look further.
         let is_of_use = |key| matches!(arena.nodes[key].op, Op::MatMul { .. } | Op::Reduce { .. });

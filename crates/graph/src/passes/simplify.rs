@@ -20,29 +20,11 @@ mod views;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
-use crate::node::NodeId;
 use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
-use crate::passes::rebuild::Rebuild;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
 pub(super) use slices::before;
-
-/// What a rule says of an operation.
-pub(super) enum Rewrite {
-    /// No rule applies.
-    Keep,
-    /// This node has the same result.
-    Existing(NodeId),
-    /// This operation has the same result; rules may apply to it in turn.
-    Op(Op),
-}
-
-impl Rewrite {
-    /// Every element is that value, exact in the dtype.
-    fn constant(value: f64) -> Self {
-        Rewrite::Op(Op::Leaf(Leaf::Constant { value }))
-    }
-}
 
 /// The first rule that applies to an operation with this result, whose operands have been simplified.
 pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild) -> Result<Rewrite, GraphError> {

@@ -36,10 +36,8 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
         let operand = rebuild.node(op, shape, DType::F32)?;
         return rebuild.node(Op::Elementwise(Elementwise::Cast { operand }), shape, DType::F64);
     }
-    let op = match op {
-        Op::Leaf(Leaf::Literal { data }) => Op::Leaf(Leaf::Literal { data: literal(data) }),
-        other => other,
-    };
+    let op =
+        if let Op::Leaf(Leaf::Literal { data }) = op { Op::Leaf(Leaf::Literal { data: literal(data) }) } else { op };
     rebuild.node(op, shape, DType::F64)
 }
 

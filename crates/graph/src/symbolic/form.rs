@@ -77,22 +77,22 @@ impl FormulaFunction {
     /// The engine's function of the same meaning, if it is one function.
     fn unary(self) -> Option<UnaryFunction> {
         match self {
-            Function::Exp => Some(UnaryFunction::Exp),
-            Function::Log => Some(UnaryFunction::Log),
-            Function::Sqrt => Some(UnaryFunction::Sqrt),
-            Function::Sin => Some(UnaryFunction::Sin),
-            Function::Cos => Some(UnaryFunction::Cos),
-            Function::Tanh => Some(UnaryFunction::Tanh),
-            Function::Sigmoid => Some(UnaryFunction::Sigmoid),
-            Function::Relu => Some(UnaryFunction::Relu),
-            Function::Abs => Some(UnaryFunction::Abs),
-            Function::Sign => Some(UnaryFunction::Sign),
-            Function::Tan | Function::Step => None,
+            FormulaFunction::Exp => Some(UnaryFunction::Exp),
+            FormulaFunction::Log => Some(UnaryFunction::Log),
+            FormulaFunction::Sqrt => Some(UnaryFunction::Sqrt),
+            FormulaFunction::Sin => Some(UnaryFunction::Sin),
+            FormulaFunction::Cos => Some(UnaryFunction::Cos),
+            FormulaFunction::Tanh => Some(UnaryFunction::Tanh),
+            FormulaFunction::Sigmoid => Some(UnaryFunction::Sigmoid),
+            FormulaFunction::Relu => Some(UnaryFunction::Relu),
+            FormulaFunction::Abs => Some(UnaryFunction::Abs),
+            FormulaFunction::Sign => Some(UnaryFunction::Sign),
+            FormulaFunction::Tan | FormulaFunction::Step => None,
         }
     }
 
-    fn of_unary(function: UnaryFunction) -> Option<Function> {
-        Function::ALL.into_iter().find(|own| own.unary() == Some(function))
+    fn of_unary(function: UnaryFunction) -> Option<FormulaFunction> {
+        FormulaFunction::ALL.into_iter().find(|own| own.unary() == Some(function))
     }
 }
 
@@ -183,7 +183,7 @@ impl Form {
     fn of_elementwise(arena: &Arena, elementwise: &Elementwise<NodeId>) -> Form {
         match *elementwise {
             Elementwise::Unary { function: UnaryFunction::Neg, operand } => Form::Negation(operand),
-            Elementwise::Unary { function, operand } => match Function::of_unary(function) {
+            Elementwise::Unary { function, operand } => match FormulaFunction::of_unary(function) {
                 Some(function) => Form::Call(function, operand),
                 None => Form::Foreign,
             },
@@ -237,7 +237,7 @@ impl Form {
             && let Some((UnaryFunction::Sin, x)) = called(arena, lhs)
             && called(arena, rhs) == Some((UnaryFunction::Cos, x))
         {
-            return Form::Call(Function::Tan, x);
+            return Form::Call(FormulaFunction::Tan, x);
         }
         type Written = (BinaryFunction, fn(NodeId, NodeId) -> Form);
         let written: [Written; 5] = [
@@ -258,7 +258,7 @@ impl Form {
             condition = x;
         }
         if arena.nodes[lhs.key].op == Op::constant(1.0) {
-            Form::Call(Function::Step, condition)
+            Form::Call(FormulaFunction::Step, condition)
         } else {
             Form::Masked(lhs, condition)
         }

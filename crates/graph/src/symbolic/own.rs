@@ -27,13 +27,12 @@ pub(super) fn extract(source: &Graph, output: NodeId) -> Result<(Graph, NodeId),
     let mut copies: Vec<Option<NodeId>> = vec![None; source.ordinal_bound()];
     for id in needed {
         let node = &arena.nodes[id.key];
-        let copy = match &node.op {
-            Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) => symbols[*declaration as usize],
-            op => {
-                // Operands stand before their users, so they have been copied.
-                let copied = |operand: NodeId| copies[arena.nodes[operand.key].ordinal as usize].unwrap_or(operand);
-                graph.insert_node(op.map_operands(copied), Some(&node.shape), Some(node.dtype), node.origin)?
-            }
+        let copy = if let Op::Leaf(Leaf::Input { declaration }) | Op::Leaf(Leaf::Parameter { declaration }) = &node.op {
+            symbols[*declaration as usize]
+        } else {
+            // Operands stand before their users, so they have been copied.
+            let copied = |operand: NodeId| copies[arena.nodes[operand.key].ordinal as usize].unwrap_or(operand);
+            graph.insert_node(node.op.map_operands(copied), Some(&node.shape), Some(node.dtype), node.origin)?
         };
         copies[node.ordinal as usize] = Some(copy);
     }

@@ -44,48 +44,38 @@ impl Compiled {
         let place = |places: &[usize], id: &NodeId| places[graph.ordinal(*id).unwrap()];
         let mut operations = Vec::new();
         for id in graph.needed(&[output]).unwrap() {
-            let step = match graph.node(id).unwrap().op {
+            let operation = match graph.node(id).unwrap().op {
                 Op::Leaf(Leaf::Input { .. }) => {
                     let name = graph.label(id).unwrap();
                     Operation::Symbol(SYMBOLS.iter().position(|known| *known == name).unwrap())
                 }
-                Op::Constant { value } => Operation::Constant(value),
-                Op::Unary { function, operand } => Operation::Unary(function, place(&places, &operand)),
-                Op::Binary { function, lhs, rhs } => {
-                    Operation::Binary(function, place(&places, &lhs), place(&places, &rhs))
-                }
-                Op::Leaf(Leaf::Constant { value }) => Step::Constant(value),
+                Op::Leaf(Leaf::Constant { value }) => Operation::Constant(value),
                 Op::Elementwise(Elementwise::Unary { function, operand }) => {
-                    Step::Unary(function, place(&places, &operand))
+                    Operation::Unary(function, place(&places, &operand))
                 }
                 Op::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
-                    Step::Binary(function, place(&places, &lhs), place(&places, &rhs))
+                    Operation::Binary(function, place(&places, &lhs), place(&places, &rhs))
                 }
                 Op::Elementwise(Elementwise::Compare { function, lhs, rhs }) => {
-                    Step::Compare(function, place(&places, &lhs), place(&places, &rhs))
+                    Operation::Compare(function, place(&places, &lhs), place(&places, &rhs))
                 }
                 Op::Elementwise(Elementwise::Where { condition, on_true, on_false }) => {
-                    Step::Where(place(&places, &condition), place(&places, &on_true), place(&places, &on_false))
+                    Operation::Where(place(&places, &condition), place(&places, &on_true), place(&places, &on_false))
                 }
-                op @ (Op::Parameter { .. }
-                | Op::Literal { .. }
-                | Op::Iota { .. }
+                op @ (Op::Leaf(Leaf::Parameter { .. })
+                | Op::Leaf(Leaf::Literal { .. })
+                | Op::Leaf(Leaf::Iota { .. })
                 | Op::Uniform { .. }
-                | Op::Placeholder
-                | Op::Cast { .. }
+                | Op::Leaf(Leaf::Placeholder)
+                | Op::Elementwise(Elementwise::Cast { .. })
                 | Op::StopGradient { .. }
                 | Op::CustomGradient { .. }
-                | Op::Reshape { .. }
-                | Op::Permute { .. }
-                | Op::Broadcast { .. }
-                | Op::Slice { .. }
-                | Op::Pad { .. }
-                | Op::Concat { .. }
+                | Op::View { .. }
+                | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Gather { .. }
-                | Op::ScatterAdd { .. }) => panic!("{} in a formula", op.name()),
+                | Op::Indexing(_)) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = operations.len();
             operations.push(operation);
@@ -202,6 +192,10 @@ fn strict(operation: &Operation, value: f64, parts: &[Part], operations: &[Opera
         Operation::Unary(function, x) => {
             let x = parts[x];
             let kept = Part { edge: x.edge && value == 0.0, ..part(x.error + rounding) };
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "the others are no steeper than the identity, or in no formula"
+            )]
             match function {
                 _ if x.value.is_nan() => nothing,
                 UnaryFunction::Exp if x.value.is_finite() && (value == 0.0 || value.is_infinite()) => nothing,
@@ -221,17 +215,7 @@ fn strict(operation: &Operation, value: f64, parts: &[Part], operations: &[Opera
                 UnaryFunction::Sign if unsure(x) => nothing,
                 UnaryFunction::Sign => Part { edge: kept.edge, ..part(0.0) },
                 UnaryFunction::Sin | UnaryFunction::Cos => part(x.error + x.value.abs() * f64::EPSILON + rounding),
-                UnaryFunction::Neg
-                | UnaryFunction::Abs
-                | UnaryFunction::Floor
-                | UnaryFunction::Ceil
-                | UnaryFunction::Round
-                | UnaryFunction::Expm1
-                | UnaryFunction::Log1p
-                | UnaryFunction::Tanh
-                | UnaryFunction::Erf
-                | UnaryFunction::Relu
-                | UnaryFunction::Not => kept,
+                _ => kept,
             }
         }
         Operation::Binary(function, a, b) => {
@@ -244,6 +228,7 @@ fn strict(operation: &Operation, value: f64, parts: &[Part], operations: &[Opera
                 Sign::NotPositive => part.value.is_sign_negative(),
             };
             let edge = value == 0.0 && (a.edge || b.edge);
+            #[expect(clippy::wildcard_enum_match_arm, reason = "formulas have no others")]
             match function {
                 BinaryFunction::ReluBackward if b.value.is_nan() || unsure(b) => nothing,
                 BinaryFunction::ReluBackward if b.value <= 0.0 => part(0.0),
@@ -286,9 +271,7 @@ fn strict(operation: &Operation, value: f64, parts: &[Part], operations: &[Opera
                         }
                     }
                 }
-                BinaryFunction::Maximum | BinaryFunction::Minimum | BinaryFunction::And | BinaryFunction::Or => {
-                    part(a.error + b.error)
-                }
+                _ => part(a.error + b.error),
             }
         }
         Operation::Compare(_, a, b) => {

@@ -144,13 +144,9 @@ impl Allocator<'_> {
                 self.translation.setup.constants.push((dtype, target, value));
                 return target;
             }
-            ref computed @ (Instruction::Iota { .. }
-            | Instruction::Uniform { .. }
-            | Instruction::Unary { .. }
-            | Instruction::Binary { .. }
-            | Instruction::Compare { .. }
-            | Instruction::Where { .. }
-            | Instruction::Cast { .. }) => panic!("value {value} is read before {computed:?} defines it"),
+            ref computed @ (Instruction::Iota { .. } | Instruction::Uniform { .. } | Instruction::Elementwise(_)) => {
+                panic!("value {value} is read before {computed:?} defines it")
+            }
         };
         self.emit(code, value);
         target

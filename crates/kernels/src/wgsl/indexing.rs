@@ -2,8 +2,8 @@
 
 use crate::DType;
 use crate::view::{Axis, View};
-use crate::wgsl::lower::new_scratch;
 use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
+use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::{declare_position, position};
 use crate::wgsl::tiles::argmax_chunk;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::wgsl::emit::buffer_name;
-use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module};
+use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, depth_parts, matmul_tile, span_depth, strip_width};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};

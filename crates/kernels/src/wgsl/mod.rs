@@ -13,6 +13,7 @@ mod lower;
 mod matmul;
 mod module;
 mod nest;
+mod output;
 mod positions;
 mod reduce;
 mod scatter;

@@ -1,10 +1,10 @@
 //! Lowering of reductions: one stage where an invocation can take a result's whole extent, else chunks and further stages.
 
 use crate::view::{Axis, View};
-use crate::wgsl::emit::{Bound, Place};
+use crate::wgsl::emit::{BoundProgram, Place};
 use crate::wgsl::functions;
-use crate::wgsl::lower::{Output, new_scratch};
 use crate::wgsl::module::{Grid, Module, of_width, value_type};
+use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::reduce_chunks;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered};

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use crate::plan::cluster::NONE;
-use crate::plan::step::Step;
+use crate::plan::step::{Step, dependencies};
 use crate::plan::update::Updates;
 
 /// The steps in the order in which they run.
@@ -50,26 +50,6 @@ pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates)
     debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
-}
-
-/// For each entry the step that computes it, and for each step those that read what it computes.
-pub(crate) fn dependencies(steps: &[Step], entry_count: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
-    let mut writer: Vec<u32> = vec![NONE; entry_count];
-    for (number, step) in steps.iter().enumerate() {
-        for write in &step.writes {
-            writer[*write as usize] = number as u32;
-        }
-    }
-    let mut followers: Vec<Vec<u32>> = vec![Vec::new(); steps.len()];
-    for (number, step) in steps.iter().enumerate() {
-        for read in &step.reads {
-            let producer = writer[*read as usize];
-            if producer != NONE {
-                followers[producer as usize].push(number as u32);
-            }
-        }
-    }
-    (writer, followers)
 }
 
 /// Kahn's algorithm: every step after those that it follows, and among those that may come next the one of the least key.

@@ -2,7 +2,7 @@
 
 use arenagrad_kernels::{Axis, BatchAxis, Kernel, Matrix, Piece, Program, Space, View};
 
-use crate::plan::cluster::{Border, Clusters, is_in_order};
+use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -35,6 +35,26 @@ pub(crate) fn steps(entries: &[Entry], clusters: &Clusters, storage: &Storage, p
     }
     steps.sort_by_key(|step| step.writes[0]);
     steps
+}
+
+/// For each entry the step that computes it, and for each step those that read what it computes.
+pub(crate) fn dependencies(steps: &[Step], entry_count: usize) -> (Vec<u32>, Vec<Vec<u32>>) {
+    let mut writer: Vec<u32> = vec![NONE; entry_count];
+    for (number, step) in steps.iter().enumerate() {
+        for write in &step.writes {
+            writer[*write as usize] = number as u32;
+        }
+    }
+    let mut followers: Vec<Vec<u32>> = vec![Vec::new(); steps.len()];
+    for (number, step) in steps.iter().enumerate() {
+        for read in &step.reads {
+            let producer = writer[*read as usize];
+            if producer != NONE {
+                followers[producer as usize].push(number as u32);
+            }
+        }
+    }
+    (writer, followers)
 }
 
 /// A part in the making.

@@ -10,7 +10,6 @@ use arenagrad_kernels::{Kernel, Program, Space};
 
 use crate::plan::cluster::{Clusters, is_in_order};
 use crate::plan::entries::{Entry, Work};
-use crate::plan::order;
 use crate::plan::recompute::Storage;
 use crate::plan::step;
 
@@ -78,7 +77,7 @@ impl Updates {
 
     /// Adds the updates that the steps make possible.
     pub(crate) fn add_possible(&mut self, entries: &[Entry], steps: &[step::Step], outputs: &HashSet<u32>) {
-        let (writer, _) = order::dependencies(steps, entries.len());
+        let (writer, _) = step::dependencies(steps, entries.len());
         let narrows = Narrowing::new(entries, &self.pairs, outputs);
         for ((parameter, next), direct) in self.pairs.iter().zip(&mut self.direct) {
             let step = steps.get(writer[*next as usize] as usize);

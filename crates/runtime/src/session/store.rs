@@ -1,10 +1,10 @@
 //! The memory and executables of a session, on whichever device it has.
 
-use crate::cpu::{CpuExecutable, CpuMemory};
+use crate::backend::cpu::{CpuExecutable, CpuMemory};
+#[cfg(feature = "gpu")]
+use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
-#[cfg(feature = "gpu")]
-use crate::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::plan::{BufferRole, Plan};
 use arenagrad_graph::{Elements, StorageType};
 #[cfg(feature = "gpu")]
@@ -163,17 +163,19 @@ impl Executable {
                     .iter()
                     .map(|step| ([place(&step.inputs), place(&step.outputs)], step.storage(&plan.buffers)))
                     .collect();
-                let steps: Vec<gpu::Launch<'_>> = plan
+                let steps: Vec<gpu::ResidentStep<'_>> = plan
                     .steps
                     .iter()
                     .zip(&plan.described)
                     .zip(&bound)
-                    .map(|((step, described), ([inputs, outputs], [stored_inputs, stored_outputs]))| gpu::Launch {
-                        kernel: &step.kernel,
-                        inputs,
-                        outputs,
-                        stored: Stored { inputs: stored_inputs, outputs: stored_outputs },
-                        what: &described.computes,
+                    .map(|((step, described), ([inputs, outputs], [stored_inputs, stored_outputs]))| {
+                        gpu::ResidentStep {
+                            kernel: &step.kernel,
+                            inputs,
+                            outputs,
+                            stored: Stored { inputs: stored_inputs, outputs: stored_outputs },
+                            what: &described.computes,
+                        }
                     })
                     .collect();
                 let reads: Vec<Readback> = plan

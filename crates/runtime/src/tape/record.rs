@@ -11,7 +11,6 @@ use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
 
 use crate::error::Error;
 use crate::tape::Inner;
-use crate::tape::run::bytes;
 use crate::tensor::Tensor;
 
 /// A variable, shared by its handles.
@@ -389,4 +388,9 @@ impl Slots {
         }
         taken
     }
+}
+
+/// The memory that a tensor takes.
+pub(crate) fn bytes(tensor: &Tensor) -> usize {
+    tensor.data().bytes()
 }

@@ -8,7 +8,7 @@ use arenagrad_graph::{Graph, GraphError, NodeId, Origin};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tape::record::{End, Place, Record};
+use crate::tape::record::{End, Place, Record, bytes};
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
@@ -263,9 +263,4 @@ impl Inner {
     pub(crate) fn count_kept(&self, value: &Tensor) {
         self.kept_bytes.set(self.kept_bytes.get() + bytes(value));
     }
-}
-
-/// The memory that a tensor takes.
-pub(crate) fn bytes(tensor: &Tensor) -> usize {
-    tensor.data().bytes()
 }

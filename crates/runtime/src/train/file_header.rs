@@ -11,7 +11,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::train::parameter_file::METADATA;
+/// A name that the format keeps for itself.
+pub(crate) const METADATA: &str = "__metadata__";
 
 /// The bytes of the header's length.
 const LENGTH_BYTES: usize = 8;

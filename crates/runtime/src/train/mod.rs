@@ -21,9 +21,10 @@ pub use adam::{Adam, AdamW};
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
 
+pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{METADATA, Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
 
 use std::collections::{HashMap, HashSet};
 

@@ -10,9 +10,6 @@ use crate::file::replace_file;
 use crate::tensor::Tensor;
 use crate::train::file_header::{Entry, FileHeader};
 
-/// A name that the format keeps for itself.
-pub(crate) const METADATA: &str = "__metadata__";
-
 /// A tensor that a reader looks for.
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,

@@ -46,29 +46,16 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
                 let (a, b) = (of(operand), of(updates));
                 (a.largest + b.largest * count as f64) / a.unit.min(b.unit) < LIMIT
             }
-            Op::Input { .. }
-            | Op::Parameter { .. }
-            | Op::Constant { .. }
-            | Op::Literal { .. }
-            | Op::Iota { .. }
+            Op::Leaf(_)
             | Op::Uniform { .. }
-            | Op::Placeholder
-            | Op::Unary { .. }
-            | Op::Binary { .. }
-            | Op::Compare { .. }
-            | Op::Where { .. }
-            | Op::Cast { .. }
+            | Op::Elementwise(_)
             | Op::StopGradient { .. }
             | Op::CustomGradient { .. }
-            | Op::Reshape { .. }
-            | Op::Permute { .. }
-            | Op::Broadcast { .. }
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
+            | Op::View { .. }
+            | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-            | Op::Gather { .. } => true,
+            | Op::Indexing(Indexing::Gather { .. }) => true,
         }
     })
 }

@@ -3,9 +3,8 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, ReduceFunction, UnaryFunction};
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Op, ReduceFunction, UnaryFunction};
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::{AxisSet, Shape};
 
 /// The first rule that applies to an elementwise operation with this result.
@@ -227,19 +226,14 @@ fn select(condition: NodeId, on_true: NodeId, on_false: NodeId, graph: &Rebuild)
     if on_true == on_false {
         return Rewrite::Existing(on_true);
     }
-    match graph.op(condition) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::Existing(if value != 0.0 { on_true } else { on_false }),
-        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Not, operand }) => {
-            Rewrite::Op(Op::Elementwise(Elementwise::Where {
-                condition: operand,
-                on_true: on_false,
-                on_false: on_true,
-            }))
-        }
-        _ => Rewrite::Keep,
+    if let Some(value) = graph.constant(condition) {
+        return Rewrite::Existing(if value != 0.0 { on_true } else { on_false });
     }
-    let Op::Unary { function: UnaryFunction::Not, operand } = graph.op(condition) else { return Rewrite::Keep };
-    Rewrite::Op(Op::Where { condition: operand, on_true: on_false, on_false: on_true })
+    let Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Not, operand }) = graph.op(condition) else {
+        return Rewrite::Keep;
+    };
+    let exchanged = Elementwise::Where { condition: operand, on_true: on_false, on_false: on_true };
+    Rewrite::Op(Op::Elementwise(exchanged))
 }
 
 fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
@@ -247,17 +241,10 @@ fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
     if from == dtype {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(dtype.round(value)),
-        // There and back again, through a type that holds every value of the first.
-        Op::Elementwise(Elementwise::Cast { operand: source })
-            if graph.dtype(source) == dtype && holds_all(from, dtype) =>
-        {
-            Rewrite::Existing(source)
-        }
-        _ => Rewrite::Keep,
+    if let Some(value) = graph.constant(operand) {
+        return Rewrite::constant(dtype.round(value));
     }
-    let Op::Cast { operand: source } = graph.op(operand) else { return Rewrite::Keep };
+    let Op::Elementwise(Elementwise::Cast { operand: source }) = graph.op(operand) else { return Rewrite::Keep };
     // There and back again, through a type that holds every value of the first.
     if graph.dtype(source) == dtype && holds_all(from, dtype) { Rewrite::Existing(source) } else { Rewrite::Keep }
 }
@@ -291,9 +278,9 @@ pub(super) fn reduce(
 
 /// `x`, if the node is `-x`.
 fn negated(id: NodeId, graph: &Rebuild) -> Option<NodeId> {
-    graph.read(id, |op, _, _| match op {
-        Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Neg, operand }) => Some(*operand),
-        _ => None,
+    graph.read(id, |op, _, _| {
+        let Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Neg, operand }) = op else { return None };
+        Some(*operand)
     })
 }
 

@@ -5,8 +5,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{Arrangement, Assembly, BinaryFunction, Extents, Leaf, Op};
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::region::Region;
 use crate::shape::Shape;
 

@@ -3,24 +3,24 @@
 use crate::node::NodeId;
 use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::matmul::matrix;
-use crate::passes::rebuild::Rebuild;
-use crate::passes::simplify::Rewrite;
+use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
 pub(super) fn reshape(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewrite {
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
-        Op::View { operand, arrangement: Arrangement::Reshape } => {
-            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape })
-        }
-        Op::Leaf(Leaf::Iota { axis }) => match same_axis(axis, &graph.shape(operand), shape) {
-            Some(axis) => Rewrite::Op(Op::Leaf(Leaf::Iota { axis })),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Reshape } = inner {
+        Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape })
+    } else if let Op::Leaf(Leaf::Iota { axis }) = inner
+        && let Some(axis) = same_axis(axis, &graph.shape(operand), shape)
+    {
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis }))
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -28,18 +28,21 @@ pub(super) fn permute(operand: NodeId, axes: &Extents, graph: &Rebuild) -> Rewri
     if axes.iter().enumerate().all(|(position, &axis)| position == axis) {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Permute { axes: inner } } = inner {
         // Axis i of the result is axis axes[i] of the inner result, which is axis inner[axes[i]] of its operand.
-        Op::View { operand, arrangement: Arrangement::Permute { axes: inner } } => Rewrite::Op(Op::View {
+        Rewrite::Op(Op::View {
             operand,
             arrangement: Arrangement::Permute { axes: axes.iter().map(|&axis| inner[axis]).collect() },
-        }),
-        Op::Leaf(Leaf::Iota { axis: inner }) => match axes.iter().position(|&axis| axis == inner) {
-            Some(axis) => Rewrite::Op(Op::Leaf(Leaf::Iota { axis })),
-            None => Rewrite::Keep,
-        },
-        _ => Rewrite::Keep,
+        })
+    } else if let Op::Leaf(Leaf::Iota { axis: inner }) = inner
+        && let Some(axis) = axes.iter().position(|&axis| axis == inner)
+    {
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis }))
+    } else {
+        Rewrite::Keep
     }
 }
 
@@ -47,16 +50,16 @@ pub(super) fn broadcast(operand: NodeId, shape: &Shape, graph: &Rebuild) -> Rewr
     if graph.shape(operand) == *shape {
         return Rewrite::Existing(operand);
     }
-    match graph.op(operand) {
-        Op::Leaf(Leaf::Constant { value }) => Rewrite::constant(value),
-        Op::View { operand, arrangement: Arrangement::Broadcast } => {
-            Rewrite::Op(Op::View { operand, arrangement: Arrangement::Broadcast })
-        }
+    let inner = graph.op(operand);
+    if let Op::Leaf(Leaf::Constant { value }) = inner {
+        Rewrite::constant(value)
+    } else if let Op::View { operand, arrangement: Arrangement::Broadcast } = inner {
+        Rewrite::Op(Op::View { operand, arrangement: Arrangement::Broadcast })
+    } else if let Op::Leaf(Leaf::Iota { axis }) = inner {
         // An axis of one coordinate would be a constant, so this one is not repeated.
-        Op::Leaf(Leaf::Iota { axis }) => {
-            Rewrite::Op(Op::Leaf(Leaf::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }))
-        }
-        _ => Rewrite::Keep,
+        Rewrite::Op(Op::Leaf(Leaf::Iota { axis: axis + shape.rank() - graph.shape(operand).rank() }))
+    } else {
+        Rewrite::Keep
     }
 }
 

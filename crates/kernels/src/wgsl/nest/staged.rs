@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use crate::view::Axis;
 use crate::wgsl::Resource;
 use crate::wgsl::emit::{BoundProgram, Place, Words};
-use crate::wgsl::lower::{Output, elementwise};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::facts::Fold;
 use crate::wgsl::nest::flat::{Flat, Wanted};
+use crate::wgsl::output::{Output, elementwise};
 use crate::wgsl::reduce::Reduction;
 use crate::{NestInstruction, Space};
 

@@ -3,7 +3,7 @@
 //! All of it is one buffer, so that no dispatch binds more than one besides the step's own.
 
 use crate::wgsl::emit::Words;
-use crate::wgsl::lower::new_scratch;
+use crate::wgsl::output::new_scratch;
 use crate::wgsl::{Lowered, Resource};
 
 /// What stands in the buffer of words.

@@ -3,8 +3,8 @@
 
 use super::{Order, Scatter};
 use crate::units::Units;
-use crate::wgsl::lower::new_scratch;
 use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::position;
 use crate::wgsl::tiles::{scan_length, sort_blocks};
 use crate::wgsl::{Lowered, Resource};

@@ -6,13 +6,13 @@ use arenagrad_graph::Elements;
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, lower};
 use arenagrad_kernels::{DType, Kernel, Nest};
 
-use super::encode::LoweredLaunch;
+use super::encode::LoweredStep;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, Selector};
 use crate::error::Error;
 
-#[path = "../../../kernels/tests/wgsl_cases/nests.rs"]
+#[path = "../../../../kernels/tests/wgsl_cases/nests.rs"]
 mod cases;
-#[path = "../../../kernels/tests/reference/mod.rs"]
+#[path = "../../../../kernels/tests/reference/mod.rs"]
 mod reference;
 
 use cases::{SHAPES, elements, nests_of};
@@ -65,7 +65,7 @@ fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<
         })
         .collect();
     let lowered = lower(&Kernel::Nest(nest.clone()), profile).unwrap();
-    let steps = [LoweredLaunch { lowered, inputs: &buffers, outputs: &outputs, what: name }];
+    let steps = [LoweredStep { lowered, inputs: &buffers, outputs: &outputs, what: name }];
     let reads: Vec<Readback> = outputs
         .iter()
         .zip(&nest.outputs)

@@ -6,9 +6,8 @@ use arenagrad_graph::{BinaryFunction, DType, Elements, Elementwise, StorageType}
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Lowered, Resource};
 use arenagrad_kernels::{Instruction, Kernel, Matrix, Program, ProgramInput, Stored, View};
 
-use super::adapter::open_alone;
-use super::encode::{LoweredLaunch, MOST_OPERATIONS};
-use super::{GpuDevice, GpuExecutable, GpuMemory, Launch, Readback, Selector};
+use super::encode::{LoweredStep, MOST_OPERATIONS};
+use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
 
 /// `result[i] = factor * x[i] + summand`.
@@ -40,7 +39,7 @@ fn device() -> Option<GpuDevice> {
 
 /// A device that no other test runs on.
 fn device_alone() -> Option<GpuDevice> {
-    present(open_alone(&Selector::Any))
+    present(GpuDevice::open_alone(&Selector::Any))
 }
 
 fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
@@ -82,8 +81,8 @@ fn lowered(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
     Lowered::new(dispatches, scratch)
 }
 
-fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredLaunch<'a> {
-    LoweredLaunch { lowered, inputs, outputs, what: "step" }
+fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredStep<'a> {
+    LoweredStep { lowered, inputs, outputs, what: "step" }
 }
 
 fn f32s(values: &[f32]) -> Elements {
@@ -293,14 +292,14 @@ fn kernels_are_lowered_and_run() {
         epilogue: None,
     };
     let steps = [
-        Launch {
+        ResidentStep {
             kernel: &product(6, DType::F32),
             inputs: &[x, y],
             outputs: &[z],
             stored: Stored::default(),
             what: "z",
         },
-        Launch { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
+        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
     ];
     let reads = [
         Readback { index: z, storage: StorageType::F32, elements: 6 },
@@ -320,7 +319,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let mut memory = GpuMemory::new(&device);
     let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [Launch {
+    let steps = [ResidentStep {
         kernel: &kernel,
         inputs: &[x, x],
         outputs: &[x],

@@ -31,5 +31,5 @@ mod tests;
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use device::GpuDevice;
-pub(crate) use encode::{GpuExecutable, Launch};
+pub(crate) use encode::{GpuExecutable, ResidentStep};
 pub(crate) use readback::Readback;

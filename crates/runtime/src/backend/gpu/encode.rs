@@ -28,9 +28,9 @@ const MAX_IN_FLIGHT: usize = 3;
 /// are far below what makes a device count as lost.
 pub(super) const MOST_OPERATIONS: usize = 1 << 34;
 
-/// A step of a plan to be launched, its buffers named by their numbers in a [`GpuMemory`].
+/// A step of a plan whose buffers are those of a session, named by their numbers in a [`GpuMemory`].
 #[derive(Clone, Copy)]
-pub(crate) struct Launch<'a> {
+pub(crate) struct ResidentStep<'a> {
     /// What is computed.
     pub(crate) kernel: &'a Kernel,
     /// The buffers of its inputs, in the kernel's order.
@@ -43,8 +43,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) what: &'a str,
 }
 
-/// A launch whose kernel has been lowered.
-pub(super) struct LoweredLaunch<'a> {
+/// A step whose kernel has been lowered.
+pub(super) struct LoweredStep<'a> {
     pub(super) lowered: Lowered,
     pub(super) inputs: &'a [u32],
     pub(super) outputs: &'a [u32],
@@ -74,14 +74,14 @@ impl GpuExecutable {
     pub(crate) fn new(
         device: &GpuDevice,
         memory: &mut GpuMemory,
-        steps: &[Launch<'_>],
+        steps: &[ResidentStep<'_>],
         reads: &[Readback],
     ) -> Result<Self, Error> {
         let mut lowered = Vec::with_capacity(steps.len());
         for step in steps {
             let unsupported =
                 |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
-            lowered.push(LoweredLaunch {
+            lowered.push(LoweredStep {
                 lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile())
                     .map_err(unsupported)?,
                 inputs: step.inputs,
@@ -96,7 +96,7 @@ impl GpuExecutable {
     pub(super) fn from_lowered(
         device: &GpuDevice,
         memory: &mut GpuMemory,
-        steps: &[LoweredLaunch<'_>],
+        steps: &[LoweredStep<'_>],
         reads: &[Readback],
     ) -> Result<Self, Error> {
         let staging = Staging::new(device, reads)?;
@@ -105,7 +105,7 @@ impl GpuExecutable {
             .enumerate()
             .map(|(number, words)| memory.scratch(number, words))
             .collect::<Result<Vec<u32>, Error>>()?;
-        let placed: Vec<(&LoweredLaunch<'_>, &Dispatch)> = steps
+        let placed: Vec<(&LoweredStep<'_>, &Dispatch)> = steps
             .iter()
             .flat_map(|step| step.lowered.dispatches.iter().map(move |dispatch| (step, dispatch)))
             .collect();
@@ -204,7 +204,7 @@ impl GpuExecutable {
     }
 }
 
-impl LoweredLaunch<'_> {
+impl LoweredStep<'_> {
     /// The number in the session's memory of a buffer that the step names.
     fn index(&self, resource: Resource, scratch: &[u32]) -> u32 {
         match resource {
@@ -240,7 +240,7 @@ struct ParameterRange {
 }
 
 /// For each of the steps' scratch buffers the most words that any step wants.
-fn scratch_sizes(steps: &[LoweredLaunch<'_>]) -> Vec<usize> {
+fn scratch_sizes(steps: &[LoweredStep<'_>]) -> Vec<usize> {
     let mut sizes = Vec::new();
     for step in steps {
         for (number, &words) in step.lowered.scratch.iter().enumerate() {
@@ -255,7 +255,7 @@ fn scratch_sizes(steps: &[LoweredLaunch<'_>]) -> Vec<usize> {
 
 /// The pipeline of each dispatch. Those that are new are compiled side by side: that is most of what making a plan
 /// ready costs.
-fn compile(device: &GpuDevice, placed: &[(&LoweredLaunch<'_>, &Dispatch)]) -> Result<Vec<Pipeline>, Error> {
+fn compile(device: &GpuDevice, placed: &[(&LoweredStep<'_>, &Dispatch)]) -> Result<Vec<Pipeline>, Error> {
     let mut numbers: HashMap<PipelineKey, usize> = HashMap::new();
     let mut wanted = Vec::new();
     let mut chosen = Vec::with_capacity(placed.len());

@@ -98,6 +98,19 @@ impl Staging {
     }
 }
 
+impl GpuMemory {
+    /// The first elements of a buffer, once all that was submitted before has been done.
+    pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
+        let staging = Staging::new(&self.device, &[Readback { index, storage, elements }])?;
+        let submission = self.device.scoped("a readback", 0, || {
+            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            staging.record(&mut encoder, self);
+            self.device.queue().submit([encoder.finish()])
+        })?;
+        Ok(staging.collect(&self.device, submission)?.remove(0))
+    }
+}
+
 impl Readback {
     fn bytes(&self) -> u64 {
         stored_bytes(self.storage, self.elements)

@@ -9,7 +9,6 @@
 use arenagrad_graph::{DType, Elements, StorageType};
 
 use super::device::GpuDevice;
-use super::readback::{Readback, Staging};
 use crate::error::Error;
 
 /// The bytes of a word.
@@ -20,7 +19,7 @@ const VECTOR_BYTES: u64 = 16;
 
 /// The storage buffers of one session, each named by a number.
 pub(crate) struct GpuMemory {
-    device: GpuDevice,
+    pub(super) device: GpuDevice,
     buffers: Vec<wgpu::Buffer>,
     /// The buffers for kernels' intermediate results, by the kernels' numbers for them, and how many words each has.
     scratch: Vec<(u32, usize)>,
@@ -94,17 +93,6 @@ impl GpuMemory {
         let buffer = self.buffer(index);
         self.device
             .scoped("a written tensor", bytes.len() as u64, || self.device.queue().write_buffer(buffer, 0, bytes))
-    }
-
-    /// The first elements of a buffer, once all that was submitted before has been done.
-    pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
-        let staging = Staging::new(&self.device, &[Readback { index, storage, elements }])?;
-        let submission = self.device.scoped("a readback", 0, || {
-            let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            staging.record(&mut encoder, self);
-            self.device.queue().submit([encoder.finish()])
-        })?;
-        Ok(staging.collect(&self.device, submission)?.remove(0))
     }
 
     /// Waits until the device has done all that was submitted to it.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile};
 
-use super::adapter::{self, Selector};
 use super::pipelines::PipelineCache;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
@@ -52,17 +51,6 @@ struct Health {
 }
 
 impl GpuDevice {
-    /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless
-    /// it was lost meanwhile.
-    pub(crate) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
-        adapter::open(selector)
-    }
-
-    /// All adapters of this machine in the order of preference; none is a normal case.
-    pub(crate) fn adapters() -> Vec<AdapterDescription> {
-        adapter::adapters()
-    }
-
     /// What the adapter is.
     pub(crate) fn description(&self) -> &AdapterDescription {
         &self.shared.description
@@ -85,7 +73,6 @@ impl GpuDevice {
             Ok(text) => Some(parse_class(&text).map_err(refused)?),
             Err(_) => None,
         };
-        adapter::check_environment().map_err(refused)?;
         let limits = adapter.limits();
         let wanted = match description.arithmetic {
             Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,

@@ -38,28 +38,39 @@ const REGROUPED: &str = "regrouped";
 
 static MACHINE: OnceLock<Machine> = OnceLock::new();
 
-/// All adapters, in the order in which [`Selector::Any`] prefers them.
-pub(super) fn adapters() -> Vec<AdapterDescription> {
-    machine().slots.iter().map(|slot| slot.description.clone()).collect()
-}
-
-/// The device of the wanted adapter: the one that is open, or a new one.
-pub(super) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
-    let slot = select(machine(), selector)?;
-    let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(device) = opened.as_ref().filter(|device| !device.is_lost()) {
-        return Ok(device.clone());
+impl GpuDevice {
+    /// All adapters of this machine, in the order in which [`Selector::Any`] prefers them; none is a normal case.
+    pub(crate) fn adapters() -> Vec<AdapterDescription> {
+        machine().slots.iter().map(|slot| slot.description.clone()).collect()
     }
-    let device = GpuDevice::request(&slot.adapter, slot.description.clone())?;
-    *opened = Some(device.clone());
-    Ok(device)
+
+    /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless
+    /// it was lost meanwhile.
+    pub(crate) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
+        let slot = select(machine(), selector)?;
+        let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = opened.as_ref().filter(|device| !device.is_lost()) {
+            return Ok(device.clone());
+        }
+        let device = slot.open()?;
+        *opened = Some(device.clone());
+        Ok(device)
+    }
+
+    /// A device of the wanted adapter that no one else uses, so that a test may lose it.
+    #[cfg(test)]
+    pub(super) fn open_alone(selector: &Selector) -> Result<GpuDevice, Error> {
+        select(machine(), selector)?.open()
+    }
 }
 
-/// A device of the wanted adapter that no one else uses, so that a test may lose it.
-#[cfg(test)]
-pub(super) fn open_alone(selector: &Selector) -> Result<GpuDevice, Error> {
-    let slot = select(machine(), selector)?;
-    GpuDevice::request(&slot.adapter, slot.description.clone())
+impl Slot {
+    /// Opens the adapter anew.
+    fn open(&self) -> Result<GpuDevice, Error> {
+        let adapter = &self.description.name;
+        check_environment().map_err(|reason| Error::AdapterRefused { adapter: adapter.clone(), reason })?;
+        GpuDevice::request(&self.adapter, self.description.clone())
+    }
 }
 
 fn machine() -> &'static Machine {
@@ -126,7 +137,7 @@ fn regrouped() -> bool {
 }
 
 /// Refuses a value of the environment that would be ignored.
-pub(super) fn check_environment() -> Result<(), String> {
+fn check_environment() -> Result<(), String> {
     match std::env::var(ARITHMETIC_VARIABLE) {
         Ok(text) if text != REGROUPED => Err(format!("{ARITHMETIC_VARIABLE} is {text:?}, which is not {REGROUPED:?}")),
         Ok(_) | Err(_) => Ok(()),

@@ -1,0 +1,209 @@
+//! The sweep that all passes share: every needed node is built anew over its operands' replacements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::arena::{Arena, Graph};
+use crate::declaration::{Declaration, Requirement};
+use crate::error::GraphError;
+use crate::node::{Node, NodeId, Origin};
+use crate::op::{Arrangement, Leaf, Op};
+use crate::passes::Optimised;
+use crate::passes::narrow::{self, Regions};
+use crate::passes::products::Joins;
+use crate::passes::rebuild::{Rebuild, Rewrites};
+use crate::passes::widen;
+use crate::region::Region;
+
+/// Builds every needed node anew over its operands' replacements.
+#[track_caller]
+pub(super) fn sweep(old: &Graph, outputs: &[NodeId], rewrites: Rewrites) -> Result<Optimised, GraphError> {
+    sweep_joining(old, outputs, rewrites, None)
+}
+
+/// [`sweep`], in which products are joined as `joins` says.
+#[track_caller]
+pub(super) fn sweep_joining(
+    old: &Graph,
+    outputs: &[NodeId],
+    rewrites: Rewrites,
+    mut joins: Option<Joins>,
+) -> Result<Optimised, GraphError> {
+    let origin = Origin::here();
+    old.check()?;
+    let needed = with_declarations(old, old.needed(outputs)?);
+    let mut rebuild = Rebuild::new(needed.len(), rewrites, origin);
+    let mut replacements: Vec<Option<NodeId>> = vec![None; old.ordinal_bound()];
+    {
+        let arena = old.arena();
+        let replacement = |replacements: &[Option<NodeId>], id: NodeId| {
+            // A node that was not rebuilt would be one that no output needs, and is never asked for.
+            replacements[arena.nodes[id.key].ordinal as usize].unwrap_or(id)
+        };
+        let mut parts = Parts {
+            regions: match rewrites.simplify {
+                Some(_) => narrow::regions(&arena, &needed, outputs, !rewrites.keep_derivatives),
+                None => Regions::new(),
+            },
+            built: HashMap::new(),
+        };
+        for id in needed {
+            let node = &arena.nodes[id.key];
+            rebuild.origin = node.origin;
+            if parts.regions.contains_key(&node.ordinal) {
+                build_parts(&mut rebuild, &arena, node, &replacements, &mut parts)?;
+                continue;
+            }
+            if let Op::View { operand, arrangement: Arrangement::Slice { starts, steps } } = &node.op
+                && !node.shape.contains(&0)
+                && parts.regions.contains_key(&arena.nodes[operand.key].ordinal)
+            {
+                let region = Region::of_slice(starts, steps, &node.shape);
+                replacements[node.ordinal as usize] =
+                    parts.built.get(&(arena.nodes[operand.key].ordinal, region)).copied();
+                continue;
+            }
+            let joined = match &mut joins {
+                Some(joins) => joins.replace(&mut rebuild, &arena, node, &|id| replacement(&replacements, id))?,
+                None => None,
+            };
+            let op = || node.op.map_operands(|operand| replacement(&replacements, operand));
+            let new = match joined {
+                Some(joined) => joined,
+                None if rewrites.widen => widen::node(&mut rebuild, op(), &node.shape, node.dtype)?,
+                None => rebuild.node(op(), &node.shape, node.dtype)?,
+            };
+            replacements[node.ordinal as usize] = Some(new);
+            if let Some(label) = arena.labels.get(&id.key)
+                && rebuild.graph.label(new).is_none()
+            {
+                rebuild.graph.set_label(new, label.clone());
+            }
+        }
+        let replacement = |id: NodeId| arena.nodes.get(id.key).and_then(|node| replacements[node.ordinal as usize]);
+        adopt_declarations(&rebuild, &arena.declarations, &replacement);
+        adopt_requirements(&rebuild.graph, old, &replacement);
+    }
+    let arena = old.arena();
+    let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
+    let outputs: Vec<NodeId> = outputs.iter().filter_map(|id| replacements[ordinal(id)]).collect();
+    rebuild.graph.prune(&outputs);
+    Ok(Optimised { graph: rebuild.graph, outputs })
+}
+
+/// Builds each wanted region of a node that is computed in parts.
+fn build_parts(
+    rebuild: &mut Rebuild,
+    arena: &Arena,
+    node: &Node,
+    replacements: &[Option<NodeId>],
+    parts: &mut Parts,
+) -> Result<(), GraphError> {
+    let see_through = !rebuild.rewrites.keep_derivatives;
+    for region in parts.regions.get(&node.ordinal).cloned().unwrap_or_default() {
+        let wanted = narrow::of_operands(arena, node, &region, see_through).unwrap_or_default();
+        let mut operands = Vec::with_capacity(wanted.len());
+        narrow::for_each_computed(&node.op, see_through, |operand| operands.push(operand));
+        let mut built = Vec::with_capacity(wanted.len());
+        for (operand, region) in operands.iter().zip(wanted) {
+            let operand = &arena.nodes[operand.key];
+            let part = match parts.built.get(&(operand.ordinal, region.clone())) {
+                Some(part) => *part,
+                None => {
+                    let whole = replacements[operand.ordinal as usize];
+                    let Some(whole) = whole else { unreachable!("an operand of which parts alone are built") };
+                    let shape = region.shape();
+                    let slice = Op::View {
+                        operand: whole,
+                        arrangement: Arrangement::Slice { starts: region.starts, steps: region.steps },
+                    };
+                    rebuild.node(slice, &shape, operand.dtype)?
+                }
+            };
+            built.push(part);
+        }
+        let is_its_operand = matches!(
+            node.op,
+            Op::View { arrangement: Arrangement::Slice { .. }, .. }
+                | Op::StopGradient { .. }
+                | Op::CustomGradient { .. }
+        );
+        let part = if is_its_operand {
+            built[0]
+        } else if let Op::Leaf(Leaf::Literal { data }) = &node.op {
+            let data = Arc::new(narrow::elements(data, &node.shape, &region));
+            rebuild.node(Op::Leaf(Leaf::Literal { data }), &region.shape(), node.dtype)?
+        } else {
+            let mut operands = built.into_iter();
+            let op = node.op.map_operands(|operand| operands.next().unwrap_or(operand));
+            rebuild.node(op, &region.shape(), node.dtype)?
+        };
+        parts.built.insert((node.ordinal, region), part);
+    }
+    Ok(())
+}
+
+/// Takes over the declarations under their old numbers.
+fn adopt_declarations(rebuild: &Rebuild, declarations: &[Declaration], replacement: &dyn Fn(NodeId) -> Option<NodeId>) {
+    let mut arena = rebuild.graph.arena_mut();
+    for (number, declaration) in declarations.iter().enumerate() {
+        let mut adopted = declaration.clone();
+        if rebuild.rewrites.widen {
+            adopted.dtype = widen::widened(adopted.dtype);
+            adopted.storage = adopted.dtype.into();
+        }
+        // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
+        if let Some(node) = replacement(declaration.node) {
+            adopted.node = node;
+            arena.names.insert(adopted.name.clone(), number as u32);
+        }
+        arena.declarations.push(adopted);
+    }
+}
+
+/// Takes over what the rebuilt nodes require of inputs, whatever became of the views between.
+fn adopt_requirements(graph: &Graph, old: &Graph, replacement: &dyn Fn(NodeId) -> Option<NodeId>) {
+    let old_arena = old.arena();
+    let mut arena = graph.arena_mut();
+    if old_arena.requirements.is_empty() {
+        return;
+    }
+    // In insertion order, for two nodes may have become one.
+    for &key in &old_arena.order {
+        let Some(owner) = replacement(NodeId { key, graph: old.tag() }) else { continue };
+        for requirement in old_arena.requirements.get(&key).into_iter().flatten() {
+            let source = old_arena.viewed_input(requirement.indices).and_then(replacement);
+            if let Some(indices) = source {
+                arena.require(owner, Requirement { indices, ..requirement.clone() });
+            }
+        }
+    }
+}
+
+/// Nodes that are computed in parts.
+struct Parts {
+    regions: Regions,
+    /// The part that computes each region, by the ordinal of its node.
+    built: HashMap<(u32, Region), NodeId>,
+}
+
+/// The needed nodes and the nodes of all live declarations, in insertion order.
+fn with_declarations(graph: &Graph, needed: Vec<NodeId>) -> Vec<NodeId> {
+    let arena = graph.arena();
+    let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal;
+    let mut declared: Vec<NodeId> = arena
+        .declarations
+        .iter()
+        .map(|declaration| declaration.node)
+        .filter(|id| arena.nodes.contains_key(id.key))
+        .collect();
+    declared.retain(|id| needed.binary_search_by_key(&ordinal(id), ordinal).is_err());
+    if declared.is_empty() {
+        return needed;
+    }
+    let mut all = needed;
+    all.append(&mut declared);
+    // Two ascending runs one after the other: the stable sort merges them in linear time.
+    all.sort_by_key(ordinal);
+    all
+}

@@ -1,0 +1,85 @@
+//! What nodes require of indices that come from an input, which each run checks.
+//!
+//! A node that indexes an axis, or compares labels with classes, requires something of its indices. The requirement belongs to
+//! that node: it goes when the node goes, and counts only where the node is needed.
+
+use std::collections::HashSet;
+
+use crate::arena::{Arena, Graph};
+use crate::declaration::{IndexBound, Requirement};
+use crate::node::{NodeId, NodeKey};
+use crate::op::{Arrangement, Indexing, Leaf, Op};
+
+impl Graph {
+    /// What inputs of indices must fulfil at each run, each once, in the order of the operations that need it.
+    pub fn index_bounds(&self) -> Vec<IndexBound> {
+        let arena = self.arena();
+        arena.index_bounds(arena.order.iter().copied())
+    }
+}
+
+/// The operand of an op that shows all its elements, in whatever order and however often, and computes nothing.
+pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
+    let (Op::View { operand, arrangement: Arrangement::Reshape }
+    | Op::View { operand, arrangement: Arrangement::Broadcast }
+    | Op::View { operand, arrangement: Arrangement::Permute { .. } }
+    | Op::StopGradient { operand }) = op
+    else {
+        return None;
+    };
+    Some(*operand)
+}
+
+impl Arena {
+    /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
+    /// range too; what is computed cannot be checked on the host.
+    pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
+        loop {
+            let op = &self.nodes.get(id.key)?.op;
+            match viewed(op) {
+                Some(operand) => id = operand,
+                None => return matches!(op, Op::Leaf(Leaf::Input { .. })).then_some(id),
+            }
+        }
+    }
+
+    /// Notes that a node requires that about its indices. Says whether they come from an input, and so will be checked.
+    pub(crate) fn require(&mut self, owner: NodeId, requirement: Requirement) -> bool {
+        let is_checked = self.viewed_input(requirement.indices).is_some();
+        if is_checked {
+            self.requirements.entry(owner.key).or_default().push(requirement);
+        }
+        is_checked
+    }
+
+    /// Notes what an op that indexes an axis requires.
+    pub(crate) fn require_of_indices(&mut self, id: NodeId) {
+        let (Op::Indexing(Indexing::Gather { operand, indices, axis })
+        | Op::Indexing(Indexing::ScatterAdd { operand, indices, axis, .. })) = &self.nodes[id.key].op
+        else {
+            return;
+        };
+        let requirement = Requirement { indices: *indices, bound: self.nodes[operand.key].shape[*axis], except: None };
+        self.require(id, requirement);
+    }
+
+    /// What inputs must fulfil for these nodes, each once, in their order.
+    pub(crate) fn index_bounds(&self, nodes: impl Iterator<Item = NodeKey>) -> Vec<IndexBound> {
+        let (mut bounds, mut known) = (Vec::new(), HashSet::new());
+        if self.requirements.is_empty() {
+            return bounds;
+        }
+        for key in nodes {
+            let Some(requirements) = self.requirements.get(&key) else { continue };
+            for requirement in requirements {
+                let Requirement { indices, bound, except } = *requirement;
+                if let Some(node) = self.viewed_input(indices)
+                    && known.insert((node, bound, except))
+                {
+                    bounds.push(IndexBound { node, bound, except, origin: self.nodes[key].origin });
+                }
+            }
+        }
+        bounds
+    }
+}
