@@ -5,6 +5,7 @@
 
 use std::collections::TryReserveError;
 
+use crate::bf16::Bf16;
 use crate::dtype::DType;
 use crate::f16::F16;
 use crate::storage::{StorageType, Stores};
@@ -22,9 +23,11 @@ pub enum Elements {
     Bool(Vec<u8>),
     /// Elements of type [`StorageType::F16`].
     F16(Vec<F16>),
+    /// Elements of type [`StorageType::Bf16`].
+    Bf16(Vec<Bf16>),
 }
 
-/// A Rust type that elements can be seen as: `f32`, `f64`, `i32` or [`F16`].
+/// A Rust type that elements can be seen as: `f32`, `f64`, `i32`, [`F16`] or [`Bf16`].
 pub trait Element: Copy + Send + Sync + 'static {
     /// The type of such elements.
     const STORAGE: StorageType;
@@ -45,6 +48,7 @@ macro_rules! of_any_type {
             Elements::I32($data) => $body,
             Elements::Bool($data) => $body,
             Elements::F16($data) => $body,
+            Elements::Bf16($data) => $body,
         }
     };
 }
@@ -58,6 +62,7 @@ macro_rules! of_same_type {
             Elements::I32($data) => Elements::I32($body),
             Elements::Bool($data) => Elements::Bool($body),
             Elements::F16($data) => Elements::F16($body),
+            Elements::Bf16($data) => Elements::Bf16($body),
         }
     };
 }
@@ -76,6 +81,7 @@ impl Elements {
             StorageType::I32 => Elements::I32(Vec::new()),
             StorageType::Bool => Elements::Bool(Vec::new()),
             StorageType::F16 => Elements::F16(Vec::new()),
+            StorageType::Bf16 => Elements::Bf16(Vec::new()),
         }
     }
 
@@ -87,6 +93,7 @@ impl Elements {
             StorageType::I32 => Elements::I32(values.iter().map(|&x| x as i32).collect()),
             StorageType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
             StorageType::F16 => Elements::F16(values.iter().map(|&x| F16::from_f64(x)).collect()),
+            StorageType::Bf16 => Elements::Bf16(values.iter().map(|&x| Bf16::from_f64(x)).collect()),
         }
     }
 
@@ -107,6 +114,7 @@ impl Elements {
             Elements::I32(_) => StorageType::I32,
             Elements::Bool(_) => StorageType::Bool,
             Elements::F16(_) => StorageType::F16,
+            Elements::Bf16(_) => StorageType::Bf16,
         }
     }
 
@@ -169,8 +177,10 @@ impl Elements {
             // Of the same type also NaN keeps its bits.
             (Elements::F32(target), Elements::F32(source)) => target[..source.len()].copy_from_slice(source),
             (Elements::F16(target), Elements::F16(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::Bf16(target), Elements::Bf16(source)) => target[..source.len()].copy_from_slice(source),
             (Elements::F32(target), source) => source.narrow_into(target),
             (Elements::F16(target), source) => source.narrow_into(target),
+            (Elements::Bf16(target), source) => source.narrow_into(target),
             (Elements::F64(_) | Elements::I32(_) | Elements::Bool(_), _) => {}
         }
         true
@@ -186,6 +196,7 @@ impl Elements {
         match self {
             Elements::F32(source) => convert(source, target),
             Elements::F16(source) => convert(source, target),
+            Elements::Bf16(source) => convert(source, target),
             Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {}
         }
     }
@@ -218,6 +229,7 @@ impl Elements {
             Elements::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Elements::Bool(data) => data.clone(),
             Elements::F16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
+            Elements::Bf16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
         }
     }
 
@@ -233,6 +245,7 @@ impl Elements {
             StorageType::I32 => Elements::I32(words(bytes).map(i32::from_le_bytes).collect()),
             StorageType::Bool => Elements::Bool(bytes.to_vec()).normalised(),
             StorageType::F16 => Elements::F16(words(bytes).map(u16::from_le_bytes).map(F16::from_bits).collect()),
+            StorageType::Bf16 => Elements::Bf16(words(bytes).map(u16::from_le_bytes).map(Bf16::from_bits).collect()),
         }
     }
 
@@ -244,6 +257,7 @@ impl Elements {
             Elements::I32(data) => data.iter().for_each(|&x| visit(u64::from(x as u32))),
             Elements::Bool(data) => data.iter().for_each(|&x| visit(u64::from(x))),
             Elements::F16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
+            Elements::Bf16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
         }
     }
 
@@ -256,6 +270,7 @@ impl Elements {
             (Elements::F32(a), Elements::F32(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
             (Elements::F64(a), Elements::F64(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
             (Elements::F16(a), Elements::F16(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+            (Elements::Bf16(a), Elements::Bf16(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
             (a, b) => a == b,
         }
     }
@@ -310,7 +325,7 @@ macro_rules! element {
         }
     )*};
 }
-element!(f32 => F32, f64 => F64, i32 => I32, F16 => F16);
+element!(f32 => F32, f64 => F64, i32 => I32, F16 => F16, Bf16 => Bf16);
 
 impl From<&[bool]> for Elements {
     fn from(data: &[bool]) -> Self {

@@ -1,5 +1,6 @@
 //! Which numbers an [`Init`] may hold. What it makes of them is the runtime's matter.
 
+use crate::bf16::Bf16;
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::f16::F16;
@@ -70,10 +71,12 @@ fn bound(what: &'static str, value: f64, storage: StorageType) -> Result<(), Ref
     }
     match storage {
         StorageType::F32 if !DType::F32.round(value).is_finite() => refuse("a number that f32 holds"),
+        StorageType::Bf16 if !Bf16::from_f64(value).to_f32().is_finite() => refuse("a number that bf16 holds"),
         StorageType::F16 if !F16::from_f64(value).to_f32().is_finite() => refuse("a number that f16 holds"),
         StorageType::I32 if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value) => {
             refuse("a number that i32 holds")
         }
-        StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool | StorageType::F16 => Ok(()),
+        StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => Ok(()),
+        StorageType::F16 | StorageType::Bf16 => Ok(()),
     }
 }

@@ -31,6 +31,7 @@
 
 mod arena;
 pub mod autodiff;
+mod bf16;
 mod compose;
 mod declaration;
 mod display;
@@ -65,6 +66,7 @@ mod verify;
 
 pub use arena::Graph;
 pub use autodiff::Mode;
+pub use bf16::Bf16;
 pub use compose::{CrossEntropy, Gelu, Reduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;

@@ -25,17 +25,19 @@ pub enum StorageType {
     /// Values of dtype [`DType::F32`] in IEEE 754 half precision ([`crate::F16`]): 11 significant bits, up to 65,504. What is larger
     /// is stored as infinity.
     F16,
+    /// Values of dtype [`DType::F32`] as their upper halves ([`crate::Bf16`]): 8 significant bits, over the range of f32.
+    Bf16,
 }
 
 impl StorageType {
     /// Every storage type, in the order of declaration.
-    pub const ALL: [StorageType; 5] =
-        [StorageType::F32, StorageType::F64, StorageType::I32, StorageType::Bool, StorageType::F16];
+    pub const ALL: [StorageType; 6] =
+        [StorageType::F32, StorageType::F64, StorageType::I32, StorageType::Bool, StorageType::F16, StorageType::Bf16];
 
     /// The dtype of the values that are loaded from it.
     pub const fn value(self) -> DType {
         match self {
-            StorageType::F32 | StorageType::F16 => DType::F32,
+            StorageType::F32 | StorageType::F16 | StorageType::Bf16 => DType::F32,
             StorageType::F64 => DType::F64,
             StorageType::I32 => DType::I32,
             StorageType::Bool => DType::Bool,
@@ -47,11 +49,12 @@ impl StorageType {
         self == StorageType::from(self.value())
     }
 
-    /// The name as it is printed: `f32`, `f64`, `i32`, `bool` or `f16`.
+    /// The name as it is printed: `f32`, `f64`, `i32`, `bool`, `f16` or `bf16`.
     pub fn name(self) -> &'static str {
         match self {
             StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => self.value().name(),
             StorageType::F16 => "f16",
+            StorageType::Bf16 => "bf16",
         }
     }
 
@@ -61,7 +64,7 @@ impl StorageType {
             StorageType::F32 | StorageType::I32 => 4,
             StorageType::F64 => 8,
             StorageType::Bool => 1,
-            StorageType::F16 => 2,
+            StorageType::F16 | StorageType::Bf16 => 2,
         }
     }
 }

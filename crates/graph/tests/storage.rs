@@ -1,6 +1,6 @@
 //! Storage types: what every pattern of bits holds, and which element each value is rounded to.
 
-use arenagrad_graph::{DType, Elements, F16, Graph, GraphError, Init, StorageType, Stores};
+use arenagrad_graph::{Bf16, DType, Elements, F16, Graph, GraphError, Init, StorageType, Stores};
 
 /// A floating-point type of 16 bits, by the widths of its parts.
 #[derive(Clone, Copy)]
@@ -12,13 +12,22 @@ struct Format {
     store_f64: fn(f64) -> u16,
 }
 
-const FORMATS: [Format; 1] = [Format {
-    exponent_bits: 5,
-    fraction_bits: 10,
-    load: |bits| F16::from_bits(bits).load(),
-    store: |value| F16::store(value).to_bits(),
-    store_f64: |value| F16::from_f64(value).to_bits(),
-}];
+const FORMATS: [Format; 2] = [
+    Format {
+        exponent_bits: 5,
+        fraction_bits: 10,
+        load: |bits| F16::from_bits(bits).load(),
+        store: |value| F16::store(value).to_bits(),
+        store_f64: |value| F16::from_f64(value).to_bits(),
+    },
+    Format {
+        exponent_bits: 8,
+        fraction_bits: 7,
+        load: |bits| Bf16::from_bits(bits).load(),
+        store: |value| Bf16::store(value).to_bits(),
+        store_f64: |value| Bf16::from_f64(value).to_bits(),
+    },
+];
 
 impl Format {
     /// What a pattern holds, by the definition of the format in f64, which holds all of it exactly.

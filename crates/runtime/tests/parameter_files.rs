@@ -40,7 +40,6 @@ fn says(error: &Error, parts: &[&str]) {
 #[test]
 fn dtypes_that_the_format_has_and_this_crate_has_not() {
     let dtypes = [
-        ("BF16", "bf16", 2),
         ("I64", "i64", 8),
         ("U8", "u8", 1),
         ("I8", "i8", 1),

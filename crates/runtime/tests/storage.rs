@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use arenagrad::{
-    Adam, DType, Device, Elements, Error, Expr, F16, Graph, Init, Session, Sgd, Shape, StorageType, Tensor, plan,
+    Adam, Bf16, DType, Device, Elements, Error, Expr, F16, Graph, Init, Session, Sgd, Shape, StorageType, Tensor, plan,
 };
 
 use crate::suite::devices::devices;
@@ -182,6 +182,7 @@ fn every_pattern_is_loaded_as_what_it_holds() {
 fn every_pattern(storage: StorageType) -> Elements {
     match storage {
         StorageType::F16 => Elements::F16((0..=u16::MAX).map(F16::from_bits).collect()),
+        StorageType::Bf16 => Elements::Bf16((0..=u16::MAX).map(Bf16::from_bits).collect()),
         StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => panic!("{storage} has 32 bits"),
     }
 }

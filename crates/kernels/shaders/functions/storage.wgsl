@@ -37,3 +37,15 @@ fn f32_to_f16(x: f32) -> u32 {
     let finite = select(rounded, 0x7c00u, magnitude >= 0x47800000u);
     return ((bits >> 16u) & 0x8000u) | select(finite, nan, magnitude > 0x7f800000u);
 }
+
+// The f32 whose upper half these bits are.
+fn bf16_to_f32(bits: u32) -> f32 {
+    return bitcast<f32>(bits << 16u);
+}
+
+// The bits of the bf16 nearest to x, of two the even one; infinity past the largest, NaN for NaN.
+fn f32_to_bf16(x: f32) -> u32 {
+    let bits = bitcast<u32>(x);
+    let rounded = (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+    return select(rounded, (bits >> 16u) | 0x40u, (bits & 0x7fffffffu) > 0x7f800000u);
+}

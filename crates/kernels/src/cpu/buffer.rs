@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use arenagrad_graph::{DType, Elements, F16, StorageType};
+use arenagrad_graph::{Bf16, DType, Elements, F16, StorageType};
 use smallvec::SmallVec;
 
 /// The inputs of a step: input `i` is `buffers[slots[i]]`.
@@ -74,6 +74,7 @@ element! {
     i32, I32, |value| value as i32;
     u8, Bool, |value| u8::from(value != 0.0);
     F16, F16, |value| F16::from_f64(value);
+    Bf16, Bf16, |value| Bf16::from_f64(value);
 }
 
 #[cold]
@@ -108,6 +109,7 @@ pub(super) enum Part<'a> {
     I32(&'a mut [i32]),
     Bool(&'a mut [u8]),
     F16(&'a mut [F16]),
+    Bf16(&'a mut [Bf16]),
 }
 
 /// The parts of a step's outputs that one task writes. A step with more outputs than fit in place allocates on each run.
@@ -122,6 +124,7 @@ impl<'a> Part<'a> {
             Elements::I32(data) => Part::I32(&mut data[..elements]),
             Elements::Bool(data) => Part::Bool(&mut data[..elements]),
             Elements::F16(data) => Part::F16(&mut data[..elements]),
+            Elements::Bf16(data) => Part::Bf16(&mut data[..elements]),
         }
     }
 
@@ -147,6 +150,10 @@ impl<'a> Part<'a> {
                 let (a, b) = data.split_at_mut(at);
                 (Part::F16(a), Part::F16(b))
             }
+            Part::Bf16(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::Bf16(a), Part::Bf16(b))
+            }
         }
     }
 
@@ -158,6 +165,7 @@ impl<'a> Part<'a> {
             Part::I32(_) => StorageType::I32,
             Part::Bool(_) => StorageType::Bool,
             Part::F16(_) => StorageType::F16,
+            Part::Bf16(_) => StorageType::Bf16,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Most kernels do nothing but load elements as values, in order or by a view ([`Source`]), and store a block of values. A matrix
 //! product loads as it packs ([`PackNarrow`]), so that no operand is ever widened as a whole.
 
-use arenagrad_graph::{Elements, F16, Stores};
+use arenagrad_graph::{Bf16, Elements, F16, Stores};
 
 use super::buffer::{Element, wrong_storage};
 use super::processor::{Vectorise, detect, dispatch};
@@ -33,6 +33,10 @@ macro_rules! of_storage {
             }
             arenagrad_graph::StorageType::F16 => {
                 type $element = arenagrad_graph::F16;
+                $body
+            }
+            arenagrad_graph::StorageType::Bf16 => {
+                type $element = arenagrad_graph::Bf16;
                 $body
             }
         }
@@ -95,7 +99,7 @@ macro_rules! narrow {
         }
     )*};
 }
-narrow!(F16 => f32);
+narrow!(F16 => f32, Bf16 => f32);
 
 /// Loads elements that stand side by side.
 struct Load<'a, E, T> {
@@ -198,6 +202,7 @@ impl PackNarrow for f32 {
     fn pack(source: &Elements, panel: Panel, packed: &mut [f32]) {
         match source {
             Elements::F16(source) => dispatch(detect(), Pack { source, panel, packed }),
+            Elements::Bf16(source) => dispatch(detect(), Pack { source, panel, packed }),
             Elements::F32(_) | Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {
                 wrong_storage("elements narrower than f32", source.storage())
             }

@@ -42,6 +42,7 @@ impl Lowered {
 fn conversions(storage: StorageType) -> [&'static str; 2] {
     match storage {
         StorageType::F16 => ["f16_to_f32", "f32_to_f16"],
+        StorageType::Bf16 => ["bf16_to_f32", "f32_to_bf16"],
         StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => {
             unreachable!("{storage} holds values as they are")
         }

@@ -118,5 +118,6 @@ fn file_dtype(storage: StorageType) -> Dtype {
         StorageType::I32 => Dtype::I32,
         StorageType::Bool => Dtype::BOOL,
         StorageType::F16 => Dtype::F16,
+        StorageType::Bf16 => Dtype::BF16,
     }
 }
