@@ -1,14 +1,14 @@
 //! Plans whose small dispatches are joined, against the same plans dispatched step by step and against the CPU; without an adapter each
 //! test says `skipped`.
 
-use arenagrad_graph::{DType, Expr, Graph, Init, Reduction};
+use arenagrad_graph::{DType, Elements, Expr, Graph, Init, Reduction};
 use arenagrad_kernels::wgsl::Joining;
 
 use super::{GpuDevice, Selector};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{AdamW, Sgd};
 
 fn adapter() -> Option<GpuDevice> {
@@ -44,10 +44,12 @@ impl Numbers {
 
 fn bits(tensor: &Tensor) -> Vec<u32> {
     match tensor.data() {
-        TensorData::F32(data) => data.iter().map(|x| x.to_bits()).collect(),
-        TensorData::I32(data) => data.iter().map(|&x| x as u32).collect(),
-        TensorData::Bool(data) => data.iter().map(|&x| u32::from(x)).collect(),
-        TensorData::F64(_) => unreachable!("no f64 on a GPU"),
+        Elements::F32(data) => data.iter().map(|x| x.to_bits()).collect(),
+        Elements::I32(data) => data.iter().map(|&x| x as u32).collect(),
+        Elements::Bool(data) => data.iter().map(|&x| u32::from(x)).collect(),
+        Elements::F64(_) => unreachable!("no f64 on a GPU"),
+        Elements::F16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
+        Elements::Bf16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
     }
 }
 

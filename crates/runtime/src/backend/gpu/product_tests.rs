@@ -2,7 +2,7 @@
 //! sum; without an adapter each test says `skipped`.
 
 use arenagrad_kernels::wgsl::lower;
-use arenagrad_kernels::{DType, Kernel, Matrices};
+use arenagrad_kernels::{DType, Kernel, Matrices, StorageType};
 
 use super::encode::LoweredStep;
 use super::nest_tests::{data, device, profiles, reference, values};
@@ -24,11 +24,11 @@ fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &
     for profile in &profiles(device)[..2] {
         let mut memory = GpuMemory::new(device);
         let inputs: Vec<u32> =
-            operands.iter().map(|values| memory.allocate("x", DType::F32, values.len()).unwrap()).collect();
-        let output = memory.allocate("y", DType::F32, expected.len()).unwrap();
+            operands.iter().map(|values| memory.allocate("x", StorageType::F32, values.len()).unwrap()).collect();
+        let output = memory.allocate("y", StorageType::F32, expected.len()).unwrap();
         let lowered = lower(&kernel, profile).unwrap();
         let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &[output], what: name }];
-        let reads = [Readback { index: output, dtype: DType::F32, elements: expected.len() }];
+        let reads = [Readback { index: output, storage: StorageType::F32, elements: expected.len() }];
         let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         for (&buffer, values) in inputs.iter().zip(operands) {
