@@ -58,6 +58,11 @@ fn case(
     Case { name, inputs, build, kernel, is_product: kernel == "matmul" }
 }
 
+/// Three heads of four columns each, which stand beside one another: `[2, rows, 12]` as `[2, 3, rows, 4]`.
+fn heads<'g>(x: Expr<'g>, rows: usize) -> Expr<'g> {
+    x.reshape([2, rows, 3, 4]).permute([0, 2, 1, 3])
+}
+
 /// Every kind of kernel, over views of every kind, with extents that four divides and others.
 fn cases() -> Vec<Case> {
     vec![
@@ -95,6 +100,32 @@ fn cases() -> Vec<Case> {
         case("a large product", "matmul", &[&[300, 200], &[200, 300]], |_, x| vec![x[0].matmul(x[1])]),
         case("work on a product", "matmul", &[&[20, 24], &[24, 32], &[32]], |_, x| {
             vec![(x[0].matmul(x[1]) + x[2]).tanh()]
+        }),
+        case("flipped", "elementwise", &[&[7, 13], &[13]], |_, x| vec![x[0].flip(1) + x[1], x[0].flip(..) * 2.0]),
+        case("windows", "elementwise", &[&[7, 13]], |_, x| vec![x[0].windows([1], [3], [2], [1]) * 2.0]),
+        case("a sum of windows", "sum", &[&[3, 21]], |_, x| vec![x[0].windows([1], [4], [1], [2]).sum(-1)]),
+        case("softmax of flipped rows", "nest", &[&[6, 17]], |_, x| vec![x[0].flip(1).softmax(1)]),
+        case("a product of flipped operands", "matmul", &[&[9, 40], &[40, 35]], |_, x| {
+            vec![x[0].flip(..).matmul(x[1].flip(0)), x[0].matmul(x[1].flip(1))]
+        }),
+        case("heads beside one another", "matmul", &[&[2, 6, 12], &[2, 7, 12]], |_, x| {
+            let scores = heads(x[0], 6).matmul(heads(x[1], 7).transpose(2, 3));
+            vec![scores.matmul(heads(x[1], 7)).permute([0, 2, 1, 3]).reshape([2, 6, 12])]
+        }),
+        case("a convolution", "matmul", &[&[2, 3, 9, 8], &[4, 3, 3, 2]], |_, x| {
+            let columns = x[0].windows([2, 3], [3, 2], [1, 2], [2, 1]).permute([0, 1, 4, 5, 2, 3]);
+            vec![x[1].reshape([4, 18]).matmul(columns.reshape([2, 18, 20]))]
+        }),
+        case("what a convolution passes to its input", "matmul", &[&[2, 4, 9, 8], &[4, 3, 3, 2]], |_, x| {
+            let columns = x[0].windows([2, 3], [3, 2], [1, 1], [1, 1]).permute([0, 1, 4, 5, 2, 3]);
+            let reversed = x[1].flip([2, 3]).permute([1, 0, 2, 3]).reshape([3, 24]);
+            vec![reversed.matmul(columns.reshape([2, 24, 49]))]
+        }),
+        case("gather from flipped rows", "gather", &[&[10, 24]], |g, x| {
+            vec![x[0].flip(..).gather(0, g.literal([3, 24], [0, 9, 4].map(|row| [row; 24]).concat()))]
+        }),
+        case("a concatenation of flipped parts", "assemble", &[&[5, 3], &[5, 8]], |g, x| {
+            vec![g.concat(&[x[0].flip(0), x[1].flip(1)], 1)]
         }),
         case("gather of rows", "gather", &[&[10, 24]], |g, x| {
             vec![x[0].gather(0, g.literal([3, 24], [0, 9, 4].map(|row| [row; 24]).concat()))]

@@ -230,7 +230,8 @@ impl<E: Stores<T>, T: Copy + Default> Vectorise for Pack<'_, E, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let Pack { source, panel: Panel { places, depth, from, width }, packed } = self;
-        let are_neighbours = places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+        // A single line is read along the depth.
+        let are_neighbours = places.len() > 1 && places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
         let mut walk = Walk::over(depth, 0, from);
         let mut lines = packed;
         while !lines.is_empty() {

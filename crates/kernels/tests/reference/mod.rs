@@ -8,7 +8,7 @@ pub(crate) mod nest_values;
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ProgramInput,
-    ReduceFunction, StorageType, UnaryFunction, View,
+    ReduceFunction, StorageType, Stored, UnaryFunction, View,
 };
 
 /// The elements of a buffer as f64.
@@ -147,7 +147,8 @@ pub(crate) fn view(pairs: &[(usize, isize)], offset: usize) -> View {
 /// second run must not see what the first left behind.
 pub(crate) fn run(kernel: &Kernel, inputs: &[Elements], outputs: &[(DType, usize)]) -> Vec<Elements> {
     let slots: Vec<u32> = (0..inputs.len() as u32).collect();
-    let mut compiled = Compiled::new(kernel);
+    let stored: Vec<StorageType> = inputs.iter().map(Elements::storage).collect();
+    let mut compiled = Compiled::with_storage(kernel, Stored { inputs: &stored, outputs: &[] });
     // One element more than the kernel touches, which must stay as it is.
     let mut found: Vec<Elements> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
     compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
