@@ -180,8 +180,8 @@ impl<E: Stores<T>, T: Copy> Vectorise for Store<'_, E, T> {
     }
 }
 
-/// A part of a matrix that is packed: `packed[p * width + i]` is the element at `places[i] + depth.distance(from + p)`, and 0 from the last
-/// place on.
+/// A part of a matrix that is packed: `packed[p * width + i]` is the element at `places[i] + depth.distance(from + p)`, and 0 past the last
+/// place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Panel<'a> {
     /// Where each line along the depth begins, at most `width` of them.
