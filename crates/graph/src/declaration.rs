@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
+use crate::storage::StorageType;
 
 /// What the graph knows of an input or parameter beyond its node.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Declaration {
     pub shape: Shape,
     /// The dtype of the node.
     pub dtype: DType,
+    /// In what a buffer holds its elements: values of the dtype, perhaps narrower.
+    pub storage: StorageType,
     /// The caller's file and line.
     pub origin: Origin,
     /// Input or parameter.

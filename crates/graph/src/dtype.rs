@@ -1,4 +1,4 @@
-//! Element types, and literal tensors that stand in the graph itself.
+//! The types of values.
 
 use std::fmt;
 
@@ -39,6 +39,15 @@ impl DType {
         }
     }
 
+    /// The bytes of an element in host memory.
+    pub fn bytes(self) -> usize {
+        match self {
+            DType::F32 | DType::I32 => 4,
+            DType::F64 => 8,
+            DType::Bool => 1,
+        }
+    }
+
     /// `value` as an element of this type holds it: rounded to f32, truncated to i32, or made 0 or 1 for bool.
     pub fn round(self, value: f64) -> f64 {
         match self {
@@ -60,64 +69,3 @@ impl fmt::Display for DType {
         f.write_str(self.name())
     }
 }
-
-/// The elements of a tensor that stands in the graph as a constant, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Literal {
-    /// Elements of dtype [`DType::F32`].
-    F32(Box<[f32]>),
-    /// Elements of dtype [`DType::F64`].
-    F64(Box<[f64]>),
-    /// Elements of dtype [`DType::I32`].
-    I32(Box<[i32]>),
-    /// Elements of dtype [`DType::Bool`].
-    Bool(Box<[bool]>),
-}
-
-impl Literal {
-    /// The dtype of the elements.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Literal::F32(_) => DType::F32,
-            Literal::F64(_) => DType::F64,
-            Literal::I32(_) => DType::I32,
-            Literal::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Literal::F32(data) => data.len(),
-            Literal::F64(data) => data.len(),
-            Literal::I32(data) => data.len(),
-            Literal::Bool(data) => data.len(),
-        }
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-macro_rules! literal_from {
-    ($($element:ty => $variant:ident),*) => {$(
-        impl From<Vec<$element>> for Literal {
-            fn from(data: Vec<$element>) -> Self {
-                Literal::$variant(data.into_boxed_slice())
-            }
-        }
-        impl From<&[$element]> for Literal {
-            fn from(data: &[$element]) -> Self {
-                Literal::$variant(data.into())
-            }
-        }
-        impl<const N: usize> From<[$element; N]> for Literal {
-            fn from(data: [$element; N]) -> Self {
-                Literal::$variant(Box::new(data))
-            }
-        }
-    )*};
-}
-literal_from!(f32 => F32, f64 => F64, i32 => I32, bool => Bool);

@@ -10,6 +10,7 @@ use crate::node::{Node, NodeId, Origin};
 use crate::op::{Leaf, Op};
 use crate::ops::{self, Rule};
 use crate::shape::{MAX_RANK, Shape};
+use crate::storage::StorageType;
 
 impl Graph {
     /// Inserts a node that is not declared by name: [`Graph::input`] and its siblings insert those. Shape and dtype are
@@ -87,7 +88,7 @@ impl Graph {
         &self,
         name: String,
         shape: Shape,
-        dtype: DType,
+        storage: StorageType,
         kind: DeclarationKind,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
@@ -98,7 +99,7 @@ impl Graph {
             };
             return Err(GraphError::Owned { origin, op, owner });
         }
-        self.declare_unasked(name, shape, dtype, kind, origin)
+        self.declare_unasked(name, shape, storage, kind, origin)
     }
 
     /// Declares without asking whose the graph is.
@@ -106,10 +107,11 @@ impl Graph {
         &self,
         name: String,
         shape: Shape,
-        dtype: DType,
+        storage: StorageType,
         kind: DeclarationKind,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
+        let dtype = storage.value();
         let declaration = {
             let arena = self.arena();
             if let Some(&first) = arena.names.get(&name) {
@@ -125,7 +127,7 @@ impl Graph {
         let node = self.insert_node(op, Some(&shape), Some(dtype), origin)?;
         let mut arena = self.arena_mut();
         arena.names.insert(name.clone(), declaration);
-        arena.declarations.push(Declaration { name, node, shape, dtype, origin, kind });
+        arena.declarations.push(Declaration { name, node, shape, dtype, storage, origin, kind });
         Ok(node)
     }
 }

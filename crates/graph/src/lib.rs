@@ -11,7 +11,7 @@
 //! # What grows
 //!
 //! Errors and what passes return are `#[non_exhaustive]`. The vocabulary is not, though any version may add to it: [`Op`],
-//! [`OpKind`], the functions ([`UnaryFunction`] and its like), [`DType`], [`Literal`], [`DeclarationKind`] and [`Init`]. The crates that
+//! [`OpKind`], the functions ([`UnaryFunction`] and its like), [`DType`], [`StorageType`], [`Elements`], [`DeclarationKind`] and [`Init`]. The crates that
 //! are released with this one match it whole, so that what is new does not compile until every place has an answer. A `match`
 //! elsewhere needs an arm for the rest.
 //!
@@ -31,13 +31,16 @@
 
 mod arena;
 pub mod autodiff;
+mod bf16;
 mod compose;
 mod declaration;
 mod display;
 mod dot;
 mod dtype;
+mod elements;
 mod error;
 mod expr;
+mod f16;
 pub mod function;
 mod identity;
 mod initial;
@@ -56,19 +59,23 @@ mod reach;
 mod region;
 mod requirements;
 mod shape;
+mod storage;
 mod structure;
 pub mod symbolic;
 mod verify;
 
 pub use arena::Graph;
 pub use autodiff::Mode;
+pub use bf16::Bf16;
 pub use compose::{CrossEntropy, Gelu, Reduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
-pub use dtype::{DType, Literal};
+pub use dtype::DType;
+pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
 pub use expr::{Axes, Expr, IntoExpr, Operand};
+pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
@@ -79,5 +86,6 @@ pub use op::{
 pub use owner::OwnedGraph;
 pub use pending::Pending;
 pub use shape::{AxisSet, MAX_RANK, Shape};
+pub use storage::{StorageType, Stores};
 pub use structure::{Extracted, Structure};
 pub use verify::{VerifyError, verify};

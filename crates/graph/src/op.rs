@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::dtype::Literal;
+use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
 
@@ -66,7 +66,7 @@ pub enum Leaf {
     /// Every element has the same value, exact in the node's dtype.
     Constant { value: f64 },
     /// Elements that stand in the graph.
-    Literal { data: Arc<Literal> },
+    Literal { data: Arc<Elements> },
     /// i32: each element is its own coordinate along `axis`.
     Iota { axis: usize },
     /// Stands for a tensor that a transform puts in its place; it cannot be computed.

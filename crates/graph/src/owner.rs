@@ -48,7 +48,8 @@ impl OwnedGraph {
         dtype: DType,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
-        let node = self.graph.declare_unasked(name.into(), shape.into(), dtype, DeclarationKind::Input, origin)?;
+        let node =
+            self.graph.declare_unasked(name.into(), shape.into(), dtype.into(), DeclarationKind::Input, origin)?;
         self.claim();
         Ok(node)
     }
@@ -69,7 +70,8 @@ impl OwnedGraph {
         arena.requirements.remove(&id.key);
         arena.names.insert(name.clone(), declaration);
         let (shape, dtype, origin) = (node.shape, node.dtype, node.origin);
-        arena.declarations.push(Declaration { name, node: id, shape, dtype, origin, kind: DeclarationKind::Input });
+        let (storage, kind) = (dtype.into(), DeclarationKind::Input);
+        arena.declarations.push(Declaration { name, node: id, shape, dtype, storage, origin, kind });
         drop(arena);
         self.claim();
         Ok(())

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{DeclarationKind, IndexBound, Requirement};
-use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::identity;
 use crate::node::{NodeId, NodeKey, Origin};
@@ -93,7 +92,7 @@ impl Graph {
                 }
                 identity::words(&node.op, |word| key.push(word));
                 if let Op::Leaf(Leaf::Literal { data }) = &node.op {
-                    push_elements(data, &mut key);
+                    data.for_each_bits(|bits| key.push(bits));
                 }
                 node.op.for_each_operand(|operand| {
                     key.push(position_of(operand, positions));
@@ -126,7 +125,7 @@ impl Graph {
             let copy = if is_given {
                 let name = inputs.to_string();
                 inputs += 1;
-                graph.declare(name, node.shape.clone(), node.dtype, DeclarationKind::Input, node.origin)?
+                graph.declare(name, node.shape.clone(), node.dtype.into(), DeclarationKind::Input, node.origin)?
             } else {
                 let op = node.op.map_operands(|operand| {
                     // Operands stand before their users, so they have been copied.
@@ -210,13 +209,4 @@ fn required_of<'a>(arena: &Arena, nodes: impl Iterator<Item = &'a NodeId>) -> Ha
 
 fn is_declared(op: &Op) -> bool {
     matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. }))
-}
-
-fn push_elements(data: &Literal, key: &mut Vec<u64>) {
-    match data {
-        Literal::F32(data) => key.extend(data.iter().map(|x| u64::from(x.to_bits()))),
-        Literal::F64(data) => key.extend(data.iter().map(|x| x.to_bits())),
-        Literal::I32(data) => key.extend(data.iter().map(|&x| u64::from(x as u32))),
-        Literal::Bool(data) => key.extend(data.iter().map(|&x| u64::from(x))),
-    }
 }

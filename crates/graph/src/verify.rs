@@ -170,7 +170,7 @@ fn check_declaration(arena: &Arena, id: NodeId, node: &Node, errors: &mut Vec<Ve
     if declaration.node != id {
         wrong("it is another node's");
     }
-    if declaration.shape != node.shape || declaration.dtype != node.dtype {
+    if declaration.shape != node.shape || declaration.dtype != node.dtype || declaration.storage.value() != node.dtype {
         wrong("shape or dtype differ");
     }
     let declared_input = match declaration.kind {

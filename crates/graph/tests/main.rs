@@ -18,6 +18,7 @@ mod passes;
 mod products;
 mod reached;
 mod refused;
+mod storage;
 mod structure;
 mod symbolic;
 mod symbolic_parse;

@@ -1,10 +1,25 @@
 //! The closed list of what a backend must run.
 
-use arenagrad_graph::{DType, ReduceFunction, Shape};
+use arenagrad_graph::{DType, ReduceFunction, Shape, StorageType};
 
 use crate::nest::Nest;
 use crate::program::Program;
 use crate::view::{Axes, Axis, View};
+
+/// In what storage types the buffers of a step hold their values, in the order of a kernel's inputs and outputs. What is past the
+/// end of a list holds them as they are.
+///
+/// A kernel says what is computed of values and knows no storage type. Buffers of its step may hold values narrower: the inputs of
+/// programs and nests, both operands of a product, what a gather reads by its indices, and the pieces of an assembly, all of which are
+/// widened as they are loaded; and the outputs of programs (epilogues included) and nests, which are narrowed as they are stored. All
+/// other buffers hold values as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored<'a> {
+    /// Of the inputs.
+    pub inputs: &'a [StorageType],
+    /// Of the outputs.
+    pub outputs: &'a [StorageType],
+}
 
 /// What one step of a plan computes. Buffers are not named here: a step lists its inputs and outputs in the order that each
 /// variant documents. All extents are static and no domain is empty (the planner drops empty steps, and turns a matrix

@@ -1,8 +1,9 @@
 //! Every elementwise function of every dtype it is defined for, against the value that its table gives in f64.
 
 use crate::reference::{Builder, assert_close, binary, buffer, compare, run, unary, values};
-use arenagrad_kernels::cpu::Buffer;
-use arenagrad_kernels::{BinaryFunction, CompareFunction, DType, Elementwise, Instruction, Kernel, UnaryFunction};
+use arenagrad_kernels::{
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, UnaryFunction,
+};
 
 /// Arguments that a function of floats is tried at: special values, and a sweep over its interesting range.
 fn arguments(low: f64, high: f64, dtype: DType) -> Vec<f64> {
@@ -84,7 +85,7 @@ fn unary_functions() {
             let found = run(&kernel, &[buffer(dtype, &x)], &[(dtype, x.len())]).remove(0);
             let what = format!("{} of {dtype}", function.name());
             match &found {
-                Buffer::F32(found) => {
+                Elements::F32(found) => {
                     let mut worst = (0.0, 0.0);
                     for (&x, &found) in x.iter().zip(found) {
                         // In f64: the reference is not rounded to f32 before it is compared.
@@ -96,7 +97,7 @@ fn unary_functions() {
                     }
                     println!("{what}: {:.3} units at {:e}", worst.1, worst.0);
                 }
-                Buffer::F64(_) | Buffer::I32(_) | Buffer::Bool(_) => {
+                Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => {
                     let expected: Vec<f64> = x.iter().map(|&x| unary(function, dtype, x)).collect();
                     assert_close(&values(&found), &expected, 1e-13, &what);
                 }
@@ -209,7 +210,7 @@ fn operands_that_are_the_same_for_all_elements() {
             let program = b.output(&outputs);
             let scalars = vec![0.0, 0.0, 0.0, dtype.round(3.0), 0.0];
             let inputs = [x.clone(), scalars];
-            let buffers: Vec<Buffer> = inputs.iter().map(|input| buffer(dtype, input)).collect();
+            let buffers: Vec<Elements> = inputs.iter().map(|input| buffer(dtype, input)).collect();
             let expected = crate::reference::program(&program, &inputs, &[]);
             let found = run(&Kernel::Elementwise(program), &buffers, &[(dtype, x.len()); 4]);
             for (found, expected) in found.iter().zip(&expected) {

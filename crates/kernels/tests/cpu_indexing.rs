@@ -2,8 +2,8 @@
 
 use crate::reference::{assert_close, buffer, noise, run, values, view};
 use arenagrad_graph::Shape;
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
-use arenagrad_kernels::{DType, Factor, Kernel, Piece, View};
+use arenagrad_kernels::cpu::{Compiled, Operands};
+use arenagrad_kernels::{DType, Elements, Factor, Kernel, Piece, View};
 
 /// Shapes of operand and indices, and the axis.
 fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize)> {
@@ -137,7 +137,8 @@ fn scatters() {
                     let found = run(&kernel(false, factor), &inputs, &[(dtype, count)]);
                     assert_close(&values(&found[0]), &expected, 0.0, &format!("{what} {factor:?}"));
                     let mut outputs = [inputs[0].clone()];
-                    let buffers = [Buffer::zeros(dtype, 0), inputs[1].clone(), inputs[2].clone(), inputs[3].clone()];
+                    let buffers =
+                        [Elements::zeros(dtype, 0).unwrap(), inputs[1].clone(), inputs[2].clone(), inputs[3].clone()];
                     let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
                     Compiled::new(&kernel(true, factor)).run(operands, &mut outputs);
                     assert_close(&values(&outputs[0]), &expected, 0.0, &format!("{what} {factor:?} in place"));
@@ -216,7 +217,8 @@ fn long_scatters_lose_no_digits() {
                 in_place: false,
                 factor: None,
             };
-            let inputs = [Buffer::zeros(dtype, places), buffer(DType::I32, &indices), buffer(dtype, &[update])];
+            let inputs =
+                [Elements::zeros(dtype, places).unwrap(), buffer(DType::I32, &indices), buffer(dtype, &[update])];
             let found = values(&run(&kernel, &inputs, &[(dtype, places)])[0]);
             let unit = if dtype == DType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
             for (place, (found, &hits)) in found.iter().zip(&hits).enumerate() {

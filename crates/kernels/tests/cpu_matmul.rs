@@ -2,9 +2,9 @@
 
 use crate::product_cases::products;
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-    Axes, Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Matrices, ProductExtents, Program,
+    Axes, Axis, BinaryFunction, DType, Elements, Elementwise, Instruction, Kernel, Matrices, ProductExtents, Program,
     UnaryFunction,
 };
 
@@ -216,7 +216,7 @@ fn epilogues() {
             let (bias, z): (Vec<f64>, Vec<f64>) =
                 (bias.into_iter().map(|x| dtype.round(x)).collect(), z.into_iter().map(|x| dtype.round(x)).collect());
             // The product that the kernel itself gives, of which the epilogue is exact up to its own roundings.
-            let inputs: Vec<Buffer> = [&lhs, &rhs, &bias, &z].map(|values| buffer(dtype, values)).into();
+            let inputs: Vec<Elements> = [&lhs, &rhs, &bias, &z].map(|values| buffer(dtype, values)).into();
             let product = values(&run(&case.kernel(None), &inputs[..2], &[(dtype, elements)])[0]);
             let expected = crate::reference::program(&program, &[bias, z], &product);
             let outputs = [(DType::Bool, elements), (dtype, elements), (dtype, elements)];
@@ -226,8 +226,12 @@ fn epilogues() {
             }
             // The same with `z` and the scaled product in one buffer.
             program.inputs[1].in_place = Some(2);
-            let mut outputs = [Buffer::zeros(DType::Bool, elements), Buffer::zeros(dtype, elements), inputs[3].clone()];
-            let buffers = [inputs[0].clone(), inputs[1].clone(), inputs[2].clone(), Buffer::zeros(dtype, 0)];
+            let mut outputs = [
+                Elements::zeros(DType::Bool, elements).unwrap(),
+                Elements::zeros(dtype, elements).unwrap(),
+                inputs[3].clone(),
+            ];
+            let buffers = [inputs[0].clone(), inputs[1].clone(), inputs[2].clone(), Elements::zeros(dtype, 0).unwrap()];
             let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
             Compiled::new(&case.kernel(Some(program))).run(operands, &mut outputs);
             for (found, expected) in outputs.iter().zip(&found) {

@@ -1,7 +1,7 @@
 //! Matrix products over several axes against the naive sum: tables, windows, operands at random, and convolutions with their
 //! gradients against direct loops.
 
-use arenagrad_kernels::{DType, Kernel, ProductExtents};
+use arenagrad_kernels::{DType, Kernel, ProductExtents, StorageType};
 
 use crate::product_cases::convolutions::{CONVOLUTIONS, Contraction};
 use crate::product_cases::{Product, at_random, products, sliding, tables};
@@ -66,22 +66,53 @@ fn convolutions_and_their_gradients() {
     }
 }
 
+/// Operands that are narrower than their values, one or both: what they hold is widened exactly, so a product is as near as of f32.
+#[test]
+fn narrow_operands() {
+    let of_types = [
+        [StorageType::F16, StorageType::F32],
+        [StorageType::F32, StorageType::Bf16],
+        [StorageType::Bf16, StorageType::F16],
+    ];
+    let convolutions = CONVOLUTIONS.iter().zip(7..).flat_map(|(convolution, seed)| convolution.contractions(seed));
+    let convolutions = convolutions.map(|Contraction { name, lhs, rhs, .. }| Product { name, lhs, rhs });
+    for Product { name, lhs, rhs } in tables().into_iter().chain(sliding()).chain(at_random(5, 100)).chain(convolutions)
+    {
+        let operands = [(1, &lhs), (2, &rhs)].map(|(seed, of)| noise(seed, of.view().end()));
+        let k = ProductExtents::new(&lhs, &rhs).k as f64;
+        for storage in of_types {
+            let inputs = [0, 1].map(|side| buffer(storage[side], &operands[side]));
+            let (expected, magnitude) = products(&lhs, &rhs, &inputs.each_ref().map(values));
+            let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+            let found = values(&run(&kernel, &inputs, &[(DType::F32, expected.len())])[0]);
+            for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
+                let allowed = (k + 1.0) * unit(DType::F32) * magnitude;
+                assert!((f - e).abs() <= allowed, "{name} of {storage:?}: element {i} is {f}, expected {e}");
+            }
+        }
+    }
+}
+
 #[test]
 fn same_bits_on_any_number_of_threads() {
     let pools = [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool"));
     let large = CONVOLUTIONS[7].contractions(5);
     let large = large.into_iter().map(|Contraction { name, lhs, rhs, .. }| Product { name, lhs, rhs });
     for Product { name, lhs, rhs } in tables().into_iter().step_by(4).chain(large) {
-        let inputs = [(1, &lhs), (2, &rhs)].map(|(seed, of)| buffer(DType::F32, &noise(seed, of.view().end())));
+        let operands = [(1, &lhs), (2, &rhs)].map(|(seed, of)| noise(seed, of.view().end()));
         let elements = ProductExtents::new(&lhs, &rhs).results();
         let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
-        let bits = |pool: &rayon::ThreadPool| -> Vec<u64> {
-            let outputs = pool.install(|| run(&kernel, &inputs, &[(DType::F32, elements)]));
-            values(&outputs[0]).iter().map(|x| x.to_bits()).collect()
-        };
-        let one = bits(&pools[0]);
-        for pool in &pools[1..] {
-            assert!(bits(pool) == one, "{name}: other bits on {} threads", pool.current_num_threads());
+        for storage in [StorageType::F32, StorageType::F16] {
+            let inputs = operands.each_ref().map(|operand| buffer(storage, operand));
+            let bits = |pool: &rayon::ThreadPool| -> Vec<u64> {
+                let outputs = pool.install(|| run(&kernel, &inputs, &[(DType::F32, elements)]));
+                values(&outputs[0]).iter().map(|x| x.to_bits()).collect()
+            };
+            let one = bits(&pools[0]);
+            for pool in &pools[1..] {
+                let threads = pool.current_num_threads();
+                assert!(bits(pool) == one, "{name} of {storage}: other bits on {threads} threads");
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Whole elementwise programs: views, sizes about the block, several outputs, inputs that share outputs, random numbers.
 
 use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
+use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
-    BinaryFunction, CompareFunction, DType, Elementwise, Instruction, Kernel, UnaryFunction, View,
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, UnaryFunction, View,
 };
 
 /// Sizes of one element, primes, about a chunk, about a block, several blocks, and enough for several threads.
@@ -24,7 +24,7 @@ fn check(program: arenagrad_kernels::Program, tolerance: f64, what: &str) {
                 .collect()
         })
         .collect();
-    let buffers: Vec<Buffer> =
+    let buffers: Vec<Elements> =
         program.inputs.iter().zip(&inputs).map(|(input, values)| buffer(input.dtype, values)).collect();
     let outputs: Vec<(DType, usize)> =
         (0..program.outputs.len()).map(|output| (program.output_dtype(output), program.elements)).collect();
@@ -153,7 +153,7 @@ fn inputs_that_share_the_buffer_of_an_output() {
         program.inputs[0].in_place = Some(0);
         program.inputs[1].in_place = Some(1);
         // The executor has taken the shared buffers out of the slots.
-        let empty = || Buffer::F32(Vec::new());
+        let empty = || Elements::F32(Vec::new());
         let buffers = [empty(), empty(), buffer(DType::F32, &inputs[2])];
         let mut outputs = [buffer(DType::F32, &inputs[0]), buffer(DType::F32, &inputs[1])];
         let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
@@ -170,10 +170,11 @@ fn slots_in_any_order_and_longer_buffers() {
     let (x, y) = (b.contiguous(DType::F32), b.contiguous(DType::F32));
     let difference = b.binary(BinaryFunction::Sub, x, y);
     let mut compiled = Compiled::new(&Kernel::Elementwise(b.output(&[difference])));
-    let buffers = [Buffer::F32(vec![1.0; 150]), Buffer::zeros(DType::I32, 3), Buffer::F32(vec![5.0; 100])];
-    let mut outputs = [Buffer::F32(vec![9.0; 120])];
+    let buffers =
+        [Elements::F32(vec![1.0; 150]), Elements::zeros(DType::I32, 3).unwrap(), Elements::F32(vec![5.0; 100])];
+    let mut outputs = [Elements::F32(vec![9.0; 120])];
     compiled.run(Operands { buffers: &buffers, slots: &[2, 0] }, &mut outputs);
-    let found = outputs[0].as_f32().expect("an f32 buffer");
+    let found = outputs[0].as_slice::<f32>().expect("an f32 buffer");
     assert!(found[..100].iter().all(|&x| x == 4.0) && found[100..].iter().all(|&x| x == 9.0));
 }
 

@@ -1,9 +1,9 @@
 //! Reductions and argmax against the reference.
 
 use crate::reference::{Builder, assert_close, axes, buffer, noise, run, values};
-use arenagrad_kernels::cpu::Buffer;
 use arenagrad_kernels::{
-    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, Program, ReduceFunction, UnaryFunction, View,
+    Axis, BinaryFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ReduceFunction, UnaryFunction,
+    View,
 };
 
 /// Domains as extents with whether each axis is kept.
@@ -166,7 +166,7 @@ fn nan_spreads_wherever_it_stands() {
             let reduced = if extent > 1 { axes(&[(extent, 1)]) } else { vec![] };
             let kernel =
                 Kernel::Reduce { function, program: b.output(&[value]), kept: vec![], reduced, epilogue: None };
-            assert!(values(&run(&kernel, &[Buffer::F32(x)], &[(DType::F32, 1)])[0])[0].is_nan());
+            assert!(values(&run(&kernel, &[Elements::F32(x)], &[(DType::F32, 1)])[0])[0].is_nan());
         }
     }
 }
@@ -201,8 +201,8 @@ fn i32_sums_wrap() {
     let program = b.output(&[value]);
     let function = ReduceFunction::Sum;
     let kernel = Kernel::Reduce { function, program, kept: vec![], reduced: axes(&[(3, 1)]), epilogue: None };
-    let found = run(&kernel, &[Buffer::I32(vec![i32::MAX, 1, 5])], &[(DType::I32, 1)]);
-    assert_eq!(found[0], Buffer::I32(vec![i32::MIN + 5]));
+    let found = run(&kernel, &[Elements::I32(vec![i32::MAX, 1, 5])], &[(DType::I32, 1)]);
+    assert_eq!(found[0], Elements::I32(vec![i32::MIN + 5]));
 }
 
 #[test]

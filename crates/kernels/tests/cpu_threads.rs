@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arenagrad_graph::Shape;
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-    Axes, BinaryFunction, DType, Factor, Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, UnaryFunction,
-    View,
+    Axes, BinaryFunction, DType, Elements, Factor, Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction,
+    UnaryFunction, View,
 };
 use reference::{Builder, axes, buffer, noise, view};
 
@@ -221,7 +221,7 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn inputs(&self) -> Vec<Buffer> {
+    fn inputs(&self) -> Vec<Elements> {
         let of = |dtype: DType, count| {
             noise(1, count).into_iter().map(move |x| if dtype == DType::I32 { x * 90.0 } else { x })
         };
@@ -232,7 +232,8 @@ impl Case {
     fn run(&self, runs: usize) -> (Vec<Vec<u64>>, u64) {
         let inputs = self.inputs();
         let slots: Vec<u32> = (0..inputs.len() as u32).collect();
-        let mut outputs: Vec<Buffer> = self.outputs.iter().map(|&(dtype, count)| Buffer::zeros(dtype, count)).collect();
+        let mut outputs: Vec<Elements> =
+            self.outputs.iter().map(|&(dtype, count)| Elements::zeros(dtype, count).unwrap()).collect();
         let mut compiled = Compiled::new(&self.kernel);
         let operands = Operands { buffers: &inputs, slots: &slots };
         // The pool's threads allocate their own bookkeeping when they first share work.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use arenagrad_kernels::wgsl::{
-    AdapterClass, AdapterProfile, Dispatch, Joined, Joiner, Joining, Location, Resource, lower,
+    AdapterClass, AdapterProfile, Dispatch, Joined, Joiner, Joining, Location, Resource, lower, lower_step,
 };
-use arenagrad_kernels::{BinaryFunction, DType, Kernel, UnaryFunction};
+use arenagrad_kernels::{BinaryFunction, DType, Kernel, StorageType, Stored, UnaryFunction};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::wgsl_cases::nests::{SHAPES, nests_of, softmax};
@@ -205,4 +205,29 @@ fn joined_dispatches_read_like_the_modules_that_they_are_made_of() {
         std::fs::write(path, &*joined.module).unwrap();
     }
     assert_eq!(&*joined.module, std::fs::read_to_string(path).unwrap());
+}
+
+/// What reads narrow elements, or stores four of them as two words, is joined; what stores single ones in atomic words stays alone.
+#[test]
+fn narrow_elements_are_joined_but_for_single_ones_that_are_stored() {
+    let add = |elements| Kernel::Elementwise(binary(BinaryFunction::Add, DType::F32, elements));
+    let product =
+        |m, k, n| matmul(Product { m, k, n, transpose_lhs: false, transpose_rhs: true }, vec![(2, m * k, k * n)], None);
+    let narrow = [StorageType::F16, StorageType::Bf16];
+    for class in [AdapterClass::Cpu, AdapterClass::Gpu] {
+        let lowered = |kernel: &Kernel, outputs: &[StorageType]| {
+            let stored = Stored { inputs: &narrow, outputs };
+            lower_step(kernel, &[0, 1], stored, &profile(class)).unwrap().dispatches
+        };
+        let reads = [add(12), add(13), product(3, 8, 5), product(1, 7, 4)];
+        let reads = reads.iter().flat_map(|kernel| lowered(kernel, &[]));
+        let together: Vec<Dispatch> = reads.chain(lowered(&add(12), &[StorageType::F16])).collect();
+        let mut joiner = Joiner::new(&profile(class), Joining::Always);
+        for dispatch in &together {
+            assert!(joiner.take(dispatch, &side_by_side(dispatch)), "{class:?}\n{}", dispatch.module);
+        }
+        let single = lowered(&add(13), &[StorageType::F16]);
+        assert!(!joiner.take(&single[0], &side_by_side(&single[0])), "{class:?}\n{}", single[0].module);
+        check("narrow elements", &joiner.finish());
+    }
 }

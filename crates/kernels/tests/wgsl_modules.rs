@@ -7,7 +7,7 @@ use arenagrad_kernels::wgsl::{
     AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
 };
 use arenagrad_kernels::{
-    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, ReduceFunction, UnaryFunction, View,
+    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction, View,
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -336,7 +336,7 @@ fn inputs_of_one_buffer_are_bound_once() {
         let kernel = Kernel::Elementwise(program);
         let buffers = [5, 5, 7, 7, 7, 7, 5, 5, 5];
         for class in CLASSES {
-            for dispatch in lower_step(&kernel, &buffers, &profile(class)).unwrap().dispatches {
+            for dispatch in lower_step(&kernel, &buffers, Stored::default(), &profile(class)).unwrap().dispatches {
                 check_dispatch("shared", &dispatch, &profile(class));
                 let bound: Vec<Resource> = dispatch.bindings.iter().map(|binding| binding.resource).collect();
                 assert_eq!(bound.len(), 3, "{bound:?}");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
-use arenagrad_graph::{DType, GraphError, Shape};
+use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
@@ -49,7 +49,7 @@ pub enum Error {
     NotOneElement { shape: Shape, elements: usize },
 
     #[error("the tensor holds {found}, not {expected}")]
-    TensorDType { expected: DType, found: DType },
+    TensorDType { expected: StorageType, found: StorageType },
 
     #[error("no input is named {name:?}; this plan has {known}")]
     UnknownInput { name: String, known: String },
@@ -64,7 +64,7 @@ pub enum Error {
     InputShape { name: String, expected: Shape, found: Shape, origin: String },
 
     #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
-    InputDType { name: String, expected: DType, found: DType, origin: String },
+    InputDType { name: String, expected: StorageType, found: StorageType, origin: String },
 
     #[error("input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs")]
     IndexOutOfRange { name: String, position: usize, value: i32, bound: usize, origin: String },
@@ -76,7 +76,7 @@ pub enum Error {
     ParameterShape { name: String, expected: Shape, found: Shape, given: Given },
 
     #[error("parameter {name:?} holds {expected} but was given {found}{given}")]
-    ParameterDType { name: String, expected: DType, found: DType, given: Given },
+    ParameterDType { name: String, expected: StorageType, found: StorageType, given: Given },
 
     #[error("{path}: {reason}", path = .path.display())]
     File { path: PathBuf, reason: String },
@@ -87,10 +87,11 @@ pub enum Error {
     /// A tensor of a dtype that the format has and this crate has not.
     #[error(
         "{path}: the tensor {name:?} holds {found}, which is not supported; convert it to {expected}, which the \
-         parameter holds (supported are f32, f64, i32 and bool)",
-        path = .path.display()
+         parameter holds (supported are {supported})",
+        path = .path.display(),
+        supported = StorageType::ALL.map(StorageType::name).join(", ")
     )]
-    FileDType { path: PathBuf, name: String, found: String, expected: DType },
+    FileDType { path: PathBuf, name: String, found: String, expected: StorageType },
 
     #[error(
         "{path}: the parameter {name:?} of shape {shape} is missing; the file holds {known}",

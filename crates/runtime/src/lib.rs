@@ -36,7 +36,7 @@
 //! # What grows
 //!
 //! Errors, reports and what describes a plan or an adapter are `#[non_exhaustive]`. Any version may add a [`DType`] (and with it a
-//! variant of [`Literal`] and [`TensorData`]), an [`OpKind`], a function, an [`Init`], a [`Reduction`] or an option: a `match` over them
+//! variant of [`Elements`], a [`StorageType`]), an [`OpKind`], a function, an [`Init`], a [`Reduction`] or an option: a `match` over them
 //! needs an arm for the rest, and options are written over their defaults,
 //! `CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() }`.
 //!
@@ -68,8 +68,8 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Axes, CompareFunction, Context, CrossEntropy, DType, Expr, Function, Gelu, Graph, GraphError, Init, IntoExpr,
-    Literal, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape,
+    Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
+    GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};
@@ -78,5 +78,5 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::{Element, Tensor, TensorData};
+pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};

@@ -8,7 +8,7 @@ use crate::suite::devices::{devices, gpu};
 use arenagrad::graph::MatMulAxis;
 use arenagrad::{
     Adam, AdamW, CrossEntropy, DType, Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Shape,
-    Tensor,
+    StorageType, Tensor,
 };
 
 /// That the message contains each of the parts.
@@ -132,7 +132,7 @@ fn inputs_of_a_run() {
         let double = Tensor::new([2, 3], vec![1.0f64; 6]).unwrap();
         let error = session.run(&[("x", &double), ("n", &counts)]).unwrap_err();
         says(&error, &["\"x\"", "f32", &place, "f64"]);
-        assert!(matches!(error, Error::InputDType { expected: DType::F32, found: DType::F64, .. }));
+        assert!(matches!(error, Error::InputDType { expected: StorageType::F32, found: StorageType::F64, .. }));
 
         // A refused run leaves nothing behind: the order and number of earlier mistakes do not matter.
         let result = session.run(&[("n", &counts), ("x", &good)]).unwrap();
@@ -495,7 +495,10 @@ fn tensors_that_contradict_themselves() {
     assert!(matches!(Tensor::new([usize::MAX, 2], vec![1.0f32; 5]), Err(Error::ElementCount { .. })));
     assert!(matches!(Tensor::zeros([usize::MAX, 2], DType::F32), Err(Error::OutOfMemory { .. })));
     let t = Tensor::new([2], vec![1.0f32, 2.0]).unwrap();
-    assert!(matches!(t.as_slice::<i32>(), Err(Error::TensorDType { expected: DType::I32, found: DType::F32 })));
+    assert!(matches!(
+        t.as_slice::<i32>(),
+        Err(Error::TensorDType { expected: StorageType::I32, found: StorageType::F32 })
+    ));
     let error = t.item().unwrap_err();
     assert!(
         matches!(&error, Error::NotOneElement { shape, elements } if *shape == *t.shape() && *elements == t.data().len())

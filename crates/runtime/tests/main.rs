@@ -30,6 +30,7 @@ mod parameters;
 mod plans;
 mod requirements;
 mod scatters;
+mod storage;
 mod suite;
 mod sums;
 mod symbolic;

@@ -12,8 +12,8 @@ use arenagrad::least_squares::{
 use arenagrad::plan::{BufferRole, BufferSpec, PlanStep};
 use arenagrad::symbolic::{ApplyError, ParseError, ParseProblem};
 use arenagrad::{
-    Adam, AdamW, AdapterDescription, AdapterKind, DType, Device, Error, Graph, GraphError, Init, Lambdified, Literal,
-    NodeId, OpKind, Plan, PlanId, Session, Sgd, Shape, StepOutcome, Tensor, TensorData,
+    Adam, AdamW, AdapterDescription, AdapterKind, DType, Device, Elements, Error, Graph, GraphError, Init, Lambdified,
+    NodeId, OpKind, Plan, PlanId, Session, Sgd, Shape, StepOutcome, Tensor,
 };
 
 const fn goes_to_another_thread<T: Send>() {}
@@ -30,9 +30,9 @@ macro_rules! every {
 every!(goes_to_another_thread: Session, Lambdified, Graph);
 
 // Devices, plans and all that only holds values.
-every!(is_seen_by_several_threads: Session, Lambdified, Device, AdapterDescription, AdapterKind, Tensor, TensorData);
+every!(is_seen_by_several_threads: Session, Lambdified, Device, AdapterDescription, AdapterKind, Tensor);
 every!(is_seen_by_several_threads: Plan, PlanId, PlanStep, BufferRole, BufferSpec, StepOutcome);
-every!(is_seen_by_several_threads: Shape, AxisSet, DType, Literal, Init, NodeId, Node, Op, OpKind, Origin, Mark);
+every!(is_seen_by_several_threads: Shape, AxisSet, DType, Elements, Init, NodeId, Node, Op, OpKind, Origin, Mark);
 every!(is_seen_by_several_threads: Declaration, IndexBound, Structure);
 every!(is_seen_by_several_threads: Sgd, Adam, AdamW, Differences, GradCheck, Parity);
 every!(is_seen_by_several_threads: GradientReport, ParityReport, AdjointReport);

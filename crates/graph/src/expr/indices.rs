@@ -4,7 +4,6 @@
 //! from. What is computed on the device is not known here.
 
 use crate::declaration::Requirement;
-use crate::dtype::Literal;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
@@ -36,7 +35,7 @@ impl<'g> Expr<'g> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
         let (_, source) = self.source()?;
         let found = if let Op::Leaf(Leaf::Literal { data }) = source {
-            let Literal::I32(data) = &*data else { return None };
+            let data = data.as_slice::<i32>()?;
             data.iter().position(outside).map(|position| (position, data[position]))
         } else if let Op::Leaf(Leaf::Constant { value }) = source {
             // A constant of no elements holds no index.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use crate::arena::Graph;
 use crate::declaration::{DeclarationKind, Init};
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::initial::Refused;
 use crate::node::Origin;
 use crate::op::{Leaf, Op};
 use crate::shape::Shape;
+use crate::storage::StorageType;
 
 impl Graph {
     /// An f32 tensor that every run is given under that name.
@@ -20,12 +22,18 @@ impl Graph {
         self.input_of(name, shape, DType::F32)
     }
 
-    /// A tensor of any dtype that every run is given under that name.
+    /// A tensor of any dtype that every run is given under that name. A [`StorageType`] in the place of the dtype says in what the
+    /// device holds it: `StorageType::F16` is an f32 tensor of half the bytes, whose elements are rounded to what f16 holds.
     #[track_caller]
-    pub fn input_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Expr<'_> {
+    pub fn input_of(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        storage: impl Into<StorageType>,
+    ) -> Expr<'_> {
         let _method = self.enter("input_of");
         let origin = self.origin_or(Origin::here());
-        self.finish(self.declare(name.into(), shape.into(), dtype, DeclarationKind::Input, origin))
+        self.finish(self.declare(name.into(), shape.into(), storage.into(), DeclarationKind::Input, origin))
     }
 
     /// An f32 tensor that stays on the device between runs and that optimisers train.
@@ -35,21 +43,37 @@ impl Graph {
         self.parameter_of(name, shape, DType::F32, init)
     }
 
-    /// A tensor of any dtype that stays on the device between runs; optimisers train it if it holds floats.
+    /// A tensor of any dtype that stays on the device between runs; optimisers train it if it holds floats. A [`StorageType`] in
+    /// the place of the dtype says in what the device holds it: `StorageType::F16` is an f32 tensor of half the bytes. An update is
+    /// computed in the dtype and rounded, to nearest with ties to even, as it is stored.
     #[track_caller]
-    pub fn parameter_of(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
+    pub fn parameter_of(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        storage: impl Into<StorageType>,
+        init: Init,
+    ) -> Expr<'_> {
         let _method = self.enter("parameter_of");
-        let kind = DeclarationKind::Parameter { init, trainable: dtype.is_float() };
-        self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
+        let storage = storage.into();
+        let kind = DeclarationKind::Parameter { init, trainable: storage.value().is_float() };
+        self.declare_parameter(name.into(), shape.into(), storage, kind, Origin::here())
     }
 
     /// A tensor that stays on the device between runs and that no optimiser touches: running statistics, counters,
-    /// moments. A plan that updates it names the node of its next value.
+    /// moments. A plan that updates it names the node of its next value. Its type is a dtype or a [`StorageType`], as in
+    /// [`Graph::parameter_of`].
     #[track_caller]
-    pub fn state(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType, init: Init) -> Expr<'_> {
+    pub fn state(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        storage: impl Into<StorageType>,
+        init: Init,
+    ) -> Expr<'_> {
         let _method = self.enter("state");
         let kind = DeclarationKind::Parameter { init, trainable: false };
-        self.declare_parameter(name.into(), shape.into(), dtype, kind, Origin::here())
+        self.declare_parameter(name.into(), shape.into(), storage.into(), kind, Origin::here())
     }
 
     /// A tensor whose every element is `value`, rounded to a float dtype. Errors: a value that i32 or bool does not hold.
@@ -89,10 +113,10 @@ impl Graph {
     /// A tensor that stands in the graph, from its elements, row-major: a `Vec`, slice or array of `f32`, `f64`, `i32` or
     /// `bool`, which decides the dtype.
     #[track_caller]
-    pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Literal>) -> Expr<'_> {
+    pub fn literal(&self, shape: impl Into<Shape>, data: impl Into<Elements>) -> Expr<'_> {
         let _method = self.enter("literal");
         let origin = self.origin_or(Origin::here());
-        let op = Op::Leaf(Leaf::Literal { data: Arc::new(data.into()) });
+        let op = Op::Leaf(Leaf::Literal { data: Arc::new(data.into().normalised()) });
         self.finish(self.insert(op, Some(&shape.into()), None, origin))
     }
 
@@ -142,7 +166,7 @@ impl Graph {
         &self,
         name: String,
         shape: Shape,
-        dtype: DType,
+        storage: StorageType,
         kind: DeclarationKind,
         caller: Origin,
     ) -> Expr<'_> {
@@ -154,11 +178,11 @@ impl Graph {
                 let elements = values.len();
                 return self.finish(Err(GraphError::ElementCount { origin, op, shape, elements }));
             }
-            if let Err(Refused { what, value, expected }) = init.check(dtype, *trainable) {
+            if let Err(Refused { what, value, expected }) = init.check(storage, *trainable) {
                 return self.finish(Err(GraphError::InitialValue { origin, name, what, value, expected }));
             }
         }
-        self.finish(self.declare(name, shape, dtype, kind, origin))
+        self.finish(self.declare(name, shape, storage, kind, origin))
     }
 }
 

@@ -4,7 +4,8 @@
 //! Shaw: "Parallel random numbers: as easy as 1, 2, 3", 2011) of key `seed` and counter `(flat index, step)`; the upper 24
 //! bits of the first output word, times 2^-24.
 
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::Leaf;
@@ -42,7 +43,7 @@ pub(crate) fn infer_uniform(
     Ok((shape.cloned().unwrap_or_default(), DType::F32))
 }
 
-fn infer_literal(rule: &Rule<'_>, data: &Literal, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
+fn infer_literal(rule: &Rule<'_>, data: &Elements, shape: Option<&Shape>) -> Result<(Shape, DType), GraphError> {
     let shape = shape.cloned().unwrap_or_else(|| Shape::from([data.len()]));
     if shape.checked_elements() != Some(data.len()) {
         let (origin, op, elements) = (rule.origin, rule.op, data.len());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use slotmap::Key;
 
 use crate::arena::Arena;
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
 use crate::identity;
 use crate::node::NodeId;
 use crate::op::{Assembly, Elementwise, Exchange, Leaf, Op};
@@ -101,7 +101,7 @@ fn same_op(known: &Op, op: &Op) -> bool {
     match (known, op) {
         (Op::Leaf(Leaf::Constant { value: a }), Op::Leaf(Leaf::Constant { value: b })) => a.to_bits() == b.to_bits(),
         (Op::Leaf(Leaf::Literal { data: a }), Op::Leaf(Leaf::Literal { data: b })) => {
-            Arc::ptr_eq(a, b) || same_bits(a, b)
+            Arc::ptr_eq(a, b) || a.has_bits_of(b)
         }
         (
             Op::Assembly(Assembly::Pad { operand: a, lows: a_lows, interiors: a_interiors, value: a_value }),
@@ -115,25 +115,13 @@ fn same_op(known: &Op, op: &Op) -> bool {
     }
 }
 
-fn same_bits(a: &Literal, b: &Literal) -> bool {
-    match (a, b) {
-        (Literal::F32(a), Literal::F32(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
-        }
-        (Literal::F64(a), Literal::F64(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
-        }
-        (a, b) => a == b,
-    }
-}
-
 /// A number that equal nodes share: ops that [`same_op`] holds equal have the same.
 pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     let mut mix = Mix(dtype as u64);
     shape.iter().for_each(|&extent| mix.word(extent as u64));
     identity::words(op, |word| mix.word(word));
     if let Op::Leaf(Leaf::Literal { data }) = op {
-        mix.elements(data);
+        data.for_each_bits(|bits| mix.word(bits));
     }
     if let Op::Elementwise(elementwise) = op
         && let Some((lhs, rhs)) = exchangeable(elementwise)
@@ -156,16 +144,6 @@ struct Mix(u64);
 impl Mix {
     fn word(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xF135_7AEA_2E62_A9C5);
-    }
-
-    /// The elements of a literal, by their bits.
-    fn elements(&mut self, data: &Literal) {
-        match data {
-            Literal::F32(data) => data.iter().for_each(|x| self.word(u64::from(x.to_bits()))),
-            Literal::F64(data) => data.iter().for_each(|x| self.word(x.to_bits())),
-            Literal::I32(data) => data.iter().for_each(|&x| self.word(u64::from(x as u32))),
-            Literal::Bool(data) => data.iter().for_each(|&x| self.word(u64::from(x))),
-        }
     }
 
     /// Two operands that may be exchanged: their order does not tell.

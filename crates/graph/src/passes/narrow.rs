@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::arena::Arena;
-use crate::dtype::Literal;
+use crate::elements::Elements;
 use crate::node::{Node, NodeId};
 use crate::op::{Arrangement, Leaf, Op};
 use crate::passes::simplify::before;
@@ -101,14 +101,8 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
 }
 
 /// The elements of a literal of that shape that a region takes.
-pub(super) fn elements(data: &Literal, shape: &Shape, region: &Region) -> Literal {
-    let places = region.places(shape).into_iter();
-    match data {
-        Literal::F32(data) => Literal::F32(places.map(|place| data[place]).collect()),
-        Literal::F64(data) => Literal::F64(places.map(|place| data[place]).collect()),
-        Literal::I32(data) => Literal::I32(places.map(|place| data[place]).collect()),
-        Literal::Bool(data) => Literal::Bool(places.map(|place| data[place]).collect()),
-    }
+pub(super) fn elements(data: &Elements, shape: &Shape, region: &Region) -> Elements {
+    data.at(region.places(shape).into_iter())
 }
 
 /// The regions that users want, each once.

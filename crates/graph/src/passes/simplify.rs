@@ -17,7 +17,8 @@ mod arithmetic;
 mod slices;
 mod views;
 
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
 use crate::passes::rebuild::{Rebuild, Rewrite};
@@ -65,14 +66,8 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
 }
 
 /// A literal of one element is a constant.
-fn single(data: &Literal) -> Rewrite {
-    let value = match data {
-        Literal::F32(data) => data.first().map(|&value| f64::from(value)),
-        Literal::F64(data) => data.first().copied(),
-        Literal::I32(data) => data.first().map(|&value| f64::from(value)),
-        Literal::Bool(data) => data.first().map(|&value| f64::from(u8::from(value))),
-    };
-    match value {
+fn single(data: &Elements) -> Rewrite {
+    match data.get(0) {
         Some(value) if data.len() == 1 => Rewrite::constant(value),
         Some(_) | None => Rewrite::Keep,
     }

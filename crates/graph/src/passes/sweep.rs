@@ -150,6 +150,7 @@ fn adopt_declarations(rebuild: &Rebuild, declarations: &[Declaration], replaceme
         let mut adopted = declaration.clone();
         if rebuild.rewrites.widen {
             adopted.dtype = widen::widened(adopted.dtype);
+            adopted.storage = adopted.dtype.into();
         }
         // A declaration whose node was removed keeps its number, and an id that is stale everywhere.
         if let Some(node) = replacement(declaration.node) {

@@ -10,7 +10,8 @@
 
 use std::sync::Arc;
 
-use crate::dtype::{DType, Literal};
+use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{Elementwise, Leaf, Op};
@@ -40,9 +41,7 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
     rebuild.node(op, shape, DType::F64)
 }
 
-fn literal(data: Arc<Literal>) -> Arc<Literal> {
-    match &*data {
-        Literal::F32(elements) => Arc::new(Literal::F64(elements.iter().map(|&x| f64::from(x)).collect())),
-        Literal::F64(_) | Literal::I32(_) | Literal::Bool(_) => data,
-    }
+/// A literal whose dtype is widened.
+fn literal(data: Arc<Elements>) -> Arc<Elements> {
+    if data.dtype() == DType::F32 { Arc::new(Elements::F64(data.to_f64_vec())) } else { data }
 }

@@ -13,7 +13,7 @@ pub(super) fn with_symbols_of(source: &Graph, nodes: usize) -> Result<Graph, Gra
     let arena = source.arena();
     let graph = Graph::with_capacity(arena.declarations.len() + nodes).on_paper();
     for symbol in &arena.declarations {
-        graph.declare(symbol.name.clone(), symbol.shape.clone(), symbol.dtype, symbol.kind.clone(), symbol.origin)?;
+        graph.declare(symbol.name.clone(), symbol.shape.clone(), symbol.storage, symbol.kind.clone(), symbol.origin)?;
     }
     Ok(graph)
 }

@@ -11,8 +11,8 @@ pub mod functions;
 use std::collections::HashMap;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, Literal, NodeId,
-    Op, ReduceFunction, Shape,
+    Arrangement, Assembly, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, NodeId, Op,
+    ReduceFunction, Shape,
 };
 
 /// The elements of inputs and parameters by name, row-major.
@@ -46,12 +46,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             declared(graph, *declaration as usize, given)
         }
         Op::Leaf(Leaf::Constant { value }) => vec![*value; count],
-        Op::Leaf(Leaf::Literal { data }) => match &**data {
-            Literal::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-            Literal::F64(data) => data.to_vec(),
-            Literal::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-            Literal::Bool(data) => data.iter().map(|&x| f64::from(u8::from(x))).collect(),
-        },
+        Op::Leaf(Leaf::Literal { data }) => data.to_f64_vec(),
         Op::Leaf(Leaf::Iota { axis }) => coordinates(shape).map(|at| at[*axis] as f64).collect(),
         Op::Uniform { step, seed } => {
             let step = elements(step)[0] as i32;

@@ -1,9 +1,9 @@
 //! The index of the largest element along an axis.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 use pulp::Arch;
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
 use super::parallel;
 use super::processor::{Vectorise, detect, dispatch};
 use super::registers::{BLOCK, LANES};
@@ -32,7 +32,7 @@ impl ArgMax {
         self.tasks > 1
     }
 
-    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let result = &mut typed_mut::<i32>(&mut outputs[0])[..self.outer * self.inner];
         match self.dtype {
             DType::F32 => self.divide(self.tasks, operands.typed::<f32>(0), result),

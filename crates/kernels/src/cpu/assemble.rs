@@ -1,8 +1,9 @@
 //! Regions of one result, copied from several inputs: concatenation and padding. Runs on one thread.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
+use super::narrow::{Source, of_storage};
 use super::registers::BLOCK;
 use super::walk;
 use crate::kernel::Piece;
@@ -21,7 +22,7 @@ impl Assemble {
         Assemble { dtype, elements, fill, pieces: pieces.to_vec() }
     }
 
-    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match self.dtype {
             DType::F32 => self.run_typed::<f32>(operands, outputs),
             DType::F64 => self.run_typed::<f64>(operands, outputs),
@@ -30,19 +31,20 @@ impl Assemble {
         }
     }
 
-    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Buffer]) {
-        let result = &mut typed_mut::<T>(&mut outputs[0])[..self.elements];
+    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
         if let Some(value) = self.fill {
-            result.fill(T::from_f64(value));
+            typed_mut::<T>(&mut outputs[0])[..self.elements].fill(T::from_f64(value));
         }
         for (input, piece) in self.pieces.iter().enumerate() {
-            copy(operands.typed::<T>(input), piece, result);
+            of_storage!(operands.buffer(input).storage(), E => {
+                copy(operands.typed::<E>(input), piece, &mut typed_mut(&mut outputs[0])[..self.elements]);
+            });
         }
     }
 }
 
-fn copy<T: Element>(source: &[T], piece: &Piece, result: &mut [T]) {
-    let mut block = [T::default(); BLOCK];
+fn copy<E: Source>(source: &[E], piece: &Piece, result: &mut [E::Value]) {
+    let mut block = [E::Value::default(); BLOCK];
     let mut destinations = walk::Walk::new(&piece.destination, 0);
     let elements = piece.source.elements();
     let mut done = 0;
@@ -50,12 +52,12 @@ fn copy<T: Element>(source: &[T], piece: &Piece, result: &mut [T]) {
         // Runs of the destination that are contiguous are read into place, others by way of a block.
         let run = destinations.next(elements - done);
         if run.stride == 1 {
-            walk::read(source, &piece.source, done, &mut result[run.position..run.position + run.length]);
+            E::read(source, &piece.source, done, &mut result[run.position..run.position + run.length]);
         } else {
             let mut at = 0;
             while at < run.length {
                 let length = BLOCK.min(run.length - at);
-                walk::read(source, &piece.source, done + at, &mut block[..length]);
+                E::read(source, &piece.source, done + at, &mut block[..length]);
                 for (i, &value) in block[..length].iter().enumerate() {
                     result[run.at(at + i)] = value;
                 }

@@ -1,117 +1,28 @@
-//! Host memory of one slot, and the typed views of it that kernels work on.
+//! The typed views of buffers that kernels work on. A buffer may be longer than what a kernel touches.
 //!
-//! A bool element is one byte, 0 or 1. A kernel that meets a buffer of another dtype than its plan says has found a broken
-//! invariant of the planner, and panics.
+//! A kernel that meets a buffer of another type than its plan says has found a broken invariant of the planner, and panics.
 
-use arenagrad_graph::DType;
+use std::fmt::Display;
+
+use arenagrad_graph::{Bf16, DType, Elements, F16, StorageType};
 use smallvec::SmallVec;
-
-/// Host memory of one slot; it may be longer than what a kernel touches.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Buffer {
-    /// Elements of dtype [`DType::F32`].
-    F32(Vec<f32>),
-    /// Elements of dtype [`DType::F64`].
-    F64(Vec<f64>),
-    /// Elements of dtype [`DType::I32`].
-    I32(Vec<i32>),
-    /// Elements of dtype [`DType::Bool`], each 0 or 1.
-    Bool(Vec<u8>),
-}
-
-impl Buffer {
-    /// `elements` zeros (false for bool).
-    pub fn zeros(dtype: DType, elements: usize) -> Self {
-        match dtype {
-            DType::F32 => Buffer::F32(vec![0.0; elements]),
-            DType::F64 => Buffer::F64(vec![0.0; elements]),
-            DType::I32 => Buffer::I32(vec![0; elements]),
-            DType::Bool => Buffer::Bool(vec![0; elements]),
-        }
-    }
-
-    /// The dtype of the elements.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Buffer::F32(_) => DType::F32,
-            Buffer::F64(_) => DType::F64,
-            Buffer::I32(_) => DType::I32,
-            Buffer::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Buffer::F32(data) => data.len(),
-            Buffer::F64(data) => data.len(),
-            Buffer::I32(data) => data.len(),
-            Buffer::Bool(data) => data.len(),
-        }
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements of an f32 buffer.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        f32::elements(self)
-    }
-
-    /// The elements of an f32 buffer.
-    pub fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
-        f32::elements_mut(self)
-    }
-
-    /// The elements of an f64 buffer.
-    pub fn as_f64(&self) -> Option<&[f64]> {
-        f64::elements(self)
-    }
-
-    /// The elements of an f64 buffer.
-    pub fn as_f64_mut(&mut self) -> Option<&mut [f64]> {
-        f64::elements_mut(self)
-    }
-
-    /// The elements of an i32 buffer.
-    pub fn as_i32(&self) -> Option<&[i32]> {
-        i32::elements(self)
-    }
-
-    /// The elements of an i32 buffer.
-    pub fn as_i32_mut(&mut self) -> Option<&mut [i32]> {
-        i32::elements_mut(self)
-    }
-
-    /// The elements of a bool buffer, each 0 or 1.
-    pub fn as_bool(&self) -> Option<&[u8]> {
-        u8::elements(self)
-    }
-
-    /// The elements of a bool buffer; each written must be 0 or 1.
-    pub fn as_bool_mut(&mut self) -> Option<&mut [u8]> {
-        u8::elements_mut(self)
-    }
-}
 
 /// The inputs of a step: input `i` is `buffers[slots[i]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
     /// The slots of the plan.
-    pub buffers: &'a [Buffer],
+    pub buffers: &'a [Elements],
     /// Which slot each input of the step stands in.
     pub slots: &'a [u32],
 }
 
 impl<'a> Operands<'a> {
     /// The buffer of input `input`.
-    pub(super) fn buffer(self, input: usize) -> &'a Buffer {
+    pub(super) fn buffer(self, input: usize) -> &'a Elements {
         &self.buffers[self.slots[input] as usize]
     }
 
-    /// The elements of input `input`, which the plan gave dtype `T::DTYPE`.
+    /// The elements of input `input`, which the plan gave type `T::STORAGE`.
     pub(super) fn typed<T: Element>(self, input: usize) -> &'a [T] {
         typed(self.buffer(input))
     }
@@ -119,9 +30,11 @@ impl<'a> Operands<'a> {
 
 /// A type that elements of a buffer have.
 pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
-    const DTYPE: DType;
-    fn elements(buffer: &Buffer) -> Option<&[Self]>;
-    fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
+    const STORAGE: StorageType;
+    /// The dtype of the values that it holds.
+    const DTYPE: DType = Self::STORAGE.value();
+    fn elements(buffer: &Elements) -> Option<&[Self]>;
+    fn elements_mut(buffer: &mut Elements) -> Option<&mut [Self]>;
     fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]>;
     fn part_mut<'b>(part: &'b mut Part<'_>) -> Option<&'b mut [Self]>;
     /// The element that holds `value`, rounded as [`DType::round`] does.
@@ -131,14 +44,14 @@ pub(super) trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
 macro_rules! element {
     ($($element:ty, $variant:ident, |$value:ident| $from:expr;)*) => {$(
         impl Element for $element {
-            const DTYPE: DType = DType::$variant;
+            const STORAGE: StorageType = StorageType::$variant;
 
-            fn elements(buffer: &Buffer) -> Option<&[Self]> {
-                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            fn elements(buffer: &Elements) -> Option<&[Self]> {
+                if let Elements::$variant(data) = buffer { Some(data) } else { None }
             }
 
-            fn elements_mut(buffer: &mut Buffer) -> Option<&mut [Self]> {
-                if let Buffer::$variant(data) = buffer { Some(data) } else { None }
+            fn elements_mut(buffer: &mut Elements) -> Option<&mut [Self]> {
+                if let Elements::$variant(data) = buffer { Some(data) } else { None }
             }
 
             fn part<'b>(part: &'b Part<'_>) -> Option<&'b [Self]> {
@@ -160,29 +73,31 @@ element! {
     f64, F64, |value| value;
     i32, I32, |value| value as i32;
     u8, Bool, |value| u8::from(value != 0.0);
+    F16, F16, |value| F16::from_f64(value);
+    Bf16, Bf16, |value| Bf16::from_f64(value);
 }
 
 #[cold]
-fn wrong_dtype(expected: DType, found: DType) -> ! {
+pub(super) fn wrong_storage(expected: impl Display, found: StorageType) -> ! {
     panic!("the plan says {expected}, the buffer holds {found}")
 }
 
-/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+/// The elements of a buffer that the plan gave type `T::STORAGE`.
 #[inline]
-pub(super) fn typed<T: Element>(buffer: &Buffer) -> &[T] {
+pub(super) fn typed<T: Element>(buffer: &Elements) -> &[T] {
     match T::elements(buffer) {
         Some(data) => data,
-        None => wrong_dtype(T::DTYPE, buffer.dtype()),
+        None => wrong_storage(T::STORAGE, buffer.storage()),
     }
 }
 
-/// The elements of a buffer that the plan gave dtype `T::DTYPE`.
+/// The elements of a buffer that the plan gave type `T::STORAGE`.
 #[inline]
-pub(super) fn typed_mut<T: Element>(buffer: &mut Buffer) -> &mut [T] {
-    let dtype = buffer.dtype();
+pub(super) fn typed_mut<T: Element>(buffer: &mut Elements) -> &mut [T] {
+    let storage = buffer.storage();
     match T::elements_mut(buffer) {
         Some(data) => data,
-        None => wrong_dtype(T::DTYPE, dtype),
+        None => wrong_storage(T::STORAGE, storage),
     }
 }
 
@@ -193,6 +108,8 @@ pub(super) enum Part<'a> {
     F64(&'a mut [f64]),
     I32(&'a mut [i32]),
     Bool(&'a mut [u8]),
+    F16(&'a mut [F16]),
+    Bf16(&'a mut [Bf16]),
 }
 
 /// The parts of a step's outputs that one task writes. A step with more outputs than fit in place allocates on each run.
@@ -200,12 +117,14 @@ pub(super) type Parts<'a> = SmallVec<[Part<'a>; 8]>;
 
 impl<'a> Part<'a> {
     /// The first `elements` elements of a buffer.
-    fn new(buffer: &'a mut Buffer, elements: usize) -> Self {
+    fn new(buffer: &'a mut Elements, elements: usize) -> Self {
         match buffer {
-            Buffer::F32(data) => Part::F32(&mut data[..elements]),
-            Buffer::F64(data) => Part::F64(&mut data[..elements]),
-            Buffer::I32(data) => Part::I32(&mut data[..elements]),
-            Buffer::Bool(data) => Part::Bool(&mut data[..elements]),
+            Elements::F32(data) => Part::F32(&mut data[..elements]),
+            Elements::F64(data) => Part::F64(&mut data[..elements]),
+            Elements::I32(data) => Part::I32(&mut data[..elements]),
+            Elements::Bool(data) => Part::Bool(&mut data[..elements]),
+            Elements::F16(data) => Part::F16(&mut data[..elements]),
+            Elements::Bf16(data) => Part::Bf16(&mut data[..elements]),
         }
     }
 
@@ -227,53 +146,64 @@ impl<'a> Part<'a> {
                 let (a, b) = data.split_at_mut(at);
                 (Part::Bool(a), Part::Bool(b))
             }
+            Part::F16(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::F16(a), Part::F16(b))
+            }
+            Part::Bf16(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::Bf16(a), Part::Bf16(b))
+            }
         }
     }
 
-    fn dtype(&self) -> DType {
+    /// The type of the elements.
+    pub(super) fn storage(&self) -> StorageType {
         match self {
-            Part::F32(_) => DType::F32,
-            Part::F64(_) => DType::F64,
-            Part::I32(_) => DType::I32,
-            Part::Bool(_) => DType::Bool,
+            Part::F32(_) => StorageType::F32,
+            Part::F64(_) => StorageType::F64,
+            Part::I32(_) => StorageType::I32,
+            Part::Bool(_) => StorageType::Bool,
+            Part::F16(_) => StorageType::F16,
+            Part::Bf16(_) => StorageType::Bf16,
         }
     }
 
-    /// The elements, which the plan gave dtype `T::DTYPE`.
+    /// The elements, which the plan gave type `T::STORAGE`.
     #[inline]
     pub(super) fn typed<T: Element>(&self) -> &[T] {
         match T::part(self) {
             Some(data) => data,
-            None => wrong_dtype(T::DTYPE, self.dtype()),
+            None => wrong_storage(T::STORAGE, self.storage()),
         }
     }
 
-    /// The elements, which the plan gave dtype `T::DTYPE`.
+    /// The elements, which the plan gave type `T::STORAGE`.
     #[inline]
     pub(super) fn typed_mut<T: Element>(&mut self) -> &mut [T] {
-        let dtype = self.dtype();
+        let storage = self.storage();
         match T::part_mut(self) {
             Some(data) => data,
-            None => wrong_dtype(T::DTYPE, dtype),
+            None => wrong_storage(T::STORAGE, storage),
         }
     }
 }
 
 /// The first `elements` elements of each output.
 #[inline]
-pub(super) fn parts(outputs: &mut [Buffer], elements: usize) -> Parts<'_> {
+pub(super) fn parts(outputs: &mut [Elements], elements: usize) -> Parts<'_> {
     outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
 }
 
 /// The first `elements` elements of one output.
 #[inline]
-pub(super) fn part(buffer: &mut Buffer, elements: usize) -> Part<'_> {
+pub(super) fn part(buffer: &mut Elements, elements: usize) -> Part<'_> {
     Part::new(buffer, elements)
 }
 
 /// All elements of each output.
 #[inline]
-pub(super) fn all_parts(outputs: &mut [Buffer]) -> Parts<'_> {
+pub(super) fn all_parts(outputs: &mut [Elements]) -> Parts<'_> {
     outputs
         .iter_mut()
         .map(|buffer| {

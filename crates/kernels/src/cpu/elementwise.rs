@@ -1,10 +1,12 @@
 //! Fused elementwise kernels, and the epilogues of others: a program run block by block.
 
+use arenagrad_graph::Elements;
+
 use std::ops::Range;
 
 use pulp::Arch;
 
-use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
+use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_block};
 use super::parallel;
@@ -49,7 +51,7 @@ impl Elementwise {
     }
 
     /// Runs the program over its whole domain.
-    pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Elements]) {
         let Elementwise { arch, translation, inputs, first, elements, banks } = self;
         let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
         let task = ElementwiseTask { arch: *arch, translation, sources };

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{DType, Elements, Shape};
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
+use super::narrow::{Source, of_storage};
 use super::parallel;
 use super::registers::BLOCK;
 use super::walk;
@@ -14,7 +15,6 @@ use crate::view::{Axis, View};
 /// A gather made ready; see [`crate::Kernel::Gather`].
 #[derive(Clone, Debug)]
 pub(super) struct Gather {
-    dtype: DType,
     lines: Lines,
     indices: View,
     elements: usize,
@@ -86,7 +86,7 @@ impl Gather {
         let tasks = parallel::tasks(cost::gather(dtype, indices_shape)).min(elements.div_ceil(BLOCK)).max(1);
         let lines = Lines::new(operand_shape, indices_shape, axis);
         let scratch = (0..tasks).map(|_| vec![0; BLOCK.min(lines.line)]).collect();
-        Gather { dtype, lines, indices: indices.clone(), elements, scratch }
+        Gather { lines, indices: indices.clone(), elements, scratch }
     }
 
     /// Whether a run is shared among threads.
@@ -94,35 +94,31 @@ impl Gather {
         self.scratch.len() > 1
     }
 
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
-        match self.dtype {
-            DType::F32 => self.run_typed(operands, outputs, f32::NAN),
-            DType::F64 => self.run_typed(operands, outputs, f64::NAN),
-            DType::I32 => self.run_typed(operands, outputs, 0i32),
-            DType::Bool => self.run_typed(operands, outputs, 0u8),
-        }
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
+        of_storage!(operands.buffer(0).storage(), E => self.run_typed::<E>(operands, outputs));
     }
 
-    fn run_typed<T: Element>(&mut self, operands: Operands<'_>, outputs: &mut [Buffer], outside: T) {
+    fn run_typed<E: Source>(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let Gather { lines, indices, elements, scratch, .. } = self;
+        let outside = E::Value::from_f64(if E::DTYPE.is_float() { f64::NAN } else { 0.0 });
         let task =
-            GatherTask { lines, view: indices, operand: operands.typed::<T>(0), indices: operands.typed(1), outside };
+            GatherTask { lines, view: indices, operand: operands.typed::<E>(0), indices: operands.typed(1), outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);
     }
 }
 
 #[derive(Clone, Copy)]
-struct GatherTask<'a, T> {
+struct GatherTask<'a, E: Source> {
     lines: &'a Lines,
     view: &'a View,
-    operand: &'a [T],
+    operand: &'a [E],
     indices: &'a [i32],
-    outside: T,
+    outside: E::Value,
 }
 
-impl<T: Element> GatherTask<'_, T> {
+impl<E: Source> GatherTask<'_, E> {
     /// Gathers the elements from domain index `first` on.
-    fn divide(self, scratch: &mut [Vec<i32>], result: &mut [T], first: usize) {
+    fn divide(self, scratch: &mut [Vec<i32>], result: &mut [E::Value], first: usize) {
         if let [scratch] = scratch {
             self.run(scratch, result, first);
             return;
@@ -134,7 +130,7 @@ impl<T: Element> GatherTask<'_, T> {
         parallel::join(|| self.divide(head_scratch, head, first), || self.divide(tail_scratch, tail, first + cut));
     }
 
-    fn run(self, scratch: &mut [i32], result: &mut [T], first: usize) {
+    fn run(self, scratch: &mut [i32], result: &mut [E::Value], first: usize) {
         let GatherTask { lines, view, operand, indices, outside } = self;
         for piece in lines.pieces(first..first + result.len()) {
             let start = lines.start(piece.start);
@@ -145,14 +141,14 @@ impl<T: Element> GatherTask<'_, T> {
             if same && lines.step == 1 {
                 // One row of the operand, as in a look-up of embeddings.
                 match lines.offset(scratch[0]) {
-                    Some(offset) => target.copy_from_slice(&operand[start + offset..start + offset + piece.len()]),
+                    Some(offset) => E::load_all(&operand[start + offset..start + offset + piece.len()], target),
                     None => target.fill(outside),
                 }
                 continue;
             }
             let mut position = start;
             for (element, &index) in target.iter_mut().zip(&*scratch) {
-                *element = lines.offset(index).map_or(outside, |offset| operand[position + offset]);
+                *element = lines.offset(index).map_or(outside, |offset| operand[position + offset].load());
                 position += lines.step;
             }
         }

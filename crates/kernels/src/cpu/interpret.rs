@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Elementwise};
+use arenagrad_graph::{DType, Elementwise, StorageType};
 use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, Translation};
 use super::lanes;
+use super::narrow::{Source, of_storage};
 use super::processor::{Vectorise, dispatch};
 use super::random::uniform;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
@@ -99,18 +100,13 @@ pub(super) fn store_block(
 
 /// Writes the elements of a register to `range` of a part.
 pub(super) fn store(bank: &Bank, register: Register, part: &mut Part<'_>, range: Range<usize>) {
-    fn store_typed<T: Lane>(bank: &Bank, register: Register, target: &mut [T]) {
-        match bank.get::<T>(register, target.len().div_ceil(LANES)) {
-            Lanes::Uniform(chunk) => target.fill(chunk[0]),
-            Lanes::Varying(chunks) => target.copy_from_slice(&chunks.as_flattened()[..target.len()]),
+    fn store_typed<E: Source>(bank: &Bank, register: Register, target: &mut [E]) {
+        match bank.get::<E::Value>(register, target.len().div_ceil(LANES)) {
+            Lanes::Uniform(chunk) => target.fill(E::store(chunk[0])),
+            Lanes::Varying(chunks) => E::store_all(&chunks.as_flattened()[..target.len()], target),
         }
     }
-    match part {
-        Part::F32(data) => store_typed(bank, register, &mut data[range]),
-        Part::F64(data) => store_typed(bank, register, &mut data[range]),
-        Part::I32(data) => store_typed(bank, register, &mut data[range]),
-        Part::Bool(data) => store_typed(bank, register, &mut data[range]),
-    }
+    of_storage!(part.storage(), E => store_typed::<E>(bank, register, &mut part.typed_mut()[range]));
 }
 
 /// Code that is being run over some positions of the domain.
@@ -150,6 +146,7 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn execute<const FUSED: bool>(&mut self, code: Code) {
         match code {
+            Code::Load { input, target, .. } if !self.stored(input).is_native() => self.load_narrow(input, target),
             Code::Load { dtype, input, target, borrows } => match dtype {
                 DType::F32 => self.load::<f32>(input, target, borrows),
                 DType::F64 => self.load::<f64>(input, target, borrows),
@@ -189,6 +186,38 @@ impl Block<'_, '_> {
                     _,
                 ) => self.execute_seldom(code),
             },
+        }
+    }
+
+    /// The type of an input's elements.
+    #[inline(always)]
+    fn stored(&self, input: u32) -> StorageType {
+        match self.sources.inputs[input as usize].in_place {
+            Some(output) => self.parts[output as usize].storage(),
+            None => self.sources.operands.buffer(self.sources.first + input as usize).storage(),
+        }
+    }
+
+    /// Loads an input whose elements are narrower than the values.
+    #[inline(never)]
+    fn load_narrow(&mut self, input: u32, target: Register) {
+        of_storage!(self.stored(input), E => self.load_elements::<E>(input, target));
+    }
+
+    fn load_elements<E: Source>(&mut self, input: u32, target: Register) {
+        let described = &self.sources.inputs[input as usize];
+        let (start, length) = (self.start, self.length);
+        if let Some(output) = described.in_place {
+            let at = start - self.base;
+            let data = &self.parts[output as usize].typed::<E>()[at..at + length];
+            E::load_all(data, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
+            return;
+        }
+        let data = self.sources.operands.typed::<E>(self.sources.first + input as usize);
+        if target.uniform {
+            self.bank.set_uniform(target, data[described.view.offset()].load());
+        } else {
+            E::read(data, &described.view, start, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
         }
     }
 

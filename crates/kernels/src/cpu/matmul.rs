@@ -6,13 +6,14 @@
 use std::mem;
 use std::ops::Range;
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements};
 use pulp::Arch;
 
-use super::buffer::{Buffer, Operands, Parts, parts, split_parts};
+use super::buffer::{Operands, Parts, parts, split_parts};
 use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
+use super::pack::Source;
 use super::parallel;
 use super::processor::detect;
 use super::product::{Extents, PackRhs, PackedProduct, Rhs, TileShape, tile_shape};
@@ -89,21 +90,28 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype`.
-    pub(super) fn new(dtype: DType, lhs: &Matrices, rhs: &Matrices, epilogue: Option<&Program>) -> Self {
+    /// A product of dtype `dtype`; `is_narrow` says of each operand whether its elements are narrower than its values.
+    pub(super) fn new(
+        dtype: DType,
+        lhs: &Matrices,
+        rhs: &Matrices,
+        is_narrow: [bool; 2],
+        epilogue: Option<&Program>,
+    ) -> Self {
         let arch = detect();
         let tile = match dtype {
             DType::F32 => tile_shape::<f32>(arch),
             DType::F64 => tile_shape::<f64>(arch),
             DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
         };
-        let extents = Extents::new(lhs, rhs);
+        let extents = Extents::new(lhs, rhs, is_narrow[0]);
         let Extents { batches, m, k, n, .. } = extents;
         let work = m.saturating_mul(n).saturating_mul(k);
         let mut tasks = parallel::tasks(cost::matmul(dtype, lhs, rhs));
         let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
             tasks = tasks.min(batches * m);
-            Way::Direct
+            // Narrow elements become values as they are packed.
+            if is_narrow.contains(&true) { Way::Panels(1) } else { Way::Direct }
         } else if batches >= 2 * tasks && batches > 1 {
             tasks = tasks.min(batches);
             Way::Panels(m)
@@ -149,7 +157,7 @@ impl MatMul {
         }
     }
 
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let MatMul { scheme, state } = self;
         match state {
             State::F32(scratch) => scheme.run(scratch, operands, outputs, |product| Accumulators::F32(product)),
@@ -183,8 +191,8 @@ impl<T: Real> Scratch<T> {
 struct Task<'a, T> {
     scheme: &'a Scheme,
     operands: Operands<'a>,
-    lhs: &'a [T],
-    rhs: &'a [T],
+    lhs: Source<'a, T>,
+    rhs: Source<'a, T>,
     packed_rhs: &'a [T],
     accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
 }
@@ -194,11 +202,11 @@ impl Scheme {
         &self,
         scratch: &mut Scratch<T>,
         operands: Operands<'_>,
-        outputs: &mut [Buffer],
+        outputs: &mut [Elements],
         accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
     ) {
         let Extents { batches, m, n, .. } = self.extents;
-        let (lhs, rhs) = (operands.typed::<T>(0), operands.typed::<T>(1));
+        let (lhs, rhs) = (Source::new(operands.buffer(0)), Source::new(operands.buffer(1)));
         let Scratch { packed_rhs, tasks } = scratch;
         let mut outputs = parts(outputs, batches * m * n);
         match self.way {
@@ -225,10 +233,10 @@ impl Scheme {
     }
 
     /// Packs the right operand of one batch, which begins at element `start`.
-    fn pack<T: Real>(&self, rhs: &[T], start: usize, packed: &mut [T], tasks: usize) {
+    fn pack<T: Real>(&self, rhs: Source<'_, T>, start: usize, packed: &mut [T], tasks: usize) {
         fn divide<T: Real>(
             scheme: &Scheme,
-            (rhs, start): (&[T], usize),
+            (rhs, start): (Source<'_, T>, usize),
             packed: &mut [T],
             panels: Range<usize>,
             tasks: usize,
@@ -307,17 +315,17 @@ impl<T: Real> Task<'_, T> {
     fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
         let Scheme { arch, extents, way, .. } = self.scheme;
         let Task { lhs, rhs, .. } = self;
-        let (lhs_start, rhs_start) = (extents.lhs.start(batch), extents.rhs.start(batch));
+        let starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
         let Own { packed_lhs, panel, totals, .. } = own;
         let rhs = match way {
             Way::Direct => {
-                DirectProduct { extents, lhs, rhs, starts: [lhs_start, rhs_start], rows, result }.run(*arch);
+                DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), starts, rows, result }.run(*arch);
                 return;
             }
-            Way::Panels(_) => Rhs::Unpacked(rhs, rhs_start, panel),
+            Way::Panels(_) => Rhs::Unpacked(rhs, starts[1], panel),
             Way::PackedInTurn => Rhs::Packed(self.packed_rhs),
         };
         let totals = &mut totals[..extents.totals(rows.len())];
-        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, totals, rows, result }.run(*arch);
+        PackedProduct { extents, lhs, lhs_start: starts[0], rhs, packed_lhs, totals, rows, result }.run(*arch);
     }
 }

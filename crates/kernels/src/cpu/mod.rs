@@ -21,6 +21,7 @@ mod gather;
 mod interpret;
 mod lanes;
 mod matmul;
+mod narrow;
 mod nest;
 mod pack;
 mod parallel;
@@ -37,9 +38,11 @@ mod tile;
 mod total;
 mod walk;
 
-pub use buffer::{Buffer, Operands};
+pub use buffer::Operands;
 
-use crate::kernel::Kernel;
+use arenagrad_graph::Elements;
+
+use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
 use assemble::Assemble;
 use elementwise::Elementwise;
@@ -73,6 +76,14 @@ impl Compiled {
     /// If the kernel breaks an invariant of [`Kernel`]: a value read before it is defined, or a function of a dtype that
     /// it is not defined for.
     pub fn new(kernel: &Kernel) -> Compiled {
+        Compiled::with_storage(kernel, Stored::default())
+    }
+
+    /// Makes a kernel ready whose buffers hold their values in these storage types.
+    ///
+    /// # Panics
+    /// As [`Compiled::new`].
+    pub fn with_storage(kernel: &Kernel, stored: Stored<'_>) -> Compiled {
         Compiled(match kernel {
             Kernel::Elementwise(program) => Routine::Elementwise(Elementwise::new(program, 0)),
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
@@ -83,7 +94,8 @@ impl Compiled {
                 Routine::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
             Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
-                Routine::MatMul(Box::new(MatMul::new(*dtype, lhs, rhs, epilogue.as_ref())))
+                let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
+                Routine::MatMul(Box::new(MatMul::new(*dtype, lhs, rhs, is_narrow, epilogue.as_ref())))
             }
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
                 Routine::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
@@ -116,8 +128,9 @@ impl Compiled {
     /// Runs the kernel. `outputs` are in the kernel's order and hold what shares their memory among the inputs.
     ///
     /// # Panics
-    /// If a buffer has another dtype than the kernel says, or is shorter than what the kernel touches.
-    pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    /// If a buffer holds values of another dtype than the kernel says, or in a type that the kernel does not load or store (see
+    /// [`Stored`]), or is shorter than what the kernel touches.
+    pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         match &mut self.0 {
             Routine::Elementwise(routine) => routine.run(operands, Accumulators::None, outputs),
             Routine::Reduce(routine) => routine.run(operands, outputs),

@@ -5,8 +5,11 @@
 
 use std::ops::Range;
 
+use arenagrad_graph::Elements;
 use pulp::Simd;
 
+use super::buffer::typed;
+use super::narrow::Panel;
 use super::tile::{Real, VECTORS as MOST_VECTORS};
 use super::walk::{Run, Walk};
 use crate::kernel::Matrices;
@@ -18,20 +21,84 @@ const MOST_LANES: usize = 16;
 /// The most columns of a panel.
 const MOST_COLUMNS: usize = MOST_VECTORS * MOST_LANES;
 
-/// A matrix of an operand: all its elements, and where it begins.
+/// All elements of an operand.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a, T> {
+    /// The values themselves.
+    Native(&'a [T]),
+    /// Narrower elements, which become values as they are packed.
+    Narrow(&'a Elements),
+}
+
+impl<'a, T: Real> Source<'a, T> {
+    /// The elements of a buffer.
+    pub(super) fn new(buffer: &'a Elements) -> Self {
+        if buffer.storage().is_native() { Source::Native(typed(buffer)) } else { Source::Narrow(buffer) }
+    }
+
+    /// The values; none of what is packed before it is read.
+    pub(super) fn values(self) -> &'a [T] {
+        match self {
+            Source::Native(values) => values,
+            Source::Narrow(_) => &[],
+        }
+    }
+}
+
+/// A matrix of an operand: all elements of the operand, and where the matrix begins.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<'a, T> {
-    pub(super) elements: &'a [T],
+    pub(super) source: Source<'a, T>,
     pub(super) start: usize,
     pub(super) matrices: &'a Matrices,
+}
+
+/// Packs a panel of columns of a right operand side by side, `packed[p * width + column]` for the part `depth` of the depth and
+/// zeros past the last column: as wide as one vector where that holds them, else as `MOST_VECTORS` vectors.
+#[inline(always)]
+pub(super) fn pack_panel<T: Real, S: Simd>(
+    simd: S,
+    rhs: Operand<'_, T>,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    let Operand { source, start, matrices } = rhs;
+    let is_one_vector = columns.len() <= T::lanes::<S>();
+    match source {
+        Source::Native(elements) => {
+            let rhs = Values { elements, start, matrices };
+            if is_one_vector {
+                pack_columns::<T, S, 1>(simd, rhs, columns, depth, packed);
+            } else {
+                pack_columns::<T, S, MOST_VECTORS>(simd, rhs, columns, depth, packed);
+            }
+        }
+        Source::Narrow(elements) => {
+            let width = T::lanes::<S>() * if is_one_vector { 1 } else { MOST_VECTORS };
+            let mut places = [0; MOST_COLUMNS];
+            let places = &mut places[..columns.len()];
+            Walk::over(&matrices.columns, start, columns.start).places(places);
+            let packed = &mut packed[..depth.len() * width];
+            T::pack(elements, Panel { places, depth: &matrices.rows, from: depth.start, width }, packed);
+        }
+    }
+}
+
+/// A matrix of an operand whose elements are values.
+#[derive(Clone, Copy)]
+struct Values<'a, T> {
+    elements: &'a [T],
+    start: usize,
+    matrices: &'a Matrices,
 }
 
 /// Packs columns of a right operand side by side, as many as `VECTORS` vectors hold at most: `packed[p * width + column]` for
 /// the part `depth` of the depth, zeros past the last column.
 #[inline(always)]
-pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
+fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     simd: S,
-    rhs: Operand<'_, T>,
+    rhs: Values<'_, T>,
     columns: Range<usize>,
     depth: Range<usize>,
     packed: &mut [T],
@@ -40,7 +107,7 @@ pub(super) fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     let width = VECTORS * lanes;
     let (count, length) = (columns.len(), depth.len());
     let packed = &mut packed[..length * width];
-    let Operand { elements, start, matrices } = rhs;
+    let Values { elements, start, matrices } = rhs;
     let (Some(row_stride), Some(column_stride)) = (forward(&matrices.rows), forward(&matrices.columns)) else {
         pack_runs_of_columns::<T, S, VECTORS>(simd, rhs, columns, depth, packed);
         return;
@@ -95,12 +162,12 @@ fn forward(axes: &Axes) -> Option<usize> {
 #[inline(always)]
 fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
     simd: S,
-    rhs: Operand<'_, T>,
+    rhs: Values<'_, T>,
     columns: Range<usize>,
     depth: Range<usize>,
     packed: &mut [T],
 ) {
-    let Operand { elements, start, matrices } = rhs;
+    let Values { elements, start, matrices } = rhs;
     let lanes = T::lanes::<S>();
     let (width, count) = (VECTORS * lanes, columns.len());
     // Where the columns stand at depth 0, as runs and one by one.
@@ -207,13 +274,20 @@ fn transpose_square<T: Real, S: Simd>(simd: S, square: &mut [T::Vector<S>; MOST_
 /// of the depth, of which `length` is the length; zeros past the last row. `places` are where the rows begin.
 #[inline(always)]
 pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
-    lhs: &[T],
+    lhs: Source<'_, T>,
     depth: &Axes,
     places: &[usize],
     range: Range<usize>,
     packed: &mut [T],
 ) {
     for (places, packed) in places.chunks(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * range.len())) {
+        let lhs = match lhs {
+            Source::Native(values) => values,
+            Source::Narrow(elements) => {
+                T::pack(elements, Panel { places, depth, from: range.start, width: TILE_ROWS }, packed);
+                continue;
+            }
+        };
         let (mut packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
         let mut walk = Walk::over(depth, 0, range.start);
         while !packed.is_empty() {

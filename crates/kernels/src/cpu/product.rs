@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::pack::{Operand, pack_columns, pack_rows};
+use super::pack::{Operand, Source, pack_panel, pack_rows};
 use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
 use super::walk::Walk;
 use crate::kernel::{Matrices, ProductExtents};
@@ -72,12 +72,14 @@ pub(super) struct Extents {
     pub(super) n: usize,
     pub(super) lhs: Matrices,
     pub(super) rhs: Matrices,
+    /// Whether the elements of the left operand are narrower than its values, which are then packed in any case.
+    pub(super) lhs_is_narrow: bool,
 }
 
 impl Extents {
-    pub(super) fn new(lhs: &Matrices, rhs: &Matrices) -> Self {
+    pub(super) fn new(lhs: &Matrices, rhs: &Matrices, lhs_is_narrow: bool) -> Self {
         let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
-        Extents { batches, m, k, n, lhs: lhs.clone(), rhs: rhs.clone() }
+        Extents { batches, m, k, n, lhs: lhs.clone(), rhs: rhs.clone(), lhs_is_narrow }
     }
 
     /// Whether depth and columns are evenly spaced and none goes back, so that vectors of them are where strides say.
@@ -119,7 +121,7 @@ impl Extents {
 
     /// Whether rows of the left operand are read where they stand.
     fn reads_rows(&self) -> bool {
-        self.lhs.columns.is_unit()
+        self.lhs.columns.is_unit() && !self.lhs_is_narrow
     }
 }
 
@@ -127,7 +129,7 @@ impl Extents {
 /// last panel is only a vector wide where that is enough.
 pub(super) struct PackRhs<'a, T> {
     pub(super) extents: &'a Extents,
-    pub(super) rhs: &'a [T],
+    pub(super) rhs: Source<'a, T>,
     /// Where the matrix begins.
     pub(super) start: usize,
     /// The panels, of which `packed` are the elements.
@@ -148,15 +150,11 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let PackRhs { extents, rhs, start, panels, packed } = self;
         let Extents { k, n, .. } = *extents;
-        let operand = Operand { elements: rhs, start, matrices: &extents.rhs };
+        let operand = Operand { source: rhs, start, matrices: &extents.rhs };
         let width = VECTORS * T::lanes::<S>();
         for (panel, packed) in panels.zip(packed.chunks_mut(k * width)) {
             let columns = panel * width..n.min((panel + 1) * width);
-            if columns.len() <= T::lanes::<S>() {
-                pack_columns::<T, S, 1>(simd, operand, columns, 0..k, packed);
-            } else {
-                pack_columns::<T, S, VECTORS>(simd, operand, columns, 0..k, packed);
-            }
+            pack_panel::<T, S>(simd, operand, columns, 0..k, packed);
         }
     }
 }
@@ -166,13 +164,13 @@ pub(super) enum Rhs<'a, T> {
     /// As [`PackRhs`] packs it.
     Packed(&'a [T]),
     /// As it stands from an element on, and room for [`Extents::packed_panel`] elements.
-    Unpacked(&'a [T], usize, &'a mut [T]),
+    Unpacked(Source<'a, T>, usize, &'a mut [T]),
 }
 
 /// Rows `rows` of the product, written to `result`, which begins at row `rows.start`.
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
-    pub(super) lhs: &'a [T],
+    pub(super) lhs: Source<'a, T>,
     /// Where the matrix begins in `lhs`.
     pub(super) lhs_start: usize,
     pub(super) rhs: Rhs<'a, T>,
@@ -212,7 +210,7 @@ impl<T: Real> PackedProduct<'_, T> {
         let Extents { k, n, .. } = *extents;
         let mut places = [0; MOST_ROWS];
         let places = &mut places[..rows.len()];
-        place(&extents.lhs, lhs_start, rows.start, places);
+        Walk::over(&extents.lhs.rows, lhs_start, rows.start).places(places);
         let places = &*places;
         let lanes = T::lanes::<S>();
         let width = VECTORS * lanes;
@@ -233,17 +231,12 @@ impl<T: Real> PackedProduct<'_, T> {
                 let b: &[T] = match &mut rhs {
                     Rhs::Packed(packed) => &packed[column * k..][depth.start * row_width..depth.end * row_width],
                     Rhs::Unpacked(rhs, start, panel) => {
-                        let operand = Operand { elements: rhs, start: *start, matrices: &extents.rhs };
-                        let (columns, depth) = (columns.clone(), depth.clone());
-                        if narrow {
-                            pack_columns::<T, S, 1>(simd, operand, columns, depth, panel);
-                        } else {
-                            pack_columns::<T, S, VECTORS>(simd, operand, columns, depth, panel);
-                        }
+                        let operand = Operand { source: *rhs, start: *start, matrices: &extents.rhs };
+                        pack_panel::<T, S>(simd, operand, columns.clone(), depth.clone(), panel);
                         panel
                     }
                 };
-                let block = Block { extents, lhs, packed_lhs, places, depth: depth.clone(), columns };
+                let block = Block { extents, lhs: lhs.values(), packed_lhs, places, depth: depth.clone(), columns };
                 if narrow {
                     block.multiply::<S, TILE_ROWS, 1>(simd, b, result);
                 } else {
@@ -262,20 +255,6 @@ impl<T: Real> PackedProduct<'_, T> {
                 *element = T::rounded(total);
             }
         }
-    }
-}
-
-/// Where rows of a left operand begin, from row `first` on.
-#[inline(always)]
-fn place(lhs: &Matrices, start: usize, first: usize, places: &mut [usize]) {
-    let mut walk = Walk::over(&lhs.rows, start, first);
-    let mut done = 0;
-    while done < places.len() {
-        let run = walk.next(places.len() - done);
-        for (i, place) in places[done..done + run.length].iter_mut().enumerate() {
-            *place = run.at(i);
-        }
-        done += run.length;
     }
 }
 
@@ -338,7 +317,7 @@ mod tests {
             let (row_stride, column_stride) = if transposed { (1, rows as isize) } else { (columns as isize, 1) };
             Matrices::single(0, Axes::strided(rows, row_stride), Axes::strided(columns, column_stride))
         };
-        let extents = Extents::new(&matrix(m, k, transposed[0]), &matrix(k, n, transposed[1]));
+        let extents = Extents::new(&matrix(m, k, transposed[0]), &matrix(k, n, transposed[1]), false);
         // Of so few digits that every sum is exact.
         let element = |i: usize| (i * 7919 % 17) as i16 - 8;
         let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
@@ -354,14 +333,14 @@ mod tests {
         let tile = tile_shape::<T>(arch);
         let mut packed = vec![T::default(); extents.packed_rhs(tile)];
         let panels = 0..n.div_ceil(tile.columns);
-        PackRhs { extents: &extents, rhs: &rhs, start: 0, panels, packed: &mut packed }.run(arch);
+        PackRhs { extents: &extents, rhs: Source::Native(&rhs), start: 0, panels, packed: &mut packed }.run(arch);
         let mut panel = vec![T::default(); extents.packed_panel(tile)];
-        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(&rhs, 0, &mut panel)] {
+        for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(Source::Native(&rhs), 0, &mut panel)] {
             let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
             let mut totals = vec![T::Total::default(); extents.totals(m)];
             let mut result = vec![T::default(); m * n];
             let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
-            let (rows, lhs) = (0..m, &lhs[..]);
+            let (rows, lhs) = (0..m, Source::Native(&lhs[..]));
             let (extents, result_rows) = (&extents, &mut result);
             PackedProduct { extents, lhs, lhs_start: 0, rhs, packed_lhs, totals, rows, result: result_rows }.run(arch);
             assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);

@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, ReduceFunction};
+use arenagrad_graph::{DType, Elements, ReduceFunction};
 use pulp::Arch;
 
-use super::buffer::{Buffer, Operands, Parts, all_parts, typed_mut};
+use super::buffer::{Operands, Parts, all_parts, typed_mut};
 use super::code::Translation;
 use super::elementwise::Elementwise;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue};
@@ -128,7 +128,7 @@ impl Reduce {
     }
 
     /// Runs the reduction and its epilogue.
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let Reduce { scheme, state, banks, epilogue } = self;
         match state {
             State::F32(state) => match epilogue {
@@ -211,7 +211,7 @@ impl<T: Reducible> Typed<T> {
         scheme: &ReduceScheme,
         banks: &mut [Bank],
         operands: Operands<'_>,
-        outputs: &mut [Buffer],
+        outputs: &mut [Elements],
     ) {
         match &scheme.way {
             Way::DomainOrder { .. } => {
@@ -232,7 +232,7 @@ impl<T: Reducible> Typed<T> {
         scheme: &ReduceScheme,
         banks: &mut [Bank],
         operands: Operands<'_>,
-        outputs: &mut [Buffer],
+        outputs: &mut [Elements],
     ) -> &[T] {
         match &scheme.way {
             Way::DomainOrder { .. } => {
@@ -254,7 +254,7 @@ impl<T: Reducible> Typed<T> {
         scheme: &ReduceScheme,
         banks: &mut [Bank],
         operands: Operands<'_>,
-        outputs: &mut [Buffer],
+        outputs: &mut [Elements],
     ) {
         scheme.divide_partitions(banks, &mut self.partitions, operands, &all_parts(outputs));
     }

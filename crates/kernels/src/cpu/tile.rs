@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::narrow::PackNarrow;
 use super::registers::Lane;
 use super::total::Summable;
 
@@ -21,7 +22,7 @@ pub(super) const ROWS_WIDE: usize = 8;
 pub(super) const ROWS_NARROW: usize = 6;
 
 /// An element type of matrix products, with its vectors under each instruction set.
-pub(super) trait Real: Lane + PartialOrd + Summable {
+pub(super) trait Real: Lane + PartialOrd + Summable + PackNarrow {
     type Vector<S: Simd>: Copy;
     /// The elements of a vector.
     fn lanes<S: Simd>() -> usize;

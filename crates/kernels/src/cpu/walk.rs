@@ -84,6 +84,19 @@ impl<'a> Walk<'a> {
         }
         run
     }
+
+    /// Where the next positions stand, one by one.
+    #[inline]
+    pub(super) fn places(mut self, places: &mut [usize]) {
+        let mut done = 0;
+        while done < places.len() {
+            let run = self.next(places.len() - done);
+            for (i, place) in places[done..done + run.length].iter_mut().enumerate() {
+                *place = run.at(i);
+            }
+            done += run.length;
+        }
+    }
 }
 
 /// Where the elements of `length` domain positions from `start` on begin in the buffer, if they stand there side by side.

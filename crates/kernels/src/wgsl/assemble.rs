@@ -43,7 +43,7 @@ pub(super) fn assemble(
 /// Appends the dispatch that copies pieces, given with the numbers of their inputs.
 fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowered) {
     let elements = pieces.iter().map(|(_, piece)| piece.source.elements()).sum();
-    let mut module = Module::default();
+    let mut module = lowered.module();
     module.parameter("elements", elements);
     for (place, (input, _)) in pieces.iter().enumerate() {
         module.bind(Resource::Input(*input as u32), false, format!("source{place}"), "u32");
@@ -51,7 +51,7 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
     module.bind(Resource::Output(0), true, "result", "u32");
     let mut text = "fn copy_element(element: u32) {\n".to_owned();
     let mut first = 0;
-    for (place, (_, piece)) in pieces.iter().enumerate() {
+    for (place, (input, piece)) in pieces.iter().enumerate() {
         let begin = if place == 0 { "0u".to_owned() } else { module.parameter(format!("first_{place}"), first) };
         first += piece.source.elements();
         let from = position(&mut module, &format!("source{place}_position"), &piece.source, "i");
@@ -62,9 +62,14 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
         } else {
             text.push_str("    {\n");
         }
+        let source = format!("source{place}");
+        let word = match module.narrow_element(Resource::Input(*input as u32), &source, &from) {
+            Some(value) => format!("bitcast<u32>({value})"),
+            None => format!("{source}[{from}]"),
+        };
         let _ = write!(
             text,
-            "        let i = element - {begin};\n        result[{to}] = source{place}[{from}];\n        return;\n    }}\n"
+            "        let i = element - {begin};\n        result[{to}] = {word};\n        return;\n    }}\n"
         );
     }
     text.push_str("}\n");

@@ -130,8 +130,13 @@ impl BoundProgram<'_> {
             };
             match self.outputs[output] {
                 Place::Buffer(resource) | Place::Shared(Shared { resource, .. }) => {
-                    let target = format!("{}[{}]", buffer_name(resource), block_index("index", width));
-                    let _ = writeln!(text, "    {target} = {};", to_storage(dtype, width, &value));
+                    match module.narrow_store(resource, width, "index", &value) {
+                        Some(statements) => text.push_str(&statements),
+                        None => {
+                            let target = format!("{}[{}]", buffer_name(resource), block_index("index", width));
+                            let _ = writeln!(text, "    {target} = {};", to_storage(dtype, width, &value));
+                        }
+                    }
                 }
                 Place::Words(words) => {
                     let lanes = if width == 1 { [""].as_slice() } else { &["_x", "_y", "_z", "_w"] };
@@ -150,6 +155,9 @@ impl BoundProgram<'_> {
     fn bind_outputs(&self, module: &mut Module, width: usize) {
         for (output, place) in self.outputs.iter().enumerate() {
             let element = match place {
+                Place::Buffer(_) | Place::Shared(_) if module.is_narrow(place.resource()) => {
+                    if width == 1 { "atomic<u32>" } else { "u32" }.to_owned()
+                }
                 Place::Buffer(_) | Place::Shared(_) => of_width(storage_type(self.program.output_dtype(output)), width),
                 Place::Words(_) => "u32".to_owned(),
             };
@@ -190,11 +198,14 @@ impl BoundProgram<'_> {
         let mut text = format!("fn read_{name}(index: u32) -> {dtype} {{\n");
         if let Some(output) = declared.in_place {
             // Memory planning put the input where this output goes, so it is read through the output's binding.
-            let shared = buffer_name(self.outputs[output as usize].resource());
+            let resource = self.outputs[output as usize].resource();
+            let shared = buffer_name(resource);
             let stored = storage_type(self.program.output_dtype(output as usize));
             let word = format!("{shared}[{}]", block_index("index", width));
+            let value = module.narrow_block(resource, width, "index");
+            let value = value.unwrap_or_else(|| from_storage(stored, declared.dtype, width, &word));
             let _ = writeln!(text, "    // In place: {shared} still holds {name}.");
-            let _ = writeln!(text, "    return {};", from_storage(stored, declared.dtype, width, &word));
+            let _ = writeln!(text, "    return {value};");
         } else {
             let buffer = buffer_name(place.resource());
             let (form, stored, view) = match place {
@@ -210,23 +221,31 @@ impl BoundProgram<'_> {
                 }
             };
             let form = if width == 1 { Quad::Scattered } else { form };
-            let vector = form == Quad::Vector;
-            module.bind(place.resource(), false, buffer.clone(), of_width(stored, if vector { 4 } else { 1 }));
+            let is_narrow = module.is_narrow(place.resource());
+            let vector = form == Quad::Vector && !is_narrow;
+            let element = if is_narrow { "u32" } else { stored };
+            module.bind(place.resource(), false, buffer.clone(), of_width(element, if vector { 4 } else { 1 }));
             let at = |module: &mut Module, index: &str| position(module, &format!("{name}_position"), &view, index);
-            let load = |place: &str| from_storage(stored, declared.dtype, 1, &format!("{buffer}[{place}]"));
+            let resource = place.resource();
+            let load = |module: &mut Module, place: &str| {
+                let narrow = module.narrow_element(resource, &buffer, place);
+                narrow.unwrap_or_else(|| from_storage(stored, declared.dtype, 1, &format!("{buffer}[{place}]")))
+            };
             if width == 1 {
                 let place = at(module, "index");
-                let _ = writeln!(text, "    return {};", load(&place));
+                let _ = writeln!(text, "    return {};", load(module, &place));
             } else {
                 match form {
                     Quad::Vector => {
-                        let place = block_index(&at(module, "index"), width);
-                        let word = format!("{buffer}[{place}]");
-                        let _ = writeln!(text, "    return {};", from_storage(stored, declared.dtype, width, &word));
+                        let place = at(module, "index");
+                        let word = format!("{buffer}[{}]", block_index(&place, width));
+                        let value = module.narrow_block(resource, width, &place);
+                        let value = value.unwrap_or_else(|| from_storage(stored, declared.dtype, width, &word));
+                        let _ = writeln!(text, "    return {value};");
                     }
                     Quad::Repeated => {
                         let place = at(module, "index");
-                        let _ = writeln!(text, "    return {dtype}({});", load(&place));
+                        let _ = writeln!(text, "    return {dtype}({});", load(module, &place));
                     }
                     Quad::Strided(stride) => {
                         let place = at(module, "index");
@@ -238,14 +257,14 @@ impl BoundProgram<'_> {
                             format!("p + 2u * {stride}"),
                             format!("p + 3u * {stride}"),
                         ];
-                        let loads = places.map(|place| load(&place)).join(", ");
+                        let loads = places.map(|place| load(module, &place)).join(", ");
                         let _ = writeln!(text, "    return {dtype}({loads});");
                     }
                     Quad::Scattered => {
                         let function = format!("{name}_position");
                         let _ = at(module, "index");
                         let loads = ["index", "index + 1u", "index + 2u", "index + 3u"]
-                            .map(|index| load(&format!("{function}({index})")))
+                            .map(|index| load(module, &format!("{function}({index})")))
                             .join(", ");
                         let _ = writeln!(text, "    return {dtype}({loads});");
                     }

@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES: [&str; 38] = files![
+const FILES: [&str; 39] = files![
     "abs",
     "add",
     "and",
@@ -51,6 +51,7 @@ const FILES: [&str; 38] = files![
     "sign",
     "sin",
     "sqrt",
+    "storage",
     "sub",
     "tanh",
     "uniform",

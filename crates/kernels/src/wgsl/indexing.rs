@@ -86,12 +86,19 @@ pub(super) fn gather(
         DType::F32 | DType::F64 => f32::NAN.to_bits(),
         DType::I32 | DType::Bool => 0,
     };
-    let mut module = Module::default();
+    let mut module = lowered.module();
     module.parameter("elements", elements);
     module.parameter("axis_extent", operand_shape[axis]);
     module.parameter("axis_stride", strides[axis]);
     module.parameter("outside", outside as usize);
-    module.bind(Resource::Input(0), false, "operand", "u32");
+    let word = match module.narrow_element(Resource::Input(0), "operand", "place") {
+        Some(value) => format!("bitcast<u32>({value})"),
+        None => {
+            module.bind(Resource::Input(0), false, "operand", "u32");
+            "operand[place]".to_owned()
+        }
+    };
+    module.declare(format!("fn read_operand(place: u32) -> u32 {{\n    return {word};\n}}\n"));
     module.bind(Resource::Input(1), false, "indices", "i32");
     module.bind(Resource::Output(0), true, "result", "u32");
     let place = position(&mut module, "index_position", indices, "element");

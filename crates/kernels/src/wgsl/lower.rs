@@ -8,7 +8,7 @@ use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
-use crate::{DType, Kernel, ProductExtents, Program, ProgramInput};
+use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -17,8 +17,13 @@ use crate::{DType, Kernel, ProductExtents, Program, ProgramInput};
 /// [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
 /// 32-bit indices reach.
 pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
+    lower_stored(kernel, Stored::default(), profile)
+}
+
+/// [`lower`] of a kernel whose buffers hold their values in these storage types.
+fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
     check(kernel)?;
-    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    let mut lowered = Lowered::over(stored);
     match kernel {
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
@@ -63,16 +68,21 @@ pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, Lower
     Ok(lowered)
 }
 
-/// [`lower`] of a step of a plan, whose inputs stand in `buffers`: inputs of an elementwise kernel that stand in one buffer take one
+/// [`lower`] of a step of a plan, whose inputs stand in `buffers` and whose buffers hold their values as `stored` says: inputs of an elementwise kernel that stand in one buffer take one
 /// binding.
 ///
 /// # Errors
 ///
 /// Those of [`lower`].
-pub fn lower_step(kernel: &Kernel, buffers: &[u32], profile: &AdapterProfile) -> Result<Lowered, LowerError> {
-    let Kernel::Elementwise(program) = kernel else { return lower(kernel, profile) };
+pub fn lower_step(
+    kernel: &Kernel,
+    buffers: &[u32],
+    stored: Stored<'_>,
+    profile: &AdapterProfile,
+) -> Result<Lowered, LowerError> {
+    let Kernel::Elementwise(program) = kernel else { return lower_stored(kernel, stored, profile) };
     check(kernel)?;
-    let mut lowered = Lowered { dispatches: Vec::new(), scratch: Vec::new() };
+    let mut lowered = Lowered::over(stored);
     let outputs = output_places(program.outputs.len());
     elementwise(
         &BoundProgram { program, inputs: &shared_places(program, buffers), outputs: &outputs },

@@ -54,7 +54,20 @@ struct Depths {
 }
 
 impl Operand {
-    fn layout(&self) -> Layout {
+    /// The value of the element at the expression `place`, where elements are read one by one.
+    fn element(&self, module: &mut Module, place: &str) -> String {
+        let buffer = buffer_name(self.resource);
+        module.narrow_element(self.resource, &buffer, place).unwrap_or_else(|| {
+            module.bind(self.resource, false, buffer.clone(), "f32");
+            format!("{buffer}[{place}]")
+        })
+    }
+
+    /// How a module reads the operand: elements that are narrower than their values one by one.
+    fn layout(&self, module: &Module) -> Layout {
+        if module.is_narrow(self.resource) {
+            return Layout::Scalars;
+        }
         // Four neighbours, the first a multiple of four, side by side from a multiple of four, wherever the other coordinates lead.
         let in_fours = |axes: &Axes, others: &Axes| {
             let is_aligned =
@@ -134,7 +147,7 @@ impl Product {
         profile: &AdapterProfile,
         lowered: &mut Lowered,
     ) {
-        let mut module = Module::default();
+        let mut module = lowered.module();
         module.contract();
         let (rows, columns) = match tile {
             MatMulTile::Vector => (1, 4),
@@ -254,10 +267,12 @@ impl Product {
     /// the numbers of a single depth.
     fn declare_tiles(&self, module: &mut Module, names: [&str; 4], operand: &Operand, has_rest: bool) {
         let [side, starts, tile, step] = names;
-        let layout = operand.layout();
+        let layout = operand.layout(module);
         let unit = if layout == Layout::Scalars { 1 } else { 4 };
         let buffer = buffer_name(operand.resource);
-        module.bind(operand.resource, false, buffer.clone(), if unit == 4 { "vec4<f32>" } else { "f32" });
+        if unit == 4 {
+            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
+        }
         let start = self.batch_start(module, side, operand, unit);
         let (extent, along) = if side == "lhs" { ("parameters.rows", "row") } else { ("parameters.columns", "column") };
         // Where the four rows (or columns) from `first` on begin. Past the last it is the last.
@@ -327,17 +342,14 @@ impl Product {
                         format!("{function}(depth)"),
                     ),
                 };
-                let column = |lane: &str| {
-                    let loads = at.each_ref().map(|at| format!("{buffer}[starts.{lane} + {at}]"));
+                let mut column = |lane: &str| {
+                    let loads = at.each_ref().map(|at| operand.element(module, &format!("starts.{lane} + {at}")));
                     format!("vec4<f32>({})", loads.join(", "))
                 };
-                let step_loads = ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + {step_at}]"));
-                (
-                    p,
-                    starts_text,
-                    format!("mat4x4<f32>({})", ["x", "y", "z", "w"].map(column).join(", ")),
-                    format!("vec4<f32>({})", step_loads.join(", ")),
-                )
+                let columns = ["x", "y", "z", "w"].map(&mut column).join(", ");
+                let step_loads =
+                    ["x", "y", "z", "w"].map(|lane| operand.element(module, &format!("starts.{lane} + {step_at}")));
+                (p, starts_text, format!("mat4x4<f32>({columns})"), format!("vec4<f32>({})", step_loads.join(", ")))
             }
         };
         let last = if starts_text.contains("last.") {
@@ -368,9 +380,11 @@ impl Product {
     fn declare_vector(&self, module: &mut Module, has_rest: bool) {
         let operand = &self.lhs;
         let buffer = buffer_name(operand.resource);
-        let vectors = operand.layout() == Layout::DepthVectors;
+        let vectors = operand.layout(module) == Layout::DepthVectors;
         let unit = if vectors { 4 } else { 1 };
-        module.bind(operand.resource, false, buffer.clone(), if vectors { "vec4<f32>" } else { "f32" });
+        if vectors {
+            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
+        }
         let start = self.batch_start(module, "lhs", operand, unit);
         module.declare(format!("fn lhs_rows(batch: u32, row: u32) -> u32 {{\n{start}    return start;\n}}\n"));
         let mut scalar = String::new();
@@ -382,8 +396,9 @@ impl Product {
         } else {
             let distance =
                 Distance::of(module, "lhs_depth".to_owned(), "lhs_depth_stride".to_owned(), &operand.depth, unit);
-            let loads = [0, 1, 2, 3].map(|d| format!("{buffer}[start + {}]", distance.at(&format!("(depth + {d}u)"))));
-            scalar = format!("{buffer}[start + {}]", distance.at("depth"));
+            let mut element = |depth: &str| operand.element(module, &format!("start + {}", distance.at(depth)));
+            let loads = [0, 1, 2, 3].map(|d| element(&format!("(depth + {d}u)")));
+            scalar = element("depth");
             format!("vec4<f32>({})", loads.join(", "))
         };
         module.declare(format!("fn lhs_vector(start: u32, depth: u32) -> vec4<f32> {{\n    return {value};\n}}\n"));
@@ -402,18 +417,17 @@ impl Product {
         first: &str,
         second: &str,
     ) {
-        let buffer = buffer_name(operand.resource);
-        module.bind(operand.resource, false, buffer.clone(), "f32");
         let start = self.batch_start(module, side, operand, 1);
         module.declare(format!("fn {side}_start(batch: u32) -> u32 {{\n{start}    return start;\n}}\n"));
         let distance = Distance::of(module, format!("{side}_{along}"), format!("{side}_stride"), &operand.along, 1);
         let depth_distance =
             Distance::of(module, format!("{side}_depth"), format!("{side}_depth_stride"), &operand.depth, 1);
-        let (distance, depth_distance) = (distance.at(along), depth_distance.at("depth"));
+        let place = format!("start + {} + {}", distance.at(along), depth_distance.at("depth"));
+        let element = operand.element(module, &place);
         module.declare(format!(
             "fn {side}_element(start: u32, {first}: u32, {second}: u32) -> f32 {{\n    \
              if {along} >= parameters.{along}s || depth >= parameters.depth {{\n        return 0.0;\n    }}\n    \
-             return {buffer}[start + {distance} + {depth_distance}];\n}}\n"
+             return {element};\n}}\n"
         ));
         // Neighbouring invocations take neighbouring depths where those lie side by side.
         let is_along_depth = operand.depth.as_slice().last().is_some_and(|inner| inner.stride == 1);

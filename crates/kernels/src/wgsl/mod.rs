@@ -18,12 +18,16 @@ mod output;
 mod positions;
 mod reduce;
 mod scatter;
+mod storage;
 mod tiles;
 
 use std::sync::Arc;
 
 pub use join::{Joined, Joiner, Joining, Location};
 pub use lower::{lower, lower_step};
+
+use crate::kernel::Stored;
+use storage::Narrow;
 
 /// What lowering must know of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +56,20 @@ pub struct Lowered {
     pub dispatches: Vec<Dispatch>,
     /// The sizes in 32-bit words of the buffers for intermediate results that [`Resource::Scratch`] names.
     pub scratch: Vec<usize>,
+    /// What modules that are still to be made must know of the step's buffers.
+    narrow: Narrow,
+}
+
+impl Lowered {
+    /// These dispatches, over scratch of these sizes in words.
+    pub fn new(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
+        Lowered { dispatches, scratch, narrow: Narrow::default() }
+    }
+
+    /// Nothing yet, of a step whose buffers hold their values so.
+    fn over(stored: Stored<'_>) -> Lowered {
+        Lowered { dispatches: Vec::new(), scratch: Vec::new(), narrow: Narrow::new(stored) }
+    }
 }
 
 /// One dispatch of one module.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::DType;
 use crate::wgsl::functions::write_items;
+use crate::wgsl::storage::Narrow;
 use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource, Work};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
@@ -20,6 +21,7 @@ pub(super) struct Module {
     body: String,
     contracts: bool,
     together: Option<usize>,
+    narrow: Narrow,
 }
 
 /// A word of the uniform buffer.
@@ -37,6 +39,16 @@ struct BoundBuffer {
 }
 
 impl Module {
+    /// A module over a step's buffers, of which some are narrow.
+    pub(super) fn of(narrow: Narrow) -> Self {
+        Module { narrow, ..Module::default() }
+    }
+
+    /// Which of the step's buffers are narrow.
+    pub(super) fn narrow(&self) -> &Narrow {
+        &self.narrow
+    }
+
     /// Declares the parameter `name` of type u32 and gives the expression that reads it.
     pub(super) fn parameter(&mut self, name: impl Into<String>, value: usize) -> String {
         self.word(name.into(), "u32", value as u32)

@@ -4,7 +4,7 @@
 
 use crate::view::View;
 use crate::wgsl::emit::{BoundProgram, Place};
-use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::module::{Grid, WORKGROUP};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{BinaryFunction, DType, Elementwise, Instruction, Program, ProgramInput, cost};
 
@@ -12,7 +12,7 @@ use crate::{BinaryFunction, DType, Elementwise, Instruction, Program, ProgramInp
 pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lowered: &mut Lowered) {
     let width = if bound.program.elements.is_multiple_of(4) { 4 } else { 1 };
     let blocks = bound.program.elements / width;
-    let mut module = Module::default();
+    let mut module = lowered.module();
     module.parameter("blocks", blocks);
     module.declare(format!("const WIDTH: u32 = {width}u;"));
     bound.declare_write(&mut module, width, None);

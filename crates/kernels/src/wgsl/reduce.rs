@@ -106,7 +106,7 @@ impl Reduction {
         let width = if lanes == Lanes::One { 1 } else { 4 };
         let results = count(kept);
         let dtype = self.program.output_dtype(0);
-        let mut module = Module::default();
+        let mut module = lowered.module();
         let each = module.long_running_workgroup(profile);
         module.parameter("invocations", results * chunks);
         let extent = count(reduced);

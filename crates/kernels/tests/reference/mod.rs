@@ -5,30 +5,20 @@
 pub(crate) mod nest;
 pub(crate) mod nest_values;
 
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
+use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
-    Axis, BinaryFunction, CompareFunction, DType, Elementwise, Instruction, Kernel, Program, ProgramInput,
-    ReduceFunction, UnaryFunction, View,
+    Axis, BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ProgramInput,
+    ReduceFunction, StorageType, Stored, UnaryFunction, View,
 };
 
 /// The elements of a buffer as f64.
-pub(crate) fn values(buffer: &Buffer) -> Vec<f64> {
-    match buffer {
-        Buffer::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Buffer::F64(data) => data.clone(),
-        Buffer::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        Buffer::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
-    }
+pub(crate) fn values(buffer: &Elements) -> Vec<f64> {
+    buffer.to_f64_vec()
 }
 
 /// A buffer that holds these values.
-pub(crate) fn buffer(dtype: DType, values: &[f64]) -> Buffer {
-    match dtype {
-        DType::F32 => Buffer::F32(values.iter().map(|&x| x as f32).collect()),
-        DType::F64 => Buffer::F64(values.to_vec()),
-        DType::I32 => Buffer::I32(values.iter().map(|&x| x as i32).collect()),
-        DType::Bool => Buffer::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
-    }
+pub(crate) fn buffer(storage: impl Into<StorageType>, values: &[f64]) -> Elements {
+    Elements::from_f64(storage, values)
 }
 
 /// Values in `[-1, 1)` from a counter, the same in every run.
@@ -155,21 +145,17 @@ pub(crate) fn view(pairs: &[(usize, isize)], offset: usize) -> View {
 
 /// Runs a kernel over inputs, with outputs of the given dtypes and lengths, and gives the outputs. Runs it twice, for the
 /// second run must not see what the first left behind.
-pub(crate) fn run(kernel: &Kernel, inputs: &[Buffer], outputs: &[(DType, usize)]) -> Vec<Buffer> {
+pub(crate) fn run(kernel: &Kernel, inputs: &[Elements], outputs: &[(DType, usize)]) -> Vec<Elements> {
     let slots: Vec<u32> = (0..inputs.len() as u32).collect();
-    let mut compiled = Compiled::new(kernel);
+    let stored: Vec<StorageType> = inputs.iter().map(Elements::storage).collect();
+    let mut compiled = Compiled::with_storage(kernel, Stored { inputs: &stored, outputs: &[] });
     // One element more than the kernel touches, which must stay as it is.
-    let mut found: Vec<Buffer> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
+    let mut found: Vec<Elements> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
     compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
     compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
     for (output, &(_, n)) in found.iter_mut().zip(outputs) {
         assert_eq!(values(output)[n], 1.0, "an element past the result was written");
-        match output {
-            Buffer::F32(data) => data.truncate(n),
-            Buffer::F64(data) => data.truncate(n),
-            Buffer::I32(data) => data.truncate(n),
-            Buffer::Bool(data) => data.truncate(n),
-        }
+        *output = output.first(n);
     }
     found
 }

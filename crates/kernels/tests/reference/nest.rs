@@ -1,9 +1,9 @@
 //! Nests evaluated value by value in f64, and their construction.
 
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
+use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
-    BinaryFunction, CompareFunction, DType, Elementwise, Instruction, Kernel, Nest, NestInstruction, NestValue,
-    ProgramInput, ReduceFunction, Space, UnaryFunction, View,
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Nest, NestInstruction,
+    NestValue, ProgramInput, ReduceFunction, Space, UnaryFunction, View,
 };
 
 use super::{binary, buffer, compare, unary, values};
@@ -109,10 +109,10 @@ pub(crate) fn run(nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// Runs a nest that has been made ready.
-pub(crate) fn run_compiled(compiled: &mut Compiled, nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Buffer> {
+pub(crate) fn run_compiled(compiled: &mut Compiled, nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Elements> {
     let slots: Vec<u32> = (0..inputs.len() as u32).collect();
     // One element more than the kernel touches, which must stay as it is.
-    let mut outputs: Vec<Buffer> = nest
+    let mut outputs: Vec<Elements> = nest
         .outputs
         .iter()
         .map(|&output| {
@@ -129,12 +129,12 @@ pub(crate) fn run_compiled(compiled: &mut Compiled, nest: &Nest, inputs: &[Vec<f
             buffer(input.dtype, &[])
         }
     });
-    let buffers: Vec<Buffer> = buffers.collect();
+    let buffers: Vec<Elements> = buffers.collect();
     compiled.run(Operands { buffers: &buffers, slots: &slots }, &mut outputs);
     outputs.into_iter().map(without_last).collect()
 }
 
-fn without_last(output: Buffer) -> Buffer {
+fn without_last(output: Elements) -> Elements {
     let elements = values(&output);
     let (last, rest) = elements.split_last().expect("an element more");
     assert_eq!(*last, 1.0, "an element past the result was written");

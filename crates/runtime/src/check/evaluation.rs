@@ -9,7 +9,7 @@ use crate::check::differences::Movable;
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::{PlanId, Session};
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 
 /// A session and what its next run is given. Inputs and parameters are treated alike.
 pub(super) struct Evaluation {
@@ -136,12 +136,7 @@ impl Movable for Along<'_> {
     type Error = Error;
 
     fn element(&self, element: usize) -> f64 {
-        match self.evaluation.tensor(self.place).data() {
-            TensorData::F32(elements) => f64::from(elements[element]),
-            TensorData::F64(elements) => elements[element],
-            TensorData::I32(elements) => f64::from(elements[element]),
-            TensorData::Bool(elements) => f64::from(elements[element]),
-        }
+        self.evaluation.tensor(self.place).data().get(element).expect("an element of the tensor is asked for")
     }
 
     fn move_element(&mut self, element: usize, value: f64) -> Result<f64, Error> {

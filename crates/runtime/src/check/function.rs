@@ -1,6 +1,6 @@
 //! What is checked: outputs as a function of named inputs and parameters, in a graph of its own that holds f64.
 
-use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, GraphError, Init, NodeId, Shape, passes};
+use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, GraphError, Init, NodeId, Shape, StorageType, passes};
 
 use crate::check::CheckError;
 use crate::check::evaluation::declared;
@@ -120,7 +120,7 @@ pub(super) fn require_float(graph: &Graph, name: &str) -> Result<(), Error> {
 /// Standard normal numbers; tensors of one seed need numbers of their own.
 pub(super) fn normal(shape: &Shape, seed: u64, number: usize) -> Result<Tensor, Error> {
     let standard = Init::Normal { mean: 0.0, deviation: 1.0 };
-    initial_value(&standard, &format!("direction {number}"), shape, DType::F64, seed)
+    initial_value(&standard, &format!("direction {number}"), shape, StorageType::F64, seed)
 }
 
 /// The shapes of expressions.

@@ -3,7 +3,7 @@
 //! A Jacobian has the shape of the output followed by that of the input, as JAX lays it out: for a scalar output it is the
 //! gradient, in the input's shape.
 
-use arenagrad_graph::{Expr, Graph, Shape};
+use arenagrad_graph::{Elements, Expr, Graph, Shape};
 
 use crate::check::differences::Moved;
 use crate::check::evaluation::Evaluation;
@@ -12,7 +12,7 @@ use crate::check::{CheckError, Differences, Probe};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::PlanId;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 
 impl Differences {
     /// The Jacobians of an expression of any shape by the named inputs and parameters, in f64, from its values on a device.
@@ -204,5 +204,5 @@ fn given(evaluation: &Evaluation, name: &str) -> Result<usize, Error> {
 /// The tensor of a Jacobian from its elements, row by row.
 fn jacobian(output: &Shape, input: &Shape, elements: Vec<f64>) -> Result<Tensor, Error> {
     let shape: Shape = output.iter().chain(input.iter()).copied().collect();
-    Tensor::from_data(shape, TensorData::F64(elements))
+    Tensor::from_data(shape, Elements::F64(elements))
 }

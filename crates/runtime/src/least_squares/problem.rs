@@ -1,12 +1,12 @@
 //! Residuals and their Jacobian, compiled once.
 
-use arenagrad_graph::{DeclarationKind, Expr, Graph, NodeId, Shape};
+use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph, NodeId, Shape};
 
 use crate::device::Device;
 use crate::error::Error;
 use crate::least_squares::LeastSquaresError;
 use crate::session::{PlanId, Session};
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 
 /// Residuals over a graph's trainable parameters, and the data that they are of.
 ///
@@ -203,7 +203,7 @@ impl Problem for LeastSquares {
             let (elements, others) = rest.split_at(parameter.shape.elements());
             rest = others;
             let dtype = self.session.parameter(&parameter.name)?.dtype();
-            let value = Tensor::from_data(parameter.shape.clone(), TensorData::F64(elements.to_vec()))?.cast(dtype);
+            let value = Tensor::from_data(parameter.shape.clone(), Elements::F64(elements.to_vec()))?.cast(dtype);
             self.session.set_parameter(&parameter.name, &value)?;
         }
         Ok(())

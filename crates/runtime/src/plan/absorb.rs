@@ -197,9 +197,14 @@ fn update_of_table(entries: &[Entry], index: usize, readers: &Readers<'_>) -> Op
     })
 }
 
-/// Whether something stands in memory whoever reads it: an elementwise result would be computed by its readers.
+/// Whether something stands in memory whoever reads it, its values as they are: an elementwise result would be computed by its
+/// readers, and a scatter-add does not narrow what it stores.
 fn is_table(entries: &[Entry], table: &Layout) -> bool {
-    match entries[table.base as usize].work {
+    let table = &entries[table.base as usize];
+    if !table.storage.is_native() {
+        return false;
+    }
+    match table.work {
         Work::Input(_)
         | Work::Parameter(_)
         | Work::Literal(_)
@@ -274,7 +279,7 @@ fn scattered(
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => {
-                if base.shape.elements() != 1 {
+                if base.shape.elements() != 1 || !base.storage.is_native() {
                     return None;
                 }
                 let operand = Layout::contiguous(scale.base, &base.shape);

@@ -117,13 +117,13 @@ impl fmt::Display for Plan {
         for (number, spec) in self.buffers.iter().enumerate() {
             let declared = |declaration: u32| {
                 let declaration = &self.declarations[declaration as usize];
-                format!("{:?} {}{}", declaration.name, declaration.dtype, declaration.shape)
+                format!("{:?} {}{}", declaration.name, declaration.storage, declaration.shape)
             };
             let role = match &spec.role {
                 BufferRole::Input(declaration) => format!("input {}", declared(*declaration)),
                 BufferRole::Parameter(declaration) => format!("parameter {}", declared(*declaration)),
-                BufferRole::Literal(_) => format!("literal {}[{}]", spec.dtype, spec.elements),
-                BufferRole::Slot => format!("slot {}[{}]", spec.dtype, spec.elements),
+                BufferRole::Literal(_) => format!("literal {}[{}]", spec.storage, spec.elements),
+                BufferRole::Slot => format!("slot {}[{}]", spec.storage, spec.elements),
             };
             writeln!(f, "  b{number:<3} {role}")?;
         }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, AxisSet, DType, Graph, GraphError, Indexing, Leaf, Literal, Node, NodeId, Op,
-    ReduceFunction, Shape,
+    Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
+    ReduceFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -23,6 +23,8 @@ pub(crate) struct Entry {
     pub(crate) operands: SmallVec<[Layout; 1]>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+    /// In what its buffer holds its elements: only what is declared or stands in the graph may be narrower than its dtype.
+    pub(crate) storage: StorageType,
     /// The node that this computes, for names and stages.
     pub(crate) node: NodeId,
     pub(crate) stage: u8,
@@ -36,7 +38,7 @@ pub(crate) enum Work {
     /// Stays on the device: the number of its declaration.
     Parameter(u32),
     /// Stands in the graph.
-    Literal(Arc<Literal>),
+    Literal(Arc<Elements>),
     /// Every element has that value; it becomes part of the kernels that use it.
     Constant(f64),
     /// Has no elements, so nothing is computed.
@@ -141,8 +143,11 @@ pub(crate) fn collect(
     }
 
     let needed = |ordinal: usize| stage_of[ordinal] != u8::MAX;
-    let mut builder =
-        Builder { entries: Vec::new(), is_for_products: for_products_alone(graph, &ids, roots, &needed)? };
+    let mut builder = Builder {
+        entries: Vec::new(),
+        is_for_products: for_products_alone(graph, &ids, roots, &needed)?,
+        storage: graph.declarations().iter().map(|declaration| declaration.storage).collect(),
+    };
     let mut layouts: Vec<Option<Layout>> = vec![None; bound];
     for &id in &ids {
         let node = graph.node(id)?;
@@ -265,6 +270,8 @@ struct Builder {
     entries: Vec<Entry>,
     /// By ordinal, which nodes nothing but matrix products read.
     is_for_products: Vec<bool>,
+    /// The storage type of each declaration.
+    storage: Vec<StorageType>,
 }
 
 impl Builder {
@@ -272,13 +279,21 @@ impl Builder {
     fn add(&mut self, id: NodeId, node: &Node, operands: SmallVec<[Layout; 1]>, stage: u8) -> Layout {
         let Node { op, shape, dtype, ordinal, .. } = node;
         let (node, dtype) = (id, *dtype);
-        let entry = |work, operands| Entry { work, operands, shape: shape.clone(), dtype, node, stage };
+        let entry = |work, operands| {
+            let (shape, storage) = (shape.clone(), dtype.into());
+            Entry { work, operands, shape, dtype, storage, node, stage }
+        };
+        let declared = |work, storage| Entry { storage, ..entry(work, SmallVec::new()) };
         let none = SmallVec::new;
         if shape.elements() == 0 {
             // An empty input still has to be given, and an empty parameter saved; nothing else is left of them.
             return match op {
-                Op::Leaf(Leaf::Input { declaration }) => self.push(entry(Work::Input(*declaration), none())),
-                Op::Leaf(Leaf::Parameter { declaration }) => self.push(entry(Work::Parameter(*declaration), none())),
+                Op::Leaf(Leaf::Input { declaration }) => {
+                    self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
+                }
+                Op::Leaf(Leaf::Parameter { declaration }) => {
+                    self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
+                }
                 Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. } | Leaf::Iota { .. })
                 | Op::Uniform { .. }
                 | Op::Elementwise(_)
@@ -294,10 +309,14 @@ impl Builder {
             };
         }
         match op {
-            Op::Leaf(Leaf::Input { declaration }) => self.push(entry(Work::Input(*declaration), none())),
-            Op::Leaf(Leaf::Parameter { declaration }) => self.push(entry(Work::Parameter(*declaration), none())),
+            Op::Leaf(Leaf::Input { declaration }) => {
+                self.push(declared(Work::Input(*declaration), self.storage[*declaration as usize]))
+            }
+            Op::Leaf(Leaf::Parameter { declaration }) => {
+                self.push(declared(Work::Parameter(*declaration), self.storage[*declaration as usize]))
+            }
             Op::Leaf(Leaf::Constant { value }) => self.push(entry(Work::Constant(*value), none())),
-            Op::Leaf(Leaf::Literal { data }) => self.push(entry(Work::Literal(data.clone()), none())),
+            Op::Leaf(Leaf::Literal { data }) => self.push(declared(Work::Literal(data.clone()), data.storage())),
             Op::Leaf(Leaf::Iota { axis }) => {
                 let work = Work::Iota { inner: shape.strides()[*axis], extent: shape[*axis] };
                 self.push(entry(work, none()))
@@ -350,6 +369,7 @@ impl Builder {
             Op::ArgMax { axis, .. } => {
                 let operand_dtype = self.entries[operands[0].base as usize].dtype;
                 let operand = self.contiguous(operands[0].clone(), operand_dtype, node, stage);
+                let operand = self.widened(operand, operand_dtype, node, stage);
                 self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
             }
             Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
@@ -376,8 +396,10 @@ impl Builder {
                     return operands[0].clone();
                 }
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
+                let data = self.widened(data, dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
+                let updates = self.widened(updates, dtype, node, stage);
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
@@ -455,6 +477,12 @@ impl Builder {
         if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
+    /// A layout over a buffer that holds values as they are, for kernels that do not widen what they read.
+    fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+        let is_native = self.entries[layout.base as usize].storage.is_native();
+        if is_native { layout } else { self.copy(layout, dtype, node, stage) }
+    }
+
     /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first.
     fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 1]> {
         let mut readable = SmallVec::with_capacity(operands.len());
@@ -496,6 +524,6 @@ impl Builder {
     fn copy(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let shape = layout.shape.clone();
         let operands = [layout].into_iter().collect();
-        self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, node, stage })
+        self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, storage: dtype.into(), node, stage })
     }
 }

@@ -1,14 +1,14 @@
 //! Which buffer holds which entry.
 //!
 //! Inputs, parameters and literals have buffers of their own. Results live in *slots*: a slot is free again after the last
-//! step that reads its content, and the next result of its dtype takes it. An elementwise step writes over an operand that
+//! step that reads its content, and the next result of its type takes it. An elementwise step writes over an operand that
 //! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
 //! the schedule allows it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arenagrad_graph::{DType, Literal};
+use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::cluster::NONE;
@@ -22,8 +22,8 @@ use crate::plan::update::Updates;
 pub struct BufferSpec {
     /// What it is for.
     pub role: BufferRole,
-    /// The dtype of its elements.
-    pub dtype: DType,
+    /// The type of its elements.
+    pub storage: StorageType,
     /// How many elements it has room for.
     pub elements: usize,
 }
@@ -37,7 +37,7 @@ pub enum BufferRole {
     /// A parameter, by the number of its declaration: shared by all plans of a session.
     Parameter(u32),
     /// Elements that stand in the graph.
-    Literal(Arc<Literal>),
+    Literal(Arc<Elements>),
     /// Results, one after the other.
     Slot,
 }
@@ -63,7 +63,7 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
     let overwrites = updates.overwrites();
 
     // By size, so that a long list is searched in no time.
-    let mut free: HashMap<DType, BTreeSet<(usize, u32)>> = HashMap::new();
+    let mut free: HashMap<StorageType, BTreeSet<(usize, u32)>> = HashMap::new();
     for (number, step) in steps.iter_mut().enumerate() {
         let dies = |entry: u32| last_use[entry as usize] == number as u32 && !required[entry as usize];
         let mut taken: Vec<u32> = Vec::new();
@@ -82,16 +82,16 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
                     share(step, operand, output);
                     memory.buffer_of[operand as usize]
                 }
-                None => memory.slot(spec.dtype, spec.shape.elements(), free.entry(spec.dtype).or_default()),
+                None => memory.slot(spec.storage, spec.shape.elements(), free.entry(spec.storage).or_default()),
             };
         }
         let mut released: HashSet<u32> = HashSet::new();
         for &entry in step.reads.iter().chain(&step.writes) {
             let computed = entries[entry as usize].work.is_computed() && !overwrites.contains_key(&entry);
             if computed && dies(entry) && !taken.contains(&entry) && released.insert(entry) {
-                let dtype = entries[entry as usize].dtype;
+                let storage = entries[entry as usize].storage;
                 let slot = memory.buffer_of[entry as usize];
-                free.entry(dtype).or_default().insert((memory.buffers[slot as usize].elements, slot));
+                free.entry(storage).or_default().insert((memory.buffers[slot as usize].elements, slot));
             }
         }
     }
@@ -100,7 +100,7 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
 
 impl Memory {
     /// A free slot for that many elements: the smallest that is large enough, else the largest, grown, else a new one.
-    fn slot(&mut self, dtype: DType, elements: usize, free: &mut BTreeSet<(usize, u32)>) -> u32 {
+    fn slot(&mut self, storage: StorageType, elements: usize, free: &mut BTreeSet<(usize, u32)>) -> u32 {
         let fitting = free.range((elements, 0)..).next().or_else(|| free.last()).copied();
         match fitting {
             Some((room, slot)) => {
@@ -108,12 +108,12 @@ impl Memory {
                 self.buffers[slot as usize].elements = room.max(elements);
                 slot
             }
-            None => self.add(BufferRole::Slot, dtype, elements),
+            None => self.add(BufferRole::Slot, storage, elements),
         }
     }
 
-    fn add(&mut self, role: BufferRole, dtype: DType, elements: usize) -> u32 {
-        self.buffers.push(BufferSpec { role, dtype, elements });
+    fn add(&mut self, role: BufferRole, storage: StorageType, elements: usize) -> u32 {
+        self.buffers.push(BufferSpec { role, storage, elements });
         self.buffers.len() as u32 - 1
     }
 }
@@ -137,7 +137,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Pad { .. }
             | Work::Concat { .. } => continue,
         };
-        memory.buffer_of[index] = memory.add(role, entry.dtype, entry.shape.elements());
+        memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());
     }
 }
 
@@ -172,7 +172,7 @@ fn shareable(
         let buffer = memory.buffer_of[operand as usize];
         entry.work.is_computed()
             && dies(operand)
-            && entry.dtype == result.dtype
+            && entry.storage == result.storage
             && entry.shape.elements() == result.shape.elements()
             && memory.buffers[buffer as usize].role == BufferRole::Slot
             && step.reads.iter().filter(|&&read| memory.buffer_of[read as usize] == buffer).count() == 1

@@ -33,7 +33,9 @@ pub use memory::{BufferRole, BufferSpec};
 
 use std::collections::HashSet;
 
-use arenagrad_graph::{DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Shape, passes};
+use arenagrad_graph::{
+    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Shape, StorageType, passes,
+};
 use arenagrad_kernels::{Kernel, Program};
 
 use cluster::NONE;
@@ -85,6 +87,13 @@ pub(crate) struct Output {
     pub(crate) buffer: Option<u32>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+}
+
+impl PlacedStep {
+    /// The storage types of its inputs and of its outputs, whose buffers are these.
+    pub(crate) fn storage(&self, buffers: &[BufferSpec]) -> [Vec<StorageType>; 2] {
+        [&self.inputs, &self.outputs].map(|list| list.iter().map(|&buffer| buffers[buffer as usize].storage).collect())
+    }
 }
 
 impl Plan {

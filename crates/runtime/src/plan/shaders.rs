@@ -1,5 +1,6 @@
 //! The WGSL that a GPU would run for a plan, for a reader.
 
+use arenagrad_kernels::Stored;
 use arenagrad_kernels::wgsl::{self, AdapterClass, AdapterProfile};
 
 use crate::error::Error;
@@ -21,11 +22,17 @@ impl Plan {
         self.steps
             .iter()
             .zip(&self.described)
-            .map(|(step, described)| match wgsl::lower_step(&step.kernel, &step.inputs, &PROFILE) {
-                Ok(lowered) => {
-                    Ok(lowered.dispatches.iter().map(|dispatch| dispatch.module.to_string()).collect::<Vec<_>>())
+            .map(|(step, described)| {
+                let [inputs, outputs] = step.storage(&self.buffers);
+                let stored = Stored { inputs: &inputs, outputs: &outputs };
+                match wgsl::lower_step(&step.kernel, &step.inputs, stored, &PROFILE) {
+                    Ok(lowered) => {
+                        Ok(lowered.dispatches.iter().map(|dispatch| dispatch.module.to_string()).collect::<Vec<_>>())
+                    }
+                    Err(error) => {
+                        Err(Error::Unsupported { what: described.computes.clone(), reason: error.to_string() })
+                    }
                 }
-                Err(error) => Err(Error::Unsupported { what: described.computes.clone(), reason: error.to_string() }),
             })
             .collect()
     }

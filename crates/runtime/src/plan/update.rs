@@ -35,12 +35,14 @@ impl Updates {
     ) -> Self {
         let update_of: HashMap<u32, usize> =
             pairs.iter().enumerate().map(|(number, (parameter, _))| (*parameter, number)).collect();
+        let narrows = Narrowing::new(entries, &pairs, outputs);
         let mut certain: Vec<bool> = pairs
             .iter()
             .map(|(parameter, next)| {
                 entries[*parameter as usize].shape.elements() > 0
                     && entries[*next as usize].work.is_computed()
                     && !outputs.contains(parameter)
+                    && narrows.may_be_stored_in(*next, *parameter)
             })
             .collect();
         // Readers that come earlier by rank and number come before all that are later by it: such orders cannot contradict each other.
@@ -76,10 +78,12 @@ impl Updates {
     /// Adds the updates that the steps make possible.
     pub(crate) fn add_possible(&mut self, entries: &[Entry], steps: &[step::Step], outputs: &HashSet<u32>) {
         let (writer, _) = step::dependencies(steps, entries.len());
+        let narrows = Narrowing::new(entries, &self.pairs, outputs);
         for ((parameter, next), direct) in self.pairs.iter().zip(&mut self.direct) {
             let step = steps.get(writer[*next as usize] as usize);
             *direct = entries[*parameter as usize].shape.elements() > 0
                 && !outputs.contains(parameter)
+                && narrows.may_be_stored_in(*next, *parameter)
                 && step.is_some_and(|step| may_overwrite(step, *next, *parameter));
         }
     }
@@ -88,6 +92,31 @@ impl Updates {
     pub(crate) fn overwrites(&self) -> HashMap<u32, u32> {
         let direct = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| **direct);
         direct.map(|((parameter, next), _)| (*next, *parameter)).collect()
+    }
+}
+
+/// Which next values may be rounded to the narrower elements of a parameter as they are stored.
+struct Narrowing<'a> {
+    entries: &'a [Entry],
+    /// The next values that something else reads too, which must find them as they were computed.
+    is_read: HashSet<u32>,
+}
+
+impl<'a> Narrowing<'a> {
+    fn new(entries: &'a [Entry], pairs: &[(u32, u32)], outputs: &HashSet<u32>) -> Self {
+        let mut narrowed = pairs.iter().filter(|(parameter, _)| !entries[*parameter as usize].storage.is_native());
+        let mut is_read = HashSet::new();
+        if narrowed.next().is_some() {
+            is_read.extend(outputs.iter().copied());
+            is_read.extend(entries.iter().flat_map(|entry| &entry.operands).map(|operand| operand.base));
+        }
+        Narrowing { entries, is_read }
+    }
+
+    /// Whether the kernel that computes `next` may store it in the buffer of `parameter`: programs alone narrow what they store.
+    fn may_be_stored_in(&self, next: u32, parameter: u32) -> bool {
+        let is_elementwise = matches!(self.entries[next as usize].work, Work::Elementwise(_));
+        self.entries[parameter as usize].storage.is_native() || (is_elementwise && !self.is_read.contains(&next))
     }
 }
 

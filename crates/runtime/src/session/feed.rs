@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, DeclarationKind, NodeId, Shape};
+use arenagrad_graph::{DeclarationKind, Elements, NodeId, Shape, StorageType};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
 use crate::session::store::Memory;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::listed;
 
 /// The inputs of a plan.
@@ -25,7 +25,7 @@ pub(crate) struct Feed {
 struct Input {
     name: String,
     shape: Shape,
-    dtype: DType,
+    storage: StorageType,
     origin: String,
     /// The session's buffer; none if the plan does not read the input.
     buffer: Option<u32>,
@@ -62,7 +62,7 @@ impl Feed {
             inputs.push(Input {
                 name: declaration.name.clone(),
                 shape: declaration.shape.clone(),
-                dtype: declaration.dtype,
+                storage: declaration.storage,
                 origin: declaration.origin.to_string(),
                 buffer: buffers.get(&number).copied(),
                 ranges: ranges.remove(&declaration.node).unwrap_or_default(),
@@ -90,8 +90,9 @@ impl Feed {
         }
         for (name, tensor) in tensors {
             let place = self.find(name)?;
-            if let (Some(buffer), false) = (self.inputs[place].buffer, tensor.data().is_empty()) {
-                memory.write(buffer, tensor.data())?;
+            let Input { buffer, storage, .. } = self.inputs[place];
+            if let (Some(buffer), false) = (buffer, tensor.data().is_empty()) {
+                memory.write(buffer, storage, tensor.data())?;
             }
         }
         Ok(())
@@ -111,7 +112,7 @@ impl Feed {
         }
         for (_, (input, value)) in changed() {
             if let (Some(buffer), false) = (input.buffer, value.as_ref().data().is_empty()) {
-                memory.write(buffer, value.as_ref().data())?;
+                memory.write(buffer, input.storage, value.as_ref().data())?;
             }
         }
         Ok(())
@@ -134,11 +135,11 @@ impl Input {
             let (expected, found) = (self.shape.clone(), tensor.shape().clone());
             return Err(Error::InputShape { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
-        if tensor.dtype() != self.dtype {
-            let (expected, found) = (self.dtype, tensor.dtype());
+        if tensor.dtype() != self.storage.value() {
+            let (expected, found) = (self.storage, tensor.storage());
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
-        let TensorData::I32(elements) = tensor.data() else { return Ok(()) };
+        let Elements::I32(elements) = tensor.data() else { return Ok(()) };
         for range in &self.ranges {
             let allowed = |value: i32| {
                 usize::try_from(value).is_ok_and(|value| value < range.limit) || range.except == Some(value)

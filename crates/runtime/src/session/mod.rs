@@ -18,12 +18,12 @@ pub use builder::SessionBuilder;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph::{DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
@@ -239,20 +239,23 @@ impl Session {
         self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.name.as_str())
     }
 
-    /// The present value of a parameter or state.
+    /// The present value of a parameter or state, in its dtype: f32 also where the device holds it narrower.
     pub fn parameter(&self, name: &str) -> Result<Tensor, Error> {
-        self.parameters.value(self.parameters.find(name)?, &self.memory)
+        let parameter = self.parameters.find(name)?;
+        Ok(self.parameters.value(parameter, &self.memory)?.into_native())
     }
 
-    /// Sets a parameter or state to a tensor of its shape and dtype. Its elements may be infinite or NaN, but for the
+    /// Sets a parameter or state to a tensor of its shape and dtype, which is rounded to the type that the device holds it in. A tensor
+    /// that holds such elements itself is taken as it is. Its elements may be infinite or NaN, but for the
     /// optimiser's own scalars, the learning rate and the count of updates, which must be usable.
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
         let parameter = self.parameters.find(name)?;
         self.parameters.check(parameter, value, Given::Argument)?;
         match &parameter.place {
-            Place::Device(buffer) => self.memory.write(*buffer, value.data()),
+            Place::Device(buffer) => self.memory.write(*buffer, parameter.storage, value.data()),
             Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => {
-                self.parameters.set_place(name, Place::Host(value.clone()));
+                let value = value.cast(parameter.storage);
+                self.parameters.set_place(name, Place::Host(value));
                 Ok(())
             }
         }
@@ -261,11 +264,11 @@ impl Session {
     /// Sets the learning rate of the optimisers of this crate, from the next step on: a finite number, 0 or more, that the
     /// dtype of the parameters holds.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        let dtype = self.parameters.check_learning_rate(rate)?.dtype;
+        let dtype = self.parameters.check_learning_rate(rate)?.storage.value();
         self.set_parameter(LEARNING_RATE, &Tensor::scalar(rate).cast(dtype))
     }
 
-    /// Writes all parameters and states to a file in the safetensors format: the learning rate and the count of steps among
+    /// Writes all parameters and states to a file in the safetensors format, each in the type that the device holds it in: the learning rate and the count of steps among
     /// them, so that training goes on from there as if it had not been interrupted.
     ///
     /// The file appears whole or not at all, also if several write it at once: readers find the old content or the new. A
@@ -292,7 +295,9 @@ impl Session {
     ///
     /// Those that a plan of this session needs must all be there, with their shapes and dtypes. Others that the session knows
     /// are taken if they are there; should they not fit, that is an error only once a plan needs them. What else the file
-    /// holds is ignored. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
+    /// holds is ignored. A tensor of F16 or BF16 may be loaded into any parameter of dtype f32, and one of F32 into a parameter that is
+    /// held narrower: widened, which is exact, or rounded to nearest with ties to even, to the type that the parameter was declared with
+    /// ([`graph::StorageType`](crate::graph::StorageType)). Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
@@ -307,7 +312,7 @@ impl Session {
             .map(|parameter| Wanted {
                 name: &parameter.name,
                 shape: &parameter.shape,
-                dtype: parameter.dtype,
+                storage: parameter.storage,
                 required: matches!(parameter.place, Place::Device(_)),
             })
             .collect();
@@ -326,7 +331,8 @@ impl Session {
         }
         for (name, (buffer, place)) in taken {
             match (buffer, &place) {
-                (Some(buffer), Place::Host(value)) => self.memory.write(buffer, value.data())?,
+                // The value was brought to the parameter's type as it was read.
+                (Some(buffer), Place::Host(value)) => self.memory.write(buffer, value.storage(), value.data())?,
                 (Some(_) | None, _) => self.parameters.set_place(&name, place),
             }
         }
@@ -384,7 +390,7 @@ impl Session {
                 Some(known) => {
                     // Two parameters of one name are a mistake, whether they are needed or not.
                     let given = Given::Declaration(declaration.origin.to_string());
-                    known.check_declared(&declaration.shape, declaration.dtype, given)?;
+                    known.check_declared(&declaration.shape, declaration.storage, given)?;
                 }
             }
             if !needed.contains(&number) {
@@ -396,7 +402,7 @@ impl Session {
                 Place::Unfit(error) => return Err(error.clone()),
                 Place::Initial(_) | Place::Host(_) => {
                     let elements = declaration.shape.elements();
-                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.dtype, elements)?;
+                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.storage, elements)?;
                     moved.push((name.clone(), buffer));
                 }
             }
@@ -412,8 +418,9 @@ impl Session {
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place)?;
         self.memory.write_literals(&plan, &place)?;
         for (name, buffer) in &moved {
-            let value = self.parameters.value(self.parameters.find(name)?, &self.memory)?;
-            self.memory.write(*buffer, value.data())?;
+            let parameter = self.parameters.find(name)?;
+            let value = self.parameters.value(parameter, &self.memory)?;
+            self.memory.write(*buffer, parameter.storage, value.data())?;
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         Ok((Prepared { plan, feed, executable, outputs }, moved))
@@ -434,12 +441,13 @@ impl Session {
         let mut results = Vec::with_capacity(prepared.outputs.len());
         for (output, buffer) in prepared.plan.outputs.iter().zip(&prepared.outputs) {
             let data = match (buffer, &self.memory) {
-                (None, _) => TensorData::empty(output.dtype),
+                (None, _) => Elements::empty(output.dtype),
                 (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
                 #[cfg(feature = "gpu")]
-                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| TensorData::empty(output.dtype)),
+                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| Elements::empty(output.dtype)),
             };
-            results.push(Tensor::from_data(output.shape.clone(), data)?);
+            // A parameter or input that is a result as it stands may be held narrower.
+            results.push(Tensor::from_data(output.shape.clone(), data)?.into_native());
         }
         debug_assert!(fetched.next().is_none());
         Ok(results)

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Declaration, Init, Shape};
+use arenagrad_graph::{Declaration, Elements, Init, Shape, StorageType};
 
 use crate::error::{Error, Given};
 use crate::session::store::Memory;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, initial_value, listed};
 
 /// All parameters of a session, in the order in which it came to know them.
@@ -25,7 +25,8 @@ pub(super) struct Parameters {
 pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) shape: Shape,
-    pub(super) dtype: DType,
+    /// In what the device holds it: values of its dtype.
+    pub(super) storage: StorageType,
     pub(super) trainable: bool,
     /// Where it was declared.
     pub(super) origin: String,
@@ -75,7 +76,7 @@ impl Parameters {
         self.list.push(Parameter {
             name: declaration.name.clone(),
             shape: declaration.shape.clone(),
-            dtype: declaration.dtype,
+            storage: declaration.storage,
             trainable,
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
@@ -95,18 +96,18 @@ impl Parameters {
         }
     }
 
-    /// The present value of a parameter.
+    /// The present value of a parameter, in the type that the device holds it in.
     pub(super) fn value(&self, parameter: &Parameter, memory: &Memory) -> Result<Tensor, Error> {
-        let Parameter { name, shape, dtype, .. } = parameter;
+        let Parameter { name, shape, storage, .. } = parameter;
         match &parameter.place {
             Place::Device(buffer) => {
                 let data = match shape.elements() {
-                    0 => TensorData::empty(*dtype),
-                    elements => memory.read(*buffer, *dtype, elements)?,
+                    0 => Elements::empty(*storage),
+                    elements => memory.read(*buffer, *storage, elements)?,
                 };
                 Tensor::from_data(shape.clone(), data)
             }
-            Place::Initial(init) => initial_value(init, name, shape, *dtype, self.seed),
+            Place::Initial(init) => initial_value(init, name, shape, *storage, self.seed),
             Place::Host(value) => Ok(value.clone()),
             Place::Unfit(error) => Err(error.clone()),
         }
@@ -114,7 +115,7 @@ impl Parameters {
 
     /// Refuses a value that a parameter cannot hold: another shape or dtype, or a number that its optimiser could not use.
     pub(super) fn check(&self, parameter: &Parameter, value: &Tensor, given: Given) -> Result<(), Error> {
-        parameter.check_declared(value.shape(), value.dtype(), given.clone())?;
+        parameter.check_value(value, given.clone())?;
         if self.trains && !parameter.trainable {
             self.hyperparameters(parameter, given).state(&parameter.name, value)?;
         }
@@ -134,21 +135,27 @@ impl Parameters {
 
     /// The rules for a scalar that the optimiser uses beside all that it trains.
     fn hyperparameters(&self, parameter: &Parameter, given: Given) -> Hyperparameters {
-        let trained = self.list.iter().filter(|other| other.trainable).map(|other| other.dtype);
-        Hyperparameters::beside(trained.chain([parameter.dtype]), given)
+        let trained = self.list.iter().filter(|other| other.trainable).map(|other| other.storage.value());
+        Hyperparameters::beside(trained.chain([parameter.storage.value()]), given)
     }
 }
 
 impl Parameter {
-    /// Refuses another shape or dtype.
-    pub(super) fn check_declared(&self, shape: &Shape, dtype: DType, given: Given) -> Result<(), Error> {
+    /// Refuses a value of another shape or dtype. Narrower or wider elements of its dtype are as good.
+    fn check_value(&self, value: &Tensor, given: Given) -> Result<(), Error> {
+        let storage = if value.dtype() == self.storage.value() { self.storage } else { value.storage() };
+        self.check_declared(value.shape(), storage, given)
+    }
+
+    /// Refuses another shape or storage type.
+    pub(super) fn check_declared(&self, shape: &Shape, storage: StorageType, given: Given) -> Result<(), Error> {
         let name = self.name.clone();
         if self.shape != *shape {
             let (expected, found) = (self.shape.clone(), shape.clone());
             return Err(Error::ParameterShape { name, expected, found, given });
         }
-        if self.dtype != dtype {
-            return Err(Error::ParameterDType { name, expected: self.dtype, found: dtype, given });
+        if self.storage != storage {
+            return Err(Error::ParameterDType { name, expected: self.storage, found: storage, given });
         }
         Ok(())
     }

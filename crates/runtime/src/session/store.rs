@@ -6,8 +6,9 @@ use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
-use crate::tensor::TensorData;
-use arenagrad_graph::DType;
+use arenagrad_graph::{Elements, StorageType};
+#[cfg(feature = "gpu")]
+use arenagrad_kernels::Stored;
 
 /// The buffers of a session.
 pub(crate) enum Memory {
@@ -39,11 +40,11 @@ impl Memory {
         }
     }
 
-    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
         match self {
-            Memory::Cpu(memory) => memory.allocate(what, dtype, elements),
+            Memory::Cpu(memory) => memory.allocate(what, storage, elements),
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.allocate(what, dtype, elements),
+            Memory::Gpu(memory) => memory.allocate(what, storage, elements),
         }
     }
 
@@ -79,26 +80,31 @@ impl Memory {
         }
     }
 
-    pub(crate) fn write(&mut self, index: u32, data: &TensorData) -> Result<(), Error> {
+    /// Writes elements from the start of a buffer on, widened or narrowed to its type.
+    pub(crate) fn write(&mut self, index: u32, storage: StorageType, data: &Elements) -> Result<(), Error> {
         match self {
             Memory::Cpu(memory) => {
+                // The buffer knows its type.
+                let _ = storage;
                 memory.write(index, data);
                 Ok(())
             }
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.write(index, data),
+            Memory::Gpu(memory) if data.storage() == storage => memory.write(index, data),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.write(index, &data.converted(storage)),
         }
     }
 
-    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
+    pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
         match self {
             Memory::Cpu(memory) => {
                 let data = memory.read(index, elements);
-                debug_assert_eq!(data.dtype(), dtype);
+                debug_assert_eq!(data.storage(), storage);
                 Ok(data)
             }
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.read(index, dtype, elements),
+            Memory::Gpu(memory) => memory.read(index, storage, elements),
         }
     }
 
@@ -128,7 +134,7 @@ impl Memory {
             };
             places.push(match place {
                 Some(place) => place,
-                None => self.allocate(&what, spec.dtype, spec.elements)?,
+                None => self.allocate(&what, spec.storage, spec.elements)?,
             });
         }
         Ok(places)
@@ -138,7 +144,7 @@ impl Memory {
     pub(crate) fn write_literals(&mut self, plan: &Plan, places: &[u32]) -> Result<(), Error> {
         for (spec, place) in plan.buffers.iter().zip(places) {
             match &spec.role {
-                BufferRole::Literal(data) if !data.is_empty() => self.write(*place, &TensorData::from(&**data))?,
+                BufferRole::Literal(data) if !data.is_empty() => self.write(*place, spec.storage, data)?,
                 BufferRole::Literal(_) | BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => {}
             }
         }
@@ -152,17 +158,20 @@ impl Executable {
             #[cfg(feature = "gpu")]
             (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
                 let place = |buffers: &[u32]| buffers.iter().map(|&b| places[b as usize]).collect::<Vec<_>>();
-                let bound: Vec<(Vec<u32>, Vec<u32>)> =
-                    plan.steps.iter().map(|step| (place(&step.inputs), place(&step.outputs))).collect();
+                let bound: Vec<[Vec<u32>; 2]> =
+                    plan.steps.iter().map(|step| [place(&step.inputs), place(&step.outputs)]).collect();
+                let stored: Vec<[Vec<StorageType>; 2]> =
+                    plan.steps.iter().map(|step| step.storage(&plan.buffers)).collect();
                 let steps: Vec<gpu::ResidentStep<'_>> = plan
                     .steps
                     .iter()
                     .zip(&plan.described)
-                    .zip(&bound)
-                    .map(|((step, described), (inputs, outputs))| gpu::ResidentStep {
+                    .zip(bound.iter().zip(&stored))
+                    .map(|((step, described), (bound, stored))| gpu::ResidentStep {
                         kernel: &step.kernel,
-                        inputs,
-                        outputs,
+                        inputs: &bound[0],
+                        outputs: &bound[1],
+                        stored: Stored { inputs: &stored[0], outputs: &stored[1] },
                         what: &described.computes,
                     })
                     .collect();
@@ -170,18 +179,19 @@ impl Executable {
                     .outputs
                     .iter()
                     .filter_map(|output| {
-                        let index = places[output.buffer? as usize];
-                        Some(Readback { index, dtype: output.dtype, elements: output.shape.elements() })
+                        let buffer = output.buffer? as usize;
+                        let (index, storage) = (places[buffer], plan.buffers[buffer].storage);
+                        Some(Readback { index, storage, elements: output.shape.elements() })
                     })
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::new(device, memory, &steps, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(&plan.steps, |buffer| places[buffer as usize]))),
+            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, |buffer| places[buffer as usize]))),
         }
     }
 
     /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
-    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Elements>, Error> {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;

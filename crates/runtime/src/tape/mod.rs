@@ -119,10 +119,11 @@ impl Tape {
         }
     }
 
-    /// A variable that no operation made: a number (an f32 scalar; i32 for an integer) or a [`crate::Tensor`] of any dtype.
+    /// A variable that no operation made: a number (an f32 scalar; i32 for an integer) or a [`crate::Tensor`] of any dtype, whose
+    /// elements are widened to it if they are narrower.
     /// Gradients flow to it after [`Variable::requires_grad`].
     pub fn leaf(&self, value: impl LeafValue) -> Variable {
-        Variable::new(Record::leaf(&self.inner, value.into_tensor(), false))
+        Variable::new(Record::leaf(&self.inner, value.into_tensor().into_native(), false))
     }
 
     /// Records an operation of your own: what `build` makes of the operands' expressions. Everything that [`Expr`] can do can

@@ -392,10 +392,5 @@ impl Slots {
 
 /// The memory that a tensor takes.
 pub(crate) fn bytes(tensor: &Tensor) -> usize {
-    let element = match tensor.dtype() {
-        DType::F64 => 8,
-        DType::F32 | DType::I32 => 4,
-        DType::Bool => 1,
-    };
-    tensor.shape().elements() * element
+    tensor.data().bytes()
 }

@@ -48,7 +48,7 @@ impl Variable {
     /// becomes a leaf.
     pub fn set_data(&self, value: Tensor) {
         self.record.become_leaf();
-        self.record.set_place(Place::Value(Rc::new(value)));
+        self.record.set_place(Place::Value(Rc::new(value.into_native())));
     }
 
     /// Asks for gradients from now on: `let w = tape.leaf(1.0).requires_grad()`. What was recorded from it before has none. A

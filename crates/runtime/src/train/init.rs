@@ -1,14 +1,20 @@
 //! The first values of parameters: a function of the seed and the parameter's name, shape and [`Init`], and of nothing else.
 //! They are made on the host, so they are the same on every device.
 
-use arenagrad_graph::{DType, Init, Shape};
+use arenagrad_graph::{Elements, Init, Shape, StorageType};
 use arenagrad_kernels::cpu::random::uniform;
 
 use crate::error::Error;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 
 /// The elements that the parameter of that name starts with.
-pub(crate) fn initial_value(init: &Init, name: &str, shape: &Shape, dtype: DType, seed: u64) -> Result<Tensor, Error> {
+pub(crate) fn initial_value(
+    init: &Init,
+    name: &str,
+    shape: &Shape,
+    storage: StorageType,
+    seed: u64,
+) -> Result<Tensor, Error> {
     let elements = shape.elements();
     let (fan_in, fan_out) = match shape.dims() {
         [] => (1, 1),
@@ -41,7 +47,7 @@ pub(crate) fn initial_value(init: &Init, name: &str, shape: &Shape, dtype: DType
         }
         Init::Values(values) => values.clone(),
     };
-    Ok(Tensor::from_data(shape.clone(), TensorData::F64(values))?.cast(dtype))
+    Ok(Tensor::from_data(shape.clone(), Elements::F64(values))?.cast(storage))
 }
 
 /// FNV-1a of the name's bytes (Fowler, Noll and Vo): the same on every machine and in every version of Rust.

@@ -197,7 +197,7 @@ fn replacement(graph: &Graph, declaration: &Declaration, next: Expr<'_>) -> Resu
         return Err(Error::ParameterShape { name: name.clone(), expected, found, given: Given::Update });
     }
     if found.dtype != *dtype {
-        let (expected, found) = (*dtype, found.dtype);
+        let (expected, found) = ((*dtype).into(), found.dtype.into());
         return Err(Error::ParameterDType { name: name.clone(), expected, found, given: Given::Update });
     }
     Ok(id)

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{Elements, Shape, StorageType};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Given};
 use crate::file::replace_file;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::file_header::{Entry, FileHeader};
 
 /// A tensor that a reader looks for.
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
     pub(crate) shape: &'a Shape,
-    pub(crate) dtype: DType,
+    pub(crate) storage: StorageType,
     /// Whether a file without it is refused.
     pub(crate) required: bool,
 }
@@ -26,10 +26,10 @@ pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Res
         path: path.to_owned(),
         reason: format!("it could not be written: {error}"),
     };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| to_bytes(tensor.data())).collect();
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| tensor.data().to_le_bytes()).collect();
     let mut views = Vec::with_capacity(tensors.len());
     for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(file_dtype(tensor.dtype()), tensor.shape().to_vec(), bytes)
+        let view = TensorView::new(file_dtype(tensor.storage()), tensor.shape().to_vec(), bytes)
             .map_err(|error| refused(&error))?;
         views.push((name.as_str(), view));
     }
@@ -40,7 +40,8 @@ pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Res
 /// What a file says of a tensor that is not required: that there is none, or an error where it does not fit.
 pub(crate) type Found = Option<Result<Tensor, Error>>;
 
-/// The tensors of a file with those names, in their order. Those that are required must be there, with that shape and dtype.
+/// The tensors of a file with those names, in their order. Those that are required must be there, with that shape and
+/// values of that dtype, which are brought to that type.
 /// What else the file holds is ignored.
 pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<Found>, Error> {
     let bytes = std::fs::read(path)
@@ -48,7 +49,7 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
     let foreign = |reason: String| Error::ParameterFile { path: path.to_owned(), reason };
     let (header, data) = FileHeader::read(&bytes).map_err(foreign)?;
     let mut tensors = Vec::with_capacity(wanted.len());
-    for Wanted { name, shape, dtype, required } in wanted {
+    for Wanted { name, shape, storage, required } in wanted {
         let Some(entry) = header.find(name) else {
             if *required {
                 let known = listed(header.names());
@@ -62,35 +63,36 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
             tensors.push(None);
             continue;
         };
-        match fitting(path, entry, name, shape, *dtype) {
+        match fitting(path, entry, name, shape, *storage) {
             Err(error) if *required => return Err(error),
             Err(error) => tensors.push(Some(Err(error))),
-            Ok(()) => {
-                let data = entry.data(data, element_bytes(*dtype)).map_err(foreign)?;
-                tensors.push(Some(Tensor::from_data((*shape).clone(), from_bytes(*dtype, data))));
+            Ok(found) => {
+                let data = entry.data(data, found.bytes()).map_err(foreign)?;
+                let tensor = Tensor::from_data((*shape).clone(), Elements::from_le_bytes(found, data));
+                tensors.push(Some(tensor.map(|tensor| tensor.into_cast(*storage))));
             }
         }
     }
     Ok(tensors)
 }
 
-/// Refuses an entry of another dtype or shape than the parameter's.
-fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, dtype: DType) -> Result<(), Error> {
+/// The type of an entry's elements. Refuses one of another shape than the parameter's, or whose values are of another dtype.
+fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: StorageType) -> Result<StorageType, Error> {
     let name = name.to_owned();
-    let known = DType::ALL.into_iter().find(|known| entry.dtype == file_dtype(*known).to_string());
+    let known = StorageType::ALL.into_iter().find(|known| entry.dtype == file_dtype(*known).to_string());
     let Some(found) = known else {
         let found = entry.dtype.to_ascii_lowercase();
-        return Err(Error::FileDType { path: path.to_owned(), name, found, expected: dtype });
+        return Err(Error::FileDType { path: path.to_owned(), name, found, expected: storage });
     };
     let given = Given::File(path.to_owned());
     if entry.shape.as_slice() != shape.dims() {
         let (expected, found) = (shape.clone(), Shape::from(entry.shape.as_slice()));
         return Err(Error::ParameterShape { name, expected, found, given });
     }
-    if found != dtype {
-        return Err(Error::ParameterDType { name, expected: dtype, found, given });
+    if found.value() != storage.value() {
+        return Err(Error::ParameterDType { name, expected: storage, found, given });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// How many names an error lists.
@@ -109,43 +111,13 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn file_dtype(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F32 => Dtype::F32,
-        DType::F64 => Dtype::F64,
-        DType::I32 => Dtype::I32,
-        DType::Bool => Dtype::BOOL,
+fn file_dtype(storage: StorageType) -> Dtype {
+    match storage {
+        StorageType::F32 => Dtype::F32,
+        StorageType::F64 => Dtype::F64,
+        StorageType::I32 => Dtype::I32,
+        StorageType::Bool => Dtype::BOOL,
+        StorageType::F16 => Dtype::F16,
+        StorageType::Bf16 => Dtype::BF16,
     }
-}
-
-fn element_bytes(dtype: DType) -> usize {
-    match dtype {
-        DType::F32 | DType::I32 => 4,
-        DType::F64 => 8,
-        DType::Bool => 1,
-    }
-}
-
-/// Elements as the format wants them: little-endian.
-fn to_bytes(data: &TensorData) -> Vec<u8> {
-    match data {
-        TensorData::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::Bool(data) => data.clone(),
-    }
-}
-
-fn from_bytes(dtype: DType, bytes: &[u8]) -> TensorData {
-    match dtype {
-        DType::F32 => TensorData::F32(words(bytes).map(f32::from_le_bytes).collect()),
-        DType::F64 => TensorData::F64(words(bytes).map(f64::from_le_bytes).collect()),
-        DType::I32 => TensorData::I32(words(bytes).map(i32::from_le_bytes).collect()),
-        DType::Bool => TensorData::Bool(bytes.iter().map(|&byte| u8::from(byte != 0)).collect()),
-    }
-}
-
-/// The bytes of each element. The data is as long as the shape needs.
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
 }

@@ -1,17 +1,17 @@
 //! Running a graph on a device, with inputs and parameters from a table of names.
 
 use arenagrad::plan::BufferRole;
-use arenagrad::{DType, Device, Error, Expr, Graph, Plan, Session, Shape, Tensor, TensorData};
+use arenagrad::{DType, Device, Elements, Error, Expr, Graph, Plan, Session, Shape, Tensor};
 
 use super::evaluate::Given;
 
 /// A tensor of any dtype from numbers that it holds.
 pub fn tensor(shape: &Shape, dtype: DType, elements: &[f64]) -> Tensor {
     let data = match dtype {
-        DType::F32 => TensorData::F32(elements.iter().map(|&x| x as f32).collect()),
-        DType::F64 => TensorData::F64(elements.to_vec()),
-        DType::I32 => TensorData::I32(elements.iter().map(|&x| x as i32).collect()),
-        DType::Bool => TensorData::Bool(elements.iter().map(|&x| u8::from(x != 0.0)).collect()),
+        DType::F32 => Elements::F32(elements.iter().map(|&x| x as f32).collect()),
+        DType::F64 => Elements::F64(elements.to_vec()),
+        DType::I32 => Elements::I32(elements.iter().map(|&x| x as i32).collect()),
+        DType::Bool => Elements::Bool(elements.iter().map(|&x| u8::from(x != 0.0)).collect()),
     };
     Tensor::from_data(shape.clone(), data).expect("as many elements as the shape has")
 }

@@ -12,9 +12,11 @@ mod rows;
 mod schedule;
 mod totals;
 
+use arenagrad_graph::Elements;
+
 use std::ops::Range;
 
-use super::buffer::{Buffer, Operands, Parts, part};
+use super::buffer::{Operands, Parts, part};
 use super::interpret::{Accumulators, Sources};
 use super::parallel;
 use super::processor::detect;
@@ -69,7 +71,7 @@ impl Nest {
     }
 
     /// Runs the nest.
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let Nest { scheme, outputs: described, columns, totals, workers, after } = self;
         let [mut elements, mut rows, mut of_columns, mut whole] = [(); 4].map(|()| Parts::new());
         for (buffer, &(space, extent)) in outputs.iter_mut().zip(&*described) {

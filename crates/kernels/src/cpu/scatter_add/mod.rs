@@ -14,10 +14,10 @@
 mod dense;
 mod sorted;
 
-use arenagrad_graph::{DType, Shape};
+use arenagrad_graph::{DType, Elements, Shape};
 use pulp::Arch;
 
-use super::buffer::{Buffer, Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, typed_mut};
 use super::parallel;
 use super::processor::detect;
 use super::scalar::Number;
@@ -143,7 +143,7 @@ impl ScatterAdd {
         }
     }
 
-    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let ScatterAdd { scheme, state } = self;
         match state {
             State::F32(way) => way.run(scheme, operands, outputs),
@@ -171,7 +171,7 @@ impl<T: Scattered> Way<T> {
         }
     }
 
-    fn run(&mut self, scheme: &ScatterScheme, operands: Operands<'_>, outputs: &mut [Buffer]) {
+    fn run(&mut self, scheme: &ScatterScheme, operands: Operands<'_>, outputs: &mut [Elements]) {
         let result = &mut typed_mut::<T>(&mut outputs[0])[..scheme.elements];
         let operand = if scheme.in_place { None } else { Some(&operands.typed::<T>(0)[..scheme.elements]) };
         let factor = scheme.factor.map(|factor| match factor {

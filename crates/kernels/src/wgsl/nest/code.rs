@@ -134,7 +134,9 @@ impl Code<'_> {
                 // Memory planning put the input where this output goes, so it is read through the output's binding.
                 let shared = Self::output_name(output);
                 let stored = storage_type(self.dtype(self.facts.nest.outputs[output]));
-                let value = from_storage(stored, declared.dtype, 1, &format!("{shared}[number]"));
+                let narrow = self.module.narrow_element(Resource::Output(output as u32), &shared, "number");
+                let value =
+                    narrow.unwrap_or_else(|| from_storage(stored, declared.dtype, 1, &format!("{shared}[number]")));
                 let dtype = value_type(self.dtype(number));
                 self.module.declare(format!(
                     "fn read_{name}(number: u32) -> {dtype} {{\n    // In place: {shared} still holds {name}.\n    return {value};\n}}\n"
@@ -175,7 +177,9 @@ impl Code<'_> {
             let shared = Self::output_name(output);
             let stored = storage_type(self.dtype(self.facts.nest.outputs[output]));
             let word = format!("{shared}[{}]", block_index("(row.first + column)", self.width));
-            let value = from_storage(stored, declared, self.width, &word);
+            let resource = Resource::Output(output as u32);
+            let narrow = self.module.narrow_block(resource, self.width, "row.first + column");
+            let value = narrow.unwrap_or_else(|| from_storage(stored, declared, self.width, &word));
             let dtype = of_width(value_type(declared), self.width);
             self.module.declare(format!(
                 "fn read_{name}(row: Row, column: u32) -> {dtype} {{\n    // In place: {shared} still holds {name}.\n    return {value};\n}}\n"
@@ -239,12 +243,12 @@ impl Code<'_> {
             let value = self.facts.nest.outputs[output];
             let dtype = self.dtype(value);
             let name = Self::output_name(output);
-            self.module.bind(
-                Resource::Output(output as u32),
-                true,
-                name.clone(),
-                of_width(storage_type(dtype), self.width),
-            );
+            let resource = Resource::Output(output as u32);
+            if let Some(stored) = self.module.narrow_store(resource, self.width, "index", &self.block(value)) {
+                text.push_str(&stored);
+                continue;
+            }
+            self.module.bind(resource, true, name.clone(), of_width(storage_type(dtype), self.width));
             let block = block_index("index", self.width);
             let _ = writeln!(text, "    {name}[{block}] = {};", to_storage(dtype, self.width, &self.block(value)));
         }
@@ -397,7 +401,12 @@ impl Code<'_> {
             let value = self.facts.nest.outputs[output];
             let dtype = self.dtype(value);
             let name = Self::output_name(output);
-            self.module.bind(Resource::Output(output as u32), true, name.clone(), storage_type(dtype));
+            let resource = Resource::Output(output as u32);
+            if let Some(stored) = self.module.narrow_store(resource, 1, "row.number", &format!("row.v{value}")) {
+                text.push_str(&stored);
+                continue;
+            }
+            self.module.bind(resource, true, name.clone(), storage_type(dtype));
             let _ = writeln!(text, "    {name}[row.number] = {};", to_storage(dtype, 1, &format!("row.v{value}")));
         }
         for &(value, words) in stored {

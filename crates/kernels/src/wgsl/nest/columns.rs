@@ -2,7 +2,7 @@
 
 use crate::Space;
 use crate::wgsl::emit::Words;
-use crate::wgsl::module::{Grid, Module};
+use crate::wgsl::module::Grid;
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::code::{Code, Pass};
 use crate::wgsl::nest::facts::Fold;
@@ -27,7 +27,7 @@ impl Lowering<'_> {
         let pass = Pass { number: 0, folds, outputs: outputs.to_vec() };
         let cone = facts.cone(&pass.roots(facts), |_| false);
         let mut code =
-            Code { facts, module: Module::default(), width: self.width, outputs: outputs.to_vec(), lanes: 1 };
+            Code { facts, module: self.lowered.module(), width: self.width, outputs: outputs.to_vec(), lanes: 1 };
         let each = code.module.long_running_workgroup(self.profile);
         code.module.declare(format!("const WIDTH: u32 = {}u;", self.width));
         code.module.parameter("rows", rows);

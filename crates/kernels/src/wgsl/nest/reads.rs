@@ -63,20 +63,27 @@ impl ElementRead<'_> {
     pub(super) fn declare(&self, module: &mut Module) {
         let ElementRead { name, input, width, .. } = self;
         let form = if *width == 1 { Quad::Scattered } else { quad(&input.view) };
+        let is_narrow = module.is_narrow(self.resource);
         let stored = storage_type(input.dtype);
-        let vector = form == Quad::Vector;
-        module.bind(self.resource, false, name.clone(), of_width(stored, if vector { 4 } else { 1 }));
+        let vector = form == Quad::Vector && !is_narrow;
+        let element = if is_narrow { "u32" } else { stored };
+        module.bind(self.resource, false, name.clone(), of_width(element, if vector { 4 } else { 1 }));
         let at = self.declare_place(module);
-        let load = |place: &str| from_storage(stored, input.dtype, 1, &format!("{name}[{place}]"));
+        let load = |module: &mut Module, place: &str| {
+            let narrow = module.narrow_element(self.resource, name, place);
+            narrow.unwrap_or_else(|| from_storage(stored, input.dtype, 1, &format!("{name}[{place}]")))
+        };
         let dtype = of_width(value_type(input.dtype), *width);
         let mut text = format!("fn read_{name}(row: Row, column: u32) -> {dtype} {{\n");
         let value = match form {
-            _ if *width == 1 => load(&at("column")),
+            _ if *width == 1 => load(module, &at("column")),
             Quad::Vector => {
-                let place = block_index(&format!("({})", at("column")), *width);
-                from_storage(stored, input.dtype, *width, &format!("{name}[{place}]"))
+                let place = format!("({})", at("column"));
+                module.narrow_block(self.resource, *width, &place).unwrap_or_else(|| {
+                    from_storage(stored, input.dtype, *width, &format!("{name}[{}]", block_index(&place, *width)))
+                })
             }
-            Quad::Repeated => format!("{dtype}({})", load(&at("column"))),
+            Quad::Repeated => format!("{dtype}({})", load(module, &at("column"))),
             Quad::Strided(stride) => {
                 let stride = module.stride(format!("{name}_step"), stride);
                 let _ = writeln!(text, "    let p = {};", at("column"));
@@ -86,11 +93,11 @@ impl ElementRead<'_> {
                     format!("p + 2u * {stride}"),
                     format!("p + 3u * {stride}"),
                 ];
-                format!("{dtype}({})", places.map(|place| load(&place)).join(", "))
+                format!("{dtype}({})", places.map(|place| load(module, &place)).join(", "))
             }
             Quad::Scattered => {
                 let columns = ["column", "column + 1u", "column + 2u", "column + 3u"];
-                format!("{dtype}({})", columns.map(|column| load(&at(column))).join(", "))
+                format!("{dtype}({})", columns.map(|column| load(module, &at(column))).join(", "))
             }
         };
         let _ = write!(text, "    return {value};\n}}\n");
@@ -128,9 +135,11 @@ impl ElementRead<'_> {
 /// Declares `fn read_NAME(number: u32)` for an input that is read for each row.
 pub(super) fn declare_row_read(module: &mut Module, name: &str, input: &ProgramInput, resource: Resource) {
     let stored = storage_type(input.dtype);
-    module.bind(resource, false, name, stored);
     let place = position(module, &format!("{name}_position"), &input.view, "number");
-    let value = from_storage(stored, input.dtype, 1, &format!("{name}[{place}]"));
+    let value = module.narrow_element(resource, name, &place).unwrap_or_else(|| {
+        module.bind(resource, false, name, stored);
+        from_storage(stored, input.dtype, 1, &format!("{name}[{place}]"))
+    });
     let dtype = value_type(input.dtype);
     module.declare(format!("fn read_{name}(number: u32) -> {dtype} {{\n    return {value};\n}}\n"));
 }

@@ -1,7 +1,7 @@
 //! The dispatch that computes the elements and rows of a nest together: `nest_rows` or `nest_workgroup`.
 
 use crate::wgsl::emit::Words;
-use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::module::{Grid, WORKGROUP};
 use crate::wgsl::nest::Lowering;
 use crate::wgsl::nest::code::{Code, Pass};
 use crate::wgsl::nest::facts::{Facts, Fold};
@@ -30,7 +30,7 @@ impl Lowering<'_> {
         let passes = passes(facts, partials, elements);
         let rows = facts.outputs(Space::Row);
         let outputs = elements.iter().chain(&rows).copied().collect();
-        let mut code = Code { facts, module: Module::default(), width: self.width, outputs, lanes };
+        let mut code = Code { facts, module: self.lowered.module(), width: self.width, outputs, lanes };
         let workgroup = workgroup_size(lanes);
         let mut each = 1;
         if lanes == 1 {

@@ -5,33 +5,25 @@
 
 mod driver;
 
-use arenagrad_graph::DType;
-use arenagrad_kernels::cpu::{Buffer, Compiled, Operands};
+use arenagrad_graph::{Elements, StorageType};
+use arenagrad_kernels::Stored;
+use arenagrad_kernels::cpu::{Compiled, Operands};
 
 use crate::error::Error;
-use crate::plan::PlacedStep;
-use crate::tensor::TensorData;
+use crate::plan::{BufferSpec, PlacedStep, Plan};
 
 /// The buffers of one session.
 #[derive(Default)]
 pub(crate) struct CpuMemory {
-    buffers: Vec<Buffer>,
+    buffers: Vec<Elements>,
 }
 
 impl CpuMemory {
-    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
-        let size = match dtype {
-            DType::F32 | DType::I32 => 4,
-            DType::F64 => 8,
-            DType::Bool => 1,
-        };
-        let bytes = (elements as u64).saturating_mul(size);
-        // A refusal must be an error: a trial reservation finds it before the allocation that would abort.
-        let fits = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-        if !fits {
-            return Err(Error::OutOfMemory { what: what.to_owned(), bytes });
-        }
-        self.buffers.push(Buffer::zeros(dtype, elements));
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+        let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
+        let buffer =
+            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
+        self.buffers.push(buffer);
         Ok(self.buffers.len() as u32 - 1)
     }
 
@@ -48,44 +40,23 @@ impl CpuMemory {
     /// How many bytes the buffers take, and how many there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (u64, usize) {
-        let bytes = |buffer: &Buffer| match buffer {
-            Buffer::F32(elements) => 4 * elements.len(),
-            Buffer::F64(elements) => 8 * elements.len(),
-            Buffer::I32(elements) => 4 * elements.len(),
-            Buffer::Bool(elements) => elements.len(),
-        };
-        (self.buffers.iter().map(|buffer| bytes(buffer) as u64).sum(), self.buffers.len())
+        (self.buffers.iter().map(|buffer| buffer.bytes() as u64).sum(), self.buffers.len())
     }
 
-    /// Writes the elements of a tensor from the buffer's start on.
-    pub(crate) fn write(&mut self, index: u32, data: &TensorData) {
-        match (&mut self.buffers[index as usize], data) {
-            (Buffer::F32(buffer), TensorData::F32(data)) => buffer[..data.len()].copy_from_slice(data),
-            (Buffer::F64(buffer), TensorData::F64(data)) => buffer[..data.len()].copy_from_slice(data),
-            (Buffer::I32(buffer), TensorData::I32(data)) => buffer[..data.len()].copy_from_slice(data),
-            (Buffer::Bool(buffer), TensorData::Bool(data)) => buffer[..data.len()].copy_from_slice(data),
-            (_, _) => unreachable!("the dtype of what is written was checked against the buffer's"),
-        }
+    /// Writes the elements of a tensor from the buffer's start on, widened or narrowed if they are of another type.
+    pub(crate) fn write(&mut self, index: u32, data: &Elements) {
+        let is_written = self.buffers[index as usize].overwrite(data);
+        assert!(is_written, "dtype and length of what is written were checked against the buffer's");
     }
 
     /// The first `elements` elements.
-    pub(crate) fn read(&self, index: u32, elements: usize) -> TensorData {
-        match &self.buffers[index as usize] {
-            Buffer::F32(buffer) => TensorData::F32(buffer[..elements].to_vec()),
-            Buffer::F64(buffer) => TensorData::F64(buffer[..elements].to_vec()),
-            Buffer::I32(buffer) => TensorData::I32(buffer[..elements].to_vec()),
-            Buffer::Bool(buffer) => TensorData::Bool(buffer[..elements].to_vec()),
-        }
+    pub(crate) fn read(&self, index: u32, elements: usize) -> Elements {
+        self.buffers[index as usize].first(elements)
     }
 
-    /// The first element as a number, without copying.
+    /// The first element as a number, without copying; NaN if there is none.
     pub(crate) fn first(&self, index: u32) -> f64 {
-        match &self.buffers[index as usize] {
-            Buffer::F32(buffer) => f64::from(buffer[0]),
-            Buffer::F64(buffer) => buffer[0],
-            Buffer::I32(buffer) => f64::from(buffer[0]),
-            Buffer::Bool(buffer) => f64::from(buffer[0]),
-        }
+        self.buffers[index as usize].get(0).unwrap_or(f64::NAN)
     }
 }
 
@@ -94,7 +65,7 @@ impl CpuMemory {
 pub(crate) struct CpuExecutable {
     steps: Vec<PlacedRoutine>,
     /// The buffers that the running step writes, out of the table for so long.
-    written: Vec<Buffer>,
+    written: Vec<Elements>,
     /// Whether a step shares its work among threads.
     divides: bool,
 }
@@ -105,13 +76,20 @@ struct PlacedRoutine {
     outputs: Vec<u32>,
 }
 
+/// The kernel of a step made ready for the buffers that it is placed in.
+fn compiled(step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
+    let [inputs, outputs] = step.storage(buffers);
+    Compiled::with_storage(&step.kernel, Stored { inputs: &inputs, outputs: &outputs })
+}
+
 impl CpuExecutable {
-    /// Makes steps ready whose buffer numbers `place` turns into numbers of the session's memory.
-    pub(crate) fn new(plan_steps: &[PlacedStep], place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<PlacedRoutine> = plan_steps
+    /// Makes the steps of a plan ready whose buffer numbers `place` turns into numbers of the session's memory.
+    pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Self {
+        let steps: Vec<PlacedRoutine> = plan
+            .steps
             .iter()
             .map(|step| PlacedRoutine {
-                kernel: Compiled::new(&step.kernel),
+                kernel: compiled(step, &plan.buffers),
                 inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
                 outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),
             })
@@ -134,7 +112,7 @@ impl CpuExecutable {
         let CpuExecutable { steps, written, .. } = self;
         for step in steps {
             for &output in &step.outputs {
-                written.push(std::mem::replace(&mut memory.buffers[output as usize], Buffer::F32(Vec::new())));
+                written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
             }
             let operands = Operands { buffers: &memory.buffers, slots: &step.inputs };
             step.kernel.run(operands, written);

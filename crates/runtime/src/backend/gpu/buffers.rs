@@ -4,16 +4,15 @@
 //! each buffer as a whole. Small ones stand side by side in *chunks*, so that a dispatch that touches many of them binds few
 //! buffers. Nothing is given back before the session ends: what shares memory was planned before. Only the tensors
 //! of a plan that was refused are, which nothing was written to yet.
-//! Elements take one 32-bit word each; the space behind the last one up to a multiple of sixteen bytes belongs to
+//! Elements take one 32-bit word each, or are narrower and share one; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, Elements, StorageType};
 
 use super::device::GpuDevice;
 use crate::error::Error;
-use crate::tensor::TensorData;
 
-/// The bytes of an element, whatever its dtype.
+/// The bytes of a word.
 pub(super) const WORD_BYTES: u64 = 4;
 
 /// Buffers are as long as a multiple of this many bytes.
@@ -100,10 +99,10 @@ impl GpuMemory {
 
     /// Room for a new tensor, of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
     /// than what is left of the memory, or of a dtype that does not exist there.
-    pub(crate) fn allocate(&mut self, what: &str, dtype: DType, elements: usize) -> Result<u32, Error> {
-        require_word(what, dtype)?;
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+        require_words(what, storage)?;
         self.device.check()?;
-        let bytes = (elements as u64).saturating_mul(WORD_BYTES);
+        let bytes = stored_bytes(storage, elements);
         let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
         let (buffer, offset) = match size <= SMALL_BYTES {
             true => self.small(what, size)?,
@@ -142,16 +141,21 @@ impl GpuMemory {
     }
 
     /// Replaces the first elements of a tensor, for all runs that start later.
-    pub(crate) fn write(&self, index: u32, data: &TensorData) -> Result<(), Error> {
-        let words: Vec<u32>;
-        let bytes: &[u8] = match data {
-            TensorData::F32(elements) => bytemuck::cast_slice(elements),
-            TensorData::I32(elements) => bytemuck::cast_slice(elements),
-            TensorData::Bool(elements) => {
-                words = elements.iter().map(|&element| u32::from(element != 0)).collect();
-                bytemuck::cast_slice(&words)
-            }
-            TensorData::F64(_) => return require_word("a written tensor", DType::F64),
+    pub(crate) fn write(&self, index: u32, data: &Elements) -> Result<(), Error> {
+        require_words("a written tensor", data.storage())?;
+        let mut owned: Vec<u8>;
+        let bytes: &[u8] = if let Elements::F32(elements) = data {
+            bytemuck::cast_slice(elements)
+        } else if let Elements::I32(elements) = data {
+            bytemuck::cast_slice(elements)
+        } else if let Elements::Bool(elements) = data {
+            owned = elements.iter().flat_map(|&element| u32::from(element != 0).to_le_bytes()).collect();
+            &owned
+        } else {
+            // Narrow elements share words; what is past the last is 0.
+            owned = data.to_le_bytes();
+            owned.resize(owned.len().next_multiple_of(WORD_BYTES as usize), 0);
+            &owned
         };
         if bytes.is_empty() {
             return self.device.check();
@@ -186,7 +190,7 @@ impl GpuMemory {
             return Ok(index);
         }
         // A plan that was made ready before keeps the smaller buffer that it bound.
-        let index = self.allocate("an intermediate result", DType::F32, words)?;
+        let index = self.allocate("an intermediate result", StorageType::F32, words)?;
         match self.scratch.get_mut(number) {
             Some(entry) => *entry = (index, words),
             None => {
@@ -198,9 +202,15 @@ impl GpuMemory {
     }
 }
 
-/// Refuses a dtype whose elements are not one word each.
-pub(super) fn require_word(what: &str, dtype: DType) -> Result<(), Error> {
-    match dtype {
+/// The bytes that elements take in a buffer: whole words.
+pub(super) fn stored_bytes(storage: StorageType, elements: usize) -> u64 {
+    let size = if storage == StorageType::Bool { WORD_BYTES } else { storage.bytes() as u64 };
+    (elements as u64).saturating_mul(size).checked_next_multiple_of(WORD_BYTES).unwrap_or(u64::MAX)
+}
+
+/// Refuses a type that does not exist on a GPU.
+pub(super) fn require_words(what: &str, storage: StorageType) -> Result<(), Error> {
+    match storage.value() {
         DType::F32 | DType::I32 | DType::Bool => Ok(()),
         DType::F64 => Err(Error::Unsupported {
             what: what.to_owned(),

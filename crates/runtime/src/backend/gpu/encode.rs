@@ -9,8 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use arenagrad_kernels::Kernel;
+use arenagrad_graph::Elements;
 use arenagrad_kernels::wgsl::{self, AdapterClass, Dispatch, Joining, Lowered, Resource};
+use arenagrad_kernels::{Kernel, Stored};
 use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
@@ -19,7 +20,6 @@ use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Readback, Staging};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
 /// recorded, few enough that what they hold stays small.
@@ -45,6 +45,8 @@ pub(crate) struct ResidentStep<'a> {
     pub(crate) inputs: &'a [u32],
     /// The buffers of its outputs, in the kernel's order.
     pub(crate) outputs: &'a [u32],
+    /// In what types these hold their values.
+    pub(crate) stored: Stored<'a>,
     /// The step's name in errors.
     pub(crate) what: &'a str,
 }
@@ -94,7 +96,8 @@ impl GpuExecutable {
             let unsupported =
                 |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
             lowered.push(LoweredStep {
-                lowered: wgsl::lower_step(step.kernel, step.inputs, device.profile()).map_err(unsupported)?,
+                lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile())
+                    .map_err(unsupported)?,
                 inputs: step.inputs,
                 outputs: step.outputs,
                 what: step.what,
@@ -142,7 +145,7 @@ impl GpuExecutable {
 
     /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
     /// returns nothing and waits only for the run before the last few.
-    pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+    pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
         if self.later.is_none() {
             return self.run_once(memory, fetch);
         }
@@ -175,7 +178,7 @@ impl GpuExecutable {
         self.device.joining() == Joining::Always || LEAST_SHARE * saved >= self.spent / self.runs.max(1)
     }
 
-    fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<TensorData>, Error> {
+    fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
         let last = self.submissions.len() - 1;
         for number in 0..last {
             let submission = self.submit(number, None)?;

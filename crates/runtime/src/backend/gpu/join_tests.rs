@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use arenagrad_graph::{DType, Expr, Graph, Init, Reduction};
+use arenagrad_graph::{DType, Elements, Expr, Graph, Init, Reduction, StorageType};
 use arenagrad_kernels::wgsl::Joining;
 
 use super::{GpuDevice, Selector};
 use crate::device::Device;
 use crate::error::Error;
 use crate::session::Session;
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::Tensor;
 use crate::train::{AdamW, Sgd};
 
 fn adapter() -> Option<GpuDevice> {
@@ -46,10 +46,12 @@ impl Numbers {
 
 fn bits(tensor: &Tensor) -> Vec<u32> {
     match tensor.data() {
-        TensorData::F32(data) => data.iter().map(|x| x.to_bits()).collect(),
-        TensorData::I32(data) => data.iter().map(|&x| x as u32).collect(),
-        TensorData::Bool(data) => data.iter().map(|&x| u32::from(x)).collect(),
-        TensorData::F64(_) => unreachable!("no f64 on a GPU"),
+        Elements::F32(data) => data.iter().map(|x| x.to_bits()).collect(),
+        Elements::I32(data) => data.iter().map(|&x| x as u32).collect(),
+        Elements::Bool(data) => data.iter().map(|&x| u32::from(x)).collect(),
+        Elements::F64(_) => unreachable!("no f64 on a GPU"),
+        Elements::F16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
+        Elements::Bf16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
     }
 }
 
@@ -186,6 +188,60 @@ fn plans_of_one_session_share_what_is_joined() {
         }
         (results, session.dispatches())
     });
+}
+
+/// A network of layers whose weights and inputs are of a type narrower than their values.
+fn narrow_network<'g>(graph: &'g Graph, widths: &[usize], storage: StorageType) -> Expr<'g> {
+    let mut h = graph.input_of("x", [2, widths[0]], storage);
+    for (layer, width) in widths.windows(2).enumerate() {
+        let weight = graph.parameter_of(format!("w{layer}"), [width[0], width[1]], storage, Init::KaimingUniform);
+        let bias = graph.parameter_of(format!("b{layer}"), [width[1]], storage, Init::Constant(0.1));
+        h = (h.matmul(weight) + bias).tanh();
+    }
+    h.softmax(-1)
+}
+
+#[test]
+fn what_reads_narrow_elements_is_joined() {
+    let Some(adapter) = adapter() else { return };
+    for storage in [StorageType::F16, StorageType::Bf16] {
+        // An odd number of elements ends within a word.
+        for widths in [[3, 7, 5, 3], [4, 8, 8, 4]] {
+            let x = given(&[2, widths[0]], 8);
+            let [few, many] = compare(&adapter, Joining::Always, &|device| {
+                let graph = Graph::new();
+                let end = narrow_network(&graph, &widths, storage);
+                let mut session = Session::evaluate(&graph, &[end], device).unwrap();
+                (session.run(&[("x", &x)]).unwrap(), session.dispatches())
+            });
+            assert!(few == 1 && many > 3, "{storage}: {few} and {many} dispatches");
+        }
+    }
+}
+
+/// Updates that end within a word store their elements one by one, between others that are joined.
+#[test]
+fn narrow_parameters_are_trained_beside_others_in_a_chunk() {
+    let Some(adapter) = adapter() else { return };
+    for storage in [StorageType::F16, StorageType::Bf16] {
+        for widths in [[3, 7, 5, 3], [4, 8, 8, 4]] {
+            let (x, t) = (given(&[2, widths[0]], 9), given(&[2, widths[3]], 10));
+            let train = |joining: Joining| {
+                let graph = Graph::new();
+                let target = graph.input("t", [2, widths[3]]);
+                let loss = narrow_network(&graph, &widths, storage).mse_loss(target, Reduction::Mean);
+                let device = device(&adapter, joining);
+                let session = Session::train(&graph, loss, AdamW::new(0.05), device).unwrap();
+                trained(session, &[("x", &x), ("t", &t)])
+            };
+            let ((joined, few), (alone, many)) = (train(Joining::Always), train(Joining::Never));
+            assert!(few < many, "{storage}: {few} and {many} dispatches");
+            for (number, (joined, alone)) in joined.iter().zip(&alone).enumerate() {
+                assert_eq!(bits(joined), bits(alone), "{storage}: result {number} joined and alone");
+            }
+            assert!(joined[0] != joined[3], "{storage}: nothing was learnt");
+        }
+    }
 }
 
 /// A graph of some operations over small tensors of all dtypes; its outputs.

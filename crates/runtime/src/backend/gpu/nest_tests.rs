@@ -1,13 +1,14 @@
 //! Nests lowered for each class of adapter and run on the first adapter that there is, against plain evaluation in f64; without
 //! an adapter each test says `skipped`.
 
+use arenagrad_graph::Elements;
+
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, lower};
 use arenagrad_kernels::{DType, Kernel, Nest};
 
 use super::encode::LoweredStep;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, Selector};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 #[path = "../../../../kernels/tests/wgsl_cases/nests.rs"]
 mod cases;
@@ -38,35 +39,28 @@ pub(super) fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
     ]
 }
 
-pub(super) fn data(dtype: DType, values: &[f64]) -> TensorData {
-    match dtype {
-        DType::F32 => TensorData::F32(values.iter().map(|&x| x as f32).collect()),
-        DType::F64 => TensorData::F64(values.to_vec()),
-        DType::I32 => TensorData::I32(values.iter().map(|&x| x as i32).collect()),
-        DType::Bool => TensorData::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
-    }
+pub(super) fn data(dtype: DType, values: &[f64]) -> Elements {
+    Elements::from_f64(dtype, values)
 }
 
-pub(super) fn values(data: &TensorData) -> Vec<f64> {
-    match data {
-        TensorData::F32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        TensorData::F64(data) => data.clone(),
-        TensorData::I32(data) => data.iter().map(|&x| f64::from(x)).collect(),
-        TensorData::Bool(data) => data.iter().map(|&x| f64::from(x)).collect(),
-    }
+pub(super) fn values(data: &Elements) -> Vec<f64> {
+    data.to_f64_vec()
 }
 
 /// The outputs of a nest that runs twice on fresh inputs, which must give the same bits.
-fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<f64>], name: &str) -> Vec<TensorData> {
+fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<f64>], name: &str) -> Vec<Elements> {
     let mut memory = GpuMemory::new(device);
-    let buffers: Vec<u32> =
-        nest.inputs.iter().map(|input| memory.allocate("input", input.dtype, input.view.end()).unwrap()).collect();
+    let buffers: Vec<u32> = nest
+        .inputs
+        .iter()
+        .map(|input| memory.allocate("input", input.dtype.into(), input.view.end()).unwrap())
+        .collect();
     let outputs: Vec<u32> = (0..nest.outputs.len())
         .map(|output| match nest.inputs.iter().position(|input| input.in_place == Some(output as u32)) {
             Some(input) => buffers[input],
             None => {
                 let value = &nest.values[nest.outputs[output] as usize];
-                memory.allocate("output", value.dtype, nest.extent(value.space)).unwrap()
+                memory.allocate("output", value.dtype.into(), nest.extent(value.space)).unwrap()
             }
         })
         .collect();
@@ -77,7 +71,7 @@ fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<
         .zip(&nest.outputs)
         .map(|(&index, &value)| {
             let value = &nest.values[value as usize];
-            Readback { index, dtype: value.dtype, elements: nest.extent(value.space) }
+            Readback { index, storage: value.dtype.into(), elements: nest.extent(value.space) }
         })
         .collect();
     let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)
@@ -90,7 +84,7 @@ fn run(device: &GpuDevice, nest: &Nest, profile: &AdapterProfile, inputs: &[Vec<
     });
     let (first, second) = (results.next().unwrap(), results.next().unwrap());
     for (first, second) in first.iter().zip(&second) {
-        let bits = |data: &TensorData| values(data).into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        let bits = |data: &Elements| values(data).into_iter().map(f64::to_bits).collect::<Vec<_>>();
         assert_eq!(bits(first), bits(second), "{name}: two runs differ");
     }
     first

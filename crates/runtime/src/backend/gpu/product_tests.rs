@@ -1,8 +1,8 @@
 //! Matrix products over several axes, lowered for each class of adapter and run on the first adapter that there is, against the naive
 //! sum; without an adapter each test says `skipped`.
 
-use arenagrad_kernels::wgsl::lower;
-use arenagrad_kernels::{DType, Kernel, Matrices};
+use arenagrad_kernels::wgsl::lower_step;
+use arenagrad_kernels::{DType, Elements, Kernel, Matrices, StorageType, Stored};
 
 use super::encode::LoweredStep;
 use super::nest_tests::{data, device, profiles, reference, values};
@@ -16,56 +16,78 @@ use product_cases::convolutions::{CONVOLUTIONS, Contraction};
 use product_cases::{Product, at_random, products, sliding, tables};
 use reference::noise;
 
-/// Runs a product for each class of adapter.
-fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &[Vec<f64>; 2], expected: &[f64]) {
-    let (_, magnitude) = products(lhs, rhs, operands);
+/// Runs a product for each class of adapter, its operands in buffers of these types.
+fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &[Elements; 2]) {
+    let (expected, magnitude) = products(lhs, rhs, &operands.each_ref().map(values));
+    let stored = operands.each_ref().map(Elements::storage);
     let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
     // A depth in stages is tested with plain matrices; here it would only take long.
     for profile in &profiles(device)[..2] {
         let mut memory = GpuMemory::new(device);
         let inputs: Vec<u32> =
-            operands.iter().map(|values| memory.allocate("x", DType::F32, values.len()).unwrap()).collect();
-        let output = memory.allocate("y", DType::F32, expected.len()).unwrap();
-        let lowered = lower(&kernel, profile).unwrap();
+            operands.iter().map(|values| memory.allocate("x", values.storage(), values.len()).unwrap()).collect();
+        let output = memory.allocate("y", StorageType::F32, expected.len()).unwrap();
+        let lowered = lower_step(&kernel, &inputs, Stored { inputs: &stored, outputs: &[] }, profile).unwrap();
         let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &[output], what: name }];
-        let reads = [Readback { index: output, dtype: DType::F32, elements: expected.len() }];
+        let reads = [Readback { index: output, storage: StorageType::F32, elements: expected.len() }];
         let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         for (&buffer, values) in inputs.iter().zip(operands) {
-            memory.write(buffer, &data(DType::F32, values)).unwrap();
+            memory.write(buffer, values).unwrap();
         }
         let found = values(&executable.run(&memory, true).unwrap()[0]);
         let gamma = (lhs.columns.count() as f64 + 1.0) * 2f64.powi(-24);
-        for (i, ((f, e), magnitude)) in found.iter().zip(expected).zip(&magnitude).enumerate() {
+        for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
             let class = profile.class;
-            assert!((f - e).abs() <= gamma * magnitude, "{name} {class:?}: element {i} is {f}, expected {e}");
+            assert!(
+                (f - e).abs() <= gamma * magnitude,
+                "{name} of {stored:?} {class:?}: element {i} is {f}, expected {e}"
+            );
         }
     }
 }
 
-fn check_all(products_of: impl IntoIterator<Item = Product>) {
+/// As they are.
+const VALUES: [StorageType; 2] = [StorageType::F32; 2];
+
+fn check_all(products_of: impl IntoIterator<Item = Product>, stored: &[[StorageType; 2]]) {
     let Some(device) = device() else { return };
-    for Product { name, lhs, rhs } in products_of {
-        let operand = |seed, count| noise(seed, count).into_iter().map(|x| DType::F32.round(x)).collect::<Vec<f64>>();
-        let operands = [operand(1, lhs.view().end()), operand(2, rhs.view().end())];
-        let (expected, _) = products(&lhs, &rhs, &operands);
-        check(&device, &name, [&lhs, &rhs], &operands, &expected);
+    for (number, Product { name, lhs, rhs }) in products_of.into_iter().enumerate() {
+        let [left, right] = stored[number % stored.len()];
+        let operands = [(1, &lhs, left), (2, &rhs, right)]
+            .map(|(seed, of, storage)| Elements::from_f64(storage, &noise(seed, of.view().end())));
+        check(&device, &name, [&lhs, &rhs], &operands);
     }
 }
 
 #[test]
 fn axes_in_every_group() {
-    check_all(tables());
+    check_all(tables(), &[VALUES]);
 }
 
 #[test]
 fn windows_that_slide() {
-    check_all(sliding());
+    check_all(sliding(), &[VALUES]);
 }
 
 #[test]
 fn operands_at_random() {
-    check_all(at_random(4, 40));
+    check_all(at_random(4, 40), &[VALUES]);
+}
+
+/// Operands that are narrower than their values, one or both, over axes of every kind.
+#[test]
+fn narrow_operands() {
+    let stored = [
+        [StorageType::F16, StorageType::F32],
+        [StorageType::F32, StorageType::Bf16],
+        [StorageType::Bf16, StorageType::F16],
+    ];
+    let convolutions = CONVOLUTIONS.iter().zip(7..).flat_map(|(convolution, seed)| convolution.contractions(seed));
+    let convolutions = convolutions.map(|Contraction { name, lhs, rhs, .. }| Product { name, lhs, rhs });
+    // Each has modules of its own, which take their time to compile.
+    let (tables, sliding) = (tables().into_iter().step_by(5), sliding().into_iter().step_by(2));
+    check_all(tables.chain(sliding).chain(at_random(6, 10)).chain(convolutions.step_by(2)), &stored);
 }
 
 #[test]
@@ -73,7 +95,11 @@ fn convolutions_and_their_gradients() {
     let Some(device) = device() else { return };
     for (number, convolution) in CONVOLUTIONS.iter().enumerate() {
         for Contraction { name, lhs, rhs, operands, expected } in convolution.contractions(number as u64) {
-            check(&device, &name, [&lhs, &rhs], &operands, &expected);
+            let (products, magnitude) = products(&lhs, &rhs, &operands);
+            for (i, ((f, e), magnitude)) in products.iter().zip(&expected).zip(&magnitude).enumerate() {
+                assert!((f - e).abs() <= 1e-12 * magnitude, "{name}: element {i} is {e}, and {f} by the operands");
+            }
+            check(&device, &name, [&lhs, &rhs], &operands.map(|values| data(DType::F32, &values)));
         }
     }
 }

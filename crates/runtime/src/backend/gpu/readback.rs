@@ -2,20 +2,19 @@
 
 use std::sync::mpsc;
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{Elements, StorageType};
 
-use super::buffers::{GpuMemory, WORD_BYTES, create, require_word};
+use super::buffers::{GpuMemory, WORD_BYTES, create, require_words, stored_bytes};
 use super::device::{ANSWER_LIMIT, GpuDevice};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// A tensor of which the first elements are wanted on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Readback {
     /// Its number in the memory.
     pub(crate) index: u32,
-    /// The dtype of its elements.
-    pub(crate) dtype: DType,
+    /// The type of its elements.
+    pub(crate) storage: StorageType,
     /// How many of them.
     pub(crate) elements: usize,
 }
@@ -31,7 +30,7 @@ impl Staging {
     pub(super) fn new(device: &GpuDevice, results: &[Readback]) -> Result<Self, Error> {
         let mut bytes = 0u64;
         for result in results {
-            require_word("a result", result.dtype)?;
+            require_words("a result", result.storage)?;
             bytes = bytes.saturating_add(result.bytes());
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -59,10 +58,10 @@ impl Staging {
         &self,
         device: &GpuDevice,
         submission: wgpu::SubmissionIndex,
-    ) -> Result<Vec<TensorData>, Error> {
+    ) -> Result<Vec<Elements>, Error> {
         let Some(buffer) = &self.buffer else {
             device.wait_for(Some(submission))?;
-            return Ok(self.results.iter().map(|result| TensorData::empty(result.dtype)).collect());
+            return Ok(self.results.iter().map(|result| Elements::empty(result.storage)).collect());
         };
         let (sender, receiver) = mpsc::sync_channel(1);
         device.scoped("the results of a run", buffer.size(), || {
@@ -88,8 +87,8 @@ impl Staging {
             let mut rest: &[u8] = &view;
             let mut decoded = Vec::with_capacity(self.results.len());
             for result in &self.results {
-                let (bytes, behind) = rest.split_at(result.elements * WORD_BYTES as usize);
-                decoded.push(decode(result.dtype, bytes));
+                let (bytes, behind) = rest.split_at(result.bytes() as usize);
+                decoded.push(decode(result.storage, bytes, result.elements));
                 rest = behind;
             }
             decoded
@@ -103,8 +102,8 @@ impl Staging {
 
 impl GpuMemory {
     /// The first elements of a buffer, once all that was submitted before has been done.
-    pub(crate) fn read(&self, index: u32, dtype: DType, elements: usize) -> Result<TensorData, Error> {
-        let staging = Staging::new(&self.device, &[Readback { index, dtype, elements }])?;
+    pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
+        let staging = Staging::new(&self.device, &[Readback { index, storage, elements }])?;
         let submission = self.device.scoped("a readback", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             staging.record(&mut encoder, self);
@@ -116,20 +115,17 @@ impl GpuMemory {
 
 impl Readback {
     fn bytes(&self) -> u64 {
-        (self.elements as u64).saturating_mul(WORD_BYTES)
+        stored_bytes(self.storage, self.elements)
     }
 }
 
-/// Elements from words as the device stores them. The dtype was required to have words.
-fn decode(dtype: DType, bytes: &[u8]) -> TensorData {
-    match dtype {
-        DType::F32 => TensorData::F32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::I32 => TensorData::I32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::Bool => TensorData::Bool(
-            bytes.chunks_exact(WORD_BYTES as usize).map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect(),
-        ),
-        DType::F64 => unreachable!("a staging buffer is made for dtypes of one word"),
+/// So many elements from words as the device stores them. The type was required to have words.
+fn decode(storage: StorageType, bytes: &[u8], count: usize) -> Elements {
+    if storage == StorageType::Bool {
+        let words = bytes.chunks_exact(WORD_BYTES as usize);
+        return Elements::Bool(words.map(|word| u8::from(word.iter().any(|&byte| byte != 0))).collect());
     }
+    Elements::from_le_bytes(storage, &bytes[..count * storage.bytes()])
 }
 
 #[cfg(test)]
@@ -138,8 +134,11 @@ mod tests {
 
     #[test]
     fn words_decode_to_elements() {
-        assert_eq!(decode(DType::F32, bytemuck::cast_slice(&[1.5f32, -0.0])), TensorData::F32(vec![1.5, -0.0]));
-        assert_eq!(decode(DType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX])), TensorData::I32(vec![-7, i32::MAX]));
-        assert_eq!(decode(DType::Bool, bytemuck::cast_slice(&[0u32, 1, 256])), TensorData::Bool(vec![0, 1, 1]));
+        assert_eq!(decode(StorageType::F32, bytemuck::cast_slice(&[1.5f32, -0.0]), 2), Elements::F32(vec![1.5, -0.0]));
+        assert_eq!(
+            decode(StorageType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX]), 2),
+            Elements::I32(vec![-7, i32::MAX])
+        );
+        assert_eq!(decode(StorageType::Bool, bytemuck::cast_slice(&[0u32, 1, 256]), 3), Elements::Bool(vec![0, 1, 1]));
     }
 }

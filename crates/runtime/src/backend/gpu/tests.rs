@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{BinaryFunction, DType, Elementwise};
+use arenagrad_graph::{BinaryFunction, DType, Elements, Elementwise, StorageType};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Work};
-use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, View};
+use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
-use crate::tensor::TensorData;
 
 /// `result[i] = factor * x[i] + summand`.
 const AFFINE: &str = "
@@ -83,24 +82,24 @@ fn increment(elements: u32) -> Dispatch {
 }
 
 fn lowered(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
-    Lowered { dispatches, scratch }
+    Lowered::new(dispatches, scratch)
 }
 
 fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredStep<'a> {
     LoweredStep { lowered, inputs, outputs, what: "step" }
 }
 
-fn f32s(values: &[f32]) -> TensorData {
-    TensorData::F32(values.to_vec())
+fn f32s(values: &[f32]) -> Elements {
+    Elements::F32(values.to_vec())
 }
 
 /// A plan that adds one to each of `elements` elements, and its buffer.
 fn counter(device: &GpuDevice, memory: &mut GpuMemory, elements: u32, dispatches: usize) -> (GpuExecutable, u32) {
-    let x = memory.allocate("x", DType::F32, elements as usize).unwrap();
+    let x = memory.allocate("x", StorageType::F32, elements as usize).unwrap();
     let outputs = [x];
     let steps: Vec<_> =
         (0..dispatches).map(|_| step(lowered(vec![increment(elements)], vec![]), &[], &outputs)).collect();
-    let reads = [Readback { index: x, dtype: DType::F32, elements: elements as usize }];
+    let reads = [Readback { index: x, storage: StorageType::F32, elements: elements as usize }];
     (GpuExecutable::from_lowered(device, memory, &steps, &reads).unwrap(), x)
 }
 
@@ -108,7 +107,8 @@ fn counter(device: &GpuDevice, memory: &mut GpuMemory, elements: u32, dispatches
 fn dispatches_run_in_order_and_see_what_came_before() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let [x, y] = [("x", 100), ("y", 100)].map(|(what, elements)| memory.allocate(what, DType::F32, elements).unwrap());
+    let [x, y] =
+        [("x", 100), ("y", 100)].map(|(what, elements)| memory.allocate(what, StorageType::F32, elements).unwrap());
     let chain = vec![
         affine(100, 2.0, 0.0, Resource::Input(0), Resource::Scratch(0)),
         affine(100, 1.0, 1.0, Resource::Scratch(0), Resource::Scratch(1)),
@@ -132,9 +132,9 @@ fn dispatches_run_in_order_and_see_what_came_before() {
         ),
     ];
     let reads = [
-        Readback { index: x, dtype: DType::F32, elements: 9 },
-        Readback { index: y, dtype: DType::F32, elements: 0 },
-        Readback { index: y, dtype: DType::F32, elements: 100 },
+        Readback { index: x, storage: StorageType::F32, elements: 9 },
+        Readback { index: y, storage: StorageType::F32, elements: 0 },
+        Readback { index: y, storage: StorageType::F32, elements: 100 },
     ];
     let mut executable = GpuExecutable::from_lowered(&device, &mut memory, &steps, &reads).unwrap();
     assert_eq!(executable.dispatches(), 6);
@@ -153,12 +153,12 @@ fn dispatches_run_in_order_and_see_what_came_before() {
 fn a_large_run_is_several_submits_in_order() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let x = memory.allocate("x", DType::F32, 100).unwrap();
+    let x = memory.allocate("x", StorageType::F32, 100).unwrap();
     let alone = [x];
     // Each dispatch says that it is more than half of what a submit may hold.
     let large = || Dispatch { operations: MOST_OPERATIONS / 2 + 1, ..increment(100) };
     let steps = [step(lowered(vec![large(), increment(100), large(), large()], vec![]), &[], &alone)];
-    let reads = [Readback { index: x, dtype: DType::F32, elements: 100 }];
+    let reads = [Readback { index: x, storage: StorageType::F32, elements: 100 }];
     let mut executable = GpuExecutable::from_lowered(&device, &mut memory, &steps, &reads).unwrap();
     for run in 1..=3u16 {
         let fetched = executable.run(&memory, run != 2).unwrap();
@@ -172,21 +172,21 @@ fn buffers_start_at_zero_and_keep_what_is_written() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
     let elements = 1_000_003;
-    let x = memory.allocate("x", DType::F32, elements).unwrap();
-    assert_eq!(memory.read(x, DType::F32, elements), TensorData::zeros(DType::F32, elements));
+    let x = memory.allocate("x", StorageType::F32, elements).unwrap();
+    assert_eq!(memory.read(x, StorageType::F32, elements), Ok(Elements::from(vec![0.0f32; elements])));
     let written = [
-        TensorData::F32(vec![1.5, f32::NEG_INFINITY, -0.0]),
-        TensorData::I32(vec![i32::MIN, -1, i32::MAX, 0, 7]),
-        TensorData::Bool(vec![1, 0, 1, 1, 0]),
+        Elements::F32(vec![1.5, f32::NEG_INFINITY, -0.0]),
+        Elements::I32(vec![i32::MIN, -1, i32::MAX, 0, 7]),
+        Elements::Bool(vec![1, 0, 1, 1, 0]),
     ];
     for data in written {
-        let index = memory.allocate("written", data.dtype(), data.len()).unwrap();
+        let index = memory.allocate("written", data.storage(), data.len()).unwrap();
         memory.write(index, &data).unwrap();
-        assert_eq!(memory.read(index, data.dtype(), data.len()).unwrap(), data);
+        assert_eq!(memory.read(index, data.storage(), data.len()).unwrap(), data);
     }
-    let empty = memory.allocate("empty", DType::I32, 0).unwrap();
-    memory.write(empty, &TensorData::I32(vec![])).unwrap();
-    assert_eq!(memory.read(empty, DType::I32, 0).unwrap(), TensorData::I32(vec![]));
+    let empty = memory.allocate("empty", StorageType::I32, 0).unwrap();
+    memory.write(empty, &Elements::I32(vec![])).unwrap();
+    assert_eq!(memory.read(empty, StorageType::I32, 0).unwrap(), Elements::I32(vec![]));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn runs_that_nobody_waits_for_all_happen() {
         assert!(executable.run(&memory, false).unwrap().is_empty());
     }
     memory.wait().unwrap();
-    assert_eq!(memory.read(x, DType::F32, 2).unwrap(), f32s(&[150.0, 150.0]));
+    assert_eq!(memory.read(x, StorageType::F32, 2).unwrap(), f32s(&[150.0, 150.0]));
     assert_eq!(executable.run(&memory, true).unwrap(), [f32s(&[153.0; 1000])]);
     assert_eq!(executable.submits(), 51);
 }
@@ -255,7 +255,7 @@ fn a_buffer_past_the_limits_is_refused_and_the_device_goes_on() {
     let limits = device.limits();
     let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     for elements in [usize::try_from(limit / 4).unwrap() + 1, usize::MAX] {
-        let error = memory.allocate("weights", DType::F32, elements).unwrap_err();
+        let error = memory.allocate("weights", StorageType::F32, elements).unwrap_err();
         let Error::BufferTooLarge { what, bytes, limit: named, adapter } = &error else { panic!("{error}") };
         assert_eq!((what.as_str(), *named, adapter), ("weights", limit, &device.description().name));
         assert!(*bytes > limit);
@@ -281,18 +281,26 @@ fn product(elements: usize, dtype: DType) -> Kernel {
 fn kernels_are_lowered_and_run() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let [x, y, z] = ["x", "y", "z"].map(|what| memory.allocate(what, DType::F32, 6).unwrap());
-    let w = memory.allocate("w", DType::F32, 4).unwrap();
+    let [x, y, z] = ["x", "y", "z"].map(|what| memory.allocate(what, StorageType::F32, 6).unwrap());
+    let w = memory.allocate("w", StorageType::F32, 4).unwrap();
     // [2, 3] x [2, 3] transposed.
     let matrix = Matrices::single(0, Axes::strided(2, 3), Axes::strided(3, 1));
     let rhs = matrix.clone().transposed();
     let matmul = Kernel::MatMul { dtype: DType::F32, lhs: matrix, rhs, epilogue: None };
     let steps = [
-        ResidentStep { kernel: &product(6, DType::F32), inputs: &[x, y], outputs: &[z], what: "z" },
-        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], what: "w" },
+        ResidentStep {
+            kernel: &product(6, DType::F32),
+            inputs: &[x, y],
+            outputs: &[z],
+            stored: Stored::default(),
+            what: "z",
+        },
+        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
     ];
-    let reads =
-        [Readback { index: z, dtype: DType::F32, elements: 6 }, Readback { index: w, dtype: DType::F32, elements: 4 }];
+    let reads = [
+        Readback { index: z, storage: StorageType::F32, elements: 6 },
+        Readback { index: w, storage: StorageType::F32, elements: 4 },
+    ];
     let mut executable = GpuExecutable::new(&device, &mut memory, &steps, &reads).unwrap();
     memory.write(x, &f32s(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).unwrap();
     memory.write(y, &f32s(&[2.0, 0.0, 1.0, -1.0, 3.0, 0.5])).unwrap();
@@ -305,9 +313,15 @@ fn kernels_are_lowered_and_run() {
 fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let x = memory.allocate("x", DType::F32, 4).unwrap();
+    let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let kernel = product(4, DType::F64);
-    let steps = [ResidentStep { kernel: &kernel, inputs: &[x, x], outputs: &[x], what: "mul (model.rs:7)" }];
+    let steps = [ResidentStep {
+        kernel: &kernel,
+        inputs: &[x, x],
+        outputs: &[x],
+        stored: Stored::default(),
+        what: "mul (model.rs:7)",
+    }];
     let error = GpuExecutable::new(&device, &mut memory, &steps, &[]).err().unwrap();
     assert!(matches!(&error, Error::Unsupported { what, .. } if what == "mul (model.rs:7)"), "{error}");
 }
@@ -316,17 +330,17 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
 fn double_precision_is_refused() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    assert!(matches!(memory.allocate("x", DType::F64, 4), Err(Error::Unsupported { what, .. }) if what == "x"));
-    let x = memory.allocate("x", DType::F32, 4).unwrap();
-    assert!(matches!(memory.write(x, &TensorData::F64(vec![1.0])), Err(Error::Unsupported { .. })));
-    assert!(matches!(memory.read(x, DType::F64, 1), Err(Error::Unsupported { .. })));
+    assert!(matches!(memory.allocate("x", StorageType::F64, 4), Err(Error::Unsupported { what, .. }) if what == "x"));
+    let x = memory.allocate("x", StorageType::F32, 4).unwrap();
+    assert!(matches!(memory.write(x, &Elements::F64(vec![1.0])), Err(Error::Unsupported { .. })));
+    assert!(matches!(memory.read(x, StorageType::F64, 1), Err(Error::Unsupported { .. })));
 }
 
 #[test]
 fn a_broken_module_is_an_error_that_names_the_step_and_the_device_goes_on() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let x = memory.allocate("x", DType::F32, 4).unwrap();
+    let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let outputs = [x];
     let broken = [
         // Text that is no WGSL, a type error, and a binding that the layout does not have.
@@ -350,7 +364,7 @@ fn a_broken_module_is_an_error_that_names_the_step_and_the_device_goes_on() {
 fn a_buffer_bound_both_to_read_and_to_write_is_refused() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let x = memory.allocate("x", DType::F32, 4).unwrap();
+    let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let dispatch = affine(4, 1.0, 0.0, Resource::Input(0), Resource::Output(0));
     let alone = [x];
     let steps = [step(lowered(vec![dispatch], vec![]), &alone, &alone)];
@@ -362,7 +376,7 @@ fn a_buffer_bound_both_to_read_and_to_write_is_refused() {
 fn a_refused_run_is_an_error_and_the_next_run_works() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let x = memory.allocate("x", DType::F32, 4).unwrap();
+    let x = memory.allocate("x", StorageType::F32, 4).unwrap();
     let limit = device.profile().max_workgroups_per_dimension;
     let too_many = Dispatch { workgroups: [limit + 1, 1, 1], ..increment(4) };
     let outputs = [x];
@@ -387,8 +401,8 @@ fn a_lost_device_is_an_error_everywhere_and_no_panic() {
     is_lost(executable.run(&memory, true).map(drop));
     is_lost(executable.run(&memory, false).map(drop));
     is_lost(memory.write(x, &f32s(&[1.0])));
-    is_lost(memory.read(x, DType::F32, 1).map(drop));
-    is_lost(memory.allocate("y", DType::F32, 1).map(drop));
+    is_lost(memory.read(x, StorageType::F32, 1).map(drop));
+    is_lost(memory.allocate("y", StorageType::F32, 1).map(drop));
     is_lost(memory.wait());
     assert!(device.is_lost());
 }

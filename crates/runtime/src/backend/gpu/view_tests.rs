@@ -18,7 +18,8 @@ fn check(device: &GpuDevice, case: &Case) {
     for profile in profiles(device) {
         let name = format!("{} {:?} {}", case.name, profile.class, profile.max_iterations_per_invocation);
         let mut memory = GpuMemory::new(device);
-        let mut allocate = |(dtype, values): &(DType, Vec<f64>)| memory.allocate("x", *dtype, values.len()).unwrap();
+        let mut allocate =
+            |(dtype, values): &(DType, Vec<f64>)| memory.allocate("x", (*dtype).into(), values.len()).unwrap();
         let inputs: Vec<u32> = case.inputs.iter().map(&mut allocate).collect();
         let outputs: Vec<u32> = case.outputs.iter().map(&mut allocate).collect();
         let lowered = lower(&case.kernel, &profile).unwrap();
@@ -26,7 +27,7 @@ fn check(device: &GpuDevice, case: &Case) {
         let reads: Vec<Readback> = outputs
             .iter()
             .zip(&case.outputs)
-            .map(|(&index, (dtype, values))| Readback { index, dtype: *dtype, elements: values.len() })
+            .map(|(&index, (dtype, values))| Readback { index, storage: (*dtype).into(), elements: values.len() })
             .collect();
         let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)
             .unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,0 +1,348 @@
+//! Elements of one type, row-major: what a literal of a graph, a tensor on the host, and a buffer of a kernel on the CPU hold.
+//!
+//! It is a list and no more: shapes belong to whoever has one. The type of its elements is a [`StorageType`]; what they are worth to a
+//! program, a value of [`StorageType::value`]. An element of [`StorageType::Bool`] is one byte, 0 or 1.
+
+use std::collections::TryReserveError;
+
+use crate::bf16::Bf16;
+use crate::dtype::DType;
+use crate::f16::F16;
+use crate::storage::{StorageType, Stores};
+
+/// Elements of one type, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elements {
+    /// Elements of type [`StorageType::F32`].
+    F32(Vec<f32>),
+    /// Elements of type [`StorageType::F64`].
+    F64(Vec<f64>),
+    /// Elements of type [`StorageType::I32`].
+    I32(Vec<i32>),
+    /// Elements of type [`StorageType::Bool`], each 0 or 1.
+    Bool(Vec<u8>),
+    /// Elements of type [`StorageType::F16`].
+    F16(Vec<F16>),
+    /// Elements of type [`StorageType::Bf16`].
+    Bf16(Vec<Bf16>),
+}
+
+/// A Rust type that elements can be seen as: `f32`, `f64`, `i32`, [`F16`] or [`Bf16`].
+pub trait Element: Copy + Send + Sync + 'static {
+    /// The type of such elements.
+    const STORAGE: StorageType;
+    /// The elements as values of this type, if they are.
+    fn slice(elements: &Elements) -> Option<&[Self]>;
+    /// The elements as values of this type, if they are.
+    fn slice_mut(elements: &mut Elements) -> Option<&mut [Self]>;
+    /// The list of these values.
+    fn elements(values: Vec<Self>) -> Elements;
+}
+
+/// `$body` of the list `$data`, whatever the type of its elements.
+macro_rules! of_any_type {
+    ($elements:expr, $data:ident => $body:expr) => {
+        match $elements {
+            Elements::F32($data) => $body,
+            Elements::F64($data) => $body,
+            Elements::I32($data) => $body,
+            Elements::Bool($data) => $body,
+            Elements::F16($data) => $body,
+            Elements::Bf16($data) => $body,
+        }
+    };
+}
+
+/// The list `$body` in place of the list `$data`, of the same type.
+macro_rules! of_same_type {
+    ($elements:expr, $data:ident => $body:expr) => {
+        match $elements {
+            Elements::F32($data) => Elements::F32($body),
+            Elements::F64($data) => Elements::F64($body),
+            Elements::I32($data) => Elements::I32($body),
+            Elements::Bool($data) => Elements::Bool($body),
+            Elements::F16($data) => Elements::F16($body),
+            Elements::Bf16($data) => Elements::Bf16($body),
+        }
+    };
+}
+
+impl Elements {
+    /// So many zeros (false for bool), or the error that there is no memory for them.
+    pub fn zeros(storage: impl Into<StorageType>, count: usize) -> Result<Self, TryReserveError> {
+        Ok(of_same_type!(Elements::empty(storage), data => zeros(data, count)?))
+    }
+
+    /// No elements.
+    pub fn empty(storage: impl Into<StorageType>) -> Self {
+        match storage.into() {
+            StorageType::F32 => Elements::F32(Vec::new()),
+            StorageType::F64 => Elements::F64(Vec::new()),
+            StorageType::I32 => Elements::I32(Vec::new()),
+            StorageType::Bool => Elements::Bool(Vec::new()),
+            StorageType::F16 => Elements::F16(Vec::new()),
+            StorageType::Bf16 => Elements::Bf16(Vec::new()),
+        }
+    }
+
+    /// Elements of that type from numbers: rounded to floats, truncated to i32, 1 for all but 0 to bool.
+    pub fn from_f64(storage: impl Into<StorageType>, values: &[f64]) -> Self {
+        match storage.into() {
+            StorageType::F32 => Elements::F32(values.iter().map(|&x| x as f32).collect()),
+            StorageType::F64 => Elements::F64(values.to_vec()),
+            StorageType::I32 => Elements::I32(values.iter().map(|&x| x as i32).collect()),
+            StorageType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
+            StorageType::F16 => Elements::F16(values.iter().map(|&x| F16::from_f64(x)).collect()),
+            StorageType::Bf16 => Elements::Bf16(values.iter().map(|&x| Bf16::from_f64(x)).collect()),
+        }
+    }
+
+    /// The same elements, truth values other than 0 made 1.
+    #[must_use]
+    pub fn normalised(mut self) -> Self {
+        if let Elements::Bool(data) = &mut self {
+            data.iter_mut().for_each(|truth| *truth = u8::from(*truth != 0));
+        }
+        self
+    }
+
+    /// The type of the elements.
+    pub fn storage(&self) -> StorageType {
+        match self {
+            Elements::F32(_) => StorageType::F32,
+            Elements::F64(_) => StorageType::F64,
+            Elements::I32(_) => StorageType::I32,
+            Elements::Bool(_) => StorageType::Bool,
+            Elements::F16(_) => StorageType::F16,
+            Elements::Bf16(_) => StorageType::Bf16,
+        }
+    }
+
+    /// The dtype of the values that the elements hold.
+    pub fn dtype(&self) -> DType {
+        self.storage().value()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        of_any_type!(self, data => data.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as a slice, if they are of that type.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        T::slice(self)
+    }
+
+    /// The elements as a slice to write to, if they are of that type.
+    pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
+        T::slice_mut(self)
+    }
+
+    /// The element at `place` as a number, exact, with true as 1; none past the end.
+    #[expect(clippy::useless_conversion, reason = "one of the types is f64")]
+    pub fn get(&self, place: usize) -> Option<f64> {
+        of_any_type!(self, data => data.get(place).map(|&x| f64::from(x)))
+    }
+
+    /// All elements as numbers, exact, with true as 1.
+    #[expect(clippy::useless_conversion, reason = "one of the types is f64")]
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        of_any_type!(self, data => data.iter().map(|&x| f64::from(x)).collect())
+    }
+
+    /// The elements at these places, which must be before the end.
+    pub fn at(&self, places: impl Iterator<Item = usize>) -> Self {
+        of_same_type!(self, data => places.map(|place| data[place]).collect())
+    }
+
+    /// The first `count` elements, or all if there are no more.
+    pub fn first(&self, count: usize) -> Self {
+        of_same_type!(self, data => data[..count.min(data.len())].to_vec())
+    }
+
+    /// Writes other elements over those from the first on, widened or narrowed where the types differ. Gives false, and writes
+    /// nothing, if their values are of another dtype or they are more than there are.
+    #[must_use]
+    pub fn overwrite(&mut self, from: &Elements) -> bool {
+        if self.dtype() != from.dtype() || self.len() < from.len() {
+            return false;
+        }
+        match (self, from) {
+            (Elements::F64(target), Elements::F64(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::I32(target), Elements::I32(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::Bool(target), Elements::Bool(source)) => target[..source.len()].copy_from_slice(source),
+            // Of the same type also NaN keeps its bits.
+            (Elements::F32(target), Elements::F32(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::F16(target), Elements::F16(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::Bf16(target), Elements::Bf16(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::F32(target), source) => source.narrow_into(target),
+            (Elements::F16(target), source) => source.narrow_into(target),
+            (Elements::Bf16(target), source) => source.narrow_into(target),
+            (Elements::F64(_) | Elements::I32(_) | Elements::Bool(_), _) => {}
+        }
+        true
+    }
+
+    /// Writes values of f32 into elements that store such, from the first on; other elements hold none.
+    fn narrow_into<T: Stores<f32>>(&self, target: &mut [T]) {
+        fn convert<S: Stores<f32>, T: Stores<f32>>(source: &[S], target: &mut [T]) {
+            for (target, &element) in target.iter_mut().zip(source) {
+                *target = T::store(element.load());
+            }
+        }
+        match self {
+            Elements::F32(source) => convert(source, target),
+            Elements::F16(source) => convert(source, target),
+            Elements::Bf16(source) => convert(source, target),
+            Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {}
+        }
+    }
+
+    /// The same values in another type, rounded to the nearest, truncated to integers or tested for truth.
+    pub fn converted(&self, storage: impl Into<StorageType>) -> Self {
+        let storage = storage.into();
+        if storage == self.storage() {
+            return self.clone();
+        }
+        if storage.value() == self.dtype() {
+            let mut converted = of_same_type!(Elements::empty(storage), data => repeated(data, self.len()));
+            let is_written = converted.overwrite(self);
+            debug_assert!(is_written, "elements of one dtype overwrite each other");
+            return converted;
+        }
+        Elements::from_f64(storage, &self.to_f64_vec())
+    }
+
+    /// The bytes that the elements take in host memory.
+    pub fn bytes(&self) -> usize {
+        of_any_type!(self, data => std::mem::size_of_val(&data[..]))
+    }
+
+    /// The bytes of the elements, the least significant of each first.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        match self {
+            Elements::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Elements::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Elements::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Elements::Bool(data) => data.clone(),
+            Elements::F16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
+            Elements::Bf16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
+        }
+    }
+
+    /// The elements of that type whose bytes these are, as [`Elements::to_le_bytes`] has them. What is no whole element at the end is
+    /// left out.
+    pub fn from_le_bytes(storage: impl Into<StorageType>, bytes: &[u8]) -> Self {
+        fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+            bytes.as_chunks::<N>().0.iter().copied()
+        }
+        match storage.into() {
+            StorageType::F32 => Elements::F32(words(bytes).map(f32::from_le_bytes).collect()),
+            StorageType::F64 => Elements::F64(words(bytes).map(f64::from_le_bytes).collect()),
+            StorageType::I32 => Elements::I32(words(bytes).map(i32::from_le_bytes).collect()),
+            StorageType::Bool => Elements::Bool(bytes.to_vec()).normalised(),
+            StorageType::F16 => Elements::F16(words(bytes).map(u16::from_le_bytes).map(F16::from_bits).collect()),
+            StorageType::Bf16 => Elements::Bf16(words(bytes).map(u16::from_le_bytes).map(Bf16::from_bits).collect()),
+        }
+    }
+
+    /// The bits of each element, which tell both zeros and all NaN apart.
+    pub(crate) fn for_each_bits(&self, mut visit: impl FnMut(u64)) {
+        match self {
+            Elements::F32(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
+            Elements::F64(data) => data.iter().for_each(|x| visit(x.to_bits())),
+            Elements::I32(data) => data.iter().for_each(|&x| visit(u64::from(x as u32))),
+            Elements::Bool(data) => data.iter().for_each(|&x| visit(u64::from(x))),
+            Elements::F16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
+            Elements::Bf16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
+        }
+    }
+
+    /// Whether both are the same bits of the same type.
+    pub(crate) fn has_bits_of(&self, other: &Elements) -> bool {
+        if self.storage() != other.storage() || self.len() != other.len() {
+            return false;
+        }
+        match (self, other) {
+            (Elements::F32(a), Elements::F32(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+            (Elements::F64(a), Elements::F64(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+            (Elements::F16(a), Elements::F16(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+            (Elements::Bf16(a), Elements::Bf16(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// So many zeros in a list of the type of an empty one.
+fn repeated<T: Clone + Default>(_: Vec<T>, count: usize) -> Vec<T> {
+    vec![T::default(); count]
+}
+
+/// As [`repeated`], or the error that there is no memory for them.
+fn zeros<T: Clone + Default>(mut empty: Vec<T>, count: usize) -> Result<Vec<T>, TryReserveError> {
+    // Asking for the memory and giving it back before taking it zeroed costs nothing: no page of it is touched.
+    empty.try_reserve_exact(count)?;
+    Ok(repeated(empty, count))
+}
+
+macro_rules! element {
+    ($($element:ty => $variant:ident),*) => {$(
+        impl Element for $element {
+            const STORAGE: StorageType = StorageType::$variant;
+
+            fn slice(elements: &Elements) -> Option<&[Self]> {
+                if let Elements::$variant(data) = elements { Some(data) } else { None }
+            }
+
+            fn slice_mut(elements: &mut Elements) -> Option<&mut [Self]> {
+                if let Elements::$variant(data) = elements { Some(data) } else { None }
+            }
+
+            fn elements(values: Vec<Self>) -> Elements {
+                Elements::$variant(values)
+            }
+        }
+
+        impl From<Vec<$element>> for Elements {
+            fn from(data: Vec<$element>) -> Self {
+                Elements::$variant(data)
+            }
+        }
+
+        impl From<&[$element]> for Elements {
+            fn from(data: &[$element]) -> Self {
+                Elements::$variant(data.to_vec())
+            }
+        }
+
+        impl<const N: usize> From<[$element; N]> for Elements {
+            fn from(data: [$element; N]) -> Self {
+                Elements::$variant(data.to_vec())
+            }
+        }
+    )*};
+}
+element!(f32 => F32, f64 => F64, i32 => I32, F16 => F16, Bf16 => Bf16);
+
+impl From<&[bool]> for Elements {
+    fn from(data: &[bool]) -> Self {
+        Elements::Bool(data.iter().map(|&truth| u8::from(truth)).collect())
+    }
+}
+
+impl From<Vec<bool>> for Elements {
+    fn from(data: Vec<bool>) -> Self {
+        Elements::from(&data[..])
+    }
+}
+
+impl<const N: usize> From<[bool; N]> for Elements {
+    fn from(data: [bool; N]) -> Self {
+        Elements::from(&data[..])
+    }
+}
