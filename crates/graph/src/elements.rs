@@ -285,9 +285,11 @@ fn repeated<T: Clone + Default>(_: Vec<T>, count: usize) -> Vec<T> {
 
 /// As [`repeated`], or the error that there is no memory for them.
 fn zeros<T: Clone + Default>(mut empty: Vec<T>, count: usize) -> Result<Vec<T>, TryReserveError> {
-    // Asking for the memory and giving it back before taking it zeroed costs nothing: no page of it is touched.
+    // No page of what is asked for and given back is touched, and a system hands out pages of zeros: so this costs no more than
+    // filling the memory, and for most types less.
     empty.try_reserve_exact(count)?;
-    Ok(repeated(empty, count))
+    drop(empty);
+    Ok(vec![T::default(); count])
 }
 
 macro_rules! element {

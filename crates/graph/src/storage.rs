@@ -2,7 +2,7 @@
 //!
 //! Programs know four dtypes ([`DType`]). A buffer may hold its elements narrower than the dtype that programs see: a load widens, which
 //! is exact, and a store narrows, to the nearest element, ties to even. Only what is declared (inputs and parameters), host
-//! tensors and files have a storage type of their own; what a plan computes in between is stored in its dtype.
+//! tensors, literals and files have a storage type of their own; what a plan computes in between is stored in its dtype.
 //!
 //! Another storage type is a variant here and in [`crate::Elements`], a Rust type for its elements with [`Stores`], and what
 //! each device does to load and to store one.

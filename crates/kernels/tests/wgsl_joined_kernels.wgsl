@@ -25,7 +25,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
 
 @group(0) @binding(0) var<uniform> parameters: array<vec4<u32>, 12>;
 @group(0) @binding(1) var<storage, read> buffer0: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read_write> buffer1: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> buffer1: array<u32>;
 
 // 0, which a compiler does not see: it would take parameters for constants and compile this anew in each run.
 var<private> nothing: u32;
@@ -99,8 +99,12 @@ fn part0_load_input1(index: u32) -> vec4<f32> {
 }
 
 fn part0_store_output0(index: u32, value: vec4<f32>) {
-    let at = part0_parameters.output0_begin / 4u + index;
-    buffer1[at] = bitcast<vec4<u32>>(value);
+    let at = part0_parameters.output0_begin + 4u * index;
+    let words = bitcast<vec4<u32>>(value);
+    buffer1[at + 0u] = words.x;
+    buffer1[at + 1u] = words.y;
+    buffer1[at + 2u] = words.z;
+    buffer1[at + 3u] = words.w;
 }
 
 fn part0_main(id: vec3<u32>) {
@@ -223,13 +227,17 @@ fn part1_open(at: u32) {
 }
 
 fn part1_load_output0(index: u32) -> vec4<f32> {
-    let at = part1_parameters.output0_begin / 4u + index;
-    return bitcast<vec4<f32>>(buffer1[at]);
+    let at = part1_parameters.output0_begin + 4u * index;
+    return bitcast<vec4<f32>>(vec4<u32>(buffer1[at + 0u], buffer1[at + 1u], buffer1[at + 2u], buffer1[at + 3u]));
 }
 
 fn part1_store_output0(index: u32, value: vec4<f32>) {
-    let at = part1_parameters.output0_begin / 4u + index;
-    buffer1[at] = bitcast<vec4<u32>>(value);
+    let at = part1_parameters.output0_begin + 4u * index;
+    let words = bitcast<vec4<u32>>(value);
+    buffer1[at + 0u] = words.x;
+    buffer1[at + 1u] = words.y;
+    buffer1[at + 2u] = words.z;
+    buffer1[at + 3u] = words.w;
 }
 
 fn part1_main(id: vec3<u32>) {
@@ -486,7 +494,7 @@ fn part2_load_input1(index: u32) -> i32 {
 
 fn part2_store_output0(index: u32, value: i32) {
     let at = part2_parameters.output0_begin + index;
-    buffer1[at / 4u][at % 4u] = bitcast<u32>(value);
+    buffer1[at] = bitcast<u32>(value);
 }
 
 fn part2_main(id: vec3<u32>) {

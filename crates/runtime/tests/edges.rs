@@ -156,6 +156,46 @@ fn sizes_at_the_limits_are_errors_and_not_panics() {
     assert_eq!(results[1].to_f64_vec().iter().sum::<f64>(), 4.0);
 }
 
+/// The step of a single window and the dilation of a single element lead nowhere, and may be any number.
+#[test]
+fn windows_with_steps_past_every_axis_are_what_they_show() {
+    let g = Graph::new();
+    let x = g.input("x", [2, 40]);
+    let one = x.windows([1], [2], [usize::MAX / 2], [1]);
+    let long = x.windows([1], [39], [usize::MAX / 2], [1]);
+    let single = x.windows([0], [1], [1], [usize::MAX / 2]);
+    let mut outputs = vec![one, long, single];
+    for windows in [one, long, single] {
+        outputs.extend(windows.sum(..).grad([x]).unwrap());
+    }
+    let given = Tensor::new([2, 40], (0..80).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
+    let mut session = Session::evaluate(&g, &outputs, &Device::cpu()).unwrap();
+    let found: Vec<Vec<f64>> = session.run(&[("x", &given)]).unwrap().iter().map(Tensor::to_f64_vec).collect();
+    assert_eq!(found[0], [0.0, 1.0, 40.0, 41.0]);
+    assert_eq!(found[1].iter().sum::<f64>(), found[2].iter().sum::<f64>() - 39.0 - 79.0);
+    let shown = |place: usize, width: usize| f64::from(u8::from(place % 40 < width));
+    for (gradient, width) in found[3..].iter().zip([2, 39, 40]) {
+        assert_eq!(*gradient, (0..80).map(|place| shown(place, width)).collect::<Vec<_>>());
+    }
+}
+
+/// Sixteen axes that do not continue one another, as one axis of a matrix, beside one that repeats them.
+#[test]
+fn products_over_as_many_axes_as_there_can_be() {
+    let g = Graph::new();
+    let x = g.input("x", [2; 16]);
+    let reversed: Vec<isize> = (0..16).rev().collect();
+    let rows = x.permute(&reversed).reshape([1 << 16, 1]).broadcast_to([3, 1 << 16, 1]);
+    let product = rows.matmul(g.literal([1, 2], [1.0f32, 2.0]));
+    let mut session = Session::evaluate(&g, &[product], &Device::cpu()).unwrap();
+    let given = Tensor::new([2; 16], (0..1 << 16).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
+    let found = session.run(&[("x", &given)]).unwrap()[0].to_f64_vec();
+    for (place, pair) in found.chunks(2).enumerate() {
+        let expected = f64::from((place as u16).reverse_bits());
+        assert_eq!(pair, [expected, 2.0 * expected], "row {place}");
+    }
+}
+
 #[test]
 fn what_is_declared_is_not_inserted() {
     let g = Graph::new();

@@ -406,3 +406,39 @@ fn min(a: i32, b: i32) -> i32 {
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What no other suite holds against anything but the table itself.
+    #[test]
+    fn values_that_are_known() {
+        let sigmoid = UnaryFunction::Sigmoid.row().value;
+        let known = [(0.0, 0.5), (1.0, 0.731_058_578_630_004_9), (-1.0, 0.268_941_421_369_995_1)];
+        for (x, expected) in known.into_iter().chain([(40.0, 1.0), (750.0, 1.0), (-750.0, 0.0)]) {
+            assert!((sigmoid(x) - expected).abs() <= 1e-15, "{x}");
+        }
+        assert_eq!(sigmoid(-40.0), 4.248_354_255_291_589e-18);
+        let i32_of = |function: BinaryFunction, a: i32, b: i32| function.row().of(a.into(), b.into(), DType::I32);
+        assert_eq!(i32_of(BinaryFunction::Add, i32::MAX, 1), f64::from(i32::MIN));
+        assert_eq!(i32_of(BinaryFunction::Sub, i32::MIN, 1), f64::from(i32::MAX));
+        assert_eq!(i32_of(BinaryFunction::Mul, 1 << 30, 4), 0.0);
+        assert_eq!((i32_of(BinaryFunction::Maximum, -3, 2), i32_of(BinaryFunction::Minimum, -3, 2)), (2.0, -3.0));
+        assert_eq!(UnaryFunction::Abs.row().of(f64::from(i32::MIN), DType::I32), f64::from(i32::MIN));
+        let truth = |function: BinaryFunction| {
+            [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)].map(|(a, b)| (function.row().value)(a, b))
+        };
+        assert_eq!(truth(BinaryFunction::And), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(truth(BinaryFunction::Or), [0.0, 1.0, 1.0, 1.0]);
+        assert_eq!([0.0, 1.0].map(UnaryFunction::Not.row().value), [1.0, 0.0]);
+        use CompareFunction::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+        let held = |a: f64, b: f64| {
+            CompareFunction::ALL.into_iter().filter(|function| function.holds(a, b)).collect::<Vec<_>>()
+        };
+        assert_eq!(held(1.0, 2.0), [Less, LessEqual, NotEqual]);
+        assert_eq!(held(2.0, 1.0), [Greater, GreaterEqual, NotEqual]);
+        assert_eq!(held(0.0, -0.0), [LessEqual, GreaterEqual, Equal]);
+        assert_eq!(held(f64::NAN, f64::NAN), [NotEqual]);
+    }
+}

@@ -82,12 +82,14 @@ pub(crate) fn vjp<'g>(
     let mut shape: Vec<usize> = node.shape.to_vec();
     let mut sum = node.upstream;
     for place in (0..windows.axes.len()).rev() {
+        let (axis, extent) = (windows.axes[place], windows.extents[place]);
         let along = Along {
-            axis: windows.axes[place],
-            extent: windows.extents[place],
-            step: windows.steps[place],
-            dilation: windows.dilations[place],
-            elements: source[windows.axes[place]],
+            axis,
+            extent,
+            // Of one window, or one element, these say nothing, and may be any number.
+            step: if node.shape[axis] == 1 { 1 } else { windows.steps[place] },
+            dilation: if extent == 1 { 1 } else { windows.dilations[place] },
+            elements: source[axis],
         };
         sum = along.overlap_add(sum, &shape, node);
         shape.pop();

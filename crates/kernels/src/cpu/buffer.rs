@@ -117,6 +117,7 @@ pub(super) type Parts<'a> = SmallVec<[Part<'a>; 8]>;
 
 impl<'a> Part<'a> {
     /// The first `elements` elements of a buffer.
+    #[inline(always)]
     fn new(buffer: &'a mut Elements, elements: usize) -> Self {
         match buffer {
             Elements::F32(data) => Part::F32(&mut data[..elements]),
@@ -192,7 +193,11 @@ impl<'a> Part<'a> {
 /// The first `elements` elements of each output.
 #[inline]
 pub(super) fn parts(outputs: &mut [Elements], elements: usize) -> Parts<'_> {
-    outputs.iter_mut().map(|buffer| Part::new(buffer, elements)).collect()
+    let mut parts = Parts::new();
+    for buffer in outputs {
+        parts.push(Part::new(buffer, elements));
+    }
+    parts
 }
 
 /// The first `elements` elements of one output.

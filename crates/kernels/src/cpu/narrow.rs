@@ -1,7 +1,7 @@
 //! Loads and stores of buffers whose elements are narrower than the values they hold.
 //!
 //! Most kernels do nothing but load elements as values, in order or by a view ([`Source`]), and store a block of values. A matrix
-//! product loads as it packs ([`PackNarrow`]), so that no operand is ever widened as a whole.
+//! product loads as it packs ([`PackNarrow`]), so that no buffer is widened beside what it packs.
 
 use arenagrad_graph::{Bf16, Elements, F16, Stores};
 

@@ -4,6 +4,10 @@ use arenagrad_graph::MAX_RANK;
 
 use crate::view::{Axes, Axis, View};
 
+/// The most axes that are walked. A tensor has at most [`MAX_RANK`], of which a planner may say one as so many of the buffer; and axes along
+/// which it is repeated, or windows slide, come to those.
+const MOST_AXES: usize = 2 * MAX_RANK;
+
 /// Consecutive domain positions whose elements are equally spaced in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
@@ -26,7 +30,7 @@ impl Run {
 /// The runs of a view from some domain index on, outer coordinates counted as on an odometer.
 pub(super) struct Walk<'a> {
     axes: &'a [Axis],
-    coordinates: [usize; MAX_RANK],
+    coordinates: [usize; MOST_AXES],
     /// Where the current innermost line begins in the buffer.
     line: usize,
 }
@@ -46,7 +50,7 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn from(axes: &'a [Axis], origin: usize, start: usize) -> Self {
-        let mut coordinates = [0; MAX_RANK];
+        let mut coordinates = [0; MOST_AXES];
         let (mut line, mut rest) = (origin, start);
         for (axis, coordinate) in axes.iter().zip(&mut coordinates).rev() {
             *coordinate = rest % axis.extent;

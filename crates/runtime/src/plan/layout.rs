@@ -143,8 +143,10 @@ impl Layout {
             (0..self.shape.rank()).map(|axis| SmallVec::from_slice(self.axes_of(axis))).collect();
         for (place, &axis) in axes.iter().enumerate() {
             let &[Axis { stride, .. }] = self.axes_of(axis) else { return None };
-            groups[axis] = smallvec::smallvec![Axis { extent: shape[axis], stride: stride * steps[place] as isize }];
-            let within = Axis { extent: extents[place], stride: stride * dilations[place] as isize };
+            // The step of one window, and the dilation of one element, may be any number: nothing stands there.
+            groups[axis] =
+                smallvec::smallvec![Axis { extent: shape[axis], stride: stride.wrapping_mul(steps[place] as isize) }];
+            let within = Axis { extent: extents[place], stride: stride.wrapping_mul(dilations[place] as isize) };
             groups.push(smallvec::smallvec![within]);
         }
         Some(Layout::of_groups(self.base, shape.clone(), groups.into_iter(), self.offset))

@@ -159,7 +159,7 @@ pub(super) fn names_of<'a>(item: &Item<'a>) -> impl Iterator<Item = &'a str> {
 }
 
 /// Assignments that read what they write.
-const COMPOUND: [&str; 5] = ["+=", "-=", "*=", "/=", "|="];
+const COMPOUND: [&str; 12] = ["+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", "++", "--"];
 
 /// A piece of a text: a word, a number, a comment, white space, or one sign.
 #[derive(Clone, Copy)]
@@ -178,7 +178,7 @@ impl Token<'_> {
     }
 }
 
-/// The signs of two characters that are not two signs.
+/// The signs of two characters that are one sign.
 const PAIRS: [&str; 5] = ["==", "!=", "<=", ">=", "->"];
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -191,8 +191,8 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())
         } else if first.is_whitespace() {
             rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len())
-        } else if PAIRS.iter().chain(&COMPOUND).any(|pair| rest.starts_with(pair)) {
-            2
+        } else if let Some(signs) = PAIRS.iter().chain(&COMPOUND).find(|signs| rest.starts_with(**signs)) {
+            signs.len()
         } else {
             first.len_utf8()
         };

@@ -68,14 +68,16 @@ impl Text {
         let mut text = entry;
         let vectors = parameters.len() / 4;
         let _ = write!(text, "\n@group(0) @binding(0) var<uniform> {PARAMETERS}: array<vec4<u32>, {vectors}>;\n");
-        for buffer in 0..buffers {
+        let layouts: Vec<Layout> = (0..buffers).map(|buffer| Layout::of(modules, buffer)).collect();
+        for (buffer, layout) in layouts.iter().enumerate() {
             let access = match modules.iter().any(|module| module.writes(buffer)) {
                 true => "read_write",
                 false => "read",
             };
             let place = buffer + 1;
+            let element = layout.element();
             let _ =
-                writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<vec4<u32>>;");
+                writeln!(text, "@group(0) @binding({place}) var<storage, {access}> buffer{buffer}: array<{element}>;");
         }
         if limits.hides_parameters {
             let _ = write!(
@@ -86,7 +88,7 @@ impl Text {
         }
         let mut shared: HashMap<String, String> = HashMap::new();
         for (number, module) in modules.iter().enumerate() {
-            module.write(number, limits, &mut shared, &mut text);
+            module.write(number, limits, &layouts, &mut shared, &mut text);
         }
         let contracting = modules
             .iter()
@@ -157,7 +159,14 @@ impl Module<'_> {
     }
 
     /// Writes the module's declarations. `shared` holds the items that stand there as they are, by name.
-    fn write(&self, number: usize, limits: &Limits, shared: &mut HashMap<String, String>, text: &mut String) {
+    fn write(
+        &self,
+        number: usize,
+        limits: &Limits,
+        layouts: &[Layout],
+        shared: &mut HashMap<String, String>,
+        text: &mut String,
+    ) {
         self.write_parameters(number, limits, text);
         let own = self.own_items(shared);
         let mut names: HashMap<String, String> =
@@ -187,7 +196,7 @@ impl Module<'_> {
             body.push_str(&self.source.rewrite(item, &names).expect("the module was found joinable"));
             body.push('\n');
         }
-        self.write_accesses(number, &body, text);
+        self.write_accesses(number, layouts, &body, text);
         text.push_str(&body);
     }
 
@@ -239,19 +248,22 @@ impl Module<'_> {
     }
 
     /// Writes the functions that load and store elements, as far as `body` calls them.
-    fn write_accesses(&self, number: usize, body: &str, text: &mut String) {
+    fn write_accesses(&self, number: usize, layouts: &[Layout], body: &str, text: &mut String) {
         for (buffer, place) in self.source.buffers.iter().zip(&self.bound) {
             let begin = format!("{}.{}", own_name(number, PARAMETERS), begin(buffer.name));
             // Elements of one number and of four, by the same buffer: tensors begin where a vector does.
-            let (kind, at, element) = match buffer.width {
-                1 => (buffer.scalar.to_owned(), format!("{begin} + index"), format!("buffer{place}[at / 4u][at % 4u]")),
-                _ => {
-                    (format!("vec4<{}>", buffer.scalar), format!("{begin} / 4u + index"), format!("buffer{place}[at]"))
-                }
+            let kind = match buffer.width {
+                1 => buffer.scalar.to_owned(),
+                _ => format!("vec4<{}>", buffer.scalar),
             };
+            let (at, elements) = layouts[*place].elements(&format!("buffer{place}"), &begin, buffer.width);
             let load = own_name(number, &access(buffer.name, false));
             if body.contains(&format!("{load}(")) {
-                let value = from_word(&kind, &element);
+                let words = match &elements[..] {
+                    [element] => element.clone(),
+                    elements => format!("vec4<u32>({})", elements.join(", ")),
+                };
+                let value = from_word(&kind, &words);
                 let _ =
                     write!(text, "\nfn {load}(index: u32) -> {kind} {{\n    let at = {at};\n    return {value};\n}}\n");
             }
@@ -260,11 +272,59 @@ impl Module<'_> {
                 let words = if buffer.width == 1 { "u32" } else { "vec4<u32>" };
                 let value =
                     if buffer.scalar == "u32" { "value".to_owned() } else { format!("bitcast<{words}>(value)") };
-                let _ = write!(
-                    text,
-                    "\nfn {store}(index: u32, value: {kind}) {{\n    let at = {at};\n    {element} = {value};\n}}\n"
-                );
+                let _ = write!(text, "\nfn {store}(index: u32, value: {kind}) {{\n    let at = {at};\n");
+                match &elements[..] {
+                    [element] => {
+                        let _ = writeln!(text, "    {element} = {value};");
+                    }
+                    elements => {
+                        let _ = writeln!(text, "    let words = {value};");
+                        for (element, lane) in elements.iter().zip(["x", "y", "z", "w"]) {
+                            let _ = writeln!(text, "    {element} = words.{lane};");
+                        }
+                    }
+                }
+                text.push_str("}\n");
             }
+        }
+    }
+}
+
+/// How the words of a joined buffer are declared.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// One by one: a device may write all of a vector where one number of it is written, beside an invocation that writes another.
+    Words,
+    /// In fours, where no module writes single numbers.
+    Vectors,
+}
+
+impl Layout {
+    fn of(modules: &[Module<'_>], buffer: usize) -> Self {
+        let writes_single = |module: &Module<'_>| {
+            let bound = module.source.buffers.iter().zip(&module.bound).zip(&module.dispatch.bindings);
+            bound.into_iter().any(|((own, place), binding)| *place == buffer && own.width == 1 && binding.writable)
+        };
+        if modules.iter().any(writes_single) { Layout::Words } else { Layout::Vectors }
+    }
+
+    fn element(self) -> &'static str {
+        match self {
+            Layout::Words => "u32",
+            Layout::Vectors => "vec4<u32>",
+        }
+    }
+
+    /// The expression of the place `at` of element `index` of a tensor that begins at word `begin`, and those of its words.
+    fn elements(self, buffer: &str, begin: &str, width: usize) -> (String, Vec<String>) {
+        match (self, width) {
+            (Layout::Words, 1) => (format!("{begin} + index"), vec![format!("{buffer}[at]")]),
+            (Layout::Words, _) => {
+                let words = (0..4).map(|word| format!("{buffer}[at + {word}u]")).collect();
+                (format!("{begin} + 4u * index"), words)
+            }
+            (Layout::Vectors, 1) => (format!("{begin} + index"), vec![format!("{buffer}[at / 4u][at % 4u]")]),
+            (Layout::Vectors, _) => (format!("{begin} / 4u + index"), vec![format!("{buffer}[at]")]),
         }
     }
 }
