@@ -86,7 +86,7 @@ impl Tensor {
         T::slice(&self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found: self.storage() })
     }
 
-    /// The elements as a slice to write to; their dtype must be that of `T`.
+    /// The elements as a slice to write to; their storage type must be `T`'s.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], Error> {
         let found = self.storage();
         T::slice_mut(&mut self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found })

@@ -127,7 +127,7 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
 }
 
 fn check_on(device: &Device, dtype: DType) {
-    // Sums of at most 54 products of numbers up to 2, and of 200 for the weights.
+    // Sums of at most 36 products of numbers up to 2, and of 192 for the weights.
     let tolerance = if dtype == DType::F64 { 1e-12 } else { 2e-4 };
     for (number, convolution) in CONVOLUTIONS.iter().enumerate() {
         let graph = Graph::new();

@@ -2,10 +2,10 @@
 //!
 //! The pipeline is visible in the files: the graph is simplified ([`arenagrad_graph::passes`]), laid out in a dense table
 //! with views resolved (`entries`), entries whose only reader can do their work are taken up by it (`absorb`), entries are
-//! gathered in clusters of which each can be one kernel (`cluster`), what crosses from one to another is stored or computed again (`recompute`), clusters that are too much for one kernel are cut (`divide`), kernels are
-//! made (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in
-//! place is decided in between (`update`). A plan is the same for every device; it
-//! names no device and holds no values but literals.
+//! gathered in clusters of which each can be one kernel (`cluster`), what crosses from one to another is stored or computed again
+//! (`recompute`), clusters that read the same become one (`merge`), what is too much for one kernel is cut (`divide`), kernels are made
+//! (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in place is
+//! decided in between (`update`). A plan is the same for every device; it names no device and holds no values but literals.
 
 mod absorb;
 mod cluster;

@@ -12,7 +12,8 @@
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
-//! group; elements take one 32-bit word each, truth values included, so that there is no `f64` here.
+//! group; elements take one 32-bit word each, truth values included, but for those stored in 16 bits, of which two share one; so there
+//! is no `f64` here.
 //!
 //! Nothing here knows of graphs, plans or parameters: steps come with their kernels and with the numbers of their
 //! buffers.
@@ -31,6 +32,8 @@ mod pipelines;
 mod product_tests;
 mod readback;
 mod spirv;
+#[cfg(test)]
+mod test_device;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -8,7 +8,6 @@ use arenagrad_kernels::{DType, Kernel, Nest};
 
 use super::encode::LoweredStep;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, Selector};
-use crate::error::Error;
 
 #[path = "../../../../kernels/tests/wgsl_cases/nests.rs"]
 mod cases;
@@ -19,14 +18,7 @@ use cases::{SHAPES, elements, nests_of};
 use reference::nest_values::nest_values;
 
 pub(super) fn device() -> Option<GpuDevice> {
-    match GpuDevice::open(&Selector::Any) {
-        Ok(device) => Some(device),
-        Err(error @ Error::NoAdapter { .. }) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+    super::test_device::present(GpuDevice::open(&Selector::Any))
 }
 
 pub(super) fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {

@@ -7,6 +7,7 @@ use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Wor
 use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
+use super::test_device::present;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
 
@@ -42,17 +43,6 @@ fn device() -> Option<GpuDevice> {
 /// A device that no other test runs on.
 fn device_alone() -> Option<GpuDevice> {
     present(GpuDevice::open_alone(&Selector::Any))
-}
-
-fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
-    match opened {
-        Ok(device) => Some(device),
-        Err(error @ Error::NoAdapter { .. }) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
 }
 
 fn affine(elements: u32, factor: f32, summand: f32, x: Resource, result: Resource) -> Dispatch {
