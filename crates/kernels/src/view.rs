@@ -70,6 +70,11 @@ impl Axes {
         }
     }
 
+    /// [`Axes::stride`], if it does not go back.
+    pub(crate) fn forward_stride(&self) -> Option<usize> {
+        self.stride().and_then(|stride| usize::try_from(stride).ok())
+    }
+
     /// Whether neighbouring positions are neighbouring elements, in order; so is a single one.
     pub fn is_unit(&self) -> bool {
         self.axes.is_empty() || self.stride() == Some(1)

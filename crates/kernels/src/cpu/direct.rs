@@ -37,24 +37,27 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
         let DirectProduct { extents, lhs, rhs, starts: [lhs_start, rhs_start], rows, result } = self;
         let Extents { k, n, lhs: left, rhs: right, .. } = extents;
         let (k, n) = (*k, *n);
+        let (Some(left_stride), Some(right_stride)) = (left.columns.forward_stride(), right.rows.forward_stride())
+        else {
+            return walked(extents, [lhs, rhs], [lhs_start, rhs_start], rows, result);
+        };
+        // What does not change from row to row and from column to column is asked once: small products are soon done.
+        let (row_stride, column_stride) = (left.rows.stride(), right.columns.stride());
+        let is_in_order = right.rows.is_unit() && left.columns.is_unit();
+        // A few columns are done one by one.
+        let combines = right.columns.is_unit() && n >= 8;
         for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
-            let lhs_start = lhs_start.wrapping_add_signed(distance(&left.rows, row));
-            let (Some(left_stride), Some(right_stride)) = (forward(&left.columns), forward(&right.rows)) else {
-                for (column, element) in line.iter_mut().enumerate() {
-                    let rhs_start = rhs_start.wrapping_add_signed(distance(&right.columns, column));
-                    *element = walked_dot([lhs, rhs], [lhs_start, rhs_start], [&left.columns, &right.rows]);
-                }
-                continue;
-            };
-            let lhs = &lhs[lhs_start..];
-            // A few columns are done one by one.
-            if right.columns.is_unit() && n >= 8 {
+            let distance = row_stride.map_or_else(|| left.rows.distance(row), |stride| row as isize * stride);
+            let lhs = &lhs[lhs_start.wrapping_add_signed(distance)..];
+            if combines {
                 combine_rows(simd, lhs, left_stride, &rhs[rhs_start..], right_stride, k, line);
                 continue;
             }
             for (column, element) in line.iter_mut().enumerate() {
-                let start = rhs_start.wrapping_add_signed(distance(&right.columns, column));
-                *element = if right.rows.is_unit() && left.columns.is_unit() {
+                let distance =
+                    column_stride.map_or_else(|| right.columns.distance(column), |stride| column as isize * stride);
+                let start = rhs_start.wrapping_add_signed(distance);
+                *element = if is_in_order {
                     dot(simd, &lhs[..k], &rhs[start..start + k])
                 } else {
                     strided_dot(lhs, left_stride, &rhs[start..], right_stride, k)
@@ -64,18 +67,22 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
     }
 }
 
-/// How far apart neighbouring positions are, if all are equally far apart and none goes back.
-#[inline(always)]
-fn forward(axes: &Axes) -> Option<usize> {
-    axes.stride().and_then(|stride| usize::try_from(stride).ok())
-}
-
-/// [`Axes::distance`], without a division where the positions are evenly spaced.
-#[inline(always)]
-fn distance(axes: &Axes, index: usize) -> isize {
-    match axes.stride() {
-        Some(stride) => index as isize * stride,
-        None => axes.distance(index),
+/// Products whose depth is several axes, or goes back.
+#[inline(never)]
+fn walked<T: Real>(
+    extents: &Extents,
+    operands: [&[T]; 2],
+    [lhs_start, rhs_start]: [usize; 2],
+    rows: Range<usize>,
+    result: &mut [T],
+) {
+    let Extents { n, lhs: left, rhs: right, .. } = extents;
+    for (row, line) in rows.zip(result.chunks_exact_mut(*n)) {
+        let lhs_start = lhs_start.wrapping_add_signed(left.rows.distance(row));
+        for (column, element) in line.iter_mut().enumerate() {
+            let rhs_start = rhs_start.wrapping_add_signed(right.columns.distance(column));
+            *element = walked_dot(operands, [lhs_start, rhs_start], [&left.columns, &right.rows]);
+        }
     }
 }
 
@@ -199,7 +206,7 @@ fn dot_of_section<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
 /// The sum of products of elements that stand anywhere.
 #[inline(always)]
 fn walked_dot<T: Real>([a, b]: [&[T]; 2], [a_start, b_start]: [usize; 2], [a_axes, b_axes]: [&Axes; 2]) -> T {
-    let at = |start: usize, axes: &Axes, p: usize| start.wrapping_add_signed(distance(axes, p));
+    let at = |start: usize, axes: &Axes, p: usize| start.wrapping_add_signed(axes.distance(p));
     sum_in_runs(a_axes.count(), |p| T::times(a[at(a_start, a_axes, p)], b[at(b_start, b_axes, p)]))
 }
 

@@ -108,7 +108,8 @@ fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
     let (count, length) = (columns.len(), depth.len());
     let packed = &mut packed[..length * width];
     let Values { elements, start, matrices } = rhs;
-    let (Some(row_stride), Some(column_stride)) = (forward(&matrices.rows), forward(&matrices.columns)) else {
+    let (Some(row_stride), Some(column_stride)) = (matrices.rows.forward_stride(), matrices.columns.forward_stride())
+    else {
         pack_runs_of_columns::<T, S, VECTORS>(simd, rhs, columns, depth, packed);
         return;
     };
@@ -150,12 +151,6 @@ fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
             *target = if column < count { source[column * column_stride + p * row_stride] } else { T::default() };
         }
     }
-}
-
-/// How far apart neighbouring positions are, if all are equally far apart and none goes back.
-#[inline(always)]
-fn forward(axes: &Axes) -> Option<usize> {
-    axes.stride().and_then(|stride| usize::try_from(stride).ok())
 }
 
 /// [`pack_columns`] for columns or a depth of several axes, or that go back.

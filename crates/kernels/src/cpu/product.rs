@@ -84,9 +84,7 @@ impl Extents {
 
     /// Whether depth and columns are evenly spaced and none goes back, so that vectors of them are where strides say.
     pub(super) fn is_evenly_spaced(&self) -> bool {
-        [&self.lhs.columns, &self.rhs.rows, &self.rhs.columns]
-            .into_iter()
-            .all(|axes| axes.stride().is_some_and(|stride| stride >= 0))
+        [&self.lhs.columns, &self.rhs.rows, &self.rhs.columns].into_iter().all(|axes| axes.forward_stride().is_some())
     }
 
     /// The rows that are multiplied at once with a right operand that is packed beforehand.
