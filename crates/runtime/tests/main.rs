@@ -24,6 +24,7 @@ mod listed;
 mod literature;
 mod long;
 mod numbers;
+mod operators;
 mod ops;
 mod parameter_files;
 mod parameters;

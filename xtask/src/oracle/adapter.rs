@@ -56,16 +56,32 @@ pub(crate) struct Built<'g> {
 /// The parameters of an operator by PyTorch's names, in order; those after `"*"` are given by name only.
 type Signature = &'static [&'static str];
 
+/// How an operator is built, by how many results it has.
+#[derive(Clone, Copy)]
+enum Build {
+    One(for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Expr<'g>, Refusal>),
+    Several(for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>),
+}
+
 /// An operator: its signatures, of which the first that the arguments fit counts, and how it is built.
 struct Operator {
     signature: Signature,
     alternative: Option<Signature>,
-    build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Expr<'g>, Refusal>,
+    build: Build,
 }
 
 impl Operator {
     const fn new(signature: Signature, build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Expr<'g>, Refusal>) -> Operator {
-        Operator { signature, alternative: None, build }
+        Operator { signature, alternative: None, build: Build::One(build) }
+    }
+
+    /// An operator of several results, in PyTorch's order.
+    #[expect(dead_code)]
+    const fn several(
+        signature: Signature,
+        build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>,
+    ) -> Operator {
+        Operator { signature, alternative: None, build: Build::Several(build) }
     }
 
     /// The same operator with a second signature.
@@ -113,7 +129,10 @@ pub(crate) fn build<'g>(graph: &'g Graph, case: &Case, dtype: DType) -> Result<B
     let Arguments { mut inputs, differentiable, floats, .. } = arguments;
 
     let call = operator.bind(graph, dtype, positional, keywords)?;
-    let output = (operator.build)(&call);
+    let outputs = match operator.build {
+        Build::One(build) => build(&call).map(|output| vec![output]),
+        Build::Several(build) => build(&call),
+    };
     if let Err(error) = graph.check() {
         let of_dtypes = matches!(error, GraphError::DType { .. } | GraphError::DTypesDiffer { .. });
         return Err(if of_dtypes && !floats {
@@ -122,19 +141,31 @@ pub(crate) fn build<'g>(graph: &'g Graph, case: &Case, dtype: DType) -> Result<B
             error.into()
         });
     }
-    let output = output?;
+    let outputs = outputs?;
 
+    // PyTorch's samples have a cotangent for each result through which gradients flow: those that are floats.
     let mut gradients = Vec::new();
-    if let [cotangent, rest @ ..] = case.cotangents.as_slice() {
-        if !rest.is_empty() {
-            return Err(Refusal::failed(format!("{} cotangents for one output", case.cotangents.len())));
+    if !case.cotangents.is_empty() {
+        let mut differentiated = Vec::new();
+        for output in &outputs {
+            if output.dtype()?.is_float() {
+                differentiated.push(*output);
+            }
         }
-        let upstream = graph.input_of("cotangent", cotangent.shape.clone(), dtype);
-        inputs.push(("cotangent".into(), tensor(cotangent, dtype)?));
-        gradients = graph.gradients(&[output], &[upstream], &differentiable)?;
+        if differentiated.len() != case.cotangents.len() {
+            let (cotangents, floats) = (case.cotangents.len(), differentiated.len());
+            return Err(Refusal::failed(format!("{cotangents} cotangents for {floats} results that are floats")));
+        }
+        let mut upstream = Vec::new();
+        for (number, cotangent) in case.cotangents.iter().enumerate() {
+            let name = format!("cotangent{number}");
+            upstream.push(graph.input_of(name.as_str(), cotangent.shape.clone(), dtype));
+            inputs.push((name, tensor(cotangent, dtype)?));
+        }
+        gradients = graph.gradients(&differentiated, &upstream, &differentiable)?;
         graph.check()?;
     }
-    Ok(Built { outputs: vec![output], gradients, inputs })
+    Ok(Built { outputs, gradients, inputs })
 }
 
 fn find(name: &str) -> Option<Operator> {

@@ -16,7 +16,7 @@
 //! - `run`: plans by structure, and running them.
 //! - `kept`: values that are kept at nodes, so that nothing long is computed twice.
 //! - `backward`: gradients of a variable, accumulated.
-//! - [`Variable`] and its operators: what a user writes.
+//! - [`Variable`] and its operators: what a user writes; `methods` makes most of them from lists.
 //! - [`GradientTape`]: the same recording, asked for gradients as TensorFlow's tape is.
 //! - [`TapeOptimizer`]: the optimisers of [`crate::train`] for a tape's leaves.
 //!
@@ -25,6 +25,7 @@
 mod backward;
 mod gradient_tape;
 mod kept;
+mod methods;
 mod operators;
 mod optimizer;
 mod record;

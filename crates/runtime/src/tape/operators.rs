@@ -9,6 +9,7 @@ use arenagrad_graph::{Axes, Origin, Reduction, Shape};
 use arenagrad_graph::Expr;
 
 use crate::tape::Variable;
+use crate::tape::methods::methods;
 
 macro_rules! unary {
     ($($(#[$doc:meta])* $method:ident $(=> $function:ident)?;)*) => {
@@ -91,92 +92,38 @@ reductions! {
     min;
 }
 
+methods! {
+    /// `x^exponent` for a number.
+    powf(; exponent: f64);
+    /// Each element between `min` and `max`.
+    clamp(; min: Option<f64>, max: Option<f64>);
+    /// The variance over axes, or `..` for all.
+    var(; axes: impl Axes, correction: f64);
+    /// The standard deviation over axes, or `..` for all, with a gradient of 0 where all elements are equal.
+    std(; axes: impl Axes, correction: f64);
+    /// The p-norm over axes, or `..` for all, with a gradient of 0 where it is 0.
+    norm(; p: f64, axes: impl Axes);
+    /// Softmax along an axis.
+    softmax(; axis: isize);
+    /// The logarithm of softmax along an axis.
+    log_softmax(; axis: isize);
+    /// The same elements in row-major order under another shape.
+    reshape(; shape: impl Into<Shape>);
+    /// Result axis `i` is axis `axes[i]`.
+    permute(; axes: impl AsRef<[isize]>);
+    /// Two axes exchanged.
+    transpose(; first: isize, second: isize);
+    /// Repeated up to a shape.
+    broadcast_to(; shape: impl Into<Shape>);
+    /// Elements `start..end` along an axis.
+    slice(; axis: isize, start: usize, end: usize);
+    /// The slice at one index, without the axis.
+    select_index(; axis: isize, index: usize);
+    /// The squared error of a target of the same shape.
+    mse_loss(target; reduction: Reduction);
+}
+
 impl Variable {
-    /// `x^exponent` for a number. See [`Expr::powf`](crate::Expr::powf).
-    #[track_caller]
-    pub fn powf(&self, exponent: f64) -> Variable {
-        self.unary("pow", Origin::here(), |x| x.powf(exponent))
-    }
-
-    /// Each element between `min` and `max`. See [`Expr::clamp`](crate::Expr::clamp).
-    #[track_caller]
-    pub fn clamp(&self, min: Option<f64>, max: Option<f64>) -> Variable {
-        self.unary("clamp", Origin::here(), |x| x.clamp(min, max))
-    }
-
-    /// The variance over axes, or `..` for all. See [`Expr::var`](crate::Expr::var).
-    #[track_caller]
-    pub fn var(&self, axes: impl Axes, correction: f64) -> Variable {
-        self.unary("var", Origin::here(), |x| x.var(axes, correction))
-    }
-
-    /// The standard deviation over axes, or `..` for all, with a gradient of 0 where all elements are equal. See
-    /// [`Expr::std`](crate::Expr::std).
-    #[track_caller]
-    pub fn std(&self, axes: impl Axes, correction: f64) -> Variable {
-        self.unary("std", Origin::here(), |x| x.std(axes, correction))
-    }
-
-    /// The p-norm over axes, or `..` for all, with a gradient of 0 where it is 0. See [`Expr::norm`](crate::Expr::norm).
-    #[track_caller]
-    pub fn norm(&self, p: f64, axes: impl Axes) -> Variable {
-        self.unary("norm", Origin::here(), |x| x.norm(p, axes))
-    }
-
-    /// Softmax along an axis. See [`Expr::softmax`](crate::Expr::softmax).
-    #[track_caller]
-    pub fn softmax(&self, axis: isize) -> Variable {
-        self.unary("softmax", Origin::here(), |x| x.softmax(axis))
-    }
-
-    /// The logarithm of softmax along an axis. See [`Expr::log_softmax`](crate::Expr::log_softmax).
-    #[track_caller]
-    pub fn log_softmax(&self, axis: isize) -> Variable {
-        self.unary("log_softmax", Origin::here(), |x| x.log_softmax(axis))
-    }
-
-    /// The same elements in row-major order under another shape. See [`Expr::reshape`](crate::Expr::reshape).
-    #[track_caller]
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Variable {
-        self.unary("reshape", Origin::here(), |x| x.reshape(shape))
-    }
-
-    /// Result axis `i` is axis `axes[i]`. See [`Expr::permute`](crate::Expr::permute).
-    #[track_caller]
-    pub fn permute(&self, axes: impl AsRef<[isize]>) -> Variable {
-        self.unary("permute", Origin::here(), |x| x.permute(axes))
-    }
-
-    /// Two axes exchanged. See [`Expr::transpose`](crate::Expr::transpose).
-    #[track_caller]
-    pub fn transpose(&self, first: isize, second: isize) -> Variable {
-        self.unary("transpose", Origin::here(), |x| x.transpose(first, second))
-    }
-
-    /// Repeated up to a shape. See [`Expr::broadcast_to`](crate::Expr::broadcast_to).
-    #[track_caller]
-    pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Variable {
-        self.unary("broadcast", Origin::here(), |x| x.broadcast_to(shape))
-    }
-
-    /// Elements `start..end` along an axis. See [`Expr::slice`](crate::Expr::slice).
-    #[track_caller]
-    pub fn slice(&self, axis: isize, start: usize, end: usize) -> Variable {
-        self.unary("slice", Origin::here(), |x| x.slice(axis, start, end))
-    }
-
-    /// The slice at one index, without the axis. See [`Expr::select_index`](crate::Expr::select_index).
-    #[track_caller]
-    pub fn select_index(&self, axis: isize, index: usize) -> Variable {
-        self.unary("select_index", Origin::here(), |x| x.select_index(axis, index))
-    }
-
-    /// The squared error of a target of the same shape. See [`Expr::mse_loss`](crate::Expr::mse_loss).
-    #[track_caller]
-    pub fn mse_loss(&self, target: &Variable, reduction: Reduction) -> Variable {
-        self.binary("mse_loss", target, Origin::here(), |x, target| x.mse_loss(target, reduction))
-    }
-
     /// `on_true` where this bool variable holds, else `on_false`. See [`Expr::where_`](crate::Expr::where_).
     #[track_caller]
     pub fn where_(&self, on_true: &Variable, on_false: &Variable) -> Variable {

@@ -1,0 +1,5 @@
+//! Activations.
+
+use super::table::operators;
+
+operators! {}

@@ -1,0 +1,5 @@
+//! Attention.
+
+use super::table::operators;
+
+operators! {}

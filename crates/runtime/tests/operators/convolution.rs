@@ -1,0 +1,5 @@
+//! Convolutions and their kin.
+
+use super::table::operators;
+
+operators! {}

@@ -1,0 +1,5 @@
+//! Gathering and scattering.
+
+use super::table::operators;
+
+operators! {}

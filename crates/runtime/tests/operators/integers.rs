@@ -1,0 +1,5 @@
+//! Integers.
+
+use super::table::operators;
+
+operators! {}

@@ -1,0 +1,5 @@
+//! Linear algebra.
+
+use super::table::operators;
+
+operators! {}

@@ -1,0 +1,5 @@
+//! Loops over a sequence.
+
+use super::table::operators;
+
+operators! {}

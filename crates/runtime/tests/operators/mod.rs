@@ -1,0 +1,253 @@
+//! Operators by PyTorch's names: every row of the table computes the same on every device, as one plan and differentiated twice;
+//! its gradients are those of central differences, and forward mode agrees with reverse mode. The page `docs/pytorch.md` is
+//! made of the same rows, so that what it says compiles and runs.
+//!
+//! A file here has the rows of one family. What the values should be stands elsewhere: in the oracle's cases and in tests of
+//! their own.
+
+mod activations;
+mod attention;
+mod convolution;
+mod elementwise;
+mod indexing;
+mod integers;
+mod linear_algebra;
+mod loops;
+mod losses;
+mod order;
+mod pooling;
+mod sampling;
+mod shapes;
+mod table;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use arenagrad::check::{Adjoint, GradCheck};
+use arenagrad::{DType, Device, Expr, Graph, Tensor};
+
+use crate::suite::devices::gpu;
+use crate::suite::evaluate::Given;
+use crate::suite::random::Random;
+use crate::suite::run::numbers;
+use table::{Element, Operator, dtype};
+
+/// The families, in the order of the page, with the headings that they have there.
+const FAMILIES: &[(&str, &[Operator])] = &[
+    ("Functions of elements", elementwise::OPERATORS),
+    ("Integers", integers::OPERATORS),
+    ("Activations", activations::OPERATORS),
+    ("Losses", losses::OPERATORS),
+    ("Convolution", convolution::OPERATORS),
+    ("Pooling", pooling::OPERATORS),
+    ("Interpolation, padding, sampling", sampling::OPERATORS),
+    ("Attention", attention::OPERATORS),
+    ("Reductions, scans, order", order::OPERATORS),
+    ("Gathering and scattering", indexing::OPERATORS),
+    ("Shapes and contractions", shapes::OPERATORS),
+    ("Loops", loops::OPERATORS),
+    ("Linear algebra", linear_algebra::OPERATORS),
+];
+
+fn rows() -> impl Iterator<Item = &'static Operator> {
+    FAMILIES.iter().flat_map(|(_, operators)| operators.iter())
+}
+
+/// The elements of each operand, the same in every run.
+fn elements(operator: &Operator) -> Vec<Vec<f64>> {
+    let seed = operator.torch.bytes().chain(operator.here.bytes()).map(u64::from).sum();
+    let mut random = Random(seed);
+    let elements = operator.operands.iter().map(|operand| {
+        let count = operand.shape.iter().product();
+        match operand.element {
+            Element::Float(low, high) => random.spread(count, low, high),
+            Element::Integer(low, high) => random.integers(count, low, high),
+            Element::Bool => random.integers(count, 0, 1),
+        }
+    });
+    elements.collect()
+}
+
+fn of(operand: table::Operand, float: DType) -> DType {
+    match operand.element {
+        Element::Float(..) => float,
+        Element::Integer(..) => DType::I32,
+        Element::Bool => DType::Bool,
+    }
+}
+
+/// The floats of a row's results, as a function of its operands that are floats: what checks of derivatives take.
+fn floats<'g>(operator: &Operator, given: &[Expr<'g>]) -> Vec<Expr<'g>> {
+    let graph = given[0].graph();
+    let mut given = given.iter().copied();
+    let operands: Vec<Expr<'g>> = operator
+        .operands
+        .iter()
+        .zip(elements(operator))
+        .map(|(operand, elements)| match operand.element {
+            Element::Float(..) => given.next().expect("a tensor for each operand of floats"),
+            Element::Integer(..) => {
+                graph.literal(operand.shape, elements.iter().map(|&x| x as i32).collect::<Vec<i32>>())
+            }
+            Element::Bool => {
+                graph.literal(operand.shape, elements.iter().map(|&x| x as i32).collect::<Vec<i32>>()).not_equal(0)
+            }
+        })
+        .collect();
+    let results = (operator.function)(graph, &operands);
+    results.into_iter().filter(|result| dtype(*result).is_float()).collect()
+}
+
+/// The tensors of a row's operands that are floats; none if nothing of the row is differentiable.
+fn differentiated(operator: &Operator) -> Vec<Tensor> {
+    let graph = Graph::new();
+    let operands: Vec<Expr<'_>> = operator
+        .operands
+        .iter()
+        .enumerate()
+        .map(|(i, operand)| graph.input_of(format!("x{i}"), operand.shape, of(*operand, DType::F64)))
+        .collect();
+    let results = (operator.function)(&graph, &operands);
+    graph.check().unwrap_or_else(|error| panic!("{}: {error}", operator.torch));
+    if !results.iter().any(|result| dtype(*result).is_float()) {
+        return Vec::new();
+    }
+    let pairs = operator.operands.iter().zip(elements(operator));
+    pairs
+        .filter(|(operand, _)| matches!(operand.element, Element::Float(..)))
+        .map(|(operand, elements)| Tensor::new(operand.shape, elements).expect("as many elements as the shape has"))
+        .collect()
+}
+
+#[test]
+fn gradients_are_those_of_central_differences() {
+    for operator in rows() {
+        let inputs = differentiated(operator);
+        if inputs.is_empty() {
+            continue;
+        }
+        let report = GradCheck::new().functions(|x| floats(operator, x), &inputs);
+        let report = report.unwrap_or_else(|error| panic!("{}: {error}", operator.torch));
+        assert!(report.passed(), "{}, {}: {report}", operator.torch, operator.here);
+    }
+}
+
+#[test]
+fn forward_mode_agrees_with_reverse_mode() {
+    for operator in rows() {
+        let inputs = differentiated(operator);
+        if inputs.is_empty() {
+            continue;
+        }
+        // All results as one, so that each has its part in the products.
+        let report = Adjoint::new().function(
+            |x| {
+                let results = floats(operator, x);
+                let rows: Vec<Expr<'_>> = results.iter().map(|result| result.flatten()).collect();
+                x[0].graph().concat(&rows, 0)
+            },
+            &inputs,
+        );
+        let report = report.unwrap_or_else(|error| panic!("{}: {error}", operator.torch));
+        assert!(report.passed(), "{}, {}: {report}", operator.torch, operator.here);
+    }
+}
+
+/// Results, gradients, and gradients of gradients.
+fn derived(operator: &Operator, device: &Device) -> Vec<Vec<f64>> {
+    let graph = Graph::new();
+    let mut random = Random(7);
+    let mut given = Given::new();
+    let mut wanted = Vec::new();
+    let mut operands = Vec::new();
+    for (i, (operand, elements)) in operator.operands.iter().zip(elements(operator)).enumerate() {
+        let name = format!("x{i}");
+        let x = graph.input_of(name.as_str(), operand.shape, of(*operand, DType::F32));
+        given.insert(name, elements);
+        if dtype(x).is_float() {
+            wanted.push(x);
+        }
+        operands.push(x);
+    }
+    let mut upstream = |prefix: &str, exprs: &[Expr<'_>]| -> Vec<(String, Vec<f64>)> {
+        let named = exprs.iter().enumerate().map(|(i, expr)| {
+            let count = expr.shape().expect("a row of the table").elements();
+            (format!("{prefix}{i}"), random.spread(count, 0.5, 1.5))
+        });
+        named.collect()
+    };
+    let results = (operator.function)(&graph, &operands);
+    graph.check().unwrap_or_else(|error| panic!("{}: {error}", operator.torch));
+    let mut outputs = results.clone();
+    let mut last: Vec<Expr<'_>> = results.into_iter().filter(|result| dtype(*result).is_float()).collect();
+    for prefix in ["first", "second"] {
+        if last.is_empty() || wanted.is_empty() {
+            break;
+        }
+        let directions: Vec<Expr<'_>> = upstream(prefix, &last)
+            .into_iter()
+            .zip(&last)
+            .map(|((name, elements), expr)| {
+                let direction = graph.input(name.as_str(), expr.shape().expect("a row of the table"));
+                given.insert(name, elements);
+                direction
+            })
+            .collect();
+        last = graph.gradients(&last, &directions, &wanted).unwrap_or_else(|e| panic!("{}: {e}", operator.torch));
+        outputs.extend(&last);
+    }
+    numbers(&graph, &outputs, &given, device)
+}
+
+#[test]
+fn devices_agree() {
+    let Some(gpu) = gpu() else { return };
+    let cpu = Device::cpu();
+    for operator in rows() {
+        let (expected, found) = (derived(operator, &cpu), derived(operator, &gpu));
+        for (number, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            let largest = expected.iter().filter(|x| x.is_finite()).fold(1.0f64, |largest, x| largest.max(x.abs()));
+            for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
+                let is_same = expected == found || expected.is_nan() && found.is_nan();
+                assert!(
+                    is_same || (expected - found).abs() <= 2e-6 * largest,
+                    "{}, {}, output {number}[{place}]: {found:e} on {gpu}, {expected:e} on the CPU",
+                    operator.torch,
+                    operator.here
+                );
+            }
+        }
+    }
+}
+
+/// The page as it should be.
+fn page() -> String {
+    let mut page = String::from(
+        "# PyTorch's names here\n\n\
+         How one says what PyTorch calls by the name at the left. Each expression is compiled and run by the tests, with its gradients; `x` and\n\
+         the like are expressions, `g` is the graph. `torch.nn.functional` is written `F`. Every method of an expression is one of a tape's\n\
+         variable too.\n",
+    );
+    for (heading, operators) in FAMILIES {
+        if operators.is_empty() {
+            continue;
+        }
+        let _ = write!(page, "\n## {heading}\n\n| PyTorch | here |\n| --- | --- |\n");
+        for operator in *operators {
+            let here = operator.here.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+            let _ = writeln!(page, "| `{}` | `{here}` |", operator.torch);
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_of_names_is_that_of_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pytorch.md");
+    let page = page();
+    if std::env::var_os("ARENAGRAD_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &page).expect("the page is written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == page, "docs/pytorch.md is not what the table says; ARENAGRAD_UPDATE_SNAPSHOTS=1 writes it");
+}

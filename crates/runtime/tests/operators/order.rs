@@ -1,0 +1,5 @@
+//! Reductions, scans, and what has to do with order.
+
+use super::table::operators;
+
+operators! {}

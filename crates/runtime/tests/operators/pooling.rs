@@ -1,0 +1,5 @@
+//! Pooling.
+
+use super::table::operators;
+
+operators! {}

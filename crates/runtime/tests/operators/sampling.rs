@@ -1,0 +1,5 @@
+//! Interpolation, padding, and sampling on grids.
+
+use super::table::operators;
+
+operators! {}

@@ -1,0 +1,5 @@
+//! Shapes, and contractions.
+
+use super::table::operators;
+
+operators! {}
