@@ -21,7 +21,9 @@ tasks:
                                         with --dependencies only what needs no build
   ci [--packages]                       everything that a change must pass before it is merged; with --packages the
                                         packages are verified in full although no version changed
-  oracle DIR [--device cpu|gpu|all]     hold the operators to the PyTorch cases in DIR/*.jsonl
+  oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
+                                        hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
+                                        every case passes; or write that list
 
 options:
   -h, --help                            print this text";

@@ -1,31 +1,37 @@
-//! `cargo xtask oracle DIR`: holds the operators to what another system computed.
+//! `cargo xtask oracle DIR ..`: holds the operators to what another system computed.
 //!
 //! A directory has cases of PyTorch's operators as JSON lines: arguments, outputs, upstream gradients and gradients. Each is
 //! built as a graph ([`adapter`]), run with floats as f64 and f32 on the CPU and as f32 on the GPU ([`mod@run`]), and every
 //! output and gradient is compared ([`compare`], with the rounding of long sums in [`bound`]). A case passes if it passes
-//! everywhere; one that the engine has no operator for is unsupported, never passed.
+//! everywhere; one that the engine has no operator for is unsupported, never passed. A list says of which operators every case
+//! passes ([`passing`]): `--passing FILE` fails if that is not so any more, `--write-passing FILE` writes what the run found.
 
 mod adapter;
 mod bound;
 mod case;
 mod compare;
+mod passing;
 mod report;
 mod run;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arenagrad::Device;
 
 use self::case::Case;
+use self::passing::Passing;
 use self::report::{Outcome, Tally};
 use self::run::Setting;
 
 /// What the command line asks for.
 pub(crate) struct Options {
-    directory: PathBuf,
+    directories: Vec<PathBuf>,
     devices: Devices,
+    /// The list that the run is held to.
+    passing: Option<PathBuf>,
+    /// The list that the run writes.
+    write_passing: Option<PathBuf>,
 }
 
 /// Which devices the cases run on.
@@ -42,7 +48,8 @@ impl Options {
     pub(crate) fn parse(arguments: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
         use lexopt::prelude::*;
 
-        let mut directory: Option<OsString> = None;
+        let mut directories = Vec::new();
+        let (mut passing, mut write_passing) = (None, None);
         let mut devices = Devices::Present;
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -54,19 +61,26 @@ impl Options {
                         other => return Err(format!("unknown device {other:?}: use cpu, gpu or all").into()),
                     }
                 }
-                Value(value) if directory.is_none() => directory = Some(value),
-                other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
+                Long("passing") => passing = Some(arguments.value()?.into()),
+                Long("write-passing") => write_passing = Some(arguments.value()?.into()),
+                Value(value) => directories.push(value.into()),
+                other @ (Short(_) | Long(_)) => return Err(other.unexpected()),
             }
         }
-        let directory = directory.ok_or("oracle needs the directory of the cases")?.into();
-        Ok(Options { directory, devices })
+        if directories.is_empty() {
+            return Err("oracle needs the directory of the cases".into());
+        }
+        Ok(Options { directories, devices, passing, write_passing })
     }
 }
 
 /// Runs the cases and prints a line an operator; the code is 1 if any case failed or none could be run.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let found = settings(options.devices).and_then(|settings| Ok((settings, read(&options.directory)?)));
-    let (settings, operators) = match found {
+    let found = settings(options.devices).and_then(|settings| {
+        let list = options.passing.as_deref().map(Passing::read).transpose()?;
+        Ok((settings, read(&options.directories)?, list))
+    });
+    let (settings, operators, list) = match found {
         Ok(found) => found,
         Err(reason) => {
             eprintln!("oracle: {reason}");
@@ -90,7 +104,20 @@ pub(crate) fn run(options: Options) -> ExitCode {
     }
     let (summary, failed) = report::summary(tallies.iter());
     println!("{summary}");
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let run = || operators.iter().map(|(operator, _)| operator.as_str()).zip(&tallies);
+    let contradictions = list.map(|list| list.contradictions(run())).unwrap_or_default();
+    for contradiction in &contradictions {
+        eprintln!("oracle: {contradiction}");
+    }
+    if let Some(path) = &options.write_passing {
+        let known = std::fs::read_to_string(path).unwrap_or_default();
+        let text = Passing::read(path).unwrap_or_default().updated(run(), &known);
+        if let Err(error) = std::fs::write(path, text) {
+            eprintln!("oracle: {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    if failed || !contradictions.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// The devices and dtypes that each case runs on.
@@ -112,8 +139,8 @@ fn settings(devices: Devices) -> Result<Vec<Setting>, String> {
 /// The cases of one operator, each with its file and line; one that cannot be read is the reason why.
 type OperatorCases = (String, Vec<(String, Result<Case, String>)>);
 
-/// All cases of the directory, by operator, in the order of the files and lines.
-fn read(directory: &Path) -> Result<Vec<OperatorCases>, String> {
+/// The files with cases in a directory, in the order of their names.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let shown = directory.display();
     let entries = std::fs::read_dir(directory).map_err(|error| format!("{shown}: {error}"))?;
     let mut files: Vec<PathBuf> = entries
@@ -125,6 +152,12 @@ fn read(directory: &Path) -> Result<Vec<OperatorCases>, String> {
     if files.is_empty() {
         return Err(format!("{shown}: there are no .jsonl files"));
     }
+    Ok(files)
+}
+
+/// All cases of the directories, by operator, in the order of the files and lines.
+fn read(directories: &[PathBuf]) -> Result<Vec<OperatorCases>, String> {
+    let files = directories.iter().map(|directory| files(directory)).collect::<Result<Vec<_>, _>>()?.concat();
 
     let mut operators: Vec<OperatorCases> = Vec::new();
     for file in files {

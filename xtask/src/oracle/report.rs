@@ -35,6 +35,11 @@ impl Tally {
         }
     }
 
+    /// Whether there were cases, and all of them passed.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.passed > 0 && self.failed.is_empty() && self.unsupported.is_empty()
+    }
+
     fn unsupported_cases(&self) -> usize {
         self.unsupported.iter().map(|(_, count)| count).sum()
     }
