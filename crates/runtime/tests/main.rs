@@ -38,6 +38,7 @@ mod symbolic;
 mod tables;
 mod tape;
 mod tape_growth;
+mod tape_methods;
 mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;

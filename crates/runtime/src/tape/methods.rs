@@ -1,4 +1,4 @@
-//! Methods of variables by lists: each records what the method of the same name of [`Expr`](crate::Expr) appends.
+//! Methods of variables by lists, a file a family: each records what the method of the same name of [`Expr`](crate::Expr) appends.
 //!
 //! A line of a list is the documentation in one sentence, the name, the further variables, and behind a semicolon the other
 //! arguments. A method of several results names them; each is recorded on its own, and a plan computes what they share once.
@@ -70,3 +70,32 @@ macro_rules! one_for {
     };
 }
 pub(crate) use one_for;
+
+mod compositions;
+
+use arenagrad_graph::{Expr, Origin};
+
+use crate::tape::Variable;
+
+impl Variable {
+    /// Records an operation of this variable, of others, and of some that may be left out.
+    pub(crate) fn with_optional<const N: usize, const M: usize>(
+        &self,
+        name: &'static str,
+        others: [&Variable; N],
+        optional: [Option<&Variable>; M],
+        origin: Origin,
+        function: impl for<'g> FnOnce(Expr<'g>, [Expr<'g>; N], [Option<Expr<'g>>; M]) -> Expr<'g>,
+    ) -> Variable {
+        let operands: Vec<&Variable> =
+            std::iter::once(self).chain(others).chain(optional.into_iter().flatten()).collect();
+        Variable::new(self.tape_inner().record(name, &operands, origin, |_, operands| {
+            let mut operands = operands.iter().copied();
+            let mut next = || operands.next().expect("as many operands as were recorded");
+            let this = next();
+            let others = std::array::from_fn(|_| next());
+            let optional = optional.map(|given| given.map(|_| next()));
+            Ok(function(this, others, optional))
+        }))
+    }
+}
