@@ -29,8 +29,9 @@ const PACKING: usize = 1024;
 /// Rows below which packing the right operand costs as much as the product.
 const PACKING_ROWS: usize = 4;
 
-/// Rows a task from which each task may pack the right operand for itself: what that costs is as much as a few rows.
-const ROWS_OF_OWN_PACKING: usize = 32;
+/// Rows a task from which each task may pack the right operand for itself. With fewer, packing it in every task costs more than
+/// packing it once and waiting for that.
+const ROWS_OF_OWN_PACKING: usize = 48;
 
 /// A matrix product made ready; see [`crate::Kernel::MatMul`].
 #[derive(Clone, Debug)]
