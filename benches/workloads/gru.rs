@@ -1,4 +1,4 @@
-//! A gated recurrent unit (Cho et al. 2014) unrolled over 32 steps: many small products, each of which waits for the one before.
+//! A gated recurrent unit (Cho et al. 2014) in a loop of 32 steps: many small products, each of which waits for the one before.
 
 use arenagrad::{DType, Error, Expr, Graph, Init, Reduction};
 
@@ -25,15 +25,17 @@ fn define(graph: &Graph) -> Result<Model<'_>, Error> {
     let of_state = graph.parameter("of_state", [UNITS, 3 * UNITS], normal_parameter(0.1));
     let bias = graph.parameter("bias", [3 * UNITS], Init::Constant(0.0));
 
-    let mut h = graph.zeros([BATCH, UNITS], DType::F32);
-    for step in 0..STEPS {
-        let [reset_x, update_x, new_x] = gates(x.select_index(0, step).linear(of_input, Some(bias)));
+    let first = graph.zeros([BATCH, UNITS], DType::F32);
+    let scanned = graph.scan(&[first], &[x], |state, element| {
+        let h = state[0];
+        let [reset_x, update_x, new_x] = gates(element[0].linear(of_input, Some(bias)));
         let [reset_h, update_h, new_h] = gates(h.matmul(of_state));
         let reset = (reset_x + reset_h).sigmoid();
         let update = (update_x + update_h).sigmoid();
         let new = (new_x + reset * new_h).tanh();
-        h = (1.0 - update) * new + update * h;
-    }
+        (vec![(1.0 - update) * new + update * h], vec![])
+    })?;
+    let h = scanned.carries[0];
     let inputs = vec![("x", normal(&[STEPS, BATCH, INPUTS], 1.0, 1)?), ("t", normal(&[BATCH, UNITS], 1.0, 2)?)];
     Ok(Model { loss: h.mse_loss(t, Reduction::Mean), inputs })
 }

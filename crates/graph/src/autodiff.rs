@@ -13,6 +13,7 @@ mod batch;
 mod forward;
 mod jacobian;
 mod reverse;
+pub(crate) mod scan;
 mod shares;
 mod span;
 mod substitute;

@@ -13,6 +13,7 @@ mod layers;
 mod losses;
 mod norms;
 mod random;
+mod recurrent;
 mod softmax;
 mod vector_norms;
 

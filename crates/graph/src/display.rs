@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::arena::{Arena, Graph};
+use crate::body::ScanResult;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
 use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
@@ -161,6 +162,14 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
+        Op::Scan { body, result, .. } => {
+            let result = match result {
+                ScanResult::Final(carry) => format!("final={carry}"),
+                ScanResult::Stacked(place) => format!("stacked=%{place}"),
+            };
+            let direction = body.is_reversed().then(|| String::from("reverse"));
+            [format!("steps={}", body.length()), result].into_iter().chain(direction).collect()
+        }
     }
 }
 

@@ -183,6 +183,15 @@ pub enum GraphError {
     #[error("{origin}: {op}: the backward pass of {function:?} gave {gradients} gradients for {operands} operands")]
     GradientCount { origin: Origin, op: &'static str, function: String, operands: usize, gradients: usize },
 
+    #[error("{origin}: {op}: the body gave {next} next carries for {carries} carries")]
+    CarryCount { origin: Origin, op: &'static str, carries: usize, next: usize },
+
+    #[error("{origin}: {op}: {given} operands were given to a body that takes {inputs}")]
+    OperandCount { origin: Origin, op: &'static str, given: usize, inputs: usize },
+
+    #[error("{origin}: {op}: the body declares {name:?}; declare it outside and use it inside")]
+    DeclaredInside { origin: Origin, op: &'static str, name: String },
+
     #[error("{origin}: {op}: the placeholder {operand} stands for a tensor and cannot be computed itself")]
     Placeholder { origin: Origin, op: &'static str, operand: String },
 
@@ -239,6 +248,9 @@ impl GraphError {
             | GraphError::UpstreamCount { op, .. }
             | GraphError::TangentCount { op, .. }
             | GraphError::GradientCount { op, .. }
+            | GraphError::CarryCount { op, .. }
+            | GraphError::OperandCount { op, .. }
+            | GraphError::DeclaredInside { op, .. }
             | GraphError::Placeholder { op, .. }
             | GraphError::NotBatched { op, .. }
             | GraphError::NodeInUse { op, .. }

@@ -1,5 +1,6 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
+use crate::body::ScanResult;
 use crate::op::{Arrangement, Assembly, Elementwise, Indexing, Leaf, Op};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
@@ -58,5 +59,13 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),
+        Op::Scan { body, result, .. } => {
+            all(&[28, body.key().len() as u64]);
+            all(body.key());
+            match result {
+                ScanResult::Final(carry) => all(&[0, u64::from(*carry)]),
+                ScanResult::Stacked(place) => all(&[1, u64::from(*place)]),
+            }
+        }
     }
 }

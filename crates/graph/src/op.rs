@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::body::{Body, ScanResult};
 use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
@@ -53,6 +54,9 @@ pub enum Op {
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
+    /// One result of a loop over a sequence: `operands` are the carries' first values, the sequences and what the body captures. All
+    /// results of one loop have the same body and operands.
+    Scan { body: Arc<Body>, operands: Box<[NodeId]>, result: ScanResult },
 }
 
 /// Operations without operands.
@@ -183,7 +187,9 @@ impl Op {
                 visit(*upstream);
                 gradients.iter().copied().for_each(visit);
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) => operands.iter().copied().for_each(visit),
+            Op::Assembly(Assembly::Concat { operands, .. }) | Op::Scan { operands, .. } => {
+                operands.iter().copied().for_each(visit);
+            }
             Op::MatMul { lhs, rhs, .. } => {
                 visit(*lhs);
                 visit(*rhs);
@@ -214,6 +220,9 @@ impl Op {
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
             | Op::Indexing(_) => self.for_each_operand(visit),
+            Op::Scan { body, operands, result } => {
+                body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
+            }
         }
     }
 
@@ -242,7 +251,7 @@ impl Op {
                 *upstream = map(*upstream);
                 gradients.iter_mut().for_each(|gradient| *gradient = map(*gradient));
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) => {
+            Op::Assembly(Assembly::Concat { operands, .. }) | Op::Scan { operands, .. } => {
                 operands.iter_mut().for_each(|operand| *operand = map(*operand));
             }
             Op::MatMul { lhs, rhs, .. } => {

@@ -14,6 +14,7 @@ pub mod indexing;
 pub mod leaf;
 pub mod matmul;
 pub mod reduce;
+pub mod scan;
 pub mod unary;
 pub mod views;
 pub mod windows;
@@ -167,6 +168,7 @@ pub(crate) fn infer(
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
+        Op::Scan { body, operands, result } => scan::infer(rule, body, operands, *result),
     }
 }
 
@@ -212,6 +214,8 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
+        // Reverse mode takes all results of a loop together: see `crate::autodiff::scan`.
+        Op::Scan { body, operands, result } => scan::vjp(body, operands, *result, node, give),
     }
 }
 
@@ -271,6 +275,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
+        Op::Scan { body, operands, result } => scan::jvp(body, operands, *result, node),
     }
 }
 

@@ -20,6 +20,7 @@
 
 mod cse;
 mod dce;
+mod loops;
 mod narrow;
 mod products;
 mod rebuild;
@@ -30,9 +31,13 @@ mod widen;
 use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::node::NodeId;
+use loops::Loops;
 use products::Joins;
 use rebuild::Rewrites;
-use sweep::{sweep, sweep_joining};
+use sweep::{sweep, sweep_with};
+
+/// How often loops are taken apart that came out of loops.
+const MOST_ROUNDS: usize = 2;
 
 /// A rewritten graph.
 #[derive(Debug)]
@@ -52,9 +57,17 @@ pub struct Optimised {
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
     let rewrites = Rewrites { simplify: Some(simplify::rewrite), share: true, keep_derivatives: false, widen: false };
-    let optimised = sweep(graph, outputs, rewrites)?;
+    let mut optimised = sweep(graph, outputs, rewrites)?;
+    // What is taken out of a loop may hold loops itself.
+    let mut rounds = 0;
+    while let Some(loops) = Loops::find(&optimised).filter(|_| rounds < MOST_ROUNDS) {
+        let apart = Rewrites { simplify: None, ..rewrites };
+        let split = sweep_with(&optimised.graph, &optimised.outputs, apart, None, Some(loops))?;
+        optimised = sweep(&split.graph, &split.outputs, rewrites)?;
+        rounds += 1;
+    }
     let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
-    sweep_joining(&optimised.graph, &optimised.outputs, rewrites, Some(joins))
+    sweep_with(&optimised.graph, &optimised.outputs, rewrites, Some(joins), None)
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].

@@ -5,7 +5,7 @@
 use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
 use arenagrad_graph::{
-    BinaryFunction, Context, DType, Expr, Function, Graph, OpKind, ReduceFunction, Shape, UnaryFunction,
+    BinaryFunction, Context, DType, Expr, Function, Graph, OpKind, ReduceFunction, ScanOptions, Shape, UnaryFunction,
 };
 
 /// `x^3`, with a gradient of its own.
@@ -217,7 +217,25 @@ fn cases(kind: OpKind) -> Vec<Case> {
             };
             vec![scatter(&[0, 0, 0, 2], &[2, 2]), scatter(&[1], &[1, 1]), scatter(&[], &[0, 2])]
         }
+        OpKind::Scan => scan_cases(),
     }
+}
+
+fn scan_cases() -> Vec<Case> {
+    let over = |length: usize, reverse: bool| {
+        let shapes = [(vec![2, 3], -1.0, 1.0), (vec![length, 2, 2], -1.0, 1.0), (vec![3, 3], -1.0, 1.0)];
+        Case::new(&shapes, move |g, x| {
+            let options = ScanOptions { reverse, ..ScanOptions::default() };
+            let scanned = g.scan_with(options, &[x[0], x[1].sum([0]).sum(..)], &[x[1]], |carries, elements| {
+                let next = (carries[0].matmul(x[2]) + elements[0].sum_keepdims(-1) * carries[1]).tanh();
+                (vec![next, carries[1] * 0.5 + next.sum(..)], vec![next * elements[0].slice(1, 0, 1), carries[1]])
+            });
+            let scanned = scanned.expect("a loop");
+            let parts = scanned.carries.into_iter().chain(scanned.outputs).map(|part| part.square().sum(..));
+            parts.fold(g.zeros([], DType::F64), |sum, part| sum + part)
+        })
+    };
+    vec![over(0, false), over(1, false), over(3, false), over(3, true)]
 }
 
 fn matmul_cases() -> Vec<Case> {

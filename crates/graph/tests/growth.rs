@@ -33,7 +33,8 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::Assembly(_)
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Indexing(Indexing::Gather { .. }) => node.shape.elements(),
+            | Op::Indexing(Indexing::Gather { .. })
+            | Op::Scan { .. } => node.shape.elements(),
         }
     };
     nodes.into_iter().map(cost).sum()

@@ -34,7 +34,8 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         | OpKind::Windows
         | OpKind::Pad
         | OpKind::Concat
-        | OpKind::Gather => &DType::ALL,
+        | OpKind::Gather
+        | OpKind::Scan => &DType::ALL,
     }
 }
 
@@ -148,6 +149,12 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
             (x.index_select(1, g.full([4, 5], 0.0, I32)), vec![2, 4, 5], dtype),
         ],
+        OpKind::Scan => {
+            let scanned =
+                g.scan(&[full(&[3])], &[x], |_, elements| (vec![elements[0]], vec![elements[0].reshape([3, 1])]));
+            let scanned = scanned.expect("a loop");
+            vec![(scanned.carries[0], vec![3], dtype), (scanned.outputs[0], vec![2, 3, 1], dtype)]
+        }
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
     }
 }
@@ -181,7 +188,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 24 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(kinds.len(), 25 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod parameter_files;
 mod parameters;
 mod plans;
 mod requirements;
+mod scans;
 mod scatters;
 mod storage;
 mod suite;

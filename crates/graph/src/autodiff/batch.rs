@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use smallvec::SmallVec;
 
 use crate::arena::Graph;
+use crate::autodiff::scan::Loop;
 use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -141,6 +142,11 @@ impl<'g> Batch<'g, '_> {
                 let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;
                 *axis += 1;
                 self.over(&Op::Indexing(indexing), node)
+            }
+            Op::Scan { body, operands, result } => {
+                let place = Loop { graph: self.graph, body, operands, origin: self.origin };
+                let batched = place.batched(*result, self.batched, self.batch);
+                batched.unwrap_or_else(|error| self.graph.finish(Err(error)))
             }
         }
     }

@@ -5,10 +5,12 @@
 //! The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::scan::{Groups, Loop};
 use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
+use crate::op::Op;
 use crate::ops::{self, Pushed};
 
 impl Graph {
@@ -62,6 +64,7 @@ impl Graph {
                 add(&mut tangents[place], *tangent);
             }
         }
+        let loops = Groups::find(self, &span, &on_the_way);
         for &id in span.nodes() {
             let (op, shape, place, node_origin) = {
                 let arena = self.arena();
@@ -71,6 +74,26 @@ impl Graph {
             };
             self.set_origin(Some(node_origin));
             let tangent = |operand: NodeId| span.place(self, operand).and_then(|place| tangents[place]);
+            if let Op::Scan { body, operands, .. } = &op {
+                // All results of a loop have their tangents from one loop, which is built at the first of them.
+                let members = loops.members(place);
+                let results: Vec<_> = members.iter().map(|(_, result)| *result).collect();
+                let derived = Loop { graph: self, body, operands, origin: node_origin };
+                let derived = if members.is_empty() { Ok(Vec::new()) } else { derived.jvp(&results, &tangent) };
+                match derived {
+                    Ok(derived) => {
+                        for ((place, _), pushed) in members.iter().zip(derived) {
+                            if let Some(pushed) = pushed {
+                                add(&mut tangents[*place], pushed);
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        let _poisoned = self.finish(Err(error));
+                    }
+                }
+                continue;
+            }
             let output = Expr::from_id(self, id);
             let node = Pushed { output, shape: &shape, origin: node_origin, tangent: &tangent };
             // An input that depends on another has both tangents: its own, and what reaches it.

@@ -7,6 +7,7 @@
 //! built. The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::scan::{Groups, Loop};
 use crate::autodiff::shares::Shares;
 use crate::autodiff::shares::view::View;
 use crate::autodiff::span::Span;
@@ -102,6 +103,7 @@ impl Graph {
         let on_the_way = span.differentiable_way(self, &inputs, &outputs);
 
         let views = self.views(&span, &inputs, &on_the_way);
+        let mut loops = Groups::find(self, &span, &on_the_way);
         let mut shares: Vec<Shares<'g>> = (0..span.len()).map(|_| Shares::default()).collect();
         for (id, upstream) in seeds {
             if let Some(place) = span.place(self, *id) {
@@ -113,12 +115,29 @@ impl Graph {
                 let arena = self.arena();
                 let node = &arena.nodes[id.key];
                 let Some(place) = span.place_of(node.ordinal) else { continue };
-                if !on_the_way[place] || shares[place].is_empty() {
+                if !on_the_way[place] || (shares[place].is_empty() && !loops.is_reached(place)) {
                     continue;
                 }
                 (node.op.clone(), node.shape.clone(), node.dtype, place, node.origin)
             };
             self.set_origin(Some(node_origin));
+            let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| on_the_way[place]);
+            if let Op::Scan { body, operands, result } = &op {
+                if let Some(upstream) = shares[place].total(self, &shape, dtype, node_origin) {
+                    loops.add(place, *result, upstream);
+                }
+                let Some(reached) = loops.take(place) else { continue };
+                let derived = Loop { graph: self, body, operands, origin: node_origin };
+                let derived = derived.vjp(&reached, &wants, &mut |operand, gradient| {
+                    if let Some(place) = span.place(self, operand) {
+                        shares[place].add(gradient);
+                    }
+                });
+                if let Err(error) = derived {
+                    let _poisoned = self.finish(Err(error));
+                }
+                continue;
+            }
             let Some(upstream) = shares[place].total(self, &shape, dtype, node_origin) else { continue };
             if let Some(view) = views[place].as_ref().filter(|view| view.is_sliced) {
                 if let Some(place) = span.place(self, view.node) {
@@ -132,7 +151,6 @@ impl Graph {
                 }
                 continue;
             }
-            let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| on_the_way[place]);
             let output = Expr::from_id(self, id);
             let node = Differentiated { output, shape: &shape, upstream, origin: node_origin, wants: &wants };
             ops::vjp(&op, &node, &mut |operand, gradient| {

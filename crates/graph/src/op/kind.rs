@@ -36,6 +36,7 @@ pub enum OpKind {
     MatMul,
     Gather,
     ScatterAdd,
+    Scan,
 }
 
 impl OpKind {
@@ -52,6 +53,7 @@ impl OpKind {
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+            .chain([OpKind::Scan])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -84,6 +86,7 @@ impl OpKind {
             OpKind::MatMul => "matmul",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
+            OpKind::Scan => "scan",
         }
     }
 }
@@ -119,6 +122,7 @@ impl Op {
             Op::MatMul { .. } => OpKind::MatMul,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
+            Op::Scan { .. } => OpKind::Scan,
         }
     }
 

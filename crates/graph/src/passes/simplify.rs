@@ -17,6 +17,7 @@ mod arithmetic;
 mod slices;
 mod views;
 
+use crate::body::ScanResult;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
@@ -33,6 +34,11 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
     if shape.contains(&0) && !is_named && !matches!(op, Op::Leaf(Leaf::Constant { .. })) {
         return Ok(Rewrite::constant(0.0));
     }
+    if let Op::Scan { body, operands, result: ScanResult::Final(carry) } = op
+        && body.length() == 0
+    {
+        return Ok(Rewrite::Existing(operands[*carry as usize]));
+    }
     Ok(match op {
         Op::Leaf(leaf) => match leaf {
             Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Constant { .. } | Leaf::Placeholder => Rewrite::Keep,
@@ -40,7 +46,7 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Leaf::Iota { axis } if shape[*axis] == 1 => Rewrite::constant(0.0),
             Leaf::Iota { .. } => Rewrite::Keep,
         },
-        Op::Uniform { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => Rewrite::Keep,
+        Op::Uniform { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } | Op::Scan { .. } => Rewrite::Keep,
         Op::Elementwise(elementwise) => arithmetic::elementwise(elementwise, shape, dtype, graph)?,
         Op::View { operand, arrangement } => match arrangement {
             Arrangement::Reshape => views::reshape(*operand, shape, graph),

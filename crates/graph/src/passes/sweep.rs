@@ -9,6 +9,7 @@ use crate::error::GraphError;
 use crate::node::{Node, NodeId, Origin};
 use crate::op::{Arrangement, Leaf, Op};
 use crate::passes::Optimised;
+use crate::passes::loops::Loops;
 use crate::passes::narrow::{self, Regions};
 use crate::passes::products::Joins;
 use crate::passes::rebuild::{Rebuild, Rewrites};
@@ -18,16 +19,17 @@ use crate::region::Region;
 /// Builds every needed node anew over its operands' replacements.
 #[track_caller]
 pub(super) fn sweep(old: &Graph, outputs: &[NodeId], rewrites: Rewrites) -> Result<Optimised, GraphError> {
-    sweep_joining(old, outputs, rewrites, None)
+    sweep_with(old, outputs, rewrites, None, None)
 }
 
-/// [`sweep`], in which products are joined as `joins` says.
+/// [`sweep`], in which products are joined as `joins` says, and loops taken apart as `loops` says.
 #[track_caller]
-pub(super) fn sweep_joining(
+pub(super) fn sweep_with(
     old: &Graph,
     outputs: &[NodeId],
     rewrites: Rewrites,
     mut joins: Option<Joins>,
+    mut loops: Option<Loops>,
 ) -> Result<Optimised, GraphError> {
     let origin = Origin::here();
     old.check()?;
@@ -66,6 +68,10 @@ pub(super) fn sweep_joining(
             let joined = match &mut joins {
                 Some(joins) => joins.replace(&mut rebuild, &arena, node, &|id| replacement(&replacements, id))?,
                 None => None,
+            };
+            let joined = match &mut loops {
+                Some(loops) => loops.replace(&mut rebuild, node, &|id| replacement(&replacements, id))?.or(joined),
+                None => joined,
             };
             let op = || node.op.map_operands(|operand| replacement(&replacements, operand));
             let new = match joined {

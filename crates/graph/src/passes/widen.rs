@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::body::{Body, Cut, ScanResult};
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
@@ -29,6 +30,7 @@ pub(super) fn widened(dtype: DType) -> DType {
 
 /// Rebuilds a node whose operands are widened already.
 pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -> Result<NodeId, GraphError> {
+    let op = if let Op::Scan { body, operands, result } = op { scan(&body, operands, result)? } else { op };
     if dtype != DType::F32 {
         return rebuild.node(op, shape, dtype);
     }
@@ -44,4 +46,32 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
 /// A literal whose dtype is widened.
 fn literal(data: Arc<Elements>) -> Arc<Elements> {
     if data.dtype() == DType::F32 { Arc::new(Elements::F64(data.to_f64_vec())) } else { data }
+}
+
+/// A result of a loop whose body is widened.
+fn scan(body: &Body, operands: Box<[NodeId]>, result: ScanResult) -> Result<Op, GraphError> {
+    let (graph, ids) = body.alone()?;
+    let wide = super::widen(&graph, &ids)?;
+    let ids = wide.outputs;
+    let (carries, rest) = ids[..body.inputs()].split_at(body.carries());
+    let (elements, captured) = rest.split_at(body.sequences());
+    let next: Vec<NodeId> = body.next().iter().map(|&place| ids[place as usize]).collect();
+    let stacked = match result {
+        ScanResult::Final(_) => None,
+        ScanResult::Stacked(place) => Some(ids[place as usize]),
+    };
+    // All places, so that the bodies of all results of a loop are the same.
+    let cut = Cut {
+        carries,
+        elements,
+        captured,
+        next: &next,
+        stacked: &ids,
+        length: body.length(),
+        reverse: body.is_reversed(),
+    };
+    let (wide_body, places) = Body::cut(&wide.graph, &cut)?;
+    let place = stacked.and_then(|id| ids.iter().position(|other| *other == id));
+    let result = place.map_or(result, |place| ScanResult::Stacked(places[place]));
+    Ok(Op::Scan { body: Arc::new(wide_body), operands, result })
 }

@@ -11,8 +11,8 @@ pub mod functions;
 use std::collections::HashMap;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, NodeId, Op,
-    ReduceFunction, Shape,
+    Arrangement, Assembly, Body, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, NodeId, Op,
+    ReduceFunction, ScanResult, Shape,
 };
 
 /// The elements of inputs and parameters by name, row-major.
@@ -33,6 +33,38 @@ pub fn evaluate(graph: &Graph, outputs: &[NodeId], given: &Given) -> Vec<Vec<f64
         values.insert(id, result);
     }
     outputs.iter().map(|output| values[output].clone()).collect()
+}
+
+/// A result of a loop, round by round.
+fn scan(body: &Body, operands: &[&[f64]], result: ScanResult) -> Vec<f64> {
+    let (graph, ids) = body.stand_alone().expect("a body is a graph");
+    let mut carries: Vec<Vec<f64>> = operands[..body.carries()].iter().map(|carry| carry.to_vec()).collect();
+    let (sequences, captured) = operands[body.carries()..].split_at(body.sequences());
+    let stacked = match result {
+        ScanResult::Stacked(place) => Some(ids[place as usize]),
+        ScanResult::Final(_) => None,
+    };
+    let outputs: Vec<NodeId> = body.next().iter().map(|&place| ids[place as usize]).chain(stacked).collect();
+    let mut stack: Vec<Vec<f64>> = vec![Vec::new(); body.length()];
+    for round in 0..body.length() {
+        let place = if body.is_reversed() { body.length() - 1 - round } else { round };
+        let mut given = Given::new();
+        carries.iter().enumerate().for_each(|(n, carry)| drop(given.insert(format!("carry {n}"), carry.clone())));
+        for (number, sequence) in sequences.iter().enumerate() {
+            let size = sequence.len() / body.length();
+            given.insert(format!("element {number}"), sequence[place * size..(place + 1) * size].to_vec());
+        }
+        captured.iter().enumerate().for_each(|(n, value)| drop(given.insert(format!("captured {n}"), value.to_vec())));
+        let mut values = evaluate(&graph, &outputs, &given);
+        if stacked.is_some() {
+            stack[place] = values.pop().expect("one more output");
+        }
+        carries = values;
+    }
+    match result {
+        ScanResult::Final(carry) => carries[carry as usize].clone(),
+        ScanResult::Stacked(_) => stack.concat(),
+    }
 }
 
 /// The elements of one node whose operands have been computed.
@@ -181,6 +213,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             coordinates(shape).map(|at| element(&at)).collect()
         }
+        Op::Scan { body, operands, result } => scan(body, &operands.iter().map(elements).collect::<Vec<_>>(), *result),
         Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);
             let chosen = coordinates(shape).zip(elements(indices)).map(|(mut at, &index)| {

@@ -3,3 +3,59 @@
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+
+use crate::plan::PlacedStep;
+use crate::plan::looped::LoopPlan;
+use crate::session::LoopPlaces;
+
+/// What a loop moves between the buffers of its operands and results and those of its rounds, by their numbers in the session's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct LoopCopies {
+    pub(crate) length: usize,
+    /// Whether the first round is that of the last elements.
+    pub(crate) reverse: bool,
+    /// Before the first round: the carries' first values.
+    pub(crate) first: Vec<Moved>,
+    /// Before each round: this round's part of each sequence.
+    pub(crate) elements: Vec<Moved>,
+    /// After each round: this round's part of each stack.
+    pub(crate) stacked: Vec<Moved>,
+}
+
+/// So many elements of one buffer that are brought into another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) elements: usize,
+    /// How many bytes an element has in host memory, and whether it is a truth value, which is a word on a GPU.
+    pub(crate) storage: arenagrad_graph::StorageType,
+}
+
+impl LoopCopies {
+    /// The copies of a loop whose step's buffers are at `places`, and those of its rounds at `own`.
+    pub(crate) fn new(looped: &LoopPlan, step: &PlacedStep, places: &[u32], own: &LoopPlaces) -> Self {
+        let storage = |buffer: u32| looped.plan.buffers[buffer as usize].storage;
+        let within = |buffer: u32| own.places[buffer as usize];
+        let given = |operand: usize| places[step.inputs[operand] as usize];
+        let moved = |from, to, elements, buffer| Moved { from, to, elements, storage: storage(buffer) };
+        let first = looped.carries.iter().map(|c| moved(given(c.operand), within(c.buffer), c.elements, c.buffer));
+        let elements = looped.sequences.iter().map(|s| moved(given(s.operand), within(s.buffer), s.elements, s.buffer));
+        let stacked = looped.stacked.iter().map(|s| {
+            let result = places[step.outputs[s.result] as usize];
+            moved(within(s.buffer), result, s.elements, s.buffer)
+        });
+        LoopCopies {
+            length: looped.length,
+            reverse: looped.reverse,
+            first: first.collect(),
+            elements: elements.collect(),
+            stacked: stacked.collect(),
+        }
+    }
+
+    /// Which elements of the sequences a round is of.
+    pub(crate) fn place(&self, round: usize) -> usize {
+        if self.reverse { self.length - 1 - round } else { round }
+    }
+}

@@ -12,6 +12,8 @@
 //! What is not decided here: which values are stored and which are computed again where they are read (`recompute`), and how many
 //! buffers one kernel may bind (`divide`).
 
+use std::collections::HashMap;
+
 use arenagrad_graph::AxisSet;
 use arenagrad_kernels::{Axis, Space, View};
 use smallvec::SmallVec;
@@ -188,6 +190,7 @@ pub(crate) fn cluster(entries: &[Entry]) -> Clusters {
         spaces: vec![Space::Element; entries.len()],
         list: Vec::new(),
         parents: Vec::new(),
+        loops: HashMap::new(),
     };
     for (index, entry) in entries.iter().enumerate() {
         if entry.work.is_computed() {
@@ -221,6 +224,8 @@ struct Builder<'a> {
     list: Vec<Cluster>,
     /// Clusters that were merged point to the one that they became part of.
     parents: Vec<u32>,
+    /// The cluster of each loop, which computes all its results.
+    loops: HashMap<u32, u32>,
 }
 
 /// How an entry would join a cluster.
@@ -234,6 +239,14 @@ impl Builder<'_> {
     fn place(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
         let sources = self.sources(entry);
+        if let Work::Scan { number, .. } = entry.work {
+            let cluster = *self.loops.entry(number).or_insert(self.list.len() as u32);
+            if let Some(own) = self.list.get_mut(cluster as usize) {
+                own.members.push(index);
+                self.home[index as usize] = cluster;
+                return;
+            }
+        }
         let rank = sources.iter().map(|&source| self.list[source as usize].rank).max().unwrap_or(0);
         let mut border = if sources.is_empty() { Border::Leaves } else { Border::Dependence };
         if matches!(entry.work, Work::Elementwise(_) | Work::Reduce { .. }) {

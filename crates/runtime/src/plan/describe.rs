@@ -1,13 +1,15 @@
 //! Plans for a reader: what each step computes, in which stage of the work, from which buffers into which.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use arenagrad_graph::Graph;
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
 use crate::plan::entries::{Entry, Work};
+use crate::plan::looped::LoopPlan;
 use crate::plan::memory::Memory;
-use crate::plan::step::Step;
+use crate::plan::step::{Step, Task};
 use crate::plan::{BufferRole, Cost, Plan};
 
 /// A step of a plan as a reader sees it.
@@ -32,6 +34,14 @@ pub struct PlanStep {
     pub cost: Cost,
     /// Why it does not belong to the step before it whose results it reads.
     pub begins: &'static str,
+    pub(crate) body: Option<Arc<LoopPlan>>,
+}
+
+impl PlanStep {
+    /// The plan of a loop's body, of which each of its rounds runs all steps once; none for a step that is a kernel.
+    pub fn body(&self) -> Option<&Plan> {
+        self.body.as_ref().map(|looped| &looped.plan)
+    }
 }
 
 pub(crate) fn describe(
@@ -50,14 +60,21 @@ pub(crate) fn describe(
             let in_place = step.reads.iter().map(buffer).filter(|read| writes.contains(read)).collect::<Vec<_>>();
             PlanStep {
                 stage: stage_name(stage, names),
-                kernel: kernel_name(&step.kernel),
-                fused: fused(&step.kernel),
+                kernel: task_name(&step.task),
+                fused: match &step.task {
+                    Task::Kernel(kernel) => fused(kernel),
+                    Task::Loop(_) => Vec::new(),
+                },
                 computes: step.writes.iter().map(|&write| result(graph, entries, write)).collect::<Vec<_>>().join(", "),
                 reads: step.reads.iter().map(|&read| (name(graph, entries, read), buffer(&read))).collect(),
                 writes,
                 in_place,
-                cost: step.kernel.cost(),
+                cost: step.task.cost(),
                 begins: step.border.reason(),
+                body: match &step.task {
+                    Task::Kernel(_) => None,
+                    Task::Loop(looped) => Some(Arc::clone(looped)),
+                },
             }
         })
         .collect()
@@ -82,6 +99,7 @@ pub(crate) fn copy_back(
         in_place: Vec::new(),
         cost: crate::plan::copy(entries[parameter as usize].dtype, entries[parameter as usize].shape.elements()).cost(),
         begins: "the parameter is still read where its next value is computed",
+        body: None,
     }
 }
 
@@ -98,6 +116,9 @@ impl Plan {
                 "{number:>3}  {} -> {}\n     {operations} operations, {read} bytes read, {written} bytes written\n     begins here: {}\n",
                 step.kernel, step.computes, step.begins
             );
+            if let Some(body) = step.body() {
+                body.explain().lines().for_each(|line| text.push_str(&format!("     | {line}\n")));
+            }
         }
         text
     }
@@ -146,6 +167,11 @@ impl fmt::Display for Plan {
                 write!(f, " (in place: {})", shared.join(", "))?;
             }
             writeln!(f, "   {}", step.computes)?;
+            if let Some(body) = step.body() {
+                for line in body.to_string().lines() {
+                    writeln!(f, "       | {line}")?;
+                }
+            }
         }
         Ok(())
     }
@@ -175,6 +201,17 @@ fn op_name(graph: &Graph, entry: &Entry) -> &'static str {
         (Work::Elementwise(None), _) => "copy",
         (_, Ok(node)) => node.op.name(),
         (_, Err(_)) => "removed",
+    }
+}
+
+/// A loop's number of rounds, or the kernel's stem with its extents.
+fn task_name(task: &Task) -> String {
+    match task {
+        Task::Kernel(kernel) => kernel_name(kernel),
+        Task::Loop(looped) => {
+            let direction = if looped.reverse { " backwards" } else { "" };
+            format!("scan {} rounds of {} steps{direction}", looped.length, looped.plan.steps.len())
+        }
     }
 }
 

@@ -104,6 +104,10 @@ impl Divider<'_> {
 
     /// Where the longest part from `start` on ends that keeps within the limits, at least one member later.
     fn longest_part(&self, anchor: Option<u32>, kept: &[u32], start: usize, storage: &Storage) -> usize {
+        if matches!(self.entries[kept[start] as usize].work, Work::Scan { .. }) {
+            // A loop binds nothing: its steps do.
+            return kept.len();
+        }
         // What is read, and over what: a kernel has an input for each of these.
         let mut reads: Vec<(u32, View, Option<Space>)> = Vec::new();
         let mut bases: Vec<u32> = Vec::new();

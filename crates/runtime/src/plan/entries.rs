@@ -5,11 +5,12 @@
 //! buffer (a leaf or something computed), a constant, or empty; operands of kernels that are not elementwise are laid out
 //! as those kernels need them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
-    ReduceFunction, Shape, StorageType,
+    Arrangement, Assembly, AxisSet, Body, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
+    ReduceFunction, ScanResult, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -77,6 +78,11 @@ pub(crate) enum Work {
     Concat {
         regions: Vec<Region>,
     },
+    /// A result of the loop of that number, whose operands are this entry's.
+    Scan {
+        number: u32,
+        result: ScanResult,
+    },
 }
 
 /// A region of a concatenation.
@@ -105,7 +111,8 @@ impl Work {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => true,
+            | Work::Concat { .. }
+            | Work::Scan { .. } => true,
         }
     }
 
@@ -125,6 +132,8 @@ pub(crate) struct Entries {
     pub(crate) entries: Vec<Entry>,
     /// For each root that was given, in order: its layout.
     pub(crate) roots: Vec<Layout>,
+    /// The bodies of the loops.
+    pub(crate) loops: Vec<Arc<Body>>,
 }
 
 /// The entries that `roots` need, each root contiguous in a buffer for which `owns_buffer` holds, by copying if need be.
@@ -147,6 +156,8 @@ pub(crate) fn collect(
         entries: Vec::new(),
         is_for_products: for_products_alone(graph, &ids, roots, &needed)?,
         storage: graph.declarations().iter().map(|declaration| declaration.storage).collect(),
+        loops: Vec::new(),
+        first_results: HashMap::new(),
     };
     let mut layouts: Vec<Option<Layout>> = vec![None; bound];
     for &id in &ids {
@@ -186,7 +197,7 @@ pub(crate) fn collect(
         let owned = empty || (whole && owns_buffer(number, layout.base, &base.work));
         resolved.push(if owned { layout } else { builder.copy(layout, node.dtype, *root, stage) });
     }
-    Ok(Entries { entries: builder.entries, roots: resolved })
+    Ok(Entries { entries: builder.entries, roots: resolved, loops: builder.loops })
 }
 
 /// Marks what `roots` need with `stage`, where no earlier stage has.
@@ -249,7 +260,8 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-            | Op::Indexing(_) => false,
+            | Op::Indexing(_)
+            | Op::Scan { .. } => false,
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -272,6 +284,10 @@ struct Builder {
     is_for_products: Vec<bool>,
     /// The storage type of each declaration.
     storage: Vec<StorageType>,
+    /// The bodies of the loops so far.
+    loops: Vec<Arc<Body>>,
+    /// The entries of the first results of the loops over these operands.
+    first_results: HashMap<Box<[NodeId]>, Vec<u32>>,
 }
 
 impl Builder {
@@ -305,7 +321,8 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
+                | Op::Indexing(_)
+                | Op::Scan { .. } => self.push(entry(Work::Empty, none())),
             };
         }
         match op {
@@ -438,6 +455,27 @@ impl Builder {
                 let regions = regions.collect();
                 self.push(entry(Work::Concat { regions }, pieces))
             }
+            Op::Scan { body, operands: ids, result } => {
+                let known = self.first_results.get(ids).into_iter().flatten().find_map(|&first| {
+                    let Work::Scan { number, .. } = self.entries[first as usize].work else { return None };
+                    (*self.loops[number as usize] == **body).then_some((number, first))
+                });
+                let (number, operands) = match known {
+                    Some((number, first)) => (number, self.entries[first as usize].operands.clone()),
+                    None => {
+                        let mut whole = SmallVec::new();
+                        for operand in operands {
+                            let dtype = self.entries[operand.base as usize].dtype;
+                            let operand = self.contiguous(operand, dtype, node, stage);
+                            whole.push(self.widened(operand, dtype, node, stage));
+                        }
+                        self.loops.push(Arc::clone(body));
+                        self.first_results.entry(ids.clone()).or_default().push(self.entries.len() as u32);
+                        (self.loops.len() as u32 - 1, whole)
+                    }
+                };
+                self.push(entry(Work::Scan { number, result: *result }, operands))
+            }
         }
     }
 
@@ -467,7 +505,8 @@ impl Builder {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => layout,
+            | Work::Concat { .. }
+            | Work::Scan { .. } => layout,
         }
     }
 

@@ -13,7 +13,7 @@ use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::cluster::NONE;
 use crate::plan::entries::{Entry, Work};
-use crate::plan::step::Step;
+use crate::plan::step::{Step, Task};
 use crate::plan::update::Updates;
 
 /// A buffer of a plan.
@@ -135,7 +135,8 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => continue,
+            | Work::Concat { .. }
+            | Work::Scan { .. } => continue,
         };
         memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());
     }
@@ -151,7 +152,8 @@ fn shareable(
     dies: &dyn Fn(u32) -> bool,
 ) -> Option<u32> {
     let result = &entries[step.writes[output] as usize];
-    let candidates: Vec<u32> = match &step.kernel {
+    let Task::Kernel(kernel) = &step.task else { return None };
+    let candidates: Vec<u32> = match kernel {
         Kernel::Elementwise(program) => {
             let in_order = |place: &usize| program.inputs[*place].view.is_contiguous();
             (0..step.reads.len()).filter(in_order).map(|place| step.reads[place]).collect()
@@ -181,7 +183,8 @@ fn shareable(
 
 /// Marks that output `output` is written over `operand`, where the step reads that.
 fn share(step: &mut Step, operand: u32, output: usize) {
-    match &mut step.kernel {
+    let Task::Kernel(kernel) = &mut step.task else { return };
+    match kernel {
         Kernel::Elementwise(program) => share_input(&mut program.inputs, &step.reads, operand, output),
         Kernel::Nest(nest) => share_input(&mut nest.inputs, &step.reads, operand, output),
         Kernel::Reduce { program, epilogue: Some(epilogue), .. } => {

@@ -13,6 +13,7 @@ mod describe;
 mod divide;
 mod entries;
 mod layout;
+pub(crate) mod looped;
 mod memory;
 mod merge;
 mod nest;
@@ -40,6 +41,7 @@ use arenagrad_kernels::{Kernel, Program};
 
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
+pub(crate) use step::Task;
 use update::Updates;
 
 /// How many storage buffers one kernel may use: what every wgpu adapter offers.
@@ -72,10 +74,10 @@ pub struct Plan {
     pub(crate) described: Vec<PlanStep>,
 }
 
-/// A kernel and the buffers that it reads and writes, by their numbers in the plan.
+/// A kernel or a loop, and the buffers that it reads and writes, by their numbers in the plan.
 #[derive(Clone, Debug)]
 pub(crate) struct PlacedStep {
-    pub(crate) kernel: Kernel,
+    pub(crate) task: Task,
     pub(crate) inputs: Vec<u32>,
     pub(crate) outputs: Vec<u32>,
 }
@@ -129,7 +131,7 @@ impl Plan {
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
-            .map(|step| PlacedStep { inputs: place(&step.reads), outputs: place(&step.writes), kernel: step.kernel })
+            .map(|step| PlacedStep { inputs: place(&step.reads), outputs: place(&step.writes), task: step.task })
             .collect();
         for ((parameter, next), _) in updates.pairs.iter().zip(&updates.direct).filter(|(_, direct)| !**direct) {
             let entry = &entries[*parameter as usize];
@@ -138,7 +140,7 @@ impl Plan {
             }
             described.push(describe::copy_back(graph, entries, *parameter, *next, &memory, names));
             placed.push(PlacedStep {
-                kernel: copy(entry.dtype, entry.shape.elements()),
+                task: Task::Kernel(copy(entry.dtype, entry.shape.elements())),
                 inputs: vec![memory.buffer_of[*next as usize]],
                 outputs: vec![memory.buffer_of[*parameter as usize]],
             });
@@ -204,16 +206,18 @@ impl Passes {
         let roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
         let mut next_values: HashSet<u32> = HashSet::new();
-        let Entries { mut entries, roots } = entries::collect(graph, &roots, stages, &mut |number, base, work| {
-            if number < outputs.len() {
-                // A parameter that this run changes is read as it was before.
-                !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
-            } else if number < outputs.len() + updates.len() {
-                work.is_computed() && next_values.insert(base)
-            } else {
-                true
-            }
-        })?;
+        let Entries { mut entries, roots, loops } =
+            entries::collect(graph, &roots, stages, &mut |number, base, work| {
+                if number < outputs.len() {
+                    // A parameter that this run changes is read as it was before.
+                    !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
+                } else if number < outputs.len() + updates.len() {
+                    work.is_computed() && next_values.insert(base)
+                } else {
+                    true
+                }
+            })?;
+        let loops = looped::plan(&entries, &loops)?;
         let mut required = vec![false; entries.len()];
         for root in &roots {
             required[root.base as usize] = true;
@@ -228,7 +232,7 @@ impl Passes {
         merge::merge(&entries, &mut clusters, &storage);
         let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
         let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites());
-        let steps = step::steps(&entries, &clusters, &storage, &parts);
+        let steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
         updates.add_possible(&entries, &steps, &read_outputs);
         let steps = order::order(steps, entries.len(), &mut updates);
         debug_assert!(!exceeds_bindings(&steps, &updates), "a step binds more buffers than a kernel may");
@@ -252,9 +256,10 @@ fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
 /// Assembling reads any number of pieces, a few at a time.
 fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
     let overwrites = updates.overwrites();
-    steps.iter().filter(|step| !matches!(step.kernel, Kernel::Assemble { .. })).any(|step| {
+    let is_unlimited = |task: &Task| matches!(task, Task::Kernel(Kernel::Assemble { .. }) | Task::Loop(_));
+    steps.iter().filter(|step| !is_unlimited(&step.task)).any(|step| {
         let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
-        let is_elementwise = matches!(step.kernel, Kernel::Elementwise(_));
+        let is_elementwise = matches!(step.task, Task::Kernel(Kernel::Elementwise(_)));
         let read = if is_elementwise { step.reads.iter().collect::<HashSet<_>>().len() } else { step.reads.len() };
         read + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
     })

@@ -150,7 +150,8 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
+            | Work::Concat { .. }
+            | Work::Scan { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
         };
         self.values.insert((member, space), value);
     }
@@ -183,7 +184,8 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => self.load(operand.base, operand.view(), space),
+            | Work::Concat { .. }
+            | Work::Scan { .. } => self.load(operand.base, operand.view(), space),
         }
     }
 

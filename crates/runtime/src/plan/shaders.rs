@@ -4,7 +4,7 @@ use arenagrad_kernels::Stored;
 use arenagrad_kernels::wgsl::{self, AdapterClass, AdapterProfile};
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Plan, Task};
 
 /// What every GPU offers; the device that a plan runs on may have other limits, and other modules where they matter.
 const PROFILE: AdapterProfile = AdapterProfile {
@@ -23,9 +23,10 @@ impl Plan {
             .iter()
             .zip(&self.described)
             .map(|(step, described)| {
+                let Task::Kernel(kernel) = &step.task else { return Ok(Vec::new()) };
                 let [inputs, outputs] = step.storage(&self.buffers);
                 let stored = Stored { inputs: &inputs, outputs: &outputs };
-                match wgsl::lower_step(&step.kernel, &step.inputs, stored, &PROFILE) {
+                match wgsl::lower_step(kernel, &step.inputs, stored, &PROFILE) {
                     Ok(lowered) => {
                         Ok(lowered.dispatches.iter().map(|dispatch| dispatch.module.to_string()).collect::<Vec<_>>())
                     }

@@ -1,20 +1,43 @@
 //! From parts of clusters to kernels.
 
 use arenagrad_graph::Shape;
+use std::sync::Arc;
+
+use arenagrad_kernels::cost::Cost;
 use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, Piece, Program, Space, View};
 
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
+use crate::plan::looped::{self, LoopPlan};
 use crate::plan::nest::{self, Inside};
 use crate::plan::program::{Scope, build, build_operand};
 use crate::plan::recompute::Storage;
 
-/// A kernel, with entries in the place of buffers.
+/// What a step does.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// One kernel.
+    Kernel(Kernel),
+    /// A loop over a plan of its own.
+    Loop(Arc<LoopPlan>),
+}
+
+impl Task {
+    /// What it costs.
+    pub(crate) fn cost(&self) -> Cost {
+        match self {
+            Task::Kernel(kernel) => kernel.cost(),
+            Task::Loop(looped) => looped.cost(),
+        }
+    }
+}
+
+/// A kernel or a loop, with entries in the place of buffers.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) kernel: Kernel,
+    pub(crate) task: Task,
     /// The entries that the kernel's inputs read.
     pub(crate) reads: Vec<u32>,
     /// The entries that the kernel's outputs hold.
@@ -24,14 +47,20 @@ pub(crate) struct Step {
 }
 
 /// The step of each part, in the order of their first results.
-pub(crate) fn steps(entries: &[Entry], clusters: &Clusters, storage: &Storage, parts: &[Part]) -> Vec<Step> {
+pub(crate) fn steps(
+    entries: &[Entry],
+    clusters: &Clusters,
+    storage: &Storage,
+    parts: &[Part],
+    loops: &[Arc<LoopPlan>],
+) -> Vec<Step> {
     let part_of = part_of(parts, entries.len());
     let mut steps: Vec<Step> = Vec::with_capacity(parts.len());
     for (number, part) in parts.iter().enumerate() {
         let written: Vec<u32> =
             part.members.iter().copied().filter(|&member| storage.is_stored[member as usize]).collect();
         debug_assert!(!written.is_empty(), "a part is kept because something of it is stored");
-        let scope = PartScope { entries, clusters, storage, part_of: &part_of, part: number as u32 };
+        let scope = PartScope { entries, clusters, storage, part_of: &part_of, part: number as u32, loops };
         steps.push(scope.step(part, written));
     }
     steps.sort_by_key(|step| step.writes[0]);
@@ -65,6 +94,7 @@ struct PartScope<'a> {
     storage: &'a Storage,
     part_of: &'a [u32],
     part: u32,
+    loops: &'a [Arc<LoopPlan>],
 }
 
 impl PartScope<'_> {
@@ -77,9 +107,20 @@ impl PartScope<'_> {
         let entries = self.entries;
         let cluster = &self.clusters.list[part.cluster as usize];
         let (first, border) = (part.members[0], part.border);
+        if let Work::Scan { number, .. } = entries[first as usize].work {
+            let task = Task::Loop(Arc::clone(&self.loops[number as usize]));
+            // Results that nobody reads any more have places too: the body's plan computes them.
+            let writes = cluster.members.clone();
+            return Step {
+                task,
+                reads: looped::reads(&entries[first as usize], &self.loops[number as usize]),
+                writes,
+                border,
+            };
+        }
         if cluster.anchor == Some(first) {
             let (kernel, reads) = kernel(entries, &entries[first as usize]);
-            let step = Step { kernel, reads, writes, border };
+            let step = Step { task: Task::Kernel(kernel), reads, writes, border };
             return if step.writes == [first] { step } else { self.with_epilogue(step, first) };
         }
         let space = self.clusters.spaces[first as usize];
@@ -90,7 +131,7 @@ impl PartScope<'_> {
             let inside = |entry: u32| self.is_inside(entry);
             let scope = Scope { entries, inside: &inside, accumulator: None };
             let built = build(&scope, entries[writes[0] as usize].shape.elements(), &writes);
-            return Step { kernel: Kernel::Elementwise(built.program), reads: built.reads, writes, border };
+            return Step { task: Task::Kernel(Kernel::Elementwise(built.program)), reads: built.reads, writes, border };
         }
         if let [fold] = folds[..]
             && let Some(step) = self.reduction(part, fold, &writes)
@@ -107,7 +148,7 @@ impl PartScope<'_> {
             }
         };
         let built = nest::build(entries, self.clusters, &inside, &cluster.domain, &writes);
-        Step { kernel: Kernel::Nest(built.nest), reads: built.reads, writes, border }
+        Step { task: Task::Kernel(Kernel::Nest(built.nest)), reads: built.reads, writes, border }
     }
 
     /// The step of a part with one reduction of which nothing but its result and what is made of that is stored; none for others.
@@ -135,7 +176,8 @@ impl PartScope<'_> {
         };
         let (kept, reduced) = (axes_where(false), axes_where(true));
         let kernel = Kernel::Reduce { function, program: built.program, kept, reduced, epilogue: None };
-        let step = Step { kernel, reads: built.reads, writes: writes.to_vec(), border: part.border };
+        let step =
+            Step { task: Task::Kernel(kernel), reads: built.reads, writes: writes.to_vec(), border: part.border };
         Some(if step.writes == [fold] { step } else { self.with_epilogue(step, fold) })
     }
 
@@ -144,7 +186,9 @@ impl PartScope<'_> {
         let inside = |entry: u32| entry != result && self.is_inside(entry);
         let scope = Scope { entries: self.entries, inside: &inside, accumulator: Some(result) };
         let built = build(&scope, self.entries[result as usize].shape.elements(), &step.writes);
-        set_epilogue(&mut step.kernel, built.program);
+        if let Task::Kernel(kernel) = &mut step.task {
+            set_epilogue(kernel, built.program);
+        }
         step.reads.extend(built.reads);
         step
     }
@@ -163,7 +207,8 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
         | Work::Empty
         | Work::Iota { .. }
         | Work::Elementwise(_)
-        | Work::Reduce { .. } => unreachable!("a cluster's anchor has a kernel of its own"),
+        | Work::Reduce { .. }
+        | Work::Scan { .. } => unreachable!("a cluster's anchor has a kernel of its own"),
         Work::ArgMax { axis } => {
             let shape = &operands[0].shape;
             let kernel = Kernel::ArgMax {

@@ -11,7 +11,7 @@ use arenagrad_kernels::{Kernel, Program, Space};
 use crate::plan::cluster::{Clusters, is_in_order};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::recompute::Storage;
-use crate::plan::step;
+use crate::plan::step::{self, Task};
 
 /// Which entries are the next values of parameters, and whether each is written over the old one.
 pub(crate) struct Updates {
@@ -125,7 +125,8 @@ fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
     let in_program = |program: &Program, reads: &[u32]| {
         reads.iter().zip(&program.inputs).all(|(read, input)| *read != parameter || input.view.is_contiguous())
     };
-    match &step.kernel {
+    let Task::Kernel(kernel) = &step.task else { return !step.reads.contains(&parameter) };
+    match kernel {
         Kernel::Elementwise(program) => in_program(program, &step.reads),
         Kernel::Reduce { program, epilogue, .. } => {
             let (own, rest) = step.reads.split_at(program.inputs.len());

@@ -27,6 +27,7 @@ use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
+pub(crate) use store::LoopPlaces;
 use store::{Executable, Memory};
 
 /// Plans over one set of parameters on one device.
@@ -415,8 +416,10 @@ impl Session {
         };
         let place = self.memory.place(&plan, buffer)?;
         let feed = Feed::new(&plan, &place);
-        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place)?;
+        let loops = self.memory.place_loops(&plan, &place)?;
+        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops)?;
         self.memory.write_literals(&plan, &place)?;
+        self.memory.write_loop_literals(&plan, &loops)?;
         for (name, buffer) in &moved {
             let parameter = self.parameters.find(name)?;
             let value = self.parameters.value(parameter, &self.memory)?;

@@ -1,14 +1,18 @@
 //! The memory and executables of a session, on whichever device it has.
 
+use std::collections::HashMap;
+
+#[cfg(feature = "gpu")]
+use crate::backend::LoopCopies;
 use crate::backend::cpu::{CpuExecutable, CpuMemory};
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
-use crate::plan::{BufferRole, Plan};
+use crate::plan::{BufferRole, Plan, Task};
 use arenagrad_graph::{Elements, StorageType};
 #[cfg(feature = "gpu")]
-use arenagrad_kernels::Stored;
+use arenagrad_kernels::{Kernel, Stored};
 
 /// The buffers of a session.
 pub(crate) enum Memory {
@@ -22,6 +26,12 @@ pub(crate) enum Mark {
     Cpu(usize),
     #[cfg(feature = "gpu")]
     Gpu(gpu::MemoryMark),
+}
+
+/// Where the buffers of a loop's body are, and those of the loops within.
+pub(crate) struct LoopPlaces {
+    pub(crate) places: Vec<u32>,
+    pub(crate) loops: Vec<Option<LoopPlaces>>,
 }
 
 /// A plan made ready for a session's device.
@@ -140,6 +150,48 @@ impl Memory {
         Ok(places)
     }
 
+    /// Gives the buffers of the bodies of a plan's loops places, for each step in order: what is captured stands where it is, and so does
+    /// a carry whose last value is wanted.
+    pub(crate) fn place_loops(&mut self, plan: &Plan, places: &[u32]) -> Result<Vec<Option<LoopPlaces>>, Error> {
+        let mut all = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let Task::Loop(looped) = &step.task else {
+                all.push(None);
+                continue;
+            };
+            let mut given: HashMap<u32, u32> = HashMap::new();
+            for captured in &looped.captured {
+                given.insert(captured.buffer, places[step.inputs[captured.operand] as usize]);
+            }
+            for carry in &looped.carries {
+                if let Some(result) = carry.result {
+                    given.insert(carry.buffer, places[step.outputs[result] as usize]);
+                }
+            }
+            let mut own = Vec::with_capacity(looped.plan.buffers.len());
+            for (number, spec) in (0..).zip(&looped.plan.buffers) {
+                own.push(match given.get(&number) {
+                    Some(place) => *place,
+                    None => self.allocate("what a round of a loop needs", spec.storage, spec.elements)?,
+                });
+            }
+            let loops = self.place_loops(&looped.plan, &own)?;
+            all.push(Some(LoopPlaces { places: own, loops }));
+        }
+        Ok(all)
+    }
+
+    /// Writes the literals of the bodies of a plan's loops.
+    pub(crate) fn write_loop_literals(&mut self, plan: &Plan, loops: &[Option<LoopPlaces>]) -> Result<(), Error> {
+        for (step, own) in plan.steps.iter().zip(loops) {
+            if let (Task::Loop(looped), Some(own)) = (&step.task, own) {
+                self.write_literals(&looped.plan, &own.places)?;
+                self.write_loop_literals(&looped.plan, &own.loops)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the literals of a plan whose buffers have places.
     pub(crate) fn write_literals(&mut self, plan: &Plan, places: &[u32]) -> Result<(), Error> {
         for (spec, place) in plan.buffers.iter().zip(places) {
@@ -153,26 +205,27 @@ impl Memory {
 }
 
 impl Executable {
-    pub(crate) fn new(device: &Device, memory: &mut Memory, plan: &Plan, places: &[u32]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        device: &Device,
+        memory: &mut Memory,
+        plan: &Plan,
+        places: &[u32],
+        loops: &[Option<LoopPlaces>],
+    ) -> Result<Self, Error> {
         match (&device.kind, memory) {
             #[cfg(feature = "gpu")]
             (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
-                let place = |buffers: &[u32]| buffers.iter().map(|&b| places[b as usize]).collect::<Vec<_>>();
-                let bound: Vec<[Vec<u32>; 2]> =
-                    plan.steps.iter().map(|step| [place(&step.inputs), place(&step.outputs)]).collect();
-                let stored: Vec<[Vec<StorageType>; 2]> =
-                    plan.steps.iter().map(|step| step.storage(&plan.buffers)).collect();
-                let steps: Vec<gpu::ResidentStep<'_>> = plan
+                let mut found = Found::default();
+                let rounds = found.rounds(plan, places, loops);
+                let steps: Vec<gpu::ResidentStep<'_>> = found
                     .steps
                     .iter()
-                    .zip(&plan.described)
-                    .zip(bound.iter().zip(&stored))
-                    .map(|((step, described), (bound, stored))| gpu::ResidentStep {
-                        kernel: &step.kernel,
-                        inputs: &bound[0],
-                        outputs: &bound[1],
-                        stored: Stored { inputs: &stored[0], outputs: &stored[1] },
-                        what: &described.computes,
+                    .map(|step| gpu::ResidentStep {
+                        kernel: step.kernel,
+                        inputs: &step.bound[0],
+                        outputs: &step.bound[1],
+                        stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
+                        what: step.what,
                     })
                     .collect();
                 let reads: Vec<Readback> = plan
@@ -184,9 +237,9 @@ impl Executable {
                         Some(Readback { index, storage, elements: output.shape.elements() })
                     })
                     .collect();
-                Ok(Executable::Gpu(Box::new(GpuExecutable::new(device, memory, &steps, &reads)?)))
+                Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, |buffer| places[buffer as usize]))),
+            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, places, loops))),
         }
     }
 
@@ -221,5 +274,51 @@ impl Executable {
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.dispatches(),
         }
+    }
+}
+
+/// The kernels of a plan and of the bodies of its loops.
+#[cfg(feature = "gpu")]
+#[derive(Default)]
+struct Found<'a> {
+    steps: Vec<FoundStep<'a>>,
+}
+
+#[cfg(feature = "gpu")]
+struct FoundStep<'a> {
+    kernel: &'a Kernel,
+    bound: [Vec<u32>; 2],
+    stored: [Vec<StorageType>; 2],
+    what: &'a str,
+}
+
+#[cfg(feature = "gpu")]
+impl<'a> Found<'a> {
+    /// Adds the kernels of a plan, and says in what order they run.
+    fn rounds(&mut self, plan: &'a Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<gpu::Round> {
+        let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
+        let mut rounds = Vec::with_capacity(plan.steps.len());
+        for ((step, described), own) in plan.steps.iter().zip(&plan.described).zip(loops) {
+            match (&step.task, own) {
+                (Task::Kernel(kernel), _) => {
+                    rounds.push(gpu::Round::Step(self.steps.len()));
+                    self.steps.push(FoundStep {
+                        kernel,
+                        bound: [place(&step.inputs), place(&step.outputs)],
+                        stored: step.storage(&plan.buffers),
+                        what: &described.computes,
+                    });
+                }
+                (Task::Loop(looped), Some(own)) => {
+                    let body = self.rounds(&looped.plan, &own.places, &own.loops);
+                    rounds.push(gpu::Round::Loop(gpu::Rounds {
+                        copies: LoopCopies::new(looped, step, places, own),
+                        body,
+                    }));
+                }
+                (Task::Loop(_), None) => unreachable!("every loop was given places"),
+            }
+        }
+        rounds
     }
 }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use arenagrad::graph::{BinaryFunction, UnaryFunction};
-use arenagrad::{Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction};
+use arenagrad::{Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction, ScanOptions};
 
 type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
@@ -274,6 +274,21 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
             case(&[(&[7, 3], ANY), (&[2, 5], Element::Integer(0, 6))], 10, |_, x| x[0].index_select(0, x[1])),
             case(&[(&[4, 6], INTEGER), (&[3], Element::Integer(0, 5))], 1, |_, x| x[0].index_select(1, x[1])),
         ],
+        OpKind::Scan => {
+            let over = |steps: usize, reverse: bool| {
+                let operands: [(&[usize], Element); 3] = [(&[2, 5], ANY), (&[steps, 2, 3], ANY), (&[3, 5], ANY)];
+                case(&operands, 5 * steps.max(1), move |g, x| {
+                    let options = ScanOptions { reverse, ..ScanOptions::default() };
+                    let scanned = g.scan_with(options, &[x[0]], &[x[1]], |carries, elements| {
+                        let next = (elements[0].matmul(x[2]) + carries[0]).tanh();
+                        (vec![next], vec![next * carries[0]])
+                    });
+                    let scanned = scanned.expect("a loop");
+                    scanned.outputs[0] + scanned.carries[0]
+                })
+            };
+            vec![over(0, false), over(1, true), over(5, false), over(7, true)]
+        }
         OpKind::ScatterAdd => {
             let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
                 let operands = [(data, ANY), (shape, Element::Integer(0, bound)), (shape, ANY)];

@@ -4,13 +4,17 @@
 //! them, and the list that holds them meanwhile keeps its room.
 
 mod driver;
+mod looped;
 
 use arenagrad_graph::{Elements, StorageType};
-use arenagrad_kernels::Stored;
 use arenagrad_kernels::cpu::{Compiled, Operands};
+use arenagrad_kernels::{Kernel, Stored};
 
+use crate::backend::LoopCopies;
 use crate::error::Error;
-use crate::plan::{BufferSpec, PlacedStep, Plan};
+use crate::plan::{BufferSpec, PlacedStep, Plan, Task};
+use crate::session::LoopPlaces;
+use looped::PlacedLoop;
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -70,32 +74,57 @@ pub(crate) struct CpuExecutable {
     divides: bool,
 }
 
-struct PlacedRoutine {
+enum PlacedRoutine {
+    Kernel(PlacedKernel),
+    Loop(PlacedLoop),
+}
+
+struct PlacedKernel {
     kernel: Compiled,
     inputs: Vec<u32>,
     outputs: Vec<u32>,
 }
 
-/// The kernel of a step made ready for the buffers that it is placed in.
-fn compiled(step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
+/// A kernel made ready for the buffers that its step is placed in.
+fn compiled(kernel: &Kernel, step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
     let [inputs, outputs] = step.storage(buffers);
-    Compiled::with_storage(&step.kernel, Stored { inputs: &inputs, outputs: &outputs })
+    Compiled::with_storage(kernel, Stored { inputs: &inputs, outputs: &outputs })
+}
+
+/// The steps of a plan made ready, whose buffers are at `places` in the session's memory.
+fn routines(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<PlacedRoutine> {
+    let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
+    let steps = plan.steps.iter().zip(loops);
+    steps
+        .map(|(step, own)| match (&step.task, own) {
+            (Task::Kernel(kernel), _) => PlacedRoutine::Kernel(PlacedKernel {
+                kernel: compiled(kernel, step, &plan.buffers),
+                inputs: place(&step.inputs),
+                outputs: place(&step.outputs),
+            }),
+            (Task::Loop(looped), Some(own)) => PlacedRoutine::Loop(PlacedLoop {
+                copies: LoopCopies::new(looped, step, places, own),
+                steps: routines(&looped.plan, &own.places, &own.loops),
+            }),
+            (Task::Loop(_), None) => unreachable!("every loop was given places"),
+        })
+        .collect()
+}
+
+/// How many outputs a kernel has at most, and whether one shares its work among threads.
+fn extent(steps: &[PlacedRoutine]) -> (usize, bool) {
+    let each = steps.iter().map(|step| match step {
+        PlacedRoutine::Kernel(step) => (step.outputs.len(), step.kernel.divides()),
+        PlacedRoutine::Loop(step) => extent(&step.steps),
+    });
+    each.fold((0, false), |(widest, divides), (outputs, own)| (widest.max(outputs), divides | own))
 }
 
 impl CpuExecutable {
-    /// Makes the steps of a plan ready whose buffer numbers `place` turns into numbers of the session's memory.
-    pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Self {
-        let steps: Vec<PlacedRoutine> = plan
-            .steps
-            .iter()
-            .map(|step| PlacedRoutine {
-                kernel: compiled(step, &plan.buffers),
-                inputs: step.inputs.iter().map(|&buffer| place(buffer)).collect(),
-                outputs: step.outputs.iter().map(|&buffer| place(buffer)).collect(),
-            })
-            .collect();
-        let widest = steps.iter().map(|step| step.outputs.len()).max().unwrap_or(0);
-        let divides = steps.iter().any(|step| step.kernel.divides());
+    /// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
+    pub(crate) fn new(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Self {
+        let steps = routines(plan, places, loops);
+        let (widest, divides) = extent(&steps);
         CpuExecutable { steps, written: Vec::with_capacity(widest), divides }
     }
 
@@ -109,16 +138,29 @@ impl CpuExecutable {
     }
 
     fn run_steps(&mut self, memory: &mut CpuMemory) {
-        let CpuExecutable { steps, written, .. } = self;
-        for step in steps {
-            for &output in &step.outputs {
-                written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
-            }
-            let operands = Operands { buffers: &memory.buffers, slots: &step.inputs };
-            step.kernel.run(operands, written);
-            for (&output, buffer) in step.outputs.iter().zip(written.drain(..)) {
-                memory.buffers[output as usize] = buffer;
-            }
+        run(&mut self.steps, &mut self.written, memory);
+    }
+}
+
+/// Runs steps in their order.
+fn run(steps: &mut [PlacedRoutine], written: &mut Vec<Elements>, memory: &mut CpuMemory) {
+    for step in steps {
+        match step {
+            PlacedRoutine::Kernel(step) => step.run(written, memory),
+            PlacedRoutine::Loop(step) => step.run(written, memory),
+        }
+    }
+}
+
+impl PlacedKernel {
+    fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) {
+        for &output in &self.outputs {
+            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
+        }
+        let operands = Operands { buffers: &memory.buffers, slots: &self.inputs };
+        self.kernel.run(operands, written);
+        for (&output, buffer) in self.outputs.iter().zip(written.drain(..)) {
+            memory.buffers[output as usize] = buffer;
         }
     }
 }

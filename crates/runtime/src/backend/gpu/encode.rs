@@ -19,6 +19,7 @@ use super::device::GpuDevice;
 use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Readback, Staging};
+use super::rounds::{Command, Round, Schedule, has_loops};
 use crate::error::Error;
 
 /// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
@@ -63,6 +64,8 @@ pub(super) struct LoweredStep<'a> {
 pub(crate) struct GpuExecutable {
     device: GpuDevice,
     dispatches: Vec<ReadyDispatch>,
+    /// What a run with loops records; a run without records the dispatches in their order.
+    schedule: Option<Schedule>,
     /// The dispatches of each submit of a run: one, unless the run is large.
     submissions: Vec<Range<usize>>,
     /// The launches that shall take the place of the dispatches when the plan has run for long, if there are better ones.
@@ -85,25 +88,42 @@ struct ReadyDispatch {
 impl GpuExecutable {
     /// Makes the steps ready, to run in their order over these buffers, and room for what a run shall bring to the
     /// host. Errors name the step: its kernel may not exist on this device, or its module may be refused.
+    #[cfg(test)]
     pub(crate) fn new(
         device: &GpuDevice,
         memory: &mut GpuMemory,
         steps: &[ResidentStep<'_>],
         reads: &[Readback],
     ) -> Result<Self, Error> {
-        let mut lowered = Vec::with_capacity(steps.len());
-        for step in steps {
-            let unsupported =
-                |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
-            lowered.push(LoweredStep {
-                lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile())
-                    .map_err(unsupported)?,
-                inputs: step.inputs,
-                outputs: step.outputs,
-                what: step.what,
-            });
+        Self::from_lowered(device, memory, &lower(device, steps)?, reads)
+    }
+
+    /// As [`GpuExecutable::new`], to run in the order of `rounds`.
+    pub(crate) fn in_rounds(
+        device: &GpuDevice,
+        memory: &mut GpuMemory,
+        steps: &[ResidentStep<'_>],
+        rounds: Vec<Round>,
+        reads: &[Readback],
+    ) -> Result<Self, Error> {
+        let lowered = lower(device, steps)?;
+        if !has_loops(&rounds) {
+            return Self::from_lowered(device, memory, &lowered, reads);
         }
-        Self::from_lowered(device, memory, &lowered, reads)
+        let mut executable = Self::with_joining(device, memory, &lowered, reads, Joining::Never)?;
+        let mut end = 0;
+        let ranges = lowered.iter().map(|step| {
+            let start = end;
+            end += step.lowered.dispatches.len();
+            start..end
+        });
+        let dispatches = ranges.collect();
+        let operations = lowered
+            .iter()
+            .flat_map(|step| step.lowered.dispatches.iter().map(|dispatch| dispatch.operations))
+            .collect();
+        executable.schedule = Some(Schedule::new(device, memory, rounds, dispatches, operations)?);
+        Ok(executable)
     }
 
     /// As [`GpuExecutable::new`], from kernels that have been lowered.
@@ -112,6 +132,16 @@ impl GpuExecutable {
         memory: &mut GpuMemory,
         steps: &[LoweredStep<'_>],
         reads: &[Readback],
+    ) -> Result<Self, Error> {
+        Self::with_joining(device, memory, steps, reads, device.joining())
+    }
+
+    fn with_joining(
+        device: &GpuDevice,
+        memory: &mut GpuMemory,
+        steps: &[LoweredStep<'_>],
+        reads: &[Readback],
+        joining: Joining,
     ) -> Result<Self, Error> {
         let staging = Staging::new(device, reads)?;
         let scratch = scratch_sizes(steps)
@@ -123,7 +153,7 @@ impl GpuExecutable {
             .iter()
             .flat_map(|step| step.lowered.dispatches.iter().map(|dispatch| step.place(dispatch, &scratch)))
             .collect();
-        let joined = launches(device, device.joining(), memory, &placed)?;
+        let joined = launches(device, joining, memory, &placed)?;
         let joins_later = joined.len() < placed.len() && !device.join_after().is_zero();
         let (launches, later) = match joins_later {
             true => (launches(device, Joining::Never, memory, &placed)?, Some(joined)),
@@ -133,6 +163,7 @@ impl GpuExecutable {
         Ok(GpuExecutable {
             device: device.clone(),
             dispatches,
+            schedule: None,
             submissions,
             later,
             spent: Duration::ZERO,
@@ -179,12 +210,14 @@ impl GpuExecutable {
     }
 
     fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
-        let last = self.submissions.len() - 1;
-        for number in 0..last {
-            let submission = self.submit(number, None)?;
-            self.device.wait_for(Some(submission))?;
-        }
-        let submission = self.submit(last, fetch.then_some(memory))?;
+        let submission = match self.schedule.take() {
+            Some(mut schedule) => {
+                let submission = self.run_rounds(&mut schedule, memory, fetch);
+                self.schedule = Some(schedule);
+                submission?
+            }
+            None => self.run_straight(memory, fetch)?,
+        };
         if fetch {
             self.in_flight.clear();
             return self.staging.collect(&self.device, submission);
@@ -195,6 +228,49 @@ impl GpuExecutable {
             self.device.wait_for(oldest)?;
         }
         Ok(Vec::new())
+    }
+
+    /// The last submit of a run without loops.
+    fn run_straight(&mut self, memory: &GpuMemory, fetch: bool) -> Result<wgpu::SubmissionIndex, Error> {
+        let last = self.submissions.len() - 1;
+        for number in 0..last {
+            let submission = self.submit(number, None)?;
+            self.device.wait_for(Some(submission))?;
+        }
+        self.submit(last, fetch.then_some(memory))
+    }
+
+    /// The last submit of a run with loops.
+    fn run_rounds(
+        &mut self,
+        schedule: &mut Schedule,
+        memory: &GpuMemory,
+        fetch: bool,
+    ) -> Result<wgpu::SubmissionIndex, Error> {
+        let mut submission = None;
+        schedule.run(memory, &mut |copier, commands, is_last| {
+            if let Some(earlier) = submission.take() {
+                self.device.wait_for(Some(earlier))?;
+            }
+            let submitted = self.device.scoped("a run", 0, || {
+                let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                for run in commands.chunk_by(|a, b| a.is_dispatch() && b.is_dispatch()) {
+                    if let [Command::Copy { from, to }] = *run {
+                        copier.copy(&mut encoder, memory, from, to);
+                    } else {
+                        self.record(&mut encoder, run.iter().filter_map(|command| command.dispatch()));
+                    }
+                }
+                if is_last && fetch {
+                    self.staging.record(&mut encoder, memory);
+                }
+                self.device.queue().submit([encoder.finish()])
+            })?;
+            self.submits += 1;
+            submission = Some(submitted);
+            Ok(())
+        })?;
+        Ok(submission.unwrap_or_else(|| unreachable!("the last submit was made")))
     }
 
     /// How many dispatches the next run has.
@@ -221,10 +297,11 @@ impl GpuExecutable {
         Ok(submission)
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, dispatches: Range<usize>) {
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, dispatches: impl Iterator<Item = usize>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         let mut current: Option<&wgpu::ComputePipeline> = None;
-        for dispatch in &self.dispatches[dispatches] {
+        for dispatch in dispatches {
+            let dispatch = &self.dispatches[dispatch];
             if current != Some(&dispatch.pipeline) {
                 pass.set_pipeline(&dispatch.pipeline);
                 current = Some(&dispatch.pipeline);
@@ -234,6 +311,22 @@ impl GpuExecutable {
             pass.dispatch_workgroups(x, y, z);
         }
     }
+}
+
+/// The kernels of steps, lowered for a device.
+fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Result<Vec<LoweredStep<'a>>, Error> {
+    let mut lowered = Vec::with_capacity(steps.len());
+    for step in steps {
+        let unsupported =
+            |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
+        lowered.push(LoweredStep {
+            lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile()).map_err(unsupported)?,
+            inputs: step.inputs,
+            outputs: step.outputs,
+            what: step.what,
+        });
+    }
+    Ok(lowered)
 }
 
 /// Launches made ready to be recorded, and the dispatches of each submit.

@@ -8,6 +8,7 @@
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
+//! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host.
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
@@ -31,6 +32,7 @@ mod pipelines;
 #[cfg(test)]
 mod product_tests;
 mod readback;
+mod rounds;
 mod spirv;
 #[cfg(test)]
 mod test_device;
@@ -44,3 +46,4 @@ pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
 pub(crate) use readback::Readback;
+pub(crate) use rounds::{Round, Rounds};

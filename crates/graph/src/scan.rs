@@ -1,0 +1,276 @@
+//! Loops over sequences: a body of expressions, applied to one element after the other (`jax.lax.scan`).
+//!
+//! A loop costs as many nodes as its body, and its plan as many steps, however long the sequence is. Its derivatives are loops too. The
+//! body is built over placeholders in the caller's graph and then cut out of it, so it may use any expression of that graph: what does not
+//! depend on carry or element is computed once, outside, and captured.
+//!
+//! What this does not know: how a loop is differentiated (`autodiff/scan.rs`), and what of its body is better done for all
+//! steps at once (`passes/loops.rs`).
+
+use std::sync::Arc;
+
+use crate::arena::Graph;
+use crate::autodiff::scan::Loop;
+use crate::body::{Body, Cut, ScanResult};
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::{NodeId, NodeKey, Origin};
+use crate::op::{Leaf, Op};
+use slotmap::Key;
+
+/// How a loop goes over its sequences. [`Default`] is from the first element to the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanOptions {
+    /// From the last element to the first. What is stacked stands in the order of the sequences all the same.
+    pub reverse: bool,
+    /// How many steps there are: the extent of the sequences, or where there are none, what is wanted.
+    pub length: Option<usize>,
+}
+
+/// The results of a loop.
+#[derive(Clone, Debug)]
+#[must_use = "what is dropped is not computed"]
+pub struct Scanned<'g> {
+    /// The last value of each carry.
+    pub carries: Vec<Expr<'g>>,
+    /// What the body gave in each step, `[steps, ..]`.
+    pub outputs: Vec<Expr<'g>>,
+}
+
+impl Graph {
+    /// Applies `body` to the elements of `sequences` along their first axes, one after the other: `jax.lax.scan`.
+    ///
+    /// `body(carries, elements)` gives the next carries, of the shapes and dtypes of these, and outputs. The first carries are `initial`.
+    /// The results are the last carries, and each output stacked along a new first axis. A sequence of shape `[steps, ..]` has elements of shape `[..]`; without
+    /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them; it
+    /// cannot declare. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN.
+    ///
+    /// The plan of a loop has as many steps for two elements as for a million. Both modes of differentiation give loops, which can be
+    /// differentiated again; reverse mode keeps of each step what it needs.
+    ///
+    /// Errors: sequences of different extents, without axes, or none and no length given; another number of next carries than of
+    /// carries, a shape or dtype that differs; an expression of another graph; a declaration in the body. Nothing is left in the graph then.
+    ///
+    /// ```
+    /// let g = arenagrad_graph::Graph::new();
+    /// let (x, w) = (g.input("x", [10, 3]), g.input("w", [3]));
+    /// let running = g.scan(&[g.zeros([3], arenagrad_graph::DType::F32)], &[x], |carries, elements| {
+    ///     let sum = (carries[0] * w + elements[0]).tanh();
+    ///     (vec![sum], vec![sum])
+    /// })?;
+    /// assert_eq!(running.outputs[0].shape()?.dims(), &[10, 3]);
+    /// assert_eq!(running.carries[0].shape()?.dims(), &[3]);
+    /// let [dw] = running.carries[0].sum(..).grad([w])?;
+    /// # let _ = dw;
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn scan<'g>(
+        &'g self,
+        initial: &[Expr<'g>],
+        sequences: &[Expr<'g>],
+        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> (Vec<Expr<'g>>, Vec<Expr<'g>>),
+    ) -> Result<Scanned<'g>, GraphError> {
+        self.scan_with(ScanOptions::default(), initial, sequences, body)
+    }
+
+    /// [`Graph::scan`] with options: `reverse` goes from the last element to the first, `length` says how many steps a loop without
+    /// sequences has.
+    ///
+    /// ```
+    /// use arenagrad_graph::{DType, Graph, ScanOptions};
+    ///
+    /// let g = Graph::new();
+    /// let x = g.input("x", []);
+    /// let options = ScanOptions { length: Some(20), ..ScanOptions::default() };
+    /// let root = g.scan_with(options, &[x], &[], |y, _| (vec![(y[0] + x / y[0]) * 0.5], vec![]))?;
+    /// assert_eq!(root.carries[0].shape()?.rank(), 0);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn scan_with<'g>(
+        &'g self,
+        options: ScanOptions,
+        initial: &[Expr<'g>],
+        sequences: &[Expr<'g>],
+        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> (Vec<Expr<'g>>, Vec<Expr<'g>>),
+    ) -> Result<Scanned<'g>, GraphError> {
+        let origin = self.origin_or(Origin::here());
+        self.check()?;
+        let result = self.attempt(|| self.scan_at(options, initial, sequences, body, origin));
+        result.map_err(|error| self.in_method(error))
+    }
+
+    fn scan_at<'g>(
+        &'g self,
+        options: ScanOptions,
+        initial: &[Expr<'g>],
+        sequences: &[Expr<'g>],
+        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> (Vec<Expr<'g>>, Vec<Expr<'g>>),
+        origin: Origin,
+    ) -> Result<Scanned<'g>, GraphError> {
+        let initial_ids = self.own(initial, origin)?;
+        let sequence_ids = self.own(sequences, origin)?;
+        let length = self.steps(options, &sequence_ids, origin)?;
+        let (first, declarations) = {
+            let arena = self.arena();
+            (arena.next_ordinal() as usize, arena.declarations.len())
+        };
+        let mut carries: Vec<Expr<'g>> = Vec::with_capacity(initial.len());
+        let mut elements: Vec<Expr<'g>> = Vec::with_capacity(sequences.len());
+        for id in &initial_ids {
+            let node = self.node(*id)?;
+            carries.push(self.placeholder(&node.shape, node.dtype, origin)?.1);
+        }
+        for id in &sequence_ids {
+            let node = self.node(*id)?;
+            let shape = node.shape.iter().skip(1).copied().collect();
+            elements.push(self.placeholder(&shape, node.dtype, origin)?.1);
+        }
+        let (next, outputs) = body(&carries, &elements);
+        self.check()?;
+        if let Some(declaration) = self.arena().declarations.get(declarations) {
+            let name = declaration.name.clone();
+            return Err(GraphError::DeclaredInside { origin, op: "scan", name });
+        }
+        let (next, outputs) = (self.own(&next, origin)?, self.own(&outputs, origin)?);
+        let [carries, elements] = [carries, elements].map(|list| list.into_iter().map(Expr::id).collect::<Vec<_>>());
+        let carries = carries.into_iter().collect::<Result<Vec<NodeId>, _>>()?;
+        let elements = elements.into_iter().collect::<Result<Vec<NodeId>, _>>()?;
+        self.check_next(&carries, &next, origin)?;
+
+        let wanted: Vec<NodeId> = next.iter().chain(&outputs).copied().collect();
+        let is_inside = self.depending(first);
+        let captured = self.captured(&wanted, first, &is_inside);
+        let cut = Cut {
+            carries: &carries,
+            elements: &elements,
+            captured: &captured,
+            next: &next,
+            stacked: &outputs,
+            length,
+            reverse: options.reverse,
+        };
+        let (body, places) = Body::cut(self, &cut)?;
+        self.forget(first, &is_inside);
+        let operands: Vec<NodeId> = [initial_ids, sequence_ids, captured].concat();
+        let place = Loop { graph: self, body: &Arc::new(body), operands: &operands, origin };
+        let finals = (0..next.len() as u32).map(ScanResult::Final);
+        let of = |result| Ok(Expr::from_id(self, place.result(result)?));
+        Ok(Scanned {
+            carries: finals.map(of).collect::<Result<_, GraphError>>()?,
+            outputs: places.into_iter().map(ScanResult::Stacked).map(of).collect::<Result<_, GraphError>>()?,
+        })
+    }
+
+    /// The ids of expressions that must be alive and of this graph.
+    fn own(&self, expressions: &[Expr<'_>], origin: Origin) -> Result<Vec<NodeId>, GraphError> {
+        let own = |expr: &Expr<'_>| {
+            if expr.graph().tag() != self.tag() {
+                return Err(GraphError::ForeignNode { origin, op: "scan" });
+            }
+            expr.id().map_err(|error| error.of("scan"))
+        };
+        expressions.iter().map(own).collect()
+    }
+
+    /// How many steps a loop over these sequences has.
+    fn steps(&self, options: ScanOptions, sequences: &[NodeId], origin: Origin) -> Result<usize, GraphError> {
+        let (arena, op) = (self.arena(), "scan");
+        let mut first: Option<(NodeId, usize)> = None;
+        for &id in sequences {
+            let shape = &arena.nodes[id.key].shape;
+            let Some(&extent) = shape.first() else {
+                let (operand, expected) = (arena.describe(id), String::from("at least rank 1"));
+                return Err(GraphError::Rank { origin, op, operand, shape: shape.clone(), rank: 0, expected });
+            };
+            if let Some(length) = options.length.filter(|&length| length != extent) {
+                let (what, expected) = ("the length", "the extent of the sequences' first axis");
+                return Err(GraphError::Argument { origin, op, what, value: length as f64, expected });
+            }
+            match first {
+                Some((other, left)) if left != extent => {
+                    let (lhs, lhs_shape) = (arena.describe(other), arena.nodes[other.key].shape.clone());
+                    let (rhs, rhs_shape) = (arena.describe(id), shape.clone());
+                    let (axis, right) = (0, extent);
+                    return Err(GraphError::Extent { origin, op, axis, lhs, lhs_shape, rhs, rhs_shape, left, right });
+                }
+                Some(_) => {}
+                None => first = Some((id, extent)),
+            }
+        }
+        let length = first.map(|(_, extent)| extent).or(options.length);
+        length.ok_or(GraphError::NoOperands { origin, op })
+    }
+
+    /// Whether the next carries are of the shapes and dtypes of the carries.
+    fn check_next(&self, carries: &[NodeId], next: &[NodeId], origin: Origin) -> Result<(), GraphError> {
+        let (arena, op) = (self.arena(), "scan");
+        if next.len() != carries.len() {
+            return Err(GraphError::CarryCount { origin, op, carries: carries.len(), next: next.len() });
+        }
+        for (number, (carry, next)) in carries.iter().zip(next).enumerate() {
+            let (old, new) = (&arena.nodes[carry.key], &arena.nodes[next.key]);
+            let names = || (format!("carry {number}"), format!("its next value {}", arena.describe(*next)));
+            if old.shape != new.shape {
+                let ((lhs, rhs), lhs_shape, rhs_shape) = (names(), old.shape.clone(), new.shape.clone());
+                return Err(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
+            }
+            if old.dtype != new.dtype {
+                let ((lhs, rhs), left, right) = (names(), old.dtype, new.dtype);
+                return Err(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right });
+            }
+        }
+        Ok(())
+    }
+
+    /// For each ordinal from `first` on whether the node is a placeholder, or depends on one from there on.
+    fn depending(&self, first: usize) -> Vec<bool> {
+        let arena = self.arena();
+        let mut depends = vec![false; arena.order.len() - first];
+        for key in arena.alive(first..) {
+            let node = &arena.nodes[key];
+            let mut found = matches!(node.op, Op::Leaf(Leaf::Placeholder));
+            node.op.for_each_operand(|operand| {
+                let ordinal = arena.nodes[operand.key].ordinal as usize;
+                found |= ordinal.checked_sub(first).is_some_and(|place| depends[place]);
+            });
+            depends[node.ordinal as usize - first] = found;
+        }
+        depends
+    }
+
+    /// What the body uses and what does not depend on its inputs, in the order of first use. Constants, coordinates and
+    /// views belong to the body: they cost nothing there, and a view may be larger than what it shows.
+    fn captured(&self, wanted: &[NodeId], first: usize, is_inside: &[bool]) -> Vec<NodeId> {
+        let arena = self.arena();
+        let mut captured = Vec::new();
+        self.with_places(|seen| {
+            let mut waiting: Vec<NodeId> = wanted.iter().rev().copied().collect();
+            while let Some(id) = waiting.pop() {
+                let node = &arena.nodes[id.key];
+                if !seen.insert(node.ordinal, 0) {
+                    continue;
+                }
+                let is_inside = (node.ordinal as usize).checked_sub(first).is_some_and(|place| is_inside[place]);
+                let is_free =
+                    matches!(node.op, Op::View { .. } | Op::Leaf(Leaf::Constant { .. }) | Op::Leaf(Leaf::Iota { .. }));
+                if !is_inside && !is_free {
+                    captured.push(id);
+                    continue;
+                }
+                node.op.operands().into_iter().rev().for_each(|operand| waiting.push(operand));
+            }
+        });
+        captured
+    }
+
+    /// Takes the nodes out of which a body was cut out of the graph.
+    fn forget(&self, first: usize, is_inside: &[bool]) {
+        let mut arena = self.arena_mut();
+        for place in (0..is_inside.len()).rev().filter(|&place| is_inside[place]) {
+            let key = std::mem::replace(&mut arena.order[first + place], NodeKey::null());
+            arena.discard(key);
+        }
+    }
+}
