@@ -9,17 +9,29 @@
 
 mod activations;
 mod classification;
+mod embedding_bag;
+mod grid_sample;
+mod interpolation;
 mod layers;
 mod losses;
 mod norms;
+mod padding;
+mod pooling;
 mod random;
 mod recurrent;
+mod resample;
+mod shuffles;
 mod softmax;
 mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;
+pub use embedding_bag::{BagMode, EmbeddingBag};
+pub use grid_sample::{GridMode, GridPadding, GridSample};
+pub use interpolation::{Interpolation, InterpolationMode};
 pub use losses::Reduction;
+pub use padding::PadMode;
+pub use pooling::{PerAxis, Pooling};
 
 use crate::arena::Graph;
 use crate::error::GraphError;

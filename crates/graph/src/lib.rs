@@ -70,6 +70,10 @@ pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
 pub use body::{Body, ScanResult};
+pub use compose::{
+    BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
+    Pooling,
+};
 pub use compose::{CrossEntropy, Gelu, Reduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;

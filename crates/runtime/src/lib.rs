@@ -72,6 +72,10 @@ pub use arenagrad_graph::{
     GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, ScanOptions, Scanned, Shape,
     StorageType,
 };
+pub use arenagrad_graph::{
+    BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
+    Pooling,
+};
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};
 pub use file::replace_file;

@@ -10,8 +10,10 @@ mod elementwise;
 mod indexing;
 mod losses;
 mod norms;
+mod pooling;
 mod products;
 mod reductions;
+mod sampling;
 mod shapes;
 
 use arenagrad::{DType, Elements, Expr, Graph, GraphError, Tensor};
@@ -76,7 +78,6 @@ impl Operator {
     }
 
     /// An operator of several results, in PyTorch's order.
-    #[expect(dead_code)]
     const fn several(
         signature: Signature,
         build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>,
@@ -179,11 +180,12 @@ fn find(name: &str) -> Option<Operator> {
 fn find_functional(name: &str) -> Option<Operator> {
     elementwise::find_functional(name)
         .or_else(|| reductions::find_functional(name))
-        .or_else(|| shapes::find_functional(name))
         .or_else(|| products::find_functional(name))
         .or_else(|| indexing::find_functional(name))
         .or_else(|| losses::find_functional(name))
         .or_else(|| norms::find_functional(name))
+        .or_else(|| pooling::find_functional(name))
+        .or_else(|| sampling::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

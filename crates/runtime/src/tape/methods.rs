@@ -72,6 +72,7 @@ macro_rules! one_for {
 pub(crate) use one_for;
 
 mod compositions;
+mod pooling;
 
 use arenagrad_graph::{Expr, Origin};
 

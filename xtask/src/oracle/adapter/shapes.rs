@@ -2,7 +2,7 @@
 
 use arenagrad::{DType, Expr};
 
-use super::arguments::{Call, Value, axis};
+use super::arguments::{Call, axis};
 use super::{Operator, Refusal};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
@@ -27,13 +27,6 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "triu" => Some(Operator::new(&["input", "diagonal", "*", "out"], |call| {
             Ok(call.tensor("input")?.triu(call.integer_or("diagonal", 0)? as isize))
         })),
-        _ => None,
-    }
-}
-
-pub(super) fn find_functional(name: &str) -> Option<Operator> {
-    match name {
-        "pad" => Some(Operator::new(&["input", "pad", "mode", "value"], pad)),
         _ => None,
     }
 }
@@ -236,30 +229,4 @@ fn flip<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
         }
     };
     Ok(axes.iter().fold(input, flipped))
-}
-
-/// Pairs of amounts from the last axis on; a negative amount takes elements away.
-fn pad<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let mode = call.text_or("mode", "constant")?;
-    if mode != "constant" {
-        return Err(Refusal::unsupported(format!("padding of mode {mode:?}")));
-    }
-    let mut padded = call.tensor("input")?;
-    let shape = padded.shape()?;
-    let amounts = match call.get("pad") {
-        Some(Value::List(items)) if items.is_empty() => Vec::new(),
-        _ => call.integers("pad")?,
-    };
-    if amounts.len() % 2 != 0 || amounts.len() / 2 > shape.rank() {
-        return Err(Refusal::failed(format!("{} amounts of padding for rank {}", amounts.len(), shape.rank())));
-    }
-    let mut added = vec![(0, 0); shape.rank()];
-    for (pair, axis) in amounts.chunks_exact(2).zip((0..shape.rank()).rev()) {
-        let taken = |amount: i64| usize::try_from(-amount).unwrap_or(0);
-        let end = shape[axis].checked_sub(taken(pair[1])).filter(|&end| taken(pair[0]) <= end);
-        let end = end.ok_or_else(|| Refusal::failed(format!("padding of {pair:?} takes more than there is")))?;
-        padded = padded.slice(axis as isize, taken(pair[0]), end);
-        added[axis] = (pair[0].max(0) as usize, pair[1].max(0) as usize);
-    }
-    Ok(padded.pad(added, call.number_or("value", 0.0)?))
 }

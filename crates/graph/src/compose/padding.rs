@@ -1,0 +1,190 @@
+//! Padding by what the operand itself has at its ends: mirrored, repeated, or wrapped around.
+//!
+//! Each mode is a concatenation of views of the operand.
+
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::Origin;
+use crate::shape::Shape;
+
+/// What stands in the padding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PadMode {
+    /// That number.
+    Constant(f64),
+    /// The elements mirrored at the first and the last, which are not repeated: `c b | a b c d | c b`.
+    Reflect,
+    /// The first and the last element again and again: `a a | a b c d | d d`. PyTorch's `replicate`.
+    Replicate,
+    /// The elements of the other end, as on a ring: `c d | a b c d | a b`.
+    Circular,
+}
+
+/// Some neighbouring elements of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// Elements `start..start + count` in order.
+    Forward { start: usize, count: usize },
+    /// Elements from `start + count - 1` down to `start`.
+    Backward { start: usize, count: usize },
+    /// One element, several times.
+    Repeated { start: usize, count: usize },
+}
+
+impl<'g> Expr<'g> {
+    /// The last axes padded before and after their elements: one pair `(before, after)` for each of as many last axes as there are pairs,
+    /// outermost first; `[.., h, w] -> [.., before_h + h + after_h, before_w + w + after_w]` by two. A negative number takes elements away
+    /// instead. Any dtype.
+    ///
+    /// PyTorch's `F.pad` lists the last axis first: `F.pad(x, (left, right, top, bottom), mode="reflect")` is
+    /// `x.pad_with([(top, bottom), (left, right)], PadMode::Reflect)`.
+    ///
+    /// The gradient of an element is the sum over all places where it stands.
+    ///
+    /// Errors: more pairs than axes; more elements taken away than there are; of [`PadMode::Reflect`] padding that is not shorter than the
+    /// axis, of [`PadMode::Circular`] padding longer than what is left of the axis, of [`PadMode::Replicate`] an axis without elements;
+    /// a constant that i32 or bool does not hold.
+    ///
+    /// ```
+    /// # use arenagrad_graph::{Graph, PadMode};
+    /// let g = Graph::new();
+    /// let x = g.input("x", [1, 3, 5, 5]);
+    /// let mirrored = x.pad_with([(1, 1), (2, 2)], PadMode::Reflect);
+    /// assert_eq!(mirrored.shape()?.dims(), &[1, 3, 7, 9]);
+    /// let cropped = x.pad_with([(-1, 0)], PadMode::Constant(0.0));
+    /// assert_eq!(cropped.shape()?.dims(), &[1, 3, 5, 4]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn pad_with(self, amounts: impl AsRef<[(isize, isize)]>, mode: PadMode) -> Expr<'g> {
+        let method = self.enter("pad_with");
+        let origin = method.origin();
+        let amounts = amounts.as_ref();
+        let Some(shape) = self.read("pad_with", origin, |_, node| node.shape.clone()) else { return self };
+        let Some(first) = shape.rank().checked_sub(amounts.len()) else {
+            let expected = format!("rank {} or more, that of the amounts,", amounts.len());
+            let (op, operand, rank) = ("pad_with", self.describe(), shape.rank());
+            return self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
+        };
+        let axes = || amounts.iter().enumerate().map(|(place, &amount)| (first + place, amount));
+        // All axes are checked before anything is built.
+        for (axis, amount) in axes() {
+            if let Err(error) = self.check_padding(&shape, axis, amount, mode, origin) {
+                return self.fail(error);
+            }
+        }
+        self.graph().at(origin, || match mode {
+            PadMode::Constant(value) => {
+                let mut cropped = self;
+                let mut around = vec![(0, 0); shape.rank()];
+                for (axis, (before, after)) in axes() {
+                    let (low, high) = (before.min(0).unsigned_abs(), after.min(0).unsigned_abs());
+                    // What is taken away may go past the elements, into the padding of the other side.
+                    let (extent, padded) = (shape[axis], [before, after].map(|amount| amount.max(0).unsigned_abs()));
+                    let start = low.min(extent);
+                    let end = extent - high.min(extent - start);
+                    cropped = cropped.slice(axis as isize, start, end);
+                    around[axis] =
+                        (padded[0].saturating_sub(high - (extent - end)), padded[1].saturating_sub(low - start));
+                }
+                cropped.pad(around, value)
+            }
+            PadMode::Reflect | PadMode::Replicate | PadMode::Circular => {
+                axes().fold(self, |padded, (axis, amount)| padded.padded_along(axis, shape[axis], amount, mode))
+            }
+        })
+    }
+
+    /// Refuses amounts that an axis cannot be padded by.
+    fn check_padding(
+        self,
+        shape: &Shape,
+        axis: usize,
+        (before, after): (isize, isize),
+        mode: PadMode,
+        origin: Origin,
+    ) -> Result<(), GraphError> {
+        let (op, extent) = ("pad_with", shape[axis]);
+        let wide = |extent: usize| i128::try_from(extent).unwrap_or(i128::MAX);
+        let left = wide(extent) + (before as i128).min(0) + (after as i128).min(0);
+        let total = wide(extent) + before as i128 + after as i128;
+        let argument = |value: isize, expected| {
+            Err(GraphError::Argument { origin, op, what: "the padding", value: value as f64, expected })
+        };
+        let least = before.min(after);
+        match mode {
+            PadMode::Constant(_) if total < 0 => argument(least, "no more taken away than there is"),
+            PadMode::Constant(_) => Ok(()),
+            PadMode::Reflect | PadMode::Replicate | PadMode::Circular if left < 0 => {
+                argument(least, "no more taken away than there is")
+            }
+            PadMode::Reflect | PadMode::Replicate | PadMode::Circular if before <= 0 && after <= 0 => Ok(()),
+            PadMode::Reflect if before.max(after) as i128 >= wide(extent) => {
+                argument(before.max(after), "less than the elements of the axis")
+            }
+            PadMode::Circular if before.max(after) as i128 > left => {
+                argument(before.max(after), "at most the elements of the axis")
+            }
+            PadMode::Replicate if extent == 0 => {
+                let (operand, shape) = (self.describe(), shape.clone());
+                Err(GraphError::EmptyAxis { origin, op, function: "border", operand, shape, axis })
+            }
+            PadMode::Reflect | PadMode::Replicate | PadMode::Circular => Ok(()),
+        }
+    }
+
+    /// One axis padded by its own elements.
+    fn padded_along(self, axis: usize, extent: usize, (before, after): (isize, isize), mode: PadMode) -> Expr<'g> {
+        let [low, high] = [before, after].map(|amount| amount.max(0).unsigned_abs());
+        let [taken_low, taken_high] = [before, after].map(|amount| amount.min(0).unsigned_abs());
+        let (start, end) = (taken_low, extent - taken_high);
+        let (in_front, behind) = match mode {
+            PadMode::Reflect => (
+                Run::Backward { start: 1, count: low },
+                Run::Backward { start: extent.saturating_sub(1 + high), count: high },
+            ),
+            PadMode::Replicate => {
+                (Run::Repeated { start: 0, count: low }, Run::Repeated { start: extent.saturating_sub(1), count: high })
+            }
+            // What is taken away is no part of the ring.
+            PadMode::Circular => {
+                (Run::Forward { start: end.saturating_sub(low), count: low }, Run::Forward { start, count: high })
+            }
+            PadMode::Constant(_) => return self,
+        };
+        let runs = [in_front, Run::Forward { start, count: end - start }, behind];
+        let mut pieces = Vec::with_capacity(runs.len());
+        for run in runs {
+            if run.count() > 0 {
+                pieces.push(self.run(axis, run));
+            }
+        }
+        match pieces.as_slice() {
+            [] => self.slice(axis as isize, start, end),
+            pieces => self.graph().concat(pieces, axis as isize),
+        }
+    }
+
+    fn run(self, axis: usize, run: Run) -> Expr<'g> {
+        let along = axis as isize;
+        match run {
+            Run::Forward { start, count } => self.slice(along, start, start + count),
+            Run::Backward { start, count } => self.slice(along, start, start + count).flip(along),
+            Run::Repeated { start, count } => {
+                let one = self.slice(along, start, start + 1);
+                match one.shape() {
+                    Ok(shape) => one.broadcast_to(shape.with_extent(axis, count)),
+                    Err(_) => one,
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    fn count(self) -> usize {
+        match self {
+            Run::Forward { count, .. } | Run::Backward { count, .. } | Run::Repeated { count, .. } => count,
+        }
+    }
+}
