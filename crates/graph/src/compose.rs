@@ -8,17 +8,22 @@
 //! `#[track_caller]`, and none builds nodes inside a closure, through which a caller's location would not pass.
 
 mod activations;
+mod attention;
 mod classification;
 mod layers;
 mod losses;
 mod norms;
 mod random;
+mod rotary;
 mod softmax;
 mod vector_norms;
 
 pub use activations::Gelu;
+pub use attention::Attention;
+pub(crate) use attention::Composed;
 pub use classification::CrossEntropy;
 pub use losses::Reduction;
+pub use rotary::{RotaryEmbedding, RotaryPairs};
 
 use crate::arena::Graph;
 use crate::error::GraphError;

@@ -3,6 +3,7 @@
 //! A family is what most readers of a graph tell apart: a pass that does not care which elementwise function it meets has one arm for
 //! all of them, and a new function or view is no matter of it.
 
+mod attention;
 mod elementwise;
 mod functions;
 mod kind;
@@ -15,6 +16,7 @@ use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
 
+pub use attention::{AttentionBackward, AttentionNode, AttentionResult};
 pub use elementwise::Elementwise;
 pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
@@ -51,6 +53,8 @@ pub enum Op {
     ArgMax { operand: NodeId, axis: usize },
     /// The batched matrix product; a transposed operand is stored with its last two axes exchanged.
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
+    /// A result of attention, forward or backward.
+    Attention(Box<AttentionNode>),
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
 }
@@ -188,6 +192,7 @@ impl Op {
                 visit(*lhs);
                 visit(*rhs);
             }
+            Op::Attention(attention) => attention.for_each_operand(visit),
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 visit(*operand);
                 visit(*indices);
@@ -213,6 +218,7 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Attention(_)
             | Op::Indexing(_) => self.for_each_operand(visit),
         }
     }
@@ -249,6 +255,7 @@ impl Op {
                 *lhs = map(*lhs);
                 *rhs = map(*rhs);
             }
+            Op::Attention(attention) => **attention = attention.map_operands(map),
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 *operand = map(*operand);
                 *indices = map(*indices);

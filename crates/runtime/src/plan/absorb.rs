@@ -47,6 +47,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. } => {}
@@ -218,7 +219,8 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Iota { .. }
         | Work::Elementwise(_)
         | Work::Reduce { .. }
-        | Work::MatMul => false,
+        | Work::MatMul
+        | Work::Attention(_) => false,
     }
 }
 
@@ -275,6 +277,7 @@ fn scattered(
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }

@@ -14,6 +14,7 @@ use arenagrad_graph::{
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
+use crate::plan::attention::{self, AttentionWork, Computations};
 use crate::plan::layout::Layout;
 
 /// One thing to have or to compute.
@@ -59,6 +60,8 @@ pub(crate) enum Work {
     },
     /// Operands are matrices after transposition, whose axes may each be several of a buffer.
     MatMul,
+    /// Query, key and value, the mask if there is one, and for gradients the upstream gradient and two numbers a row.
+    Attention(AttentionWork),
     Gather {
         axis: usize,
     },
@@ -102,6 +105,7 @@ impl Work {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -146,6 +150,7 @@ pub(crate) fn collect(
     let mut builder = Builder {
         entries: Vec::new(),
         is_for_products: for_products_alone(graph, &ids, roots, &needed)?,
+        computations: Computations::default(),
         storage: graph.declarations().iter().map(|declaration| declaration.storage).collect(),
     };
     let mut layouts: Vec<Option<Layout>> = vec![None; bound];
@@ -249,6 +254,7 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Attention(_)
             | Op::Indexing(_) => false,
         };
         let mut failed = None;
@@ -272,6 +278,8 @@ struct Builder {
     is_for_products: Vec<bool>,
     /// The storage type of each declaration.
     storage: Vec<StorageType>,
+    /// The computations of attention so far.
+    computations: Computations,
 }
 
 impl Builder {
@@ -305,6 +313,7 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Attention(_)
                 | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
             };
         }
@@ -381,6 +390,7 @@ impl Builder {
                 let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
+            Op::Attention(_) => self.attention(op, operands, (id, shape, dtype), stage),
             Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     // Every index is out of range.
@@ -441,6 +451,53 @@ impl Builder {
         }
     }
 
+    /// Adds a result of attention, whose operands are brought to where its kernel can read them.
+    fn attention(
+        &mut self,
+        op: &Op,
+        operands: SmallVec<[Layout; 1]>,
+        (node, shape, dtype): (NodeId, &Shape, DType),
+        stage: u8,
+    ) -> Layout {
+        let Op::Attention(attention) = op else { unreachable!("a result of attention") };
+        let entry =
+            |work, operands| Entry { work, operands, shape: shape.clone(), dtype, storage: dtype.into(), node, stage };
+        if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
+            return self.push(entry(Work::Constant(value), SmallVec::new()));
+        }
+        let rank = operands[0].shape.rank();
+        let scores: Shape =
+            operands[0].shape[..rank - 1].iter().copied().chain([operands[1].shape[rank - 2]]).collect();
+        let has_mask = attention.mask.is_some();
+        let upstream = 3 + usize::from(has_mask);
+        let mut brought: SmallVec<[Layout; 1]> = SmallVec::with_capacity(operands.len());
+        for (place, operand) in operands.into_iter().enumerate() {
+            let is_mask = has_mask && place == 3;
+            let dtype = if is_mask { self.entries[operand.base as usize].dtype } else { dtype };
+            let operand = self.buffered(operand, dtype, node, stage);
+            let operand = self.widened(operand, dtype, node, stage);
+            brought.push(if is_mask {
+                let is_readable = attention::has_even_axes(&operand);
+                let mask = if is_readable { operand } else { self.copy(operand, dtype, node, stage) };
+                mask.broadcast(&scores)
+            } else if place > upstream {
+                self.contiguous(operand, dtype, node, stage)
+            } else if attention::has_rows(&operand) {
+                operand
+            } else {
+                self.copy(operand, dtype, node, stage)
+            });
+        }
+        let work = AttentionWork {
+            result: attention.result,
+            computation: self.computations.number(attention),
+            is_causal: attention.is_causal,
+            scale: attention.scale,
+            has_mask,
+        };
+        self.push(entry(Work::Attention(work), brought))
+    }
+
     fn push(&mut self, entry: Entry) -> Layout {
         let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
         self.entries.push(entry);
@@ -464,6 +521,7 @@ impl Builder {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }

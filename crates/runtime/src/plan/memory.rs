@@ -132,6 +132,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -164,6 +165,7 @@ fn shareable(
         Kernel::Reduce { .. }
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::Assemble { .. } => Vec::new(),
     };
@@ -194,6 +196,7 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }
         | Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::Assemble { .. } => {}
     }

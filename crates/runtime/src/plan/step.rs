@@ -3,6 +3,7 @@
 use arenagrad_graph::Shape;
 use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, Piece, Program, Space, View};
 
+use crate::plan::attention;
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
@@ -77,6 +78,10 @@ impl PartScope<'_> {
         let entries = self.entries;
         let cluster = &self.clusters.list[part.cluster as usize];
         let (first, border) = (part.members[0], part.border);
+        if let Work::Attention(_) = entries[first as usize].work {
+            let (kernel, reads) = attention::kernel(entries, &writes);
+            return Step { kernel, reads, writes, border };
+        }
         if cluster.anchor == Some(first) {
             let (kernel, reads) = kernel(entries, &entries[first as usize]);
             let step = Step { kernel, reads, writes, border };
@@ -174,6 +179,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::Attention(_) => unreachable!("results of attention are one step"),
         Work::MatMul => (matmul(entry), bases()),
         Work::Gather { axis } => {
             let kernel = Kernel::Gather {
@@ -276,6 +282,7 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         Kernel::Elementwise(_)
         | Kernel::Nest(_)
         | Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
         | Kernel::Assemble { .. } => unreachable!("only reductions and matrix products have epilogues"),
