@@ -1,7 +1,6 @@
-//! Causal attention of 4 samples and 8 heads over 256 positions of 64 numbers, composed of products and a softmax, and a weighted
-//! sum of it.
+//! Causal attention of 4 samples and 8 heads over 256 positions of 64 numbers, and a weighted sum of it.
 
-use arenagrad::{DType, Error, Expr, Graph};
+use arenagrad::{Attention, DType, Error, Expr, Graph};
 
 use crate::data::normal_parameter;
 use crate::program::Model;
@@ -20,14 +19,10 @@ fn define(graph: &Graph) -> Result<Model<'_>, Error> {
     let [q, k, v] = ["q", "k", "v"].map(|name| graph.parameter(name, SHAPE, normal_parameter(1.0)));
     // A state is not differentiated and stays on the device, as queries, keys and values do.
     let weights = graph.state("weights", SHAPE, DType::F32, normal_parameter(1.0));
-    Ok(Model { loss: (causal_attention(q, k, v)? * weights).sum(..), inputs: Vec::new() })
+    Ok(Model { loss: (causal_attention(q, k, v) * weights).sum(..), inputs: Vec::new() })
 }
 
-/// `softmax(q k^T / sqrt(d)) v`, where a position sees itself and what stands before it: three times `[.., t, d] -> [.., t, d]`.
-pub(super) fn causal_attention<'g>(q: Expr<'g>, k: Expr<'g>, v: Expr<'g>) -> Result<Expr<'g>, Error> {
-    let shape = q.shape()?;
-    let (positions, width) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
-    let seen = q.graph().ones([positions, positions], DType::Bool).tril(0);
-    let scores = q.matmul_with(k, false, true) / (width as f64).sqrt();
-    Ok(seen.where_(scores, f64::NEG_INFINITY).softmax(-1).matmul(v))
+/// Attention where a position sees itself and what stands before it: three times `[.., t, d] -> [.., t, d]`.
+pub(super) fn causal_attention<'g>(q: Expr<'g>, k: Expr<'g>, v: Expr<'g>) -> Expr<'g> {
+    q.scaled_dot_product_attention(k, v, None, Attention { is_causal: true, ..Attention::default() })
 }

@@ -30,7 +30,7 @@ fn define(graph: &Graph) -> Result<Model<'_>, Error> {
     let mut h = embedding.index_select(0, tokens) + positions;
     for layer in 0..LAYERS {
         let name = |part: &str| format!("layer{layer}.{part}");
-        h = h + attend(&name("attention"), norm(&name("attention_norm"), h))?;
+        h = h + attend(&name("attention"), norm(&name("attention_norm"), h));
         let widened = linear(&name("widen"), norm(&name("perceptron_norm"), h), [WIDTH, 4 * WIDTH]);
         h = h + linear(&name("narrow"), widened.gelu(Gelu::Tanh), [4 * WIDTH, WIDTH]);
     }
@@ -44,14 +44,14 @@ fn define(graph: &Graph) -> Result<Model<'_>, Error> {
 }
 
 /// Attention of several heads with its projections, `[batch, positions, width]` both ways.
-fn attend<'g>(name: &str, x: Expr<'g>) -> Result<Expr<'g>, Error> {
+fn attend<'g>(name: &str, x: Expr<'g>) -> Expr<'g> {
     let projected = linear(&format!("{name}.in"), x, [WIDTH, 3 * WIDTH]);
     let [q, k, v] = [0, 1, 2].map(|part| {
         let part = projected.slice(-1, part * WIDTH, (part + 1) * WIDTH);
         part.reshape([BATCH, POSITIONS, HEADS, WIDTH / HEADS]).transpose(1, 2)
     });
-    let heads = causal_attention(q, k, v)?.transpose(1, 2).reshape([BATCH, POSITIONS, WIDTH]);
-    Ok(linear(&format!("{name}.out"), heads, [WIDTH, WIDTH]))
+    let heads = causal_attention(q, k, v).transpose(1, 2).reshape([BATCH, POSITIONS, WIDTH]);
+    linear(&format!("{name}.out"), heads, [WIDTH, WIDTH])
 }
 
 fn linear<'g>(name: &str, x: Expr<'g>, [from, to]: [usize; 2]) -> Expr<'g> {

@@ -8,6 +8,7 @@
 //! `#[track_caller]`, and none builds nodes inside a closure, through which a caller's location would not pass.
 
 mod activations;
+mod attention;
 mod classification;
 mod embedding_bag;
 mod grid_sample;
@@ -20,11 +21,14 @@ mod pooling;
 mod random;
 mod recurrent;
 mod resample;
+mod rotary;
 mod shuffles;
 mod softmax;
 mod vector_norms;
 
 pub use activations::Gelu;
+pub use attention::Attention;
+pub(crate) use attention::Composed;
 pub use classification::CrossEntropy;
 pub use embedding_bag::{BagMode, EmbeddingBag};
 pub use grid_sample::{GridMode, GridPadding, GridSample};
@@ -32,6 +36,7 @@ pub use interpolation::{Interpolation, InterpolationMode};
 pub use losses::Reduction;
 pub use padding::PadMode;
 pub use pooling::{PerAxis, Pooling};
+pub use rotary::{RotaryEmbedding, RotaryPairs};
 
 use crate::arena::Graph;
 use crate::error::GraphError;

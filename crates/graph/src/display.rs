@@ -161,6 +161,11 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
+        Op::Attention(attention) => {
+            let mut attributes = vec![format!("scale={}", number(attention.scale))];
+            attributes.extend(attention.is_causal.then(|| "causal".to_owned()));
+            attributes
+        }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
         Op::Scan { body, result, .. } => {
             let result = match result {

@@ -102,6 +102,20 @@ pub enum GraphError {
         right: usize,
     },
 
+    #[error(
+        "{origin}: {op}: the {heads} heads of {query} ({query_shape}) are no multiple of the {groups} heads of {key} ({key_shape})"
+    )]
+    Heads {
+        origin: Origin,
+        op: &'static str,
+        query: String,
+        query_shape: Shape,
+        heads: usize,
+        key: String,
+        key_shape: Shape,
+        groups: usize,
+    },
+
     #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
     EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
 
@@ -232,6 +246,7 @@ impl GraphError {
             | GraphError::Reshape { op, .. }
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }
+            | GraphError::Heads { op, .. }
             | GraphError::EmptyAxis { op, .. }
             | GraphError::TooManyElements { op, .. }
             | GraphError::RankLimit { op, .. }

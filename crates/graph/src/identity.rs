@@ -1,7 +1,7 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
 use crate::body::ScanResult;
-use crate::op::{Arrangement, Assembly, Elementwise, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, AttentionNode, Elementwise, Indexing, Leaf, Op};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -56,6 +56,11 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         Op::ArgMax { axis, .. } => all(&[22, *axis as u64]),
         Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
             all(&[23, u64::from(*transpose_lhs), u64::from(*transpose_rhs)]);
+        }
+        Op::Attention(attention) => {
+            let AttentionNode { mask, is_causal, scale, backward, result, .. } = **attention;
+            let flags = u64::from(mask.is_some()) | u64::from(is_causal) << 1 | u64::from(backward.is_some()) << 2;
+            all(&[40, result as u64, flags, scale.to_bits()]);
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),

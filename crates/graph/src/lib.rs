@@ -70,11 +70,11 @@ pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
 pub use body::{Body, ScanResult};
+pub use compose::{Attention, CrossEntropy, Gelu, Reduction, RotaryEmbedding, RotaryPairs};
 pub use compose::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
     Pooling,
 };
-pub use compose::{CrossEntropy, Gelu, Reduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
@@ -87,8 +87,9 @@ pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
-    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
-    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
+    Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,
+    CompareFunction, CompareRow, Effort, Elementwise, Exchange, Extents, Indexing, Leaf, Op, OpKind, ReduceFunction,
+    UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -3,6 +3,7 @@
 //! A family is what most readers of a graph tell apart: a pass that does not care which elementwise function it meets has one arm for
 //! all of them, and a new function or view is no matter of it.
 
+mod attention;
 mod elementwise;
 mod functions;
 mod kind;
@@ -16,6 +17,7 @@ use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
 
+pub use attention::{AttentionBackward, AttentionNode, AttentionResult};
 pub use elementwise::Elementwise;
 pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
@@ -52,6 +54,8 @@ pub enum Op {
     ArgMax { operand: NodeId, axis: usize },
     /// The batched matrix product; a transposed operand is stored with its last two axes exchanged.
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
+    /// A result of attention, forward or backward.
+    Attention(Box<AttentionNode>),
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
     /// One result of a loop over a sequence: `operands` are the carries' first values, the sequences and what the body captures. All
@@ -194,6 +198,7 @@ impl Op {
                 visit(*lhs);
                 visit(*rhs);
             }
+            Op::Attention(attention) => attention.for_each_operand(visit),
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 visit(*operand);
                 visit(*indices);
@@ -219,6 +224,7 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Attention(_)
             | Op::Indexing(_) => self.for_each_operand(visit),
             Op::Scan { body, operands, result } => {
                 body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
@@ -258,6 +264,7 @@ impl Op {
                 *lhs = map(*lhs);
                 *rhs = map(*rhs);
             }
+            Op::Attention(attention) => **attention = attention.map_operands(map),
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 *operand = map(*operand);
                 *indices = map(*indices);

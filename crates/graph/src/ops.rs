@@ -6,6 +6,7 @@
 //! the tangents of the operands, the tangent of the result.
 
 pub mod assemble;
+pub mod attention;
 pub mod binary;
 pub mod compare;
 pub mod custom;
@@ -167,6 +168,7 @@ pub(crate) fn infer(
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
+        Op::Attention(attention) => attention::infer(rule, attention),
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
         Op::Scan { body, operands, result } => scan::infer(rule, body, operands, *result),
     }
@@ -213,6 +215,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
+        Op::Attention(attention) => attention::vjp(attention, node, give),
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
         // Reverse mode takes all results of a loop together: see `crate::autodiff::scan`.
         Op::Scan { body, operands, result } => scan::vjp(body, operands, *result, node, give),
@@ -274,6 +277,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
+        Op::Attention(attention) => attention::jvp(attention, node),
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
         Op::Scan { body, operands, result } => scan::jvp(body, operands, *result, node),
     }

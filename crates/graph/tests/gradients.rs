@@ -5,7 +5,8 @@
 use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
 use arenagrad_graph::{
-    BinaryFunction, Context, DType, Expr, Function, Graph, OpKind, ReduceFunction, ScanOptions, Shape, UnaryFunction,
+    AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, DType, Expr, Function, Graph, Op,
+    OpKind, Origin, ReduceFunction, ScanOptions, Shape, UnaryFunction,
 };
 
 /// `x^3`, with a gradient of its own.
@@ -198,6 +199,7 @@ fn cases(kind: OpKind) -> Vec<Case> {
             }
         }
         OpKind::MatMul => matmul_cases(),
+        OpKind::Attention(result) => attention_cases(result),
         OpKind::Gather => {
             let gather = |shape: &[usize], index: &'static [i32], index_shape: &'static [usize], axis: isize| {
                 Case::new(&[(shape.to_vec(), -2.0, 2.0)], move |g, x| {
@@ -236,6 +238,46 @@ fn scan_cases() -> Vec<Case> {
         })
     };
     vec![over(0, false), over(1, false), over(3, false), over(3, true)]
+}
+
+/// A result of attention over operands in the order of the node's.
+fn attention<'g>(g: &'g Graph, x: &[Expr<'g>], result: AttentionResult, has_mask: bool, is_causal: bool) -> Expr<'g> {
+    let id = |place: usize| x[place].id().unwrap();
+    let first = 3 + usize::from(has_mask);
+    let backward = result.is_gradient().then(|| AttentionBackward {
+        upstream: id(first),
+        log_sum_exp: id(first + 1),
+        weighted: id(first + 2),
+    });
+    let mask = has_mask.then(|| id(3));
+    let (query, key, value) = (id(0), id(1), id(2));
+    let node = AttentionNode { query, key, value, mask, is_causal, scale: 0.7, backward, result };
+    g.expr(g.insert(Op::Attention(Box::new(node)), None, None, Origin::here()).unwrap())
+}
+
+fn attention_cases(result: AttentionResult) -> Vec<Case> {
+    let shapes: [([usize; 3], [usize; 3], usize, Option<[usize; 3]>, bool); 6] = [
+        ([4, 3, 2], [2, 4, 2], 3, None, false),
+        ([2, 4, 3], [2, 3, 3], 2, None, true),
+        ([2, 2, 3], [1, 3, 3], 1, Some([2, 1, 3]), true),
+        ([1, 1, 1], [1, 1, 1], 1, Some([1, 1, 1]), false),
+        ([2, 2, 2], [2, 0, 2], 2, None, false),
+        ([2, 0, 2], [2, 3, 2], 2, None, true),
+    ];
+    let cases = shapes.map(|(query, key, width, mask, is_causal)| {
+        let [heads, positions, _] = query;
+        let float = |shape: &[usize]| (shape.to_vec(), -1.5, 1.5);
+        let mut operands = vec![float(&query), float(&key), float(&[key[0], key[1], width])];
+        operands.extend(mask.map(|mask| float(&mask)));
+        if result.is_gradient() {
+            operands.extend([float(&[heads, positions, width]), (vec![heads, positions], 1.0, 2.0)]);
+            operands.push(float(&[heads, positions]));
+        }
+        Case::new(&operands, move |g, x| attention(g, x, result, mask.is_some(), is_causal).square())
+    });
+    // Where there are no keys the logarithm of the sum is -inf.
+    let has_values = |number: &usize| *number != 4 || result != AttentionResult::LogSumExp;
+    cases.into_iter().enumerate().filter(|(number, _)| has_values(number)).map(|(_, case)| case).collect()
 }
 
 fn matmul_cases() -> Vec<Case> {

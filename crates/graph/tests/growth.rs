@@ -33,6 +33,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::Assembly(_)
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Attention(_)
             | Op::Indexing(Indexing::Gather { .. })
             | Op::Scan { .. } => node.shape.elements(),
         }

@@ -2,8 +2,8 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin,
-    ReduceFunction, Shape, UnaryFunction, verify,
+    Attention, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, CompareFunction, Context, DType,
+    Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -15,7 +15,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
+        OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -144,6 +144,41 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (x.matmul_with(full(&[4, 2]), true, true), vec![3, 4], dtype),
             (full(&[2, 0]).matmul(full(&[0, 3])), vec![2, 3], dtype),
         ],
+        OpKind::Attention(result) => {
+            let id = |shape: &[usize]| full(shape).id().unwrap();
+            let (query, key, value) = (id(&[5, 6, 4, 3]), id(&[5, 2, 7, 3]), id(&[5, 2, 7, 1]));
+            let backward = result.is_gradient().then(|| AttentionBackward {
+                upstream: id(&[5, 6, 4, 1]),
+                log_sum_exp: id(&[5, 6, 4]),
+                weighted: id(&[5, 6, 4]),
+            });
+            let node = AttentionNode {
+                query,
+                key,
+                value,
+                mask: Some(id(&[1, 6, 1, 7])),
+                is_causal: false,
+                scale: 1.0,
+                backward,
+                result,
+            };
+            let shape = match result {
+                AttentionResult::Output => vec![5, 6, 4, 1],
+                AttentionResult::LogSumExp => vec![5, 6, 4],
+                AttentionResult::QueryGradient => vec![5, 6, 4, 3],
+                AttentionResult::KeyGradient => vec![5, 2, 7, 3],
+                AttentionResult::ValueGradient => vec![5, 2, 7, 1],
+            };
+            let inserted = g.insert(Op::Attention(Box::new(node)), None, None, Origin::here());
+            match inserted {
+                Ok(id) => vec![(g.expr(id), shape, dtype)],
+                Err(_) => {
+                    // The mistake is kept as a method would keep it.
+                    let q = full(&[4, 3]);
+                    vec![(q.scaled_dot_product_attention(q, q, None, Attention::default()), vec![], dtype)]
+                }
+            }
+        }
         OpKind::Gather => vec![
             (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
@@ -188,7 +223,14 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 25 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(
+        kinds.len(),
+        25 + UnaryFunction::ALL.len()
+            + BinaryFunction::ALL.len()
+            + CompareFunction::ALL.len()
+            + 2
+            + AttentionResult::ALL.len()
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 use arenagrad_graph::{DType, Effort, Elementwise, Shape};
 
+use crate::attention::Attention;
 use crate::kernel::{Kernel, Matrices, Piece, ProductExtents};
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
@@ -56,6 +57,7 @@ impl Kernel {
             Kernel::Nest(kernel) => nest(kernel),
             Kernel::ArgMax { dtype, outer, extent, inner } => argmax(*dtype, [*outer, *extent, *inner]),
             Kernel::MatMul { dtype, lhs, rhs, epilogue } => with_epilogue(matmul(*dtype, lhs, rhs), epilogue.as_ref()),
+            Kernel::Attention(kernel) => attention(kernel),
             Kernel::Gather { dtype, indices_shape, .. } => gather(*dtype, indices_shape),
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {
                 scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
@@ -123,6 +125,24 @@ pub fn matmul(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Cost {
         operations: extents.results().saturating_mul(extents.k) / PRODUCTS_PER_OPERATION,
         read: read.saturating_mul(size(dtype)),
         written: extents.results().saturating_mul(size(dtype)),
+    }
+}
+
+/// What the exponential of a score costs, with what is done to the score before.
+const EXPONENTIAL: usize = 16;
+
+/// Attention: two products for each pair of a query and a key forward, five backward.
+pub fn attention(attention: &Attention) -> Cost {
+    let (depth, width) = (attention.depth(), attention.width());
+    let products = if attention.is_backward() { 3 * depth + 2 * width } else { depth + width };
+    let operands = [Some(&attention.query), Some(&attention.key), Some(&attention.value), attention.upstream.as_ref()];
+    let mask = attention.mask.as_ref().map(|mask| &mask.scores);
+    let read = operands.into_iter().chain([mask]).flatten().map(|operand| operand.view().distinct());
+    let written: usize = attention.results.iter().map(|&result| attention.elements(result)).sum();
+    Cost {
+        operations: attention.pairs().saturating_mul(products / PRODUCTS_PER_OPERATION + EXPONENTIAL),
+        read: read.fold(0usize, usize::saturating_add).saturating_mul(size(attention.dtype)),
+        written: written.saturating_mul(size(attention.dtype)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use arenagrad_graph::{DType, ReduceFunction, Shape, StorageType};
 
+use crate::attention::Attention;
 use crate::nest::Nest;
 use crate::program::Program;
 use crate::view::{Axes, Axis, View};
@@ -75,6 +76,8 @@ pub enum Kernel {
         /// What is done to each element of the result before it is written; its domain is the result's.
         epilogue: Option<Program>,
     },
+    /// Attention without a stored table of scores, forward or backward. Inputs and outputs are those that [`Attention`] says.
+    Attention(Box<Attention>),
     /// `result[.., j, ..] = operand[.., indices[.., j, ..], ..]` along `axis`. Inputs: the contiguous operand, the i32
     /// indices. Outputs: the contiguous result, of the indices' shape. An index outside `0..operand_shape[axis]` gives
     /// NaN for floats, 0 for i32, false for bool.
@@ -234,6 +237,8 @@ impl Kernel {
             Kernel::Nest(_) => "nest",
             Kernel::ArgMax { .. } => "argmax",
             Kernel::MatMul { .. } => "matmul",
+            Kernel::Attention(attention) if attention.is_backward() => "attention_backward",
+            Kernel::Attention(_) => "attention",
             Kernel::Gather { .. } => "gather",
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::Assemble { .. } => "assemble",

@@ -11,6 +11,7 @@
 //!
 //! The crate knows nothing of graphs beyond the elementwise functions and dtypes it shares with them.
 
+mod attention;
 pub mod cost;
 pub mod cpu;
 mod kernel;
@@ -21,8 +22,10 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType, UnaryFunction,
+    AttentionResult, BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType,
+    UnaryFunction,
 };
+pub use attention::{Attention, AttentionMask};
 pub use kernel::{Factor, Kernel, Matrices, Piece, ProductExtents, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};

@@ -68,9 +68,9 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
-    GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, ScanOptions, Scanned, Shape,
-    StorageType,
+    Attention, Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu,
+    Graph, GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, RotaryEmbedding, RotaryPairs,
+    ScanOptions, Scanned, Shape, StorageType,
 };
 pub use arenagrad_graph::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,

@@ -5,6 +5,7 @@
 //! operator is a composition of this engine's operators, the composition stands here.
 
 mod arguments;
+mod attention;
 mod division;
 mod elementwise;
 mod indexing;
@@ -186,6 +187,7 @@ fn find_functional(name: &str) -> Option<Operator> {
         .or_else(|| norms::find_functional(name))
         .or_else(|| pooling::find_functional(name))
         .or_else(|| sampling::find_functional(name))
+        .or_else(|| attention::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

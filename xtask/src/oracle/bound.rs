@@ -95,6 +95,8 @@ fn magnitude<'g>(
             let inner = extent(*lhs, if *transpose_lhs { rank - 2 } else { rank - 1 })?;
             same((inner + longest).saturating_sub(1))
         }
+        // The sums of the results, over weights and values that count as they are.
+        Op::Attention(_) => fresh(),
         Op::Indexing(Indexing::ScatterAdd { updates, axis, .. }) => same(longest + extent(*updates, *axis)?),
         // What is added up from round to round is not known here.
         Op::Scan { .. } => fresh(),

@@ -137,6 +137,8 @@ impl<'g> Batch<'g, '_> {
             Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
                 self.matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
             }
+            // All operands have one rank, so a further axis in front is one of theirs.
+            Op::Attention(_) => self.over(op, node),
             Op::Indexing(indexing) => {
                 let mut indexing = *indexing;
                 let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;

@@ -1,8 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction,
-    UnaryFunction,
+    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op,
+    ReduceFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -34,6 +34,7 @@ pub enum OpKind {
     Reduce(ReduceFunction),
     ArgMax,
     MatMul,
+    Attention(AttentionResult),
     Gather,
     ScatterAdd,
     Scan,
@@ -54,6 +55,7 @@ impl OpKind {
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
             .chain([OpKind::Scan])
+            .chain(AttentionResult::ALL.map(OpKind::Attention))
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -84,6 +86,7 @@ impl OpKind {
             OpKind::Reduce(function) => function.name(),
             OpKind::ArgMax => "argmax",
             OpKind::MatMul => "matmul",
+            OpKind::Attention(result) => result.name(),
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
             OpKind::Scan => "scan",
@@ -120,6 +123,7 @@ impl Op {
             Op::Reduce { function, .. } => OpKind::Reduce(*function),
             Op::ArgMax { .. } => OpKind::ArgMax,
             Op::MatMul { .. } => OpKind::MatMul,
+            Op::Attention(attention) => OpKind::Attention(attention.result),
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
             Op::Scan { .. } => OpKind::Scan,

@@ -103,6 +103,7 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Attention(_)
                 | Op::Indexing(_)
                 | Op::Scan { .. } => poisoned,
             };

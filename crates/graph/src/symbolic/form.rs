@@ -151,6 +151,7 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Attention(_)
             | Op::Indexing(_)
             | Op::Scan { .. } => Form::Foreign,
         }

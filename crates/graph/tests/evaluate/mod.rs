@@ -6,6 +6,7 @@
 //! It reads a graph through the public interface alone, so that other crates' tests can include this file.
 #![allow(dead_code, unreachable_pub)] // Each test program that includes this uses a part of it.
 
+mod attention;
 pub mod functions;
 
 use std::collections::HashMap;
@@ -214,6 +215,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             coordinates(shape).map(|at| element(&at)).collect()
         }
         Op::Scan { body, operands, result } => scan(body, &operands.iter().map(elements).collect::<Vec<_>>(), *result),
+        Op::Attention(node) => attention::attention(graph, node, &elements),
         Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);
             let chosen = coordinates(shape).zip(elements(indices)).map(|(mut at, &index)| {

@@ -75,6 +75,7 @@ impl Compiled {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Attention(_)
                 | Op::Indexing(_)
                 | Op::Scan { .. }) => panic!("{} in a formula", op.name()),
             };

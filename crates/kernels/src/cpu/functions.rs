@@ -15,6 +15,15 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     (em1 + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
+/// `e^x` for `x` below 88; 0 where that is no normal number, for arithmetic of such is slow on many processors.
+#[inline(always)]
+pub(super) fn exp_normal<const FUSED: bool>(x: f32) -> f32 {
+    const LEAST: f32 = -87.0;
+    let (n, em1) = reduced_expm1::<FUSED>(limit(x, LEAST, 88.0));
+    let value = (em1 + 1.0) * power_of_two(n);
+    if x < LEAST { 0.0 } else { value }
+}
+
 /// `e^x - 1`.
 #[inline(always)]
 pub(super) fn expm1<const FUSED: bool>(x: f32) -> f32 {

@@ -12,6 +12,7 @@
 mod apply;
 mod argmax;
 mod assemble;
+mod attention;
 mod buffer;
 mod code;
 mod direct;
@@ -45,6 +46,7 @@ use arenagrad_graph::Elements;
 use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
 use assemble::Assemble;
+use attention::Attention;
 use elementwise::Elementwise;
 use gather::Gather;
 use interpret::Accumulators;
@@ -64,6 +66,7 @@ enum Routine {
     ArgMax(ArgMax),
     Nest(Box<Nest>),
     MatMul(Box<MatMul>),
+    Attention(Box<Attention>),
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
     Assemble(Assemble),
@@ -97,6 +100,7 @@ impl Compiled {
                 let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
                 Routine::MatMul(Box::new(MatMul::new(*dtype, lhs, rhs, is_narrow, epilogue.as_ref())))
             }
+            Kernel::Attention(attention) => Routine::Attention(Box::new(Attention::new(attention))),
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
                 Routine::Gather(Gather::new(*dtype, operand_shape, indices_shape, *axis, indices))
             }
@@ -119,6 +123,7 @@ impl Compiled {
             Routine::ArgMax(routine) => routine.divides(),
             Routine::Nest(routine) => routine.divides(),
             Routine::MatMul(routine) => routine.divides(),
+            Routine::Attention(routine) => routine.divides(),
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::Assemble(_) => false,
@@ -137,6 +142,7 @@ impl Compiled {
             Routine::ArgMax(routine) => routine.run(operands, outputs),
             Routine::Nest(routine) => routine.run(operands, outputs),
             Routine::MatMul(routine) => routine.run(operands, outputs),
+            Routine::Attention(routine) => routine.run(operands, outputs),
             Routine::Gather(routine) => routine.run(operands, outputs),
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),

@@ -85,6 +85,18 @@ pub(super) fn pack_panel<T: Real, S: Simd>(
     }
 }
 
+/// Packs a panel of columns of a matrix of values as [`pack_panel`] does, always as wide as `MOST_VECTORS` vectors.
+#[inline(always)]
+pub(super) fn pack_wide_panel<T: Real, S: Simd>(
+    simd: S,
+    (elements, start, matrices): (&[T], usize, &Matrices),
+    columns: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    pack_columns::<T, S, MOST_VECTORS>(simd, Values { elements, start, matrices }, columns, depth, packed);
+}
+
 /// A matrix of an operand whose elements are values.
 #[derive(Clone, Copy)]
 struct Values<'a, T> {

@@ -7,7 +7,7 @@ use crate::wgsl::output::{Output, elementwise, input_places, output_places};
 use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
-use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, indexing, nest};
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, attention, indexing, nest};
 use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 
 /// Lowers a kernel for an adapter.
@@ -53,6 +53,7 @@ fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -
             let output = Output::of_kernel(*dtype, results, epilogue.as_ref(), 2);
             Product::new(lhs, rhs).lower(output, profile, &mut lowered);
         }
+        Kernel::Attention(kernel) => attention::lower(kernel, profile, &mut lowered),
         Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {
             indexing::gather(*dtype, [operand_shape, indices_shape], *axis, indices, profile, &mut lowered);
         }
@@ -154,6 +155,16 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             size(lhs.view().end())?;
             size(rhs.view().end())?;
             epilogue.as_ref().map_or(Ok(()), program)
+        }
+        Kernel::Attention(attention) => {
+            dtype(attention.dtype)?;
+            let mask = attention.mask.as_ref().map(|mask| &mask.scores);
+            let operands = [&attention.query, &attention.key, &attention.value].into_iter();
+            operands
+                .chain(attention.upstream.as_ref())
+                .chain(mask)
+                .try_for_each(|operand| size(operand.view().end()))?;
+            attention.results.iter().try_for_each(|&result| size(attention.elements(result)))
         }
         Kernel::Gather { dtype: of, operand_shape, indices_shape, axis: _, indices } => {
             dtype(*of)?;

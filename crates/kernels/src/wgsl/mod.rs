@@ -5,6 +5,7 @@
 //! differ only in extents share a module (and a device's pipeline).
 
 mod assemble;
+mod attention;
 mod emit;
 mod expressions;
 mod functions;

@@ -47,6 +47,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -220,7 +221,8 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Iota { .. }
         | Work::Elementwise(_)
         | Work::Reduce { .. }
-        | Work::MatMul => false,
+        | Work::MatMul
+        | Work::Attention(_) => false,
     }
 }
 
@@ -277,6 +279,7 @@ fn scattered(
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }

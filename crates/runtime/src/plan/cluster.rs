@@ -14,6 +14,8 @@
 
 use std::collections::HashMap;
 
+use std::collections::{HashMap, hash_map};
+
 use arenagrad_graph::AxisSet;
 use arenagrad_kernels::{Axis, Space, View};
 use smallvec::SmallVec;
@@ -191,6 +193,7 @@ pub(crate) fn cluster(entries: &[Entry]) -> Clusters {
         list: Vec::new(),
         parents: Vec::new(),
         loops: HashMap::new(),
+        attention: HashMap::new(),
     };
     for (index, entry) in entries.iter().enumerate() {
         if entry.work.is_computed() {
@@ -226,6 +229,8 @@ struct Builder<'a> {
     parents: Vec<u32>,
     /// The cluster of each loop, which computes all its results.
     loops: HashMap<u32, u32>,
+    /// The cluster of each computation of attention.
+    attention: HashMap<u32, u32>,
 }
 
 /// How an entry would join a cluster.
@@ -246,6 +251,11 @@ impl Builder<'_> {
                 self.home[index as usize] = cluster;
                 return;
             }
+        }
+        if let Some(cluster) = self.of_same_attention(entry) {
+            self.list[cluster as usize].members.push(index);
+            self.home[index as usize] = cluster;
+            return self.link(&sources, cluster);
         }
         let rank = sources.iter().map(|&source| self.list[source as usize].rank).max().unwrap_or(0);
         let mut border = if sources.is_empty() { Border::Leaves } else { Border::Dependence };
@@ -272,6 +282,18 @@ impl Builder<'_> {
         self.home[index as usize] = number;
         self.spaces[index as usize] = fit.space;
         self.link(&sources, number);
+    }
+
+    /// The cluster of another result of the same attention. It reads what this one reads, so it may compute both.
+    fn of_same_attention(&mut self, entry: &Entry) -> Option<u32> {
+        let Work::Attention(work) = &entry.work else { return None };
+        match self.attention.entry(work.computation) {
+            hash_map::Entry::Occupied(known) => Some(find(&mut self.parents, *known.get())),
+            hash_map::Entry::Vacant(unknown) => {
+                unknown.insert(self.list.len() as u32);
+                None
+            }
+        }
     }
 
     /// The clusters that an entry reads from, each once.

@@ -230,6 +230,10 @@ fn kernel_name(kernel: &Kernel) -> String {
             ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}"),
             ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
         },
+        Kernel::Attention(attention) => {
+            let (heads, positions, keys) = (attention.heads(), attention.positions(), attention.keys());
+            format!("{stem} {heads} of {positions}x{keys}x{}", attention.depth())
+        }
         Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
         Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
         Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),
@@ -260,7 +264,7 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
+        Kernel::ArgMax { .. } | Kernel::Attention(_) | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
     }
 }
 

@@ -72,6 +72,13 @@ impl Divider<'_> {
                 }
             });
         }
+        // Results of attention are computed together, however many buffers that binds: its kernel sees to it.
+        if cluster.anchor.is_some_and(|anchor| matches!(self.entries[anchor as usize].work, Work::Attention(_))) {
+            if !kept.is_empty() {
+                parts.push(Part { cluster: number, members: kept, border: cluster.border });
+            }
+            return;
+        }
         let mut start = 0;
         while start < kept.len() {
             let end = self.longest_part(cluster.anchor, &kept, start, storage);

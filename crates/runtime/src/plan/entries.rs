@@ -15,6 +15,7 @@ use arenagrad_graph::{
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
+use crate::plan::attention::{self, AttentionWork, Computations};
 use crate::plan::layout::Layout;
 
 /// One thing to have or to compute.
@@ -60,6 +61,8 @@ pub(crate) enum Work {
     },
     /// Operands are matrices after transposition, whose axes may each be several of a buffer.
     MatMul,
+    /// Query, key and value, the mask if there is one, and for gradients the upstream gradient and two numbers a row.
+    Attention(AttentionWork),
     Gather {
         axis: usize,
     },
@@ -108,6 +111,7 @@ impl Work {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -155,6 +159,7 @@ pub(crate) fn collect(
     let mut builder = Builder {
         entries: Vec::new(),
         is_for_products: for_products_alone(graph, &ids, roots, &needed)?,
+        computations: Computations::default(),
         storage: graph.declarations().iter().map(|declaration| declaration.storage).collect(),
         loops: Vec::new(),
         first_results: HashMap::new(),
@@ -260,6 +265,7 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Attention(_)
             | Op::Indexing(_)
             | Op::Scan { .. } => false,
         };
@@ -288,6 +294,8 @@ struct Builder {
     loops: Vec<Arc<Body>>,
     /// The entries of the first results of the loops over these operands.
     first_results: HashMap<Box<[NodeId]>, Vec<u32>>,
+    /// The computations of attention so far.
+    computations: Computations,
 }
 
 impl Builder {
@@ -321,6 +329,7 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Attention(_)
                 | Op::Indexing(_)
                 | Op::Scan { .. } => self.push(entry(Work::Empty, none())),
             };
@@ -398,6 +407,7 @@ impl Builder {
                 let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
+            Op::Attention(_) => self.attention(op, operands, (id, shape, dtype), stage),
             Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     // Every index is out of range.
@@ -479,6 +489,53 @@ impl Builder {
         }
     }
 
+    /// Adds a result of attention, whose operands are brought to where its kernel can read them.
+    fn attention(
+        &mut self,
+        op: &Op,
+        operands: SmallVec<[Layout; 1]>,
+        (node, shape, dtype): (NodeId, &Shape, DType),
+        stage: u8,
+    ) -> Layout {
+        let Op::Attention(attention) = op else { unreachable!("a result of attention") };
+        let entry =
+            |work, operands| Entry { work, operands, shape: shape.clone(), dtype, storage: dtype.into(), node, stage };
+        if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
+            return self.push(entry(Work::Constant(value), SmallVec::new()));
+        }
+        let rank = operands[0].shape.rank();
+        let scores: Shape =
+            operands[0].shape[..rank - 1].iter().copied().chain([operands[1].shape[rank - 2]]).collect();
+        let has_mask = attention.mask.is_some();
+        let upstream = 3 + usize::from(has_mask);
+        let mut brought: SmallVec<[Layout; 1]> = SmallVec::with_capacity(operands.len());
+        for (place, operand) in operands.into_iter().enumerate() {
+            let is_mask = has_mask && place == 3;
+            let dtype = if is_mask { self.entries[operand.base as usize].dtype } else { dtype };
+            let operand = self.buffered(operand, dtype, node, stage);
+            let operand = self.widened(operand, dtype, node, stage);
+            brought.push(if is_mask {
+                let is_readable = attention::has_even_axes(&operand);
+                let mask = if is_readable { operand } else { self.copy(operand, dtype, node, stage) };
+                mask.broadcast(&scores)
+            } else if place > upstream {
+                self.contiguous(operand, dtype, node, stage)
+            } else if attention::has_rows(&operand) {
+                operand
+            } else {
+                self.copy(operand, dtype, node, stage)
+            });
+        }
+        let work = AttentionWork {
+            result: attention.result,
+            computation: self.computations.number(attention),
+            is_causal: attention.is_causal,
+            scale: attention.scale,
+            has_mask,
+        };
+        self.push(entry(Work::Attention(work), brought))
+    }
+
     fn push(&mut self, entry: Entry) -> Layout {
         let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
         self.entries.push(entry);
@@ -502,6 +559,7 @@ impl Builder {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }

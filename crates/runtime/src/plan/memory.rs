@@ -132,6 +132,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -166,6 +167,7 @@ fn shareable(
         Kernel::Reduce { .. }
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::Assemble { .. } => Vec::new(),
     };
@@ -197,6 +199,7 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }
         | Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::Assemble { .. } => {}
     }

@@ -133,6 +133,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
             | Work::MatMul
+            | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
@@ -172,6 +173,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
+        | Op::Attention(_)
         | Op::Indexing(_)
         | Op::Scan { .. } => unreachable!("not an elementwise op"),
     }

@@ -216,6 +216,7 @@ impl Readers {
                     | Work::Iota { .. }
                     | Work::ArgMax { .. }
                     | Work::MatMul
+                    | Work::Attention(_)
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
                     | Work::Pad { .. }
@@ -405,6 +406,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Reduce { .. }
         | Work::ArgMax { .. }
         | Work::MatMul
+        | Work::Attention(_)
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }

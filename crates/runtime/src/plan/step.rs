@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arenagrad_kernels::cost::Cost;
 use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, Piece, Program, Space, View};
 
+use crate::plan::attention;
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
@@ -118,6 +119,10 @@ impl PartScope<'_> {
                 border,
             };
         }
+        if let Work::Attention(_) = entries[first as usize].work {
+            let (kernel, reads) = attention::kernel(entries, &writes);
+            return Step { kernel, reads, writes, border };
+        }
         if cluster.anchor == Some(first) {
             let (kernel, reads) = kernel(entries, &entries[first as usize]);
             let step = Step { task: Task::Kernel(kernel), reads, writes, border };
@@ -219,6 +224,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::Attention(_) => unreachable!("results of attention are one step"),
         Work::MatMul => (matmul(entry), bases()),
         Work::Gather { axis } => {
             let kernel = Kernel::Gather {
@@ -321,6 +327,7 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         Kernel::Elementwise(_)
         | Kernel::Nest(_)
         | Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
         | Kernel::Assemble { .. } => unreachable!("only reductions and matrix products have epilogues"),

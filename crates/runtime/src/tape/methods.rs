@@ -100,3 +100,5 @@ impl Variable {
         }))
     }
 }
+
+mod attention;

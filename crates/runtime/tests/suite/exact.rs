@@ -46,6 +46,7 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
                 let (a, b) = (of(operand), of(updates));
                 (a.largest + b.largest * count as f64) / a.unit.min(b.unit) < LIMIT
             }
+            Op::Attention(_) => false,
             Op::Leaf(_)
             | Op::Uniform { .. }
             | Op::Elementwise(_)

@@ -1,0 +1,263 @@
+//! The backward pass: the gradients of queries, keys and values.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::product::{BLOCK, Columns, LINE, Product, Rows};
+use super::scores::{Attended, Place, flat};
+use super::{Inputs, Over, Own, Scheme, pack, row_stride, split_result};
+use crate::kernel::Matrices;
+
+/// What the gradients are computed from beside the operands of the forward pass.
+#[derive(Clone, Copy)]
+pub(super) struct Upstream<'a, T> {
+    pub(super) layout: &'a Matrices,
+    pub(super) upstream: &'a [T],
+    pub(super) log_sum_exp: &'a [T],
+    pub(super) weighted: &'a [T],
+}
+
+/// Parts of the gradients; what is not asked for is empty.
+pub(super) struct Results<'a, T> {
+    pub(super) query: &'a mut [T],
+    pub(super) key: &'a mut [T],
+    pub(super) value: &'a mut [T],
+}
+
+impl<'a, T> Results<'a, T> {
+    /// Those of the first `count` of what a pass goes over, and those of the rest.
+    pub(super) fn split(self, count: usize, over: Over, scheme: &Scheme) -> (Self, Self) {
+        let (queries, keys) = match over {
+            Over::Groups => (count * scheme.heads_of_a_group() * scheme.positions(), count * scheme.keys()),
+            Over::Keys => (0, count),
+            Over::Queries => (count, 0),
+        };
+        let (query, query_tail) = split_result(self.query, queries * scheme.depth());
+        let (key, key_tail) = split_result(self.key, keys * scheme.depth());
+        let (value, value_tail) = split_result(self.value, keys * scheme.width());
+        let tail = Results { query: query_tail, key: key_tail, value: value_tail };
+        (Results { query, key, value }, tail)
+    }
+}
+
+/// A part of what a pass goes over, and its results.
+pub(super) struct Backward<'a, 'b, T> {
+    pub(super) inputs: &'a Inputs<'b, T>,
+    pub(super) gradient: &'a Upstream<'b, T>,
+    pub(super) own: &'a mut Own<T>,
+    pub(super) over: Over,
+    pub(super) range: Range<usize>,
+    pub(super) results: Results<'a, T>,
+}
+
+impl<T: Attended> WithSimd for Backward<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Backward { inputs, gradient, own, over, mut range, mut results } = self;
+        let scheme = inputs.scheme;
+        let (heads, positions, keys) = (scheme.heads_of_a_group(), scheme.positions(), scheme.keys());
+        while !range.is_empty() {
+            let (count, of_group) = match over {
+                Over::Groups => {
+                    let group = range.start;
+                    (
+                        1,
+                        OfGroup {
+                            group,
+                            heads: group * heads..(group + 1) * heads,
+                            queries: 0..positions,
+                            keys: 0..keys,
+                        },
+                    )
+                }
+                Over::Keys => {
+                    let (group, key) = (range.start / keys, range.start % keys);
+                    let count = range.len().min(keys - key);
+                    let heads = group * heads..(group + 1) * heads;
+                    (count, OfGroup { group, heads, queries: 0..positions, keys: key..key + count })
+                }
+                Over::Queries => {
+                    let (head, query) = (range.start / positions, range.start % positions);
+                    let count = range.len().min(positions - query);
+                    let queries = query..query + count;
+                    (count, OfGroup { group: head / heads, heads: head..head + 1, queries, keys: 0..keys })
+                }
+            };
+            let (head, tail) = results.split(count, over, scheme);
+            results = tail;
+            range.start += count;
+            if S::IS_SCALAR {
+                of_group.compute::<T, S, false>(simd, inputs, gradient, own, head);
+            } else {
+                of_group.compute::<T, S, true>(simd, inputs, gradient, own, head);
+            }
+        }
+    }
+}
+
+/// Pairs of queries and keys of one group.
+struct OfGroup {
+    group: usize,
+    heads: Range<usize>,
+    queries: Range<usize>,
+    keys: Range<usize>,
+}
+
+impl OfGroup {
+    /// Computes the results, which have a row for each query of each head, and for each key.
+    #[inline(always)]
+    fn compute<T: Attended, S: Simd, const FUSED: bool>(
+        self,
+        simd: S,
+        inputs: &Inputs<'_, T>,
+        gradient: &Upstream<'_, T>,
+        own: &mut Own<T>,
+        results: Results<'_, T>,
+    ) {
+        let OfGroup { group, heads, queries, keys } = self;
+        let scheme = inputs.scheme;
+        let Results { query: query_gradient, key: key_gradient, value: value_gradient } = results;
+        let (depth, width) = (scheme.depth(), scheme.width());
+        let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
+        let (key_across, value_across) = (scheme.key.clone().transposed(), scheme.value.clone().transposed());
+        let Upstream { layout, upstream, log_sum_exp, weighted } = *gradient;
+        let (query_stride, upstream_stride) = (row_stride(&scheme.query), row_stride(layout));
+        let of_scores = !query_gradient.is_empty() || !key_gradient.is_empty();
+        for key in keys.clone().step_by(BLOCK) {
+            let count = BLOCK.min(keys.end - key);
+            let of_keys = key..key + count;
+            pack::<T, S>(simd, inputs.key, key_start, &key_across, (of_keys.clone(), 0..depth), &mut own.keys_across);
+            if of_scores {
+                let packed = &mut own.values_across;
+                pack::<T, S>(simd, inputs.value, value_start, &value_across, (of_keys.clone(), 0..width), packed);
+            }
+            if !query_gradient.is_empty() {
+                pack::<T, S>(simd, inputs.key, key_start, &scheme.key, (0..depth, of_keys), &mut own.keys);
+            }
+            let first = key - keys.start;
+            let mut is_first = true;
+            for head in heads.clone() {
+                let (query_start, upstream_start) = (scheme.query.start(head), layout.start(head));
+                for query in queries.clone().step_by(BLOCK) {
+                    let rows = BLOCK.min(queries.end - query);
+                    if scheme.is_causal && key >= query + rows {
+                        continue;
+                    }
+                    let of_rows = query..query + rows;
+                    let row = head * scheme.positions() + query;
+                    Product {
+                        left: Rows {
+                            elements: &inputs.query[query_start + query * query_stride..],
+                            stride: query_stride,
+                            count: rows,
+                            depth,
+                        },
+                        packed: &own.keys_across,
+                        rows,
+                        depth,
+                        columns: count,
+                        target: flat(&mut own.tile),
+                        stride: LINE,
+                        add: false,
+                    }
+                    .run(simd);
+                    if of_scores {
+                        Product {
+                            left: Rows {
+                                elements: &upstream[upstream_start + query * upstream_stride..],
+                                stride: upstream_stride,
+                                count: rows,
+                                depth: width,
+                            },
+                            packed: &own.values_across,
+                            rows,
+                            depth: width,
+                            columns: count,
+                            target: flat(&mut own.differences),
+                            stride: LINE,
+                            add: false,
+                        }
+                        .run(simd);
+                    }
+                    let place = Place {
+                        mask: inputs.mask,
+                        is_causal: scheme.is_causal,
+                        scale: inputs.scale,
+                        head,
+                        position: query,
+                        positions: rows,
+                        key,
+                        keys: count,
+                    };
+                    place.gradients::<FUSED>(
+                        &mut own.tile,
+                        of_scores.then_some(&mut own.differences[..]),
+                        &log_sum_exp[row..row + rows],
+                        &weighted[row..row + rows],
+                    );
+                    if !value_gradient.is_empty() {
+                        let packed = &mut own.upstream;
+                        pack::<T, S>(simd, upstream, upstream_start, layout, (0..width, of_rows.clone()), packed);
+                        Product {
+                            left: Columns(&own.tile[..rows]),
+                            packed: &own.upstream,
+                            rows: count,
+                            depth: rows,
+                            columns: width,
+                            target: &mut value_gradient[first * width..][..count * width],
+                            stride: width,
+                            add: !is_first,
+                        }
+                        .run(simd);
+                    }
+                    if !key_gradient.is_empty() {
+                        let packed = &mut own.queries;
+                        pack::<T, S>(simd, inputs.query, query_start, &scheme.query, (0..depth, of_rows), packed);
+                        Product {
+                            left: Columns(&own.differences[..rows]),
+                            packed: &own.queries,
+                            rows: count,
+                            depth: rows,
+                            columns: depth,
+                            target: &mut key_gradient[first * depth..][..count * depth],
+                            stride: depth,
+                            add: !is_first,
+                        }
+                        .run(simd);
+                    }
+                    if !query_gradient.is_empty() {
+                        let place = (head - heads.start) * queries.len() + query - queries.start;
+                        Product {
+                            left: Rows {
+                                elements: flat(&mut own.differences),
+                                stride: LINE,
+                                count: rows,
+                                depth: count,
+                            },
+                            packed: &own.keys,
+                            rows,
+                            depth: count,
+                            columns: depth,
+                            target: &mut query_gradient[place * depth..][..rows * depth],
+                            stride: depth,
+                            add: key > 0,
+                        }
+                        .run(simd);
+                    }
+                    is_first = false;
+                }
+            }
+            if is_first {
+                // Keys that no query attends.
+                for (result, extent) in [(&mut *key_gradient, depth), (&mut *value_gradient, width)] {
+                    if !result.is_empty() {
+                        result[first * extent..][..count * extent].fill(T::default());
+                    }
+                }
+            }
+        }
+    }
+}

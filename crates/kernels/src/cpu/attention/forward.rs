@@ -1,0 +1,156 @@
+//! The forward pass: the output, and the logarithm of each row's sum of exponentials.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::product::{BLOCK, LINE, Product, Rows};
+use super::scores::{Attended, Place, flat};
+use super::{CHUNK, Inputs, Own, pack, row_stride, split_result};
+
+/// What rows of queries give; what is not asked for is empty.
+pub(super) struct Results<'a, T> {
+    pub(super) output: &'a mut [T],
+    pub(super) log_sum_exp: &'a mut [T],
+}
+
+impl<'a, T> Results<'a, T> {
+    pub(super) fn split(self, rows: usize, width: usize) -> (Self, Self) {
+        let (output, output_tail) = split_result(self.output, rows * width);
+        let (log_sum_exp, log_sum_exp_tail) = split_result(self.log_sum_exp, rows);
+        let tail = Results { output: output_tail, log_sum_exp: log_sum_exp_tail };
+        (Results { output, log_sum_exp }, tail)
+    }
+}
+
+/// Rows of queries, counted over all heads, and their results.
+pub(super) struct Forward<'a, 'b, T> {
+    pub(super) inputs: &'a Inputs<'b, T>,
+    pub(super) own: &'a mut Own<T>,
+    pub(super) rows: Range<usize>,
+    pub(super) results: Results<'a, T>,
+}
+
+impl<T: Attended> WithSimd for Forward<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Forward { inputs, own, rows, results: Results { output, log_sum_exp } } = self;
+        let (positions, width) = (inputs.scheme.positions(), inputs.scheme.width());
+        let mut row = rows.start;
+        while row < rows.end {
+            let (head, position) = (row / positions, row % positions);
+            let count = CHUNK.min(rows.end - row).min(positions - position);
+            let done = row - rows.start;
+            let output = if output.is_empty() { &mut [][..] } else { &mut output[done * width..][..count * width] };
+            let log_sum_exp = if log_sum_exp.is_empty() { &mut [][..] } else { &mut log_sum_exp[done..][..count] };
+            let chunk = Chunk { inputs, head, first: position, count };
+            if S::IS_SCALAR {
+                chunk.compute::<S, false>(simd, own, output, log_sum_exp);
+            } else {
+                chunk.compute::<S, true>(simd, own, output, log_sum_exp);
+            }
+            row += count;
+        }
+    }
+}
+
+/// Some queries of a head.
+struct Chunk<'a, 'b, T> {
+    inputs: &'a Inputs<'b, T>,
+    head: usize,
+    first: usize,
+    count: usize,
+}
+
+impl<T: Attended> Chunk<'_, '_, T> {
+    #[inline(always)]
+    fn compute<S: Simd, const FUSED: bool>(self, simd: S, own: &mut Own<T>, output: &mut [T], log_sum_exp: &mut [T]) {
+        let Chunk { inputs, head, first, count } = self;
+        let scheme = inputs.scheme;
+        let (depth, width) = (scheme.depth(), scheme.width());
+        let group = head / scheme.heads_of_a_group();
+        let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
+        let queries = &inputs.query[scheme.query.start(head)..];
+        let stride = row_stride(&scheme.query);
+        let across = scheme.key.clone().transposed();
+        let Own { keys_across, values, tile, largest, sums, .. } = own;
+        let (largest, sums) = (&mut largest[..count], &mut sums[..count]);
+        largest.fill(T::NEGATIVE_INFINITY);
+        sums.fill(T::default());
+        for key in (0..scheme.keys()).step_by(BLOCK) {
+            if scheme.is_causal && key >= first + count {
+                break;
+            }
+            let keys = BLOCK.min(scheme.keys() - key);
+            pack::<T, S>(simd, inputs.key, key_start, &across, (key..key + keys, 0..depth), keys_across);
+            if !output.is_empty() {
+                pack::<T, S>(simd, inputs.value, value_start, &scheme.value, (0..width, key..key + keys), values);
+            }
+            for row in (0..count).step_by(BLOCK) {
+                let rows = BLOCK.min(count - row);
+                let position = first + row;
+                if scheme.is_causal && key >= position + rows {
+                    continue;
+                }
+                Product {
+                    left: Rows { elements: &queries[position * stride..], stride, count: rows, depth },
+                    packed: keys_across,
+                    rows,
+                    depth,
+                    columns: keys,
+                    target: flat(tile),
+                    stride: LINE,
+                    add: false,
+                }
+                .run(simd);
+                let place = Place {
+                    mask: inputs.mask,
+                    is_causal: scheme.is_causal,
+                    scale: inputs.scale,
+                    head,
+                    position,
+                    positions: rows,
+                    key,
+                    keys,
+                };
+                let mut factors = [T::ONE; BLOCK];
+                let (largest, sums) = (&mut largest[row..row + rows], &mut sums[row..row + rows]);
+                place.exponentials::<FUSED>(tile, largest, sums, &mut factors);
+                if output.is_empty() {
+                    continue;
+                }
+                let output = &mut output[row * width..][..rows * width];
+                if key > 0 {
+                    for (line, &factor) in output.chunks_exact_mut(width).zip(&factors) {
+                        if factor != T::ONE {
+                            line.iter_mut().for_each(|element| *element = *element * factor);
+                        }
+                    }
+                }
+                Product {
+                    left: Rows { elements: flat(tile), stride: LINE, count: rows, depth: keys },
+                    packed: values,
+                    rows,
+                    depth: keys,
+                    columns: width,
+                    target: output,
+                    stride: width,
+                    add: key > 0,
+                }
+                .run(simd);
+            }
+        }
+        if !output.is_empty() {
+            for (line, &sum) in output.chunks_exact_mut(width).zip(&*sums) {
+                // A row that attends nothing is 0 already.
+                let factor = if sum == T::default() { T::ONE } else { T::ONE / sum };
+                line.iter_mut().for_each(|element| *element = *element * factor);
+            }
+        }
+        for ((result, &largest), &sum) in log_sum_exp.iter_mut().zip(&*largest).zip(&*sums) {
+            *result = if sum == T::default() { T::NEGATIVE_INFINITY } else { largest + sum.ln() };
+        }
+    }
+}

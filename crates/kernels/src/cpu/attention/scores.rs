@@ -1,0 +1,235 @@
+//! What is done to a tile of scores between its products: scale, mask and causality, exponentials.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+use arenagrad_graph::{Elements, StorageType};
+
+use super::product::{BLOCK, LINE, Tile};
+use crate::attention::{Attention, AttentionMask};
+use crate::cpu::buffer::{Operands, typed};
+use crate::cpu::functions;
+use crate::cpu::tile::Real;
+use crate::kernel::Matrices;
+
+/// An element type of attention.
+pub(super) trait Attended:
+    Real + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    const NEGATIVE_INFINITY: Self;
+    const ONE: Self;
+    /// `e^x` for an `x` of at most about 0; 0 where that is no normal number.
+    fn exp<const FUSED: bool>(self) -> Self;
+    fn ln(self) -> Self;
+}
+
+impl Attended for f32 {
+    const NEGATIVE_INFINITY: f32 = f32::NEG_INFINITY;
+    const ONE: f32 = 1.0;
+
+    #[inline(always)]
+    fn exp<const FUSED: bool>(self) -> f32 {
+        functions::exp_normal::<FUSED>(self)
+    }
+
+    fn ln(self) -> f32 {
+        f64::from(self).ln() as f32
+    }
+}
+
+impl Attended for f64 {
+    const NEGATIVE_INFINITY: f64 = f64::NEG_INFINITY;
+    const ONE: f64 = 1.0;
+
+    #[inline(always)]
+    fn exp<const FUSED: bool>(self) -> f64 {
+        f64::exp(self)
+    }
+
+    fn ln(self) -> f64 {
+        f64::ln(self)
+    }
+}
+
+/// The mask of a step as it is read.
+#[derive(Clone, Copy)]
+pub(super) struct Mask<'a, T> {
+    layout: &'a AttentionMask,
+    elements: MaskElements<'a, T>,
+}
+
+#[derive(Clone, Copy)]
+enum MaskElements<'a, T> {
+    Bool(&'a [u8]),
+    Added(&'a [T]),
+}
+
+impl<'a, T: Attended> Mask<'a, T> {
+    pub(super) fn of(attention: &'a Attention, operands: Operands<'a>) -> Option<Self> {
+        let layout = attention.mask.as_ref()?;
+        let buffer: &Elements = operands.buffer(3);
+        let is_bool = buffer.storage() == StorageType::Bool;
+        let elements = if is_bool { MaskElements::Bool(typed(buffer)) } else { MaskElements::Added(typed(buffer)) };
+        Some(Mask { layout, elements })
+    }
+
+    /// Adds the mask of one row to its scores.
+    #[inline(always)]
+    fn add(&self, head: usize, position: usize, first_key: usize, scores: &mut [T]) {
+        let Matrices { rows, columns, .. } = &self.layout.scores;
+        let stride = columns.stride().unwrap_or(0);
+        let start = self.layout.scores.start(head).wrapping_add_signed(rows.distance(position));
+        let start = start.wrapping_add_signed(first_key as isize * stride);
+        let at = |key: usize| start.wrapping_add_signed(key as isize * stride);
+        match self.elements {
+            MaskElements::Bool(elements) if stride == 1 => {
+                for (score, &is_attended) in scores.iter_mut().zip(&elements[start..]) {
+                    *score = *score + if is_attended != 0 { T::default() } else { T::NEGATIVE_INFINITY };
+                }
+            }
+            MaskElements::Added(elements) if stride == 1 => {
+                for (score, &added) in scores.iter_mut().zip(&elements[start..]) {
+                    *score = *score + added;
+                }
+            }
+            MaskElements::Bool(elements) => {
+                for (key, score) in scores.iter_mut().enumerate() {
+                    *score = *score + if elements[at(key)] != 0 { T::default() } else { T::NEGATIVE_INFINITY };
+                }
+            }
+            MaskElements::Added(elements) => {
+                for (key, score) in scores.iter_mut().enumerate() {
+                    *score = *score + elements[at(key)];
+                }
+            }
+        }
+    }
+}
+
+/// Where a tile of scores stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a, T> {
+    pub(super) mask: Option<&'a Mask<'a, T>>,
+    pub(super) is_causal: bool,
+    pub(super) scale: T,
+    pub(super) head: usize,
+    /// Its first query.
+    pub(super) position: usize,
+    pub(super) positions: usize,
+    /// Its first key.
+    pub(super) key: usize,
+    pub(super) keys: usize,
+}
+
+impl<T: Attended> Place<'_, T> {
+    /// Makes scores of the products in one row of the tile. Past the last key, and past the position of a causal row, they are -inf.
+    #[inline(always)]
+    fn finish(&self, row: usize, scores: &mut [T; BLOCK]) {
+        for score in scores.iter_mut() {
+            *score = *score * self.scale;
+        }
+        if let Some(mask) = self.mask {
+            mask.add(self.head, self.position + row, self.key, &mut scores[..self.keys]);
+        }
+        let mut seen = self.keys;
+        if self.is_causal {
+            seen = seen.min((self.position + row + 1).saturating_sub(self.key));
+        }
+        for score in &mut scores[seen..] {
+            *score = T::NEGATIVE_INFINITY;
+        }
+    }
+
+    /// Makes exponentials of the products of a tile, less the largest score of the row so far, and brings the row's sum up to date. `factors` are
+    /// what earlier sums and outputs of the rows are worth now.
+    #[inline(always)]
+    pub(super) fn exponentials<const FUSED: bool>(
+        &self,
+        tile: &mut Tile<T>,
+        largest: &mut [T],
+        sums: &mut [T],
+        factors: &mut [T; BLOCK],
+    ) {
+        let rows = tile.iter_mut().zip(largest.iter_mut().zip(sums)).zip(factors.iter_mut());
+        for (row, ((line, (largest, sum)), factor)) in rows.enumerate().take(self.positions) {
+            let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
+            self.finish(row, scores);
+            let mut lanes = [T::NEGATIVE_INFINITY; LANES];
+            for chunk in scores.as_chunks::<LANES>().0 {
+                for (lane, &score) in lanes.iter_mut().zip(chunk) {
+                    *lane = if score > *lane { score } else { *lane };
+                }
+            }
+            let mut now = *largest;
+            for lane in lanes {
+                now = if lane > now { lane } else { now };
+            }
+            // Where nothing is attended yet, -inf less -inf would be NaN.
+            let shift = if now == T::NEGATIVE_INFINITY { T::default() } else { now };
+            *factor = (*largest - shift).exp::<FUSED>();
+            *largest = now;
+            let mut lanes = [T::default(); LANES];
+            for chunk in scores.as_chunks_mut::<LANES>().0 {
+                for (lane, score) in lanes.iter_mut().zip(chunk) {
+                    *score = (*score - shift).exp::<FUSED>();
+                    *lane = *lane + *score;
+                }
+            }
+            *sum = *sum * *factor + total(lanes);
+        }
+    }
+
+    /// Makes probabilities of the products in `tile`, by the logarithms of the rows' sums; and of those in `differences`, of
+    /// upstream gradients with values, the gradients of the scores, times the scale.
+    #[inline(always)]
+    pub(super) fn gradients<const FUSED: bool>(
+        &self,
+        tile: &mut Tile<T>,
+        differences: Option<&mut Tile<T>>,
+        logarithms: &[T],
+        weighted: &[T],
+    ) {
+        for (row, (line, &logarithm)) in tile.iter_mut().zip(logarithms).enumerate().take(self.positions) {
+            let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
+            self.finish(row, scores);
+            let shift = if logarithm == T::NEGATIVE_INFINITY { T::default() } else { logarithm };
+            for score in scores.iter_mut() {
+                *score = (*score - shift).exp::<FUSED>();
+            }
+        }
+        let Some(differences) = differences else { return };
+        let rows = differences.iter_mut().zip(tile.iter()).zip(weighted).take(self.positions);
+        for ((line, probabilities), &weighted) in rows {
+            for (difference, &probability) in line[..BLOCK].iter_mut().zip(&probabilities[..BLOCK]) {
+                *difference = probability * (*difference - weighted) * self.scale;
+            }
+            // Products read past the last key.
+            line[self.keys..BLOCK].fill(T::default());
+        }
+    }
+}
+
+/// Elements that are folded together.
+const LANES: usize = 16;
+
+/// The sum of lanes, by halves.
+#[inline(always)]
+fn total<T: Attended>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = lanes[lane] + lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The elements of a tile, row after row.
+pub(super) fn flat<T>(tile: &mut Tile<T>) -> &mut [T] {
+    tile.as_flattened_mut()
+}
+
+/// A tile of zeros.
+pub(super) fn zeros<T: Attended>() -> Vec<[T; LINE]> {
+    vec![[T::default(); LINE]; BLOCK]
+}

@@ -1,0 +1,372 @@
+//! Lowering of attention: the output with the logarithms of sums, and each gradient, in dispatches of their own.
+//!
+//! An invocation has a few rows of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
+//! that are more than an adapter's loops may go over, further dispatches go on from what earlier ones wrote.
+
+use std::fmt::Write;
+
+use arenagrad_graph::AttentionResult;
+
+use crate::attention::Attention;
+use crate::kernel::Matrices;
+use crate::wgsl::module::{Grid, Module, storage_type};
+use crate::wgsl::output::new_scratch;
+use crate::wgsl::positions::declare_position;
+use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
+
+/// The most vectors of four numbers that an invocation on a software adapter keeps of its rows.
+const MOST_VECTORS: usize = 128;
+
+/// The most rows of an invocation on a software adapter.
+const MOST_ROWS: usize = 4;
+
+/// Rows of a result from which an invocation takes several: fewer are better shared among the cores.
+const FEWEST_ROWS: usize = 256;
+
+/// The rows that are summed up before the sum is added to the total.
+const RUN: usize = 64;
+
+/// Appends the dispatches of a step of attention.
+pub(super) fn lower(attention: &Attention, profile: &AdapterProfile, lowered: &mut Lowered) {
+    let lowering = Lowering { attention, profile };
+    let place = |result: AttentionResult| {
+        let number = attention.results.iter().position(|&other| other == result)?;
+        Some(Resource::Output(number as u32))
+    };
+    let (output, log_sum_exp) = (place(AttentionResult::Output), place(AttentionResult::LogSumExp));
+    if output.is_some() || log_sum_exp.is_some() {
+        lowering.forward(output, log_sum_exp, lowered);
+    }
+    if let Some(result) = place(AttentionResult::QueryGradient) {
+        lowering.query_gradient(result, lowered);
+    }
+    for gradient in [AttentionResult::KeyGradient, AttentionResult::ValueGradient] {
+        if let Some(result) = place(gradient) {
+            lowering.key_gradient(gradient, result, lowered);
+        }
+    }
+}
+
+/// An operand whose rows are read in vectors of four.
+struct Operand<'a> {
+    name: &'static str,
+    input: usize,
+    matrices: &'a Matrices,
+}
+
+struct Lowering<'a> {
+    attention: &'a Attention,
+    profile: &'a AdapterProfile,
+}
+
+impl Lowering<'_> {
+    fn forward(&self, output: Option<Resource>, log_sum_exp: Option<Resource>, lowered: &mut Lowered) {
+        let Attention { is_causal, .. } = *self.attention;
+        let rows = self.rows(self.attention.heads() * self.attention.positions(), self.vectors());
+        let chunks = self.chunks(self.attention.keys());
+        let rows_of_all = self.attention.heads() * self.attention.positions();
+        // Later dispatches need both to go on from.
+        let log_sum_exp = log_sum_exp.or_else(|| (chunks.len() > 1).then(|| new_scratch(rows_of_all, lowered)));
+        for (number, &(begin, end)) in chunks.iter().enumerate() {
+            let goes_on = number > 0;
+            let mut module = Module::default();
+            let each = self.declare_rows(&mut module, rows);
+            let tiles = self.attention.positions().div_ceil(rows);
+            self.declare_extents(&mut module);
+            module.parameter("tiles", tiles * self.attention.heads());
+            module.parameter("tiles_of_a_head", tiles);
+            module.parameter("key_begin", begin);
+            module.parameter("key_end", end);
+            for operand in [self.query(), self.key(), self.value()] {
+                declare_operand(&mut module, &operand);
+            }
+            self.declare_masked(&mut module);
+            module.call("log_f32");
+            declare_result(&mut module, "output", output, self.attention.width());
+            let (read, write) = match log_sum_exp {
+                Some(resource) => {
+                    module.bind(resource, true, "log_sum_exp", "f32");
+                    ("log_sum_exp[row]", "log_sum_exp[row] = value;")
+                }
+                None => ("-infinity()", ""),
+            };
+            module.declare(format!("fn read_log_sum_exp(row: u32) -> f32 {{\n    return {read};\n}}\n"));
+            module.declare(format!("fn write_log_sum_exp(row: u32, value: f32) {{\n    {write}\n}}\n"));
+            let conditions = [("it goes on", goes_on), ("it is causal", is_causal)];
+            let text = include_str!("../../shaders/attention.wgsl");
+            let grid = self.grid(tiles * self.attention.heads(), each, (end - begin, rows), self.vectors());
+            module.dispatch(&self.expand(text, rows, &conditions), "attention", grid, self.profile, lowered);
+        }
+    }
+
+    fn query_gradient(&self, result: Resource, lowered: &mut Lowered) {
+        let Some(upstream) = self.upstream() else { return };
+        let vectors = 2 * self.vectors();
+        let rows = self.rows(self.attention.heads() * self.attention.positions(), vectors);
+        for (number, &(begin, end)) in self.chunks(self.attention.keys()).iter().enumerate() {
+            let mut module = Module::default();
+            let each = self.declare_rows(&mut module, rows);
+            let tiles = self.attention.positions().div_ceil(rows);
+            self.declare_extents(&mut module);
+            module.parameter("tiles", tiles * self.attention.heads());
+            module.parameter("tiles_of_a_head", tiles);
+            module.parameter("key_begin", begin);
+            module.parameter("key_end", end);
+            for operand in [&self.query(), &self.key(), &self.value(), &upstream] {
+                declare_operand(&mut module, operand);
+            }
+            self.declare_masked(&mut module);
+            module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
+            module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
+            declare_result(&mut module, "result", Some(result), self.attention.depth());
+            let conditions = [("it goes on", number > 0), ("it is causal", self.attention.is_causal)];
+            let text = self.expand(include_str!("../../shaders/attention_query_gradient.wgsl"), rows, &conditions);
+            let grid = self.grid(tiles * self.attention.heads(), each, (end - begin, rows), vectors);
+            module.dispatch(&text, "attention_query_gradient", grid, self.profile, lowered);
+        }
+    }
+
+    /// The gradient of the keys, or that of the values.
+    fn key_gradient(&self, gradient: AttentionResult, result: Resource, lowered: &mut Lowered) {
+        let Some(upstream) = self.upstream() else { return };
+        let of_keys = gradient == AttentionResult::KeyGradient;
+        let (groups, keys) = (self.attention.groups(), self.attention.keys());
+        let vectors = if of_keys { 2 * self.vectors() } else { self.vectors() };
+        let rows = self.rows(groups * keys, vectors);
+        let queries = self.attention.heads_of_a_group() * self.attention.positions();
+        for (number, &(begin, end)) in self.chunks(queries).iter().enumerate() {
+            let mut module = Module::default();
+            let each = self.declare_rows(&mut module, rows);
+            let tiles = keys.div_ceil(rows);
+            self.declare_extents(&mut module);
+            module.parameter("tiles", tiles * groups);
+            module.parameter("tiles_of_a_group", tiles);
+            module.parameter("query_begin", begin);
+            module.parameter("query_end", end);
+            declare_operand(&mut module, &self.query());
+            declare_operand(&mut module, &self.key());
+            if of_keys {
+                declare_operand(&mut module, &self.value());
+            }
+            declare_operand(&mut module, &upstream);
+            self.declare_masked(&mut module);
+            module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
+            if of_keys {
+                module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
+            }
+            let width = if of_keys { self.attention.depth() } else { self.attention.width() };
+            declare_result(&mut module, "result", Some(result), width);
+            let conditions = [
+                ("it goes on", number > 0),
+                ("it is causal", self.attention.is_causal),
+                ("of keys", of_keys),
+                ("of values", !of_keys),
+            ];
+            let text = self.expand(include_str!("../../shaders/attention_key_gradient.wgsl"), rows, &conditions);
+            let grid = self.grid(tiles * groups, each, (end - begin, rows), vectors);
+            module.dispatch(&text, gradient.name(), grid, self.profile, lowered);
+        }
+    }
+
+    fn query(&self) -> Operand<'_> {
+        Operand { name: "query", input: 0, matrices: &self.attention.query }
+    }
+
+    fn key(&self) -> Operand<'_> {
+        Operand { name: "key", input: 1, matrices: &self.attention.key }
+    }
+
+    fn value(&self) -> Operand<'_> {
+        Operand { name: "value", input: 2, matrices: &self.attention.value }
+    }
+
+    fn upstream(&self) -> Option<Operand<'_>> {
+        let input = self.attention.upstream_input();
+        self.attention.upstream.as_ref().map(|matrices| Operand { name: "upstream", input, matrices })
+    }
+
+    /// The vectors of four numbers that a key and a value have together.
+    fn vectors(&self) -> usize {
+        self.attention.depth().div_ceil(4) + self.attention.width().div_ceil(4)
+    }
+
+    /// How many of `all` rows an invocation computes, with that many vectors of each in registers.
+    fn rows(&self, all: usize, vectors: usize) -> usize {
+        match self.profile.class {
+            AdapterClass::Gpu => 1,
+            AdapterClass::Cpu if all < FEWEST_ROWS => 1,
+            AdapterClass::Cpu => (MOST_VECTORS / vectors).clamp(1, MOST_ROWS),
+        }
+    }
+
+    /// The rows that are summed over, in parts that a dispatch may go over.
+    fn chunks(&self, rows: usize) -> Vec<(usize, usize)> {
+        // Each run is a round of the outer loop beside those of the inner.
+        let most =
+            (self.profile.max_iterations_per_invocation as usize * RUN / (RUN + 1)).saturating_sub(1) / RUN * RUN;
+        let most = most.max(RUN);
+        (0..rows).step_by(most).map(|begin| (begin, rows.min(begin + most))).collect()
+    }
+
+    fn grid(&self, tiles: usize, each: usize, (summed, rows): (usize, usize), vectors: usize) -> Grid {
+        // Multiplications and additions of four numbers are four simple operations, and as many are loads.
+        let operations = summed.saturating_mul(rows).saturating_mul(8 * vectors + 32);
+        Grid { count: tiles, each, operations, iterations: summed + summed.div_ceil(RUN) }
+    }
+
+    fn declare_rows(&self, module: &mut Module, rows: usize) -> usize {
+        module.declare(format!("const ROWS: u32 = {rows}u;"));
+        for function in ["infinity", "exp_f32"] {
+            module.call(function);
+        }
+        module.long_running_workgroup(self.profile)
+    }
+
+    fn declare_extents(&self, module: &mut Module) {
+        module.parameter("positions", self.attention.positions());
+        module.parameter("keys", self.attention.keys());
+        module.parameter("heads_of_a_group", self.attention.heads_of_a_group());
+        module.word("scale".to_owned(), "f32", (self.attention.scale as f32).to_bits());
+    }
+
+    /// Declares what makes a score of a product: -inf where a causal row ends, and the scale and the mask before.
+    fn declare_masked(&self, module: &mut Module) {
+        let mut body = String::from("    var score = product * parameters.scale;\n");
+        if let Some(mask) = &self.attention.mask {
+            let element = if mask.is_bool { "u32" } else { storage_type(self.attention.dtype) };
+            module.bind(Resource::Input(3), false, "attention_mask", element);
+            declare_position(module, "mask_start", mask.scores.batch.as_slice(), mask.scores.offset);
+            let strides = [("mask_row_stride", &mask.scores.rows), ("mask_column_stride", &mask.scores.columns)];
+            let [rows, columns] = strides.map(|(name, axes)| module.stride(name, axes.stride().unwrap_or(0)));
+            let place = format!("mask_start(head) + position * {rows} + key * {columns}");
+            let _ = writeln!(body, "    let place = {place};");
+            body.push_str(if mask.is_bool {
+                "    score += select(-infinity(), 0.0, attention_mask[place] != 0u);\n"
+            } else {
+                "    score += attention_mask[place];\n"
+            });
+        }
+        if self.attention.is_causal {
+            body.push_str("    score = select(score, -infinity(), key > position);\n");
+        }
+        module.declare(format!(
+            "fn masked(head: u32, position: u32, key: u32, product: f32) -> f32 {{\n{body}    return score;\n}}\n"
+        ));
+    }
+
+    /// A skeleton with its lines repeated for rows and vectors, and those of conditions that do not hold left out.
+    fn expand(&self, text: &str, rows: usize, conditions: &[(&str, bool)]) -> String {
+        let vectors = [("#d", self.attention.depth().div_ceil(4)), ("#w", self.attention.width().div_ceil(4))];
+        let mut expanded = String::with_capacity(4 * text.len());
+        let mut kept = vec![true];
+        let mut block: Option<Vec<&str>> = None;
+        for line in text.lines() {
+            let directive = line.trim().strip_prefix("//");
+            let condition = directive.and_then(|directive| directive.strip_prefix("if "));
+            if let Some(condition) = condition {
+                let holds = conditions.iter().any(|&(name, holds)| name == condition && holds);
+                kept.push(holds && kept.last().is_some_and(|&kept| kept));
+            } else if directive == Some("for each row") {
+                block = Some(Vec::new());
+            } else if directive == Some("end") {
+                match block.take() {
+                    Some(lines) => {
+                        for row in 0..rows {
+                            for line in &lines {
+                                repeat(&line.replace('@', &row.to_string()), &vectors, &mut expanded);
+                            }
+                        }
+                    }
+                    None => drop(kept.pop()),
+                }
+            } else if kept.last() != Some(&true) {
+                continue;
+            } else if let Some(lines) = &mut block {
+                lines.push(line);
+            } else if line.starts_with("//") {
+                expanded.push_str(line);
+                expanded.push('\n');
+            } else {
+                repeat(line, &vectors, &mut expanded);
+            }
+        }
+        expanded
+    }
+}
+
+/// Writes a line once for each vector that it stands for.
+fn repeat(line: &str, vectors: &[(&str, usize); 2], text: &mut String) {
+    for &(mark, count) in vectors {
+        if line.contains(mark) {
+            for vector in 0..count {
+                let _ = writeln!(text, "{}", line.replace(mark, &vector.to_string()));
+            }
+            return;
+        }
+    }
+    let _ = writeln!(text, "{line}");
+}
+
+/// Declares where an operand's matrices begin, the distance of its rows, and what reads four neighbouring numbers of a row. Numbers past the last are 0.
+fn declare_operand(module: &mut Module, operand: &Operand<'_>) {
+    let Operand { name, input, matrices } = *operand;
+    declare_position(module, &format!("{name}_start"), matrices.batch.as_slice(), matrices.offset);
+    let stride = matrices.rows.stride().unwrap_or(0);
+    module.stride(format!("{name}_stride"), stride);
+    let count = matrices.columns.count();
+    let is_aligned = count.is_multiple_of(4)
+        && matrices.offset.is_multiple_of(4)
+        && stride % 4 == 0
+        && matrices.batch.as_slice().iter().all(|axis| axis.stride % 4 == 0);
+    let body = if is_aligned {
+        module.bind(Resource::Input(input as u32), false, name, "vec4<f32>");
+        format!("    return {name}[start / 4u + vector];\n")
+    } else {
+        module.bind(Resource::Input(input as u32), false, name, "f32");
+        let four = |known: usize| {
+            let element = |place: usize| match place {
+                0 => format!("{name}[place]"),
+                place if place < known => format!("{name}[place + {place}u]"),
+                _ => "0.0".to_owned(),
+            };
+            format!("vec4<f32>({})", [0, 1, 2, 3].map(element).join(", "))
+        };
+        let mut body = String::from("    let place = start + 4u * vector;\n");
+        if !count.is_multiple_of(4) {
+            let _ = writeln!(body, "    if vector == {}u {{\n        return {};\n    }}", count / 4, four(count % 4));
+        }
+        let _ = writeln!(body, "    return {};", four(4));
+        body
+    };
+    module.declare(format!("fn read_{name}(start: u32, vector: u32) -> vec4<f32> {{\n{body}}}\n"));
+}
+
+/// Declares what reads and writes four neighbouring numbers of a row of a contiguous result, which may be one that nobody wants.
+fn declare_result(module: &mut Module, name: &str, result: Option<Resource>, width: usize) {
+    let Some(resource) = result else {
+        module.declare(format!("fn read_{name}(row: u32, vector: u32) -> vec4<f32> {{\n    return vec4<f32>();\n}}\n"));
+        module.declare(format!("fn write_{name}(row: u32, vector: u32, four: vec4<f32>) {{\n}}\n"));
+        return;
+    };
+    if width.is_multiple_of(4) {
+        let vectors = width / 4;
+        module.bind(resource, true, name, "vec4<f32>");
+        module.declare(format!(
+            "fn read_{name}(row: u32, vector: u32) -> vec4<f32> {{\n    return {name}[row * {vectors}u + vector];\n}}\n"
+        ));
+        module.declare(format!(
+            "fn write_{name}(row: u32, vector: u32, four: vec4<f32>) {{\n    {name}[row * {vectors}u + vector] = four;\n}}\n"
+        ));
+        return;
+    }
+    module.bind(resource, true, name, "f32");
+    let mut read = format!("    let place = row * {width}u + 4u * vector;\n    var four = vec4<f32>();\n");
+    let mut write = format!("    let place = row * {width}u + 4u * vector;\n");
+    for (component, letter) in ["x", "y", "z", "w"].into_iter().enumerate() {
+        let within = format!("if 4u * vector + {component}u < {width}u");
+        let _ = writeln!(read, "    {within} {{\n        four.{letter} = {name}[place + {component}u];\n    }}");
+        let _ = writeln!(write, "    {within} {{\n        {name}[place + {component}u] = four.{letter};\n    }}");
+    }
+    module.declare(format!("fn read_{name}(row: u32, vector: u32) -> vec4<f32> {{\n{read}    return four;\n}}\n"));
+    module.declare(format!("fn write_{name}(row: u32, vector: u32, four: vec4<f32>) {{\n{write}}}\n"));
+}
