@@ -3,9 +3,11 @@
 //! A family is what most readers of a graph tell apart: a pass that does not care which elementwise function it meets has one arm for
 //! all of them, and a new function or view is no matter of it.
 
+mod division;
 mod elementwise;
 mod functions;
 mod kind;
+mod special;
 
 use std::sync::Arc;
 
