@@ -4,9 +4,11 @@
 //! all of them, and a new function or view is no matter of it.
 
 mod attention;
+mod division;
 mod elementwise;
 mod functions;
 mod kind;
+mod special;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ pub mod leaf;
 pub mod matmul;
 pub mod reduce;
 pub mod scan;
+mod special;
 pub mod unary;
 pub mod views;
 pub mod windows;

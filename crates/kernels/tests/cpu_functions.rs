@@ -115,6 +115,13 @@ fn signs_of_zeros() {
         UnaryFunction::Tanh,
         UnaryFunction::Erf,
         UnaryFunction::Sqrt,
+        UnaryFunction::Atan,
+        UnaryFunction::Asin,
+        UnaryFunction::Sinh,
+        UnaryFunction::Asinh,
+        UnaryFunction::Atanh,
+        UnaryFunction::Trunc,
+        UnaryFunction::Erfinv,
     ];
     for function in odd {
         for dtype in [DType::F32, DType::F64] {

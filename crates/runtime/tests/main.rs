@@ -8,6 +8,7 @@ mod compositions;
 mod convolutions;
 mod derivatives;
 mod edges;
+mod elements;
 mod errors;
 mod extremes;
 #[cfg(unix)]

@@ -50,6 +50,59 @@ macro_rules! unary_methods {
             erf => Erf;
             /// 0 below 0, else `x`; the derivative at 0 is 0. NaN stays NaN, and lets the gradient through; -0 stays -0.
             relu => Relu;
+            /// The angle whose tangent is `x`, in radians between `-pi/2` and `pi/2`. The derivative is `1 / (1 + x^2)`. In f32 within
+            /// 2 units of the last place.
+            atan => Atan;
+            /// The angle between `-pi/2` and `pi/2` whose sine is `x`; NaN outside [-1, 1]. The derivative is `1 / sqrt(1 - x^2)`, which is
+            /// infinite at both ends. In f32 within 2 units of the last place.
+            asin => Asin;
+            /// The angle between 0 and `pi` whose cosine is `x`; NaN outside [-1, 1]. The derivative is `-1 / sqrt(1 - x^2)`, which is
+            /// infinite at both ends. In f32 within 2 units of the last place, also next to 1, where it is small.
+            acos => Acos;
+            /// The hyperbolic sine, `(e^x - e^-x) / 2`, exact for small `x`. The derivative is `cosh x`. In f32 within 2 units of the
+            /// last place.
+            sinh => Sinh;
+            /// The hyperbolic cosine, `(e^x + e^-x) / 2`. The derivative is `sinh x`. In f32 within 2 units of the last place.
+            cosh => Cosh;
+            /// The inverse of the hyperbolic sine, `ln(x + sqrt(x^2 + 1))`, exact for small and for large `x`. The derivative is
+            /// `1 / sqrt(x^2 + 1)`. In f32 within 2 units of the last place.
+            asinh => Asinh;
+            /// The inverse of the hyperbolic cosine, `ln(x + sqrt(x^2 - 1))`, exact next to 1; NaN below 1. The derivative is
+            /// `1 / sqrt(x^2 - 1)`, which is infinite at 1. In f32 within 2 units of the last place.
+            acosh => Acosh;
+            /// The inverse of the hyperbolic tangent, `ln((1 + x) / (1 - x)) / 2`, exact for small `x`: infinite at -1 and 1, NaN
+            /// outside. The derivative is `1 / (1 - x^2)`. In f32 within 2 units of the last place.
+            atanh => Atanh;
+            /// The logarithm to base 2, exact at powers of 2: -inf at 0, NaN below. The derivative is `1 / (x ln 2)`. In f32 within 2
+            /// units of the last place.
+            log2 => Log2;
+            /// The logarithm to base 10: -inf at 0, NaN below. The derivative is `1 / (x ln 10)`. In f32 within 2 units of the last place.
+            log10 => Log10;
+            /// `2^x`, exact at integers. The derivative is `2^x ln 2`. In f32 within 2 units of the last place.
+            exp2 => Exp2;
+            /// The integer next to each element towards 0. The derivative is 0.
+            trunc => Trunc;
+            /// What the error function is short of 1, `1 - erf(x)`, to its last digits also where it is tiny. The derivative is
+            /// `-2 / sqrt(pi) e^(-x^2)`. In f32 within 4 units of the last place.
+            erfc => Erfc;
+            /// The error function's complement, scaled: `e^(x^2) erfc(x)`, which for large `x` is about `1 / (x sqrt(pi))`, where the
+            /// complement is 0. Infinite far below 0. PyTorch's `special.erfcx`. The derivative is `2 x erfcx(x) - 2 / sqrt(pi)`, and
+            /// computed by a series where those two cancel. In f32 within 4 units of the last place.
+            erfcx => Erfcx;
+            /// The inverse of the error function: infinite at -1 and 1, NaN outside. The derivative is `sqrt(pi) / 2 e^(y^2)` of the
+            /// result `y`. In f32 within 3 units of the last place.
+            erfinv => Erfinv;
+            /// The logarithm of the gamma function's magnitude: infinite at 0 and the negative integers. The derivative is
+            /// [`Expr::digamma`]. In f32 on the CPU to the last place; on a GPU, which has no wider floats, errors next to the zeros
+            /// below 0 are those of the terms that cancel there.
+            lgamma => Lgamma;
+            /// The derivative of [`Expr::lgamma`], the logarithmic derivative of the gamma function. At 0 it is the infinity of
+            /// the other sign, as in PyTorch, and at the negative integers NaN. The derivative is [`Expr::trigamma`]. In f32 as
+            /// exact as that.
+            digamma => Digamma;
+            /// The derivative of [`Expr::digamma`], PyTorch's `polygamma(1, x)`: infinite at 0 and the negative integers. Its own
+            /// derivatives are the polygamma functions of higher orders. In f32 as exact as [`Expr::lgamma`].
+            trigamma => Trigamma;
         }
     };
 }
@@ -79,6 +132,21 @@ macro_rules! binary_methods {
             /// 0 where the other is at most 0, else `self`: the backward pass of [`Expr::relu`], with `self` as upstream gradient and the
             /// other as operand or result. Where that is NaN the gradient passes.
             relu_backward => ReluBackward;
+            /// The remainder of a division whose quotient is rounded towards 0, exact: it has the sign of `self`. NaN where the divisor
+            /// is 0 or `self` infinite; of i32 by 0 it is `self`. The derivatives are 1 and `-trunc(x / y)`. Floats and i32.
+            fmod => Fmod;
+            /// The remainder of a division whose quotient is rounded down: it has the sign of the divisor. NaN where the divisor is 0
+            /// or `self` infinite; of i32 by 0 it is `self`. The derivatives are 1 and `-floor(x / y)`. Floats and i32.
+            remainder => Remainder;
+            /// The quotient rounded down, of the true quotient and not of the rounded one: `1.0` by `0.1` gives 9. On a GPU a quotient of
+            /// millions may be an integer off. By 0 it is `x / 0`; of i32 by 0 it is 0. No gradient flows through it. Floats and i32.
+            floor_divide => FloorDivide;
+            /// The magnitude of `self` with the sign of the other, of which the signs of zeros count too. The derivative in `self` is 1
+            /// or -1, and 0 where `self` is 0; that in the other is 0.
+            copysign => Copysign;
+            /// The length of the vector of both, `sqrt(x^2 + y^2)`: no square overflows or vanishes. The derivatives are `x` and `y`
+            /// over the result, and 0 where that is 0.
+            hypot => Hypot;
         }
     };
 }

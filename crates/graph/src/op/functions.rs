@@ -5,6 +5,7 @@
 //! suites, which iterate the tables. The derivatives stand in [`crate::ops::unary`] and [`crate::ops::binary`].
 
 use crate::dtype::DType;
+use crate::op::{division, special};
 
 /// Functions of one element. Derivatives and edge cases: [`crate::ops::unary`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +29,24 @@ pub enum UnaryFunction {
     Erf,
     Relu,
     Not,
+    Atan,
+    Asin,
+    Acos,
+    Sinh,
+    Cosh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Log2,
+    Log10,
+    Exp2,
+    Trunc,
+    Erfc,
+    Erfcx,
+    Erfinv,
+    Lgamma,
+    Digamma,
+    Trigamma,
 }
 
 /// Functions of two elements. Derivatives and edge cases: [`crate::ops::binary`].
@@ -45,6 +64,11 @@ pub enum BinaryFunction {
     ReluBackward,
     And,
     Or,
+    Fmod,
+    Remainder,
+    FloorDivide,
+    Copysign,
+    Hypot,
 }
 
 /// Comparisons of two elements. A comparison with NaN is false, except `NotEqual`.
@@ -154,6 +178,7 @@ const TRUTH_VALUES: &[DType] = &[DType::Bool];
 /// Where a function without poles is tried.
 const NEAR_ZERO: (f64, f64) = (-2.0, 2.0);
 const POSITIVE: (f64, f64) = (0.4, 3.0);
+const WITHIN_ONE: (f64, f64) = (-0.8, 0.8);
 
 /// A row of a function of floats that is exact to its `accuracy` in the `range`.
 const fn float(
@@ -180,7 +205,7 @@ const fn exact(
 }
 
 /// The functions of one element, in the order of declaration.
-const UNARY: [UnaryRow; 18] = {
+const UNARY: [UnaryRow; 36] = {
     use Effort::{Division, Simple, Transcendental};
     use UnaryFunction::*;
     [
@@ -212,11 +237,29 @@ const UNARY: [UnaryRow; 18] = {
             range: (0.0, 1.0),
             accuracy: 0.0,
         },
+        float(Atan, "atan", Transcendental, f64::atan, NEAR_ZERO, (-100.0, 100.0), 2.0),
+        float(Asin, "asin", Transcendental, f64::asin, WITHIN_ONE, (-1.0, 1.0), 2.0),
+        float(Acos, "acos", Transcendental, f64::acos, WITHIN_ONE, (-1.0, 1.0), 2.0),
+        float(Sinh, "sinh", Transcendental, f64::sinh, NEAR_ZERO, (-92.0, 92.0), 2.0),
+        float(Cosh, "cosh", Transcendental, f64::cosh, NEAR_ZERO, (-92.0, 92.0), 2.0),
+        float(Asinh, "asinh", Transcendental, libm::asinh, NEAR_ZERO, (-100.0, 100.0), 2.0),
+        float(Acosh, "acosh", Transcendental, acosh, (1.3, 4.0), (1.0, 10.0), 2.0),
+        float(Atanh, "atanh", Transcendental, libm::atanh, WITHIN_ONE, (-1.0, 1.0), 2.0),
+        float(Log2, "log2", Transcendental, f64::log2, POSITIVE, (0.0, 4.0), 2.0),
+        float(Log10, "log10", Transcendental, f64::log10, POSITIVE, (0.0, 4.0), 2.0),
+        float(Exp2, "exp2", Transcendental, f64::exp2, NEAR_ZERO, (-151.0, 129.0), 2.0),
+        float(Trunc, "trunc", Simple, f64::trunc, NEAR_ZERO, (-5.0, 5.0), 0.0),
+        float(Erfc, "erfc", Transcendental, libm::erfc, NEAR_ZERO, (-4.0, 10.5), 4.0),
+        float(Erfcx, "erfcx", Transcendental, special::erfcx, NEAR_ZERO, (-9.5, 30.0), 4.0),
+        float(Erfinv, "erfinv", Transcendental, special::erfinv, WITHIN_ONE, (-1.0, 1.0), 3.0),
+        float(Lgamma, "lgamma", Transcendental, libm::lgamma, POSITIVE, (-6.0, 30.0), 1.0),
+        float(Digamma, "digamma", Transcendental, special::digamma, POSITIVE, (-6.0, 30.0), 1.0),
+        float(Trigamma, "trigamma", Transcendental, special::trigamma, POSITIVE, (-6.0, 30.0), 1.0),
     ]
 };
 
 /// The functions of two elements, in the order of declaration.
-const BINARY: [BinaryRow; 11] = {
+const BINARY: [BinaryRow; 16] = {
     use BinaryFunction::*;
     use Exchange::{Differs, SameBits, SameValue};
     // Rounded once: half a unit of the last place.
@@ -295,6 +338,50 @@ const BINARY: [BinaryRow; 11] = {
         },
         BinaryRow { function: And, name: "and", value: |a, b| truth(a != 0.0 && b != 0.0), ..truth_values },
         BinaryRow { function: Or, name: "or", value: |a, b| truth(a != 0.0 || b != 0.0), ..truth_values },
+        // The domains of the three keep quotients between two integers, where they have no jump.
+        BinaryRow {
+            function: Fmod,
+            name: "fmod",
+            exchange: Differs,
+            effort: Effort::Power,
+            value: division::fmod,
+            integer: Some(division::fmod_integer),
+            domain: [(2.1, 2.9), (0.75, 1.0)],
+            accuracy: 0.5,
+            ..number
+        },
+        BinaryRow {
+            function: Remainder,
+            name: "remainder",
+            exchange: Differs,
+            effort: Effort::Power,
+            value: division::remainder,
+            integer: Some(division::remainder_integer),
+            domain: [(2.1, 2.9), (-1.0, -0.75)],
+            accuracy: 0.5,
+            ..number
+        },
+        BinaryRow {
+            function: FloorDivide,
+            name: "floor_divide",
+            exchange: Differs,
+            effort: Effort::Power,
+            value: division::floor_divide,
+            integer: Some(division::floor_divide_integer),
+            domain: [(2.1, 2.9), (-1.0, -0.75)],
+            accuracy: 0.5,
+            ..number
+        },
+        BinaryRow { function: Copysign, name: "copysign", value: f64::copysign, accuracy: 0.0, ..float },
+        BinaryRow {
+            function: Hypot,
+            name: "hypot",
+            exchange: SameValue,
+            effort: Effort::Transcendental,
+            value: f64::hypot,
+            accuracy: 0.51,
+            ..float
+        },
     ]
 };
 
@@ -345,8 +432,8 @@ macro_rules! reads_its_row {
         }
     };
 }
-reads_its_row!(UnaryFunction, UnaryRow, UNARY, 18);
-reads_its_row!(BinaryFunction, BinaryRow, BINARY, 11);
+reads_its_row!(UnaryFunction, UnaryRow, UNARY, 36);
+reads_its_row!(BinaryFunction, BinaryRow, BINARY, 16);
 reads_its_row!(CompareFunction, CompareRow, COMPARE, 6);
 
 impl UnaryRow {
@@ -393,6 +480,11 @@ fn sign(x: f64) -> f64 {
 fn sigmoid(x: f64) -> f64 {
     let power = (-x.abs()).exp();
     (if x < 0.0 { power } else { 1.0 }) / (1.0 + power)
+}
+
+/// NaN below 1, where the library's takes the logarithm of a rounding error.
+fn acosh(x: f64) -> f64 {
+    if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
 
 fn max(a: i32, b: i32) -> i32 {

@@ -9,6 +9,11 @@
 //! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
 //! | relu_backward | 0 where `b <= 0`, else `a` | the same in a, 0 in b | a NaN in b lets the gradient through |
 //! | and, or | | none | bool |
+//! | fmod | `a - b trunc(a / b)` | 1, `-trunc(a / b)` | the sign of a; i32 too |
+//! | remainder | `a - b floor(a / b)` | 1, `-floor(a / b)` | the sign of b; i32 too |
+//! | floor_divide | `floor(a / b)` | none | i32 too, where the quotient by 0 is 0 |
+//! | copysign | `abs(a)` with the sign of b | 1 or -1, 0 | derivative 0 at a = 0 |
+//! | hypot | `sqrt(a^2 + b^2)` | `a / y`, `b / y` | no square overflows; derivatives 0 at (0, 0) |
 
 use crate::dtype::DType;
 use crate::error::GraphError;
@@ -81,7 +86,10 @@ impl<'g> Point<'g> {
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
-            BinaryFunction::And | BinaryFunction::Or => return None,
+            BinaryFunction::And | BinaryFunction::Or | BinaryFunction::FloorDivide => return None,
+            BinaryFunction::Fmod | BinaryFunction::Remainder => factor,
+            BinaryFunction::Copysign => factor * (a.sign() * a.constant_beside(1.0, origin).copysign(b)),
+            BinaryFunction::Hypot => factor * over_length(a, self.y),
         })
     }
 
@@ -107,7 +115,12 @@ impl<'g> Point<'g> {
             BinaryFunction::Atan2 => -over_square(factor, a, (a, b)),
             BinaryFunction::Maximum => share(b.less(a), a.equal(b), factor),
             BinaryFunction::Minimum => share(b.greater(a), a.equal(b), factor),
+            // The remainder is exact, so the quotient is an integer but for its own rounding.
+            BinaryFunction::Fmod => -(factor * ((a - y) / b).round()),
+            BinaryFunction::Remainder => -(factor * a.floor_divide(b)),
+            BinaryFunction::Hypot => factor * over_length(b, y),
             BinaryFunction::ReluBackward | BinaryFunction::And | BinaryFunction::Or => return None,
+            BinaryFunction::FloorDivide | BinaryFunction::Copysign => return None,
         })
     }
 }
@@ -146,6 +159,11 @@ fn over_square<'g>(factor: Expr<'g>, c: Expr<'g>, (a, b): (Expr<'g>, Expr<'g>)) 
     let size = a.abs().maximum(b.abs()).minimum(largest).stop_gradient();
     let (a, b, c) = (a / size, b / size, c / size);
     factor * (c / (a * a + b * b)) / size
+}
+
+/// `c / y` for the length `y` of a vector with the coordinate `c`, and 0 for the vector of length 0.
+fn over_length<'g>(c: Expr<'g>, y: Expr<'g>) -> Expr<'g> {
+    c / y.equal(0.0).where_(1.0, y)
 }
 
 /// Nothing where the other operand was taken, half at a tie, else all of the upstream gradient: also beside NaN, which is

@@ -17,17 +17,33 @@
 //! | erf | | `2 / sqrt(pi) e^(-x^2)` | |
 //! | relu | 0 below 0, else `x` | 1 above 0, else 0 | derivative 0 at 0; NaN stays NaN and lets the gradient through; -0 stays -0 |
 //! | not | `!x` | none | bool |
+//! | atan | | `1 / (1 + x^2)` | |
+//! | asin, acos | | `1 / sqrt(1 - x^2)`, its negative | NaN outside [-1, 1]; derivatives infinite at both ends |
+//! | sinh, cosh | | `cosh x`, `sinh x` | |
+//! | asinh | | `1 / sqrt(x^2 + 1)` | |
+//! | acosh | | `1 / sqrt(x^2 - 1)` | NaN below 1; derivative infinite at 1 |
+//! | atanh | | `1 / (1 - x^2)` | infinite at -1 and 1, NaN outside |
+//! | log2, log10 | | `1 / (x ln 2)`, `1 / (x ln 10)` | as log |
+//! | exp2 | `2^x` | `y ln 2` | |
+//! | trunc | the integer towards 0 | 0 | |
+//! | erfc | `1 - erf x` | `-2 / sqrt(pi) e^(-x^2)` | exact far out, where it is small |
+//! | erfcx | `e^(x^2) erfc x` | `2 x y - 2 / sqrt(pi)` | the derivative by a series where those two cancel |
+//! | erfinv | `erf y = x` | `sqrt(pi) / 2 e^(y^2)` | infinite at -1 and 1, NaN outside |
+//! | lgamma | `ln abs(gamma(x))` | `digamma x` | infinite at 0 and the negative integers |
+//! | digamma | | `trigamma x` | at 0 the infinity of the other sign, NaN at the negative integers |
+//! | trigamma | | the polygamma function of order 2 | infinite at 0 and the negative integers |
 //!
-//! At -0 those that are 0 at 0 without a jump give -0 (neg gives 0): floor, ceil, round, expm1, log1p, sqrt, sin, tanh, erf and relu. abs gives 0.
+//! At -0 those that are 0 at 0 without a jump give -0 (neg gives 0): floor, ceil, round, expm1, log1p, sqrt, sin, tanh, erf, relu,
+//! atan, asin, sinh, asinh, atanh, trunc and erfinv. abs gives 0.
 
-use std::f64::consts::FRAC_2_SQRT_PI;
+use std::f64::consts::{FRAC_2_SQRT_PI, LN_2, LN_10};
 
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::{BinaryFunction, UnaryFunction};
-use crate::ops::{Differentiated, Pushed, Rule};
+use crate::ops::{Differentiated, Pushed, Rule, special};
 use crate::shape::Shape;
 
 pub(crate) fn infer(rule: &Rule<'_>, function: UnaryFunction, operand: NodeId) -> Result<(Shape, DType), GraphError> {
@@ -72,5 +88,25 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
         UnaryFunction::Not => return None,
+        UnaryFunction::Atan => factor / (x * x + 1.0),
+        // As a product, which keeps the digits next to 1.
+        UnaryFunction::Asin => factor / ((1.0 - x) * (x + 1.0)).sqrt(),
+        UnaryFunction::Acos => -(factor / ((1.0 - x) * (x + 1.0)).sqrt()),
+        UnaryFunction::Sinh => factor * x.cosh(),
+        UnaryFunction::Cosh => factor * x.sinh(),
+        // The squares of large elements would overflow.
+        UnaryFunction::Asinh => factor / x.hypot(1.0),
+        UnaryFunction::Acosh => factor / ((x - 1.0).sqrt() * (x + 1.0).sqrt()),
+        UnaryFunction::Atanh => factor / ((1.0 - x) * (x + 1.0)),
+        UnaryFunction::Log2 => factor / (x * LN_2),
+        UnaryFunction::Log10 => factor / (x * LN_10),
+        UnaryFunction::Exp2 => factor * (y * LN_2),
+        UnaryFunction::Trunc => return None,
+        UnaryFunction::Erfc => factor * ((-(x * x)).exp() * -FRAC_2_SQRT_PI),
+        UnaryFunction::Erfcx => factor * special::erfcx_slope(x, y),
+        UnaryFunction::Erfinv => factor * ((y * y).exp() * (1.0 / FRAC_2_SQRT_PI)),
+        UnaryFunction::Lgamma => factor * x.digamma(),
+        UnaryFunction::Digamma => factor * x.trigamma(),
+        UnaryFunction::Trigamma => factor * special::trigamma_slope(x),
     })
 }

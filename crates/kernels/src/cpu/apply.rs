@@ -4,7 +4,9 @@
 
 use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Effort, UnaryFunction};
 
+use super::error_functions::{erfc, erfcx, erfinv};
 use super::functions::{self, in_pow_range, in_trigonometric_range};
+use super::hyperbolic;
 use super::interpret::Block;
 use super::registers::{Lane, Register};
 use super::scalar::{Float, Number, maximum, minimum, relu, relu_backward};
@@ -37,12 +39,32 @@ impl Block<'_, '_> {
             UnaryFunction::Tanh => self.map(operand, target, functions::tanh::<FUSED>),
             UnaryFunction::Sigmoid => self.map(operand, target, functions::sigmoid::<FUSED>),
             UnaryFunction::Erf => self.map(operand, target, functions::erf::<FUSED>),
+            UnaryFunction::Atan => self.map(operand, target, |x| functions::atan2::<FUSED>(x, 1.0)),
+            UnaryFunction::Asin => self.map(operand, target, hyperbolic::asin::<FUSED>),
+            UnaryFunction::Acos => self.map(operand, target, hyperbolic::acos::<FUSED>),
+            UnaryFunction::Sinh => self.map(operand, target, hyperbolic::sinh::<FUSED>),
+            UnaryFunction::Cosh => self.map(operand, target, hyperbolic::cosh::<FUSED>),
+            UnaryFunction::Asinh => self.map(operand, target, hyperbolic::asinh::<FUSED>),
+            UnaryFunction::Acosh => self.map(operand, target, hyperbolic::acosh::<FUSED>),
+            UnaryFunction::Atanh => self.map(operand, target, hyperbolic::atanh::<FUSED>),
+            UnaryFunction::Log2 => self.map(operand, target, functions::log2::<FUSED>),
+            UnaryFunction::Log10 => self.map(operand, target, functions::log10::<FUSED>),
+            UnaryFunction::Exp2 => self.map(operand, target, functions::exp2::<FUSED>),
+            UnaryFunction::Erfc => self.map(operand, target, erfc::<FUSED>),
+            UnaryFunction::Erfcx => self.map(operand, target, erfcx::<FUSED>),
+            UnaryFunction::Erfinv => self.map(operand, target, erfinv::<FUSED>),
+            // Next to their zeros only wider floats keep the digits.
+            UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => {
+                let value = function.row().value;
+                self.map(operand, target, |x: f32| value(f64::from(x)) as f32);
+            }
             UnaryFunction::Neg
             | UnaryFunction::Abs
             | UnaryFunction::Sign
             | UnaryFunction::Floor
             | UnaryFunction::Ceil
             | UnaryFunction::Round
+            | UnaryFunction::Trunc
             | UnaryFunction::Sqrt
             | UnaryFunction::Relu
             | UnaryFunction::Not => self.unary_float::<f32>(function, operand, target),
@@ -73,6 +95,8 @@ impl Block<'_, '_> {
             self.map(operand, target, T::ceil);
         } else if function == UnaryFunction::Round {
             self.map(operand, target, T::round_ties_even);
+        } else if function == UnaryFunction::Trunc {
+            self.map(operand, target, T::trunc);
         } else if function == UnaryFunction::Sqrt {
             self.map(operand, target, T::sqrt);
         } else if function == UnaryFunction::Relu {
@@ -117,6 +141,12 @@ impl Block<'_, '_> {
                 self.map2_checked((lhs, rhs), target, functions::pow::<FUSED>, in_pow_range, f32::powf);
             }
             BinaryFunction::Atan2 => self.map2(lhs, rhs, target, functions::atan2::<FUSED>),
+            BinaryFunction::Hypot => self.map2(lhs, rhs, target, functions::hypot),
+            // In f64, where what is rounded after a division's exact remainder is rounded once.
+            BinaryFunction::Fmod | BinaryFunction::Remainder | BinaryFunction::FloorDivide => {
+                let value = function.row().value;
+                self.map2(lhs, rhs, target, |a: f32, b: f32| value(f64::from(a), f64::from(b)) as f32);
+            }
             BinaryFunction::Add
             | BinaryFunction::Sub
             | BinaryFunction::Mul
@@ -124,6 +154,7 @@ impl Block<'_, '_> {
             | BinaryFunction::Maximum
             | BinaryFunction::Minimum
             | BinaryFunction::ReluBackward
+            | BinaryFunction::Copysign
             | BinaryFunction::And
             | BinaryFunction::Or => self.binary_float::<f32>(function, lhs, rhs, target),
         }
@@ -161,6 +192,8 @@ impl Block<'_, '_> {
             self.map2(lhs, rhs, target, minimum::<T>);
         } else if function == BinaryFunction::ReluBackward {
             self.map2(lhs, rhs, target, relu_backward::<T>);
+        } else if function == BinaryFunction::Copysign {
+            self.map2(lhs, rhs, target, T::copysign);
         } else {
             undefined(function.name(), T::DTYPE);
         }
@@ -178,6 +211,8 @@ impl Block<'_, '_> {
             self.map2(lhs, rhs, target, maximum::<i32>);
         } else if function == BinaryFunction::Minimum {
             self.map2(lhs, rhs, target, minimum::<i32>);
+        } else if let Some(value) = function.row().integer {
+            self.map2(lhs, rhs, target, value);
         } else {
             undefined(function.name(), DType::I32);
         }

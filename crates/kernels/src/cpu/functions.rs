@@ -40,10 +40,7 @@ pub(super) fn expm1<const FUSED: bool>(x: f32) -> f32 {
 pub(super) fn log<const FUSED: bool>(x: f32) -> f32 {
     let (e, f) = split_exponent(x);
     let tail = fma::<FUSED>(e, LN_2_LOW, reduced_log1p_tail::<FUSED>(f));
-    let value = fma::<FUSED>(e, LN_2_HIGH, f + tail);
-    let value = if x == f32::INFINITY { f32::INFINITY } else { value };
-    let value = if x == 0.0 { f32::NEG_INFINITY } else { value };
-    if x >= 0.0 { value } else { f32::NAN }
+    special_logarithms(x, fma::<FUSED>(e, LN_2_HIGH, f + tail))
 }
 
 /// `ln(1 + x)`.
@@ -62,6 +59,45 @@ pub(super) fn log1p<const FUSED: bool>(x: f32) -> f32 {
     let value = if x == -1.0 { f32::NEG_INFINITY } else { value };
     let value = if x.abs() < 1e-8 { x } else { value };
     if x >= -1.0 { value } else { f32::NAN }
+}
+
+/// The logarithm to base 2.
+#[inline(always)]
+pub(super) fn log2<const FUSED: bool>(x: f32) -> f32 {
+    let (e, f) = split_exponent(x);
+    let (upper, lower) = scaled_log1p::<FUSED>(f, LOG2_E_HIGH, LOG2_E_LOW);
+    special_logarithms(x, (e + upper) + lower)
+}
+
+/// The logarithm to base 10.
+#[inline(always)]
+pub(super) fn log10<const FUSED: bool>(x: f32) -> f32 {
+    let (e, f) = split_exponent(x);
+    let (upper, lower) = scaled_log1p::<FUSED>(f, LOG10_E_HIGH, LOG10_E_LOW);
+    special_logarithms(x, fma::<FUSED>(e, LOG10_2_HIGH, upper) + fma::<FUSED>(e, LOG10_2_LOW, lower))
+}
+
+/// `2^x`.
+#[inline(always)]
+pub(super) fn exp2<const FUSED: bool>(x: f32) -> f32 {
+    let x = limit(x, -152.0, 129.0);
+    let shifted = x + ROUNDER;
+    let n = shifted.to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
+    let r = x - (shifted - ROUNDER);
+    let p = polynomial::<FUSED, 7>(
+        r,
+        [
+            0.693_147_181,
+            0.240_226_511,
+            0.055_504_103_7,
+            0.009_618_038_13,
+            0.001_333_393_51,
+            0.000_154_667_563,
+            1.519_615_58e-5,
+        ],
+    );
+    let half = n >> 1;
+    fma::<FUSED>(r, p, 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
 /// The hyperbolic tangent.
@@ -156,6 +192,15 @@ pub(super) fn atan2<const FUSED: bool>(y: f32, x: f32) -> f32 {
     angle.copysign(y)
 }
 
+/// The length of the vector of both, in f64, where no square overflows.
+#[inline(always)]
+pub(super) fn hypot(x: f32, y: f32) -> f32 {
+    let (a, b) = (f64::from(x), f64::from(y));
+    let length = (a * a + b * b).sqrt() as f32;
+    // An infinity counts also beside NaN.
+    if (x.abs() == f32::INFINITY) | (y.abs() == f32::INFINITY) { f32::INFINITY } else { length }
+}
+
 /// Right for arguments that [`in_trigonometric_range`] accepts.
 #[inline(always)]
 pub(super) fn sin<const FUSED: bool>(x: f32) -> f32 {
@@ -227,7 +272,7 @@ pub(super) fn in_pow_range(x: f32, exponent: f32) -> bool {
 }
 
 #[inline(always)]
-fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -238,7 +283,7 @@ fn fma64<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
 
 /// The value at `x` of the polynomial with these coefficients, lowest first.
 #[inline(always)]
-fn polynomial<const FUSED: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+pub(super) fn polynomial<const FUSED: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut value = coefficients[N - 1];
     let mut i = N - 1;
     while i > 0 {
@@ -261,7 +306,7 @@ fn polynomial64<const FUSED: bool, const N: usize>(x: f64, coefficients: [f64; N
 
 /// `low` or `high` outside the interval; NaN stays NaN.
 #[inline(always)]
-fn limit(x: f32, low: f32, high: f32) -> f32 {
+pub(super) fn limit(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };
     if x > high { high } else { x }
 }
@@ -270,19 +315,27 @@ fn limit(x: f32, low: f32, high: f32) -> f32 {
 const ROUNDER: f32 = 12_582_912.0;
 const ROUNDER64: f64 = 6_755_399_441_055_744.0;
 /// What the nearest f32 to pi/2 is short of it.
-const HALF_PI_LOW: f32 = -4.371_139e-8;
+pub(super) const HALF_PI_LOW: f32 = -4.371_139e-8;
 const LN_2_HIGH: f32 = 0.693_359_375;
 const LN_2_LOW: f32 = -2.121_944_400_547e-4;
 
 /// `2^n` for `n` in `-126..=127`.
 #[inline(always)]
-fn power_of_two(n: i32) -> f32 {
+pub(super) fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
+/// Logarithms of `e` and of 2 in two parts, the first of 12 bits.
+const LOG2_E_HIGH: f32 = 1.442_382_812_5;
+const LOG2_E_LOW: f32 = 3.122_283_960_69e-4;
+const LOG10_E_HIGH: f32 = 0.434_204_101_562_5;
+const LOG10_E_LOW: f32 = 9.038_033_749_68e-5;
+const LOG10_2_HIGH: f32 = 0.301_025_390_625;
+const LOG10_2_LOW: f32 = 4.605_038_981_2e-6;
+
 /// `n` and `expm1(x - n ln 2)`, the remainder within `ln 2 / 2`.
 #[inline(always)]
-fn reduced_expm1<const FUSED: bool>(x: f32) -> (i32, f32) {
+pub(super) fn reduced_expm1<const FUSED: bool>(x: f32) -> (i32, f32) {
     let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER);
     let n = shifted.to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
     let rounded = shifted - ROUNDER;
@@ -321,6 +374,23 @@ fn reduced_log1p_tail<const FUSED: bool>(f: f32) -> f32 {
     );
     let square = f * f;
     fma::<FUSED>(square * f, q, -0.5 * square)
+}
+
+/// `log1p(f)` for `1 + f` in `[sqrt(1/2), sqrt(2)]` times a factor that is given in two parts, the first of 12 bits; itself in two
+/// parts, the first of which is exact.
+#[inline(always)]
+fn scaled_log1p<const FUSED: bool>(f: f32, high: f32, low: f32) -> (f32, f32) {
+    let upper = f32::from_bits(f.to_bits() & 0xFFFF_F000);
+    let lower = (f - upper) + reduced_log1p_tail::<FUSED>(f);
+    (upper * high, fma::<FUSED>(lower, high, (upper + lower) * low))
+}
+
+/// The logarithm that was found, but for the arguments that have none or no finite one.
+#[inline(always)]
+fn special_logarithms(x: f32, value: f32) -> f32 {
+    let value = if x == f32::INFINITY { f32::INFINITY } else { value };
+    let value = if x == 0.0 { f32::NEG_INFINITY } else { value };
+    if x >= 0.0 { value } else { f32::NAN }
 }
 
 /// `e` and `f` with `x = 2^e (1 + f)` and `1 + f` in `[sqrt(1/2), sqrt(2))`, for positive finite `x`.

@@ -118,7 +118,9 @@ pub(super) trait Float: Number {
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
     fn round_ties_even(self) -> Self;
+    fn trunc(self) -> Self;
     fn sqrt(self) -> Self;
+    fn copysign(self, other: Self) -> Self;
     fn div(self, other: Self) -> Self;
 }
 
@@ -138,6 +140,16 @@ macro_rules! float {
             #[inline(always)]
             fn round_ties_even(self) -> Self {
                 $float::round_ties_even(self)
+            }
+
+            #[inline(always)]
+            fn trunc(self) -> Self {
+                $float::trunc(self)
+            }
+
+            #[inline(always)]
+            fn copysign(self, other: Self) -> Self {
+                $float::copysign(self, other)
             }
 
             #[inline(always)]
