@@ -508,6 +508,7 @@ fn is_seen_through(op: &Op) -> bool {
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
         | Op::Indexing(_)
+        | Op::Attention(_)
         | Op::Scan { .. } => false,
     }
 }
@@ -530,6 +531,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
         | Op::Indexing(_)
+        | Op::Attention(_)
         | Op::Scan { .. } => false,
     }
 }

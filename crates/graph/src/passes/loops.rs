@@ -251,6 +251,7 @@ impl Split {
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
                 | Op::Indexing(_)
+                | Op::Attention(_)
                 | Op::Scan { .. } => TermKind::Value { id, shape: node.shape.clone() },
             };
             terms.push(Term { kind, views });
@@ -384,7 +385,12 @@ impl Facts {
 /// Whether an op costs more than to load its elements.
 fn is_heavy(op: &Op) -> bool {
     match op {
-        Op::MatMul { .. } | Op::Reduce { .. } | Op::ArgMax { .. } | Op::Indexing(_) | Op::Scan { .. } => true,
+        Op::MatMul { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Indexing(_)
+        | Op::Attention(_)
+        | Op::Scan { .. } => true,
         Op::Leaf(_)
         | Op::Uniform { .. }
         | Op::Elementwise(_)

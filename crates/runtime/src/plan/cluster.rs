@@ -12,8 +12,6 @@
 //! What is not decided here: which values are stored and which are computed again where they are read (`recompute`), and how many
 //! buffers one kernel may bind (`divide`).
 
-use std::collections::HashMap;
-
 use std::collections::{HashMap, hash_map};
 
 use arenagrad_graph::AxisSet;

@@ -257,8 +257,9 @@ fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
 /// Assembling reads any number of pieces, a few at a time; attention computes its results one after the other where they bind too many.
 fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
     let overwrites = updates.overwrites();
-    let is_unlimited = |task: &Task| matches!(task, Task::Kernel(Kernel::Assemble { .. }) | Task::Loop(_));
-    steps.iter().filter(|step| !is_unlimited(&step.task | Kernel::Attention(_))).any(|step| {
+    let is_unlimited =
+        |task: &Task| matches!(task, Task::Kernel(Kernel::Assemble { .. } | Kernel::Attention(_)) | Task::Loop(_));
+    steps.iter().filter(|step| !is_unlimited(&step.task)).any(|step| {
         let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
         let is_elementwise = matches!(step.task, Task::Kernel(Kernel::Elementwise(_)));
         let read = if is_elementwise { step.reads.iter().collect::<HashSet<_>>().len() } else { step.reads.len() };

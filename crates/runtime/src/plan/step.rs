@@ -121,7 +121,7 @@ impl PartScope<'_> {
         }
         if let Work::Attention(_) = entries[first as usize].work {
             let (kernel, reads) = attention::kernel(entries, &writes);
-            return Step { kernel, reads, writes, border };
+            return Step { task: Task::Kernel(kernel), reads, writes, border };
         }
         if cluster.anchor == Some(first) {
             let (kernel, reads) = kernel(entries, &entries[first as usize]);
