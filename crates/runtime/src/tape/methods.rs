@@ -102,3 +102,5 @@ impl Variable {
 }
 
 mod attention;
+
+mod loops;

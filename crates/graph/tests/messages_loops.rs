@@ -1,0 +1,105 @@
+//! Loops and recurrent layers, called with something wrong: what the message says, and that nothing is left behind.
+
+use arenagrad_graph::{DType, Expr, Graph, GraphError, ScanOptions, verify};
+
+/// Asserts that a loop is refused with that message, which follows file and line, and that the graph is as it was.
+#[track_caller]
+fn refused<'g>(g: &'g Graph, message: &str, scan: impl FnOnce() -> Result<Vec<Expr<'g>>, GraphError>) {
+    let before = (g.len(), g.to_string());
+    let error = scan().expect_err("a mistake").to_string();
+    let (origin, text) = error.split_once(": ").expect("an origin");
+    assert_eq!(text, message);
+    assert!(origin.contains("messages_loops.rs:"), "{error}");
+    assert_eq!((g.len(), g.to_string()), before, "something is left of {message}");
+    assert_eq!(g.check(), Ok(()));
+    assert_eq!(verify(g), Ok(()));
+}
+
+#[test]
+fn loops_that_cannot_be() {
+    let g = Graph::new();
+    let (c, x, y) = (g.input("c", [3]), g.input("x", [5, 3]), g.input("y", [4, 3]));
+    let point = g.input("point", []);
+    refused(&g, "scan: extents differ along axis 0: \"x\" is [5, 3], \"y\" is [4, 3] (5 != 4)", || {
+        g.scan(&[c], &[x, y], |c, _| (c.to_vec(), vec![])).map(|of| of.carries)
+    });
+    refused(&g, "scan: \"point\" of shape [] has rank 0, but at least rank 1 is needed", || {
+        g.scan(&[c], &[point], |c, _| (c.to_vec(), vec![])).map(|of| of.carries)
+    });
+    refused(&g, "scan: no operands were given", || g.scan(&[c], &[], |c, _| (c.to_vec(), vec![])).map(|of| of.carries));
+    let options = ScanOptions { length: Some(7), ..ScanOptions::default() };
+    refused(&g, "scan: the length is 7, but the extent of the sequences' first axis is needed", || {
+        g.scan_with(options, &[c], &[x], |c, _| (c.to_vec(), vec![])).map(|of| of.carries)
+    });
+    refused(&g, "scan: the body gave 0 next carries for 1 carries", || {
+        g.scan(&[c], &[x], |_, x| (vec![], x.to_vec())).map(|of| of.carries)
+    });
+    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum (node 7) is [1]", || {
+        g.scan(&[c], &[x], |c, _| (vec![c[0].exp().sum_keepdims(0)], vec![])).map(|of| of.carries)
+    });
+    refused(&g, "scan: dtypes differ: carry 0 is f32, its next value cast (node 6) is i32; cast one of them", || {
+        g.scan(&[c], &[x], |c, _| (vec![c[0].cast(DType::I32)], vec![])).map(|of| of.carries)
+    });
+    refused(&g, "scan: the body declares \"w\"; declare it outside and use it inside", || {
+        g.scan(&[c], &[x], |c, _| (vec![c[0] * g.input("w", [3])], vec![])).map(|of| of.carries)
+    });
+    let odd = g.input("odd", [2]);
+    refused(&g, "add: shapes do not broadcast: lhs placeholder (node 5) is [3], rhs \"odd\" is [2] (3 != 2)", || {
+        g.scan(&[c], &[x], |c, _| (vec![c[0] + odd], vec![])).map(|of| of.carries)
+    });
+}
+
+#[test]
+fn what_the_body_built_is_stale_outside() {
+    let g = Graph::new();
+    let (c, x) = (g.input("c", [3]), g.input("x", [5, 3]));
+    let mut kept = None;
+    let scanned = g.scan(&[c], &[x], |c, x| {
+        let next = c[0] + x[0];
+        kept = Some(next);
+        (vec![next], vec![])
+    });
+    assert!(scanned.is_ok());
+    assert!(matches!(kept.unwrap().id(), Err(GraphError::StaleNode { .. })));
+    let other = Graph::new();
+    let foreign = other.input("f", [5, 3]);
+    assert!(matches!(g.scan(&[c], &[foreign], |c, _| (c.to_vec(), vec![])), Err(GraphError::ForeignNode { .. })));
+}
+
+#[test]
+fn recurrent_layers_that_cannot_be() {
+    let g = Graph::new();
+    let (x, h) = (g.input("x", [7, 2, 3]), g.input("h", [2, 4]));
+    let (ih, hh, bias) = (g.input("ih", [12, 3]), g.input("hh", [12, 4]), g.input("bias", [12]));
+    let says = |message: &str| {
+        let error = g.take_error().expect("a mistake").to_string();
+        assert_eq!(error.split_once(": ").expect("an origin").1, message);
+        assert!(error.contains("messages_loops.rs:"), "{error}");
+        assert_eq!(g.len(), 6, "something is left of {message}");
+    };
+    let one = g.input("one", [2, 3]);
+    let _ = one.gru(h, ih, hh, None);
+    says("gru: \"one\" of shape [2, 3] has rank 2, but rank 3 is needed");
+    let _ = x.gru_cell(h, ih, hh, None);
+    says("gru_cell: \"x\" of shape [7, 2, 3] has rank 3, but rank 2 is needed");
+    let _ = x.lstm(h, h, ih, hh, None);
+    says(
+        "lstm: extents differ along axis 0: \"ih\" is [12, 3], 4 gates for each element of \"h\" is [2, 4] (12 != 16)",
+    );
+    let _ = one.lstm_cell(h, h, ih, hh, None);
+    says(
+        "lstm_cell: extents differ along axis 0: \"ih\" is [12, 3], 4 gates for each element of \"h\" is [2, 4] (12 != 16)",
+    );
+    let _ = x.rnn_tanh(h, ih, hh, None);
+    says(
+        "rnn_tanh: extents differ along axis 0: \"ih\" is [12, 3], 1 gates for each element of \"h\" is [2, 4] (12 != 4)",
+    );
+    let _ = x.rnn_relu(h, ih, hh, Some([bias, x]));
+    says("rnn_relu: \"x\" of shape [7, 2, 3] has rank 3, but rank 1 is needed");
+    let _ = one.rnn_cell(x, ih, hh, None);
+    says("rnn_cell: \"x\" of shape [7, 2, 3] has rank 3, but rank 2 is needed");
+    let _ = x.gru(h, hh, hh, None);
+    says("gru: inner dimensions differ: lhs \"x\" is [7, 2, 3], rhs \"hh\" is [12, 4] (3 != 4)");
+    let (states, last) = x.gru(h, ih, hh, Some([bias, bias]));
+    assert_eq!((states.shape().unwrap().dims(), last.shape().unwrap().dims()), (&[7, 2, 4][..], &[2, 4][..]));
+}
