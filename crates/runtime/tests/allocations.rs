@@ -162,6 +162,15 @@ fn cases(elements: usize) -> Vec<Case> {
         evaluate(&g, table.gather(0, index).square()),
         vec![("index", Tensor::new([elements], of).unwrap())],
     ));
+    let g = Graph::new();
+    let width = elements / 64;
+    let w = g.parameter("w", [16, 16], Init::Uniform { low: -0.1, high: 0.1 });
+    let x = g.parameter("x", [8, width / 16 + 1, 16], Init::Uniform { low: -1.0, high: 1.0 });
+    let scanned = g.scan(&[x.select_index(0, 0)], &[x], |state, x| {
+        let next = (state[0].matmul(w) + x[0]).tanh();
+        (vec![next], vec![next])
+    });
+    cases.push(("a loop", evaluate(&g, scanned.unwrap().outputs[0].square()), vec![]));
     cases
 }
 

@@ -5,7 +5,7 @@ pub(crate) mod cpu;
 pub(crate) mod gpu;
 
 use crate::plan::PlacedStep;
-use crate::plan::looped::LoopPlan;
+use crate::plan::looped::{LoopPlan, ResultPlace};
 use crate::session::LoopPlaces;
 
 /// What a loop moves between the buffers of its operands and results and those of its rounds, by their numbers in the session's memory.
@@ -18,6 +18,8 @@ pub(crate) struct LoopCopies {
     pub(crate) first: Vec<Moved>,
     /// Before each round: this round's part of each sequence.
     pub(crate) elements: Vec<Moved>,
+    /// Before each round: carries as it finds them, to this round's part of a stack.
+    pub(crate) found: Vec<Moved>,
     /// After each round: this round's part of each stack.
     pub(crate) stacked: Vec<Moved>,
 }
@@ -41,16 +43,19 @@ impl LoopCopies {
         let moved = |from, to, elements, buffer| Moved { from, to, elements, storage: storage(buffer) };
         let first = looped.carries.iter().map(|c| moved(given(c.operand), within(c.buffer), c.elements, c.buffer));
         let elements = looped.sequences.iter().map(|s| moved(given(s.operand), within(s.buffer), s.elements, s.buffer));
-        let stacked = looped.stacked.iter().map(|s| {
-            let result = places[step.outputs[s.result] as usize];
-            moved(within(s.buffer), result, s.elements, s.buffer)
-        });
+        let stack = |list: &[ResultPlace]| -> Vec<Moved> {
+            let of = |s: &ResultPlace| {
+                moved(within(s.buffer), places[step.outputs[s.result] as usize], s.elements, s.buffer)
+            };
+            list.iter().map(of).collect()
+        };
         LoopCopies {
             length: looped.length,
             reverse: looped.reverse,
             first: first.collect(),
             elements: elements.collect(),
-            stacked: stacked.collect(),
+            found: stack(&looped.found),
+            stacked: stack(&looped.stacked),
         }
     }
 

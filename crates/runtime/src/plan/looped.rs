@@ -26,7 +26,10 @@ pub(crate) struct LoopPlan {
     pub(crate) carries: Vec<CarryPlace>,
     pub(crate) sequences: Vec<OperandPlace>,
     pub(crate) captured: Vec<OperandPlace>,
+    /// What is stacked after each round.
     pub(crate) stacked: Vec<ResultPlace>,
+    /// Carries whose values are stacked as a round finds them.
+    pub(crate) found: Vec<ResultPlace>,
     /// Which operands of the loop are the step's inputs.
     operands: Vec<usize>,
 }
@@ -96,7 +99,8 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
         .iter()
         .filter_map(|result| match result {
             ScanResult::Final(_) => None,
-            ScanResult::Stacked(place) => Some(ids[*place as usize]),
+            // A carry stands in its buffer before the round.
+            ScanResult::Stacked(place) => (*place as usize >= body.carries()).then(|| ids[*place as usize]),
         })
         .collect();
     let updates = (0..body.carries())
@@ -128,16 +132,24 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
             captured.push(OperandPlace { operand, buffer, elements });
         }
     }
-    let is_stacked = |result: &ScanResult| matches!(result, ScanResult::Stacked(_));
-    let numbers = results.iter().enumerate().filter(|(_, result)| is_stacked(result)).map(|(number, _)| number);
+    let (mut numbers, mut found) = (Vec::new(), Vec::new());
+    for (result, stacked) in results.iter().enumerate() {
+        let ScanResult::Stacked(place) = *stacked else { continue };
+        if place as usize >= body.carries() {
+            numbers.push(result);
+        } else if let Some(carry) = carries.iter().find(|carry| operands[carry.operand] == place as usize) {
+            found.push(ResultPlace { result, buffer: carry.buffer, elements: carry.elements });
+        }
+    }
     let stacked = numbers
+        .into_iter()
         .zip(&plan.outputs)
         .filter_map(|(result, output)| {
             Some(ResultPlace { result, buffer: output.buffer?, elements: output.shape.elements() })
         })
         .collect();
     let (length, reverse) = (body.length(), body.is_reversed());
-    Ok(LoopPlan { length, reverse, plan, carries, sequences, captured, stacked, operands })
+    Ok(LoopPlan { length, reverse, plan, carries, sequences, captured, stacked, found, operands })
 }
 
 /// The entries that a loop's step reads, where one of its results has the operands of `entry`.

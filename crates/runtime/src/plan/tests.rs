@@ -162,3 +162,18 @@ fn a_parameter_that_is_still_read_is_copied_at_the_end() {
         Wanted { outputs: vec![v.sum(..)], updates: vec![(0, next_v.id().unwrap()), (1, next_w.id().unwrap())] }
     });
 }
+
+#[test]
+fn a_loop() {
+    check("loop", |g| {
+        let (x, h) = (g.input("x", [6, 4, 3]), g.input("h", [4, 5]));
+        let (of_input, of_state) = (parameter(g, "of_input", [3, 5]), parameter(g, "of_state", [5, 5]));
+        let scanned = g.scan(&[h], &[x], |state, element| {
+            let next = (element[0].matmul(of_input) + state[0].matmul(of_state)).tanh();
+            (vec![next], vec![])
+        });
+        let last = scanned.unwrap().carries[0].named("last");
+        let [gradient] = last.square().sum(..).grad([of_state]).unwrap();
+        vec![last, gradient.named("gradient")].into()
+    });
+}

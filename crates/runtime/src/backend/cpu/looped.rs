@@ -25,6 +25,9 @@ impl PlacedLoop {
             for moved in &self.copies.elements {
                 copy(memory, moved, place * moved.elements, 0);
             }
+            for moved in &self.copies.found {
+                copy(memory, moved, 0, place * moved.elements);
+            }
             run(&mut self.steps, written, memory);
             for moved in &self.copies.stacked {
                 copy(memory, moved, 0, place * moved.elements);

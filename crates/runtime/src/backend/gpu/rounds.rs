@@ -158,6 +158,7 @@ fn walk(
         for round in 0..copies.length {
             let place = copies.place(round);
             copies.elements.iter().try_for_each(|moved| copy(moved, place, 0, take))?;
+            copies.found.iter().try_for_each(|moved| copy(moved, 0, place, take))?;
             walk(body, dispatches, memory, take)?;
             copies.stacked.iter().try_for_each(|moved| copy(moved, 0, place, take))?;
         }
@@ -170,7 +171,7 @@ fn bounced(memory: &GpuMemory, rounds: &[Round]) -> u64 {
     let of = |round: &Round| match round {
         Round::Step(_) => 0,
         Round::Loop(Rounds { copies, body }) => {
-            let all = copies.first.iter().chain(&copies.elements).chain(&copies.stacked);
+            let all = copies.first.iter().chain(&copies.elements).chain(&copies.found).chain(&copies.stacked);
             let is_within = |moved: &&Moved| {
                 moved.from != moved.to && memory.place(moved.from).buffer == memory.place(moved.to).buffer
             };

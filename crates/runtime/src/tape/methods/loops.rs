@@ -17,17 +17,16 @@ impl Tape {
     /// ```
     /// use arenagrad::{Device, ScanOptions, Tape, Tensor};
     ///
-    /// let tape = Tape::new(&Device::cpu());
-    /// let x = tape.constant(Tensor::new([3], vec![1.0f32, 2.0, 3.0])?);
-    /// let w = tape.leaf(Tensor::scalar(0.5));
-    /// let first = tape.constant(Tensor::scalar(0.0));
+    /// let tape = Tape::new(Device::cpu());
+    /// let x = tape.leaf(Tensor::new([3], vec![1.0f32, 2.0, 3.0])?);
+    /// let (w, first) = (tape.leaf(0.5).requires_grad(), tape.leaf(0.0));
     /// let (last, sums) = tape.scan(ScanOptions::default(), &[&first], &[&x], &[&w], |carries, elements, captured| {
     ///     let sum = carries[0] * captured[0] + elements[0];
     ///     (vec![sum], vec![sum])
     /// });
     /// assert_eq!(sums[0].data()?.to_f64_vec(), [1.0, 2.5, 4.25]);
     /// last[0].backward()?;
-    /// assert_eq!(w.grad()?.expect("a gradient").to_f64_vec(), [3.0]); // of w (w + 2) + 3
+    /// assert_eq!(w.grad()?.to_f64_vec(), [3.0]); // of w (w + 2) + 3
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     #[track_caller]

@@ -1,0 +1,176 @@
+//! Recurrent layers against PyTorch's formulas, written out in f64.
+
+use arenagrad::{DType, Device, Graph, Tape, Tensor};
+
+use crate::suite::devices::devices;
+use crate::suite::evaluate::Given;
+use crate::suite::random::Random;
+use crate::suite::run::numbers;
+
+const STEPS: usize = 7;
+const BATCH: usize = 3;
+const INPUTS: usize = 4;
+const HIDDEN: usize = 5;
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The weights of a layer of so many gates.
+struct Layer {
+    gates: usize,
+    given: Given,
+}
+
+impl Layer {
+    fn new(gates: usize) -> Layer {
+        let mut random = Random(gates as u64);
+        let mut given = Given::new();
+        let rows = gates * HIDDEN;
+        for (name, count) in [
+            ("x", STEPS * BATCH * INPUTS),
+            ("h", BATCH * HIDDEN),
+            ("c", BATCH * HIDDEN),
+            ("w_ih", rows * INPUTS),
+            ("w_hh", rows * HIDDEN),
+            ("b_ih", rows),
+            ("b_hh", rows),
+        ] {
+            given.insert(name.to_owned(), random.floats(count, -1.0, 1.0));
+        }
+        Layer { gates, given }
+    }
+
+    fn element(&self, name: &str, index: usize) -> f64 {
+        f64::from(self.given[name][index] as f32)
+    }
+
+    /// What input and state contribute to a row of the gates, in a step and for an element of the batch.
+    fn parts(&self, step: usize, batch: usize, state: &[f64], row: usize) -> [f64; 2] {
+        let of_input: f64 = (0..INPUTS)
+            .map(|i| self.element("x", (step * BATCH + batch) * INPUTS + i) * self.element("w_ih", row * INPUTS + i))
+            .sum();
+        let of_state: f64 =
+            (0..HIDDEN).map(|i| state[batch * HIDDEN + i] * self.element("w_hh", row * HIDDEN + i)).sum();
+        [of_input + self.element("b_ih", row), of_state + self.element("b_hh", row)]
+    }
+
+    /// The states of all steps, the last state, and the last memory, where `cell` makes the next state and memory of an element from the two contributions
+    /// to each gate, the state and the memory.
+    fn run(&self, cell: impl Fn(&[[f64; 2]], f64, f64) -> [f64; 2]) -> [Vec<f64>; 3] {
+        let first = |name: &str| (0..BATCH * HIDDEN).map(|i| self.element(name, i)).collect::<Vec<f64>>();
+        let (mut state, mut memory, mut states) = (first("h"), first("c"), Vec::new());
+        for step in 0..STEPS {
+            let before = state.clone();
+            for batch in 0..BATCH {
+                for unit in 0..HIDDEN {
+                    let parts: Vec<[f64; 2]> =
+                        (0..self.gates).map(|gate| self.parts(step, batch, &before, gate * HIDDEN + unit)).collect();
+                    let place = batch * HIDDEN + unit;
+                    [state[place], memory[place]] = cell(&parts, before[place], memory[place]);
+                }
+            }
+            states.extend_from_slice(&state);
+        }
+        [states, state, memory]
+    }
+}
+
+#[track_caller]
+fn assert_close(found: &[Vec<f64>], expected: &[Vec<f64>], device: &Device) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.len());
+        let is_close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-6);
+        assert!(is_close, "{device}: {found:?}\n{expected:?}");
+    }
+}
+
+#[test]
+fn layers_are_those_of_pytorch() {
+    for device in devices() {
+        for gates in [1, 3, 4] {
+            let layer = Layer::new(gates);
+            let rows = gates * HIDDEN;
+            let g = Graph::new();
+            let input = |name: &str, shape: &[usize]| g.input_of(name, shape, DType::F32);
+            let x = input("x", &[STEPS, BATCH, INPUTS]);
+            let (h, c) = (input("h", &[BATCH, HIDDEN]), input("c", &[BATCH, HIDDEN]));
+            let (w_ih, w_hh) = (input("w_ih", &[rows, INPUTS]), input("w_hh", &[rows, HIDDEN]));
+            let biases = Some([input("b_ih", &[rows]), input("b_hh", &[rows])]);
+            let (results, expected) = match gates {
+                1 => {
+                    let (states, last) = x.rnn_tanh(h, w_ih, w_hh, biases);
+                    let [expected, state, _] = layer.run(|gates, _, _| [(gates[0][0] + gates[0][1]).tanh(), 0.0]);
+                    (vec![states, last], vec![expected, state])
+                }
+                3 => {
+                    let (states, last) = x.gru(h, w_ih, w_hh, biases);
+                    let [expected, state, _] = layer.run(|gates, state, _| {
+                        let [r, z] = [0, 1].map(|gate| sigmoid(gates[gate][0] + gates[gate][1]));
+                        let n = (gates[2][0] + r * gates[2][1]).tanh();
+                        [(1.0 - z) * n + z * state, 0.0]
+                    });
+                    (vec![states, last], vec![expected, state])
+                }
+                _ => {
+                    let (states, last, memory) = x.lstm(h, c, w_ih, w_hh, biases);
+                    let expected = layer.run(|gates, _, memory| {
+                        let [i, f, g, o] = [0, 1, 2, 3].map(|gate| gates[gate][0] + gates[gate][1]);
+                        let memory = sigmoid(f) * memory + sigmoid(i) * g.tanh();
+                        [sigmoid(o) * memory.tanh(), memory]
+                    });
+                    (vec![states, last, memory], expected.to_vec())
+                }
+            };
+            assert_close(&numbers(&g, &results, &layer.given, &device), &expected, &device);
+            // A cell is one step of its layer.
+            let first = x.select_index(0, 0);
+            let next = match gates {
+                1 => first.rnn_cell(h, w_ih, w_hh, biases),
+                3 => first.gru_cell(h, w_ih, w_hh, biases),
+                _ => first.lstm_cell(h, c, w_ih, w_hh, biases).0,
+            };
+            let found = numbers(&g, &[next], &layer.given, &device);
+            assert_close(&found, &[expected[0][..BATCH * HIDDEN].to_vec()], &device);
+        }
+    }
+}
+
+#[test]
+fn a_tape_records_layers() {
+    for device in devices() {
+        let layer = Layer::new(4);
+        let tape = Tape::new(device.clone());
+        let rows = 4 * HIDDEN;
+        let leaf = |name: &str, shape: &[usize]| {
+            let elements: Vec<f32> = layer.given[name].iter().map(|&x| x as f32).collect();
+            tape.leaf(Tensor::new(shape, elements).unwrap()).requires_grad()
+        };
+        let x = leaf("x", &[STEPS, BATCH, INPUTS]);
+        let (h, c) = (leaf("h", &[BATCH, HIDDEN]), leaf("c", &[BATCH, HIDDEN]));
+        let (w_ih, w_hh) = (leaf("w_ih", &[rows, INPUTS]), leaf("w_hh", &[rows, HIDDEN]));
+        let (b_ih, b_hh) = (leaf("b_ih", &[rows]), leaf("b_hh", &[rows]));
+        for _ in 0..3 {
+            let (states, last, memory) = x.lstm(&h, &c, &w_ih, &w_hh, Some([&b_ih, &b_hh]));
+            let loss = &(&states.sum(..) + &last.sum(..)) + &memory.sum(..);
+            loss.backward().unwrap();
+        }
+        let gradient = w_hh.grad().unwrap().to_f64_vec();
+
+        let g = Graph::new();
+        let input = |name: &str, shape: &[usize]| g.input_of(name, shape, DType::F32);
+        let w = input("w_hh", &[rows, HIDDEN]);
+        let (states, last, memory) = input("x", &[STEPS, BATCH, INPUTS]).lstm(
+            input("h", &[BATCH, HIDDEN]),
+            input("c", &[BATCH, HIDDEN]),
+            input("w_ih", &[rows, INPUTS]),
+            w,
+            Some([input("b_ih", &[rows]), input("b_hh", &[rows])]),
+        );
+        let [expected] = (states.sum(..) + last.sum(..) + memory.sum(..)).grad([w]).unwrap();
+        let expected = numbers(&g, &[expected], &layer.given, &device).concat();
+        let is_close = gradient.iter().zip(&expected).all(|(a, b)| (a - 3.0 * b).abs() < 1e-4);
+        assert!(is_close, "{device}: {gradient:?}\n{expected:?}");
+    }
+}
