@@ -9,16 +9,27 @@
 
 mod activations;
 mod classification;
+mod ctc;
+mod distances;
+mod functions;
 mod layers;
+mod likelihoods;
 mod losses;
+mod margin_losses;
 mod norms;
+mod piecewise;
+mod probability;
 mod random;
+mod smooth;
 mod softmax;
 mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;
+pub use ctc::Ctc;
+pub use likelihoods::PoissonNll;
 pub use losses::Reduction;
+pub use margin_losses::TripletMargin;
 
 use crate::arena::Graph;
 use crate::error::GraphError;

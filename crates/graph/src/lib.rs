@@ -67,7 +67,7 @@ mod verify;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
-pub use compose::{CrossEntropy, Gelu, Reduction};
+pub use compose::{CrossEntropy, Ctc, Gelu, PoissonNll, Reduction, TripletMargin};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;

@@ -70,3 +70,7 @@ macro_rules! one_for {
     };
 }
 pub(crate) use one_for;
+
+mod activations;
+mod functions;
+mod losses;
