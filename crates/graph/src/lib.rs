@@ -70,7 +70,9 @@ pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
 pub use body::{Body, ScanResult};
-pub use compose::{Attention, CrossEntropy, Gelu, Reduction, RotaryEmbedding, RotaryPairs};
+pub use compose::{
+    Attention, CrossEntropy, Ctc, Gelu, PoissonNll, Reduction, RotaryEmbedding, RotaryPairs, TripletMargin,
+};
 pub use compose::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
     Pooling,

@@ -68,13 +68,13 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Attention, Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu,
-    Graph, GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, RotaryEmbedding, RotaryPairs,
-    ScanOptions, Scanned, Shape, StorageType,
+    Attention, Axes, Bf16, CompareFunction, Context, CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function,
+    Gelu, Graph, GraphError, Init, IntoExpr, Mode, NodeId, OpKind, PoissonNll, ReduceFunction, Reduction,
+    RotaryEmbedding, RotaryPairs, ScanOptions, Scanned, Shape, StorageType,
 };
 pub use arenagrad_graph::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
-    Pooling,
+    Pooling, TripletMargin,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};

@@ -370,7 +370,12 @@ impl<'g> Expr<'g> {
     }
 
     /// Both operands brought to their common shape by broadcast nodes where they need one.
-    fn broadcast_pair(self, rhs: Expr<'g>, op: &'static str, origin: Origin) -> Option<(crate::NodeId, crate::NodeId)> {
+    pub(crate) fn broadcast_pair(
+        self,
+        rhs: Expr<'g>,
+        op: &'static str,
+        origin: Origin,
+    ) -> Option<(crate::NodeId, crate::NodeId)> {
         self.same_graph(rhs, op, origin)?;
         let (lhs_id, rhs_id) = (self.raw()?, rhs.raw()?);
         let common = {

@@ -104,3 +104,7 @@ impl Variable {
 mod attention;
 
 mod loops;
+
+mod activations;
+mod functions;
+mod losses;

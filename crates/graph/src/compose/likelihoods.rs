@@ -1,0 +1,103 @@
+//! Negative log-likelihoods of distributions other than that over classes.
+
+use std::f64::consts::PI;
+
+use crate::compose::losses::Reduction;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::shape::Shape;
+
+/// The options of [`Expr::poisson_nll_loss`]; the default is PyTorch's.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "options do nothing until a loss takes them"]
+pub struct PoissonNll {
+    /// Whether predictions are logarithms of rates, or rates.
+    pub log_input: bool,
+    /// Whether the constant term `ln t!` is added, by Stirling's formula.
+    pub full: bool,
+    /// What is added to rates before their logarithm is taken.
+    pub eps: f64,
+    /// What becomes of the elements.
+    pub reduction: Reduction,
+}
+
+impl Default for PoissonNll {
+    fn default() -> PoissonNll {
+        PoissonNll { log_input: true, full: false, eps: 1e-8, reduction: Reduction::Mean }
+    }
+}
+
+impl<'g> Expr<'g> {
+    /// The negative log-likelihood of counts `t` under Poisson distributions: `e^x - t x` for logarithms of rates, `x - t ln(x + eps)`
+    /// for rates. With `full`, `t ln t - t + ln(2 pi t) / 2` is added for counts above 1. The derivatives in `x` are `e^x - t` and
+    /// `1 - t / (x + eps)`.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, PoissonNll};
+    /// let g = Graph::new();
+    /// let (rates, counts) = (g.input("rates", [4]), g.input("counts", [4]));
+    /// let loss = rates.poisson_nll_loss(counts, PoissonNll { log_input: false, ..PoissonNll::default() });
+    /// assert_eq!(loss.shape()?.dims(), &[] as &[usize]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn poisson_nll_loss(self, target: Expr<'g>, options: PoissonNll) -> Expr<'g> {
+        let _method = self.enter("poisson_nll_loss");
+        if self.shape_shared_with(target, "poisson_nll_loss").is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        let loss =
+            if options.log_input { self.exp() - target * self } else { self - target * (self + options.eps).log() };
+        if !options.full {
+            return options.reduction.of(loss);
+        }
+        // The other counts see a 1, of which the terms and their derivatives are finite.
+        let counts = target.greater(1.0);
+        let count = counts.where_(target, 1.0);
+        let stirling = count * count.log() - count + (count * (2.0 * PI)).log() * 0.5;
+        options.reduction.of(loss + counts.where_(stirling, 0.0))
+    }
+
+    /// The negative log-likelihood of `t` under normal distributions of mean `x`: `(ln v + (x - t)^2 / v) / 2`, where the variance `v`
+    /// is at least `eps`, PyTorch's default of which is 1e-6. With `full`, `ln(2 pi) / 2` is added. The variance has the shape of the
+    /// predictions, or that with extent 1 along the last axis, or without the last axis. A variance below `eps` gets the gradient that
+    /// it would get at `eps`, as in PyTorch.
+    ///
+    /// Errors: shapes that differ; `eps` is not above 0.
+    #[track_caller]
+    pub fn gaussian_nll_loss(
+        self,
+        target: Expr<'g>,
+        variance: Expr<'g>,
+        full: bool,
+        eps: f64,
+        reduction: Reduction,
+    ) -> Expr<'g> {
+        let method = self.enter("gaussian_nll_loss");
+        let (op, origin, poisoned) = ("gaussian_nll_loss", method.origin(), Expr::poisoned(self.graph()));
+        if eps.is_nan() || eps <= 0.0 {
+            return self.graph().refuse(op, "eps", eps, "a number above 0");
+        }
+        let Some(shape) = self.shape_shared_with(target, op) else { return poisoned };
+        if self.same_graph(variance, op, origin).is_none() {
+            return poisoned;
+        }
+        let Some(own) = variance.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
+        let row: Shape = match shape.rank() {
+            0 => Shape::scalar(),
+            rank => shape.with_extent(rank - 1, 1),
+        };
+        let variance = if own == shape || own == row {
+            variance
+        } else if shape.rank() > 0 && own[..] == shape[..shape.rank() - 1] {
+            variance.reshape_node(&row, origin)
+        } else {
+            let (lhs, rhs) = (self.describe(), variance.describe());
+            return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape: shape, rhs, rhs_shape: own });
+        };
+        let raised = variance + (eps - variance).stop_gradient();
+        let variance = variance.less(eps).where_(raised, variance);
+        let loss = (variance.log() + (self - target).square() / variance) * 0.5;
+        reduction.of(if full { loss + 0.5 * (2.0 * PI).ln() } else { loss })
+    }
+}

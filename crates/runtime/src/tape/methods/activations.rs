@@ -1,0 +1,36 @@
+//! Activations.
+
+methods! {
+    /// Each element brought into `min..=max`, with derivative 0 at the bounds.
+    hardtanh(; min: f64, max: f64);
+    /// Each element brought into `0..=6`.
+    relu6(;);
+    /// A sigmoid of straight pieces.
+    hardsigmoid(;);
+    /// `x hardsigmoid(x)`.
+    hardswish(;);
+    /// 0 where the magnitude is at most `lambda`.
+    hardshrink(; lambda: f64);
+    /// Brought nearer to 0 by `lambda`.
+    softshrink(; lambda: f64);
+    /// `value` where an element is not above the threshold.
+    threshold(; threshold: f64, value: f64);
+    /// `x` above 0, else `weight x`.
+    prelu(weight;);
+    /// `x tanh(softplus(x))`.
+    mish(;);
+    /// The scaled exponential linear unit.
+    selu(;);
+    /// The exponential linear unit whose derivative is continuous.
+    celu(; alpha: f64);
+    /// `x / (1 + |x|)`.
+    softsign(;);
+    /// `x - tanh(x)`.
+    tanhshrink(;);
+    /// The first half along an axis times the sigmoid of the second.
+    glu(; axis: isize);
+    /// Softmax of `-x` along an axis.
+    softmin(; axis: isize);
+    /// Each vector along an axis over its p-norm.
+    normalize(; p: f64, axis: isize, eps: f64);
+}
