@@ -9,16 +9,21 @@
 
 mod activations;
 mod classification;
+mod distances;
 mod layers;
 mod losses;
+mod matrix_norms;
+mod matrix_products;
 mod norms;
 mod random;
 mod softmax;
+mod statistics;
 mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;
 pub use losses::Reduction;
+pub use matrix_norms::MatrixNorm;
 
 use crate::arena::Graph;
 use crate::error::GraphError;

@@ -161,6 +161,7 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
+        Op::LinearAlgebra { .. } => vec![],
     }
 }
 

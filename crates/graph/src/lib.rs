@@ -67,7 +67,7 @@ mod verify;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
-pub use compose::{CrossEntropy, Gelu, Reduction};
+pub use compose::{CrossEntropy, Gelu, MatrixNorm, Reduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
@@ -81,7 +81,7 @@ pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
     Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
-    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
+    Extents, Indexing, Leaf, MatrixFunction, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -6,6 +6,7 @@
 mod elementwise;
 mod functions;
 mod kind;
+mod matrix_function;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
 };
 pub use kind::OpKind;
+pub use matrix_function::MatrixFunction;
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
@@ -53,6 +55,8 @@ pub enum Op {
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
+    /// A function of whole matrices, the last two axes of the operands; the axes in front are a batch.
+    LinearAlgebra { function: MatrixFunction, operands: Box<[NodeId]> },
 }
 
 /// Operations without operands.
@@ -183,7 +187,9 @@ impl Op {
                 visit(*upstream);
                 gradients.iter().copied().for_each(visit);
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) => operands.iter().copied().for_each(visit),
+            Op::Assembly(Assembly::Concat { operands, .. }) | Op::LinearAlgebra { operands, .. } => {
+                operands.iter().copied().for_each(visit);
+            }
             Op::MatMul { lhs, rhs, .. } => {
                 visit(*lhs);
                 visit(*rhs);
@@ -213,7 +219,8 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Indexing(_) => self.for_each_operand(visit),
+            | Op::Indexing(_)
+            | Op::LinearAlgebra { .. } => self.for_each_operand(visit),
         }
     }
 
@@ -242,7 +249,7 @@ impl Op {
                 *upstream = map(*upstream);
                 gradients.iter_mut().for_each(|gradient| *gradient = map(*gradient));
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) => {
+            Op::Assembly(Assembly::Concat { operands, .. }) | Op::LinearAlgebra { operands, .. } => {
                 operands.iter_mut().for_each(|operand| *operand = map(*operand));
             }
             Op::MatMul { lhs, rhs, .. } => {

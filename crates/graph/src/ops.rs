@@ -12,6 +12,7 @@ pub mod custom;
 pub mod elementwise;
 pub mod indexing;
 pub mod leaf;
+pub mod linear_algebra;
 pub mod matmul;
 pub mod reduce;
 pub mod unary;
@@ -167,6 +168,7 @@ pub(crate) fn infer(
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
+        Op::LinearAlgebra { function, operands } => linear_algebra::infer(rule, *function, operands),
     }
 }
 
@@ -212,6 +214,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
+        Op::LinearAlgebra { function, operands } => linear_algebra::vjp(*function, operands, node, give),
     }
 }
 
@@ -271,6 +274,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
+        Op::LinearAlgebra { function, operands } => linear_algebra::jvp(*function, operands, node),
     }
 }
 

@@ -33,6 +33,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::Assembly(_)
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::LinearAlgebra { .. }
             | Op::Indexing(Indexing::Gather { .. }) => node.shape.elements(),
         }
     };

@@ -69,10 +69,10 @@ pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
-    GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
+    GraphError, Init, IntoExpr, MatrixNorm, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
-pub use error::{Error, Given};
+pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;

@@ -8,6 +8,7 @@ mod arguments;
 mod division;
 mod elementwise;
 mod indexing;
+mod linear_algebra;
 mod losses;
 mod norms;
 mod products;
@@ -76,7 +77,6 @@ impl Operator {
     }
 
     /// An operator of several results, in PyTorch's order.
-    #[expect(dead_code)]
     const fn several(
         signature: Signature,
         build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>,
@@ -174,6 +174,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| shapes::find(name))
         .or_else(|| products::find(name))
         .or_else(|| indexing::find(name))
+        .or_else(|| linear_algebra::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {
@@ -184,6 +185,7 @@ fn find_functional(name: &str) -> Option<Operator> {
         .or_else(|| indexing::find_functional(name))
         .or_else(|| losses::find_functional(name))
         .or_else(|| norms::find_functional(name))
+        .or_else(|| linear_algebra::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

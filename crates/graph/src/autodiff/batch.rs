@@ -136,6 +136,7 @@ impl<'g> Batch<'g, '_> {
             Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
                 self.matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
             }
+            Op::LinearAlgebra { .. } => self.over(op, node),
             Op::Indexing(indexing) => {
                 let mut indexing = *indexing;
                 let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;

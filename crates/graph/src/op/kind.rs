@@ -1,8 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction,
-    UnaryFunction,
+    Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, MatrixFunction, Op,
+    ReduceFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -36,6 +36,7 @@ pub enum OpKind {
     MatMul,
     Gather,
     ScatterAdd,
+    LinearAlgebra(MatrixFunction),
 }
 
 impl OpKind {
@@ -52,6 +53,7 @@ impl OpKind {
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -84,6 +86,7 @@ impl OpKind {
             OpKind::MatMul => "matmul",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
+            OpKind::LinearAlgebra(function) => function.name(),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Op {
             Op::MatMul { .. } => OpKind::MatMul,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
+            Op::LinearAlgebra { function, .. } => OpKind::LinearAlgebra(*function),
         }
     }
 

@@ -82,6 +82,9 @@ impl<'g> Point<'g> {
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
             BinaryFunction::And | BinaryFunction::Or => return None,
+            // Integers have no derivatives.
+            BinaryFunction::BitwiseAnd | BinaryFunction::BitwiseOr | BinaryFunction::BitwiseXor => return None,
+            BinaryFunction::ShiftLeft | BinaryFunction::ShiftRight => return None,
         })
     }
 
@@ -108,6 +111,8 @@ impl<'g> Point<'g> {
             BinaryFunction::Maximum => share(b.less(a), a.equal(b), factor),
             BinaryFunction::Minimum => share(b.greater(a), a.equal(b), factor),
             BinaryFunction::ReluBackward | BinaryFunction::And | BinaryFunction::Or => return None,
+            BinaryFunction::BitwiseAnd | BinaryFunction::BitwiseOr | BinaryFunction::BitwiseXor => return None,
+            BinaryFunction::ShiftLeft | BinaryFunction::ShiftRight => return None,
         })
     }
 }

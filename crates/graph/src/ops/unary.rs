@@ -71,6 +71,6 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         // y <= 0 exactly where x <= 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
         UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
-        UnaryFunction::Not => return None,
+        UnaryFunction::Not | UnaryFunction::BitwiseNot => return None,
     })
 }

@@ -61,7 +61,7 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) if graph.shape(*updates).contains(&0) => {
             Rewrite::Existing(*operand)
         }
-        Op::Indexing(_) => Rewrite::Keep,
+        Op::Indexing(_) | Op::LinearAlgebra { .. } => Rewrite::Keep,
     })
 }
 

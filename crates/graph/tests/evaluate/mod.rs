@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub)] // Each test program that includes this uses a part of it.
 
 pub mod functions;
+mod matrices;
 
 use std::collections::HashMap;
 
@@ -180,6 +181,19 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
                 (0..inner).map(|p| a(p) * b(p)).sum()
             };
             coordinates(shape).map(|at| element(&at)).collect()
+        }
+        Op::LinearAlgebra { function, operands } => {
+            let source = shape_of(&operands[0]);
+            let [rows, columns] = [source[source.rank() - 2], source[source.rank() - 1]];
+            let rhs = operands.get(1).map_or(&[][..], elements);
+            let batches = source[..source.rank() - 2].iter().product();
+            let size = |all: &[f64]| if batches == 0 { 0 } else { all.len() / batches };
+            let part = |all: &[f64], number: usize| all[number * size(all)..][..size(all)].to_vec();
+            let apply = |number| {
+                let matrix = part(elements(&operands[0]), number);
+                matrices::apply(*function, [rows, columns], &matrix, &part(rhs, number))
+            };
+            (0..batches).flat_map(apply).collect()
         }
         Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);

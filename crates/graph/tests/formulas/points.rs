@@ -75,7 +75,8 @@ impl Compiled {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Indexing(_)) => panic!("{} in a formula", op.name()),
+                | Op::Indexing(_)
+                | Op::LinearAlgebra { .. }) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = operations.len();
             operations.push(operation);

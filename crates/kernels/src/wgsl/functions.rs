@@ -15,11 +15,15 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES: [&str; 39] = files![
+const FILES: [&str; 45] = files![
     "abs",
     "add",
     "and",
     "atan2",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "cast",
     "ceil",
     "cos",
@@ -47,6 +51,8 @@ const FILES: [&str; 39] = files![
     "relu",
     "relu_backward",
     "round",
+    "shift_left",
+    "shift_right",
     "sigmoid",
     "sign",
     "sin",

@@ -49,7 +49,8 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
-            | Work::Pad { .. } => {}
+            | Work::Pad { .. }
+            | Work::LinearAlgebra { .. } => {}
         }
     }
 }
@@ -212,7 +213,8 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-        | Work::Concat { .. } => true,
+        | Work::Concat { .. }
+        | Work::LinearAlgebra { .. } => true,
         Work::Constant(_)
         | Work::Empty
         | Work::Iota { .. }
@@ -278,7 +280,8 @@ fn scattered(
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => {
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => {
                 if base.shape.elements() != 1 || !base.storage.is_native() {
                     return None;
                 }

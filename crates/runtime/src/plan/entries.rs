@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
-    ReduceFunction, Shape, StorageType,
+    Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, MatrixFunction, Node, NodeId,
+    Op, ReduceFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -77,6 +77,10 @@ pub(crate) enum Work {
     Concat {
         regions: Vec<Region>,
     },
+    /// Matrices, one after the other, and right-hand sides of a function that has some.
+    LinearAlgebra {
+        function: MatrixFunction,
+    },
 }
 
 /// A region of a concatenation.
@@ -105,7 +109,8 @@ impl Work {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => true,
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => true,
         }
     }
 
@@ -249,7 +254,8 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-            | Op::Indexing(_) => false,
+            | Op::Indexing(_)
+            | Op::LinearAlgebra { .. } => false,
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -305,7 +311,8 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
+                | Op::Indexing(_)
+                | Op::LinearAlgebra { .. } => self.push(entry(Work::Empty, none())),
             };
         }
         match op {
@@ -403,6 +410,18 @@ impl Builder {
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
+            Op::LinearAlgebra { function, .. } => {
+                if operands[0].shape.elements() == 0 {
+                    // The determinant of a matrix without rows is the product of nothing.
+                    return self.push(entry(Work::Constant(1.0), none()));
+                }
+                let mut matrices = SmallVec::new();
+                for operand in operands {
+                    let operand = self.contiguous(operand, dtype, node, stage);
+                    matrices.push(self.widened(operand, dtype, node, stage));
+                }
+                self.push(entry(Work::LinearAlgebra { function: *function }, matrices))
+            }
             Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     return self.push(entry(Work::Constant(*value), none()));
@@ -467,7 +486,8 @@ impl Builder {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => layout,
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => layout,
         }
     }
 

@@ -135,7 +135,8 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => continue,
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => continue,
         };
         memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());
     }
@@ -165,7 +166,8 @@ fn shareable(
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => Vec::new(),
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => Vec::new(),
     };
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
@@ -195,7 +197,8 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         | Kernel::MatMul { epilogue: None, .. }
         | Kernel::ArgMax { .. }
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => {}
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => {}
     }
 }
 

@@ -150,7 +150,10 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => {
+                unreachable!("only elementwise entries and reductions are members of a nest")
+            }
         };
         self.values.insert((member, space), value);
     }
@@ -183,7 +186,8 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => self.load(operand.base, operand.view(), space),
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => self.load(operand.base, operand.view(), space),
         }
     }
 

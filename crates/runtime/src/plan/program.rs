@@ -136,7 +136,8 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. } => {
+            | Work::Concat { .. }
+            | Work::LinearAlgebra { .. } => {
                 let input = self.program.inputs.len() as u32;
                 self.program.inputs.push(ProgramInput { dtype: entry.dtype, view: view.clone(), in_place: None });
                 self.reads.push(base);
@@ -171,6 +172,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Indexing(_) => unreachable!("not an elementwise op"),
+        | Op::Indexing(_)
+        | Op::LinearAlgebra { .. } => unreachable!("not an elementwise op"),
     }
 }

@@ -219,7 +219,8 @@ impl Readers {
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
                     | Work::Pad { .. }
-                    | Work::Concat { .. } => false,
+                    | Work::Concat { .. }
+                    | Work::LinearAlgebra { .. } => false,
                 };
                 if !is_taken {
                     kind[base] = Reading::Stored;
@@ -407,6 +408,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-        | Work::Concat { .. } => None,
+        | Work::Concat { .. }
+        | Work::LinearAlgebra { .. } => None,
     }
 }

@@ -186,7 +186,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::new(device, memory, &steps, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, |buffer| places[buffer as usize]))),
+            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, |buffer| places[buffer as usize])?)),
         }
     }
 
@@ -195,7 +195,7 @@ impl Executable {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;
-                executable.run(memory);
+                executable.run(memory)?;
                 Ok(Vec::new())
             }
             #[cfg(feature = "gpu")]

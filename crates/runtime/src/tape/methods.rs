@@ -70,3 +70,6 @@ macro_rules! one_for {
     };
 }
 pub(crate) use one_for;
+
+mod integers;
+mod linear_algebra;

@@ -56,6 +56,8 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::Indexing(Indexing::Gather { .. }) => true,
+            // Quotients and roots are rounded.
+            Op::LinearAlgebra { .. } => false,
         }
     })
 }

@@ -1,16 +1,19 @@
 //! Plans on the CPU: kernels made ready, run in order over host buffers.
 //!
 //! A run allocates nothing: kernels carry their scratch, buffers are moved out of the table and back while a kernel writes
-//! them, and the list that holds them meanwhile keeps its room.
+//! them, and the list that holds them meanwhile keeps its room. Functions of matrices are the exception: they allocate. They may also
+//! fail; a run that does stops there, and leaves parameters as they were.
 
 mod driver;
+mod safekeeping;
 
 use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::Stored;
-use arenagrad_kernels::cpu::{Compiled, Operands};
+use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
 
 use crate::error::Error;
-use crate::plan::{BufferSpec, PlacedStep, Plan};
+use crate::plan::{BufferSpec, FallibleStep, PlacedStep, Plan};
+use safekeeping::Safekeeping;
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -68,6 +71,11 @@ pub(crate) struct CpuExecutable {
     written: Vec<Elements>,
     /// Whether a step shares its work among threads.
     divides: bool,
+    /// The steps that may fail, with their numbers.
+    fallible: Vec<(usize, FallibleStep)>,
+    safekeeping: Safekeeping,
+    /// Where the last run failed.
+    failed: Option<(usize, Failure)>,
 }
 
 struct PlacedRoutine {
@@ -84,7 +92,13 @@ fn compiled(step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
 
 impl CpuExecutable {
     /// Makes the steps of a plan ready whose buffer numbers `place` turns into numbers of the session's memory.
-    pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Self {
+    pub(crate) fn new(plan: &Plan, place: impl Fn(u32) -> u32) -> Result<Self, Error> {
+        for (step, described) in plan.steps.iter().zip(&plan.described) {
+            if let Some(reason) = Compiled::refusal(&step.kernel) {
+                let reason = format!("{}: {reason}", step.kernel.name());
+                return Err(Error::Unsupported { what: described.computes.clone(), reason });
+            }
+        }
         let steps: Vec<PlacedRoutine> = plan
             .steps
             .iter()
@@ -96,29 +110,59 @@ impl CpuExecutable {
             .collect();
         let widest = steps.iter().map(|step| step.outputs.len()).max().unwrap_or(0);
         let divides = steps.iter().any(|step| step.kernel.divides());
-        CpuExecutable { steps, written: Vec::with_capacity(widest), divides }
+        let (written, fallible) = (Vec::with_capacity(widest), plan.fallible.clone());
+        let safekeeping = Safekeeping::new(plan, &place)?;
+        Ok(CpuExecutable { steps, written, divides, fallible, safekeeping, failed: None })
     }
 
-    pub(crate) fn run(&mut self, memory: &mut CpuMemory) {
+    /// Runs the plan. A run that fails leaves parameters as they were.
+    pub(crate) fn run(&mut self, memory: &mut CpuMemory) -> Result<(), Error> {
         if self.divides {
             // Entering a thread pool costs two wake-ups: once a run, not once a kernel.
             driver::run_in_pool(self, memory);
         } else {
             self.run_steps(memory);
         }
+        match self.failed.take() {
+            None => Ok(()),
+            Some((step, failure)) => Err(self.error(step, failure)),
+        }
     }
 
     fn run_steps(&mut self, memory: &mut CpuMemory) {
-        let CpuExecutable { steps, written, .. } = self;
-        for step in steps {
+        let CpuExecutable { steps, written, safekeeping, failed, .. } = self;
+        safekeeping.begin();
+        for (number, step) in steps.iter_mut().enumerate() {
+            safekeeping.before(number, memory);
             for &output in &step.outputs {
                 written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
             }
             let operands = Operands { buffers: &memory.buffers, slots: &step.inputs };
-            step.kernel.run(operands, written);
+            let result = step.kernel.try_run(operands, written);
             for (&output, buffer) in step.outputs.iter().zip(written.drain(..)) {
                 memory.buffers[output as usize] = buffer;
             }
+            if let Err(failure) = result {
+                safekeeping.restore(memory);
+                *failed = Some((number, failure));
+                return;
+            }
         }
+    }
+
+    /// What a failure of that step is to the caller.
+    fn error(&self, step: usize, failure: Failure) -> Error {
+        let found = self.fallible.iter().find(|(number, _)| *number == step);
+        let Some((_, FallibleStep { origin, op, operand, shape })) = found else {
+            unreachable!("only steps that may fail do");
+        };
+        let mut index = Vec::new();
+        let mut rest = failure.matrix;
+        for &extent in shape[..shape.rank() - 2].iter().rev() {
+            index.insert(0, rest % extent);
+            rest /= extent;
+        }
+        let (origin, operand, shape) = (origin.to_string(), operand.clone(), shape.clone());
+        Error::Matrix { origin, op, operand, shape, index, reason: failure.reason }
     }
 }
