@@ -47,6 +47,9 @@ pub enum Error {
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
 
+    #[error("element {position} is {value}, which i32 does not hold: that is -2147483648..=2147483647")]
+    IntegerRange { position: usize, value: i64 },
+
     #[error("a tensor of shape {shape} has {elements} elements, and not the one that was asked for")]
     NotOneElement { shape: Shape, elements: usize },
 
@@ -94,6 +97,12 @@ pub enum Error {
         supported = StorageType::ALL.map(StorageType::name).join(", ")
     )]
     FileDType { path: PathBuf, name: String, found: String, expected: StorageType },
+
+    #[error(
+        "{path}: element {position} of the tensor {name:?} is {value}, which i32 does not hold, and the parameter holds i32",
+        path = .path.display()
+    )]
+    FileInteger { path: PathBuf, name: String, position: usize, value: i64 },
 
     #[error(
         "{path}: the parameter {name:?} of shape {shape} is missing; the file holds {known}",

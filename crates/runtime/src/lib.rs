@@ -56,6 +56,7 @@ mod error;
 mod file;
 #[cfg(doctest)]
 mod guides;
+mod integers;
 mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
