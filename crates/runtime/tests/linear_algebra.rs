@@ -340,3 +340,23 @@ mod computed {
         }
     }
 }
+
+/// The most elements that a plan stores between its steps in one buffer.
+fn largest_slot(outputs: &[Expr<'_>]) -> usize {
+    let session = Session::evaluate(outputs[0].graph(), outputs, &Device::cpu()).unwrap();
+    let slots = session.plan().buffers().iter().filter(|buffer| buffer.role == arenagrad::plan::BufferRole::Slot);
+    slots.map(|buffer| buffer.elements).max().unwrap_or(0)
+}
+
+/// Products that are summed, and differences that a distance is made of, are computed where they are needed.
+#[test]
+fn sums_of_products_and_distances_store_no_terms() {
+    let g = Graph::new();
+    let (m, n, d) = (20, 30, 50);
+    let (i, j) = (g.input_of("i", [m, d], DType::I32), g.input_of("j", [d, n], DType::I32));
+    assert_eq!(largest_slot(&[i.matmul(j)]), m * n);
+    let (x, y) = (g.input("x", [m, d]), g.input("y", [n, d]));
+    for p in [1.0, 2.0, 3.0, f64::INFINITY] {
+        assert!(largest_slot(&[x.cdist(y, p)]) <= m * n, "p = {p}");
+    }
+}
