@@ -175,6 +175,7 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let direction = body.is_reversed().then(|| String::from("reverse"));
             [format!("steps={}", body.length()), result].into_iter().chain(direction).collect()
         }
+        Op::LinearAlgebra { .. } => vec![],
     }
 }
 

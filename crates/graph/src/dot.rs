@@ -97,9 +97,7 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Attention(_)
-        | Op::Indexing(_)
-        | Op::Scan { .. } => "#ffffff",
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => "#ffffff" , 
     }
 }
 

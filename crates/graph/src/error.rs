@@ -62,6 +62,19 @@ pub enum GraphError {
     #[error("{origin}: {op}: {operand} of shape {shape} has rank {rank}, but {expected} is needed")]
     Rank { origin: Origin, op: &'static str, operand: String, shape: Shape, rank: usize, expected: String },
 
+    #[error(
+        "{origin}: {op}: {operand} of shape {shape} has {rows} rows and {columns} columns, but {expected} is needed"
+    )]
+    MatrixShape {
+        origin: Origin,
+        op: &'static str,
+        operand: String,
+        shape: Shape,
+        rows: usize,
+        columns: usize,
+        expected: &'static str,
+    },
+
     #[error("{origin}: {op}: {operand} of shape {from} has {from_elements} elements, but {to} has {to_elements}")]
     Reshape {
         origin: Origin,
@@ -243,6 +256,7 @@ impl GraphError {
             | GraphError::Axis { op, .. }
             | GraphError::RepeatedAxis { op, .. }
             | GraphError::Rank { op, .. }
+            | GraphError::MatrixShape { op, .. }
             | GraphError::Reshape { op, .. }
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }

@@ -7,7 +7,9 @@
 mod axes;
 mod elementwise;
 mod indices;
+mod integers;
 mod leaf;
+mod linear_algebra;
 mod moments;
 mod products;
 mod reductions;

@@ -72,5 +72,6 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
                 ScanResult::Stacked(place) => all(&[1, u64::from(*place)]),
             }
         }
+        Op::LinearAlgebra { function, .. } => all(&[40, function.number()]),
     }
 }

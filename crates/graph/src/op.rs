@@ -9,6 +9,7 @@ mod elementwise;
 mod functions;
 mod kind;
 mod special;
+mod matrix_function;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
 };
 pub use kind::OpKind;
+pub use matrix_function::MatrixFunction;
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
@@ -63,6 +65,8 @@ pub enum Op {
     /// One result of a loop over a sequence: `operands` are the carries' first values, the sequences and what the body captures. All
     /// results of one loop have the same body and operands.
     Scan { body: Arc<Body>, operands: Box<[NodeId]>, result: ScanResult },
+    /// A function of whole matrices, the last two axes of the operands; the axes in front are a batch.
+    LinearAlgebra { function: MatrixFunction, operands: Box<[NodeId]> },
 }
 
 /// Operations without operands.
@@ -193,9 +197,7 @@ impl Op {
                 visit(*upstream);
                 gradients.iter().copied().for_each(visit);
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) | Op::Scan { operands, .. } => {
-                operands.iter().copied().for_each(visit);
-            }
+Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands , .. } | Op :: LinearAlgebra { operands , .. } => { operands . iter ( ) . copied ( ) . for_each ( visit ) ; } 
             Op::MatMul { lhs, rhs, .. } => {
                 visit(*lhs);
                 visit(*rhs);
@@ -226,11 +228,7 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Attention(_)
-            | Op::Indexing(_) => self.for_each_operand(visit),
-            Op::Scan { body, operands, result } => {
-                body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
-            }
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: LinearAlgebra { .. } => self . for_each_operand ( visit ) , Op :: Scan { body , operands , result } => { body . differentiated ( * result ) . into_iter ( ) . map ( | place | operands [ place as usize ] ) . for_each ( visit ) ; } 
         }
     }
 
@@ -259,7 +257,7 @@ impl Op {
                 *upstream = map(*upstream);
                 gradients.iter_mut().for_each(|gradient| *gradient = map(*gradient));
             }
-            Op::Assembly(Assembly::Concat { operands, .. }) | Op::Scan { operands, .. } => {
+Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands , .. } | Op :: LinearAlgebra { operands , .. } => { 
                 operands.iter_mut().for_each(|operand| *operand = map(*operand));
             }
             Op::MatMul { lhs, rhs, .. } => {

@@ -13,6 +13,7 @@ pub mod custom;
 pub mod elementwise;
 pub mod indexing;
 pub mod leaf;
+pub mod linear_algebra;
 pub mod matmul;
 pub mod reduce;
 pub mod scan;
@@ -172,6 +173,7 @@ pub(crate) fn infer(
         Op::Attention(attention) => attention::infer(rule, attention),
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
         Op::Scan { body, operands, result } => scan::infer(rule, body, operands, *result),
+        Op::LinearAlgebra { function, operands } => linear_algebra::infer(rule, *function, operands),
     }
 }
 
@@ -220,6 +222,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
         // Reverse mode takes all results of a loop together: see `crate::autodiff::scan`.
         Op::Scan { body, operands, result } => scan::vjp(body, operands, *result, node, give),
+        Op::LinearAlgebra { function, operands } => linear_algebra::vjp(*function, operands, node, give),
     }
 }
 
@@ -281,6 +284,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
         Op::Attention(attention) => attention::jvp(attention, node),
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
         Op::Scan { body, operands, result } => scan::jvp(body, operands, *result, node),
+        Op::LinearAlgebra { function, operands } => linear_algebra::jvp(*function, operands, node),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
+use crate::linear_algebra;
 use arenagrad_graph::{
     AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, DType, Expr, Function, Graph, Op,
     OpKind, Origin, ReduceFunction, ScanOptions, Shape, UnaryFunction,
@@ -107,7 +108,32 @@ fn cases(kind: OpKind) -> Vec<Case> {
         // What stands in a placeholder's place is differentiated with every function of a gradient of its own.
         OpKind::Placeholder => vec![],
         OpKind::Compare(_) | OpKind::ArgMax => vec![],
+        OpKind::LinearAlgebra(function) => {
+            let mut cases = Vec::new();
+            linear_algebra::for_each_case(function, &mut |shapes, f| {
+                let operands: Vec<_> = shapes.iter().map(|shape| (shape.to_vec(), -1.0, 1.0)).collect();
+                cases.push(Case::new(&operands, move |_, x| f(x)));
+            });
+            cases
+        }
         OpKind::Unary(UnaryFunction::Not) => unary(|x| (!x.less(0.0)).where_(x * x, x), (-2.0, 2.0)),
+        // Integers choose, and no gradient flows through them.
+        OpKind::Unary(function @ UnaryFunction::BitwiseNot) => {
+            unary(move |x| x.cast(DType::I32).unary_function(function).less(0).where_(x * x, x), (-3.0, 3.0))
+        }
+        OpKind::Binary(
+            function @ (BinaryFunction::BitwiseAnd
+            | BinaryFunction::BitwiseOr
+            | BinaryFunction::BitwiseXor
+            | BinaryFunction::ShiftLeft
+            | BinaryFunction::ShiftRight),
+        ) => binary(
+            move |a, b| {
+                let chosen = a.cast(DType::I32).binary_function(function, b.cast(DType::I32)).less(1);
+                chosen.where_(a * b, a)
+            },
+            [(-3.0, 3.0), (-3.1, 2.9)],
+        ),
         // The second product has a derivative where that of the function is 0.
         OpKind::Unary(function) => [
             unary(move |x| x.unary_function(function), function.row().domain),

@@ -34,6 +34,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
             | Op::Attention(_)
+            | Op::LinearAlgebra { .. }
             | Op::Indexing(Indexing::Gather { .. })
             | Op::Scan { .. } => node.shape.elements(),
         }

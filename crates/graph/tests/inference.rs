@@ -6,6 +6,7 @@ use arenagrad_graph::{
     Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
 };
 
+use crate::linear_algebra;
 use DType::{Bool, F32, F64, I32};
 
 /// Which dtypes the operands of an elementwise op may have.
@@ -15,7 +16,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient => &[F32, F64],
+OpKind :: MatMul | OpKind :: Attention ( _ ) | OpKind :: CustomGradient | OpKind :: LinearAlgebra ( _ ) => & [ F32 , F64 ] , 
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -179,6 +180,7 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
                 }
             }
         }
+        OpKind::LinearAlgebra(function) => linear_algebra::inferred(g, function, dtype),
         OpKind::Gather => vec![
             (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
@@ -223,14 +225,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(
-        kinds.len(),
-        25 + UnaryFunction::ALL.len()
-            + BinaryFunction::ALL.len()
-            + CompareFunction::ALL.len()
-            + 2
-            + AttentionResult::ALL.len()
-    );
+let functions = 25 UnaryFunction :: ALL . len ( ) + BinaryFunction :: ALL . len ( ) + CompareFunction :: ALL . len ( ) ; assert_eq! ( kinds . len ( ) , 24 + functions + 2 + AttentionResult :: ALL . len ( ) + arenagrad_graph :: MatrixFunction :: ALL . len ( ) ) ; 
 }
 
 #[test]

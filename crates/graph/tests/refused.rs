@@ -7,7 +7,7 @@ use std::ops::{BitAnd, BitOr, Neg, Not};
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Expr, Function, Gelu, Graph,
-    GraphError, Indexing, Init, Leaf, Op, Origin, Reduction, Shape, UnaryFunction, verify,
+    GraphError, Indexing, Init, Leaf, MatrixNorm, Op, Origin, Reduction, Shape, UnaryFunction, verify,
 };
 
 /// Everything that can be seen of a graph.
@@ -77,6 +77,12 @@ impl Outcome for (Expr<'_>, Expr<'_>) {
     }
 }
 
+impl Outcome for (Expr<'_>, Expr<'_>, Expr<'_>) {
+    fn is_refused(&self) -> bool {
+        self.0.is_refused() || self.1.is_refused() || self.2.is_refused()
+    }
+}
+
 impl<T, E> Outcome for Result<T, E> {
     fn is_refused(&self) -> bool {
         self.is_err()
@@ -125,6 +131,34 @@ fn options(weight: Expr<'_>) -> CrossEntropy<'_> {
 
 fn weightless<'g>() -> CrossEntropy<'g> {
     CrossEntropy { class_axis: Some(7), ..CrossEntropy::default() }
+}
+
+/// Linear algebra, what is composed of products, and bits of integers.
+fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
+    let mut all = calls_of_one! {
+        inv() x labels scalar; det() x scalar; slogdet() x scalar; cholesky() x scalar; qr() scalar indices; eigh() x scalar;
+        svd() scalar indices; svdvals() scalar indices; vector_norm(-2.0, 5) x; vector_norm(f64::NAN, ..) x;
+        vector_norm(-1.0, 0) indices; matrix_norm(MatrixNorm::Nuclear, [0, 0]) x; trace() row truth;
+        matrix_norm(MatrixNorm::LargestRow, [0, 7]) x; cov(1.0, None, None) wide indices; corrcoef() wide indices;
+        pdist(2.0) row indices wide; pdist(-1.0) x; bitwise_not() x;
+    };
+    all.extend(calls! {
+        bitwise_and: |o| o.x.bitwise_and(o.x), |o| o.indices.bitwise_and(o.truth), |o| o.truth.bitwise_and(o.foreign);
+        bitwise_or: |o| o.x.bitwise_or(1.0), |o| o.indices.bitwise_or(0.5), |o| o.poisoned.bitwise_or(1);
+        bitwise_xor: |o| o.x.bitwise_xor(o.x), |o| o.truth.bitwise_xor(o.indices), |o| o.indices.bitwise_xor(o.foreign_labels);
+        shift_left: |o| o.x.shift_left(1), |o| o.indices.shift_left(o.truth), |o| o.truth.shift_left(o.truth);
+        shift_right: |o| o.x.shift_right(1), |o| o.indices.shift_right(o.x), |o| o.indices.shift_right(o.step.unsqueeze(9));
+        solve: |o| o.x.solve(o.x), |o| o.other.solve(o.foreign), |o| o.poisoned.solve(o.x), |o| o.scalar.solve(o.x);
+        solve_triangular: |o| o.x.solve_triangular(o.x, true, true, false), |o| o.x.solve_triangular(o.foreign, true, false, true);
+        cov: |o| o.x.cov(1.0, Some(o.labels), None), |o| o.x.cov(1.0, None, Some(o.index_row)),
+            |o| o.x.cov(1.0, Some(o.row), None), |o| o.x.cov(1.0, None, Some(o.foreign_row));
+        cdist: |o| o.x.cdist(o.other, 2.0), |o| o.x.cdist(o.foreign, 2.0), |o| o.x.cdist(o.x, f64::NAN), |o| o.x.cdist(o.row, 1.0);
+        bilinear: |o| o.x.bilinear(o.x, o.other, None), |o| o.x.bilinear(o.foreign, o.other, None),
+            |o| o.x.bilinear(o.other, o.wide, None), |o| o.scalar.bilinear(o.x, o.wide, None);
+        multi_dot: |o| o.g.multi_dot(&[]), |o| o.g.multi_dot(&[o.x]), |o| o.g.multi_dot(&[o.x, o.x]), |o| o.g.multi_dot(&[o.x, o.foreign]),
+            |o| o.g.multi_dot(&[o.x, o.row, o.other]), |o| o.g.multi_dot(&[o.x, o.poisoned]);
+    });
+    all
 }
 
 /// The methods that are one function each, as their lists name them.
@@ -260,6 +294,7 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         hessian: |o| o.x.hessian(o.x), |o| o.scalar.hessian(o.labels), |o| o.wide_sum.hessian(o.wide);
         hvp: |o| o.scalar.hvp([o.x], [o.other]), |o| o.scalar.hvp([o.labels], [o.x]), |o| o.scalar.hvp([o.x], [o.foreign]);
     });
+    all.extend(of_matrices());
     all
 }
 

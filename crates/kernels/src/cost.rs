@@ -6,10 +6,9 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph::{DType, Effort, Elementwise, Shape};
+use arenagrad_graph::{DType, Effort, Elementwise, MatrixFunction, Shape};
 
-use crate::attention::Attention;
-use crate::kernel::{Kernel, Matrices, Piece, ProductExtents};
+use crate :: attention :: Attention ; use crate :: kernel :: { Kernel , Matrices , MatrixExtents , Piece , ProductExtents } ; 
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
 
@@ -63,6 +62,7 @@ impl Kernel {
                 scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
+            Kernel::LinearAlgebra { function, dtype, extents } => linear_algebra(*function, *dtype, *extents),
         }
     }
 }
@@ -176,6 +176,30 @@ pub fn assemble(dtype: DType, elements: usize, filled: bool, pieces: &[Piece]) -
     let copied = pieces.iter().fold(0usize, |sum, piece| sum.saturating_add(piece.source.elements()));
     let written = copied.saturating_add(if filled { elements } else { 0 });
     Cost { operations: written, read: copied.saturating_mul(size(dtype)), written: written.saturating_mul(size(dtype)) }
+}
+
+/// A function of each matrix of a batch: so many products of rows, of which the iterations of eigenvalues and singular values need the most.
+pub fn linear_algebra(function: MatrixFunction, dtype: DType, extents: MatrixExtents) -> Cost {
+    let MatrixExtents { batches, rows, columns, rhs_columns } = extents;
+    let product = |a: usize, b: usize, c: usize| a.saturating_mul(b).saturating_mul(c);
+    let operations = match function {
+        MatrixFunction::Solve => product(rows, rows, rhs_columns).saturating_add(product(rows, rows, rows) / 3),
+        MatrixFunction::SolveTriangular { .. } => product(rows, rows, rhs_columns) / 2,
+        MatrixFunction::Inverse => product(rows, rows, rows),
+        MatrixFunction::Determinant | MatrixFunction::SignLogDeterminant | MatrixFunction::Cholesky => {
+            product(rows, rows, rows) / 3
+        }
+        MatrixFunction::Orthonormal => product(rows, columns, columns).saturating_mul(2),
+        MatrixFunction::Eigenvectors | MatrixFunction::Cofactors | MatrixFunction::SingularVectors => {
+            product(rows, columns, rows.max(columns)).saturating_mul(10)
+        }
+    };
+    let read = product(batches, rows, columns.saturating_add(rhs_columns));
+    Cost {
+        operations: batches.saturating_mul(operations.saturating_add(read / batches.max(1))),
+        read: read.saturating_mul(size(dtype)),
+        written: batches.saturating_mul(extents.results(function)).saturating_mul(size(dtype)),
+    }
 }
 
 /// The operations of a program for each element of its domain: its instructions, and one for each output that is written.

@@ -1,6 +1,6 @@
 //! The closed list of what a backend must run.
 
-use arenagrad_graph::{DType, ReduceFunction, Shape, StorageType};
+use arenagrad_graph::{DType, MatrixFunction, ReduceFunction, Shape, StorageType};
 
 use crate::attention::Attention;
 use crate::nest::Nest;
@@ -132,6 +132,47 @@ pub enum Kernel {
         /// What goes where.
         pieces: Vec<Piece>,
     },
+    /// A function of each matrix of a batch, on the CPU alone. Inputs: the contiguous matrices, then the contiguous right-hand sides of a
+    /// function that has some. Outputs: the contiguous results. It may fail: see [`crate::cpu::Failure`].
+    LinearAlgebra {
+        /// The function.
+        function: MatrixFunction,
+        /// The dtype of operands and result, f32 or f64.
+        dtype: DType,
+        /// The extents of the operands.
+        extents: MatrixExtents,
+    },
+}
+
+/// The extents of what a function of matrices is applied to: none of the matrices is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixExtents {
+    /// How many matrices there are.
+    pub batches: usize,
+    /// The rows of each.
+    pub rows: usize,
+    /// The columns of each.
+    pub columns: usize,
+    /// The columns of each right-hand side; 0 if there is none.
+    pub rhs_columns: usize,
+}
+
+impl MatrixExtents {
+    /// The elements of the result of each matrix.
+    pub fn results(&self, function: MatrixFunction) -> usize {
+        let MatrixExtents { rows, columns, rhs_columns, .. } = *self;
+        match function {
+            MatrixFunction::Solve | MatrixFunction::SolveTriangular { .. } => rows * rhs_columns,
+            MatrixFunction::Inverse
+            | MatrixFunction::Cofactors
+            | MatrixFunction::Cholesky
+            | MatrixFunction::Orthonormal
+            | MatrixFunction::Eigenvectors => rows * columns,
+            MatrixFunction::Determinant => 1,
+            MatrixFunction::SignLogDeterminant => 2,
+            MatrixFunction::SingularVectors => (rows + columns) * rows.min(columns),
+        }
+    }
 }
 
 /// What the totals of a scatter-add are multiplied by.
@@ -242,6 +283,7 @@ impl Kernel {
             Kernel::Gather { .. } => "gather",
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::Assemble { .. } => "assemble",
+            Kernel::LinearAlgebra { function, .. } => function.name(),
         }
     }
 }

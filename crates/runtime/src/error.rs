@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 
+pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
+
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
@@ -44,6 +46,9 @@ pub enum Error {
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
+
+    #[error("element {position} is {value}, which i32 does not hold: that is -2147483648..=2147483647")]
+    IntegerRange { position: usize, value: i64 },
 
     #[error("a tensor of shape {shape} has {elements} elements, and not the one that was asked for")]
     NotOneElement { shape: Shape, elements: usize },
@@ -94,6 +99,12 @@ pub enum Error {
     FileDType { path: PathBuf, name: String, found: String, expected: StorageType },
 
     #[error(
+        "{path}: element {position} of the tensor {name:?} is {value}, which i32 does not hold, and the parameter holds i32",
+        path = .path.display()
+    )]
+    FileInteger { path: PathBuf, name: String, position: usize, value: i64 },
+
+    #[error(
         "{path}: the parameter {name:?} of shape {shape} is missing; the file holds {known}",
         path = .path.display()
     )]
@@ -119,6 +130,19 @@ pub enum Error {
 
     #[error("{what}: this device cannot compute it: {reason}")]
     Unsupported { what: String, reason: String },
+
+    /// A matrix that a function has no result for, found in a run. Parameters are as they were before the run.
+    #[error("{origin}: {op}: {operand} of shape {shape}: {} {reason}", which(.index))]
+    Matrix {
+        origin: String,
+        op: &'static str,
+        operand: String,
+        /// The shape of the operand, whose last two axes are those of the matrices.
+        shape: Shape,
+        /// Which of the batch: its place along the axes in front, empty if there are none.
+        index: Vec<usize>,
+        reason: MatrixFailure,
+    },
 
     #[error("adapter {adapter:?} was lost: {reason}")]
     DeviceLost { adapter: String, reason: String },
@@ -181,6 +205,11 @@ pub enum Error {
 
     #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
+}
+
+/// How an error calls a matrix of a batch.
+fn which(index: &[usize]) -> String {
+    if index.is_empty() { "the matrix".to_owned() } else { format!("matrix {index:?}") }
 }
 
 /// Who gave a value that was refused.

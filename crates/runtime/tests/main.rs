@@ -20,6 +20,7 @@ mod jacobians;
 mod least_squares;
 #[cfg(feature = "least_squares")]
 mod least_squares_arguments;
+mod linear_algebra;
 #[path = "../../graph/tests/listed/mod.rs"]
 mod listed;
 mod literature;

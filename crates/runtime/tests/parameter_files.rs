@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use arenagrad::{Adam, AdamW, Device, Error, Graph, Init, Session, Sgd, StorageType};
+use arenagrad::{Adam, AdamW, DType, Device, Error, Graph, Init, Session, Sgd, StorageType, Tensor};
 
 fn file(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("parameter_files");
@@ -69,6 +69,46 @@ fn dtypes_that_the_format_has_and_this_crate_has_not() {
     data.extend([0, 0]);
     let session = loading("foreign.safetensors", &bytes(header, &data)).unwrap();
     assert_eq!(session.parameter("w").unwrap().to_f64_vec(), [1.5, -2.0]);
+}
+
+/// Other frameworks count steps and number classes in 64 bits or in 8.
+#[test]
+fn integers_of_any_width_are_read_into_i32() {
+    let load = |dtype: &str, data: &[u8]| {
+        let g = Graph::new();
+        let count = g.state("count", [3], DType::I32, Init::Constant(0.0));
+        let mut session = Session::evaluate(&g, &[count], &Device::cpu()).unwrap();
+        let path = file(&format!("integers-{dtype}.safetensors"));
+        let header = format!(r#"{{"count":{{"dtype":"{dtype}","shape":[3],"data_offsets":[0,{}]}}}}"#, data.len());
+        fs::write(&path, bytes(&header, data)).unwrap();
+        session.load(&path).map(|()| session.parameter("count").unwrap().to_f64_vec())
+    };
+    let of = |integers: [i64; 3], width: usize| -> Vec<u8> {
+        integers.iter().flat_map(|x| x.to_le_bytes()[..width].to_vec()).collect()
+    };
+    let largest = i64::from(i32::MAX);
+    assert_eq!(load("I64", &of([-3, 0, largest], 8)).unwrap(), [-3.0, 0.0, largest as f64]);
+    assert_eq!(load("I16", &of([-300, 0, 32767], 2)).unwrap(), [-300.0, 0.0, 32767.0]);
+    assert_eq!(load("I8", &of([-128, 127, -1], 1)).unwrap(), [-128.0, 127.0, -1.0]);
+    assert_eq!(load("U8", &of([255, 128, 1], 1)).unwrap(), [255.0, 128.0, 1.0]);
+    assert_eq!(load("U16", &of([65535, 0, 1], 2)).unwrap(), [65535.0, 0.0, 1.0]);
+    assert_eq!(load("U32", &of([7, 0, largest], 4)).unwrap(), [7.0, 0.0, largest as f64]);
+    for (dtype, data, position, value) in [
+        ("I64", of([1, 2, largest + 1], 8), 2, largest + 1),
+        ("I64", of([1, i64::MIN, 0], 8), 1, i64::MIN),
+        ("U32", of([u32::MAX.into(), 0, 0], 4), 0, i64::from(u32::MAX)),
+    ] {
+        let error = load(dtype, &data).unwrap_err();
+        assert!(
+            matches!(&error, Error::FileInteger { name, position: p, value: v, .. } if name == "count" && (*p, *v) == (position, value)),
+            "{error}"
+        );
+        says(&error, &["\"count\"", &format!("element {position}"), &value.to_string(), "i32"]);
+    }
+    // A file that was refused changes nothing, and one that is too short is told.
+    assert!(matches!(load("I64", &[0; 23]).unwrap_err(), Error::ParameterFile { .. }));
+    let error = Tensor::from_integers([2], &[1i64, -1 << 31, 5]).unwrap_err();
+    assert!(matches!(error, Error::ElementCount { elements: 3, .. }), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod attention;
 mod division;
 mod elementwise;
 mod indexing;
+mod linear_algebra;
 mod losses;
 mod norms;
 mod pooling;
@@ -176,6 +177,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| shapes::find(name))
         .or_else(|| products::find(name))
         .or_else(|| indexing::find(name))
+        .or_else(|| linear_algebra::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {
@@ -188,6 +190,7 @@ fn find_functional(name: &str) -> Option<Operator> {
         .or_else(|| pooling::find_functional(name))
         .or_else(|| sampling::find_functional(name))
         .or_else(|| attention::find_functional(name))
+        .or_else(|| linear_algebra::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

@@ -130,7 +130,8 @@ fn magnitude<'g>(
         | Op::Elementwise(Elementwise::Unary { .. })
         | Op::Elementwise(Elementwise::Compare { .. })
         | Op::Reduce { .. }
-        | Op::ArgMax { .. } => fresh(),
+        | Op::ArgMax { .. }
+        | Op::LinearAlgebra { .. } => fresh(),
     }
 }
 

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 pub(crate) enum Outcome {
     /// Every output and gradient agrees on every device asked for.
     Passed,
+    /// Every output and gradient agrees on the CPU, and a GPU that was asked for has no kernel for it.
+    PassedOnCpu,
     /// What disagrees, or what went wrong, and where.
     Failed(String),
     /// What the engine lacks.
@@ -17,6 +19,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
+    /// How many of them a GPU was asked for and has no kernel for.
+    pub(crate) on_cpu: usize,
     /// The case and what was wrong with it.
     pub(crate) failed: Vec<(String, String)>,
     /// Each reason, and for how many cases.
@@ -27,6 +31,10 @@ impl Tally {
     pub(crate) fn add(&mut self, case: &str, outcome: Outcome) {
         match outcome {
             Outcome::Passed => self.passed += 1,
+            Outcome::PassedOnCpu => {
+                self.passed += 1;
+                self.on_cpu += 1;
+            }
             Outcome::Failed(reason) => self.failed.push((case.to_owned(), reason)),
             Outcome::Unsupported(reason) => match self.unsupported.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, count)) => *count += 1,
@@ -48,7 +56,11 @@ impl Tally {
     pub(crate) fn lines(&self, operator: &str, width: usize) -> String {
         let mut counts = Vec::new();
         if self.passed > 0 {
-            counts.push(format!("{} passed", self.passed));
+            let on_cpu = match self.on_cpu {
+                0 => String::new(),
+                count => format!(" ({count} on the CPU alone: a GPU has no kernel for them)"),
+            };
+            counts.push(format!("{} passed{on_cpu}", self.passed));
         }
         if !self.failed.is_empty() {
             counts.push(format!("{} failed", self.failed.len()));
@@ -86,6 +98,10 @@ mod tests {
         tally.add("relu/1", Outcome::Unsupported("no".into()));
         tally.add("relu/2", Outcome::Unsupported("no".into()));
         assert_eq!(summary([&tally].into_iter()), ("1 passed, 0 failed, 2 unsupported".into(), false));
+        let mut inverses = Tally::default();
+        inverses.add("inv/0", Outcome::PassedOnCpu);
+        assert_eq!(inverses.lines("inv", 3), "inv  1 passed (1 on the CPU alone: a GPU has no kernel for them)\n");
+        assert_eq!(summary([&inverses].into_iter()), ("1 passed, 0 failed, 0 unsupported".into(), false));
         tally.add("relu/3", Outcome::Failed("cpu f64: output 0: wrong".into()));
         assert_eq!(
             tally.lines("relu", 6),

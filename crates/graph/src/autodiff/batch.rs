@@ -139,6 +139,7 @@ impl<'g> Batch<'g, '_> {
             }
             // All operands have one rank, so a further axis in front is one of theirs.
             Op::Attention(_) => self.over(op, node),
+            Op::LinearAlgebra { .. } => self.over(op, node),
             Op::Indexing(indexing) => {
                 let mut indexing = *indexing;
                 let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;

@@ -1,5 +1,6 @@
 //! Matrix products, gather and scatter.
 
+use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::{Indexing, Op};
@@ -8,7 +9,7 @@ use crate::shape::Shape;
 impl<'g> Expr<'g> {
     /// The matrix product `[.., m, k] x [.., k, n] -> [.., m, n]`; axes before the last two broadcast. As in NumPy, a rank-1
     /// left operand is a row and a rank-1 right operand a column, and the axis that this adds falls away again:
-    /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`.
+    /// `[k] x [k] -> []`, `[m, k] x [k] -> [m]`. Floats, and i32, whose sums wrap.
     #[track_caller]
     pub fn matmul(self, rhs: Expr<'g>) -> Expr<'g> {
         let _method = self.enter("matmul");
@@ -27,7 +28,14 @@ impl<'g> Expr<'g> {
         let column = |shape: &Shape| Shape::from([shape[0], 1]);
         let lhs = if lhs_shape.rank() == 1 { self.reshape_node(&row(&lhs_shape), origin) } else { self };
         let rhs_matrix = if rhs_shape.rank() == 1 { rhs.reshape_node(&column(&rhs_shape), origin) } else { rhs };
-        let product = lhs.matmul_node(rhs_matrix, false, false, origin);
+        let are_integers = [lhs, rhs_matrix]
+            .map(|x| x.read("matmul", origin, |_, node| (node.dtype == DType::I32, node.shape.clone())));
+        let product = match &are_integers {
+            [Some((true, lhs_shape)), Some((true, rhs_shape))] if lhs_shape.rank() > 1 && rhs_shape.rank() > 1 => {
+                lhs.integer_product(rhs_matrix, [lhs_shape, rhs_shape], origin)
+            }
+            _ => lhs.matmul_node(rhs_matrix, false, false, origin),
+        };
         let Some(shape) = product.read("matmul", origin, |_, node| node.shape.clone()) else { return poisoned };
         let mut dims = shape.to_vec();
         if rhs_shape.rank() == 1 {

@@ -47,6 +47,7 @@ pub enum UnaryFunction {
     Lgamma,
     Digamma,
     Trigamma,
+    BitwiseNot,
 }
 
 /// Functions of two elements. Derivatives and edge cases: [`crate::ops::binary`].
@@ -69,6 +70,11 @@ pub enum BinaryFunction {
     FloorDivide,
     Copysign,
     Hypot,
+    BitwiseAnd,
+    BitwiseOr,
+    BitwiseXor,
+    ShiftLeft,
+    ShiftRight,
 }
 
 /// Comparisons of two elements. A comparison with NaN is false, except `NotEqual`.
@@ -174,6 +180,7 @@ pub(crate) const FLOATS: &[DType] = &[DType::F32, DType::F64];
 /// The dtypes of numbers.
 pub(crate) const NUMBERS: &[DType] = &[DType::F32, DType::F64, DType::I32];
 const TRUTH_VALUES: &[DType] = &[DType::Bool];
+const INTEGERS: &[DType] = &[DType::I32];
 
 /// Where a function without poles is tried.
 const NEAR_ZERO: (f64, f64) = (-2.0, 2.0);
@@ -204,8 +211,20 @@ const fn exact(
     UnaryRow { function, name, dtypes: NUMBERS, effort: Effort::Simple, value, integer, domain, range, accuracy: 0.0 }
 }
 
+/// A row of a function of the bits of integers.
+const fn bits(
+    function: BinaryFunction,
+    name: &'static str,
+    exchange: Exchange,
+    integer: fn(i32, i32) -> i32,
+    value: fn(f64, f64) -> f64,
+) -> BinaryRow {
+    let (effort, integer, domain) = (Effort::Simple, Some(integer), [NEAR_ZERO; 2]);
+    BinaryRow { function, name, dtypes: INTEGERS, exchange, effort, value, integer, domain, accuracy: 0.0 }
+}
+
 /// The functions of one element, in the order of declaration.
-const UNARY: [UnaryRow; 36] = {
+const UNARY : [ UnaryRow ; 36 19 ] = { 
     use Effort::{Division, Simple, Transcendental};
     use UnaryFunction::*;
     [
@@ -255,6 +274,7 @@ const UNARY: [UnaryRow; 36] = {
         float(Lgamma, "lgamma", Transcendental, libm::lgamma, POSITIVE, (-6.0, 30.0), 1.0),
         float(Digamma, "digamma", Transcendental, special::digamma, POSITIVE, (-6.0, 30.0), 1.0),
         float(Trigamma, "trigamma", Transcendental, special::trigamma, POSITIVE, (-6.0, 30.0), 1.0),
+        UnaryRow { dtypes: INTEGERS, ..exact(BitwiseNot, "bitwise_not", |x| -x - 1.0, |x| !x) },
     ]
 };
 
@@ -382,6 +402,11 @@ const BINARY: [BinaryRow; 16] = {
             accuracy: 0.51,
             ..float
         },
+        bits(BitwiseAnd, "bitwise_and", SameBits, |a, b| a & b, |a, b| f64::from(a as i32 & b as i32)),
+        bits(BitwiseOr, "bitwise_or", SameBits, |a, b| a | b, |a, b| f64::from(a as i32 | b as i32)),
+        bits(BitwiseXor, "bitwise_xor", SameBits, |a, b| a ^ b, |a, b| f64::from(a as i32 ^ b as i32)),
+        bits(ShiftLeft, "shift_left", Differs, shift_left, |a, b| f64::from(shift_left(a as i32, b as i32))),
+        bits(ShiftRight, "shift_right", Differs, shift_right, |a, b| f64::from(shift_right(a as i32, b as i32))),
     ]
 };
 
@@ -432,8 +457,7 @@ macro_rules! reads_its_row {
         }
     };
 }
-reads_its_row!(UnaryFunction, UnaryRow, UNARY, 36);
-reads_its_row!(BinaryFunction, BinaryRow, BINARY, 16);
+reads_its_row! ( UnaryFunction , UnaryRow , UNARY , 36 19 ) ; reads_its_row! ( BinaryFunction , BinaryRow , BINARY , 16 ) ; 
 reads_its_row!(CompareFunction, CompareRow, COMPARE, 6);
 
 impl UnaryRow {
@@ -495,6 +519,16 @@ fn min(a: i32, b: i32) -> i32 {
     a.min(b)
 }
 
+/// Nothing is left of what is moved too far, or by fewer than 0 places.
+fn shift_left(a: i32, b: i32) -> i32 {
+    if (0..32).contains(&b) { a << b } else { 0 }
+}
+
+/// The sign is left of what is moved too far, or by fewer than 0 places.
+fn shift_right(a: i32, b: i32) -> i32 {
+    if (0..31).contains(&b) { a >> b } else { a >> 31 }
+}
+
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
@@ -524,6 +558,14 @@ mod tests {
         assert_eq!(truth(BinaryFunction::And), [0.0, 0.0, 0.0, 1.0]);
         assert_eq!(truth(BinaryFunction::Or), [0.0, 1.0, 1.0, 1.0]);
         assert_eq!([0.0, 1.0].map(UnaryFunction::Not.row().value), [1.0, 0.0]);
+        let far = [(1, 31, i32::MIN, 0), (-5, 1, -10, -3), (-5, 32, 0, -1), (7, -1, 0, 0), (i32::MIN, 31, 0, -1)];
+        for (a, b, left, right) in far {
+            assert_eq!(i32_of(BinaryFunction::ShiftLeft, a, b), f64::from(left), "{a} << {b}");
+            assert_eq!(i32_of(BinaryFunction::ShiftRight, a, b), f64::from(right), "{a} >> {b}");
+        }
+        let bits = [BinaryFunction::BitwiseAnd, BinaryFunction::BitwiseOr, BinaryFunction::BitwiseXor];
+        assert_eq!(bits.map(|function| i32_of(function, -4, 6)), [4.0, -2.0, -6.0]);
+        assert_eq!(UnaryFunction::BitwiseNot.row().of(6.0, DType::I32), -7.0);
         use CompareFunction::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
         let held = |a: f64, b: f64| {
             CompareFunction::ALL.into_iter().filter(|function| function.holds(a, b)).collect::<Vec<_>>()

@@ -1,8 +1,7 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op,
-    ReduceFunction, UnaryFunction,
+Arrangement , Assembly , AttentionResult , BinaryFunction , CompareFunction , Elementwise , Indexing , Leaf , MatrixFunction , Op , ReduceFunction , UnaryFunction , 
 };
 
 /// An operation without its operands.
@@ -38,6 +37,7 @@ pub enum OpKind {
     Gather,
     ScatterAdd,
     Scan,
+    LinearAlgebra(MatrixFunction),
 }
 
 impl OpKind {
@@ -56,6 +56,7 @@ impl OpKind {
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
             .chain([OpKind::Scan])
             .chain(AttentionResult::ALL.map(OpKind::Attention))
+            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -90,6 +91,7 @@ impl OpKind {
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
             OpKind::Scan => "scan",
+            OpKind::LinearAlgebra(function) => function.name(),
         }
     }
 }
@@ -127,6 +129,7 @@ impl Op {
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
             Op::Scan { .. } => OpKind::Scan,
+            Op::LinearAlgebra { function, .. } => OpKind::LinearAlgebra(*function),
         }
     }
 

@@ -151,9 +151,7 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Attention(_)
-            | Op::Indexing(_)
-            | Op::Scan { .. } => Form::Foreign,
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => Form :: Foreign , 
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod attention;
 pub mod functions;
+mod matrices;
 
 use std::collections::HashMap;
 
@@ -216,6 +217,19 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
         }
         Op::Scan { body, operands, result } => scan(body, &operands.iter().map(elements).collect::<Vec<_>>(), *result),
         Op::Attention(node) => attention::attention(graph, node, &elements),
+        Op::LinearAlgebra { function, operands } => {
+            let source = shape_of(&operands[0]);
+            let [rows, columns] = [source[source.rank() - 2], source[source.rank() - 1]];
+            let rhs = operands.get(1).map_or(&[][..], elements);
+            let batches = source[..source.rank() - 2].iter().product();
+            let size = |all: &[f64]| if batches == 0 { 0 } else { all.len() / batches };
+            let part = |all: &[f64], number: usize| all[number * size(all)..][..size(all)].to_vec();
+            let apply = |number| {
+                let matrix = part(elements(&operands[0]), number);
+                matrices::apply(*function, [rows, columns], &matrix, &part(rhs, number))
+            };
+            (0..batches).flat_map(apply).collect()
+        }
         Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);
             let chosen = coordinates(shape).zip(elements(indices)).map(|(mut at, &index)| {

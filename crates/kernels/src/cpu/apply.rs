@@ -67,7 +67,8 @@ impl Block<'_, '_> {
             | UnaryFunction::Trunc
             | UnaryFunction::Sqrt
             | UnaryFunction::Relu
-            | UnaryFunction::Not => self.unary_float::<f32>(function, operand, target),
+            | UnaryFunction::Not
+            | UnaryFunction::BitwiseNot => self.unary_float::<f32>(function, operand, target),
         }
     }
 
@@ -114,6 +115,8 @@ impl Block<'_, '_> {
             self.map(operand, target, <i32 as Number>::abs);
         } else if function == UnaryFunction::Sign {
             self.map(operand, target, <i32 as Number>::sign);
+        } else if function == UnaryFunction::BitwiseNot {
+            self.map(operand, target, |x: i32| !x);
         } else {
             undefined(function.name(), DType::I32);
         }
@@ -156,7 +159,12 @@ impl Block<'_, '_> {
             | BinaryFunction::ReluBackward
             | BinaryFunction::Copysign
             | BinaryFunction::And
-            | BinaryFunction::Or => self.binary_float::<f32>(function, lhs, rhs, target),
+            | BinaryFunction::Or
+            | BinaryFunction::BitwiseAnd
+            | BinaryFunction::BitwiseOr
+            | BinaryFunction::BitwiseXor
+            | BinaryFunction::ShiftLeft
+            | BinaryFunction::ShiftRight => self.binary_float::<f32>(function, lhs, rhs, target),
         }
     }
 
@@ -213,6 +221,17 @@ impl Block<'_, '_> {
             self.map2(lhs, rhs, target, minimum::<i32>);
         } else if let Some(value) = function.row().integer {
             self.map2(lhs, rhs, target, value);
+        } else if function == BinaryFunction::BitwiseAnd {
+            self.map2(lhs, rhs, target, |a: i32, b: i32| a & b);
+        } else if function == BinaryFunction::BitwiseOr {
+            self.map2(lhs, rhs, target, |a: i32, b: i32| a | b);
+        } else if function == BinaryFunction::BitwiseXor {
+            self.map2(lhs, rhs, target, |a: i32, b: i32| a ^ b);
+        } else if function == BinaryFunction::ShiftLeft {
+            // Both ways are computed and one is taken, which vectors do without a jump.
+            self.map2(lhs, rhs, target, |a: i32, b: i32| if b as u32 > 31 { 0 } else { a.wrapping_shl(b as u32) });
+        } else if function == BinaryFunction::ShiftRight {
+            self.map2(lhs, rhs, target, |a: i32, b: i32| a.wrapping_shr((b as u32).min(31)));
         } else {
             undefined(function.name(), DType::I32);
         }

@@ -23,6 +23,7 @@ mod gather;
 mod hyperbolic;
 mod interpret;
 mod lanes;
+mod linear_algebra;
 mod matmul;
 mod narrow;
 mod nest;
@@ -42,6 +43,7 @@ mod total;
 mod walk;
 
 pub use buffer::Operands;
+pub use linear_algebra::{Failure, FailureReason};
 
 use arenagrad_graph::Elements;
 
@@ -52,6 +54,7 @@ use attention::Attention;
 use elementwise::Elementwise;
 use gather::Gather;
 use interpret::Accumulators;
+use linear_algebra::LinearAlgebra;
 use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
@@ -72,9 +75,15 @@ enum Routine {
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
     Assemble(Assemble),
+    LinearAlgebra(LinearAlgebra),
 }
 
 impl Compiled {
+    /// Why this build cannot compute a kernel, which then must not be made ready; none if it can.
+    pub fn refusal(kernel: &Kernel) -> Option<&'static str> {
+        if matches!(kernel, Kernel::LinearAlgebra { .. }) { linear_algebra::REFUSAL } else { None }
+    }
+
     /// Makes a kernel ready, for about as many threads as rayon's current pool has.
     ///
     /// # Panics
@@ -113,6 +122,9 @@ impl Compiled {
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Routine::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
+            Kernel::LinearAlgebra { function, dtype, extents } => {
+                Routine::LinearAlgebra(LinearAlgebra::new(*function, *dtype, *extents))
+            }
         })
     }
 
@@ -129,6 +141,7 @@ impl Compiled {
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::Assemble(_) => false,
+            Routine::LinearAlgebra(routine) => routine.divides(),
         }
     }
 
@@ -138,6 +151,22 @@ impl Compiled {
     /// If a buffer holds values of another dtype than the kernel says, or in a type that the kernel does not load or store (see
     /// [`Stored`]), or is shorter than what the kernel touches.
     pub fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
+        if let Err(Failure { matrix, reason }) = self.try_run(operands, outputs) {
+            panic!("matrix {matrix} {reason}");
+        }
+    }
+
+    /// Whether a run may fail.
+    pub fn may_fail(&self) -> bool {
+        matches!(self.0, Routine::LinearAlgebra(_))
+    }
+
+    /// [`Compiled::run`] of a kernel that may fail: what then stands in the outputs is no result.
+    ///
+    /// # Panics
+    ///
+    /// As [`Compiled::run`], but for a failure.
+    pub fn try_run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) -> Result<(), Failure> {
         match &mut self.0 {
             Routine::Elementwise(routine) => routine.run(operands, Accumulators::None, outputs),
             Routine::Reduce(routine) => routine.run(operands, outputs),
@@ -148,6 +177,8 @@ impl Compiled {
             Routine::Gather(routine) => routine.run(operands, outputs),
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),
+            Routine::LinearAlgebra(routine) => return routine.run(operands, outputs),
         }
+        Ok(())
     }
 }

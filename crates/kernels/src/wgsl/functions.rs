@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES: [&str; 62] = files![
+const FILES : [ & str ; 62 45 ] = files! [ 
     "abs",
     "acos",
     "acosh",
@@ -26,6 +26,10 @@ const FILES: [&str; 62] = files![
     "atan",
     "atan2",
     "atanh",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "cast",
     "ceil",
     "copysign",
@@ -67,6 +71,8 @@ const FILES: [&str; 62] = files![
     "relu_backward",
     "remainder",
     "round",
+    "shift_left",
+    "shift_right",
     "sigmoid",
     "sign",
     "sin",

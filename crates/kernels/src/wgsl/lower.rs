@@ -14,7 +14,7 @@ use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 ///
 /// # Errors
 ///
-/// [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
+/// [`LowerError::HostAlone`] for a function of matrices, [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
 /// 32-bit indices reach.
 pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
     lower_stored(kernel, Stored::default(), profile)
@@ -65,6 +65,7 @@ fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -
         Kernel::Assemble { dtype, elements, fill, pieces } => {
             assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
         }
+        Kernel::LinearAlgebra { .. } => unreachable!("refused before"),
     }
     Ok(lowered)
 }
@@ -184,5 +185,6 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             size(*elements)?;
             pieces.iter().try_for_each(|piece| view(&piece.source).and_then(|()| view(&piece.destination)))
         }
+        Kernel::LinearAlgebra { .. } => Err(LowerError::HostAlone { kernel: name }),
     }
 }

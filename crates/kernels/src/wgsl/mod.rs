@@ -153,6 +153,12 @@ pub enum LowerError {
         /// The kernel's stem.
         kernel: &'static str,
     },
+    /// Only the CPU has the kernel.
+    #[error("{kernel}: a GPU has no kernel for it; run this part of the graph in a session on the CPU (Device::cpu())")]
+    HostAlone {
+        /// The kernel's stem.
+        kernel: &'static str,
+    },
     /// Indices on the GPU are 32-bit.
     #[error("{kernel}: {elements} elements are past the {limit} that 32-bit indices reach")]
     TooManyElements {

@@ -50,8 +50,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
-            | Work::Pad { .. }
-            | Work::Scan { .. } => {}
+| Work :: Pad { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { } 
         }
     }
 }
@@ -214,8 +213,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-        | Work::Concat { .. }
-        | Work::Scan { .. } => true,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => true , 
         Work::Constant(_)
         | Work::Empty
         | Work::Iota { .. }
@@ -283,8 +281,7 @@ fn scattered(
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => {
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { 
                 if base.shape.elements() != 1 || !base.storage.is_native() {
                     return None;
                 }

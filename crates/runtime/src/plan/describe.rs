@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use arenagrad_graph::Graph;
+use arenagrad_graph::{Graph, NodeId, Op};
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
 use crate::plan::entries::{Entry, Work};
@@ -193,7 +193,30 @@ fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
 /// What an entry computes: its name, dtype and shape.
 fn result(graph: &Graph, entries: &[Entry], entry: u32) -> String {
     let spec = &entries[entry as usize];
-    format!("{}: {}{}", name(graph, entries, entry), spec.dtype, spec.shape)
+    let operands = if let Work::LinearAlgebra { .. } = spec.work {
+        format!(" of {}", matrices(graph, spec.node))
+    } else {
+        String::new()
+    };
+    format!("{}{operands}: {}{}", name(graph, entries, entry), spec.dtype, spec.shape)
+}
+
+/// The names of what a function of matrices is applied to: labels, or ops where there is none.
+pub(crate) fn matrices(graph: &Graph, node: NodeId) -> String {
+    let operands = graph.node(node).map(|node| node.op.operands()).unwrap_or_default();
+    let name = |operand: &NodeId| {
+        let mut operand = *operand;
+        loop {
+            match (graph.label(operand), graph.node(operand).map(|node| (node.op.clone(), node.origin))) {
+                (Some(label), _) => return label,
+                // What a reader wrote stands before its views.
+                (None, Ok((Op::View { operand: shown, .. }, _))) => operand = shown,
+                (None, Ok((op, origin))) => return format!("{} at {origin}", op.name()),
+                (None, Err(_)) => return "removed".to_owned(),
+            }
+        }
+    };
+    operands.iter().map(name).collect::<Vec<_>>().join(" and ")
 }
 
 fn op_name(graph: &Graph, entry: &Entry) -> &'static str {
@@ -237,6 +260,10 @@ fn kernel_name(kernel: &Kernel) -> String {
         Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
         Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
         Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),
+        Kernel::LinearAlgebra { extents, .. } => match extents.batches {
+            1 => format!("{stem} {}x{}", extents.rows, extents.columns),
+            batches => format!("{stem} {batches} of {}x{}", extents.rows, extents.columns),
+        },
     }
 }
 
@@ -264,7 +291,7 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-        Kernel::ArgMax { .. } | Kernel::Attention(_) | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
+Kernel :: ArgMax { .. } | Kernel :: Attention ( _ ) | Kernel :: Gather { .. } | Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } => { Vec :: new ( ) } 
     }
 }
 

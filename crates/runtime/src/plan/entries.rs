@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, AxisSet, Body, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
-    ReduceFunction, ScanResult, Shape, StorageType,
+Arrangement , Assembly , AxisSet , Body , DType , Elements , Graph , GraphError , Indexing , Leaf , MatrixFunction , Node , NodeId , Op , ReduceFunction , ScanResult , Shape , StorageType , 
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -86,6 +85,10 @@ pub(crate) enum Work {
         number: u32,
         result: ScanResult,
     },
+    /// Matrices, one after the other, and right-hand sides of a function that has some.
+    LinearAlgebra {
+        function: MatrixFunction,
+    },
 }
 
 /// A region of a concatenation.
@@ -115,8 +118,7 @@ impl Work {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => true,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => true , 
         }
     }
 
@@ -265,9 +267,7 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-            | Op::Attention(_)
-            | Op::Indexing(_)
-            | Op::Scan { .. } => false,
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => false , 
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -329,9 +329,7 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Attention(_)
-                | Op::Indexing(_)
-                | Op::Scan { .. } => self.push(entry(Work::Empty, none())),
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => self . push ( entry ( Work :: Empty , none ( ) ) ) , 
             };
         }
         match op {
@@ -429,6 +427,18 @@ impl Builder {
                 let updates = self.widened(updates, dtype, node, stage);
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
+            }
+            Op::LinearAlgebra { function, .. } => {
+                if operands[0].shape.elements() == 0 {
+                    // The determinant of a matrix without rows is the product of nothing.
+                    return self.push(entry(Work::Constant(1.0), none()));
+                }
+                let mut matrices = SmallVec::new();
+                for operand in operands {
+                    let operand = self.contiguous(operand, dtype, node, stage);
+                    matrices.push(self.widened(operand, dtype, node, stage));
+                }
+                self.push(entry(Work::LinearAlgebra { function: *function }, matrices))
             }
             Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
                 if operands[0].shape.elements() == 0 {
@@ -563,8 +573,7 @@ impl Builder {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => layout,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => layout , 
         }
     }
 

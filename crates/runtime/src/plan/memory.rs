@@ -136,8 +136,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => continue,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => continue , 
         };
         memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());
     }
@@ -169,7 +168,8 @@ fn shareable(
         | Kernel::MatMul { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => Vec::new(),
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => Vec::new(),
     };
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
@@ -201,7 +201,8 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         | Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => {}
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => {}
     }
 }
 

@@ -36,7 +36,7 @@ pub use memory::{BufferRole, BufferSpec};
 use std::collections::HashSet;
 
 use arenagrad_graph::{
-    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Shape, StorageType, passes,
+    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Origin, Shape, StorageType, passes,
 };
 use arenagrad_kernels::{Kernel, Program};
 
@@ -73,6 +73,19 @@ pub struct Plan {
     pub(crate) alive: Vec<bool>,
     pub(crate) bounds: Vec<IndexBound>,
     pub(crate) described: Vec<PlanStep>,
+    /// The functions of matrices, with the numbers of their steps, ascending: what may fail in a run.
+    pub(crate) fallible: Vec<(usize, FallibleStep)>,
+}
+
+/// What an error says of a function of matrices.
+#[derive(Clone, Debug)]
+pub(crate) struct FallibleStep {
+    pub(crate) origin: Origin,
+    pub(crate) op: &'static str,
+    /// The name of what the function is applied to.
+    pub(crate) operand: String,
+    /// The shape of the first operand.
+    pub(crate) shape: Shape,
 }
 
 /// A kernel or a loop, and the buffers that it reads and writes, by their numbers in the plan.
@@ -129,6 +142,7 @@ impl Plan {
         let (entries, roots) = (&entries[..], &roots[..outputs]);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
+        let fallible = fallible(graph, entries, &steps);
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
@@ -162,6 +176,7 @@ impl Plan {
             alive: graph.declarations().iter().map(|declaration| graph.ordinal(declaration.node).is_ok()).collect(),
             bounds: graph.index_bounds(),
             described,
+            fallible,
         }
     }
 
@@ -239,6 +254,19 @@ impl Passes {
         debug_assert!(!exceeds_bindings(&steps, &updates), "a step binds more buffers than a kernel may");
         Ok(Passes { entries, roots, required, clusters, storage, parts, updates, steps })
     }
+}
+
+/// The steps that may fail in a run.
+fn fallible(graph: &Graph, entries: &[Entry], steps: &[step::Step]) -> Vec<(usize, FallibleStep)> {
+    let named = |(number, step): (usize, &step::Step)| {
+        let Kernel::LinearAlgebra { function, .. } = &step.kernel else { return None };
+        let entry = &entries[step.writes[0] as usize];
+        let origin = graph.node(entry.node).map(|node| node.origin).unwrap_or_else(|_| Origin::here());
+        let operand = describe::matrices(graph, entry.node);
+        let shape = entry.operands[0].shape.clone();
+        Some((number, FallibleStep { origin, op: function.name(), operand, shape }))
+    };
+    steps.iter().enumerate().filter_map(named).collect()
 }
 
 /// A placeholder that is left after the passes is needed, and nothing can be computed from it.

@@ -151,8 +151,7 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { unreachable! ( "only elementwise entries and reductions are members of a nest" ) } 
         };
         self.values.insert((member, space), value);
     }
@@ -186,8 +185,7 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => self.load(operand.base, operand.view(), space),
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => self . load ( operand . base , operand . view ( ) , space ) , 
         }
     }
 

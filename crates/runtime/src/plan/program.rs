@@ -137,8 +137,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-            | Work::Concat { .. }
-            | Work::Scan { .. } => {
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { 
                 let input = self.program.inputs.len() as u32;
                 self.program.inputs.push(ProgramInput { dtype: entry.dtype, view: view.clone(), in_place: None });
                 self.reads.push(base);
@@ -173,8 +172,6 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Attention(_)
-        | Op::Indexing(_)
-        | Op::Scan { .. } => unreachable!("not an elementwise op"),
+| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => unreachable! ( "not an elementwise op" ) , 
     }
 }

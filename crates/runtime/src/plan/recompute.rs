@@ -220,8 +220,7 @@ impl Readers {
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
                     | Work::Pad { .. }
-                    | Work::Concat { .. }
-                    | Work::Scan { .. } => false,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => false , 
                 };
                 if !is_taken {
                     kind[base] = Reading::Stored;
@@ -410,7 +409,6 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-        | Work::Concat { .. }
-        | Work::Scan { .. } => None,
+| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => None , 
     }
 }

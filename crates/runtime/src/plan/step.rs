@@ -1,10 +1,9 @@
 //! From parts of clusters to kernels.
 
 use arenagrad_graph::Shape;
-use std::sync::Arc;
+use std :: sync :: Arc ; 
 
-use arenagrad_kernels::cost::Cost;
-use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, Piece, Program, Space, View};
+use arenagrad_kernels :: cost :: Cost ; use arenagrad_kernels :: { Axes , Axis , Kernel , Matrices , MatrixExtents , Piece , Program , Space , View } ; 
 
 use crate::plan::attention;
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
@@ -249,6 +248,15 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::LinearAlgebra { function } => {
+            let shape = &operands[0].shape;
+            let rank = shape.rank();
+            let (rows, columns) = (shape[rank - 2], shape[rank - 1]);
+            let rhs_columns = operands.get(1).map_or(0, |rhs| rhs.shape[rhs.shape.rank() - 1]);
+            let batches = shape[..rank - 2].iter().product();
+            let extents = MatrixExtents { batches, rows, columns, rhs_columns };
+            (Kernel::LinearAlgebra { function: *function, dtype: entry.dtype, extents }, bases())
+        }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<isize> = interiors.iter().map(|&interior| interior as isize + 1).collect();
             let destination = region(&entry.shape, lows, &steps, &operands[0].shape);
@@ -330,6 +338,7 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
-        | Kernel::Assemble { .. } => unreachable!("only reductions and matrix products have epilogues"),
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => unreachable!("only reductions and matrix products have epilogues"),
     }
 }

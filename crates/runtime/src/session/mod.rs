@@ -130,7 +130,7 @@ impl Session {
         if let (Memory::Cpu(memory), Executable::Cpu(executable), Some(buffer)) =
             (&mut self.memory, &mut prepared.executable, prepared.outputs[0])
         {
-            executable.run(memory);
+            executable.run(memory)?;
             return Ok(memory.first(buffer));
         }
         let results = self.execute(0, true)?;

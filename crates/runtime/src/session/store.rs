@@ -239,7 +239,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, places, loops))),
+( _ , _ ) => Ok ( Executable :: Cpu ( CpuExecutable :: new ( plan , places , loops ) ? ) ) , 
         }
     }
 
@@ -248,7 +248,7 @@ impl Executable {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;
-                executable.run(memory);
+                executable.run(memory)?;
                 Ok(Vec::new())
             }
             #[cfg(feature = "gpu")]

@@ -108,3 +108,6 @@ mod loops;
 mod activations;
 mod functions;
 mod losses;
+
+mod integers;
+mod linear_algebra;

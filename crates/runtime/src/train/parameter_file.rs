@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use arenagrad_graph::{Elements, Shape, StorageType};
+use arenagrad_graph::{DType, Elements, Shape, StorageType};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Given};
 use crate::file::replace_file;
+use crate::integers::Width;
 use crate::tensor::Tensor;
 use crate::train::file_header::{Entry, FileHeader};
 
@@ -41,7 +42,7 @@ pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Res
 pub(crate) type Found = Option<Result<Tensor, Error>>;
 
 /// The tensors of a file with those names, in their order. Those that are required must be there, with that shape and
-/// values of that dtype, which are brought to that type.
+/// values of that dtype, which are brought to that type. Integers of any width up to 64 bits, that fit, are values of i32.
 /// What else the file holds is ignored.
 pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<Found>, Error> {
     let bytes = std::fs::read(path)
@@ -66,33 +67,56 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
         match fitting(path, entry, name, shape, *storage) {
             Err(error) if *required => return Err(error),
             Err(error) => tensors.push(Some(Err(error))),
-            Ok(found) => {
+            Ok(Format::Stored(found)) => {
                 let data = entry.data(data, found.bytes()).map_err(foreign)?;
                 let tensor = Tensor::from_data((*shape).clone(), Elements::from_le_bytes(found, data));
                 tensors.push(Some(tensor.map(|tensor| tensor.into_cast(*storage))));
+            }
+            Ok(Format::Integers(width)) => {
+                let data = entry.data(data, width.bytes).map_err(foreign)?;
+                let narrowed = width.elements(data).map_err(|(position, value)| {
+                    let (path, name) = (path.to_owned(), (*name).to_owned());
+                    Error::FileInteger { path, name, position, value }
+                });
+                match narrowed.and_then(|elements| Tensor::from_data((*shape).clone(), elements)) {
+                    Err(error) if *required => return Err(error),
+                    tensor => tensors.push(Some(tensor)),
+                }
             }
         }
     }
     Ok(tensors)
 }
 
+/// How a file holds the elements of a parameter.
+enum Format {
+    /// In a storage type.
+    Stored(StorageType),
+    /// As integers of another width, for a parameter of i32.
+    Integers(Width),
+}
+
 /// The type of an entry's elements. Refuses one of another shape than the parameter's, or whose values are of another dtype.
-fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: StorageType) -> Result<StorageType, Error> {
+fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: StorageType) -> Result<Format, Error> {
     let name = name.to_owned();
     let known = StorageType::ALL.into_iter().find(|known| entry.dtype == file_dtype(*known).to_string());
-    let Some(found) = known else {
+    let width = Width::named(&entry.dtype).filter(|_| storage.value() == DType::I32);
+    if known.is_none() && width.is_none() {
         let found = entry.dtype.to_ascii_lowercase();
         return Err(Error::FileDType { path: path.to_owned(), name, found, expected: storage });
-    };
+    }
     let given = Given::File(path.to_owned());
     if entry.shape.as_slice() != shape.dims() {
         let (expected, found) = (shape.clone(), Shape::from(entry.shape.as_slice()));
         return Err(Error::ParameterShape { name, expected, found, given });
     }
-    if found.value() != storage.value() {
-        return Err(Error::ParameterDType { name, expected: storage, found, given });
+    match (known, width) {
+        (Some(found), _) if found.value() != storage.value() => {
+            Err(Error::ParameterDType { name, expected: storage, found, given })
+        }
+        (Some(found), _) => Ok(Format::Stored(found)),
+        (None, width) => Ok(width.map_or(Format::Stored(storage), Format::Integers)),
     }
-    Ok(found)
 }
 
 /// How many names an error lists.

@@ -39,6 +39,8 @@ pub(crate) struct Operator {
     /// The expression as it stands in the row.
     pub(crate) here: &'static str,
     pub(crate) operands: &'static [Operand],
+    /// Whether a GPU refuses it.
+    pub(crate) cpu_alone: bool,
     pub(crate) function: for<'g> fn(&'g Graph, &[Expr<'g>]) -> Vec<Expr<'g>>,
 }
 
@@ -84,14 +86,16 @@ impl<'g, R: Results<'g>, E: std::fmt::Debug> Results<'g> for Result<R, E> {
     }
 }
 
-/// Rows: `"name" (g, x = float(..), ..) => expression;`. In the expression `g` is the graph, and the other names are the operands.
+/// Rows: `"name" (g, x = float(..), ..) => expression;`. In the expression `g` is the graph, and the other names are the operands. A name of what
+/// a GPU refuses has `cpu_alone` behind it.
 macro_rules! operators {
-    ($($torch:literal ($g:ident $(, $operand:ident = $kind:expr)*) => $here:expr;)*) => {
+    ($($torch:literal $($cpu_alone:ident)? ($g:ident $(, $operand:ident = $kind:expr)*) => $here:expr;)*) => {
         pub(crate) const OPERATORS: &[$crate::operators::table::Operator] = &[$(
             $crate::operators::table::Operator {
                 torch: $torch,
                 here: stringify!($here),
                 operands: &[$($kind),*],
+                cpu_alone: !<[&str]>::is_empty(&[$(stringify!($cpu_alone))?]),
                 function: |$g, operands| {
                     let _ = $g;
                     let &[$($operand),*] = operands else { panic!("as many operands as the row has") };

@@ -1,6 +1,9 @@
 //! The cases of each op: shapes that are empty, single, prime, or one past a workgroup; operands that are permuted, sliced,
 //! stepped through and broadcast; several ranks and axes.
 
+#[path = "../../../graph/tests/linear_algebra.rs"]
+mod matrices;
+
 use std::rc::Rc;
 
 use arenagrad::graph::{AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Op, Origin, UnaryFunction};
@@ -255,6 +258,16 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
                 g.concat(&pieces, 0)
             }),
         ],
+        OpKind::LinearAlgebra(function) => {
+            let mut cases = Vec::new();
+            matrices::for_each_case(function, &mut |shapes, f| {
+                let operands: Vec<(&[usize], Element)> =
+                    shapes.iter().map(|shape| (*shape, Element::Float(-1.0, 1.0))).collect();
+                // Rounding is relative to the largest element, as that of a sum is.
+                cases.push(case(&operands, 64, move |_, x| f(x)));
+            });
+            cases
+        }
         OpKind::Reduce(function) => reduce_cases(function),
         OpKind::ArgMax => vec![
             case(&[(&[257], ANY)], 1, |_, x| x[0].argmax(0)),

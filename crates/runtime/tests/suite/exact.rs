@@ -59,6 +59,8 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
             | Op::Indexing(Indexing::Gather { .. }) => true,
             // Its rounds are not looked into.
             Op::Scan { .. } => false,
+            // Quotients and roots are rounded.
+            Op::LinearAlgebra { .. } => false,
         }
     })
 }

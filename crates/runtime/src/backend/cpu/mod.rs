@@ -1,20 +1,19 @@
 //! Plans on the CPU: kernels made ready, run in order over host buffers.
 //!
 //! A run allocates nothing: kernels carry their scratch, buffers are moved out of the table and back while a kernel writes
-//! them, and the list that holds them meanwhile keeps its room.
+//! them, and the list that holds them meanwhile keeps its room. Functions of matrices are the exception: they allocate. They may also
+//! fail; a run that does stops there, and leaves parameters as they were.
 
 mod driver;
 mod looped;
+mod safekeeping;
 
 use arenagrad_graph::{Elements, StorageType};
-use arenagrad_kernels::cpu::{Compiled, Operands};
-use arenagrad_kernels::{Kernel, Stored};
+use arenagrad_kernels :: cpu :: { Compiled , Failure , Operands } ; use arenagrad_kernels :: { Kernel , Stored } ; 
 
 use crate::backend::LoopCopies;
 use crate::error::Error;
-use crate::plan::{BufferSpec, PlacedStep, Plan, Task};
-use crate::session::LoopPlaces;
-use looped::PlacedLoop;
+use crate :: plan :: { BufferSpec , FallibleStep , PlacedStep , Plan , Task } ; use crate :: session :: LoopPlaces ; use looped :: PlacedLoop ; use safekeeping :: Safekeeping ; 
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -72,6 +71,11 @@ pub(crate) struct CpuExecutable {
     written: Vec<Elements>,
     /// Whether a step shares its work among threads.
     divides: bool,
+    /// The steps that may fail, with their numbers.
+    fallible: Vec<(usize, FallibleStep)>,
+    safekeeping: Safekeeping,
+    /// Where the last run failed.
+    failed: Option<(usize, Failure)>,
 }
 
 enum PlacedRoutine {
@@ -121,46 +125,47 @@ fn extent(steps: &[PlacedRoutine]) -> (usize, bool) {
 }
 
 impl CpuExecutable {
-    /// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
-    pub(crate) fn new(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Self {
-        let steps = routines(plan, places, loops);
-        let (widest, divides) = extent(&steps);
-        CpuExecutable { steps, written: Vec::with_capacity(widest), divides }
+/// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
+pub ( crate ) fn new ( plan : & Plan , places : & [ u32 ] , loops : & [ Option < LoopPlaces > ] ) -> Result < Self , Error > { for ( step , described ) in plan . steps . iter ( ) . zip ( & plan . described ) { if let Some ( reason ) = Compiled :: refusal ( & step . kernel ) { let reason = format! ( "{}: {reason}" , step . kernel . name ( ) ) ; return Err ( Error :: Unsupported { what : described . computes . clone ( ) , reason } ) ; } } let steps = routines ( plan , places , loops ) ; let ( widest , divides ) = extent ( & steps ) ; let ( written , fallible ) = ( Vec :: with_capacity ( widest ) , plan . fallible . clone ( ) ) ; let safekeeping = Safekeeping :: new ( plan , & place ) ? ; Ok ( CpuExecutable { steps , written , divides , fallible , safekeeping , failed : None } ) 
     }
 
-    pub(crate) fn run(&mut self, memory: &mut CpuMemory) {
+    /// Runs the plan. A run that fails leaves parameters as they were.
+    pub(crate) fn run(&mut self, memory: &mut CpuMemory) -> Result<(), Error> {
         if self.divides {
             // Entering a thread pool costs two wake-ups: once a run, not once a kernel.
             driver::run_in_pool(self, memory);
         } else {
             self.run_steps(memory);
         }
+        match self.failed.take() {
+            None => Ok(()),
+            Some((step, failure)) => Err(self.error(step, failure)),
+        }
     }
 
     fn run_steps(&mut self, memory: &mut CpuMemory) {
-        run(&mut self.steps, &mut self.written, memory);
-    }
-}
+run ( & mut self . steps , & mut self . written , safekeeping , failed , memory ) ; } } 
 
 /// Runs steps in their order.
-fn run(steps: &mut [PlacedRoutine], written: &mut Vec<Elements>, memory: &mut CpuMemory) {
-    for step in steps {
-        match step {
-            PlacedRoutine::Kernel(step) => step.run(written, memory),
-            PlacedRoutine::Loop(step) => step.run(written, memory),
+fn run ( steps : & mut [ PlacedRoutine ] , written : & mut Vec < Elements > , memory : & mut CpuMemory ) { safekeeping . begin ( ) ; for ( number , step ) in steps { match step { PlacedRoutine :: Kernel ( step ) => step . run ( written , memory ) , PlacedRoutine :: Loop ( step ) => step . run ( written , memory ) , } } } 
+
+impl PlacedKernel { fn run ( & mut self , written : & mut Vec < Elements > , memory : & mut CpuMemory ) . iter_mut ( ) . enumerate ( ) { safekeeping . before ( number , memory ) ; for & output in & self . outputs { written . push ( std :: mem :: replace ( & mut memory . buffers [ output as usize ] , Elements :: F32 ( Vec :: new ( ) ) ) ) ; } let operands = Operands { buffers : & memory . buffers , slots : & self . inputs } ; let result = self . kernel . try_run ( operands , written ) ; for ( & output , buffer ) in self . outputs . iter ( ) . zip ( written . drain ( .. ) ) { memory . buffers [ output as usize ] = buffer ; if let Err ( failure ) = result { safekeeping . restore ( memory ) ; * failed = Some ( ( number , failure ) ) ; return ; } 
         }
     }
-}
 
-impl PlacedKernel {
-    fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) {
-        for &output in &self.outputs {
-            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
+    /// What a failure of that step is to the caller.
+    fn error(&self, step: usize, failure: Failure) -> Error {
+        let found = self.fallible.iter().find(|(number, _)| *number == step);
+        let Some((_, FallibleStep { origin, op, operand, shape })) = found else {
+            unreachable!("only steps that may fail do");
+        };
+        let mut index = Vec::new();
+        let mut rest = failure.matrix;
+        for &extent in shape[..shape.rank() - 2].iter().rev() {
+            index.insert(0, rest % extent);
+            rest /= extent;
         }
-        let operands = Operands { buffers: &memory.buffers, slots: &self.inputs };
-        self.kernel.run(operands, written);
-        for (&output, buffer) in self.outputs.iter().zip(written.drain(..)) {
-            memory.buffers[output as usize] = buffer;
-        }
+        let (origin, operand, shape) = (origin.to_string(), operand.clone(), shape.clone());
+        Error::Matrix { origin, op, operand, shape, index, reason: failure.reason }
     }
 }
