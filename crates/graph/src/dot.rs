@@ -97,7 +97,10 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => "#ffffff" , 
+        | Op::Attention(_)
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. } => "#ffffff",
     }
 }
 

@@ -8,8 +8,8 @@ mod division;
 mod elementwise;
 mod functions;
 mod kind;
-mod special;
 mod matrix_function;
+mod special;
 
 use std::sync::Arc;
 
@@ -197,7 +197,11 @@ impl Op {
                 visit(*upstream);
                 gradients.iter().copied().for_each(visit);
             }
-Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands , .. } | Op :: LinearAlgebra { operands , .. } => { operands . iter ( ) . copied ( ) . for_each ( visit ) ; } 
+            Op::Assembly(Assembly::Concat { operands, .. })
+            | Op::Scan { operands, .. }
+            | Op::LinearAlgebra { operands, .. } => {
+                operands.iter().copied().for_each(visit);
+            }
             Op::MatMul { lhs, rhs, .. } => {
                 visit(*lhs);
                 visit(*rhs);
@@ -228,7 +232,12 @@ Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands 
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: LinearAlgebra { .. } => self . for_each_operand ( visit ) , Op :: Scan { body , operands , result } => { body . differentiated ( * result ) . into_iter ( ) . map ( | place | operands [ place as usize ] ) . for_each ( visit ) ; } 
+            | Op::Attention(_)
+            | Op::Indexing(_)
+            | Op::LinearAlgebra { .. } => self.for_each_operand(visit),
+            Op::Scan { body, operands, result } => {
+                body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
+            }
         }
     }
 
@@ -257,7 +266,9 @@ Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands 
                 *upstream = map(*upstream);
                 gradients.iter_mut().for_each(|gradient| *gradient = map(*gradient));
             }
-Op :: Assembly ( Assembly :: Concat { operands , .. } ) | Op :: Scan { operands , .. } | Op :: LinearAlgebra { operands , .. } => { 
+            Op::Assembly(Assembly::Concat { operands, .. })
+            | Op::Scan { operands, .. }
+            | Op::LinearAlgebra { operands, .. } => {
                 operands.iter_mut().for_each(|operand| *operand = map(*operand));
             }
             Op::MatMul { lhs, rhs, .. } => {

@@ -16,7 +16,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-OpKind :: MatMul | OpKind :: Attention ( _ ) | OpKind :: CustomGradient | OpKind :: LinearAlgebra ( _ ) => & [ F32 , F64 ] , 
+        OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -225,7 +225,9 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-let functions = 25 UnaryFunction :: ALL . len ( ) + BinaryFunction :: ALL . len ( ) + CompareFunction :: ALL . len ( ) ; assert_eq! ( kinds . len ( ) , 24 + functions + 2 + AttentionResult :: ALL . len ( ) + arenagrad_graph :: MatrixFunction :: ALL . len ( ) ) ; 
+    let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
+    let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
+    assert_eq!(kinds.len(), 25 + functions + 2 + results);
 }
 
 #[test]

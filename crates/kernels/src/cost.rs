@@ -8,7 +8,8 @@
 
 use arenagrad_graph::{DType, Effort, Elementwise, MatrixFunction, Shape};
 
-use crate :: attention :: Attention ; use crate :: kernel :: { Kernel , Matrices , MatrixExtents , Piece , ProductExtents } ; 
+use crate::attention::Attention;
+use crate::kernel::{Kernel, Matrices, MatrixExtents, Piece, ProductExtents};
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
 

@@ -509,6 +509,7 @@ fn is_seen_through(op: &Op) -> bool {
         | Op::MatMul { .. }
         | Op::Indexing(_)
         | Op::Attention(_)
+        | Op::LinearAlgebra { .. }
         | Op::Scan { .. } => false,
     }
 }
@@ -532,6 +533,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::MatMul { .. }
         | Op::Indexing(_)
         | Op::Attention(_)
+        | Op::LinearAlgebra { .. }
         | Op::Scan { .. } => false,
     }
 }

@@ -224,7 +224,7 @@ const fn bits(
 }
 
 /// The functions of one element, in the order of declaration.
-const UNARY : [ UnaryRow ; 36 19 ] = { 
+const UNARY: [UnaryRow; 37] = {
     use Effort::{Division, Simple, Transcendental};
     use UnaryFunction::*;
     [
@@ -279,7 +279,7 @@ const UNARY : [ UnaryRow ; 36 19 ] = {
 };
 
 /// The functions of two elements, in the order of declaration.
-const BINARY: [BinaryRow; 16] = {
+const BINARY: [BinaryRow; 21] = {
     use BinaryFunction::*;
     use Exchange::{Differs, SameBits, SameValue};
     // Rounded once: half a unit of the last place.
@@ -457,7 +457,8 @@ macro_rules! reads_its_row {
         }
     };
 }
-reads_its_row! ( UnaryFunction , UnaryRow , UNARY , 36 19 ) ; reads_its_row! ( BinaryFunction , BinaryRow , BINARY , 16 ) ; 
+reads_its_row!(UnaryFunction, UnaryRow, UNARY, 37);
+reads_its_row!(BinaryFunction, BinaryRow, BINARY, 21);
 reads_its_row!(CompareFunction, CompareRow, COMPARE, 6);
 
 impl UnaryRow {

@@ -1,7 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-Arrangement , Assembly , AttentionResult , BinaryFunction , CompareFunction , Elementwise , Indexing , Leaf , MatrixFunction , Op , ReduceFunction , UnaryFunction , 
+    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf,
+    MatrixFunction, Op, ReduceFunction, UnaryFunction,
 };
 
 /// An operation without its operands.

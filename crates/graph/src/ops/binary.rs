@@ -86,8 +86,12 @@ impl<'g> Point<'g> {
             BinaryFunction::Maximum => share(a.less(b), a.equal(b), factor),
             BinaryFunction::Minimum => share(a.greater(b), a.equal(b), factor),
             BinaryFunction::ReluBackward => factor.binary(BinaryFunction::ReluBackward, b, origin),
-BinaryFunction :: And | BinaryFunction :: Or | BinaryFunction :: FloorDivide => return None , BinaryFunction :: Fmod | BinaryFunction :: Remainder => factor , BinaryFunction :: Copysign => factor * ( a . sign ( ) * a . constant_beside ( 1.0 , origin ) . copysign ( b ) ) , BinaryFunction :: Hypot => factor * over_length ( a , self . y ) , // Integers have no derivatives.
-BinaryFunction :: BitwiseAnd | BinaryFunction :: BitwiseOr | BinaryFunction :: BitwiseXor => return None , BinaryFunction :: ShiftLeft | BinaryFunction :: ShiftRight => return None , 
+            BinaryFunction::And | BinaryFunction::Or | BinaryFunction::FloorDivide => return None,
+            BinaryFunction::Fmod | BinaryFunction::Remainder => factor,
+            BinaryFunction::Copysign => factor * (a.sign() * a.constant_beside(1.0, origin).copysign(b)),
+            BinaryFunction::Hypot => factor * over_length(a, self.y), // Integers have no derivatives.
+            BinaryFunction::BitwiseAnd | BinaryFunction::BitwiseOr | BinaryFunction::BitwiseXor => return None,
+            BinaryFunction::ShiftLeft | BinaryFunction::ShiftRight => return None,
         })
     }
 

@@ -87,8 +87,24 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         // y <= 0 exactly where x <= 0, and y is kept for the next layer anyway: x need not outlive the forward pass.
         UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
-UnaryFunction :: Not | UnaryFunction :: BitwiseNot => return None , UnaryFunction :: Atan => factor / ( x * x + 1.0 ) , // As a product, which keeps the digits next to 1.
-UnaryFunction :: Asin => factor / ( ( 1.0 - x ) * ( x + 1.0 ) ) . sqrt ( ) , UnaryFunction :: Acos => - ( factor / ( ( 1.0 - x ) * ( x + 1.0 ) ) . sqrt ( ) ) , UnaryFunction :: Sinh => factor * x . cosh ( ) , UnaryFunction :: Cosh => factor * x . sinh ( ) , // The squares of large elements would overflow.
-UnaryFunction :: Asinh => factor / x . hypot ( 1.0 ) , UnaryFunction :: Acosh => factor / ( ( x - 1.0 ) . sqrt ( ) * ( x + 1.0 ) . sqrt ( ) ) , UnaryFunction :: Atanh => factor / ( ( 1.0 - x ) * ( x + 1.0 ) ) , UnaryFunction :: Log2 => factor / ( x * LN_2 ) , UnaryFunction :: Log10 => factor / ( x * LN_10 ) , UnaryFunction :: Exp2 => factor * ( y * LN_2 ) , UnaryFunction :: Trunc => return None , UnaryFunction :: Erfc => factor * ( ( - ( x * x ) ) . exp ( ) * - FRAC_2_SQRT_PI ) , UnaryFunction :: Erfcx => factor * special :: erfcx_slope ( x , y ) , UnaryFunction :: Erfinv => factor * ( ( y * y ) . exp ( ) * ( 1.0 / FRAC_2_SQRT_PI ) ) , UnaryFunction :: Lgamma => factor * x . digamma ( ) , UnaryFunction :: Digamma => factor * x . trigamma ( ) , UnaryFunction :: Trigamma => factor * special :: trigamma_slope ( x ) , 
+        UnaryFunction::Not | UnaryFunction::BitwiseNot => return None,
+        UnaryFunction::Atan => factor / (x * x + 1.0), // As a product, which keeps the digits next to 1.
+        UnaryFunction::Asin => factor / ((1.0 - x) * (x + 1.0)).sqrt(),
+        UnaryFunction::Acos => -(factor / ((1.0 - x) * (x + 1.0)).sqrt()),
+        UnaryFunction::Sinh => factor * x.cosh(),
+        UnaryFunction::Cosh => factor * x.sinh(), // The squares of large elements would overflow.
+        UnaryFunction::Asinh => factor / x.hypot(1.0),
+        UnaryFunction::Acosh => factor / ((x - 1.0).sqrt() * (x + 1.0).sqrt()),
+        UnaryFunction::Atanh => factor / ((1.0 - x) * (x + 1.0)),
+        UnaryFunction::Log2 => factor / (x * LN_2),
+        UnaryFunction::Log10 => factor / (x * LN_10),
+        UnaryFunction::Exp2 => factor * (y * LN_2),
+        UnaryFunction::Trunc => return None,
+        UnaryFunction::Erfc => factor * ((-(x * x)).exp() * -FRAC_2_SQRT_PI),
+        UnaryFunction::Erfcx => factor * special::erfcx_slope(x, y),
+        UnaryFunction::Erfinv => factor * ((y * y).exp() * (1.0 / FRAC_2_SQRT_PI)),
+        UnaryFunction::Lgamma => factor * x.digamma(),
+        UnaryFunction::Digamma => factor * x.trigamma(),
+        UnaryFunction::Trigamma => factor * special::trigamma_slope(x),
     })
 }

@@ -252,6 +252,7 @@ impl Split {
                 | Op::MatMul { .. }
                 | Op::Indexing(_)
                 | Op::Attention(_)
+                | Op::LinearAlgebra { .. }
                 | Op::Scan { .. } => TermKind::Value { id, shape: node.shape.clone() },
             };
             terms.push(Term { kind, views });
@@ -390,7 +391,8 @@ fn is_heavy(op: &Op) -> bool {
         | Op::ArgMax { .. }
         | Op::Indexing(_)
         | Op::Attention(_)
-        | Op::Scan { .. } => true,
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. } => true,
         Op::Leaf(_)
         | Op::Uniform { .. }
         | Op::Elementwise(_)

@@ -96,7 +96,10 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => None , 
+        | Op::Attention(_)
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. } => None,
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) if graph.shape(*updates).contains(&0) => {
             Rewrite::Existing(*operand)
         }
-Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: LinearAlgebra { .. } => Rewrite :: Keep , 
+        Op::Attention(_) | Op::Indexing(_) | Op::LinearAlgebra { .. } => Rewrite::Keep,
     })
 }
 

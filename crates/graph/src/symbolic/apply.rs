@@ -103,7 +103,10 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => poisoned , 
+                | Op::Attention(_)
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. } => poisoned,
             };
             values[ordinal(id)] = Some(result);
         }

@@ -151,7 +151,10 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => Form :: Foreign , 
+            | Op::Attention(_)
+            | Op::Indexing(_)
+            | Op::Scan { .. }
+            | Op::LinearAlgebra { .. } => Form::Foreign,
         }
     }
 

@@ -75,7 +75,10 @@ impl Compiled {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } ) => panic! ( "{} in a formula" , op . name ( ) ) , 
+                | Op::Attention(_)
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. }) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = operations.len();
             operations.push(operation);

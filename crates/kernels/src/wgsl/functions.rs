@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// The text of every file.
-const FILES : [ & str ; 62 45 ] = files! [ 
+const FILES: [&str; 68] = files![
     "abs",
     "acos",
     "acosh",

@@ -50,7 +50,9 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
-| Work :: Pad { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { } 
+            | Work::Pad { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => {}
         }
     }
 }
@@ -213,7 +215,9 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => true , 
+        | Work::Concat { .. }
+        | Work::Scan { .. }
+        | Work::LinearAlgebra { .. } => true,
         Work::Constant(_)
         | Work::Empty
         | Work::Iota { .. }
@@ -281,7 +285,9 @@ fn scattered(
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => {
                 if base.shape.elements() != 1 || !base.storage.is_native() {
                     return None;
                 }

@@ -291,7 +291,11 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-Kernel :: ArgMax { .. } | Kernel :: Attention ( _ ) | Kernel :: Gather { .. } | Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } => { Vec :: new ( ) } 
+        Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. } => Vec::new(),
     }
 }
 

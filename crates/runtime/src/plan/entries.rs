@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-Arrangement , Assembly , AxisSet , Body , DType , Elements , Graph , GraphError , Indexing , Leaf , MatrixFunction , Node , NodeId , Op , ReduceFunction , ScanResult , Shape , StorageType , 
+    Arrangement, Assembly, AxisSet, Body, DType, Elements, Graph, GraphError, Indexing, Leaf, MatrixFunction, Node,
+    NodeId, Op, ReduceFunction, ScanResult, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -118,7 +119,9 @@ impl Work {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => true , 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => true,
         }
     }
 
@@ -267,7 +270,10 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => false , 
+            | Op::Attention(_)
+            | Op::Indexing(_)
+            | Op::Scan { .. }
+            | Op::LinearAlgebra { .. } => false,
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -329,7 +335,10 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => self . push ( entry ( Work :: Empty , none ( ) ) ) , 
+                | Op::Attention(_)
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. } => self.push(entry(Work::Empty, none())),
             };
         }
         match op {
@@ -573,7 +582,9 @@ impl Builder {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => layout , 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => layout,
         }
     }
 

@@ -136,7 +136,9 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => continue , 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => continue,
         };
         memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());
     }

@@ -256,17 +256,25 @@ impl Passes {
     }
 }
 
-/// The steps that may fail in a run.
+/// The steps that may fail in a run: functions of matrices, and loops for each in their bodies.
 fn fallible(graph: &Graph, entries: &[Entry], steps: &[step::Step]) -> Vec<(usize, FallibleStep)> {
-    let named = |(number, step): (usize, &step::Step)| {
-        let Kernel::LinearAlgebra { function, .. } = &step.kernel else { return None };
-        let entry = &entries[step.writes[0] as usize];
-        let origin = graph.node(entry.node).map(|node| node.origin).unwrap_or_else(|_| Origin::here());
-        let operand = describe::matrices(graph, entry.node);
-        let shape = entry.operands[0].shape.clone();
-        Some((number, FallibleStep { origin, op: function.name(), operand, shape }))
-    };
-    steps.iter().enumerate().filter_map(named).collect()
+    let mut fallible = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        match &step.task {
+            Task::Kernel(Kernel::LinearAlgebra { function, .. }) => {
+                let entry = &entries[step.writes[0] as usize];
+                let origin = graph.node(entry.node).map(|node| node.origin).unwrap_or_else(|_| Origin::here());
+                let operand = describe::matrices(graph, entry.node);
+                let shape = entry.operands[0].shape.clone();
+                fallible.push((number, FallibleStep { origin, op: function.name(), operand, shape }));
+            }
+            Task::Kernel(_) => {}
+            Task::Loop(looped) => {
+                fallible.extend(looped.plan.fallible.iter().map(|(_, step)| (number, step.clone())));
+            }
+        }
+    }
+    fallible
 }
 
 /// A placeholder that is left after the passes is needed, and nothing can be computed from it.

@@ -151,7 +151,11 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { unreachable! ( "only elementwise entries and reductions are members of a nest" ) } 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => {
+                unreachable!("only elementwise entries and reductions are members of a nest")
+            }
         };
         self.values.insert((member, space), value);
     }
@@ -185,7 +189,9 @@ impl Builder<'_> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => self . load ( operand . base , operand . view ( ) , space ) , 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => self.load(operand.base, operand.view(), space),
         }
     }
 

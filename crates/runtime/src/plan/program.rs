@@ -137,7 +137,9 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
             | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => { 
+            | Work::Concat { .. }
+            | Work::Scan { .. }
+            | Work::LinearAlgebra { .. } => {
                 let input = self.program.inputs.len() as u32;
                 self.program.inputs.push(ProgramInput { dtype: entry.dtype, view: view.clone(), in_place: None });
                 self.reads.push(base);
@@ -172,6 +174,9 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => unreachable! ( "not an elementwise op" ) , 
+        | Op::Attention(_)
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. } => unreachable!("not an elementwise op"),
     }
 }

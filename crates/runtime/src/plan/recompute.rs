@@ -220,7 +220,9 @@ impl Readers {
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
                     | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => false , 
+                    | Work::Concat { .. }
+                    | Work::Scan { .. }
+                    | Work::LinearAlgebra { .. } => false,
                 };
                 if !is_taken {
                     kind[base] = Reading::Stored;
@@ -409,6 +411,8 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
-| Work :: Concat { .. } | Work :: Scan { .. } | Work :: LinearAlgebra { .. } => None , 
+        | Work::Concat { .. }
+        | Work::Scan { .. }
+        | Work::LinearAlgebra { .. } => None,
     }
 }

@@ -1,9 +1,10 @@
 //! From parts of clusters to kernels.
 
 use arenagrad_graph::Shape;
-use std :: sync :: Arc ; 
+use std::sync::Arc;
 
-use arenagrad_kernels :: cost :: Cost ; use arenagrad_kernels :: { Axes , Axis , Kernel , Matrices , MatrixExtents , Piece , Program , Space , View } ; 
+use arenagrad_kernels::cost::Cost;
+use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, MatrixExtents, Piece, Program, Space, View};
 
 use crate::plan::attention;
 use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};

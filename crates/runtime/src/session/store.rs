@@ -239,7 +239,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-( _ , _ ) => Ok ( Executable :: Cpu ( CpuExecutable :: new ( plan , places , loops ) ? ) ) , 
+            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, places, loops)?)),
         }
     }
 

@@ -5,18 +5,21 @@
 
 use arenagrad_graph::Elements;
 
-use super::{CpuMemory, PlacedRoutine, run};
+use super::{CpuMemory, Failed, PlacedRoutine, run};
 use crate::backend::{LoopCopies, Moved};
+use crate::plan::FallibleStep;
 
 /// A loop made ready.
 pub(super) struct PlacedLoop {
     pub(super) copies: LoopCopies,
     pub(super) steps: Vec<PlacedRoutine>,
+    /// The steps that may fail, with their numbers.
+    pub(super) fallible: Vec<(usize, FallibleStep)>,
 }
 
 impl PlacedLoop {
-    /// Runs all rounds.
-    pub(super) fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) {
+    /// Runs all rounds, up to one that fails.
+    pub(super) fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Failed> {
         for moved in &self.copies.first {
             copy(memory, moved, 0, 0);
         }
@@ -28,11 +31,12 @@ impl PlacedLoop {
             for moved in &self.copies.found {
                 copy(memory, moved, 0, place * moved.elements);
             }
-            run(&mut self.steps, written, memory);
+            run(&mut self.steps, &self.fallible, written, memory, |_, _| {})?;
             for moved in &self.copies.stacked {
                 copy(memory, moved, 0, place * moved.elements);
             }
         }
+        Ok(())
     }
 }
 

@@ -9,11 +9,15 @@ mod looped;
 mod safekeeping;
 
 use arenagrad_graph::{Elements, StorageType};
-use arenagrad_kernels :: cpu :: { Compiled , Failure , Operands } ; use arenagrad_kernels :: { Kernel , Stored } ; 
+use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
+use arenagrad_kernels::{Kernel, Stored};
 
 use crate::backend::LoopCopies;
 use crate::error::Error;
-use crate :: plan :: { BufferSpec , FallibleStep , PlacedStep , Plan , Task } ; use crate :: session :: LoopPlaces ; use looped :: PlacedLoop ; use safekeeping :: Safekeeping ; 
+use crate::plan::{BufferSpec, FallibleStep, PlacedStep, Plan, Task};
+use crate::session::LoopPlaces;
+use looped::PlacedLoop;
+use safekeeping::Safekeeping;
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -75,7 +79,7 @@ pub(crate) struct CpuExecutable {
     fallible: Vec<(usize, FallibleStep)>,
     safekeeping: Safekeeping,
     /// Where the last run failed.
-    failed: Option<(usize, Failure)>,
+    failed: Option<Failed>,
 }
 
 enum PlacedRoutine {
@@ -109,6 +113,7 @@ fn routines(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<Pl
             (Task::Loop(looped), Some(own)) => PlacedRoutine::Loop(PlacedLoop {
                 copies: LoopCopies::new(looped, step, places, own),
                 steps: routines(&looped.plan, &own.places, &own.loops),
+                fallible: looped.plan.fallible.clone(),
             }),
             (Task::Loop(_), None) => unreachable!("every loop was given places"),
         })
@@ -124,9 +129,28 @@ fn extent(steps: &[PlacedRoutine]) -> (usize, bool) {
     each.fold((0, false), |(widest, divides), (outputs, own)| (widest.max(outputs), divides | own))
 }
 
+/// Why a kernel of a plan cannot run on a CPU, and what the kernel was to compute.
+fn refusal(plan: &Plan) -> Option<Error> {
+    plan.steps.iter().zip(&plan.described).find_map(|(step, described)| match &step.task {
+        Task::Kernel(kernel) => {
+            let reason = format!("{}: {}", kernel.name(), Compiled::refusal(kernel)?);
+            Some(Error::Unsupported { what: described.computes.clone(), reason })
+        }
+        Task::Loop(looped) => refusal(&looped.plan),
+    })
+}
+
 impl CpuExecutable {
-/// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
-pub ( crate ) fn new ( plan : & Plan , places : & [ u32 ] , loops : & [ Option < LoopPlaces > ] ) -> Result < Self , Error > { for ( step , described ) in plan . steps . iter ( ) . zip ( & plan . described ) { if let Some ( reason ) = Compiled :: refusal ( & step . kernel ) { let reason = format! ( "{}: {reason}" , step . kernel . name ( ) ) ; return Err ( Error :: Unsupported { what : described . computes . clone ( ) , reason } ) ; } } let steps = routines ( plan , places , loops ) ; let ( widest , divides ) = extent ( & steps ) ; let ( written , fallible ) = ( Vec :: with_capacity ( widest ) , plan . fallible . clone ( ) ) ; let safekeeping = Safekeeping :: new ( plan , & place ) ? ; Ok ( CpuExecutable { steps , written , divides , fallible , safekeeping , failed : None } ) 
+    /// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
+    pub(crate) fn new(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Result<Self, Error> {
+        if let Some(error) = refusal(plan) {
+            return Err(error);
+        }
+        let steps = routines(plan, places, loops);
+        let (widest, divides) = extent(&steps);
+        let (written, fallible) = (Vec::with_capacity(widest), plan.fallible.clone());
+        let safekeeping = Safekeeping::new(plan, |buffer| places[buffer as usize])?;
+        Ok(CpuExecutable { steps, written, divides, fallible, safekeeping, failed: None })
     }
 
     /// Runs the plan. A run that fails leaves parameters as they were.
@@ -137,35 +161,72 @@ pub ( crate ) fn new ( plan : & Plan , places : & [ u32 ] , loops : & [ Option <
         } else {
             self.run_steps(memory);
         }
-        match self.failed.take() {
-            None => Ok(()),
-            Some((step, failure)) => Err(self.error(step, failure)),
-        }
+        self.failed.take().map_or(Ok(()), |failed| Err(failed.into_error()))
     }
 
     fn run_steps(&mut self, memory: &mut CpuMemory) {
-run ( & mut self . steps , & mut self . written , safekeeping , failed , memory ) ; } } 
-
-/// Runs steps in their order.
-fn run ( steps : & mut [ PlacedRoutine ] , written : & mut Vec < Elements > , memory : & mut CpuMemory ) { safekeeping . begin ( ) ; for ( number , step ) in steps { match step { PlacedRoutine :: Kernel ( step ) => step . run ( written , memory ) , PlacedRoutine :: Loop ( step ) => step . run ( written , memory ) , } } } 
-
-impl PlacedKernel { fn run ( & mut self , written : & mut Vec < Elements > , memory : & mut CpuMemory ) . iter_mut ( ) . enumerate ( ) { safekeeping . before ( number , memory ) ; for & output in & self . outputs { written . push ( std :: mem :: replace ( & mut memory . buffers [ output as usize ] , Elements :: F32 ( Vec :: new ( ) ) ) ) ; } let operands = Operands { buffers : & memory . buffers , slots : & self . inputs } ; let result = self . kernel . try_run ( operands , written ) ; for ( & output , buffer ) in self . outputs . iter ( ) . zip ( written . drain ( .. ) ) { memory . buffers [ output as usize ] = buffer ; if let Err ( failure ) = result { safekeeping . restore ( memory ) ; * failed = Some ( ( number , failure ) ) ; return ; } 
+        let CpuExecutable { steps, written, safekeeping, failed, fallible, .. } = self;
+        safekeeping.begin();
+        let before = |number: usize, memory: &CpuMemory| safekeeping.before(number, memory);
+        if let Err(failure) = run(steps, fallible, written, memory, before) {
+            safekeeping.restore(memory);
+            *failed = Some(failure);
         }
     }
+}
 
-    /// What a failure of that step is to the caller.
-    fn error(&self, step: usize, failure: Failure) -> Error {
-        let found = self.fallible.iter().find(|(number, _)| *number == step);
-        let Some((_, FallibleStep { origin, op, operand, shape })) = found else {
-            unreachable!("only steps that may fail do");
-        };
+/// Where a run failed, and why. It is made when it is needed: a run that does not fail allocates nothing.
+struct Failed {
+    step: FallibleStep,
+    failure: Failure,
+}
+
+impl Failed {
+    /// What it is to the caller.
+    fn into_error(self) -> Error {
+        let Failed { step: FallibleStep { origin, op, operand, shape }, failure } = self;
         let mut index = Vec::new();
         let mut rest = failure.matrix;
         for &extent in shape[..shape.rank() - 2].iter().rev() {
             index.insert(0, rest % extent);
             rest /= extent;
         }
-        let (origin, operand, shape) = (origin.to_string(), operand.clone(), shape.clone());
-        Error::Matrix { origin, op, operand, shape, index, reason: failure.reason }
+        Error::Matrix { origin: origin.to_string(), op, operand, shape, index, reason: failure.reason }
+    }
+}
+
+/// Runs steps in their order, and calls `before` with the number of each.
+fn run(
+    steps: &mut [PlacedRoutine],
+    fallible: &[(usize, FallibleStep)],
+    written: &mut Vec<Elements>,
+    memory: &mut CpuMemory,
+    mut before: impl FnMut(usize, &CpuMemory),
+) -> Result<(), Failed> {
+    for (number, step) in steps.iter_mut().enumerate() {
+        before(number, memory);
+        match step {
+            PlacedRoutine::Kernel(step) => step.run(written, memory).map_err(|failure| {
+                let found = fallible.iter().find(|(fallible, _)| *fallible == number);
+                let Some((_, step)) = found else { unreachable!("only steps that may fail do") };
+                Failed { step: step.clone(), failure }
+            })?,
+            PlacedRoutine::Loop(step) => step.run(written, memory)?,
+        }
+    }
+    Ok(())
+}
+
+impl PlacedKernel {
+    fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Failure> {
+        for &output in &self.outputs {
+            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
+        }
+        let operands = Operands { buffers: &memory.buffers, slots: &self.inputs };
+        let result = self.kernel.try_run(operands, written);
+        for (&output, buffer) in self.outputs.iter().zip(written.drain(..)) {
+            memory.buffers[output as usize] = buffer;
+        }
+        result
     }
 }
