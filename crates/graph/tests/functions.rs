@@ -142,21 +142,14 @@ fn tails_of_the_normal_distribution() {
     );
     // So far out the logarithm is that of the density, and on the other side the probability is 1.
     assert_near(&y[6..], &[-0.5e12 - 1e6f64.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln(), 0.0], 1e-15);
-    assert_near(&gradients[0][6..], &[1e6, 0.0], 1e-15);
+    assert_near(&gradients[0][6..], &[1e6 + 1e-6, 0.0], 1e-15);
     assert_near(&second[6..], &[-1.0, 0.0], 1e-6);
-    let (y, gradients, _) = derived(&[&x[..6]], |x| x[0].ndtr());
-    for (found, expected) in y.iter().zip([
-        3.6558935409150297e-350,
-        7.6198530241605261e-24,
-        0.15865525393145705,
-        0.5,
-        0.84134474606854295,
-        1.0,
-    ]) {
+    let (y, gradients, _) = derived(&[&x[1..6]], |x| x[0].ndtr());
+    for (found, expected) in y.iter().zip([7.6198530241605261e-24, 0.15865525393145705, 0.5, 0.84134474606854295, 1.0])
+    {
         assert!((found / expected - 1.0).abs() < 1e-12);
     }
     for (found, expected) in gradients[0].iter().zip([
-        1.4632702508383032e-348,
         7.6945986267064193e-23,
         0.24197072451914335,
         0.39894228040143268,

@@ -66,7 +66,6 @@ const MISTAKES: &[Mistake] = &[
     ("cosine_similarity", |w| w.x.cosine_similarity(w.x, 2, 1e-8)),
     ("margin_ranking_loss", |w| w.x.margin_ranking_loss(w.x, w.other, 0.0, MEAN)),
     ("hinge_embedding_loss", |w| w.x.hinge_embedding_loss(w.other, 1.0, MEAN)),
-    ("hinge_embedding_loss", |w| w.x.hinge_embedding_loss(w.i, 1.0, MEAN)),
     ("soft_margin_loss", |w| w.x.soft_margin_loss(w.other, MEAN)),
     ("cosine_embedding_loss", |w| w.x.cosine_embedding_loss(w.x, w.x, 0.0, MEAN)),
     ("cosine_embedding_loss", |w| w.cube.cosine_embedding_loss(w.cube, w.x, 0.0, MEAN)),

@@ -4,13 +4,16 @@
 //! case's name or at the expected values. What the engine has no operator for is refused as unsupported. Where PyTorch's
 //! operator is a composition of this engine's operators, the composition stands here.
 
+mod activations;
 mod arguments;
 mod attention;
 mod division;
 mod elementwise;
+mod functions;
 mod indexing;
 mod linear_algebra;
 mod losses;
+mod margin_losses;
 mod norms;
 mod pooling;
 mod products;
@@ -173,6 +176,8 @@ pub(crate) fn build<'g>(graph: &'g Graph, case: &Case, dtype: DType) -> Result<B
 
 fn find(name: &str) -> Option<Operator> {
     elementwise::find(name)
+        .or_else(|| functions::find(name))
+        .or_else(|| margin_losses::find(name))
         .or_else(|| reductions::find(name))
         .or_else(|| shapes::find(name))
         .or_else(|| products::find(name))
@@ -182,6 +187,8 @@ fn find(name: &str) -> Option<Operator> {
 
 fn find_functional(name: &str) -> Option<Operator> {
     elementwise::find_functional(name)
+        .or_else(|| activations::find_functional(name))
+        .or_else(|| margin_losses::find_functional(name))
         .or_else(|| reductions::find_functional(name))
         .or_else(|| products::find_functional(name))
         .or_else(|| indexing::find_functional(name))

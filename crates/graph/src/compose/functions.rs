@@ -90,7 +90,8 @@ impl<'g> Expr<'g> {
         let _method = self.enter("logit");
         let x = match eps {
             Some(eps) if eps.is_nan() => return self.graph().refuse("logit", "eps", eps, "a number"),
-            Some(eps) => self.clamp(Some(eps), Some(1.0 - eps)),
+            // In this order, so that with an `eps` past 1/2 each element goes to the bound that it is outside of first.
+            Some(eps) => self.less(eps).where_(eps, self.greater(1.0 - eps).where_(1.0 - eps, self)),
             None => self,
         };
         x.log() - (-x).log1p()

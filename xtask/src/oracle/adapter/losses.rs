@@ -45,7 +45,7 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
 }
 
 /// The reduction by name, unless the two deprecated flags speak of one.
-fn reduction(call: &Call<'_, '_>) -> Result<Reduction, Refusal> {
+pub(super) fn reduction(call: &Call<'_, '_>) -> Result<Reduction, Refusal> {
     if call.get("size_average").is_some() || call.get("reduce").is_some() {
         let (reduced, averaged) = (call.boolean_or("reduce", true)?, call.boolean_or("size_average", true)?);
         return Ok(match (reduced, averaged) {
@@ -62,7 +62,7 @@ fn reduction(call: &Call<'_, '_>) -> Result<Reduction, Refusal> {
     }
 }
 
-fn reduced<'g>(losses: Expr<'g>, reduction: Reduction) -> Expr<'g> {
+pub(super) fn reduced<'g>(losses: Expr<'g>, reduction: Reduction) -> Expr<'g> {
     match reduction {
         Reduction::None => losses,
         Reduction::Sum => losses.sum(..),
@@ -71,7 +71,7 @@ fn reduced<'g>(losses: Expr<'g>, reduction: Reduction) -> Expr<'g> {
 }
 
 /// Input and target as floats of one shape: PyTorch's regression losses broadcast, the engine's do not.
-fn pair<'g>(call: &Call<'_, 'g>) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
+pub(super) fn pair<'g>(call: &Call<'_, 'g>) -> Result<(Expr<'g>, Expr<'g>), Refusal> {
     let (input, target) = (call.float("input")?, call.float("target")?);
     let (lhs, rhs) = (input.shape()?, target.shape()?);
     let common = lhs.broadcast(&rhs).map_err(|_| Refusal::failed(format!("losses of {lhs} and {rhs}")))?;

@@ -1,6 +1,6 @@
 //! Normalisation layers.
 
-use arenagrad::Expr;
+use arenagrad::{DType, Expr, Shape};
 
 use super::arguments::Call;
 use super::{Operator, Refusal};
@@ -16,18 +16,70 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
             &["input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"],
             batch_norm,
         )),
+        "rms_norm" => Some(Operator::new(&["input", "normalized_shape", "weight", "eps"], rms_norm)),
+        "instance_norm" => Some(Operator::new(
+            &["input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"],
+            instance_norm,
+        )),
+        "local_response_norm" => Some(Operator::new(&["input", "size", "alpha", "beta", "k"], local_response_norm)),
         _ => None,
     }
+}
+
+/// PyTorch's default for what is added is the smallest step from 1 of the dtype.
+fn rms_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    let input = call.float("input")?;
+    let axes = normalized_axes(call, &input.shape()?)?;
+    let epsilon = if call.dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    Ok(input.rms_norm(axes, call.optional_float("weight")?, call.number_or("eps", epsilon)?))
+}
+
+/// Each channel of each sample is a group of its own; with running statistics that are used, it is a batch norm.
+fn instance_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    let input = call.float("input")?;
+    let shape = input.shape()?;
+    let (weight, bias) = (call.optional_float("weight")?, call.optional_float("bias")?);
+    let eps = call.number_or("eps", EPSILON)?;
+    if !call.boolean_or("use_input_stats", true)? {
+        let statistics = (call.float("running_mean")?, call.float("running_var")?);
+        return Ok(input.batch_norm(statistics, weight, bias, eps));
+    }
+    if shape.rank() < 2 {
+        return Err(Refusal::failed(format!("an instance norm of {shape}")));
+    }
+    Ok(input.group_norm(shape[1], weight, bias, eps))
+}
+
+/// `x / (k + alpha mean of squares of size neighbouring channels)^beta`; the mean counts the zeros beside the first and last channels.
+fn local_response_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    let input = call.float("input")?;
+    let shape = input.shape()?;
+    let size = usize::try_from(call.integer("size")?).ok().filter(|&size| size > 0);
+    let size = size.ok_or_else(|| Refusal::failed("a size that is not above 0"))?;
+    if shape.rank() < 3 || shape.elements() == 0 {
+        return if shape.rank() < 3 { Err(Refusal::failed(format!("a response norm of {shape}"))) } else { Ok(input) };
+    }
+    let mut around = vec![(0, 0); shape.rank()];
+    around[1] = (size / 2, (size - 1) / 2);
+    let squares = input.square().pad(&around, 0.0).windows([1], [size], [1], [1]);
+    let mean = squares.sum([-1]) / size as f64;
+    let (alpha, beta, k) = (call.number_or("alpha", 1e-4)?, call.number_or("beta", 0.75)?, call.number_or("k", 1.0)?);
+    Ok(input / (mean * alpha + k).powf(beta))
+}
+
+/// The last axes, which `normalized_shape` has the extents of.
+fn normalized_axes(call: &Call<'_, '_>, shape: &Shape) -> Result<Vec<usize>, Refusal> {
+    let normalized: Vec<usize> = call.integers("normalized_shape")?.into_iter().map(|extent| extent as usize).collect();
+    if !shape.ends_with(&normalized) || normalized.is_empty() {
+        return Err(Refusal::failed(format!("a norm over {normalized:?} of {shape}")));
+    }
+    Ok((shape.rank() - normalized.len()..shape.rank()).collect())
 }
 
 fn layer_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.float("input")?;
     let shape = input.shape()?;
-    let normalized: Vec<usize> = call.integers("normalized_shape")?.into_iter().map(|extent| extent as usize).collect();
-    if !shape.ends_with(&normalized) || normalized.is_empty() {
-        return Err(Refusal::failed(format!("a layer norm over {normalized:?} of {shape}")));
-    }
-    let axes: Vec<usize> = (shape.rank() - normalized.len()..shape.rank()).collect();
+    let axes = normalized_axes(call, &shape)?;
     let (weight, bias) = (call.optional_float("weight")?, call.optional_float("bias")?);
     Ok(input.layer_norm(axes, weight, bias, call.number_or("eps", EPSILON)?))
 }
