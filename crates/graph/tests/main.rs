@@ -16,6 +16,7 @@ mod large;
 mod linear_algebra;
 mod listed;
 mod messages;
+mod messages_attention;
 mod messages_functions;
 mod messages_integers;
 mod messages_linear_algebra;

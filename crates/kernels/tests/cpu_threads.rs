@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-    Axes, BinaryFunction, DType, Elements, Factor, Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction,
-    UnaryFunction, View,
+    Attention, AttentionResult, Axes, BinaryFunction, DType, Elements, Factor, Instruction, Kernel, Matrices, Nest,
+    Piece, ReduceFunction, UnaryFunction, View,
 };
 use reference::{Builder, axes, buffer, noise, view};
 
@@ -206,6 +206,13 @@ fn cases() -> Vec<Case> {
         scatter("scatter_add to few places", 90, 400_000),
         scatter("scatter_add to one place", 1, 300_000),
         scatter("scatter_add to many places", 300_000, 60_000),
+        attention(
+            "attention of several heads",
+            [6, 200, 300, 40, 24],
+            &[AttentionResult::Output, AttentionResult::LogSumExp],
+        ),
+        attention("gradients of attention of several heads", [12, 130, 150, 40, 24], &GRADIENTS),
+        attention("gradients of attention of a head", [1, 500, 600, 33, 20], &GRADIENTS),
         Case {
             name: "assemble",
             kernel: Kernel::Assemble {
@@ -218,6 +225,47 @@ fn cases() -> Vec<Case> {
             outputs: vec![(DType::F32, 3000)],
         },
     ]
+}
+
+const GRADIENTS: [AttentionResult; 3] =
+    [AttentionResult::QueryGradient, AttentionResult::KeyGradient, AttentionResult::ValueGradient];
+
+/// Contiguous causal attention, each of whose groups has two heads or one.
+fn attention(
+    name: &'static str,
+    [heads, positions, keys, depth, width]: [usize; 5],
+    results: &[AttentionResult],
+) -> Case {
+    let matrices = |[batch, rows, columns]: [usize; 3]| Matrices {
+        offset: 0,
+        batch: Axes::strided(batch, (rows * columns) as isize),
+        rows: Axes::strided(rows, columns as isize),
+        columns: Axes::strided(columns, 1),
+    };
+    let groups = heads.div_ceil(2);
+    let is_backward = results[0].is_gradient();
+    let (query, key, value) = ([heads, positions, depth], [groups, keys, depth], [groups, keys, width]);
+    let upstream = [heads, positions, width];
+    let rows = [heads, positions];
+    let kernel = Attention {
+        dtype: DType::F32,
+        query: matrices(query),
+        key: matrices(key),
+        value: matrices(value),
+        mask: None,
+        upstream: is_backward.then(|| matrices(upstream)),
+        is_causal: true,
+        scale: 0.1,
+        results: results.to_vec(),
+    };
+    let further = if is_backward { vec![upstream.to_vec(), rows.to_vec(), rows.to_vec()] } else { Vec::new() };
+    let inputs = [query, key, value].map(|shape| shape.to_vec()).into_iter().chain(further);
+    Case {
+        name,
+        inputs: inputs.map(|shape| (DType::F32, shape.iter().product())).collect(),
+        outputs: results.iter().map(|&result| (DType::F32, kernel.elements(result))).collect(),
+        kernel: Kernel::Attention(Box::new(kernel)),
+    }
 }
 
 impl Case {

@@ -11,6 +11,7 @@ use arenagrad_kernels::{
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
+use crate::wgsl_cases::attention::attentions;
 use crate::wgsl_cases::nests::{SHAPES, cross_entropy, layer_norm, nests_of, softmax};
 use crate::wgsl_cases::{
     Product, axis, bias_relu, binary, elementwise, indexing, input, load, matmul, matmuls, reduce, reductions,
@@ -23,7 +24,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
 }
 
 fn all_cases() -> Vec<(String, Kernel)> {
-    [elementwise(), reductions(), indexing(), matmuls(), all_nests()].concat()
+    [elementwise(), reductions(), indexing(), matmuls(), attentions(), all_nests()].concat()
 }
 
 fn all_nests() -> Vec<(String, Kernel)> {
@@ -69,6 +70,14 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
             loads / 4 + loads / 64 + 8
         }
         "argmax" => of("chunk_length"),
+        "attention" | "attention_query_gradient" => {
+            let keys = of("key_end") - of("key_begin");
+            keys + keys.div_ceil(64)
+        }
+        "attention_key_gradient" | "attention_value_gradient" => {
+            let queries = of("query_end") - of("query_begin");
+            queries + queries.div_ceil(64)
+        }
         "scatter_add" => of("updates"),
         "scatter_count" => of("digits") + of("block_size"),
         "scatter_move" => of("block_size"),

@@ -7,7 +7,7 @@ mod random;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arenagrad::{Adam, DType, Device, Expr, Graph, Init, Session, Sgd, Tensor};
+use arenagrad::{Adam, Attention, DType, Device, Expr, Graph, Init, Session, Sgd, Tensor};
 use random::Random;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
@@ -171,6 +171,11 @@ fn cases(elements: usize) -> Vec<Case> {
         (vec![next], vec![next])
     });
     cases.push(("a loop", evaluate(&g, scanned.unwrap().outputs[0].square()), vec![]));
+    let positions = ((elements / 8) as f64).sqrt() as usize + 1;
+    let g = Graph::new();
+    let w = g.parameter("w", [2, positions, 3, 8], Init::Uniform { low: -1.0, high: 1.0 }).transpose(1, 2);
+    let causal = Attention { is_causal: true, ..Attention::default() };
+    cases.push(("attention", evaluate(&g, w.scaled_dot_product_attention(w, w, None, causal)), vec![]));
     cases
 }
 

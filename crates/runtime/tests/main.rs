@@ -3,6 +3,7 @@
 
 mod anomaly;
 mod arithmetic;
+mod attention;
 mod check;
 mod compositions;
 mod convolutions;

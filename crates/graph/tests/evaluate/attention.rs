@@ -11,9 +11,8 @@ struct Operand<'a> {
 impl Operand<'_> {
     /// The element of a matrix; axes of extent 1 are repeated.
     fn at(&self, batch: &[usize], row: usize, column: usize) -> f64 {
-        let at: Vec<usize> = batch.iter().copied().chain([row, column]).collect();
-        let place =
-            at.iter().zip(self.shape.iter()).fold(0, |place, (&at, &extent)| place * extent + at % extent.max(1));
+        let at = batch.iter().copied().chain([row, column]);
+        let place = at.zip(self.shape.iter()).fold(0, |place, (at, &extent)| place * extent + at % extent.max(1));
         self.elements[place]
     }
 }

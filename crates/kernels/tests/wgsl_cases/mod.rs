@@ -1,5 +1,6 @@
 //! Kernels of every variant, named: what the tests of the lowering go through.
 
+pub(crate) mod attention;
 pub(crate) mod nests;
 
 use arenagrad_graph::{Elementwise, Shape};

@@ -1,0 +1,264 @@
+//! Attention against the formula composed of products and a softmax, forward and its gradients, on both devices; what a plan stores for it; and
+//! long rows.
+
+use std::time::Instant;
+
+use arenagrad::plan::BufferRole;
+use arenagrad::{Attention, DType, Device, Expr, Graph, RotaryEmbedding, RotaryPairs, Session};
+
+use crate::suite::devices::{devices, gpu};
+use crate::suite::evaluate::Given;
+use crate::suite::random::Random;
+use crate::suite::respawn::{with_all_dispatches_joined, with_kernels_of_a_gpu};
+use crate::suite::run::numbers;
+
+/// What attention is tried with.
+struct Case {
+    query: &'static [usize],
+    key: &'static [usize],
+    width: usize,
+    mask: Option<(&'static [usize], DType)>,
+    options: Attention,
+}
+
+const PLAIN: Attention = Attention { is_causal: false, scale: None, enable_gqa: false };
+const CAUSAL: Attention = Attention { is_causal: true, ..PLAIN };
+const GROUPED: Attention = Attention { enable_gqa: true, ..CAUSAL };
+
+fn cases() -> Vec<Case> {
+    let case = |query, key, width, options| Case { query, key, width, mask: None, options };
+    vec![
+        case(&[1, 1], &[1, 1], 1, PLAIN),
+        case(&[2, 2, 70, 12], &[2, 2, 130, 12], 9, PLAIN),
+        case(&[3, 129, 33], &[3, 65, 33], 40, CAUSAL),
+        case(&[2, 6, 67, 16], &[2, 2, 67, 16], 16, GROUPED),
+        case(&[2, 4, 20, 8], &[2, 1, 31, 8], 8, Attention { scale: Some(-0.3), ..PLAIN }),
+        Case { mask: Some((&[66, 70], DType::Bool)), ..case(&[2, 3, 66, 8], &[2, 3, 70, 8], 8, CAUSAL) },
+        Case { mask: Some((&[3, 1, 70], DType::F32)), ..case(&[2, 3, 66, 8], &[2, 3, 70, 8], 5, PLAIN) },
+    ]
+}
+
+/// The formula as PyTorch's documentation has it; of a bool mask every row attends something.
+fn composed<'g>(q: Expr<'g>, k: Expr<'g>, v: Expr<'g>, mask: Option<Expr<'g>>, options: Attention) -> Expr<'g> {
+    let shape = |x: Expr<'g>| x.shape().expect("a shape");
+    let (query, key) = (shape(q), shape(k));
+    let (rank, depth) = (query.rank(), query[query.rank() - 1]);
+    let repeat = |x: Expr<'g>| {
+        let own = shape(x);
+        if !options.enable_gqa || own[rank - 3] == query[rank - 3] {
+            return x;
+        }
+        let times = query[rank - 3] / own[rank - 3];
+        let mut split = own.to_vec();
+        split.insert(rank - 2, 1);
+        let mut wide = split.clone();
+        wide[rank - 2] = times;
+        let mut joined = own.to_vec();
+        joined[rank - 3] *= times;
+        x.reshape(split).broadcast_to(wide).reshape(joined)
+    };
+    let scale = options.scale.unwrap_or(1.0 / (depth as f64).sqrt());
+    let mut scores = q.matmul_with(repeat(k), false, true) * scale;
+    if let Some(mask) = mask {
+        let is_bool = mask.dtype() == Ok(DType::Bool);
+        scores = if is_bool { mask.where_(scores, f64::NEG_INFINITY) } else { scores + mask };
+    }
+    if options.is_causal {
+        let seen = q.graph().ones([query[rank - 2], key[rank - 2]], DType::Bool).tril(0);
+        scores = seen.where_(scores, f64::NEG_INFINITY);
+    }
+    scores.softmax(-1).matmul(repeat(v))
+}
+
+/// The output and all gradients, of attention itself and of the composed formula.
+fn both<'g>(g: &'g Graph, case: &Case, given: &mut Given) -> [Vec<Expr<'g>>; 2] {
+    let mut random = Random(11);
+    let mut input = |name: &str, shape: &[usize], dtype: DType| {
+        let count = shape.iter().product();
+        let elements = match dtype {
+            // The first key is always attended.
+            DType::Bool => {
+                let keys = shape[shape.len() - 1];
+                let drawn = random.integers(count, 0, 2);
+                drawn.iter().enumerate().map(|(i, &x)| f64::from(u8::from(x != 0.0 || i % keys == 0))).collect()
+            }
+            DType::F32 | DType::F64 | DType::I32 => random.floats(count, -1.0, 1.0),
+        };
+        given.insert(name.to_owned(), elements);
+        g.input_of(name, shape, dtype)
+    };
+    let value: Vec<usize> = case.key[..case.key.len() - 1].iter().copied().chain([case.width]).collect();
+    let (q, k, v) =
+        (input("q", case.query, DType::F32), input("k", case.key, DType::F32), input("v", &value, DType::F32));
+    let mask = case.mask.map(|(shape, dtype)| input("mask", shape, dtype));
+    let output: Vec<usize> = case.query[..case.query.len() - 1].iter().copied().chain([case.width]).collect();
+    let upstream = input("upstream", &output, DType::F32);
+    let mut wanted = vec![q, k, v];
+    wanted.extend(mask.filter(|mask| mask.dtype() == Ok(DType::F32)));
+    let with_gradients = |y: Expr<'g>| {
+        let gradients = g.gradients(&[y], &[upstream], &wanted).expect("gradients");
+        std::iter::once(y).chain(gradients).collect::<Vec<_>>()
+    };
+    [
+        with_gradients(q.scaled_dot_product_attention(k, v, mask, case.options)),
+        with_gradients(composed(q, k, v, mask, case.options)),
+    ]
+}
+
+#[test]
+fn values_and_gradients_are_those_of_the_composed_formula() {
+    for device in devices() {
+        for (number, case) in cases().iter().enumerate() {
+            let (g, mut given) = (Graph::new(), Given::new());
+            let [own, composed] = both(&g, case, &mut given);
+            let own = numbers(&g, &own, &given, &device);
+            let composed = numbers(&g, &composed, &given, &Device::cpu());
+            for (result, (own, composed)) in own.iter().zip(&composed).enumerate() {
+                let largest = composed.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+                for (place, (own, composed)) in own.iter().zip(composed).enumerate() {
+                    let is_close = (own - composed).abs() <= 3e-6 * largest.max(1e-3);
+                    assert!(is_close, "case {number}, result {result}[{place}] on {device}: {own} for {composed}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_with_kernels_of_a_gpu_and_joined() {
+    let tests = ["attention::values_and_gradients_are_those_of_the_composed_formula"];
+    with_kernels_of_a_gpu(&tests);
+    with_all_dispatches_joined(&tests);
+}
+
+#[test]
+fn a_position_that_attends_nothing_gives_zero() {
+    for device in devices() {
+        let g = Graph::new();
+        let (q, k, v) = (g.input("q", [2, 3]), g.input("k", [4, 3]), g.input("v", [4, 2]));
+        let mask = g.input_of("mask", [2, 4], DType::Bool);
+        let y = q.scaled_dot_product_attention(k, v, Some(mask), PLAIN);
+        let gradients = g.gradients(&[y], &[g.ones([2, 2], DType::F32)], &[q, k, v]).unwrap();
+        let mut random = Random(3);
+        let mut given = Given::new();
+        for (name, count) in [("q", 6), ("k", 12), ("v", 8)] {
+            given.insert(name.to_owned(), random.floats(count, -1.0, 1.0));
+        }
+        given.insert("mask".to_owned(), vec![0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        let results = numbers(&g, &[y, gradients[0], gradients[1], gradients[2]], &given, &device);
+        assert_eq!(results[0][..2], [0.0, 0.0], "{device}");
+        assert_eq!(results[1][..3], [0.0; 3], "{device}");
+        assert!(results.iter().flatten().all(|x| x.is_finite()), "{device}: {results:?}");
+        assert!(results[0][2] != 0.0 && results[3][0] != 0.0 && results[3][2] == 0.0, "{device}: {results:?}");
+    }
+}
+
+#[test]
+fn a_row_with_nan_gives_nan_and_others_do_not() {
+    for device in devices() {
+        let g = Graph::new();
+        let (q, k, v) = (g.input("q", [3, 2]), g.input("k", [5, 2]), g.input("v", [5, 2]));
+        let y = q.scaled_dot_product_attention(k, v, None, PLAIN);
+        let mut random = Random(5);
+        let mut given = Given::new();
+        for (name, count) in [("q", 6), ("k", 10), ("v", 10)] {
+            given.insert(name.to_owned(), random.floats(count, -1.0, 1.0));
+        }
+        given.get_mut("q").unwrap()[2] = f64::NAN;
+        let results = numbers(&g, &[y], &given, &device);
+        let is_nan: Vec<bool> = results[0].iter().map(|x| x.is_nan()).collect();
+        assert_eq!(is_nan, [false, false, true, true, false, false], "{device}");
+        given.get_mut("q").unwrap()[2] = 0.5;
+        given.get_mut("k").unwrap()[6] = f64::NAN;
+        assert!(numbers(&g, &[y], &given, &device)[0].iter().all(|x| x.is_nan()), "{device}");
+    }
+}
+
+/// The loss of causal self-attention of that many positions, and its gradients.
+fn causal<'g>(g: &'g Graph, shape: [usize; 4]) -> Vec<Expr<'g>> {
+    let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, shape));
+    let y = q.scaled_dot_product_attention(k, v, None, CAUSAL);
+    let loss = (y * g.input("weights", shape)).sum(..);
+    let [dq, dk, dv] = loss.grad([q, k, v]).expect("gradients");
+    vec![y, dq, dk, dv]
+}
+
+#[test]
+fn no_buffer_has_an_element_for_each_pair() {
+    for positions in [128, 512] {
+        let g = Graph::new();
+        let outputs = causal(&g, [1, 2, positions, 16]);
+        let session = Session::evaluate(&g, &outputs, &Device::cpu()).unwrap();
+        let largest = session.plan().buffers().iter().map(|buffer| buffer.elements).max();
+        assert_eq!(largest, Some(2 * positions * 16), "{}", session.plan().explain());
+        let slots = session.plan().buffers().iter().filter(|buffer| buffer.role == BufferRole::Slot);
+        let elements: usize = slots.map(|buffer| buffer.elements).sum();
+        assert!(elements <= 6 * 2 * positions * 16, "{elements} elements for {positions} positions");
+        let steps = session.plan().steps().len();
+        assert!(steps <= 5, "{}", session.plan().explain());
+    }
+}
+
+/// Both devices on one long input: the first rows, a few in between and the sum of all.
+fn long_rows_agree(shape: [usize; 4]) {
+    let Some(gpu) = gpu() else { return };
+    let (g, mut given) = (Graph::new(), Given::new());
+    let outputs = causal(&g, shape);
+    let mut random = Random(23);
+    for name in ["q", "k", "v", "weights"] {
+        given.insert(name.to_owned(), random.floats(shape.iter().product(), -1.0, 1.0));
+    }
+    let started = Instant::now();
+    let found = numbers(&g, &outputs, &given, &gpu);
+    let on_gpu = started.elapsed();
+    let expected = numbers(&g, &outputs, &given, &Device::cpu());
+    println!("{shape:?}, forward and backward: {on_gpu:?} on {gpu}, {:?} in all", started.elapsed());
+    for (result, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let is_close = (found - expected).abs() <= 2e-6 * largest;
+            assert!(is_close, "result {result}[{place}]: {found} on {gpu}, {expected} on the CPU");
+        }
+    }
+}
+
+#[test]
+fn long_rows() {
+    long_rows_agree([1, 1, 1024, 64]);
+}
+
+/// The size of a language model's context, whose scores would take half a gigabyte: minutes on a software adapter.
+#[test]
+#[ignore = "takes minutes on a software adapter"]
+fn long_rows_of_a_language_model() {
+    long_rows_agree([1, 8, 4096, 64]);
+}
+
+#[test]
+fn rotary_positions_turn_pairs() {
+    for device in devices() {
+        let g = Graph::new();
+        let x = g.input("x", [3, 4]);
+        let halves = x.rotary_embedding(None, RotaryEmbedding { theta: 100.0, ..RotaryEmbedding::default() });
+        let positions = g.literal([3], [0i32, 1, 2]);
+        let options = RotaryEmbedding { pairs: RotaryPairs::Interleaved, theta: 100.0 };
+        let interleaved = x.rotary_embedding(Some(positions), options);
+        let elements: Vec<f64> = (0..12).map(|i| f64::from(i) - 5.0).collect();
+        let given = Given::from([("x".to_owned(), elements.clone())]);
+        let results = numbers(&g, &[halves, interleaved], &given, &device);
+        for position in 0..3 {
+            for pair in 0..2 {
+                // theta^(-2 * 1 / 4) is a tenth.
+                let angle = position as f64 * if pair == 0 { 1.0 } else { 0.1 };
+                for (result, places) in [(0, [pair, pair + 2]), (1, [2 * pair, 2 * pair + 1])] {
+                    let [a, b] = places.map(|place| elements[4 * position + place]);
+                    let turned = [a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()];
+                    for (place, expected) in places.into_iter().zip(turned) {
+                        let found: f64 = results[result][4 * position + place];
+                        assert!((found - expected).abs() < 2e-6, "{device}: {found} for {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
