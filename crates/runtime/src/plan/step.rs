@@ -18,6 +18,7 @@ use crate::plan::recompute::Storage;
 
 /// What a step does.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each step, and nearly all are kernels")]
 pub(crate) enum Task {
     /// One kernel.
     Kernel(Kernel),

@@ -50,6 +50,9 @@ impl Command {
     }
 }
 
+/// What makes a submit of commands, and is told whether it is the last of a run.
+pub(super) type Submit<'a> = dyn FnMut(&Schedule, &[Command], bool) -> Result<(), Error> + 'a;
+
 /// The order of a run that has loops.
 pub(super) struct Schedule {
     rounds: Vec<Round>,
@@ -86,11 +89,7 @@ impl Schedule {
     }
 
     /// Calls `submit` with the commands of each submit in order, and whether it is the last.
-    pub(super) fn run(
-        &mut self,
-        memory: &GpuMemory,
-        submit: &mut dyn FnMut(&Schedule, &[Command], bool) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub(super) fn run(&mut self, memory: &GpuMemory, submit: &mut Submit<'_>) -> Result<(), Error> {
         let mut commands = std::mem::take(&mut self.commands);
         commands.clear();
         let mut operations = 0usize;
