@@ -21,6 +21,7 @@ mod messages_functions;
 mod messages_integers;
 mod messages_linear_algebra;
 mod messages_loops;
+mod messages_pooling;
 mod passes;
 mod products;
 mod reached;

@@ -176,7 +176,7 @@ impl<'g> Expr<'g> {
         let Some(&first) = ends.first() else {
             return self.fail_without(argument("the number of offsets", 0, "at least one, which ends the last bag"));
         };
-        if first != 0 && !(offsets.is_empty() && !bags.include_last_offset) {
+        if first != 0 && (bags.include_last_offset || !offsets.is_empty()) {
             return self.fail_without(argument("the first offset", first, "0"));
         }
         if let Some(pair) = ends.windows(2).find(|pair| pair[0] > pair[1]) {

@@ -181,9 +181,11 @@ impl<'g> Expr<'g> {
             Err(error) => return self.fail(error),
         };
         let mut result = self;
-        // The axes that become shorter come first, so that the others have less to do.
-        let mut order: Vec<usize> = (0..resized.len()).collect();
-        order.sort_by_key(|&place| resized[place].count > resized[place].extent);
+        // The axes that become shorter come first, so that the others have less to do; of those that become longer the last, for
+        // whole rows are copied more quickly than elements.
+        let is_longer = |place: &usize| resized[*place].count > resized[*place].extent;
+        let (longer, shorter): (Vec<usize>, Vec<usize>) = (0..resized.len()).partition(is_longer);
+        let order = shorter.into_iter().chain(longer.into_iter().rev());
         for place in order {
             if let Some(table) = resized[place].table(interpolation) {
                 result = result.resampled(2 + place, &table);

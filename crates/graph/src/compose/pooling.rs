@@ -1,6 +1,7 @@
 //! Pooling over the last one, two or three axes: largest elements, means and power means of windows, and pooling to given sizes.
 //!
-//! All of it is made of views: no tensor of windows is stored, neither on the way forward nor on the way back. Axes before those that are
+//! All of it is made of views: no tensor of windows is stored, neither on the way forward nor on the way back. Sizes that do not divide an
+//! axis are the exception: their windows differ in length and are gathered, an axis at a time. Axes before those that are
 //! pooled are left as they are: customarily a batch and channels, or channels alone.
 
 mod adaptive;

@@ -101,8 +101,11 @@ impl Table {
 impl<'g> Expr<'g> {
     /// The weighted sums of a table along an axis, which has the table's extent: `[.., n, ..] -> [.., m, ..]`. Floats.
     pub(crate) fn resampled(self, axis: usize, table: &Table) -> Expr<'g> {
-        let is_view = table.repeats().is_some() || table.step().is_some();
-        if is_view { self.by_table(axis, table) } else { self.graph().apply(&Resample { axis, table }, &[self]) }
+        match (table.repeats(), table.step()) {
+            (Some(times), _) if times <= FEW => self.graph().apply(&Repeat { axis, table, times }, &[self]),
+            (None, None) => self.graph().apply(&Resample { axis, table }, &[self]),
+            (Some(_), _) | (None, Some(_)) => self.by_table(axis, table),
+        }
     }
 
     /// [`Expr::resampled`], differentiated as what it is made of.
@@ -182,5 +185,29 @@ impl Function for Resample<'_> {
 
     fn backward<'g>(&self, _: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
         vec![Some(upstream.by_table(self.axis, &self.table.transposed()))]
+    }
+}
+
+/// Each element several times. What it gets back is a sum of views of the upstream gradient, one for each time.
+struct Repeat<'t> {
+    axis: usize,
+    table: &'t Table,
+    times: usize,
+}
+
+impl Function for Repeat<'_> {
+    fn name(&self) -> &'static str {
+        "repeat"
+    }
+
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        operands[0].by_table(self.axis, self.table)
+    }
+
+    fn backward<'g>(&self, _: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let (axis, count) = (self.axis as isize, self.table.count());
+        let first = upstream.slice_step(axis, 0, count, self.times);
+        let sum = (1..self.times).fold(first, |sum, time| sum + upstream.slice_step(axis, time, count, self.times));
+        vec![Some(sum)]
     }
 }

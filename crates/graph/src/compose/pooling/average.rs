@@ -133,9 +133,10 @@ fn shares<'g>(upstream: Expr<'g>, shape: &Shape, windows: &[Along]) -> Expr<'g> 
         let mut is_held: Option<Expr<'g>> = None;
         for (place, (along, &u)) in windows.iter().zip(offsets).enumerate() {
             let held = along.held(u);
-            // Behind each axis of windows there is one more, of the elements of a group.
+            // Behind each axis of windows there is one more, of the elements of a group. Said of all groups, so that what is read of it
+            // is a line and not a few numbers over and over.
             let mut extents = vec![1; wide.rank()];
-            extents[along.axis + place + 1] = along.step;
+            (extents[along.axis + place], extents[along.axis + place + 1]) = (along.groups(), along.step);
             let element = graph.iota(extents, along.axis + place + 1);
             let here = match (held.start > 0, held.end < along.step) {
                 (false, false) => continue,

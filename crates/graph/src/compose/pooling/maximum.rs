@@ -20,7 +20,24 @@ use super::along::{Along, offsets_of, with_axes_behind};
 const FEW: usize = 16;
 
 /// The largest elements of windows, differentiable.
+///
+/// Large windows are those of the last axis first and then of the others: of equal elements the first row is chosen, and in it the first
+/// column, so that these are the same elements. What is one window as a whole is one reduction.
 pub(super) fn largest<'g>(x: Expr<'g>, shape: &Shape, dtype: DType, windows: &[Along]) -> Expr<'g> {
+    let elements = windows.iter().fold(1usize, |product, along| product.saturating_mul(along.kernel));
+    let is_whole = windows.iter().all(|along| along.is_tiled() && along.kernel == along.extent);
+    if elements <= FEW || windows.len() == 1 || is_whole {
+        return largest_at_once(x, shape, dtype, windows);
+    }
+    let (mut largest, mut shape) = (x, shape.clone());
+    for along in windows.iter().rev() {
+        largest = largest_at_once(largest, &shape, dtype, std::slice::from_ref(along));
+        shape = shape.with_extent(along.axis, along.count);
+    }
+    largest
+}
+
+fn largest_at_once<'g>(x: Expr<'g>, shape: &Shape, dtype: DType, windows: &[Along]) -> Expr<'g> {
     if dtype.is_float() {
         x.graph().apply(&Largest { shape: shape.clone(), dtype, windows: windows.to_vec() }, &[x])
     } else {
@@ -177,20 +194,23 @@ fn first_in_plane<'g>(graph: &'g crate::Graph, shape: &Shape, windows: &[Along],
 
 /// i32: where each window begins in the plane, before it where it begins with padding.
 fn begins<'g>(graph: &'g crate::Graph, result: &Shape, windows: &[Along], strides: &[usize]) -> Expr<'g> {
+    // All in the shape of one plane, so that it is one kernel.
+    let mut plane = vec![1; result.rank()];
+    windows.iter().for_each(|along| plane[along.axis] = along.count);
     let mut sum: Option<Expr<'g>> = None;
     let mut before = 0usize;
     for (along, &stride) in windows.iter().zip(strides) {
-        let mut extents = vec![1; result.rank()];
-        extents[along.axis] = along.count;
-        let begin = graph.iota(extents, along.axis) * (along.step * stride) as f64;
         before += along.before * stride;
-        sum = Some(sum.map_or(begin, |sum| sum + begin));
+        if along.count > 1 {
+            let begin = graph.iota(plane.clone(), along.axis) * (along.step * stride) as f64;
+            sum = Some(sum.map_or(begin, |sum| sum + begin));
+        }
     }
-    let Some(sum) = sum else { return graph.full([], 0.0, DType::I32) };
+    let Some(sum) = sum else { return graph.full(plane, -(before as f64), DType::I32) };
     if before == 0 { sum } else { sum - before as f64 }
 }
 
-/// The largest element of each window. Its gradient is what each element is chosen for.
+/// The largest element of each window, along one axis or over the last ones. Its gradient is what each element is chosen for.
 struct Largest {
     shape: Shape,
     dtype: DType,
@@ -211,20 +231,32 @@ impl Function for Largest {
     }
 
     fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
-        let place = context.saved()[0];
-        let graph = context.graph();
+        let (place, graph) = (context.saved()[0], context.graph());
         let Some(offsets) = offsets_of(&self.windows, FEW) else {
-            let plane: usize = self.windows.iter().map(|along| along.extent).product();
-            return vec![Some(scattered(upstream, place, &self.shape, self.windows.len(), plane))];
+            return vec![Some(match self.windows.as_slice() {
+                [along] => {
+                    let zeros = graph.zeros(&self.shape, self.dtype);
+                    zeros.scatter_add(along.axis as isize, place, upstream)
+                }
+                windows => {
+                    let plane = windows.iter().map(|along| along.extent).product();
+                    scattered(upstream, place, &self.shape, windows.len(), plane)
+                }
+            })];
         };
-        // Each element's own place in the plane of groups.
-        let mut grid = self.shape.to_vec();
-        self.windows.iter().for_each(|along| grid[along.axis] = along.groups());
-        let grouped = with_axes_behind(&Shape::from(grid), &self.windows, |along| along.step);
-        let first = self.shape.rank() - self.windows.len();
-        let leading: usize = self.shape[..first].iter().product();
-        let plane: usize = self.windows.iter().map(Along::grid).product();
-        let own = graph.iota([leading, plane], 1).reshape(grouped);
+        let mut groups = self.shape.clone();
+        self.windows.iter().for_each(|along| groups = groups.with_extent(along.axis, along.groups()));
+        let grouped = with_axes_behind(&groups, &self.windows, |along| along.step);
+        // Each element's own place along the axis, or in the plane of groups.
+        let own = match self.windows.as_slice() {
+            [along] => graph.iota(self.shape.with_extent(along.axis, along.grid()), along.axis),
+            windows => {
+                let leading: usize = self.shape[..self.shape.rank() - windows.len()].iter().product();
+                let plane: usize = windows.iter().map(Along::grid).product();
+                graph.iota([leading, plane], 1)
+            }
+        };
+        let own = own.reshape(grouped);
         let take = |_: &[isize], operands: &[Expr<'g>]| own.equal(operands[1]).where_(operands[0], 0.0);
         let operands = [(upstream, 0.0), (place, -1.0)];
         vec![Some(Expr::from_windows(&self.shape, &self.windows, &offsets, &operands, &take))]

@@ -54,7 +54,7 @@ impl From<Vec<usize>> for PerAxis {
 }
 
 /// The windows of a pooling, with PyTorch's names and defaults: a stride equal to the kernel, no padding, a dilation of 1, no
-/// window that begins in or passes the end, padding counted in an average.
+/// window that passes the end, padding counted in an average.
 ///
 /// A kernel alone is one, too: `x.max_pool2d(2)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +101,8 @@ impl Pooling {
         Pooling { dilation: dilation.into(), ..self }
     }
 
-    /// Whether a last window counts that passes the end of the padded axis, if it begins before the end of what is padded in front.
+    /// Whether a last window counts that passes the end of the padded axis, as long as it begins among the elements or the padding in
+    /// front of them.
     #[must_use]
     pub fn ceil_mode(self, ceil_mode: bool) -> Self {
         Pooling { ceil_mode, ..self }
