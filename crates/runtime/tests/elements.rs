@@ -73,7 +73,7 @@ fn bound(function: UnaryFunction) -> Option<f64> {
         Lgamma | Digamma | Trigamma => Some(6.0),
         // `ops` holds these to the evaluator.
         Neg | Abs | Sign | Floor | Ceil | Round | Exp | Expm1 | Log | Log1p | Sqrt | Sin | Cos => None,
-        Tanh | Sigmoid | Erf | Relu | Not => None,
+        Tanh | Sigmoid | Erf | Relu | Not | BitwiseNot => None,
     }
 }
 
