@@ -9,8 +9,13 @@
 
 mod activations;
 mod classification;
+mod counts;
+mod extremes;
+mod finite_differences;
 mod layers;
+mod logcumsumexp;
 mod losses;
+mod missing;
 mod norms;
 mod random;
 mod softmax;

@@ -18,7 +18,7 @@ use std::fmt;
 use crate::arena::{Arena, Graph};
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
@@ -161,6 +161,22 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
+        Op::Ordered(ordered) => {
+            let flagged = |axis: &usize, set: bool, name: &str| {
+                along(axis).into_iter().chain(set.then(|| name.to_owned())).collect::<Vec<_>>()
+            };
+            match ordered {
+                Ordered::Cumulative { axis, is_reversed, .. } | Ordered::Recurrence { axis, is_reversed, .. } => {
+                    flagged(axis, *is_reversed, "reversed")
+                }
+                Ordered::ArgSort { axis, is_descending, count, .. } => {
+                    let mut attributes = flagged(axis, *is_descending, "descending");
+                    attributes.push(format!("count={count}"));
+                    attributes
+                }
+                Ordered::SearchSorted { is_right, .. } => is_right.then(|| "right".to_owned()).into_iter().collect(),
+            }
+        }
     }
 }
 

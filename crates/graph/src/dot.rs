@@ -97,7 +97,8 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Indexing(_) => "#ffffff",
+        | Op::Indexing(_)
+        | Op::Ordered(_) => "#ffffff",
     }
 }
 

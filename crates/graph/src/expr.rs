@@ -5,15 +5,19 @@
 //! built from a poisoned expression is poisoned too.
 
 mod axes;
+mod cumulative;
 mod elementwise;
 mod indices;
+pub(crate) mod joined;
 mod leaf;
 mod moments;
 mod products;
 mod reductions;
 mod shapes;
+mod sorting;
 
 pub use axes::Axes;
+pub use sorting::Interpolation;
 
 use std::fmt;
 

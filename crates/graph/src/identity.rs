@@ -1,6 +1,6 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
-use crate::op::{Arrangement, Assembly, Elementwise, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, Elementwise, Indexing, Leaf, Op, Ordered};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -58,5 +58,15 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),
+        Op::Ordered(ordered) => match ordered {
+            Ordered::Cumulative { function, axis, is_reversed, .. } => {
+                all(&[60, *function as u64, *axis as u64, u64::from(*is_reversed)]);
+            }
+            Ordered::Recurrence { axis, is_reversed, .. } => all(&[61, *axis as u64, u64::from(*is_reversed)]),
+            Ordered::ArgSort { axis, is_descending, count, .. } => {
+                all(&[62, *axis as u64, u64::from(*is_descending), *count as u64]);
+            }
+            Ordered::SearchSorted { is_right, .. } => all(&[63, u64::from(*is_right)]),
+        },
     }
 }

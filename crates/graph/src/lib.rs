@@ -74,14 +74,14 @@ pub use dot::Dot;
 pub use dtype::DType;
 pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
-pub use expr::{Axes, Expr, IntoExpr, Operand};
+pub use expr::{Axes, Expr, Interpolation, IntoExpr, Operand};
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
-    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
-    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
+    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, CumulativeFunction, Effort,
+    Elementwise, Exchange, Extents, Indexing, Leaf, Op, OpKind, Ordered, ReduceFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

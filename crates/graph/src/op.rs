@@ -6,6 +6,7 @@
 mod elementwise;
 mod functions;
 mod kind;
+mod ordered;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
 };
 pub use kind::OpKind;
+pub use ordered::{CumulativeFunction, Ordered};
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
@@ -53,6 +55,8 @@ pub enum Op {
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
+    /// What depends on the order of the elements along an axis.
+    Ordered(Ordered),
 }
 
 /// Operations without operands.
@@ -113,18 +117,20 @@ pub enum Indexing {
     ScatterAdd { operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
 }
 
-/// Reductions. Over no elements `Sum` is 0; `Max` and `Min` refuse an empty axis.
+/// Reductions. Over no elements `Sum` is 0 and `Product` 1; `Max` and `Min` refuse an empty axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum ReduceFunction {
     Sum,
     Max,
     Min,
+    Product,
 }
 
 impl ReduceFunction {
     /// Every reduction, in the order of declaration.
-    pub const ALL: [ReduceFunction; 3] = [ReduceFunction::Sum, ReduceFunction::Max, ReduceFunction::Min];
+    pub const ALL: [ReduceFunction; 4] =
+        [ReduceFunction::Sum, ReduceFunction::Max, ReduceFunction::Min, ReduceFunction::Product];
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
     pub fn name(self) -> &'static str {
@@ -132,6 +138,7 @@ impl ReduceFunction {
             ReduceFunction::Sum => "sum",
             ReduceFunction::Max => "max",
             ReduceFunction::Min => "min",
+            ReduceFunction::Product => "prod",
         }
     }
 
@@ -141,6 +148,7 @@ impl ReduceFunction {
             ReduceFunction::Sum => BinaryFunction::Add,
             ReduceFunction::Max => BinaryFunction::Maximum,
             ReduceFunction::Min => BinaryFunction::Minimum,
+            ReduceFunction::Product => BinaryFunction::Mul,
         }
     }
 }
@@ -197,6 +205,7 @@ impl Op {
                 visit(*indices);
                 visit(*updates);
             }
+            Op::Ordered(ordered) => ordered.operands().into_iter().for_each(visit),
         }
     }
 
@@ -213,7 +222,8 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Indexing(_) => self.for_each_operand(visit),
+            | Op::Indexing(_)
+            | Op::Ordered(_) => self.for_each_operand(visit),
         }
     }
 
@@ -258,6 +268,7 @@ impl Op {
                 *indices = map(*indices);
                 *updates = map(*updates);
             }
+            Op::Ordered(ordered) => *ordered = ordered.map(map),
         }
         op
     }

@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod indexing;
 pub mod leaf;
 pub mod matmul;
+pub mod ordered;
 pub mod reduce;
 pub mod unary;
 pub mod views;
@@ -167,6 +168,7 @@ pub(crate) fn infer(
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
+        Op::Ordered(ordered) => ordered::infer(rule, *ordered),
     }
 }
 
@@ -212,6 +214,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
+        Op::Ordered(ordered) => ordered::vjp(*ordered, node, give),
     }
 }
 
@@ -271,6 +274,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
+        Op::Ordered(ordered) => ordered::jvp(*ordered, node),
     }
 }
 

@@ -2,8 +2,8 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin,
-    ReduceFunction, Shape, UnaryFunction, verify,
+    BinaryFunction, CompareFunction, Context, CumulativeFunction, DType, Expr, Function, Graph, GraphError, Init, Leaf,
+    Op, OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -15,6 +15,8 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
+        OpKind::Cumulative(_) | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
+        OpKind::Recurrence => &[F32, F64],
         OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
@@ -52,7 +54,7 @@ impl Function for Identity {
 }
 
 /// One use of an op over operands of that dtype, with the shape and dtype that it must have.
-fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>, DType)> {
+fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<usize>, DType)> {
     let full = |shape: &[usize]| g.full(shape, 1.0, dtype);
     let x = full(&[2, 3]);
     let name = |stem: &str| format!("{stem}{}", g.len());
@@ -130,6 +132,7 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
                 ReduceFunction::Sum => (x.sum(-1), x.sum_keepdims([0]), x.sum(..)),
                 ReduceFunction::Max => (x.max(-1), x.max_keepdims([0]), x.max(..)),
                 ReduceFunction::Min => (x.min(-1), x.min_keepdims([0]), x.min(..)),
+                ReduceFunction::Product => (x.prod(-1), x.prod_keepdims([0]), x.prod(..)),
             };
             vec![(dropped, vec![2], dtype), (kept, vec![1, 3], dtype), (all, vec![], dtype)]
         }
@@ -147,6 +150,28 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
             (x.index_select(1, g.full([4, 5], 0.0, I32)), vec![2, 4, 5], dtype),
+        ],
+        OpKind::Cumulative(function) => {
+            let result = if function.gives_indices() { I32 } else { dtype };
+            let of = |x: Expr<'g>, axis| match function {
+                CumulativeFunction::Sum => x.cumsum(axis),
+                CumulativeFunction::Product => x.cumprod(axis),
+                CumulativeFunction::ArgMax => x.cummax(axis).1,
+                CumulativeFunction::ArgMin => x.cummin(axis).1,
+            };
+            vec![(of(x, -1), vec![2, 3], result), (of(full(&[0, 2]), 0), vec![0, 2], result)]
+        }
+        OpKind::Recurrence => vec![(x.linear_recurrence(x, 0), vec![2, 3], dtype)],
+        OpKind::ArgSort => vec![
+            (x.argsort(0, true), vec![2, 3], I32),
+            (x.topk(2, -1, true).1, vec![2, 2], I32),
+            (x.topk(0, 0, false).1, vec![0, 3], I32),
+            (full(&[0, 2]).argsort(0, false), vec![0, 2], I32),
+        ],
+        OpKind::SearchSorted => vec![
+            (full(&[7]).searchsorted(x, false), vec![2, 3], I32),
+            (full(&[2, 7]).searchsorted(x, true), vec![2, 3], I32),
+            (full(&[7]).searchsorted(full(&[]), false), vec![], I32),
         ],
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
     }
@@ -181,7 +206,14 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 24 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(
+        kinds.len(),
+        28 + CumulativeFunction::ALL.len()
+            + UnaryFunction::ALL.len()
+            + BinaryFunction::ALL.len()
+            + CompareFunction::ALL.len()
+            + 2
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod initial;
 mod large;
 mod listed;
 mod messages;
+mod messages_order;
 mod passes;
 mod products;
 mod reached;

@@ -21,9 +21,10 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType, UnaryFunction,
+    BinaryFunction, CompareFunction, CumulativeFunction, DType, Elements, Elementwise, ReduceFunction, StorageType,
+    UnaryFunction,
 };
-pub use kernel::{Factor, Kernel, Matrices, Piece, ProductExtents, Stored};
+pub use kernel::{Cumulation, Factor, Kernel, Matrices, Piece, ProductExtents, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};
 pub use view::{Axes, Axis, View};

@@ -69,7 +69,7 @@ pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
-    GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
+    GraphError, Init, Interpolation, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};

@@ -10,6 +10,7 @@ mod elementwise;
 mod indexing;
 mod losses;
 mod norms;
+mod order;
 mod products;
 mod reductions;
 mod shapes;
@@ -76,7 +77,6 @@ impl Operator {
     }
 
     /// An operator of several results, in PyTorch's order.
-    #[expect(dead_code)]
     const fn several(
         signature: Signature,
         build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>,
@@ -174,6 +174,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| shapes::find(name))
         .or_else(|| products::find(name))
         .or_else(|| indexing::find(name))
+        .or_else(|| order::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {

@@ -1,8 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction,
-    UnaryFunction,
+    Arrangement, Assembly, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Indexing, Leaf, Op,
+    Ordered, ReduceFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -36,6 +36,10 @@ pub enum OpKind {
     MatMul,
     Gather,
     ScatterAdd,
+    Cumulative(CumulativeFunction),
+    Recurrence,
+    ArgSort,
+    SearchSorted,
 }
 
 impl OpKind {
@@ -52,6 +56,8 @@ impl OpKind {
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
+            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -84,6 +90,10 @@ impl OpKind {
             OpKind::MatMul => "matmul",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
+            OpKind::Cumulative(function) => function.name(),
+            OpKind::Recurrence => "linear_recurrence",
+            OpKind::ArgSort => "argsort",
+            OpKind::SearchSorted => "searchsorted",
         }
     }
 }
@@ -119,6 +129,10 @@ impl Op {
             Op::MatMul { .. } => OpKind::MatMul,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
+            Op::Ordered(Ordered::Cumulative { function, .. }) => OpKind::Cumulative(*function),
+            Op::Ordered(Ordered::Recurrence { .. }) => OpKind::Recurrence,
+            Op::Ordered(Ordered::ArgSort { .. }) => OpKind::ArgSort,
+            Op::Ordered(Ordered::SearchSorted { .. }) => OpKind::SearchSorted,
         }
     }
 

@@ -96,7 +96,8 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Indexing(_) => None,
+        | Op::Indexing(_)
+        | Op::Ordered(_) => None,
     }
 }
 

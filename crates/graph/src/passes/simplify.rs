@@ -20,7 +20,8 @@ mod views;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
+use crate::node::NodeId;
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
@@ -62,7 +63,28 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Rewrite::Existing(*operand)
         }
         Op::Indexing(_) => Rewrite::Keep,
+        Op::Ordered(ordered) => along_one_element(*ordered, graph),
     })
+}
+
+/// Along an axis of one element nothing comes before it.
+fn along_one_element(ordered: Ordered, graph: &Rebuild) -> Rewrite {
+    let is_one = |operand: NodeId, axis: usize| graph.shape(operand)[axis] == 1;
+    match ordered {
+        Ordered::Cumulative { function, operand, axis, .. } if is_one(operand, axis) => {
+            if function.gives_indices() {
+                Rewrite::constant(0.0)
+            } else {
+                Rewrite::Existing(operand)
+            }
+        }
+        Ordered::Recurrence { operand, axis, .. } if is_one(operand, axis) => Rewrite::Existing(operand),
+        Ordered::ArgSort { operand, axis, .. } if is_one(operand, axis) => Rewrite::constant(0.0),
+        Ordered::Cumulative { .. }
+        | Ordered::Recurrence { .. }
+        | Ordered::ArgSort { .. }
+        | Ordered::SearchSorted { .. } => Rewrite::Keep,
+    }
 }
 
 /// A literal of one element is a constant.

@@ -103,7 +103,8 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Indexing(_) => poisoned,
+                | Op::Indexing(_)
+                | Op::Ordered(_) => poisoned,
             };
             values[ordinal(id)] = Some(result);
         }

@@ -151,7 +151,8 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Indexing(_) => Form::Foreign,
+            | Op::Indexing(_)
+            | Op::Ordered(_) => Form::Foreign,
         }
     }
 

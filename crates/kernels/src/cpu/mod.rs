@@ -11,9 +11,11 @@
 
 mod apply;
 mod argmax;
+mod argsort;
 mod assemble;
 mod buffer;
 mod code;
+mod cumulative;
 mod direct;
 mod elementwise;
 mod functions;
@@ -33,6 +35,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod searchsorted;
 mod seldom;
 mod tile;
 mod total;
@@ -44,7 +47,9 @@ use arenagrad_graph::Elements;
 
 use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
+use argsort::ArgSort;
 use assemble::Assemble;
+use cumulative::Cumulative;
 use elementwise::Elementwise;
 use gather::Gather;
 use interpret::Accumulators;
@@ -52,6 +57,7 @@ use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
 use scatter_add::ScatterAdd;
+use searchsorted::SearchSorted;
 
 /// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
 #[derive(Clone, Debug)]
@@ -67,6 +73,9 @@ enum Routine {
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
     Assemble(Assemble),
+    Cumulative(Cumulative),
+    ArgSort(Box<ArgSort>),
+    SearchSorted(SearchSorted),
 }
 
 impl Compiled {
@@ -107,6 +116,15 @@ impl Compiled {
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Routine::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
+            Kernel::Cumulative { function, dtype, outer, extent, inner, is_reversed } => {
+                Routine::Cumulative(Cumulative::new(*function, *dtype, [*outer, *extent, *inner], *is_reversed))
+            }
+            Kernel::ArgSort { dtype, rows, extent, count, is_descending } => {
+                Routine::ArgSort(Box::new(ArgSort::new(*dtype, [*rows, *extent, *count], *is_descending)))
+            }
+            Kernel::SearchSorted { dtype, length, values, row, is_right } => {
+                Routine::SearchSorted(SearchSorted::new(*dtype, [*length, *values, *row], *is_right))
+            }
         })
     }
 
@@ -122,6 +140,9 @@ impl Compiled {
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::Assemble(_) => false,
+            Routine::Cumulative(routine) => routine.divides(),
+            Routine::ArgSort(routine) => routine.divides(),
+            Routine::SearchSorted(routine) => routine.divides(),
         }
     }
 
@@ -140,6 +161,9 @@ impl Compiled {
             Routine::Gather(routine) => routine.run(operands, outputs),
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),
+            Routine::Cumulative(routine) => routine.run(operands, outputs),
+            Routine::ArgSort(routine) => routine.run(operands, outputs),
+            Routine::SearchSorted(routine) => routine.run(operands, outputs),
         }
     }
 }

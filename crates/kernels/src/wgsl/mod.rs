@@ -4,7 +4,9 @@
 //! in order, each seeing what the ones before it wrote. Shapes travel as parameters in a uniform buffer, so kernels that
 //! differ only in extents share a module (and a device's pipeline).
 
+mod argsort;
 mod assemble;
+mod cumulative;
 mod emit;
 mod expressions;
 mod functions;
@@ -16,6 +18,7 @@ mod module;
 mod nest;
 mod output;
 mod positions;
+mod radix;
 mod reduce;
 mod scatter;
 mod storage;

@@ -46,6 +46,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
@@ -209,6 +210,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Parameter(_)
         | Work::Literal(_)
         | Work::ArgMax { .. }
+        | Work::Ordered(_)
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
@@ -274,6 +276,7 @@ fn scattered(
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }

@@ -189,6 +189,11 @@ fn kernel_name(kernel: &Kernel) -> String {
         }
         Kernel::Nest(nest) => format!("{stem} {}x{}", nest.rows, nest.columns),
         Kernel::ArgMax { outer, extent, inner, .. } => format!("{stem} {outer}x{extent}x{inner}"),
+        Kernel::Cumulative { function, outer, extent, inner, .. } => {
+            format!("{} {outer}x{extent}x{inner}", function.name())
+        }
+        Kernel::ArgSort { rows, extent, count, .. } => format!("{stem} {count} of {rows}x{extent}"),
+        Kernel::SearchSorted { length, values, .. } => format!("{stem} {values} in {length}"),
         Kernel::MatMul { lhs, rhs, .. } => match ProductExtents::new(lhs, rhs) {
             ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}"),
             ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
@@ -223,7 +228,12 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
+        Kernel::ArgMax { .. }
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
 use crate::plan::layout::Layout;
+use crate::plan::ordered::Along;
 
 /// One thing to have or to compute.
 #[derive(Clone, Debug)]
@@ -57,6 +58,7 @@ pub(crate) enum Work {
     ArgMax {
         axis: usize,
     },
+    Ordered(Along),
     /// Operands are matrices after transposition, whose axes may each be several of a buffer.
     MatMul,
     Gather {
@@ -101,6 +103,7 @@ impl Work {
             Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
@@ -249,6 +252,7 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Ordered(_)
             | Op::Indexing(_) => false,
         };
         let mut failed = None;
@@ -266,8 +270,8 @@ fn for_products_alone(
 /// The distance of neighbours, in elements, up to which a line of the cache holds several of them.
 const NEAR: usize = 4;
 
-struct Builder {
-    entries: Vec<Entry>,
+pub(super) struct Builder {
+    pub(super) entries: Vec<Entry>,
     /// By ordinal, which nodes nothing but matrix products read.
     is_for_products: Vec<bool>,
     /// The storage type of each declaration.
@@ -304,6 +308,7 @@ impl Builder {
                 | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
+                | Op::Ordered(_)
                 | Op::MatMul { .. }
                 | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
             };
@@ -372,6 +377,7 @@ impl Builder {
                 let operand = self.widened(operand, operand_dtype, node, stage);
                 self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
             }
+            Op::Ordered(ordered) => self.ordered(*ordered, operands, entry(Work::Empty, none())),
             Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
                 let shape = &operands[0].shape;
                 if shape[shape.rank() - if *transpose_lhs { 2 } else { 1 }] == 0 {
@@ -441,7 +447,7 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, entry: Entry) -> Layout {
+    pub(super) fn push(&mut self, entry: Entry) -> Layout {
         let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
         self.entries.push(entry);
         layout
@@ -463,6 +469,7 @@ impl Builder {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
@@ -472,13 +479,13 @@ impl Builder {
     }
 
     /// A layout that is contiguous in a buffer.
-    fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(super) fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let layout = self.buffered(layout, dtype, node, stage);
         if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
     /// A layout over a buffer that holds values as they are, for kernels that do not widen what they read.
-    fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(super) fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let is_native = self.entries[layout.base as usize].storage.is_native();
         if is_native { layout } else { self.copy(layout, dtype, node, stage) }
     }

@@ -131,6 +131,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
@@ -165,7 +166,10 @@ fn shareable(
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => Vec::new(),
+        | Kernel::Assemble { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => Vec::new(),
     };
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
@@ -195,7 +199,10 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         | Kernel::MatMul { epilogue: None, .. }
         | Kernel::ArgMax { .. }
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. } => {}
+        | Kernel::Assemble { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => {}
     }
 }
 

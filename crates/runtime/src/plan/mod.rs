@@ -17,6 +17,7 @@ mod memory;
 mod merge;
 mod nest;
 mod order;
+mod ordered;
 mod program;
 mod recompute;
 mod shaders;

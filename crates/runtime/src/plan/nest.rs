@@ -146,6 +146,7 @@ impl Builder<'_> {
             | Work::Empty
             | Work::Iota { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
@@ -179,6 +180,7 @@ impl Builder<'_> {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }

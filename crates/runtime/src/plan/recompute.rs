@@ -215,6 +215,7 @@ impl Readers {
                     | Work::Empty
                     | Work::Iota { .. }
                     | Work::ArgMax { .. }
+                    | Work::Ordered(_)
                     | Work::MatMul
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
@@ -403,6 +404,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Iota { .. }
         | Work::Reduce { .. }
         | Work::ArgMax { .. }
+        | Work::Ordered(_)
         | Work::MatMul
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }

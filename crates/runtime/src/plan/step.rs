@@ -174,6 +174,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::Ordered(along) => (along.kernel(entries, entry), bases()),
         Work::MatMul => (matmul(entry), bases()),
         Work::Gather { axis } => {
             let kernel = Kernel::Gather {
@@ -278,6 +279,9 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::ArgMax { .. }
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
-        | Kernel::Assemble { .. } => unreachable!("only reductions and matrix products have epilogues"),
+        | Kernel::Assemble { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => unreachable!("only reductions and matrix products have epilogues"),
     }
 }
