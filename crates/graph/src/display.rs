@@ -19,7 +19,7 @@ use crate::arena::{Arena, Graph};
 use crate::body::ScanResult;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
@@ -176,6 +176,22 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             [format!("steps={}", body.length()), result].into_iter().chain(direction).collect()
         }
         Op::LinearAlgebra { .. } => vec![],
+        Op::Ordered(ordered) => {
+            let flagged = |axis: &usize, set: bool, name: &str| {
+                along(axis).into_iter().chain(set.then(|| name.to_owned())).collect::<Vec<_>>()
+            };
+            match ordered {
+                Ordered::Cumulative { axis, is_reversed, .. } | Ordered::Recurrence { axis, is_reversed, .. } => {
+                    flagged(axis, *is_reversed, "reversed")
+                }
+                Ordered::ArgSort { axis, is_descending, count, .. } => {
+                    let mut attributes = flagged(axis, *is_descending, "descending");
+                    attributes.push(format!("count={count}"));
+                    attributes
+                }
+                Ordered::SearchSorted { is_right, .. } => is_right.then(|| "right".to_owned()).into_iter().collect(),
+            }
+        }
     }
 }
 

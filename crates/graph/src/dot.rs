@@ -100,7 +100,8 @@ fn colour(node: &Node) -> &'static str {
         | Op::Attention(_)
         | Op::Indexing(_)
         | Op::Scan { .. }
-        | Op::LinearAlgebra { .. } => "#ffffff",
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => "#ffffff",
     }
 }
 

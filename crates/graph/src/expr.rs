@@ -5,17 +5,21 @@
 //! built from a poisoned expression is poisoned too.
 
 mod axes;
+mod cumulative;
 mod elementwise;
 mod indices;
 mod integers;
+pub(crate) mod joined;
 mod leaf;
 mod linear_algebra;
 mod moments;
 mod products;
 mod reductions;
 mod shapes;
+mod sorting;
 
 pub use axes::Axes;
+pub use sorting::Interpolation;
 
 use std::fmt;
 

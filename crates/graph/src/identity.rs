@@ -1,7 +1,7 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
 use crate::body::ScanResult;
-use crate::op::{Arrangement, Assembly, AttentionNode, Elementwise, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, AttentionNode, Elementwise, Indexing, Leaf, Op, Ordered};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -73,5 +73,15 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             }
         }
         Op::LinearAlgebra { function, .. } => all(&[40, function.number()]),
+        Op::Ordered(ordered) => match ordered {
+            Ordered::Cumulative { function, axis, is_reversed, .. } => {
+                all(&[60, *function as u64, *axis as u64, u64::from(*is_reversed)]);
+            }
+            Ordered::Recurrence { axis, is_reversed, .. } => all(&[61, *axis as u64, u64::from(*is_reversed)]),
+            Ordered::ArgSort { axis, is_descending, count, .. } => {
+                all(&[62, *axis as u64, u64::from(*is_descending), *count as u64]);
+            }
+            Ordered::SearchSorted { is_right, .. } => all(&[63, u64::from(*is_right)]),
+        },
     }
 }

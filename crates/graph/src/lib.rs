@@ -83,15 +83,15 @@ pub use dot::Dot;
 pub use dtype::DType;
 pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
-pub use expr::{Axes, Expr, IntoExpr, Operand};
+pub use expr::{Axes, Expr, Interpolation, IntoExpr, Operand};
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
     Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,
-    CompareFunction, CompareRow, Effort, Elementwise, Exchange, Extents, Indexing, Leaf, MatrixFunction, Op, OpKind,
-    ReduceFunction, UnaryFunction, UnaryRow,
+    CompareFunction, CompareRow, CumulativeFunction, Effort, Elementwise, Exchange, Extents, Indexing, Leaf,
+    MatrixFunction, Op, OpKind, Ordered, ReduceFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

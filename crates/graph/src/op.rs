@@ -9,6 +9,7 @@ mod elementwise;
 mod functions;
 mod kind;
 mod matrix_function;
+mod ordered;
 mod special;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use functions::{
 };
 pub use kind::OpKind;
 pub use matrix_function::MatrixFunction;
+pub use ordered::{CumulativeFunction, Ordered};
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
@@ -67,6 +69,8 @@ pub enum Op {
     Scan { body: Arc<Body>, operands: Box<[NodeId]>, result: ScanResult },
     /// A function of whole matrices, the last two axes of the operands; the axes in front are a batch.
     LinearAlgebra { function: MatrixFunction, operands: Box<[NodeId]> },
+    /// What depends on the order of the elements along an axis.
+    Ordered(Ordered),
 }
 
 /// Operations without operands.
@@ -127,18 +131,20 @@ pub enum Indexing {
     ScatterAdd { operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
 }
 
-/// Reductions. Over no elements `Sum` is 0; `Max` and `Min` refuse an empty axis.
+/// Reductions. Over no elements `Sum` is 0 and `Product` 1; `Max` and `Min` refuse an empty axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum ReduceFunction {
     Sum,
     Max,
     Min,
+    Product,
 }
 
 impl ReduceFunction {
     /// Every reduction, in the order of declaration.
-    pub const ALL: [ReduceFunction; 3] = [ReduceFunction::Sum, ReduceFunction::Max, ReduceFunction::Min];
+    pub const ALL: [ReduceFunction; 4] =
+        [ReduceFunction::Sum, ReduceFunction::Max, ReduceFunction::Min, ReduceFunction::Product];
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
     pub fn name(self) -> &'static str {
@@ -146,6 +152,7 @@ impl ReduceFunction {
             ReduceFunction::Sum => "sum",
             ReduceFunction::Max => "max",
             ReduceFunction::Min => "min",
+            ReduceFunction::Product => "prod",
         }
     }
 
@@ -155,6 +162,7 @@ impl ReduceFunction {
             ReduceFunction::Sum => BinaryFunction::Add,
             ReduceFunction::Max => BinaryFunction::Maximum,
             ReduceFunction::Min => BinaryFunction::Minimum,
+            ReduceFunction::Product => BinaryFunction::Mul,
         }
     }
 }
@@ -216,6 +224,7 @@ impl Op {
                 visit(*indices);
                 visit(*updates);
             }
+            Op::Ordered(ordered) => ordered.operands().into_iter().for_each(visit),
         }
     }
 
@@ -234,6 +243,7 @@ impl Op {
             | Op::MatMul { .. }
             | Op::Attention(_)
             | Op::Indexing(_)
+            | Op::Ordered(_)
             | Op::LinearAlgebra { .. } => self.for_each_operand(visit),
             Op::Scan { body, operands, result } => {
                 body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
@@ -285,6 +295,7 @@ impl Op {
                 *indices = map(*indices);
                 *updates = map(*updates);
             }
+            Op::Ordered(ordered) => *ordered = ordered.map(map),
         }
         op
     }

@@ -15,6 +15,7 @@ pub mod indexing;
 pub mod leaf;
 pub mod linear_algebra;
 pub mod matmul;
+pub mod ordered;
 pub mod reduce;
 pub mod scan;
 mod special;
@@ -174,6 +175,7 @@ pub(crate) fn infer(
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
         Op::Scan { body, operands, result } => scan::infer(rule, body, operands, *result),
         Op::LinearAlgebra { function, operands } => linear_algebra::infer(rule, *function, operands),
+        Op::Ordered(ordered) => ordered::infer(rule, *ordered),
     }
 }
 
@@ -223,6 +225,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         // Reverse mode takes all results of a loop together: see `crate::autodiff::scan`.
         Op::Scan { body, operands, result } => scan::vjp(body, operands, *result, node, give),
         Op::LinearAlgebra { function, operands } => linear_algebra::vjp(*function, operands, node, give),
+        Op::Ordered(ordered) => ordered::vjp(*ordered, node, give),
     }
 }
 
@@ -285,6 +288,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
         Op::Scan { body, operands, result } => scan::jvp(body, operands, *result, node),
         Op::LinearAlgebra { function, operands } => linear_algebra::jvp(*function, operands, node),
+        Op::Ordered(ordered) => ordered::jvp(*ordered, node),
     }
 }
 

@@ -6,8 +6,7 @@ use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
 use crate::linear_algebra;
 use arenagrad_graph::{
-    AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, DType, Expr, Function, Graph, Op,
-    OpKind, Origin, ReduceFunction, ScanOptions, Shape, UnaryFunction,
+AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , Context , CumulativeFunction , DType , Expr , Function , Graph , Op , OpKind , Origin , ReduceFunction , ScanOptions , Shape , UnaryFunction , 
 };
 
 /// `x^3`, with a gradient of its own.
@@ -116,6 +115,30 @@ fn cases(kind: OpKind) -> Vec<Case> {
             });
             cases
         }
+        OpKind::ArgSort | OpKind::SearchSorted => vec![],
+        OpKind::Cumulative(CumulativeFunction::ArgMax | CumulativeFunction::ArgMin) => vec![],
+        OpKind::Cumulative(CumulativeFunction::Sum) => [
+            view(|x| x.cumsum(0).square() * x, &[&[5], &[1], &[0], &[4, 3]]),
+            view(|x| (x.cumsum(-1) * x).cumsum(1).tanh(), &[&[2, 4], &[2, 3, 2]]),
+        ]
+        .concat(),
+        OpKind::Cumulative(CumulativeFunction::Product) => [
+            view(|x| x.cumprod(0) * x, &[&[5], &[1], &[0], &[4, 3]]),
+            view(|x| (x.cumprod(-1) * x).cumprod(1).tanh(), &[&[2, 4], &[2, 3, 2]]),
+            // One zero, and several.
+            view(|x| (x * x.graph().literal([5], [1.0f64, 0.0, 1.0, 1.0, 1.0])).cumprod(0), &[&[5]]),
+            view(|x| (x * x.graph().literal([5], [1.0f64, 0.0, 1.0, 0.0, 1.0])).cumprod(0) * x, &[&[5]]),
+        ]
+        .concat(),
+        OpKind::Recurrence => {
+            let recurrence = |shape: &[usize], axis: isize| {
+                let shapes = [(shape.to_vec(), -2.0, 2.0), (shape.to_vec(), -1.5, 1.5)];
+                Case::new(&shapes, move |_, x| {
+                    (x[0].linear_recurrence(x[1], axis) * x[1]).linear_recurrence(x[0], axis)
+                })
+            };
+            vec![recurrence(&[5], 0), recurrence(&[2, 3], 0), recurrence(&[2, 4, 2], 1), recurrence(&[0], 0)]
+        }
         OpKind::Unary(UnaryFunction::Not) => unary(|x| (!x.less(0.0)).where_(x * x, x), (-2.0, 2.0)),
         // Integers choose, and no gradient flows through them.
         OpKind::Unary(function @ UnaryFunction::BitwiseNot) => {
@@ -222,6 +245,13 @@ fn cases(kind: OpKind) -> Vec<Case> {
                 .concat(),
                 ReduceFunction::Max => view(|x| x.max([0, 2]).square() + x.max(..), shapes),
                 ReduceFunction::Min => view(|x| x.min([1]).square() + x.min_keepdims(..).sum(..), shapes),
+                ReduceFunction::Product => [
+                    view(|x| x.prod([0, 2]).square() + x.prod_keepdims(1).sum(..), shapes),
+                    view(|x| x.prod(..), &[&[], &[0, 3], &[2, 2]]),
+                    view(|x| (x * x.graph().literal([4], [1.0f64, 0.0, 1.0, 1.0])).prod(0), &[&[4]]),
+                    view(|x| (x * x.graph().literal([4], [0.0f64, 0.0, 1.0, 1.0])).prod(0) * x, &[&[4]]),
+                ]
+                .concat(),
             }
         }
         OpKind::MatMul => matmul_cases(),
@@ -365,6 +395,10 @@ fn every_op_that_computes_floats_has_a_case() {
         "equal",
         "not_equal",
         "argmax",
+        "cumargmax",
+        "cumargmin",
+        "argsort",
+        "searchsorted",
     ];
     assert_eq!(without, expected);
 }

@@ -32,6 +32,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::CustomGradient { .. }
             | Op::Assembly(_)
             | Op::ArgMax { .. }
+            | Op::Ordered(_)
             | Op::MatMul { .. }
             | Op::Attention(_)
             | Op::LinearAlgebra { .. }

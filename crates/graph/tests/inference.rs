@@ -2,8 +2,7 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    Attention, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, CompareFunction, Context, DType,
-    Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
+Attention , AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , CompareFunction , Context , CumulativeFunction , DType , Expr , Function , Graph , GraphError , Init , Leaf , Op , OpKind , Origin , ReduceFunction , Shape , UnaryFunction , verify , 
 };
 
 use crate::linear_algebra;
@@ -16,7 +15,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
+OpKind :: Cumulative ( _ ) | OpKind :: ArgSort | OpKind :: SearchSorted => & [ F32 , F64 , I32 ] , OpKind :: Recurrence => & [ F32 , F64 ] , OpKind :: MatMul | OpKind :: Attention ( _ ) | OpKind :: CustomGradient | OpKind :: LinearAlgebra ( _ ) => & [ F32 , F64 ] , 
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -54,7 +53,7 @@ impl Function for Identity {
 }
 
 /// One use of an op over operands of that dtype, with the shape and dtype that it must have.
-fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>, DType)> {
+fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<usize>, DType)> {
     let full = |shape: &[usize]| g.full(shape, 1.0, dtype);
     let x = full(&[2, 3]);
     let name = |stem: &str| format!("{stem}{}", g.len());
@@ -132,6 +131,7 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
                 ReduceFunction::Sum => (x.sum(-1), x.sum_keepdims([0]), x.sum(..)),
                 ReduceFunction::Max => (x.max(-1), x.max_keepdims([0]), x.max(..)),
                 ReduceFunction::Min => (x.min(-1), x.min_keepdims([0]), x.min(..)),
+                ReduceFunction::Product => (x.prod(-1), x.prod_keepdims([0]), x.prod(..)),
             };
             vec![(dropped, vec![2], dtype), (kept, vec![1, 3], dtype), (all, vec![], dtype)]
         }
@@ -192,6 +192,28 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             let scanned = scanned.expect("a loop");
             vec![(scanned.carries[0], vec![3], dtype), (scanned.outputs[0], vec![2, 3, 1], dtype)]
         }
+        OpKind::Cumulative(function) => {
+            let result = if function.gives_indices() { I32 } else { dtype };
+            let of = |x: Expr<'g>, axis| match function {
+                CumulativeFunction::Sum => x.cumsum(axis),
+                CumulativeFunction::Product => x.cumprod(axis),
+                CumulativeFunction::ArgMax => x.cummax(axis).1,
+                CumulativeFunction::ArgMin => x.cummin(axis).1,
+            };
+            vec![(of(x, -1), vec![2, 3], result), (of(full(&[0, 2]), 0), vec![0, 2], result)]
+        }
+        OpKind::Recurrence => vec![(x.linear_recurrence(x, 0), vec![2, 3], dtype)],
+        OpKind::ArgSort => vec![
+            (x.argsort(0, true), vec![2, 3], I32),
+            (x.topk(2, -1, true).1, vec![2, 2], I32),
+            (x.topk(0, 0, false).1, vec![0, 3], I32),
+            (full(&[0, 2]).argsort(0, false), vec![0, 2], I32),
+        ],
+        OpKind::SearchSorted => vec![
+            (full(&[7]).searchsorted(x, false), vec![2, 3], I32),
+            (full(&[2, 7]).searchsorted(x, true), vec![2, 3], I32),
+            (full(&[7]).searchsorted(full(&[]), false), vec![], I32),
+        ],
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
     }
 }
@@ -225,9 +247,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
-    let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
-    assert_eq!(kinds.len(), 25 + functions + 2 + results);
+let functions = 28 + CumulativeFunction :: ALL . len ( ) UnaryFunction :: ALL . len ( ) + BinaryFunction :: ALL . len ( ) + CompareFunction :: ALL . len ( ) ; let results = AttentionResult :: ALL . len ( ) + arenagrad_graph :: MatrixFunction :: ALL . len ( ) ; assert_eq! ( kinds . len ( ) , 25 + functions + 2 + results ) ; 
 }
 
 #[test]

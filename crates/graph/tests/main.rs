@@ -22,6 +22,7 @@ mod messages_integers;
 mod messages_linear_algebra;
 mod messages_loops;
 mod messages_pooling;
+mod messages_order;
 mod passes;
 mod products;
 mod reached;

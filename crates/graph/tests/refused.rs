@@ -7,7 +7,7 @@ use std::ops::{BitAnd, BitOr, Neg, Not};
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Expr, Function, Gelu, Graph,
-    GraphError, Indexing, Init, Leaf, MatrixNorm, Op, Origin, Reduction, Shape, UnaryFunction, verify,
+GraphError , Indexing , Init , Interpolation , Leaf , MatrixNorm , Op , Origin , Reduction , Shape , UnaryFunction , verify , 
 };
 
 /// Everything that can be seen of a graph.
@@ -208,6 +208,37 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         neg() truth; not() x;
     };
     all.extend(of_listed_functions());
+    all.extend(calls_of_one! {
+        cumsum(5) x; cumsum(0) truth; cumprod(-9) x; cumprod(0) truth; logcumsumexp(5) x; logcumsumexp(0) labels truth;
+        cummax(5) x; cummax(0) truth; cummin(5) x; cummin(0) truth; argsort(5, false) x; argsort(0, true) truth;
+        sort(5, false) x; sort(0, true) truth; msort() truth scalar; topk(9, 0, true) x; topk(1, 7, false) x;
+        topk(1, 0, true) truth; kthvalue(0, 0) x; kthvalue(9, 0) x; kthvalue(1, 7) x; median(7) x; median([0, 0]) x;
+        median(0) truth; nanmedian(7) x; nanmedian(0) truth; quantile(1.5, 0, Interpolation::Linear) x;
+        quantile(f64::NAN, 0, Interpolation::Lower) x; quantile(0.5, 9, Interpolation::Higher) x;
+        quantile(0.5, 0, Interpolation::Nearest) labels truth; prod(7) x; prod(0) truth; prod_keepdims(7) x;
+        argmin(5) x; argmin(0) truth; max_with_indices(5) x; max_with_indices(0) truth; min_with_indices(5) x;
+        min_with_indices(0) truth; aminmax(5) x; aminmax(0) truth; count_nonzero(7) x; any(7) x; any_keepdims(7) x;
+        all(7) x; all_keepdims([0, 0]) x; nansum(7) x; nansum(0) labels; nansum_keepdims(7) x; nanmean(7) x;
+        nanmean(0) labels truth; nanmean_keepdims(7) x; var_mean(7, 1.0) x; var_mean(0, 1.0) labels; std_mean(7, 1.0) x;
+        std_mean(0, 1.0) labels truth; diff(1, 7) x; diff(1, 0) truth; trapezoid(1.0, 7) x; trapezoid(1.0, 0) labels;
+        numerical_gradient(1.0, 0, 3) x; numerical_gradient(1.0, 7, 1) x; numerical_gradient(1.0, 0, 1) labels;
+    });
+    all.extend(calls! {
+        linear_recurrence: |o| o.x.linear_recurrence(o.other, 0), |o| o.x.linear_recurrence(o.x, 7),
+            |o| o.labels.linear_recurrence(o.labels, 0), |o| o.x.linear_recurrence(o.foreign, 0),
+            |o| o.poisoned.linear_recurrence(o.x, 0), |o| o.x.linear_recurrence(o.stale, 0);
+        searchsorted: |o| o.x.searchsorted(o.labels, false), |o| o.x.searchsorted(o.foreign, true),
+            |o| o.stale.searchsorted(o.x, false), |o| o.x.searchsorted(o.poisoned, false),
+            |o| o.scalar.searchsorted(o.x, false), |o| o.truth.searchsorted(o.truth, false);
+        bucketize: |o| o.x.bucketize(o.x, false), |o| o.x.bucketize(o.foreign_row, true),
+            |o| o.poisoned.bucketize(o.row, false), |o| o.x.bucketize(o.stale, false);
+        diff_with: |o| o.x.diff_with(1, 0, Some(o.other), None), |o| o.x.diff_with(1, 0, None, Some(o.foreign)),
+            |o| o.x.diff_with(1, 0, Some(o.labels), None), |o| o.stale.diff_with(1, 0, None, None);
+        trapezoid_at: |o| o.x.trapezoid_at(o.other, 0), |o| o.x.trapezoid_at(o.foreign, 0),
+            |o| o.x.trapezoid_at(o.x, 7), |o| o.labels.trapezoid_at(o.labels, 0), |o| o.stale.trapezoid_at(o.x, 0);
+        numerical_gradient_at: |o| o.x.numerical_gradient_at(o.other, 0, 1), |o| o.x.numerical_gradient_at(o.x, 0, 0),
+            |o| o.x.numerical_gradient_at(o.foreign_row, 1, 1), |o| o.poisoned.numerical_gradient_at(o.row, 0, 1);
+    });
     all.extend(calls! {
         // Two operands.
         add: |o| o.x + o.other, |o| o.x + o.labels, |o| o.x + o.poisoned, |o| o.x + o.foreign, |o| o.labels + 0.5,

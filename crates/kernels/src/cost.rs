@@ -6,10 +6,9 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph::{DType, Effort, Elementwise, MatrixFunction, Shape};
+use arenagrad_graph :: { CumulativeFunction , DType , Effort , Elementwise , MatrixFunction , Shape } ; 
 
-use crate::attention::Attention;
-use crate::kernel::{Kernel, Matrices, MatrixExtents, Piece, ProductExtents};
+use crate :: attention :: Attention ; use crate :: kernel :: { Cumulation , Kernel , Matrices , MatrixExtents , Piece , ProductExtents } ; 
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
 
@@ -64,6 +63,11 @@ impl Kernel {
             }
             Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
             Kernel::LinearAlgebra { function, dtype, extents } => linear_algebra(*function, *dtype, *extents),
+            Kernel::Cumulative { function, dtype, outer, extent, inner, .. } => {
+                cumulative(*function, *dtype, [*outer, *extent, *inner])
+            }
+            Kernel::ArgSort { dtype, rows, extent, count, .. } => argsort(*dtype, [*rows, *extent, *count]),
+            Kernel::SearchSorted { dtype, length, values, .. } => searchsorted(*dtype, *length, *values),
         }
     }
 }
@@ -200,6 +204,44 @@ pub fn linear_algebra(function: MatrixFunction, dtype: DType, extents: MatrixExt
         operations: batches.saturating_mul(operations.saturating_add(read / batches.max(1))),
         read: read.saturating_mul(size(dtype)),
         written: batches.saturating_mul(extents.results(function)).saturating_mul(size(dtype)),
+    }
+}
+
+/// A cumulative operation over `[outer, extent, inner]`: each element is gone through twice.
+pub fn cumulative(function: Cumulation, dtype: DType, [outer, extent, inner]: [usize; 3]) -> Cost {
+    let elements = outer.saturating_mul(extent).saturating_mul(inner);
+    let (operands, of_element, result) = match function {
+        Cumulation::Function(CumulativeFunction::Sum) => (1, 4, dtype),
+        Cumulation::Function(CumulativeFunction::Product) => (1, 8, dtype),
+        Cumulation::Function(CumulativeFunction::ArgMax | CumulativeFunction::ArgMin) => (1, 6, DType::I32),
+        Cumulation::Recurrence => (2, 12, dtype),
+    };
+    Cost {
+        operations: elements.saturating_mul(of_element),
+        read: elements.saturating_mul(operands * size(dtype)),
+        written: elements.saturating_mul(size(result)),
+    }
+}
+
+/// A sort of rows of which the first `count` indices are wanted. What it costs to bring an element to its place grows with the digits of
+/// its key and with how far memory is away; where few are wanted most elements are only looked at.
+pub fn argsort(dtype: DType, [rows, extent, count]: [usize; 3]) -> Cost {
+    let elements = rows.saturating_mul(extent);
+    let of_element = if count <= extent / 8 { 2 } else { 2 * SORTING * size(dtype) / 4 };
+    Cost {
+        operations: elements.saturating_mul(of_element),
+        read: elements.saturating_mul(size(dtype)),
+        written: rows.saturating_mul(count).saturating_mul(size(DType::I32)),
+    }
+}
+
+/// A search for values in sequences of that length, by halving.
+pub fn searchsorted(dtype: DType, length: usize, values: usize) -> Cost {
+    let steps = (usize::BITS - length.leading_zeros()) as usize;
+    Cost {
+        operations: values.saturating_mul(steps * INDEXING),
+        read: values.saturating_mul((steps + 1) * size(dtype)),
+        written: values.saturating_mul(size(DType::I32)),
     }
 }
 

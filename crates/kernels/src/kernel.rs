@@ -1,6 +1,6 @@
 //! The closed list of what a backend must run.
 
-use arenagrad_graph::{DType, MatrixFunction, ReduceFunction, Shape, StorageType};
+use arenagrad_graph :: { CumulativeFunction , DType , MatrixFunction , ReduceFunction , Shape , StorageType } ; 
 
 use crate::attention::Attention;
 use crate::nest::Nest;
@@ -173,6 +173,71 @@ impl MatrixExtents {
             MatrixFunction::SingularVectors => (rows + columns) * rows.min(columns),
         }
     }
+    /// What a function makes of each element and all before it along the middle axis of the contiguous `[outer, extent, inner]`, or of all
+    /// behind it. Sums, and what a run makes of what is before it, are computed in parts that the extents alone decide. Inputs: the operand,
+    /// and for a recurrence the factors, of the same shape. Outputs: as many elements.
+    Cumulative {
+        /// Which function.
+        function: Cumulation,
+        /// The dtype of the operands; the result is i32 where the function gives indices.
+        dtype: DType,
+        /// The product of the extents before the axis.
+        outer: usize,
+        /// The extent of the axis.
+        extent: usize,
+        /// The product of the extents after the axis.
+        inner: usize,
+        /// Whether it goes from the last element to the first.
+        is_reversed: bool,
+    },
+    /// i32: the indices of the first `count` elements in order of each row of the contiguous `[rows, extent]`. Equal elements keep their order,
+    /// both zeros are equal, and NaN is above all. Inputs: the operand. Outputs: `[rows, count]`.
+    ArgSort {
+        /// The dtype of the operand: a float or i32.
+        dtype: DType,
+        /// How many rows there are.
+        rows: usize,
+        /// The elements of a row.
+        extent: usize,
+        /// How many indices of each are wanted: from 1 to all.
+        count: usize,
+        /// Whether the largest comes first.
+        is_descending: bool,
+    },
+    /// i32: for each value the first place of a sorted sequence whose element is not below it, or, if `is_right`, above it. Inputs: the
+    /// sequences, one for each `row` neighbouring values, and the values, both contiguous. Outputs: as many as values. A value that
+    /// is NaN belongs at the end.
+    SearchSorted {
+        /// The dtype of sequences and values: a float or i32.
+        dtype: DType,
+        /// The elements of a sequence, at least 1.
+        length: usize,
+        /// How many values there are.
+        values: usize,
+        /// How many values one sequence serves.
+        row: usize,
+        /// Whether a value goes behind elements that are equal to it.
+        is_right: bool,
+    },
+}
+
+/// What is made of runs of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cumulation {
+    /// A function of the elements.
+    Function(CumulativeFunction),
+    /// `y[i] = factors[i] * y[i - 1] + x[i]`, and `y[0] = x[0]`.
+    Recurrence,
+}
+
+impl Cumulation {
+    /// The stem of the op.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cumulation::Function(function) => function.name(),
+            Cumulation::Recurrence => "linear_recurrence",
+        }
+    }
 }
 
 /// What the totals of a scatter-add are multiplied by.
@@ -284,6 +349,9 @@ impl Kernel {
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::Assemble { .. } => "assemble",
             Kernel::LinearAlgebra { function, .. } => function.name(),
+            Kernel::Cumulative { .. } => "cumulative",
+            Kernel::ArgSort { .. } => "argsort",
+            Kernel::SearchSorted { .. } => "searchsorted",
         }
     }
 }

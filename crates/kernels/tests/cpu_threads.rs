@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-    Attention, AttentionResult, Axes, BinaryFunction, DType, Elements, Factor, Instruction, Kernel, Matrices, Nest,
-    Piece, ReduceFunction, UnaryFunction, View,
+Attention , AttentionResult , Axes , BinaryFunction , Cumulation , CumulativeFunction , DType , Elements , Factor , Instruction , Kernel , Matrices , Nest , Piece , ReduceFunction , UnaryFunction , View , 
 };
 use reference::{Builder, axes, buffer, noise, view};
 
@@ -50,6 +49,31 @@ struct Case {
     kernel: Kernel,
     inputs: Vec<(DType, usize)>,
     outputs: Vec<(DType, usize)>,
+}
+
+fn cumulative(name: &'static str, function: Cumulation, extents: [usize; 3], is_reversed: bool) -> Case {
+    let [outer, extent, inner] = extents;
+    let (elements, dtype) = (outer * extent * inner, DType::F32);
+    let result = match function {
+        Cumulation::Function(function) if function.gives_indices() => DType::I32,
+        Cumulation::Function(_) | Cumulation::Recurrence => dtype,
+    };
+    let operands = if function == Cumulation::Recurrence { 2 } else { 1 };
+    Case {
+        name,
+        kernel: Kernel::Cumulative { function, dtype, outer, extent, inner, is_reversed },
+        inputs: vec![(dtype, elements); operands],
+        outputs: vec![(result, elements)],
+    }
+}
+
+fn argsort(name: &'static str, dtype: DType, [rows, extent, count]: [usize; 3]) -> Case {
+    Case {
+        name,
+        kernel: Kernel::ArgSort { dtype, rows, extent, count, is_descending: true },
+        inputs: vec![(dtype, rows * extent)],
+        outputs: vec![(DType::I32, rows * count)],
+    }
 }
 
 fn elementwise(elements: usize) -> Case {
@@ -160,6 +184,29 @@ fn cases() -> Vec<Case> {
             kernel: Kernel::ArgMax { dtype: DType::F32, outer: 700, extent: 900, inner: 1 },
             inputs: vec![(DType::F32, 630_000)],
             outputs: vec![(DType::I32, 700)],
+        },
+        cumulative("cumsum of one axis", Cumulation::Function(CumulativeFunction::Sum), [1, 1_000_003, 1], false),
+        cumulative("cumsum of columns", Cumulation::Function(CumulativeFunction::Sum), [1, 5000, 70], true),
+        cumulative("cumsum of rows", Cumulation::Function(CumulativeFunction::Sum), [400, 1000, 1], false),
+        cumulative("cumprod", Cumulation::Function(CumulativeFunction::Product), [3, 100_000, 1], true),
+        cumulative("cumargmax", Cumulation::Function(CumulativeFunction::ArgMax), [1, 300_001, 1], false),
+        cumulative("linear_recurrence", Cumulation::Recurrence, [2, 70_000, 3], false),
+        argsort("argsort of a long row", DType::F32, [1, 600_001, 600_001]),
+        argsort("argsort of long rows in f64", DType::F64, [2, 100_001, 100_001]),
+        argsort("argsort of short rows", DType::I32, [3000, 100, 100]),
+        argsort("few of a long row", DType::F32, [1, 1_000_000, 65]),
+        argsort("few of rows", DType::F32, [70, 5000, 8]),
+        Case {
+            name: "searchsorted",
+            kernel: Kernel::SearchSorted {
+                dtype: DType::F32,
+                length: 1000,
+                values: 300_000,
+                row: 300_000,
+                is_right: false,
+            },
+            inputs: vec![(DType::F32, 1000), (DType::F32, 300_000)],
+            outputs: vec![(DType::I32, 300_000)],
         },
         Case {
             name: "gather",

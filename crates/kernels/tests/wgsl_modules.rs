@@ -7,7 +7,8 @@ use arenagrad_kernels::wgsl::{
     AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step,
 };
 use arenagrad_kernels::{
-    Axis, BinaryFunction, DType, Elementwise, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction, View,
+    Axis, BinaryFunction, Cumulation, DType, Elementwise, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction,
+    View,
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -69,15 +70,7 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
             let loads = (of("extent").min(of("chunk_span"))).div_ceil(of("step"));
             loads / 4 + loads / 64 + 8
         }
-        "argmax" => of("chunk_length"),
-        "attention" | "attention_query_gradient" => {
-            let keys = of("key_end") - of("key_begin");
-            keys + keys.div_ceil(64)
-        }
-        "attention_key_gradient" | "attention_value_gradient" => {
-            let queries = of("query_end") - of("query_begin");
-            queries + queries.div_ceil(64)
-        }
+"argmax" | "cumulative" | "cumulative_totals" | "cumulative_before" => of ( "chunk_length" ) , "attention" | "attention_query_gradient" => { let keys = of ( "key_end" ) - of ( "key_begin" ) ; keys + keys . div_ceil ( 64 ) } "attention_key_gradient" | "attention_value_gradient" => { let queries = of ( "query_end" ) - of ( "query_begin" ) ; queries + queries . div_ceil ( 64 ) } "argsort_ranks" => of ( "extent" ) , "argsort_keys" | "argsort_rows" | "argsort_indices" => 0 , "searchsorted" => bits ( of ( "length" ) ) , 
         "scatter_add" => of("updates"),
         "scatter_count" => of("digits") + of("block_size"),
         "scatter_move" => of("block_size"),
@@ -228,6 +221,15 @@ fn small_budgets_split_the_work() {
             reduce(ReduceFunction::Sum, load(100_000), vec![], long_axis.clone(), None),
             reduce(ReduceFunction::Max, load(100_000), vec![], long_axis, Some(bias_relu(1, 1))),
             Kernel::ArgMax { dtype: DType::F32, outer: 2, extent: 5000, inner: 3 },
+            Kernel::Cumulative {
+                function: Cumulation::Recurrence,
+                dtype: DType::F32,
+                outer: 2,
+                extent: 300_000,
+                inner: 3,
+                is_reversed: true,
+            },
+            Kernel::ArgSort { dtype: DType::F32, rows: 3, extent: 5000, count: 7, is_descending: true },
             Kernel::ScatterAdd {
                 dtype: DType::F32,
                 operand_shape: [5, 2].into(),

@@ -29,6 +29,7 @@ mod long;
 mod numbers;
 mod operators;
 mod ops;
+mod ordered;
 mod parameter_files;
 mod parameters;
 mod plans;

@@ -16,6 +16,7 @@ mod losses;
 mod margin_losses;
 mod norms;
 mod pooling;
+mod order;
 mod products;
 mod reductions;
 mod sampling;
@@ -183,6 +184,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| products::find(name))
         .or_else(|| indexing::find(name))
         .or_else(|| linear_algebra::find(name))
+        .or_else(|| order::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {

@@ -4,7 +4,7 @@
 //! The oracle's format allows a sum of `k` terms an error of `4 * sqrt(k) * 2^-24 * |A||B|`. Here both numbers come from
 //! the graph that computes the value. Every node of it has a magnitude, a graph of its own, and a length:
 //!
-//! - a matrix product, sum or scatter-add has the same operation over its operands' magnitudes, and a length that is its
+//! - a matrix product, sum, cumulative sum, linear recurrence or scatter-add has the same operation over its operands' magnitudes, and a length that is its
 //!   own number of terms more (one less, strictly) than the longest of its operands';
 //! - what is linear in an operand (moving, adding, multiplying, dividing, choosing) carries both on;
 //! - everything else starts anew with its own absolute value and the length 1.
@@ -13,8 +13,8 @@
 //! of 1 means that nothing was summed: such a value has no bound.
 
 use arenagrad::graph::{
-    Assembly, BinaryFunction, Elementwise, Expr, Graph, GraphError, Indexing, Node, NodeId, Op, ReduceFunction,
-    UnaryFunction,
+    Assembly, BinaryFunction, CumulativeFunction, Elementwise, Expr, Graph, GraphError, Indexing, Node, NodeId, Op,
+    Ordered, ReduceFunction, UnaryFunction,
 };
 
 /// The magnitude of one result.
@@ -100,6 +100,10 @@ fn magnitude<'g>(
         Op::Indexing(Indexing::ScatterAdd { updates, axis, .. }) => same(longest + extent(*updates, *axis)?),
         // What is added up from round to round is not known here.
         Op::Scan { .. } => fresh(),
+        Op::Ordered(
+            Ordered::Cumulative { function: CumulativeFunction::Sum, operand, axis, .. }
+            | Ordered::Recurrence { operand, axis, .. },
+        ) => same((extent(*operand, *axis)? + longest).saturating_sub(1)),
         Op::View { .. }
         | Op::Assembly(_)
         | Op::Elementwise(Elementwise::Where { .. })
@@ -130,8 +134,7 @@ fn magnitude<'g>(
         | Op::Elementwise(Elementwise::Unary { .. })
         | Op::Elementwise(Elementwise::Compare { .. })
         | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::LinearAlgebra { .. } => fresh(),
+| Op :: ArgMax { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( Ordered :: Cumulative { function : CumulativeFunction :: Product | CumulativeFunction :: ArgMax | CumulativeFunction :: ArgMin , .. } | Ordered :: ArgSort { .. } | Ordered :: SearchSorted { .. } , ) => fresh ( ) , 
     }
 }
 

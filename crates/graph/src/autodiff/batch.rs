@@ -14,7 +14,7 @@ use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::{Arrangement, Assembly, Extents, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, Extents, Indexing, Leaf, Op, Ordered};
 use crate::ops::matmul::{batch_shape, matrix};
 use crate::shape::{AxisSet, Shape};
 
@@ -151,6 +151,7 @@ impl<'g> Batch<'g, '_> {
                 let batched = place.batched(*result, self.batched, self.batch);
                 batched.unwrap_or_else(|error| self.graph.finish(Err(error)))
             }
+            Op::Ordered(ordered) => self.ordered(*ordered, node),
         }
     }
 
@@ -177,6 +178,42 @@ impl<'g> Batch<'g, '_> {
             }
         };
         self.over(&Op::View { operand, arrangement }, node)
+    }
+
+    /// The operation along the axis behind the batch's.
+    fn ordered(&self, ordered: Ordered, node: &Node) -> Expr<'g> {
+        let mut ordered = ordered;
+        match &mut ordered {
+            Ordered::Cumulative { axis, .. } | Ordered::Recurrence { axis, .. } | Ordered::ArgSort { axis, .. } => {
+                *axis += 1;
+            }
+            Ordered::SearchSorted { sequence, values, .. } => {
+                // One sequence for all values is one for each row of them.
+                let shape = self.graph.arena().nodes[sequence.key].shape.clone();
+                let rows = node.shape.rank().max(1);
+                let (lifted, values_lifted) = (self.aligned(self.lifted(*sequence), rows), self.lifted(*values));
+                let mut rows_of = self.shape(&node.shape);
+                if node.shape.rank() > 0 {
+                    rows_of = rows_of.with_extent(node.shape.rank(), shape[shape.rank() - 1]);
+                } else {
+                    rows_of = Shape::from([self.batch, shape[0]]);
+                }
+                let repeated = lifted.broadcast_node(&rows_of, self.origin);
+                // A value without axes is a row of one.
+                let column = Shape::from([self.batch, 1]);
+                let is_scalar = node.shape.rank() == 0;
+                let searched = if is_scalar { values_lifted.reshape_node(&column, self.origin) } else { values_lifted };
+                let (Some(new_sequence), Some(new_values)) = (repeated.raw(), searched.raw()) else {
+                    return Expr::poisoned(self.graph);
+                };
+                *sequence = new_sequence;
+                *values = new_values;
+                let result = self.insert(Op::Ordered(ordered), None);
+                let whole = self.shape(&node.shape);
+                return if is_scalar { result.reshape_node(&whole, self.origin) } else { result };
+            }
+        }
+        self.over(&Op::Ordered(ordered), node)
     }
 
     /// The op over operands that all have the batch's axis.

@@ -7,7 +7,7 @@ use crate::declaration::Requirement;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{Leaf, Op};
+use crate::op::{Leaf, Op, Ordered};
 use crate::requirements::viewed;
 
 impl<'g> Expr<'g> {
@@ -57,6 +57,13 @@ impl<'g> Expr<'g> {
             is_within(node, axis)
         } else if let Op::ArgMax { operand, axis } = op {
             is_within(operand, axis)
+        } else if let Op::Ordered(Ordered::ArgSort { operand, axis, .. } | Ordered::Cumulative { operand, axis, .. }) =
+            op
+        {
+            // Of cumulative operations only those give i32 that give indices, or are of i32 themselves.
+            let gives_indices =
+                !matches!(op, Op::Ordered(Ordered::Cumulative { function, .. }) if !function.gives_indices());
+            gives_indices && is_within(operand, axis)
         } else if matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })) {
             self.index_error("gather", extent, None, Origin::here()).is_none()
         } else {

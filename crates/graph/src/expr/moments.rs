@@ -77,6 +77,40 @@ impl<'g> Expr<'g> {
         self.keep_axes("std_keepdims", &axes, origin, |x, set| x.std_node(set, correction, origin))
     }
 
+    /// [`Expr::var`] and [`Expr::mean`] over `axes` (`..` for all), which fall away: `(variance, mean)` (`torch.var_mean`). Floats.
+    ///
+    /// ```
+    /// # use arenagrad_graph::Graph;
+    /// let g = Graph::new();
+    /// let (variance, mean) = g.input("x", [4, 3]).var_mean(0, 1.0);
+    /// assert_eq!((variance.shape()?.dims(), mean.shape()?.dims()), (&[3][..], &[3][..]));
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn var_mean(self, axes: impl Axes, correction: f64) -> (Expr<'g>, Expr<'g>) {
+        let method = self.graph().enter("var_mean");
+        let origin = method.origin();
+        let spread = self.drop_axes("var_mean", &axes, origin, |x, set| x.var_node(set, correction, origin));
+        (spread, self.drop_axes("var_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin)))
+    }
+
+    /// [`Expr::std`] and [`Expr::mean`] over `axes` (`..` for all), which fall away: `(deviation, mean)` (`torch.std_mean`). Floats.
+    ///
+    /// ```
+    /// # use arenagrad_graph::Graph;
+    /// let g = Graph::new();
+    /// let (deviation, mean) = g.input("x", [4, 3]).std_mean(.., 1.0);
+    /// assert_eq!((deviation.shape()?.rank(), mean.shape()?.rank()), (0, 0));
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn std_mean(self, axes: impl Axes, correction: f64) -> (Expr<'g>, Expr<'g>) {
+        let method = self.graph().enter("std_mean");
+        let origin = method.origin();
+        let spread = self.drop_axes("std_mean", &axes, origin, |x, set| x.std_node(set, correction, origin));
+        (spread, self.drop_axes("std_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin)))
+    }
+
     /// `sum / max(n - correction, 0)` over `axes`, which keep extent 1.
     fn mean_node(self, axes: AxisSet, correction: f64, origin: Origin) -> Expr<'g> {
         let found = self.read("mean", origin, |_, node| node.dtype);

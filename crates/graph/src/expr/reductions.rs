@@ -39,23 +39,31 @@ reductions! {
     /// The smallest element over `axes`; ties share the gradient evenly. NaN wins, and the gradient is NaN throughout where it
     /// did. Floats and i32.
     min min_keepdims => Min;
+    /// The product over `axes` (`..` for all, `torch.prod`); over no elements it is 1. Floats and i32, which wraps.
+    ///
+    /// The gradient of an element is the upstream times the product of all others, computed without division: derivatives of any
+    /// order are right where elements are 0, one or several.
+    prod prod_keepdims => Product;
 }
 
 impl<'g> Expr<'g> {
-    /// i32: the first index of the largest element along `axis`, which falls away. NaN counts as the largest.
+    /// i32: the first index of the largest element along an axis, which falls away; along several (`..` for all) the index among
+    /// their elements in row-major order (`torch.argmax`). NaN counts as the largest. Floats and i32.
     #[track_caller]
-    pub fn argmax(self, axis: isize) -> Expr<'g> {
-        let _method = self.enter("argmax");
-        let origin = self.graph().origin_or(Origin::here());
-        let Some((operand, shape)) = self.read("argmax", origin, |id, node| (id, node.shape.clone())) else {
-            return self;
-        };
-        match self.resolve_axis("argmax", &shape, axis, origin) {
-            Ok(axis) => {
-                let index = self.insert(Op::ArgMax { operand, axis }, None, None, origin);
-                index.reshape_node(&shape.without([axis].into_iter().collect()), origin)
-            }
-            Err(error) => self.fail(error),
+    pub fn argmax(self, axes: impl Axes) -> Expr<'g> {
+        let method = self.enter("argmax");
+        let origin = method.origin();
+        match self.joined("argmax", &axes, origin) {
+            Some(joined) => joined.without_axis(joined.elements.argmax_node(joined.axis, origin), origin),
+            None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// [`Op::ArgMax`]: the axis keeps extent 1.
+    pub(crate) fn argmax_node(self, axis: usize, origin: Origin) -> Expr<'g> {
+        match self.raw() {
+            Some(operand) => self.insert(Op::ArgMax { operand, axis }, None, None, origin),
+            None => self,
         }
     }
 
@@ -69,7 +77,7 @@ impl<'g> Expr<'g> {
     }
 
     /// Runs a reduction that keeps dimensions, then drops the reduced axes.
-    pub(super) fn drop_axes(
+    pub(crate) fn drop_axes(
         self,
         op: &'static str,
         axes: &impl Axes,
@@ -83,7 +91,7 @@ impl<'g> Expr<'g> {
         }
     }
 
-    pub(super) fn keep_axes(
+    pub(crate) fn keep_axes(
         self,
         op: &'static str,
         axes: &impl Axes,

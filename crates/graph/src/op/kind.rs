@@ -1,8 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf,
-    MatrixFunction, Op, ReduceFunction, UnaryFunction,
+    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Indexing,
+    Leaf, MatrixFunction, Op, Ordered, ReduceFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -39,6 +39,10 @@ pub enum OpKind {
     ScatterAdd,
     Scan,
     LinearAlgebra(MatrixFunction),
+    Cumulative(CumulativeFunction),
+    Recurrence,
+    ArgSort,
+    SearchSorted,
 }
 
 impl OpKind {
@@ -58,6 +62,8 @@ impl OpKind {
             .chain([OpKind::Scan])
             .chain(AttentionResult::ALL.map(OpKind::Attention))
             .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
+            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
+            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -93,6 +99,10 @@ impl OpKind {
             OpKind::ScatterAdd => "scatter_add",
             OpKind::Scan => "scan",
             OpKind::LinearAlgebra(function) => function.name(),
+            OpKind::Cumulative(function) => function.name(),
+            OpKind::Recurrence => "linear_recurrence",
+            OpKind::ArgSort => "argsort",
+            OpKind::SearchSorted => "searchsorted",
         }
     }
 }
@@ -131,6 +141,10 @@ impl Op {
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
             Op::Scan { .. } => OpKind::Scan,
             Op::LinearAlgebra { function, .. } => OpKind::LinearAlgebra(*function),
+            Op::Ordered(Ordered::Cumulative { function, .. }) => OpKind::Cumulative(*function),
+            Op::Ordered(Ordered::Recurrence { .. }) => OpKind::Recurrence,
+            Op::Ordered(Ordered::ArgSort { .. }) => OpKind::ArgSort,
+            Op::Ordered(Ordered::SearchSorted { .. }) => OpKind::SearchSorted,
         }
     }
 

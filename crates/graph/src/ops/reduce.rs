@@ -3,6 +3,7 @@
 //! | op | y | gradient |
 //! |---|---|---|
 //! | sum | the sum; 0 over no elements | the upstream, repeated |
+//! | prod | the product; 1 over no elements | the upstream times the product of all others: nothing is divided, so zeros are no matter |
 //! | max, min | the largest, smallest; an empty axis is an error; NaN wins | shared evenly by the elements equal to y; NaN throughout where y is NaN |
 //! | argmax | i32: the first index of the largest; NaN counts as the largest | none |
 
@@ -11,6 +12,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::ReduceFunction;
+use crate::ops::ordered::product_of_others;
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
@@ -25,7 +27,7 @@ pub(crate) fn infer(
     for axis in axes.iter() {
         rule.axis(operand, axis)?;
         match function {
-            ReduceFunction::Sum => {}
+            ReduceFunction::Sum | ReduceFunction::Product => {}
             // An empty axis has no largest element, unless the result is empty as well.
             ReduceFunction::Max | ReduceFunction::Min => {
                 if node.shape[axis] == 0 && node.shape.reduced(axes).elements() > 0 {
@@ -64,6 +66,10 @@ pub(crate) fn vjp<'g>(
     let repeated = |x: Expr<'g>| x.broadcast_node(&source, node.origin);
     let gradient = match function {
         ReduceFunction::Sum => repeated(node.upstream),
+        ReduceFunction::Product => {
+            let axes = source.broadcast_axes(node.shape);
+            repeated(node.upstream) * product_of_others(node.expr(operand), axes, node.origin)
+        }
         ReduceFunction::Max | ReduceFunction::Min => {
             let tied = Tied::new(node.expr(operand), node.output, &source, node.shape, node.origin);
             tied.chosen.where_(repeated(node.upstream / tied.count), tied.zero)
@@ -82,6 +88,7 @@ pub(crate) fn jvp<'g>(
     let summed = |x: Expr<'g>| x.reduce_node(ReduceFunction::Sum, axes, node.origin);
     Some(match function {
         ReduceFunction::Sum => summed(tangent),
+        ReduceFunction::Product => summed(tangent * product_of_others(node.expr(operand), axes, node.origin)),
         ReduceFunction::Max | ReduceFunction::Min => {
             let source = node.shape_of(operand);
             let tied = Tied::new(node.expr(operand), node.output, &source, node.shape, node.origin);

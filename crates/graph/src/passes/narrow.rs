@@ -99,7 +99,8 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Attention(_)
         | Op::Indexing(_)
         | Op::Scan { .. }
-        | Op::LinearAlgebra { .. } => None,
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => None,
     }
 }
 

@@ -21,7 +21,8 @@ use crate::body::ScanResult;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
+use crate::node::NodeId;
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
@@ -68,7 +69,28 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Rewrite::Existing(*operand)
         }
         Op::Attention(_) | Op::Indexing(_) | Op::LinearAlgebra { .. } => Rewrite::Keep,
+        Op::Ordered(ordered) => along_one_element(*ordered, graph),
     })
+}
+
+/// Along an axis of one element nothing comes before it.
+fn along_one_element(ordered: Ordered, graph: &Rebuild) -> Rewrite {
+    let is_one = |operand: NodeId, axis: usize| graph.shape(operand)[axis] == 1;
+    match ordered {
+        Ordered::Cumulative { function, operand, axis, .. } if is_one(operand, axis) => {
+            if function.gives_indices() {
+                Rewrite::constant(0.0)
+            } else {
+                Rewrite::Existing(operand)
+            }
+        }
+        Ordered::Recurrence { operand, axis, .. } if is_one(operand, axis) => Rewrite::Existing(operand),
+        Ordered::ArgSort { operand, axis, .. } if is_one(operand, axis) => Rewrite::constant(0.0),
+        Ordered::Cumulative { .. }
+        | Ordered::Recurrence { .. }
+        | Ordered::ArgSort { .. }
+        | Ordered::SearchSorted { .. } => Rewrite::Keep,
+    }
 }
 
 /// A literal of one element is a constant.

@@ -106,7 +106,8 @@ impl Formula {
                 | Op::Attention(_)
                 | Op::Indexing(_)
                 | Op::Scan { .. }
-                | Op::LinearAlgebra { .. } => poisoned,
+                | Op::LinearAlgebra { .. }
+                | Op::Ordered(_) => poisoned,
             };
             values[ordinal(id)] = Some(result);
         }

@@ -153,6 +153,7 @@ impl Form {
             | Op::MatMul { .. }
             | Op::Attention(_)
             | Op::Indexing(_)
+            | Op::Ordered(_)
             | Op::Scan { .. }
             | Op::LinearAlgebra { .. } => Form::Foreign,
         }

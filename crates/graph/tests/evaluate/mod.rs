@@ -9,6 +9,7 @@
 mod attention;
 pub mod functions;
 mod matrices;
+mod ordered;
 
 use std::collections::HashMap;
 
@@ -180,6 +181,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
                 ReduceFunction::Sum => 0.0,
                 ReduceFunction::Max => f64::NEG_INFINITY,
                 ReduceFunction::Min => f64::INFINITY,
+                ReduceFunction::Product => 1.0,
             };
             // The identities of max and min are not i32, but no maximum is taken of no elements.
             let mut result = vec![start; count];
@@ -203,6 +205,11 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
                 first as f64
             };
             coordinates(shape).map(largest).collect()
+        }
+        Op::Ordered(ordered) => {
+            let operands: Vec<(Shape, &[f64])> =
+                ordered.operands().iter().map(|operand| (shape_of(operand), elements(operand))).collect();
+            ordered::evaluate(*ordered, &operands, &node)
         }
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             let (a_shape, b_shape) = (shape_of(lhs), shape_of(rhs));

@@ -74,6 +74,7 @@ impl Compiled {
                 | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
+                | Op::Ordered(_)
                 | Op::MatMul { .. }
                 | Op::Attention(_)
                 | Op::Indexing(_)

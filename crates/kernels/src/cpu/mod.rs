@@ -11,10 +11,12 @@
 
 mod apply;
 mod argmax;
+mod argsort;
 mod assemble;
 mod attention;
 mod buffer;
 mod code;
+mod cumulative;
 mod direct;
 mod elementwise;
 mod error_functions;
@@ -37,6 +39,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod searchsorted;
 mod seldom;
 mod tile;
 mod total;
@@ -49,8 +52,10 @@ use arenagrad_graph::Elements;
 
 use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
+use argsort::ArgSort;
 use assemble::Assemble;
 use attention::Attention;
+use cumulative::Cumulative;
 use elementwise::Elementwise;
 use gather::Gather;
 use interpret::Accumulators;
@@ -59,6 +64,7 @@ use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
 use scatter_add::ScatterAdd;
+use searchsorted::SearchSorted;
 
 /// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
 #[derive(Clone, Debug)]
@@ -76,6 +82,9 @@ enum Routine {
     ScatterAdd(Box<ScatterAdd>),
     Assemble(Assemble),
     LinearAlgebra(LinearAlgebra),
+    Cumulative(Cumulative),
+    ArgSort(Box<ArgSort>),
+    SearchSorted(SearchSorted),
 }
 
 impl Compiled {
@@ -125,6 +134,15 @@ impl Compiled {
             Kernel::LinearAlgebra { function, dtype, extents } => {
                 Routine::LinearAlgebra(LinearAlgebra::new(*function, *dtype, *extents))
             }
+            Kernel::Cumulative { function, dtype, outer, extent, inner, is_reversed } => {
+                Routine::Cumulative(Cumulative::new(*function, *dtype, [*outer, *extent, *inner], *is_reversed))
+            }
+            Kernel::ArgSort { dtype, rows, extent, count, is_descending } => {
+                Routine::ArgSort(Box::new(ArgSort::new(*dtype, [*rows, *extent, *count], *is_descending)))
+            }
+            Kernel::SearchSorted { dtype, length, values, row, is_right } => {
+                Routine::SearchSorted(SearchSorted::new(*dtype, [*length, *values, *row], *is_right))
+            }
         })
     }
 
@@ -142,6 +160,9 @@ impl Compiled {
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::Assemble(_) => false,
             Routine::LinearAlgebra(routine) => routine.divides(),
+            Routine::Cumulative(routine) => routine.divides(),
+            Routine::ArgSort(routine) => routine.divides(),
+            Routine::SearchSorted(routine) => routine.divides(),
         }
     }
 
@@ -178,6 +199,9 @@ impl Compiled {
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),
             Routine::LinearAlgebra(routine) => return routine.run(operands, outputs),
+            Routine::Cumulative(routine) => routine.run(operands, outputs),
+            Routine::ArgSort(routine) => routine.run(operands, outputs),
+            Routine::SearchSorted(routine) => routine.run(operands, outputs),
         }
         Ok(())
     }

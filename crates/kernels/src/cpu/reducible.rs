@@ -12,6 +12,7 @@ use super::total::Summable;
 /// A type that reductions are defined for.
 pub(super) trait Reducible: Lane + PartialOrd + Summable<Total: PartialOrd> {
     fn add(self, other: Self) -> Self;
+    fn multiply(self, other: Self) -> Self;
     /// What changes nothing when it is combined with others.
     fn identity(function: ReduceFunction) -> Self;
 }
@@ -25,11 +26,17 @@ macro_rules! reducible_float {
             }
 
             #[inline(always)]
+            fn multiply(self, other: Self) -> Self {
+                self * other
+            }
+
+            #[inline(always)]
             fn identity(function: ReduceFunction) -> Self {
                 match function {
                     ReduceFunction::Sum => 0.0,
                     ReduceFunction::Max => Self::NEG_INFINITY,
                     ReduceFunction::Min => Self::INFINITY,
+                    ReduceFunction::Product => 1.0,
                 }
             }
         }
@@ -44,11 +51,17 @@ impl Reducible for i32 {
     }
 
     #[inline(always)]
+    fn multiply(self, other: Self) -> Self {
+        self.wrapping_mul(other)
+    }
+
+    #[inline(always)]
     fn identity(function: ReduceFunction) -> Self {
         match function {
             ReduceFunction::Sum => 0,
             ReduceFunction::Max => i32::MIN,
             ReduceFunction::Min => i32::MAX,
+            ReduceFunction::Product => 1,
         }
     }
 }
@@ -73,6 +86,7 @@ pub(super) fn combine<T: Reducible>(function: ReduceFunction, a: T::Total, b: T:
         ReduceFunction::Sum => joined::<T>(a, b),
         ReduceFunction::Max => maximum(a, b),
         ReduceFunction::Min => minimum(a, b),
+        ReduceFunction::Product => T::product(a, b),
     }
 }
 
@@ -95,6 +109,11 @@ pub(super) mod combine_elements {
     pub(in crate::cpu) fn min<T: Reducible>(a: T, b: T) -> T {
         minimum(a, b)
     }
+
+    #[inline(always)]
+    pub(in crate::cpu) fn product<T: Reducible>(a: T, b: T) -> T {
+        Reducible::multiply(a, b)
+    }
 }
 
 /// Combines `accumulator` with all of `values`, at most a block, which are spent.
@@ -104,6 +123,7 @@ pub(super) fn reduce_run<T: Reducible>(function: ReduceFunction, values: &mut [T
         ReduceFunction::Sum => fold_run(values, accumulator, T::add, joined::<T>),
         ReduceFunction::Max => fold_run(values, accumulator, maximum, maximum),
         ReduceFunction::Min => fold_run(values, accumulator, minimum, minimum),
+        ReduceFunction::Product => fold_run(values, accumulator, T::multiply, T::product),
     }
 }
 
@@ -137,6 +157,7 @@ pub(super) fn accumulate<T: Reducible>(function: ReduceFunction, values: &[T], a
         ReduceFunction::Sum => accumulate_with::<T>(values, accumulators, joined::<T>),
         ReduceFunction::Max => accumulate_with::<T>(values, accumulators, maximum),
         ReduceFunction::Min => accumulate_with::<T>(values, accumulators, minimum),
+        ReduceFunction::Product => accumulate_with::<T>(values, accumulators, T::product),
     }
 }
 

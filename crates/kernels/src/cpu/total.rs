@@ -15,6 +15,8 @@ pub(super) trait Summable: Copy {
     fn add_to(self, total: &mut Self::Total);
     /// Adds one total to another.
     fn join(total: &mut Self::Total, other: Self::Total);
+    /// The product of two totals.
+    fn product(a: Self::Total, b: Self::Total) -> Self::Total;
     fn rounded(total: Self::Total) -> Self;
 }
 
@@ -39,6 +41,11 @@ impl Summable for f32 {
     #[inline(always)]
     fn add_to(self, total: &mut f64) {
         *total += f64::from(self);
+    }
+
+    #[inline(always)]
+    fn product(a: f64, b: f64) -> f64 {
+        a * b
     }
 
     #[inline(always)]
@@ -83,6 +90,11 @@ impl Summable for f64 {
     }
 
     #[inline(always)]
+    fn product(a: Compensated, b: Compensated) -> Compensated {
+        (Self::rounded(a) * Self::rounded(b)).total()
+    }
+
+    #[inline(always)]
     fn rounded(total: Compensated) -> f64 {
         // Past the largest number nothing is lost by rounding, and what stands in `lost` is not a number. A loss of nothing
         // would make 0 of -0.
@@ -111,6 +123,11 @@ impl Summable for i32 {
     #[inline(always)]
     fn add_to(self, total: &mut i32) {
         *total = total.wrapping_add(self);
+    }
+
+    #[inline(always)]
+    fn product(a: i32, b: i32) -> i32 {
+        a.wrapping_mul(b)
     }
 
     #[inline(always)]

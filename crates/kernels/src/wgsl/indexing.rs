@@ -28,7 +28,7 @@ pub(super) fn argmax(dtype: DType, extents: [usize; 3], profile: &AdapterProfile
         module.parameter("chunks", chunks);
         module.parameter("chunk_length", chunk_length);
         module.bind(Resource::Input(0), false, "operand", storage_type(dtype));
-        declare_key(&mut module, dtype);
+        declare_key(&mut module, dtype, false);
         let candidate = match source {
             None => "place",
             Some(scratch) => {
@@ -49,17 +49,20 @@ pub(super) fn argmax(dtype: DType, extents: [usize; 3], profile: &AdapterProfile
     }
 }
 
-/// Declares `fn key(place: u32) -> u32`, which orders as the operand's elements do.
-fn declare_key(module: &mut Module, dtype: DType) {
-    let body = match dtype {
+/// Declares `fn key(place: u32) -> u32`, which orders as the operand's elements do, or the other way round. NaN is above all either way.
+pub(super) fn declare_key(module: &mut Module, dtype: DType, is_descending: bool) {
+    let turned = if is_descending { "~" } else { "" };
+    let body: String = match dtype {
         DType::F32 | DType::F64 => {
             module.call("is_nan");
-            "    let x = operand[place];\n    let bits = select(bitcast<u32>(x), 0u, x == 0.0);\n    \
-             let ordered = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);\n    \
-             return select(ordered, 0xffffffffu, is_nan(x));\n"
+            format!(
+                "    let x = operand[place];\n    let bits = select(bitcast<u32>(x), 0u, x == 0.0);\n    \
+                 let ordered = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);\n    \
+                 return select({turned}ordered, 0xffffffffu, is_nan(x));\n"
+            )
         }
-        DType::I32 => "    return bitcast<u32>(operand[place]) ^ 0x80000000u;\n",
-        DType::Bool => "    return operand[place];\n",
+        DType::I32 => format!("    return {turned}(bitcast<u32>(operand[place]) ^ 0x80000000u);\n"),
+        DType::Bool => format!("    return {turned}operand[place];\n"),
     };
     module.declare(format!("fn key(place: u32) -> u32 {{\n{body}}}\n"));
 }

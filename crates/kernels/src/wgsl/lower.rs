@@ -1,13 +1,14 @@
 //! The entry of lowering: what is refused, and which file lowers which kernel.
 
 use crate::view::View;
+use crate::wgsl::cumulative::Cumulative;
 use crate::wgsl::emit::{BoundProgram, Place, Shared};
 use crate::wgsl::matmul::Product;
 use crate::wgsl::output::{Output, elementwise, input_places, output_places};
 use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
-use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, assemble, attention, indexing, nest};
+use crate :: wgsl :: { AdapterProfile , LowerError , Lowered , Resource , argsort , assemble , attention , indexing , nest } ; 
 use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 
 /// Lowers a kernel for an adapter.
@@ -66,6 +67,17 @@ fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -
             assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
         }
         Kernel::LinearAlgebra { .. } => unreachable!("refused before"),
+        Kernel::Cumulative { function, dtype, outer, extent, inner, is_reversed } => {
+            let (function, dtype, is_reversed) = (*function, *dtype, *is_reversed);
+            Cumulative { function, dtype, extents: [*outer, *extent, *inner], is_reversed, profile }
+                .lower(&mut lowered);
+        }
+        Kernel::ArgSort { dtype, rows, extent, count, is_descending } => {
+            argsort::argsort(*dtype, [*rows, *extent, *count], *is_descending, profile, &mut lowered);
+        }
+        Kernel::SearchSorted { dtype, length, values, row, is_right } => {
+            argsort::searchsorted(*dtype, [*length, *values, *row], *is_right, profile, &mut lowered);
+        }
     }
     Ok(lowered)
 }
@@ -186,5 +198,18 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             pieces.iter().try_for_each(|piece| view(&piece.source).and_then(|()| view(&piece.destination)))
         }
         Kernel::LinearAlgebra { .. } => Err(LowerError::HostAlone { kernel: name }),
+        Kernel::Cumulative { function: _, dtype: of, outer, extent, inner, is_reversed: _ } => {
+            dtype(*of)?;
+            size(outer.saturating_mul(*extent).saturating_mul(*inner))
+        }
+        Kernel::ArgSort { dtype: of, rows, extent, count: _, is_descending: _ } => {
+            dtype(*of)?;
+            size(rows.saturating_mul(*extent))
+        }
+        Kernel::SearchSorted { dtype: of, length, values, row, is_right: _ } => {
+            dtype(*of)?;
+            size(*values)?;
+            size(values.div_ceil(*row).saturating_mul(*length))
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! in order, each seeing what the ones before it wrote. Shapes travel as parameters in a uniform buffer, so kernels that
 //! differ only in extents share a module (and a device's pipeline).
 
+mod argsort;
 mod assemble;
 mod attention;
+mod cumulative;
 mod emit;
 mod expressions;
 mod functions;
@@ -17,6 +19,7 @@ mod module;
 mod nest;
 mod output;
 mod positions;
+mod radix;
 mod reduce;
 mod scatter;
 mod storage;

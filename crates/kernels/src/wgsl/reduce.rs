@@ -190,7 +190,9 @@ pub(super) fn identity(module: &mut Module, function: ReduceFunction, dtype: DTy
         (ReduceFunction::Max, DType::I32) => extreme("least_i32", "i32", i32::MIN as u32),
         (ReduceFunction::Min, DType::I32) => extreme("largest_i32", "i32", i32::MAX as u32),
         (ReduceFunction::Max, DType::Bool) => format!("{accumulator}(false)"),
-        (ReduceFunction::Min, DType::Bool) => format!("{accumulator}(true)"),
+        (ReduceFunction::Min | ReduceFunction::Product, DType::Bool) => format!("{accumulator}(true)"),
+        (ReduceFunction::Product, DType::F32 | DType::F64) => format!("{accumulator}(1.0)"),
+        (ReduceFunction::Product, DType::I32) => format!("{accumulator}(1)"),
     }
 }
 
@@ -198,9 +200,9 @@ pub(super) fn identity(module: &mut Module, function: ReduceFunction, dtype: DTy
 pub(super) fn combination(function: ReduceFunction, dtype: DType) -> &'static str {
     let combined = match (function, dtype) {
         (_, DType::F32 | DType::F64 | DType::I32) => function.combination(),
-        // Of truth values the sum and the largest tell whether any holds, the smallest whether all do.
+        // Of truth values the sum and the largest tell whether any holds, the smallest and the product whether all do.
         (ReduceFunction::Sum | ReduceFunction::Max, DType::Bool) => BinaryFunction::Or,
-        (ReduceFunction::Min, DType::Bool) => BinaryFunction::And,
+        (ReduceFunction::Min | ReduceFunction::Product, DType::Bool) => BinaryFunction::And,
     };
     functions::named(combined.name(), dtype)
 }

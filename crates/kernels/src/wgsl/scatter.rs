@@ -25,6 +25,7 @@ use crate::view::View;
 use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
 use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::position;
+use crate::wgsl::radix::Order;
 use crate::wgsl::tiles::scatters_directly;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 
@@ -55,13 +56,6 @@ pub(super) struct Scatter<'a> {
     pub(super) in_place: bool,
     pub(super) factor: Option<Factor>,
     pub(super) profile: &'a AdapterProfile,
-}
-
-/// Units on their way into the order of their places.
-#[derive(Clone, Copy)]
-struct Order {
-    keys: Resource,
-    order: Resource,
 }
 
 impl Scatter<'_> {

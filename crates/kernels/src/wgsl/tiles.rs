@@ -164,6 +164,13 @@ const LARGE_REDUCTION: usize = 1 << 17;
 /// The most loads of one invocation: past this the rounding error of its running total would begin to count.
 const MOST_LOADS: usize = 4096;
 
+/// How many entries of a cumulative operation one invocation goes through.
+pub(super) fn cumulative_chunk(profile: &AdapterProfile, rows: usize, entries: usize) -> usize {
+    let most = (profile.max_iterations_per_invocation as usize).clamp(2, MOST_LOADS);
+    let wanted = wanted_invocations(profile).div_ceil(rows).min(entries / least_chunk(profile)).max(1);
+    entries.div_ceil(wanted).min(most)
+}
+
 /// How many candidates one invocation of an argmax looks through.
 pub(super) fn argmax_chunk(profile: &AdapterProfile, results: usize, candidates: usize) -> usize {
     let most = (profile.max_iterations_per_invocation as usize).max(2);

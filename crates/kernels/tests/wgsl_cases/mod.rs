@@ -2,6 +2,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod nests;
+mod ordered;
 
 use arenagrad_graph::{Elementwise, Shape};
 use arenagrad_kernels::{
@@ -310,6 +311,9 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                 format!("argmax {dtype} {outer} {extent} {inner}"),
                 Kernel::ArgMax { dtype, outer, extent, inner },
             ));
+        }
+        if dtype != DType::Bool {
+            all.extend(ordered::of(dtype));
         }
         for (os, is, axis_, view) in [
             (vec![5, 4], vec![3, 4], 0, None),

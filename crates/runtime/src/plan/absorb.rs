@@ -46,6 +46,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -212,6 +213,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Parameter(_)
         | Work::Literal(_)
         | Work::ArgMax { .. }
+        | Work::Ordered(_)
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
         | Work::Pad { .. }
@@ -280,6 +282,7 @@ fn scattered(
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }

@@ -249,6 +249,11 @@ fn kernel_name(kernel: &Kernel) -> String {
         }
         Kernel::Nest(nest) => format!("{stem} {}x{}", nest.rows, nest.columns),
         Kernel::ArgMax { outer, extent, inner, .. } => format!("{stem} {outer}x{extent}x{inner}"),
+        Kernel::Cumulative { function, outer, extent, inner, .. } => {
+            format!("{} {outer}x{extent}x{inner}", function.name())
+        }
+        Kernel::ArgSort { rows, extent, count, .. } => format!("{stem} {count} of {rows}x{extent}"),
+        Kernel::SearchSorted { length, values, .. } => format!("{stem} {values} in {length}"),
         Kernel::MatMul { lhs, rhs, .. } => match ProductExtents::new(lhs, rhs) {
             ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}"),
             ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
@@ -291,11 +296,7 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-        Kernel::ArgMax { .. }
-        | Kernel::Attention(_)
-        | Kernel::Gather { .. }
-        | Kernel::Assemble { .. }
-        | Kernel::LinearAlgebra { .. } => Vec::new(),
+Kernel :: ArgMax { .. } | Kernel :: Attention ( _ ) | Kernel :: Gather { .. } | Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => Vec :: new ( ) , 
     }
 }
 

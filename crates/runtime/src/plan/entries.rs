@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::plan::attention::{self, AttentionWork, Computations};
 use crate::plan::layout::Layout;
+use crate::plan::ordered::Along;
 
 /// One thing to have or to compute.
 #[derive(Clone, Debug)]
@@ -59,6 +60,7 @@ pub(crate) enum Work {
     ArgMax {
         axis: usize,
     },
+    Ordered(Along),
     /// Operands are matrices after transposition, whose axes may each be several of a buffer.
     MatMul,
     /// Query, key and value, the mask if there is one, and for gradients the upstream gradient and two numbers a row.
@@ -114,6 +116,7 @@ impl Work {
             Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -270,10 +273,7 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-            | Op::Attention(_)
-            | Op::Indexing(_)
-            | Op::Scan { .. }
-            | Op::LinearAlgebra { .. } => false,
+| Op :: Attention ( _ ) | Op :: Ordered ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => false , 
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -290,8 +290,8 @@ fn for_products_alone(
 /// The distance of neighbours, in elements, up to which a line of the cache holds several of them.
 const NEAR: usize = 4;
 
-struct Builder {
-    entries: Vec<Entry>,
+pub(super) struct Builder {
+    pub(super) entries: Vec<Entry>,
     /// By ordinal, which nodes nothing but matrix products read.
     is_for_products: Vec<bool>,
     /// The storage type of each declaration.
@@ -334,6 +334,7 @@ impl Builder {
                 | Op::Assembly(_)
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
+                | Op::Ordered(_)
                 | Op::MatMul { .. }
                 | Op::Attention(_)
                 | Op::Indexing(_)
@@ -405,6 +406,7 @@ impl Builder {
                 let operand = self.widened(operand, operand_dtype, node, stage);
                 self.push(entry(Work::ArgMax { axis: *axis }, [operand].into_iter().collect()))
             }
+            Op::Ordered(ordered) => self.ordered(*ordered, operands, entry(Work::Empty, none())),
             Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
                 let shape = &operands[0].shape;
                 if shape[shape.rank() - if *transpose_lhs { 2 } else { 1 }] == 0 {
@@ -508,54 +510,10 @@ impl Builder {
         }
     }
 
-    /// Adds a result of attention, whose operands are brought to where its kernel can read them.
-    fn attention(
-        &mut self,
-        op: &Op,
-        operands: SmallVec<[Layout; 1]>,
-        (node, shape, dtype): (NodeId, &Shape, DType),
-        stage: u8,
-    ) -> Layout {
-        let Op::Attention(attention) = op else { unreachable!("a result of attention") };
-        let entry =
-            |work, operands| Entry { work, operands, shape: shape.clone(), dtype, storage: dtype.into(), node, stage };
-        if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
-            return self.push(entry(Work::Constant(value), SmallVec::new()));
-        }
-        let rank = operands[0].shape.rank();
-        let scores: Shape =
-            operands[0].shape[..rank - 1].iter().copied().chain([operands[1].shape[rank - 2]]).collect();
-        let has_mask = attention.mask.is_some();
-        let upstream = 3 + usize::from(has_mask);
-        let mut brought: SmallVec<[Layout; 1]> = SmallVec::with_capacity(operands.len());
-        for (place, operand) in operands.into_iter().enumerate() {
-            let is_mask = has_mask && place == 3;
-            let dtype = if is_mask { self.entries[operand.base as usize].dtype } else { dtype };
-            let operand = self.buffered(operand, dtype, node, stage);
-            let operand = self.widened(operand, dtype, node, stage);
-            brought.push(if is_mask {
-                let is_readable = attention::has_even_axes(&operand);
-                let mask = if is_readable { operand } else { self.copy(operand, dtype, node, stage) };
-                mask.broadcast(&scores)
-            } else if place > upstream {
-                self.contiguous(operand, dtype, node, stage)
-            } else if attention::has_rows(&operand) {
-                operand
-            } else {
-                self.copy(operand, dtype, node, stage)
-            });
-        }
-        let work = AttentionWork {
-            result: attention.result,
-            computation: self.computations.number(attention),
-            is_causal: attention.is_causal,
-            scale: attention.scale,
-            has_mask,
-        };
-        self.push(entry(Work::Attention(work), brought))
-    }
+/// Adds a result of attention, whose operands are brought to where its kernel can read them.
+fn attention ( & mut self , op : & Op , operands : SmallVec < [ Layout ; 1 ] > , ( node , shape , dtype ) : ( NodeId , & Shape , DType ) , stage : u8 , ) -> Layout { let Op :: Attention ( attention ) = op else { unreachable! ( "a result of attention" ) } ; let entry = | work , operands | Entry { work , operands , shape : shape . clone ( ) , dtype , storage : dtype . into ( ) , node , stage } ; if let Some ( value ) = attention :: of_no_pairs ( attention . result , & operands [ 0 ] . shape , & operands [ 1 ] . shape ) { return self . push ( entry ( Work :: Constant ( value ) , SmallVec :: new ( ) ) ) ; } let rank = operands [ 0 ] . shape . rank ( ) ; let scores : Shape = operands [ 0 ] . shape [ .. rank - 1 ] . iter ( ) . copied ( ) . chain ( [ operands [ 1 ] . shape [ rank - 2 ] ] ) . collect ( ) ; let has_mask = attention . mask . is_some ( ) ; let upstream = 3 + usize :: from ( has_mask ) ; let mut brought : SmallVec < [ Layout ; 1 ] > = SmallVec :: with_capacity ( operands . len ( ) ) ; for ( place , operand ) in operands . into_iter ( ) . enumerate ( ) { let is_mask = has_mask && place == 3 ; let dtype = if is_mask { self . entries [ operand . base as usize ] . dtype } else { dtype } ; let operand = self . buffered ( operand , dtype , node , stage ) ; let operand = self . widened ( operand , dtype , node , stage ) ; brought . push ( if is_mask { let is_readable = attention :: has_even_axes ( & operand ) ; let mask = if is_readable { operand } else { self . copy ( operand , dtype , node , stage ) } ; mask . broadcast ( & scores ) } else if place > upstream { self . contiguous ( operand , dtype , node , stage ) } else if attention :: has_rows ( & operand ) { operand } else { self . copy ( operand , dtype , node , stage ) } ) ; } let work = AttentionWork { result : attention . result , computation : self . computations . number ( attention ) , is_causal : attention . is_causal , scale : attention . scale , has_mask , } ; self . push ( entry ( Work :: Attention ( work ) , brought ) ) } 
 
-    fn push(&mut self, entry: Entry) -> Layout {
+pub ( super ) fn push ( & mut self , entry : Entry ) -> Layout { 
         let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
         self.entries.push(entry);
         layout
@@ -577,6 +535,7 @@ impl Builder {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -589,13 +548,13 @@ impl Builder {
     }
 
     /// A layout that is contiguous in a buffer.
-    fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(super) fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let layout = self.buffered(layout, dtype, node, stage);
         if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
     /// A layout over a buffer that holds values as they are, for kernels that do not widen what they read.
-    fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(super) fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
         let is_native = self.entries[layout.base as usize].storage.is_native();
         if is_native { layout } else { self.copy(layout, dtype, node, stage) }
     }

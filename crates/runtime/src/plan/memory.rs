@@ -131,6 +131,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -170,8 +171,7 @@ fn shareable(
         | Kernel::MatMul { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. }
-        | Kernel::LinearAlgebra { .. } => Vec::new(),
+| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => Vec :: new ( ) , 
     };
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
@@ -203,8 +203,7 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         | Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. }
-        | Kernel::LinearAlgebra { .. } => {}
+| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => { } 
     }
 }
 

@@ -19,6 +19,7 @@ mod memory;
 mod merge;
 mod nest;
 mod order;
+mod ordered;
 mod program;
 mod recompute;
 mod shaders;

@@ -146,6 +146,7 @@ impl Builder<'_> {
             | Work::Empty
             | Work::Iota { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -184,6 +185,7 @@ impl Builder<'_> {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }

@@ -132,6 +132,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Elementwise(_)
             | Work::Reduce { .. }
             | Work::ArgMax { .. }
+            | Work::Ordered(_)
             | Work::MatMul
             | Work::Attention(_)
             | Work::Gather { .. }
@@ -173,6 +174,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
+        | Op::Ordered(_)
         | Op::MatMul { .. }
         | Op::Attention(_)
         | Op::Indexing(_)

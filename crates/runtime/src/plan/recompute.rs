@@ -215,6 +215,7 @@ impl Readers {
                     | Work::Empty
                     | Work::Iota { .. }
                     | Work::ArgMax { .. }
+                    | Work::Ordered(_)
                     | Work::MatMul
                     | Work::Attention(_)
                     | Work::Gather { .. }
@@ -406,6 +407,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Iota { .. }
         | Work::Reduce { .. }
         | Work::ArgMax { .. }
+        | Work::Ordered(_)
         | Work::MatMul
         | Work::Attention(_)
         | Work::Gather { .. }

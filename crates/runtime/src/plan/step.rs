@@ -226,6 +226,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             (kernel, bases())
         }
         Work::Attention(_) => unreachable!("results of attention are one step"),
+        Work::Ordered(along) => (along.kernel(entries, entry), bases()),
         Work::MatMul => (matmul(entry), bases()),
         Work::Gather { axis } => {
             let kernel = Kernel::Gather {
@@ -340,7 +341,6 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
-        | Kernel::Assemble { .. }
-        | Kernel::LinearAlgebra { .. } => unreachable!("only reductions and matrix products have epilogues"),
+| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => unreachable! ( "only reductions and matrix products have epilogues" ) , 
     }
 }

@@ -43,8 +43,9 @@ macro_rules! methods_of_several {
                 $($variable: &crate::tape::Variable,)*
                 $($argument: $type),*
             ) -> ($(crate::tape::methods::one_for!($place)),*) {
+                const RESULTS: usize = [$($place),*].len();
                 let origin = arenagrad_graph::Origin::here();
-                ($(
+                let record = |number: usize| {
                     crate::tape::Variable::new(self.tape_inner().record(
                         stringify!($method),
                         &[self, $($variable),*],
@@ -53,10 +54,12 @@ macro_rules! methods_of_several {
                             let &[this, $($variable),*] = operands else {
                                 panic!("as many operands as were recorded")
                             };
-                            Ok(this.$method($($variable,)* $($argument.clone()),*).$place)
+                            let results = this.$method($($variable,)* $($argument.clone()),*);
+                            Ok(<[arenagrad_graph::Expr<'_>; RESULTS]>::from(results)[number])
                         },
                     ))
-                ),*)
+                };
+                ($(record($place)),*)
             }
         )*}
     };
@@ -111,3 +114,5 @@ mod losses;
 
 mod integers;
 mod linear_algebra;
+
+mod order;

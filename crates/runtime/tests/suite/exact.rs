@@ -56,6 +56,7 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Ordered(_)
             | Op::Indexing(Indexing::Gather { .. }) => true,
             // Its rounds are not looked into.
             Op::Scan { .. } => false,

@@ -270,6 +270,9 @@ pub(super) fn reduce(
             Rewrite::constant(sum(value, count, dtype))
         }
         (Some(value), ReduceFunction::Max | ReduceFunction::Min) => Rewrite::constant(value),
+        (_, ReduceFunction::Product) if shape.contains(&0) => Rewrite::constant(1.0),
+        (Some(value), ReduceFunction::Product) if value == 1.0 => Rewrite::constant(value),
+        (Some(_), ReduceFunction::Product) => Rewrite::Keep,
         // Of no elements, whatever they would be.
         (None, ReduceFunction::Sum) if shape.contains(&0) => Rewrite::constant(0.0),
         (None, _) => Rewrite::Keep,

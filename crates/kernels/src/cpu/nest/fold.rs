@@ -75,6 +75,7 @@ fn fold_lanes<T: Reducible>(function: ReduceFunction, values: &[T], totals: &mut
         ReduceFunction::Sum => fold_lanes_with(function, values, totals, combine_elements::sum),
         ReduceFunction::Max => fold_lanes_with(function, values, totals, combine_elements::max),
         ReduceFunction::Min => fold_lanes_with(function, values, totals, combine_elements::min),
+        ReduceFunction::Product => fold_lanes_with(function, values, totals, combine_elements::product),
     }
 }
 
@@ -159,6 +160,9 @@ impl<T: Reducible> Vectorise for FoldRows<'_, T> {
                 ReduceFunction::Min => {
                     fold_narrow(values, width, results, identity(function), combine_elements::min, |x| x);
                 }
+                ReduceFunction::Product => {
+                    fold_narrow(values, width, results, identity(function), combine_elements::product, |x| x);
+                }
             }
             return;
         }
@@ -221,6 +225,7 @@ impl<T: Reducible> Vectorise for FoldColumns<'_, T> {
             ReduceFunction::Sum => fold_columns_with(values, run, combine_elements::sum),
             ReduceFunction::Max => fold_columns_with(values, run, combine_elements::max),
             ReduceFunction::Min => fold_columns_with(values, run, combine_elements::min),
+            ReduceFunction::Product => fold_columns_with(values, run, combine_elements::product),
         }
     }
 }
