@@ -19,7 +19,7 @@ mod shapes;
 mod sorting;
 
 pub use axes::Axes;
-pub use sorting::Interpolation;
+pub use sorting::QuantileInterpolation;
 
 use std::fmt;
 

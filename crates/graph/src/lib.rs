@@ -83,7 +83,7 @@ pub use dot::Dot;
 pub use dtype::DType;
 pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
-pub use expr::{Axes, Expr, Interpolation, IntoExpr, Operand};
+pub use expr::{Axes, Expr, IntoExpr, Operand, QuantileInterpolation};
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;

@@ -1,7 +1,7 @@
 //! Methods of cumulative operations, sorting and reductions, called with something wrong: the message names the method that the
 //! caller wrote, the caller's line, and the numbers at odds; and nothing is left behind.
 
-use arenagrad_graph::{DType, Expr, Graph, Interpolation};
+use arenagrad_graph::{DType, Expr, Graph, QuantileInterpolation};
 
 /// What mistakes are made with.
 #[derive(Clone, Copy)]
@@ -41,9 +41,13 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("median", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no argmax", |w| w.empty.median(1).0),
     ("median", "axis 1 is named twice", |w| w.x.median([1, 1]).0),
     ("nanmedian", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.nanmedian(2).0),
-    ("quantile", "q is 1.5, but a number from 0 to 1 is needed", |w| w.x.quantile(1.5, 1, Interpolation::Linear)),
-    ("quantile", "q is NaN, but a number from 0 to 1 is needed", |w| w.x.quantile(f64::NAN, 1, Interpolation::Lower)),
-    ("quantile", "\"i\" is i32, but a float is needed", |w| w.i.quantile(0.5, 1, Interpolation::Linear)),
+    ("quantile", "q is 1.5, but a number from 0 to 1 is needed", |w| {
+        w.x.quantile(1.5, 1, QuantileInterpolation::Linear)
+    }),
+    ("quantile", "q is NaN, but a number from 0 to 1 is needed", |w| {
+        w.x.quantile(f64::NAN, 1, QuantileInterpolation::Lower)
+    }),
+    ("quantile", "\"i\" is i32, but a float is needed", |w| w.i.quantile(0.5, 1, QuantileInterpolation::Linear)),
     ("searchsorted", "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them", |w| w.x.searchsorted(w.i, false)),
     ("searchsorted", "extents differ along axis 0: \"x\" is [2, 3], reshape (node 4) is [3, 2] (2 != 3)", |w| {
         w.x.searchsorted(w.x.reshape([3, 2]), false)

@@ -7,7 +7,7 @@ use std::ops::{BitAnd, BitOr, Neg, Not};
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Expr, Function, Gelu, Graph,
-GraphError , Indexing , Init , Interpolation , Leaf , MatrixNorm , Op , Origin , Reduction , Shape , UnaryFunction , verify , 
+    GraphError, Indexing, Init, Interpolation, Leaf, MatrixNorm, Op, Origin, Reduction, Shape, UnaryFunction, verify,
 };
 
 /// Everything that can be seen of a graph.
@@ -213,9 +213,9 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         cummax(5) x; cummax(0) truth; cummin(5) x; cummin(0) truth; argsort(5, false) x; argsort(0, true) truth;
         sort(5, false) x; sort(0, true) truth; msort() truth scalar; topk(9, 0, true) x; topk(1, 7, false) x;
         topk(1, 0, true) truth; kthvalue(0, 0) x; kthvalue(9, 0) x; kthvalue(1, 7) x; median(7) x; median([0, 0]) x;
-        median(0) truth; nanmedian(7) x; nanmedian(0) truth; quantile(1.5, 0, Interpolation::Linear) x;
-        quantile(f64::NAN, 0, Interpolation::Lower) x; quantile(0.5, 9, Interpolation::Higher) x;
-        quantile(0.5, 0, Interpolation::Nearest) labels truth; prod(7) x; prod(0) truth; prod_keepdims(7) x;
+        median(0) truth; nanmedian(7) x; nanmedian(0) truth; quantile(1.5, 0, QuantileInterpolation::Linear) x;
+        quantile(f64::NAN, 0, QuantileInterpolation::Lower) x; quantile(0.5, 9, QuantileInterpolation::Higher) x;
+        quantile(0.5, 0, QuantileInterpolation::Nearest) labels truth; prod(7) x; prod(0) truth; prod_keepdims(7) x;
         argmin(5) x; argmin(0) truth; max_with_indices(5) x; max_with_indices(0) truth; min_with_indices(5) x;
         min_with_indices(0) truth; aminmax(5) x; aminmax(0) truth; count_nonzero(7) x; any(7) x; any_keepdims(7) x;
         all(7) x; all_keepdims([0, 0]) x; nansum(7) x; nansum(0) labels; nansum_keepdims(7) x; nanmean(7) x;

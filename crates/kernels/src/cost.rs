@@ -6,9 +6,10 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph :: { CumulativeFunction , DType , Effort , Elementwise , MatrixFunction , Shape } ; 
+use arenagrad_graph::{CumulativeFunction, DType, Effort, Elementwise, MatrixFunction, Shape};
 
-use crate :: attention :: Attention ; use crate :: kernel :: { Cumulation , Kernel , Matrices , MatrixExtents , Piece , ProductExtents } ; 
+use crate::attention::Attention;
+use crate::kernel::{Cumulation, Kernel, Matrices, MatrixExtents, Piece, ProductExtents};
 use crate::nest::{Nest, NestInstruction};
 use crate::program::{Instruction, Program, ProgramInput};
 

@@ -1,6 +1,6 @@
 //! The closed list of what a backend must run.
 
-use arenagrad_graph :: { CumulativeFunction , DType , MatrixFunction , ReduceFunction , Shape , StorageType } ; 
+use arenagrad_graph::{CumulativeFunction, DType, MatrixFunction, ReduceFunction, Shape, StorageType};
 
 use crate::attention::Attention;
 use crate::nest::Nest;
@@ -142,37 +142,6 @@ pub enum Kernel {
         /// The extents of the operands.
         extents: MatrixExtents,
     },
-}
-
-/// The extents of what a function of matrices is applied to: none of the matrices is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixExtents {
-    /// How many matrices there are.
-    pub batches: usize,
-    /// The rows of each.
-    pub rows: usize,
-    /// The columns of each.
-    pub columns: usize,
-    /// The columns of each right-hand side; 0 if there is none.
-    pub rhs_columns: usize,
-}
-
-impl MatrixExtents {
-    /// The elements of the result of each matrix.
-    pub fn results(&self, function: MatrixFunction) -> usize {
-        let MatrixExtents { rows, columns, rhs_columns, .. } = *self;
-        match function {
-            MatrixFunction::Solve | MatrixFunction::SolveTriangular { .. } => rows * rhs_columns,
-            MatrixFunction::Inverse
-            | MatrixFunction::Cofactors
-            | MatrixFunction::Cholesky
-            | MatrixFunction::Orthonormal
-            | MatrixFunction::Eigenvectors => rows * columns,
-            MatrixFunction::Determinant => 1,
-            MatrixFunction::SignLogDeterminant => 2,
-            MatrixFunction::SingularVectors => (rows + columns) * rows.min(columns),
-        }
-    }
     /// What a function makes of each element and all before it along the middle axis of the contiguous `[outer, extent, inner]`, or of all
     /// behind it. Sums, and what a run makes of what is before it, are computed in parts that the extents alone decide. Inputs: the operand,
     /// and for a recurrence the factors, of the same shape. Outputs: as many elements.
@@ -219,6 +188,37 @@ impl MatrixExtents {
         /// Whether a value goes behind elements that are equal to it.
         is_right: bool,
     },
+}
+
+/// The extents of what a function of matrices is applied to: none of the matrices is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixExtents {
+    /// How many matrices there are.
+    pub batches: usize,
+    /// The rows of each.
+    pub rows: usize,
+    /// The columns of each.
+    pub columns: usize,
+    /// The columns of each right-hand side; 0 if there is none.
+    pub rhs_columns: usize,
+}
+
+impl MatrixExtents {
+    /// The elements of the result of each matrix.
+    pub fn results(&self, function: MatrixFunction) -> usize {
+        let MatrixExtents { rows, columns, rhs_columns, .. } = *self;
+        match function {
+            MatrixFunction::Solve | MatrixFunction::SolveTriangular { .. } => rows * rhs_columns,
+            MatrixFunction::Inverse
+            | MatrixFunction::Cofactors
+            | MatrixFunction::Cholesky
+            | MatrixFunction::Orthonormal
+            | MatrixFunction::Eigenvectors => rows * columns,
+            MatrixFunction::Determinant => 1,
+            MatrixFunction::SignLogDeterminant => 2,
+            MatrixFunction::SingularVectors => (rows + columns) * rows.min(columns),
+        }
+    }
 }
 
 /// What is made of runs of elements.

@@ -22,9 +22,11 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-AttentionResult , BinaryFunction , CompareFunction , CumulativeFunction , DType , Elements , Elementwise , ReduceFunction , StorageType , UnaryFunction , 
+    AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, DType, Elements, Elementwise, ReduceFunction,
+    StorageType, UnaryFunction,
 };
-pub use attention :: { Attention , AttentionMask } ; pub use kernel :: { Cumulation , Factor , Kernel , Matrices , MatrixExtents , Piece , ProductExtents , Stored } ; 
+pub use attention::{Attention, AttentionMask};
+pub use kernel::{Cumulation, Factor, Kernel, Matrices, MatrixExtents, Piece, ProductExtents, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};
 pub use program::{Instruction, Program, ProgramInput};
 pub use view::{Axes, Axis, View};

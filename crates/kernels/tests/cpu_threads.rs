@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
-Attention , AttentionResult , Axes , BinaryFunction , Cumulation , CumulativeFunction , DType , Elements , Factor , Instruction , Kernel , Matrices , Nest , Piece , ReduceFunction , UnaryFunction , View , 
+    Attention, AttentionResult, Axes, BinaryFunction, Cumulation, CumulativeFunction, DType, Elements, Factor,
+    Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, UnaryFunction, View,
 };
 use reference::{Builder, axes, buffer, noise, view};
 

@@ -70,7 +70,18 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
             let loads = (of("extent").min(of("chunk_span"))).div_ceil(of("step"));
             loads / 4 + loads / 64 + 8
         }
-"argmax" | "cumulative" | "cumulative_totals" | "cumulative_before" => of ( "chunk_length" ) , "attention" | "attention_query_gradient" => { let keys = of ( "key_end" ) - of ( "key_begin" ) ; keys + keys . div_ceil ( 64 ) } "attention_key_gradient" | "attention_value_gradient" => { let queries = of ( "query_end" ) - of ( "query_begin" ) ; queries + queries . div_ceil ( 64 ) } "argsort_ranks" => of ( "extent" ) , "argsort_keys" | "argsort_rows" | "argsort_indices" => 0 , "searchsorted" => bits ( of ( "length" ) ) , 
+        "argmax" | "cumulative" | "cumulative_totals" | "cumulative_before" => of("chunk_length"),
+        "attention" | "attention_query_gradient" => {
+            let keys = of("key_end") - of("key_begin");
+            keys + keys.div_ceil(64)
+        }
+        "attention_key_gradient" | "attention_value_gradient" => {
+            let queries = of("query_end") - of("query_begin");
+            queries + queries.div_ceil(64)
+        }
+        "argsort_ranks" => of("extent"),
+        "argsort_keys" | "argsort_rows" | "argsort_indices" => 0,
+        "searchsorted" => bits(of("length")),
         "scatter_add" => of("updates"),
         "scatter_count" => of("digits") + of("block_size"),
         "scatter_move" => of("block_size"),

@@ -69,7 +69,13 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-Attention , Axes , Bf16 , CompareFunction , Context , CrossEntropy , Ctc , DType , Element , Elements , Expr , F16 , Function , Gelu , Graph , GraphError , Init , Interpolation , IntoExpr , MatrixNorm , Mode , NodeId , OpKind , PoissonNll , ReduceFunction , Reduction , RotaryEmbedding , RotaryPairs , ScanOptions , Scanned , Shape , StorageType , } ; pub use arenagrad_graph :: { BagMode , EmbeddingBag , GridMode , GridPadding , GridSample , Interpolation , InterpolationMode , PadMode , PerAxis , Pooling , TripletMargin , 
+    Attention, Axes, Bf16, CompareFunction, Context, CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function,
+    Gelu, Graph, GraphError, Init, IntoExpr, MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation,
+    ReduceFunction, Reduction, RotaryEmbedding, RotaryPairs, ScanOptions, Scanned, Shape, StorageType,
+};
+pub use arenagrad_graph::{
+    BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
+    Pooling, TripletMargin,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given, MatrixFailure};

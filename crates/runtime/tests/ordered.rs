@@ -5,7 +5,7 @@ use crate::suite::devices::devices;
 use crate::suite::evaluate::{Given, given};
 use crate::suite::random::Random;
 use crate::suite::run::numbers;
-use arenagrad::{Device, Expr, Graph, Interpolation, Tape, Tensor};
+use arenagrad::{Device, Expr, Graph, QuantileInterpolation, Tape, Tensor};
 
 const NAN: f64 = f64::NAN;
 const INFINITY: f64 = f64::INFINITY;
@@ -143,12 +143,12 @@ fn order_at_the_edges() {
     gives(&x, |x| vec![x.nanmedian(..).0, x.nanmedian(..).1], &[&[0.0], &[5.0]]);
     gives(&[NAN, NAN], |x| vec![x.nanmedian(0).0], &[&[NAN]]);
     gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.median(0).0, x.median(0).1], &[&[2.0], &[3.0]]);
-    gives(&x, |x| vec![x.quantile(0.5, 0, Interpolation::Linear)], &[&[NAN]]);
-    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, Interpolation::Linear)], &[&[2.5]]);
-    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, Interpolation::Lower)], &[&[2.0]]);
-    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, Interpolation::Higher)], &[&[3.0]]);
-    gives(&[4.0, 1.0, 3.0, 8.0], |x| vec![x.quantile(0.5, 0, Interpolation::Midpoint)], &[&[3.5]]);
-    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, Interpolation::Nearest)], &[&[3.0]]);
+    gives(&x, |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Linear)], &[&[NAN]]);
+    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Linear)], &[&[2.5]]);
+    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Lower)], &[&[2.0]]);
+    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Higher)], &[&[3.0]]);
+    gives(&[4.0, 1.0, 3.0, 8.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Midpoint)], &[&[3.5]]);
+    gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Nearest)], &[&[3.0]]);
     gives(&[], |x| vec![x.sort(0, false).0, x.cumsum(0), x.cummax(0).0], &[&[], &[], &[]]);
 }
 

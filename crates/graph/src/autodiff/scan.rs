@@ -510,6 +510,7 @@ fn is_seen_through(op: &Op) -> bool {
         | Op::Indexing(_)
         | Op::Attention(_)
         | Op::LinearAlgebra { .. }
+        | Op::Ordered(_)
         | Op::Scan { .. } => false,
     }
 }
@@ -534,6 +535,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::Indexing(_)
         | Op::Attention(_)
         | Op::LinearAlgebra { .. }
+        | Op::Ordered(_)
         | Op::Scan { .. } => false,
     }
 }

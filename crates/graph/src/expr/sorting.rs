@@ -13,7 +13,7 @@ use crate::op::{Op, Ordered};
 
 /// What a quantile is that falls between two elements `a` and `b` of a sorted row, at `a + fraction (b - a)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Interpolation {
+pub enum QuantileInterpolation {
     /// `a + fraction (b - a)`.
     Linear,
     /// `a`.
@@ -209,14 +209,14 @@ impl<'g> Expr<'g> {
     /// Errors: a `q` outside 0 to 1; no elements; an axis that there is not; an expression that holds no floats.
     ///
     /// ```
-    /// # use arenagrad_graph::{Graph, Interpolation};
+    /// # use arenagrad_graph::{Graph, QuantileInterpolation};
     /// let g = Graph::new();
-    /// let upper = g.input("x", [4, 9]).quantile(0.75, 1, Interpolation::Linear);
+    /// let upper = g.input("x", [4, 9]).quantile(0.75, 1, QuantileInterpolation::Linear);
     /// assert_eq!(upper.shape()?.dims(), &[4]);
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
-    pub fn quantile(self, q: f64, axes: impl Axes, interpolation: Interpolation) -> Expr<'g> {
+    pub fn quantile(self, q: f64, axes: impl Axes, interpolation: QuantileInterpolation) -> Expr<'g> {
         let method = self.enter("quantile");
         let origin = method.origin();
         if !(0.0..=1.0).contains(&q) {
@@ -245,12 +245,12 @@ impl<'g> Expr<'g> {
                 x.gather_node(index, joined.axis, origin)
             };
             match interpolation {
-                Interpolation::Lower => at(low),
-                Interpolation::Higher => at(high),
-                Interpolation::Nearest => at(place.round_ties_even()),
-                Interpolation::Linear | Interpolation::Midpoint if low == high => at(low),
-                Interpolation::Midpoint => at(low) * 0.5 + at(high) * 0.5,
-                Interpolation::Linear => {
+                QuantileInterpolation::Lower => at(low),
+                QuantileInterpolation::Higher => at(high),
+                QuantileInterpolation::Nearest => at(place.round_ties_even()),
+                QuantileInterpolation::Linear | QuantileInterpolation::Midpoint if low == high => at(low),
+                QuantileInterpolation::Midpoint => at(low) * 0.5 + at(high) * 0.5,
+                QuantileInterpolation::Linear => {
                     let (a, b) = (at(low), at(high));
                     a + (b - a) * (place - low)
                 }

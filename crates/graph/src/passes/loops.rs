@@ -253,6 +253,7 @@ impl Split {
                 | Op::Indexing(_)
                 | Op::Attention(_)
                 | Op::LinearAlgebra { .. }
+                | Op::Ordered(_)
                 | Op::Scan { .. } => TermKind::Value { id, shape: node.shape.clone() },
             };
             terms.push(Term { kind, views });
@@ -392,7 +393,8 @@ fn is_heavy(op: &Op) -> bool {
         | Op::Indexing(_)
         | Op::Attention(_)
         | Op::Scan { .. }
-        | Op::LinearAlgebra { .. } => true,
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => true,
         Op::Leaf(_)
         | Op::Uniform { .. }
         | Op::Elementwise(_)

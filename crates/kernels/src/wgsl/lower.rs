@@ -8,7 +8,7 @@ use crate::wgsl::output::{Output, elementwise, input_places, output_places};
 use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
-use crate :: wgsl :: { AdapterProfile , LowerError , Lowered , Resource , argsort , assemble , attention , indexing , nest } ; 
+use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, argsort, assemble, attention, indexing, nest};
 use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 
 /// Lowers a kernel for an adapter.

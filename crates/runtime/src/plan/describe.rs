@@ -296,7 +296,14 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-Kernel :: ArgMax { .. } | Kernel :: Attention ( _ ) | Kernel :: Gather { .. } | Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => Vec :: new ( ) , 
+        Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => Vec::new(),
     }
 }
 

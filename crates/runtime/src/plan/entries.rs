@@ -273,7 +273,11 @@ fn for_products_alone(
             | Op::Assembly(_)
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
-| Op :: Attention ( _ ) | Op :: Ordered ( _ ) | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => false , 
+            | Op::Attention(_)
+            | Op::Ordered(_)
+            | Op::Indexing(_)
+            | Op::Scan { .. }
+            | Op::LinearAlgebra { .. } => false,
         };
         let mut failed = None;
         node.op.for_each_operand(|operand| match graph.ordinal(operand) {
@@ -510,10 +514,54 @@ impl Builder {
         }
     }
 
-/// Adds a result of attention, whose operands are brought to where its kernel can read them.
-fn attention ( & mut self , op : & Op , operands : SmallVec < [ Layout ; 1 ] > , ( node , shape , dtype ) : ( NodeId , & Shape , DType ) , stage : u8 , ) -> Layout { let Op :: Attention ( attention ) = op else { unreachable! ( "a result of attention" ) } ; let entry = | work , operands | Entry { work , operands , shape : shape . clone ( ) , dtype , storage : dtype . into ( ) , node , stage } ; if let Some ( value ) = attention :: of_no_pairs ( attention . result , & operands [ 0 ] . shape , & operands [ 1 ] . shape ) { return self . push ( entry ( Work :: Constant ( value ) , SmallVec :: new ( ) ) ) ; } let rank = operands [ 0 ] . shape . rank ( ) ; let scores : Shape = operands [ 0 ] . shape [ .. rank - 1 ] . iter ( ) . copied ( ) . chain ( [ operands [ 1 ] . shape [ rank - 2 ] ] ) . collect ( ) ; let has_mask = attention . mask . is_some ( ) ; let upstream = 3 + usize :: from ( has_mask ) ; let mut brought : SmallVec < [ Layout ; 1 ] > = SmallVec :: with_capacity ( operands . len ( ) ) ; for ( place , operand ) in operands . into_iter ( ) . enumerate ( ) { let is_mask = has_mask && place == 3 ; let dtype = if is_mask { self . entries [ operand . base as usize ] . dtype } else { dtype } ; let operand = self . buffered ( operand , dtype , node , stage ) ; let operand = self . widened ( operand , dtype , node , stage ) ; brought . push ( if is_mask { let is_readable = attention :: has_even_axes ( & operand ) ; let mask = if is_readable { operand } else { self . copy ( operand , dtype , node , stage ) } ; mask . broadcast ( & scores ) } else if place > upstream { self . contiguous ( operand , dtype , node , stage ) } else if attention :: has_rows ( & operand ) { operand } else { self . copy ( operand , dtype , node , stage ) } ) ; } let work = AttentionWork { result : attention . result , computation : self . computations . number ( attention ) , is_causal : attention . is_causal , scale : attention . scale , has_mask , } ; self . push ( entry ( Work :: Attention ( work ) , brought ) ) } 
+    /// Adds a result of attention, whose operands are brought to where its kernel can read them.
+    fn attention(
+        &mut self,
+        op: &Op,
+        operands: SmallVec<[Layout; 1]>,
+        (node, shape, dtype): (NodeId, &Shape, DType),
+        stage: u8,
+    ) -> Layout {
+        let Op::Attention(attention) = op else { unreachable!("a result of attention") };
+        let entry =
+            |work, operands| Entry { work, operands, shape: shape.clone(), dtype, storage: dtype.into(), node, stage };
+        if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
+            return self.push(entry(Work::Constant(value), SmallVec::new()));
+        }
+        let rank = operands[0].shape.rank();
+        let scores: Shape =
+            operands[0].shape[..rank - 1].iter().copied().chain([operands[1].shape[rank - 2]]).collect();
+        let has_mask = attention.mask.is_some();
+        let upstream = 3 + usize::from(has_mask);
+        let mut brought: SmallVec<[Layout; 1]> = SmallVec::with_capacity(operands.len());
+        for (place, operand) in operands.into_iter().enumerate() {
+            let is_mask = has_mask && place == 3;
+            let dtype = if is_mask { self.entries[operand.base as usize].dtype } else { dtype };
+            let operand = self.buffered(operand, dtype, node, stage);
+            let operand = self.widened(operand, dtype, node, stage);
+            brought.push(if is_mask {
+                let is_readable = attention::has_even_axes(&operand);
+                let mask = if is_readable { operand } else { self.copy(operand, dtype, node, stage) };
+                mask.broadcast(&scores)
+            } else if place > upstream {
+                self.contiguous(operand, dtype, node, stage)
+            } else if attention::has_rows(&operand) {
+                operand
+            } else {
+                self.copy(operand, dtype, node, stage)
+            });
+        }
+        let work = AttentionWork {
+            result: attention.result,
+            computation: self.computations.number(attention),
+            is_causal: attention.is_causal,
+            scale: attention.scale,
+            has_mask,
+        };
+        self.push(entry(Work::Attention(work), brought))
+    }
 
-pub ( super ) fn push ( & mut self , entry : Entry ) -> Layout { 
+    pub(super) fn push(&mut self, entry: Entry) -> Layout {
         let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
         self.entries.push(entry);
         layout

@@ -171,7 +171,11 @@ fn shareable(
         | Kernel::MatMul { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => Vec :: new ( ) , 
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => Vec::new(),
     };
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
@@ -203,7 +207,11 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         | Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => { } 
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => {}
     }
 }
 

@@ -341,6 +341,10 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
-| Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => unreachable! ( "only reductions and matrix products have epilogues" ) , 
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => unreachable!("only reductions and matrix products have epilogues"),
     }
 }

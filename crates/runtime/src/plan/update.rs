@@ -147,6 +147,13 @@ fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
         }
         // The operand is read at the element that is written, and nowhere else.
         Kernel::ScatterAdd { .. } => !step.reads[1..].contains(&parameter),
-Kernel :: ArgMax { .. } | Kernel :: Attention ( _ ) | Kernel :: Gather { .. } | Kernel :: Assemble { .. } | Kernel :: LinearAlgebra { .. } | Kernel :: Cumulative { .. } | Kernel :: ArgSort { .. } | Kernel :: SearchSorted { .. } => ! step . reads . contains ( & parameter ) , 
+        Kernel::ArgMax { .. }
+        | Kernel::Attention(_)
+        | Kernel::Gather { .. }
+        | Kernel::Assemble { .. }
+        | Kernel::LinearAlgebra { .. }
+        | Kernel::Cumulative { .. }
+        | Kernel::ArgSort { .. }
+        | Kernel::SearchSorted { .. } => !step.reads.contains(&parameter),
     }
 }

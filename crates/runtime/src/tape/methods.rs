@@ -1,7 +1,8 @@
 //! Methods of variables by lists, a file a family: each records what the method of the same name of [`Expr`](crate::Expr) appends.
 //!
 //! A line of a list is the documentation in one sentence, the name, the further variables, and behind a semicolon the other
-//! arguments. A method of several results names them; each is recorded on its own, and a plan computes what they share once.
+//! arguments. Of a method of several results each is
+//! recorded on its own, and a plan computes what they share once.
 
 /// Methods of one result: `name(variable, ..; argument: Type, ..);`.
 macro_rules! methods {

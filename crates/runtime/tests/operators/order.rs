@@ -1,6 +1,6 @@
 //! Reductions, scans, and what has to do with order.
 
-use arenagrad::Interpolation;
+use arenagrad::QuantileInterpolation;
 
 use super::table::{float, integer, operators, truth};
 
@@ -26,8 +26,8 @@ operators! {
     "torch.median" (g, x = float(&[4, 8], -2.0, 2.0)) => x.median(1);
     "torch.median" (g, x = float(&[3, 5], -2.0, 2.0)) => x.median(..).0;
     "torch.nanmedian" (g, x = float(&[3, 6], -2.0, 2.0)) => x.nanmedian(0);
-    "torch.quantile" (g, x = float(&[4, 9], -2.0, 2.0)) => x.quantile(0.3, 1, Interpolation::Linear);
-    "torch.quantile(interpolation='nearest')" (g, x = float(&[4, 9], -2.0, 2.0)) => x.quantile(0.7, .., Interpolation::Nearest);
+    "torch.quantile" (g, x = float(&[4, 9], -2.0, 2.0)) => x.quantile(0.3, 1, QuantileInterpolation::Linear);
+    "torch.quantile(interpolation='nearest')" (g, x = float(&[4, 9], -2.0, 2.0)) => x.quantile(0.7, .., QuantileInterpolation::Nearest);
     "torch.searchsorted" (g, sequence = float(&[12], -2.0, 2.0), values = float(&[3, 4], -2.0, 2.0)) =>
         sequence.sort(0, false).0.searchsorted(values, false);
     "torch.searchsorted(right=True)" (g, sequence = float(&[3, 12], -2.0, 2.0), values = float(&[3, 4], -2.0, 2.0)) =>

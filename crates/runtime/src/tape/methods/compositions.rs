@@ -25,8 +25,6 @@ methods! {
     softplus(; beta: f64, threshold: f64);
     /// Each element between the elements of two bounds.
     clamp_between(min, max;);
-    /// The first index of the largest element along an axis, which falls away.
-    argmax(; axis: isize);
     /// `ln(sum(e^x))` over axes, or `..` for all.
     logsumexp(; axes: impl Axes);
     /// `ln(sum(e^x))` over axes, which keep extent 1.

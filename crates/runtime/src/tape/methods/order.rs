@@ -1,6 +1,6 @@
 //! Methods of variables for what has to do with order: cumulative operations, sorting, and further reductions.
 
-use arenagrad_graph::{Axes, Interpolation, Origin};
+use arenagrad_graph::{Axes, Origin, QuantileInterpolation};
 
 use crate::tape::Variable;
 
@@ -18,7 +18,7 @@ methods! {
     /// The elements in ascending order along the first axis.
     msort(;);
     /// The quantile `q` over axes, or `..` for all.
-    quantile(; q: f64, axes: impl Axes, interpolation: Interpolation);
+    quantile(; q: f64, axes: impl Axes, interpolation: QuantileInterpolation);
     /// Where values belong in this ascending sequence.
     searchsorted(values; is_right: bool);
     /// Which of the buckets between ascending boundaries each element falls into.
