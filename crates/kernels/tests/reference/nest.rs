@@ -20,7 +20,7 @@ pub(crate) fn evaluate(nest: &Nest, inputs: &[Vec<f64>], rounds: bool) -> Vec<Ve
                 fold(nest, &known[*operand as usize], nest.values[*operand as usize].space, value.space, |elements| {
                     match function {
                         ReduceFunction::Sum if dtype != DType::I32 => dtype.round(sum(&elements)),
-                        ReduceFunction::Sum | ReduceFunction::Max | ReduceFunction::Min => {
+                        ReduceFunction::Sum | ReduceFunction::Max | ReduceFunction::Min | ReduceFunction::Product => {
                             super::reduce(*function, dtype, elements.into_iter())
                         }
                     }
