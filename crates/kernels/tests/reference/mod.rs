@@ -44,6 +44,7 @@ pub(crate) fn reduce(function: ReduceFunction, dtype: DType, values: impl Iterat
         ReduceFunction::Max | ReduceFunction::Min if a.is_nan() || b.is_nan() => f64::NAN,
         ReduceFunction::Max => a.max(b),
         ReduceFunction::Min => a.min(b),
+        ReduceFunction::Product if dtype == DType::I32 => f64::from((a as i32).wrapping_mul(b as i32)),
         ReduceFunction::Product => a * b,
     };
     let value = values.reduce(combine).expect("a reduction of nothing");
