@@ -58,11 +58,11 @@ pub(crate) fn positive_definite(x: Expr<'_>) -> Expr<'_> {
     a + a.transpose(-2, -1)
 }
 
+/// A function of operands.
+pub(crate) type MatrixCase = Box<dyn for<'g> Fn(&[Expr<'g>]) -> Expr<'g>>;
+
 /// Functions of operands whose elements are in -1..1, that exercise a function of matrices: calls `add` with the shapes of the operands.
-pub(crate) fn for_each_case(
-    function: MatrixFunction,
-    add: &mut dyn FnMut(&[&[usize]], Box<dyn for<'g> Fn(&[Expr<'g>]) -> Expr<'g>>),
-) {
+pub(crate) fn for_each_case(function: MatrixFunction, add: &mut dyn FnMut(&[&[usize]], MatrixCase)) {
     let squares: [&[usize]; 4] = [&[1, 1], &[3, 3], &[2, 3, 3], &[0, 2, 2]];
     let others: [&[usize]; 4] = [&[3, 3], &[2, 4, 2], &[2, 4], &[0, 2, 3]];
     let mut one = |shapes: &[&[usize]], f: for<'g> fn(Expr<'g>) -> Expr<'g>| {

@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
+use crate::op::BinaryFunction;
 use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
@@ -94,7 +95,8 @@ impl<'g> Expr<'g> {
             return covariances;
         };
         if shape.rank() == 0 {
-            return covariances / covariances;
+            // 1, but NaN where nothing varies.
+            return covariances.binary(BinaryFunction::Div, covariances, method.origin());
         }
         let deviations = covariances.diagonal_of_matrix(&shape).sqrt();
         (covariances / deviations.unsqueeze(1) / deviations).clamp(Some(-1.0), Some(1.0))

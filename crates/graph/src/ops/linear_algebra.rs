@@ -110,7 +110,7 @@ pub(crate) fn infer(
             }
             shape.clone()
         }
-        MatrixFunction::SingularVectors => with(&[rows.checked_add(columns).unwrap_or(usize::MAX), rows.min(columns)]),
+        MatrixFunction::SingularVectors => with(&[rows.saturating_add(columns), rows.min(columns)]),
     };
     Ok((shape, dtype))
 }

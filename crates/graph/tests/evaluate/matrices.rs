@@ -83,7 +83,7 @@ pub fn apply(function: MatrixFunction, shape: [usize; 2], data: &[f64], rhs: &[f
             vec![determinant.signum(), determinant.abs().ln()]
         }
         MatrixFunction::Cofactors => {
-            let sign = |row: usize, column: usize| if (row + column) % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |row: usize, column: usize| if (row + column).is_multiple_of(2) { 1.0 } else { -1.0 };
             let cofactor = |row, column| sign(row, column) * determinant(&matrix.without(row, column));
             Matrix::new(rows, columns, cofactor).data
         }
@@ -128,7 +128,7 @@ fn determinant(matrix: &Matrix) -> f64 {
         return 1.0;
     }
     let term = |column: usize| {
-        let sign = if column % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if column.is_multiple_of(2) { 1.0 } else { -1.0 };
         sign * matrix.at(0, column) * determinant(&matrix.without(0, column))
     };
     (0..matrix.columns).map(term).sum()

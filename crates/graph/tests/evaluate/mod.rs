@@ -229,7 +229,7 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             let [rows, columns] = [source[source.rank() - 2], source[source.rank() - 1]];
             let rhs = operands.get(1).map_or(&[][..], elements);
             let batches = source[..source.rank() - 2].iter().product();
-            let size = |all: &[f64]| if batches == 0 { 0 } else { all.len() / batches };
+            let size = |all: &[f64]| all.len().checked_div(batches).unwrap_or(0);
             let part = |all: &[f64], number: usize| all[number * size(all)..][..size(all)].to_vec();
             let apply = |number| {
                 let matrix = part(elements(&operands[0]), number);
