@@ -7,7 +7,8 @@ use std::ops::{BitAnd, BitOr, Neg, Not};
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Expr, Function, Gelu, Graph,
-    GraphError, Indexing, Init, Interpolation, Leaf, MatrixNorm, Op, Origin, Reduction, Shape, UnaryFunction, verify,
+    GraphError, Indexing, Init, Leaf, MatrixNorm, Op, Origin, QuantileInterpolation, Reduction, Shape, UnaryFunction,
+    verify,
 };
 
 /// Everything that can be seen of a graph.
