@@ -9,6 +9,7 @@
 
 mod activations;
 mod classification;
+mod convolution;
 mod layers;
 mod losses;
 mod norms;
@@ -18,6 +19,7 @@ mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;
+pub use convolution::{Convolution, ConvolutionPadding, ConvolutionTranspose, PerAxis, SlidingBlocks};
 pub use losses::Reduction;
 
 use crate::arena::Graph;

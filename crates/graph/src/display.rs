@@ -18,7 +18,7 @@ use std::fmt;
 use crate::arena::{Arena, Graph};
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, ConvolutionAxis, Indexing, Leaf, Op};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
@@ -159,6 +159,15 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
         Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
+        }
+        Op::Convolution { axes, .. } => {
+            let list = |number: fn(&ConvolutionAxis) -> isize| axes.iter().map(number).collect::<Vec<isize>>();
+            vec![
+                format!("strides={:?}", list(|axis| axis.stride as isize)),
+                format!("dilations={:?}", list(|axis| axis.dilation as isize)),
+                format!("input_dilations={:?}", list(|axis| axis.input_dilation as isize)),
+                format!("lows={:?}", list(|axis| axis.low)),
+            ]
         }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
     }

@@ -97,6 +97,7 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
+        | Op::Convolution { .. }
         | Op::Indexing(_) => "#ffffff",
     }
 }

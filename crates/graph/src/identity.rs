@@ -1,6 +1,6 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
-use crate::op::{Arrangement, Assembly, Elementwise, Indexing, Leaf, Op};
+use crate::op::{Arrangement, Assembly, ConvolutionAxis, Elementwise, Indexing, Leaf, Op};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -55,6 +55,14 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         Op::ArgMax { axis, .. } => all(&[22, *axis as u64]),
         Op::MatMul { transpose_lhs, transpose_rhs, .. } => {
             all(&[23, u64::from(*transpose_lhs), u64::from(*transpose_rhs)]);
+        }
+        Op::Convolution { axes, .. } => {
+            all(&[28]);
+            for axis in axes {
+                let ConvolutionAxis { extent, stride, dilation, input_dilation, low } = *axis;
+                [extent, stride, dilation, input_dilation].iter().for_each(|&number| word(number as u64));
+                word(low as u64);
+            }
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),

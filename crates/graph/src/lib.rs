@@ -67,7 +67,9 @@ mod verify;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
-pub use compose::{CrossEntropy, Gelu, Reduction};
+pub use compose::{
+    Convolution, ConvolutionPadding, ConvolutionTranspose, CrossEntropy, Gelu, PerAxis, Reduction, SlidingBlocks,
+};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
@@ -80,8 +82,8 @@ pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
-    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
-    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
+    Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, ConvolutionAxis, Effort,
+    Elementwise, Exchange, Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -3,6 +3,7 @@
 //! A family is what most readers of a graph tell apart: a pass that does not care which elementwise function it meets has one arm for
 //! all of them, and a new function or view is no matter of it.
 
+mod convolution;
 mod elementwise;
 mod functions;
 mod kind;
@@ -15,6 +16,7 @@ use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
 
+pub use convolution::ConvolutionAxis;
 pub use elementwise::Elementwise;
 pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
@@ -51,6 +53,8 @@ pub enum Op {
     ArgMax { operand: NodeId, axis: usize },
     /// The batched matrix product; a transposed operand is stored with its last two axes exchanged.
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
+    /// The convolution of `[n, g, c, spatial..]` with `[g, o, c, kernel..]`, as `axes` say of each spatial axis.
+    Convolution { input: NodeId, weight: NodeId, axes: Box<[ConvolutionAxis]> },
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
 }
@@ -188,6 +192,10 @@ impl Op {
                 visit(*lhs);
                 visit(*rhs);
             }
+            Op::Convolution { input, weight, .. } => {
+                visit(*input);
+                visit(*weight);
+            }
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 visit(*operand);
                 visit(*indices);
@@ -213,6 +221,7 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Convolution { .. }
             | Op::Indexing(_) => self.for_each_operand(visit),
         }
     }
@@ -248,6 +257,10 @@ impl Op {
             Op::MatMul { lhs, rhs, .. } => {
                 *lhs = map(*lhs);
                 *rhs = map(*rhs);
+            }
+            Op::Convolution { input, weight, .. } => {
+                *input = map(*input);
+                *weight = map(*weight);
             }
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 *operand = map(*operand);

@@ -8,6 +8,7 @@
 pub mod assemble;
 pub mod binary;
 pub mod compare;
+pub mod convolution;
 pub mod custom;
 pub mod elementwise;
 pub mod indexing;
@@ -166,6 +167,7 @@ pub(crate) fn infer(
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
+        Op::Convolution { input, weight, axes } => convolution::infer(rule, *input, *weight, axes),
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
     }
 }
@@ -211,6 +213,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
+        Op::Convolution { input, weight, axes } => convolution::vjp(*input, *weight, axes, node, give),
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
     }
 }
@@ -270,6 +273,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
+        Op::Convolution { input, weight, axes } => convolution::jvp(*input, *weight, axes, node),
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
     }
 }

@@ -33,6 +33,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::Assembly(_)
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Convolution { .. }
             | Op::Indexing(Indexing::Gather { .. }) => node.shape.elements(),
         }
     };

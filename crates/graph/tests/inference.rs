@@ -2,8 +2,8 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin,
-    ReduceFunction, Shape, UnaryFunction, verify,
+    BinaryFunction, CompareFunction, Context, Convolution, ConvolutionTranspose, DType, Expr, Function, Graph,
+    GraphError, Init, Leaf, Op, OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -15,7 +15,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
+        OpKind::MatMul | OpKind::Convolution | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -143,6 +143,15 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (x.matmul_with(full(&[4, 2]), true, true), vec![3, 4], dtype),
             (full(&[2, 0]).matmul(full(&[0, 3])), vec![2, 3], dtype),
         ],
+        OpKind::Convolution => vec![
+            (full(&[2, 4, 9]).conv1d(full(&[6, 2, 3]), None, &Convolution::new().groups(2)), vec![2, 6, 7], dtype),
+            (full(&[4, 9, 8]).conv2d(full(&[5, 4, 3, 1]), None, &Convolution::new().stride(2)), vec![5, 4, 4], dtype),
+            (
+                full(&[0, 1, 3]).conv_transpose1d(full(&[1, 2, 2]), None, &ConvolutionTranspose::new()),
+                vec![0, 2, 4],
+                dtype,
+            ),
+        ],
         OpKind::Gather => vec![
             (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
@@ -181,7 +190,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 24 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(kinds.len(), 25 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
 }
 
 #[test]

@@ -68,8 +68,9 @@ pub mod train;
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
-    GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
+    Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose, CrossEntropy, DType,
+    Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Init, IntoExpr, Mode, NodeId, OpKind, PerAxis,
+    ReduceFunction, Reduction, Shape, SlidingBlocks, StorageType,
 };
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};

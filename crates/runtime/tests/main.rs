@@ -5,6 +5,7 @@ mod anomaly;
 mod arithmetic;
 mod check;
 mod compositions;
+mod convolution_geometries;
 mod convolutions;
 mod derivatives;
 mod edges;

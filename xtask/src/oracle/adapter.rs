@@ -5,6 +5,7 @@
 //! operator is a composition of this engine's operators, the composition stands here.
 
 mod arguments;
+mod convolution;
 mod division;
 mod elementwise;
 mod indexing;
@@ -174,6 +175,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| shapes::find(name))
         .or_else(|| products::find(name))
         .or_else(|| indexing::find(name))
+        .or_else(|| convolution::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {
@@ -184,6 +186,7 @@ fn find_functional(name: &str) -> Option<Operator> {
         .or_else(|| indexing::find_functional(name))
         .or_else(|| losses::find_functional(name))
         .or_else(|| norms::find_functional(name))
+        .or_else(|| convolution::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

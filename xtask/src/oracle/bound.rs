@@ -95,6 +95,10 @@ fn magnitude<'g>(
             let inner = extent(*lhs, if *transpose_lhs { rank - 2 } else { rank - 1 })?;
             same((inner + longest).saturating_sub(1))
         }
+        Op::Convolution { weight, .. } => {
+            let terms: usize = graph.node(*weight)?.shape[2..].iter().product();
+            same((terms + longest).saturating_sub(1))
+        }
         Op::Indexing(Indexing::ScatterAdd { updates, axis, .. }) => same(longest + extent(*updates, *axis)?),
         Op::View { .. }
         | Op::Assembly(_)

@@ -34,6 +34,7 @@ pub enum OpKind {
     Reduce(ReduceFunction),
     ArgMax,
     MatMul,
+    Convolution,
     Gather,
     ScatterAdd,
 }
@@ -51,7 +52,7 @@ impl OpKind {
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
-            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Convolution, OpKind::Gather, OpKind::ScatterAdd])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -82,6 +83,7 @@ impl OpKind {
             OpKind::Reduce(function) => function.name(),
             OpKind::ArgMax => "argmax",
             OpKind::MatMul => "matmul",
+            OpKind::Convolution => "convolution",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
         }
@@ -117,6 +119,7 @@ impl Op {
             Op::Reduce { function, .. } => OpKind::Reduce(*function),
             Op::ArgMax { .. } => OpKind::ArgMax,
             Op::MatMul { .. } => OpKind::MatMul,
+            Op::Convolution { .. } => OpKind::Convolution,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
         }

@@ -96,6 +96,7 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
+        | Op::Convolution { .. }
         | Op::Indexing(_) => None,
     }
 }

@@ -103,6 +103,7 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Convolution { .. }
                 | Op::Indexing(_) => poisoned,
             };
             values[ordinal(id)] = Some(result);

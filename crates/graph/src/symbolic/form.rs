@@ -151,6 +151,7 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
+            | Op::Convolution { .. }
             | Op::Indexing(_) => Form::Foreign,
         }
     }

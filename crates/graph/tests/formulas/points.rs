@@ -75,6 +75,7 @@ impl Compiled {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Convolution { .. }
                 | Op::Indexing(_)) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = operations.len();

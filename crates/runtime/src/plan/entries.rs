@@ -239,7 +239,7 @@ fn for_products_alone(
             continue;
         }
         let passes = match node.op {
-            Op::MatMul { .. } => true,
+            Op::MatMul { .. } | Op::Convolution { .. } => true,
             Op::View { .. } => alone[ordinal],
             Op::Leaf(_)
             | Op::Uniform { .. }
@@ -305,6 +305,7 @@ impl Builder {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
+                | Op::Convolution { .. }
                 | Op::Indexing(_) => self.push(entry(Work::Empty, none())),
             };
         }
@@ -381,6 +382,7 @@ impl Builder {
                 let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
+            Op::Convolution { .. } => unreachable!("optimised graphs hold no convolutions: they are products there"),
             Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     // Every index is out of range.

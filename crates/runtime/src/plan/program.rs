@@ -171,6 +171,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
+        | Op::Convolution { .. }
         | Op::Indexing(_) => unreachable!("not an elementwise op"),
     }
 }
