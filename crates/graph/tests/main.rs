@@ -14,6 +14,7 @@ mod initial;
 mod large;
 mod listed;
 mod messages;
+mod messages_convolution;
 mod passes;
 mod products;
 mod reached;
