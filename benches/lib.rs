@@ -65,6 +65,8 @@ pub const WORKLOADS: &[Workload] = &[
     workloads::LAYER_NORM,
     workloads::ATTENTION,
     workloads::EMBEDDING,
+    workloads::LENET,
+    workloads::RESNET,
     workloads::GPT,
     workloads::GRU,
     workloads::GRAPH_BUILD,

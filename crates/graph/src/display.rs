@@ -19,7 +19,7 @@ use crate::arena::{Arena, Graph};
 use crate::body::ScanResult;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
+use crate :: op :: { Arrangement , Assembly , ConvolutionAxis , Indexing , Leaf , Op , Ordered } ; 
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
@@ -165,6 +165,15 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let mut attributes = vec![format!("scale={}", number(attention.scale))];
             attributes.extend(attention.is_causal.then(|| "causal".to_owned()));
             attributes
+        }
+        Op::Convolution { axes, .. } => {
+            let list = |number: fn(&ConvolutionAxis) -> isize| axes.iter().map(number).collect::<Vec<isize>>();
+            vec![
+                format!("strides={:?}", list(|axis| axis.stride as isize)),
+                format!("dilations={:?}", list(|axis| axis.dilation as isize)),
+                format!("input_dilations={:?}", list(|axis| axis.input_dilation as isize)),
+                format!("lows={:?}", list(|axis| axis.low)),
+            ]
         }
         Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
         Op::Scan { body, result, .. } => {

@@ -97,11 +97,7 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-        | Op::Attention(_)
-        | Op::Indexing(_)
-        | Op::Scan { .. }
-        | Op::LinearAlgebra { .. }
-        | Op::Ordered(_) => "#ffffff",
+| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( _ ) => "#ffffff" , 
     }
 }
 

@@ -170,6 +170,94 @@ pub enum GraphError {
         label_shape: Shape,
     },
 
+    #[error("{origin}: {op}: {groups} groups do not divide the {channels} {what} of {operand} of shape {shape}")]
+    Groups {
+        origin: Origin,
+        op: &'static str,
+        what: &'static str,
+        operand: String,
+        shape: Shape,
+        channels: usize,
+        groups: usize,
+    },
+
+    #[error(
+        "{origin}: {op}: weight {weight} of shape {weight_shape} is for {expected} channels ({groups} groups), but input {input} of shape \
+         {input_shape} has {channels}"
+    )]
+    Channels {
+        origin: Origin,
+        op: &'static str,
+        input: String,
+        input_shape: Shape,
+        channels: usize,
+        weight: String,
+        weight_shape: Shape,
+        expected: usize,
+        groups: usize,
+    },
+
+    #[error(
+        "{origin}: {op}: along axis {axis} the kernel spans {span} elements ({kernel}, each {dilation} after the one before), but {operand} \
+         of shape {shape} has {padded} with its padding"
+    )]
+    Kernel {
+        origin: Origin,
+        op: &'static str,
+        axis: usize,
+        kernel: usize,
+        dilation: usize,
+        span: usize,
+        operand: String,
+        shape: Shape,
+        padded: usize,
+    },
+
+    #[error(
+        "{origin}: {op}: bias {bias} of shape {bias_shape} is not of shape [{features}]: weight {weight} of shape {weight_shape} makes so many channels"
+    )]
+    Bias {
+        origin: Origin,
+        op: &'static str,
+        bias: String,
+        bias_shape: Shape,
+        features: usize,
+        weight: String,
+        weight_shape: Shape,
+    },
+
+    #[error(
+        "{origin}: {op}: the output padding along axis {axis} is {output_padding}, but less than the stride {stride} or the dilation \
+         {dilation} is needed"
+    )]
+    OutputPadding {
+        origin: Origin,
+        op: &'static str,
+        axis: usize,
+        output_padding: usize,
+        stride: usize,
+        dilation: usize,
+    },
+
+    #[error(
+        "{origin}: {op}: {operand} of shape {shape} would give {extent} elements along axis {axis}, but at least 1 is needed"
+    )]
+    EmptyResult { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize, extent: i64 },
+
+    #[error(
+        "{origin}: {op}: {operand} of shape {shape} has {extent} {what}, but {expected} are needed for a result of {result}"
+    )]
+    Blocks {
+        origin: Origin,
+        op: &'static str,
+        what: &'static str,
+        operand: String,
+        shape: Shape,
+        extent: usize,
+        expected: String,
+        result: Shape,
+    },
+
     #[error("{origin}: {op}: no operands were given")]
     NoOperands { origin: Origin, op: &'static str },
 
@@ -268,6 +356,13 @@ impl GraphError {
             | GraphError::Argument { op, .. }
             | GraphError::Number { op, .. }
             | GraphError::Targets { op, .. }
+            | GraphError::Groups { op, .. }
+            | GraphError::Channels { op, .. }
+            | GraphError::Kernel { op, .. }
+            | GraphError::Bias { op, .. }
+            | GraphError::OutputPadding { op, .. }
+            | GraphError::EmptyResult { op, .. }
+            | GraphError::Blocks { op, .. }
             | GraphError::NoOperands { op, .. }
             | GraphError::Index { op, .. }
             | GraphError::StaleNode { op, .. }

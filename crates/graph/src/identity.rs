@@ -1,7 +1,6 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
-use crate::body::ScanResult;
-use crate::op::{Arrangement, Assembly, AttentionNode, Elementwise, Indexing, Leaf, Op, Ordered};
+use crate :: body :: ScanResult ; use crate :: op :: { Arrangement , Assembly , AttentionNode , ConvolutionAxis , Elementwise , Indexing , Leaf , Op , Ordered } ; 
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -61,6 +60,14 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             let AttentionNode { mask, is_causal, scale, backward, result, .. } = **attention;
             let flags = u64::from(mask.is_some()) | u64::from(is_causal) << 1 | u64::from(backward.is_some()) << 2;
             all(&[40, result as u64, flags, scale.to_bits()]);
+        }
+        Op::Convolution { axes, .. } => {
+            all(&[28]);
+            for axis in axes {
+                let ConvolutionAxis { extent, stride, dilation, input_dilation, low } = *axis;
+                [extent, stride, dilation, input_dilation].iter().for_each(|&number| word(number as u64));
+                word(low as u64);
+            }
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),

@@ -5,6 +5,7 @@
 
 mod attention;
 mod division;
+mod convolution;
 mod elementwise;
 mod functions;
 mod kind;
@@ -22,6 +23,7 @@ use crate::node::NodeId;
 use crate::shape::AxisSet;
 
 pub use attention::{AttentionBackward, AttentionNode, AttentionResult};
+pub use convolution::ConvolutionAxis;
 pub use elementwise::Elementwise;
 pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
@@ -62,6 +64,8 @@ pub enum Op {
     MatMul { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
     /// A result of attention, forward or backward.
     Attention(Box<AttentionNode>),
+    /// The convolution of `[n, g, c, spatial..]` with `[g, o, c, kernel..]`, as `axes` say of each spatial axis.
+    Convolution { input: NodeId, weight: NodeId, axes: Box<[ConvolutionAxis]> },
     /// What follows indices that are elements of a tensor.
     Indexing(Indexing),
     /// One result of a loop over a sequence: `operands` are the carries' first values, the sequences and what the body captures. All
@@ -215,6 +219,10 @@ impl Op {
                 visit(*rhs);
             }
             Op::Attention(attention) => attention.for_each_operand(visit),
+            Op::Convolution { input, weight, .. } => {
+                visit(*input);
+                visit(*weight);
+            }
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 visit(*operand);
                 visit(*indices);
@@ -241,13 +249,7 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-            | Op::Attention(_)
-            | Op::Indexing(_)
-            | Op::Ordered(_)
-            | Op::LinearAlgebra { .. } => self.for_each_operand(visit),
-            Op::Scan { body, operands, result } => {
-                body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
-            }
+| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Ordered ( _ ) | Op :: LinearAlgebra { .. } => self . for_each_operand ( visit ) , Op :: Scan { body , operands , result } => { body . differentiated ( * result ) . into_iter ( ) . map ( | place | operands [ place as usize ] ) . for_each ( visit ) ; } 
         }
     }
 
@@ -286,6 +288,10 @@ impl Op {
                 *rhs = map(*rhs);
             }
             Op::Attention(attention) => **attention = attention.map_operands(map),
+            Op::Convolution { input, weight, .. } => {
+                *input = map(*input);
+                *weight = map(*weight);
+            }
             Op::Indexing(Indexing::Gather { operand, indices, .. }) => {
                 *operand = map(*operand);
                 *indices = map(*indices);

@@ -9,6 +9,7 @@ pub mod assemble;
 pub mod attention;
 pub mod binary;
 pub mod compare;
+pub mod convolution;
 pub mod custom;
 pub mod elementwise;
 pub mod indexing;
@@ -172,6 +173,7 @@ pub(crate) fn infer(
             matmul::infer(rule, *lhs, *rhs, *transpose_lhs, *transpose_rhs)
         }
         Op::Attention(attention) => attention::infer(rule, attention),
+        Op::Convolution { input, weight, axes } => convolution::infer(rule, *input, *weight, axes),
         Op::Indexing(indexing) => indexing::infer(rule, *indexing),
         Op::Scan { body, operands, result } => scan::infer(rule, body, operands, *result),
         Op::LinearAlgebra { function, operands } => linear_algebra::infer(rule, *function, operands),
@@ -221,6 +223,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
             matmul::vjp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node, give);
         }
         Op::Attention(attention) => attention::vjp(attention, node, give),
+        Op::Convolution { input, weight, axes } => convolution::vjp(*input, *weight, axes, node, give),
         Op::Indexing(indexing) => indexing::vjp(*indexing, node, give),
         // Reverse mode takes all results of a loop together: see `crate::autodiff::scan`.
         Op::Scan { body, operands, result } => scan::vjp(body, operands, *result, node, give),
@@ -285,6 +288,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
             matmul::jvp(*lhs, *rhs, *transpose_lhs, *transpose_rhs, node)
         }
         Op::Attention(attention) => attention::jvp(attention, node),
+        Op::Convolution { input, weight, axes } => convolution::jvp(*input, *weight, axes, node),
         Op::Indexing(indexing) => indexing::jvp(*indexing, node),
         Op::Scan { body, operands, result } => scan::jvp(body, operands, *result, node),
         Op::LinearAlgebra { function, operands } => linear_algebra::jvp(*function, operands, node),

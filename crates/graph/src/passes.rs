@@ -18,6 +18,7 @@
 //!
 //! Results are the same up to rounding and the sign of zero; each module says where even the last bit may differ.
 
+mod convolution;
 mod cse;
 mod dce;
 mod loops;

@@ -6,8 +6,7 @@ use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
 use crate::linear_algebra;
 use arenagrad_graph::{
-    AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, CumulativeFunction, DType, Expr,
-    Function, Graph, Op, OpKind, Origin, ReduceFunction, ScanOptions, Shape, UnaryFunction,
+AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , Context , CumulativeFunction , Convolution , ConvolutionTranspose , DType , Expr , Function , Graph , Op , OpKind , Origin , ReduceFunction , ScanOptions , Shape , UnaryFunction , 
 };
 
 /// `x^3`, with a gradient of its own.
@@ -257,6 +256,23 @@ fn cases(kind: OpKind) -> Vec<Case> {
         }
         OpKind::MatMul => matmul_cases(),
         OpKind::Attention(result) => attention_cases(result),
+        OpKind::Convolution => {
+            let convolution = |x: &[usize], w: &[usize], options: Convolution<2>| {
+                Case::new(&[(x.to_vec(), -2.0, 2.0), (w.to_vec(), -2.0, 2.0)], move |_, x| {
+                    x[0].conv2d(x[1], None, &options).square()
+                })
+            };
+            let transposed = Case::new(&[(vec![2, 2, 3], -2.0, 2.0), (vec![2, 1, 3], -2.0, 2.0)], |_, x| {
+                let options = ConvolutionTranspose::new().stride(2).padding(1).output_padding(1).groups(2);
+                x[0].conv_transpose1d(x[1], None, &options).square()
+            });
+            let strided = Convolution::new().stride([2, 1]).padding([1, 0]).dilation([1, 2]).groups(2);
+            vec![
+                convolution(&[1, 2, 3, 4], &[2, 2, 2, 2], Convolution::new()),
+                convolution(&[2, 2, 5, 4], &[2, 1, 2, 2], strided),
+                transposed,
+            ]
+        }
         OpKind::Gather => {
             let gather = |shape: &[usize], index: &'static [i32], index_shape: &'static [usize], axis: isize| {
                 Case::new(&[(shape.to_vec(), -2.0, 2.0)], move |g, x| {

@@ -36,6 +36,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::MatMul { .. }
             | Op::Attention(_)
             | Op::LinearAlgebra { .. }
+            | Op::Convolution { .. }
             | Op::Indexing(Indexing::Gather { .. })
             | Op::Scan { .. } => node.shape.elements(),
         }

@@ -2,9 +2,7 @@
 //! does not compile.
 
 use arenagrad_graph::{
-    Attention, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, CompareFunction, Context,
-    CumulativeFunction, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin, ReduceFunction,
-    Shape, UnaryFunction, verify,
+Attention , AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , CompareFunction , Context , CumulativeFunction , Convolution , ConvolutionTranspose , DType , Expr , Function , Graph , GraphError , Init , Leaf , Op , OpKind , Origin , ReduceFunction , Shape , UnaryFunction , verify , 
 };
 
 use crate::linear_algebra;
@@ -17,9 +15,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
-        OpKind::Cumulative(_) | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
-        OpKind::Recurrence => &[F32, F64],
-        OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
+OpKind :: Cumulative ( _ ) | OpKind :: Convolution | OpKind :: ArgSort | OpKind :: SearchSorted => & [ F32 , F64 , I32 ] , OpKind :: Recurrence => & [ F32 , F64 ] , OpKind :: MatMul | OpKind :: Attention ( _ ) | OpKind :: CustomGradient | OpKind :: LinearAlgebra ( _ ) => & [ F32 , F64 ] , 
         OpKind::Input
         | OpKind::Parameter
         | OpKind::Constant
@@ -185,6 +181,15 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
             }
         }
         OpKind::LinearAlgebra(function) => linear_algebra::inferred(g, function, dtype),
+        OpKind::Convolution => vec![
+            (full(&[2, 4, 9]).conv1d(full(&[6, 2, 3]), None, &Convolution::new().groups(2)), vec![2, 6, 7], dtype),
+            (full(&[4, 9, 8]).conv2d(full(&[5, 4, 3, 1]), None, &Convolution::new().stride(2)), vec![5, 4, 4], dtype),
+            (
+                full(&[0, 1, 3]).conv_transpose1d(full(&[1, 2, 2]), None, &ConvolutionTranspose::new()),
+                vec![0, 2, 4],
+                dtype,
+            ),
+        ],
         OpKind::Gather => vec![
             (x.gather(1, g.full([2, 5], 0.0, I32)), vec![2, 5], dtype),
             (x.gather(0, g.full([1, 2], 0.0, I32)), vec![1, 2], dtype),
@@ -251,9 +256,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
-    let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
-    assert_eq!(kinds.len(), 29 + functions + 2 + results + CumulativeFunction::ALL.len());
+let functions = 25 UnaryFunction :: ALL . len ( ) + BinaryFunction :: ALL . len ( ) + CompareFunction :: ALL . len ( ) ; let results = AttentionResult :: ALL . len ( ) + arenagrad_graph :: MatrixFunction :: ALL . len ( ) ; assert_eq! ( kinds . len ( ) , 29 + functions + 2 + results + CumulativeFunction :: ALL . len ( ) ) ; 
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod messages_linear_algebra;
 mod messages_loops;
 mod messages_order;
 mod messages_pooling;
+mod messages_convolution;
 mod passes;
 mod products;
 mod reached;

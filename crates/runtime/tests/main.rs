@@ -6,6 +6,7 @@ mod arithmetic;
 mod attention;
 mod check;
 mod compositions;
+mod convolution_geometries;
 mod convolutions;
 mod derivatives;
 mod edges;

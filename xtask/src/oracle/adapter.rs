@@ -7,6 +7,7 @@
 mod activations;
 mod arguments;
 mod attention;
+mod convolution;
 mod division;
 mod elementwise;
 mod functions;
@@ -185,6 +186,7 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| indexing::find(name))
         .or_else(|| linear_algebra::find(name))
         .or_else(|| order::find(name))
+        .or_else(|| convolution::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {
@@ -200,6 +202,7 @@ fn find_functional(name: &str) -> Option<Operator> {
         .or_else(|| sampling::find_functional(name))
         .or_else(|| attention::find_functional(name))
         .or_else(|| linear_algebra::find_functional(name))
+        .or_else(|| convolution::find_functional(name))
 }
 
 /// Makes inputs of the graph out of a case's tensors.

@@ -97,6 +97,10 @@ fn magnitude<'g>(
         }
         // The sums of the results, over weights and values that count as they are.
         Op::Attention(_) => fresh(),
+        Op::Convolution { weight, .. } => {
+            let terms: usize = graph.node(*weight)?.shape[2..].iter().product();
+            same((terms + longest).saturating_sub(1))
+        }
         Op::Indexing(Indexing::ScatterAdd { updates, axis, .. }) => same(longest + extent(*updates, *axis)?),
         // What is added up from round to round is not known here.
         Op::Scan { .. } => fresh(),

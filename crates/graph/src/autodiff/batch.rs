@@ -14,7 +14,7 @@ use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate::op::{Arrangement, Assembly, Extents, Indexing, Leaf, Op, Ordered};
+use crate :: op :: { Arrangement , Assembly , ConvolutionAxis , Extents , Indexing , Leaf , Op , Ordered } ; 
 use crate::ops::matmul::{batch_shape, matrix};
 use crate::shape::{AxisSet, Shape};
 
@@ -140,6 +140,7 @@ impl<'g> Batch<'g, '_> {
             // All operands have one rank, so a further axis in front is one of theirs.
             Op::Attention(_) => self.over(op, node),
             Op::LinearAlgebra { .. } => self.over(op, node),
+            Op::Convolution { input, weight, axes } => self.convolution(*input, *weight, axes),
             Op::Indexing(indexing) => {
                 let mut indexing = *indexing;
                 let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;
@@ -251,6 +252,44 @@ impl<'g> Batch<'g, '_> {
             None => shared(id),
         };
         operand(lhs).matmul_node(operand(rhs), transpose_lhs, transpose_rhs, self.origin)
+    }
+
+    /// The convolution for the whole batch: a batched input is a longer batch, a batched weight more features, and where both are,
+    /// each is a group of its own.
+    fn convolution(&self, input: NodeId, weight: NodeId, axes: &[ConvolutionAxis]) -> Expr<'g> {
+        let (origin, batch) = (self.origin, self.batch);
+        let shape_of = |id: NodeId| self.graph.arena().nodes[id.key].shape.clone();
+        let shared = |id: NodeId| Expr::from_id(self.graph, id);
+        let (x, w) = (shape_of(input), shape_of(weight));
+        let ([n, g, o], spatial) = ([x[0], x[1], w[1]], axes.len());
+        // The batch's axis after `place` others, and joined with the one behind it.
+        let joined = |batched: Expr<'g>, shape: &Shape, place: usize| {
+            let order = (1..=place).chain([0]).chain(place + 1..=shape.rank()).map(|axis| axis as isize);
+            let extent = batch.saturating_mul(shape[place]);
+            batched.permute(order.collect::<Vec<isize>>()).reshape_node(&shape.with_extent(place, extent), origin)
+        };
+        let extents = |leading: &[usize]| -> Shape {
+            leading.iter().copied().chain(axes.iter().map(|axis| axis.extent)).collect()
+        };
+        let in_front = |place: usize| -> Vec<isize> {
+            let order = [place].into_iter().chain(0..place).chain(place + 1..4 + spatial);
+            order.map(|axis| axis as isize).collect()
+        };
+        match ((self.batched)(input), (self.batched)(weight)) {
+            (Some(batched), None) => {
+                let result = joined(batched, &x, 0).convolution_node(shared(weight), axes.into(), origin);
+                result.reshape_node(&extents(&[batch, n, g, o]), origin)
+            }
+            (None, Some(batched)) => {
+                let result = shared(input).convolution_node(joined(batched, &w, 1), axes.into(), origin);
+                result.reshape_node(&extents(&[n, g, batch, o]), origin).permute(in_front(2))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                let (x, w) = (joined(self.lifted(input), &x, 1), joined(self.lifted(weight), &w, 0));
+                let result = x.convolution_node(w, axes.into(), origin);
+                result.reshape_node(&extents(&[n, batch, g, o]), origin).permute(in_front(1))
+            }
+        }
     }
 
     /// The batched form of a node, repeated for the whole batch if it is shared.

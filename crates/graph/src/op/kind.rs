@@ -35,6 +35,7 @@ pub enum OpKind {
     ArgMax,
     MatMul,
     Attention(AttentionResult),
+    Convolution,
     Gather,
     ScatterAdd,
     Scan,
@@ -58,12 +59,7 @@ impl OpKind {
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
-            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
-            .chain([OpKind::Scan])
-            .chain(AttentionResult::ALL.map(OpKind::Attention))
-            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
-            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
-            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
+. chain ( [ OpKind :: ArgMax , OpKind :: MatMul , OpKind :: Convolution , OpKind :: Gather , OpKind :: ScatterAdd ] ) . chain ( [ OpKind :: Scan ] ) . chain ( AttentionResult :: ALL . map ( OpKind :: Attention ) ) . chain ( MatrixFunction :: ALL . map ( OpKind :: LinearAlgebra ) ) . chain ( CumulativeFunction :: ALL . map ( OpKind :: Cumulative ) ) . chain ( [ OpKind :: Recurrence , OpKind :: ArgSort , OpKind :: SearchSorted ] ) 
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -95,6 +91,7 @@ impl OpKind {
             OpKind::ArgMax => "argmax",
             OpKind::MatMul => "matmul",
             OpKind::Attention(result) => result.name(),
+            OpKind::Convolution => "convolution",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
             OpKind::Scan => "scan",
@@ -137,6 +134,7 @@ impl Op {
             Op::ArgMax { .. } => OpKind::ArgMax,
             Op::MatMul { .. } => OpKind::MatMul,
             Op::Attention(attention) => OpKind::Attention(attention.result),
+            Op::Convolution { .. } => OpKind::Convolution,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
             Op::Scan { .. } => OpKind::Scan,

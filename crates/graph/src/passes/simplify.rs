@@ -21,8 +21,7 @@ use crate::body::ScanResult;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
-use crate::node::NodeId;
-use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
+use crate :: node :: NodeId ; use crate :: op :: { Arrangement , Assembly , Indexing , Leaf , Op , Ordered } ; use crate :: passes :: convolution ; 
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 
@@ -64,6 +63,10 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::ArgMax { .. } => Rewrite::Keep,
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             views::matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, graph)
+        }
+        Op::Convolution { .. } if graph.rewrites.keep_derivatives => Rewrite::Keep,
+        Op::Convolution { input, weight, axes } => {
+            Rewrite::Existing(convolution::lower(*input, *weight, axes, dtype, graph)?)
         }
         Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) if graph.shape(*updates).contains(&0) => {
             Rewrite::Existing(*operand)

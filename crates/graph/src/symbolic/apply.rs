@@ -103,11 +103,7 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-                | Op::Attention(_)
-                | Op::Indexing(_)
-                | Op::Scan { .. }
-                | Op::LinearAlgebra { .. }
-                | Op::Ordered(_) => poisoned,
+| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( _ ) => poisoned , 
             };
             values[ordinal(id)] = Some(result);
         }

@@ -237,6 +237,25 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             };
             (0..batches).flat_map(apply).collect()
         }
+        Op::Convolution { input, weight, axes } => {
+            let (x, w) = (shape_of(input), shape_of(weight));
+            let places = Shape::from(&w[2..]);
+            let term = |at: &[usize], tap: &[usize]| {
+                let mut from = vec![at[0], at[1], tap[0]];
+                for (place, axis) in axes.iter().enumerate() {
+                    let distance = (at[3 + place] * axis.stride + tap[1 + place] * axis.dilation) as isize - axis.low;
+                    let coordinate = distance.div_euclid(axis.input_dilation as isize);
+                    if distance % axis.input_dilation as isize != 0 || !(0..x[3 + place] as isize).contains(&coordinate)
+                    {
+                        return 0.0;
+                    }
+                    from.push(coordinate as usize);
+                }
+                let of_weight: Vec<usize> = [at[1], at[2]].into_iter().chain(tap.iter().copied()).collect();
+                elements(input)[offset(&x, &from)] * elements(weight)[offset(&w, &of_weight)]
+            };
+            coordinates(shape).map(|at| coordinates(&places).map(|tap| term(&at, &tap)).sum()).collect()
+        }
         Op::Indexing(Indexing::Gather { operand, indices, axis }) => {
             let source = shape_of(operand);
             let chosen = coordinates(shape).zip(elements(indices)).map(|(mut at, &index)| {

@@ -263,7 +263,7 @@ fn for_products_alone(
             continue;
         }
         let passes = match node.op {
-            Op::MatMul { .. } => true,
+            Op::MatMul { .. } | Op::Convolution { .. } => true,
             Op::View { .. } => alone[ordinal],
             Op::Leaf(_)
             | Op::Uniform { .. }
@@ -341,6 +341,7 @@ impl Builder {
                 | Op::Ordered(_)
                 | Op::MatMul { .. }
                 | Op::Attention(_)
+                | Op::Convolution { .. }
                 | Op::Indexing(_)
                 | Op::Scan { .. }
                 | Op::LinearAlgebra { .. } => self.push(entry(Work::Empty, none())),
@@ -421,6 +422,7 @@ impl Builder {
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
             Op::Attention(_) => self.attention(op, operands, (id, shape, dtype), stage),
+            Op::Convolution { .. } => unreachable!("optimised graphs hold no convolutions: they are products there"),
             Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
                     // Every index is out of range.

@@ -177,6 +177,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Ordered(_)
         | Op::MatMul { .. }
         | Op::Attention(_)
+        | Op::Convolution { .. }
         | Op::Indexing(_)
         | Op::Scan { .. }
         | Op::LinearAlgebra { .. } => unreachable!("not an elementwise op"),

@@ -117,3 +117,5 @@ mod integers;
 mod linear_algebra;
 
 mod order;
+
+mod convolution;

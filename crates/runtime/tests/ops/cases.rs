@@ -9,7 +9,10 @@ mod ordered;
 use std::rc::Rc;
 
 use arenagrad::graph::{AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Op, Origin, UnaryFunction};
-use arenagrad::{Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction, ScanOptions};
+use arenagrad::{
+    Context, Convolution, ConvolutionPadding, ConvolutionTranspose, DType, Expr, Function, Graph, Init, OpKind,
+    ReduceFunction, ScanOptions,
+};
 
 type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
@@ -286,6 +289,20 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
         OpKind::Recurrence => ordered::recurrence(),
         OpKind::ArgSort => ordered::argsort(),
         OpKind::SearchSorted => ordered::searchsorted(),
+        OpKind::Convolution => vec![
+            case(&[(&[3, 4, 9, 17], ANY), (&[6, 2, 3, 2], ANY)], 24, |_, x| {
+                x[0].conv2d(x[1], None, &Convolution::new().stride([2, 1]).padding(1).groups(2))
+            }),
+            case(&[(&[2, 5, 40], ANY), (&[5, 1, 3], ANY)], 12, |_, x| {
+                x[0].conv1d(x[1], None, &Convolution::new().dilation(2).padding(ConvolutionPadding::Same).groups(5))
+            }),
+            case(&[(&[2, 3, 5, 6], ANY), (&[3, 4, 3, 3], ANY)], 40, |_, x| {
+                x[0].conv_transpose2d(x[1], None, &ConvolutionTranspose::new().stride(2).padding(1).output_padding(1))
+            }),
+            case(&[(&[2, 4, 5, 6, 7], ANY), (&[4, 2, 2, 3, 1], ANY)], 20, |_, x| {
+                x[0].conv3d(x[1], None, &Convolution::new().groups(2))
+            }),
+        ],
         OpKind::Gather => vec![
             case(&[(&[257, 2], ANY), (&[300, 2], Element::Integer(0, 256))], 12, |_, x| x[0].gather(0, x[1])),
             case(&[(&[3, 5], ANY), (&[3, 4], Element::Integer(0, 4))], 4, |_, x| x[0].gather(1, x[1])),

@@ -41,6 +41,11 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
                 let (a, b) = (of(lhs), of(rhs));
                 a.largest * b.largest * inner as f64 / (a.unit * b.unit) < LIMIT
             }
+            Op::Convolution { input, weight, .. } => {
+                let terms: usize = shape_of(weight)[2..].iter().product();
+                let (a, b) = (of(input), of(weight));
+                a.largest * b.largest * terms as f64 / (a.unit * b.unit) < LIMIT
+            }
             Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) => {
                 let count = shape_of(updates).elements();
                 let (a, b) = (of(operand), of(updates));
