@@ -19,7 +19,7 @@ use crate::arena::{Arena, Graph};
 use crate::body::ScanResult;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate :: op :: { Arrangement , Assembly , ConvolutionAxis , Indexing , Leaf , Op , Ordered } ; 
+use crate::op::{Arrangement, Assembly, ConvolutionAxis, Indexing, Leaf, Op, Ordered};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]

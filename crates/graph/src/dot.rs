@@ -97,7 +97,12 @@ fn colour(node: &Node) -> &'static str {
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( _ ) => "#ffffff" , 
+        | Op::Attention(_)
+        | Op::Convolution { .. }
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => "#ffffff",
     }
 }
 

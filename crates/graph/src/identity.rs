@@ -1,6 +1,7 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
-use crate :: body :: ScanResult ; use crate :: op :: { Arrangement , Assembly , AttentionNode , ConvolutionAxis , Elementwise , Indexing , Leaf , Op , Ordered } ; 
+use crate::body::ScanResult;
+use crate::op::{Arrangement, Assembly, AttentionNode, ConvolutionAxis, Elementwise, Indexing, Leaf, Op, Ordered};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape

@@ -4,8 +4,8 @@
 //! all of them, and a new function or view is no matter of it.
 
 mod attention;
-mod division;
 mod convolution;
+mod division;
 mod elementwise;
 mod functions;
 mod kind;
@@ -249,7 +249,14 @@ impl Op {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Ordered ( _ ) | Op :: LinearAlgebra { .. } => self . for_each_operand ( visit ) , Op :: Scan { body , operands , result } => { body . differentiated ( * result ) . into_iter ( ) . map ( | place | operands [ place as usize ] ) . for_each ( visit ) ; } 
+            | Op::Attention(_)
+            | Op::Convolution { .. }
+            | Op::Indexing(_)
+            | Op::Ordered(_)
+            | Op::LinearAlgebra { .. } => self.for_each_operand(visit),
+            Op::Scan { body, operands, result } => {
+                body.differentiated(*result).into_iter().map(|place| operands[place as usize]).for_each(visit);
+            }
         }
     }
 

@@ -6,7 +6,9 @@ use crate::differences::{Case, check};
 use crate::evaluate::{evaluate, given};
 use crate::linear_algebra;
 use arenagrad_graph::{
-AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , Context , CumulativeFunction , Convolution , ConvolutionTranspose , DType , Expr , Function , Graph , Op , OpKind , Origin , ReduceFunction , ScanOptions , Shape , UnaryFunction , 
+    AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, Convolution, ConvolutionTranspose,
+    CumulativeFunction, DType, Expr, Function, Graph, Op, OpKind, Origin, ReduceFunction, ScanOptions, Shape,
+    UnaryFunction,
 };
 
 /// `x^3`, with a gradient of its own.

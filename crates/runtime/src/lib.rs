@@ -71,8 +71,8 @@ pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
     CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Init, IntoExpr,
-    MatrixNorm, Mode, NodeId, OpKind, PerAxis, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction,
-    RotaryEmbedding, RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
+    MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
+    RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
 pub use arenagrad_graph::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,

@@ -14,7 +14,7 @@ use crate::autodiff::span::Span;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId, Origin};
-use crate :: op :: { Arrangement , Assembly , ConvolutionAxis , Extents , Indexing , Leaf , Op , Ordered } ; 
+use crate::op::{Arrangement, Assembly, ConvolutionAxis, Extents, Indexing, Leaf, Op, Ordered};
 use crate::ops::matmul::{batch_shape, matrix};
 use crate::shape::{AxisSet, Shape};
 

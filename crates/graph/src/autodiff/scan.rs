@@ -510,6 +510,7 @@ fn is_seen_through(op: &Op) -> bool {
         | Op::Indexing(_)
         | Op::Attention(_)
         | Op::LinearAlgebra { .. }
+        | Op::Convolution { .. }
         | Op::Ordered(_)
         | Op::Scan { .. } => false,
     }
@@ -535,6 +536,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::Indexing(_)
         | Op::Attention(_)
         | Op::LinearAlgebra { .. }
+        | Op::Convolution { .. }
         | Op::Ordered(_)
         | Op::Scan { .. } => false,
     }

@@ -9,7 +9,7 @@ mod options;
 mod transposed;
 
 pub use blocks::SlidingBlocks;
-pub use options::{Convolution, ConvolutionPadding, ConvolutionTranspose, PerAxis};
+pub use options::{AxisNumbers, Convolution, ConvolutionPadding, ConvolutionTranspose};
 
 use crate::dtype::DType;
 use crate::error::GraphError;

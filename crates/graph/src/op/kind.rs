@@ -59,7 +59,12 @@ impl OpKind {
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
-. chain ( [ OpKind :: ArgMax , OpKind :: MatMul , OpKind :: Convolution , OpKind :: Gather , OpKind :: ScatterAdd ] ) . chain ( [ OpKind :: Scan ] ) . chain ( AttentionResult :: ALL . map ( OpKind :: Attention ) ) . chain ( MatrixFunction :: ALL . map ( OpKind :: LinearAlgebra ) ) . chain ( CumulativeFunction :: ALL . map ( OpKind :: Cumulative ) ) . chain ( [ OpKind :: Recurrence , OpKind :: ArgSort , OpKind :: SearchSorted ] ) 
+            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Convolution, OpKind::Gather, OpKind::ScatterAdd])
+            .chain([OpKind::Scan])
+            .chain(AttentionResult::ALL.map(OpKind::Attention))
+            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
+            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
+            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.

@@ -253,6 +253,7 @@ impl Split {
                 | Op::Indexing(_)
                 | Op::Attention(_)
                 | Op::LinearAlgebra { .. }
+                | Op::Convolution { .. }
                 | Op::Ordered(_)
                 | Op::Scan { .. } => TermKind::Value { id, shape: node.shape.clone() },
             };
@@ -394,6 +395,7 @@ fn is_heavy(op: &Op) -> bool {
         | Op::Attention(_)
         | Op::Scan { .. }
         | Op::LinearAlgebra { .. }
+        | Op::Convolution { .. }
         | Op::Ordered(_) => true,
         Op::Leaf(_)
         | Op::Uniform { .. }

@@ -96,7 +96,12 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( _ ) => None , 
+        | Op::Attention(_)
+        | Op::Convolution { .. }
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => None,
     }
 }
 

@@ -21,7 +21,9 @@ use crate::body::ScanResult;
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
-use crate :: node :: NodeId ; use crate :: op :: { Arrangement , Assembly , Indexing , Leaf , Op , Ordered } ; use crate :: passes :: convolution ; 
+use crate::node::NodeId;
+use crate::op::{Arrangement, Assembly, Indexing, Leaf, Op, Ordered};
+use crate::passes::convolution;
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::Shape;
 

@@ -103,7 +103,12 @@ impl Formula {
                 | Op::Reduce { .. }
                 | Op::ArgMax { .. }
                 | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( _ ) => poisoned , 
+                | Op::Attention(_)
+                | Op::Convolution { .. }
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. }
+                | Op::Ordered(_) => poisoned,
             };
             values[ordinal(id)] = Some(result);
         }

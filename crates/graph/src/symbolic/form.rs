@@ -151,7 +151,12 @@ impl Form {
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Ordered ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } => Form :: Foreign , 
+            | Op::Attention(_)
+            | Op::Convolution { .. }
+            | Op::Indexing(_)
+            | Op::Ordered(_)
+            | Op::Scan { .. }
+            | Op::LinearAlgebra { .. } => Form::Foreign,
         }
     }
 

@@ -76,7 +76,11 @@ impl Compiled {
                 | Op::ArgMax { .. }
                 | Op::Ordered(_)
                 | Op::MatMul { .. }
-| Op :: Attention ( _ ) | Op :: Convolution { .. } | Op :: Indexing ( _ ) | Op :: Scan { .. } | Op :: LinearAlgebra { .. } ) => panic! ( "{} in a formula" , op . name ( ) ) , 
+                | Op::Attention(_)
+                | Op::Convolution { .. }
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. }) => panic!("{} in a formula", op.name()),
             };
             places[graph.ordinal(id).unwrap()] = operations.len();
             operations.push(operation);

@@ -1,6 +1,6 @@
 //! Sliding blocks: what convolutions are sums over, as columns of their own, and back.
 
-use crate::compose::convolution::PerAxis;
+use crate::compose::convolution::AxisNumbers;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
@@ -30,25 +30,25 @@ pub struct SlidingBlocks {
 
 impl SlidingBlocks {
     /// Blocks of that many elements along each axis.
-    pub fn new(kernel: impl Into<PerAxis<2>>) -> Self {
+    pub fn new(kernel: impl Into<AxisNumbers<2>>) -> Self {
         SlidingBlocks { kernel: kernel.into().0, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
     }
 
     /// How far each block is from its neighbours.
     #[must_use]
-    pub fn stride(self, stride: impl Into<PerAxis<2>>) -> Self {
+    pub fn stride(self, stride: impl Into<AxisNumbers<2>>) -> Self {
         SlidingBlocks { stride: stride.into().0, ..self }
     }
 
     /// The zeros before the first and after the last element of each axis.
     #[must_use]
-    pub fn padding(self, padding: impl Into<PerAxis<2>>) -> Self {
+    pub fn padding(self, padding: impl Into<AxisNumbers<2>>) -> Self {
         SlidingBlocks { padding: padding.into().0, ..self }
     }
 
     /// How far the elements of a block are apart.
     #[must_use]
-    pub fn dilation(self, dilation: impl Into<PerAxis<2>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<AxisNumbers<2>>) -> Self {
         SlidingBlocks { dilation: dilation.into().0, ..self }
     }
 

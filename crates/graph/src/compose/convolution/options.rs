@@ -1,6 +1,7 @@
 //! What convolutions are told beside their operands.
 
-/// A number for each of `D` axes: one for all of them, or one each.
+/// A number for each of `D` axes: one for all of them, or one each. (Where a method settles how many axes there are and not a type,
+/// it is a [`PerAxis`](crate::PerAxis).)
 ///
 /// ```
 /// # use arenagrad_graph::Convolution;
@@ -8,17 +9,17 @@
 /// assert_eq!(both, Convolution::new().stride([2, 2]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PerAxis<const D: usize>(pub [usize; D]);
+pub struct AxisNumbers<const D: usize>(pub [usize; D]);
 
-impl<const D: usize> From<usize> for PerAxis<D> {
+impl<const D: usize> From<usize> for AxisNumbers<D> {
     fn from(number: usize) -> Self {
-        PerAxis([number; D])
+        AxisNumbers([number; D])
     }
 }
 
-impl<const D: usize> From<[usize; D]> for PerAxis<D> {
+impl<const D: usize> From<[usize; D]> for AxisNumbers<D> {
     fn from(numbers: [usize; D]) -> Self {
-        PerAxis(numbers)
+        AxisNumbers(numbers)
     }
 }
 
@@ -72,7 +73,7 @@ impl<const D: usize> Convolution<D> {
 
     /// How far each result is from its neighbours, in elements of the input.
     #[must_use]
-    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<AxisNumbers<D>>) -> Self {
         Convolution { stride: stride.into().0, ..self }
     }
 
@@ -84,7 +85,7 @@ impl<const D: usize> Convolution<D> {
 
     /// How far the weight's elements are apart, in elements of the input.
     #[must_use]
-    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<AxisNumbers<D>>) -> Self {
         Convolution { dilation: dilation.into().0, ..self }
     }
 
@@ -130,25 +131,25 @@ impl<const D: usize> ConvolutionTranspose<D> {
 
     /// How far apart the elements of the input are in the result.
     #[must_use]
-    pub fn stride(self, stride: impl Into<PerAxis<D>>) -> Self {
+    pub fn stride(self, stride: impl Into<AxisNumbers<D>>) -> Self {
         ConvolutionTranspose { stride: stride.into().0, ..self }
     }
 
     /// How many elements are left out at either end of the result.
     #[must_use]
-    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
+    pub fn padding(self, padding: impl Into<AxisNumbers<D>>) -> Self {
         ConvolutionTranspose { padding: padding.into().0, ..self }
     }
 
     /// How many elements the result has beside, at its end: a strided convolution gives the same extent for several of its input.
     #[must_use]
-    pub fn output_padding(self, output_padding: impl Into<PerAxis<D>>) -> Self {
+    pub fn output_padding(self, output_padding: impl Into<AxisNumbers<D>>) -> Self {
         ConvolutionTranspose { output_padding: output_padding.into().0, ..self }
     }
 
     /// How far the weight's elements are apart in the result.
     #[must_use]
-    pub fn dilation(self, dilation: impl Into<PerAxis<D>>) -> Self {
+    pub fn dilation(self, dilation: impl Into<AxisNumbers<D>>) -> Self {
         ConvolutionTranspose { dilation: dilation.into().0, ..self }
     }
 
