@@ -8,17 +8,28 @@
 //! `#[track_caller]`, and none builds nodes inside a closure, through which a caller's location would not pass.
 
 mod activations;
+mod arrange;
 mod classification;
+mod contractions;
+mod diagonals;
+mod einsum;
+mod filled;
+mod grids;
 mod layers;
 mod losses;
 mod norms;
+mod parts;
+mod positions;
 mod random;
+mod scatters;
 mod softmax;
 mod vector_norms;
 
 pub use activations::Gelu;
 pub use classification::CrossEntropy;
+pub use grids::GridOrder;
 pub use losses::Reduction;
+pub use scatters::ScatterReduction;
 
 use crate::arena::Graph;
 use crate::error::GraphError;

@@ -160,7 +160,9 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
-        Op::Indexing(Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) => along(axis),
+        Op::Indexing(
+            Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. } | Indexing::ScatterReduce { axis, .. },
+        ) => along(axis),
     }
 }
 

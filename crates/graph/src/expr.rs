@@ -9,11 +9,13 @@ mod elementwise;
 mod indices;
 mod leaf;
 mod moments;
+mod positions;
 mod products;
 mod reductions;
 mod shapes;
 
 pub use axes::Axes;
+pub use positions::{AxisIndex, AxisIndices, Position};
 
 use std::fmt;
 

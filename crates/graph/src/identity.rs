@@ -58,5 +58,6 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
         }
         Op::Indexing(Indexing::Gather { axis, .. }) => all(&[24, *axis as u64]),
         Op::Indexing(Indexing::ScatterAdd { axis, .. }) => all(&[25, *axis as u64]),
+        Op::Indexing(Indexing::ScatterReduce { function, axis, .. }) => all(&[60, *function as u64, *axis as u64]),
     }
 }

@@ -67,21 +67,21 @@ mod verify;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
-pub use compose::{CrossEntropy, Gelu, Reduction};
+pub use compose::{CrossEntropy, Gelu, GridOrder, Reduction, ScatterReduction};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
 pub use dtype::DType;
 pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
-pub use expr::{Axes, Expr, IntoExpr, Operand};
+pub use expr::{Axes, AxisIndex, AxisIndices, Expr, IntoExpr, Operand, Position};
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
     Arrangement, Assembly, BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Elementwise, Exchange,
-    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, UnaryFunction, UnaryRow,
+    Extents, Indexing, Leaf, Op, OpKind, ReduceFunction, ScatterFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

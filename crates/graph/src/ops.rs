@@ -14,6 +14,7 @@ pub mod indexing;
 pub mod leaf;
 pub mod matmul;
 pub mod reduce;
+pub mod scatter_reduce;
 pub mod unary;
 pub mod views;
 pub mod windows;

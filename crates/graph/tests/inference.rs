@@ -3,7 +3,7 @@
 
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op, OpKind, Origin,
-    ReduceFunction, Shape, UnaryFunction, verify,
+    ReduceFunction, ScatterFunction, ScatterReduction, Shape, UnaryFunction, verify,
 };
 
 use DType::{Bool, F32, F64, I32};
@@ -14,7 +14,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Unary(function) => function.row().dtypes,
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
-        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
+        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) => &[F32, F64, I32],
         OpKind::MatMul | OpKind::CustomGradient => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter
@@ -149,6 +149,15 @@ fn inferred(g: &Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'_>, Vec<usize>,
             (x.index_select(1, g.full([4, 5], 0.0, I32)), vec![2, 4, 5], dtype),
         ],
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
+        OpKind::ScatterReduce(function) => {
+            let reduction = match function {
+                ScatterFunction::Mul => ScatterReduction::Prod,
+                ScatterFunction::Max => ScatterReduction::Amax,
+                ScatterFunction::Min => ScatterReduction::Amin,
+            };
+            let scattered = x.scatter_reduce(0, g.full([5, 3], 0.0, I32), full(&[5, 3]), reduction, true);
+            vec![(scattered, vec![2, 3], dtype)]
+        }
     }
 }
 
@@ -181,7 +190,14 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let kinds: Vec<OpKind> = OpKind::all().collect();
     let names: std::collections::HashSet<&str> = kinds.iter().map(|kind| kind.name()).collect();
     assert_eq!(names.len(), kinds.len());
-    assert_eq!(kinds.len(), 24 + UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len() + 2);
+    assert_eq!(
+        kinds.len(),
+        24 + UnaryFunction::ALL.len()
+            + BinaryFunction::ALL.len()
+            + CompareFunction::ALL.len()
+            + 2
+            + ScatterFunction::ALL.len()
+    );
 }
 
 #[test]

@@ -60,6 +60,9 @@ impl Kernel {
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {
                 scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
             }
+            Kernel::ScatterReduce { dtype, operand_shape, updates_shape, in_place, .. } => {
+                scatter_add(*dtype, [operand_shape, updates_shape], *in_place, false)
+            }
             Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
         }
     }

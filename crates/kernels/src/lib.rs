@@ -21,7 +21,8 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-    BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType, UnaryFunction,
+    BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, ScatterFunction, StorageType,
+    UnaryFunction,
 };
 pub use kernel::{Factor, Kernel, Matrices, Piece, ProductExtents, Stored};
 pub use nest::{Nest, NestInstruction, NestValue, Space};

@@ -71,6 +71,7 @@ pub use arenagrad_graph::{
     Axes, Bf16, CompareFunction, Context, CrossEntropy, DType, Element, Elements, Expr, F16, Function, Gelu, Graph,
     GraphError, Init, IntoExpr, Mode, NodeId, OpKind, ReduceFunction, Reduction, Shape, StorageType,
 };
+pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given};
 pub use file::replace_file;

@@ -126,7 +126,8 @@ fn magnitude<'g>(
         | Op::Elementwise(Elementwise::Unary { .. })
         | Op::Elementwise(Elementwise::Compare { .. })
         | Op::Reduce { .. }
-        | Op::ArgMax { .. } => fresh(),
+        | Op::ArgMax { .. }
+        | Op::Indexing(Indexing::ScatterReduce { .. }) => fresh(),
     }
 }
 

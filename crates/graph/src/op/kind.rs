@@ -2,7 +2,7 @@
 
 use crate::op::{
     Arrangement, Assembly, BinaryFunction, CompareFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction,
-    UnaryFunction,
+    ScatterFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -36,6 +36,7 @@ pub enum OpKind {
     MatMul,
     Gather,
     ScatterAdd,
+    ScatterReduce(ScatterFunction),
 }
 
 impl OpKind {
@@ -52,6 +53,7 @@ impl OpKind {
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
             .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Gather, OpKind::ScatterAdd])
+            .chain(ScatterFunction::ALL.map(OpKind::ScatterReduce))
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -84,6 +86,7 @@ impl OpKind {
             OpKind::MatMul => "matmul",
             OpKind::Gather => "gather",
             OpKind::ScatterAdd => "scatter_add",
+            OpKind::ScatterReduce(function) => function.name(),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Op {
             Op::MatMul { .. } => OpKind::MatMul,
             Op::Indexing(Indexing::Gather { .. }) => OpKind::Gather,
             Op::Indexing(Indexing::ScatterAdd { .. }) => OpKind::ScatterAdd,
+            Op::Indexing(Indexing::ScatterReduce { function, .. }) => OpKind::ScatterReduce(*function),
         }
     }
 

@@ -58,9 +58,9 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             views::matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, graph)
         }
-        Op::Indexing(Indexing::ScatterAdd { operand, updates, .. }) if graph.shape(*updates).contains(&0) => {
-            Rewrite::Existing(*operand)
-        }
+        Op::Indexing(
+            Indexing::ScatterAdd { operand, updates, .. } | Indexing::ScatterReduce { operand, updates, .. },
+        ) if graph.shape(*updates).contains(&0) => Rewrite::Existing(*operand),
         Op::Indexing(_) => Rewrite::Keep,
     })
 }

@@ -33,6 +33,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod scatter_reduce;
 mod seldom;
 mod tile;
 mod total;
@@ -52,6 +53,7 @@ use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
 use scatter_add::ScatterAdd;
+use scatter_reduce::ScatterReduce;
 
 /// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ enum Routine {
     MatMul(Box<MatMul>),
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
+    ScatterReduce(Box<ScatterReduce>),
     Assemble(Assemble),
 }
 
@@ -104,6 +107,19 @@ impl Compiled {
                 let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
                 Routine::ScatterAdd(Box::new(ScatterAdd::new(*dtype, shapes, *axis, views, *in_place, *factor)))
             }
+            Kernel::ScatterReduce {
+                dtype,
+                function,
+                operand_shape,
+                updates_shape,
+                axis,
+                indices,
+                updates,
+                in_place,
+            } => {
+                let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
+                Routine::ScatterReduce(Box::new(ScatterReduce::new(*dtype, *function, shapes, *axis, views, *in_place)))
+            }
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Routine::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
@@ -121,6 +137,7 @@ impl Compiled {
             Routine::MatMul(routine) => routine.divides(),
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
+            Routine::ScatterReduce(routine) => routine.divides(),
             Routine::Assemble(_) => false,
         }
     }
@@ -139,6 +156,7 @@ impl Compiled {
             Routine::MatMul(routine) => routine.run(operands, outputs),
             Routine::Gather(routine) => routine.run(operands, outputs),
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
+            Routine::ScatterReduce(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),
         }
     }

@@ -49,6 +49,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. } => {}
         }
     }
@@ -211,6 +212,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::ArgMax { .. }
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
+        | Work::ScatterReduce { .. }
         | Work::Pad { .. }
         | Work::Concat { .. } => true,
         Work::Constant(_)
@@ -277,6 +279,7 @@ fn scattered(
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => {
                 if base.shape.elements() != 1 || !base.storage.is_native() {

@@ -194,7 +194,9 @@ fn kernel_name(kernel: &Kernel) -> String {
             ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
         },
         Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
-        Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
+        Kernel::ScatterAdd { updates_shape, .. } | Kernel::ScatterReduce { updates_shape, .. } => {
+            format!("{stem} {updates_shape}")
+        }
         Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),
     }
 }
@@ -223,7 +225,9 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
             Some(Factor::Constant(_) | Factor::Input { is_negated: false }) => vec!["mul", "add"],
             Some(Factor::Input { is_negated: true }) => vec!["mul", "sub"],
         },
-        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::Assemble { .. } => Vec::new(),
+        Kernel::ArgMax { .. } | Kernel::Gather { .. } | Kernel::ScatterReduce { .. } | Kernel::Assemble { .. } => {
+            Vec::new()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::{
     Arrangement, Assembly, AxisSet, DType, Elements, Graph, GraphError, Indexing, Leaf, Node, NodeId, Op,
-    ReduceFunction, Shape, StorageType,
+    ReduceFunction, ScatterFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -67,6 +67,11 @@ pub(crate) enum Work {
         axis: usize,
         factor: Option<Factor>,
     },
+    /// The operand, indices and updates.
+    ScatterReduce {
+        function: ScatterFunction,
+        axis: usize,
+    },
     Pad {
         lows: SmallVec<[usize; 4]>,
         interiors: SmallVec<[usize; 4]>,
@@ -104,6 +109,7 @@ impl Work {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => true,
         }
@@ -391,7 +397,7 @@ impl Builder {
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
             }
-            Op::Indexing(Indexing::ScatterAdd { axis, .. }) => {
+            Op::Indexing(indexing @ (Indexing::ScatterAdd { axis, .. } | Indexing::ScatterReduce { axis, .. })) => {
                 if operands[1].shape.elements() == 0 {
                     return operands[0].clone();
                 }
@@ -400,7 +406,14 @@ impl Builder {
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
                 let updates = self.widened(updates, dtype, node, stage);
-                let work = Work::ScatterAdd { axis: *axis, factor: None };
+                let work = match indexing {
+                    Indexing::ScatterReduce { function, .. } => {
+                        Work::ScatterReduce { function: *function, axis: *axis }
+                    }
+                    Indexing::ScatterAdd { .. } | Indexing::Gather { .. } => {
+                        Work::ScatterAdd { axis: *axis, factor: None }
+                    }
+                };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
             Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
@@ -466,6 +479,7 @@ impl Builder {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => layout,
         }

@@ -149,6 +149,7 @@ impl Builder<'_> {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => unreachable!("only elementwise entries and reductions are members of a nest"),
         };
@@ -182,6 +183,7 @@ impl Builder<'_> {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => self.load(operand.base, operand.view(), space),
         }

@@ -135,6 +135,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::MatMul
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. } => {
                 let input = self.program.inputs.len() as u32;

@@ -218,6 +218,7 @@ impl Readers {
                     | Work::MatMul
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
+                    | Work::ScatterReduce { .. }
                     | Work::Pad { .. }
                     | Work::Concat { .. } => false,
                 };
@@ -406,6 +407,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::MatMul
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
+        | Work::ScatterReduce { .. }
         | Work::Pad { .. }
         | Work::Concat { .. } => None,
     }

@@ -198,6 +198,19 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::ScatterReduce { function, axis } => {
+            let kernel = Kernel::ScatterReduce {
+                dtype: entry.dtype,
+                function: *function,
+                operand_shape: entry.shape.clone(),
+                updates_shape: operands[2].shape.clone(),
+                axis: *axis,
+                indices: operands[1].view(),
+                updates: operands[2].view(),
+                in_place: false,
+            };
+            (kernel, bases())
+        }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<isize> = interiors.iter().map(|&interior| interior as isize + 1).collect();
             let destination = region(&entry.shape, lows, &steps, &operands[0].shape);
@@ -278,6 +291,7 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::ArgMax { .. }
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
+        | Kernel::ScatterReduce { .. }
         | Kernel::Assemble { .. } => unreachable!("only reductions and matrix products have epilogues"),
     }
 }

@@ -70,3 +70,5 @@ macro_rules! one_for {
     };
 }
 pub(crate) use one_for;
+
+mod indexing;

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use arenagrad::graph::{BinaryFunction, UnaryFunction};
-use arenagrad::{Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction};
+use arenagrad::graph::{BinaryFunction, ScatterFunction, UnaryFunction};
+use arenagrad::{Context, DType, Expr, Function, Graph, Init, OpKind, ReduceFunction, ScatterReduction};
 
 type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
@@ -274,6 +274,30 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
             case(&[(&[7, 3], ANY), (&[2, 5], Element::Integer(0, 6))], 10, |_, x| x[0].index_select(0, x[1])),
             case(&[(&[4, 6], INTEGER), (&[3], Element::Integer(0, 5))], 1, |_, x| x[0].index_select(1, x[1])),
         ],
+        OpKind::ScatterReduce(function) => {
+            let reduction = match function {
+                ScatterFunction::Mul => ScatterReduction::Prod,
+                ScatterFunction::Max => ScatterReduction::Amax,
+                ScatterFunction::Min => ScatterReduction::Amin,
+            };
+            let numbers = Element::Float(0.5, 1.5);
+            let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
+                let operands = [(data, numbers), (shape, Element::Integer(0, bound)), (shape, numbers)];
+                case(&operands, terms, move |_, x| x[0].scatter_reduce(axis, x[1], x[2], reduction, true))
+            };
+            vec![
+                updates(&[5], &[57], 4, 57, 0),
+                updates(&[7, 3], &[13, 3], 6, 13, 0),
+                updates(&[3, 5], &[2, 11], 4, 11, 1),
+                updates(&[3, 2], &[0, 2], 0, 1, 0),
+                case(&[(&[2, 3], INTEGER), (&[4, 3], Element::Integer(0, 1)), (&[4, 3], INTEGER)], 4, move |_, x| {
+                    x[0].scatter_reduce(0, x[1], x[2], reduction, true)
+                }),
+                case(&[(&[3, 4], numbers), (&[5, 3], Element::Integer(0, 3)), (&[3, 1], numbers)], 5, move |_, x| {
+                    x[0].scatter_reduce(1, x[1].t(), x[2].broadcast_to([3, 5]), reduction, true)
+                }),
+            ]
+        }
         OpKind::ScatterAdd => {
             let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
                 let operands = [(data, ANY), (shape, Element::Integer(0, bound)), (shape, ANY)];
