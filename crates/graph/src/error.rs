@@ -327,6 +327,23 @@ pub enum GraphError {
     #[error("{origin}: {op}: inputs and parameters are inserted by declaring them")]
     Undeclared { origin: Origin, op: &'static str },
 
+    #[error(
+        "{origin}: {op}: axis {axis} of {operand} has {extent} elements, so {range} is out of range (shape {shape})"
+    )]
+    Positions {
+        origin: Origin,
+        op: &'static str,
+        operand: String,
+        shape: Shape,
+        axis: usize,
+        extent: usize,
+        /// What the caller wrote: a position or a range, in which negative numbers count from the end.
+        range: String,
+    },
+
+    #[error("{origin}: {op}: column {column} of the equation {equation:?}: {problem}")]
+    Equation { origin: Origin, op: &'static str, equation: String, column: usize, problem: String },
+
     #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]
     Full { origin: Origin, op: &'static str, limit: usize },
 }
@@ -380,6 +397,8 @@ impl GraphError {
             | GraphError::NodeInUse { op, .. }
             | GraphError::StaleMark { op, .. }
             | GraphError::Undeclared { op, .. }
+            | GraphError::Positions { op, .. }
+            | GraphError::Equation { op, .. }
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::ReservedName { .. }

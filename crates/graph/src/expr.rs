@@ -13,6 +13,7 @@ pub(crate) mod joined;
 mod leaf;
 mod linear_algebra;
 mod moments;
+mod positions;
 mod products;
 mod reductions;
 mod shapes;
@@ -20,6 +21,7 @@ mod sorting;
 
 pub use axes::Axes;
 pub use sorting::QuantileInterpolation;
+pub use positions::{AxisIndex, AxisIndices, Position};
 
 use std::fmt;
 

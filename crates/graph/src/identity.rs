@@ -91,5 +91,6 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             }
             Ordered::SearchSorted { is_right, .. } => all(&[63, u64::from(*is_right)]),
         },
+        Op::Indexing(Indexing::ScatterReduce { function, axis, .. }) => all(&[60, *function as u64, *axis as u64]),
     }
 }

@@ -133,6 +133,40 @@ pub enum Indexing {
     Gather { operand: NodeId, indices: NodeId, axis: usize },
     /// `operand` with `updates[.., j, ..]` added at `[.., indices[.., j, ..], ..]` along `axis`.
     ScatterAdd { operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
+    /// `operand` with the element at `[.., indices[.., j, ..], ..]` along `axis` combined with `updates[.., j, ..]`.
+    ScatterReduce { function: ScatterFunction, operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
+}
+
+/// By what a scatter combines an update with what stands at its place. Sums are [`Indexing::ScatterAdd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum ScatterFunction {
+    Mul,
+    Max,
+    Min,
+}
+
+impl ScatterFunction {
+    /// Every function, in the order of declaration.
+    pub const ALL: [ScatterFunction; 3] = [ScatterFunction::Mul, ScatterFunction::Max, ScatterFunction::Min];
+
+    /// The stem used in printed graphs, plans and tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            ScatterFunction::Mul => "scatter_mul",
+            ScatterFunction::Max => "scatter_max",
+            ScatterFunction::Min => "scatter_min",
+        }
+    }
+
+    /// The function of two elements that it repeats.
+    pub fn combination(self) -> BinaryFunction {
+        match self {
+            ScatterFunction::Mul => BinaryFunction::Mul,
+            ScatterFunction::Max => BinaryFunction::Maximum,
+            ScatterFunction::Min => BinaryFunction::Minimum,
+        }
+    }
 }
 
 /// Reductions. Over no elements `Sum` is 0 and `Product` 1; `Max` and `Min` refuse an empty axis.
@@ -227,7 +261,10 @@ impl Op {
                 visit(*operand);
                 visit(*indices);
             }
-            Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, .. }) => {
+            Op::Indexing(
+                Indexing::ScatterAdd { operand, indices, updates, .. }
+                | Indexing::ScatterReduce { operand, indices, updates, .. },
+            ) => {
                 visit(*operand);
                 visit(*indices);
                 visit(*updates);
@@ -303,7 +340,10 @@ impl Op {
                 *operand = map(*operand);
                 *indices = map(*indices);
             }
-            Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, .. }) => {
+            Op::Indexing(
+                Indexing::ScatterAdd { operand, indices, updates, .. }
+                | Indexing::ScatterReduce { operand, indices, updates, .. },
+            ) => {
                 *operand = map(*operand);
                 *indices = map(*indices);
                 *updates = map(*updates);

@@ -20,6 +20,7 @@ pub mod ordered;
 pub mod reduce;
 pub mod scan;
 mod special;
+pub mod scatter_reduce;
 pub mod unary;
 pub mod views;
 pub mod windows;

@@ -56,7 +56,8 @@ impl Arena {
     /// Notes what an op that indexes an axis requires.
     pub(crate) fn require_of_indices(&mut self, id: NodeId) {
         let (Op::Indexing(Indexing::Gather { operand, indices, axis })
-        | Op::Indexing(Indexing::ScatterAdd { operand, indices, axis, .. })) = &self.nodes[id.key].op
+        | Op::Indexing(Indexing::ScatterAdd { operand, indices, axis, .. })
+        | Op::Indexing(Indexing::ScatterReduce { operand, indices, axis, .. })) = &self.nodes[id.key].op
         else {
             return;
         };

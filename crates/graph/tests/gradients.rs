@@ -7,8 +7,8 @@ use crate::evaluate::{evaluate, given};
 use crate::linear_algebra;
 use arenagrad_graph::{
     AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Context, Convolution, ConvolutionTranspose,
-    CumulativeFunction, DType, Expr, Function, Graph, Op, OpKind, Origin, ReduceFunction, ScanOptions, Shape,
-    UnaryFunction,
+    CumulativeFunction, DType, Expr, Function, Graph, Op, OpKind, Origin, ReduceFunction, ScanOptions, ScatterFunction,
+    ScatterReduction, Shape, UnaryFunction,
 };
 
 /// `x^3`, with a gradient of its own.
@@ -295,6 +295,20 @@ fn cases(kind: OpKind) -> Vec<Case> {
             vec![scatter(&[0, 0, 0, 2], &[2, 2]), scatter(&[1], &[1, 1]), scatter(&[], &[0, 2])]
         }
         OpKind::Scan => scan_cases(),
+        OpKind::ScatterReduce(function) => {
+            let reduction = match function {
+                ScatterFunction::Mul => ScatterReduction::Prod,
+                ScatterFunction::Max => ScatterReduction::Amax,
+                ScatterFunction::Min => ScatterReduction::Amin,
+            };
+            let scatter = |index: &'static [i32], shape: &'static [usize]| {
+                let shapes = [(vec![3, 2], -2.0, 2.0), (shape.to_vec(), -2.0, 2.0)];
+                Case::new(&shapes, move |g, x| {
+                    x[0].scatter_reduce(0, g.literal(shape, index), x[1], reduction, true).square()
+                })
+            };
+            vec![scatter(&[0, 0, 0, 2, 2, 0], &[3, 2]), scatter(&[1], &[1, 1]), scatter(&[], &[0, 2])]
+        }
     }
 }
 

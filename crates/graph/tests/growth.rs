@@ -21,7 +21,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. } | Leaf::Constant { .. })
             | Op::Leaf(Leaf::Literal { .. } | Leaf::Iota { .. }) => 0,
             Op::View { .. } => 0,
-            Op::Indexing(Indexing::ScatterAdd { updates, .. }) => {
+            Op::Indexing(Indexing::ScatterAdd { updates, .. } | Indexing::ScatterReduce { updates, .. }) => {
                 optimised.graph.node(updates).unwrap().shape.elements()
             }
             Op::Reduce { operand, .. } => optimised.graph.node(operand).unwrap().shape.elements(),

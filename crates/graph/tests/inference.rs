@@ -4,7 +4,7 @@
 use arenagrad_graph::{
     Attention, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, CompareFunction, Context,
     Convolution, ConvolutionTranspose, CumulativeFunction, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op,
-    OpKind, Origin, ReduceFunction, Shape, UnaryFunction, verify,
+    OpKind, Origin, ReduceFunction, ScatterFunction, ScatterReduction, Shape, UnaryFunction, verify,
 };
 
 use crate::linear_algebra;
@@ -16,7 +16,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Unary(function) => function.row().dtypes,
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
-        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd => &[F32, F64, I32],
+        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) => &[F32, F64, I32],
         OpKind::Cumulative(_) | OpKind::Convolution | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
         OpKind::Recurrence => &[F32, F64],
         OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
@@ -228,6 +228,15 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
             (full(&[7]).searchsorted(full(&[]), false), vec![], I32),
         ],
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
+        OpKind::ScatterReduce(function) => {
+            let reduction = match function {
+                ScatterFunction::Mul => ScatterReduction::Prod,
+                ScatterFunction::Max => ScatterReduction::Amax,
+                ScatterFunction::Min => ScatterReduction::Amin,
+            };
+            let scattered = x.scatter_reduce(0, g.full([5, 3], 0.0, I32), full(&[5, 3]), reduction, true);
+            vec![(scattered, vec![2, 3], dtype)]
+        }
     }
 }
 
@@ -262,7 +271,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     assert_eq!(names.len(), kinds.len());
     let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
     let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
-    assert_eq!(kinds.len(), 30 + functions + 2 + results + CumulativeFunction::ALL.len());
+    assert_eq!(kinds.len(), 30 + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len());
 }
 
 #[test]

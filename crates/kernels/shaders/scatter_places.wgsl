@@ -6,7 +6,7 @@
 //
 // Bindings: the operand (read) unless the result holds it, the order, the ends and the updates (read), the sums (read), the result
 // (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, Element, Target, read_start, target_of, read_entry_0, sum_units, write_result, the
+// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, Target, read_start, target_of, read_entry_0, sum_units, write_result, the
 // bindings.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -25,10 +25,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let last = ends[target_place.place];
         if last - first <= 64u {
             for (var unit = first; unit < last; unit += 1u) {
-                sum = sum + read_entry_0(unit, target_place.column);
+                sum = combine(sum, read_entry_0(unit, target_place.column));
             }
         } else {
-            sum = sum + sum_units(first, last, target_place.column);
+            sum = combine(sum, sum_units(first, last, target_place.column));
         }
     }
     write_result(element, sum);

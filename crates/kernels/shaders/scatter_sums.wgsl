@@ -7,7 +7,7 @@
 // One invocation sums one column of 64 units' elements, by four accumulators.
 //
 // Bindings: the sorted keys (read), in the first level the order and the updates (read), the sums of all levels (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, Element, read_entry, the bindings.
+// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, read_entry, the bindings.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -21,18 +21,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if key >= parameters.places || key != keys[(chunk + 1u) * parameters.span - 1u] {
         return;
     }
-    var sum0 = Element();
-    var sum1 = Element();
-    var sum2 = Element();
-    var sum3 = Element();
+    var sum0 = identity();
+    var sum1 = identity();
+    var sum2 = identity();
+    var sum3 = identity();
     var entry = chunk * 64u;
     let end = entry + 64u;
     while entry < end {
-        sum0 = sum0 + read_entry(entry, column);
-        sum1 = sum1 + read_entry(entry + 1u, column);
-        sum2 = sum2 + read_entry(entry + 2u, column);
-        sum3 = sum3 + read_entry(entry + 3u, column);
+        sum0 = combine(sum0, read_entry(entry, column));
+        sum1 = combine(sum1, read_entry(entry + 1u, column));
+        sum2 = combine(sum2, read_entry(entry + 2u, column));
+        sum3 = combine(sum3, read_entry(entry + 3u, column));
         entry += 4u;
     }
-    sums[parameters.first_sum + element] = (sum0 + sum1) + (sum2 + sum3);
+    sums[parameters.first_sum + element] = combine(combine(sum0, sum1), combine(sum2, sum3));
 }

@@ -62,6 +62,9 @@ impl Kernel {
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {
                 scatter_add(*dtype, [operand_shape, updates_shape], *in_place, factor.is_some())
             }
+            Kernel::ScatterReduce { dtype, operand_shape, updates_shape, in_place, .. } => {
+                scatter_add(*dtype, [operand_shape, updates_shape], *in_place, false)
+            }
             Kernel::Assemble { dtype, elements, fill, pieces } => assemble(*dtype, *elements, fill.is_some(), pieces),
             Kernel::LinearAlgebra { function, dtype, extents } => linear_algebra(*function, *dtype, *extents),
             Kernel::Cumulative { function, dtype, outer, extent, inner, .. } => {

@@ -1,6 +1,6 @@
 //! The closed list of what a backend must run.
 
-use arenagrad_graph::{CumulativeFunction, DType, MatrixFunction, ReduceFunction, Shape, StorageType};
+use arenagrad_graph::{CumulativeFunction, DType, MatrixFunction, ReduceFunction, ScatterFunction, Shape, StorageType};
 
 use crate::attention::Attention;
 use crate::nest::Nest;
@@ -119,6 +119,27 @@ pub enum Kernel {
         in_place: bool,
         /// What the total of each place is multiplied by before it is added; none if the updates are added to the operand as they are.
         factor: Option<Factor>,
+    },
+    /// `result = operand`, then `result[.., indices[.., j, ..], ..] = function(result[..], updates[.., j, ..])` along `axis`, for each
+    /// element of the result by a tree that depends on the number of its updates alone, or on where they stand among all. Inputs: the
+    /// contiguous operand, indices, updates. Outputs: the contiguous result. An update whose index is outside the axis is left out.
+    ScatterReduce {
+        /// The dtype of operand, updates and result: a float or i32.
+        dtype: DType,
+        /// By what updates are combined with what stands at their places.
+        function: ScatterFunction,
+        /// The shape of operand and result.
+        operand_shape: Shape,
+        /// The shape of indices and updates: the rank is that of the operand, extents other than `axis` no larger.
+        updates_shape: Shape,
+        /// The axis that is indexed.
+        axis: usize,
+        /// Where the indices lie in the second input, over the updates' row-major domain.
+        indices: View,
+        /// Where the updates lie in the third input, over the updates' row-major domain.
+        updates: View,
+        /// Whether result and operand share one buffer, so that the copy falls away.
+        in_place: bool,
     },
     /// Regions of one result, each copied from a step's input of its own: what concatenation and padding lower to.
     /// Inputs: one a piece. Outputs: the result. The pieces do not overlap; without `fill` they cover the result.
@@ -347,6 +368,7 @@ impl Kernel {
             Kernel::Attention(_) => "attention",
             Kernel::Gather { .. } => "gather",
             Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::ScatterReduce { function, .. } => function.name(),
             Kernel::Assemble { .. } => "assemble",
             Kernel::LinearAlgebra { function, .. } => function.name(),
             Kernel::Cumulative { .. } => "cumulative",

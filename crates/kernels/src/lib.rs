@@ -23,7 +23,7 @@ pub mod wgsl;
 
 pub use arenagrad_graph::{
     AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, DType, Elements, Elementwise, ReduceFunction,
-    StorageType, UnaryFunction,
+    ScatterFunction, StorageType, UnaryFunction,
 };
 pub use attention::{Attention, AttentionMask};
 pub use kernel::{Cumulation, Factor, Kernel, Matrices, MatrixExtents, Piece, ProductExtents, Stored};

@@ -3,7 +3,7 @@
 use crate::reference::{assert_close, buffer, noise, run, values, view};
 use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Compiled, Operands};
-use arenagrad_kernels::{DType, Elements, Factor, Kernel, Piece, View};
+use arenagrad_kernels::{DType, Elements, Factor, Kernel, Piece, ScatterFunction, View};
 
 /// Shapes of operand and indices, and the axis.
 fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize)> {
@@ -228,6 +228,67 @@ fn long_scatters_lose_no_digits() {
                     (found - exact).abs() <= 1.01 * unit * exact && *found == wrapped,
                     "{dtype} {operand_shape:?} {updates_shape:?}: place {place} of {hits} updates is {found}, not {exact}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn scatters_combine_in_the_order_of_the_updates() {
+    for (operand_shape, updates_shape, axis) in cases() {
+        for (dtype, function) in
+            [DType::F32, DType::F64, DType::I32].into_iter().flat_map(|dtype| ScatterFunction::ALL.map(|f| (dtype, f)))
+        {
+            let (count, elements) = (operand_shape.iter().product(), updates_shape.iter().product::<usize>());
+            let numbers = |seed: u64, count: usize| -> Vec<f64> {
+                noise(seed, count).into_iter().map(|x| few_digits(dtype, 1.0 + x * 0.25)).collect()
+            };
+            let operand = numbers(1, count);
+            let last = updates_shape[updates_shape.len() - 1];
+            let rows = view(&[(elements / last, 1), (last, 0)], 2);
+            for (indices_view, updates_view) in
+                [(View::contiguous(elements), rows.clone()), (rows, View::contiguous(elements))]
+            {
+                let indices = indices(indices_view.end(), operand_shape[axis]);
+                let mut updates = numbers(2, updates_view.end());
+                if dtype.is_float() && updates.len() > 3 {
+                    updates[3] = f64::NAN;
+                }
+                let mut expected = operand.clone();
+                for element in 0..elements {
+                    let index = indices[indices_view.position(element)];
+                    if let Some(at) = position(&operand_shape, &updates_shape, axis, element, index) {
+                        let (a, b) = (expected[at], updates[updates_view.position(element)]);
+                        let is_nan = a.is_nan() || b.is_nan();
+                        expected[at] = dtype.round(match function {
+                            _ if is_nan => f64::NAN,
+                            ScatterFunction::Mul => a * b,
+                            ScatterFunction::Max => a.max(b),
+                            ScatterFunction::Min => a.min(b),
+                        });
+                    }
+                }
+                let kernel = |in_place| Kernel::ScatterReduce {
+                    dtype,
+                    function,
+                    operand_shape: Shape::from(&operand_shape[..]),
+                    updates_shape: Shape::from(&updates_shape[..]),
+                    axis,
+                    indices: indices_view.clone(),
+                    updates: updates_view.clone(),
+                    in_place,
+                };
+                let inputs = [buffer(dtype, &operand), buffer(DType::I32, &indices), buffer(dtype, &updates)];
+                let what = format!("{} {dtype} {operand_shape:?} {updates_shape:?} {axis}", function.name());
+                let bits = |found: &[f64]| -> Vec<u64> {
+                    found.iter().map(|x| if x.is_nan() { 1 } else { x.to_bits() }).collect()
+                };
+                let found = run(&kernel(false), &inputs, &[(dtype, count)]);
+                assert_eq!(bits(&values(&found[0])), bits(&expected), "{what}");
+                let mut outputs = [inputs[0].clone()];
+                let buffers = [Elements::zeros(dtype, 0).unwrap(), inputs[1].clone(), inputs[2].clone()];
+                Compiled::new(&kernel(true)).run(Operands { buffers: &buffers, slots: &[0, 1, 2] }, &mut outputs);
+                assert_eq!(bits(&values(&outputs[0])), bits(&expected), "{what} in place");
             }
         }
     }

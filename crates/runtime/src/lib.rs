@@ -74,6 +74,7 @@ pub use arenagrad_graph::{
     MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
     RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
+pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use arenagrad_graph::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
     Pooling, TripletMargin,

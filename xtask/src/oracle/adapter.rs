@@ -8,7 +8,9 @@ mod activations;
 mod arguments;
 mod attention;
 mod convolution;
+mod arrange;
 mod division;
+mod einsum;
 mod elementwise;
 mod functions;
 mod indexing;
@@ -21,6 +23,7 @@ mod pooling;
 mod products;
 mod reductions;
 mod sampling;
+mod scatter;
 mod shapes;
 
 use arenagrad::{DType, Elements, Expr, Graph, GraphError, Tensor};
@@ -75,13 +78,13 @@ enum Build {
 /// An operator: its signatures, of which the first that the arguments fit counts, and how it is built.
 struct Operator {
     signature: Signature,
-    alternative: Option<Signature>,
+    alternatives: [Option<Signature>; 2],
     build: Build,
 }
 
 impl Operator {
     const fn new(signature: Signature, build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Expr<'g>, Refusal>) -> Operator {
-        Operator { signature, alternative: None, build: Build::One(build) }
+        Operator { signature, alternatives: [None, None], build: Build::One(build) }
     }
 
     /// An operator of several results, in PyTorch's order.
@@ -89,12 +92,14 @@ impl Operator {
         signature: Signature,
         build: for<'c, 'g> fn(&Call<'c, 'g>) -> Result<Vec<Expr<'g>>, Refusal>,
     ) -> Operator {
-        Operator { signature, alternative: None, build: Build::Several(build) }
+        Operator { signature, alternatives: [None, None], build: Build::Several(build) }
     }
 
-    /// The same operator with a second signature.
+    /// The same operator with a further signature, of which there are three at most.
     const fn or(self, alternative: Signature) -> Operator {
-        Operator { alternative: Some(alternative), ..self }
+        let [first, _] = self.alternatives;
+        let alternatives = if first.is_none() { [Some(alternative), None] } else { [first, Some(alternative)] };
+        Operator { alternatives, ..self }
     }
 
     fn bind<'c, 'g>(
@@ -104,13 +109,15 @@ impl Operator {
         positional: Vec<Value<'c, 'g>>,
         keywords: Vec<(&'c str, Value<'c, 'g>)>,
     ) -> Result<Call<'c, 'g>, Refusal> {
-        let Some(alternative) = self.alternative else {
-            return Call::bind(graph, dtype, self.signature, positional, keywords);
+        let given = || (positional.clone(), keywords.clone());
+        let bind = |signature: Signature| {
+            let (positional, keywords) = given();
+            Call::bind(graph, dtype, signature, positional, keywords)
         };
-        match Call::bind(graph, dtype, self.signature, positional.clone(), keywords.clone()) {
-            Ok(call) => Ok(call),
-            Err(refusal) => Call::bind(graph, dtype, alternative, positional, keywords).map_err(|_| refusal),
-        }
+        bind(self.signature).or_else(|refusal| {
+            let others = self.alternatives.into_iter().flatten();
+            others.map(bind).find_map(Result::ok).ok_or(refusal)
+        })
     }
 }
 
@@ -187,6 +194,9 @@ fn find(name: &str) -> Option<Operator> {
         .or_else(|| linear_algebra::find(name))
         .or_else(|| order::find(name))
         .or_else(|| convolution::find(name))
+        .or_else(|| arrange::find(name))
+        .or_else(|| einsum::find(name))
+        .or_else(|| scatter::find(name))
 }
 
 fn find_functional(name: &str) -> Option<Operator> {

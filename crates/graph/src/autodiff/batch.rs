@@ -143,7 +143,9 @@ impl<'g> Batch<'g, '_> {
             Op::Convolution { input, weight, axes } => self.convolution(*input, *weight, axes),
             Op::Indexing(indexing) => {
                 let mut indexing = *indexing;
-                let (Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. }) = &mut indexing;
+                let (Indexing::Gather { axis, .. }
+                | Indexing::ScatterAdd { axis, .. }
+                | Indexing::ScatterReduce { axis, .. }) = &mut indexing;
                 *axis += 1;
                 self.over(&Op::Indexing(indexing), node)
             }

@@ -129,7 +129,7 @@ impl<'g> Expr<'g> {
     }
 
     /// The checked operands of gather and scatter: data, indices, axis.
-    fn indexed(
+    pub(crate) fn indexed(
         self,
         op: &'static str,
         axis: isize,

@@ -187,14 +187,6 @@ impl<'g> Expr<'g> {
         self.insert(Op::View { operand, arrangement }, None, None, origin)
     }
 
-    /// The `index`-th slice along an axis, which falls away: `[a, n, b] -> [a, b]`.
-    #[track_caller]
-    pub fn select_index(self, axis: isize, index: usize) -> Expr<'g> {
-        let _method = self.enter("select_index");
-        let slice = self.slice_node(axis, index, index.saturating_add(1), 1, Origin::here());
-        if slice.raw().is_some() { slice.squeeze(axis) } else { slice }
-    }
-
     /// `value` before and after the elements of each axis: one pair `(before, after)` an axis, outermost first. Errors: another
     /// number of pairs than of axes; a value that i32 or bool does not hold.
     #[track_caller]
@@ -250,7 +242,7 @@ impl<'g> Expr<'g> {
         }
     }
 
-    fn slice_node(self, axis: isize, start: usize, end: usize, step: usize, caller: Origin) -> Expr<'g> {
+    pub(crate) fn slice_node(self, axis: isize, start: usize, end: usize, step: usize, caller: Origin) -> Expr<'g> {
         let origin = self.graph().origin_or(caller);
         let Some((operand, shape)) = self.read("slice", origin, |id, node| (id, node.shape.clone())) else {
             return self;

@@ -1,8 +1,7 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Indexing,
-    Leaf, MatrixFunction, Op, Ordered, ReduceFunction, UnaryFunction,
+Arrangement , Assembly , AttentionResult , BinaryFunction , CompareFunction , CumulativeFunction , Elementwise , Indexing , Leaf , MatrixFunction , Op , Ordered , ReduceFunction , ScatterFunction , UnaryFunction , 
 };
 
 /// An operation without its operands.
@@ -44,6 +43,7 @@ pub enum OpKind {
     Recurrence,
     ArgSort,
     SearchSorted,
+    ScatterReduce(ScatterFunction),
 }
 
 impl OpKind {
@@ -59,12 +59,7 @@ impl OpKind {
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
-            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Convolution, OpKind::Gather, OpKind::ScatterAdd])
-            .chain([OpKind::Scan])
-            .chain(AttentionResult::ALL.map(OpKind::Attention))
-            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
-            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
-            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
+. chain ( [ OpKind :: ArgMax , OpKind :: MatMul , OpKind :: Convolution , OpKind :: Gather , OpKind :: ScatterAdd ] ) . chain ( [ OpKind :: Scan ] ) . chain ( AttentionResult :: ALL . map ( OpKind :: Attention ) ) . chain ( MatrixFunction :: ALL . map ( OpKind :: LinearAlgebra ) ) . chain ( CumulativeFunction :: ALL . map ( OpKind :: Cumulative ) ) . chain ( [ OpKind :: Recurrence , OpKind :: ArgSort , OpKind :: SearchSorted ] ) . chain ( ScatterFunction :: ALL . map ( OpKind :: ScatterReduce ) ) 
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -105,6 +100,7 @@ impl OpKind {
             OpKind::Recurrence => "linear_recurrence",
             OpKind::ArgSort => "argsort",
             OpKind::SearchSorted => "searchsorted",
+            OpKind::ScatterReduce(function) => function.name(),
         }
     }
 }
@@ -148,6 +144,7 @@ impl Op {
             Op::Ordered(Ordered::Recurrence { .. }) => OpKind::Recurrence,
             Op::Ordered(Ordered::ArgSort { .. }) => OpKind::ArgSort,
             Op::Ordered(Ordered::SearchSorted { .. }) => OpKind::SearchSorted,
+            Op::Indexing(Indexing::ScatterReduce { function, .. }) => OpKind::ScatterReduce(*function),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Gather and scatter_add along one axis.
+//! Gather and scatter_add along one axis. Scatters by other functions: [`crate::ops::scatter_reduce`].
 //!
 //! | op | y | gradient |
 //! |---|---|---|
@@ -16,14 +16,17 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::{Indexing, Op};
-use crate::ops::{Differentiated, Pushed, Rule};
+use crate::ops::{Differentiated, Pushed, Rule, scatter_reduce};
 use crate::shape::Shape;
 
 pub(crate) fn infer(rule: &Rule<'_>, indexing: Indexing) -> Result<(Shape, DType), GraphError> {
     match indexing {
         Indexing::Gather { operand, indices, axis } => infer_gather(rule, operand, indices, axis),
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
-            infer_scatter_add(rule, operand, indices, updates, axis)
+            infer_scatter(rule, operand, indices, updates, axis)
+        }
+        Indexing::ScatterReduce { operand, indices, updates, axis, .. } => {
+            infer_scatter(rule, operand, indices, updates, axis)
         }
     }
 }
@@ -35,6 +38,9 @@ pub(crate) fn vjp<'g>(indexing: Indexing, node: &Differentiated<'g, '_>, give: &
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
             vjp_scatter_add(operand, indices, updates, axis, node, give);
         }
+        Indexing::ScatterReduce { function, operand, indices, updates, axis } => {
+            scatter_reduce::vjp(function, [operand, indices, updates], axis, node, give);
+        }
     }
 }
 
@@ -43,6 +49,9 @@ pub(crate) fn jvp<'g>(indexing: Indexing, node: &Pushed<'g, '_>) -> Option<Expr<
         Indexing::Gather { operand, indices, axis } => jvp_gather(operand, indices, axis, node),
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
             jvp_scatter_add(operand, indices, updates, axis, node)
+        }
+        Indexing::ScatterReduce { function, operand, indices, updates, axis } => {
+            scatter_reduce::jvp(function, [operand, indices, updates], axis, node)
         }
     }
 }
@@ -53,7 +62,7 @@ fn infer_gather(rule: &Rule<'_>, operand: NodeId, indices: NodeId, axis: usize) 
     Ok((rule.node(indices).shape.clone(), rule.node(operand).dtype))
 }
 
-fn infer_scatter_add(
+fn infer_scatter(
     rule: &Rule<'_>,
     operand: NodeId,
     indices: NodeId,
@@ -110,7 +119,7 @@ fn jvp_scatter_add<'g>(
 
 /// What was gathered for a derivative, with 0 for the NaN of indices outside `0..extent`. Where every index is known to be in
 /// range, or checked before each run, it stays as it is.
-fn zero_out_of_range<'g>(gathered: Expr<'g>, indices: Expr<'g>, extent: usize) -> Expr<'g> {
+pub(crate) fn zero_out_of_range<'g>(gathered: Expr<'g>, indices: Expr<'g>, extent: usize) -> Expr<'g> {
     if indices.is_index_below(extent) {
         return gathered;
     }

@@ -279,6 +279,18 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             }
             result
         }
+        Op::Indexing(Indexing::ScatterReduce { function, operand, indices, updates, axis }) => {
+            let mut result = elements(operand).to_vec();
+            let combined = coordinates(&shape_of(indices)).zip(elements(indices)).zip(elements(updates));
+            for ((mut at, &index), &update) in combined {
+                if (0.0..shape[*axis] as f64).contains(&index) {
+                    at[*axis] = index as usize;
+                    let element = &mut result[offset(shape, &at)];
+                    *element = functions::binary(function.combination(), *element, update, node.dtype);
+                }
+            }
+            result
+        }
     }
 }
 

@@ -39,6 +39,7 @@ mod reducible;
 mod registers;
 mod scalar;
 mod scatter_add;
+mod scatter_reduce;
 mod searchsorted;
 mod seldom;
 mod tile;
@@ -64,6 +65,7 @@ use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
 use scatter_add::ScatterAdd;
+use scatter_reduce::ScatterReduce;
 use searchsorted::SearchSorted;
 
 /// A [`Kernel`] made ready for the CPU: typed, specialised, with its own preallocated scratch.
@@ -80,6 +82,7 @@ enum Routine {
     Attention(Box<Attention>),
     Gather(Gather),
     ScatterAdd(Box<ScatterAdd>),
+    ScatterReduce(Box<ScatterReduce>),
     Assemble(Assemble),
     LinearAlgebra(LinearAlgebra),
     Cumulative(Cumulative),
@@ -128,6 +131,19 @@ impl Compiled {
                 let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
                 Routine::ScatterAdd(Box::new(ScatterAdd::new(*dtype, shapes, *axis, views, *in_place, *factor)))
             }
+            Kernel::ScatterReduce {
+                dtype,
+                function,
+                operand_shape,
+                updates_shape,
+                axis,
+                indices,
+                updates,
+                in_place,
+            } => {
+                let (shapes, views) = ([operand_shape, updates_shape], (indices, updates));
+                Routine::ScatterReduce(Box::new(ScatterReduce::new(*dtype, *function, shapes, *axis, views, *in_place)))
+            }
             Kernel::Assemble { dtype, elements, fill, pieces } => {
                 Routine::Assemble(Assemble::new(*dtype, *elements, *fill, pieces))
             }
@@ -158,6 +174,7 @@ impl Compiled {
             Routine::Attention(routine) => routine.divides(),
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
+            Routine::ScatterReduce(routine) => routine.divides(),
             Routine::Assemble(_) => false,
             Routine::LinearAlgebra(routine) => routine.divides(),
             Routine::Cumulative(routine) => routine.divides(),
@@ -197,6 +214,7 @@ impl Compiled {
             Routine::Attention(routine) => routine.run(operands, outputs),
             Routine::Gather(routine) => routine.run(operands, outputs),
             Routine::ScatterAdd(routine) => routine.run(operands, outputs),
+            Routine::ScatterReduce(routine) => routine.run(operands, outputs),
             Routine::Assemble(routine) => routine.run(operands, outputs),
             Routine::LinearAlgebra(routine) => return routine.run(operands, outputs),
             Routine::Cumulative(routine) => routine.run(operands, outputs),

@@ -9,7 +9,7 @@ use crate::wgsl::positions::{Quad, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::scatter::Scatter;
 use crate::wgsl::{AdapterProfile, LowerError, Lowered, Resource, argsort, assemble, attention, indexing, nest};
-use crate::{DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
+use crate::{BinaryFunction, DType, Kernel, ProductExtents, Program, ProgramInput, Stored};
 
 /// Lowers a kernel for an adapter.
 ///
@@ -61,7 +61,14 @@ fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -
         Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place, factor } => {
             let (dtype, axis, in_place, factor) = (*dtype, *axis, *in_place, *factor);
             let (shapes, views) = ([operand_shape, updates_shape], [indices, updates]);
-            Scatter { dtype, shapes, axis, views, in_place, factor, profile }.lower(&mut lowered);
+            let function = BinaryFunction::Add;
+            Scatter { dtype, function, shapes, axis, views, in_place, factor, profile }.lower(&mut lowered);
+        }
+        Kernel::ScatterReduce { dtype, function, operand_shape, updates_shape, axis, indices, updates, in_place } => {
+            let (dtype, axis, in_place, factor) = (*dtype, *axis, *in_place, None);
+            let (shapes, views) = ([operand_shape, updates_shape], [indices, updates]);
+            let function = function.combination();
+            Scatter { dtype, function, shapes, axis, views, in_place, factor, profile }.lower(&mut lowered);
         }
         Kernel::Assemble { dtype, elements, fill, pieces } => {
             assemble::assemble(*dtype, *elements, *fill, pieces, profile, &mut lowered);
@@ -185,7 +192,8 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             size(indices_shape.elements())?;
             view(indices)
         }
-        Kernel::ScatterAdd { dtype: of, operand_shape, updates_shape, indices, updates, .. } => {
+        Kernel::ScatterAdd { dtype: of, operand_shape, updates_shape, indices, updates, .. }
+        | Kernel::ScatterReduce { dtype: of, operand_shape, updates_shape, indices, updates, .. } => {
             dtype(*of)?;
             size(operand_shape.elements())?;
             size(updates_shape.elements())?;

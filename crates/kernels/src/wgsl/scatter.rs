@@ -1,4 +1,5 @@
-//! Lowering of scatter_add.
+//! Lowering of scatters: sums, products, largest and smallest elements. What follows speaks of sums; a scatter by another function combines
+//! by that wherever a sum adds, in the same order.
 //!
 //! Few updates of few elements are gone through for each element. Else units of updates ([`Units`]) are sorted by the place
 //! that they go to, stably, so that each place has its units side by side in ascending order; then each place is summed. The cost is
@@ -18,16 +19,17 @@ use std::fmt::Write;
 
 use arenagrad_graph::Shape;
 
-use crate::DType;
 use crate::kernel::Factor;
 use crate::units::Units;
 use crate::view::View;
+use crate::wgsl::functions;
 use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
 use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::position;
 use crate::wgsl::radix::Order;
 use crate::wgsl::tiles::scatters_directly;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
+use crate::{BinaryFunction, DType};
 
 /// The entries that one sum of a level is over.
 const ENTRIES: usize = 64;
@@ -48,6 +50,8 @@ fn sum_iterations(levels: &[Level]) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Scatter<'a> {
     pub(super) dtype: DType,
+    /// By what updates are combined: add, mul, maximum or minimum.
+    pub(super) function: BinaryFunction,
     /// The operand's and the updates'.
     pub(super) shapes: [&'a Shape; 2],
     pub(super) axis: usize,
@@ -79,6 +83,7 @@ impl Scatter<'_> {
         module.parameter("update_step", updates_shape.strides()[axis]);
         module.bind(Resource::Input(1), false, "indices", "i32");
         self.declare_element(&mut module);
+        self.declare_combination(&mut module);
         self.declare_result(&mut module);
         let place = position(&mut module, "index_position", indices, "update");
         module.declare(format!("fn read_index(update: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
@@ -157,6 +162,7 @@ impl Scatter<'_> {
         module.parameter("first_sum", level.first);
         module.bind(sorted.keys, false, "keys", "u32");
         self.declare_element(&mut module);
+        self.declare_combination(&mut module);
         let stored = storage_type(self.dtype);
         match before.last() {
             None => self.declare_read_unit(&mut module, sorted.order, "read_entry"),
@@ -188,6 +194,7 @@ impl Scatter<'_> {
         module.parameter("elements", elements);
         module.parameter("width", units.width);
         self.declare_element(&mut module);
+        self.declare_combination(&mut module);
         self.declare_result(&mut module);
         module.bind(ends, false, "ends", "u32");
         self.declare_sums(&mut module, order, sums, levels);
@@ -208,6 +215,7 @@ impl Scatter<'_> {
         module.parameter("places", units.places());
         module.bind(sorted.keys, false, "keys", "u32");
         self.declare_element(&mut module);
+        self.declare_combination(&mut module);
         self.declare_result(&mut module);
         self.declare_sums(&mut module, sorted.order, sums, levels);
         let position = position(&mut module, "place_position", &units.places, "place");
@@ -270,6 +278,37 @@ impl Scatter<'_> {
 
     fn declare_element(&self, module: &mut Module) {
         module.declare(format!("alias Element = {};", storage_type(self.dtype)));
+    }
+
+    /// Declares how two elements become one, and what changes none that it is combined with.
+    fn declare_combination(&self, module: &mut Module) {
+        let identity = self.identity(module);
+        module.declare(format!("fn identity() -> Element {{\n    return {identity};\n}}\n"));
+        let combined = if self.function == BinaryFunction::Add {
+            "a + b".to_owned()
+        } else {
+            format!("{}(a, b)", module.call(functions::named(self.function.name(), self.dtype)))
+        };
+        module.declare(format!("fn combine(a: Element, b: Element) -> Element {{\n    return {combined};\n}}\n"));
+    }
+
+    /// The expression of what changes no element that it is combined with.
+    fn identity(&self, module: &mut Module) -> String {
+        // Infinities cannot be written in WGSL, so the extremes travel as parameters.
+        let (stored, least, largest) = if self.dtype == DType::I32 {
+            ("i32", i32::MIN as u32, i32::MAX as u32)
+        } else {
+            ("f32", f32::NEG_INFINITY.to_bits(), f32::INFINITY.to_bits())
+        };
+        if self.function == BinaryFunction::Maximum {
+            module.word("least".to_owned(), stored, least)
+        } else if self.function == BinaryFunction::Minimum {
+            module.word("largest".to_owned(), stored, largest)
+        } else if self.function == BinaryFunction::Mul {
+            "Element(1)".to_owned()
+        } else {
+            "Element()".to_owned()
+        }
     }
 
     /// Declares the first number of each element's sum, and what becomes of the sum.
@@ -394,29 +433,29 @@ fn declare_sum_units(module: &mut Module, levels: usize) {
         // Four accumulators: a sum of 64 entries is as exact as one of 16.
         module.declare(format!(
             "fn sum_entries_{level}(first: u32, last: u32, column: u32) -> Element {{
-    var sum0 = Element();
-    var sum1 = Element();
-    var sum2 = Element();
-    var sum3 = Element();
+    var sum0 = identity();
+    var sum1 = identity();
+    var sum2 = identity();
+    var sum3 = identity();
     var entry = first;
     while entry + 4u <= last {{
-        sum0 = sum0 + read_entry_{level}(entry, column);
-        sum1 = sum1 + read_entry_{level}(entry + 1u, column);
-        sum2 = sum2 + read_entry_{level}(entry + 2u, column);
-        sum3 = sum3 + read_entry_{level}(entry + 3u, column);
+        sum0 = combine(sum0, read_entry_{level}(entry, column));
+        sum1 = combine(sum1, read_entry_{level}(entry + 1u, column));
+        sum2 = combine(sum2, read_entry_{level}(entry + 2u, column));
+        sum3 = combine(sum3, read_entry_{level}(entry + 3u, column));
         entry += 4u;
     }}
     while entry < last {{
-        sum0 = sum0 + read_entry_{level}(entry, column);
+        sum0 = combine(sum0, read_entry_{level}(entry, column));
         entry += 1u;
     }}
-    return (sum0 + sum1) + (sum2 + sum3);
+    return combine(combine(sum0, sum1), combine(sum2, sum3));
 }}
 "
         ));
     }
     let mut text = "fn sum_units(first: u32, last: u32, column: u32) -> Element {\n    var low = first;\n    var high = last;\n    \
-                    var sum = Element();\n"
+                    var sum = identity();\n"
         .to_owned();
     for level in 0..levels {
         let _ = write!(
@@ -424,15 +463,15 @@ fn declare_sum_units(module: &mut Module, levels: usize) {
             "    let low_{level} = (low + 63u) / 64u;
     let high_{level} = high / 64u;
     if low_{level} >= high_{level} {{
-        return sum + sum_entries_{level}(low, high, column);
+        return combine(sum, sum_entries_{level}(low, high, column));
     }}
-    sum = sum + sum_entries_{level}(low, 64u * low_{level}, column);
-    sum = sum + sum_entries_{level}(64u * high_{level}, high, column);
+    sum = combine(sum, sum_entries_{level}(low, 64u * low_{level}, column));
+    sum = combine(sum, sum_entries_{level}(64u * high_{level}, high, column));
     low = low_{level};
     high = high_{level};
 "
         );
     }
-    let _ = write!(text, "    return sum + sum_entries_{levels}(low, high, column);\n}}\n");
+    let _ = write!(text, "    return combine(sum, sum_entries_{levels}(low, high, column));\n}}\n");
     module.declare(text);
 }

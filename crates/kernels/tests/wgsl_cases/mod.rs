@@ -7,7 +7,7 @@ mod ordered;
 use arenagrad_graph::{Elementwise, Shape};
 use arenagrad_kernels::{
     Axes, Axis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrices, Piece, Program,
-    ProgramInput, ReduceFunction, UnaryFunction, View,
+    ProgramInput, ReduceFunction, ScatterFunction, UnaryFunction, View,
 };
 
 pub(crate) fn axis(extent: usize, stride: usize) -> Axis {
@@ -338,6 +338,22 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                 },
             ));
             if dtype != DType::Bool {
+                for (in_place, function) in [false, true].into_iter().flat_map(|p| ScatterFunction::ALL.map(|f| (p, f)))
+                {
+                    all.push((
+                        format!("{} {dtype} {operand:?} {indexed:?} {axis_} {in_place}", function.name()),
+                        Kernel::ScatterReduce {
+                            dtype,
+                            function,
+                            operand_shape: operand_shape.clone(),
+                            updates_shape: indices_shape.clone(),
+                            axis: axis_,
+                            indices: indices.clone(),
+                            updates: View::contiguous(n),
+                            in_place,
+                        },
+                    ));
+                }
                 let factors = [None, Some(Factor::Constant(-2.0)), Some(Factor::Input { is_negated: true })];
                 for (in_place, factor) in [false, true].into_iter().flat_map(|place| factors.map(|f| (place, f))) {
                     for updates in [View::contiguous(n), View::new([axis(n, 0)], 1)] {
@@ -377,6 +393,21 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                 updates: View::contiguous(300_000),
                 in_place,
                 factor,
+            },
+        ));
+    }
+    for (in_place, function) in [false, true].into_iter().flat_map(|p| ScatterFunction::ALL.map(|f| (p, f))) {
+        all.push((
+            format!("{} long {in_place}", function.name()),
+            Kernel::ScatterReduce {
+                dtype: DType::F32,
+                function,
+                operand_shape: [7, 3].into(),
+                updates_shape: [100_000, 3].into(),
+                axis: 0,
+                indices: View::new([axis(100_000, 1), axis(3, 0)], 0),
+                updates: View::contiguous(300_000),
+                in_place,
             },
         ));
     }

@@ -51,6 +51,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Scan { .. }
             | Work::LinearAlgebra { .. } => {}
@@ -216,6 +217,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Ordered(_)
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
+        | Work::ScatterReduce { .. }
         | Work::Pad { .. }
         | Work::Concat { .. }
         | Work::Scan { .. }
@@ -287,6 +289,7 @@ fn scattered(
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }

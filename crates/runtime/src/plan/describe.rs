@@ -263,7 +263,9 @@ fn kernel_name(kernel: &Kernel) -> String {
             format!("{stem} {heads} of {positions}x{keys}x{}", attention.depth())
         }
         Kernel::Gather { indices_shape, .. } => format!("{stem} {indices_shape}"),
-        Kernel::ScatterAdd { updates_shape, .. } => format!("{stem} {updates_shape}"),
+        Kernel::ScatterAdd { updates_shape, .. } | Kernel::ScatterReduce { updates_shape, .. } => {
+            format!("{stem} {updates_shape}")
+        }
         Kernel::Assemble { pieces, .. } => format!("{stem} {} pieces", pieces.len()),
         Kernel::LinearAlgebra { extents, .. } => match extents.batches {
             1 => format!("{stem} {}x{}", extents.rows, extents.columns),
@@ -299,6 +301,7 @@ fn fused(kernel: &Kernel) -> Vec<&'static str> {
         Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
+        | Kernel::ScatterReduce { .. }
         | Kernel::Assemble { .. }
         | Kernel::LinearAlgebra { .. }
         | Kernel::Cumulative { .. }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::{
     Arrangement, Assembly, AxisSet, Body, DType, Elements, Graph, GraphError, Indexing, Leaf, MatrixFunction, Node,
-    NodeId, Op, ReduceFunction, ScanResult, Shape, StorageType,
+    NodeId, Op, ReduceFunction, ScanResult, ScatterFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -73,6 +73,11 @@ pub(crate) enum Work {
         axis: usize,
         factor: Option<Factor>,
     },
+    /// The operand, indices and updates.
+    ScatterReduce {
+        function: ScatterFunction,
+        axis: usize,
+    },
     Pad {
         lows: SmallVec<[usize; 4]>,
         interiors: SmallVec<[usize; 4]>,
@@ -121,6 +126,7 @@ impl Work {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
@@ -433,7 +439,7 @@ impl Builder {
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
             }
-            Op::Indexing(Indexing::ScatterAdd { axis, .. }) => {
+            Op::Indexing(indexing @ (Indexing::ScatterAdd { axis, .. } | Indexing::ScatterReduce { axis, .. })) => {
                 if operands[1].shape.elements() == 0 {
                     return operands[0].clone();
                 }
@@ -442,7 +448,14 @@ impl Builder {
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
                 let updates = self.widened(updates, dtype, node, stage);
-                let work = Work::ScatterAdd { axis: *axis, factor: None };
+                let work = match indexing {
+                    Indexing::ScatterReduce { function, .. } => {
+                        Work::ScatterReduce { function: *function, axis: *axis }
+                    }
+                    Indexing::ScatterAdd { .. } | Indexing::Gather { .. } => {
+                        Work::ScatterAdd { axis: *axis, factor: None }
+                    }
+                };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
             }
             Op::LinearAlgebra { function, .. } => {
@@ -590,6 +603,7 @@ impl Builder {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }

@@ -136,6 +136,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
@@ -165,7 +166,7 @@ fn shareable(
             let may = |input: &usize| nest.may_overwrite(output, *input);
             (0..step.reads.len()).filter(may).map(|input| step.reads[input]).collect()
         }
-        Kernel::ScatterAdd { .. } => vec![step.reads[0]],
+        Kernel::ScatterAdd { .. } | Kernel::ScatterReduce { .. } => vec![step.reads[0]],
         Kernel::Reduce { .. }
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
@@ -201,7 +202,9 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         Kernel::MatMul { epilogue: Some(epilogue), .. } => {
             share_input(&mut epilogue.inputs, &step.reads[2..], operand, output)
         }
-        Kernel::ScatterAdd { in_place, .. } => *in_place = step.reads[0] == operand,
+        Kernel::ScatterAdd { in_place, .. } | Kernel::ScatterReduce { in_place, .. } => {
+            *in_place = step.reads[0] == operand;
+        }
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }
         | Kernel::ArgMax { .. }

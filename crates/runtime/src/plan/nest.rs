@@ -151,6 +151,7 @@ impl Builder<'_> {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
@@ -190,6 +191,7 @@ impl Builder<'_> {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }

@@ -137,6 +137,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Attention(_)
             | Work::Gather { .. }
             | Work::ScatterAdd { .. }
+            | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }

@@ -220,6 +220,7 @@ impl Readers {
                     | Work::Attention(_)
                     | Work::Gather { .. }
                     | Work::ScatterAdd { .. }
+                    | Work::ScatterReduce { .. }
                     | Work::Pad { .. }
                     | Work::Concat { .. }
                     | Work::Scan { .. }
@@ -412,6 +413,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Attention(_)
         | Work::Gather { .. }
         | Work::ScatterAdd { .. }
+        | Work::ScatterReduce { .. }
         | Work::Pad { .. }
         | Work::Concat { .. }
         | Work::Scan { .. }

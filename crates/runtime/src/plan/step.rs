@@ -260,6 +260,19 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             let extents = MatrixExtents { batches, rows, columns, rhs_columns };
             (Kernel::LinearAlgebra { function: *function, dtype: entry.dtype, extents }, bases())
         }
+        Work::ScatterReduce { function, axis } => {
+            let kernel = Kernel::ScatterReduce {
+                dtype: entry.dtype,
+                function: *function,
+                operand_shape: entry.shape.clone(),
+                updates_shape: operands[2].shape.clone(),
+                axis: *axis,
+                indices: operands[1].view(),
+                updates: operands[2].view(),
+                in_place: false,
+            };
+            (kernel, bases())
+        }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<isize> = interiors.iter().map(|&interior| interior as isize + 1).collect();
             let destination = region(&entry.shape, lows, &steps, &operands[0].shape);
@@ -341,6 +354,7 @@ fn set_epilogue(kernel: &mut Kernel, program: Program) {
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
         | Kernel::ScatterAdd { .. }
+        | Kernel::ScatterReduce { .. }
         | Kernel::Assemble { .. }
         | Kernel::LinearAlgebra { .. }
         | Kernel::Cumulative { .. }

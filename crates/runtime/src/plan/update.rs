@@ -146,7 +146,7 @@ fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
             !own.contains(&parameter) && epilogue.as_ref().is_none_or(|epilogue| in_program(epilogue, rest))
         }
         // The operand is read at the element that is written, and nowhere else.
-        Kernel::ScatterAdd { .. } => !step.reads[1..].contains(&parameter),
+        Kernel::ScatterAdd { .. } | Kernel::ScatterReduce { .. } => !step.reads[1..].contains(&parameter),
         Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }

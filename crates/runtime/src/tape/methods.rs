@@ -119,3 +119,5 @@ mod linear_algebra;
 mod order;
 
 mod convolution;
+
+mod indexing;

@@ -118,7 +118,7 @@ methods! {
     /// Elements `start..end` along an axis.
     slice(; axis: isize, start: usize, end: usize);
     /// The slice at one index, without the axis.
-    select_index(; axis: isize, index: usize);
+    select_index(; axis: isize, index: impl arenagrad_graph::Position);
     /// The squared error of a target of the same shape.
     mse_loss(target; reduction: Reduction);
 }

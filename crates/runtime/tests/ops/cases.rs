@@ -8,11 +8,7 @@ mod ordered;
 
 use std::rc::Rc;
 
-use arenagrad::graph::{AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Op, Origin, UnaryFunction};
-use arenagrad::{
-    Context, Convolution, ConvolutionPadding, ConvolutionTranspose, DType, Expr, Function, Graph, Init, OpKind,
-    ReduceFunction, ScanOptions,
-};
+use arenagrad :: graph :: { AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , Op , Origin , ScatterFunction , UnaryFunction } ; use arenagrad :: { Context , Convolution , ConvolutionPadding , ConvolutionTranspose , DType , Expr , Function , Graph , Init , OpKind , ReduceFunction , ScanOptions , , ScatterReduction } ; 
 
 type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
@@ -325,6 +321,30 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
                 })
             };
             vec![over(0, false), over(1, true), over(5, false), over(7, true)]
+        }
+        OpKind::ScatterReduce(function) => {
+            let reduction = match function {
+                ScatterFunction::Mul => ScatterReduction::Prod,
+                ScatterFunction::Max => ScatterReduction::Amax,
+                ScatterFunction::Min => ScatterReduction::Amin,
+            };
+            let numbers = Element::Float(0.5, 1.5);
+            let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
+                let operands = [(data, numbers), (shape, Element::Integer(0, bound)), (shape, numbers)];
+                case(&operands, terms, move |_, x| x[0].scatter_reduce(axis, x[1], x[2], reduction, true))
+            };
+            vec![
+                updates(&[5], &[57], 4, 57, 0),
+                updates(&[7, 3], &[13, 3], 6, 13, 0),
+                updates(&[3, 5], &[2, 11], 4, 11, 1),
+                updates(&[3, 2], &[0, 2], 0, 1, 0),
+                case(&[(&[2, 3], INTEGER), (&[4, 3], Element::Integer(0, 1)), (&[4, 3], INTEGER)], 4, move |_, x| {
+                    x[0].scatter_reduce(0, x[1], x[2], reduction, true)
+                }),
+                case(&[(&[3, 4], numbers), (&[5, 3], Element::Integer(0, 3)), (&[3, 1], numbers)], 5, move |_, x| {
+                    x[0].scatter_reduce(1, x[1].t(), x[2].broadcast_to([3, 5]), reduction, true)
+                }),
+            ]
         }
         OpKind::ScatterAdd => {
             let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {

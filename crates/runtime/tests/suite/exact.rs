@@ -2,7 +2,7 @@
 //! included, a multiple of some power of two that 24 bits can count. Then any order of computing, on any device, gives the
 //! same result, and a difference is a bug, not an error of rounding.
 
-use arenagrad_graph::{Graph, Indexing, NodeId, Op, ReduceFunction};
+use arenagrad_graph::{Graph, Indexing, NodeId, Op, ReduceFunction, ScatterFunction};
 
 use super::evaluate::{Given, evaluate};
 
@@ -52,6 +52,13 @@ pub fn is_exact(graph: &Graph, outputs: &[NodeId], given: &Given) -> bool {
                 (a.largest + b.largest * count as f64) / a.unit.min(b.unit) < LIMIT
             }
             Op::Attention(_) => false,
+            Op::Indexing(Indexing::ScatterReduce { function: ScatterFunction::Mul, operand, updates, .. }) => {
+                let count = shape_of(updates).elements() as i32;
+                let (a, b) = (of(operand), of(updates));
+                a.largest.max(1.0) * b.largest.max(1.0).powi(count) / (a.unit * b.unit.powi(count)) < LIMIT
+            }
+            // One of several elements, whichever is seen first.
+            Op::Indexing(Indexing::ScatterReduce { .. }) => true,
             Op::Leaf(_)
             | Op::Uniform { .. }
             | Op::Elementwise(_)

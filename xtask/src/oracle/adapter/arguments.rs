@@ -53,7 +53,7 @@ const ALIASES: &[(&str, &str)] = &[
 
 impl<'c, 'g> Call<'c, 'g> {
     /// Binds arguments to parameters: positional ones in order, up to `"*"`, the others by name. Integers past the end
-    /// of the signature are a list that was spelled out, as in `x.permute(2, 0, 1)`.
+    /// of the signature, or tensors, are a list that was spelled out, as in `x.permute(2, 0, 1)`.
     pub(super) fn bind(
         graph: &'g Graph,
         dtype: DType,
@@ -64,7 +64,9 @@ impl<'c, 'g> Call<'c, 'g> {
         let by_position = signature.iter().position(|&name| name == "*").unwrap_or(signature.len());
         if by_position > 0 && positional.len() > by_position {
             let spelled_out = positional.split_off(by_position - 1);
-            if !spelled_out.iter().all(|value| matches!(value, Value::Integer(_))) {
+            let is_list = spelled_out.iter().all(|value| matches!(value, Value::Integer(_)))
+                || spelled_out.iter().all(|value| matches!(value, Value::Tensor { .. }));
+            if !is_list {
                 return Err(Refusal::failed(format!("more than {by_position} positional arguments")));
             }
             positional.push(Value::List(spelled_out));

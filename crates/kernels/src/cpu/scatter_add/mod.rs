@@ -252,7 +252,7 @@ impl<T: Scattered> Left<T> {
 }
 
 /// Goes through units and tells the place of each.
-struct Places {
+pub(in crate::cpu) struct Places {
     count: usize,
     inner: usize,
     extent: usize,
@@ -265,7 +265,7 @@ struct Places {
 
 impl Places {
     /// Begins at unit `start`.
-    fn new(units: &Units, start: usize) -> Self {
+    pub(in crate::cpu) fn new(units: &Units, start: usize) -> Self {
         let Units { count, inner, extent, .. } = *units;
         let (row, i) = (start / inner, start % inner);
         Places { count, inner, extent, j: row % count, i, base: row / count * extent * inner }
@@ -273,7 +273,7 @@ impl Places {
 
     /// The place of the next unit, whose index is given; none if that lies outside the axis.
     #[inline(always)]
-    fn next(&mut self, index: i32) -> Option<usize> {
+    pub(in crate::cpu) fn next(&mut self, index: i32) -> Option<usize> {
         let index = index as usize;
         // A negative index is past every extent.
         let place = (index < self.extent).then(|| self.base + index * self.inner + self.i);
