@@ -161,7 +161,48 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             let flags = [(*transpose_lhs, "transpose_lhs"), (*transpose_rhs, "transpose_rhs")];
             flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect()
         }
-Op :: Attention ( attention ) => { let mut attributes = vec! [ format! ( "scale={}" , number ( attention . scale ) ) ] ; attributes . extend ( attention . is_causal . then ( || "causal" . to_owned ( ) ) ) ; attributes } Op :: Convolution { axes , .. } => { let list = | number : fn ( & ConvolutionAxis ) -> isize | axes . iter ( ) . map ( number ) . collect :: < Vec < isize >> ( ) ; vec! [ format! ( "strides={:?}" , list ( | axis | axis . stride as isize ) ) , format! ( "dilations={:?}" , list ( | axis | axis . dilation as isize ) ) , format! ( "input_dilations={:?}" , list ( | axis | axis . input_dilation as isize ) ) , format! ( "lows={:?}" , list ( | axis | axis . low ) ) , ] } Op :: Indexing ( Indexing :: Gather { axis , .. } | Indexing :: ScatterAdd { axis , .. } | Indexing :: ScatterReduce { axis , .. } , ) => along ( axis ) , Op :: Scan { body , result , .. } => { let result = match result { ScanResult :: Final ( carry ) => format! ( "final={carry}" ) , ScanResult :: Stacked ( place ) => format! ( "stacked=%{place}" ) , } ; let direction = body . is_reversed ( ) . then ( || String :: from ( "reverse" ) ) ; [ format! ( "steps={}" , body . length ( ) ) , result ] . into_iter ( ) . chain ( direction ) . collect ( ) } Op :: LinearAlgebra { .. } => vec! [ ] , Op :: Ordered ( ordered ) => { let flagged = | axis : & usize , set : bool , name : & str | { along ( axis ) . into_iter ( ) . chain ( set . then ( || name . to_owned ( ) ) ) . collect :: < Vec < _ >> ( ) } ; match ordered { Ordered :: Cumulative { axis , is_reversed , .. } | Ordered :: Recurrence { axis , is_reversed , .. } => { flagged ( axis , * is_reversed , "reversed" ) } Ordered :: ArgSort { axis , is_descending , count , .. } => { let mut attributes = flagged ( axis , * is_descending , "descending" ) ; attributes . push ( format! ( "count={count}" ) ) ; attributes } Ordered :: SearchSorted { is_right , .. } => is_right . then ( || "right" . to_owned ( ) ) . into_iter ( ) . collect ( ) , } } 
+        Op::Attention(attention) => {
+            let mut attributes = vec![format!("scale={}", number(attention.scale))];
+            attributes.extend(attention.is_causal.then(|| "causal".to_owned()));
+            attributes
+        }
+        Op::Convolution { axes, .. } => {
+            let list = |number: fn(&ConvolutionAxis) -> isize| axes.iter().map(number).collect::<Vec<isize>>();
+            vec![
+                format!("strides={:?}", list(|axis| axis.stride as isize)),
+                format!("dilations={:?}", list(|axis| axis.dilation as isize)),
+                format!("input_dilations={:?}", list(|axis| axis.input_dilation as isize)),
+                format!("lows={:?}", list(|axis| axis.low)),
+            ]
+        }
+        Op::Indexing(
+            Indexing::Gather { axis, .. } | Indexing::ScatterAdd { axis, .. } | Indexing::ScatterReduce { axis, .. },
+        ) => along(axis),
+        Op::Scan { body, result, .. } => {
+            let result = match result {
+                ScanResult::Final(carry) => format!("final={carry}"),
+                ScanResult::Stacked(place) => format!("stacked=%{place}"),
+            };
+            let direction = body.is_reversed().then(|| String::from("reverse"));
+            [format!("steps={}", body.length()), result].into_iter().chain(direction).collect()
+        }
+        Op::LinearAlgebra { .. } => vec![],
+        Op::Ordered(ordered) => {
+            let flagged = |axis: &usize, set: bool, name: &str| {
+                along(axis).into_iter().chain(set.then(|| name.to_owned())).collect::<Vec<_>>()
+            };
+            match ordered {
+                Ordered::Cumulative { axis, is_reversed, .. } | Ordered::Recurrence { axis, is_reversed, .. } => {
+                    flagged(axis, *is_reversed, "reversed")
+                }
+                Ordered::ArgSort { axis, is_descending, count, .. } => {
+                    let mut attributes = flagged(axis, *is_descending, "descending");
+                    attributes.push(format!("count={count}"));
+                    attributes
+                }
+                Ordered::SearchSorted { is_right, .. } => is_right.then(|| "right".to_owned()).into_iter().collect(),
+            }
+        }
     }
 }
 

@@ -20,8 +20,8 @@ mod shapes;
 mod sorting;
 
 pub use axes::Axes;
-pub use sorting::QuantileInterpolation;
 pub use positions::{AxisIndex, AxisIndices, Position};
+pub use sorting::QuantileInterpolation;
 
 use std::fmt;
 

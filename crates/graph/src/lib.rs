@@ -69,20 +69,30 @@ mod verify;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;
-pub use body :: { Body , ScanResult } ; pub use compose :: { Attention , AxisNumbers , Convolution , ConvolutionPadding , ConvolutionTranspose , CrossEntropy , Ctc , Gelu , MatrixNorm , PoissonNll , GridOrder , Reduction , RotaryEmbedding , RotaryPairs , SlidingBlocks , TripletMargin , , ScatterReduction } ; pub use compose :: { BagMode , EmbeddingBag , GridMode , GridPadding , GridSample , Interpolation , InterpolationMode , PadMode , PerAxis , Pooling , } ; 
+pub use body::{Body, ScanResult};
+pub use compose::{
+    Attention, AxisNumbers, Convolution, ConvolutionPadding, ConvolutionTranspose, CrossEntropy, Ctc, Gelu, GridOrder,
+    MatrixNorm, PoissonNll, Reduction, RotaryEmbedding, RotaryPairs, ScatterReduction, SlidingBlocks, TripletMargin,
+};
+pub use compose::{
+    BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
+    Pooling,
+};
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;
 pub use dot::Dot;
 pub use dtype::DType;
 pub use elements::{Element, Elements};
 pub use error::{GraphError, MatMulAxis};
-pub use expr :: { Axes , AxisIndex , AxisIndices , Expr , IntoExpr , Operand , QuantileInterpolation , Position } ; 
+pub use expr::{Axes, AxisIndex, AxisIndices, Expr, IntoExpr, Operand, Position, QuantileInterpolation};
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
-Arrangement , Assembly , AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , BinaryRow , CompareFunction , CompareRow , ConvolutionAxis , CumulativeFunction , Effort , Elementwise , Exchange , Extents , Indexing , Leaf , MatrixFunction , Op , OpKind , Ordered , ReduceFunction , ScatterFunction , UnaryFunction , UnaryRow , 
+    Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,
+    CompareFunction, CompareRow, ConvolutionAxis, CumulativeFunction, Effort, Elementwise, Exchange, Extents, Indexing,
+    Leaf, MatrixFunction, Op, OpKind, Ordered, ReduceFunction, ScatterFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -6,9 +6,9 @@
 
 mod activations;
 mod arguments;
+mod arrange;
 mod attention;
 mod convolution;
-mod arrange;
 mod division;
 mod einsum;
 mod elementwise;

@@ -138,7 +138,17 @@ fn magnitude<'g>(
         | Op::Elementwise(Elementwise::Unary { .. })
         | Op::Elementwise(Elementwise::Compare { .. })
         | Op::Reduce { .. }
-| Op :: ArgMax { .. } | Op :: LinearAlgebra { .. } | Op :: Ordered ( Ordered :: Cumulative { function : CumulativeFunction :: Product | CumulativeFunction :: ArgMax | CumulativeFunction :: ArgMin , .. } | Ordered :: ArgSort { .. } | Ordered :: SearchSorted { .. } , ) | Op :: Indexing ( Indexing :: ScatterReduce { .. } ) => fresh ( ) , 
+        | Op::ArgMax { .. }
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(
+            Ordered::Cumulative {
+                function: CumulativeFunction::Product | CumulativeFunction::ArgMax | CumulativeFunction::ArgMin,
+                ..
+            }
+            | Ordered::ArgSort { .. }
+            | Ordered::SearchSorted { .. },
+        )
+        | Op::Indexing(Indexing::ScatterReduce { .. }) => fresh(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-Arrangement , Assembly , AttentionResult , BinaryFunction , CompareFunction , CumulativeFunction , Elementwise , Indexing , Leaf , MatrixFunction , Op , Ordered , ReduceFunction , ScatterFunction , UnaryFunction , 
+    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Indexing,
+    Leaf, MatrixFunction, Op, Ordered, ReduceFunction, ScatterFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -59,7 +60,13 @@ impl OpKind {
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
-. chain ( [ OpKind :: ArgMax , OpKind :: MatMul , OpKind :: Convolution , OpKind :: Gather , OpKind :: ScatterAdd ] ) . chain ( [ OpKind :: Scan ] ) . chain ( AttentionResult :: ALL . map ( OpKind :: Attention ) ) . chain ( MatrixFunction :: ALL . map ( OpKind :: LinearAlgebra ) ) . chain ( CumulativeFunction :: ALL . map ( OpKind :: Cumulative ) ) . chain ( [ OpKind :: Recurrence , OpKind :: ArgSort , OpKind :: SearchSorted ] ) . chain ( ScatterFunction :: ALL . map ( OpKind :: ScatterReduce ) ) 
+            .chain([OpKind::ArgMax, OpKind::MatMul, OpKind::Convolution, OpKind::Gather, OpKind::ScatterAdd])
+            .chain([OpKind::Scan])
+            .chain(AttentionResult::ALL.map(OpKind::Attention))
+            .chain(MatrixFunction::ALL.map(OpKind::LinearAlgebra))
+            .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
+            .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
+            .chain(ScatterFunction::ALL.map(OpKind::ScatterReduce))
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.

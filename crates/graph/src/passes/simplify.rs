@@ -66,7 +66,15 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
         Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } => {
             views::matmul(*lhs, *rhs, *transpose_lhs, *transpose_rhs, graph)
         }
-Op :: Convolution { .. } if graph . rewrites . keep_derivatives => Rewrite :: Keep , Op :: Convolution { input , weight , axes } => { Rewrite :: Existing ( convolution :: lower ( * input , * weight , axes , dtype , graph ) ? ) } Op :: Indexing ( Indexing :: ScatterAdd { operand , updates , .. } | Indexing :: ScatterReduce { operand , updates , .. } , ) if graph . shape ( * updates ) . contains ( & 0 ) => Rewrite :: Existing ( * operand ) , Op :: Attention ( _ ) | Op :: Indexing ( _ ) | Op :: LinearAlgebra { .. } => Rewrite :: Keep , Op :: Ordered ( ordered ) => along_one_element ( * ordered , graph ) , 
+        Op::Convolution { .. } if graph.rewrites.keep_derivatives => Rewrite::Keep,
+        Op::Convolution { input, weight, axes } => {
+            Rewrite::Existing(convolution::lower(*input, *weight, axes, dtype, graph)?)
+        }
+        Op::Indexing(
+            Indexing::ScatterAdd { operand, updates, .. } | Indexing::ScatterReduce { operand, updates, .. },
+        ) if graph.shape(*updates).contains(&0) => Rewrite::Existing(*operand),
+        Op::Attention(_) | Op::Indexing(_) | Op::LinearAlgebra { .. } => Rewrite::Keep,
+        Op::Ordered(ordered) => along_one_element(*ordered, graph),
     })
 }
 

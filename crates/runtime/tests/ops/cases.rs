@@ -8,7 +8,13 @@ mod ordered;
 
 use std::rc::Rc;
 
-use arenagrad :: graph :: { AttentionBackward , AttentionNode , AttentionResult , BinaryFunction , Op , Origin , ScatterFunction , UnaryFunction } ; use arenagrad :: { Context , Convolution , ConvolutionPadding , ConvolutionTranspose , DType , Expr , Function , Graph , Init , OpKind , ReduceFunction , ScanOptions , , ScatterReduction } ; 
+use arenagrad::graph::{
+    AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, Op, Origin, ScatterFunction, UnaryFunction,
+};
+use arenagrad::{
+    Context, Convolution, ConvolutionPadding, ConvolutionTranspose, DType, Expr, Function, Graph, Init, OpKind,
+    ReduceFunction, ScanOptions, ScatterReduction,
+};
 
 type Build = Rc<dyn for<'g> Fn(&'g Graph, &[Expr<'g>]) -> Expr<'g>>;
 
