@@ -17,8 +17,8 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) => &[F32, F64, I32],
-        OpKind::Cumulative(_) | OpKind::Convolution | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
-        OpKind::Recurrence => &[F32, F64],
+        OpKind::Cumulative(_) | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
+        OpKind::Recurrence | OpKind::Convolution => &[F32, F64],
         OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
         OpKind::Input
         | OpKind::Parameter

@@ -291,12 +291,17 @@ fn folding_agrees_with_the_definitions() {
     let of_one = UnaryFunction::ALL.map(OpKind::Unary).into_iter();
     for kind in of_one.chain(BinaryFunction::ALL.map(OpKind::Binary)) {
         let g = Graph::new();
-        let constant = |value: f64, dtype| g.full([1], if dtype == DType::Bool { 1.0 } else { value }, dtype);
+        let of = |dtypes: &[DType]| if dtypes.contains(&DType::F64) { DType::F64 } else { dtypes[0] };
+        let constant = |value: f64, dtype: DType| match dtype {
+            DType::F32 | DType::F64 => g.full([1], value, dtype),
+            DType::I32 => g.full([1], f64::from(value as i32), dtype),
+            DType::Bool => g.full([1], 1.0, dtype),
+        };
         let exprs: Vec<Expr<'_>> = if let OpKind::Unary(function) = kind {
-            let dtype = if function.row().dtypes.contains(&DType::F64) { DType::F64 } else { DType::Bool };
+            let dtype = of(function.row().dtypes);
             values.iter().map(|&x| constant(x, dtype).unary_function(function)).collect()
         } else if let OpKind::Binary(function) = kind {
-            let dtype = if function.row().dtypes.contains(&DType::F64) { DType::F64 } else { DType::Bool };
+            let dtype = of(function.row().dtypes);
             let pairs = values.iter().flat_map(|&a| values.map(|b| (a, b)));
             pairs.map(|(a, b)| constant(a, dtype).binary_function(function, constant(b, dtype))).collect()
         } else {

@@ -80,8 +80,10 @@ fn of_variables() -> BTreeSet<String> {
     }
     for text in texts(&["src/tape"]) {
         methods.extend(public_functions(&text).map(|function| name_at(function).to_owned()));
-        // Lines of the lists of `methods!`: a name, variables, a semicolon, and arguments.
-        let lines = text.lines().filter(|line| line.starts_with("    ") && line.contains('(') && line.contains(';'));
+        // Lines of the lists of `methods!`: a name, variables, a semicolon, and arguments; of others, a name and its results.
+        let lines = text.lines().filter(|line| {
+            line.starts_with("    ") && (line.contains('(') && line.contains(';') || line.contains(" -> ("))
+        });
         methods.extend(lines.map(|line| name_at(line.trim()).to_owned()));
     }
     methods

@@ -157,8 +157,8 @@ pub(super) mod tests {
             ("torch.compile", "chain", 3.1e-3),
             ("jax", "chain", 3.72e-3),
             ("jax", "scalar", 12e-6),
-            ("jax", "lenet", 1e-3),
-            ("pytorch", "lenet", 1e-3),
+            ("jax", "diffusion", 1e-3),
+            ("pytorch", "diffusion", 1e-3),
         ]);
         let measurements = measured(&[
             ("gaussians", Phase::ForwardBackward, Place::Cpu, 1e-9),
@@ -182,7 +182,7 @@ pub(super) mod tests {
                 "tape_gaussians  training step       10.6 us  53.0 us        -              -  pytorch            5.00",
             ]
         );
-        assert_eq!(lines.last(), Some(&"Left out, for there is no such workload here: lenet."));
+        assert_eq!(lines.last(), Some(&"Left out, for there is no such workload here: diffusion."));
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(crate) fn load(n: usize) -> Program {
 }
 pub(crate) fn unary(function: UnaryFunction, n: usize) -> Program {
     let mut p = load(n);
-    if function == UnaryFunction::Not {
-        p.inputs[0].dtype = DType::Bool;
-        p.dtypes[0] = DType::Bool;
+    if !function.row().dtypes.contains(&DType::F32) {
+        p.inputs[0].dtype = function.row().dtypes[0];
+        p.dtypes[0] = function.row().dtypes[0];
     }
     p.instructions.push(Instruction::Elementwise(Elementwise::Unary { function, operand: 0 }));
     p.dtypes.push(p.dtypes[0]);
@@ -135,7 +135,8 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             all.push((format!("{} {n}", f.name()), Kernel::Elementwise(unary(f, n))));
         }
         for f in BinaryFunction::ALL {
-            let dtype = if matches!(f, BinaryFunction::And | BinaryFunction::Or) { DType::Bool } else { DType::F32 };
+            let dtypes = f.row().dtypes;
+            let dtype = if dtypes.contains(&DType::F32) { DType::F32 } else { dtypes[0] };
             all.push((format!("{} {n}", f.name()), Kernel::Elementwise(binary(f, dtype, n))));
             if matches!(
                 f,
