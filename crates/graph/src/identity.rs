@@ -63,7 +63,7 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             all(&[40, result as u64, flags, scale.to_bits()]);
         }
         Op::Convolution { axes, .. } => {
-            all(&[28]);
+            all(&[29, axes.len() as u64]);
             for axis in axes {
                 let ConvolutionAxis { extent, stride, dilation, input_dilation, low } = *axis;
                 [extent, stride, dilation, input_dilation].iter().for_each(|&number| word(number as u64));
@@ -80,7 +80,7 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
                 ScanResult::Stacked(place) => all(&[1, u64::from(*place)]),
             }
         }
-        Op::LinearAlgebra { function, .. } => all(&[40, function.number()]),
+        Op::LinearAlgebra { function, .. } => all(&[41, function.number()]),
         Op::Ordered(ordered) => match ordered {
             Ordered::Cumulative { function, axis, is_reversed, .. } => {
                 all(&[60, *function as u64, *axis as u64, u64::from(*is_reversed)]);
@@ -91,6 +91,6 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             }
             Ordered::SearchSorted { is_right, .. } => all(&[63, u64::from(*is_right)]),
         },
-        Op::Indexing(Indexing::ScatterReduce { function, axis, .. }) => all(&[60, *function as u64, *axis as u64]),
+        Op::Indexing(Indexing::ScatterReduce { function, axis, .. }) => all(&[64, *function as u64, *axis as u64]),
     }
 }
