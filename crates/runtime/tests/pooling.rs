@@ -269,7 +269,7 @@ fn adaptive_windows_go_from_the_rounded_down_to_the_rounded_up() {
         };
         let (mut values, mut places, mut means) = (Vec::new(), Vec::new(), Vec::new());
         let (mut gradient, mut of_means) = (vec![0.0; 2 * plane], vec![0.0; 2 * plane]);
-        for number in 0..upstream.len() {
+        for (number, upstream) in upstream.iter().enumerate() {
             let (channel, i, j) = (number / (sizes[0] * sizes[1]), number / sizes[1] % sizes[0], number % sizes[1]);
             let window: Vec<usize> = bounds(0, i)
                 .flat_map(|row| bounds(1, j).map(move |column| channel * plane + row * extents[1] + column))
@@ -277,9 +277,9 @@ fn adaptive_windows_go_from_the_rounded_down_to_the_rounded_up() {
             let place = chosen(&x, &window);
             values.push(x[place]);
             places.push((place % plane) as f64);
-            gradient[place] += upstream[number];
+            gradient[place] += upstream;
             means.push(window.iter().map(|&place| smooth[place]).sum::<f64>() / window.len() as f64);
-            window.iter().for_each(|&place| of_means[place] += upstream[number] / window.len() as f64);
+            window.iter().for_each(|&place| of_means[place] += upstream / window.len() as f64);
         }
         let g = Graph::new();
         let shape = [2, extents[0], extents[1]];

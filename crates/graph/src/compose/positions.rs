@@ -286,10 +286,8 @@ impl<'g> Expr<'g> {
         origin: Origin,
     ) -> Option<Vec<Expr<'g>>> {
         let own = self.read(op, origin, |_, node| node.shape.clone())?;
-        let stands = match self.read(op, origin, |_, node| node.op.clone())? {
-            Op::Leaf(Leaf::Literal { data }) => Some(data.to_f64_vec()),
-            _ => None,
-        };
+        let node = self.read(op, origin, |_, node| node.op.clone())?;
+        let stands = if let Op::Leaf(Leaf::Literal { data }) = &node { Some(data.to_f64_vec()) } else { None };
         let Some(holds) = stands else {
             let (operand, expected) = (self.describe(), "i32, or bool that stands in the graph");
             return self.fail_without(GraphError::DType { origin, op, operand, dtype: DType::Bool, expected });

@@ -87,7 +87,7 @@ pub(super) fn exp2<const FUSED: bool>(x: f32) -> f32 {
     let p = polynomial::<FUSED, 7>(
         r,
         [
-            0.693_147_181,
+            std::f32::consts::LN_2,
             0.240_226_511,
             0.055_504_103_7,
             0.009_618_038_13,

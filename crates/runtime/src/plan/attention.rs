@@ -67,9 +67,9 @@ pub(crate) fn kernel(entries: &[Entry], writes: &[u32]) -> (Kernel, Vec<u32>) {
     let Work::Attention(AttentionWork { is_causal, scale, has_mask, .. }) = entry.work else {
         unreachable!("results of attention")
     };
-    let results = writes.iter().map(|&write| match &entries[write as usize].work {
-        Work::Attention(work) => work.result,
-        other => unreachable!("{other:?} in a step of attention"),
+    let results = writes.iter().map(|&write| {
+        let Work::Attention(work) = &entries[write as usize].work else { unreachable!("results of attention") };
+        work.result
     });
     let operands = &entry.operands;
     let mask = has_mask.then(|| AttentionMask {

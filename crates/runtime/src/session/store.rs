@@ -36,7 +36,7 @@ pub(crate) struct LoopPlaces {
 
 /// A plan made ready for a session's device.
 pub(crate) enum Executable {
-    Cpu(CpuExecutable),
+    Cpu(Box<CpuExecutable>),
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuExecutable>),
 }
@@ -239,7 +239,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(CpuExecutable::new(plan, places, loops)?)),
+            (_, _) => Ok(Executable::Cpu(Box::new(CpuExecutable::new(plan, places, loops)?))),
         }
     }
 

@@ -130,7 +130,7 @@ fn bounded<'g>(call: &Call<'_, 'g>, bound: &str) -> Result<Expr<'g>, Refusal> {
     let is_number = matches!(call.operand(bound)?, Operand::Number { .. });
     let (input, limit, dtype) = match input.dtype()? {
         DType::Bool => (input.cast(DType::I32), limit.cast(DType::I32), DType::Bool),
-        dtype => (input, limit, dtype),
+        dtype @ (DType::F32 | DType::F64 | DType::I32) => (input, limit, dtype),
     };
     let clamped = match (bound == "max", is_number) {
         (true, true) => input.greater(limit).where_(limit, input),

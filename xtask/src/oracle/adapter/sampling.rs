@@ -57,7 +57,7 @@ fn factor(call: &Call<'_, '_>, name: &str) -> Result<usize, Refusal> {
 /// Pairs `(before, after)` of the last axes, the last one first.
 fn pad<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let amounts: Vec<isize> = call.integers("pad")?.into_iter().map(|amount| amount as isize).collect();
-    if amounts.len() % 2 != 0 {
+    if !amounts.len().is_multiple_of(2) {
         return Err(Refusal::failed("an odd number of amounts"));
     }
     let pairs: Vec<(isize, isize)> = amounts.chunks(2).rev().map(|pair| (pair[0], pair[1])).collect();

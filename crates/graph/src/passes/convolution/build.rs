@@ -99,14 +99,16 @@ impl Build<'_> {
         }
         // Axes of one tensor are padded at once: one copy, not one for each.
         let inner = self.graph.op(operand);
-        let (operand, mut lows, mut interiors): (_, Extents, Extents) = match inner {
-            Op::Assembly(Assembly::Pad { operand, lows, interiors, value })
-                if value.to_bits() == 0 && self.shape(operand)[axis] == shape[axis] =>
+        let none = || smallvec::smallvec![0; shape.rank()];
+        let (operand, mut lows, mut interiors): (_, Extents, Extents) =
+            if let Op::Assembly(Assembly::Pad { operand: inner, lows, interiors, value }) = inner
+                && value.to_bits() == 0
+                && self.shape(inner)[axis] == shape[axis]
             {
-                (operand, lows, interiors)
-            }
-            _ => (operand, smallvec::smallvec![0; shape.rank()], smallvec::smallvec![0; shape.rank()]),
-        };
+                (inner, lows, interiors)
+            } else {
+                (operand, none(), none())
+            };
         (lows[axis], interiors[axis]) = (low, interior);
         let op = Op::Assembly(Assembly::Pad { operand, lows, interiors, value: 0.0 });
         self.graph.node(op, &shape.with_extent(axis, extent), self.dtype)

@@ -245,9 +245,10 @@ impl Variable {
         for part in parts {
             let node = graph.node(part.id()?)?;
             let extent = node.shape.get(axis).copied().unwrap_or(1);
-            let start = match &node.op {
-                Op::View { arrangement: Arrangement::Slice { starts, .. }, .. } => starts[axis],
-                _ => 0,
+            let start = if let Op::View { arrangement: Arrangement::Slice { starts, .. }, .. } = &node.op {
+                starts[axis]
+            } else {
+                0
             };
             ranges.push((start, start + extent));
         }
