@@ -1,7 +1,7 @@
 //! The magnitudes of attention: those of its formula, composed of products and a softmax.
 //!
 //! A score is a product, so that its magnitude is `A = |scale| |q| . |k|`, and what is added to it. A probability `p_j` moves by
-//! `p_j (ds_j - sum over l of p_l ds_l)` where scores move by `ds`, so that its own magnitude is `p_j (1 + A_j + sum over l of p_l A_l)`: a score is the
+//! `p_j (ds_j - sum over l of p_l ds_l)` where scores move by `ds`, so that its own magnitude is `p_j (1 + (1 - p_j) A_j + sum over l other than j of p_l A_l)`: a score is the
 //! argument of an exponential, which makes a relative error of its absolute one. The results are products of probabilities and carry that on.
 
 use arenagrad::graph::{AttentionNode, AttentionResult, Expr, Graph, GraphError, Node, NodeId, Op};
@@ -48,7 +48,8 @@ pub(super) fn magnitude<'g>(
     // A mask of -inf is no number to multiply by.
     let moved = probabilities.equal(0.0).where_(0.0, probabilities * scores);
     let together = moved.sum_keepdims(-1);
-    let weights = probabilities + moved + probabilities * together;
+    // Of `p_j (ds_j - sum over l of p_l ds_l)` the score's own share is `p_j (1 - p_j)`.
+    let weights = probabilities + moved + probabilities * (together - moved * 2.0);
     let longest = found.iter().map(|magnitude| magnitude.terms).max().unwrap_or(1);
     let upstream = found.len().checked_sub(3).filter(|_| attention.backward.is_some());
     let (upstream, weighted) = match upstream {
