@@ -1,74 +1,58 @@
 // attention_key_gradient: result[g, j] = sum over queries t of the group's heads h of p (upstream[h, t] . value[g, j] - weighted[h, t]) scale query[h, t]
 // attention_value_gradient: result[g, j] = sum over queries t of the group's heads h of p upstream[h, t]
 //
-// with p = e^(s - log_sum_exp[h, t]) and s = scale * query[h, t] . key[g, j] plus the mask. One invocation computes ROWS neighbouring keys in
+// with p = e^(s - log_sum_exp[h, t]) and s = scale * query[h, t] . key[g, j] plus the mask. One invocation has a key in
 // registers: it goes over the queries of all heads of the group, and computes the probabilities again from the logarithms of their
 // sums. Sums of 64 queries are added to the total. With more queries than loops allow, later dispatches add to what earlier
-// ones wrote. Keys past the end read the last one's numbers and are not written.
+// ones wrote.
 //
 // Bindings: query, key, value (of keys alone), the mask, upstream, log_sum_exp, weighted (of keys alone) (read), the result (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
+// Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
 // read_result, write_result. Lines are repeated as in attention.wgsl.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let tile = flat(id);
-    if tile >= parameters.tiles {
+    let row = flat(id);
+    if row >= parameters.rows {
         return;
     }
-    let group = tile / parameters.tiles_of_a_group;
-    let first = tile % parameters.tiles_of_a_group * ROWS;
+    let group = row / parameters.keys;
     let key_group = key_start(group);
-    //for each row
-    let key_number_@ = min(first + @u, parameters.keys - 1u);
-    let row_@ = group * parameters.keys + key_number_@;
-    let key_row_@ = key_group + key_number_@ * parameters.key_stride;
-    let key_@_#d = read_key(key_row_@, #du);
-    //end
+    let key_number = row % parameters.keys;
+    let key_row = key_group + key_number * parameters.key_stride;
+    let key_#d = read_key(key_row, #du);
     //if of keys
     let value_group = value_start(group);
-    //for each row
-    let value_row_@ = value_group + key_number_@ * parameters.value_stride;
-    let value_@_#w = read_value(value_row_@, #wu);
-    var total_@_#d = vec4<f32>();
-    //end
+    let value_row = value_group + key_number * parameters.value_stride;
+    let value_#w = read_value(value_row, #wu);
+    var total_#d = vec4<f32>();
     //end
     //if of values
-    //for each row
-    var total_@_#w = vec4<f32>();
-    //end
+    var total_#w = vec4<f32>();
     //end
     //if it goes on
     //if of keys
-    //for each row
-    total_@_#d = read_result(row_@, #du);
-    //end
+    total_#d = read_result(row, #du);
     //end
     //if of values
-    //for each row
-    total_@_#w = read_result(row_@, #wu);
-    //end
+    total_#w = read_result(row, #wu);
     //end
     //end
     var query = parameters.query_begin;
     while query < parameters.query_end {
         let run_end = min(query + 64u, parameters.query_end);
         //if of keys
-        //for each row
-        var run_@_#d = vec4<f32>();
-        //end
+        var run_#d = vec4<f32>();
         //end
         //if of values
-        //for each row
-        var run_@_#w = vec4<f32>();
-        //end
+        var run_#w = vec4<f32>();
         //end
         while query < run_end {
             let position = query % parameters.positions;
             //if it is causal
-            if position < first {
-                // No key of this tile is attended before.
-                query += min(first, parameters.positions) - position;
+            if position < key_number {
+                // The key is not attended before.
+                query += min(key_number, parameters.positions) - position;
                 continue;
             }
             //end
@@ -82,51 +66,33 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             //if of keys
             let mean = weighted[head * parameters.positions + position];
             //end
-            //for each row
-            var products_@ = vec4<f32>();
-            products_@ = fma(query_#d, key_@_#d, products_@);
-            let score_@ = masked(head, position, key_number_@, (products_@.x + products_@.y) + (products_@.z + products_@.w));
-            let probability_@ = select(exp_f32(score_@ - shift), 0.0, score_@ == -infinity());
-            //end
+            var products = vec4<f32>();
+            products = fma(query_#d, key_#d, products);
+            let score = masked(head, position, key_number, (products.x + products.y) + (products.z + products.w));
+            let probability = select(exp_f32(score - shift), 0.0, score == -infinity());
             //if of keys
-            //for each row
-            var differences_@ = vec4<f32>();
-            differences_@ = fma(upstream_#w, value_@_#w, differences_@);
-            let difference_@ = (differences_@.x + differences_@.y) + (differences_@.z + differences_@.w) - mean;
-            let gradient_@ = probability_@ * difference_@ * parameters.scale;
-            run_@_#d = fma(vec4<f32>(gradient_@), query_#d, run_@_#d);
-            //end
+            var differences = vec4<f32>();
+            differences = fma(upstream_#w, value_#w, differences);
+            let difference = (differences.x + differences.y) + (differences.z + differences.w) - mean;
+            let gradient = probability * difference * parameters.scale;
+            run_#d = fma(vec4<f32>(gradient), query_#d, run_#d);
             //end
             //if of values
-            //for each row
-            run_@_#w = fma(vec4<f32>(probability_@), upstream_#w, run_@_#w);
-            //end
+            run_#w = fma(vec4<f32>(probability), upstream_#w, run_#w);
             //end
             query += 1u;
         }
         //if of keys
-        //for each row
-        total_@_#d += run_@_#d;
-        //end
+        total_#d += run_#d;
         //end
         //if of values
-        //for each row
-        total_@_#w += run_@_#w;
-        //end
+        total_#w += run_#w;
         //end
     }
     //if of keys
-    //for each row
-    if first + @u < parameters.keys {
-        write_result(row_@, #du, total_@_#d);
-    }
-    //end
+    write_result(row, #du, total_#d);
     //end
     //if of values
-    //for each row
-    if first + @u < parameters.keys {
-        write_result(row_@, #wu, total_@_#w);
-    }
-    //end
+    write_result(row, #wu, total_#w);
     //end
 }

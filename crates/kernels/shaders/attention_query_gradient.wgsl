@@ -1,79 +1,62 @@
 // attention_query_gradient: result[h, t] = sum over keys j of e^(s_j - log_sum_exp[h, t]) (upstream[h, t] . value[g, j] - weighted[h, t]) scale key[g, j]
 //
-// with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation computes ROWS neighbouring rows in
+// with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation has a row in
 // registers: it goes over the keys, and computes the probabilities again from the logarithms of their sums. Sums of 64 keys are added to
-// the total. With more keys than loops allow, later dispatches add to what earlier ones wrote. Rows past the end read the last one's
-// numbers and are not written.
+// the total. With more keys than loops allow, later dispatches add to what earlier ones wrote.
 //
 // Bindings: query, key, value, the mask, upstream, log_sum_exp, weighted (read), the result (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
+// Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
 // read_result, write_result. Lines are repeated as in attention.wgsl.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let tile = flat(id);
-    if tile >= parameters.tiles {
+    let row = flat(id);
+    if row >= parameters.rows {
         return;
     }
-    let head = tile / parameters.tiles_of_a_head;
-    let first = tile % parameters.tiles_of_a_head * ROWS;
+    let head = row / parameters.positions;
     let group = head / parameters.heads_of_a_group;
     let query_head = query_start(head);
     let upstream_head = upstream_start(head);
     let key_group = key_start(group);
     let value_group = value_start(group);
-    //for each row
-    let position_@ = min(first + @u, parameters.positions - 1u);
-    let row_@ = head * parameters.positions + position_@;
-    let query_row_@ = query_head + position_@ * parameters.query_stride;
-    let upstream_row_@ = upstream_head + position_@ * parameters.upstream_stride;
-    let query_@_#d = read_query(query_row_@, #du);
-    let upstream_@_#w = read_upstream(upstream_row_@, #wu);
-    let logarithm_@ = log_sum_exp[row_@];
-    let shift_@ = select(logarithm_@, 0.0, logarithm_@ == -infinity());
-    let weighted_@ = weighted[row_@];
-    var total_@_#d = vec4<f32>();
-    //end
+    let position = row % parameters.positions;
+    let query_row = query_head + position * parameters.query_stride;
+    let upstream_row = upstream_head + position * parameters.upstream_stride;
+    let query_#d = read_query(query_row, #du);
+    let upstream_#w = read_upstream(upstream_row, #wu);
+    let logarithm = log_sum_exp[row];
+    let shift = select(logarithm, 0.0, logarithm == -infinity());
+    let mean = weighted[row];
+    var total_#d = vec4<f32>();
     //if it goes on
-    //for each row
-    total_@_#d = read_result(row_@, #du);
-    //end
+    total_#d = read_result(row, #du);
     //end
     var key = parameters.key_begin;
     var key_end = parameters.key_end;
     //if it is causal
-    key_end = min(key_end, min(first + ROWS, parameters.positions));
+    key_end = min(key_end, position + 1u);
     //end
     while key < key_end {
         let run_end = min(key + 64u, key_end);
-        //for each row
-        var run_@_#d = vec4<f32>();
-        //end
+        var run_#d = vec4<f32>();
         while key < run_end {
             let key_row = key_group + key * parameters.key_stride;
             let key_#d = read_key(key_row, #du);
             let value_row = value_group + key * parameters.value_stride;
             let value_#w = read_value(value_row, #wu);
-            //for each row
-            var products_@ = vec4<f32>();
-            products_@ = fma(query_@_#d, key_#d, products_@);
-            var differences_@ = vec4<f32>();
-            differences_@ = fma(upstream_@_#w, value_#w, differences_@);
-            let score_@ = masked(head, position_@, key, (products_@.x + products_@.y) + (products_@.z + products_@.w));
-            let probability_@ = select(exp_f32(score_@ - shift_@), 0.0, score_@ == -infinity());
-            let difference_@ = (differences_@.x + differences_@.y) + (differences_@.z + differences_@.w) - weighted_@;
-            let gradient_@ = probability_@ * difference_@ * parameters.scale;
-            run_@_#d = fma(vec4<f32>(gradient_@), key_#d, run_@_#d);
-            //end
+            var products = vec4<f32>();
+            products = fma(query_#d, key_#d, products);
+            var differences = vec4<f32>();
+            differences = fma(upstream_#w, value_#w, differences);
+            let score = masked(head, position, key, (products.x + products.y) + (products.z + products.w));
+            let probability = select(exp_f32(score - shift), 0.0, score == -infinity());
+            let difference = (differences.x + differences.y) + (differences.z + differences.w) - mean;
+            let gradient = probability * difference * parameters.scale;
+            run_#d = fma(vec4<f32>(gradient), key_#d, run_#d);
             key += 1u;
         }
-        //for each row
-        total_@_#d += run_@_#d;
-        //end
+        total_#d += run_#d;
     }
-    //for each row
-    if first + @u < parameters.positions {
-        write_result(row_@, #du, total_@_#d);
-    }
-    //end
+    write_result(row, #du, total_#d);
 }

@@ -79,6 +79,10 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
             let queries = of("query_end") - of("query_begin");
             queries + queries.div_ceil(64)
         }
+        "attention_scores" => 2 * of("keys").div_ceil(of("parts_of_a_row")),
+        "attention_sums" => 2 * of("parts_of_a_row"),
+        "attention_probabilities" | "attention_score_gradient" => of("keys").div_ceil(of("parts_of_a_row")),
+        "attention_part" => 0,
         "argsort_ranks" => of("extent"),
         "argsort_keys" | "argsort_rows" | "argsort_indices" => 0,
         "searchsorted" => bits(of("length")),

@@ -6,11 +6,14 @@
 //!
 //! - a matrix product, sum, cumulative sum, linear recurrence or scatter-add has the same operation over its operands' magnitudes, and a length that is its
 //!   own number of terms more (one less, strictly) than the longest of its operands';
+//! - attention has those of its formula, as [`attention`] says;
 //! - what is linear in an operand (moving, adding, multiplying, dividing, choosing) carries both on;
 //! - everything else starts anew with its own absolute value and the length 1.
 //!
 //! So `|A||B|` of a matrix product's gradient is `|upstream||B|`, and of a variance `sum((|x| + mean|x|)^2) / n`. A length
 //! of 1 means that nothing was summed: such a value has no bound.
+
+mod attention;
 
 use arenagrad::graph::{
     Assembly, BinaryFunction, CumulativeFunction, Elementwise, Expr, Graph, GraphError, Indexing, Node, NodeId, Op,
@@ -95,8 +98,7 @@ fn magnitude<'g>(
             let inner = extent(*lhs, if *transpose_lhs { rank - 2 } else { rank - 1 })?;
             same((inner + longest).saturating_sub(1))
         }
-        // The sums of the results, over weights and values that count as they are.
-        Op::Attention(_) => fresh(),
+        Op::Attention(attention) => attention::magnitude(graph, id, attention, node, &found),
         Op::Convolution { weight, .. } => {
             let terms: usize = graph.node(*weight)?.shape[2..].iter().product();
             same((terms + longest).saturating_sub(1))

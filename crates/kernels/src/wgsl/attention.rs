@@ -1,7 +1,10 @@
 //! Lowering of attention: the output with the logarithms of sums, and each gradient, in dispatches of their own.
 //!
-//! An invocation has a few rows of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
-//! that are more than an adapter's loops may go over, further dispatches go on from what earlier ones wrote.
+//! On a GPU an invocation has a row of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
+//! that are more than an adapter's loops may go over, further dispatches go on from what earlier ones wrote. On a software adapter blocks of
+//! scores stand in scratch, see [`blocks`].
+
+mod blocks;
 
 use std::fmt::Write;
 
@@ -9,19 +12,11 @@ use arenagrad_graph::AttentionResult;
 
 use crate::attention::Attention;
 use crate::kernel::Matrices;
-use crate::wgsl::module::{Grid, Module, storage_type};
+use crate::wgsl::attention::blocks::Blocks;
+use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
 use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
-
-/// The most vectors of four numbers that an invocation on a software adapter keeps of its rows.
-const MOST_VECTORS: usize = 128;
-
-/// The most rows of an invocation on a software adapter.
-const MOST_ROWS: usize = 4;
-
-/// Rows of a result from which an invocation takes several: fewer are better shared among the cores.
-const FEWEST_ROWS: usize = 256;
 
 /// The rows that are summed up before the sum is added to the total.
 const RUN: usize = 64;
@@ -34,6 +29,15 @@ pub(super) fn lower(attention: &Attention, profile: &AdapterProfile, lowered: &m
         Some(Resource::Output(number as u32))
     };
     let (output, log_sum_exp) = (place(AttentionResult::Output), place(AttentionResult::LogSumExp));
+    if profile.class == AdapterClass::Cpu {
+        let blocks = Blocks::new(&lowering, lowered);
+        if attention.is_backward() {
+            blocks.backward(blocks::gradients(place), lowered);
+        } else {
+            blocks.forward(output, log_sum_exp, lowered);
+        }
+        return;
+    }
     if output.is_some() || log_sum_exp.is_some() {
         lowering.forward(output, log_sum_exp, lowered);
     }
@@ -62,25 +66,20 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn forward(&self, output: Option<Resource>, log_sum_exp: Option<Resource>, lowered: &mut Lowered) {
         let Attention { is_causal, .. } = *self.attention;
-        let rows = self.rows(self.attention.heads() * self.attention.positions(), self.vectors());
         let chunks = self.chunks(self.attention.keys());
-        let rows_of_all = self.attention.heads() * self.attention.positions();
+        let rows = self.attention.heads() * self.attention.positions();
         // Later dispatches need both to go on from.
-        let log_sum_exp = log_sum_exp.or_else(|| (chunks.len() > 1).then(|| new_scratch(rows_of_all, lowered)));
+        let log_sum_exp = log_sum_exp.or_else(|| (chunks.len() > 1).then(|| new_scratch(rows, lowered)));
         for (number, &(begin, end)) in chunks.iter().enumerate() {
             let goes_on = number > 0;
             let mut module = Module::default();
-            let each = self.declare_rows(&mut module, rows);
-            let tiles = self.attention.positions().div_ceil(rows);
-            self.declare_extents(&mut module);
-            module.parameter("tiles", tiles * self.attention.heads());
-            module.parameter("tiles_of_a_head", tiles);
+            self.declare_extents(&mut module, rows);
             module.parameter("key_begin", begin);
             module.parameter("key_end", end);
             for operand in [self.query(), self.key(), self.value()] {
                 declare_operand(&mut module, &operand);
             }
-            self.declare_masked(&mut module);
+            declare_masked(self.attention, &mut module);
             module.call("log_f32");
             declare_result(&mut module, "output", output, self.attention.width());
             let (read, write) = match log_sum_exp {
@@ -94,34 +93,37 @@ impl Lowering<'_> {
             module.declare(format!("fn write_log_sum_exp(row: u32, value: f32) {{\n    {write}\n}}\n"));
             let conditions = [("it goes on", goes_on), ("it is causal", is_causal)];
             let text = include_str!("../../shaders/attention.wgsl");
-            let grid = self.grid(tiles * self.attention.heads(), each, (end - begin, rows), self.vectors());
-            module.dispatch(&self.expand(text, rows, &conditions), "attention", grid, self.profile, lowered);
+            let grid = grid(rows, end - begin, self.vectors());
+            module.dispatch(
+                &expand(text, self.vectors_of_both(), &conditions),
+                "attention",
+                grid,
+                self.profile,
+                lowered,
+            );
         }
     }
 
     fn query_gradient(&self, result: Resource, lowered: &mut Lowered) {
         let Some(upstream) = self.upstream() else { return };
         let vectors = 2 * self.vectors();
-        let rows = self.rows(self.attention.heads() * self.attention.positions(), vectors);
+        let rows = self.attention.heads() * self.attention.positions();
         for (number, &(begin, end)) in self.chunks(self.attention.keys()).iter().enumerate() {
             let mut module = Module::default();
-            let each = self.declare_rows(&mut module, rows);
-            let tiles = self.attention.positions().div_ceil(rows);
-            self.declare_extents(&mut module);
-            module.parameter("tiles", tiles * self.attention.heads());
-            module.parameter("tiles_of_a_head", tiles);
+            self.declare_extents(&mut module, rows);
             module.parameter("key_begin", begin);
             module.parameter("key_end", end);
             for operand in [&self.query(), &self.key(), &self.value(), &upstream] {
                 declare_operand(&mut module, operand);
             }
-            self.declare_masked(&mut module);
+            declare_masked(self.attention, &mut module);
             module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
             module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
             declare_result(&mut module, "result", Some(result), self.attention.depth());
             let conditions = [("it goes on", number > 0), ("it is causal", self.attention.is_causal)];
-            let text = self.expand(include_str!("../../shaders/attention_query_gradient.wgsl"), rows, &conditions);
-            let grid = self.grid(tiles * self.attention.heads(), each, (end - begin, rows), vectors);
+            let text = include_str!("../../shaders/attention_query_gradient.wgsl");
+            let text = expand(text, self.vectors_of_both(), &conditions);
+            let grid = grid(rows, end - begin, vectors);
             module.dispatch(&text, "attention_query_gradient", grid, self.profile, lowered);
         }
     }
@@ -132,15 +134,11 @@ impl Lowering<'_> {
         let of_keys = gradient == AttentionResult::KeyGradient;
         let (groups, keys) = (self.attention.groups(), self.attention.keys());
         let vectors = if of_keys { 2 * self.vectors() } else { self.vectors() };
-        let rows = self.rows(groups * keys, vectors);
+        let rows = groups * keys;
         let queries = self.attention.heads_of_a_group() * self.attention.positions();
         for (number, &(begin, end)) in self.chunks(queries).iter().enumerate() {
             let mut module = Module::default();
-            let each = self.declare_rows(&mut module, rows);
-            let tiles = keys.div_ceil(rows);
-            self.declare_extents(&mut module);
-            module.parameter("tiles", tiles * groups);
-            module.parameter("tiles_of_a_group", tiles);
+            self.declare_extents(&mut module, rows);
             module.parameter("query_begin", begin);
             module.parameter("query_end", end);
             declare_operand(&mut module, &self.query());
@@ -149,7 +147,7 @@ impl Lowering<'_> {
                 declare_operand(&mut module, &self.value());
             }
             declare_operand(&mut module, &upstream);
-            self.declare_masked(&mut module);
+            declare_masked(self.attention, &mut module);
             module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
             if of_keys {
                 module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
@@ -162,8 +160,9 @@ impl Lowering<'_> {
                 ("of keys", of_keys),
                 ("of values", !of_keys),
             ];
-            let text = self.expand(include_str!("../../shaders/attention_key_gradient.wgsl"), rows, &conditions);
-            let grid = self.grid(tiles * groups, each, (end - begin, rows), vectors);
+            let text = include_str!("../../shaders/attention_key_gradient.wgsl");
+            let text = expand(text, self.vectors_of_both(), &conditions);
+            let grid = grid(rows, end - begin, vectors);
             module.dispatch(&text, gradient.name(), grid, self.profile, lowered);
         }
     }
@@ -187,16 +186,12 @@ impl Lowering<'_> {
 
     /// The vectors of four numbers that a key and a value have together.
     fn vectors(&self) -> usize {
-        self.attention.depth().div_ceil(4) + self.attention.width().div_ceil(4)
+        self.vectors_of_both().iter().sum()
     }
 
-    /// How many of `all` rows an invocation computes, with that many vectors of each in registers.
-    fn rows(&self, all: usize, vectors: usize) -> usize {
-        match self.profile.class {
-            AdapterClass::Gpu => 1,
-            AdapterClass::Cpu if all < FEWEST_ROWS => 1,
-            AdapterClass::Cpu => (MOST_VECTORS / vectors).clamp(1, MOST_ROWS),
-        }
+    /// The vectors of four numbers of a key, and those of a value.
+    fn vectors_of_both(&self) -> [usize; 2] {
+        [self.attention.depth().div_ceil(4), self.attention.width().div_ceil(4)]
     }
 
     /// The rows that are summed over, in parts that a dispatch may go over.
@@ -208,90 +203,73 @@ impl Lowering<'_> {
         (0..rows).step_by(most).map(|begin| (begin, rows.min(begin + most))).collect()
     }
 
-    fn grid(&self, tiles: usize, each: usize, (summed, rows): (usize, usize), vectors: usize) -> Grid {
-        // Multiplications and additions of four numbers are four simple operations, and as many are loads.
-        let operations = summed.saturating_mul(rows).saturating_mul(8 * vectors + 32);
-        Grid { count: tiles, each, operations, iterations: summed + summed.div_ceil(RUN) }
-    }
-
-    fn declare_rows(&self, module: &mut Module, rows: usize) -> usize {
-        module.declare(format!("const ROWS: u32 = {rows}u;"));
+    fn declare_extents(&self, module: &mut Module, rows: usize) {
         for function in ["infinity", "exp_f32"] {
             module.call(function);
         }
-        module.long_running_workgroup(self.profile)
-    }
-
-    fn declare_extents(&self, module: &mut Module) {
+        module.declare(format!("const WORKGROUP_SIZE: u32 = {WORKGROUP}u;"));
+        module.parameter("rows", rows);
         module.parameter("positions", self.attention.positions());
         module.parameter("keys", self.attention.keys());
         module.parameter("heads_of_a_group", self.attention.heads_of_a_group());
-        module.word("scale".to_owned(), "f32", (self.attention.scale as f32).to_bits());
     }
+}
 
-    /// Declares what makes a score of a product: -inf where a causal row ends, and the scale and the mask before.
-    fn declare_masked(&self, module: &mut Module) {
-        let mut body = String::from("    var score = product * parameters.scale;\n");
-        if let Some(mask) = &self.attention.mask {
-            let element = if mask.is_bool { "u32" } else { storage_type(self.attention.dtype) };
-            module.bind(Resource::Input(3), false, "attention_mask", element);
-            declare_position(module, "mask_start", mask.scores.batch.as_slice(), mask.scores.offset);
-            let strides = [("mask_row_stride", &mask.scores.rows), ("mask_column_stride", &mask.scores.columns)];
-            let [rows, columns] = strides.map(|(name, axes)| module.stride(name, axes.stride().unwrap_or(0)));
-            let place = format!("mask_start(head) + position * {rows} + key * {columns}");
-            let _ = writeln!(body, "    let place = {place};");
-            body.push_str(if mask.is_bool {
-                "    score += select(-infinity(), 0.0, attention_mask[place] != 0u);\n"
-            } else {
-                "    score += attention_mask[place];\n"
-            });
-        }
-        if self.attention.is_causal {
-            body.push_str("    score = select(score, -infinity(), key > position);\n");
-        }
-        module.declare(format!(
-            "fn masked(head: u32, position: u32, key: u32, product: f32) -> f32 {{\n{body}    return score;\n}}\n"
-        ));
-    }
+/// The grid of invocations with a row each, which is a sum over `summed` others.
+fn grid(rows: usize, summed: usize, vectors: usize) -> Grid {
+    // Multiplications and additions of four numbers are four simple operations, and as many are loads.
+    let operations = summed.saturating_mul(8 * vectors + 32);
+    Grid { count: rows, each: WORKGROUP, operations, iterations: summed + summed.div_ceil(RUN) }
+}
 
-    /// A skeleton with its lines repeated for rows and vectors, and those of conditions that do not hold left out.
-    fn expand(&self, text: &str, rows: usize, conditions: &[(&str, bool)]) -> String {
-        let vectors = [("#d", self.attention.depth().div_ceil(4)), ("#w", self.attention.width().div_ceil(4))];
-        let mut expanded = String::with_capacity(4 * text.len());
-        let mut kept = vec![true];
-        let mut block: Option<Vec<&str>> = None;
-        for line in text.lines() {
-            let directive = line.trim().strip_prefix("//");
-            let condition = directive.and_then(|directive| directive.strip_prefix("if "));
-            if let Some(condition) = condition {
-                let holds = conditions.iter().any(|&(name, holds)| name == condition && holds);
-                kept.push(holds && kept.last().is_some_and(|&kept| kept));
-            } else if directive == Some("for each row") {
-                block = Some(Vec::new());
-            } else if directive == Some("end") {
-                match block.take() {
-                    Some(lines) => {
-                        for row in 0..rows {
-                            for line in &lines {
-                                repeat(&line.replace('@', &row.to_string()), &vectors, &mut expanded);
-                            }
-                        }
-                    }
-                    None => drop(kept.pop()),
-                }
-            } else if kept.last() != Some(&true) {
-                continue;
-            } else if let Some(lines) = &mut block {
-                lines.push(line);
-            } else if line.starts_with("//") {
-                expanded.push_str(line);
-                expanded.push('\n');
-            } else {
-                repeat(line, &vectors, &mut expanded);
-            }
-        }
-        expanded
+/// Declares what makes a score of a product: -inf where a causal row ends, and the scale and the mask before.
+fn declare_masked(attention: &Attention, module: &mut Module) {
+    module.word("scale".to_owned(), "f32", (attention.scale as f32).to_bits());
+    let mut body = String::from("    var score = product * parameters.scale;\n");
+    if let Some(mask) = &attention.mask {
+        let element = if mask.is_bool { "u32" } else { storage_type(attention.dtype) };
+        module.bind(Resource::Input(3), false, "attention_mask", element);
+        declare_position(module, "mask_start", mask.scores.batch.as_slice(), mask.scores.offset);
+        let strides = [("mask_row_stride", &mask.scores.rows), ("mask_column_stride", &mask.scores.columns)];
+        let [rows, columns] = strides.map(|(name, axes)| module.stride(name, axes.stride().unwrap_or(0)));
+        let place = format!("mask_start(head) + position * {rows} + key * {columns}");
+        let _ = writeln!(body, "    let place = {place};");
+        body.push_str(if mask.is_bool {
+            "    score += select(-infinity(), 0.0, attention_mask[place] != 0u);\n"
+        } else {
+            "    score += attention_mask[place];\n"
+        });
     }
+    if attention.is_causal {
+        body.push_str("    score = select(score, -infinity(), key > position);\n");
+    }
+    module.declare(format!(
+        "fn masked(head: u32, position: u32, key: u32, product: f32) -> f32 {{\n{body}    return score;\n}}\n"
+    ));
+}
+
+/// A skeleton with its lines repeated for the vectors of a key and of a value, and those of conditions that do not hold left out.
+fn expand(text: &str, [of_key, of_value]: [usize; 2], conditions: &[(&str, bool)]) -> String {
+    let vectors = [("#d", of_key), ("#w", of_value)];
+    let mut expanded = String::with_capacity(4 * text.len());
+    let mut kept = vec![true];
+    for line in text.lines() {
+        let directive = line.trim().strip_prefix("//");
+        if let Some(condition) = directive.and_then(|directive| directive.strip_prefix("if ")) {
+            let holds = conditions.iter().any(|&(name, holds)| name == condition && holds);
+            kept.push(holds && kept.last() == Some(&true));
+        } else if directive == Some("end") {
+            kept.pop();
+        } else if kept.last() != Some(&true) {
+            continue;
+        } else if line.starts_with("//") {
+            expanded.push_str(line);
+            expanded.push('\n');
+        } else {
+            repeat(line, &vectors, &mut expanded);
+        }
+    }
+    expanded
 }
 
 /// Writes a line once for each vector that it stands for.

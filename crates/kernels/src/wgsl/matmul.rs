@@ -94,9 +94,14 @@ impl Operand {
 impl Product {
     /// The product that a kernel asks for, its operands in the first two inputs.
     pub(super) fn new(lhs: &Matrices, rhs: &Matrices) -> Self {
+        Product::between((Resource::Input(0), lhs), (Resource::Input(1), rhs))
+    }
+
+    /// The product of matrices in two buffers.
+    pub(super) fn between((lhs_in, lhs): (Resource, &Matrices), (rhs_in, rhs): (Resource, &Matrices)) -> Self {
         let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
-        let lhs = Operand::new(Resource::Input(0), lhs);
-        let rhs = Operand::new(Resource::Input(1), &rhs.clone().transposed());
+        let lhs = Operand::new(lhs_in, lhs);
+        let rhs = Operand::new(rhs_in, &rhs.clone().transposed());
         let product = Product { batches, m, k, n, lhs, rhs };
         if n == 1 && m != 1 { product.transposed() } else { product }
     }

@@ -50,7 +50,15 @@ pub(crate) fn attentions() -> Vec<(String, Kernel)> {
     let mut all = Vec::new();
     let results: [&[AttentionResult]; 5] =
         [&[Output], &[LogSumExp], &[Output, LogSumExp], &[KeyGradient], &[QueryGradient, KeyGradient, ValueGradient]];
-    for extents in [[2, 3, 5, 4, 8], [4, 70, 65, 7, 3], [2, 40_000, 30_000, 8, 4], [2, 300, 200, 256, 256]] {
+    let extents = [
+        [2, 3, 5, 4, 8],
+        [4, 70, 65, 7, 3],
+        // More keys, and more queries, than a loop may go over; and of both more scores than a block has.
+        [2, 300, 30_000, 8, 4],
+        [2, 20_000, 300, 8, 4],
+        [2, 300, 200, 256, 256],
+    ];
+    for extents in extents {
         for mask in [None, Some(true), Some(false)] {
             for is_causal in [false, true] {
                 // Long rows and wide heads once each, for their modules take long to check.
