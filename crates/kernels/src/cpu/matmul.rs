@@ -16,7 +16,7 @@ use super::interpret::Accumulators;
 use super::pack::Source;
 use super::parallel;
 use super::processor::detect;
-use super::product::{Extents, PackRhs, PackedProduct, Rhs, TileShape, tile_shape};
+use super::product::{Extents, PackRhs, PackedProduct, PackedRows, Rhs, TileShape, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
 use crate::cost;
@@ -81,6 +81,8 @@ struct Scratch<T: Real> {
 #[derive(Clone, Debug)]
 struct Own<T: Real> {
     packed_lhs: Vec<T>,
+    /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
+    kept_lhs: Option<usize>,
     /// A panel of the right operand, where it is not packed beforehand.
     panel: Vec<T>,
     /// Rows of the product, where an epilogue reads them.
@@ -177,6 +179,7 @@ impl<T: Real> Scratch<T> {
             tasks: (0..tasks)
                 .map(|_| Own {
                     packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
+                    kept_lhs: None,
                     panel: zeros(panels, extents.packed_panel(*tile)),
                     totals: vec![T::Total::default(); if packs { extents.totals(*height) } else { 0 }],
                     product: zeros(epilogue.is_some(), height * extents.n),
@@ -278,6 +281,8 @@ impl<T: Real> Task<'_, T> {
 
     fn run(self, own: &mut Own<T>, outputs: &mut Parts<'_>, rows: Range<usize>) {
         let Scheme { extents, tile, height, .. } = self.scheme;
+        // The operand may have been written since the last run.
+        own.kept_lhs = None;
         let mut start = rows.start;
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
@@ -314,10 +319,10 @@ impl<T: Real> Task<'_, T> {
     }
 
     fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
-        let Scheme { arch, extents, way, .. } = self.scheme;
+        let Scheme { arch, extents, tile, way, height, .. } = self.scheme;
         let Task { lhs, rhs, .. } = self;
         let starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
-        let Own { packed_lhs, panel, totals, .. } = own;
+        let Own { packed_lhs, kept_lhs, panel, totals, .. } = own;
         let rhs = match way {
             Way::Direct => {
                 DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), starts, rows, result }.run(*arch);
@@ -327,6 +332,16 @@ impl<T: Real> Task<'_, T> {
             Way::PackedInTurn => Rhs::Packed(self.packed_rhs),
         };
         let totals = &mut totals[..extents.totals(rows.len())];
-        PackedProduct { extents, lhs, lhs_start: starts[0], rhs, packed_lhs, totals, rows, result }.run(*arch);
+        // Tasks may begin and end within a matrix: then they have a part of its rows.
+        let packed_rows = if rows.len() < extents.m || !extents.keeps_rows(*tile, *height) {
+            *kept_lhs = None;
+            PackedRows::ByBlocks
+        } else if kept_lhs.replace(starts[0]) == Some(starts[0]) {
+            PackedRows::Ready
+        } else {
+            PackedRows::Whole
+        };
+        let lhs_start = starts[0];
+        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, packed_rows, totals, rows, result }.run(*arch);
     }
 }

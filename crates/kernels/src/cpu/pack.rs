@@ -194,6 +194,9 @@ fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
     let (runs, places) = (&runs[..found], &places[..count]);
     // A line is copied run by run; short runs cost more than to read neighbours along the depth and exchange rows and columns.
     let has_long_runs = runs.iter().all(|run| run.stride == 1) && 2 * count >= lanes * found;
+    // Where all runs are whole pieces of one length, a line is as many copies of a length that the compiler knows.
+    let are_pieces = |piece| count == width && runs.iter().all(|run| run.stride == 1 && run.length % piece == 0);
+    let piece = [16, 8, 4].into_iter().find(|&piece| are_pieces(piece)).unwrap_or(0);
     let mut walk = Walk::over(&matrices.rows, 0, depth.start);
     let mut p = 0;
     while p < depth.len() {
@@ -220,9 +223,29 @@ fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
             }
             continue;
         }
-        for (i, line) in lines.chunks_exact_mut(width).enumerate() {
-            pack_line::<T, S>(elements, runs, run.at(i), line);
-            line[count..].fill(T::default());
+        match piece {
+            16 => pack_pieces::<T, 16>(elements, places, run, lines),
+            8 => pack_pieces::<T, 8>(elements, places, run, lines),
+            4 => pack_pieces::<T, 4>(elements, places, run, lines),
+            _ => {
+                for (i, line) in lines.chunks_exact_mut(width).enumerate() {
+                    pack_line::<T, S>(elements, runs, run.at(i), line);
+                    line[count..].fill(T::default());
+                }
+            }
+        }
+    }
+}
+
+/// Lines of columns that stand at `places`, of which so many in succession are neighbours as a piece has, over a run of the depth.
+#[inline(always)]
+fn pack_pieces<T: Real, const PIECE: usize>(elements: &[T], places: &[usize], run: Run, lines: &mut [T]) {
+    for (i, line) in lines.chunks_exact_mut(places.len()).enumerate() {
+        let distance = run.at(i);
+        let (pieces, _) = line.as_chunks_mut::<PIECE>();
+        for (piece, &place) in pieces.iter_mut().zip(places.iter().step_by(PIECE)) {
+            let first = place.wrapping_add(distance);
+            piece.copy_from_slice(&elements[first..first + PIECE]);
         }
     }
 }

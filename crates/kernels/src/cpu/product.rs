@@ -109,7 +109,19 @@ impl Extents {
 
     /// The elements that a task needs to pack `rows` rows of the left operand.
     pub(super) fn packed_lhs(&self, tile: TileShape, rows: usize) -> usize {
-        if self.reads_rows() { 0 } else { rows.next_multiple_of(tile.rows) * self.k.min(DEPTH) }
+        if self.reads_rows() {
+            return 0;
+        }
+        let depth = if self.keeps_rows(tile, rows) { self.k } else { self.k.min(DEPTH) };
+        rows.next_multiple_of(tile.rows) * depth
+    }
+
+    /// Whether a task that computes `rows` rows at once keeps them packed for the next matrix: they are all rows of a left operand which
+    /// several matrices in succession have in common, and not so many that they would leave the cache.
+    pub(super) fn keeps_rows(&self, tile: TileShape, rows: usize) -> bool {
+        let is_common = self.lhs.batch.as_slice().last().is_some_and(|axis| axis.stride == 0);
+        let elements = rows.next_multiple_of(tile.rows).saturating_mul(self.k);
+        !self.reads_rows() && is_common && rows == self.m && elements <= MOST_ELEMENTS
     }
 
     /// The totals that a task needs for `rows` rows: none if the depth is a single section.
@@ -165,6 +177,17 @@ pub(super) enum Rhs<'a, T> {
     Unpacked(Source<'a, T>, usize, &'a mut [T]),
 }
 
+/// How rows of a left operand that are not read where they stand come to be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PackedRows {
+    /// For one block of the depth after the other, each in the place of the one before.
+    ByBlocks,
+    /// For all of the depth, so that the next products of the same rows need not pack them.
+    Whole,
+    /// They are already packed for all of the depth.
+    Ready,
+}
+
 /// Rows `rows` of the product, written to `result`, which begins at row `rows.start`.
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
@@ -174,6 +197,7 @@ pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) rhs: Rhs<'a, T>,
     /// As many as [`Extents::packed_lhs`] says.
     pub(super) packed_lhs: &'a mut [T],
+    pub(super) packed_rows: PackedRows,
     /// As many as [`Extents::totals`] says.
     pub(super) totals: &'a mut [T::Total],
     pub(super) rows: Range<usize>,
@@ -204,7 +228,7 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
-        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, totals, rows, result } = self;
+        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, packed_rows, totals, rows, result } = self;
         let Extents { k, n, .. } = *extents;
         let mut places = [0; MOST_ROWS];
         let places = &mut places[..rows.len()];
@@ -219,9 +243,17 @@ impl<T: Real> PackedProduct<'_, T> {
             let left = k.min((from / SECTION + 1) * SECTION) - from;
             let length = left.div_ceil(left.div_ceil(DEPTH)).next_multiple_of(RUN).min(left);
             let depth = from..from + length;
-            if !extents.reads_rows() {
+            let packed_lhs = match packed_rows {
+                PackedRows::ByBlocks => &mut *packed_lhs,
+                PackedRows::Whole | PackedRows::Ready => {
+                    let height = rows.len().next_multiple_of(TILE_ROWS);
+                    &mut packed_lhs[height * depth.start..height * depth.end]
+                }
+            };
+            if !extents.reads_rows() && packed_rows != PackedRows::Ready {
                 pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
+            let packed_lhs = &*packed_lhs;
             for column in (0..n).step_by(width) {
                 let columns = column..n.min(column + width);
                 let narrow = columns.len() <= lanes;
@@ -339,8 +371,19 @@ mod tests {
             let mut result = vec![T::default(); m * n];
             let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
             let (rows, lhs) = (0..m, Source::Native(&lhs[..]));
-            let (extents, result_rows) = (&extents, &mut result);
-            PackedProduct { extents, lhs, lhs_start: 0, rhs, packed_lhs, totals, rows, result: result_rows }.run(arch);
+            let (extents, result_rows, packed_rows) = (&extents, &mut result[..], PackedRows::ByBlocks);
+            let product = PackedProduct {
+                extents,
+                lhs,
+                lhs_start: 0,
+                rhs,
+                packed_lhs,
+                packed_rows,
+                totals,
+                rows,
+                result: result_rows,
+            };
+            product.run(arch);
             assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);
         }
     }

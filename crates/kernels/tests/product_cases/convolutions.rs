@@ -31,7 +31,7 @@ pub(crate) struct Convolution {
     dilation: [usize; 2],
 }
 
-pub(crate) const CONVOLUTIONS: [Convolution; 8] = [
+pub(crate) const CONVOLUTIONS: [Convolution; 11] = [
     Convolution { b: 1, groups: 1, c: 1, o: 1, size: [5, 6], window: [3, 3], step: [1, 1], dilation: [1, 1] },
     Convolution { b: 2, groups: 1, c: 3, o: 4, size: [9, 11], window: [3, 2], step: [1, 1], dilation: [1, 1] },
     Convolution { b: 2, groups: 1, c: 3, o: 8, size: [16, 18], window: [5, 5], step: [2, 2], dilation: [1, 1] },
@@ -42,6 +42,10 @@ pub(crate) const CONVOLUTIONS: [Convolution; 8] = [
     // 1 x 1, and a window as large as the input.
     Convolution { b: 3, groups: 1, c: 8, o: 16, size: [7, 7], window: [1, 1], step: [2, 2], dilation: [1, 1] },
     Convolution { b: 2, groups: 1, c: 16, o: 33, size: [28, 28], window: [5, 5], step: [1, 1], dilation: [1, 1] },
+    // Lines of results as long as a vector or a whole part of one, of several images with the same weights, sums of several blocks.
+    Convolution { b: 3, groups: 1, c: 9, o: 60, size: [18, 18], window: [3, 3], step: [1, 1], dilation: [1, 1] },
+    Convolution { b: 5, groups: 1, c: 7, o: 11, size: [10, 10], window: [3, 3], step: [1, 1], dilation: [1, 1] },
+    Convolution { b: 4, groups: 2, c: 5, o: 9, size: [6, 6], window: [3, 3], step: [1, 1], dilation: [1, 1] },
 ];
 
 fn axes(pairs: &[(usize, usize)]) -> Axes {
