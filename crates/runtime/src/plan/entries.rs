@@ -431,6 +431,7 @@ impl Builder {
                 }
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                let indices = self.widened(indices, DType::I32, node, stage);
                 self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
             }
             Op::Indexing(Indexing::ScatterAdd { axis, .. }) => {
@@ -440,6 +441,7 @@ impl Builder {
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
                 let data = self.widened(data, dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                let indices = self.widened(indices, DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
                 let updates = self.widened(updates, dtype, node, stage);
                 let work = Work::ScatterAdd { axis: *axis, factor: None };
