@@ -8,6 +8,7 @@ use std::collections::TryReserveError;
 use crate::bf16::Bf16;
 use crate::dtype::DType;
 use crate::f16::F16;
+use crate::integers::{I8, I64, U8};
 use crate::storage::{StorageType, Stores};
 
 /// Elements of one type, row-major.
@@ -25,9 +26,15 @@ pub enum Elements {
     F16(Vec<F16>),
     /// Elements of type [`StorageType::Bf16`].
     Bf16(Vec<Bf16>),
+    /// Elements of type [`StorageType::U8`].
+    U8(Vec<U8>),
+    /// Elements of type [`StorageType::I8`].
+    I8(Vec<I8>),
+    /// Elements of type [`StorageType::I64`].
+    I64(Vec<I64>),
 }
 
-/// A Rust type that elements can be seen as: `f32`, `f64`, `i32`, [`F16`] or [`Bf16`].
+/// A Rust type that elements can be seen as: `f32`, `f64`, `i32`, [`F16`], [`Bf16`], [`U8`], [`I8`] or [`I64`].
 pub trait Element: Copy + Send + Sync + 'static {
     /// The type of such elements.
     const STORAGE: StorageType;
@@ -49,6 +56,9 @@ macro_rules! of_any_type {
             Elements::Bool($data) => $body,
             Elements::F16($data) => $body,
             Elements::Bf16($data) => $body,
+            Elements::U8($data) => $body,
+            Elements::I8($data) => $body,
+            Elements::I64($data) => $body,
         }
     };
 }
@@ -63,6 +73,9 @@ macro_rules! of_same_type {
             Elements::Bool($data) => Elements::Bool($body),
             Elements::F16($data) => Elements::F16($body),
             Elements::Bf16($data) => Elements::Bf16($body),
+            Elements::U8($data) => Elements::U8($body),
+            Elements::I8($data) => Elements::I8($body),
+            Elements::I64($data) => Elements::I64($body),
         }
     };
 }
@@ -82,10 +95,13 @@ impl Elements {
             StorageType::Bool => Elements::Bool(Vec::new()),
             StorageType::F16 => Elements::F16(Vec::new()),
             StorageType::Bf16 => Elements::Bf16(Vec::new()),
+            StorageType::U8 => Elements::U8(Vec::new()),
+            StorageType::I8 => Elements::I8(Vec::new()),
+            StorageType::I64 => Elements::I64(Vec::new()),
         }
     }
 
-    /// Elements of that type from numbers: rounded to floats, truncated to i32, 1 for all but 0 to bool.
+    /// Elements of that type from numbers: rounded to floats, truncated to i32 and stored as such, 1 for all but 0 to bool.
     pub fn from_f64(storage: impl Into<StorageType>, values: &[f64]) -> Self {
         match storage.into() {
             StorageType::F32 => Elements::F32(values.iter().map(|&x| x as f32).collect()),
@@ -94,6 +110,9 @@ impl Elements {
             StorageType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
             StorageType::F16 => Elements::F16(values.iter().map(|&x| F16::from_f64(x)).collect()),
             StorageType::Bf16 => Elements::Bf16(values.iter().map(|&x| Bf16::from_f64(x)).collect()),
+            StorageType::U8 => Elements::U8(values.iter().map(|&x| U8::store(x as i32)).collect()),
+            StorageType::I8 => Elements::I8(values.iter().map(|&x| I8::store(x as i32)).collect()),
+            StorageType::I64 => Elements::I64(values.iter().map(|&x| I64::store(x as i32)).collect()),
         }
     }
 
@@ -115,6 +134,9 @@ impl Elements {
             Elements::Bool(_) => StorageType::Bool,
             Elements::F16(_) => StorageType::F16,
             Elements::Bf16(_) => StorageType::Bf16,
+            Elements::U8(_) => StorageType::U8,
+            Elements::I8(_) => StorageType::I8,
+            Elements::I64(_) => StorageType::I64,
         }
     }
 
@@ -180,30 +202,45 @@ impl Elements {
             (Elements::F32(target), Elements::F32(source)) => target[..source.len()].copy_from_slice(source),
             (Elements::F16(target), Elements::F16(source)) => target[..source.len()].copy_from_slice(source),
             (Elements::Bf16(target), Elements::Bf16(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::U8(target), Elements::U8(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::I8(target), Elements::I8(source)) => target[..source.len()].copy_from_slice(source),
+            (Elements::I64(target), Elements::I64(source)) => target[..source.len()].copy_from_slice(source),
             (Elements::F32(target), source) => source.narrow_into(target),
             (Elements::F16(target), source) => source.narrow_into(target),
             (Elements::Bf16(target), source) => source.narrow_into(target),
-            (Elements::F64(_) | Elements::I32(_) | Elements::Bool(_), _) => {}
+            (Elements::I32(target), source) => source.integers_into(target),
+            (Elements::U8(target), source) => source.integers_into(target),
+            (Elements::I8(target), source) => source.integers_into(target),
+            (Elements::I64(target), source) => source.integers_into(target),
+            (Elements::F64(_) | Elements::Bool(_), _) => {}
         }
         true
     }
 
     /// Writes values of f32 into elements that store such, from the first on; other elements hold none.
     fn narrow_into<T: Stores<f32>>(&self, target: &mut [T]) {
-        fn convert<S: Stores<f32>, T: Stores<f32>>(source: &[S], target: &mut [T]) {
-            for (target, &element) in target.iter_mut().zip(source) {
-                *target = T::store(element.load());
-            }
-        }
         match self {
             Elements::F32(source) => convert(source, target),
             Elements::F16(source) => convert(source, target),
             Elements::Bf16(source) => convert(source, target),
-            Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {}
+            Elements::F64(_) | Elements::Bool(_) => {}
+            Elements::I32(_) | Elements::U8(_) | Elements::I8(_) | Elements::I64(_) => {}
         }
     }
 
-    /// The same values in another type, rounded to the nearest, truncated to integers or tested for truth.
+    /// Writes values of i32 into elements that store such, from the first on; other elements hold none.
+    fn integers_into<T: Stores<i32>>(&self, target: &mut [T]) {
+        match self {
+            Elements::I32(source) => convert(source, target),
+            Elements::U8(source) => convert(source, target),
+            Elements::I8(source) => convert(source, target),
+            Elements::I64(source) => convert(source, target),
+            Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => {}
+        }
+    }
+
+    /// The same values in another type, rounded to the nearest, truncated to integers, of which narrower ones hold the lowest bits, or
+    /// tested for truth.
     pub fn converted(&self, storage: impl Into<StorageType>) -> Self {
         let storage = storage.into();
         if storage == self.storage() {
@@ -216,6 +253,21 @@ impl Elements {
             return converted;
         }
         Elements::from_f64(storage, &self.to_f64_vec())
+    }
+
+    /// The first integer that is as sought, with its place, in whatever type integers are stored; none among elements of another dtype.
+    pub fn find_integer(&self, is_sought: impl Fn(i32) -> bool) -> Option<(usize, i32)> {
+        fn find<T: Stores<i32>>(data: &[T], is_sought: impl Fn(i32) -> bool) -> Option<(usize, i32)> {
+            let place = data.iter().position(|element| is_sought(element.load()))?;
+            Some((place, data[place].load()))
+        }
+        match self {
+            Elements::I32(data) => find(data, is_sought),
+            Elements::U8(data) => find(data, is_sought),
+            Elements::I8(data) => find(data, is_sought),
+            Elements::I64(data) => find(data, is_sought),
+            Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => None,
+        }
     }
 
     /// The bytes that the elements take in host memory.
@@ -232,11 +284,14 @@ impl Elements {
             Elements::Bool(data) => data.clone(),
             Elements::F16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
             Elements::Bf16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
+            Elements::U8(data) => data.iter().map(|x| x.get()).collect(),
+            Elements::I8(data) => data.iter().map(|x| x.get() as u8).collect(),
+            Elements::I64(data) => data.iter().flat_map(|x| x.get().to_le_bytes()).collect(),
         }
     }
 
     /// The elements of that type whose bytes these are, as [`Elements::to_le_bytes`] has them. What is no whole element at the end is
-    /// left out.
+    /// left out. Of integers of 64 bits, which hold values of i32, the lower half counts.
     pub fn from_le_bytes(storage: impl Into<StorageType>, bytes: &[u8]) -> Self {
         fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
             bytes.as_chunks::<N>().0.iter().copied()
@@ -248,6 +303,9 @@ impl Elements {
             StorageType::Bool => Elements::Bool(bytes.to_vec()).normalised(),
             StorageType::F16 => Elements::F16(words(bytes).map(u16::from_le_bytes).map(F16::from_bits).collect()),
             StorageType::Bf16 => Elements::Bf16(words(bytes).map(u16::from_le_bytes).map(Bf16::from_bits).collect()),
+            StorageType::U8 => Elements::U8(bytes.iter().map(|&byte| U8::from(byte)).collect()),
+            StorageType::I8 => Elements::I8(bytes.iter().map(|&byte| I8::from(byte as i8)).collect()),
+            StorageType::I64 => Elements::I64(words(bytes).map(I64::from_le_bytes).collect()),
         }
     }
 
@@ -260,6 +318,9 @@ impl Elements {
             Elements::Bool(data) => data.iter().for_each(|&x| visit(u64::from(x))),
             Elements::F16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
             Elements::Bf16(data) => data.iter().for_each(|x| visit(u64::from(x.to_bits()))),
+            Elements::U8(data) => data.iter().for_each(|x| visit(u64::from(x.get()))),
+            Elements::I8(data) => data.iter().for_each(|x| visit(x.get() as u64)),
+            Elements::I64(data) => data.iter().for_each(|x| visit(x.get() as u64)),
         }
     }
 
@@ -275,6 +336,13 @@ impl Elements {
             (Elements::Bf16(a), Elements::Bf16(b)) => a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
             (a, b) => a == b,
         }
+    }
+}
+
+/// Brings elements of one type into another that stores the same values, as many as there are.
+fn convert<V, S: Stores<V>, T: Stores<V>>(source: &[S], target: &mut [T]) {
+    for (target, &element) in target.iter_mut().zip(source) {
+        *target = T::store(element.load());
     }
 }
 
@@ -329,7 +397,7 @@ macro_rules! element {
         }
     )*};
 }
-element!(f32 => F32, f64 => F64, i32 => I32, F16 => F16, Bf16 => Bf16);
+element!(f32 => F32, f64 => F64, i32 => I32, F16 => F16, Bf16 => Bf16, U8 => U8, I8 => I8, I64 => I64);
 
 impl From<&[bool]> for Elements {
     fn from(data: &[bool]) -> Self {

@@ -38,8 +38,9 @@ impl Init {
                 if *deviation < 0.0 {
                     return Err(Refused { what, value: *deviation, expected: "0 or more" });
                 }
-                let reach = mean.abs() + FARTHEST_DRAW * deviation;
-                bound("the mean of the initial values and six standard deviations", reach, storage)
+                let what = "the mean of the initial values and six standard deviations";
+                let reach = FARTHEST_DRAW * deviation;
+                [mean + reach, mean - reach].into_iter().try_for_each(|value| bound(what, value, storage))
             }
             Init::KaimingUniform | Init::XavierUniform => Ok(()),
         }
@@ -59,7 +60,8 @@ fn element(what: &'static str, value: f64, storage: StorageType, trainable: bool
         DType::F32 | DType::F64 => bound(what, value, storage),
         DType::I32 if dtype.round(value) != value => refuse("a 32-bit integer"),
         DType::Bool if dtype.round(value) != value => refuse("0 or 1"),
-        DType::I32 | DType::Bool => Ok(()),
+        DType::I32 => bound(what, value, storage),
+        DType::Bool => Ok(()),
     }
 }
 
@@ -77,6 +79,11 @@ fn bound(what: &'static str, value: f64, storage: StorageType) -> Result<(), Ref
             refuse("a number that i32 holds")
         }
         StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => Ok(()),
-        StorageType::F16 | StorageType::Bf16 => Ok(()),
+        StorageType::U8 if !(0.0..=255.0).contains(&value) => refuse("a number that u8 holds"),
+        StorageType::I8 if !(-128.0..=127.0).contains(&value) => refuse("a number that i8 holds"),
+        StorageType::I64 if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value) => {
+            refuse("a number that i64 holds for i32")
+        }
+        StorageType::F16 | StorageType::Bf16 | StorageType::U8 | StorageType::I8 | StorageType::I64 => Ok(()),
     }
 }

@@ -46,6 +46,7 @@ pub mod function;
 mod identity;
 mod initial;
 mod insertion;
+mod integers;
 mod mark;
 mod method;
 mod node;
@@ -87,6 +88,7 @@ pub use error::{GraphError, MatMulAxis};
 pub use expr::{Axes, AxisIndex, AxisIndices, Expr, IntoExpr, Operand, Position, QuantileInterpolation};
 pub use f16::F16;
 pub use function::{Context, Function};
+pub use integers::{I8, I64, U8};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{

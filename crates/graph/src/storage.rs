@@ -1,7 +1,8 @@
 //! In what a buffer holds values: a storage type is not the dtype of the values that programs compute with.
 //!
 //! Programs know four dtypes ([`DType`]). A buffer may hold its elements narrower than the dtype that programs see: a load widens, which
-//! is exact, and a store narrows, to the nearest element, ties to even. Only what is declared (inputs and parameters), host
+//! is exact, and a store narrows: floating-point numbers to the nearest element, ties to even, and integers to their lowest bits. Integers
+//! may also be held wider, by which nothing is lost. Only what is declared (inputs and parameters), host
 //! tensors, literals and files have a storage type of their own; what a plan computes in between is stored in its dtype.
 //!
 //! Another storage type is a variant here and in [`crate::Elements`], a Rust type for its elements with [`Stores`], and what
@@ -27,19 +28,34 @@ pub enum StorageType {
     F16,
     /// Values of dtype [`DType::F32`] as their upper halves ([`crate::Bf16`]): 8 significant bits, over the range of f32.
     Bf16,
+    /// Values of dtype [`DType::I32`] in eight bits without a sign ([`crate::U8`]), 0 to 255. What is out of range is stored by its lowest eight bits.
+    U8,
+    /// Values of dtype [`DType::I32`] in eight bits with a sign ([`crate::I8`]), -128 to 127. What is out of range is stored by its lowest eight bits.
+    I8,
+    /// Values of dtype [`DType::I32`] in 64 bits ([`crate::I64`]), which hold nothing that i32 does not.
+    I64,
 }
 
 impl StorageType {
     /// Every storage type, in the order of declaration.
-    pub const ALL: [StorageType; 6] =
-        [StorageType::F32, StorageType::F64, StorageType::I32, StorageType::Bool, StorageType::F16, StorageType::Bf16];
+    pub const ALL: [StorageType; 9] = [
+        StorageType::F32,
+        StorageType::F64,
+        StorageType::I32,
+        StorageType::Bool,
+        StorageType::F16,
+        StorageType::Bf16,
+        StorageType::U8,
+        StorageType::I8,
+        StorageType::I64,
+    ];
 
     /// The dtype of the values that are loaded from it.
     pub const fn value(self) -> DType {
         match self {
             StorageType::F32 | StorageType::F16 | StorageType::Bf16 => DType::F32,
             StorageType::F64 => DType::F64,
-            StorageType::I32 => DType::I32,
+            StorageType::I32 | StorageType::U8 | StorageType::I8 | StorageType::I64 => DType::I32,
             StorageType::Bool => DType::Bool,
         }
     }
@@ -49,12 +65,15 @@ impl StorageType {
         self == StorageType::from(self.value())
     }
 
-    /// The name as it is printed: `f32`, `f64`, `i32`, `bool`, `f16` or `bf16`.
+    /// The name as it is printed: `f32`, `f64`, `i32`, `bool`, `f16`, `bf16`, `u8`, `i8` or `i64`.
     pub fn name(self) -> &'static str {
         match self {
             StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => self.value().name(),
             StorageType::F16 => "f16",
             StorageType::Bf16 => "bf16",
+            StorageType::U8 => "u8",
+            StorageType::I8 => "i8",
+            StorageType::I64 => "i64",
         }
     }
 
@@ -62,8 +81,8 @@ impl StorageType {
     pub fn bytes(self) -> usize {
         match self {
             StorageType::F32 | StorageType::I32 => 4,
-            StorageType::F64 => 8,
-            StorageType::Bool => 1,
+            StorageType::F64 | StorageType::I64 => 8,
+            StorageType::Bool | StorageType::U8 | StorageType::I8 => 1,
             StorageType::F16 | StorageType::Bf16 => 2,
         }
     }
@@ -91,7 +110,7 @@ impl fmt::Display for StorageType {
 pub trait Stores<V>: Copy {
     /// The value that the element holds, exactly.
     fn load(self) -> V;
-    /// The element nearest to a value, of two the even one. NaN stays NaN.
+    /// The element nearest to a floating-point value, of two the even one; NaN stays NaN. Of an integer the element that has its lowest bits.
     fn store(value: V) -> Self;
 }
 

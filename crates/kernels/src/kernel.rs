@@ -10,7 +10,7 @@ use crate::view::{Axes, Axis, View};
 /// In what storage types the buffers of a step hold their values, in the order of a kernel's inputs and outputs. What is past the
 /// end of a list holds them as they are.
 ///
-/// A kernel says what is computed of values and knows no storage type. Buffers of its step may hold values narrower: the inputs of
+/// A kernel says what is computed of values and knows no storage type. Buffers of its step may hold values narrower, integers wider too: the inputs of
 /// programs and nests, both operands of a product, what a gather reads by its indices, and the pieces of an assembly, all of which are
 /// widened as they are loaded; and the outputs of programs (epilogues included) and nests, which are narrowed as they are stored. All
 /// other buffers hold values as they are.

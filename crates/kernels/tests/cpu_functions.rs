@@ -97,7 +97,14 @@ fn unary_functions() {
                     }
                     println!("{what}: {:.3} units at {:e}", worst.1, worst.0);
                 }
-                Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => {
+                Elements::F64(_)
+                | Elements::I32(_)
+                | Elements::Bool(_)
+                | Elements::F16(_)
+                | Elements::Bf16(_)
+                | Elements::U8(_)
+                | Elements::I8(_)
+                | Elements::I64(_) => {
                     let expected: Vec<f64> = x.iter().map(|&x| unary(function, dtype, x)).collect();
                     assert_close(&values(&found), &expected, 1e-13, &what);
                 }

@@ -79,6 +79,7 @@ pub use arenagrad_graph::{
     BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
     Pooling, TripletMargin,
 };
+pub use arenagrad_graph::{I8, I64, U8};
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;

@@ -17,6 +17,7 @@ mod extremes;
 mod files;
 mod fusion;
 mod guides;
+mod integer_storage;
 mod jacobians;
 #[cfg(feature = "least_squares")]
 mod least_squares;

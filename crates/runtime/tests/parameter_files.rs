@@ -39,15 +39,7 @@ fn says(error: &Error, parts: &[&str]) {
 
 #[test]
 fn dtypes_that_the_format_has_and_this_crate_has_not() {
-    let dtypes = [
-        ("I64", "i64", 8),
-        ("U8", "u8", 1),
-        ("I8", "i8", 1),
-        ("U16", "u16", 2),
-        ("F8_E4M3", "f8_e4m3", 1),
-        ("C64", "c64", 8),
-        ("X9", "x9", 1),
-    ];
+    let dtypes = [("U16", "u16", 2), ("U32", "u32", 4), ("F8_E4M3", "f8_e4m3", 1), ("C64", "c64", 8), ("X9", "x9", 1)];
     for (dtype, found, size) in dtypes {
         let header = format!(r#"{{"w":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{}]}}}}"#, 2 * size);
         let name = format!("{dtype}.safetensors");
@@ -56,13 +48,18 @@ fn dtypes_that_the_format_has_and_this_crate_has_not() {
         says(&error, &[&name, "\"w\"", found, "f32, f64, i32, bool", "convert it to f32"]);
     }
     // Those that both have are told apart as dtypes of the crate.
-    let header = r#"{"w":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}"#;
-    let error = loading("i32.safetensors", &bytes(header, &[0; 8])).err().unwrap();
-    assert!(
-        matches!(&error, Error::ParameterDType { expected: StorageType::F32, found: StorageType::I32, .. }),
-        "{error}"
-    );
-    says(&error, &["\"w\"", "f32", "i32", "i32.safetensors"]);
+    for (dtype, stored) in
+        [("I32", StorageType::I32), ("I64", StorageType::I64), ("U8", StorageType::U8), ("I8", StorageType::I8)]
+    {
+        let (size, name) = (2 * stored.bytes(), format!("{stored}.safetensors"));
+        let header = format!(r#"{{"w":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{size}]}}}}"#);
+        let error = loading(&name, &bytes(&header, &vec![0; size])).err().unwrap();
+        assert!(
+            matches!(&error, Error::ParameterDType { expected: StorageType::F32, found, .. } if *found == stored),
+            "{error}"
+        );
+        says(&error, &["\"w\"", "f32", stored.name(), &name]);
+    }
     // A tensor that nobody asks for may be anything.
     let header = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"v":{"dtype":"I16","shape":[1],"data_offsets":[8,10]},"__metadata__":{"format":"pt"}}"#;
     let mut data = [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();

@@ -35,8 +35,7 @@ impl<'g> Expr<'g> {
         let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
         let (_, source) = self.source()?;
         let found = if let Op::Leaf(Leaf::Literal { data }) = source {
-            let data = data.as_slice::<i32>()?;
-            data.iter().position(outside).map(|position| (position, data[position]))
+            data.find_integer(|index| outside(&index))
         } else if let Op::Leaf(Leaf::Constant { value }) = source {
             // A constant of no elements holds no index.
             let holds_any = self.shape().is_ok_and(|shape| shape.elements() > 0);

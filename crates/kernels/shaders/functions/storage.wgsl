@@ -49,3 +49,33 @@ fn f32_to_bf16(x: f32) -> u32 {
     let rounded = (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
     return select(rounded, (bits >> 16u) | 0x40u, (bits & 0x7fffffffu) > 0x7f800000u);
 }
+
+// The 8 bits of the element at `place` in the word that it shares with three neighbours.
+fn quarter_of(word: u32, place: u32) -> u32 {
+    return (word >> (8u * (place & 3u))) & 0xffu;
+}
+
+// 8 bits where the element at `place` stands in the word that it shares with three neighbours.
+fn in_quarter(bits: u32, place: u32) -> u32 {
+    return bits << (8u * (place & 3u));
+}
+
+// The bits of the neighbours of the element at `place` in the word that they share.
+fn other_quarters(place: u32) -> u32 {
+    return ~(0xffu << (8u * (place & 3u)));
+}
+
+// The i32 that these bits of an integer without a sign hold.
+fn u8_to_i32(bits: u32) -> i32 {
+    return i32(bits);
+}
+
+// The i32 that these bits of an integer with a sign hold.
+fn i8_to_i32(bits: u32) -> i32 {
+    return bitcast<i32>(bits << 24u) >> 24u;
+}
+
+// The lowest 8 bits of x, which are those of an integer with a sign too.
+fn i32_to_u8(x: i32) -> u32 {
+    return bitcast<u32>(x) & 0xffu;
+}

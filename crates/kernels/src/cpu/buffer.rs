@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use arenagrad_graph::{Bf16, DType, Elements, F16, StorageType};
+use arenagrad_graph::{Bf16, DType, Elements, F16, I8, I64, StorageType, Stores, U8};
 use smallvec::SmallVec;
 
 /// The inputs of a step: input `i` is `buffers[slots[i]]`.
@@ -75,6 +75,9 @@ element! {
     u8, Bool, |value| u8::from(value != 0.0);
     F16, F16, |value| F16::from_f64(value);
     Bf16, Bf16, |value| Bf16::from_f64(value);
+    U8, U8, |value| U8::store(value as i32);
+    I8, I8, |value| I8::store(value as i32);
+    I64, I64, |value| I64::store(value as i32);
 }
 
 #[cold]
@@ -110,6 +113,9 @@ pub(super) enum Part<'a> {
     Bool(&'a mut [u8]),
     F16(&'a mut [F16]),
     Bf16(&'a mut [Bf16]),
+    U8(&'a mut [U8]),
+    I8(&'a mut [I8]),
+    I64(&'a mut [I64]),
 }
 
 /// The parts of a step's outputs that one task writes. A step with more outputs than fit in place allocates on each run.
@@ -126,6 +132,9 @@ impl<'a> Part<'a> {
             Elements::Bool(data) => Part::Bool(&mut data[..elements]),
             Elements::F16(data) => Part::F16(&mut data[..elements]),
             Elements::Bf16(data) => Part::Bf16(&mut data[..elements]),
+            Elements::U8(data) => Part::U8(&mut data[..elements]),
+            Elements::I8(data) => Part::I8(&mut data[..elements]),
+            Elements::I64(data) => Part::I64(&mut data[..elements]),
         }
     }
 
@@ -155,6 +164,18 @@ impl<'a> Part<'a> {
                 let (a, b) = data.split_at_mut(at);
                 (Part::Bf16(a), Part::Bf16(b))
             }
+            Part::U8(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::U8(a), Part::U8(b))
+            }
+            Part::I8(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::I8(a), Part::I8(b))
+            }
+            Part::I64(data) => {
+                let (a, b) = data.split_at_mut(at);
+                (Part::I64(a), Part::I64(b))
+            }
         }
     }
 
@@ -167,6 +188,9 @@ impl<'a> Part<'a> {
             Part::Bool(_) => StorageType::Bool,
             Part::F16(_) => StorageType::F16,
             Part::Bf16(_) => StorageType::Bf16,
+            Part::U8(_) => StorageType::U8,
+            Part::I8(_) => StorageType::I8,
+            Part::I64(_) => StorageType::I64,
         }
     }
 

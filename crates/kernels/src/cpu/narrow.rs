@@ -1,9 +1,9 @@
-//! Loads and stores of buffers whose elements are narrower than the values they hold.
+//! Loads and stores of buffers whose elements are not the values they hold: narrower, or integers that are wider.
 //!
 //! Most kernels do nothing but load elements as values, in order or by a view ([`Source`]), and store a block of values. A matrix
 //! product loads as it packs ([`PackNarrow`]), so that no buffer is widened beside what it packs.
 
-use arenagrad_graph::{Bf16, Elements, F16, Stores};
+use arenagrad_graph::{Bf16, Elements, F16, I8, I64, Stores, U8};
 
 use super::buffer::{Element, wrong_storage};
 use super::processor::{Vectorise, detect, dispatch};
@@ -37,6 +37,18 @@ macro_rules! of_storage {
             }
             arenagrad_graph::StorageType::Bf16 => {
                 type $element = arenagrad_graph::Bf16;
+                $body
+            }
+            arenagrad_graph::StorageType::U8 => {
+                type $element = arenagrad_graph::U8;
+                $body
+            }
+            arenagrad_graph::StorageType::I8 => {
+                type $element = arenagrad_graph::I8;
+                $body
+            }
+            arenagrad_graph::StorageType::I64 => {
+                type $element = arenagrad_graph::I64;
                 $body
             }
         }
@@ -99,7 +111,7 @@ macro_rules! narrow {
         }
     )*};
 }
-narrow!(F16 => f32, Bf16 => f32);
+narrow!(F16 => f32, Bf16 => f32, U8 => i32, I8 => i32, I64 => i32);
 
 /// Loads elements that stand side by side.
 struct Load<'a, E, T> {
@@ -202,7 +214,10 @@ impl PackNarrow for f32 {
         match source {
             Elements::F16(source) => dispatch(detect(), Pack { source, panel, packed }),
             Elements::Bf16(source) => dispatch(detect(), Pack { source, panel, packed }),
-            Elements::F32(_) | Elements::F64(_) | Elements::I32(_) | Elements::Bool(_) => {
+            Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) => {
+                wrong_storage("elements narrower than f32", source.storage())
+            }
+            Elements::I32(_) | Elements::U8(_) | Elements::I8(_) | Elements::I64(_) => {
                 wrong_storage("elements narrower than f32", source.storage())
             }
         }

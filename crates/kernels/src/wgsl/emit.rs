@@ -155,10 +155,10 @@ impl BoundProgram<'_> {
     fn bind_outputs(&self, module: &mut Module, width: usize) {
         for (output, place) in self.outputs.iter().enumerate() {
             let element = match place {
-                Place::Buffer(_) | Place::Shared(_) if module.is_narrow(place.resource()) => {
-                    if width == 1 { "atomic<u32>" } else { "u32" }.to_owned()
-                }
-                Place::Buffer(_) | Place::Shared(_) => of_width(storage_type(self.program.output_dtype(output)), width),
+                Place::Buffer(_) | Place::Shared(_) => match module.narrow_word(place.resource(), width) {
+                    Some(word) => word.to_owned(),
+                    None => of_width(storage_type(self.program.output_dtype(output)), width),
+                },
                 Place::Words(_) => "u32".to_owned(),
             };
             module.bind(place.resource(), true, buffer_name(place.resource()), element);

@@ -1,9 +1,9 @@
-//! Elements that are narrower than their values: two share a word, and each is loaded from its half and stored there.
+//! Elements that are not as wide as their values: two of 16 bits or four of 8 share a word, and one of 64 bits is two words.
 //!
 //! A buffer of them is an array of words whatever reads it. Where an invocation writes four neighbours, it writes whole words. Where it
-//! writes one, words are atomic: a neighbour may be stored by another invocation, and each changes its own half alone, so that
-//! the order does not tell. WGSL's own type `f16` is not on
-//! every adapter; what stands here is arithmetic of integers, the same on all.
+//! writes one that shares its word, words are atomic: a neighbour may be stored by another invocation, and each changes its own bits alone,
+//! so that the order does not tell. WGSL's own type `f16` is not on every adapter, and it has no integers but those of 32 bits; what stands
+//! here is arithmetic of such integers, the same on all. Of an integer of 64 bits the first word is the value, and the second repeats its sign.
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use arenagrad_graph::StorageType;
 
 use crate::kernel::Stored;
 use crate::wgsl::emit::buffer_name;
-use crate::wgsl::module::Module;
+use crate::wgsl::module::{Module, of_width, value_type};
 use crate::wgsl::{Lowered, Resource};
 
-/// Which of a step's buffers hold elements narrower than their values.
+/// Which of a step's buffers hold elements of another width than their values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Narrow(Vec<(Resource, StorageType)>);
 
@@ -38,21 +38,72 @@ impl Lowered {
     }
 }
 
-/// The functions of `shaders/functions` that make a value of an element's bits, and the bits of a value.
-fn conversions(storage: StorageType) -> [&'static str; 2] {
-    match storage {
-        StorageType::F16 => ["f16_to_f32", "f32_to_f16"],
-        StorageType::Bf16 => ["bf16_to_f32", "f32_to_bf16"],
-        StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => {
-            unreachable!("{storage} holds values as they are")
+/// How elements lie in words, and the functions of `shaders/functions` that take them apart.
+#[derive(Clone, Copy)]
+enum Packing {
+    /// Several elements of so many bits share a word.
+    Shared {
+        bits: u32,
+        /// The bits of an element of a word.
+        of: &'static str,
+        /// An element's bits where they stand in the word.
+        within: &'static str,
+        /// The bits of the word's other elements.
+        others: &'static str,
+        /// The value of an element's bits, and the bits of a value.
+        conversions: [&'static str; 2],
+    },
+    /// An element of 64 bits is two words.
+    Pairs,
+}
+
+impl Packing {
+    fn of(storage: StorageType) -> Packing {
+        let halves = |conversions| Packing::Shared {
+            bits: 16,
+            of: "half_of",
+            within: "in_half",
+            others: "other_half",
+            conversions,
+        };
+        let quarters = |conversions| Packing::Shared {
+            bits: 8,
+            of: "quarter_of",
+            within: "in_quarter",
+            others: "other_quarters",
+            conversions,
+        };
+        match storage {
+            StorageType::F16 => halves(["f16_to_f32", "f32_to_f16"]),
+            StorageType::Bf16 => halves(["bf16_to_f32", "f32_to_bf16"]),
+            StorageType::U8 => quarters(["u8_to_i32", "i32_to_u8"]),
+            StorageType::I8 => quarters(["i8_to_i32", "i32_to_u8"]),
+            StorageType::I64 => Packing::Pairs,
+            StorageType::F32 | StorageType::F64 | StorageType::I32 | StorageType::Bool => {
+                unreachable!("{storage} holds values as they are")
+            }
+        }
+    }
+
+    /// What the words of a buffer are from which elements are read one by one, or written so.
+    fn word(self, is_written: bool) -> &'static str {
+        match self {
+            Packing::Shared { .. } if is_written => "atomic<u32>",
+            Packing::Shared { .. } | Packing::Pairs => "u32",
         }
     }
 }
 
 impl Module {
-    /// Whether a buffer's elements are narrower than their values.
+    /// Whether a buffer's elements are of another width than their values.
     pub(super) fn is_narrow(&self, resource: Resource) -> bool {
         self.narrow().find(resource).is_some()
+    }
+
+    /// What the words of a buffer of narrow elements are where `width` neighbours are written at once; none if the buffer holds values
+    /// as they are.
+    pub(super) fn narrow_word(&self, resource: Resource, width: usize) -> Option<&'static str> {
+        Some(Packing::of(self.narrow().find(resource)?).word(width == 1))
     }
 
     /// Binds a buffer of narrow elements under a name, and gives the value of the one at the expression `place`; none if the buffer
@@ -60,12 +111,15 @@ impl Module {
     pub(super) fn narrow_element(&mut self, resource: Resource, name: &str, place: &str) -> Option<String> {
         let storage = self.narrow().find(resource)?;
         let is_written = matches!(resource, Resource::Output(_));
-        self.bind(resource, is_written, name, if is_written { "atomic<u32>" } else { "u32" });
-        let [load, _] = conversions(storage);
-        let (load, half) = (self.call(load), self.call("half_of"));
-        let word = format!("{name}[({place}) / 2u]");
+        let packing = Packing::of(storage);
+        self.bind(resource, is_written, name, packing.word(is_written));
+        let Packing::Shared { bits, of, conversions: [load, _], .. } = packing else {
+            return Some(format!("bitcast<i32>({name}[({place}) * 2u])"));
+        };
+        let (load, of) = (self.call(load), self.call(of));
+        let word = format!("{name}[({place}) / {}u]", 32 / bits);
         let word = if is_written { format!("atomicLoad(&{word})") } else { word };
-        Some(format!("{load}({half}({word}, {place}))"))
+        Some(format!("{load}({of}({word}, {place}))"))
     }
 
     /// The values of `width` neighbouring elements from the expression `place` on, one, or four from a multiple of four on; none if
@@ -77,13 +131,26 @@ impl Module {
         }
         let storage = self.narrow().find(resource)?;
         self.bind(resource, matches!(resource, Resource::Output(_)), name.clone(), "u32");
-        let [load, _] = conversions(storage);
-        let load = self.call(load);
-        let halves = |word: usize| {
-            let word = format!("{name}[({place}) / 2u + {word}u]");
-            format!("{load}({word} & 0xffffu), {load}({word} >> 16u)")
+        let values = match Packing::of(storage) {
+            Packing::Shared { bits, conversions: [load, _], .. } => {
+                let load = self.call(load);
+                let mask = (1u32 << bits) - 1;
+                let value = |lane: u32| {
+                    let (word, shift) = (lane * bits / 32, lane * bits % 32);
+                    let word = format!("{name}[({place}) / {}u + {word}u]", 32 / bits);
+                    if shift == 0 {
+                        format!("{load}({word} & {mask:#x}u)")
+                    } else if shift + bits == 32 {
+                        format!("{load}({word} >> {shift}u)")
+                    } else {
+                        format!("{load}(({word} >> {shift}u) & {mask:#x}u)")
+                    }
+                };
+                [0, 1, 2, 3].map(value)
+            }
+            Packing::Pairs => [0, 2, 4, 6].map(|word| format!("bitcast<i32>({name}[({place}) * 2u + {word}u])")),
         };
-        Some(format!("vec4<f32>({}, {})", halves(0), halves(1)))
+        Some(format!("{}({})", of_width(value_type(storage.value()), width), values.join(", ")))
     }
 
     /// The statements that store the expression `value`, of one lane or of four, from the expression `place` on; none if the buffer
@@ -97,23 +164,39 @@ impl Module {
     ) -> Option<String> {
         let storage = self.narrow().find(resource)?;
         let name = buffer_name(resource);
-        let [_, store] = conversions(storage);
-        let store = self.call(store);
+        let packing = Packing::of(storage);
+        self.bind(resource, true, name.clone(), packing.word(width == 1));
         let mut text = String::new();
-        if width == 1 {
-            self.bind(resource, true, name.clone(), "atomic<u32>");
-            let (placed, other) = (self.call("in_half"), self.call("other_half"));
-            let word = format!("{name}[({place}) / 2u]");
-            let _ = writeln!(text, "    atomicAnd(&{word}, {other}({place}));");
-            let _ = writeln!(text, "    atomicOr(&{word}, {placed}({store}({value}), {place}));");
-        } else {
-            // Four neighbours from a multiple of four on are two whole words, which are no other invocation's.
-            self.bind(resource, true, name.clone(), "u32");
-            let _ = writeln!(text, "    let {name}_values = {value};");
-            for (word, [low, high]) in [["x", "y"], ["z", "w"]].iter().enumerate() {
-                let half = |lane: &str| format!("{store}({name}_values.{lane})");
-                let bits = format!("{} | ({} << 16u)", half(low), half(high));
-                let _ = writeln!(text, "    {name}[({place}) / 2u + {word}u] = {bits};");
+        let lanes = if width == 1 { [""].as_slice() } else { &[".x", ".y", ".z", ".w"] };
+        match packing {
+            Packing::Shared { bits, within, others, conversions: [_, store], .. } if width == 1 => {
+                let (store, placed, others) = (self.call(store), self.call(within), self.call(others));
+                let word = format!("{name}[({place}) / {}u]", 32 / bits);
+                let _ = writeln!(text, "    atomicAnd(&{word}, {others}({place}));");
+                let _ = writeln!(text, "    atomicOr(&{word}, {placed}({store}({value}), {place}));");
+            }
+            Packing::Shared { bits, conversions: [_, store], .. } => {
+                // Four neighbours from a multiple of four on are whole words, which are no other invocation's.
+                let store = self.call(store);
+                let _ = writeln!(text, "    let {name}_values = {value};");
+                let each = 32 / bits;
+                for (word, lanes) in lanes.chunks(each as usize).enumerate() {
+                    let part = |(shift, lane): (u32, &&str)| match shift {
+                        0 => format!("{store}({name}_values{lane})"),
+                        _ => format!("({store}({name}_values{lane}) << {}u)", shift * bits),
+                    };
+                    let bits: Vec<String> = (0..).zip(lanes).map(part).collect();
+                    let _ = writeln!(text, "    {name}[({place}) / {each}u + {word}u] = {};", bits.join(" | "));
+                }
+            }
+            Packing::Pairs => {
+                let _ = writeln!(text, "    let {name}_values = {value};");
+                for (word, lane) in (0..).step_by(2).zip(lanes) {
+                    let low = format!("{name}_values{lane}");
+                    let high = word + 1;
+                    let _ = writeln!(text, "    {name}[({place}) * 2u + {word}u] = bitcast<u32>({low});");
+                    let _ = writeln!(text, "    {name}[({place}) * 2u + {high}u] = bitcast<u32>({low} >> 31u);");
+                }
             }
         }
         Some(text)

@@ -437,6 +437,7 @@ impl Builder {
                 }
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                let indices = self.widened(indices, DType::I32, node, stage);
                 self.push(entry(Work::Gather { axis: *axis }, [data, indices].into_iter().collect()))
             }
             Op::Indexing(indexing @ (Indexing::ScatterAdd { axis, .. } | Indexing::ScatterReduce { axis, .. })) => {
@@ -446,6 +447,7 @@ impl Builder {
                 let data = self.contiguous(operands[0].clone(), dtype, node, stage);
                 let data = self.widened(data, dtype, node, stage);
                 let indices = self.buffered(operands[1].clone(), DType::I32, node, stage);
+                let indices = self.widened(indices, DType::I32, node, stage);
                 let updates = self.buffered(operands[2].clone(), dtype, node, stage);
                 let updates = self.widened(updates, dtype, node, stage);
                 let work = match indexing {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DeclarationKind, Elements, NodeId, Shape, StorageType};
+use arenagrad_graph::{DeclarationKind, NodeId, Shape, StorageType};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
@@ -139,16 +139,15 @@ impl Input {
             let (expected, found) = (self.storage, tensor.storage());
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
-        let Elements::I32(elements) = tensor.data() else { return Ok(()) };
         for range in &self.ranges {
             let allowed = |value: i32| {
                 usize::try_from(value).is_ok_and(|value| value < range.limit) || range.except == Some(value)
             };
-            if let Some(position) = elements.iter().position(|&value| !allowed(value)) {
+            if let Some((position, value)) = tensor.data().find_integer(|value| !allowed(value)) {
                 return Err(Error::IndexOutOfRange {
                     name: self.name.clone(),
                     position,
-                    value: elements[position],
+                    value,
                     bound: range.limit,
                     origin: range.origin.clone(),
                 });

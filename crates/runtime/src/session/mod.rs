@@ -298,7 +298,8 @@ impl Session {
     /// are taken if they are there; should they not fit, that is an error only once a plan needs them. What else the file
     /// holds is ignored. A tensor of F16 or BF16 may be loaded into any parameter of dtype f32, and one of F32 into a parameter that is
     /// held narrower: widened, which is exact, or rounded to nearest with ties to even, to the type that the parameter was declared with
-    /// ([`graph::StorageType`](crate::graph::StorageType)). Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
+    /// ([`graph::StorageType`](crate::graph::StorageType)). Integers of any width up to 64 bits may be loaded where values are of i32, if they
+    /// fit i32; of those a parameter that is held in 8 bits keeps the lowest. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].

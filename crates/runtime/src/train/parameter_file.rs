@@ -42,7 +42,8 @@ pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Res
 pub(crate) type Found = Option<Result<Tensor, Error>>;
 
 /// The tensors of a file with those names, in their order. Those that are required must be there, with that shape and
-/// values of that dtype, which are brought to that type. Integers of any width up to 64 bits, that fit, are values of i32.
+/// values of that dtype, which are brought to that type. Integers of any width up to 64 bits, that fit, are values of i32; of those
+/// a narrower parameter holds the lowest bits.
 /// What else the file holds is ignored.
 pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<Found>, Error> {
     let bytes = std::fs::read(path)
@@ -80,7 +81,7 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
                 });
                 match narrowed.and_then(|elements| Tensor::from_data((*shape).clone(), elements)) {
                     Err(error) if *required => return Err(error),
-                    tensor => tensors.push(Some(tensor)),
+                    tensor => tensors.push(Some(tensor.map(|tensor| tensor.into_cast(*storage)))),
                 }
             }
         }
@@ -92,7 +93,7 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
 enum Format {
     /// In a storage type.
     Stored(StorageType),
-    /// As integers of another width, for a parameter of i32.
+    /// As integers of another width, for a parameter that holds values of i32.
     Integers(Width),
 }
 
@@ -111,11 +112,11 @@ fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: Stora
         return Err(Error::ParameterShape { name, expected, found, given });
     }
     match (known, width) {
-        (Some(found), _) if found.value() != storage.value() => {
+        (_, Some(width)) => Ok(Format::Integers(width)),
+        (Some(found), None) if found.value() != storage.value() => {
             Err(Error::ParameterDType { name, expected: storage, found, given })
         }
-        (Some(found), _) => Ok(Format::Stored(found)),
-        (None, width) => Ok(width.map_or(Format::Stored(storage), Format::Integers)),
+        (found, None) => Ok(Format::Stored(found.unwrap_or(storage))),
     }
 }
 
@@ -143,5 +144,8 @@ fn file_dtype(storage: StorageType) -> Dtype {
         StorageType::Bool => Dtype::BOOL,
         StorageType::F16 => Dtype::F16,
         StorageType::Bf16 => Dtype::BF16,
+        StorageType::U8 => Dtype::U8,
+        StorageType::I8 => Dtype::I8,
+        StorageType::I64 => Dtype::I64,
     }
 }

@@ -57,6 +57,6 @@ fn copy(memory: &mut CpuMemory, moved: &Moved, from: usize, to: usize) {
             }
         };
     }
-    copied!(F32 F64 I32 Bool F16 Bf16);
+    copied!(F32 F64 I32 Bool F16 Bf16 U8 I8 I64);
     memory.buffers[target as usize] = buffer;
 }

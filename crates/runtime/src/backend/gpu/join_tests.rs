@@ -42,6 +42,9 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
         Elements::F64(_) => unreachable!("no f64 on a GPU"),
         Elements::F16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
         Elements::Bf16(data) => data.iter().map(|x| u32::from(x.to_bits())).collect(),
+        Elements::I8(data) => data.iter().map(|x| x.get() as u32).collect(),
+        Elements::I64(data) => data.iter().map(|x| x.get() as u32).collect(),
+        Elements::U8(data) => data.iter().map(|x| u32::from(x.get())).collect(),
     }
 }
 
