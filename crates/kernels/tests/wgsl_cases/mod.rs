@@ -26,12 +26,15 @@ pub(crate) fn load(n: usize) -> Program {
         outputs: vec![0],
     }
 }
+/// f32 where a function is defined for it, else the first dtype that it is defined for.
+fn first_of(dtypes: &[DType]) -> DType {
+    if dtypes.contains(&DType::F32) { DType::F32 } else { dtypes[0] }
+}
 pub(crate) fn unary(function: UnaryFunction, n: usize) -> Program {
     let mut p = load(n);
-    if function == UnaryFunction::Not {
-        p.inputs[0].dtype = DType::Bool;
-        p.dtypes[0] = DType::Bool;
-    }
+    let dtype = first_of(function.row().dtypes);
+    p.inputs[0].dtype = dtype;
+    p.dtypes[0] = dtype;
     p.instructions.push(Instruction::Elementwise(Elementwise::Unary { function, operand: 0 }));
     p.dtypes.push(p.dtypes[0]);
     p.outputs = vec![1];
@@ -135,8 +138,7 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             all.push((format!("{} {n}", f.name()), Kernel::Elementwise(unary(f, n))));
         }
         for f in BinaryFunction::ALL {
-            let dtype = if matches!(f, BinaryFunction::And | BinaryFunction::Or) { DType::Bool } else { DType::F32 };
-            all.push((format!("{} {n}", f.name()), Kernel::Elementwise(binary(f, dtype, n))));
+            all.push((format!("{} {n}", f.name()), Kernel::Elementwise(binary(f, first_of(f.row().dtypes), n))));
             if matches!(
                 f,
                 BinaryFunction::Add
