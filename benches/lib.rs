@@ -5,7 +5,8 @@
 //! in PyTorch and JAX that the figures are compared with.
 //!
 //! What is timed, in every phase but [`Phase::QueuedSteps`], is a call that is finished: its inputs are checked and copied to
-//! the device, its loss has come back to the host. Parameters and gradients stay on the device. Making the session, its
+//! the device, its loss has come back to the host. Parameters and gradients stay on the device, and so do the results of a single
+//! operator, which has no loss. Making the session, its
 //! parameters and its data is not timed.
 
 mod data;
@@ -15,7 +16,7 @@ mod workloads;
 
 pub use program::Program;
 
-use arenagrad::{Device, Error, Graph, GraphError};
+use arenagrad::{Device, Error, Expr, Graph, GraphError};
 use program::{Model, TapeModel};
 use update::Update;
 
@@ -35,6 +36,8 @@ enum Kind {
     /// Records a loss on a tape, differentiates it and, where there is one, makes the update, all of it anew at each call.
     /// `compiled` is the workload that computes the same from a graph that is planned once.
     Tape { define: fn() -> Result<TapeModel, Error>, update: Option<Update>, compiled: &'static str },
+    /// Computes the results of an operator, which stay on the device as other systems leave theirs in their own memory.
+    Operator { define: for<'g> fn(&'g Graph) -> Result<Vec<Expr<'g>>, Error> },
     /// Builds a graph that is never run.
     Construction { build: fn() -> Result<Graph, GraphError> },
 }
@@ -44,7 +47,7 @@ enum Kind {
 pub enum Phase {
     /// Building the graph; nothing runs.
     Build,
-    /// The loss.
+    /// The loss, or the results of an operator.
     Forward,
     /// The loss and the gradients of all parameters, without an update.
     ForwardBackward,
@@ -65,6 +68,9 @@ pub const WORKLOADS: &[Workload] = &[
     workloads::LAYER_NORM,
     workloads::ATTENTION,
     workloads::EMBEDDING,
+    workloads::CUMSUM,
+    workloads::SORT,
+    workloads::TOPK,
     workloads::LENET,
     workloads::RESNET,
     workloads::GPT,
@@ -102,6 +108,7 @@ impl Workload {
         match (&self.kind, on_gpu) {
             (Kind::Construction { .. }, false) => &[Phase::Build],
             (Kind::Construction { .. }, true) => &[],
+            (Kind::Operator { .. }, _) => &[Phase::Forward],
             (Kind::Tape { update: None, .. }, _) => &[Phase::ForwardBackward],
             (Kind::Tape { update: Some(_), .. }, _) => &[Phase::ForwardBackward, Phase::Step],
             (Kind::Model { update: None, .. }, _) => &[Phase::Forward, Phase::ForwardBackward],
@@ -112,10 +119,12 @@ impl Workload {
         }
     }
 
-    /// The phase that other systems' figures are of: the training step, or without an update loss and gradients.
+    /// The phase that other systems' figures are of: the training step, or without an update loss and gradients, or an operator's
+    /// results.
     pub fn compared_phase(&self) -> Phase {
         match self.kind {
             Kind::Construction { .. } => Phase::Build,
+            Kind::Operator { .. } => Phase::Forward,
             Kind::Model { update: None, .. } | Kind::Tape { update: None, .. } => Phase::ForwardBackward,
             Kind::Model { update: Some(_), .. } | Kind::Tape { update: Some(_), .. } => Phase::Step,
         }
@@ -125,7 +134,7 @@ impl Workload {
     pub fn compiled(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Tape { compiled, .. } => Some(compiled),
-            Kind::Model { .. } | Kind::Construction { .. } => None,
+            Kind::Model { .. } | Kind::Operator { .. } | Kind::Construction { .. } => None,
         }
     }
 
@@ -136,6 +145,7 @@ impl Workload {
             Kind::Tape { define, update, .. } => {
                 Program::of_tape(define, update.filter(|_| phase == Phase::Step), device)
             }
+            Kind::Operator { define } => Program::of_operator(define, device),
             Kind::Construction { build } => Ok(Program::of_construction(build)),
         }
     }

@@ -58,6 +58,8 @@ enum Call {
     Run,
     Step,
     Advance,
+    /// Runs an operator, whose results stay on the device.
+    Apply,
 }
 
 impl Program {
@@ -76,6 +78,16 @@ impl Program {
             Phase::QueuedSteps => (training_session(&graph, loss, update, device)?, Call::Advance),
         };
         Ok(Program { kind: Kind::Session(Box::new(SessionCalls { session, inputs, call })) })
+    }
+
+    pub(crate) fn of_operator(
+        define: for<'g> fn(&'g Graph) -> Result<Vec<Expr<'g>>, Error>,
+        device: &Device,
+    ) -> Result<Program, Error> {
+        let graph = Graph::new();
+        let session = Session::evaluate(&graph, &define(&graph)?, device)?;
+        let calls = SessionCalls { session, inputs: Vec::new(), call: Call::Apply };
+        Ok(Program { kind: Kind::Session(Box::new(calls)) })
     }
 
     pub(crate) fn of_tape(
@@ -120,8 +132,8 @@ impl Program {
         }
     }
 
-    /// Calls the phase once. Returns its loss, or for a construction the number of nodes; for queued steps, which
-    /// report none, NaN.
+    /// Calls the phase once. Returns its loss, for an operator the mean of its first result, or for a construction the number of
+    /// nodes; for queued steps, which report none, NaN.
     pub fn call(&mut self) -> Result<f64, Error> {
         match &mut self.kind {
             Kind::Session(program) => {
@@ -133,6 +145,10 @@ impl Program {
                         program.session.advance(&inputs)?;
                         program.session.wait()?;
                         Ok(f64::NAN)
+                    }
+                    Call::Apply => {
+                        let values = program.session.run(&inputs)?[0].to_f64_vec();
+                        Ok(values.iter().sum::<f64>() / values.len() as f64)
                     }
                 }
             }
@@ -218,6 +234,12 @@ impl SessionCalls {
                     session.advance(&inputs)?;
                 }
                 session.wait()?;
+            }
+            Call::Apply => {
+                for _ in 0..calls {
+                    session.advance(&inputs)?;
+                    session.wait()?;
+                }
             }
         }
         Ok(start.elapsed())

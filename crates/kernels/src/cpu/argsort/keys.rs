@@ -22,8 +22,8 @@ pub(in crate::cpu) trait Sortable: Element {
     fn digit(keyed: Self::Keyed, place: usize) -> usize;
 }
 
-/// The bits of a digit.
-pub(super) const DIGIT_BITS: usize = 11;
+/// The bits of a digit: so few that the places which a move writes to, one for each value, fit into the nearest cache together.
+pub(super) const DIGIT_BITS: usize = 8;
 
 /// How many values a digit has.
 pub(super) const VALUES: usize = 1 << DIGIT_BITS;

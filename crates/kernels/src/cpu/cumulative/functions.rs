@@ -25,6 +25,10 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Whether code for the widest vectors is worth its time to build.
     const WIDEST: bool = false;
 
+    /// Whether totals are exact enough, and of range enough, for neighbours to be joined in any grouping, so that the results of a few
+    /// elements at a time can be computed. Such a function takes no factors and no notice of where an element stands.
+    const IS_GROUPED: bool = false;
+
     /// The total of the one element at `position`, whose place along the axis is `index`.
     fn start(source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::Total;
     /// The total of a run and of the element behind it.
@@ -65,6 +69,7 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
     type Output = T;
     type Total = T::Total;
     const WIDEST: bool = matches!(T::DTYPE, DType::F32);
+    const IS_GROUPED: bool = matches!(T::DTYPE, DType::F32 | DType::I32);
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> T::Total {

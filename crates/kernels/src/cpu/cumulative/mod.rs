@@ -5,6 +5,7 @@
 //! the bits do not depend on how many there are. An axis of one run is gone through once.
 
 mod functions;
+mod groups;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -407,7 +408,7 @@ impl<F: Run> Vectorise for Results<'_, F> {
             (first, rest) = (1, others);
         }
         rest.iter_mut().for_each(|state| *state = F::begin(*state));
-        if inner == 1 {
+        if inner == 1 && !F::IS_GROUPED {
             while rest.len() >= SIDE_BY_SIDE && (first + SIDE_BY_SIDE) * scheme.run <= scheme.extent {
                 let (states, others) = rest.split_at_mut(SIDE_BY_SIDE);
                 let mut side: [F::Total; SIDE_BY_SIDE] = std::array::from_fn(|number| states[number]);
@@ -439,6 +440,14 @@ fn walk<F: Run>(
     target: &impl Fn(usize) -> usize,
 ) {
     let inner = scheme.inner;
+    if let ([state], true, false) = (&mut *states, F::IS_GROUPED, places.is_empty()) {
+        let (first, last) = (places.start, places.end - 1);
+        let ends = |ends: [usize; 2]| ends[0].min(ends[1])..=ends[0].max(ends[1]);
+        let elements = &source.elements[ends([scheme.index(first), scheme.index(last)])];
+        let results = &mut result[ends([target(first), target(last)])];
+        groups::walk::<F>(scheme.is_reversed, state, elements, results);
+        return;
+    }
     for place in places {
         let (index, row) = (scheme.index(place), target(place) * inner);
         let results = &mut result[row..row + inner];

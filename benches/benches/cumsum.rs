@@ -1,0 +1,7 @@
+//! Times the workload `cumsum`, every phase on every device.
+
+mod measure;
+
+fn main() {
+    measure::measure("cumsum");
+}
