@@ -131,6 +131,36 @@ fn gpt_is_that_of_plain_loops() {
 }
 
 #[test]
+fn operators_give_what_plain_loops_do() {
+    for device in devices() {
+        let run = |name: &str| {
+            let mut program = workload(name).unwrap().program(Phase::Forward, &device).unwrap();
+            let x = elements(&program, "x");
+            let results = program.session_mut().unwrap().run(&[]).unwrap();
+            (x, results.iter().map(Tensor::to_f64_vec).collect::<Vec<_>>())
+        };
+        let (x, results) = run("cumsum");
+        let mut sum = 0.0f64;
+        for (x, result) in x.iter().zip(&results[0]) {
+            sum += x;
+            assert!((result - sum).abs() <= 1e-6 * sum.abs().max(1.0), "{result}, not {sum} on {device}");
+        }
+
+        let (x, results) = run("sort");
+        let mut order: Vec<usize> = (0..x.len()).collect();
+        order.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
+        let of = |order: &[usize]| order.iter().map(|&index| x[index]).collect::<Vec<_>>();
+        assert!(results[0] == of(&order), "values on {device}");
+        assert!(results[1].iter().zip(&order).all(|(&index, &expected)| index as usize == expected), "{device}");
+
+        let (_, results) = run("topk");
+        let largest: Vec<f64> = order.iter().rev().take(64).map(|&index| x[index]).collect();
+        assert!(results[0] == largest, "the largest on {device}");
+        assert!(results[1].iter().zip(&largest).all(|(&index, &value)| x[index as usize] == value), "{device}");
+    }
+}
+
+#[test]
 fn a_tape_trains_as_the_compiled_workload_does() {
     for device in devices() {
         for tape in WORKLOADS {

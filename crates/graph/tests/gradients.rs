@@ -345,7 +345,9 @@ fn attention<'g>(g: &'g Graph, x: &[Expr<'g>], result: AttentionResult, has_mask
 }
 
 fn attention_cases(result: AttentionResult) -> Vec<Case> {
-    let shapes: [([usize; 3], [usize; 3], usize, Option<[usize; 3]>, bool); 6] = [
+    // Query, key, width, mask, and whether it is causal.
+    type Shapes = ([usize; 3], [usize; 3], usize, Option<[usize; 3]>, bool);
+    let shapes: [Shapes; 6] = [
         ([4, 3, 2], [2, 4, 2], 3, None, false),
         ([2, 4, 3], [2, 3, 3], 2, None, true),
         ([2, 2, 3], [1, 3, 3], 1, Some([2, 1, 3]), true),

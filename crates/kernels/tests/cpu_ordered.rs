@@ -128,12 +128,11 @@ fn extremes_take_the_last_of_equal_elements() {
                     })
                     .collect();
                 let mut best = f64::NAN;
-                let expected = along(extents, is_reversed, |state, at, index| {
-                    if state.is_none() || x[at].is_nan() || sign * x[at] >= sign * best {
+                let expected = along(extents, is_reversed, |state, at, index| match state {
+                    Some(place) if !x[at].is_nan() && (best.is_nan() || sign * x[at] < sign * best) => place,
+                    Some(_) | None => {
                         best = x[at];
                         index as f64
-                    } else {
-                        state.expect("a place so far")
                     }
                 });
                 let found = cumulated(Cumulation::Function(function), dtype, extents, is_reversed, &[x]);

@@ -22,7 +22,13 @@ fn wrapped(value: i32, storage: StorageType) -> i32 {
     match storage {
         StorageType::U8 => value.rem_euclid(256),
         StorageType::I8 => (value.rem_euclid(256) + 128).rem_euclid(256) - 128,
-        _ => value,
+        StorageType::F32
+        | StorageType::F64
+        | StorageType::I32
+        | StorageType::Bool
+        | StorageType::F16
+        | StorageType::Bf16
+        | StorageType::I64 => value,
     }
 }
 

@@ -26,13 +26,12 @@ pub(crate) fn load(n: usize) -> Program {
         outputs: vec![0],
     }
 }
-/// f32 where a function is defined for it, else the first dtype that it is defined for.
-fn first_of(dtypes: &[DType]) -> DType {
-    if dtypes.contains(&DType::F32) { DType::F32 } else { dtypes[0] }
-}
 pub(crate) fn unary(function: UnaryFunction, n: usize) -> Program {
     let mut p = load(n);
-let dtype = first_of ( ! function . row ( ) . dtypes . contains ( & DType . row ( ) . dtypes ) ; F32 ) p . inputs [ 0 ] . dtype = function . row ( ) . dtypes [ 0 ] dtype ; p . dtypes [ 0 ] = function . row ( ) . dtypes [ 0 ] dtype ; 
+    if !function.row().dtypes.contains(&DType::F32) {
+        p.inputs[0].dtype = function.row().dtypes[0];
+        p.dtypes[0] = function.row().dtypes[0];
+    }
     p.instructions.push(Instruction::Elementwise(Elementwise::Unary { function, operand: 0 }));
     p.dtypes.push(p.dtypes[0]);
     p.outputs = vec![1];
@@ -136,7 +135,9 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             all.push((format!("{} {n}", f.name()), Kernel::Elementwise(unary(f, n))));
         }
         for f in BinaryFunction::ALL {
-let dtypes = f . row ( ) . dtypes ; dtypes . contains & DType F32 dtypes [ 0 ] all . push ( ( format! ( "{} {n}" , f . name ( ) ) , Kernel :: Elementwise ( binary ( f , first_of ( f . row ( ) . dtypes ) , n ) ) ) ) ; 
+            let dtypes = f.row().dtypes;
+            let dtype = if dtypes.contains(&DType::F32) { DType::F32 } else { dtypes[0] };
+            all.push((format!("{} {n}", f.name()), Kernel::Elementwise(binary(f, dtype, n))));
             if matches!(
                 f,
                 BinaryFunction::Add
