@@ -463,7 +463,10 @@ fn attention_cases(result: AttentionResult) -> Vec<Case> {
         });
         // Derivatives are composed of other ops: a few small cases show that they are right ones.
         let is_small = query.iter().product::<usize>() * key.iter().product::<usize>() <= 4000;
-        made.differentiable = is_small && (key[key.len() - 2] > 0 || result != AttentionResult::LogSumExp);
+        // The logarithm of a row that attends nothing is -inf: there are no differences of it.
+        let has_truth = matches!(mask, Some((_, Element::Bool)));
+        let attends = key[key.len() - 2] > 0 && !(is_causal && has_truth);
+        made.differentiable = is_small && (attends || result != AttentionResult::LogSumExp);
         cases.push(made);
     }
     cases
