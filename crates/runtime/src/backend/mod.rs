@@ -30,7 +30,8 @@ pub(crate) struct Moved {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) elements: usize,
-    /// How many bytes an element has in host memory, and whether it is a truth value, which is a word on a GPU.
+    /// How both buffers hold their elements.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "the CPU's buffers know it themselves"))]
     pub(crate) storage: arenagrad_graph::StorageType,
 }
 
