@@ -19,7 +19,7 @@ pub(super) struct PlacedLoop {
 
 impl PlacedLoop {
     /// Runs all rounds, up to one that fails.
-    pub(super) fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Failed> {
+    pub(super) fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Box<Failed>> {
         for moved in &self.copies.first {
             copy(memory, moved, 0, 0);
         }

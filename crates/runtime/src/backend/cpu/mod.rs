@@ -79,7 +79,7 @@ pub(crate) struct CpuExecutable {
     fallible: Vec<(usize, FallibleStep)>,
     safekeeping: Safekeeping,
     /// Where the last run failed.
-    failed: Option<Failed>,
+    failed: Option<Box<Failed>>,
 }
 
 enum PlacedRoutine {
@@ -202,14 +202,14 @@ fn run(
     written: &mut Vec<Elements>,
     memory: &mut CpuMemory,
     mut before: impl FnMut(usize, &CpuMemory),
-) -> Result<(), Failed> {
+) -> Result<(), Box<Failed>> {
     for (number, step) in steps.iter_mut().enumerate() {
         before(number, memory);
         match step {
             PlacedRoutine::Kernel(step) => step.run(written, memory).map_err(|failure| {
                 let found = fallible.iter().find(|(fallible, _)| *fallible == number);
                 let Some((_, step)) = found else { unreachable!("only steps that may fail do") };
-                Failed { step: step.clone(), failure }
+                Box::new(Failed { step: step.clone(), failure })
             })?,
             PlacedRoutine::Loop(step) => step.run(written, memory)?,
         }
