@@ -167,8 +167,7 @@ fn programs_before_and_epilogues_after() {
 
 #[test]
 fn nan_spreads_wherever_it_stands() {
-    // Products of so many factors leave the range of numbers.
-    for function in ReduceFunction::ALL.into_iter().filter(|&function| function != ReduceFunction::Product) {
+    for function in ReduceFunction::ALL {
         for (extent, at) in [(1, 0), (5, 0), (5, 4), (40, 17), (700, 0), (700, 699), (70_000, 65_537)] {
             let mut x = vec![0.5f32; extent];
             x[at] = f32::NAN;

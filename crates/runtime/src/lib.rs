@@ -42,12 +42,13 @@
 //!
 //! # Features
 //!
-//! Both are on by default; `default-features = false` leaves them out, and their dependencies with them.
+//! All three are on by default; `default-features = false` leaves them out, and their dependencies with them.
 //!
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
 //! | `gpu` | plans that run on any wgpu device | wgpu, naga |
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
+//! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
 
 mod backend;
 pub mod check;

@@ -127,32 +127,10 @@ fn expand<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     Ok(input.broadcast_to(extents))
 }
 
-/// Every axis is given an axis of copies in front of it, and the two are joined.
 fn tile<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let input = call.tensor("input")?;
-    let shape = input.shape()?;
-    let repeats = call.integers("dims")?;
-    let rank = shape.rank().max(repeats.len());
-    let extent = |axis: usize| if axis + shape.rank() < rank { 1 } else { shape[axis + shape.rank() - rank] };
-    let repeat = |axis: usize| match axis + repeats.len() < rank {
-        true => Ok(1),
-        false => {
-            usize::try_from(repeats[axis + repeats.len() - rank]).map_err(|_| Refusal::failed("tile by less than 0"))
-        }
-    };
-    let (mut split, mut copies, mut joined) = (Vec::new(), Vec::new(), Vec::new());
-    for axis in 0..rank {
-        let (extent, repeat) = (extent(axis), repeat(axis)?);
-        if repeat == 1 {
-            split.push(extent);
-            copies.push(extent);
-        } else {
-            split.extend([1, extent]);
-            copies.extend([repeat, extent]);
-        }
-        joined.push(repeat * extent);
-    }
-    Ok(input.reshape(split).broadcast_to(copies).reshape(joined))
+    let repeats = call.integers("dims")?.into_iter().map(usize::try_from).collect::<Result<Vec<usize>, _>>();
+    let repeats = repeats.map_err(|_| Refusal::failed("a number of copies is negative"))?;
+    Ok(call.tensor("input")?.tile(repeats))
 }
 
 /// `length` elements from `start` on; a negative start counts from the end.
@@ -215,18 +193,12 @@ fn stack<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     Ok(call.graph.stack(&alike(call)?, call.integer_or("dim", 0)? as isize))
 }
 
-/// Reversed along the axes, by a gather with descending indices.
+/// Reversed along the axes.
 fn flip<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.tensor("input")?;
-    let shape = input.shape()?;
-    let axes: Vec<usize> =
-        call.integers("dims")?.into_iter().map(|given| axis(given, shape.rank())).collect::<Result<_, _>>()?;
-    let flipped = |input: Expr<'g>, &axis: &usize| match shape.get(axis) {
-        None | Some(0 | 1) => input,
-        Some(&extent) => {
-            let descending: Vec<i32> = (0..extent as i32).rev().collect();
-            input.index_select(axis as isize, call.graph.literal([extent], descending))
-        }
-    };
-    Ok(axes.iter().fold(input, flipped))
+    let rank = input.shape()?.rank();
+    // PyTorch takes axis 0 and -1 of a scalar, which has none.
+    let axes = call.integers("dims")?.into_iter().map(|given| axis(given, rank)).collect::<Result<Vec<usize>, _>>()?;
+    let axes: Vec<isize> = axes.into_iter().filter(|&axis| axis < rank).map(|axis| axis as isize).collect();
+    Ok(input.flip(axes))
 }
