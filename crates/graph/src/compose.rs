@@ -4,8 +4,8 @@
 //! would have written by hand. The formulas are chosen to stay finite in f32 wherever the result is finite, and so that
 //! their *derivatives* do too: a branch that is not taken is never allowed to compute `0 * inf`.
 //!
-//! Nodes carry the file and line of the caller of the composition, never a line in here: each function is
-//! `#[track_caller]`, and none builds nodes inside a closure, through which a caller's location would not pass.
+//! Nodes carry the file and line of the caller of the composition, never a line in here: each public function is `#[track_caller]` and
+//! enters its name ([`crate::method`]), which holds that line for whatever is built until it ends.
 
 mod activations;
 mod arrange;

@@ -16,6 +16,8 @@ pub(crate) struct Method<'g> {
     origin: Origin,
     name: &'static str,
     is_outermost: bool,
+    /// Whether nodes get this method's caller for theirs until it ends.
+    sets_origin: bool,
     /// What the method inserts is one operation.
     _operation: Operation<'g>,
 }
@@ -37,11 +39,15 @@ impl Drop for Method<'_> {
         if self.is_outermost {
             self.graph.set_method(None);
         }
+        if self.sets_origin {
+            self.graph.set_origin(None);
+        }
     }
 }
 
 impl Graph {
-    /// Enters a public method, for as long as what this returns is held.
+    /// Enters a public method, for as long as what this returns is held. Whatever is built meanwhile, by whatever means, carries the line of
+    /// the one that the caller wrote.
     #[track_caller]
     pub(crate) fn enter(&self, name: &'static str) -> Method<'_> {
         let origin = self.origin_or(Origin::here());
@@ -49,11 +55,13 @@ impl Graph {
         if outer.is_none() {
             self.set_method(Some(name));
         }
+        let sets_origin = self.set_origin(Some(origin)).is_none();
         Method {
             graph: self,
             origin,
             name: outer.unwrap_or(name),
             is_outermost: outer.is_none(),
+            sets_origin,
             _operation: self.operation(),
         }
     }

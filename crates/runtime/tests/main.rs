@@ -29,6 +29,7 @@ mod listed;
 mod literature;
 mod long;
 mod numbers;
+mod operator_edges;
 mod operators;
 mod ops;
 mod ordered;

@@ -36,8 +36,9 @@ impl<'g> Expr<'g> {
     /// has a gradient. A position that attends no key at all gives 0, and so does its gradient. An element of the values that is NaN
     /// or infinite may reach positions that give it no weight, for 0 times it is NaN.
     ///
-    /// Neither scores nor probabilities are stored, forward or backward: memory grows with the positions, not with their square. What does
-    /// store them are the gradient of a mask, forward mode, derivatives of derivatives, and heads wider than 256.
+    /// No whole table of scores or probabilities is stored, forward or backward: memory grows with the positions, not with their square (on a
+    /// software adapter a block of scores of bounded size is). What does store tables are the gradient of a mask, forward mode,
+    /// derivatives of derivatives, and heads without elements or wider than 256.
     ///
     /// Errors: operands of less than rank 2; depths, keys or axes in front that differ; with [`Attention::enable_gqa`] less than rank 3, or heads that
     /// are no multiple of the keys'; a mask that does not broadcast, or that is neither bool nor of the queries' dtype.
@@ -233,7 +234,8 @@ impl<'g> Asked<'g, '_> {
         let mask = mask.map(|((mask, _), to)| mask.reshape_node(to, origin));
         let rank = shapes.query.rank();
         let (depth, width) = (shapes.query[rank - 1], shapes.value[rank - 1]);
-        let scale = options.scale.unwrap_or_else(|| 1.0 / (depth as f64).sqrt());
+        // Scores of no depth are 0, whatever they are scaled by.
+        let scale = options.scale.unwrap_or_else(|| 1.0 / (depth.max(1) as f64).sqrt());
         let (Some(query_id), Some(key_id), Some(value_id)) = (query.raw(), key.raw(), value.raw()) else {
             return Expr::poisoned(graph);
         };

@@ -22,7 +22,7 @@ impl<'g> Expr<'g> {
     pub fn count_nonzero(self, axes: impl Axes) -> Expr<'g> {
         let method = self.enter("count_nonzero");
         let origin = method.origin();
-        self.drop_axes("count_nonzero", &axes, origin, |x, set| x.count_of(set, false, origin))
+        self.drop_axes("count_nonzero", &axes, origin, |x, set| x.count_of(set, origin))
     }
 
     /// bool: whether any element over `axes` (`..` for all), which fall away, is not 0 (`torch.any`). Of no elements none is. Of any dtype;
@@ -41,9 +41,7 @@ impl<'g> Expr<'g> {
     pub fn any(self, axes: impl Axes) -> Expr<'g> {
         let method = self.enter("any");
         let origin = method.origin();
-        self.drop_axes("any", &axes, origin, |x, set| {
-            x.graph().at(origin, || x.count_of(set, false, origin).greater(0))
-        })
+        self.drop_axes("any", &axes, origin, |x, set| x.graph().at(origin, || x.are_all(set, true, origin).equal(0)))
     }
 
     /// [`Expr::any`] over `axes`, which keep extent 1.
@@ -52,7 +50,7 @@ impl<'g> Expr<'g> {
         let method = self.enter("any_keepdims");
         let origin = method.origin();
         self.keep_axes("any_keepdims", &axes, origin, |x, set| {
-            x.graph().at(origin, || x.count_of(set, false, origin).greater(0))
+            x.graph().at(origin, || x.are_all(set, true, origin).equal(0))
         })
     }
 
@@ -72,7 +70,9 @@ impl<'g> Expr<'g> {
     pub fn all(self, axes: impl Axes) -> Expr<'g> {
         let method = self.enter("all");
         let origin = method.origin();
-        self.drop_axes("all", &axes, origin, |x, set| x.graph().at(origin, || x.count_of(set, true, origin).equal(0)))
+        self.drop_axes("all", &axes, origin, |x, set| {
+            x.graph().at(origin, || x.are_all(set, false, origin).not_equal(0))
+        })
     }
 
     /// [`Expr::all`] over `axes`, which keep extent 1.
@@ -81,19 +81,28 @@ impl<'g> Expr<'g> {
         let method = self.enter("all_keepdims");
         let origin = method.origin();
         self.keep_axes("all_keepdims", &axes, origin, |x, set| {
-            x.graph().at(origin, || x.count_of(set, true, origin).equal(0))
+            x.graph().at(origin, || x.are_all(set, false, origin).not_equal(0))
         })
     }
 
-    /// How many elements are 0, or how many are not, over axes that keep extent 1.
-    fn count_of(self, axes: AxisSet, zeros: bool, origin: Origin) -> Expr<'g> {
+    /// How many elements are not 0, over axes that keep extent 1.
+    fn count_of(self, axes: AxisSet, origin: Origin) -> Expr<'g> {
+        self.holds(false, origin).cast(DType::I32).reduce_node(ReduceFunction::Sum, axes, origin)
+    }
+
+    /// 1 if all elements are 0, or if none is, else 0, over axes that keep extent 1. A product of ones does not grow as a count does.
+    fn are_all(self, axes: AxisSet, zeros: bool, origin: Origin) -> Expr<'g> {
+        self.holds(zeros, origin).cast(DType::I32).reduce_node(ReduceFunction::Product, axes, origin)
+    }
+
+    /// Of each element whether it is 0, or whether it is not.
+    fn holds(self, zeros: bool, origin: Origin) -> Expr<'g> {
         let Some(dtype) = self.read("count_nonzero", origin, |_, node| node.dtype) else { return self };
-        let holds = self.graph().at(origin, || match (dtype, zeros) {
+        self.graph().at(origin, || match (dtype, zeros) {
             (DType::Bool, false) => self,
             (DType::Bool, true) => !self,
             (DType::F32 | DType::F64 | DType::I32, false) => self.not_equal(0),
             (DType::F32 | DType::F64 | DType::I32, true) => self.equal(0),
-        });
-        holds.cast(DType::I32).reduce_node(ReduceFunction::Sum, axes, origin)
+        })
     }
 }

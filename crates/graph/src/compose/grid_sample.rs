@@ -242,7 +242,8 @@ impl<'g> Expr<'g> {
                 // Bounds are compared as floats: a coordinate may be past what i32 holds.
                 let last = (axis.extent - 1) as f64;
                 let brought = tap.element.stop_gradient().clamp(Some(0.0), Some(last)).cast(DType::I32);
-                if options.padding == GridPadding::Zeros {
+                // A neighbour past the last element has no part in a place on it, however large the element is that it is brought to.
+                if options.padding == GridPadding::Zeros || options.mode == GridMode::Linear {
                     let here = tap.element.greater_equal(0.0) & tap.element.less_equal(last);
                     is_inside = Some(is_inside.map_or(here, |inside| inside & here));
                 }

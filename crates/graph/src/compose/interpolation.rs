@@ -8,13 +8,14 @@
 //!
 //! Not built: antialiasing, which PyTorch has for two modes.
 
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
 use crate::shape::Shape;
 
 use super::pooling::{PerAxis, bounds};
-use super::resample::Table;
+use super::resample::{MOST_ROWS, Table};
 
 /// How elements between those of the operand are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -187,7 +188,7 @@ impl<'g> Expr<'g> {
         let (longer, shorter): (Vec<usize>, Vec<usize>) = (0..resized.len()).partition(is_longer);
         let order = shorter.into_iter().chain(longer.into_iter().rev());
         for place in order {
-            if let Some(table) = resized[place].table(interpolation) {
+            if let Some(table) = resized[place].table(interpolation, dtype) {
                 result = result.resampled(2 + place, &table);
             }
         }
@@ -244,8 +245,9 @@ impl<'g> Expr<'g> {
                 let (operand, shape, axis) = (self.describe(), shape.clone(), 2 + place);
                 return Err(GraphError::EmptyAxis { origin, op, function: "values in between", operand, shape, axis });
             }
-            if i32::try_from(count.max(extent)).is_err() {
-                return argument("the size of an axis", count.max(extent) as f64, "at most 2147483647");
+            // Each element of an axis has a row of a table of weights.
+            if count.max(extent) > MOST_ROWS {
+                return argument("the size of an axis", count.max(extent) as f64, "at most 16777216");
             }
             // A mean of what is covered knows extents alone.
             let scale = if interpolation.mode == InterpolationMode::Area { None } else { scale };
@@ -257,12 +259,16 @@ impl<'g> Expr<'g> {
 
 impl Resized {
     /// The weights of this axis; none if it stays as it is.
-    fn table(self, interpolation: &Interpolation) -> Option<Table> {
+    fn table(self, interpolation: &Interpolation, dtype: DType) -> Option<Table> {
         let Resized { extent, count, scale } = self;
         let last = extent - 1;
         let ratio = scale.unwrap_or(extent as f64 / count as f64);
         // Where elements are whole steps apart, everything falls on elements.
-        let is_same = extent == count && (scale.is_none() || scale == Some(1.0) || interpolation.align_corners);
+        let is_same = extent == count
+            && (scale.is_none()
+                || scale == Some(1.0)
+                || interpolation.align_corners
+                || interpolation.mode == InterpolationMode::Linear);
         if is_same {
             return None;
         }
@@ -277,8 +283,9 @@ impl Resized {
         };
         let whole = |element: f32| vec![((element.floor() as usize).min(last), 1.0)];
         let row = |number: usize| match interpolation.mode {
-            // Rounded to f32 before it is rounded down, as PyTorch has it: 2.9999999999 is 3.
-            InterpolationMode::Nearest => whole((number as f64 * ratio) as f32),
+            // As PyTorch has it: a product of the dtype, rounded to f32 before it is rounded down, so that 2.9999999999 is 3.
+            InterpolationMode::Nearest if dtype == DType::F64 => whole((number as f64 * ratio) as f32),
+            InterpolationMode::Nearest => whole(number as f32 * ratio as f32),
             InterpolationMode::NearestExact => whole(at(number).max(0.0) as f32 + 0.5),
             InterpolationMode::Linear => {
                 let at = at(number).max(0.0);

@@ -223,6 +223,14 @@ impl<'g> Expr<'g> {
                 });
             }
         }
+        if let Some(bias) = bias {
+            let Some(rhs_shape) = bias.read("bilinear", origin, |_, node| node.shape.clone()) else { return bias };
+            let lhs_shape = Shape::from([weight_shape[0]]);
+            if rhs_shape != lhs_shape {
+                let (op, lhs, rhs) = ("bilinear", format!("the outputs of {}", weight.describe()), bias.describe());
+                return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
+            }
+        }
         let rows = front.iter().product::<usize>();
         let (outputs, m, n) = (weight_shape[0], weight_shape[1], weight_shape[2]);
         // [rows, m] x [m, outputs n], and the rest of each row is a product with its own vector.

@@ -107,17 +107,15 @@ impl<'g> Expr<'g> {
         let (op, extent) = ("pad_with", shape[axis]);
         let wide = |extent: usize| i128::try_from(extent).unwrap_or(i128::MAX);
         let left = wide(extent) + (before as i128).min(0) + (after as i128).min(0);
-        let total = wide(extent) + before as i128 + after as i128;
         let argument = |value: isize, expected| {
             Err(GraphError::Argument { origin, op, what: "the padding", value: value as f64, expected })
         };
         let least = before.min(after);
         match mode {
-            PadMode::Constant(_) if total < 0 => argument(least, "no more taken away than there is"),
-            PadMode::Constant(_) => Ok(()),
-            PadMode::Reflect | PadMode::Replicate | PadMode::Circular if left < 0 => {
-                argument(least, "no more taken away than there is")
+            PadMode::Constant(_) | PadMode::Reflect | PadMode::Replicate | PadMode::Circular if left < 0 => {
+                argument(least, "at most as much taken away as there is")
             }
+            PadMode::Constant(_) => Ok(()),
             PadMode::Reflect | PadMode::Replicate | PadMode::Circular if before <= 0 && after <= 0 => Ok(()),
             PadMode::Reflect if before.max(after) as i128 >= wide(extent) => {
                 argument(before.max(after), "less than the elements of the axis")

@@ -51,7 +51,7 @@ impl<'g> Expr<'g> {
                 let (op, what, expected) = ("split", "the size of a part", "at least 1");
                 Err(GraphError::Argument { origin, op, what, value: 0.0, expected })
             }
-            (extent, size) => Ok(pieces(extent, size)),
+            (extent, size) => pieces("split", extent, size, origin),
         })
     }
 
@@ -103,8 +103,11 @@ impl<'g> Expr<'g> {
                 let (op, what, expected) = ("chunk", "the number of chunks", "at least 1");
                 Err(GraphError::Argument { origin, op, what, value: 0.0, expected })
             }
-            (0, chunks) => Ok(vec![(0, 0); chunks]),
-            (extent, chunks) => Ok(pieces(extent, extent.div_ceil(chunks))),
+            (0, chunks) => {
+                let chunks = few_parts("chunk", chunks, origin)?;
+                Ok(vec![(0, 0); chunks])
+            }
+            (extent, chunks) => pieces("chunk", extent, extent.div_ceil(chunks), origin),
         })
     }
 
@@ -127,6 +130,7 @@ impl<'g> Expr<'g> {
                 let (op, what, expected) = ("tensor_split", "the number of sections", "at least 1");
                 return Err(GraphError::Argument { origin, op, what, value: 0.0, expected });
             }
+            let sections = few_parts("tensor_split", sections, origin)?;
             let (size, larger) = (extent / sections, extent % sections);
             let start = |section: usize| section * size + section.min(larger);
             Ok((0..sections).map(|section| (start(section), start(section + 1))).collect())
@@ -265,6 +269,19 @@ impl<'g> Expr<'g> {
 }
 
 /// The ranges of parts of `size` of an axis, the last of what is left.
-fn pieces(extent: usize, size: usize) -> Vec<(usize, usize)> {
-    (0..extent.div_ceil(size)).map(|part| (part * size, extent.min((part + 1).saturating_mul(size)))).collect()
+fn pieces(op: &'static str, extent: usize, size: usize, origin: Origin) -> Result<Vec<(usize, usize)>, GraphError> {
+    let parts = few_parts(op, extent.div_ceil(size), origin)?;
+    Ok((0..parts).map(|part| (part * size, extent.min((part + 1).saturating_mul(size)))).collect())
 }
+
+/// A number of parts, each of which is a node.
+fn few_parts(op: &'static str, parts: usize, origin: Origin) -> Result<usize, GraphError> {
+    if parts <= MOST_PARTS {
+        return Ok(parts);
+    }
+    let (what, value, expected) = ("the number of parts", parts as f64, "at most 16777216");
+    Err(GraphError::Argument { origin, op, what, value, expected })
+}
+
+/// More parts of a tensor than anybody reads one by one.
+const MOST_PARTS: usize = 1 << 24;

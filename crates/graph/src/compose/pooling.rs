@@ -10,6 +10,7 @@ mod average;
 mod maximum;
 mod options;
 
+use crate::compose::resample::MOST_ROWS;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -339,8 +340,13 @@ impl<'g> Expr<'g> {
                 if let Some(&padding) = paddings.iter().find(|&&padding| padding > 0) {
                     return graph.refuse(op, "the padding", padding as f64, "a padding of 0");
                 }
+                if let Some(divisor) = pooling.divisor {
+                    return graph.refuse(op, "the divisor", divisor, "no divisor, for a norm is no mean");
+                }
                 let elements = kernels.iter().fold(1.0, |product, &kernel| product * kernel as f64);
-                (self.powf(p).avg_pooled(axes, pooling, op) * elements).powf(1.0 / p)
+                let mean = self.powf(p).avg_pooled(axes, pooling, op);
+                // The root has an infinite derivative at 0, which `relu` keeps from windows of zeros: their gradient is 0.
+                (mean.sign() * mean.abs().relu() * elements).powf(1.0 / p)
             }
             (Err(error), _) | (_, Err(error)) => self.fail(error),
         }
@@ -369,6 +375,10 @@ impl<'g> Expr<'g> {
         }
         let plane = |extents: &[usize]| extents.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
         let is_small = |elements: Option<usize>| elements.is_some_and(|elements| i32::try_from(elements).is_ok());
+        if let Some(&size) = sizes.iter().find(|&&size| size > MOST_ROWS) {
+            let (what, value, expected) = ("the size of an axis", size as f64, "at most 16777216");
+            return self.fail_without(GraphError::Argument { origin, op, what, value, expected });
+        }
         if is_small(plane(&shape[first..])) && is_small(plane(&sizes)) {
             return Some(sizes);
         }

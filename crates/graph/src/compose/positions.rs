@@ -286,6 +286,10 @@ impl<'g> Expr<'g> {
         origin: Origin,
     ) -> Option<Vec<Expr<'g>>> {
         let own = self.read(op, origin, |_, node| node.shape.clone())?;
+        if own.rank() == 0 {
+            let (operand, expected) = (self.describe(), "rank 1 or more, for a mask stands for its axes,".to_owned());
+            return self.fail_without(GraphError::Rank { origin, op, operand, shape: own, rank: 0, expected });
+        }
         let node = self.read(op, origin, |_, node| node.op.clone())?;
         let stands = if let Op::Leaf(Leaf::Literal { data }) = &node { Some(data.to_f64_vec()) } else { None };
         let Some(holds) = stands else {

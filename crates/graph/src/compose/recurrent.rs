@@ -224,8 +224,9 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// Whether everything that a cell is given is of this graph and has the axes that it needs, and whether the weights have as many rows as
-    /// the gates of the first state. What other extents must agree is found by the products.
+    /// Whether everything that a cell is given is of this graph and has the axes that it needs, whether weights and biases have a row for each
+    /// gate of each element of the first state, and whether states and samples are as many. What other extents must agree is found by
+    /// the products.
     #[track_caller]
     fn check_cell(
         self,
@@ -237,10 +238,10 @@ impl<'g> Expr<'g> {
     ) -> Option<()> {
         let origin = self.graph().origin_or(Origin::here());
         let op = self.graph().method().unwrap_or("recurrent");
-        let biases = biases.iter().flatten().copied();
+        let biases: Vec<Expr<'g>> = biases.into_iter().flatten().collect();
         let all = [(self, rank)].into_iter();
         let all = all.chain(states.iter().map(|state| (*state, 2))).chain(weights.map(|weight| (weight, 2)));
-        for (expr, rank) in all.chain(biases.map(|bias| (bias, 1))) {
+        for (expr, rank) in all.chain(biases.iter().map(|bias| (*bias, 1))) {
             self.same_graph(expr, op, origin)?;
             let shape = expr.read(op, origin, |_, node| node.shape.clone())?;
             if shape.rank() != rank {
@@ -259,6 +260,38 @@ impl<'g> Expr<'g> {
                 let error = GraphError::Extent { origin, op, axis: 0, lhs, lhs_shape, rhs, rhs_shape, left, right };
                 return self.fail_without(error);
             }
+        }
+        for bias in biases {
+            let lhs_shape = bias.read(op, origin, |_, node| node.shape.clone())?;
+            if lhs_shape[0] != right {
+                let (lhs, rhs) = (bias.describe(), format!("{gates} gates for each element of {}", state.describe()));
+                let left = lhs_shape[0];
+                let error = GraphError::Extent { origin, op, axis: 0, lhs, lhs_shape, rhs, rhs_shape, left, right };
+                return self.fail_without(error);
+            }
+        }
+        for memory in &states[1..] {
+            let lhs_shape = memory.read(op, origin, |_, node| node.shape.clone())?;
+            if lhs_shape != rhs_shape {
+                let (lhs, rhs) = (memory.describe(), state.describe());
+                return self.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
+            }
+        }
+        let lhs_shape = self.read(op, origin, |_, node| node.shape.clone())?;
+        let (axis, left, right) = (rank - 2, lhs_shape[rank - 2], rhs_shape[0]);
+        if left != right {
+            let (lhs, rhs) = (self.describe(), format!("the samples of {}", state.describe()));
+            return self.fail_without(GraphError::Extent {
+                origin,
+                op,
+                axis,
+                lhs,
+                lhs_shape,
+                rhs,
+                rhs_shape,
+                left,
+                right,
+            });
         }
         Some(())
     }

@@ -13,6 +13,9 @@ use crate::node::Origin;
 use crate::op::ReduceFunction;
 use crate::shape::{AxisSet, Shape};
 
+/// The most rows of a table: they are made on the host.
+pub(super) const MOST_ROWS: usize = 1 << 24;
+
 /// Of each element of a result the elements of an operand and their weights. All rows are equally long: a shorter one has its last element
 /// again, and both have half of its weight, which gives the same sum to the last bit.
 #[derive(Clone, Debug, PartialEq)]

@@ -175,7 +175,7 @@ impl<'g> Expr<'g> {
     /// lower triangle is read. Floats. (PyTorch's `linalg.eigh`.)
     ///
     /// Of each vector the largest element is positive. The gradient of the eigenvalues is `V diag(u) V^T`, that of the vectors
-    /// `V ((V^T u) / E) V^T` with `E[i, j] = w[j] - w[i]`: it is infinite or NaN where eigenvalues are equal, and meant for what does not
+    /// `V ((X - X^T) / 2 E) V^T` with `X = V^T u` and `E[i, j] = w[j] - w[i]`, which is symmetric: it is infinite or NaN where eigenvalues are equal, and meant for what does not
     /// depend on the vectors' signs. Errors: a matrix that is not square; at run, elements that are not finite.
     ///
     /// ```

@@ -11,7 +11,7 @@
 //! | attention_value_gradient | `sum over q of p_j u` | of the composed formula |
 //!
 //! where `s_j = scale * q . k_j`, plus the mask if that is a float; -inf where it is bool and false, or where `j` is past a causal position;
-//! `p_j = e^(s_j - ln(sum of e^s))`, `u` the upstream gradient and `w = u . y`. No table of scores or probabilities is ever stored: the
+//! `p_j = e^(s_j - ln(sum of e^s))`, `u` the upstream gradient and `w = u . y`. No whole table of scores or probabilities is stored: the
 //! backward pass computes the probabilities again from the logarithm of their sum (Dao et al., "FlashAttention", 2022; Dao,
 //! "FlashAttention-2", 2023). Where a formula is differentiated that is itself a derivative, or in forward mode, the same results are
 //! composed of products and exponentials, which are differentiated; that stores such tables.

@@ -165,8 +165,10 @@ pub(crate) fn vjp<'g>(
             rules.times_inverse_transposed(rest, r)
         }
         MatrixFunction::Eigenvectors => {
+            // Of a symmetric matrix the gradient is symmetric: what of the upstream gradient would turn the vectors is skew.
             let inner = rules.product(y, upstream, [true, false]);
-            let core = rules.off_diagonal(inner, rules.gaps(rules.eigenvalues(a, y)));
+            let skew = (inner - rules.transposed(inner)) * 0.5;
+            let core = rules.off_diagonal(skew, rules.gaps(rules.eigenvalues(a, y)));
             rules.product(rules.product(y, core, [false, false]), y, [false, true])
         }
         MatrixFunction::SingularVectors => vjp_singular_vectors(&rules, a, y, upstream),
@@ -215,7 +217,8 @@ pub(crate) fn jvp<'g>(function: MatrixFunction, operands: &[NodeId], node: &Push
             scaled - rules.product(y, projected - below + rules.transposed(below), [false, false])
         }
         MatrixFunction::Eigenvectors => {
-            let inner = rules.product(rules.product(y, tangent, [true, false]), y, [false, false]);
+            let symmetric = (tangent + rules.transposed(tangent)) * 0.5;
+            let inner = rules.product(rules.product(y, symmetric, [true, false]), y, [false, false]);
             rules.product(y, rules.off_diagonal(inner, rules.gaps(rules.eigenvalues(a, y))), [false, false])
         }
         MatrixFunction::SingularVectors => jvp_singular_vectors(&rules, a, y, tangent),

@@ -2,7 +2,7 @@
 //!
 //! [`Compiled::new`] makes a [`Kernel`] ready: its program is translated into typed code over registers, its work is divided
 //! into tasks, and all memory that a run needs is allocated. [`Compiled::run`] then allocates nothing on the calling thread
-//! nor on others. Work that is worth it is shared among the threads of rayon's current pool; a result has the same bits on
+//! nor on others, but for functions of matrices, which alone may fail, too. Work that is worth it is shared among the threads of rayon's current pool; a result has the same bits on
 //! any number of threads.
 //!
 //! Elementwise code is run by an interpreter, block by block: each instruction is one loop over a block's registers, compiled
@@ -192,11 +192,6 @@ impl Compiled {
         if let Err(Failure { matrix, reason }) = self.try_run(operands, outputs) {
             panic!("matrix {matrix} {reason}");
         }
-    }
-
-    /// Whether a run may fail.
-    pub fn may_fail(&self) -> bool {
-        matches!(self.0, Routine::LinearAlgebra(_))
     }
 
     /// [`Compiled::run`] of a kernel that may fail: what then stands in the outputs is no result.

@@ -406,7 +406,9 @@ impl Builder {
             },
             Op::Reduce { function, axes, .. } => {
                 if operands[0].shape.elements() == 0 {
-                    return self.push(entry(Work::Constant(0.0), none()));
+                    // `simplify` has refused a largest or smallest element of none.
+                    let value = if *function == ReduceFunction::Product { 1.0 } else { 0.0 };
+                    return self.push(entry(Work::Constant(value), none()));
                 }
                 let operands = self.readable(operands, node, stage);
                 self.push(entry(Work::Reduce { function: *function, axes: *axes }, operands))

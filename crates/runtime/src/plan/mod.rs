@@ -5,7 +5,8 @@
 //! gathered in clusters of which each can be one kernel (`cluster`), what crosses from one to another is stored or computed again
 //! (`recompute`), clusters that read the same become one (`merge`), what is too much for one kernel is cut (`divide`), kernels are made
 //! (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in place is
-//! decided in between (`update`). A plan is the same for every device; it names no device and holds no values but literals.
+//! decided in between (`update`). Results of one attention are one kernel (`attention`), and what depends on order along an axis has kernels of
+//! its own (`ordered`). A loop is one step with a plan of its own, made before the plan around it (`looped`). A plan is the same for every device; it names no device and holds no values but literals.
 
 mod absorb;
 mod attention;

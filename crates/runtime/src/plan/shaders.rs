@@ -15,7 +15,7 @@ const PROFILE: AdapterProfile = AdapterProfile {
 
 impl Plan {
     /// The WGSL modules that a GPU runs for each step, in order. A step of elementwise work is one generated line for each
-    /// node, over the functions that it calls.
+    /// node, over the functions that it calls. Of a loop these are the modules of its body's steps.
     ///
     /// Errors: a kernel that no GPU can compute, such as one over f64.
     pub fn wgsl(&self) -> Result<Vec<Vec<String>>, Error> {
@@ -23,7 +23,10 @@ impl Plan {
             .iter()
             .zip(&self.described)
             .map(|(step, described)| {
-                let Task::Kernel(kernel) = &step.task else { return Ok(Vec::new()) };
+                let kernel = match &step.task {
+                    Task::Kernel(kernel) => kernel,
+                    Task::Loop(looped) => return Ok(looped.plan.wgsl()?.concat()),
+                };
                 let [inputs, outputs] = step.storage(&self.buffers);
                 let stored = Stored { inputs: &inputs, outputs: &outputs };
                 match wgsl::lower_step(kernel, &step.inputs, stored, &PROFILE) {

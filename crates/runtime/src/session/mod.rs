@@ -225,7 +225,8 @@ impl Session {
 
     /// How many dispatches the next run of the first plan is on a GPU; 0 on the CPU. Small steps that follow one another become one when
     /// the plan has run for a second in all, if that saves a tenth of a run: before, compiling them together would take longer than it
-    /// saves. The bits stay the same.
+    /// saves. The bits stay the same. Dispatches of a loop's body count once, however many rounds it has, and steps beside a loop are not
+    /// joined.
     pub fn dispatches(&self) -> usize {
         self.plans[0].executable.dispatches()
     }

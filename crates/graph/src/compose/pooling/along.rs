@@ -300,6 +300,12 @@ fn reach(along: &Along, offsets: &[isize]) -> (usize, usize) {
     (low, low.saturating_add(end))
 }
 
+/// Whether windows have at most so many elements in all.
+pub(super) fn are_few(windows: &[Along], most: usize) -> bool {
+    let elements = windows.iter().try_fold(1usize, |product, along| product.checked_mul(along.kernel));
+    elements.is_some_and(|elements| elements <= most)
+}
+
 /// The offsets of windows along each axis, if they are not more than `most` in all.
 pub(super) fn offsets_of(windows: &[Along], most: usize) -> Option<Vec<Vec<isize>>> {
     let offsets = windows.iter().map(|along| along.offsets(most)).collect::<Option<Vec<_>>>()?;

@@ -10,7 +10,7 @@ use crate::node::Origin;
 use crate::op::ReduceFunction;
 use crate::shape::Shape;
 
-use super::along::{Along, offsets_of, with_axes_behind};
+use super::along::{Along, are_few, offsets_of, with_axes_behind};
 use super::options::Pooling;
 use crate::compose::resample::floats;
 
@@ -70,7 +70,7 @@ impl Function for Sums {
     fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
         let mut shape = self.shape.clone();
         let mut sums = operands[0];
-        for windows in self.at_once(|windows| windows.iter().map(|along| along.kernel).product::<usize>() <= FEW) {
+        for windows in self.at_once(|windows| are_few(windows, FEW)) {
             sums = sums_of(sums, &shape, windows);
             windows.iter().for_each(|along| shape = shape.with_extent(along.axis, along.count));
         }
@@ -105,7 +105,7 @@ fn sums_of<'g>(x: Expr<'g>, shape: &Shape, windows: &[Along]) -> Expr<'g> {
     let padded = x.padded_for(shape, windows, 0.0);
     let mut result = shape.clone();
     windows.iter().for_each(|along| result = result.with_extent(along.axis, along.count));
-    if windows.iter().map(|along| along.kernel).product::<usize>() <= FEW {
+    if are_few(windows, FEW) {
         let elements = padded.window_elements(&result, windows);
         return elements[1..].iter().fold(elements[0], |sum, &element| sum + element);
     }

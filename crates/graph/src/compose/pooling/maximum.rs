@@ -14,7 +14,7 @@ use crate::node::Origin;
 use crate::op::ReduceFunction;
 use crate::shape::{AxisSet, Shape};
 
-use super::along::{Along, offsets_of, with_axes_behind};
+use super::along::{Along, are_few, offsets_of, with_axes_behind};
 
 /// The most elements of a window that are compared one after the other, and the most windows that an element looks at.
 const FEW: usize = 16;
@@ -89,8 +89,7 @@ impl<'g> Chosen<'g> {
         let mut result: Vec<usize> = shape.to_vec();
         windows.iter().for_each(|along| result[along.axis] = along.count);
         let result = Shape::from(result);
-        let few = windows.iter().try_fold(1usize, |product, along| product.checked_mul(along.kernel));
-        if few.is_some_and(|few| few <= FEW) {
+        if are_few(windows, FEW) {
             let elements = padded.window_elements(&result, windows);
             let mut value = elements[0];
             let mut is_chosen = Vec::with_capacity(elements.len());

@@ -172,16 +172,16 @@ fn run<T: Attended>(
     let pass = Pass { arch, inputs, gradient };
     if by_groups {
         let groups = 0..scheme.groups();
-        pass.divide(tasks, Over::Groups, groups, 1, backward::Results { query, key, value });
+        pass.divide(tasks, Over::Groups, groups, backward::Results { query, key, value });
         return;
     }
     if !key.is_empty() || !value.is_empty() {
         let keys = 0..scheme.groups() * scheme.keys();
-        pass.divide(tasks, Over::Keys, keys, BLOCK, backward::Results { query: &mut [], key, value });
+        pass.divide(tasks, Over::Keys, keys, backward::Results { query: &mut [], key, value });
     }
     if !query.is_empty() {
         let queries = 0..scheme.heads() * scheme.positions();
-        pass.divide(tasks, Over::Queries, queries, BLOCK, backward::Results { query, key: &mut [], value: &mut [] });
+        pass.divide(tasks, Over::Queries, queries, backward::Results { query, key: &mut [], value: &mut [] });
     }
 }
 
@@ -209,7 +209,7 @@ fn divide_forward<T: Attended>(
         return;
     }
     let half = tasks.len() / 2;
-    let cut = parallel::cut(rows.clone(), half, tasks.len(), BLOCK);
+    let cut = cut_between_tiles(&rows, inputs.scheme.positions(), half, tasks.len());
     let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
     let (head, tail) = results.split(cut - rows.start, inputs.scheme.width());
     parallel::join(
@@ -238,28 +238,36 @@ struct Pass<'a, T> {
 }
 
 impl<T: Attended> Pass<'_, T> {
-    fn divide(
-        &self,
-        tasks: &mut [Own<T>],
-        over: Over,
-        range: Range<usize>,
-        grain: usize,
-        results: backward::Results<'_, T>,
-    ) {
+    fn divide(&self, tasks: &mut [Own<T>], over: Over, range: Range<usize>, results: backward::Results<'_, T>) {
         if let [own] = tasks {
             let Pass { arch, inputs, gradient } = self;
             arch.dispatch(Backward { inputs, gradient, own, over, range, results });
             return;
         }
         let half = tasks.len() / 2;
-        let cut = parallel::cut(range.clone(), half, tasks.len(), grain);
+        let of_one = match over {
+            Over::Groups => 1,
+            Over::Keys => self.inputs.scheme.keys(),
+            Over::Queries => self.inputs.scheme.positions(),
+        };
+        let cut = cut_between_tiles(&range, of_one, half, tasks.len());
         let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
         let (head, tail) = results.split(cut - range.start, over, self.inputs.scheme);
         parallel::join(
-            || self.divide(head_tasks, over, range.start..cut, grain, head),
-            || self.divide(tail_tasks, over, cut..range.end, grain, tail),
+            || self.divide(head_tasks, over, range.start..cut, head),
+            || self.divide(tail_tasks, over, cut..range.end, tail),
         );
     }
+}
+
+/// Where rows, which are counted over several matrices of `of_one` rows each, are cut so that `head` of `all` equal tasks stand before the
+/// cut: between tiles, which begin anew in each matrix. So the tiles are the same however many tasks there are, and with them which
+/// masked pairs stand in one that is computed.
+fn cut_between_tiles(rows: &Range<usize>, of_one: usize, head: usize, all: usize) -> usize {
+    let tiles = of_one.div_ceil(BLOCK);
+    let number = |row: usize| row / of_one * tiles + (row % of_one).div_ceil(BLOCK);
+    let cut = parallel::cut(number(rows.start)..number(rows.end), head, all, 1);
+    cut / tiles * of_one + cut % tiles * BLOCK
 }
 
 /// Packs columns of `depth` of a matrix in panels, all of which are of full width.

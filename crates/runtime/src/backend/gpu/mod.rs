@@ -13,8 +13,8 @@
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
-//! group; elements take one 32-bit word each, truth values included, but for those stored in 16 bits, of which two share one; so there
-//! is no `f64` here.
+//! group; elements take one 32-bit word each, truth values included, but for those stored in 16 or 8 bits, of which two or
+//! four share one, and those of 64, which are two; so there is no `f64` here.
 //!
 //! Nothing here knows of graphs, plans or parameters: steps come with their kernels and with the numbers of their
 //! buffers.

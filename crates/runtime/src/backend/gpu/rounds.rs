@@ -96,7 +96,11 @@ impl Schedule {
         let mut take = |command: Command| {
             let own = match command {
                 Command::Dispatch(dispatch) => self.operations[dispatch],
-                Command::Copy { .. } => 0,
+                // A word that is moved takes about as long as an operation; within one buffer it is moved twice.
+                Command::Copy { from, to } => {
+                    let words = usize::try_from(from.bytes / 4).unwrap_or(usize::MAX);
+                    if from.buffer == to.buffer { words.saturating_mul(2) } else { words }
+                }
             };
             let is_full = operations.saturating_add(own) > MOST_OPERATIONS || commands.len() >= MOST_COMMANDS;
             if is_full && !commands.is_empty() {

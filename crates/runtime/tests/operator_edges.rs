@@ -1,0 +1,150 @@
+//! Operators at the edges of what they accept: values that PyTorch gives there, and errors where there is no value.
+
+use arenagrad::{
+    Attention, Ctc, DType, Device, Expr, Graph, GraphError, Interpolation, InterpolationMode, PadMode, Pooling,
+    Reduction,
+};
+
+use crate::suite::devices::devices;
+use crate::suite::evaluate::Given;
+use crate::suite::run::numbers;
+
+const INF: f64 = f64::INFINITY;
+
+/// The value of a function of one operand, and the gradient of its sum.
+fn with_gradient(
+    device: &Device,
+    shape: &[usize],
+    x: &[f64],
+    function: impl for<'g> Fn(Expr<'g>) -> Expr<'g>,
+) -> (Vec<f64>, Vec<f64>) {
+    let g = Graph::new();
+    let operand = g.input("x", shape);
+    let y = function(operand);
+    let [gradient] = y.sum(..).grad([operand]).expect("a gradient");
+    let given = Given::from([("x".to_owned(), x.to_vec())]);
+    let mut found = numbers(&g, &[y, gradient], &given, device);
+    let gradient = found.pop().expect("two results");
+    (found.pop().expect("two results"), gradient)
+}
+
+#[test]
+fn alignments_of_nothing_and_lengths_that_are_none() {
+    for device in devices() {
+        let losses = |lengths: [[i32; 2]; 2]| {
+            let g = Graph::new();
+            let x = g.input("x", [4, 2, 3]);
+            let targets = g.literal([2, 2], [1, 2, 1, 1]);
+            let [inputs, labels] = lengths.map(|lengths| g.literal([2], lengths));
+            let options = Ctc { reduction: Reduction::None, ..Ctc::default() };
+            let loss = x.log_softmax(-1).ctc_loss(targets, inputs, labels, options);
+            let [gradient] = loss.sum(..).grad([x]).expect("a gradient");
+            let given = Given::from([("x".to_owned(), (0..24).map(|i| f64::from(i % 7) / 4.0).collect())]);
+            numbers(&g, &[loss, gradient], &given, &device)
+        };
+        let empty = losses([[0, 0], [0, 1]]);
+        assert_eq!(empty[0], [0.0, INF], "{device}");
+        assert!(empty[1].iter().all(|x| *x == 0.0), "{device}");
+        for lengths in [[[4, 4], [3, 1]], [[9, 4], [2, 1]], [[-1, 4], [2, 1]], [[4, 4], [-1, 1]]] {
+            let loss = &losses(lengths)[0];
+            assert!(loss[0].is_nan() && loss[1].is_finite(), "{device}: {lengths:?} gives {loss:?}");
+        }
+    }
+}
+
+#[test]
+fn an_axis_that_keeps_its_extent_stays_as_it_is() {
+    let x = [-0.5, 1.25, 0.25, -0.75, 1.0];
+    for device in devices() {
+        let by_factor = Interpolation::by_factor(1.1).mode(InterpolationMode::Linear);
+        let found = with_gradient(&device, &[1, 1, 5], &x, |x| x.interpolate(by_factor.clone()));
+        assert_eq!(found, (x.to_vec(), vec![1.0; 5]), "{device}");
+    }
+}
+
+#[test]
+fn norms_of_windows_of_zeros() {
+    for device in devices() {
+        let found = with_gradient(&device, &[1, 1, 4], &[0.0; 4], |x| x.lp_pool1d(2.0, 2));
+        assert_eq!(found, (vec![0.0; 2], vec![0.0; 4]), "{device}");
+        let (value, gradient) = with_gradient(&device, &[1, 1, 4], &[3.0, 4.0, 0.0, 0.0], |x| x.lp_pool1d(2.0, 2));
+        assert!((value[0] - 5.0).abs() < 1e-5 && (gradient[0] - 0.6).abs() < 1e-6 && gradient[3] == 0.0, "{device}");
+    }
+}
+
+#[test]
+fn scores_of_no_depth_are_all_the_same() {
+    for device in devices() {
+        let g = Graph::new();
+        let (q, k, v) = (g.input("q", [1, 2, 0]), g.input("k", [1, 2, 0]), g.input("v", [1, 2, 1]));
+        let y = q.scaled_dot_product_attention(k, v, None, Attention::default());
+        let given = Given::from([("q".to_owned(), vec![]), ("k".to_owned(), vec![]), ("v".to_owned(), vec![1.0, 4.0])]);
+        assert_eq!(numbers(&g, &[y], &given, &device), [[2.5, 2.5]], "{device}");
+    }
+}
+
+/// `w w^T` is the identity whatever the matrix is, so its gradient is 0; and that of the vectors is symmetric.
+#[cfg(feature = "linear_algebra")]
+#[test]
+fn eigenvectors_have_symmetric_gradients() {
+    let a = [2.0, 1.0, 0.5, 1.0, 3.0, -0.25, 0.5, -0.25, 1.0];
+    let cpu = Device::cpu();
+    let (_, gradient) = with_gradient(&cpu, &[3, 3], &a, |a| {
+        let (_, w) = a.eigh();
+        w.matmul(w.t())
+    });
+    assert!(gradient.iter().all(|x| x.abs() < 1e-5), "{gradient:?}");
+    let (_, gradient) = with_gradient(&cpu, &[3, 3], &a, |a| a.eigh().1.powf(3.0));
+    for (row, column) in [(0, 1), (0, 2), (1, 2)] {
+        let (upper, lower) = (gradient[row * 3 + column], gradient[column * 3 + row]);
+        assert!((upper - lower).abs() < 1e-5 && upper.abs() > 1e-3, "{gradient:?}");
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    let g = Graph::new();
+    let (cube, row) = (g.input("cube", [1, 1, 4, 4, 4]), g.input("row", [1, 1, 3]));
+    let refused = |what: &str, result: Expr<'_>| {
+        assert!(result.check().is_err(), "{what} is not refused");
+        g.take_error();
+    };
+    // The elements of such windows cannot be counted; the windows exist.
+    let vast = Pooling::new(1 << 30).padding(1 << 29);
+    let _ = cube.avg_pool3d(vast.clone());
+    g.take_error();
+    let _ = cube.max_pool3d(vast);
+    g.take_error();
+    refused("a size past all tables", row.adaptive_avg_pool1d(2_000_000_001));
+    refused("a size past all tables", row.interpolate(Interpolation::to_size(2_000_000_000)));
+    refused("a norm with a divisor", row.lp_pool1d(2.0, Pooling::new(2).divisor(1.0)));
+    refused("more taken away than there is", row.pad_with([(-4, 5)], PadMode::Constant(0.0)));
+    for parts in [row.tensor_split(usize::MAX, 2), row.slice(2, 0, 0).chunk(usize::MAX, 2)] {
+        assert!(matches!(parts, Err(GraphError::Argument { .. })), "{parts:?}");
+    }
+    let truth = g.literal([], [1]).not_equal(0);
+    refused("a mask of no axes", row.index_put(&[Some(truth)], row.sum(..), false));
+    let (x, other, weight) = (g.input("x", [2, 3]), g.input("other", [2, 4]), g.input("weight", [5, 3, 4]));
+    refused("a bias for other outputs", x.bilinear(other, weight, Some(g.input("bias", [1]))));
+    let (h, memory) = (g.input("h", [2, 4]), g.input("memory", [2, 1]));
+    let (ih, hh) = (g.input("ih", [16, 3]), g.input("hh", [16, 4]));
+    refused("a memory of another shape", x.lstm_cell(h, memory, ih, hh, None).0);
+    let short = g.input("short", [1]);
+    refused("a bias for another number of gates", x.lstm_cell(h, h, ih, hh, Some([short, short])).0);
+    refused("a state of another batch", x.lstm_cell(g.input("h1", [1, 4]), g.input("m1", [1, 4]), ih, hh, None).0);
+    assert_eq!(g.zeros([2, 0], DType::F32).any(1).shape().expect("a shape").dims(), [2]);
+}
+
+#[test]
+fn any_and_all_of_nothing_of_nan_and_of_all_kinds() {
+    for device in devices() {
+        let g = Graph::new();
+        let x = g.input("x", [3, 2]);
+        let none = g.zeros([3, 0], DType::F32);
+        let outputs = [x.any(1), x.all(1), none.any(1), none.all(1), x.any(..), x.all(..)];
+        let given = Given::from([("x".to_owned(), vec![0.0, 0.0, 0.0, f64::NAN, -1.0, 2.0])]);
+        let found = numbers(&g, &outputs, &given, &device);
+        assert_eq!(found[..4], [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0; 3], [1.0; 3]], "{device}");
+        assert_eq!(found[4..], [[1.0], [0.0]], "{device}");
+    }
+}
