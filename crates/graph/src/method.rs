@@ -50,7 +50,12 @@ impl Graph {
     /// the one that the caller wrote.
     #[track_caller]
     pub(crate) fn enter(&self, name: &'static str) -> Method<'_> {
-        let origin = self.origin_or(Origin::here());
+        self.enter_at(name, Origin::here())
+    }
+
+    /// [`Graph::enter`] for a caller whose line is known.
+    pub(crate) fn enter_at(&self, name: &'static str, origin: Origin) -> Method<'_> {
+        let origin = self.origin_or(origin);
         let outer = self.method();
         if outer.is_none() {
             self.set_method(Some(name));

@@ -54,7 +54,7 @@ const MISTAKES: &[Mistake] = &[
     ("lp_pool3d", |w| w.table.lp_pool3d(2.0, 2), "has rank 2"),
     ("adaptive_avg_pool1d", |w| w.x.adaptive_avg_pool1d(2), "has rank 4"),
     ("adaptive_avg_pool2d", |w| w.x.adaptive_avg_pool2d([1, 2, 3]), "the number of sizes is 3"),
-    ("adaptive_avg_pool2d", |w| w.x.adaptive_avg_pool2d(usize::MAX), "too many elements"),
+    ("adaptive_avg_pool2d", |w| w.x.adaptive_avg_pool2d(usize::MAX), "the size of an axis"),
     ("adaptive_avg_pool3d", |w| w.integers.adaptive_avg_pool3d(2), "is i32, but a float"),
     ("adaptive_max_pool1d", |w| w.x.adaptive_max_pool1d(2), "has rank 4"),
     ("adaptive_max_pool2d", |w| w.x.slice(2, 0, 0).adaptive_max_pool2d(2), "axis 2"),

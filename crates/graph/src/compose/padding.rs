@@ -113,7 +113,7 @@ impl<'g> Expr<'g> {
         let least = before.min(after);
         match mode {
             PadMode::Constant(_) | PadMode::Reflect | PadMode::Replicate | PadMode::Circular if left < 0 => {
-                argument(least, "at most as much taken away as there is")
+                argument(least, "a cut of no more elements than there are")
             }
             PadMode::Constant(_) => Ok(()),
             PadMode::Reflect | PadMode::Replicate | PadMode::Circular if before <= 0 && after <= 0 => Ok(()),

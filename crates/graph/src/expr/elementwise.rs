@@ -335,8 +335,8 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn binary(self, function: BinaryFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
-        let _method = self.enter(function.name());
-        let origin = self.graph().origin_or(origin);
+        let method = self.graph().enter_at(function.name(), origin);
+        let origin = method.origin();
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => {
                 self.insert(Op::Elementwise(Elementwise::Binary { function, lhs, rhs }), None, None, origin)
@@ -346,8 +346,8 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn compare(self, function: CompareFunction, rhs: impl IntoExpr<'g>, origin: Origin) -> Expr<'g> {
-        let _method = self.enter(function.name());
-        let origin = self.graph().origin_or(origin);
+        let method = self.graph().enter_at(function.name(), origin);
+        let origin = method.origin();
         match self.broadcast_pair(rhs.into_operand().beside(self, origin), function.name(), origin) {
             Some((lhs, rhs)) => {
                 self.insert(Op::Elementwise(Elementwise::Compare { function, lhs, rhs }), None, None, origin)
