@@ -13,9 +13,11 @@ use slotmap::{Key, SlotMap};
 
 use crate::declaration::{Declaration, Requirement};
 use crate::error::GraphError;
+use crate::layers::Layers;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::{Leaf, Op};
 use crate::places::Places;
+use crate::updates::Updates;
 
 /// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
@@ -49,6 +51,12 @@ pub(crate) struct Arena {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
+    /// The next values of states that layers have asked for.
+    pub(crate) updates: Updates,
+    /// The layers that were applied.
+    pub(crate) layers: Layers,
+    /// How many places draw random numbers without a seed of their own.
+    pub(crate) draws: u32,
     /// What a node requires of the indices that it reads.
     pub(crate) requirements: HashMap<NodeKey, Vec<Requirement>>,
     /// The first error that was not taken out, and its number among all.
@@ -62,6 +70,16 @@ pub(crate) struct Arena {
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
     /// ascend. By it a mark knows whether the graph was cut short beneath it.
     pub(crate) floors: Vec<(u64, u32)>,
+}
+
+/// How far a graph has grown: what it is cut back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) next_ordinal: u32,
+    pub(crate) declarations: usize,
+    pub(crate) updates: usize,
+    pub(crate) layers: usize,
+    pub(crate) draws: u32,
 }
 
 static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
@@ -335,6 +353,17 @@ impl Arena {
     /// The ordinal of the node that is inserted next.
     pub(crate) fn next_ordinal(&self) -> u32 {
         self.order.len() as u32
+    }
+
+    /// How far the graph has grown.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            next_ordinal: self.next_ordinal(),
+            declarations: self.declarations.len(),
+            updates: self.updates.len(),
+            layers: self.layers.len(),
+            draws: self.draws,
+        }
     }
 
     /// The nodes whose ordinals are in `ordinals`, in insertion order.

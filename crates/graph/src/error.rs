@@ -272,6 +272,12 @@ pub enum GraphError {
     )]
     ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
 
+    #[error("{origin}: {name:?} is asked for as {expected}, but is {found} at {first}; give one of them another name")]
+    SharedDeclaration { origin: Origin, name: String, expected: String, found: String, first: Origin },
+
+    #[error("{origin}: {op}: {operand} is no state; declare what is updated with `state` or `shared_state`")]
+    NotAState { origin: Origin, op: &'static str, operand: String },
+
     #[error("{origin}: parameter {name:?}: {what} is {value:?}, but {expected} is needed")]
     InitialValue { origin: Origin, name: String, what: &'static str, value: f64, expected: &'static str },
 
@@ -399,8 +405,10 @@ impl GraphError {
             | GraphError::Undeclared { op, .. }
             | GraphError::Positions { op, .. }
             | GraphError::Equation { op, .. }
+            | GraphError::NotAState { op, .. }
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
+            | GraphError::SharedDeclaration { .. }
             | GraphError::ReservedName { .. }
             | GraphError::InitialValue { .. }
             | GraphError::Owned { .. } => {}

@@ -47,8 +47,10 @@ mod identity;
 mod initial;
 mod insertion;
 mod integers;
+mod layers;
 mod mark;
 mod method;
+pub mod nn;
 mod node;
 mod op;
 mod operation;
@@ -62,9 +64,11 @@ mod region;
 mod requirements;
 pub mod scan;
 mod shape;
+mod shared;
 mod storage;
 mod structure;
 pub mod symbolic;
+mod updates;
 mod verify;
 
 pub use arena::Graph;
@@ -89,6 +93,7 @@ pub use expr::{Axes, AxisIndex, AxisIndices, Expr, IntoExpr, Operand, Position, 
 pub use f16::F16;
 pub use function::{Context, Function};
 pub use integers::{I8, I64, U8};
+pub use layers::AppliedLayer;
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{

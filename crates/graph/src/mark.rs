@@ -4,7 +4,7 @@
 //! and nothing else. `floors` and `highest_mark` of the arena are what this needs to know which marks are good: no list of
 //! marks is kept.
 
-use crate::arena::{Arena, Graph};
+use crate::arena::{Arena, Extent, Graph};
 use crate::error::GraphError;
 use crate::node::Origin;
 use crate::op::{Leaf, Op};
@@ -14,8 +14,7 @@ use crate::op::{Leaf, Op};
 #[must_use = "a mark does nothing until the graph is rewound to it"]
 pub struct Mark {
     rewinds: u64,
-    next_ordinal: u32,
-    declarations: usize,
+    extent: Extent,
     /// How many errors there had been.
     errors: u64,
     tag: u32,
@@ -26,13 +25,7 @@ impl Graph {
     pub fn mark(&self) -> Mark {
         let arena = self.arena();
         arena.highest_mark.set(arena.highest_mark.get().max(arena.next_ordinal()));
-        Mark {
-            rewinds: arena.rewinds,
-            next_ordinal: arena.next_ordinal(),
-            declarations: arena.declarations.len(),
-            errors: arena.errors,
-            tag: self.tag(),
-        }
+        Mark { rewinds: arena.rewinds, extent: arena.extent(), errors: arena.errors, tag: self.tag() }
     }
 
     /// Removes everything inserted since `mark` was taken, and forgets an error that came after it. Ids and expressions
@@ -46,12 +39,12 @@ impl Graph {
             return Err(GraphError::ForeignNode { origin, op: "rewind" });
         }
         let later = arena.floors.partition_point(|&(number, _)| number <= mark.rewinds);
-        if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.next_ordinal) {
+        if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.extent.next_ordinal) {
             return Err(GraphError::StaleMark { origin, op: "rewind" });
         }
-        arena.cut(mark.next_ordinal, mark.declarations);
+        arena.cut(mark.extent);
         // A mark that was taken above before is stale from now on, also when the graph has grown past it again.
-        arena.sink_floor(mark.next_ordinal);
+        arena.sink_floor(mark.extent.next_ordinal);
         if arena.first_error.as_ref().is_some_and(|(number, _)| *number > mark.errors) {
             arena.first_error = None;
         }
@@ -68,8 +61,9 @@ impl Arena {
         self.highest_mark.set(0);
     }
 
-    /// Removes the nodes from an ordinal on, and the declarations from a number on, and lets the next node be of that ordinal.
-    pub(crate) fn cut(&mut self, next_ordinal: u32, declarations: usize) {
+    /// Removes what came after the graph had that extent.
+    pub(crate) fn cut(&mut self, extent: Extent) {
+        let Extent { next_ordinal, declarations, updates, layers, draws } = extent;
         while self.order.len() > next_ordinal as usize {
             if let Some(key) = self.order.pop() {
                 // Of a node that was removed the null key is left, which is nobody's.
@@ -77,6 +71,9 @@ impl Arena {
             }
         }
         self.declarations.truncate(declarations);
+        self.updates.truncate(updates);
+        self.layers.truncate(layers);
+        self.draws = draws;
         if self.highest_mark.get() > next_ordinal {
             self.sink_floor(next_ordinal);
         }

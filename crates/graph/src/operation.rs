@@ -8,7 +8,7 @@
 //! before; a mark that was taken before is as good as it was. What the owner of the graph (see [`crate::OwnedGraph`]) added
 //! meanwhile is the owner's, and is never taken back: then nothing is, and the owner removes what nobody needs.
 
-use crate::arena::Graph;
+use crate::arena::{Extent, Graph};
 use crate::error::GraphError;
 
 /// An operation that is being built. When it goes out of scope and something was refused since it was made, or a panic passes,
@@ -23,8 +23,7 @@ pub(crate) struct Operation<'g> {
 /// Where in a graph's growth an operation began.
 #[derive(Clone, Copy)]
 struct Start {
-    next_ordinal: u32,
-    declarations: usize,
+    extent: Extent,
     claims: u64,
 }
 
@@ -74,14 +73,13 @@ impl Graph {
 
     fn start(&self) -> Start {
         let claims = self.claims();
-        let arena = self.arena();
-        Start { next_ordinal: arena.next_ordinal(), declarations: arena.declarations.len(), claims }
+        Start { extent: self.arena().extent(), claims }
     }
 
     /// Forgets what was inserted since.
     fn take_back(&self, start: Start) {
         if self.claims() == start.claims {
-            self.arena_mut().cut(start.next_ordinal, start.declarations);
+            self.arena_mut().cut(start.extent);
         }
     }
 }

@@ -14,6 +14,7 @@ mod indexing;
 mod inference;
 mod initial;
 mod large;
+mod layers;
 mod linear_algebra;
 mod listed;
 mod messages;

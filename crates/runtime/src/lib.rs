@@ -52,6 +52,7 @@
 
 mod backend;
 pub mod check;
+pub mod data;
 mod device;
 mod error;
 mod file;
@@ -68,6 +69,7 @@ mod tensor;
 pub mod train;
 
 pub use arenagrad_graph as graph;
+pub use arenagrad_graph::nn;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,

@@ -3,8 +3,10 @@
 //! and a cosine, and agree as closely as those do.
 
 use crate::arena::Graph;
+use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::expr::Expr;
+use crate::nn::Phase;
 use crate::shape::Shape;
 
 /// 2 pi rounded towards 0 in f32, so that an angle computed with it never leaves [-pi, pi], where a GPU's cosine is exact
@@ -63,6 +65,38 @@ impl<'g> Expr<'g> {
         // With a rate that f32 rounds to 1 nothing is kept, and a scale would only turn the 0 that comes back into NaN.
         let scaled = if DType::F32.round(rate) == 1.0 { self } else { self * (1.0 / (1.0 - rate)) };
         kept.where_(scaled, 0.0)
+    }
+
+    /// [`Expr::dropout`] that draws a mask of its own at each place where it is called, in each training step, and under each seed
+    /// of a session; nobody counts seeds. In [`Phase::Evaluation`](crate::nn::Phase) it does nothing.
+    ///
+    /// The places of a graph are told apart by the order in which they were built. A session's seed reaches the draw as the
+    /// first value of the state `random_seed`. Errors as [`Expr::dropout`].
+    #[track_caller]
+    pub fn dropout_in(self, phase: Phase, rate: f64) -> Expr<'g> {
+        let _method = self.enter("dropout_in");
+        let graph = self.graph();
+        if !phase.is_training() || rate == 0.0 {
+            // A rate that is none is refused in either phase.
+            return if (0.0..=1.0).contains(&rate) { self } else { self.dropout(rate, graph.step(), 0) };
+        }
+        let (step, place) = graph.draw();
+        self.dropout(rate, step, place)
+    }
+}
+
+impl Graph {
+    /// What a draw of random numbers without a seed of its own takes for its step and its seed: a number that is another one in each
+    /// training step and under each seed of a session, and the number of the place that draws.
+    pub(crate) fn draw(&self) -> (Expr<'_>, u64) {
+        let number = f64::from(i32::MAX);
+        let seed = self.shared_state("random_seed", [], DType::I32, Init::Uniform { low: -number, high: number });
+        let place = {
+            let mut arena = self.arena_mut();
+            arena.draws += 1;
+            arena.draws
+        };
+        (self.step() + seed, derived_seed(u64::from(place), 0))
     }
 }
 

@@ -131,6 +131,11 @@ pub(crate) fn append_update<'g>(
             pairs.push((step, step + 1));
         }
     }
+    // What layers keep up beside the parameters, such as running statistics.
+    let carried: Vec<_> =
+        graph.updates().into_iter().map(|(state, next)| (graph.expr(state), graph.expr(next))).collect();
+    let updated: HashSet<_> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
+    pairs.extend(carried.into_iter().filter(|(state, _)| state.id().is_ok_and(|id| !updated.contains(&id))));
     let declarations = graph.declarations();
     let numbers: HashMap<NodeId, u32> = declarations
         .iter()

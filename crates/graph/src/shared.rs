@@ -1,0 +1,81 @@
+//! Parameters and states that are declared where they are first used and found again by name afterwards: what layers are made
+//! of, which are values and hold no node.
+
+use crate::arena::Graph;
+use crate::declaration::{Declaration, DeclarationKind, Init};
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::node::Origin;
+use crate::shape::Shape;
+use crate::storage::StorageType;
+
+impl Graph {
+    /// The parameter of that name: declared if the graph has none, as by [`Graph::parameter_of`], else the one that it has.
+    ///
+    /// Errors: what has that name is no parameter that is trained, or is of another shape or type
+    /// ([`GraphError::SharedDeclaration`]). First values are those of the first declaration.
+    #[track_caller]
+    pub fn shared_parameter(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        storage: impl Into<StorageType>,
+        init: Init,
+    ) -> Expr<'_> {
+        let method = self.enter("shared_parameter");
+        let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        match self.declaration_named(&name) {
+            Some(first) => self.found(&first, "a parameter", true, &shape, storage, method.origin()),
+            None => self.parameter_of(name, shape, storage, init),
+        }
+    }
+
+    /// The state of that name: declared if the graph has none, as by [`Graph::state`], else the one that it has. Errors as
+    /// [`Graph::shared_parameter`].
+    #[track_caller]
+    pub fn shared_state(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        storage: impl Into<StorageType>,
+        init: Init,
+    ) -> Expr<'_> {
+        let method = self.enter("shared_state");
+        let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        match self.declaration_named(&name) {
+            Some(first) => self.found(&first, "a state", false, &shape, storage, method.origin()),
+            None => self.state(name, shape, storage, init),
+        }
+    }
+
+    /// The node of a declaration, if it is what is asked for.
+    fn found(
+        &self,
+        first: &Declaration,
+        what: &str,
+        is_trained: bool,
+        shape: &Shape,
+        storage: StorageType,
+        origin: Origin,
+    ) -> Expr<'_> {
+        let kind = match &first.kind {
+            DeclarationKind::Input => "an input",
+            DeclarationKind::Parameter { trainable: true, .. } => "a parameter",
+            DeclarationKind::Parameter { trainable: false, .. } => "a state",
+        };
+        let is_same_kind = match &first.kind {
+            DeclarationKind::Input => false,
+            DeclarationKind::Parameter { trainable, .. } => *trainable == (is_trained && storage.value().is_float()),
+        };
+        if is_same_kind && first.shape == *shape && first.storage == storage {
+            return self.expr(first.node);
+        }
+        self.finish(Err(GraphError::SharedDeclaration {
+            origin,
+            name: first.name.clone(),
+            expected: format!("{what} {storage}{shape}"),
+            found: format!("{kind} {}{}", first.storage, first.shape),
+            first: first.origin,
+        }))
+    }
+}

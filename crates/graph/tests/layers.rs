@@ -1,0 +1,58 @@
+//! Layers as values, and what graphs keep for them.
+
+use arenagrad_graph::nn::{Linear, Phase};
+use arenagrad_graph::{DType, Graph, GraphError, Init};
+
+#[test]
+fn a_layer_has_the_same_parameters_at_each_application() {
+    let head = Linear::new("head", 3, 2);
+    let g = Graph::new();
+    let first = head.apply(g.input("x", [4, 3]));
+    let second = head.apply(g.input("y", [7, 3]));
+    let names: Vec<String> = g.declarations().into_iter().map(|declaration| declaration.name).collect();
+    assert_eq!(names, ["x", "head.weight", "head.bias", "y"]);
+    assert_eq!((first.shape().unwrap().dims(), second.shape().unwrap().dims()), (&[4, 2][..], &[7, 2][..]));
+    let applied: Vec<_> = g.layers().into_iter().map(|layer| (layer.name, layer.kind, layer.depth)).collect();
+    let head = ("head".to_owned(), "Linear(3, 2)".to_owned(), 0);
+    assert_eq!(applied, [head.clone(), head]);
+}
+
+#[test]
+fn a_name_that_is_something_else_is_refused() {
+    let g = Graph::new();
+    let x = g.input("x", [4, 3]);
+    let _taken = g.parameter("head.weight", [2, 4], Init::Constant(0.0));
+    let refused = g.attempt(|| Linear::new("head", 3, 2).apply(x).check()).unwrap_err();
+    assert!(matches!(refused, GraphError::SharedDeclaration { .. }), "{refused}");
+    let message = refused.to_string();
+    assert!(
+        message.contains("\"head.weight\" is asked for as a parameter f32[2, 3], but is a parameter f32[2, 4] at"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_last_update_of_a_state_counts_and_a_rewind_forgets_it() {
+    let g = Graph::new();
+    let x = g.input("x", [4]);
+    let state = g.state("mean", [], DType::F32, Init::Constant(0.0));
+    g.update(state, x.mean(..));
+    let mark = g.mark();
+    g.update(state, g.latest(state) + 1.0);
+    assert_eq!(g.updates(), [(state.id().unwrap(), g.latest(state).id().unwrap())]);
+    g.rewind(mark).unwrap();
+    assert_eq!(g.updates().len(), 1);
+    assert_ne!(g.latest(state).id(), state.id());
+    g.update(x, x);
+    assert!(matches!(g.take_error(), Some(GraphError::NotAState { .. })));
+}
+
+#[test]
+fn dropout_draws_at_each_place_and_not_in_evaluation() {
+    let g = Graph::new();
+    let x = g.input("x", [4]);
+    assert_eq!(x.dropout_in(Phase::Evaluation, 0.5).id(), x.id());
+    let masks = [x.dropout_in(Phase::Training, 0.5), x.dropout_in(Phase::Training, 0.5)];
+    let text = g.display(&masks).to_string();
+    assert_eq!(text.matches("uniform(").count(), 2, "{text}");
+}
