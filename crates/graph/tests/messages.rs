@@ -1,6 +1,7 @@
 //! Every public method, called with something wrong: the message names the method that the caller wrote, the caller's line,
 //! and what to do.
 
+use arenagrad_graph::nn::Phase;
 use arenagrad_graph::{
     Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
 };
@@ -229,6 +230,8 @@ fn mistakes_are_told_in_the_words_of_the_method_that_was_called() {
         ("kl_div", |w| w.x.kl_div(w.other, true, Reduction::Sum)),
         ("dropout", |w| w.i.dropout(0.5, w.x.graph().step(), 1)),
         ("dropout", |w| w.x.dropout(0.5, w.other, 1)),
+        ("dropout_in", |w| w.x.dropout_in(Phase::Training, 1.5)),
+        ("dropout_in", |w| w.x.dropout_in(Phase::Evaluation, f64::NAN)),
         ("normal", |w| w.x.graph().normal([3], w.other, 1)),
         ("bernoulli", |w| w.x.graph().bernoulli([3], 0.5, w.other, 1)),
         ("uniform", |w| w.x.graph().uniform([3], w.other, 1)),
