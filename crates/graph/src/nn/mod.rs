@@ -8,13 +8,17 @@
 //! Invariants: applying a layer has no effect but on the graph; the same layer in two graphs has the same parameters, because
 //! they have the same names. This does not know values, optimisers or sessions.
 
+mod attention;
 mod linear;
 mod parameter;
 mod phase;
+mod recurrent;
 
+pub use attention::{AttentionMasks, AttentionWeights, GroupedQueryAttention, MultiHeadAttention};
 pub use linear::Linear;
 pub use parameter::{Parameter, State};
 pub use phase::Phase;
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
 
 use crate::expr::Expr;
 
