@@ -252,8 +252,3 @@ struct Extents {
     keys: usize,
     depth: usize,
 }
-
-/// `NAME.PART`, or `PART` alone for a layer without a name.
-pub(super) fn key(name: &str, part: &str) -> String {
-    if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") }
-}

@@ -13,8 +13,7 @@ use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::attention::key;
-use crate::nn::{Parameter, Phase};
+use crate::nn::{Parameter, Phase, within};
 use crate::shape::Shape;
 
 /// What makes the next state, where there is a choice. (PyTorch's `nonlinearity`.)
@@ -221,7 +220,7 @@ impl Stack {
         let init = uniform_by_hidden(self.hidden);
         let rows = gates * self.hidden;
         let declare = |part: &str, shape: &[usize]| {
-            let name = key(&self.name, &format!("{part}{suffix}"));
+            let name = within(&self.name, &format!("{part}{suffix}"));
             Parameter::new(name, shape, init.clone()).of(x.graph(), dtype)
         };
         let of_inputs = declare("weight_ih", &[rows, inputs]);

@@ -1,11 +1,11 @@
 //! Attention whose queries, keys and values are projected by layers of their own, whose names the user chooses.
 
-use super::{AttentionMasks, Heads, key};
+use super::{AttentionMasks, Heads};
 use crate::compose::RotaryEmbedding;
 use crate::declaration::Init;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::{Layer, Linear, Phase};
+use crate::nn::{Layer, Linear, Phase, within};
 
 const OP: &str = "GroupedQueryAttention";
 
@@ -212,7 +212,7 @@ impl GroupedQueryAttention {
             }
         };
         let linear = |place: usize, inputs: usize, outputs: usize| {
-            let layer = Linear::new(key(&self.name, &self.projections[place]), inputs, outputs);
+            let layer = Linear::new(within(&self.name, &self.projections[place]), inputs, outputs);
             let layer = if self.biases[place] { layer } else { layer.without_bias() };
             match &self.weights {
                 Some(init) => layer.weight_init(init.clone()),

@@ -1,11 +1,11 @@
 //! Attention of several heads under the keys of PyTorch's `MultiheadAttention`.
 
-use super::{AttentionMasks, AttentionWeights, Heads, key};
+use super::{AttentionMasks, AttentionWeights, Heads};
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::{Layer, Linear, Parameter, Phase};
+use crate::nn::{Layer, Linear, Parameter, Phase, within};
 use crate::shape::Shape;
 
 const OP: &str = "MultiHeadAttention";
@@ -192,12 +192,9 @@ impl MultiHeadAttention {
                 AttentionWeights::PerHead => weights,
             }
         });
-        let out = Linear::new(key(&self.name, "out_proj"), self.width, self.width).without_bias().apply(attended);
-        if !self.has_bias {
-            return Some((out, weights));
-        }
-        let bias = Parameter::new(key(&self.name, "out_proj.bias"), [self.width], Init::Constant(0.0));
-        Some((out + bias.of(out.graph(), dtype), weights))
+        let out = Linear::new(within(&self.name, "out_proj"), self.width, self.width);
+        let out = if self.has_bias { out.bias_init(Init::Constant(0.0)) } else { out.without_bias() };
+        Some((out.apply(attended), weights))
     }
 
     /// The dtype of the operands, and whether they have an axis for the batch.
@@ -249,7 +246,7 @@ impl MultiHeadAttention {
         let graph = operands[0].graph();
         let width = self.width;
         let declare = |part: &str, shape: &[usize], init: Init| {
-            Parameter::new(key(&self.name, part), shape, init).of(graph, dtype)
+            Parameter::new(within(&self.name, part), shape, init).of(graph, dtype)
         };
         let bias = || {
             let bias = self.has_bias.then(|| declare("in_proj_bias", &[3 * width], Init::Constant(0.0)));

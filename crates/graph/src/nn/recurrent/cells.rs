@@ -4,8 +4,7 @@ use super::{Nonlinearity, check_features, check_float, check_state, uniform_by_h
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::Parameter;
-use crate::nn::attention::key;
+use crate::nn::{Parameter, within};
 use crate::shape::Shape;
 
 /// What the three kinds of cells share.
@@ -90,7 +89,7 @@ impl Cell {
     #[track_caller]
     fn declare<'g>(&self, x: Expr<'g>, dtype: DType, part: &str, shape: &[usize]) -> Expr<'g> {
         let init = uniform_by_hidden(self.hidden);
-        Parameter::new(key(&self.name, part), shape, init).of(x.graph(), dtype)
+        Parameter::new(within(&self.name, part), shape, init).of(x.graph(), dtype)
     }
 }
 
