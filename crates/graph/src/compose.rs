@@ -25,6 +25,7 @@ mod finite_differences;
 mod functions;
 mod grid_sample;
 mod grids;
+mod heads;
 mod interpolation;
 mod layers;
 mod likelihoods;

@@ -66,6 +66,7 @@
 //! they have the same names. This does not know values, optimisers or sessions.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod convolution;
 mod convolution_transpose;
@@ -79,12 +80,15 @@ mod norms;
 mod parameter;
 mod phase;
 mod pooling;
+mod recurrent;
 mod residual;
 mod sequential;
 mod shapes;
 mod summary;
+mod transformer;
 
 pub use activation::{Activation, PRelu};
+pub use attention::{AttentionMasks, AttentionWeights, GroupedQueryAttention, MultiHeadAttention};
 pub use batch_norm::BatchNorm;
 pub use convolution::{Conv, Conv1d, Conv2d, Conv3d};
 pub use convolution_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
@@ -100,10 +104,14 @@ pub use pooling::{
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool, MaxPool1d, MaxPool2d,
     MaxPool3d,
 };
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use shapes::{Flatten, Identity, Unflatten, Upsample};
 pub use summary::{Summary, SummaryLayer, SummaryParameter};
+pub use transformer::{
+    TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+};
 
 use std::sync::Arc;
 
