@@ -17,6 +17,7 @@ mod extremes;
 mod files;
 mod fusion;
 mod guides;
+mod initial_values;
 mod integer_storage;
 mod jacobians;
 #[cfg(feature = "least_squares")]
@@ -29,6 +30,7 @@ mod listed;
 mod literature;
 mod long;
 mod networks;
+mod nn_values;
 mod numbers;
 mod operator_edges;
 mod operators;
