@@ -11,6 +11,7 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -43,6 +44,10 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// Named tensors that cannot be used as they are.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
