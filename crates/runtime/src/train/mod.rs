@@ -14,17 +14,22 @@ mod file_header;
 mod hyperparameter;
 mod init;
 mod parameter_file;
+mod request;
 mod sgd;
 mod shuffle;
+mod trainer;
 
 pub use adam::{Adam, AdamW};
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
+pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
 pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
 pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
+pub(crate) use request::training_request;
+pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
 
