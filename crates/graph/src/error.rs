@@ -129,6 +129,9 @@ pub enum GraphError {
         groups: usize,
     },
 
+    #[error("{origin}: {op}: {heads} heads do not divide the {features} features of {operand} of shape {shape}")]
+    UnevenHeads { origin: Origin, op: &'static str, operand: String, shape: Shape, features: usize, heads: usize },
+
     #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
     EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
 
@@ -380,6 +383,7 @@ impl GraphError {
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }
             | GraphError::Heads { op, .. }
+            | GraphError::UnevenHeads { op, .. }
             | GraphError::EmptyAxis { op, .. }
             | GraphError::TooManyElements { op, .. }
             | GraphError::RankLimit { op, .. }
