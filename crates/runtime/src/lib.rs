@@ -94,3 +94,4 @@ pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use weights::Weights;
+pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
