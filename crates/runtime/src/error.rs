@@ -9,6 +9,7 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 
@@ -43,6 +44,10 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// Data that could not be read, put together or encoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
