@@ -95,3 +95,4 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};

@@ -66,6 +66,7 @@ mod tape_ownership;
 mod tape_random;
 mod tape_refused;
 mod threads;
+mod trainer;
 mod training;
 mod unreached;
 
