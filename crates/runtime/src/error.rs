@@ -9,6 +9,7 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::weights::WeightsError;
@@ -48,6 +49,10 @@ pub enum Error {
     /// Named tensors that cannot be used as they are.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// Data that could not be read, put together or encoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
