@@ -27,9 +27,9 @@ impl Graph {
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
         if let Some(lender) = self.lender() {
             let (trainable, origin) = (storage.value().is_float(), method.origin());
-            return self.lent(&*lender, Wanted { name, shape, storage, init, trainable, origin });
+            return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
         }
-        match self.declaration_named(&name) {
+        match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a parameter", true, &shape, storage, method.origin()),
             None => self.parameter_of(name, shape, storage, init),
         }
@@ -49,9 +49,9 @@ impl Graph {
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
         if let Some(lender) = self.lender() {
             let (trainable, origin) = (false, method.origin());
-            return self.lent(&*lender, Wanted { name, shape, storage, init, trainable, origin });
+            return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
         }
-        match self.declaration_named(&name) {
+        match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a state", false, &shape, storage, method.origin()),
             None => self.state(name, shape, storage, init),
         }

@@ -240,9 +240,11 @@ fn training_goes_on_from_parameters_and_state() {
     };
     let (tape, other) = (Tape::new(Device::cpu()).seed(1), Tape::new(Device::cpu()).seed(2));
     let mut optimizer = TapeOptimizer::of_parameters(&tape, Adam::new(0.05)).unwrap();
-    (0..5).for_each(|number| drop(step(&tape, &mut optimizer, number)));
+    for number in 0..5 {
+        step(&tape, &mut optimizer, number);
+    }
     let mut resumed = TapeOptimizer::of_parameters(&other, Adam::new(0.05)).unwrap();
-    drop(step(&other, &mut resumed, 0));
+    step(&other, &mut resumed, 0);
     let kept: Vec<(String, Variable)> = tape.parameters().into_iter().chain(tape.states()).collect();
     for (name, variable) in kept {
         other.parameter(&name).unwrap().set_data(variable.data().unwrap());

@@ -57,6 +57,8 @@ struct Leaf {
     name: String,
     shape: Shape,
     dtype: DType,
+    /// Whether the optimiser trains what has that name.
+    is_trained: bool,
 }
 
 /// Leaves that have had gradients at the same steps.
@@ -145,7 +147,8 @@ impl TapeOptimizer {
     }
 
     /// Updates the leaves from the gradients that have accumulated. A leaf that no gradient has reached is left alone, with its
-    /// state: no momentum, no decay, no update counted, as in PyTorch. An optimiser that looks at all gradients together, to clip their
+    /// state: no momentum, no decay, no update counted, as in PyTorch; so is one that the optimiser does not train
+    /// ([`Optimizer::trains`]). An optimiser that looks at all gradients together, to clip their
     /// norm, sees those of leaves that have had gradients at the same steps.
     ///
     /// Errors, after which nothing is changed: [`Error::NoGradient`] if no leaf has a gradient at all; a leaf that was
@@ -155,7 +158,11 @@ impl TapeOptimizer {
             self.join_new()?;
         }
         let mut active = Vec::with_capacity(self.leaves.len());
-        for (place, Leaf { record, shape, dtype, .. }) in self.leaves.iter().enumerate() {
+        for (place, Leaf { record, shape, dtype, is_trained, .. }) in self.leaves.iter().enumerate() {
+            if !is_trained {
+                active.push(false);
+                continue;
+            }
             let value = self.tape.value_of(record)?;
             let mut found = vec![(value.shape().clone(), value.dtype())];
             match record.gradient() {
@@ -173,10 +180,13 @@ impl TapeOptimizer {
             }
         }
         if !active.contains(&true) {
-            let leaf = |(place, leaf): (usize, &Leaf)| described(place, &leaf.record);
-            let leaves: Vec<String> = self.leaves.iter().enumerate().map(leaf).collect();
-            let variable =
-                if leaves.is_empty() { "the tape, which has no parameters".to_owned() } else { leaves.join(", ") };
+            let trained = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_trained);
+            let leaves: Vec<String> = trained.map(|(place, leaf)| described(place, &leaf.record)).collect();
+            let variable = if leaves.is_empty() {
+                "the tape, which has no parameters that are trained".to_owned()
+            } else {
+                leaves.join(", ")
+            };
             return Err(Error::NoGradient { variable });
         }
         self.tape.sweep_if_grown();
@@ -283,9 +293,11 @@ impl TapeOptimizer {
             let own = record.name().filter(|name| !name.is_empty() && !names.contains(name));
             let name = own.unwrap_or_else(|| format!("leaf{place}"));
             names.insert(name.clone());
-            self.leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype() });
+            let is_trained = self.optimizer.trains(&name);
+            self.leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype(), is_trained });
         }
-        let mut members: Vec<usize> = (first..self.leaves.len()).collect();
+        let mut members: Vec<usize> =
+            (first..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
         if members.is_empty() {
             return Ok(());
         }
@@ -314,7 +326,7 @@ impl TapeOptimizer {
             }
         }
         // From now on the leaves' values have places on the device.
-        for Leaf { record, shape, dtype, .. } in &self.leaves[first..] {
+        for Leaf { record, shape, dtype, .. } in self.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
             let mut residents = record.residents();
             residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
             record.set_residents(residents);

@@ -38,6 +38,13 @@ pub trait Optimizer {
     /// Appends the nodes of one update to the graph. Each pair of the result is a parameter or state, and the node of its
     /// next value, of the same shape and dtype; old values are what nodes read, whatever the order.
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error>;
+
+    /// Whether the parameter of that name is trained. It is asked before anything is differentiated, so that a parameter which
+    /// is not costs no gradient, and the optimiser does not hear of it. All are, unless an optimiser says otherwise.
+    fn trains(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
 }
 
 /// A parameter under training, which the gradient reaches.
@@ -72,7 +79,7 @@ pub struct TrainingStep<'g> {
 pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<TrainingStep<'g>, Error> {
     let graph = loss.check()?.graph();
     let mark = graph.mark();
-    let appended = append_gradients(loss)
+    let appended = append_gradients(loss, optimizer)
         .and_then(|trained| Ok(TrainingStep { updates: append_update(graph, &trained, optimizer)?, trained }));
     if appended.is_err() {
         graph.rewind(mark)?;
@@ -80,16 +87,16 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
     appended
 }
 
-/// Appends the gradients of `loss`, and returns the parameters that they reach.
-fn append_gradients(loss: Expr<'_>) -> Result<Vec<Trained<'_>>, Error> {
+/// Appends the gradients of `loss` with respect to the parameters that the optimiser trains, and returns those that they reach.
+pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec<Trained<'g>>, Error> {
     let graph = loss.graph();
     let (shape, dtype) = (loss.shape()?, loss.dtype()?);
     if shape.elements() != 1 || !dtype.is_float() {
         return Err(Error::LossNotScalar { shape, dtype });
     }
-    let declared: Vec<Declaration> = live(graph)
+    let (declared, frozen): (Vec<Declaration>, Vec<Declaration>) = live(graph)
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))
-        .collect();
+        .partition(|declaration| optimizer.trains(&declaration.name));
     let parameters: Vec<Expr<'_>> = declared.iter().map(|declaration| graph.expr(declaration.node)).collect();
     let gradients = graph.gradients_where_reached(&[loss], &[graph.ones(&shape, dtype)], &parameters)?;
     let trained: Vec<Trained<'_>> = declared
@@ -102,12 +109,15 @@ fn append_gradients(loss: Expr<'_>) -> Result<Vec<Trained<'_>>, Error> {
         })
         .collect();
     if trained.is_empty() {
-        let known: Vec<String> = declared.iter().map(|declaration| format!("{:?}", declaration.name)).collect();
-        let reason = match known.as_slice() {
-            [] => format!("the graph of the loss {loss:?} has no trainable parameter"),
-            _ => format!(
+        let names = |list: &[Declaration]| listed(list.iter().map(|declaration| declaration.name.as_str()));
+        let reason = match (declared.as_slice(), frozen.as_slice()) {
+            ([], []) => format!("the graph of the loss {loss:?} has no trainable parameter"),
+            ([], frozen) => {
+                format!("the optimiser trains none of the parameters of the loss {loss:?}: {}", names(frozen))
+            }
+            (declared, _) => format!(
                 "no gradient of the loss {loss:?} reaches a trainable parameter, of which there are {}",
-                known.join(", ")
+                names(declared)
             ),
         };
         return Err(Error::NothingToTrain { reason });
