@@ -11,6 +11,9 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::metrics::MetricError;
+#[cfg(feature = "fit")]
+use crate::train::fit::FitError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -43,6 +46,15 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// A run of the loop that could not begin, or that ended in a failure.
+    #[cfg(feature = "fit")]
+    #[error(transparent)]
+    Fit(#[from] FitError),
+
+    /// A batch that a metric cannot measure.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

@@ -31,6 +31,8 @@
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
 //! | functions with gradients of one's own | [`Function`] |
 //! | numerical checks of gradients | [`check`] |
+//! | the loop around a trainer, its files and its page | `fit` |
+//! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
 //!
 //! # What grows
@@ -42,13 +44,14 @@
 //!
 //! # Features
 //!
-//! All three are on by default; `default-features = false` leaves them out, and their dependencies with them.
+//! All but `fit` are on by default; `default-features = false` leaves them out, and their dependencies with them.
 //!
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
 //! | `gpu` | plans that run on any wgpu device | wgpu, naga |
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 //! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
+//! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
 
 mod backend;
 pub mod check;
@@ -62,6 +65,7 @@ mod integers;
 mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
+pub mod metrics;
 pub mod plan;
 mod session;
 mod tape;
@@ -91,4 +95,6 @@ pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::Tensor;
+#[cfg(feature = "fit")]
+pub use train::fit;
 pub use train::{Adam, AdamW, Optimizer, Sgd};

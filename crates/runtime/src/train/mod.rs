@@ -11,6 +11,8 @@
 
 mod adam;
 mod file_header;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
 mod parameter_file;
