@@ -9,6 +9,7 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
@@ -46,6 +47,10 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// Data that could not be read, put together or encoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
 
     /// A run of the loop that could not begin, or that ended in a failure.
     #[cfg(feature = "fit")]

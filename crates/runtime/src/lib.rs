@@ -26,6 +26,7 @@
 //! | for | see |
 //! |---|---|
 //! | expressions and their derivatives | [`Graph`], [`Expr`] |
+//! | readers, splits, scales and batches of data | [`data`] |
 //! | running and training | [`Session`], [`train`], [`Device`] |
 //! | define-by-run | [`Tape`], [`GradientTape`] |
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
@@ -44,13 +45,15 @@
 //!
 //! # Features
 //!
-//! All but `fit` are on by default; `default-features = false` leaves them out, and their dependencies with them.
+//! The first four are on by default; `default-features = false` leaves them out, and their dependencies with them.
 //!
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
+//! | `data` | readers of CSV, IDX and NumPy files ([`data`]) | csv, flate2, rawzip |
 //! | `gpu` | plans that run on any wgpu device | wgpu, naga |
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 //! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
+//! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
 //! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
 
 mod backend;

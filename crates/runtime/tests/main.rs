@@ -8,6 +8,16 @@ mod check;
 mod compositions;
 mod convolution_geometries;
 mod convolutions;
+mod data_batches;
+#[cfg(feature = "data")]
+mod data_files;
+#[cfg(feature = "images")]
+mod data_images;
+mod data_scaling;
+mod data_sets;
+#[cfg(feature = "data")]
+mod data_tables;
+mod data_tokens;
 mod derivatives;
 mod edges;
 mod elements;
