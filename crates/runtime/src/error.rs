@@ -12,6 +12,7 @@ use crate::check::CheckError;
 use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::weights::WeightsError;
 use crate::metrics::MetricError;
 #[cfg(feature = "fit")]
 use crate::train::fit::FitError;
@@ -47,6 +48,10 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// Named tensors that cannot be used as they are.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 
     /// Data that could not be read, put together or encoded.
     #[error(transparent)]

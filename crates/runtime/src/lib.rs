@@ -74,6 +74,7 @@ mod session;
 mod tape;
 mod tensor;
 pub mod train;
+pub mod weights;
 
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::nn;
@@ -101,3 +102,4 @@ pub use tensor::Tensor;
 #[cfg(feature = "fit")]
 pub use train::fit;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+pub use weights::Weights;

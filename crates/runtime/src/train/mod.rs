@@ -10,7 +10,6 @@
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
-mod file_header;
 #[cfg(feature = "fit")]
 pub mod fit;
 mod hyperparameter;
@@ -31,10 +30,9 @@ pub use sgd::Sgd;
 pub use shuffle::shuffled;
 pub use trained::Trained;
 
-pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters};
 pub(crate) use pattern::matches_pattern;
 
 use std::collections::{HashMap, HashSet};
