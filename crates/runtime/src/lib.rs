@@ -102,4 +102,5 @@ pub use tensor::Tensor;
 #[cfg(feature = "fit")]
 pub use train::fit;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 pub use weights::Weights;

@@ -25,6 +25,8 @@ mod errors;
 mod extremes;
 #[cfg(unix)]
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod fusion;
 mod guides;
 mod integer_storage;
@@ -67,6 +69,7 @@ mod tape_ownership;
 mod tape_random;
 mod tape_refused;
 mod threads;
+mod trainer;
 mod training;
 mod unreached;
 mod weights;
