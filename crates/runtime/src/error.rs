@@ -12,6 +12,9 @@ use crate::check::CheckError;
 use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::metrics::MetricError;
+#[cfg(feature = "fit")]
+use crate::train::fit::FitError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -53,6 +56,13 @@ pub enum Error {
     /// Data that could not be read, put together or encoded.
     #[error(transparent)]
     Data(#[from] DataError),
+
+/// A run of the loop that could not begin, or that ended in a failure.
+# [ cfg ( feature = "fit" ) ] # [ error ( transparent ) ] Fit ( # [ from ] FitError ) , 
+
+/// A batch that a metric cannot measure.
+# [ error ( transparent ) ] Metric ( # [ from ] MetricError ) , 
+
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

@@ -25,6 +25,8 @@ mod errors;
 mod extremes;
 #[cfg(unix)]
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod fusion;
 mod guides;
 mod integer_storage;
@@ -38,6 +40,7 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod metrics;
 mod numbers;
 mod operator_edges;
 mod operators;
