@@ -41,6 +41,7 @@ mod listed;
 mod literature;
 mod long;
 mod metrics;
+mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;
