@@ -28,6 +28,7 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;
