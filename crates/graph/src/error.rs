@@ -275,6 +275,9 @@ pub enum GraphError {
     )]
     ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
 
+    #[error("{origin}: no input {name:?} was given; given {given}")]
+    InputNotGiven { origin: Origin, name: String, given: String },
+
     #[error("{origin}: {name:?} is asked for as {expected}, but is {found} at {first}; give one of them another name")]
     SharedDeclaration { origin: Origin, name: String, expected: String, found: String, first: Origin },
 
@@ -413,6 +416,7 @@ impl GraphError {
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::SharedDeclaration { .. }
+            | GraphError::InputNotGiven { .. }
             | GraphError::ReservedName { .. }
             | GraphError::InitialValue { .. }
             | GraphError::Owned { .. } => {}

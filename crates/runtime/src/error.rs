@@ -11,6 +11,7 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -43,6 +44,10 @@ pub enum Error {
     /// A check of derivatives or devices that could not be made, or that failed.
     #[error(transparent)]
     Check(#[from] CheckError),
+
+    /// Named tensors that cannot be used as they are.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
@@ -202,6 +207,15 @@ pub enum Error {
         .expected.1, .expected.0, .found.1, .found.0
     )]
     LeafChanged { leaf: String, expected: (Shape, DType), found: (Shape, DType) },
+
+    #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
+    UnmatchedPattern { pattern: String, known: String },
+
+    #[error("this session has no averages of weights to compute with: {reason}")]
+    NoAverages { reason: String },
+
+    #[error("the parts of the optimiser do not fit together: {reason}")]
+    OptimizerParts { reason: String },
 
     #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },

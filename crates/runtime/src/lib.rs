@@ -67,6 +67,7 @@ mod session;
 mod tape;
 mod tensor;
 pub mod train;
+pub mod weights;
 
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::nn;
@@ -92,3 +93,4 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::Tensor;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+pub use weights::Weights;

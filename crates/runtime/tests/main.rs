@@ -59,6 +59,8 @@ mod tape_refused;
 mod threads;
 mod training;
 mod unreached;
+mod weights;
+mod weights_refused;
 
 #[test]
 fn every_test_file_is_listed() {

@@ -6,12 +6,14 @@
 //! what it returns, and a run on a GPU is one submit, unless it is so large that the device would not
 //! answer for seconds.
 
+mod averages;
 mod builder;
 mod feed;
 mod parameters;
 mod store;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 pub use builder::SessionBuilder;
 
@@ -24,7 +26,7 @@ use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
 use crate::tensor::Tensor;
-use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
+use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
 pub(crate) use store::LoopPlaces;
@@ -276,21 +278,7 @@ impl Session {
     /// The file appears whole or not at all, also if several write it at once: readers find the old content or the new. A
     /// symbolic link is followed, and the permissions of a file that is replaced are kept.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        if let Some(parameter) = self.parameters.get(METADATA) {
-            let reason = format!(
-                "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
-                parameter.origin
-            );
-            return Err(Error::File { path: path.as_ref().to_owned(), reason });
-        }
-        let tensors = self
-            .parameters
-            .iter()
-            // What an earlier file could not give is not there to be written.
-            .filter(|parameter| !matches!(parameter.place, Place::Unfit(_)))
-            .map(|parameter| Ok((parameter.name.clone(), self.parameters.value(parameter, &self.memory)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        write_parameters(path.as_ref(), &tensors)
+        self.whole_state(path.as_ref())?.save(path)
     }
 
     /// Reads parameters and states from a file in the safetensors format, such as [`Session::save`] writes.
