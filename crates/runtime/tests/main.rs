@@ -42,6 +42,7 @@ mod literature;
 mod long;
 mod metrics;
 mod networks;
+mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;
