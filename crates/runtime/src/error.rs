@@ -11,6 +11,7 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 use crate::check::CheckError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::tensor::TensorError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -48,6 +49,10 @@ pub enum Error {
     /// Named tensors that cannot be used as they are.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// A tensor on the host that was asked for what it does not have.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

@@ -91,6 +91,6 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::Tensor;
+pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use weights::Weights;

@@ -55,6 +55,7 @@ mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;
 mod tape_refused;
+mod tensors;
 mod threads;
 mod training;
 mod unreached;
