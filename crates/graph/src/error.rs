@@ -129,6 +129,9 @@ pub enum GraphError {
         groups: usize,
     },
 
+    #[error("{origin}: {op}: {heads} heads do not divide the {features} features of {operand} of shape {shape}")]
+    UnevenHeads { origin: Origin, op: &'static str, operand: String, shape: Shape, features: usize, heads: usize },
+
     #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
     EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
 
@@ -272,6 +275,9 @@ pub enum GraphError {
     )]
     ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
 
+    #[error("{origin}: no input {name:?} was given; given {given}")]
+    InputNotGiven { origin: Origin, name: String, given: String },
+
     #[error("{origin}: {name:?} is asked for as {expected}, but is {found} at {first}; give one of them another name")]
     SharedDeclaration { origin: Origin, name: String, expected: String, found: String, first: Origin },
 
@@ -372,6 +378,7 @@ impl GraphError {
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }
             | GraphError::Heads { op, .. }
+            | GraphError::UnevenHeads { op, .. }
             | GraphError::EmptyAxis { op, .. }
             | GraphError::TooManyElements { op, .. }
             | GraphError::RankLimit { op, .. }
@@ -409,6 +416,7 @@ impl GraphError {
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::SharedDeclaration { .. }
+            | GraphError::InputNotGiven { .. }
             | GraphError::ReservedName { .. }
             | GraphError::InitialValue { .. }
             | GraphError::Owned { .. } => {}

@@ -59,6 +59,7 @@ mod owner;
 pub mod passes;
 mod pending;
 mod places;
+mod prefix;
 mod reach;
 mod region;
 mod requirements;

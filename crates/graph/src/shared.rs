@@ -24,7 +24,7 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_parameter");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
-        match self.declaration_named(&name) {
+        match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a parameter", true, &shape, storage, method.origin()),
             None => self.parameter_of(name, shape, storage, init),
         }
@@ -42,7 +42,7 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_state");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
-        match self.declaration_named(&name) {
+        match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a state", false, &shape, storage, method.origin()),
             None => self.state(name, shape, storage, init),
         }

@@ -32,6 +32,7 @@ mod products;
 mod reached;
 mod refused;
 mod scan;
+mod sequences;
 mod storage;
 mod structure;
 mod symbolic;

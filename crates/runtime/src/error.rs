@@ -213,6 +213,15 @@ pub enum Error {
     )]
     LeafChanged { leaf: String, expected: (Shape, DType), found: (Shape, DType) },
 
+    #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
+    UnmatchedPattern { pattern: String, known: String },
+
+    #[error("this session has no averages of weights to compute with: {reason}")]
+    NoAverages { reason: String },
+
+    #[error("the parts of the optimiser do not fit together: {reason}")]
+    OptimizerParts { reason: String },
+
     #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }

@@ -90,7 +90,8 @@ impl Graph {
     /// training step and under each seed of a session, and the number of the place that draws.
     pub(crate) fn draw(&self) -> (Expr<'_>, u64) {
         let number = f64::from(i32::MAX);
-        let seed = self.shared_state("random_seed", [], DType::I32, Init::Uniform { low: -number, high: number });
+        let init = Init::Uniform { low: -number, high: number };
+        let seed = self.without_prefix(|| self.shared_state("random_seed", [], DType::I32, init));
         let place = {
             let mut arena = self.arena_mut();
             arena.draws += 1;

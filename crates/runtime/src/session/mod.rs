@@ -6,6 +6,7 @@
 //! what it returns, and a run on a GPU is one submit, unless it is so large that the device would not
 //! answer for seconds.
 
+mod averages;
 mod builder;
 mod feed;
 mod parameters;

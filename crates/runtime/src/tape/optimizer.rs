@@ -176,7 +176,7 @@ impl Group {
             let (shape, dtype) = (value.shape(), value.dtype());
             let parameter = graph.parameter_of(name(place), shape, dtype, Init::Constant(0.0));
             let gradient = graph.input_of(gradient_name(place), shape, dtype);
-            trained.push(Trained { name: name(place), parameter, gradient });
+            trained.push(Trained::new(name(place), parameter, gradient));
         }
         let updates = append_update(&graph, &trained, optimizer)?;
         // The first next values are read after each step: those of the leaves.

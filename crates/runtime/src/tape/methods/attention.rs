@@ -5,6 +5,7 @@ use arenagrad_graph::Expr;
 use arenagrad_graph::{Attention, Origin, RotaryEmbedding};
 
 use crate::tape::Variable;
+use crate::tape::methods::methods;
 
 impl Variable {
     /// Attention of these queries over keys and values, whose scores a mask may change. See
@@ -36,4 +37,11 @@ impl Variable {
             Ok(x[0].rotary_embedding(x.get(1).copied(), options))
         }))
     }
+}
+
+methods! {
+    /// The features of each position as so many heads beside one another.
+    split_heads(; heads: usize);
+    /// Heads as the features of each position.
+    merge_heads(;);
 }
