@@ -78,7 +78,10 @@ pub enum Error {
     #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
     InputShape { name: String, expected: Shape, found: Shape, origin: String },
 
-    #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
+    #[error(
+        "input {name:?} was declared {expected} at {origin} but given {found} (cast the tensor: .cast(DType::{:?}))",
+        expected.value()
+    )]
     InputDType { name: String, expected: StorageType, found: StorageType, origin: String },
 
     #[error("input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs")]
@@ -165,6 +168,27 @@ pub enum Error {
 
     #[error("the loss must be one float, but is {dtype}{shape}")]
     LossNotScalar { shape: Shape, dtype: DType },
+
+    #[error("{origin}: input {name:?} of shape {shape} has no axis {axis}")]
+    InputAxis { origin: String, name: String, shape: Shape, axis: usize },
+
+    #[error("{origin}: a metric named {name:?} is reported at {first} already; give each a name of its own")]
+    RepeatedMetric { origin: String, name: String, first: String },
+
+    #[error("no metric is named {name:?}; the function reports {known}")]
+    UnknownMetric { name: String, known: String },
+
+    #[error("the function belongs to another trainer")]
+    ForeignFunction,
+
+    #[error("{function} is {found}, and not {expected}")]
+    FunctionKind { function: String, expected: &'static str, found: &'static str },
+
+    #[error(
+        "two training functions of the trainer are named {name:?}; the states of their optimisers stand under these \
+         names, so give each its own"
+    )]
+    RepeatedFunction { name: String },
 
     #[error("nothing can be trained: {reason}")]
     NothingToTrain { reason: String },

@@ -93,4 +93,5 @@ pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
+pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 pub use weights::Weights;

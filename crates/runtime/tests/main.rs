@@ -57,6 +57,7 @@ mod tape_random;
 mod tape_refused;
 mod tensors;
 mod threads;
+mod trainer;
 mod training;
 mod unreached;
 mod weights;
