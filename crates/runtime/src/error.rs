@@ -15,6 +15,7 @@ use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
 #[cfg(feature = "fit")]
 use crate::train::fit::FitError;
+use crate::tensor::TensorError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -63,6 +64,10 @@ pub enum Error {
 /// A batch that a metric cannot measure.
 # [ error ( transparent ) ] Metric ( # [ from ] MetricError ) , 
 
+
+    /// A tensor on the host that was asked for what it does not have.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

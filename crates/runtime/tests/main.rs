@@ -72,6 +72,7 @@ mod tape_ownership;
 mod tape_random;
 mod tape_refused;
 mod tape_steps;
+mod tensors;
 mod threads;
 mod trainer;
 mod training;
