@@ -43,7 +43,6 @@ mod literature;
 mod long;
 mod metrics;
 mod networks;
-mod networks;
 mod nn_values;
 mod numbers;
 mod operator_edges;
