@@ -98,10 +98,12 @@ impl Drawing {
         for id in graph.needed(outputs)? {
             let node = graph.node(id)?;
             places.insert(id, nodes.len());
-            let what = match &node.op {
-                Op::Leaf(Leaf::Input { declaration }) => What::Input(declarations[*declaration as usize].name.clone()),
-                Op::Leaf(_) => What::Fixed,
-                op => What::Operation(op.kind()),
+            let what = if let Op::Leaf(Leaf::Input { declaration }) = &node.op {
+                What::Input(declarations[*declaration as usize].name.clone())
+            } else if matches!(node.op, Op::Leaf(_)) {
+                What::Fixed
+            } else {
+                What::Operation(node.op.kind())
             };
             let operands = node.op.operands().iter().filter_map(|operand| places.get(operand).copied()).collect();
             let (layer, extents) = (innermost[node.ordinal as usize], node.shape.to_string());

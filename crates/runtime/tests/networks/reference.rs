@@ -87,7 +87,6 @@ impl Reference {
     }
 
     /// With another tolerance in f64, for a file whose implementation computed parts of it in f32.
-    #[allow(dead_code)] // Not every network needs it.
     pub(super) fn exact_to(self, in_f64: f64) -> Reference {
         Reference { in_f64, ..self }
     }
@@ -196,13 +195,11 @@ impl Reference {
 
 impl<'g> Inputs<'g, '_> {
     /// The graph in which the network is built.
-    #[allow(dead_code)] // Not every network needs it.
     pub(super) fn graph(&self) -> &'g Graph {
         self.graph
     }
 
     /// The dtype of floats in this run.
-    #[allow(dead_code)] // Not every network needs it.
     pub(super) fn dtype(&self) -> DType {
         self.dtype
     }
