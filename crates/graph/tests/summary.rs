@@ -82,6 +82,26 @@ seen   i32[]         of no layer                   1
 }
 
 #[test]
+fn the_states_of_random_draws_are_of_no_layer() {
+    let summary = Summary::of(|g| {
+        let x = Linear::new("l", 5, 4).forward(g.input("x", [2, 5]), Phase::Training);
+        let dropout = Sequential::new("").then(Dropout::new(0.5)).then(Dropout::new(0.1));
+        dropout.apply(x, Phase::Training)
+    });
+    let expected = "\
+layer        kind          output       parameters  states
+l            Linear(5, 4)  [2, 4]               24
+             Sequential    [2, 4]
+             Dropout(0.5)  [2, 4]
+             Dropout(0.1)  [2, 4]
+random_seed  i32[]         of no layer                   1
+step         i32[]         of no layer                   1
+24 trainable numbers, 2 of states: 104 bytes
+";
+    assert_eq!(summary.unwrap().to_string(), expected);
+}
+
+#[test]
 fn a_drawing_has_a_box_for_each_layer_and_an_arrow_around_what_is_passed() {
     let summary = Summary::of(|g| network().apply(g.input("x<0>", [1, 1, 14, 14]), Phase::Training)).unwrap();
     let svg = summary.to_svg();
