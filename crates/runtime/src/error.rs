@@ -9,6 +9,7 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::checkpoint::CheckpointError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::tensor::TensorError;
@@ -49,6 +50,10 @@ pub enum Error {
     /// Named tensors that cannot be used as they are.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// A checkpoint that training cannot go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]
@@ -267,6 +272,8 @@ pub enum Given {
     Declaration(String),
     /// The update of an optimiser.
     Update,
+    /// A checkpoint that was restored before.
+    Checkpoint,
 }
 
 impl fmt::Display for Given {
@@ -276,6 +283,7 @@ impl fmt::Display for Given {
             Given::File(path) => write!(f, " by {}", path.display()),
             Given::Declaration(origin) => write!(f, " by its declaration at {origin}"),
             Given::Update => f.write_str(" by the optimiser's update"),
+            Given::Checkpoint => f.write_str(" by the checkpoint that was restored"),
         }
     }
 }

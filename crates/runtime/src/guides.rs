@@ -20,6 +20,7 @@ guides! {
     functions: "docs/functions.md",
     tape: "docs/tape.md",
     training: "docs/training.md",
+    weights: "docs/weights.md",
 }
 
 #[cfg(feature = "least_squares")]
