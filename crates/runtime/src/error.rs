@@ -10,6 +10,7 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
 use crate::data::DataError;
+use crate::checkpoint::CheckpointError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
@@ -66,6 +67,10 @@ pub enum Error {
     /// A batch that a metric cannot measure.
     #[error(transparent)]
     Metric(#[from] MetricError),
+
+    /// A checkpoint that training cannot go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]
@@ -284,6 +289,8 @@ pub enum Given {
     Declaration(String),
     /// The update of an optimiser.
     Update,
+    /// A checkpoint that was restored before.
+    Checkpoint,
 }
 
 impl fmt::Display for Given {
@@ -293,6 +300,7 @@ impl fmt::Display for Given {
             Given::File(path) => write!(f, " by {}", path.display()),
             Given::Declaration(origin) => write!(f, " by its declaration at {origin}"),
             Given::Update => f.write_str(" by the optimiser's update"),
+            Given::Checkpoint => f.write_str(" by the checkpoint that was restored"),
         }
     }
 }

@@ -21,6 +21,7 @@ guides! {
     layers: "docs/layers.md",
     tape: "docs/tape.md",
     training: "docs/training.md",
+    weights: "docs/weights.md",
 }
 
 #[cfg(feature = "least_squares")]

@@ -58,6 +58,7 @@
 
 mod backend;
 pub mod check;
+mod checkpoint;
 pub mod data;
 mod device;
 mod error;
@@ -91,6 +92,7 @@ pub use arenagrad_graph::{
     Pooling, TripletMargin,
 };
 pub use arenagrad_graph::{I8, I64, U8};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointValue};
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;

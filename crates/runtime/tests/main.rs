@@ -5,6 +5,7 @@ mod anomaly;
 mod arithmetic;
 mod attention;
 mod check;
+mod checkpoints;
 mod compositions;
 mod convolution_geometries;
 mod convolutions;

@@ -8,6 +8,7 @@
 
 mod averages;
 mod builder;
+mod checkpoint;
 mod feed;
 mod outside;
 mod parameters;
