@@ -22,6 +22,11 @@ guides! {
     training: "docs/training.md",
 }
 
+#[cfg(feature = "data")]
+guides! {
+    data: "docs/data.md",
+}
+
 #[cfg(feature = "least_squares")]
 guides! {
     least_squares: "docs/least_squares.md",
