@@ -24,6 +24,11 @@ guides! {
     weights: "docs/weights.md",
 }
 
+#[cfg(feature = "data")]
+guides! {
+    data: "docs/data.md",
+}
+
 #[cfg(feature = "least_squares")]
 guides! {
     least_squares: "docs/least_squares.md",
