@@ -1,5 +1,6 @@
 //! Layers on a tape: parameters and states by name, first values, random draws, and the same training as in a session.
 
+use crate::suite::devices::devices;
 use arenagrad::nn::{Linear, Parameter, Phase, State};
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Expr, Graph, GraphError, Init, Reduction, Session, Sgd, Tape, TapeOptimizer,
@@ -36,12 +37,16 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
 /// The same network, seed and batches, in a session and on a tape: every loss, parameter, state and moment has the same bits.
 #[test]
 fn a_tape_trains_as_a_session_does() {
+    devices().into_iter().for_each(trains_as_a_session_does);
+}
+
+fn trains_as_a_session_does(device: Device) {
     let g = Graph::new();
     let (x, labels) = (g.input("x", [BATCH, 5]), g.input_of("labels", [BATCH], DType::I32));
     let logits = network(x, Phase::Training);
     let loss = logits.cross_entropy(labels);
-    let mut session = Session::builder(Device::cpu()).seed(3).train(&g, loss, &AdamW::new(0.02)).unwrap();
-    let tape = Tape::new(Device::cpu()).seed(3);
+    let mut session = Session::builder(device.clone()).seed(3).train(&g, loss, &AdamW::new(0.02)).unwrap();
+    let tape = Tape::new(device).seed(3);
     let mut optimizer = TapeOptimizer::of_parameters(&tape, AdamW::new(0.02)).unwrap();
     for step in 0..20 {
         let (x, labels) = batch(step);
