@@ -372,7 +372,10 @@ impl Inner {
         let result = result.and_then(|node| self.apply_updates(&asked, &updates, origin).map(|()| node));
         match &result {
             // A refused operation around this one must not take it back.
-            Ok(_) => self.graph.claim(),
+            Ok(_) => {
+                self.graph.claim();
+                self.keep_made(&asked);
+            }
             Err(_) => self.forget_made(&asked),
         }
         (result, asked)
