@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::arena::Graph;
-use crate::declaration::{DeclarationKind, Init};
+use crate::declaration::{DeclarationKind, Init, STEP};
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
@@ -176,7 +176,7 @@ impl Graph {
             Some(step) if step.counts_steps() => self.expr(step.node),
             Some(other) => {
                 let (name, first) = (other.name, other.origin);
-                let purpose = "the i32 scalar state that counts training steps";
+                let purpose = STEP;
                 self.finish(Err(GraphError::ReservedName { origin, name, purpose, first }))
             }
             None => self.at(origin, || self.without_prefix(|| self.state("step", [], DType::I32, Init::Constant(0.0)))),

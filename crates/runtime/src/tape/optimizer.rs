@@ -356,7 +356,7 @@ impl TapeOptimizer {
         for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
             let parameter = graph.parameter_of(name, shape, *dtype, Init::Constant(0.0));
             let gradient = graph.zeros(shape, *dtype);
-            trained.push(Trained { name: name.clone(), parameter, gradient });
+            trained.push(Trained::new(name.clone(), parameter, gradient));
         }
         append_update(&graph, &trained, &*self.optimizer)?;
         let declared = graph.declarations().into_iter().skip(members.len());

@@ -1,23 +1,23 @@
 //! Adam and AdamW.
 
-use arenagrad_graph::{DType, Expr, Graph, Init};
+use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
-use crate::train::hyperparameter::{Hyperparameters, UPDATES};
-use crate::train::{Optimizer, Trained, learning_rate_state, scalar_dtype};
+use crate::train::hyperparameter::Hyperparameters;
+use crate::train::moments::{Beta, ByFactors};
+use crate::train::{Optimizer, Scalars, Trained};
 
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
 ///
-/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+/// `g = gradient + weight_decay p`, `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
 /// `p = p - rate / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)`, with `t` counting updates from 1.
 ///
-/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8`.
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Adam {
-    rate: f64,
-    betas: (f64, f64),
-    epsilon: f64,
+    rule: Rule,
+    weight_decay: f64,
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): `p = p (1 - rate decay)` before Adam's update. The default
@@ -25,121 +25,186 @@ pub struct Adam {
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct AdamW {
-    adam: Adam,
+    rule: Rule,
     decay: f64,
 }
 
-/// The correction of both moments in one update.
+/// What both have in common.
+#[derive(Clone, Debug, PartialEq)]
+struct Rule {
+    rate: f64,
+    betas: (f64, f64),
+    epsilon: f64,
+    amsgrad: bool,
+    maximize: bool,
+}
+
+/// How the weights decay.
 #[derive(Clone, Copy)]
-struct Correction<'g> {
-    /// The learning rate over the first moment's correction.
-    step_size: Expr<'g>,
-    /// The square root of the second moment's correction.
-    second: Expr<'g>,
+enum Decay {
+    /// As an L2 penalty: a part of the gradient.
+    Penalty(f64),
+    /// Beside the gradient.
+    Decoupled(f64),
 }
 
 impl Adam {
     /// Adam at that learning rate.
     pub fn new(rate: f64) -> Self {
-        Adam { rate, betas: (0.9, 0.999), epsilon: 1e-8 }
+        Adam { rule: Rule::new(rate), weight_decay: 0.0 }
     }
 
     /// With other decay rates of the moments, each in [0, 1).
     pub fn betas(self, first: f64, second: f64) -> Self {
-        Adam { betas: (first, second), ..self }
+        Adam { rule: self.rule.betas(first, second), ..self }
     }
 
     /// With another number added to the denominator.
     pub fn epsilon(self, epsilon: f64) -> Self {
-        Adam { epsilon, ..self }
+        Adam { rule: self.rule.epsilon(epsilon), ..self }
     }
 
-    fn update_with<'g>(
-        &self,
-        graph: &'g Graph,
-        trained: &[Trained<'g>],
-        decay: f64,
-    ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let Adam { rate, betas: (first, second), epsilon } = *self;
-        let numbers = Hyperparameters::of(trained)?;
-        numbers.learning_rate(rate)?;
-        numbers.fraction("first beta", first)?;
-        numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
-        numbers.not_negative("weight decay", decay)?;
-        let dtype = scalar_dtype(trained)?;
-        let learning_rate = learning_rate_state(graph, rate, dtype);
-        // f32 counts to 16,777,216 exactly; by then both corrections have long been 1.
-        let count = graph.state(UPDATES, [], dtype, Init::Constant(0.0));
-        let number = (count + 1.0).named("updates.next");
-        let mut pairs = vec![(count, number)];
-        let correction = self.correction(graph, learning_rate, number, dtype);
-        let shrink = (1.0 - learning_rate * decay).named("shrink");
-        for Trained { name, parameter, gradient } in trained {
-            let (shape, dtype) = (parameter.shape()?, parameter.dtype()?);
-            let moment = |suffix: &str| graph.state(format!("{name}.{suffix}"), &shape, dtype, Init::Constant(0.0));
-            let (m, v) = (moment("first_moment"), moment("second_moment"));
-            let g = *gradient;
-            let next_m = (m * first + g * (1.0 - first)).named(format!("{name}.first_moment.next"));
-            let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
-            let denominator = next_v.sqrt() / correction.second.cast(dtype) + epsilon;
-            let kept = if decay == 0.0 { *parameter } else { *parameter * shrink.cast(dtype) };
-            let next = (kept - correction.step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
-            pairs.extend([(m, next_m), (v, next_v), (*parameter, next)]);
-        }
-        Ok(pairs)
+    /// With an L2 penalty: `weight_decay p` is added to each gradient, and so goes through the moments. For a decay beside them take
+    /// [`AdamW`].
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Adam { weight_decay, ..self }
     }
 
-    /// What makes up for moments that start at 0, in the update of that number, counted from 1.
-    fn correction<'g>(
-        &self,
-        graph: &'g Graph,
-        learning_rate: Expr<'g>,
-        number: Expr<'g>,
-        dtype: DType,
-    ) -> Correction<'g> {
-        // 1 - beta^t as -expm1(t ln beta): beta itself is not an f32, and 1 - beta would lose its digits.
-        let bias = |beta: f64| match beta {
-            0.0 => graph.ones([], dtype),
-            beta => -(number * beta.ln()).expm1(),
-        };
-        Correction {
-            step_size: (learning_rate / bias(self.betas.0)).named("step_size"),
-            second: bias(self.betas.1).sqrt().named("second_correction"),
-        }
+    /// With the largest second moment so far in the denominator (Reddi, Kale and Kumar 2018).
+    pub fn amsgrad(self) -> Self {
+        Adam { rule: self.rule.amsgrad(), ..self }
+    }
+
+    /// Makes the loss as large as it can, instead of as small.
+    pub fn maximize(self) -> Self {
+        Adam { rule: self.rule.maximize(), ..self }
     }
 }
 
 impl AdamW {
     /// AdamW at that learning rate.
     pub fn new(rate: f64) -> Self {
-        AdamW { adam: Adam::new(rate), decay: 0.01 }
+        AdamW { rule: Rule::new(rate), decay: 0.01 }
     }
 
     /// With other decay rates of the moments, each in [0, 1).
     pub fn betas(self, first: f64, second: f64) -> Self {
-        AdamW { adam: self.adam.betas(first, second), ..self }
+        AdamW { rule: self.rule.betas(first, second), ..self }
     }
 
     /// With another number added to the denominator.
     pub fn epsilon(self, epsilon: f64) -> Self {
-        AdamW { adam: self.adam.epsilon(epsilon), ..self }
+        AdamW { rule: self.rule.epsilon(epsilon), ..self }
     }
 
     /// With another weight decay.
     pub fn weight_decay(self, decay: f64) -> Self {
         AdamW { decay, ..self }
     }
+
+    /// With the largest second moment so far in the denominator (Reddi, Kale and Kumar 2018).
+    pub fn amsgrad(self) -> Self {
+        AdamW { rule: self.rule.amsgrad(), ..self }
+    }
+
+    /// Makes the loss as large as it can, instead of as small.
+    pub fn maximize(self) -> Self {
+        AdamW { rule: self.rule.maximize(), ..self }
+    }
 }
 
 impl Optimizer for Adam {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        self.update_with(graph, trained, 0.0)
+        self.rule.update(graph, trained, Decay::Penalty(self.weight_decay))
     }
 }
 
 impl Optimizer for AdamW {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        self.adam.update_with(graph, trained, self.decay)
+        self.rule.update(graph, trained, Decay::Decoupled(self.decay))
+    }
+}
+
+impl Rule {
+    fn new(rate: f64) -> Self {
+        Rule { rate, betas: (0.9, 0.999), epsilon: 1e-8, amsgrad: false, maximize: false }
+    }
+
+    fn betas(self, first: f64, second: f64) -> Self {
+        Rule { betas: (first, second), ..self }
+    }
+
+    fn epsilon(self, epsilon: f64) -> Self {
+        Rule { epsilon, ..self }
+    }
+
+    fn amsgrad(self) -> Self {
+        Rule { amsgrad: true, ..self }
+    }
+
+    fn maximize(self) -> Self {
+        Rule { maximize: true, ..self }
+    }
+
+    fn update<'g>(
+        &self,
+        graph: &'g Graph,
+        trained: &[Trained<'g>],
+        decay: Decay,
+    ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let &Rule { rate, betas: (first, second), epsilon, amsgrad, maximize } = self;
+        let numbers = Hyperparameters::of(trained)?;
+        numbers.learning_rate(rate)?;
+        numbers.fraction("first beta", first)?;
+        numbers.fraction("second beta", second)?;
+        numbers.not_negative("epsilon", epsilon)?;
+        let (Decay::Penalty(decay_rate) | Decay::Decoupled(decay_rate)) = decay;
+        numbers.not_negative("weight decay", decay_rate)?;
+        let scalars = Scalars::counted(graph, trained, rate)?;
+        let dtype = scalars.dtype()?;
+        let number = scalars.number().unwrap_or_else(|| graph.ones([], dtype));
+        let mut pairs = scalars.updates();
+        let first = match scalars.momentum(trained) {
+            Some(momentum) => Beta::Scheduled(momentum),
+            None => Beta::Number(first),
+        };
+        let first_correction = first.correction(graph, number, dtype);
+        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
+        let mut step_sizes = ByFactors::default();
+        let mut shrinks = ByFactors::default();
+        for one in trained {
+            let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
+            let mut g = if maximize { -one.gradient } else { one.gradient };
+            let rate_factor = one.rate_factor();
+            let step_size = step_sizes.get((rate_factor, 1.0), || {
+                (scalars.rate_with_factor(rate_factor) / first_correction).named("step_size")
+            });
+            let decay_rate = decay_rate * one.decay_factor();
+            let mut kept = parameter;
+            match decay {
+                Decay::Penalty(_) if decay_rate != 0.0 => g = g + parameter * decay_rate,
+                Decay::Decoupled(_) if decay_rate != 0.0 => {
+                    let shrink = shrinks.get((rate_factor, decay_rate), || {
+                        (1.0 - scalars.rate_with_factor(rate_factor) * decay_rate).named("shrink")
+                    });
+                    kept = parameter * shrink.cast(dtype);
+                }
+                Decay::Penalty(_) | Decay::Decoupled(_) => {}
+            }
+            let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
+            let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
+            pairs.extend([(m, next_m), (v, next_v)]);
+            let mut spread = next_v;
+            if amsgrad {
+                let largest = one.state(graph, "largest_second_moment", 0.0)?;
+                spread = largest.maximum(next_v).named(format!("{name}.largest_second_moment.next"));
+                pairs.push((largest, spread));
+            }
+            let denominator = spread.sqrt() / second_correction.cast(dtype) + epsilon;
+            let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
+            pairs.push((parameter, next));
+        }
+        Ok(pairs)
     }
 }

@@ -71,7 +71,8 @@ impl Hyperparameters {
             return Ok(());
         }
         let number = value.item()?;
-        match name {
+        // In front of the names of a group's scalars stands that of the group.
+        match name.rsplit('.').next().unwrap_or(name) {
             LEARNING_RATE => self.learning_rate(number),
             UPDATES => {
                 let counts = number.is_finite() && number >= 0.0 && number.fract() == 0.0;

@@ -2,33 +2,47 @@
 //! forward pass, backward pass and update are one plan.
 //!
 //! The optimisers of this crate declare state under names that a graph must leave to them: `learning_rate`, `updates`, and
-//! for a parameter `w` the names `w.velocity`, `w.first_moment` and `w.second_moment`. A graph that has one of them is refused
-//! with [`Error::ReservedName`]. `step` is reserved as well, for the counter that [`Graph::step`] declares.
+//! for a parameter `w` the names `w.velocity`, `w.first_moment`, `w.second_moment` and `w.largest_second_moment`; [`options`] and
+//! [`schedules`] name theirs. A graph that has one of them is refused with [`Error::ReservedName`]. `step` is reserved as well, for the counter that [`Graph::step`] declares.
 //!
 //! A parameter that no gradient reaches is none that an optimiser hears of: neither its value nor any state of its own
 //! changes, whatever the weight decay. A gradient that happens to be zero is a gradient: see
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
-mod file_header;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
+mod moments;
+pub mod options;
 mod parameter_file;
+mod pattern;
+mod request;
+mod scalars;
+pub mod schedules;
 mod sgd;
 mod shuffle;
+mod trained;
+mod trainer;
 
 pub use adam::{Adam, AdamW};
+pub use scalars::Scalars;
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
+pub use trained::Trained;
+pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
-pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters};
+pub(crate) use pattern::matches_pattern;
+pub(crate) use request::training_request;
+pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, GraphError, Init, NodeId};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, GraphError, NodeId};
 
 use crate::error::{Error, Given};
 
@@ -39,24 +53,156 @@ pub trait Optimizer {
     /// next value, of the same shape and dtype; old values are what nodes read, whatever the order.
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error>;
 
-    /// Whether the parameter of that name is trained. It is asked before anything is differentiated, so that a parameter which
-    /// is not costs no gradient, and the optimiser does not hear of it. All are, unless an optimiser says otherwise.
+    /// Whether the trainable parameter of that name is trained. It is asked before the loss is differentiated: what is not
+    /// trained costs no gradient. All are, unless [`Optimizer::freeze`] or [`Optimizer::only`] says otherwise.
     fn trains(&self, name: &str) -> bool {
         let _ = name;
         true
     }
+
+    /// The patterns by which parameters were named around the optimiser. One that no trainable parameter has is refused, for
+    /// it is a typing error ([`Error::UnmatchedPattern`]).
+    fn patterns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// This optimiser at a rate that a schedule says, in the plan: `Adam::new(1e-3).schedule(Cosine::new(1000))`. See
+    /// [`schedules`]. Of several, what the inner one gives is the base rate of the outer.
+    ///
+    /// Errors, as for all of these, come when a session is made: a number out of range; an optimiser without a learning rate of
+    /// [`Scalars`], or without momentum under a schedule that says one ([`Error::OptimizerParts`]).
+    fn schedule(self, schedule: impl schedules::Schedule + 'static) -> options::Scheduled<Self>
+    where
+        Self: Sized,
+    {
+        options::Scheduled::new(self, schedule)
+    }
+
+    /// All gradients together as one vector of no greater Euclidean norm than `bound`: each is multiplied by
+    /// `min(1, bound / (norm + 1e-6))`, as by PyTorch's `torch.nn.utils.clip_grad_norm_`. The norm overflows only where it is itself
+    /// beyond the largest float. The state `gradient_norm` is that of the last step, before clipping.
+    fn clip_norm(self, bound: f64) -> options::NormClipped<Self>
+    where
+        Self: Sized,
+    {
+        options::NormClipped::new(self, bound)
+    }
+
+    /// Each element of each gradient in `[-bound, bound]`, as by PyTorch's `torch.nn.utils.clip_grad_value_`. NaN stays NaN.
+    fn clip_value(self, bound: f64) -> options::ValueClipped<Self>
+    where
+        Self: Sized,
+    {
+        options::ValueClipped::new(self, bound)
+    }
+
+    /// No weight decay for the parameters whose names have the pattern, in which `*` stands for any text: `"*.bias"`.
+    ///
+    /// Errors: a pattern that no trainable parameter has ([`Error::UnmatchedPattern`]), as for every pattern.
+    fn no_decay(self, pattern: impl Into<String>) -> options::Scaled<Self>
+    where
+        Self: Sized,
+    {
+        options::Scaled::decay(self, pattern, 0.0)
+    }
+
+    /// Another weight decay for the parameters of the pattern: this factor times that of the others.
+    fn scale_decay(self, pattern: impl Into<String>, factor: f64) -> options::Scaled<Self>
+    where
+        Self: Sized,
+    {
+        options::Scaled::decay(self, pattern, factor)
+    }
+
+    /// Another learning rate for the parameters of the pattern: this factor times that of the others, scheduled like it.
+    fn scale_rate(self, pattern: impl Into<String>, factor: f64) -> options::Scaled<Self>
+    where
+        Self: Sized,
+    {
+        options::Scaled::rate(self, pattern, factor)
+    }
+
+    /// Another optimiser for the parameters of the pattern, and this one for the rest. The name stands in front of its
+    /// scalars: `Adam::new(1e-3).group("head", "head.*", Sgd::new(0.1))` has the base rates `learning_rate` and
+    /// `head.learning_rate`. What is put around both holds for both.
+    fn group<P: Optimizer>(
+        self,
+        name: impl Into<String>,
+        pattern: impl Into<String>,
+        members: P,
+    ) -> options::Grouped<Self, P>
+    where
+        Self: Sized,
+    {
+        options::Grouped::new(self, name, pattern, members)
+    }
+
+    /// Trains the parameters of the pattern and no others: neither gradients nor states are made for the rest.
+    fn only(self, pattern: impl Into<String>) -> options::Selected<Self>
+    where
+        Self: Sized,
+    {
+        options::Selected::only(self, pattern)
+    }
+
+    /// Leaves the parameters of the pattern as they are: neither gradients nor states are made for them.
+    fn freeze(self, pattern: impl Into<String>) -> options::Selected<Self>
+    where
+        Self: Sized,
+    {
+        options::Selected::frozen(self, pattern)
+    }
+
+    /// One update in `batches` steps, from the mean of their gradients: for a loss that is a mean, what one batch of all their
+    /// examples gives. In between parameters and all that the optimiser keeps stay as they are, the count of updates among it; the
+    /// state `step`, from which random masks are drawn, and running statistics of layers move on at each step.
+    ///
+    /// What stands within, such as `Adam::new(1e-3).clip_norm(1.0).accumulate(4)`, sees the mean; what stands around sees the gradients
+    /// of each step. It costs a state `w.accumulated` for each parameter `w`, and the counter `micro_batches`.
+    fn accumulate(self, batches: u64) -> options::Accumulated<Self>
+    where
+        Self: Sized,
+    {
+        options::Accumulated::new(self, batches)
+    }
+
+    /// Keeps for each parameter `w` a state `w.average`, the exponential moving average of its values after each update:
+    /// `average = decay average + (1 - decay) w`, after the first update `w` itself. PyTorch's `AveragedModel` with
+    /// `get_ema_multi_avg_fn(decay)`. [`crate::Session::with_averages`] computes with them.
+    fn moving_average(self, decay: f64) -> options::Averaged<Self>
+    where
+        Self: Sized,
+    {
+        options::Averaged::new(self, decay)
+    }
 }
 
-/// A parameter under training, which the gradient reaches.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Trained<'g> {
-    /// The name of its declaration.
-    pub name: String,
-    /// Its present value.
-    pub parameter: Expr<'g>,
-    /// The gradient of the loss, of the same shape.
-    pub gradient: Expr<'g>,
+impl<O: Optimizer + ?Sized> Optimizer for &O {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        (**self).update(graph, trained)
+    }
+
+    fn trains(&self, name: &str) -> bool {
+        (**self).trains(name)
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        (**self).patterns()
+    }
+}
+
+impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        (**self).update(graph, trained)
+    }
+
+    fn trains(&self, name: &str) -> bool {
+        (**self).trains(name)
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        (**self).patterns()
+    }
 }
 
 /// What [`append_step`] appended to a graph.
@@ -94,19 +240,19 @@ pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) ->
     if shape.elements() != 1 || !dtype.is_float() {
         return Err(Error::LossNotScalar { shape, dtype });
     }
-    let (declared, frozen): (Vec<Declaration>, Vec<Declaration>) = live(graph)
+    let trainable: Vec<Declaration> = live(graph)
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))
-        .partition(|declaration| optimizer.trains(&declaration.name));
+        .collect();
+    check_patterns(optimizer, &trainable)?;
+    let (declared, frozen): (Vec<Declaration>, Vec<Declaration>) =
+        trainable.into_iter().partition(|declaration| optimizer.trains(&declaration.name));
     let parameters: Vec<Expr<'_>> = declared.iter().map(|declaration| graph.expr(declaration.node)).collect();
     let gradients = graph.gradients_where_reached(&[loss], &[graph.ones(&shape, dtype)], &parameters)?;
     let trained: Vec<Trained<'_>> = declared
         .iter()
         .zip(parameters)
         .zip(gradients)
-        .filter_map(|((declaration, parameter), gradient)| {
-            let name = declaration.name.clone();
-            Some(Trained { name, parameter, gradient: gradient? })
-        })
+        .filter_map(|((declaration, parameter), gradient)| Some(Trained::new(&declaration.name, parameter, gradient?)))
         .collect();
     if trained.is_empty() {
         let names = |list: &[Declaration]| listed(list.iter().map(|declaration| declaration.name.as_str()));
@@ -167,6 +313,17 @@ pub(crate) fn append_update<'g>(
     Ok(updates)
 }
 
+/// Refuses a pattern that no trainable parameter's name has.
+fn check_patterns(optimizer: &dyn Optimizer, trainable: &[Declaration]) -> Result<(), Error> {
+    for pattern in optimizer.patterns() {
+        if !trainable.iter().any(|declaration| matches_pattern(&pattern, &declaration.name)) {
+            let known = listed(trainable.iter().map(|declaration| declaration.name.as_str()));
+            return Err(Error::UnmatchedPattern { pattern, known });
+        }
+    }
+    Ok(())
+}
+
 /// The declarations whose nodes have not been removed.
 fn live(graph: &Graph) -> impl Iterator<Item = Declaration> {
     graph.declarations().into_iter().filter(|declaration| graph.ordinal(declaration.node).is_ok())
@@ -182,7 +339,11 @@ fn reserved(error: Error, before: &[Declaration]) -> Error {
             origin: origin.to_string(),
             purpose: "the state of the optimiser".to_owned(),
         },
-        None => error,
+        None => Error::OptimizerParts {
+            reason: format!(
+                "two of them keep a state {name:?}; is an option given twice, or does a group have another's name?"
+            ),
+        },
     }
 }
 
@@ -194,11 +355,6 @@ pub(crate) fn scalar_dtype(trained: &[Trained<'_>]) -> Result<DType, Error> {
         }
     }
     Ok(DType::F32)
-}
-
-/// The scalar state that holds the learning rate, so that it can be changed while training.
-pub(crate) fn learning_rate_state(graph: &Graph, rate: f64, dtype: DType) -> Expr<'_> {
-    graph.state(LEARNING_RATE, [], dtype, Init::Constant(rate))
 }
 
 /// The node of a parameter's or state's next value, which must have its shape and dtype.

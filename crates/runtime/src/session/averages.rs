@@ -1,0 +1,66 @@
+//! The moving averages of weights that an optimiser keeps: computing with them in the place of the weights.
+
+use crate::error::Error;
+use crate::session::Session;
+use crate::train::options::{AVERAGE, AVERAGED};
+
+impl Session {
+    /// Exchanges each parameter with its moving average, which [`crate::Optimizer::moving_average`] keeps. Plans then compute with
+    /// the averages, and files hold them under the parameters' names; a second call exchanges them back, which must come
+    /// before the next step of training. [`Session::with_averages`] does both.
+    ///
+    /// Errors, after which nothing is changed: there are no averages, or no update has gone into them yet
+    /// ([`Error::NoAverages`]).
+    pub fn swap_averages(&mut self) -> Result<(), Error> {
+        let refused = |reason: &str| Err(Error::NoAverages { reason: reason.to_owned() });
+        let names: Vec<String> = self.parameter_names().map(str::to_owned).collect();
+        let trainable: Vec<String> = self.trainable_names().map(str::to_owned).collect();
+        let suffix = format!(".{AVERAGE}");
+        let mut values = Vec::new();
+        for average in &names {
+            let Some(name) = average.strip_suffix(&suffix) else { continue };
+            // In front of the parameter's name may stand that of the function that is trained.
+            let of_function = |parameter: &&String| {
+                name.strip_suffix(parameter.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            let Some(parameter) = trainable.iter().filter(of_function).max_by_key(|name| name.len()) else { continue };
+            values.push((parameter, average, self.parameter(parameter)?, self.parameter(average)?));
+        }
+        if values.is_empty() {
+            return refused("its optimiser keeps none; Optimizer::moving_average makes one that does");
+        }
+        for count in names.iter().filter(|name| name.rsplit('.').next() == Some(AVERAGED)) {
+            if self.parameter(count)?.item()? == 0.0 {
+                return refused("no update has gone into them yet");
+            }
+        }
+        for (parameter, average, value, mean) in values {
+            self.set_parameter(parameter, &mean)?;
+            self.set_parameter(average, &value)?;
+        }
+        Ok(())
+    }
+
+    /// What `evaluate` makes of this session while its parameters have the values of their moving averages: see
+    /// [`Session::swap_averages`]. They have their own again afterwards, also if it failed.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Graph, Init, Optimizer, Session, Sgd};
+    ///
+    /// let g = Graph::new();
+    /// let w = g.parameter("w", [], Init::Constant(1.0));
+    /// let mut session = Session::train(&g, w * 1.0, Sgd::new(0.5).moving_average(0.75), Device::cpu())?;
+    /// session.step(&[])?; // w is 0.5, and so is the average
+    /// session.step(&[])?; // w is 0
+    /// let averaged = session.with_averages(|session| session.parameter("w"))?;
+    /// assert_eq!(averaged.item()?, 0.375);
+    /// assert_eq!(session.parameter("w")?.item()?, 0.0);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn with_averages<T>(&mut self, evaluate: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
+        self.swap_averages()?;
+        let evaluated = evaluate(self);
+        self.swap_averages()?;
+        evaluated
+    }
+}

@@ -1,0 +1,53 @@
+//! Decaying means of gradients, and what makes up for their start at 0.
+
+use arenagrad_graph::{DType, Expr, Graph};
+
+/// How much of a mean stays in one update.
+#[derive(Clone, Copy)]
+pub(super) enum Beta<'g> {
+    /// Always as much.
+    Number(f64),
+    /// What a schedule says.
+    Scheduled(Expr<'g>),
+}
+
+/// Scalars that depend on the factors of a parameter's rate and decay: one for all parameters that have the same.
+#[derive(Default)]
+pub(super) struct ByFactors<'g> {
+    made: Vec<((f64, f64), Expr<'g>)>,
+}
+
+impl<'g> Beta<'g> {
+    /// `beta mean + (1 - beta) value`, in that dtype.
+    pub(super) fn mix(self, mean: Expr<'g>, value: Expr<'g>, dtype: DType) -> Expr<'g> {
+        match self {
+            Beta::Number(beta) => mean * beta + value * (1.0 - beta),
+            Beta::Scheduled(beta) => {
+                let beta = beta.cast(dtype);
+                mean * beta + value * (1.0 - beta)
+            }
+        }
+    }
+
+    /// `1 - beta^number`: what a mean that began at 0 falls short by.
+    pub(super) fn correction(self, graph: &'g Graph, number: Expr<'g>, dtype: DType) -> Expr<'g> {
+        // As -expm1(number ln beta): beta itself is not an f32, and 1 - beta would lose its digits.
+        match self {
+            Beta::Number(0.0) => graph.ones([], dtype),
+            Beta::Number(beta) => -(number * beta.ln()).expm1(),
+            Beta::Scheduled(beta) => -(number * beta.log()).expm1(),
+        }
+    }
+}
+
+impl<'g> ByFactors<'g> {
+    /// The scalar for those factors, made by `make` if there is none yet.
+    pub(super) fn get(&mut self, factors: (f64, f64), make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
+        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factors) {
+            return *made;
+        }
+        let made = make();
+        self.made.push((factors, made));
+        made
+    }
+}

@@ -1,0 +1,136 @@
+//! The scalars that an optimiser has for all its parameters: the learning rate, base and present, and the count of updates.
+
+use arenagrad_graph::{DType, Expr, Graph, Init};
+
+use crate::error::Error;
+use crate::train::hyperparameter::UPDATES;
+use crate::train::{LEARNING_RATE, Trained, scalar_dtype};
+
+/// The name of the state that holds the learning rate of the last update, where a schedule says it.
+pub(crate) const SCHEDULED_RATE: &str = "learning_rate.scheduled";
+
+/// The learning rate and the count of updates of an optimiser, as states of the graph. An optimiser of one's own that takes its
+/// rate from here can be scheduled, and its parameters may have rates of their own.
+///
+/// The base rate is the state `learning_rate`, which [`crate::Session::set_learning_rate`] sets. The present one is what the
+/// schedules around the optimiser make of it; without any it is the base rate.
+///
+/// ```
+/// use arenagrad::train::{Scalars, Trained};
+/// use arenagrad::{Error, Expr, Graph, Optimizer};
+///
+/// /// Steps of one length: `p = p - rate sign(g)`.
+/// struct SignDescent {
+///     rate: f64,
+/// }
+///
+/// impl Optimizer for SignDescent {
+///     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+///         let scalars = Scalars::new(graph, trained, self.rate)?;
+///         let mut pairs = scalars.updates();
+///         for one in trained {
+///             pairs.push((one.parameter, one.parameter - scalars.learning_rate(one)? * one.gradient.sign()));
+///         }
+///         Ok(pairs)
+///     }
+/// }
+/// # let g = Graph::new();
+/// # let w = g.parameter("w", [2], arenagrad::Init::Constant(1.0));
+/// # let optimizer = SignDescent { rate: 0.25 }.schedule(arenagrad::train::schedules::Exponential::new(0.5));
+/// # let mut session = arenagrad::Session::train(&g, w.sum(..), optimizer, arenagrad::Device::cpu())?;
+/// # session.step(&[])?;
+/// # session.step(&[])?;
+/// # assert_eq!(session.parameter("w")?.to_f64_vec(), [0.625, 0.625]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Scalars<'g> {
+    base: Expr<'g>,
+    present: Expr<'g>,
+    number: Option<Expr<'g>>,
+    momentum: Option<Expr<'g>>,
+    updates: Vec<(Expr<'g>, Expr<'g>)>,
+}
+
+impl<'g> Scalars<'g> {
+    /// The states of an optimiser whose rate is `rate` at first. Updates are counted only if a schedule needs it.
+    ///
+    /// Errors: what the schedules report of their numbers.
+    pub fn new(graph: &'g Graph, trained: &[Trained<'g>], rate: f64) -> Result<Self, Error> {
+        Scalars::of(graph, trained, rate, false)
+    }
+
+    /// The same with a count of updates: see [`Scalars::number`].
+    pub fn counted(graph: &'g Graph, trained: &[Trained<'g>], rate: f64) -> Result<Self, Error> {
+        Scalars::of(graph, trained, rate, true)
+    }
+
+    fn of(graph: &'g Graph, trained: &[Trained<'g>], rate: f64, is_counted: bool) -> Result<Self, Error> {
+        let dtype = scalar_dtype(trained)?;
+        let settings = trained.first().map(|first| first.settings.clone()).unwrap_or_default();
+        let state = |name: &str, init: f64| graph.state(settings.scalar_name(name), [], dtype, Init::Constant(init));
+        let base = state(LEARNING_RATE, rate);
+        let mut scalars = Scalars { base, present: base, number: None, momentum: None, updates: Vec::new() };
+        if !is_counted && settings.schedules.is_empty() {
+            return Ok(scalars);
+        }
+        // f32 counts to 16,777,216 exactly; by then what depends on the count has long come to its end.
+        let count = state(UPDATES, 0.0);
+        let number = (count + 1.0).named(settings.scalar_name("updates.next"));
+        scalars.number = Some(number);
+        scalars.updates.push((count, number));
+        // What the inner schedule gives is the base of the outer one.
+        for scheduling in settings.schedules.iter().rev() {
+            scalars.present = scheduling.schedule.rate(scalars.present, count)?;
+            scheduling.asked.rate.set(true);
+            if let Some(momentum) = scheduling.schedule.momentum(count)? {
+                scheduling.asked.has_momentum.set(true);
+                scalars.momentum = Some(momentum);
+            }
+        }
+        if !settings.schedules.is_empty() {
+            let last = state(SCHEDULED_RATE, 0.0);
+            scalars.updates.push((last, scalars.present));
+        }
+        Ok(scalars)
+    }
+
+    /// The present learning rate of a parameter, in its dtype and with its factor.
+    pub fn learning_rate(&self, trained: &Trained<'g>) -> Result<Expr<'g>, Error> {
+        Ok(self.rate_with_factor(trained.rate_factor()).cast(trained.parameter.dtype()?))
+    }
+
+    /// The state of the base rate, in the dtype of the scalars.
+    pub fn base_rate(&self) -> Expr<'g> {
+        self.base
+    }
+
+    /// The number of this update, counted from 1, in the dtype of the scalars; none if updates are not counted.
+    pub fn number(&self) -> Option<Expr<'g>> {
+        self.number
+    }
+
+    /// What a schedule says of the momentum, or of Adam's first beta, in the dtype of the scalars; none if no schedule does. An
+    /// optimiser without either does not ask, and is then refused under such a schedule.
+    pub fn momentum(&self, trained: &[Trained<'g>]) -> Option<Expr<'g>> {
+        for scheduling in trained.iter().flat_map(|one| &one.settings.schedules) {
+            scheduling.asked.momentum.set(true);
+        }
+        self.momentum
+    }
+
+    /// The next values of these states, which belong to those of the optimiser's update.
+    pub fn updates(&self) -> Vec<(Expr<'g>, Expr<'g>)> {
+        self.updates.clone()
+    }
+
+    /// The present rate times a factor, in the dtype of the scalars.
+    pub(crate) fn rate_with_factor(&self, factor: f64) -> Expr<'g> {
+        if factor == 1.0 { self.present } else { self.present * factor }
+    }
+
+    /// The dtype of the scalars: f64 if a parameter is.
+    pub(crate) fn dtype(&self) -> Result<DType, Error> {
+        Ok(self.base.dtype()?)
+    }
+}

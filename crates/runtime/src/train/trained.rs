@@ -1,0 +1,114 @@
+//! A parameter under training, as an optimiser sees it: its value, its gradient, and what was said of it around the optimiser.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arenagrad_graph::{Expr, Graph, Init, NodeId};
+
+use crate::error::Error;
+use crate::train::schedules::Schedule;
+
+/// A parameter under training, which the gradient reaches.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Trained<'g> {
+    /// The name of its declaration.
+    pub name: String,
+    /// Its present value.
+    pub parameter: Expr<'g>,
+    /// The gradient of the loss, of the same shape.
+    pub gradient: Expr<'g>,
+    /// What was said of it around the optimiser.
+    pub(crate) settings: Settings,
+}
+
+/// What was said of a parameter around the optimiser.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The group of parameters with an optimiser of its own: what the names of its scalars begin with.
+    pub(crate) group: Option<String>,
+    /// By what the learning rate is multiplied.
+    pub(crate) rate_factor: f64,
+    /// By what the weight decay is multiplied.
+    pub(crate) decay_factor: f64,
+    /// From the base rate to the present one, the outermost first.
+    pub(crate) schedules: Vec<Scheduling>,
+    /// The node that says whether the optimiser updates it in this step; none if it always does. Whoever stands around an
+    /// optimiser reads it after the update.
+    pub(crate) updated: Rc<Cell<Option<NodeId>>>,
+}
+
+/// A schedule, and what came of it.
+#[derive(Clone)]
+pub(crate) struct Scheduling {
+    pub(crate) schedule: Arc<dyn Schedule>,
+    pub(crate) asked: Rc<Asked>,
+}
+
+/// What an optimiser has asked of a schedule, and whether there was an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) rate: Cell<bool>,
+    pub(crate) momentum: Cell<bool>,
+    /// Whether the schedule says a momentum.
+    pub(crate) has_momentum: Cell<bool>,
+}
+
+impl<'g> Trained<'g> {
+    /// A parameter of which nothing was said.
+    pub(crate) fn new(name: impl Into<String>, parameter: Expr<'g>, gradient: Expr<'g>) -> Self {
+        Trained { name: name.into(), parameter, gradient, settings: Settings::default() }
+    }
+
+    /// A state of the optimiser beside this parameter, of its shape and dtype, that starts at `init`. Its name is that of the
+    /// parameter with `.suffix` behind it.
+    pub fn state(&self, graph: &'g Graph, suffix: &str, init: f64) -> Result<Expr<'g>, Error> {
+        let (shape, dtype) = (self.parameter.shape()?, self.parameter.dtype()?);
+        Ok(graph.state(self.state_name(suffix), shape, dtype, Init::Constant(init)))
+    }
+
+    /// By what the learning rate of this parameter is multiplied: 1, unless [`crate::Optimizer::scale_rate`] said something else.
+    pub fn rate_factor(&self) -> f64 {
+        self.settings.rate_factor
+    }
+
+    /// By what the weight decay of this parameter is multiplied: 0 after [`crate::Optimizer::no_decay`].
+    pub fn decay_factor(&self) -> f64 {
+        self.settings.decay_factor
+    }
+
+    /// The same parameter with another gradient of its shape.
+    #[must_use]
+    pub fn with_gradient(&self, gradient: Expr<'g>) -> Self {
+        Trained { gradient, ..self.clone() }
+    }
+
+    /// The name of a state beside this parameter.
+    pub(crate) fn state_name(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.name)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { group: None, rate_factor: 1.0, decay_factor: 1.0, schedules: Vec::new(), updated: Rc::default() }
+    }
+}
+
+impl fmt::Debug for Scheduling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduling").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// The name of a scalar state that all parameters of an optimiser share.
+    pub(crate) fn scalar_name(&self, name: &str) -> String {
+        match &self.group {
+            Some(group) => format!("{group}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+}
