@@ -19,6 +19,7 @@ guides! {
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",
     how_do_i: "docs/how_do_i.md",
+    layers: "docs/layers.md",
     pytorch_users: "docs/pytorch_users.md",
     tape: "docs/tape.md",
     training: "docs/training.md",

@@ -47,4 +47,8 @@ impl Optimizer for UnderPrefix<'_> {
     fn trains(&self, name: &str) -> bool {
         self.optimizer.trains(name)
     }
+
+    fn patterns(&self) -> Vec<String> {
+        self.optimizer.patterns()
+    }
 }
