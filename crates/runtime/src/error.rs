@@ -13,9 +13,9 @@ use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
+use crate::tensor::TensorError;
 #[cfg(feature = "fit")]
 use crate::train::fit::FitError;
-use crate::tensor::TensorError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -58,12 +58,14 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
 
-/// A run of the loop that could not begin, or that ended in a failure.
-# [ cfg ( feature = "fit" ) ] # [ error ( transparent ) ] Fit ( # [ from ] FitError ) , 
+    /// A run of the loop that could not begin, or that ended in a failure.
+    #[cfg(feature = "fit")]
+    #[error(transparent)]
+    Fit(#[from] FitError),
 
-/// A batch that a metric cannot measure.
-# [ error ( transparent ) ] Metric ( # [ from ] MetricError ) , 
-
+    /// A batch that a metric cannot measure.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]

@@ -98,8 +98,9 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor :: { Comparison , Tensor , TensorError , WorstElement } ; # [ cfg ( feature = "fit" ) ] pub use train :: fit ; 
+pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+#[cfg(feature = "fit")]
+pub use train::fit;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
-== == = == == = 
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
-pub use weights :: Weights ; 
+pub use weights::Weights;

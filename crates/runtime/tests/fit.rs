@@ -356,7 +356,7 @@ fn ctrl_c_leaves_a_checkpoint() {
     wait_for(&|| fs::read_to_string(path.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 8));
     let id = child.id();
     signal(id);
-    let mut wait_for = |what: &dyn Fn() -> bool| {
+    let wait_for = |what: &dyn Fn() -> bool| {
         while !what() {
             assert!(started.elapsed() < Duration::from_secs(120), "the child hangs");
             std::thread::sleep(Duration::from_millis(20));

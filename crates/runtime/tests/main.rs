@@ -42,7 +42,6 @@ mod literature;
 mod long;
 mod metrics;
 mod networks;
-mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;

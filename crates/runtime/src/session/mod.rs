@@ -23,7 +23,7 @@ pub use builder::SessionBuilder;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph :: { DType , DeclarationKind , Expr , Graph , Shape } ; 
+use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
@@ -372,7 +372,10 @@ impl Session {
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
-pub ( crate ) fn prepare ( & mut self , plan : Plan ) -> Result < PlanId , Error > { let prepared = self . prepare_outside ( plan ) ? ; self . plans . push ( prepared ) ; Ok ( PlanId { session : self . number , plan : self . plans . len ( ) as u32 - 1 } ) 
+    pub(crate) fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
+        let prepared = self.prepare_outside(plan)?;
+        self.plans.push(prepared);
+        Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
     }
 
     /// Makes a plan ready. Parameters that are new become known, and those that the plan is the first to need get buffers,

@@ -338,7 +338,10 @@ impl TapeOptimizer {
     fn states(&self, members: &[usize]) -> Result<Vec<State>, Error> {
         let graph = Graph::new();
         let mut trained = Vec::with_capacity(members.len());
-for Leaf { name , shape , dtype , .. } in members . iter ( ) . map ( | & place | & self . leaves [ place ] ) { let parameter = graph . parameter_of ( name , shape , * dtype , Init :: Constant ( 0.0 ) ) ; let gradient = graph . zeros ( shape , * dtype ) ; trained . push ( Trained :: new ( name . clone ( ) , parameter , gradient ) ) ; 
+        for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
+            let parameter = graph.parameter_of(name, shape, *dtype, Init::Constant(0.0));
+            let gradient = graph.zeros(shape, *dtype);
+            trained.push(Trained::new(name.clone(), parameter, gradient));
         }
         append_update(&graph, &trained, &*self.optimizer)?;
         let declared = graph.declarations().into_iter().skip(members.len());

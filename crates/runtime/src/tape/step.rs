@@ -263,7 +263,7 @@ impl Work {
                 .zip(nodes)
                 .map(|((_, name), (parameter, gradient))| {
                     let (parameter, gradient) = (graph.expr(*parameter), graph.expr(*gradient));
-                    Trained { name: (*name).to_owned(), parameter, gradient }
+                    Trained::new(*name, parameter, gradient)
                 })
                 .collect();
             updates = append_update(&graph, &trained, *optimizer)?;

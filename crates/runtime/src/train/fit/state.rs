@@ -30,6 +30,8 @@ pub(super) struct State {
     records: Vec<Record>,
     folder: Option<RunFolder>,
     events: Option<EventFile>,
+    /// Whether the folder's checkpoint is of this run.
+    has_checkpoint: bool,
     since_record: Means,
     of_epoch: Means,
     stopping: Option<EarlyStopping>,
@@ -91,6 +93,7 @@ impl State {
             records: Vec::new(),
             folder: None,
             events: None,
+            has_checkpoint: false,
             since_record: Means::default(),
             of_epoch: Means::default(),
             stopping: stopping(better),
@@ -153,6 +156,7 @@ impl State {
         };
         trainer.prepare(first.batch()?)?;
         trainer.session_mut().load(last)?;
+        self.has_checkpoint = true;
 
         let epochs = self.position.epoch;
         let is_before = |record: &Record| match record.kind {
@@ -187,7 +191,7 @@ impl State {
         if !outcome.loss.is_finite() {
             let (step, loss) = (self.steps + 1, outcome.loss);
             let kept = match &self.folder {
-                Some(folder) if folder.file(LAST).exists() => Kept::File(folder.file(LAST)),
+                Some(folder) if self.has_checkpoint => Kept::File(folder.file(LAST)),
                 Some(_) | None => Kept::Nowhere,
             };
             return Err(FitError::NotFinite { step, epoch: epoch + 1, batch: number + 1, loss, kept }.into());
@@ -198,7 +202,8 @@ impl State {
             .named_tensors()
             .first()
             .map_or(1, |(_, tensor)| tensor.shape().dims().first().map_or(1, |extent| *extent as u64));
-        let scalars = outcome.metrics.iter().filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
+        let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
+        let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
         let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
         self.since_record.add(samples, metrics.iter().cloned())?;
         self.of_epoch.add(samples, metrics.into_iter())?;
@@ -370,7 +375,9 @@ impl State {
         let [epoch, batch] = self.position.to_numbers();
         let path = folder.file(LAST);
         let state = trainer.session().whole_state(&path)?.with_metadata(POSITION, format!("{epoch} {batch}"));
-        state.with_metadata(STEPS, self.steps.to_string()).save(path)
+        state.with_metadata(STEPS, self.steps.to_string()).save(path)?;
+        self.has_checkpoint = true;
+        Ok(())
     }
 
     fn write_page(&mut self, fit: &Fit<'_, '_>, trainer: &Trainer<'_>, status: &str) -> Result<(), Error> {
