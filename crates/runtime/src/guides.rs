@@ -18,7 +18,9 @@ guides! {
     expressions: "docs/expressions.md",
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",
+    how_do_i: "docs/how_do_i.md",
     layers: "docs/layers.md",
+    pytorch_users: "docs/pytorch_users.md",
     tape: "docs/tape.md",
     training: "docs/training.md",
     weights: "docs/weights.md",
@@ -32,4 +34,9 @@ guides! {
 #[cfg(feature = "least_squares")]
 guides! {
     least_squares: "docs/least_squares.md",
+}
+
+#[cfg(feature = "fit")]
+guides! {
+    the_loop: "docs/loop.md",
 }
