@@ -30,6 +30,7 @@ mod files;
 mod fit;
 mod fusion;
 mod guides;
+mod initial_values;
 mod integer_storage;
 mod jacobians;
 #[cfg(feature = "least_squares")]
@@ -43,6 +44,7 @@ mod literature;
 mod long;
 mod metrics;
 mod networks;
+mod nn_values;
 mod numbers;
 mod operator_edges;
 mod operators;
