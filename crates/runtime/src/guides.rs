@@ -19,6 +19,7 @@ guides! {
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",
     tape: "docs/tape.md",
+    sequences: "docs/sequences.md",
     training: "docs/training.md",
 }
 
