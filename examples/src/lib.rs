@@ -4,6 +4,7 @@ pub mod axis;
 pub mod contours;
 pub mod device_option;
 pub mod digits;
+pub mod language;
 mod picture;
 pub mod primer;
 pub mod reference_fits;
