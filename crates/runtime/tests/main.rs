@@ -19,6 +19,7 @@ mod fusion;
 mod guides;
 mod integer_storage;
 mod jacobians;
+mod lbfgs;
 #[cfg(feature = "least_squares")]
 mod least_squares;
 #[cfg(feature = "least_squares")]
@@ -32,6 +33,8 @@ mod numbers;
 mod operator_edges;
 mod operators;
 mod ops;
+mod optimiser_options;
+mod optimisers;
 mod ordered;
 mod parameter_files;
 mod parameters;
@@ -43,6 +46,7 @@ mod sampling;
 mod scan_parts;
 mod scans;
 mod scatters;
+mod schedules;
 mod storage;
 mod suite;
 mod sums;

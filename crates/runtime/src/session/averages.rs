@@ -24,6 +24,9 @@ impl Session {
                 name.strip_suffix(parameter.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             };
             let Some(parameter) = trainable.iter().filter(of_function).max_by_key(|name| name.len()) else { continue };
+            if values.iter().any(|(known, ..)| *known == parameter) {
+                return refused("one of its parameters has several, of several training functions");
+            }
             values.push((parameter, average, self.parameter(parameter)?, self.parameter(average)?));
         }
         if values.is_empty() {
