@@ -14,15 +14,15 @@ use arenagrad::{
 };
 
 /// The parameters of the network, and their shapes.
-pub const PARAMETERS: [(&str, &[usize]); 4] = [("w1", &[3, 4]), ("b1", &[4]), ("w2", &[4, 2]), ("s", &[])];
+pub(crate) const PARAMETERS: [(&str, &[usize]); 4] = [("w1", &[3, 4]), ("b1", &[4]), ("w2", &[4, 2]), ("s", &[])];
 
 /// The lines of a file of reference values.
-pub fn lines(text: &str) -> Vec<Value> {
+pub(crate) fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
 /// Numbers of a line, which may be one alone.
-pub fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     match value.as_array() {
         Some(values) => values.iter().map(|value| value.as_f64().expect("a number")).collect(),
         None => vec![value.as_f64().expect("a number")],
@@ -34,7 +34,7 @@ fn reference() -> Vec<Value> {
 }
 
 /// The network's loss, and its inputs by name.
-pub fn network(g: &Graph, dtype: DType) -> (Expr<'_>, Vec<(&'static str, Tensor)>) {
+pub(crate) fn network(g: &Graph, dtype: DType) -> (Expr<'_>, Vec<(&'static str, Tensor)>) {
     let inputs = &reference()[0];
     let [w1, b1, w2, s] =
         PARAMETERS.map(|(name, shape)| g.parameter_of(name, shape, dtype, Init::Values(numbers(&inputs[name]))));
