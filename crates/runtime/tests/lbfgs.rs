@@ -116,7 +116,7 @@ fn what_ends_a_step() {
     let outcome = many.clone().max_evaluations(7).minimise_function(&mut x, rosenbrock).unwrap();
     assert_eq!(outcome.end, LbfgsEnd::Evaluations);
     let mut x = [-1.2f64, 1.0];
-    let outcome = many.clone().max_iterations(3).minimise_function(&mut x, rosenbrock).unwrap();
+    let outcome = many.clone().max_iterations(3).max_evaluations(100).minimise_function(&mut x, rosenbrock).unwrap();
     assert_eq!((outcome.end, outcome.iterations), (LbfgsEnd::Iterations, 3));
     // Upwards.
     let mut x = [0.5f64];

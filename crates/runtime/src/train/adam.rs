@@ -159,17 +159,16 @@ impl Rule {
             None => Beta::Number(first),
         };
         let first_correction = first.correction(graph, number, dtype);
-        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
+        let step_size = |rate: Expr<'g>| (rate / first_correction).named("step_size");
         let mut step_sizes = ByFactors::default();
+        step_sizes.get(1.0, || step_size(scalars.rate_with_factor(1.0)));
+        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let g = decay.gradient(one, maximize);
-            let rate_factor = one.rate_factor();
-            let step_size = step_sizes.get((rate_factor, 1.0), || {
-                (scalars.rate_with_factor(rate_factor) / first_correction).named("step_size")
-            });
-            let kept = decay.kept(one, scalars.rate_with_factor(rate_factor))?;
+            let rate = scalars.rate_with_factor(one.rate_factor());
+            let step_size = step_sizes.get(one.rate_factor(), || step_size(rate));
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
             pairs.extend([(m, next_m), (v, next_v)]);
@@ -180,6 +179,7 @@ impl Rule {
                 pairs.push((largest, spread));
             }
             let denominator = spread.sqrt() / second_correction.cast(dtype) + epsilon;
+            let kept = decay.kept(one, rate)?;
             let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
             pairs.push((parameter, next));
         }

@@ -24,10 +24,10 @@ pub(super) enum Decay {
     Decoupled(f64),
 }
 
-/// Scalars that depend on the factors of a parameter's rate and decay: one for all parameters that have the same.
+/// Scalars that depend on the factor of a parameter's rate: one for all parameters that have the same.
 #[derive(Default)]
 pub(super) struct ByFactors<'g> {
-    made: Vec<((f64, f64), Expr<'g>)>,
+    made: Vec<(f64, Expr<'g>)>,
 }
 
 impl<'g> Beta<'g> {
@@ -77,18 +77,18 @@ impl Decay {
         if decay == 0.0 {
             return Ok(one.parameter);
         }
-        Ok(one.parameter * (1.0 - rate * decay).cast(one.parameter.dtype()?))
+        Ok(one.parameter * (1.0 - rate * decay).named("shrink").cast(one.parameter.dtype()?))
     }
 }
 
 impl<'g> ByFactors<'g> {
-    /// The scalar for those factors, made by `make` if there is none yet.
-    pub(super) fn get(&mut self, factors: (f64, f64), make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factors) {
+    /// The scalar for that factor, made by `make` if there is none yet.
+    pub(super) fn get(&mut self, factor: f64, make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
+        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factor) {
             return *made;
         }
         let made = make();
-        self.made.push((factors, made));
+        self.made.push((factor, made));
         made
     }
 }
