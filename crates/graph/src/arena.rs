@@ -39,6 +39,8 @@ pub struct Graph {
     method: Cell<Option<&'static str>>,
     /// Taken out while it is used, and put back.
     places: Cell<Places>,
+    /// What stands before the names of parameters and states that are declared.
+    pub(crate) prefix: RefCell<String>,
     tag: u32,
 }
 
@@ -96,6 +98,7 @@ impl Graph {
             claims: Cell::new(0),
             method: Cell::new(None),
             places: Cell::default(),
+            prefix: RefCell::default(),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }

@@ -25,6 +25,7 @@ mod finite_differences;
 mod functions;
 mod grid_sample;
 mod grids;
+mod heads;
 mod interpolation;
 mod layers;
 mod likelihoods;
@@ -81,7 +82,7 @@ use crate::shape::Shape;
 impl Graph {
     /// Records that a number which a composition was given is not one it can work with.
     #[track_caller]
-    fn refuse(&self, op: &'static str, what: &'static str, value: f64, expected: &'static str) -> Expr<'_> {
+    pub(crate) fn refuse(&self, op: &'static str, what: &'static str, value: f64, expected: &'static str) -> Expr<'_> {
         let origin = self.origin_or(Origin::here());
         self.finish(Err(GraphError::Argument { origin, op, what, value, expected }))
     }

@@ -5,6 +5,10 @@ use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
 use crate::storage::StorageType;
 
+/// What the names are reserved for under which a graph declares states of its own.
+pub(crate) const STEP: &str = "the i32 scalar state that counts training steps";
+pub(crate) const RANDOM_SEED: &str = "the i32 scalar state that random draws begin with";
+
 /// What the graph knows of an input or parameter beyond its node.
 #[derive(Clone, Debug)]
 pub struct Declaration {
@@ -25,6 +29,17 @@ pub struct Declaration {
 }
 
 impl Declaration {
+    /// What the graph itself has declared this for, if it has: the counter of steps, or the seed of random draws.
+    pub(crate) fn own_purpose(&self) -> Option<&'static str> {
+        let is_state = matches!(self.kind, DeclarationKind::Parameter { trainable: false, .. });
+        let is_number = is_state && self.dtype == DType::I32 && self.shape.rank() == 0;
+        match self.name.as_str() {
+            "step" if is_number => Some(STEP),
+            "random_seed" if is_number => Some(RANDOM_SEED),
+            _ => None,
+        }
+    }
+
     /// Whether this is the state that [`crate::Graph::step`] declares: an i32 scalar named `step`.
     pub fn counts_steps(&self) -> bool {
         let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });
@@ -78,6 +93,74 @@ pub enum Init {
     XavierUniform,
     /// These elements, row-major; their number must fit the shape, and each the dtype.
     Values(Vec<f64>),
+    /// Normal with that mean and standard deviation, of the numbers in `low..=high` alone. [`crate::nn::init::trunc_normal`].
+    TruncatedNormal {
+        /// The mean of the normal distribution.
+        mean: f64,
+        /// Its standard deviation, above 0.
+        deviation: f64,
+        /// The lower bound.
+        low: f64,
+        /// The upper bound, not below `low`.
+        high: f64,
+    },
+    /// Of mean 0 and deviation `gain / sqrt(fan)`, by the fans of a layer's weight, `[out, in, kernel..]`.
+    /// [`crate::nn::init::xavier_uniform`] and its like.
+    VarianceScaling {
+        /// By how much it is more than the root of the fan says: 0 or more.
+        gain: f64,
+        /// Of which fan.
+        fan: Fan,
+        /// Uniform or normal.
+        distribution: Distribution,
+    },
+    /// Orthogonal rows, or columns if there are fewer, of length `gain`; of more than two axes, the first by all others.
+    /// [`crate::nn::init::orthogonal`].
+    Orthogonal {
+        /// The length.
+        gain: f64,
+    },
+    /// A matrix with that share of zeros in each column, rounded up, and else normal numbers of mean 0. [`crate::nn::init::sparse`].
+    Sparse {
+        /// The share of zeros, in `0..=1`.
+        sparsity: f64,
+        /// The standard deviation of the others, 0 or more.
+        deviation: f64,
+    },
+    /// A matrix of 1 on the diagonal and 0 beside it.
+    Eye,
+    /// A convolution's weight, `[out, in, kernel..]` of three to five axes, that passes as many channels of each group as it can through.
+    Dirac {
+        /// Into how many groups `out` falls.
+        groups: usize,
+    },
+    /// As `others` says, but 0 at that index of the first axis: the padding of an embedding.
+    ZeroRow {
+        /// The index.
+        row: usize,
+        /// All else.
+        others: Box<Init>,
+    },
+}
+
+/// How many elements meet in one of a layer, by the extents of its weight, `[out, in, kernel..]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fan {
+    /// `in` times the elements of the kernel: keeps the variance of what goes forward.
+    In,
+    /// `out` times the elements of the kernel: keeps the variance of gradients.
+    Out,
+    /// The mean of both.
+    Average,
+}
+
+/// How elements of a mean and a standard deviation are distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// Uniform in `±sqrt(3)` deviations.
+    Uniform,
+    /// Normal.
+    Normal,
 }
 
 /// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.

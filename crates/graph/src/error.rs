@@ -50,7 +50,7 @@ pub enum GraphError {
     #[error("{origin}: {op}: dtypes differ: {lhs} is {left}, {rhs} is {right}; cast one of them")]
     DTypesDiffer { origin: Origin, op: &'static str, lhs: String, left: DType, rhs: String, right: DType },
 
-    #[error("{origin}: {op}: {operand} is {dtype}, but {expected} is needed")]
+    #[error("{origin}: {op}: {operand} is {dtype}, but {expected} is needed{}", cast_of(*dtype, expected))]
     DType { origin: Origin, op: &'static str, operand: String, dtype: DType, expected: &'static str },
 
     #[error("{origin}: {op}: axis {axis} is out of range for {operand} of shape {shape} (rank {rank})")]
@@ -128,6 +128,9 @@ pub enum GraphError {
         key_shape: Shape,
         groups: usize,
     },
+
+    #[error("{origin}: {op}: {heads} heads do not divide the {features} features of {operand} of shape {shape}")]
+    UnevenHeads { origin: Origin, op: &'static str, operand: String, shape: Shape, features: usize, heads: usize },
 
     #[error("{origin}: {op}: axis {axis} of {operand} is empty (shape {shape}), and an empty set has no {function}")]
     EmptyAxis { origin: Origin, op: &'static str, function: &'static str, operand: String, shape: Shape, axis: usize },
@@ -272,6 +275,9 @@ pub enum GraphError {
     )]
     ReservedName { origin: Origin, name: String, purpose: &'static str, first: Origin },
 
+    #[error("{origin}: no input {name:?} was given; given {given}")]
+    InputNotGiven { origin: Origin, name: String, given: String },
+
     #[error("{origin}: {name:?} is asked for as {expected}, but is {found} at {first}; give one of them another name")]
     SharedDeclaration { origin: Origin, name: String, expected: String, found: String, first: Origin },
 
@@ -354,6 +360,11 @@ pub enum GraphError {
     Full { origin: Origin, op: &'static str, limit: usize },
 }
 
+/// What to do about floats where indices or labels are needed, which are i32.
+fn cast_of(dtype: DType, expected: &str) -> &'static str {
+    if dtype.is_float() && expected == "i32" { " (cast it: .cast(DType::I32))" } else { "" }
+}
+
 impl GraphError {
     /// The same mistake, made by calling `method`.
     pub(crate) fn of(mut self, method: &'static str) -> GraphError {
@@ -372,6 +383,7 @@ impl GraphError {
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }
             | GraphError::Heads { op, .. }
+            | GraphError::UnevenHeads { op, .. }
             | GraphError::EmptyAxis { op, .. }
             | GraphError::TooManyElements { op, .. }
             | GraphError::RankLimit { op, .. }
@@ -409,6 +421,7 @@ impl GraphError {
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::SharedDeclaration { .. }
+            | GraphError::InputNotGiven { .. }
             | GraphError::ReservedName { .. }
             | GraphError::InitialValue { .. }
             | GraphError::Owned { .. } => {}

@@ -1,9 +1,12 @@
 //! Which numbers an [`Init`] may hold. What it makes of them is the runtime's matter.
 
+use std::ops::RangeInclusive;
+
 use crate::bf16::Bf16;
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::f16::F16;
+use crate::shape::{MAX_RANK, Shape};
 use crate::storage::StorageType;
 
 /// A number of an [`Init`] that cannot be what a parameter starts with.
@@ -42,9 +45,81 @@ impl Init {
                 let reach = FARTHEST_DRAW * deviation;
                 [mean + reach, mean - reach].into_iter().try_for_each(|value| bound(what, value, storage))
             }
-            Init::KaimingUniform | Init::XavierUniform => Ok(()),
+            Init::TruncatedNormal { mean, deviation, low, high } => {
+                bound("the mean of the initial values", *mean, storage)?;
+                let what = "the standard deviation of the initial values";
+                bound(what, *deviation, storage)?;
+                if *deviation <= 0.0 {
+                    return Err(Refused { what, value: *deviation, expected: "a number above 0" });
+                }
+                Init::Uniform { low: *low, high: *high }.check(storage, trainable)
+            }
+            Init::VarianceScaling { gain, .. } => {
+                let what = "the gain of the initial values";
+                bound(what, *gain, storage)?;
+                if *gain < 0.0 {
+                    return Err(Refused { what, value: *gain, expected: "0 or more" });
+                }
+                bound("the gain of the initial values times six", FARTHEST_DRAW * gain, storage)
+            }
+            Init::Orthogonal { gain } => bound("the gain of the initial values", *gain, storage),
+            Init::Sparse { sparsity, deviation } => {
+                if !(0.0..=1.0).contains(sparsity) {
+                    let what = "the share of zeros in the initial values";
+                    return Err(Refused { what, value: *sparsity, expected: "a number in 0..=1" });
+                }
+                Init::Normal { mean: 0.0, deviation: *deviation }.check(storage, trainable)
+            }
+            Init::ZeroRow { others, .. } => others.check(storage, trainable),
+            Init::KaimingUniform | Init::XavierUniform | Init::Eye | Init::Dirac { .. } => Ok(()),
         }
     }
+
+    /// Whether a parameter of that shape can start with these: what is wrong, and which shape would do.
+    pub(crate) fn check_shape(&self, shape: &Shape) -> Result<(), ShapeRefused> {
+        let needs_rank = |ranks: RangeInclusive<usize>, expected: &'static str| {
+            let refused = ShapeRefused::Rank(expected);
+            if ranks.contains(&shape.rank()) { Ok(()) } else { Err(refused) }
+        };
+        match self {
+            Init::Values(values) if shape.checked_elements() != Some(values.len()) => {
+                Err(ShapeRefused::Elements(values.len()))
+            }
+            Init::VarianceScaling { .. } => needs_rank(2..=MAX_RANK, "rank 2 or more, which has fans,"),
+            Init::Orthogonal { .. } => needs_rank(2..=MAX_RANK, "rank 2 or more, for orthogonal initial values,"),
+            Init::Sparse { .. } => needs_rank(2..=2, "rank 2, for sparse initial values,"),
+            Init::Eye => needs_rank(2..=2, "rank 2, for an identity as initial values,"),
+            Init::Dirac { groups } => {
+                needs_rank(3..=5, "rank 3 to 5, for an identity of channels as initial values,")?;
+                let divides = *groups > 0 && shape[0].is_multiple_of(*groups);
+                if divides { Ok(()) } else { Err(ShapeRefused::Groups(*groups)) }
+            }
+            Init::ZeroRow { row, others } => {
+                others.check_shape(shape)?;
+                needs_rank(1..=MAX_RANK, "rank 1 or more, of which one row is 0,")?;
+                if *row < shape[0] { Ok(()) } else { Err(ShapeRefused::Row(*row)) }
+            }
+            Init::Values(_)
+            | Init::Constant(_)
+            | Init::Uniform { .. }
+            | Init::Normal { .. }
+            | Init::TruncatedNormal { .. }
+            | Init::KaimingUniform
+            | Init::XavierUniform => Ok(()),
+        }
+    }
+}
+
+/// Why a shape cannot start with what an [`Init`] says.
+pub(crate) enum ShapeRefused {
+    /// Another rank is needed.
+    Rank(&'static str),
+    /// There are so many values.
+    Elements(usize),
+    /// So many groups do not divide the first extent.
+    Groups(usize),
+    /// There is no such row.
+    Row(usize),
 }
 
 /// No normal number is drawn farther from the mean, in standard deviations: draws are made of 24 random bits, and

@@ -1,5 +1,7 @@
 //! Which layers were applied in a graph, for tables and drawings of a network. Nothing that is computed depends on it.
 
+use std::ops::Range;
+
 use crate::arena::Graph;
 use crate::expr::Expr;
 use crate::node::NodeId;
@@ -19,13 +21,17 @@ pub struct AppliedLayer {
     pub depth: usize,
     /// What it was applied to.
     pub input: NodeId,
-    /// Its result; none while it is being applied, and of one that was refused.
+    /// Its result; none while it is being applied.
     pub output: Option<NodeId>,
+    /// The ordinals of the nodes that were inserted for it. What it passes on unchanged, as dropout does in evaluation, is none.
+    pub nodes: Range<usize>,
 }
 
 impl Graph {
-    /// Applies a layer to `x` and notes that it was: its name, and what it is. Layers that are applied meanwhile are parts of it.
-    /// Everything that `build` inserts carries the caller's line, and its mistakes are told in the layer's name.
+    /// Applies a layer to `x` and notes that it was: its name, and what it is. Layers that are applied meanwhile are parts of it. What
+    /// `build` gives is the result; a layer that is refused is not noted.
+    ///
+    /// Mistakes are told at the lines of `build` and in the words of the methods that it calls.
     #[track_caller]
     pub fn layer<'g>(
         &'g self,
@@ -37,15 +43,23 @@ impl Graph {
         let Ok(input) = x.id() else { return Expr::poisoned(self) };
         let place = {
             let mut arena = self.arena_mut();
-            let depth = arena.layers.iter().rev().take_while(|layer| layer.output.is_none()).count();
-            let (name, kind) = (name.into(), kind.into());
-            arena.layers.push(AppliedLayer { name, kind, depth, input, output: None });
+            let depth = arena.layers.iter().filter(|layer| layer.output.is_none()).count();
+            let (name, kind, first) = (name.into(), kind.into(), arena.order.len());
+            arena.layers.push(AppliedLayer { name, kind, depth, input, output: None, nodes: first..first });
             arena.layers.len() - 1
         };
         let result = build();
-        if let (Ok(output), Some(layer)) = (result.id(), self.arena_mut().layers.get_mut(place)) {
-            layer.output = Some(output);
+        let output = result.id().ok();
+        let mut arena = self.arena_mut();
+        let end = arena.order.len();
+        match (output, arena.layers.get_mut(place)) {
+            (Some(output), Some(layer)) => {
+                layer.output = Some(output);
+                layer.nodes.end = end.max(layer.nodes.start);
+            }
+            (_, _) => arena.layers.truncate(place),
         }
+        drop(arena);
         result
     }
 

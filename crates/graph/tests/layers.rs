@@ -56,3 +56,37 @@ fn dropout_draws_at_each_place_and_not_in_evaluation() {
     let text = g.display(&masks).to_string();
     assert_eq!(text.matches("uniform(").count(), 2, "{text}");
 }
+
+#[test]
+fn a_prefix_stands_before_declared_names_but_not_before_the_graph_s_own() {
+    let g = Graph::new();
+    let names = |g: &Graph| g.declarations().into_iter().map(|declaration| declaration.name).collect::<Vec<_>>();
+    let [first, second, plain] = ["first", "second", ""].map(|prefix| {
+        g.under_prefix(prefix, || g.shared_state("rate", [], DType::F32, Init::Constant(0.0)).id().unwrap())
+    });
+    let again = g.under_prefix("first", || g.shared_state("rate", [], DType::F32, Init::Constant(0.0)).id().unwrap());
+    assert_eq!(first, again);
+    assert!(first != second && second != plain && first != plain);
+    assert_eq!(names(&g), ["first.rate", "second.rate", "rate"]);
+    let _w = g.under_prefix("outer", || g.under_prefix("inner", || g.parameter("w", [2], Init::Constant(0.0))));
+    let _step = g.under_prefix("outer", || g.step());
+    let _dropped = g.under_prefix("outer", || g.input("x", [2]).dropout_in(Phase::Training, 0.5));
+    assert_eq!(names(&g)[3..], ["outer.inner.w", "step", "x", "random_seed"]);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| g.under_prefix("lost", || panic!()))).is_err());
+    let _after = g.state("after", [], DType::F32, Init::Constant(0.0));
+    assert!(g.declaration_named("after").is_some());
+}
+
+#[test]
+fn an_input_that_was_not_given_is_told_beside_those_that_were() {
+    for (given, told) in
+        [(&[][..], "given was nothing"), (&["y"], "given was \"y\""), (&["y", "z"], "given were \"y\", \"z\"")]
+    {
+        let g = Graph::new();
+        let (line, x) = (line!(), g.input_not_given("x", given));
+        assert!(x.id().is_err());
+        let error = g.check().unwrap_err();
+        assert!(matches!(error, GraphError::InputNotGiven { .. }));
+        assert_eq!(error.to_string(), format!("{}:{line}: no input \"x\" was given; {told}", file!()));
+    }
+}

@@ -88,3 +88,21 @@ fn rotary_positions() {
     let _ = x.rotary_embedding(None, RotaryEmbedding { theta: -1.0, ..options });
     assert_eq!(message(&g, count), "rotary_embedding: theta is -1, but a positive number is needed");
 }
+
+#[test]
+fn heads() {
+    let g = Graph::new();
+    let (x, row) = (g.input("x", [2, 5, 8]), g.input("row", [8]));
+    let count = g.len();
+    for (heads, message) in [
+        (3, "split_heads: 3 heads do not divide the 8 features of \"x\" of shape [2, 5, 8]"),
+        (0, "split_heads: 0 heads do not divide the 8 features of \"x\" of shape [2, 5, 8]"),
+    ] {
+        let _ = x.split_heads(heads);
+        assert_eq!(self::message(&g, count), message);
+    }
+    let _ = row.split_heads(2);
+    assert_eq!(message(&g, count), "split_heads: \"row\" of shape [8] has rank 1, but rank 2 or more is needed");
+    let _ = row.merge_heads();
+    assert_eq!(message(&g, count), "merge_heads: \"row\" of shape [8] has rank 1, but rank 3 or more is needed");
+}

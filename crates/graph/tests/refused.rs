@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ops::{BitAnd, BitOr, Neg, Not};
 
+use arenagrad_graph::nn::Phase;
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
     BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Expr, Function, Gelu, Graph,
@@ -323,6 +324,8 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.x.batch_norm((o.row, o.row), Some(o.other), None, 1e-5);
         dropout: |o| o.x.dropout(0.5, o.x, 1), |o| o.x.dropout(2.0, o.scalar, 1), |o| o.labels.dropout(0.5, o.labels, 1),
             |o| o.x.dropout(0.5, o.foreign_labels, 1), |o| o.x.dropout(0.5, o.poisoned, 1);
+        dropout_in: |o| o.x.dropout_in(Phase::Training, 2.0), |o| o.labels.dropout_in(Phase::Training, 0.5),
+            |o| o.x.dropout_in(Phase::Evaluation, -1.0), |o| o.stale.dropout_in(Phase::Training, 0.5);
         // Derivatives.
         grad: |o| o.x.grad([o.x]), |o| o.scalar.grad([o.labels]), |o| o.scalar.grad([o.foreign]), |o| o.poisoned.grad([o.x]);
         vjp: |o| o.x.vjp(o.other, [o.x]), |o| o.x.vjp(o.x, [o.labels]), |o| o.x.vjp(o.foreign, [o.x]);

@@ -85,7 +85,7 @@ convolutions! {
 }
 
 impl<'g> Expr<'g> {
-    fn convolution<const D: usize>(
+    pub(crate) fn convolution<const D: usize>(
         self,
         op: &'static str,
         weight: Expr<'g>,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::arena::Graph;
-use crate::declaration::{DeclarationKind, Init};
+use crate::declaration::{DeclarationKind, Init, STEP};
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::initial::Refused;
+use crate::initial::{Refused, ShapeRefused};
 use crate::node::Origin;
 use crate::op::{Leaf, Op};
 use crate::shape::Shape;
@@ -36,6 +36,22 @@ impl Graph {
         self.finish(self.declare(name.into(), shape.into(), storage.into(), DeclarationKind::Input, origin))
     }
 
+    /// What stands for an input that a run was not given, for whoever declares inputs by what runs are given: the error
+    /// [`GraphError::InputNotGiven`] with the caller's line and the names `given`, and a poisoned expression.
+    #[track_caller]
+    pub fn input_not_given(&self, name: impl Into<String>, given: &[&str]) -> Expr<'_> {
+        let method = self.enter("input_not_given");
+        let given = match given {
+            [] => "was nothing".to_owned(),
+            [one] => format!("was {one:?}"),
+            several => {
+                let names: Vec<String> = several.iter().map(|name| format!("{name:?}")).collect();
+                format!("were {}", names.join(", "))
+            }
+        };
+        self.finish(Err(GraphError::InputNotGiven { origin: method.origin(), name: name.into(), given }))
+    }
+
     /// An f32 tensor that stays on the device between runs and that optimisers train.
     #[track_caller]
     pub fn parameter(&self, name: impl Into<String>, shape: impl Into<Shape>, init: Init) -> Expr<'_> {
@@ -57,7 +73,8 @@ impl Graph {
         let _method = self.enter("parameter_of");
         let storage = storage.into();
         let kind = DeclarationKind::Parameter { init, trainable: storage.value().is_float() };
-        self.declare_parameter(name.into(), shape.into(), storage, kind, Origin::here())
+        let name = self.prefixed(name.into());
+        self.declare_parameter(name, shape.into(), storage, kind, Origin::here())
     }
 
     /// A tensor that stays on the device between runs and that no optimiser touches: running statistics, counters,
@@ -73,7 +90,8 @@ impl Graph {
     ) -> Expr<'_> {
         let _method = self.enter("state");
         let kind = DeclarationKind::Parameter { init, trainable: false };
-        self.declare_parameter(name.into(), shape.into(), storage.into(), kind, Origin::here())
+        let name = self.prefixed(name.into());
+        self.declare_parameter(name, shape.into(), storage.into(), kind, Origin::here())
     }
 
     /// A tensor whose every element is `value`, rounded to a float dtype. Errors: a value that i32 or bool does not hold.
@@ -150,15 +168,18 @@ impl Graph {
     pub fn step(&self) -> Expr<'_> {
         let method = self.enter("step");
         let origin = method.origin();
+        if self.lender().is_some() {
+            return self.without_prefix(|| self.shared_state("step", [], DType::I32, Init::Constant(0.0)));
+        }
         let declared = self.declaration_named("step");
         match declared {
             Some(step) if step.counts_steps() => self.expr(step.node),
             Some(other) => {
                 let (name, first) = (other.name, other.origin);
-                let purpose = "the i32 scalar state that counts training steps";
+                let purpose = STEP;
                 self.finish(Err(GraphError::ReservedName { origin, name, purpose, first }))
             }
-            None => self.at(origin, || self.state("step", [], DType::I32, Init::Constant(0.0))),
+            None => self.at(origin, || self.without_prefix(|| self.state("step", [], DType::I32, Init::Constant(0.0)))),
         }
     }
 
@@ -172,11 +193,23 @@ impl Graph {
     ) -> Expr<'_> {
         let (origin, op) = (self.origin_or(caller), "parameter");
         if let DeclarationKind::Parameter { init, trainable } = &kind {
-            if let Init::Values(values) = init
-                && shape.checked_elements() != Some(values.len())
-            {
-                let elements = values.len();
-                return self.finish(Err(GraphError::ElementCount { origin, op, shape, elements }));
+            if let Err(refused) = init.check_shape(&shape) {
+                let (operand, rank) = (format!("{name:?}"), shape.rank());
+                return self.finish(Err(match refused {
+                    ShapeRefused::Elements(elements) => GraphError::ElementCount { origin, op, shape, elements },
+                    ShapeRefused::Rank(expected) => {
+                        GraphError::Rank { origin, op, operand, shape, rank, expected: expected.to_owned() }
+                    }
+                    ShapeRefused::Groups(groups) => {
+                        let (what, channels) = ("features", shape[0]);
+                        GraphError::Groups { origin, op, what, operand, shape, channels, groups }
+                    }
+                    ShapeRefused::Row(row) => {
+                        let (axis, extent) = (0, shape[0]);
+                        let (start, end) = (row, row.saturating_add(1));
+                        GraphError::Range { origin, op, operand, shape, axis, extent, start, end }
+                    }
+                }));
             }
             if let Err(Refused { what, value, expected }) = init.check(storage, *trainable) {
                 return self.finish(Err(GraphError::InitialValue { origin, name, what, value, expected }));

@@ -2,10 +2,10 @@
 
 use crate::declaration::Init;
 use crate::expr::Expr;
-use crate::nn::{Layer, Parameter, Phase};
+use crate::nn::{Layer, Parameter, Phase, within};
 
 /// `x W^T + b`: `[.., inputs] -> [.., outputs]`, with the parameters `NAME.weight`, `[outputs, inputs]`, and `NAME.bias`,
-/// `[outputs]`. (PyTorch's `torch.nn.Linear`.)
+/// `[outputs]`. PyTorch's `torch.nn.Linear`.
 ///
 /// First values are uniform in `±1 / sqrt(inputs)`, as there.
 ///
@@ -25,20 +25,21 @@ pub struct Linear {
     name: String,
     inputs: usize,
     outputs: usize,
-    has_bias: bool,
     weight: Init,
+    bias: Option<Init>,
 }
 
 impl Linear {
     /// A layer of that name from `inputs` to `outputs` features, with a bias.
     pub fn new(name: impl Into<String>, inputs: usize, outputs: usize) -> Self {
-        Linear { name: name.into(), inputs, outputs, has_bias: true, weight: uniform_by_inputs(inputs) }
+        let init = uniform_by_inputs(inputs);
+        Linear { name: name.into(), inputs, outputs, weight: init.clone(), bias: Some(init) }
     }
 
     /// Without a bias.
     #[must_use]
     pub fn without_bias(self) -> Self {
-        Linear { has_bias: false, ..self }
+        Linear { bias: None, ..self }
     }
 
     /// With other first values of the weight.
@@ -47,25 +48,48 @@ impl Linear {
         Linear { weight, ..self }
     }
 
+    /// With a bias, and these first values of it.
+    #[must_use]
+    pub fn bias_init(self, bias: Init) -> Self {
+        Linear { bias: Some(bias), ..self }
+    }
+
+    /// The weight, `[outputs, inputs]`.
+    pub fn weight(&self) -> Parameter {
+        Parameter::new(within(&self.name, "weight"), [self.outputs, self.inputs], self.weight.clone())
+    }
+
+    /// The bias, `[outputs]`, if there is one.
+    pub fn bias(&self) -> Option<Parameter> {
+        Some(Parameter::new(within(&self.name, "bias"), [self.outputs], self.bias.clone()?))
+    }
+
     /// The layer applied to `x`.
+    ///
+    /// Errors: no float; a last axis of other than `inputs` features.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
-        let (graph, Ok(dtype)) = (x.graph(), x.dtype()) else { return x };
+        let graph = x.graph();
+        let _method = graph.enter("Linear");
+        let Some(dtype) = x.dtype_for_layer("Linear") else { return Expr::poisoned(graph) };
         let kind = format!("Linear({}, {})", self.inputs, self.outputs);
         graph.layer(kind, &self.name, x, || {
-            let shape = [self.outputs, self.inputs];
-            let weight = Parameter::new(format!("{}.weight", self.name), shape, self.weight.clone()).of(graph, dtype);
-            let product = x.matmul_with(weight, false, true);
-            if !self.has_bias {
-                return product;
+            let weight = self.weight().of(graph, dtype);
+            let is_vector = x.shape().is_ok_and(|shape| shape.rank() == 1);
+            let product = match is_vector {
+                true => x.unsqueeze(0).matmul_with(weight, false, true).squeeze(0),
+                false => x.matmul_with(weight, false, true),
+            };
+            match self.bias() {
+                Some(bias) => product + bias.of(graph, dtype),
+                None => product,
             }
-            let init = uniform_by_inputs(self.inputs);
-            product + Parameter::new(format!("{}.bias", self.name), [self.outputs], init).of(graph, dtype)
         })
     }
 }
 
 impl Layer for Linear {
+    #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
         self.apply(x)
     }

@@ -24,6 +24,19 @@ pub struct State {
     init: Init,
 }
 
+/// The name of a part of what is called `name`: `"encoder.conv1"` from `"encoder"` and `"conv1"`, as PyTorch's modules make their keys;
+/// the part alone where `name` is empty, as that of a whole network is.
+///
+/// ```
+/// use arenagrad_graph::nn::within;
+///
+/// assert_eq!(within("encoder", "conv1"), "encoder.conv1");
+/// assert_eq!(within("", "conv1"), "conv1");
+/// ```
+pub fn within(name: &str, part: &str) -> String {
+    if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") }
+}
+
 impl Parameter {
     /// A parameter of that name, shape and first values.
     pub fn new(name: impl Into<String>, shape: impl Into<Shape>, init: Init) -> Self {
@@ -34,6 +47,15 @@ impl Parameter {
     #[track_caller]
     pub fn of<'g>(&self, graph: &'g Graph, storage: impl Into<StorageType>) -> Expr<'g> {
         graph.shared_parameter(&self.name, &self.shape, storage, self.init.clone())
+    }
+
+    /// The parameter in the graph and in the dtype of `x`. Errors: those of [`Graph::shared_parameter`].
+    #[track_caller]
+    pub fn beside<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        match x.dtype() {
+            Ok(dtype) => self.of(x.graph(), dtype),
+            Err(_) => x,
+        }
     }
 
     /// The name.
@@ -62,6 +84,15 @@ impl State {
     #[track_caller]
     pub fn of<'g>(&self, graph: &'g Graph, storage: impl Into<StorageType>) -> Expr<'g> {
         graph.shared_state(&self.name, &self.shape, storage, self.init.clone())
+    }
+
+    /// The state in the graph and in the dtype of `x`. Errors: those of [`Graph::shared_state`].
+    #[track_caller]
+    pub fn beside<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        match x.dtype() {
+            Ok(dtype) => self.of(x.graph(), dtype),
+            Err(_) => x,
+        }
     }
 
     /// The name.

@@ -10,7 +10,7 @@ use arenagrad_graph::{Declaration, Elements, Init, Shape, StorageType};
 use crate::error::{Error, Given};
 use crate::session::store::Memory;
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, LEARNING_RATE, initial_value, listed};
+use crate::train::{Hyperparameters, initial_value, listed};
 
 /// All parameters of a session, in the order in which it came to know them.
 pub(super) struct Parameters {
@@ -19,6 +19,8 @@ pub(super) struct Parameters {
     seed: u64,
     /// Whether an optimiser's state is among them.
     trains: bool,
+    /// What stands before the names of the states of optimisers, beside nothing.
+    prefixes: Vec<String>,
 }
 
 /// A parameter or state.
@@ -28,6 +30,8 @@ pub(super) struct Parameter {
     /// In what the device holds it: values of its dtype.
     pub(super) storage: StorageType,
     pub(super) trainable: bool,
+    /// Whether it belongs to the training and not to the network: an optimiser's state, or the count of steps.
+    pub(super) is_training_state: bool,
     /// Where it was declared.
     pub(super) origin: String,
     pub(super) place: Place,
@@ -47,7 +51,12 @@ pub(super) enum Place {
 
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
-        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains }
+        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes: Vec::new() }
+    }
+
+    /// Sets the seed of first values that are not made yet.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,6 +79,18 @@ impl Parameters {
         })
     }
 
+    /// Notes that an optimiser's states stand under a prefix.
+    pub(super) fn note_optimizer(&mut self, prefix: &str) {
+        if !prefix.is_empty() {
+            self.prefixes.push(format!("{prefix}."));
+        }
+    }
+
+    /// The name that an optimiser gave a state, without the prefix under which its states stand.
+    fn within_optimizer<'n>(&self, name: &'n str) -> &'n str {
+        self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())).unwrap_or(name)
+    }
+
     /// Makes the parameter of a declaration known.
     pub(super) fn add(&mut self, declaration: &Declaration, init: &Init, trainable: bool) {
         self.by_name.insert(declaration.name.clone(), self.list.len());
@@ -78,6 +99,7 @@ impl Parameters {
             shape: declaration.shape.clone(),
             storage: declaration.storage,
             trainable,
+            is_training_state: declaration.counts_steps(),
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
         });
@@ -87,6 +109,13 @@ impl Parameters {
     pub(super) fn truncate(&mut self, len: usize) {
         for parameter in self.list.drain(len..) {
             self.by_name.remove(&parameter.name);
+        }
+    }
+
+    /// Notes that these belong to the training and not to the network.
+    pub(super) fn mark_training_state(&mut self, names: &[String]) {
+        for parameter in names.iter().filter_map(|name| self.by_name.get(name)) {
+            self.list[*parameter].is_training_state = true;
         }
     }
 
@@ -117,20 +146,18 @@ impl Parameters {
     pub(super) fn check(&self, parameter: &Parameter, value: &Tensor, given: Given) -> Result<(), Error> {
         parameter.check_value(value, given.clone())?;
         if self.trains && !parameter.trainable {
-            self.hyperparameters(parameter, given).state(&parameter.name, value)?;
+            self.hyperparameters(parameter, given).state(self.within_optimizer(&parameter.name), value)?;
         }
         Ok(())
     }
 
-    /// Refuses a learning rate that the optimiser could not use.
-    pub(super) fn check_learning_rate(&self, rate: f64) -> Result<&Parameter, Error> {
-        let parameter = self.get(LEARNING_RATE);
-        match parameter {
-            Some(parameter) => self.hyperparameters(parameter, Given::Argument).learning_rate(rate)?,
+    /// Refuses a learning rate that the optimiser could not use, whose state for it has that name.
+    pub(super) fn check_learning_rate(&self, name: &str, rate: f64) -> Result<(), Error> {
+        match self.get(name) {
+            Some(parameter) => self.hyperparameters(parameter, Given::Argument).learning_rate(rate),
             // A number that no optimiser could use is told before that there is none.
-            None => Hyperparameters::beside([], Given::Argument).learning_rate(rate)?,
+            None => Hyperparameters::beside([], Given::Argument).learning_rate(rate),
         }
-        self.find(LEARNING_RATE)
     }
 
     /// The rules for a scalar that the optimiser uses beside all that it trains.
@@ -141,6 +168,14 @@ impl Parameters {
 }
 
 impl Parameter {
+    /// Its buffer on the device, if a plan needs it.
+    pub(super) fn buffer(&self) -> Option<u32> {
+        match self.place {
+            Place::Device(buffer) => Some(buffer),
+            Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => None,
+        }
+    }
+
     /// Refuses a value of another shape or dtype. Narrower or wider elements of its dtype are as good.
     fn check_value(&self, value: &Tensor, given: Given) -> Result<(), Error> {
         let storage = if value.dtype() == self.storage.value() { self.storage } else { value.storage() };

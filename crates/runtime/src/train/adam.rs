@@ -161,7 +161,7 @@ impl Rule {
         let first_correction = first.correction(graph, number, dtype);
         let step_size = |rate: Expr<'g>| (rate / first_correction).named("step_size");
         let mut step_sizes = ByFactors::default();
-        step_sizes.get(1.0, || step_size(scalars.rate_with_factor(1.0)));
+        let _ = step_sizes.get(1.0, || step_size(scalars.rate_with_factor(1.0)));
         let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);

@@ -1,7 +1,8 @@
 //! The first values of parameters: a function of the seed and the parameter's name, shape and [`Init`], and of nothing else.
 //! They are made on the host, so they are the same on every device.
 
-use arenagrad_graph::{Elements, Init, Shape, StorageType};
+use arenagrad_graph::nn::init::{Distribution, Fan};
+use arenagrad_graph::{Elements, Init, Shape, StorageType, UnaryFunction};
 use arenagrad_kernels::cpu::random::uniform;
 
 use crate::error::Error;
@@ -15,39 +16,158 @@ pub(crate) fn initial_value(
     storage: StorageType,
     seed: u64,
 ) -> Result<Tensor, Error> {
-    let elements = shape.elements();
-    let (fan_in, fan_out) = match shape.dims() {
-        [] => (1, 1),
-        [fan] => ((*fan).max(1), (*fan).max(1)),
-        [.., fan_in, fan_out] => ((*fan_in).max(1), (*fan_out).max(1)),
-    };
-    let key = mixed(mixed(seed) ^ hash(name));
-    let draw = |low: f64, high: f64| -> Vec<f64> {
-        (0..elements as u64).map(|index| low + (high - low) * f64::from(uniform(key, 0, index))).collect()
-    };
-    let values = match init {
-        Init::Constant(value) => vec![*value; elements],
-        Init::Uniform { low, high } => draw(*low, *high),
-        Init::Normal { mean, deviation } => {
-            // Box and Muller 1958; 1 - u lies in (0, 1], whose logarithm is finite.
-            let normal = |index| {
-                let radius = (-2.0 * (1.0 - f64::from(uniform(key, 0, index))).ln()).sqrt();
-                let angle = std::f64::consts::TAU * f64::from(uniform(key, 1, index));
-                mean + deviation * radius * angle.cos()
-            };
-            (0..elements as u64).map(normal).collect()
+    let draws = Draws { key: mixed(mixed(seed) ^ hash(name)) };
+    Ok(Tensor::from_data(shape.clone(), Elements::F64(draws.values(init, shape)))?.cast(storage))
+}
+
+/// The random numbers of one parameter.
+struct Draws {
+    key: u64,
+}
+
+impl Draws {
+    /// Uniform in `[0, 1)`, of 24 bits: the number of that index among those of that step.
+    fn uniform(&self, step: i32, index: u64) -> f64 {
+        f64::from(uniform(self.key, step, index))
+    }
+
+    /// Normal, of mean 0 and deviation 1, by Box and Muller 1958; 1 - u lies in (0, 1], whose logarithm is finite.
+    fn normal(&self, index: u64) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform(0, index)).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform(1, index)).cos()
+    }
+
+    /// The elements that the init says, row-major.
+    fn values(&self, init: &Init, shape: &Shape) -> Vec<f64> {
+        let elements = shape.elements();
+        let of_each = |draw: &dyn Fn(u64) -> f64| (0..elements as u64).map(draw).collect::<Vec<f64>>();
+        let uniform = |low: f64, high: f64| of_each(&|index| low + (high - low) * self.uniform(0, index));
+        let normal = |mean: f64, deviation: f64| of_each(&|index| mean + deviation * self.normal(index));
+        // Of matrices that stand on the right of a product.
+        let (fan_in, fan_out) = match shape.dims() {
+            [] => (1, 1),
+            [fan] => ((*fan).max(1), (*fan).max(1)),
+            [.., fan_in, fan_out] => ((*fan_in).max(1), (*fan_out).max(1)),
+        };
+        match init {
+            Init::Constant(value) => vec![*value; elements],
+            Init::Uniform { low, high } => uniform(*low, *high),
+            Init::Normal { mean, deviation } => normal(*mean, *deviation),
+            Init::KaimingUniform => {
+                let bound = (6.0 / fan_in as f64).sqrt();
+                uniform(-bound, bound)
+            }
+            Init::XavierUniform => {
+                let bound = (6.0 / (fan_in as f64 + fan_out as f64)).sqrt();
+                uniform(-bound, bound)
+            }
+            Init::Values(values) => values.clone(),
+            Init::TruncatedNormal { mean, deviation, low, high } => {
+                let (erf, erfinv) = (UnaryFunction::Erf.row().value, UnaryFunction::Erfinv.row().value);
+                // A number whose place in the distribution is uniform between those of the bounds.
+                let place = |bound: f64| erf((bound - mean) / (deviation * std::f64::consts::SQRT_2));
+                let (first, last) = (place(*low), place(*high));
+                of_each(&|index| {
+                    let place = first + (last - first) * self.uniform(0, index);
+                    (mean + deviation * std::f64::consts::SQRT_2 * erfinv(place)).clamp(*low, *high)
+                })
+            }
+            Init::VarianceScaling { gain, fan, distribution } => {
+                let kernel: f64 = shape.iter().skip(2).map(|&extent| extent as f64).product();
+                let extent = |axis: usize| shape.get(axis).map_or(1.0, |&extent| extent as f64);
+                let fan = kernel
+                    * match fan {
+                        Fan::In => extent(1),
+                        Fan::Out => extent(0),
+                        Fan::Average => (extent(0) + extent(1)) / 2.0,
+                    };
+                let deviation = gain / fan.max(1.0).sqrt();
+                match distribution {
+                    Distribution::Normal => normal(0.0, deviation),
+                    Distribution::Uniform => uniform(-deviation * 3.0f64.sqrt(), deviation * 3.0f64.sqrt()),
+                }
+            }
+            Init::Orthogonal { gain } => {
+                let rows = shape.first().copied().unwrap_or(1);
+                orthogonal(*gain, rows, elements / rows.max(1), normal(0.0, 1.0))
+            }
+            Init::Sparse { sparsity, deviation } => self.sparse(*sparsity, shape, normal(0.0, *deviation)),
+            Init::Eye => {
+                let columns = shape.last().copied().unwrap_or(1).max(1);
+                (0..elements).map(|place| f64::from(u8::from(place / columns == place % columns))).collect()
+            }
+            Init::Dirac { groups } => dirac(*groups, shape),
+            Init::ZeroRow { row, others } => {
+                let mut values = self.values(others, shape);
+                let width: usize = shape.iter().skip(1).product();
+                values.iter_mut().skip(row * width).take(width).for_each(|value| *value = 0.0);
+                values
+            }
         }
-        Init::KaimingUniform => {
-            let bound = (6.0 / fan_in as f64).sqrt();
-            draw(-bound, bound)
+    }
+
+    /// These elements, but 0 in so many rows of each column, which are the first of an order that is drawn.
+    fn sparse(&self, sparsity: f64, shape: &Shape, mut values: Vec<f64>) -> Vec<f64> {
+        let (rows, columns) = (shape.first().copied().unwrap_or(1), shape.last().copied().unwrap_or(1));
+        let zeros = (sparsity * rows as f64).ceil() as usize;
+        let mut order: Vec<usize> = (0..rows).collect();
+        for column in 0..columns {
+            for place in 0..zeros.min(rows) {
+                let draw = self.uniform(2, (column * rows + place) as u64);
+                let other = place + (draw * (rows - place) as f64) as usize;
+                order.swap(place, other);
+                values[order[place] * columns + column] = 0.0;
+            }
         }
-        Init::XavierUniform => {
-            let bound = (6.0 / (fan_in as f64 + fan_out as f64)).sqrt();
-            draw(-bound, bound)
+        values
+    }
+}
+
+/// Of the rows of a matrix of normal numbers, or of its columns if there are fewer, orthogonal ones of length `gain` that span the
+/// same, by Gram and Schmidt; their signs are those of the projections, so that every direction is as likely (Mezzadri 2007).
+fn orthogonal(gain: f64, rows: usize, columns: usize, values: Vec<f64>) -> Vec<f64> {
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut vectors = if rows <= columns { values } else { transposed(&values, rows, columns) };
+    for place in 0..count {
+        let (before, rest) = vectors.split_at_mut(place * length);
+        let vector = &mut rest[..length];
+        // What rounding leaves of the others after the first time is gone after the second.
+        for _ in 0..2 {
+            for other in before.chunks_exact(length) {
+                let along = dot(vector, other);
+                vector.iter_mut().zip(other).for_each(|(element, other)| *element -= along * other);
+            }
+            let norm = dot(vector, vector).sqrt();
+            vector.iter_mut().for_each(|element| *element /= norm);
         }
-        Init::Values(values) => values.clone(),
-    };
-    Ok(Tensor::from_data(shape.clone(), Elements::F64(values))?.cast(storage))
+    }
+    vectors.iter_mut().for_each(|element| *element *= gain);
+    if rows <= columns { vectors } else { transposed(&vectors, columns, rows) }
+}
+
+fn dot(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
+}
+
+/// The transposed matrix of `[rows, columns]`.
+fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+/// 1 where a feature of a group takes the channel of its own number at the middle of the kernel, else 0.
+fn dirac(groups: usize, shape: &Shape) -> Vec<f64> {
+    let mut values = vec![0.0; shape.elements()];
+    let (features, channels, kernel) = (shape[0] / groups.max(1), shape[1], &shape[2..]);
+    let elements: usize = kernel.iter().product();
+    let middle = kernel.iter().fold(0, |middle, &extent| middle * extent + extent / 2);
+    if elements > 0 {
+        for group in 0..groups {
+            for channel in 0..features.min(channels) {
+                values[((group * features + channel) * channels + channel) * elements + middle] = 1.0;
+            }
+        }
+    }
+    values
 }
 
 /// FNV-1a of the name's bytes (Fowler, Noll and Vo): the same on every machine and in every version of Rust.

@@ -10,7 +10,8 @@
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
-mod file_header;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
 mod lbfgs;
@@ -20,11 +21,13 @@ pub mod optimisers;
 pub mod options;
 mod parameter_file;
 mod pattern;
+mod request;
 mod scalars;
 pub mod schedules;
 mod sgd;
 mod shuffle;
 mod trained;
+mod trainer;
 
 pub use adam::{Adam, AdamW};
 pub use lbfgs::{Lbfgs, LbfgsEnd, LbfgsOutcome, Objective};
@@ -33,12 +36,14 @@ pub use scalars::Scalars;
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
 pub use trained::Trained;
+pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
-pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters};
 pub(crate) use pattern::matches_pattern;
+pub(crate) use request::training_request;
+pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
 
@@ -233,8 +238,8 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
     appended
 }
 
-/// Appends the gradients of `loss` by the parameters that the optimiser trains, and returns those that they reach.
-fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec<Trained<'g>>, Error> {
+/// Appends the gradients of `loss` with respect to the parameters that the optimiser trains, and returns those that they reach.
+pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec<Trained<'g>>, Error> {
     let graph = loss.graph();
     let (shape, dtype) = (loss.shape()?, loss.dtype()?);
     if shape.elements() != 1 || !dtype.is_float() {
@@ -244,12 +249,8 @@ fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))
         .collect();
     check_patterns(optimizer, &trainable)?;
-    let declared: Vec<Declaration> =
-        trainable.iter().filter(|declaration| optimizer.trains(&declaration.name)).cloned().collect();
-    if declared.is_empty() && !trainable.is_empty() {
-        let known = listed(trainable.iter().map(|declaration| declaration.name.as_str()));
-        return Err(Error::NothingToTrain { reason: format!("the optimiser leaves out every parameter: {known}") });
-    }
+    let (declared, frozen): (Vec<Declaration>, Vec<Declaration>) =
+        trainable.into_iter().partition(|declaration| optimizer.trains(&declaration.name));
     let parameters: Vec<Expr<'_>> = declared.iter().map(|declaration| graph.expr(declaration.node)).collect();
     let gradients = graph.gradients_where_reached(&[loss], &[graph.ones(&shape, dtype)], &parameters)?;
     let trained: Vec<Trained<'_>> = declared
@@ -259,12 +260,15 @@ fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec
         .filter_map(|((declaration, parameter), gradient)| Some(Trained::new(&declaration.name, parameter, gradient?)))
         .collect();
     if trained.is_empty() {
-        let known: Vec<String> = declared.iter().map(|declaration| format!("{:?}", declaration.name)).collect();
-        let reason = match known.as_slice() {
-            [] => format!("the graph of the loss {loss:?} has no trainable parameter"),
-            _ => format!(
+        let names = |list: &[Declaration]| listed(list.iter().map(|declaration| declaration.name.as_str()));
+        let reason = match (declared.as_slice(), frozen.as_slice()) {
+            ([], []) => format!("the graph of the loss {loss:?} has no trainable parameter"),
+            ([], frozen) => {
+                format!("the optimiser trains none of the parameters of the loss {loss:?}: {}", names(frozen))
+            }
+            (declared, _) => format!(
                 "no gradient of the loss {loss:?} reaches a trainable parameter, of which there are {}",
-                known.join(", ")
+                names(declared)
             ),
         };
         return Err(Error::NothingToTrain { reason });

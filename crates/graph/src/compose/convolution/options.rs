@@ -59,10 +59,10 @@ impl<const D: usize> From<[usize; D]> for ConvolutionPadding<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution<const D: usize> {
-    pub(super) stride: [usize; D],
-    pub(super) padding: ConvolutionPadding<D>,
-    pub(super) dilation: [usize; D],
-    pub(super) groups: usize,
+    pub(crate) stride: [usize; D],
+    pub(crate) padding: ConvolutionPadding<D>,
+    pub(crate) dilation: [usize; D],
+    pub(crate) groups: usize,
 }
 
 impl<const D: usize> Convolution<D> {
@@ -116,11 +116,11 @@ impl<const D: usize> Default for Convolution<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvolutionTranspose<const D: usize> {
-    pub(super) stride: [usize; D],
-    pub(super) padding: [usize; D],
-    pub(super) output_padding: [usize; D],
-    pub(super) dilation: [usize; D],
-    pub(super) groups: usize,
+    pub(crate) stride: [usize; D],
+    pub(crate) padding: [usize; D],
+    pub(crate) output_padding: [usize; D],
+    pub(crate) dilation: [usize; D],
+    pub(crate) groups: usize,
 }
 
 impl<const D: usize> ConvolutionTranspose<D> {

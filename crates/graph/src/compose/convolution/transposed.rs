@@ -74,7 +74,7 @@ transposed_convolutions! {
 }
 
 impl<'g> Expr<'g> {
-    fn transposed_convolution<const D: usize>(
+    pub(crate) fn transposed_convolution<const D: usize>(
         self,
         op: &'static str,
         weight: Expr<'g>,

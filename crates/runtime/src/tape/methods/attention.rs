@@ -37,3 +37,10 @@ impl Variable {
         }))
     }
 }
+
+methods! {
+    /// The features of each position as so many heads beside one another.
+    split_heads(; heads: usize);
+    /// Heads as the features of each position.
+    merge_heads(;);
+}

@@ -1,0 +1,115 @@
+//! Tables of vectors.
+
+use crate::declaration::Init;
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::expr::Expr;
+use crate::nn::{Layer, Parameter, Phase, within};
+
+/// A table of `count` vectors, of which indices choose: i32 `[..] -> [.., dimension]`, with the parameter `NAME.weight`,
+/// `[count, dimension]`. PyTorch's `torch.nn.Embedding`.
+///
+/// First values are normal, of mean 0 and deviation 1, as there. Indices carry no dtype of floats, so the table says its own: f32,
+/// unless [`Embedding::dtype`] is asked for.
+///
+/// ```
+/// use arenagrad_graph::nn::Embedding;
+/// use arenagrad_graph::{DType, Graph};
+///
+/// let tokens = Embedding::new("tokens", 1000, 64).padding(0);
+/// let g = Graph::new();
+/// let x = tokens.apply(g.input_of("x", [8, 20], DType::I32));
+/// assert_eq!(x.shape()?.dims(), &[8, 20, 64]);
+/// // The same table as the last layer of a language model:
+/// let logits = x.matmul_with(tokens.weight().of(&g, DType::F32), false, true);
+/// assert_eq!(logits.shape()?.dims(), &[8, 20, 1000]);
+/// # Ok::<(), arenagrad_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    name: String,
+    count: usize,
+    dimension: usize,
+    padding: Option<isize>,
+    dtype: DType,
+    weight: Init,
+}
+
+impl Embedding {
+    /// A table of that name, of `count` vectors of `dimension` numbers.
+    pub fn new(name: impl Into<String>, count: usize, dimension: usize) -> Self {
+        let weight = Init::Normal { mean: 0.0, deviation: 1.0 };
+        Embedding { name: name.into(), count, dimension, padding: None, dtype: DType::F32, weight }
+    }
+
+    /// With an index that means no more than that there is nothing: its vector is 0 at first and gets no gradient, so that it stays
+    /// what it is. Negative numbers count from the end. PyTorch's `padding_idx`.
+    #[must_use]
+    pub fn padding(self, index: isize) -> Self {
+        Embedding { padding: Some(index), ..self }
+    }
+
+    /// With vectors of another float dtype.
+    #[must_use]
+    pub fn dtype(self, dtype: DType) -> Self {
+        Embedding { dtype, ..self }
+    }
+
+    /// With other first values of the vectors, but that of padding.
+    #[must_use]
+    pub fn weight_init(self, weight: Init) -> Self {
+        Embedding { weight, ..self }
+    }
+
+    /// The table, `[count, dimension]`.
+    pub fn weight(&self) -> Parameter {
+        let init = match self.padding_row() {
+            Some(row) => Init::ZeroRow { row, others: Box::new(self.weight.clone()) },
+            None => self.weight.clone(),
+        };
+        Parameter::new(within(&self.name, "weight"), [self.count, self.dimension], init)
+    }
+
+    /// The vectors at the i32 `indices`, `[..] -> [.., dimension]`.
+    ///
+    /// Errors: indices that are not i32; a padding that is no index of the table; a dtype that is no float. Indices of an input are
+    /// checked at each run.
+    #[track_caller]
+    pub fn apply<'g>(&self, indices: Expr<'g>) -> Expr<'g> {
+        let graph = indices.graph();
+        let method = graph.enter("Embedding");
+        if !self.dtype.is_float() {
+            let (origin, op, dtype) = (method.origin(), "Embedding", self.dtype);
+            let operand = format!("{:?}", within(&self.name, "weight"));
+            return indices.fail(GraphError::DType { origin, op, operand, dtype, expected: "a float" });
+        }
+        if let (Some(index), None) = (self.padding, self.padding_row()) {
+            let expected = "an index of the table";
+            return graph.refuse("Embedding", "the padding", index as f64, expected);
+        }
+        graph.layer(format!("Embedding({}, {})", self.count, self.dimension), &self.name, indices, || {
+            let vectors = self.weight().of(graph, self.dtype).index_select(0, indices);
+            match (self.padding_row(), vectors.shape()) {
+                (Some(row), Ok(shape)) => {
+                    let is_padding = indices.equal(row as f64).unsqueeze(-1).broadcast_to(shape);
+                    is_padding.where_(vectors.stop_gradient(), vectors)
+                }
+                (_, _) => vectors,
+            }
+        })
+    }
+
+    /// The row of padding, if there is one.
+    fn padding_row(&self) -> Option<usize> {
+        let index = self.padding?;
+        let row = if index < 0 { index.checked_add_unsigned(self.count)? } else { index };
+        usize::try_from(row).ok().filter(|&row| row < self.count)
+    }
+}
+
+impl Layer for Embedding {
+    #[track_caller]
+    fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
+        self.apply(x)
+    }
+}
