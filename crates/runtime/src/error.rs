@@ -262,6 +262,11 @@ pub enum Error {
     #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
     UnmatchedPattern { pattern: String, known: String },
 
+    #[error(
+        "parameter {name:?} of shape {shape} is no matrix, and Muon updates no other; Muon::rest takes an optimiser for the rest"
+    )]
+    NotAMatrix { name: String, shape: Shape },
+
     #[error("this session has no averages of weights to compute with: {reason}")]
     NoAverages { reason: String },
 

@@ -33,6 +33,7 @@ mod guides;
 mod initial_values;
 mod integer_storage;
 mod jacobians;
+mod lbfgs;
 #[cfg(feature = "least_squares")]
 mod least_squares;
 #[cfg(feature = "least_squares")]
@@ -49,6 +50,8 @@ mod numbers;
 mod operator_edges;
 mod operators;
 mod ops;
+mod optimiser_options;
+mod optimisers;
 mod ordered;
 mod parameter_files;
 mod parameters;
@@ -60,6 +63,7 @@ mod sampling;
 mod scan_parts;
 mod scans;
 mod scatters;
+mod schedules;
 mod storage;
 mod suite;
 mod sums;
