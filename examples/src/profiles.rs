@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use arenagrad::fit;
 use plotters::prelude::*;
 
 use crate::axis::Axis;
@@ -22,7 +23,8 @@ pub fn draw(path: &Path, title: &str, axes: [&str; 2], profiles: &[Profile]) -> 
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let all = || profiles.iter().flat_map(|profile| profile.curve.iter().chain(&profile.points));
     let vertical = all().map(|point| point.1).filter(|height| height.is_finite()).map(|height| height * 1.05);
-    let (horizontal, vertical) = (Axis::linear(all().map(|point| point.0)), Axis::linear(vertical));
+    let (horizontal, vertical) =
+        (Axis(fit::Axis::linear(all().map(|point| point.0))), Axis(fit::Axis::linear(vertical)));
     picture::draw(path, (800, 480), |root| {
         root.fill(&WHITE).map_err(|error| drawn(&error))?;
         let mut chart = ChartBuilder::on(root)
