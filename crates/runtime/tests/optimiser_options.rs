@@ -317,8 +317,8 @@ fn parts_that_do_not_fit() {
     assert!(matches!(&error, Error::ReservedName { name, .. } if name == "w.average"), "{error}");
 }
 
-/// Options add few kernels: sums for the norm, one for each gradient and one for them together, and nothing else beside what
-/// updates already are.
+/// Options add few kernels, and none that is not for the sums of a norm, one more state of each parameter, or a few scalars: a kernel
+/// binds eight buffers at most, so some states need one of their own.
 #[test]
 fn options_are_part_of_few_kernels() {
     let g = Graph::new();
@@ -328,14 +328,15 @@ fn options_are_part_of_few_kernels() {
     let loss = second.apply(first.apply(x).relu()).cross_entropy(labels);
     let steps = |optimizer: &dyn Optimizer| {
         let session = Session::builder(Device::cpu()).train(&g, loss, optimizer).unwrap();
-        println!("{}", session.plan());
+        println!("{}", session.plan()); // For whoever reads a failure.
         session.plan().steps().len()
     };
-    let plain = steps(&AdamW::new(1e-3));
+    let (plain, parameters) = (steps(&AdamW::new(1e-3)), 4);
     assert!(steps(&AdamW::new(1e-3).schedule(Exponential::new(0.9))) <= plain + 1);
     assert!(steps(&AdamW::new(1e-3).no_decay("*.bias").scale_rate("second.*", 0.5)) <= plain + 1);
     assert!(steps(&AdamW::new(1e-3).clip_value(0.5)) <= plain);
-    assert!(steps(&AdamW::new(1e-3).moving_average(0.9)) <= plain + 2);
-    assert!(steps(&AdamW::new(1e-3).accumulate(4)) <= plain + 1);
-    assert!(steps(&AdamW::new(1e-3).clip_norm(1.0)) <= plain + 8);
+    assert!(steps(&AdamW::new(1e-3).moving_average(0.9)) <= plain + parameters + 1);
+    assert!(steps(&AdamW::new(1e-3).accumulate(4)) <= plain + 2 * parameters + 1);
+    // A norm is three sums of each gradient, so that it neither overflows nor vanishes.
+    assert!(steps(&AdamW::new(1e-3).clip_norm(1.0)) <= plain + 3 * parameters + 3);
 }
