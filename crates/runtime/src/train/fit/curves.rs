@@ -89,7 +89,8 @@ impl Curves {
     /// The picture as the text of an SVG file, which may stand in an HTML page as it is.
     #[must_use]
     pub fn svg(&self) -> String {
-        let height = TITLE + PANEL * self.panels.len() as f64;
+        let above = if self.title.is_empty() { 0.0 } else { TITLE };
+        let height = above + PANEL * self.panels.len() as f64;
         let title = escaped(&self.title);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"curves\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -97,10 +98,13 @@ impl Curves {
             style()
         );
         let _ = writeln!(svg, "<rect class=\"ground\" width=\"{WIDTH}\" height=\"{height}\"/>");
-        let _ =
-            writeln!(svg, "<text class=\"title\" x=\"{}\" y=\"27\" text-anchor=\"middle\">{title}</text>", WIDTH / 2.0);
+        if !title.is_empty() {
+            let middle = WIDTH / 2.0;
+            let _ =
+                writeln!(svg, "<text class=\"title\" x=\"{middle}\" y=\"27\" text-anchor=\"middle\">{title}</text>");
+        }
         for (number, panel) in self.panels.iter().enumerate() {
-            let _ = writeln!(svg, "<g transform=\"translate(0 {})\">", TITLE + PANEL * number as f64);
+            let _ = writeln!(svg, "<g transform=\"translate(0 {})\">", above + PANEL * number as f64);
             panel.draw(&mut svg);
             svg.push_str("</g>\n");
         }
@@ -223,11 +227,8 @@ impl Panel {
         );
     }
 
-    /// The names of the curves above the lines, from the right; none where there is one curve.
+    /// The names of the curves above the lines, from the right.
     fn draw_legend(&self, svg: &mut String) {
-        if self.curves.len() < 2 {
-            return;
-        }
         let mut colours = Vec::with_capacity(self.curves.len());
         let mut colour = 0;
         for curve in &self.curves {
@@ -241,8 +242,8 @@ impl Panel {
             let class = if curve.is_background { "background" } else { "curve" };
             let name = escaped(&curve.name);
             let _ = writeln!(svg, "<text x=\"{right:.1}\" y=\"{}\" text-anchor=\"end\">{name}</text>", TOP - 12.0);
-            // The width of a text is the viewer's matter; a sans-serif letter of 13 pixels takes about 7.
-            right -= 7.0 * curve.name.chars().count() as f64 + 8.0;
+            // The width of a text is the viewer's matter; a sans-serif letter of 13 pixels takes about 7.5.
+            right -= 7.5 * curve.name.chars().count() as f64 + 8.0;
             let _ = writeln!(svg, "<path class=\"{class} c{colour}\" d=\"M{:.1} {}h20\"/>", right - 20.0, TOP - 16.0);
             right -= 38.0;
         }
