@@ -14,7 +14,9 @@ use crate::tape::record::{Gradient, Record};
 use crate::tape::step::Update;
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed};
+use crate::train::{
+    Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed, matches_pattern,
+};
 
 /// An optimiser over leaves of a tape.
 ///
@@ -90,7 +92,7 @@ impl TapeOptimizer {
     ///
     /// Errors: no leaves; a leaf of another tape, that requires no gradient, that is no leaf, that holds no floats, or that is listed
     /// twice; each names the leaf by its place in the list, and by its name if it has one. What the
-    /// optimiser reports of its hyperparameters.
+    /// optimiser reports of its hyperparameters; a pattern around it that is no leaf's name.
     #[track_caller]
     pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         if leaves.is_empty() {
@@ -116,6 +118,7 @@ impl TapeOptimizer {
         }
         let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer));
         made.join(leaves.iter().map(|leaf| leaf.record().clone()).collect())?;
+        made.check_patterns()?;
         Ok(made)
     }
 
@@ -289,7 +292,18 @@ impl TapeOptimizer {
             return Ok(());
         }
         let known: HashSet<*const Record> = self.leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)).collect();
-        self.join(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())
+        self.join(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())?;
+        self.check_patterns()
+    }
+
+    /// Refuses a pattern by which leaves were named around the optimiser, and that no leaf's name has: it is a typing error.
+    fn check_patterns(&self) -> Result<(), Error> {
+        let names = || self.leaves.iter().map(|leaf| leaf.name.as_str());
+        let has_none = |pattern: &String| !names().any(|name| matches_pattern(pattern, name));
+        match self.optimizer.patterns().into_iter().find(has_none) {
+            Some(pattern) => Err(Error::UnmatchedPattern { pattern, known: listed(names()) }),
+            None => Ok(()),
+        }
     }
 
     /// Takes leaves in. Those that come before the first step are one group.
