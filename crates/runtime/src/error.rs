@@ -9,8 +9,8 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
-use crate::data::DataError;
 use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
