@@ -262,6 +262,26 @@ fn values_are_set_saved_and_read_again() {
         let found: Vec<f64> = [&one, &two, &one].map(|x| resumed.step(&[("x", x)]).unwrap().loss).to_vec();
         assert_eq!(found, expected, "{device}");
         assert_eq!(item(&resumed, "updates"), 5.0);
+        // Read before anything was planned, values wait for their parameters, and are saved on.
+        let mut waiting = make();
+        waiting.session_mut().load(&file).unwrap();
+        assert_eq!(waiting.session().parameter_names().count(), 0);
+        assert!(waiting.session().waiting_names().any(|name| name == "head.weight.first_moment"));
+        waiting.session().save(&file).unwrap();
+        let found: Vec<f64> = [&one, &two, &one].map(|x| waiting.step(&[("x", x)]).unwrap().loss).to_vec();
+        assert_eq!((found, waiting.session().waiting_names().count()), (expected.clone(), 0), "{device}");
+        let mut again = make();
+        again.session_mut().load(&file).unwrap();
+        assert_eq!(again.step(&[("x", &one)]).unwrap().loss, expected[0], "{device}");
+        // One that does not fit is an error when it is needed, and waits on.
+        let mut wide = Trainer::new(device.clone(), Adam::new(0.1), |inputs| {
+            Linear::new("head", 3, 1).apply(inputs.get("x")).square().mean(..)
+        });
+        wide.session_mut().load(&file).unwrap();
+        let error = wide.step(&[("x", &Tensor::new([1, 3], vec![1.0f32; 3]).unwrap())]).unwrap_err();
+        assert!(matches!(&error, Error::ParameterShape { name, .. } if name == "head.weight"), "{error}");
+        std::fs::write(&file, "no parameters").unwrap();
+        assert!(matches!(make().session_mut().load(&file), Err(Error::ParameterFile { .. })));
         std::fs::remove_file(&file).unwrap();
     }
 }

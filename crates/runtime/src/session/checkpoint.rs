@@ -14,13 +14,7 @@ impl Session {
     /// rate, the count of steps and the seed of random draws. [`Checkpoint::with`] adds values of the program's own, such as the place
     /// in the data.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let mut weights = self.whole_state(&PathBuf::from("a checkpoint"))?;
-        for (name, (value, is_training_state)) in self.parameters.waiting() {
-            weights = weights.with(name, value.clone());
-            if *is_training_state {
-                weights.mark_training_state(name);
-            }
-        }
+        let weights = self.whole_state(&PathBuf::from("a checkpoint"))?;
         Ok(Checkpoint::new(weights, self.parameters.seed()))
     }
 

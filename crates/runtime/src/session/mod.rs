@@ -67,6 +67,8 @@ pub struct Session {
     plans: Vec<Prepared>,
     /// Whether the first plan is a training step.
     trains: bool,
+    /// Whether others keep its plans and make more of them as they need.
+    has_outside_plans: bool,
     number: u32,
 }
 
@@ -323,6 +325,9 @@ impl Session {
     /// ([`graph::StorageType`](crate::graph::StorageType)). Integers of any width up to 64 bits may be loaded where values are of i32, if they
     /// fit i32; of those a parameter that is held in 8 bits keeps the lowest. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
+    /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
+    /// parameter of its name, shape and type ([`Session::waiting_names`]).
+    ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
     ///
@@ -341,6 +346,7 @@ impl Session {
             })
             .collect();
         let found = read_parameters(path, &wanted)?;
+        let later = self.values_for_later(path)?;
         let mut taken = Vec::with_capacity(found.len());
         for (parameter, found) in self.parameters.iter().zip(found) {
             let Some(found) = found else { continue };
@@ -360,6 +366,9 @@ impl Session {
                 (Some(_) | None, _) => self.parameters.set_place(&name, place),
             }
         }
+        if let Some(later) = later {
+            self.parameters.set_waiting(later);
+        }
         Ok(())
     }
 
@@ -369,7 +378,7 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        Session { device, memory, pool, parameters, plans: Vec::new(), trains, number }
+        Session { device, memory, pool, parameters, plans: Vec::new(), trains, has_outside_plans: false, number }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.

@@ -1,5 +1,6 @@
 //! Plans over a session's parameters that somebody else keeps, one for each set of shapes that comes.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::device::Device;
@@ -10,13 +11,33 @@ use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, under};
+use crate::weights::Weights;
 
 impl Session {
     /// A session without plans, of which others will train its parameters.
     pub(crate) fn of_outside_plans(device: Device) -> Session {
         let mut session = Session::new(device, 0, true);
         session.trains = false;
+        session.has_outside_plans = true;
         session
+    }
+
+    /// The names of the values that were loaded and that no parameter has taken yet: those of functions that a trainer has not planned, or
+    /// of none.
+    pub fn waiting_names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.waiting().map(|(name, _)| name.as_str())
+    }
+
+    /// What a file holds for parameters that this session does not know, each with whether it belongs to the training; nothing if the
+    /// session's plans are its own.
+    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<(String, Tensor, bool)>>, Error> {
+        if !self.has_outside_plans {
+            return Ok(None);
+        }
+        let weights = Weights::open(path)?;
+        let unknown = weights.names().filter(|name| self.parameters.get(name).is_none());
+        let value = |name: &str| Ok((name.to_owned(), weights.get(name)?, weights.is_training_state(name)));
+        unknown.map(value).collect::<Result<Vec<_>, Error>>().map(Some)
     }
 
     /// Sets the seed of first values that are not made yet.

@@ -93,6 +93,13 @@ impl Session {
         for parameter in self.parameters.iter().filter(|parameter| parameter.is_training_state) {
             weights.mark_training_state(&parameter.name);
         }
+        // What was read for functions that are planned later.
+        for (name, (value, is_training_state)) in self.parameters.waiting() {
+            weights = weights.with(name, value.clone());
+            if *is_training_state {
+                weights.mark_training_state(name);
+            }
+        }
         Ok(weights)
     }
 
