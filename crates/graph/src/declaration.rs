@@ -5,6 +5,10 @@ use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
 use crate::storage::StorageType;
 
+/// What the names are reserved for under which a graph declares states of its own.
+pub(crate) const STEP: &str = "the i32 scalar state that counts training steps";
+pub(crate) const RANDOM_SEED: &str = "the i32 scalar state that random draws begin with";
+
 /// What the graph knows of an input or parameter beyond its node.
 #[derive(Clone, Debug)]
 pub struct Declaration {
@@ -25,6 +29,17 @@ pub struct Declaration {
 }
 
 impl Declaration {
+    /// What the graph itself has declared this for, if it has: the counter of steps, or the seed of random draws.
+    pub(crate) fn own_purpose(&self) -> Option<&'static str> {
+        let is_state = matches!(self.kind, DeclarationKind::Parameter { trainable: false, .. });
+        let is_number = is_state && self.dtype == DType::I32 && self.shape.rank() == 0;
+        match self.name.as_str() {
+            "step" if is_number => Some(STEP),
+            "random_seed" if is_number => Some(RANDOM_SEED),
+            _ => None,
+        }
+    }
+
     /// Whether this is the state that [`crate::Graph::step`] declares: an i32 scalar named `step`.
     pub fn counts_steps(&self) -> bool {
         let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });

@@ -50,7 +50,7 @@ pub enum GraphError {
     #[error("{origin}: {op}: dtypes differ: {lhs} is {left}, {rhs} is {right}; cast one of them")]
     DTypesDiffer { origin: Origin, op: &'static str, lhs: String, left: DType, rhs: String, right: DType },
 
-    #[error("{origin}: {op}: {operand} is {dtype}, but {expected} is needed")]
+    #[error("{origin}: {op}: {operand} is {dtype}, but {expected} is needed{}", cast_of(*dtype, expected))]
     DType { origin: Origin, op: &'static str, operand: String, dtype: DType, expected: &'static str },
 
     #[error("{origin}: {op}: axis {axis} is out of range for {operand} of shape {shape} (rank {rank})")]
@@ -358,6 +358,11 @@ pub enum GraphError {
 
     #[error("{origin}: {op}: the graph is full: it holds {limit} nodes")]
     Full { origin: Origin, op: &'static str, limit: usize },
+}
+
+/// What to do about floats where indices or labels are needed, which are i32.
+fn cast_of(dtype: DType, expected: &str) -> &'static str {
+    if dtype.is_float() && expected == "i32" { " (cast it: .cast(DType::I32))" } else { "" }
 }
 
 impl GraphError {

@@ -115,8 +115,12 @@ impl Graph {
         let declaration = {
             let arena = self.arena();
             if let Some(&first) = arena.names.get(&name) {
-                let first = arena.declarations[first as usize].origin;
-                return Err(GraphError::DuplicateName { origin, name, first });
+                let first = &arena.declarations[first as usize];
+                return Err(match first.own_purpose() {
+                    // What the caller has declared is in the way of what the graph has declared for itself.
+                    Some(purpose) => GraphError::ReservedName { origin: first.origin, name, purpose, first: origin },
+                    None => GraphError::DuplicateName { origin, name, first: first.origin },
+                });
             }
             arena.declarations.len() as u32
         };

@@ -128,15 +128,15 @@ fn dtypes_that_do_not_fit() {
     let _ = i.softmax(0);
     says(&g, "softmax: \"i\" is i32, but a float is needed");
     let _ = x.gather(0, x);
-    says(&g, "gather: \"x\" is f32, but i32 is needed");
+    says(&g, "gather: \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = g.uniform([2], x.sum(..), 1);
-    says(&g, "uniform: reshape (node 3) is f32, but i32 is needed");
+    says(&g, "uniform: reshape (node 3) is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = x.one_hot(3);
-    says(&g, "one_hot: \"x\" is f32, but i32 is needed");
+    says(&g, "one_hot: \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = i + 2.5;
     says(&g, &format!("add: the number is 2.5, but \"i\" is i32, which holds {WHOLE}"));
     let _ = g.input("m", [2, 3]).nll_loss(g.input("f", [2]));
-    says(&g, "nll_loss: \"f\" is f32, but i32 is needed");
+    says(&g, "nll_loss: \"f\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
 }
 
 #[test]

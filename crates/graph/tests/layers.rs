@@ -68,12 +68,12 @@ fn a_prefix_stands_before_declared_names_but_not_before_the_graph_s_own() {
     assert_eq!(first, again);
     assert!(first != second && second != plain && first != plain);
     assert_eq!(names(&g), ["first.rate", "second.rate", "rate"]);
-    let _ = g.under_prefix("outer", || g.under_prefix("inner", || g.parameter("w", [2], Init::Constant(0.0))));
-    let _ = g.under_prefix("outer", || g.step());
-    let _ = g.under_prefix("outer", || g.input("x", [2]).dropout_in(Phase::Training, 0.5));
+    let _w = g.under_prefix("outer", || g.under_prefix("inner", || g.parameter("w", [2], Init::Constant(0.0))));
+    let _step = g.under_prefix("outer", || g.step());
+    let _dropped = g.under_prefix("outer", || g.input("x", [2]).dropout_in(Phase::Training, 0.5));
     assert_eq!(names(&g)[3..], ["outer.inner.w", "step", "x", "random_seed"]);
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| g.under_prefix("lost", || panic!()))).is_err());
-    let _ = g.state("after", [], DType::F32, Init::Constant(0.0));
+    let _after = g.state("after", [], DType::F32, Init::Constant(0.0));
     assert!(g.declaration_named("after").is_some());
 }
 

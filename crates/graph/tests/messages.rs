@@ -86,7 +86,7 @@ fn targets_say_what_they_may_be() {
     let _ = logits.cross_entropy(g.input_of("truth", [4], DType::Bool));
     says(&g, "cross_entropy: \"truth\" is bool, but i32 is needed");
     let _ = logits.accuracy(g.input("guesses", [4]));
-    says(&g, "accuracy: \"guesses\" is f32, but i32 is needed");
+    says(&g, "accuracy: \"guesses\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     // Indices that stand behind views are looked at, too.
     let _ = logits.index_select(0, g.literal([2], [0, 4]));
     says(&g, "index_select: index 4 at position 1 is outside 0..4");

@@ -100,7 +100,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     ("inner", |w| w.x.inner(w.i), "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them"),
     ("kron", |w| w.b.kron(w.b), "\"b\" is bool, but a float or i32 is needed"),
     ("cross", |w| w.x.cross(w.x, 0), "axis 0 of \"x\" has 2 elements, so 0..3 is out of range (shape [2, 3])"),
-    ("scatter", |w| w.x.scatter(0, w.x, 1.0), "\"x\" is f32, but i32 is needed"),
+    ("scatter", |w| w.x.scatter(0, w.x, 1.0), "\"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))"),
     ("scatter", |w| w.x.scatter(0, w.i, 1.0), "\"i\" of shape [2] has rank 1, but rank 2 is needed"),
     ("scatter", |w| w.x.scatter(0, w.j, w.v), "shapes differ: \"j\" is [2, 3], \"v\" is [3]"),
     ("scatter", |w| w.v.scatter(0, w.x.graph().literal([1], [-1]), 1.0), "index -1 at position 0 is outside 0..3"),
@@ -147,7 +147,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
         "shapes do not broadcast: lhs the indices before is [2], rhs literal (node 5) is [3] (2 != 3)",
     ),
     ("masked_fill", |w| w.x.masked_fill(w.x, 0.0), "\"x\" is f32, but bool is needed"),
-    ("take", |w| w.x.take(w.v), "\"v\" is f32, but i32 is needed"),
+    ("take", |w| w.x.take(w.v), "\"v\" is f32, but i32 is needed (cast it: .cast(DType::I32))"),
     ("put", |w| w.x.put(w.i, w.v, false), "\"v\" of shape [3] has 3 elements, but [2] has 2"),
     ("take_along_dim", |w| w.x.take_along_dim(0, w.i), "\"i\" of shape [2] has rank 1, but rank 2 is needed"),
 ];

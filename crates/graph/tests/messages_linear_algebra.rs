@@ -60,7 +60,7 @@ fn compositions_that_do_not_fit() {
     let _ = cube.cov(1.0, None, None);
     says(&g, "cov: \"cube\" of shape [2, 2, 3] has rank 3, but rank 2 or less is needed");
     let _ = x.cov(1.0, Some(x), None);
-    says(&g, "cov: \"x\" is f32, but i32 is needed");
+    says(&g, "cov: \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = x.cov(1.0, None, Some(y));
     says(&g, "cov: shapes differ: the observations is [3], \"y\" is [4, 5]");
     let _ = cube.corrcoef();

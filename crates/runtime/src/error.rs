@@ -9,8 +9,13 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::metrics::MetricError;
+use crate::tensor::TensorError;
+#[cfg(feature = "fit")]
+use crate::train::fit::FitError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -49,6 +54,23 @@ pub enum Error {
     #[error(transparent)]
     Weights(#[from] WeightsError),
 
+    /// Data that could not be read, put together or encoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    /// A run of the loop that could not begin, or that ended in a failure.
+    #[cfg(feature = "fit")]
+    #[error(transparent)]
+    Fit(#[from] FitError),
+
+    /// A batch that a metric cannot measure.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+
+    /// A tensor on the host that was asked for what it does not have.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },
 
@@ -73,7 +95,10 @@ pub enum Error {
     #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
     InputShape { name: String, expected: Shape, found: Shape, origin: String },
 
-    #[error("input {name:?} was declared {expected} at {origin} but given {found}")]
+    #[error(
+        "input {name:?} was declared {expected} at {origin} but given {found} (cast the tensor: .cast(DType::{:?}))",
+        expected.value()
+    )]
     InputDType { name: String, expected: StorageType, found: StorageType, origin: String },
 
     #[error("input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs")]
@@ -160,6 +185,27 @@ pub enum Error {
 
     #[error("the loss must be one float, but is {dtype}{shape}")]
     LossNotScalar { shape: Shape, dtype: DType },
+
+    #[error("{origin}: input {name:?} of shape {shape} has no axis {axis}")]
+    InputAxis { origin: String, name: String, shape: Shape, axis: usize },
+
+    #[error("{origin}: a metric named {name:?} is reported at {first} already; give each a name of its own")]
+    RepeatedMetric { origin: String, name: String, first: String },
+
+    #[error("no metric is named {name:?}; the function reports {known}")]
+    UnknownMetric { name: String, known: String },
+
+    #[error("the function belongs to another trainer")]
+    ForeignFunction,
+
+    #[error("{function} is {found}, and not {expected}")]
+    FunctionKind { function: String, expected: &'static str, found: &'static str },
+
+    #[error(
+        "two training functions of the trainer are named {name:?}; the states of their optimisers stand under these \
+         names, so give each its own"
+    )]
+    RepeatedFunction { name: String },
 
     #[error("nothing can be trained: {reason}")]
     NothingToTrain { reason: String },

@@ -1,6 +1,5 @@
 //! Named tensors: written, read, transformed and loaded into sessions; the crate `safetensors` reads and writes for comparison.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -75,8 +74,8 @@ fn what_others_write_is_read() {
         ("words", TensorView::new(Dtype::U16, vec![2], &words).unwrap()),
         ("eighths", TensorView::new(Dtype::F8_E4M3, vec![2, 1], &[1, 2]).unwrap()),
     ];
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = safetensors::serialize(views, Some(metadata.into_iter().collect())).unwrap();
+    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    let bytes = safetensors::serialize(views, Some(metadata)).unwrap();
     let weights = Weights::from_bytes(bytes).unwrap();
     assert_eq!(weights.metadata()["format"], "pt");
     assert_eq!(weights.get("half").unwrap().as_slice::<F16>().unwrap()[0].to_string(), "1.5");

@@ -3,10 +3,12 @@
 //! and a cosine, and agree as closely as those do.
 
 use crate::arena::Graph;
-use crate::declaration::Init;
+use crate::declaration::{Init, RANDOM_SEED};
 use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::nn::Phase;
+use crate::node::Origin;
 use crate::shape::Shape;
 
 /// 2 pi rounded towards 0 in f32, so that an angle computed with it never leaves [-pi, pi], where a GPU's cosine is exact
@@ -91,7 +93,13 @@ impl Graph {
     pub(crate) fn draw(&self) -> (Expr<'_>, u64) {
         let number = f64::from(i32::MAX);
         let init = Init::Uniform { low: -number, high: number };
-        let seed = self.without_prefix(|| self.shared_state("random_seed", [], DType::I32, init));
+        let seed = match self.declaration_named("random_seed") {
+            Some(other) if other.own_purpose().is_none() => {
+                let (origin, name, first) = (self.origin_or(Origin::here()), other.name, other.origin);
+                self.finish(Err(GraphError::ReservedName { origin, name, purpose: RANDOM_SEED, first }))
+            }
+            Some(_) | None => self.without_prefix(|| self.shared_state("random_seed", [], DType::I32, init)),
+        };
         let place = {
             let mut arena = self.arena_mut();
             arena.draws += 1;

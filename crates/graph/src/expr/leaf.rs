@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::arena::Graph;
-use crate::declaration::{DeclarationKind, Init};
+use crate::declaration::{DeclarationKind, Init, STEP};
 use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
@@ -168,12 +168,15 @@ impl Graph {
     pub fn step(&self) -> Expr<'_> {
         let method = self.enter("step");
         let origin = method.origin();
+        if self.lender().is_some() {
+            return self.without_prefix(|| self.shared_state("step", [], DType::I32, Init::Constant(0.0)));
+        }
         let declared = self.declaration_named("step");
         match declared {
             Some(step) if step.counts_steps() => self.expr(step.node),
             Some(other) => {
                 let (name, first) = (other.name, other.origin);
-                let purpose = "the i32 scalar state that counts training steps";
+                let purpose = STEP;
                 self.finish(Err(GraphError::ReservedName { origin, name, purpose, first }))
             }
             None => self.at(origin, || self.without_prefix(|| self.state("step", [], DType::I32, Init::Constant(0.0)))),

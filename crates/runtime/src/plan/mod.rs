@@ -65,7 +65,7 @@ pub(crate) struct Request {
 }
 
 /// Fused kernels in order, over planned memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub(crate) steps: Vec<PlacedStep>,
     pub(crate) buffers: Vec<BufferSpec>,

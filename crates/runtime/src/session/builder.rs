@@ -4,9 +4,9 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::device::Device;
 use crate::error::Error;
-use crate::plan::{Plan, Request};
+use crate::plan::Plan;
 use crate::session::Session;
-use crate::train::{Optimizer, append_step};
+use crate::train::{Optimizer, training_request};
 
 /// A session in the making: [`Session::builder`] starts it, [`SessionBuilder::train`] or [`SessionBuilder::evaluate`] ends it.
 #[must_use = "a builder makes no session until `train` or `evaluate`"]
@@ -61,15 +61,7 @@ impl<'e> SessionBuilder<'e> {
             .iter()
             .map(|metric| graph.expr(metric.check()?.id()?).id())
             .collect::<Result<Vec<NodeId>, _>>()?;
-        let step = append_step(loss, optimizer)?;
-        let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics).collect();
-        let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
-        let request = Request {
-            stages: vec![("forward", outputs.clone()), ("backward", gradients)],
-            rest: "update",
-            outputs,
-            updates: step.updates,
-        };
+        let request = training_request(loss, &metrics, optimizer)?;
         Ok(Plan::new(graph, &request)?)
     }
 }

@@ -9,7 +9,10 @@
 mod averages;
 mod builder;
 mod feed;
+mod outside;
 mod parameters;
+mod pool;
+mod prepared;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,7 @@ pub use builder::SessionBuilder;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph};
+use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
@@ -29,6 +32,8 @@ use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
+use pool::{Claim, Pool};
+pub(crate) use prepared::Prepared;
 pub(crate) use store::LoopPlaces;
 use store::{Executable, Memory};
 
@@ -55,6 +60,8 @@ use store::{Executable, Memory};
 pub struct Session {
     device: Device,
     memory: Memory,
+    /// What of the memory the plans share.
+    pool: Pool,
     parameters: Parameters,
     plans: Vec<Prepared>,
     /// Whether the first plan is a training step.
@@ -77,15 +84,6 @@ pub struct StepOutcome {
     pub loss: f64,
     /// The metrics that the session was built with, in order.
     pub metrics: Vec<Tensor>,
-}
-
-/// A plan with everything that a run needs.
-struct Prepared {
-    plan: Plan,
-    feed: Feed,
-    executable: Executable,
-    /// The session's buffer of each output; none for results without elements.
-    outputs: Vec<Option<u32>>,
 }
 
 impl Session {
@@ -173,13 +171,6 @@ impl Session {
         self.execute(plan.plan as usize, true)
     }
 
-    /// A session of one plan that is no training step.
-    pub(crate) fn of_plan(device: Device, plan: Plan) -> Result<(Session, PlanId), Error> {
-        let mut session = Session::new(device, 0, false);
-        let id = session.prepare(plan)?;
-        Ok((session, id))
-    }
-
     /// The id of the first plan.
     #[cfg(feature = "least_squares")]
     pub(crate) fn first_plan(&self) -> PlanId {
@@ -197,6 +188,44 @@ impl Session {
         self.execute(0, true)
     }
 
+    /// A session without plans.
+    pub(crate) fn empty(device: Device) -> Session {
+        Session::new(device, 0, false)
+    }
+
+    /// Runs a plan with values for all inputs of its graph, in the order of their declarations, of which those that are unchanged since
+    /// its last run need not be written again. What it computes stays on the device, for [`Session::output`].
+    pub(crate) fn run_unread<T: AsRef<Tensor>>(
+        &mut self,
+        plan: PlanId,
+        values: &[T],
+        unchanged: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        let prepared = &mut self.plans[plan.plan as usize];
+        prepared.feed.write_in_order(values, unchanged, &mut self.memory)?;
+        prepared.executable.run(&mut self.memory, false).map(drop)
+    }
+
+    /// The shapes and dtypes of what a plan computes.
+    pub(crate) fn outputs(&self, plan: PlanId) -> Vec<(Shape, DType)> {
+        let outputs = &self.plans[plan.plan as usize].plan.outputs;
+        outputs.iter().map(|output| (output.shape.clone(), output.dtype)).collect()
+    }
+
+    /// What a plan computed when it last ran.
+    pub(crate) fn output(&self, plan: PlanId, number: u32) -> Result<Tensor, Error> {
+        let prepared = &self.plans[plan.plan as usize];
+        let output = &prepared.plan.outputs[number as usize];
+        let data = match (output.buffer, prepared.outputs[number as usize]) {
+            (Some(spec), Some(buffer)) => {
+                let storage = prepared.plan.buffers[spec as usize].storage;
+                self.memory.read(buffer, storage, output.shape.elements())?
+            }
+            (None, _) | (_, None) => Elements::empty(output.dtype),
+        };
+        Ok(Tensor::from_data(output.shape.clone(), data)?.into_native())
+    }
+
     /// Waits until the device has done everything it was given.
     pub fn wait(&self) -> Result<(), Error> {
         self.memory.wait()
@@ -207,9 +236,10 @@ impl Session {
         &self.device
     }
 
-    /// The plan of the training step, or of the only evaluation. It prints as a table of steps and buffers.
+    /// The plan of the training step, or of the only evaluation: the first. It prints as a table of steps and buffers. A session
+    /// without one, such as a trainer's, has an empty plan here.
     pub fn plan(&self) -> &Plan {
-        &self.plans[0].plan
+        self.plans.first().map(|prepared| &prepared.plan).unwrap_or_else(|| outside::empty_plan())
     }
 
     /// A plan that was added to this session.
@@ -230,7 +260,7 @@ impl Session {
     /// saves. The bits stay the same. Dispatches of a loop's body count once, however many rounds it has, and steps beside a loop are not
     /// joined.
     pub fn dispatches(&self) -> usize {
-        self.plans[0].executable.dispatches()
+        self.plans.first().map_or(0, |prepared| prepared.executable.dispatches())
     }
 
     /// The names of all parameters and states of the session's graphs, in the order of their declarations.
@@ -268,8 +298,10 @@ impl Session {
     /// Sets the learning rate of the optimisers of this crate, from the next step on: a finite number, 0 or more, that the
     /// dtype of the parameters holds.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        let dtype = self.parameters.check_learning_rate(rate)?.storage.value();
-        self.set_parameter(LEARNING_RATE, &Tensor::scalar(rate).cast(dtype))
+        if !self.set_learning_rate_under("", rate)? {
+            self.parameters.find(LEARNING_RATE)?;
+        }
+        Ok(())
     }
 
     /// Writes all parameters and states to a file in the safetensors format, each in the type that the device holds it in: the learning rate and the count of steps among
@@ -335,26 +367,15 @@ impl Session {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Session { device, memory, parameters: Parameters::new(seed, trains), plans: Vec::new(), trains, number }
+        let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
+        Session { device, memory, pool, parameters, plans: Vec::new(), trains, number }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
-    fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
-        let (mark, known) = (self.memory.mark(), self.parameters.len());
-        match self.make_ready(plan) {
-            Ok((prepared, moved)) => {
-                for (name, buffer) in moved {
-                    self.parameters.set_place(&name, Place::Device(buffer));
-                }
-                self.plans.push(prepared);
-                Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
-            }
-            Err(error) => {
-                self.memory.rewind(mark);
-                self.parameters.truncate(known);
-                Err(error)
-            }
-        }
+    pub(crate) fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
+        let prepared = self.prepare_outside(plan)?;
+        self.plans.push(prepared);
+        Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
     }
 
     /// Makes a plan ready. Parameters that are new become known, and those that the plan is the first to need get buffers,
@@ -404,9 +425,10 @@ impl Session {
             Place::Device(buffer) => Some(buffer),
             Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => new.get(name).copied(),
         };
-        let place = self.memory.place(&plan, buffer)?;
+        let mut claim = Claim::default();
+        let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
-        let loops = self.memory.place_loops(&plan, &place)?;
+        let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops)?;
         self.memory.write_literals(&plan, &place)?;
         self.memory.write_loop_literals(&plan, &loops)?;
@@ -416,7 +438,8 @@ impl Session {
             self.memory.write(*buffer, parameter.storage, value.data())?;
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
-        Ok((Prepared { plan, feed, executable, outputs }, moved))
+        let buffers = self.pool.take(claim);
+        Ok((Prepared { plan, feed, executable, outputs, buffers }, moved))
     }
 
     /// Checks and writes the inputs of a training step.
@@ -429,20 +452,6 @@ impl Session {
 
     /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.
     fn execute(&mut self, plan: usize, fetch: bool) -> Result<Vec<Tensor>, Error> {
-        let prepared = &mut self.plans[plan];
-        let mut fetched = prepared.executable.run(&mut self.memory, fetch)?.into_iter();
-        let mut results = Vec::with_capacity(prepared.outputs.len());
-        for (output, buffer) in prepared.plan.outputs.iter().zip(&prepared.outputs) {
-            let data = match (buffer, &self.memory) {
-                (None, _) => Elements::empty(output.dtype),
-                (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
-                #[cfg(feature = "gpu")]
-                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| Elements::empty(output.dtype)),
-            };
-            // A parameter or input that is a result as it stands may be held narrower.
-            results.push(Tensor::from_data(output.shape.clone(), data)?.into_native());
-        }
-        debug_assert!(fetched.next().is_none());
-        Ok(results)
+        self.plans[plan].execute(&mut self.memory, fetch)
     }
 }

@@ -10,7 +10,7 @@ use arenagrad_graph::{Declaration, Elements, Init, Shape, StorageType};
 use crate::error::{Error, Given};
 use crate::session::store::Memory;
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, LEARNING_RATE, initial_value, listed};
+use crate::train::{Hyperparameters, initial_value, listed};
 
 /// All parameters of a session, in the order in which it came to know them.
 pub(super) struct Parameters {
@@ -19,6 +19,8 @@ pub(super) struct Parameters {
     seed: u64,
     /// Whether an optimiser's state is among them.
     trains: bool,
+    /// What stands before the names of the states of optimisers, beside nothing.
+    prefixes: Vec<String>,
 }
 
 /// A parameter or state.
@@ -49,7 +51,12 @@ pub(super) enum Place {
 
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
-        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains }
+        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes: Vec::new() }
+    }
+
+    /// Sets the seed of first values that are not made yet.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,6 +77,18 @@ impl Parameters {
             let known = listed(self.list.iter().map(|parameter| parameter.name.as_str()));
             Error::UnknownParameter { name: name.to_owned(), known }
         })
+    }
+
+    /// Notes that an optimiser's states stand under a prefix.
+    pub(super) fn note_optimizer(&mut self, prefix: &str) {
+        if !prefix.is_empty() {
+            self.prefixes.push(format!("{prefix}."));
+        }
+    }
+
+    /// The name that an optimiser gave a state, without the prefix under which its states stand.
+    fn within_optimizer<'n>(&self, name: &'n str) -> &'n str {
+        self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())).unwrap_or(name)
     }
 
     /// Makes the parameter of a declaration known.
@@ -127,20 +146,18 @@ impl Parameters {
     pub(super) fn check(&self, parameter: &Parameter, value: &Tensor, given: Given) -> Result<(), Error> {
         parameter.check_value(value, given.clone())?;
         if self.trains && !parameter.trainable {
-            self.hyperparameters(parameter, given).state(&parameter.name, value)?;
+            self.hyperparameters(parameter, given).state(self.within_optimizer(&parameter.name), value)?;
         }
         Ok(())
     }
 
-    /// Refuses a learning rate that the optimiser could not use.
-    pub(super) fn check_learning_rate(&self, rate: f64) -> Result<&Parameter, Error> {
-        let parameter = self.get(LEARNING_RATE);
-        match parameter {
-            Some(parameter) => self.hyperparameters(parameter, Given::Argument).learning_rate(rate)?,
+    /// Refuses a learning rate that the optimiser could not use, whose state for it has that name.
+    pub(super) fn check_learning_rate(&self, name: &str, rate: f64) -> Result<(), Error> {
+        match self.get(name) {
+            Some(parameter) => self.hyperparameters(parameter, Given::Argument).learning_rate(rate),
             // A number that no optimiser could use is told before that there is none.
-            None => Hyperparameters::beside([], Given::Argument).learning_rate(rate)?,
+            None => Hyperparameters::beside([], Given::Argument).learning_rate(rate),
         }
-        self.find(LEARNING_RATE)
     }
 
     /// The rules for a scalar that the optimiser uses beside all that it trains.

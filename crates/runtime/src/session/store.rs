@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 #[cfg(feature = "gpu")]
 use crate::backend::LoopCopies;
-use crate::backend::cpu::{CpuExecutable, CpuMemory};
+use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
-use crate::plan::{BufferRole, Plan, Task};
+use crate::plan::{BufferRole, BufferSpec, Plan, Task};
+use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 #[cfg(feature = "gpu")]
 use arenagrad_kernels::{Kernel, Stored};
@@ -23,7 +24,7 @@ pub(crate) enum Memory {
 
 /// A point in the growth of a memory to which [`Memory::rewind`] returns.
 pub(crate) enum Mark {
-    Cpu(usize),
+    Cpu(CpuMark),
     #[cfg(feature = "gpu")]
     Gpu(gpu::MemoryMark),
 }
@@ -58,10 +59,19 @@ impl Memory {
         }
     }
 
+    /// Gives back a buffer that nothing will use any more.
+    pub(crate) fn release(&mut self, index: u32) {
+        match self {
+            Memory::Cpu(memory) => memory.release(index),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => memory.release(index),
+        }
+    }
+
     /// The present end of the memory.
     pub(crate) fn mark(&self) -> Mark {
         match self {
-            Memory::Cpu(memory) => Mark::Cpu(memory.len()),
+            Memory::Cpu(memory) => Mark::Cpu(memory.mark()),
             #[cfg(feature = "gpu")]
             Memory::Gpu(memory) => Mark::Gpu(memory.mark()),
         }
@@ -70,7 +80,7 @@ impl Memory {
     /// Gives back every buffer that was allocated since the mark was taken.
     pub(crate) fn rewind(&mut self, mark: Mark) {
         match (self, mark) {
-            (Memory::Cpu(memory), Mark::Cpu(len)) => memory.truncate(len),
+            (Memory::Cpu(memory), Mark::Cpu(mark)) => memory.rewind(mark),
             #[cfg(feature = "gpu")]
             (Memory::Gpu(memory), Mark::Gpu(mark)) => memory.rewind(mark),
             #[cfg(feature = "gpu")]
@@ -126,33 +136,63 @@ impl Memory {
         }
     }
 
-    /// Gives each buffer of a plan a place in this memory: parameters where they are, others anew. Nothing is written yet.
-    pub(crate) fn place(&mut self, plan: &Plan, parameter: impl Fn(&str) -> Option<u32>) -> Result<Vec<u32>, Error> {
-        let mut places = Vec::with_capacity(plan.buffers.len());
-        for spec in &plan.buffers {
-            let name = |declaration: u32| plan.declarations[declaration as usize].name.as_str();
-            let place = match &spec.role {
-                BufferRole::Parameter(declaration) => parameter(name(*declaration)),
-                BufferRole::Input(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+    /// Gives each buffer of a plan a place in this memory: parameters where they are, others in buffers of the pool or anew. Nothing
+    /// is written yet.
+    pub(crate) fn place(
+        &mut self,
+        plan: &Plan,
+        parameter: impl Fn(&str) -> Option<u32>,
+        pool: &Pool,
+        claim: &mut Claim,
+    ) -> Result<Vec<u32>, Error> {
+        let name = |declaration: u32| plan.declarations[declaration as usize].name.as_str();
+        let known = plan.buffers.iter().map(|spec| match &spec.role {
+            BufferRole::Parameter(declaration) => parameter(name(*declaration)),
+            BufferRole::Input(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
+        });
+        let what = |spec: &BufferSpec| match &spec.role {
+            BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
+                format!("{:?}", name(*declaration))
+            }
+            BufferRole::Literal(_) => "a literal".to_owned(),
+            BufferRole::Slot => "an intermediate result".to_owned(),
+        };
+        let known = known.collect();
+        self.place_in_pool(&plan.buffers, known, what, pool, claim)
+    }
+
+    /// The places of buffers, of which some are known; the largest choose first.
+    fn place_in_pool(
+        &mut self,
+        buffers: &[BufferSpec],
+        mut places: Vec<Option<u32>>,
+        what: impl Fn(&BufferSpec) -> String,
+        pool: &Pool,
+        claim: &mut Claim,
+    ) -> Result<Vec<u32>, Error> {
+        let mut order: Vec<usize> = (0..buffers.len()).filter(|&number| places[number].is_none()).collect();
+        order.sort_by_key(|&number| std::cmp::Reverse(buffers[number].elements));
+        for number in order {
+            let spec = &buffers[number];
+            let content = match &spec.role {
+                BufferRole::Literal(_) => Content::Literal,
+                BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => Content::OfARun,
             };
-            let what = match &spec.role {
-                BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
-                    format!("{:?}", name(*declaration))
-                }
-                BufferRole::Literal(_) => "a literal".to_owned(),
-                BufferRole::Slot => "an intermediate result".to_owned(),
-            };
-            places.push(match place {
-                Some(place) => place,
-                None => self.allocate(&what, spec.storage, spec.elements)?,
-            });
+            let place = pool.claim(claim, self, &what(spec), spec.storage, spec.elements, content)?;
+            places[number] = Some(place);
         }
-        Ok(places)
+        Ok(places.into_iter().flatten().collect())
     }
 
     /// Gives the buffers of the bodies of a plan's loops places, for each step in order: what is captured stands where it is, and so does
     /// a carry whose last value is wanted.
-    pub(crate) fn place_loops(&mut self, plan: &Plan, places: &[u32]) -> Result<Vec<Option<LoopPlaces>>, Error> {
+    pub(crate) fn place_loops(
+        &mut self,
+        plan: &Plan,
+        places: &[u32],
+        pool: &Pool,
+        claim: &mut Claim,
+    ) -> Result<Vec<Option<LoopPlaces>>, Error> {
         let mut all = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let Task::Loop(looped) = &step.task else {
@@ -168,14 +208,10 @@ impl Memory {
                     given.insert(carry.buffer, places[step.outputs[result] as usize]);
                 }
             }
-            let mut own = Vec::with_capacity(looped.plan.buffers.len());
-            for (number, spec) in (0..).zip(&looped.plan.buffers) {
-                own.push(match given.get(&number) {
-                    Some(place) => *place,
-                    None => self.allocate("what a round of a loop needs", spec.storage, spec.elements)?,
-                });
-            }
-            let loops = self.place_loops(&looped.plan, &own)?;
+            let known = (0..looped.plan.buffers.len() as u32).map(|number| given.get(&number).copied()).collect();
+            let what = |_: &BufferSpec| "what a round of a loop needs".to_owned();
+            let own = self.place_in_pool(&looped.plan.buffers, known, what, pool, claim)?;
+            let loops = self.place_loops(&looped.plan, &own, pool, claim)?;
             all.push(Some(LoopPlaces { places: own, loops }));
         }
         Ok(all)

@@ -10,28 +10,35 @@
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
 mod moments;
 pub mod options;
 mod parameter_file;
 mod pattern;
+mod request;
 mod scalars;
 pub mod schedules;
 mod sgd;
 mod shuffle;
 mod trained;
+mod trainer;
 
 pub use adam::{Adam, AdamW};
 pub use scalars::Scalars;
 pub use sgd::Sgd;
 pub use shuffle::shuffled;
 pub use trained::Trained;
+pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
 pub(crate) use parameter_file::{Wanted, listed, read_parameters};
 pub(crate) use pattern::matches_pattern;
+pub(crate) use request::training_request;
+pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
 

@@ -23,6 +23,14 @@ use safekeeping::Safekeeping;
 #[derive(Default)]
 pub(crate) struct CpuMemory {
     buffers: Vec<Elements>,
+    /// The numbers of buffers that were given back.
+    free: Vec<u32>,
+}
+
+/// A point in the growth of a [`CpuMemory`].
+pub(crate) struct CpuMark {
+    buffers: usize,
+    free: Vec<u32>,
 }
 
 impl CpuMemory {
@@ -30,24 +38,44 @@ impl CpuMemory {
         let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
         let buffer =
             Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
-        self.buffers.push(buffer);
-        Ok(self.buffers.len() as u32 - 1)
+        match self.free.pop() {
+            Some(index) => {
+                self.buffers[index as usize] = buffer;
+                Ok(index)
+            }
+            None => {
+                self.buffers.push(buffer);
+                Ok(self.buffers.len() as u32 - 1)
+            }
+        }
     }
 
-    /// How many buffers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.buffers.len()
+    /// Gives back a buffer that nothing will use any more.
+    pub(crate) fn release(&mut self, index: u32) {
+        let buffer = &mut self.buffers[index as usize];
+        *buffer = Elements::empty(buffer.storage());
+        self.free.push(index);
     }
 
-    /// Gives back all buffers but the first `len`.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.buffers.truncate(len);
+    /// The present state of the memory.
+    pub(crate) fn mark(&self) -> CpuMark {
+        CpuMark { buffers: self.buffers.len(), free: self.free.clone() }
+    }
+
+    /// Gives back all buffers that were allocated since the mark was taken.
+    pub(crate) fn rewind(&mut self, mark: CpuMark) {
+        self.buffers.truncate(mark.buffers);
+        for &index in &mark.free {
+            let buffer = &mut self.buffers[index as usize];
+            *buffer = Elements::empty(buffer.storage());
+        }
+        self.free = mark.free;
     }
 
     /// How many bytes the buffers take, and how many there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (u64, usize) {
-        (self.buffers.iter().map(|buffer| buffer.bytes() as u64).sum(), self.buffers.len())
+        (self.buffers.iter().map(|buffer| buffer.bytes() as u64).sum(), self.buffers.len() - self.free.len())
     }
 
     /// Writes the elements of a tensor from the buffer's start on, widened or narrowed if they are of another type.

@@ -2,8 +2,8 @@
 //!
 //! Every tensor, scratch area included, is named by a number. A large one is a buffer of its own, for wgpu tracks hazards for
 //! each buffer as a whole. Small ones stand side by side in *chunks*, so that a dispatch that touches many of them binds few
-//! buffers. Nothing is given back before the session ends: what shares memory was planned before. Only the tensors
-//! of a plan that was refused are, which nothing was written to yet.
+//! buffers. What is given back is free for other tensors: a buffer of its own goes to the device, and a place in a chunk to the next
+//! tensor of about its size.
 //! Elements take one 32-bit word each, or are narrower and share one; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
@@ -28,13 +28,19 @@ const MOST_CHUNK_BYTES: u64 = 1 << 20;
 /// The memory of one session: tensors in storage buffers, each tensor named by a number.
 pub(crate) struct GpuMemory {
     pub(super) device: GpuDevice,
-    buffers: Vec<wgpu::Buffer>,
+    /// By their numbers; none where one was given back.
+    buffers: Vec<Option<wgpu::Buffer>>,
     /// Where each tensor stands, by its number.
     places: Vec<Place>,
     /// The last chunk, if there is any.
     chunk: Option<Chunk>,
     /// The buffers for kernels' intermediate results, by the kernels' numbers for them, and how many words each has.
     scratch: Vec<(u32, usize)>,
+    /// The numbers of tensors that were given back, and of buffers.
+    free: Vec<u32>,
+    free_buffers: Vec<u32>,
+    /// Places in chunks that were given back.
+    free_places: Vec<Place>,
 }
 
 /// Where a tensor stands.
@@ -64,12 +70,24 @@ pub(crate) struct MemoryMark {
     places: usize,
     chunk: Option<Chunk>,
     scratch: Vec<(u32, usize)>,
+    free: Vec<u32>,
+    free_buffers: Vec<u32>,
+    free_places: Vec<Place>,
 }
 
 impl GpuMemory {
     /// No buffers yet.
     pub(crate) fn new(device: &GpuDevice) -> Self {
-        GpuMemory { device: device.clone(), buffers: Vec::new(), places: Vec::new(), chunk: None, scratch: Vec::new() }
+        GpuMemory {
+            device: device.clone(),
+            buffers: Vec::new(),
+            places: Vec::new(),
+            chunk: None,
+            scratch: Vec::new(),
+            free: Vec::new(),
+            free_buffers: Vec::new(),
+            free_places: Vec::new(),
+        }
     }
 
     /// The present end of the memory.
@@ -79,6 +97,9 @@ impl GpuMemory {
             places: self.places.len(),
             chunk: self.chunk,
             scratch: self.scratch.clone(),
+            free: self.free.clone(),
+            free_buffers: self.free_buffers.clone(),
+            free_places: self.free_places.clone(),
         }
     }
 
@@ -89,12 +110,20 @@ impl GpuMemory {
         self.places.truncate(mark.places);
         self.chunk = mark.chunk;
         self.scratch = mark.scratch;
+        for &number in &mark.free_buffers {
+            self.buffers[number as usize] = None;
+        }
+        self.free = mark.free;
+        self.free_buffers = mark.free_buffers;
+        self.free_places = mark.free_places;
     }
 
     /// How many bytes the tensors take, and how many there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (u64, usize) {
-        (self.places.iter().map(|place| place.bytes).sum(), self.places.len())
+        let free: u64 = self.free.iter().map(|&index| self.places[index as usize].bytes).sum();
+        let all: u64 = self.places.iter().map(|place| place.bytes).sum();
+        (all - free, self.places.len() - self.free.len())
     }
 
     /// Room for a new tensor, of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
@@ -104,29 +133,54 @@ impl GpuMemory {
         self.device.check()?;
         let bytes = stored_bytes(storage, elements);
         let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
-        let (buffer, offset) = match size <= SMALL_BYTES {
+        let place = match size <= SMALL_BYTES {
             true => self.small(what, size)?,
-            false => (self.buffer_of(what, size)?, 0),
+            false => Place { buffer: self.buffer_of(what, size)?, offset: 0, bytes: size },
         };
-        let index = u32::try_from(self.places.len()).expect("fewer tensors than 32 bits can count");
-        self.places.push(Place { buffer, offset, bytes: size });
-        Ok(index)
+        match self.free.pop() {
+            Some(index) => {
+                self.places[index as usize] = place;
+                Ok(index)
+            }
+            None => {
+                let index = u32::try_from(self.places.len()).expect("fewer tensors than 32 bits can count");
+                self.places.push(place);
+                Ok(index)
+            }
+        }
     }
 
-    /// Room for so many bytes in a chunk.
-    fn small(&mut self, what: &str, size: u64) -> Result<(u32, u64), Error> {
+    /// Gives back a tensor that nothing will use any more. What has been submitted keeps its buffer until it is done.
+    pub(crate) fn release(&mut self, index: u32) {
+        let place = self.place(index);
+        if place.bytes <= SMALL_BYTES {
+            self.free_places.push(place);
+        } else {
+            self.buffers[place.buffer as usize] = None;
+            self.free_buffers.push(place.buffer);
+        }
+        self.free.push(index);
+    }
+
+    /// Room for so many bytes in a chunk: a place of about that size that was given back, or a new one.
+    fn small(&mut self, what: &str, size: u64) -> Result<Place, Error> {
+        let fits = |place: &Place| place.bytes >= size && place.bytes / 2 <= size;
+        let fitting = (0..self.free_places.len()).filter(|&number| fits(&self.free_places[number]));
+        if let Some(number) = fitting.min_by_key(|&number| self.free_places[number].bytes) {
+            return Ok(self.free_places.swap_remove(number));
+        }
         let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment).max(VECTOR_BYTES);
-        let size = size.next_multiple_of(alignment);
+        let room = size.next_multiple_of(alignment);
         let chunk = match self.chunk {
-            Some(chunk) if chunk.bytes - chunk.used >= size => chunk,
+            Some(chunk) if chunk.bytes - chunk.used >= room => chunk,
             last => {
                 let all = last.map_or(0, |chunk| chunk.all);
                 let bytes = all.clamp(FIRST_CHUNK_BYTES, MOST_CHUNK_BYTES);
                 Chunk { buffer: self.buffer_of(what, bytes)?, used: 0, bytes, all: all + bytes }
             }
         };
-        self.chunk = Some(Chunk { used: chunk.used + size, ..chunk });
-        Ok((chunk.buffer, chunk.used))
+        self.chunk = Some(Chunk { used: chunk.used + room, ..chunk });
+        Ok(Place { buffer: chunk.buffer, offset: chunk.used, bytes: size })
     }
 
     /// A new buffer, and its number.
@@ -135,9 +189,17 @@ impl GpuMemory {
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = create(&self.device, what, size, limit, usage)?;
-        let number = u32::try_from(self.buffers.len()).expect("fewer buffers than 32 bits can count");
-        self.buffers.push(buffer);
-        Ok(number)
+        match self.free_buffers.pop() {
+            Some(number) => {
+                self.buffers[number as usize] = Some(buffer);
+                Ok(number)
+            }
+            None => {
+                let number = u32::try_from(self.buffers.len()).expect("fewer buffers than 32 bits can count");
+                self.buffers.push(Some(buffer));
+                Ok(number)
+            }
+        }
     }
 
     /// Replaces the first elements of a tensor, for all runs that start later.
@@ -178,7 +240,7 @@ impl GpuMemory {
 
     /// The buffer of that number, as places have it.
     pub(super) fn buffer(&self, number: u32) -> &wgpu::Buffer {
-        &self.buffers[number as usize]
+        self.buffers[number as usize].as_ref().expect("a buffer in use was not given back")
     }
 
     /// The number of the session's scratch buffer `number`, of at least that many words. All plans of a session share
@@ -189,7 +251,9 @@ impl GpuMemory {
         {
             return Ok(index);
         }
-        // A plan that was made ready before keeps the smaller buffer that it bound.
+        // A plan that was made ready before keeps the smaller buffer that it bound. Growth is by factors of two, so that all of them
+        // together are not larger than the last.
+        let words = if number < self.scratch.len() { words.next_power_of_two() } else { words };
         let index = self.allocate("an intermediate result", StorageType::F32, words)?;
         match self.scratch.get_mut(number) {
             Some(entry) => *entry = (index, words),

@@ -1,0 +1,85 @@
+//! Plans over a session's parameters that somebody else keeps, one for each set of shapes that comes.
+
+use std::sync::OnceLock;
+
+use crate::device::Device;
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::session::parameters::Place;
+use crate::session::{Prepared, Session};
+use crate::tensor::Tensor;
+use crate::train::{LEARNING_RATE, under};
+
+impl Session {
+    /// A session without plans, of which others will train its parameters.
+    pub(crate) fn of_outside_plans(device: Device) -> Session {
+        let mut session = Session::new(device, 0, true);
+        session.trains = false;
+        session
+    }
+
+    /// Sets the seed of first values that are not made yet.
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.parameters.set_seed(seed);
+    }
+
+    /// Notes that an optimiser's states will stand under a prefix, so that values for its scalars are checked.
+    pub(crate) fn note_optimizer(&mut self, prefix: &str) {
+        self.parameters.note_optimizer(prefix);
+    }
+
+    /// Sets the learning rate of the optimiser whose states stand under a prefix, if the session knows it yet, and says whether it
+    /// does.
+    pub(crate) fn set_learning_rate_under(&mut self, prefix: &str, rate: f64) -> Result<bool, Error> {
+        let name = under(prefix, LEARNING_RATE);
+        self.parameters.check_learning_rate(&name, rate)?;
+        let Some(parameter) = self.parameters.get(&name) else { return Ok(false) };
+        let dtype = parameter.storage.value();
+        self.set_parameter(&name, &Tensor::scalar(rate).cast(dtype))?;
+        Ok(true)
+    }
+
+    /// Makes a plan ready over this session's parameters. If that fails, the session has the parameters and buffers that it had.
+    pub(crate) fn prepare_outside(&mut self, plan: Plan) -> Result<Prepared, Error> {
+        let (mark, known) = (self.memory.mark(), self.parameters.len());
+        match self.make_ready(plan) {
+            Ok((prepared, moved)) => {
+                for (name, buffer) in moved {
+                    self.parameters.set_place(&name, Place::Device(buffer));
+                }
+                Ok(prepared)
+            }
+            Err(error) => {
+                self.memory.rewind(mark);
+                self.parameters.truncate(known);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives back what a plan has that is not needed any more.
+    pub(crate) fn drop_outside(&mut self, prepared: Prepared) {
+        let Prepared { buffers, executable, .. } = prepared;
+        // What refers to the buffers goes before them.
+        drop(executable);
+        self.pool.release(&buffers, &mut self.memory);
+    }
+
+    /// Runs a plan that was made ready for this session. Its results are read only if they are wanted: else this does not wait for
+    /// the device.
+    pub(crate) fn run_outside(
+        &mut self,
+        prepared: &mut Prepared,
+        inputs: &[(&str, &Tensor)],
+        fetch: bool,
+    ) -> Result<Vec<Tensor>, Error> {
+        prepared.feed.write(inputs, &mut self.memory)?;
+        prepared.execute(&mut self.memory, fetch)
+    }
+}
+
+/// What a session without plans shows as its first.
+pub(super) fn empty_plan() -> &'static Plan {
+    static EMPTY: OnceLock<Plan> = OnceLock::new();
+    EMPTY.get_or_init(Plan::default)
+}

@@ -1,0 +1,54 @@
+//! What a training step and a look at its gradients ask of a plan.
+
+use arenagrad_graph::{Expr, Graph, NodeId};
+
+use crate::error::Error;
+use crate::plan::Request;
+use crate::train::{Optimizer, Trained, append_gradients, append_step};
+
+/// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph.
+pub(crate) fn training_request(
+    loss: Expr<'_>,
+    metrics: &[NodeId],
+    optimizer: &dyn Optimizer,
+) -> Result<Request, Error> {
+    let step = append_step(loss, optimizer)?;
+    let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
+    let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
+    Ok(Request {
+        stages: vec![("forward", outputs.clone()), ("backward", gradients)],
+        rest: "update",
+        outputs,
+        updates: step.updates,
+    })
+}
+
+/// The loss and the gradients of what the optimiser trains, with the names of these; nothing is changed.
+pub(crate) fn gradients_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<(Request, Vec<String>), Error> {
+    let trained = append_gradients(loss, optimizer)?;
+    let loss = loss.id()?;
+    let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
+    let names = trained.into_iter().map(|trained| trained.name).collect();
+    let outputs = std::iter::once(loss).chain(gradients).collect();
+    Ok((Request { stages: vec![("forward", vec![loss])], rest: "backward", outputs, updates: Vec::new() }, names))
+}
+
+/// An optimiser whose states stand under a prefix, so that several can work on one set of parameters.
+pub(crate) struct UnderPrefix<'o> {
+    pub(crate) prefix: &'o str,
+    pub(crate) optimizer: &'o dyn Optimizer,
+}
+
+impl Optimizer for UnderPrefix<'_> {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        graph.under_prefix(self.prefix, || self.optimizer.update(graph, trained))
+    }
+
+    fn trains(&self, name: &str) -> bool {
+        self.optimizer.trains(name)
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        self.optimizer.patterns()
+    }
+}

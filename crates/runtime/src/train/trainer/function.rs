@@ -1,0 +1,163 @@
+//! A function of a trainer, and the plans that were made of it.
+//!
+//! Invariants: a plan is kept with all that it depends on of the tensors it was made for, so that other tensors to which the same
+//! applies are run by it; no more plans are kept than the trainer allows, and the one that has not run for longest goes
+//! first.
+
+use arenagrad_graph::{Expr, Graph, NodeId};
+
+use crate::error::Error;
+use crate::plan::{Plan, Request};
+use crate::session::Prepared;
+use crate::tensor::Tensor;
+use crate::train::Optimizer;
+use crate::train::request::{UnderPrefix, gradients_request, training_request};
+use crate::train::trainer::inputs::{Asked, Inputs};
+
+/// Builds the loss of a training function.
+pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f>;
+
+/// Builds the outputs of an evaluation.
+pub(super) type BuildOutputs<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f>;
+
+/// A function of a trainer.
+pub(super) struct Function<'f> {
+    pub(super) body: Body<'f>,
+    plans: Vec<Kept>,
+}
+
+/// What a function computes.
+pub(super) enum Body<'f> {
+    Training {
+        /// What stands before the names of its optimiser's states: nothing for the first.
+        name: String,
+        optimizer: Box<dyn Optimizer + Send + 'f>,
+        loss: BuildLoss<'f>,
+        /// A learning rate that was set before there was a plan.
+        learning_rate: Option<f64>,
+    },
+    Evaluation(BuildOutputs<'f>),
+}
+
+/// What a plan of a function is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A training step, or an evaluation.
+    Run,
+    /// The gradients of a training step.
+    Gradients,
+}
+
+/// A plan of a function that is kept.
+pub(super) struct Kept {
+    purpose: Purpose,
+    asked: Vec<Asked>,
+    /// The names of what comes last among the outputs: metrics, or gradients.
+    pub(super) names: Vec<String>,
+    pub(super) prepared: Prepared,
+    /// When it was last asked for.
+    last: u64,
+}
+
+/// A plan that is not ready yet.
+pub(super) struct Planned {
+    purpose: Purpose,
+    asked: Vec<Asked>,
+    names: Vec<String>,
+    pub(super) plan: Plan,
+}
+
+impl<'f> Function<'f> {
+    pub(super) fn new(body: Body<'f>) -> Self {
+        Function { body, plans: Vec::new() }
+    }
+
+    /// The place of a plan that these tensors can be run by, if there is one.
+    pub(super) fn find(&mut self, purpose: Purpose, tensors: &[(&str, &Tensor)], now: u64) -> Option<usize> {
+        let fits = |kept: &Kept| kept.purpose == purpose && kept.asked.iter().all(|asked| asked.is_met_by(tensors));
+        let place = self.plans.iter().position(fits)?;
+        self.plans[place].last = now;
+        Some(place)
+    }
+
+    /// Plans the function for these tensors.
+    pub(super) fn plan(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Planned, Error> {
+        let graph = Graph::new();
+        let inputs = Inputs::new(&graph, tensors)?;
+        // An expression of another graph is refused here.
+        let own = |expr: Expr<'_>| Ok::<_, Error>(graph.expr(expr.check()?.id()?).check()?);
+        let (request, names, asked) = match &self.body {
+            Body::Training { name, optimizer, loss, .. } => {
+                let loss = loss(&inputs);
+                let asked = inputs.asked()?;
+                let loss = own(loss)?;
+                let optimizer = UnderPrefix { prefix: name, optimizer: &**optimizer };
+                match purpose {
+                    Purpose::Run => {
+                        let (names, metrics) = inputs.metrics()?;
+                        (training_request(loss, &metrics, &optimizer)?, names, asked)
+                    }
+                    Purpose::Gradients => {
+                        let (request, names) = gradients_request(loss, &optimizer)?;
+                        (request, names, asked)
+                    }
+                }
+            }
+            Body::Evaluation(outputs) => {
+                let outputs = outputs(&inputs);
+                let asked = inputs.asked()?;
+                let outputs = outputs.into_iter().map(|output| Ok(own(output)?.id()?));
+                let mut outputs = outputs.collect::<Result<Vec<NodeId>, Error>>()?;
+                let (names, metrics) = inputs.metrics()?;
+                outputs.extend(metrics);
+                let stages = vec![("forward", outputs.clone())];
+                (Request { outputs, stages, rest: "rest", ..Request::default() }, names, asked)
+            }
+        };
+        Ok(Planned { purpose, asked, names, plan: Plan::new(&graph, &request)? })
+    }
+
+    /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
+    pub(super) fn keep(&mut self, planned: Parts, prepared: Prepared, most: usize, now: u64) -> (usize, Vec<Prepared>) {
+        let mut dropped = Vec::new();
+        while self.plans.len() >= most.max(1) {
+            let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
+            dropped.push(self.plans.swap_remove(oldest).prepared);
+        }
+        let Parts { purpose, asked, names } = planned;
+        self.plans.push(Kept { purpose, asked, names, prepared, last: now });
+        (self.plans.len() - 1, dropped)
+    }
+
+    pub(super) fn kept(&mut self, place: usize) -> &mut Kept {
+        &mut self.plans[place]
+    }
+
+    /// How many plans are kept.
+    pub(super) fn plans(&self) -> usize {
+        self.plans.len()
+    }
+}
+
+/// What is kept beside a plan that was made ready.
+pub(super) struct Parts {
+    purpose: Purpose,
+    asked: Vec<Asked>,
+    names: Vec<String>,
+}
+
+impl Planned {
+    /// The plan, and what is kept beside it.
+    pub(super) fn into_parts(self) -> (Plan, Parts) {
+        let Planned { purpose, asked, names, plan } = self;
+        (plan, Parts { purpose, asked, names })
+    }
+}
+
+impl Kept {
+    /// Those of the tensors that the plan's graph declares.
+    pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
+        let asked = |name: &str| self.asked.iter().any(|asked| asked.is_declared && asked.name == name);
+        tensors.iter().filter(|(name, _)| asked(name)).copied().collect()
+    }
+}

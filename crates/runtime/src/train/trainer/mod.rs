@@ -1,0 +1,396 @@
+//! A trainer: functions of inputs over one set of parameters, each planned for every set of shapes that comes.
+//!
+//! Invariants: every plan of every function reads and writes the same parameters, states and counters, which are found by name,
+//! so a batch of another size goes on where the last one stopped; an optimiser's states stand under the name of its function, so
+//! that there can be several; a call that is refused changes nothing and leaves no plan behind. This does not know batches,
+//! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
+
+mod function;
+mod inputs;
+mod outcome;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arenagrad_graph::Expr;
+
+use crate::data::NamedTensors;
+use crate::device::Device;
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::session::Session;
+use crate::tensor::Tensor;
+use crate::train::{LEARNING_RATE, Optimizer, listed};
+use function::{Body, Function, Purpose};
+
+pub use inputs::Inputs;
+pub use outcome::{Evaluation, Outcome};
+
+/// How many plans of a function are kept unless it is said otherwise.
+const PLANS_KEPT: usize = 32;
+
+/// Functions of inputs of any shapes over one set of parameters: training functions, each with its loss and its optimiser, and
+/// evaluations.
+///
+/// A function is called once for each set of shapes and types that its inputs come in, builds its graph for them, and is planned;
+/// from then on tensors of these shapes run the plan. Parameters are found by name, so all plans share them, and the
+/// optimiser's state and the count of steps with them: a smaller last batch trains like any other. A function must build the
+/// same graph for the same shapes, and may borrow what it builds with, such as a network of [`crate::nn`].
+///
+/// ```
+/// use arenagrad::nn::Linear;
+/// use arenagrad::{Adam, Device, Tensor, Trainer};
+///
+/// let line = Linear::new("line", 1, 1);
+/// let mut trainer = Trainer::new(Device::cpu(), Adam::new(0.1), |inputs| {
+///     (line.apply(inputs.get("x")) - inputs.get("y")).square().mean(..)
+/// });
+/// let predict = trainer.add_evaluation(|inputs| vec![line.apply(inputs.get("x"))]);
+///
+/// let points = |x: &[f32]| -> Result<(Tensor, Tensor), arenagrad::Error> {
+///     let y = x.iter().map(|x| 2.0 * x - 1.0).collect::<Vec<_>>();
+///     Ok((Tensor::new([x.len(), 1], x.to_vec())?, Tensor::new([x.len(), 1], y)?))
+/// };
+/// let (three, two) = (points(&[0.0, 1.0, 2.0])?, points(&[3.0, 4.0])?);
+/// for _ in 0..300 {
+///     for (x, y) in [&three, &two] {
+///         trainer.step(&[("x", x), ("y", y)])?; // planned for three examples, and for two
+///     }
+/// }
+/// let x = Tensor::new([1, 1], vec![10.0f32])?;
+/// assert!((trainer.evaluate(predict, &[("x", &x)])?[0].item()? - 19.0).abs() < 0.1);
+/// # Ok::<(), arenagrad::Error>(())
+/// ```
+///
+/// **Shapes.** Plans are kept for the 32 sets of shapes of each function that ran last, or as many as [`Trainer::plans_kept`] says;
+/// a set of shapes that has been dropped is planned anew when it comes again, to the same results.
+///
+/// **Several losses.** [`Trainer::add_training`] adds a function with an optimiser of its own, whose states stand under the function's
+/// name: `discriminator.learning_rate`. What an optimiser trains it says itself ([`Optimizer::trains`]).
+///
+/// **States.** A training step carries out the updates that layers ask for ([`crate::Graph::update`]) and advances the counter `step`;
+/// an evaluation changes nothing.
+///
+/// A trainer is `Send`: its functions and optimisers must be.
+pub struct Trainer<'f> {
+    session: Session,
+    functions: Vec<Function<'f>>,
+    plans_kept: usize,
+    /// Counts runs, so that the plan that has not run for longest is known.
+    now: u64,
+    number: u32,
+}
+
+/// A function of a [`Trainer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FunctionId {
+    trainer: u32,
+    function: u32,
+}
+
+impl<'f> Trainer<'f> {
+    /// A trainer that minimises what `loss` returns, one float, by an optimiser.
+    ///
+    /// `loss` is first called when the first batch comes, and its mistakes are errors then.
+    pub fn new<L>(device: Device, optimizer: impl Optimizer + Send + 'f, loss: L) -> Trainer<'f>
+    where
+        L: for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f,
+    {
+        let mut trainer = Trainer::without_loss(device);
+        trainer.add_training("", optimizer, loss);
+        trainer
+    }
+
+    /// A trainer without a function: for evaluations alone, or if every training function shall have a name.
+    pub fn without_loss(device: Device) -> Trainer<'f> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Trainer {
+            session: Session::of_outside_plans(device),
+            functions: Vec::new(),
+            plans_kept: PLANS_KEPT,
+            now: 0,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// With a seed of the parameters' first values and of what training draws, such as the masks of dropout; 0 unless set. It
+    /// holds for what has no value yet: set it before the first step.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.session.set_seed(seed);
+        self
+    }
+
+    /// With plans kept for that many sets of shapes of each function, at least one.
+    #[must_use]
+    pub fn plans_kept(self, plans: usize) -> Self {
+        Trainer { plans_kept: plans.max(1), ..self }
+    }
+
+    /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
+    /// optimiser's states. A name that another has is an error when the function is planned ([`Error::RepeatedFunction`]).
+    pub fn add_training<L>(
+        &mut self,
+        name: impl Into<String>,
+        optimizer: impl Optimizer + Send + 'f,
+        loss: L,
+    ) -> FunctionId
+    where
+        L: for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f,
+    {
+        let name = name.into();
+        self.session.note_optimizer(&name);
+        let (optimizer, loss) = (Box::new(optimizer), Box::new(loss));
+        self.add(Body::Training { name, optimizer, loss, learning_rate: None })
+    }
+
+    /// Adds a function that computes outputs and changes nothing.
+    pub fn add_evaluation<O>(&mut self, outputs: O) -> FunctionId
+    where
+        O: for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f,
+    {
+        self.add(Body::Evaluation(Box::new(outputs)))
+    }
+
+    /// One training step of the first training function: forward pass, backward pass and update. Returns the loss before the
+    /// update, and the metrics that the function reported.
+    ///
+    /// Errors, after which nothing is changed: what the function got wrong, with the line where; what [`Session::train`] and
+    /// [`Session::step`] refuse.
+    pub fn step(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<Outcome, Error> {
+        self.step_of(self.first_training()?, batch)
+    }
+
+    /// [`Trainer::step`] of a training function.
+    pub fn step_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<Outcome, Error> {
+        self.training(function)?;
+        let (names, mut results) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
+        let loss = results.remove(0).item()?;
+        Ok(Outcome { loss, metrics: names.into_iter().zip(results).collect() })
+    }
+
+    /// One training step whose results nobody reads: on a GPU it does not wait for the device.
+    pub fn advance(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
+        self.advance_of(self.first_training()?, batch)
+    }
+
+    /// [`Trainer::advance`] of a training function.
+    pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
+        self.training(function)?;
+        self.run(function, Purpose::Run, &batch.named_tensors(), false).map(drop)
+    }
+
+    /// Runs an evaluation, and returns its outputs.
+    pub fn evaluate(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Result<Vec<Tensor>, Error> {
+        Ok(self.evaluate_with_metrics(function, batch)?.outputs)
+    }
+
+    /// Runs an evaluation, and returns its outputs and the metrics that it reported.
+    pub fn evaluate_with_metrics(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Result<Evaluation, Error> {
+        let body = &self.functions[self.place(function)?].body;
+        if !matches!(body, Body::Evaluation(_)) {
+            let (expected, found) = ("an evaluation", "a training function");
+            return Err(Error::FunctionKind { function: describe(body), expected, found });
+        }
+        let (names, mut outputs) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
+        let metrics = outputs.split_off(outputs.len() - names.len());
+        Ok(Evaluation { outputs, metrics: names.into_iter().zip(metrics).collect() })
+    }
+
+    /// The gradients that the next step of the first training function would have of this batch, under the names of the parameters:
+    /// of those that the optimiser trains and a gradient reaches. Nothing is changed, no counter and no running statistic.
+    pub fn gradients(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<Vec<(String, Tensor)>, Error> {
+        self.gradients_of(self.first_training()?, batch)
+    }
+
+    /// [`Trainer::gradients`] of a training function.
+    pub fn gradients_of(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Result<Vec<(String, Tensor)>, Error> {
+        self.training(function)?;
+        let (names, results) = self.run(function, Purpose::Gradients, &batch.named_tensors(), true)?;
+        Ok(names.into_iter().zip(results.into_iter().skip(1)).collect())
+    }
+
+    /// Plans the first training function for a batch without running it, so that the session knows its parameters: to read them,
+    /// set them, or load a file of them before the first step.
+    pub fn prepare(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
+        self.prepare_of(self.first_training()?, batch)
+    }
+
+    /// [`Trainer::prepare`] of a function, be it a training function or an evaluation.
+    pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
+        self.planned(function, Purpose::Run, &batch.named_tensors()).map(drop)
+    }
+
+    /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
+    pub fn plan_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<&Plan, Error> {
+        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors())?;
+        Ok(self.functions[number].kept(place).prepared.plan())
+    }
+
+    /// How many plans are kept at present.
+    pub fn plans(&self) -> usize {
+        self.functions.iter().map(Function::plans).sum()
+    }
+
+    /// Sets the learning rate of the first training function, for all its plans, from the next step on. Errors as
+    /// [`Session::set_learning_rate`]; before the first plan is made, that the optimiser has none is told when it is.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
+        self.set_learning_rate_of(self.first_training()?, rate)
+    }
+
+    /// [`Trainer::set_learning_rate`] of a training function.
+    pub fn set_learning_rate_of(&mut self, function: FunctionId, rate: f64) -> Result<(), Error> {
+        let (number, name) = (self.place(function)?, self.training(function)?);
+        let is_planned = self.session.set_learning_rate_under(&name, rate)?;
+        if let (false, Body::Training { learning_rate, .. }) = (is_planned, &mut self.functions[number].body) {
+            *learning_rate = Some(rate);
+        }
+        Ok(())
+    }
+
+    /// The first training function: the one that the trainer was made with.
+    pub fn first_training(&self) -> Result<FunctionId, Error> {
+        let is_training = |function: &Function<'f>| matches!(function.body, Body::Training { .. });
+        let first = self.functions.iter().position(is_training).ok_or(Error::NotTraining)?;
+        Ok(FunctionId { trainer: self.number, function: first as u32 })
+    }
+
+    /// The device that the trainer runs on.
+    pub fn device(&self) -> &Device {
+        self.session.device()
+    }
+
+    /// The session that has the parameters and states.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session that has the parameters and states: to set them, to load a file, or to add plans of a graph of given shapes over
+    /// them.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    fn add(&mut self, body: Body<'f>) -> FunctionId {
+        self.functions.push(Function::new(body));
+        FunctionId { trainer: self.number, function: self.functions.len() as u32 - 1 }
+    }
+
+    /// The number of a function.
+    fn place(&self, function: FunctionId) -> Result<usize, Error> {
+        let place = function.function as usize;
+        if function.trainer == self.number && place < self.functions.len() {
+            Ok(place)
+        } else {
+            Err(Error::ForeignFunction)
+        }
+    }
+
+    /// The name of a training function.
+    fn training(&self, function: FunctionId) -> Result<String, Error> {
+        match &self.functions[self.place(function)?].body {
+            Body::Training { name, .. } => Ok(name.clone()),
+            body @ Body::Evaluation(_) => {
+                let (expected, found) = ("a training function", "an evaluation");
+                Err(Error::FunctionKind { function: describe(body), expected, found })
+            }
+        }
+    }
+
+    /// Runs a function, and returns the names of what comes last among its results.
+    fn run(
+        &mut self,
+        function: FunctionId,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        fetch: bool,
+    ) -> Result<(Vec<String>, Vec<Tensor>), Error> {
+        let (number, place) = self.planned(function, purpose, tensors)?;
+        let kept = self.functions[number].kept(place);
+        let inputs = kept.chosen(tensors);
+        let results = self.session.run_outside(&mut kept.prepared, &inputs, fetch)?;
+        let names = if fetch { kept.names.clone() } else { Vec::new() };
+        Ok((names, results))
+    }
+
+    /// Where the plan of a function for these tensors is, which is made if there is none.
+    fn planned(
+        &mut self,
+        function: FunctionId,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<(usize, usize), Error> {
+        let number = self.place(function)?;
+        self.now += 1;
+        if let Some(place) = self.functions[number].find(purpose, tensors, self.now) {
+            return Ok((number, place));
+        }
+        self.refuse_repeated_name(number)?;
+        let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
+        self.refuse_waiting_learning_rate(number, purpose, &plan)?;
+        let prepared = self.session.prepare_outside(plan)?;
+        let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
+        for prepared in dropped {
+            self.session.drop_outside(prepared);
+        }
+        self.set_waiting_learning_rate(number)?;
+        Ok((number, place))
+    }
+
+    /// Refuses a learning rate that was given before the function had a plan, if its optimiser has none or could not use it.
+    fn refuse_waiting_learning_rate(&self, number: usize, purpose: Purpose, plan: &Plan) -> Result<(), Error> {
+        let Body::Training { name, learning_rate: Some(_), .. } = &self.functions[number].body else { return Ok(()) };
+        let wanted = under(name, LEARNING_RATE);
+        let declared = plan.declarations.iter().map(|declaration| declaration.name.as_str());
+        if purpose == Purpose::Gradients || declared.clone().any(|name| name == wanted) {
+            return Ok(());
+        }
+        Err(Error::UnknownParameter { name: wanted, known: listed(declared) })
+    }
+
+    /// Sets a learning rate that was given before the function had a plan.
+    fn set_waiting_learning_rate(&mut self, number: usize) -> Result<(), Error> {
+        let Body::Training { name, learning_rate, .. } = &mut self.functions[number].body else { return Ok(()) };
+        let Some(rate) = *learning_rate else { return Ok(()) };
+        if self.session.set_learning_rate_under(name, rate)? {
+            *learning_rate = None;
+        }
+        Ok(())
+    }
+
+    /// Refuses a training function whose name another has: their optimisers' states would be the same.
+    fn refuse_repeated_name(&self, number: usize) -> Result<(), Error> {
+        let name_of = |function: &Function<'f>| match &function.body {
+            Body::Training { name, .. } => Some(name.clone()),
+            Body::Evaluation(_) => None,
+        };
+        let Some(name) = name_of(&self.functions[number]) else { return Ok(()) };
+        let same = self.functions.iter().filter(|function| name_of(function).as_deref() == Some(&*name)).count();
+        if same > 1 { Err(Error::RepeatedFunction { name }) } else { Ok(()) }
+    }
+}
+
+/// How errors call a function.
+fn describe(body: &Body<'_>) -> String {
+    match body {
+        Body::Training { name, .. } if name.is_empty() => "the first training function".to_owned(),
+        Body::Training { name, .. } => format!("the function {name:?}"),
+        Body::Evaluation(_) => "the function".to_owned(),
+    }
+}
+
+/// A name behind a prefix, which may be empty.
+pub(crate) fn under(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
