@@ -1,7 +1,8 @@
 //! The text of the language example as numbers, and the network that reads it.
 
 use arenagrad::nn::Phase;
-use arenagrad::{DType, DeclarationKind, Graph};
+use arenagrad::graph::DeclarationKind;
+use arenagrad::{DType, Graph};
 use arenagrad_examples::language::{Corpus, Gpt, POSITIONS, Random, places, windows};
 
 #[test]
