@@ -10,9 +10,13 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
 use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::metrics::MetricError;
 use crate::tensor::TensorError;
+#[cfg(feature = "fit")]
+use crate::train::fit::FitError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
@@ -54,6 +58,19 @@ pub enum Error {
     /// A checkpoint that training cannot go on from.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+
+    /// Data that could not be read, put together or encoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    /// A run of the loop that could not begin, or that ended in a failure.
+    #[cfg(feature = "fit")]
+    #[error(transparent)]
+    Fit(#[from] FitError),
+
+    /// A batch that a metric cannot measure.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]

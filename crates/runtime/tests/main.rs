@@ -9,6 +9,16 @@ mod checkpoints;
 mod compositions;
 mod convolution_geometries;
 mod convolutions;
+mod data_batches;
+#[cfg(feature = "data")]
+mod data_files;
+#[cfg(feature = "images")]
+mod data_images;
+mod data_scaling;
+mod data_sets;
+#[cfg(feature = "data")]
+mod data_tables;
+mod data_tokens;
 mod derivatives;
 mod edges;
 mod elements;
@@ -16,6 +26,8 @@ mod errors;
 mod extremes;
 #[cfg(unix)]
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod fusion;
 mod guides;
 mod integer_storage;
@@ -29,6 +41,8 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod metrics;
+mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;
@@ -50,12 +64,15 @@ mod sums;
 mod symbolic;
 mod tables;
 mod tape;
+mod tape_checkpoints;
 mod tape_growth;
+mod tape_layers;
 mod tape_methods;
 mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;
 mod tape_refused;
+mod tape_steps;
 mod tensors;
 mod threads;
 mod trainer;

@@ -1,7 +1,71 @@
 //! Data on its way to a network: readers, splits, transforms, shuffles and batches.
 //!
 //! Everything here is on the host and knows no graph: a batch is tensors under the names of the inputs that they are for.
+//! What comes out is a function of what goes in and of seeds; no order depends on a clock, a thread or a hash.
+//!
+//! | for | see |
+//! |---|---|
+//! | data in memory, its splits and folds | [`Dataset`] |
+//! | data that does not fit there | [`Source`] |
+//! | batches, shuffled, augmented, prefetched, resumed | [`Batches`], [`Epoch`], [`Position`] |
+//! | numbers on a common scale, classes as vectors | [`Scaling`], [`one_hot`] |
+//! | text as tokens and their windows | [`Tokens`], [`Tokenizer`] |
+//! | files: CSV, IDX, NumPy's, text | `Csv`, `read_idx`, `read_npy`, `read_npz` (feature `data`), [`read_text`] |
+//! | folders of images | `ImageFolder` (feature `images`) |
 
 mod batch;
+mod batches;
+mod categories;
+#[cfg(feature = "data")]
+mod csv;
+#[cfg(feature = "data")]
+mod csv_columns;
+mod dataset;
+mod draws;
+mod epoch;
+mod error;
+#[cfg(feature = "data")]
+mod idx;
+#[cfg(feature = "images")]
+mod images;
+#[cfg(feature = "data")]
+mod npy;
+#[cfg(feature = "data")]
+mod npy_header;
+#[cfg(feature = "data")]
+mod reading;
+mod rows;
+mod scaling;
+mod source;
+mod split;
+mod table;
+mod text;
+mod tokens;
 
 pub use batch::{Batch, NamedTensors};
+pub use batches::{Batches, Position};
+pub use categories::Categories;
+#[cfg(feature = "data")]
+pub use csv::{Column, Csv, Missing};
+pub use dataset::Dataset;
+pub use draws::Draws;
+pub use epoch::Epoch;
+pub use error::{CellProblem, DataError, Found};
+#[cfg(feature = "data")]
+pub use idx::{read_idx, write_idx};
+#[cfg(feature = "images")]
+pub use images::ImageFolder;
+#[cfg(feature = "data")]
+pub use npy::{read_npy, read_npz, write_npy, write_npz};
+pub use scaling::{Per, Scaling, one_hot};
+pub use source::Source;
+pub use split::Folds;
+pub use table::Table;
+pub use text::{read_lines, read_text};
+pub use tokens::{Bytes, Characters, Tokenizer, Tokens, Windows};
+
+/// Names as a message lists them.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

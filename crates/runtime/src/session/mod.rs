@@ -24,7 +24,7 @@ pub use builder::SessionBuilder;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph::{DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
@@ -172,13 +172,6 @@ impl Session {
         self.execute(plan.plan as usize, true)
     }
 
-    /// A session of one plan that is no training step.
-    pub(crate) fn of_plan(device: Device, plan: Plan) -> Result<(Session, PlanId), Error> {
-        let mut session = Session::new(device, 0, false);
-        let id = session.prepare(plan)?;
-        Ok((session, id))
-    }
-
     /// The id of the first plan.
     #[cfg(feature = "least_squares")]
     pub(crate) fn first_plan(&self) -> PlanId {
@@ -194,6 +187,44 @@ impl Session {
     ) -> Result<Vec<Tensor>, Error> {
         self.plans[0].feed.write_in_order(values, unchanged, &mut self.memory)?;
         self.execute(0, true)
+    }
+
+    /// A session without plans.
+    pub(crate) fn empty(device: Device) -> Session {
+        Session::new(device, 0, false)
+    }
+
+    /// Runs a plan with values for all inputs of its graph, in the order of their declarations, of which those that are unchanged since
+    /// its last run need not be written again. What it computes stays on the device, for [`Session::output`].
+    pub(crate) fn run_unread<T: AsRef<Tensor>>(
+        &mut self,
+        plan: PlanId,
+        values: &[T],
+        unchanged: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        let prepared = &mut self.plans[plan.plan as usize];
+        prepared.feed.write_in_order(values, unchanged, &mut self.memory)?;
+        prepared.executable.run(&mut self.memory, false).map(drop)
+    }
+
+    /// The shapes and dtypes of what a plan computes.
+    pub(crate) fn outputs(&self, plan: PlanId) -> Vec<(Shape, DType)> {
+        let outputs = &self.plans[plan.plan as usize].plan.outputs;
+        outputs.iter().map(|output| (output.shape.clone(), output.dtype)).collect()
+    }
+
+    /// What a plan computed when it last ran.
+    pub(crate) fn output(&self, plan: PlanId, number: u32) -> Result<Tensor, Error> {
+        let prepared = &self.plans[plan.plan as usize];
+        let output = &prepared.plan.outputs[number as usize];
+        let data = match (output.buffer, prepared.outputs[number as usize]) {
+            (Some(spec), Some(buffer)) => {
+                let storage = prepared.plan.buffers[spec as usize].storage;
+                self.memory.read(buffer, storage, output.shape.elements())?
+            }
+            (None, _) | (_, None) => Elements::empty(output.dtype),
+        };
+        Ok(Tensor::from_data(output.shape.clone(), data)?.into_native())
     }
 
     /// Waits until the device has done everything it was given.
@@ -342,7 +373,7 @@ impl Session {
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
-    fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
+    pub(crate) fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
         let prepared = self.prepare_outside(plan)?;
         self.plans.push(prepared);
         Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })

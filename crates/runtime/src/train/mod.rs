@@ -10,6 +10,8 @@
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
 mod moments;

@@ -1,0 +1,261 @@
+//! How a source is cut into batches: order, size, and what is done to each on its way.
+
+use std::sync::Arc;
+
+use super::DataError;
+use super::batch::Batch;
+use super::draws::Draws;
+use super::epoch::{Epoch, Maker};
+use super::source::{Source, stacked, unstacked};
+use crate::error::Error;
+use crate::train::shuffled;
+
+/// A place in the data: the batch that comes next. A small value for checkpoints; as numbers by [`Position::to_numbers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The pass over the data, from 0.
+    pub epoch: u64,
+    /// The batch of that pass, from 0.
+    pub batch: u64,
+}
+
+impl Position {
+    /// The first batch of an epoch.
+    #[must_use]
+    pub fn start_of(epoch: u64) -> Self {
+        Position { epoch, batch: 0 }
+    }
+
+    /// Epoch and batch.
+    #[must_use]
+    pub fn to_numbers(self) -> [u64; 2] {
+        [self.epoch, self.batch]
+    }
+
+    /// The position that [`Position::to_numbers`] gave.
+    #[must_use]
+    pub fn from_numbers([epoch, batch]: [u64; 2]) -> Self {
+        Position { epoch, batch }
+    }
+}
+
+/// A batch on its way, and of which samples it is.
+type BatchStep = Arc<dyn Fn(Batch) -> Result<Batch, Error> + Send + Sync>;
+type SampleStep = Arc<dyn Fn(Batch, &mut Draws) -> Result<Batch, Error> + Send + Sync>;
+
+#[derive(Clone)]
+enum Step {
+    Batch(BatchStep),
+    Sample { seed: u64, change: SampleStep },
+}
+
+/// Batches of a [`Dataset`](super::Dataset) or any other [`Source`]: a description, which gives an iterator for each epoch.
+/// (PyTorch's `DataLoader`.)
+///
+/// What a batch holds depends on the description and its [`Position`] alone. So it is the same with and without prefetching, and
+/// training that goes on from a checkpoint sees what it would have seen.
+///
+/// ```
+/// use arenagrad::{Tensor, data::{Dataset, Position}};
+///
+/// let data = Dataset::new().with("x", Tensor::new([10], (0..10).collect::<Vec<i32>>())?)?;
+/// let batches = data.batches(4).shuffled(7, 0).prefetch(2);
+/// assert_eq!(batches.len(), 3); // of 4, 4 and 2 samples
+///
+/// let mut position = Position::default();
+/// while position.epoch < 2 {
+///     let mut epoch = batches.resume(position);
+///     while let Some(batch) = epoch.next() {
+///         let _x = batch?.get("x").cloned();
+///         position = epoch.position(); // what a checkpoint keeps
+///     }
+/// }
+/// assert_eq!(position, Position { epoch: 2, batch: 0 });
+/// # Ok::<(), arenagrad::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Batches {
+    source: Arc<dyn Source>,
+    size: usize,
+    seed: Option<u64>,
+    start: Position,
+    drop_last: bool,
+    prefetch: usize,
+    steps: Vec<Step>,
+}
+
+impl Batches {
+    /// Batches of `size` samples of a source, in their order, the last one smaller if need be, made when they are asked for.
+    ///
+    /// A size of 0 is an error that the first batch reports ([`DataError::BatchSize`]).
+    #[must_use]
+    pub fn new(source: impl Source + 'static, size: usize) -> Self {
+        let (seed, start, drop_last, prefetch) = (None, Position::default(), false, 0);
+        Batches { source: Arc::new(source), size, seed, start, drop_last, prefetch, steps: Vec::new() }
+    }
+
+    /// In an order that depends on the seed and the epoch ([`shuffled`](crate::train::shuffled)), each sample once an epoch.
+    /// `epoch` is the one that an iterator begins with if nothing else is said.
+    #[must_use]
+    pub fn shuffled(mut self, seed: u64, epoch: u64) -> Self {
+        self.seed = Some(seed);
+        self.start = Position::start_of(epoch);
+        self
+    }
+
+    /// Without the last batch of an epoch if it is smaller than the others. By default it is kept.
+    #[must_use]
+    pub fn drop_last(mut self) -> Self {
+        self.drop_last = true;
+        self
+    }
+
+    /// Makes batches on a thread of its own, up to `count` before they are asked for; 0 makes them when they are asked for.
+    ///
+    /// The thread ends with its iterator. A panic in it is [`DataError::Panicked`] for whoever asks for the batch.
+    #[must_use]
+    pub fn prefetch(mut self, count: usize) -> Self {
+        self.prefetch = count;
+        self
+    }
+
+    /// Changes each batch, behind what was said before.
+    #[must_use]
+    pub fn map(mut self, change: impl Fn(Batch) -> Result<Batch, Error> + Send + Sync + 'static) -> Self {
+        self.steps.push(Step::Batch(Arc::new(change)));
+        self
+    }
+
+    /// Changes each sample, behind what was said before: an image is cut, turned or made noisy. The sample comes without the
+    /// axis of samples. Its random numbers depend on `seed`, on the epoch and on the sample's number in the source, and on
+    /// nothing else: neither on the batch that it is in nor on the order.
+    ///
+    /// ```
+    /// # use arenagrad::{Tensor, data::{Batch, Dataset}};
+    /// # let data = Dataset::new().with("x", Tensor::new([4, 2], vec![0.0f32; 8])?)?;
+    /// let noisy = data.batches(2).augment(3, |sample, draws| {
+    ///     let mut x = sample.get("x").cloned().unwrap_or_else(|| Tensor::scalar(0.0f32));
+    ///     x.as_mut_slice::<f32>()?.iter_mut().for_each(|x| *x += draws.normal(0.0, 0.1) as f32);
+    ///     Ok(sample.with("x", x))
+    /// });
+    /// assert_eq!(noisy.epoch(0).count(), 2);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn augment(
+        mut self,
+        seed: u64,
+        change: impl Fn(Batch, &mut Draws) -> Result<Batch, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.steps.push(Step::Sample { seed, change: Arc::new(change) });
+        self
+    }
+
+    /// How many batches an epoch has.
+    pub fn len(&self) -> usize {
+        let samples = self.source.samples();
+        match samples.checked_div(self.size) {
+            Some(whole) if self.drop_last || samples.is_multiple_of(self.size) => whole,
+            Some(whole) => whole + 1,
+            None => 0,
+        }
+    }
+
+    /// Whether an epoch has no batches.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many samples an epoch goes over, those of a last batch that is left out not counted.
+    pub fn samples(&self) -> usize {
+        self.source.samples().min(self.len().saturating_mul(self.size))
+    }
+
+    /// The batches of one epoch, from its first.
+    pub fn epoch(&self, epoch: u64) -> Epoch {
+        self.resume(Position::start_of(epoch))
+    }
+
+    /// The batches of the epoch of a position, from that position on; none at an epoch's end. A position past that is
+    /// [`DataError::Position`], which the first batch reports.
+    pub fn resume(&self, position: Position) -> Epoch {
+        match self.maker(position) {
+            Ok(maker) => Epoch::new(maker, position, self.len() as u64, self.prefetch),
+            Err(error) => Epoch::failed(error, position),
+        }
+    }
+
+    fn maker(&self, position: Position) -> Result<Maker, Error> {
+        if self.size == 0 {
+            return Err(DataError::BatchSize { what: "batches".to_owned() }.into());
+        }
+        let batches = self.len() as u64;
+        if position.batch > batches {
+            return Err(DataError::Position { batch: position.batch, batches }.into());
+        }
+        let samples = self.source.samples();
+        let order = self.seed.map(|seed| shuffled(samples, seed, position.epoch)).transpose()?;
+        let batches = self.clone();
+        Ok(Box::new(move |batch| {
+            // No overflow: the batch is one of those that `len` counts.
+            let places = batch as usize * batches.size..samples.min((batch as usize + 1).saturating_mul(batches.size));
+            let indices: Vec<usize> = match &order {
+                Some(order) => order[places].to_vec(),
+                None => places.collect(),
+            };
+            batches.make(&indices, position.epoch)
+        }))
+    }
+
+    /// The batch of these samples with all steps done to it.
+    fn make(&self, indices: &[usize], epoch: u64) -> Result<Batch, Error> {
+        let batch = self.source.batch(indices)?;
+        self.steps.iter().try_fold(batch, |batch, step| match step {
+            Step::Batch(change) => change(batch),
+            Step::Sample { seed, change } => {
+                let draws = Draws::new(*seed).of(epoch);
+                let samples = unstacked(&batch, indices.len())?;
+                let changed = samples
+                    .into_iter()
+                    .zip(indices)
+                    .map(|(sample, &index)| change(sample, &mut draws.of(index as u64)))
+                    .collect::<Result<Vec<_>, _>>()?;
+                stacked(&changed, indices)
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches")
+            .field("samples", &self.source.samples())
+            .field("size", &self.size)
+            .field("seed", &self.seed)
+            .field("start", &self.start)
+            .field("drop_last", &self.drop_last)
+            .field("prefetch", &self.prefetch)
+            .field("steps", &self.steps.len())
+            .finish()
+    }
+}
+
+impl IntoIterator for Batches {
+    type Item = Result<Batch, Error>;
+    type IntoIter = Epoch;
+
+    /// The batches of the epoch that [`Batches::shuffled`] named, or of epoch 0.
+    fn into_iter(self) -> Epoch {
+        self.resume(self.start)
+    }
+}
+
+impl IntoIterator for &Batches {
+    type Item = Result<Batch, Error>;
+    type IntoIter = Epoch;
+
+    /// The batches of the epoch that [`Batches::shuffled`] named, or of epoch 0.
+    fn into_iter(self) -> Epoch {
+        self.resume(self.start)
+    }
+}
