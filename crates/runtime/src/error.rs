@@ -55,10 +55,6 @@ pub enum Error {
     #[error(transparent)]
     Weights(#[from] WeightsError),
 
-    /// A checkpoint that training cannot go on from.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-
     /// Data that could not be read, put together or encoded.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -71,6 +67,10 @@ pub enum Error {
     /// A batch that a metric cannot measure.
     #[error(transparent)]
     Metric(#[from] MetricError),
+
+    /// A checkpoint that training cannot go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]
@@ -261,6 +261,11 @@ pub enum Error {
 
     #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
     UnmatchedPattern { pattern: String, known: String },
+
+    #[error(
+        "parameter {name:?} of shape {shape} is no matrix, and Muon updates no other; Muon::rest takes an optimiser for the rest"
+    )]
+    NotAMatrix { name: String, shape: Shape },
 
     #[error("this session has no averages of weights to compute with: {reason}")]
     NoAverages { reason: String },

@@ -103,6 +103,7 @@ pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
 #[cfg(feature = "fit")]
 pub use train::fit;
+pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 pub use weights::Weights;

@@ -30,9 +30,8 @@ impl Draws {
     /// A sequence of its own for that number, such as a sample's: independent of this one and of those of other numbers.
     #[must_use]
     pub fn of(&self, number: u64) -> Self {
-        // The counters of sequences end far below this one's upper half, so no key is a number that was drawn.
-        let low = words(self.key, number);
-        let key = words(low ^ 0xA5A5_A5A5_A5A5_A5A5, u64::MAX);
+        // Mixed twice, so that no key is a number that this sequence draws.
+        let key = words(words(self.key, number), u64::MAX);
         Draws { key, next: 0 }
     }
 

@@ -81,7 +81,7 @@ impl Session {
     }
 
     /// Everything that training goes on from, for a file of that path.
-    pub(super) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
+    pub(crate) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
         if let Some(parameter) = self.parameters.get(METADATA) {
             let reason = format!(
                 "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
