@@ -88,6 +88,8 @@ const STEPS: &[Step] = &[
     Step::example("jacobian", &["--device", "gpu"]),
     Step::example("extending", &["--device", "cpu"]),
     Step::example("extending", &["--device", "gpu"]),
+    Step::example("fine_tune", &["--device", "cpu"]),
+    Step::example("fine_tune", &["--device", "gpu"]),
     Step::example("static_dynamic", &["--device", "cpu"]),
     Step::example("static_dynamic", &["--device", "gpu"]),
 ];

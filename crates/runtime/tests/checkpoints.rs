@@ -139,7 +139,9 @@ fn trainers_resume_bit_for_bit() {
         for steps_before in [0, 2] {
             let mut second = trainer(9);
             second.set_learning_rate(0.5).unwrap();
-            (0..steps_before).for_each(|number| drop(step(&mut second, number)));
+            for number in 0..steps_before {
+                step(&mut second, number);
+            }
             second.restore(&Checkpoint::open(&path).unwrap()).unwrap();
             // A checkpoint of what waits is the same checkpoint.
             let again = second.checkpoint().unwrap();

@@ -70,6 +70,7 @@ mod sums;
 mod symbolic;
 mod tables;
 mod tape;
+mod tape_checkpoints;
 mod tape_growth;
 mod tape_layers;
 mod tape_methods;

@@ -4,6 +4,8 @@
 //! A leaf without a gradient is left alone, and so is its state: its moments, and the count of its updates. So leaves that
 //! have had gradients at the same steps are updated together, and where some of them have none the group is split, with its state.
 
+mod checkpoint;
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 

@@ -1,0 +1,206 @@
+//! Everything that a tape's optimiser goes on from, out and in again.
+//!
+//! Beside leaves and states a checkpoint notes which leaves have had gradients at the same steps, because each such group has a count of
+//! updates of its own.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::error::{Error, Given};
+use crate::tape::optimizer::{Group, TapeOptimizer, shown_name};
+use crate::tape::{Tape, Variable};
+use crate::tensor::Tensor;
+use crate::train::Hyperparameters;
+use crate::weights::Weights;
+
+/// The note of a checkpoint that says how leaves are grouped.
+const NOTE: &str = "arenagrad.tape";
+
+impl TapeOptimizer {
+    /// Everything that training goes on from, with the bits that it has now: the leaves under the names by which the optimiser knows
+    /// them, the states that layers keep on the tape (running statistics, the count of draws and their seed), and the optimiser's own,
+    /// the learning rate among them. Gradients are not kept.
+    ///
+    /// ```
+    /// use arenagrad::{Adam, Checkpoint, Device, Error, Tape, TapeOptimizer, Variable};
+    ///
+    /// fn start() -> Result<(Variable, TapeOptimizer), Error> {
+    ///     let tape = Tape::new(Device::cpu());
+    ///     let w = tape.leaf(3.0).requires_grad().named("w");
+    ///     let optimizer = TapeOptimizer::new(&tape, &[&w], Adam::new(0.1))?;
+    ///     Ok((w, optimizer))
+    /// }
+    /// fn step(w: &Variable, optimizer: &mut TapeOptimizer) -> Result<f64, Error> {
+    ///     optimizer.zero_grad();
+    ///     (w - 2.0).square().backward()?;
+    ///     optimizer.step()?;
+    ///     w.item()
+    /// }
+    ///
+    /// let (w, mut optimizer) = start()?;
+    /// step(&w, &mut optimizer)?;
+    /// let file = optimizer.checkpoint()?.with("epoch", 1).to_bytes()?;
+    /// let second = step(&w, &mut optimizer)?;
+    ///
+    /// let (w, mut optimizer) = start()?;
+    /// optimizer.restore(&Checkpoint::from_bytes(file)?)?;
+    /// assert_eq!(step(&w, &mut optimizer)?, second);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let mut weights = Weights::new();
+        for leaf in &self.leaves {
+            weights = weights.with(&leaf.name, Variable::of(&self.tape, leaf.record.clone()).data()?);
+        }
+        for (name, state) in self.kept_states() {
+            weights = weights.with(name, state.data()?);
+        }
+        for (name, value) in self.state()? {
+            weights = weights.with(&name, value);
+            weights.mark_training_state(&name);
+        }
+        let group = |group: &Group| {
+            let members: Vec<&str> = group.members.iter().map(|&place| self.leaves[place].name.as_str()).collect();
+            json!({ "number": group.number, "members": members, "is_begun": group.is_begun })
+        };
+        let groups: Vec<Value> = self.groups.iter().map(group).collect();
+        // As text, because JSON has no infinite numbers and readers of it may round others.
+        let rate = self.rate.map(|rate| format!("{rate:?}"));
+        let note = json!({ "groups": groups, "grouped": self.grouped, "rate": rate });
+        Ok(Checkpoint::new(weights, 0).with_note(NOTE, note.to_string()))
+    }
+
+    /// Goes on from a checkpoint of an optimiser over leaves of the same names, on this tape or another. On another, what layers keep is
+    /// there once they have been applied: apply the network to any input first, and make the tape with the same seed.
+    ///
+    /// Errors, after which nothing is changed: [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks,
+    /// [`CheckpointError::Unused`] for one that it alone has; another shape or dtype; a checkpoint of no tape.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        if self.joins {
+            self.join_new()?;
+        }
+        let noted = self.noted(checkpoint)?;
+        let kept = (std::mem::replace(&mut self.groups, noted.groups), self.grouped, self.rate);
+        (self.grouped, self.rate) = (noted.grouped, noted.rate);
+        match self.fitting(checkpoint) {
+            Ok((variables, states)) => {
+                variables.into_iter().for_each(|(variable, value)| variable.set_data(value));
+                states.iter().try_for_each(|(name, value)| self.set_state(name, value))
+            }
+            Err(error) => {
+                (self.groups, self.grouped, self.rate) = kept;
+                Err(error)
+            }
+        }
+    }
+
+    /// The states that layers keep on the tape.
+    fn kept_states(&self) -> Vec<(String, Variable)> {
+        Tape { inner: self.tape.clone() }.states()
+    }
+
+    /// What the note of a checkpoint says, about leaves of this optimiser.
+    fn noted(&self, checkpoint: &Checkpoint) -> Result<Noted, Error> {
+        let text = checkpoint.note(NOTE).unwrap_or_default();
+        let foreign = || {
+            let (origin, key) = (checkpoint.origin().to_owned(), NOTE.to_owned());
+            Error::from(CheckpointError::Foreign { origin, key, found: text.to_owned() })
+        };
+        let note: Value = serde_json::from_str(text).map_err(|_| foreign())?;
+        let (listed, grouped) = (note["groups"].as_array(), note["grouped"].as_u64());
+        let (listed, grouped) = listed.zip(grouped).ok_or_else(foreign)?;
+        let rate = match note["rate"].as_str() {
+            Some(rate) => Some(rate.parse::<f64>().map_err(|_| foreign())?),
+            None => None,
+        };
+        let mut groups = Vec::with_capacity(listed.len());
+        let mut seen = HashSet::new();
+        for group in listed {
+            let (number, is_begun) = group["number"].as_u64().zip(group["is_begun"].as_bool()).ok_or_else(foreign)?;
+            let mut members = Vec::new();
+            for name in group["members"].as_array().ok_or_else(foreign)? {
+                let name = name.as_str().ok_or_else(foreign)?;
+                let place = self.leaves.iter().position(|leaf| leaf.is_trained && leaf.name == name);
+                let place = place.ok_or_else(|| self.unused(checkpoint, name))?;
+                if !seen.insert(place) {
+                    return Err(foreign());
+                }
+                members.push(place);
+            }
+            groups.push(Group { number, states: self.states(&members)?, members, is_begun });
+        }
+        let ungrouped =
+            |(place, leaf): &(usize, &crate::tape::optimizer::Leaf)| leaf.is_trained && !seen.contains(place);
+        match self.leaves.iter().enumerate().find(ungrouped) {
+            Some((_, leaf)) => Err(self.missing(checkpoint, &leaf.name)),
+            None => Ok(Noted { groups, grouped, rate }),
+        }
+    }
+
+    /// The values of leaves and of what layers keep, and those of the optimiser's states, each checked.
+    fn fitting(&self, checkpoint: &Checkpoint) -> Result<Fitting, Error> {
+        let mut used = HashSet::new();
+        let mut value = |name: &str| {
+            if !checkpoint.weights().contains(name) {
+                return Err(self.missing(checkpoint, name));
+            }
+            used.insert(name.to_owned());
+            checkpoint.tensor(name)
+        };
+        let given = || Given::File(checkpoint.origin().into());
+        let leaves = self.leaves.iter().map(|leaf| (leaf.name.clone(), Variable::of(&self.tape, leaf.record.clone())));
+        let mut variables = Vec::new();
+        for (name, variable) in leaves.chain(self.kept_states()) {
+            let (found, present) = (value(&name)?, variable.data()?);
+            if found.shape() != present.shape() {
+                let (expected, found) = (present.shape().clone(), found.shape().clone());
+                return Err(Error::ParameterShape { name, expected, found, given: given() });
+            }
+            if found.storage() != present.storage() {
+                let (expected, found) = (present.storage(), found.storage());
+                return Err(Error::ParameterDType { name, expected, found, given: given() });
+            }
+            variables.push((variable, found));
+        }
+        let mut states = Vec::new();
+        for (group, state) in self.named_states() {
+            let name = shown_name(group, state);
+            let found = value(&name)?;
+            if *found.shape() != state.shape {
+                let (expected, found) = (state.shape.clone(), found.shape().clone());
+                return Err(Error::ParameterShape { name, expected, found, given: given() });
+            }
+            if found.dtype() != state.storage.value() {
+                let (expected, found) = (state.storage, found.storage());
+                return Err(Error::ParameterDType { name, expected, found, given: given() });
+            }
+            let dtypes = self.leaves.iter().map(|leaf| leaf.dtype);
+            Hyperparameters::beside(dtypes, given()).state(&state.name, &found)?;
+            states.push((name, found));
+        }
+        match checkpoint.weights().names().find(|name| !used.contains(*name)) {
+            Some(name) => Err(self.unused(checkpoint, name)),
+            None => Ok((variables, states)),
+        }
+    }
+
+    fn missing(&self, checkpoint: &Checkpoint, name: &str) -> Error {
+        CheckpointError::Missing { origin: checkpoint.origin().to_owned(), missing: format!("{name:?}") }.into()
+    }
+
+    fn unused(&self, checkpoint: &Checkpoint, name: &str) -> Error {
+        CheckpointError::Unused { origin: checkpoint.origin().to_owned(), unused: format!("{name:?}") }.into()
+    }
+}
+
+/// Values of variables, and values of states by name.
+type Fitting = (Vec<(Variable, Tensor)>, Vec<(String, Tensor)>);
+
+/// What a checkpoint says beside tensors.
+struct Noted {
+    groups: Vec<Group>,
+    grouped: u64,
+    rate: Option<f64>,
+}
