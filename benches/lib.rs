@@ -79,6 +79,7 @@ pub const WORKLOADS: &[Workload] = &[
     workloads::TAPE_SCALAR,
     workloads::TAPE_GAUSSIANS,
     workloads::TAPE_MNIST_MLP,
+    workloads::TAPE_GPT,
 ];
 
 /// The workload of that name.

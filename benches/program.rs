@@ -24,8 +24,8 @@ pub(crate) struct Model<'g> {
 pub(crate) struct TapeModel {
     pub(crate) parameters: Vec<(&'static str, Tensor)>,
     pub(crate) inputs: Vec<(&'static str, Tensor)>,
-    /// The loss of the parameters and the inputs.
-    pub(crate) loss: fn(&[Variable], &[Variable]) -> Variable,
+    /// The loss of the parameters and the inputs. Parameters of layers are the tape's, and none of these.
+    pub(crate) loss: fn(&Tape, &[Variable], &[Variable]) -> Variable,
 }
 
 /// A phase of a workload on a device, ready to be called.
@@ -99,7 +99,11 @@ impl Program {
         let leaf = |(name, value): &(&str, Tensor)| tape.leaf(value).requires_grad().named(*name);
         let parameters: Vec<Variable> = model.parameters.iter().map(leaf).collect();
         let leaves: Vec<&Variable> = parameters.iter().collect();
-        let optimizer = update.map(|update| TapeOptimizer::new(&tape, &leaves, update)).transpose()?;
+        let optimizer = |update| match leaves.as_slice() {
+            [] => TapeOptimizer::of_parameters(&tape, update),
+            leaves => TapeOptimizer::new(&tape, leaves, update),
+        };
+        let optimizer = update.map(optimizer).transpose()?;
         Ok(Program { kind: Kind::Tape(Box::new(TapeCalls { tape, model, parameters, optimizer })) })
     }
 
@@ -203,7 +207,7 @@ impl TapeCalls {
     /// Records the loss, differentiates it, updates, clears the gradients. Returns the loss before the update.
     fn call(&mut self) -> Result<f64, Error> {
         let inputs: Vec<Variable> = self.model.inputs.iter().map(|(_, value)| self.tape.leaf(value)).collect();
-        let loss = (self.model.loss)(&self.parameters, &inputs);
+        let loss = (self.model.loss)(&self.tape, &self.parameters, &inputs);
         loss.backward()?;
         if let Some(optimizer) = &mut self.optimizer {
             optimizer.step()?;

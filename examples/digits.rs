@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use arenagrad::fit::{Curves, Panel};
 use arenagrad::train::{append_step, shuffled};
 use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Init, Session, replace_file};
 use arenagrad_examples::digits::{CLASSES, Digits, PIXELS};
-use arenagrad_examples::loss_curve;
 use indicatif::{ProgressBar, ProgressStyle};
 
 const HIDDEN: usize = 128;
@@ -141,7 +141,8 @@ fn run(options: Options) -> Result<(), String> {
         replace_file(path, format!("step,loss\n{rows}").as_bytes()).map_err(told)?;
     }
     if !losses.is_empty() {
-        loss_curve::draw(&options.curve, &format!("digits on {device}"), "cross-entropy", &losses, steps_per_epoch)?;
+        let panel = Panel::new("cross-entropy").logarithmic().steps_and_epochs(&losses, steps_per_epoch);
+        Curves::new(format!("digits on {device}")).panel(panel).save(&options.curve).map_err(told)?;
         println!("loss curve in {}", options.curve.display());
     }
     println!("test accuracy: {:.1} %", test_accuracy(&mut session)? * 100.0);

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use arenagrad::fit::{Curves, Panel};
 use arenagrad::{Device, replace_file};
-use arenagrad_examples::loss_curve;
 use arenagrad_examples::primer::{
     BothWays, Dag, DataSet, End, Identifiability, LossGradient, Method, Options, Partials, PrimerError, SampleTable,
     Trained, dictionaries, dot, gradient_table, identifiability_text, list, parameter_table, parse_truth,
@@ -127,7 +127,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     if trained.losses.iter().any(|loss| *loss > 0.0) {
         let title = format!("{} on {device}", dag.variable_names(dag.outputs()).join(", "));
-        loss_curve::draw(&arguments.curve, &title, "mean squared error", &trained.losses, trained.steps_per_epoch)?;
+        let panel = Panel::new("mean squared error").logarithmic();
+        let panel = panel.steps_and_epochs(&trained.losses, trained.steps_per_epoch);
+        Curves::new(title).panel(panel).save(&arguments.curve).map_err(|error| error.to_string())?;
         println!("loss curve in {}", arguments.curve.display());
     }
     Ok(())

@@ -18,7 +18,7 @@ mod tape;
 pub(crate) use attention::ATTENTION;
 pub(crate) use chain::CHAIN;
 pub(crate) use embedding::EMBEDDING;
-pub(crate) use gpt::GPT;
+pub(crate) use gpt::{GPT, TAPE_GPT};
 pub(crate) use graph_build::GRAPH_BUILD;
 pub(crate) use gru::GRU;
 pub(crate) use layer_norm::LAYER_NORM;

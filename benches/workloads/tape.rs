@@ -1,6 +1,6 @@
 //! Define-by-run: the graph is recorded anew at each call, as operators run, and its plan is found again.
 
-use arenagrad::{Error, Reduction, Tensor, Variable};
+use arenagrad::{Error, Reduction, Tape, Tensor, Variable};
 
 use crate::data::normal;
 use crate::program::TapeModel;
@@ -30,7 +30,7 @@ pub(crate) const TAPE_MNIST_MLP: Workload = Workload {
 fn scalar() -> Result<TapeModel, Error> {
     let parameters =
         vec![("x", Tensor::scalar(-2.0f32)), ("y", Tensor::scalar(5.0f32)), ("z", Tensor::scalar(-4.0f32))];
-    let loss = |parameters: &[Variable], _: &[Variable]| (&parameters[0] + &parameters[1]) * &parameters[2];
+    let loss = |_: &Tape, parameters: &[Variable], _: &[Variable]| (&parameters[0] + &parameters[1]) * &parameters[2];
     Ok(TapeModel { parameters, inputs: Vec::new(), loss })
 }
 
@@ -38,7 +38,7 @@ fn scalar() -> Result<TapeModel, Error> {
 fn perceptron(batch: usize, [inputs, hidden, outputs]: [usize; 3]) -> Result<TapeModel, Error> {
     let parameters = vec![("w0", normal(&[inputs, hidden], 0.05, 3)?), ("w1", normal(&[hidden, outputs], 0.05, 4)?)];
     let inputs = vec![("x", normal(&[batch, inputs], 1.0, 1)?), ("t", normal(&[batch, outputs], 1.0, 2)?)];
-    let loss = |w: &[Variable], inputs: &[Variable]| {
+    let loss = |_: &Tape, w: &[Variable], inputs: &[Variable]| {
         let y = inputs[0].matmul(&w[0]).relu().matmul(&w[1]);
         y.mse_loss(&inputs[1], Reduction::Mean)
     };

@@ -1,10 +1,9 @@
-//! What the example programs share: reading their data and options, and drawing their curves.
+//! What the example programs share: reading their data and options, and drawing surfaces.
 
 pub mod axis;
 pub mod contours;
 pub mod device_option;
 pub mod digits;
-pub mod loss_curve;
 mod picture;
 pub mod primer;
 pub mod reference_fits;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
+use arenagrad::fit::{self, distinct_labels};
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
-use crate::axis::{Axis, distinct_labels};
+use crate::axis::Axis;
 use crate::contours::Grid;
 use crate::picture;
 
@@ -33,7 +34,7 @@ pub fn draw_descents(
     descents: &[Descent],
 ) -> Result<(), String> {
     let drawn = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let [horizontal, vertical] = [&surface.x, &surface.y].map(|axis| Axis::linear(axis.iter().copied()));
+    let [horizontal, vertical] = [&surface.x, &surface.y].map(|axis| Axis(fit::Axis::linear(axis.iter().copied())));
     picture::draw(path, (800, 640), |root| {
         root.fill(&WHITE).map_err(|error| drawn(&error))?;
         let mut chart = ChartBuilder::on(root)
@@ -124,7 +125,7 @@ pub fn draw_fit(
         let finite = || points.iter().map(value).filter(|number| number.is_finite());
         let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         let margin = 0.06 * (high - low);
-        Axis::linear([low - margin, high + margin])
+        Axis(fit::Axis::linear([low - margin, high + margin]))
     };
     let (horizontal, vertical) = (axis(|point| point.0), axis(|point| point.1));
     picture::draw(path, (800, 480), |root| {

@@ -48,6 +48,7 @@ mod initial;
 mod insertion;
 mod integers;
 mod layers;
+mod lender;
 mod mark;
 mod method;
 pub mod nn;
@@ -95,6 +96,7 @@ pub use f16::F16;
 pub use function::{Context, Function};
 pub use integers::{I8, I64, U8};
 pub use layers::AppliedLayer;
+pub use lender::{Lender, Wanted};
 pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{

@@ -5,6 +5,7 @@ use crate::arena::Graph;
 use crate::declaration::{Declaration, DeclarationKind, Init};
 use crate::error::GraphError;
 use crate::expr::Expr;
+use crate::lender::Wanted;
 use crate::node::Origin;
 use crate::shape::Shape;
 use crate::storage::StorageType;
@@ -24,6 +25,10 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_parameter");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        if let Some(lender) = self.lender() {
+            let (trainable, origin) = (storage.value().is_float(), method.origin());
+            return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
+        }
         match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a parameter", true, &shape, storage, method.origin()),
             None => self.parameter_of(name, shape, storage, init),
@@ -42,6 +47,10 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_state");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        if let Some(lender) = self.lender() {
+            let (trainable, origin) = (false, method.origin());
+            return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
+        }
         match self.declaration_named(&self.prefixed(name.clone())) {
             Some(first) => self.found(&first, "a state", false, &shape, storage, method.origin()),
             None => self.state(name, shape, storage, init),
@@ -49,7 +58,7 @@ impl Graph {
     }
 
     /// The node of a declaration, if it is what is asked for.
-    fn found(
+    pub(crate) fn found(
         &self,
         first: &Declaration,
         what: &str,

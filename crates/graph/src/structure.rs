@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::arena::{Arena, Graph};
-use crate::declaration::{DeclarationKind, IndexBound, Requirement};
+use crate::declaration::{DeclarationKind, IndexBound, Init, Requirement};
 use crate::error::GraphError;
 use crate::identity;
 use crate::node::{NodeId, NodeKey, Origin};
@@ -113,6 +113,17 @@ impl Graph {
     /// As [`Graph::extract`], where nodes at which `known` holds become inputs too, whatever they are computed from.
     #[track_caller]
     pub fn extract_until(&self, outputs: &[NodeId], known: impl Fn(NodeId) -> bool) -> Result<Extracted, GraphError> {
+        self.extract_with_parameters(outputs, known, |_| None)
+    }
+
+    /// As [`Graph::extract_until`], where inputs for which `parameter` has a name become parameters of that name, which start at 0.
+    #[track_caller]
+    pub fn extract_with_parameters(
+        &self,
+        outputs: &[NodeId],
+        known: impl Fn(NodeId) -> bool,
+        parameter: impl Fn(NodeId) -> Option<String>,
+    ) -> Result<Extracted, GraphError> {
         let origin = Origin::here();
         let order = self.order_of_use(outputs, &known)?;
         let graph = Graph::with_capacity(order.len());
@@ -123,9 +134,17 @@ impl Graph {
             let node = &arena.nodes[id.key];
             let is_given = is_declared(&node.op) || known(id);
             let copy = if is_given {
-                let name = inputs.to_string();
-                inputs += 1;
-                graph.declare(name, node.shape.clone(), node.dtype.into(), DeclarationKind::Input, node.origin)?
+                let (name, kind) = match parameter(id) {
+                    Some(name) => {
+                        let (init, trainable) = (Init::Constant(0.0), node.dtype.is_float());
+                        (name, DeclarationKind::Parameter { init, trainable })
+                    }
+                    None => {
+                        inputs += 1;
+                        ((inputs - 1).to_string(), DeclarationKind::Input)
+                    }
+                };
+                graph.declare(name, node.shape.clone(), node.dtype.into(), kind, node.origin)?
             } else {
                 let op = node.op.map_operands(|operand| {
                     // Operands stand before their users, so they have been copied.

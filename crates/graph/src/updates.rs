@@ -79,10 +79,15 @@ impl Graph {
 
     /// The states that are updated and their next values, in the order in which the states were first named.
     pub fn updates(&self) -> Vec<(NodeId, NodeId)> {
+        self.updates_since(0)
+    }
+
+    /// As [`Graph::updates`], but for the first so many that were said.
+    pub(crate) fn updates_since(&self, first: usize) -> Vec<(NodeId, NodeId)> {
         let arena = self.arena();
         let mut places = std::collections::HashMap::new();
         let mut updates: Vec<(NodeId, NodeId)> = Vec::new();
-        for &Update { state, next } in &arena.updates {
+        for &Update { state, next } in arena.updates.iter().skip(first) {
             if !arena.nodes.contains_key(state.key) || !arena.nodes.contains_key(next.key) {
                 continue;
             }
@@ -97,6 +102,9 @@ impl Graph {
 
     /// Whether a node is what a declaration keeps between runs.
     fn is_state(&self, id: NodeId) -> bool {
+        if let Some(lender) = self.lender() {
+            return lender.is_kept(id);
+        }
         let arena = self.arena();
         let Some(name) = arena.label(id.key) else { return false };
         arena.names.get(name).is_some_and(|&number| {

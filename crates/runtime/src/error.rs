@@ -12,6 +12,11 @@ use crate::check::CheckError;
 use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
+use crate::metrics::MetricError;
+use crate::tensor::TensorError;
+#[cfg(feature = "fit")]
+use crate::train::fit::FitError;
+use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -45,9 +50,26 @@ pub enum Error {
     #[error(transparent)]
     Check(#[from] CheckError),
 
+    /// Named tensors that cannot be used as they are.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+
     /// Data that could not be read, put together or encoded.
     #[error(transparent)]
     Data(#[from] DataError),
+
+    /// A run of the loop that could not begin, or that ended in a failure.
+    #[cfg(feature = "fit")]
+    #[error(transparent)]
+    Fit(#[from] FitError),
+
+    /// A batch that a metric cannot measure.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+
+    /// A tensor on the host that was asked for what it does not have.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
 
     #[error("a tensor of shape {shape} was given {elements} elements")]
     ElementCount { shape: Shape, elements: usize },

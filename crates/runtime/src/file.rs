@@ -32,35 +32,58 @@ pub fn replace_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Replaces the content of the file at `path`, or makes one, by what `write` writes.
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let target = resolved(path)?;
-    let old = match fs::metadata(&target) {
-        Ok(metadata) => Some(metadata),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let ends_in_separator = path.to_string_lossy().ends_with(std::path::is_separator);
-    if old.as_ref().map_or(ends_in_separator, fs::Metadata::is_dir) {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a file"));
-    }
-    if old.is_some() {
-        // Whoever may not write the old file must not replace it either.
-        let mut file = OpenOptions::new().write(true).open(&target)?;
-        if !old.as_ref().is_some_and(fs::Metadata::is_file) {
-            return write(&mut file);
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    Replacement::prepare(path, write)?.put()
+}
+
+/// The whole new content of a file, on the disk but not in its place yet. What is dropped leaves nothing behind.
+///
+/// Several that are prepared before the first is put in place are refused together where the disk is full.
+pub(crate) struct Replacement {
+    /// None where it was written straight into a device or pipe.
+    prepared: Option<Temporary>,
+    target: PathBuf,
+    folder: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the new content beside the file.
+    pub(crate) fn prepare(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Replacement> {
+        let target = resolved(path)?;
+        let old = match fs::metadata(&target) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let ends_in_separator = path.to_string_lossy().ends_with(std::path::is_separator);
+        if old.as_ref().map_or(ends_in_separator, fs::Metadata::is_dir) {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a folder, not a file"));
         }
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            Some(_) => PathBuf::from("."),
+            None => return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no path of a file")),
+        };
+        if old.is_some() {
+            // Whoever may not write the old file must not replace it either.
+            let mut file = OpenOptions::new().write(true).open(&target)?;
+            if !old.as_ref().is_some_and(fs::Metadata::is_file) {
+                write(&mut file)?;
+                return Ok(Replacement { prepared: None, target, folder });
+            }
+        }
+        let (mut file, temporary) = Temporary::new(&folder, old.as_ref())?;
+        write(&mut file)?;
+        file.sync_all()?;
+        Ok(Replacement { prepared: Some(temporary), target, folder })
     }
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) => Path::new("."),
-        None => return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no path of a file")),
-    };
-    let (mut file, temporary) = Temporary::new(folder, old.as_ref())?;
-    write(&mut file)?;
-    file.sync_all()?;
-    drop(file);
-    temporary.rename(&target)?;
-    sync_folder(folder)
+
+    /// Puts the new content in the place of the old.
+    pub(crate) fn put(self) -> io::Result<()> {
+        let Some(temporary) = self.prepared else { return Ok(()) };
+        temporary.rename(&self.target)?;
+        sync_folder(&self.folder)
+    }
 }
 
 /// The file that a path leads to through symbolic links; it need not exist.

@@ -18,6 +18,7 @@ guides! {
     expressions: "docs/expressions.md",
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",
+    layers: "docs/layers.md",
     tape: "docs/tape.md",
     training: "docs/training.md",
 }

@@ -32,6 +32,8 @@
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
 //! | functions with gradients of one's own | [`Function`] |
 //! | numerical checks of gradients | [`check`] |
+//! | the loop around a trainer, its files and its page | `fit` |
+//! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
 //!
 //! # What grows
@@ -52,6 +54,7 @@
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 //! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
 //! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
+//! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
 
 mod backend;
 pub mod check;
@@ -65,11 +68,13 @@ mod integers;
 mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
+pub mod metrics;
 pub mod plan;
 mod session;
 mod tape;
 mod tensor;
 pub mod train;
+pub mod weights;
 
 pub use arenagrad_graph as graph;
 pub use arenagrad_graph::nn;
@@ -93,6 +98,9 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::Tensor;
+pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+#[cfg(feature = "fit")]
+pub use train::fit;
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
+pub use weights::Weights;

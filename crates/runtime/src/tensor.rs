@@ -1,5 +1,15 @@
 //! Tensors on the host: a shape and the elements, row-major, perhaps narrower than the values of their dtype.
 
+mod arrange;
+mod conversions;
+mod display;
+mod error;
+mod indexing;
+mod numbers;
+
+pub use error::TensorError;
+pub use numbers::{Comparison, WorstElement};
+
 use arenagrad_graph::{DType, Element, Elements, Shape, StorageType};
 
 use crate::error::Error;
@@ -14,7 +24,7 @@ use crate::error::Error;
 /// assert_eq!(t.as_slice::<f32>()?[4], 5.0);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Tensor {
     shape: Shape,
     data: Elements,

@@ -25,6 +25,8 @@ mod errors;
 mod extremes;
 #[cfg(unix)]
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod fusion;
 mod guides;
 mod integer_storage;
@@ -38,6 +40,8 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod metrics;
+mod networks;
 mod numbers;
 mod operator_edges;
 mod operators;
@@ -60,15 +64,20 @@ mod symbolic;
 mod tables;
 mod tape;
 mod tape_growth;
+mod tape_layers;
 mod tape_methods;
 mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;
 mod tape_refused;
+mod tape_steps;
+mod tensors;
 mod threads;
 mod trainer;
 mod training;
 mod unreached;
+mod weights;
+mod weights_refused;
 
 #[test]
 fn every_test_file_is_listed() {

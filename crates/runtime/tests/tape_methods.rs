@@ -9,7 +9,6 @@ use arenagrad::{CrossEntropy, Device, Reduction, Tape, Tensor};
 /// Methods of expressions that have another form on a tape, or no meaning there, and why.
 const OTHERWISE: &[(&str, &str)] = &[
     ("cross_entropy_probabilities", "`cross_entropy_with` takes labels and probabilities"),
-    ("dropout_in", "a tape has no training step that layers could count"),
     ("hessian", "a transform of a graph"),
     ("hvp", "a transform of a graph"),
     ("jvp", "a transform of a graph"),

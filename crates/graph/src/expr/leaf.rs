@@ -168,6 +168,9 @@ impl Graph {
     pub fn step(&self) -> Expr<'_> {
         let method = self.enter("step");
         let origin = method.origin();
+        if self.lender().is_some() {
+            return self.without_prefix(|| self.shared_state("step", [], DType::I32, Init::Constant(0.0)));
+        }
         let declared = self.declaration_named("step");
         match declared {
             Some(step) if step.counts_steps() => self.expr(step.node),

@@ -5,6 +5,63 @@
 //! finds them again at the next application. Names and layouts are those of PyTorch's modules. The dtype is that of what
 //! it is applied to.
 //!
+//! A network is a struct of layers, and a method that applies them:
+//!
+//! ```
+//! use arenagrad_graph::nn::{Conv2d, Dropout, Linear, Phase, Summary};
+//! use arenagrad_graph::Expr;
+//!
+//! struct Classifier { conv1: Conv2d, conv2: Conv2d, head: Linear }
+//!
+//! impl Classifier {
+//!     fn new() -> Self {
+//!         let (conv1, conv2) = (Conv2d::new("conv1", 1, 8, 3), Conv2d::new("conv2", 8, 16, 3));
+//!         Classifier { conv1, conv2, head: Linear::new("head", 16 * 5 * 5, 10) }
+//!     }
+//!
+//!     fn logits<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
+//!         let h = self.conv1.apply(x).relu().max_pool2d(2);
+//!         let h = self.conv2.apply(h).relu().max_pool2d(2);
+//!         self.head.apply(h.flatten_axes(1, -1).dropout_in(phase, 0.1))
+//!     }
+//! }
+//!
+//! let net = Classifier::new();
+//! let summary = Summary::of(|g| net.logits(g.input("x", [1, 1, 28, 28]), Phase::Evaluation))?;
+//! assert_eq!(summary.trainable(), 5258);
+//! # Ok::<(), arenagrad_graph::GraphError>(())
+//! ```
+//!
+//! # A layer of one's own
+//!
+//! A layer that no module has is a struct with a name, and a [`Layer::forward`] that asks for its [`Parameter`]s and computes. Here
+//! the features are scaled by what a small network makes of their means (Hu et al. 2018), with a learned temperature:
+//!
+//! ```
+//! use arenagrad_graph::nn::{Layer, Linear, Parameter, Phase, Sequential, within};
+//! use arenagrad_graph::{Expr, Graph, Init};
+//!
+//! struct Excitation { name: String, channels: usize }
+//!
+//! impl Layer for Excitation {
+//!     fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
+//!         let temperature = Parameter::new(within(&self.name, "temperature"), [], Init::Constant(1.0)).beside(x);
+//!         let gate = Linear::new(within(&self.name, "gate"), self.channels, self.channels);
+//!         x * (gate.apply(x.global_avg_pool()) * temperature).sigmoid().unsqueeze(-1).unsqueeze(-1)
+//!     }
+//! }
+//!
+//! let net = Sequential::new("net").layer(|name| Excitation { name, channels: 8 });
+//! let g = Graph::new();
+//! let y = net.apply(g.input("x", [2, 8, 5, 5]), Phase::Training);
+//! assert_eq!(y.shape()?.dims(), &[2, 8, 5, 5]);
+//! assert!(g.declaration_named("net.0.temperature").is_some());
+//! # Ok::<(), arenagrad_graph::GraphError>(())
+//! ```
+//!
+//! To have it in tables and drawings, wrap what it computes into [`Graph::layer`](crate::Graph::layer). A state that it changes in
+//! training is a [`State`], and [`Graph::update`](crate::Graph::update) says what it becomes.
+//!
 //! Invariants: applying a layer has no effect but on the graph; the same layer in two graphs has the same parameters, because
 //! they have the same names. This does not know values, optimisers or sessions.
 
@@ -13,6 +70,7 @@ mod attention;
 mod batch_norm;
 mod convolution;
 mod convolution_transpose;
+mod drawing;
 mod dropout;
 mod embedding;
 pub mod init;
@@ -26,6 +84,7 @@ mod recurrent;
 mod residual;
 mod sequential;
 mod shapes;
+mod summary;
 mod transformer;
 
 pub use activation::{Activation, PRelu};
@@ -49,6 +108,7 @@ pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use shapes::{Flatten, Identity, Unflatten, Upsample};
+pub use summary::{Summary, SummaryLayer, SummaryParameter};
 pub use transformer::{
     TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
 };

@@ -49,6 +49,15 @@ impl Parameter {
         graph.shared_parameter(&self.name, &self.shape, storage, self.init.clone())
     }
 
+    /// The parameter in the graph and in the dtype of `x`. Errors: those of [`Graph::shared_parameter`].
+    #[track_caller]
+    pub fn beside<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        match x.dtype() {
+            Ok(dtype) => self.of(x.graph(), dtype),
+            Err(_) => x,
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -75,6 +84,15 @@ impl State {
     #[track_caller]
     pub fn of<'g>(&self, graph: &'g Graph, storage: impl Into<StorageType>) -> Expr<'g> {
         graph.shared_state(&self.name, &self.shape, storage, self.init.clone())
+    }
+
+    /// The state in the graph and in the dtype of `x`. Errors: those of [`Graph::shared_state`].
+    #[track_caller]
+    pub fn beside<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        match x.dtype() {
+            Ok(dtype) => self.of(x.graph(), dtype),
+            Err(_) => x,
+        }
     }
 
     /// The name.

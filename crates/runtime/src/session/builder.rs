@@ -35,10 +35,15 @@ impl<'e> SessionBuilder<'e> {
     /// gradients and updates are appended, planned and rewound.
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
         let mark = graph.mark();
+        let declared = graph.declarations().len();
         let plan = self.training_plan(graph, loss, optimizer);
         graph.rewind(mark)?;
         let mut session = Session::new(self.device, self.seed, true);
-        session.prepare(plan?)?;
+        let plan = plan?;
+        // What stands behind the graph's own declarations is the optimiser's.
+        let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
+        session.prepare(plan)?;
+        session.parameters.mark_training_state(&state);
         Ok(session)
     }
 

@@ -16,19 +16,20 @@ mod prepared;
 mod store;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 pub use builder::SessionBuilder;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use arenagrad_graph::{DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
 use crate::tensor::Tensor;
-use crate::train::{LEARNING_RATE, METADATA, Optimizer, Wanted, read_parameters, write_parameters};
+use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
 use pool::{Claim, Pool};
@@ -170,13 +171,6 @@ impl Session {
         self.execute(plan.plan as usize, true)
     }
 
-    /// A session of one plan that is no training step.
-    pub(crate) fn of_plan(device: Device, plan: Plan) -> Result<(Session, PlanId), Error> {
-        let mut session = Session::new(device, 0, false);
-        let id = session.prepare(plan)?;
-        Ok((session, id))
-    }
-
     /// The id of the first plan.
     #[cfg(feature = "least_squares")]
     pub(crate) fn first_plan(&self) -> PlanId {
@@ -192,6 +186,44 @@ impl Session {
     ) -> Result<Vec<Tensor>, Error> {
         self.plans[0].feed.write_in_order(values, unchanged, &mut self.memory)?;
         self.execute(0, true)
+    }
+
+    /// A session without plans.
+    pub(crate) fn empty(device: Device) -> Session {
+        Session::new(device, 0, false)
+    }
+
+    /// Runs a plan with values for all inputs of its graph, in the order of their declarations, of which those that are unchanged since
+    /// its last run need not be written again. What it computes stays on the device, for [`Session::output`].
+    pub(crate) fn run_unread<T: AsRef<Tensor>>(
+        &mut self,
+        plan: PlanId,
+        values: &[T],
+        unchanged: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        let prepared = &mut self.plans[plan.plan as usize];
+        prepared.feed.write_in_order(values, unchanged, &mut self.memory)?;
+        prepared.executable.run(&mut self.memory, false).map(drop)
+    }
+
+    /// The shapes and dtypes of what a plan computes.
+    pub(crate) fn outputs(&self, plan: PlanId) -> Vec<(Shape, DType)> {
+        let outputs = &self.plans[plan.plan as usize].plan.outputs;
+        outputs.iter().map(|output| (output.shape.clone(), output.dtype)).collect()
+    }
+
+    /// What a plan computed when it last ran.
+    pub(crate) fn output(&self, plan: PlanId, number: u32) -> Result<Tensor, Error> {
+        let prepared = &self.plans[plan.plan as usize];
+        let output = &prepared.plan.outputs[number as usize];
+        let data = match (output.buffer, prepared.outputs[number as usize]) {
+            (Some(spec), Some(buffer)) => {
+                let storage = prepared.plan.buffers[spec as usize].storage;
+                self.memory.read(buffer, storage, output.shape.elements())?
+            }
+            (None, _) | (_, None) => Elements::empty(output.dtype),
+        };
+        Ok(Tensor::from_data(output.shape.clone(), data)?.into_native())
     }
 
     /// Waits until the device has done everything it was given.
@@ -278,21 +310,7 @@ impl Session {
     /// The file appears whole or not at all, also if several write it at once: readers find the old content or the new. A
     /// symbolic link is followed, and the permissions of a file that is replaced are kept.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        if let Some(parameter) = self.parameters.get(METADATA) {
-            let reason = format!(
-                "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
-                parameter.origin
-            );
-            return Err(Error::File { path: path.as_ref().to_owned(), reason });
-        }
-        let tensors = self
-            .parameters
-            .iter()
-            // What an earlier file could not give is not there to be written.
-            .filter(|parameter| !matches!(parameter.place, Place::Unfit(_)))
-            .map(|parameter| Ok((parameter.name.clone(), self.parameters.value(parameter, &self.memory)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        write_parameters(path.as_ref(), &tensors)
+        self.whole_state(path.as_ref())?.save(path)
     }
 
     /// Reads parameters and states from a file in the safetensors format, such as [`Session::save`] writes.
@@ -354,7 +372,7 @@ impl Session {
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
-    fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
+    pub(crate) fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
         let prepared = self.prepare_outside(plan)?;
         self.plans.push(prepared);
         Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })

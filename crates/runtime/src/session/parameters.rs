@@ -30,6 +30,8 @@ pub(super) struct Parameter {
     /// In what the device holds it: values of its dtype.
     pub(super) storage: StorageType,
     pub(super) trainable: bool,
+    /// Whether it belongs to the training and not to the network: an optimiser's state, or the count of steps.
+    pub(super) is_training_state: bool,
     /// Where it was declared.
     pub(super) origin: String,
     pub(super) place: Place,
@@ -97,6 +99,7 @@ impl Parameters {
             shape: declaration.shape.clone(),
             storage: declaration.storage,
             trainable,
+            is_training_state: declaration.counts_steps(),
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
         });
@@ -106,6 +109,13 @@ impl Parameters {
     pub(super) fn truncate(&mut self, len: usize) {
         for parameter in self.list.drain(len..) {
             self.by_name.remove(&parameter.name);
+        }
+    }
+
+    /// Notes that these belong to the training and not to the network.
+    pub(super) fn mark_training_state(&mut self, names: &[String]) {
+        for parameter in names.iter().filter_map(|name| self.by_name.get(name)) {
+            self.list[*parameter].is_training_state = true;
         }
     }
 
@@ -158,6 +168,14 @@ impl Parameters {
 }
 
 impl Parameter {
+    /// Its buffer on the device, if a plan needs it.
+    pub(super) fn buffer(&self) -> Option<u32> {
+        match self.place {
+            Place::Device(buffer) => Some(buffer),
+            Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => None,
+        }
+    }
+
     /// Refuses a value of another shape or dtype. Narrower or wider elements of its dtype are as good.
     fn check_value(&self, value: &Tensor, given: Given) -> Result<(), Error> {
         let storage = if value.dtype() == self.storage.value() { self.storage } else { value.storage() };

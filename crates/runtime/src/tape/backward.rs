@@ -8,8 +8,8 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::error::Error;
 use crate::tape::record::{End, Gradient, Place, Record};
+use crate::tape::value::Value;
 use crate::tape::{Inner, Variable};
-use crate::tensor::Tensor;
 
 /// What a gradient is taken of: a node, and everything that derivatives of it flow into.
 struct Differentiated {
@@ -104,6 +104,12 @@ fn add_gradients(
     let wanted: Vec<NodeId> = of_leaves.chain(on_the_way.iter().map(|(_, node)| node)).copied().collect();
     let mut gradients = build_gradients(tape, differentiated.root, upstream, &wanted, origin)?.into_iter();
 
+    // What an optimiser updates is computed with the update; a gradient that waits already is computed first, so that a graph that is
+    // kept for many passes does not pile them up.
+    let waits = leaves.iter().any(|(leaf, _)| leaf.residents().value.is_some());
+    if waits && leaves.iter().any(|(leaf, _)| matches!(leaf.gradient(), Some(Gradient::Node(_)))) {
+        tape.catch_up(None)?;
+    }
     // What each leaf had before, and what each of its nodes adds.
     let mut totals = Vec::with_capacity(leaves.len());
     for (leaf, places) in &leaves {
@@ -127,6 +133,16 @@ fn add_gradients(
         }
     }
     let record = output.record();
+    if waits {
+        for (record, total) in totals.into_iter().chain(deferred) {
+            record.set_gradient(Gradient::Node(total));
+            tape.records.borrow_mut().list_placed(&record);
+        }
+        tape.waits.set(true);
+        tape.waiting.borrow_mut().push(Rc::downgrade(record));
+        release(tape, &differentiated, retain);
+        return Ok(());
+    }
     let mut outputs: Vec<NodeId> = totals.iter().map(|(_, total)| *total).collect();
     if record.value().is_none() {
         outputs.push(differentiated.root);
@@ -144,13 +160,18 @@ fn add_gradients(
     for (record, gradient) in deferred {
         record.set_gradient(Gradient::Node(gradient));
     }
+    release(tape, &differentiated, retain);
+    Ok(())
+}
+
+/// Says that a graph was differentiated, and is not kept for another pass.
+fn release(tape: &Inner, differentiated: &Differentiated, retain: bool) {
     if !retain {
         let slots = tape.slots.borrow();
         let nodes = differentiated.reached.iter().copied().filter(|node| slots.get(*node).is_none());
         tape.released.borrow_mut().extend(nodes);
         tape.epoch.set(tape.epoch.get() + 1);
     }
-    Ok(())
 }
 
 /// The gradients of `output` with respect to `wrt`, recorded; `None` where it does not depend on one.
@@ -187,7 +208,7 @@ fn gradient_variables(
             Some(node) => {
                 let node = if tape.recording.get() { node } else { stopped(tape, node)? };
                 let place = Place::Node(node, None);
-                Some(Variable::new(Record::result(tape, place, tape.recording.get(), "gradient")))
+                Some(Variable::of(tape, Record::result(tape, place, tape.recording.get(), "gradient")))
             }
         });
     }
@@ -231,7 +252,7 @@ fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: 
 /// Checks that a variable is of this tape and no mistake.
 fn usable(tape: &Rc<Inner>, variable: &Variable, origin: Origin) -> Result<(), Error> {
     let record = variable.record();
-    if !Rc::ptr_eq(record.tape(), tape) {
+    if !Rc::ptr_eq(variable.tape_inner(), tape) {
         return Err(GraphError::ForeignNode { origin, op: "gradients" }.into());
     }
     match record.place() {
@@ -293,7 +314,7 @@ fn upstream_node(
     origin: Origin,
 ) -> Result<NodeId, Error> {
     if let Some(upstream) = upstream {
-        if !Rc::ptr_eq(upstream.record().tape(), tape) {
+        if !Rc::ptr_eq(upstream.tape_inner(), tape) {
             return Err(GraphError::ForeignNode { origin, op: "backward" }.into());
         }
         tape.settle(&[upstream])?;
@@ -359,13 +380,20 @@ fn stopped(tape: &Inner, node: NodeId) -> Result<NodeId, Error> {
 }
 
 /// The gradient that has reached a variable.
-pub(crate) fn gradient_of(tape: &Inner, record: &Record) -> Result<Rc<Tensor>, Error> {
+pub(crate) fn gradient_of(tape: &Inner, record: &Record) -> Result<Rc<Value>, Error> {
     match record.gradient() {
         None => match record.place() {
             Place::Poisoned(error) => Err(error),
             Place::Value(_) | Place::Node(..) => Err(Error::NoGradient { variable: record.describe() }),
         },
         Some(Gradient::Value(value)) => Ok(value),
+        Some(Gradient::Node(_)) if tape.waits.get() && record.is_leaf() => {
+            tape.catch_up(None)?;
+            match record.gradient() {
+                Some(Gradient::Value(value)) => Ok(value),
+                Some(Gradient::Node(_)) | None => Err(Error::NoGradient { variable: record.describe() }),
+            }
+        }
         Some(Gradient::Node(node)) => {
             let value = tape.evaluate(node)?;
             record.set_gradient(Gradient::Value(value.clone()));

@@ -107,7 +107,7 @@ impl GradientTape {
     pub fn jacobian(&self, target: &Variable, source: &Variable) -> Result<Variable, Error> {
         let origin = Origin::here();
         self.answer(|| {
-            let jacobian = Variable::new(backward::jacobian(&self.tape.inner, target, source, origin));
+            let jacobian = Variable::of(&self.tape.inner, backward::jacobian(&self.tape.inner, target, source, origin));
             jacobian.check()?;
             Ok(jacobian)
         })

@@ -18,7 +18,7 @@ use arenagrad_graph::{NodeId, Pending};
 use crate::error::Error;
 use crate::tape::Inner;
 use crate::tape::record::{End, Gradient};
-use crate::tensor::Tensor;
+use crate::tape::value::Value;
 
 /// A run of more nodes than this keeps what others need of what it computed.
 const LONG_RUN: usize = 64;
@@ -31,11 +31,11 @@ const VERY_LONG_RUN: usize = 1024;
 const LARGE_ARENA: usize = 256;
 
 /// The values of nodes that gradients flow through.
-pub(crate) type Known = HashMap<NodeId, Rc<Tensor>>;
+pub(crate) type Known = HashMap<NodeId, Rc<Value>>;
 
 impl Inner {
     /// The value of a node; it is kept as long as something may need it.
-    pub(crate) fn evaluate(&self, node: NodeId) -> Result<Rc<Tensor>, Error> {
+    pub(crate) fn evaluate(&self, node: NodeId) -> Result<Rc<Value>, Error> {
         match self.value_at(node) {
             Some(value) => Ok(value),
             None => Ok(self.compute(&[node], &[node], true)?.remove(0)),
@@ -49,7 +49,7 @@ impl Inner {
         outputs: &[NodeId],
         kept: &[NodeId],
         with_history: bool,
-    ) -> Result<Vec<Rc<Tensor>>, Error> {
+    ) -> Result<Vec<Rc<Value>>, Error> {
         let pending = self.pending(outputs)?;
         let mut keeps: HashSet<NodeId> = kept.iter().copied().collect();
         if pending.len() > LONG_RUN || self.has_grown() {
@@ -67,8 +67,8 @@ impl Inner {
         let asked: HashSet<NodeId> = outputs.iter().copied().collect();
         let further = keeps.iter().map(|pending| pending.node).filter(|node| !asked.contains(node));
         let nodes: Vec<NodeId> = outputs.iter().copied().chain(further).collect();
-        let mut values: Vec<Rc<Tensor>> = self.run(&nodes)?.into_iter().map(Rc::new).collect();
-        let by_node: HashMap<NodeId, &Rc<Tensor>> = nodes.iter().copied().zip(&values).collect();
+        let mut values = self.run(&nodes)?;
+        let by_node: HashMap<NodeId, &Rc<Value>> = nodes.iter().copied().zip(&values).collect();
         for Pending { node, carries_gradient, .. } in keeps {
             if let Some(value) = by_node.get(&node) {
                 self.keep(node, value, carries_gradient)?;
@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// The value at a node, if it is known.
-    pub(crate) fn value_at(&self, node: NodeId) -> Option<Rc<Tensor>> {
+    pub(crate) fn value_at(&self, node: NodeId) -> Option<Rc<Value>> {
         let slots = self.slots.borrow();
         slots.get(node).map(|slot| slot.value.clone()).or_else(|| self.known.borrow().get(&node).cloned())
     }
@@ -113,7 +113,7 @@ impl Inner {
         nodes
     }
 
-    fn keep(&self, node: NodeId, value: &Rc<Tensor>, carries_gradient: bool) -> Result<(), Error> {
+    pub(crate) fn keep(&self, node: NodeId, value: &Rc<Value>, carries_gradient: bool) -> Result<(), Error> {
         self.count_kept(value);
         if carries_gradient {
             self.known.borrow_mut().insert(node, value.clone());

@@ -14,8 +14,11 @@
 //!
 //! - `record`: variables' records, and the places of values in the arena.
 //! - `run`: plans by structure, and running them.
+//! - `parameters`: leaves by name, for layers.
 //! - `kept`: values that are kept at nodes, so that nothing long is computed twice.
+//! - `value`: values on the host, the device, or both. `store`: what stays on the device, and the plans that compute with it.
 //! - `backward`: gradients of a variable, accumulated.
+//! - `step`: what backward passes left to compute, and an optimiser's update of it, as one plan.
 //! - [`Variable`] and its operators: what a user writes; `methods` makes most of them from lists.
 //! - [`GradientTape`]: the same recording, asked for gradients as TensorFlow's tape is.
 //! - [`TapeOptimizer`]: the optimisers of [`crate::train`] for a tape's leaves.
@@ -28,8 +31,12 @@ mod kept;
 mod methods;
 mod operators;
 mod optimizer;
+mod parameters;
 mod record;
 mod run;
+mod step;
+mod store;
+mod value;
 mod variable;
 
 pub use gradient_tape::GradientTape;
@@ -38,16 +45,19 @@ pub use variable::{LeafValue, Variable};
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use arenagrad_graph::symbolic::Formula;
-use arenagrad_graph::{Arrangement, Expr, Function, Graph, GraphError, Node, NodeId, Op, Origin, OwnedGraph};
+use arenagrad_graph::{Arrangement, Expr, Function, Graph, GraphError, Lender, Node, NodeId, Op, Origin, OwnedGraph};
 
 use crate::device::Device;
 use crate::error::Error;
 use kept::Known;
+use parameters::{Asked, Parameters, TapeLender};
 use record::{Place, Record, Records, Slots};
 use run::Plans;
+use store::Store;
+use variable::Recorded;
 
 /// A recording of operations on [`Variable`]s, on one device.
 ///
@@ -82,10 +92,24 @@ pub(crate) struct Inner {
     records: RefCell<Records>,
     slots: RefCell<Slots>,
     plans: RefCell<Plans>,
+    /// What is on the device between runs.
+    store: Rc<Store>,
+    /// Whether backward passes may wait to be computed, and the results that they went out from.
+    waits: Cell<bool>,
+    waiting: RefCell<Vec<Weak<Record>>>,
+    /// How many optimisers were made.
+    optimizers: Cell<u64>,
     /// The values that are known of nodes that gradients flow through.
     known: RefCell<Known>,
     /// The nodes that a backward pass went through and released.
     released: RefCell<HashSet<NodeId>>,
+    /// What layers have asked for.
+    parameters: RefCell<Parameters>,
+    /// What the operations that are being built have asked for, the outermost first.
+    asked: RefCell<Vec<Asked>>,
+    lender: Rc<dyn Lender>,
+    /// Why what an operation asked for could not be had.
+    failed: RefCell<Option<Error>>,
     /// How many backward passes have released their graphs.
     epoch: Cell<u64>,
     /// How many nodes the arena may have before what nobody needs is removed.
@@ -101,9 +125,13 @@ impl Tape {
     /// An empty tape whose values are computed on `device`.
     pub fn new(device: Device) -> Tape {
         Tape {
-            inner: Rc::new(Inner {
+            inner: Rc::new_cyclic(|tape| Inner {
                 graph: OwnedGraph::new("a tape"),
+                store: Rc::new(Store::new(&device)),
                 device,
+                waits: Cell::new(false),
+                waiting: RefCell::default(),
+                optimizers: Cell::new(0),
                 recording: Cell::new(true),
                 building: Cell::new(false),
                 records: RefCell::default(),
@@ -111,6 +139,10 @@ impl Tape {
                 plans: RefCell::default(),
                 known: RefCell::default(),
                 released: RefCell::default(),
+                parameters: RefCell::default(),
+                asked: RefCell::default(),
+                lender: Rc::new(TapeLender { tape: tape.clone() }),
+                failed: RefCell::default(),
                 epoch: Cell::new(0),
                 sweep_at: Cell::new(run::LEAST_SWEEP),
                 computed: Cell::new(0),
@@ -124,12 +156,13 @@ impl Tape {
     /// elements are widened to it if they are narrower.
     /// Gradients flow to it after [`Variable::requires_grad`].
     pub fn leaf(&self, value: impl LeafValue) -> Variable {
-        Variable::new(Record::leaf(&self.inner, value.into_tensor().into_native(), false))
+        Variable::of(&self.inner, Record::leaf(&self.inner, value.into_tensor().into_native(), false))
     }
 
     /// Records an operation of your own: what `build` makes of the operands' expressions. Everything that [`Expr`] can do can
-    /// be recorded so; `name` is what [`Variable::grad_fn`] says of the result. In the tape's graph, [`Expr::graph`], inputs and
-    /// parameters cannot be declared nor nodes removed: that poisons the result with [`GraphError::Owned`].
+    /// be recorded so, layers and networks among it; `name` is what [`Variable::grad_fn`] says of the result. In the tape's graph,
+    /// [`Expr::graph`], parameters and states are shared by name with the tape, which keeps them ([`Tape::parameters`]); what is
+    /// declared otherwise, or removed, poisons the result with [`GraphError::Owned`].
     ///
     /// ```
     /// use arenagrad::{Device, Tape, Tensor};
@@ -220,7 +253,7 @@ impl Tape {
     /// Errors, kept in the result: one of the two requires no gradient, or the graph of `output` was released.
     #[track_caller]
     pub fn jacobian(&self, output: &Variable, input: &Variable) -> Variable {
-        Variable::new(backward::jacobian(&self.inner, output, input, Origin::here()))
+        Variable::of(&self.inner, backward::jacobian(&self.inner, output, input, Origin::here()))
     }
 
     /// Clears the gradients of all variables of this tape.
@@ -245,7 +278,7 @@ impl Tape {
 
     /// How many plans the tape keeps: one for each structure that was computed lately.
     pub fn plans(&self) -> usize {
-        self.inner.plans.borrow().len()
+        self.inner.plans.borrow().len() + self.inner.store.plans()
     }
 }
 
@@ -272,7 +305,7 @@ impl Inner {
         operands: &[&Variable],
         origin: Origin,
         build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
-    ) -> Rc<Record> {
+    ) -> Recorded {
         // The rest is compiled once, not for each of a hundred operations.
         let mut build = Some(build);
         self.record_with(name, operands, origin, &mut |graph, operands| match build.take() {
@@ -287,19 +320,24 @@ impl Inner {
         operands: &[&Variable],
         origin: Origin,
         build: &mut Build<'_>,
-    ) -> Rc<Record> {
-        let requires_grad = operands.iter().any(|operand| operand.record().requires_grad());
-        let needs = requires_grad && self.recording.get();
-        let node = self.build(name, operands, origin, |graph, operands| {
+    ) -> Recorded {
+        let of_operands = operands.iter().any(|operand| operand.record().requires_grad());
+        let requires_grad = Cell::new(of_operands);
+        let (node, asked) = self.build(name, operands, origin, |graph, operands| {
             let result = build(graph, operands)?;
+            let of_asked = |asked: &Asked| asked.records.iter().any(|record| record.requires_grad());
+            requires_grad.set(of_operands || self.asked.borrow().last().is_some_and(of_asked));
             // What is made without recording depends on variables that have gradients, but passes none on.
-            Ok(if requires_grad && !needs { result.stop_gradient() } else { result })
+            Ok(if requires_grad.get() && !self.recording.get() { result.stop_gradient() } else { result })
         });
+        let needs = requires_grad.get() && self.recording.get();
         let is_float = matches!(&node, Ok(id) if self.graph.node(*id).is_ok_and(|node| node.dtype.is_float()));
         if node.is_ok() {
             operands.iter().for_each(|operand| operand.record().count_consumer());
+            asked.records.iter().for_each(|record| record.count_consumer());
         }
-        Record::result(self, Place::of(node), needs && is_float, name)
+        let record = Record::result(self, Place::of(node), needs && is_float, name);
+        Recorded { tape: self.clone(), record }
     }
 
     fn build(
@@ -308,8 +346,45 @@ impl Inner {
         operands: &[&Variable],
         origin: Origin,
         build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> (Result<NodeId, Error>, Asked) {
+        /// Forgets what was asked for, also when a panic passes.
+        struct Asking<'a>(&'a Inner);
+        impl Drop for Asking<'_> {
+            fn drop(&mut self) {
+                let asked = self.0.asked.borrow_mut().pop();
+                if let (Some(asked), true) = (asked, std::thread::panicking()) {
+                    self.0.forget_made(&asked);
+                }
+            }
+        }
+        self.asked.borrow_mut().push(Asked::default());
+        let asking = Asking(self);
+        let (built, updates) =
+            self.graph.lending(self.lender.clone(), || self.build_lent(name, operands, origin, build));
+        let asked = self.asked.borrow_mut().last_mut().map(std::mem::take).unwrap_or_default();
+        drop(asking);
+        let failed = self.failed.borrow_mut().take();
+        let result = match (built, failed) {
+            (Err(_), Some(failed)) => Err(failed),
+            (built, _) => built,
+        };
+        let result = result.and_then(|node| self.apply_updates(&asked, &updates, origin).map(|()| node));
+        match &result {
+            // A refused operation around this one must not take it back.
+            Ok(_) => self.graph.claim(),
+            Err(_) => self.forget_made(&asked),
+        }
+        (result, asked)
+    }
+
+    fn build_lent(
+        self: &Rc<Self>,
+        name: &'static str,
+        operands: &[&Variable],
+        origin: Origin,
+        build: impl for<'g> FnOnce(&'g Graph, &[Expr<'g>]) -> Result<Expr<'g>, Error>,
     ) -> Result<NodeId, Error> {
-        if operands.iter().any(|operand| !Rc::ptr_eq(operand.record().tape(), self)) {
+        if operands.iter().any(|operand| !Rc::ptr_eq(operand.tape_inner(), self)) {
             return Err(GraphError::ForeignNode { origin, op: name }.into());
         }
         self.sweep_if_grown();
@@ -335,10 +410,8 @@ impl Inner {
                 )?)
             })
         });
-        match &result {
-            // A refused operation around this one must not take it back.
-            Ok(_) => self.graph.claim(),
-            Err(_) => self.displace(&placed),
+        if result.is_err() {
+            self.displace(&placed);
         }
         result
     }

@@ -1,22 +1,20 @@
-//! The optimisers of [`crate::train`] for the leaves of a tape: the update is a plan over the leaves' values and gradients,
-//! and the optimiser's state stays on the device between steps.
+//! The optimisers of [`crate::train`] for the leaves of a tape: leaves, gradients and the optimiser's state stay on the device, and a step
+//! is one plan with the forward and the backward pass that it waits for.
 //!
 //! A leaf without a gradient is left alone, and so is its state: its moments, and the count of its updates. So leaves that
-//! have had gradients at the same steps share one plan, and where some of them have none the plan is split, with its state.
+//! have had gradients at the same steps are updated together, and where some of them have none the group is split, with its state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use arenagrad_graph::{Expr, Graph, GraphError, Init, NodeId, Origin};
+use arenagrad_graph::{DType, DeclarationKind, Graph, GraphError, Init, Origin, Shape, StorageType};
 
-use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::plan::{Plan, Request};
-use crate::session::{PlanId, Session};
-use crate::tape::record::{Place, Record};
-use crate::tape::{Tape, Variable, backward};
+use crate::tape::record::{Gradient, Record};
+use crate::tape::step::Update;
+use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, Optimizer, Trained, append_update};
+use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed};
 
 /// An optimiser over leaves of a tape.
 ///
@@ -34,28 +32,62 @@ use crate::train::{Hyperparameters, Optimizer, Trained, append_update};
 /// assert!((w.item()? - 2.0).abs() < 1e-4);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+///
+/// Backward passes that reach a leaf of an optimiser compute nothing by themselves: [`TapeOptimizer::step`] computes them with the update,
+/// and so does whoever asks for a gradient before. What is wrong with the values of a run, an index outside of its axis, is reported
+/// there.
 pub struct TapeOptimizer {
-    leaves: Vec<Rc<Record>>,
+    tape: Rc<Inner>,
+    leaves: Vec<Leaf>,
+    /// Whether the parameters of the tape join that appear later.
+    joins: bool,
     optimizer: Box<dyn Optimizer>,
-    device: Device,
+    number: u64,
     groups: Vec<Group>,
+    /// How many groups there have been.
+    grouped: u64,
+    /// The learning rate that was set, for groups that come later.
+    rate: Option<f64>,
 }
 
-/// Leaves that have had gradients at the same steps, and their update.
+/// A leaf that is updated, and what it was when the optimiser was given it.
+struct Leaf {
+    record: Rc<Record>,
+    /// The name by which the optimiser knows it.
+    name: String,
+    shape: Shape,
+    dtype: DType,
+    /// Whether the optimiser trains what has that name.
+    is_trained: bool,
+}
+
+/// Leaves that have had gradients at the same steps.
 struct Group {
+    number: u64,
     /// The leaves' places in the optimiser's list.
     members: Vec<usize>,
-    session: Session,
-    plan: PlanId,
-    /// The values that the session's parameters have.
-    written: Vec<Rc<Tensor>>,
+    states: Vec<State>,
+    /// Whether a step was taken.
+    is_begun: bool,
+}
+
+/// A state of the optimiser.
+struct State {
+    /// The name that the optimiser gave it.
+    name: String,
+    /// Whether it is one leaf's alone.
+    is_of_leaf: bool,
+    shape: Shape,
+    storage: StorageType,
+    init: Init,
 }
 
 impl TapeOptimizer {
-    /// An optimiser that updates `leaves`.
+    /// An optimiser that updates `leaves`. It knows them by their names ([`Variable::named`]); one without a name, or with another's, is
+    /// `leaf` and its place in the list.
     ///
     /// Errors: no leaves; a leaf of another tape, that requires no gradient, that is no leaf, that holds no floats, or that is listed
-    /// twice; each names the leaf by its place in the list, and by its name if it has one ([`Variable::named`]). What the
+    /// twice; each names the leaf by its place in the list, and by its name if it has one. What the
     /// optimiser reports of its hyperparameters.
     #[track_caller]
     pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
@@ -63,12 +95,10 @@ impl TapeOptimizer {
             return Err(Error::NothingToTrain { reason: "the optimiser was given no leaves".to_owned() });
         }
         let origin = Origin::here();
-        let mut records: Vec<Rc<Record>> = Vec::with_capacity(leaves.len());
         let mut places = HashMap::new();
-        let mut values = Vec::with_capacity(leaves.len());
         for (place, leaf) in leaves.iter().enumerate() {
             let record = leaf.record();
-            if !Rc::ptr_eq(record.tape(), &tape.inner) {
+            if !Rc::ptr_eq(leaf.tape_inner(), &tape.inner) {
                 return Err(GraphError::ForeignNode { origin, op: "optimizer" }.into());
             }
             let value = tape.inner.value_of(record)?;
@@ -81,138 +111,287 @@ impl TapeOptimizer {
             if let Some(first) = places.insert(Rc::as_ptr(record), place) {
                 return Err(Error::RepeatedLeaf { leaf: described(place, record), first });
             }
-            values.push(value);
-            records.push(record.clone());
         }
-        let (device, optimizer) = (tape.device().clone(), Box::new(optimizer));
-        let group = Group::new((0..leaves.len()).collect(), values, &*optimizer, &device)?;
-        Ok(TapeOptimizer { leaves: records, optimizer, device, groups: vec![group] })
+        let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer));
+        made.join(leaves.iter().map(|leaf| leaf.record().clone()).collect())?;
+        Ok(made)
+    }
+
+    /// An optimiser of everything that layers train on the tape ([`Tape::parameters`]), under the names that they have there. Parameters
+    /// that appear later, where a layer is first applied, join at the next step.
+    ///
+    /// ```
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{AdamW, Device, Tape, TapeOptimizer, Tensor};
+    ///
+    /// let layer = Linear::new("layer", 1, 1);
+    /// let tape = Tape::new(Device::cpu()).seed(1);
+    /// let mut optimizer = TapeOptimizer::of_parameters(&tape, AdamW::new(0.1).weight_decay(0.0))?;
+    /// for _ in 0..300 {
+    ///     let x = tape.leaf(Tensor::new([2, 1], vec![1.0f32, 2.0])?);
+    ///     optimizer.zero_grad();
+    ///     (x.map(|x| layer.apply(x)) - &x * 3.0).square().mean(..).backward()?; // least at y = 3 x
+    ///     optimizer.step()?;
+    /// }
+    /// assert!((tape.parameter("layer.weight")?.item()? - 3.0).abs() < 0.05);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    ///
+    /// Errors: what the optimiser reports of its hyperparameters.
+    pub fn of_parameters(tape: &Tape, optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
+        let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer));
+        // An optimiser of nothing tells its mistakes as well.
+        made.states(&[])?;
+        made.join_new()?;
+        Ok(made)
     }
 
     /// Updates the leaves from the gradients that have accumulated. A leaf that no gradient has reached is left alone, with its
-    /// state: no momentum, no decay, no update counted, as in PyTorch.
+    /// state: no momentum, no decay, no update counted, as in PyTorch; so is one that the optimiser does not train
+    /// ([`Optimizer::trains`]). An optimiser that looks at all gradients together, to clip their
+    /// norm, sees those of leaves that have had gradients at the same steps.
     ///
     /// Errors, after which nothing is changed: [`Error::NoGradient`] if no leaf has a gradient at all; a leaf that was
-    /// given a value of another shape or dtype since the optimiser was made.
+    /// given a value of another shape or dtype since the optimiser was made; what planning and running the passes report.
     pub fn step(&mut self) -> Result<(), Error> {
-        let mut gradients: Vec<Option<Rc<Tensor>>> = Vec::with_capacity(self.leaves.len());
-        let mut values = Vec::with_capacity(self.leaves.len());
-        for leaf in &self.leaves {
-            values.push(leaf.tape().value_of(leaf)?);
-            let has_gradient = leaf.gradient().is_some();
-            gradients.push(if has_gradient { Some(backward::gradient_of(leaf.tape(), leaf)?) } else { None });
+        if self.joins {
+            self.join_new()?;
         }
-        if gradients.iter().all(Option::is_none) {
-            let leaves: Vec<String> =
-                self.leaves.iter().enumerate().map(|(place, leaf)| described(place, leaf)).collect();
-            return Err(Error::NoGradient { variable: leaves.join(", ") });
-        }
-        for group in &self.groups {
-            for (written, &place) in group.written.iter().zip(&group.members) {
-                for given in [Some(&values[place]), gradients[place].as_ref()].into_iter().flatten() {
-                    if given.shape() != written.shape() || given.dtype() != written.dtype() {
-                        return Err(Error::LeafChanged {
-                            leaf: described(place, &self.leaves[place]),
-                            expected: (written.shape().clone(), written.dtype()),
-                            found: (given.shape().clone(), given.dtype()),
-                        });
-                    }
+        let mut active = Vec::with_capacity(self.leaves.len());
+        for (place, Leaf { record, shape, dtype, is_trained, .. }) in self.leaves.iter().enumerate() {
+            if !is_trained {
+                active.push(false);
+                continue;
+            }
+            let value = self.tape.value_of(record)?;
+            let mut found = vec![(value.shape().clone(), value.dtype())];
+            match record.gradient() {
+                Some(Gradient::Value(gradient)) => found.push((gradient.shape().clone(), gradient.dtype())),
+                Some(Gradient::Node(node)) => {
+                    let node = self.tape.graph.node(node)?;
+                    found.push((node.shape, node.dtype));
                 }
+                None => {}
+            }
+            active.push(found.len() > 1);
+            if let Some(found) = found.into_iter().find(|(its, own)| its != shape || own != dtype) {
+                let expected = (shape.clone(), *dtype);
+                return Err(Error::LeafChanged { leaf: described(place, record), expected, found });
             }
         }
-        self.split(|place| gradients[place].is_some())?;
-        for group in &mut self.groups {
-            let given: Option<Vec<&Tensor>> = group.members.iter().map(|&place| gradients[place].as_deref()).collect();
-            let Some(given) = given else { continue };
-            group.step(&values, &given)?;
-            for (&place, written) in group.members.iter().zip(&group.written) {
-                self.leaves[place].set_place(Place::Value(written.clone()));
-            }
+        if !active.contains(&true) {
+            let trained = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_trained);
+            let leaves: Vec<String> = trained.map(|(place, leaf)| described(place, &leaf.record)).collect();
+            let variable = if leaves.is_empty() {
+                "the tape, which has no parameters that are trained".to_owned()
+            } else {
+                leaves.join(", ")
+            };
+            return Err(Error::NoGradient { variable });
+        }
+        self.tape.sweep_if_grown();
+        self.split(&active)?;
+        let is_active = |group: &Group| group.members.iter().any(|&member| active[member]);
+        if self.groups.iter().filter(|group| is_active(group)).count() > 1 {
+            // Each group reads what was computed once.
+            self.tape.catch_up(None)?;
+        }
+        for group in self.groups.iter_mut().filter(|group| is_active(group)) {
+            let members = group.members.iter().map(|&place| &self.leaves[place]);
+            let update = Update {
+                members: members.map(|leaf| (&leaf.record, leaf.name.as_str())).collect(),
+                optimizer: &*self.optimizer,
+                key: [self.number, group.number],
+                state_name: &|name| stored_name(self.number, group.number, is_of_leaf(&self.leaves, name), name),
+            };
+            self.tape.advance(Some(&update), None)?;
+            group.is_begun = true;
         }
         Ok(())
     }
 
     /// Clears the gradients of the leaves.
     pub fn zero_grad(&self) {
-        self.leaves.iter().for_each(|leaf| leaf.clear_gradient());
+        self.leaves.iter().for_each(|leaf| leaf.record.clear_gradient());
     }
 
     /// Sets the learning rate, from the next step on. Errors: a rate that is below 0 or not finite; an optimiser that has none.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        let dtypes = self.groups.iter().flat_map(|group| &group.written).map(|value| value.dtype());
-        Hyperparameters::beside(dtypes, Given::Argument).learning_rate(rate)?;
-        self.groups.iter_mut().try_for_each(|group| group.session.set_learning_rate(rate))
+        Hyperparameters::beside(self.leaves.iter().map(|leaf| leaf.dtype), Given::Argument).learning_rate(rate)?;
+        if !self.groups.is_empty() && !self.named_states().any(|(_, state)| state.name == LEARNING_RATE) {
+            let known: Vec<String> = self.named_states().map(|(_, state)| state.name.clone()).collect();
+            let known = listed(known.iter().map(String::as_str));
+            return Err(Error::UnknownParameter { name: LEARNING_RATE.to_owned(), known });
+        }
+        self.rate = Some(rate);
+        self.groups.iter().try_for_each(|group| self.set_rate(group))
     }
 
-    /// Splits the groups of which some leaves are active now and others are not.
-    fn split(&mut self, is_active: impl Fn(usize) -> bool) -> Result<(), Error> {
-        let mut number = 0;
-        while let Some(group) = self.groups.get(number) {
-            let (active, passive): (Vec<usize>, Vec<usize>) =
-                (0..group.members.len()).partition(|&member| is_active(group.members[member]));
-            if !active.is_empty() && !passive.is_empty() {
-                let parts = [active, passive].map(|part| group.part(&part, &*self.optimizer, &self.device));
-                let [active, passive] = parts;
-                let (active, passive) = (active?, passive?);
-                self.groups[number] = active;
-                self.groups.push(passive);
+    /// The state of the optimiser by name, as sessions name it: `w.first_moment` of the leaf `w`, `updates`, `learning_rate`. What is not one leaf's
+    /// alone has a number in front where leaves have had gradients at different steps: `1.updates` is the count of the leaves that
+    /// were the first to have none where others had.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
+        let value = |(group, state): (&Group, &State)| {
+            let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
+            let value = match self.tape.store.parameter(&stored)? {
+                Some(value) => value,
+                None => initial_value(&state.init, &stored, &state.shape, state.storage, 0)?,
+            };
+            Ok((shown_name(group, state), value.into_native()))
+        };
+        self.named_states().map(value).collect()
+    }
+
+    /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it.
+    ///
+    /// Errors: a name that is none, a value of another shape or dtype.
+    pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
+        let found = self.named_states().find(|(group, state)| shown_name(group, state) == name);
+        let Some((group, state)) = found else {
+            let known: Vec<String> = self.named_states().map(|(group, state)| shown_name(group, state)).collect();
+            let known = listed(known.iter().map(String::as_str));
+            return Err(Error::UnknownParameter { name: name.to_owned(), known });
+        };
+        let (given, name) = (Given::Argument, name.to_owned());
+        if state.shape != *value.shape() {
+            let (expected, found) = (state.shape.clone(), value.shape().clone());
+            return Err(Error::ParameterShape { name, expected, found, given });
+        }
+        if state.storage.value() != value.dtype() {
+            return Err(Error::ParameterDType { name, expected: state.storage, found: value.storage(), given });
+        }
+        let dtypes = self.leaves.iter().map(|leaf| leaf.dtype);
+        Hyperparameters::beside(dtypes, given).state(&state.name, value)?;
+        let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
+        self.tape.store.set_parameter(&stored, value.cast(state.storage))
+    }
+
+    fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>) -> TapeOptimizer {
+        let (tape, leaves, groups) = (tape.inner.clone(), Vec::new(), Vec::new());
+        let number = tape.optimizers.get();
+        tape.optimizers.set(number + 1);
+        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate: None }
+    }
+
+    /// Takes the parameters of the tape in that are new.
+    fn join_new(&mut self) -> Result<(), Error> {
+        let kept: Vec<Rc<Record>> =
+            Tape { inner: self.tape.clone() }.parameters().iter().map(|(_, kept)| kept.record().clone()).collect();
+        if kept.len() == self.leaves.len() {
+            return Ok(());
+        }
+        let known: HashSet<*const Record> = self.leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)).collect();
+        self.join(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())
+    }
+
+    /// Takes leaves in. Those that come before the first step are one group.
+    fn join(&mut self, records: Vec<Rc<Record>>) -> Result<(), Error> {
+        let first = self.leaves.len();
+        let mut names: HashSet<String> = self.leaves.iter().map(|leaf| leaf.name.clone()).collect();
+        for (record, place) in records.into_iter().zip(first..) {
+            let value = self.tape.value_of(&record)?;
+            let own = record.name().filter(|name| !name.is_empty() && !names.contains(name));
+            let name = own.unwrap_or_else(|| format!("leaf{place}"));
+            names.insert(name.clone());
+            let is_trained = self.optimizer.trains(&name);
+            self.leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype(), is_trained });
+        }
+        let mut members: Vec<usize> =
+            (first..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
+        if members.is_empty() {
+            return Ok(());
+        }
+        let open = self.groups.iter().position(|group| !group.is_begun);
+        if let Some(open) = open {
+            members = self.groups[open].members.iter().copied().chain(members).collect();
+        }
+        let states = match self.states(&members) {
+            Ok(states) => states,
+            Err(error) => {
+                self.leaves.truncate(first);
+                return Err(error);
             }
-            number += 1;
+        };
+        match open {
+            Some(open) => {
+                let group = &mut self.groups[open];
+                (group.members, group.states) = (members, states);
+                self.set_rate(&self.groups[open])?;
+            }
+            None => {
+                let group = Group { number: self.grouped, members, states, is_begun: false };
+                self.grouped += 1;
+                self.set_rate(&group)?;
+                self.groups.push(group);
+            }
+        }
+        // From now on the leaves' values have places on the device.
+        for Leaf { record, shape, dtype, .. } in self.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
+            let mut residents = record.residents();
+            residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
+            record.set_residents(residents);
         }
         Ok(())
     }
-}
 
-impl Group {
-    fn new(
-        members: Vec<usize>,
-        values: Vec<Rc<Tensor>>,
-        optimizer: &dyn Optimizer,
-        device: &Device,
-    ) -> Result<Group, Error> {
+    /// The states that the optimiser has beside leaves. Its mistakes are the error.
+    fn states(&self, members: &[usize]) -> Result<Vec<State>, Error> {
         let graph = Graph::new();
         let mut trained = Vec::with_capacity(members.len());
-        for (&place, value) in members.iter().zip(&values) {
-            let (shape, dtype) = (value.shape(), value.dtype());
-            let parameter = graph.parameter_of(name(place), shape, dtype, Init::Constant(0.0));
-            let gradient = graph.input_of(gradient_name(place), shape, dtype);
-            trained.push(Trained::new(name(place), parameter, gradient));
+        for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
+            let parameter = graph.parameter_of(name, shape, *dtype, Init::Constant(0.0));
+            let gradient = graph.zeros(shape, *dtype);
+            trained.push(Trained::new(name.clone(), parameter, gradient));
         }
-        let updates = append_update(&graph, &trained, optimizer)?;
-        // The first next values are read after each step: those of the leaves.
-        let outputs = next_values(&graph, &trained, &updates)?;
-        let request = Request { outputs, updates, rest: "update", ..Request::default() };
-        let (mut session, plan) = Session::of_plan(device.clone(), Plan::new(&graph, &request)?)?;
-        for (&place, value) in members.iter().zip(&values) {
-            session.set_parameter(&name(place), value)?;
-        }
-        Ok(Group { members, session, plan, written: values })
-    }
-
-    /// Some members as a group of their own, with the state that they have now.
-    fn part(&self, part: &[usize], optimizer: &dyn Optimizer, device: &Device) -> Result<Group, Error> {
-        let members = part.iter().map(|&member| self.members[member]).collect();
-        let values = part.iter().map(|&member| self.written[member].clone()).collect();
-        let mut group = Group::new(members, values, optimizer, device)?;
-        let names: Vec<String> = group.session.parameter_names().map(str::to_owned).collect();
-        for name in names {
-            group.session.set_parameter(&name, &self.session.parameter(&name)?)?;
-        }
-        Ok(group)
-    }
-
-    /// One update of the members; `values` are those of all leaves.
-    fn step(&mut self, values: &[Rc<Tensor>], gradients: &[&Tensor]) -> Result<(), Error> {
-        for (written, &place) in self.written.iter_mut().zip(&self.members) {
-            if !Rc::ptr_eq(written, &values[place]) {
-                self.session.set_parameter(&name(place), &values[place])?;
-                *written = values[place].clone();
+        append_update(&graph, &trained, &*self.optimizer)?;
+        let declared = graph.declarations().into_iter().skip(members.len());
+        let state = |declaration: arenagrad_graph::Declaration| match declaration.kind {
+            DeclarationKind::Input => None,
+            DeclarationKind::Parameter { init, .. } => {
+                let (name, shape, storage) = (declaration.name, declaration.shape, declaration.storage);
+                Some(State { is_of_leaf: is_of_leaf(&self.leaves, &name), name, shape, storage, init })
             }
+        };
+        Ok(declared.filter_map(state).collect())
+    }
+
+    /// Every state once, with its group.
+    fn named_states(&self) -> impl Iterator<Item = (&Group, &State)> {
+        self.groups.iter().flat_map(|group| group.states.iter().map(move |state| (group, state)))
+    }
+
+    /// Gives a group the learning rate that was set, if one was.
+    fn set_rate(&self, group: &Group) -> Result<(), Error> {
+        let state = group.states.iter().find(|state| state.name == LEARNING_RATE);
+        let (Some(rate), Some(state)) = (self.rate, state) else { return Ok(()) };
+        let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
+        self.tape.store.set_parameter(&stored, Tensor::scalar(rate).cast(state.storage))
+    }
+
+    /// Splits the groups of which some leaves are active now and others are not.
+    fn split(&mut self, is_active: &[bool]) -> Result<(), Error> {
+        let mut place = 0;
+        while let Some(group) = self.groups.get(place) {
+            let (active, passive): (Vec<usize>, Vec<usize>) =
+                group.members.iter().partition(|&&member| is_active[member]);
+            if !active.is_empty() && !passive.is_empty() {
+                let (own, other) = (self.states(&active)?, self.states(&passive)?);
+                let new = Group { number: self.grouped, members: passive, states: other, is_begun: group.is_begun };
+                // What is one leaf's alone goes with it by its name.
+                for state in new.states.iter().filter(|state| !state.is_of_leaf) {
+                    let [from, to] =
+                        [group, &new].map(|group| stored_name(self.number, group.number, false, &state.name));
+                    if let Some(value) = self.tape.store.parameter(&from)? {
+                        self.tape.store.set_parameter(&to, value)?;
+                    }
+                }
+                self.grouped += 1;
+                let group = &mut self.groups[place];
+                (group.members, group.states) = (active, own);
+                self.groups.push(new);
+            }
+            place += 1;
         }
-        let names: Vec<String> = self.members.iter().map(|&place| gradient_name(place)).collect();
-        let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(gradients.iter().copied()).collect();
-        let next = self.session.run_plan(self.plan, &inputs)?;
-        self.written = next.into_iter().map(Rc::new).collect();
         Ok(())
     }
 }
@@ -225,24 +404,21 @@ fn described(place: usize, record: &Record) -> String {
     }
 }
 
-/// The name of a leaf among the parameters of the update.
-fn name(place: usize) -> String {
-    format!("leaf{place}")
+/// Whether a state is one leaf's alone, by its name.
+fn is_of_leaf(leaves: &[Leaf], name: &str) -> bool {
+    leaves.iter().any(|leaf| name.strip_prefix(leaf.name.as_str()).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The name of its gradient among the inputs.
-fn gradient_name(place: usize) -> String {
-    format!("{}.gradient", name(place))
+/// What a state is called on the device, where those of other optimisers and groups are too.
+fn stored_name(optimizer: u64, group: u64, is_of_leaf: bool, name: &str) -> String {
+    if is_of_leaf {
+        format!("optimiser {optimizer}: {name}")
+    } else {
+        format!("optimiser {optimizer}, group {group}: {name}")
+    }
 }
 
-/// The nodes of the next values of the trained parameters, in order; one that the optimiser leaves alone keeps its value.
-fn next_values(graph: &Graph, trained: &[Trained<'_>], updates: &[(u32, NodeId)]) -> Result<Vec<NodeId>, Error> {
-    let declarations = graph.declarations();
-    let next_of: HashMap<NodeId, NodeId> =
-        updates.iter().map(|(number, next)| (declarations[*number as usize].node, *next)).collect();
-    let next = |parameter: Expr<'_>| {
-        let id = parameter.id()?;
-        Ok(next_of.get(&id).copied().unwrap_or(id))
-    };
-    trained.iter().map(|trained| next(trained.parameter)).collect()
+/// What a state is called to a caller.
+fn shown_name(group: &Group, state: &State) -> String {
+    if state.is_of_leaf || group.number == 0 { state.name.clone() } else { format!("{}.{}", group.number, state.name) }
 }

@@ -11,11 +11,11 @@ use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
 
 use crate::error::Error;
 use crate::tape::Inner;
+use crate::tape::value::Value;
 use crate::tensor::Tensor;
 
 /// A variable, shared by its handles.
 pub(crate) struct Record {
-    tape: Rc<Inner>,
     place: RefCell<Place>,
     gradient: RefCell<Option<Gradient>>,
     requires_grad: Cell<bool>,
@@ -32,15 +32,24 @@ pub(crate) struct Record {
     name: RefCell<Option<String>>,
     /// Whether it is among the records that stand in the arena.
     is_listed: Cell<bool>,
+    /// Where on the device its value is kept, and its gradient, if they have places of their own there.
+    residents: Cell<Residents>,
+}
+
+/// The numbers of the places on the device that a leaf has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Residents {
+    pub(crate) value: Option<u32>,
+    pub(crate) gradient: Option<u32>,
 }
 
 /// Where a variable's value is.
 #[derive(Clone)]
 pub(crate) enum Place {
     /// Nowhere in the arena: the value is known, and gets a slot when it is used.
-    Value(Rc<Tensor>),
+    Value(Rc<Value>),
     /// At this node of the arena; known if it is a slot, or was computed.
-    Node(NodeId, Option<Rc<Tensor>>),
+    Node(NodeId, Option<Rc<Value>>),
     /// Nowhere, for it is a mistake.
     Poisoned(Error),
 }
@@ -59,7 +68,7 @@ impl Place {
 #[derive(Clone)]
 pub(crate) enum Gradient {
     /// Computed.
-    Value(Rc<Tensor>),
+    Value(Rc<Value>),
     /// A node that computes it when somebody asks.
     Node(NodeId),
 }
@@ -127,7 +136,7 @@ impl Records {
 impl Record {
     /// A variable with a value that no operation made.
     pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool) -> Rc<Record> {
-        Record::new(tape, Place::Value(Rc::new(value)), requires_grad, None)
+        Record::new(tape, Place::Value(Value::new(value)), requires_grad, None)
     }
 
     /// What an operation made.
@@ -138,7 +147,6 @@ impl Record {
     fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
         let mut records = tape.records.borrow_mut();
         let record = Rc::new(Record {
-            tape: tape.clone(),
             place: RefCell::new(place),
             gradient: RefCell::new(None),
             requires_grad: Cell::new(requires_grad),
@@ -149,13 +157,10 @@ impl Record {
             number: records.made,
             name: RefCell::new(None),
             is_listed: Cell::new(false),
+            residents: Cell::default(),
         });
         records.add(&record);
         record
-    }
-
-    pub(crate) fn tape(&self) -> &Rc<Inner> {
-        &self.tape
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -175,7 +180,7 @@ impl Record {
     }
 
     /// The value, if it is known.
-    pub(crate) fn value(&self) -> Option<Rc<Tensor>> {
+    pub(crate) fn value(&self) -> Option<Rc<Value>> {
         match &*self.place.borrow() {
             Place::Value(value) | Place::Node(_, Some(value)) => Some(value.clone()),
             Place::Node(_, None) | Place::Poisoned(_) => None,
@@ -183,7 +188,7 @@ impl Record {
     }
 
     /// Keeps the value that was computed at the variable's node.
-    pub(crate) fn set_value(&self, computed: Rc<Tensor>) {
+    pub(crate) fn set_value(&self, computed: Rc<Value>) {
         if let Place::Node(_, value) = &mut *self.place.borrow_mut() {
             *value = Some(computed);
         }
@@ -199,6 +204,14 @@ impl Record {
 
     pub(crate) fn clear_gradient(&self) {
         *self.gradient.borrow_mut() = None;
+    }
+
+    pub(crate) fn residents(&self) -> Residents {
+        self.residents.get()
+    }
+
+    pub(crate) fn set_residents(&self, residents: Residents) {
+        self.residents.set(residents);
     }
 
     pub(crate) fn requires_grad(&self) -> bool {
@@ -274,7 +287,7 @@ pub(crate) struct Slots {
 
 /// A value at an input node.
 pub(crate) struct Slot {
-    pub(crate) value: Rc<Tensor>,
+    pub(crate) value: Rc<Value>,
     /// The variable whose value it is.
     pub(crate) owner: Weak<Record>,
     pub(crate) end: End,
@@ -309,7 +322,7 @@ impl Slots {
         &mut self,
         graph: &OwnedGraph,
         record: &Rc<Record>,
-        value: Rc<Tensor>,
+        value: Rc<Value>,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
         self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) }, origin)
@@ -319,14 +332,14 @@ impl Slots {
     pub(crate) fn take_constant(
         &mut self,
         graph: &OwnedGraph,
-        value: Rc<Tensor>,
+        value: Rc<Value>,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
         self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant }, origin)
     }
 
     /// Makes a slot of a node whose value is known and through which no gradient flows.
-    pub(crate) fn stand_at(&mut self, graph: &OwnedGraph, node: NodeId, value: Rc<Tensor>) -> Result<(), GraphError> {
+    pub(crate) fn stand_at(&mut self, graph: &OwnedGraph, node: NodeId, value: Rc<Value>) -> Result<(), GraphError> {
         graph.become_input(node, self.declared.to_string())?;
         self.declared += 1;
         self.taken.insert(node, Slot { value, owner: Weak::new(), end: End::Constant });
@@ -358,7 +371,7 @@ impl Slots {
 
     /// The memory that the values in slots take.
     pub(crate) fn bytes(&self) -> usize {
-        self.taken.values().map(|slot| bytes(&slot.value)).sum()
+        self.taken.values().map(|slot| slot.value.bytes()).sum()
     }
 
     /// Frees the slots at which `keeps` does not hold.
@@ -388,9 +401,4 @@ impl Slots {
         }
         taken
     }
-}
-
-/// The memory that a tensor takes.
-pub(crate) fn bytes(tensor: &Tensor) -> usize {
-    tensor.data().bytes()
 }

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{Graph, GraphError, NodeId, Origin};
+use arenagrad_graph::{Graph, GraphError, NodeId, Origin, Structure};
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::plan::{Plan, Request};
 use crate::session::Session;
-use crate::tape::record::{End, Place, Record, bytes};
+use crate::tape::record::{End, Place, Record};
+use crate::tape::store::{Given, Run, resident_name};
+use crate::tape::value::Value;
 use crate::tape::{Inner, Variable};
 use crate::tensor::Tensor;
 
@@ -37,15 +40,16 @@ struct Prepared {
     key: Vec<u64>,
     session: Session,
     /// The values that its inputs hold: a parameter that did not change need not be copied again.
-    written: Vec<Rc<Tensor>>,
+    written: Vec<Rc<Value>>,
     used: u64,
 }
 
 impl Prepared {
-    fn run(&mut self, values: Vec<Rc<Tensor>>) -> Result<Vec<Tensor>, Error> {
+    fn run(&mut self, values: Vec<Rc<Value>>) -> Result<Vec<Tensor>, Error> {
+        let tensors = values.iter().map(|value| value.tensor()).collect::<Result<Vec<_>, _>>()?;
         let written = std::mem::take(&mut self.written);
         let unchanged = |input: usize| written.get(input).is_some_and(|value| Rc::ptr_eq(value, &values[input]));
-        let results = self.session.run_in_order(&values, unchanged)?;
+        let results = self.session.run_in_order(&tensors, unchanged)?;
         self.written = values;
         Ok(results)
     }
@@ -57,16 +61,15 @@ impl Plans {
         self.count
     }
 
-    /// The values of `outputs`, by a plan that is kept or made for them; `value` says what stands at an input node.
+    /// The values of `outputs`, whose structure this is, by a plan that is kept or made for them, of the values of its inputs.
     fn run(
         &mut self,
         graph: &Graph,
         device: &Device,
-        outputs: &[NodeId],
-        value: impl Fn(NodeId) -> Option<Rc<Tensor>>,
+        (outputs, structure): (&[NodeId], &Structure),
+        is_known: impl Fn(NodeId) -> bool,
+        values: Vec<Rc<Value>>,
     ) -> Result<Vec<Tensor>, Error> {
-        let is_known = |node| value(node).is_some();
-        let structure = graph.structure_until(outputs, is_known)?;
         let hash = structure.hash();
         self.uses += 1;
         let known = self.by_hash.get(&hash).and_then(|same| same.iter().position(|p| p.key == structure.key()));
@@ -83,11 +86,6 @@ impl Plans {
                 same.len() - 1
             }
         };
-        let values = structure
-            .inputs()
-            .iter()
-            .map(|input| value(*input).ok_or_else(|| unbound(graph, *input)))
-            .collect::<Result<Vec<_>, _>>()?;
         let prepared = self.by_hash.get_mut(&hash).and_then(|same| same.get_mut(position));
         let Some(prepared) = prepared else { return Ok(Vec::new()) };
         prepared.used = self.uses;
@@ -107,6 +105,15 @@ impl Plans {
     }
 }
 
+/// What identifies a computation over residents: two that differ in these alone read others.
+pub(crate) fn key_of(structure: &Structure, given: &[Given], further: &[u64]) -> Vec<u64> {
+    let mut key = Vec::with_capacity(structure.key().len() + given.len() + further.len() + 2);
+    key.extend_from_slice(structure.key());
+    key.extend(given.iter().map(|given| given.resident.map_or(u64::MAX, u64::from)));
+    key.extend_from_slice(further);
+    key
+}
+
 /// An input of the arena at which nothing stands would be a broken invariant of the tape's.
 fn unbound(graph: &Graph, input: NodeId) -> Error {
     debug_assert!(false, "an input without a value");
@@ -118,18 +125,70 @@ fn unbound(graph: &Graph, input: NodeId) -> Error {
 
 impl Inner {
     /// The values of nodes.
-    pub(crate) fn run(&self, outputs: &[NodeId]) -> Result<Vec<Tensor>, Error> {
+    pub(crate) fn run(&self, outputs: &[NodeId]) -> Result<Vec<Rc<Value>>, Error> {
         let (slots, known) = (self.slots.borrow(), self.known.borrow());
-        let value = |node: NodeId| slots.get(node).map(|slot| &slot.value).or_else(|| known.get(&node)).cloned();
-        self.plans.borrow_mut().run(&self.graph, &self.device, outputs, value)
+        let is_known = |node: NodeId| slots.get(node).is_some() || known.contains_key(&node);
+        let structure = self.graph.structure_until(outputs, is_known)?;
+        let given = self.given(&structure)?;
+        if given.iter().all(|given| given.resident.is_none()) {
+            let values = given.into_iter().map(|given| given.value).collect();
+            let results =
+                self.plans.borrow_mut().run(&self.graph, &self.device, (outputs, &structure), is_known, values)?;
+            return Ok(results.into_iter().map(Value::new).collect());
+        }
+        let key = key_of(&structure, &given, &[]);
+        let residents: HashMap<NodeId, u32> =
+            structure.inputs().iter().zip(&given).filter_map(|(node, given)| Some((*node, given.resident?))).collect();
+        let plan = || {
+            let name = |node| residents.get(&node).map(|number| resident_name(*number));
+            let extracted = self.graph.extract_with_parameters(outputs, is_known, name)?;
+            let outputs = extracted.outputs.clone();
+            let request = Request {
+                outputs: outputs.clone(),
+                stages: vec![("forward", outputs)],
+                rest: "rest",
+                ..Request::default()
+            };
+            Ok(Plan::new(&extracted.graph, &request)?)
+        };
+        let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &[] };
+        Ok(self.store.run(&run, plan)?.0)
+    }
+
+    /// What stands at the inputs of a structure, and where on the device it is to stand.
+    pub(crate) fn given(&self, structure: &Structure) -> Result<Vec<Given>, Error> {
+        let (slots, known) = (self.slots.borrow(), self.known.borrow());
+        let given = |input: &NodeId| {
+            if let Some(slot) = slots.get(*input) {
+                let value = slot.value.clone();
+                // The value of a leaf that an optimiser holds, unless the leaf was given another since.
+                let of_owner = || {
+                    let owner = slot.owner.upgrade()?;
+                    let is_current = owner.value().is_some_and(|current| Rc::ptr_eq(&current, &value));
+                    owner.residents().value.filter(|_| is_current)
+                };
+                let resident = value.resident().or_else(of_owner);
+                return Ok(Given { value, resident });
+            }
+            let value = known.get(input).cloned().ok_or_else(|| unbound(&self.graph, *input))?;
+            Ok(Given { resident: value.resident(), value })
+        };
+        structure.inputs().iter().map(given).collect()
     }
 
     /// The value of a variable, computed if it is not known.
-    pub(crate) fn value_of(&self, record: &Record) -> Result<Rc<Tensor>, Error> {
+    pub(crate) fn value_of(&self, record: &Record) -> Result<Rc<Value>, Error> {
         match record.place() {
             Place::Poisoned(error) => Err(error),
             Place::Value(value) | Place::Node(_, Some(value)) => Ok(value),
             Place::Node(node, None) => {
+                if self.waits.get() && self.released.borrow().contains(&node) {
+                    // It is on the way of a backward pass that waits: what that needs is computed with it.
+                    self.catch_up(Some(node))?;
+                    if let Some(value) = record.value() {
+                        return Ok(value);
+                    }
+                }
                 let value = self.evaluate(node)?;
                 record.set_value(value.clone());
                 Ok(value)
@@ -192,23 +251,23 @@ impl Inner {
     /// was released, so that nothing is ever built on one: a loop that carries a state along holds one step, not all. A leaf
     /// that was a constant when it was used before, or is one now, takes another slot.
     pub(crate) fn settle(&self, operands: &[&Variable]) -> Result<(), Error> {
-        let epoch = self.epoch.get();
-        for operand in operands {
-            let record = operand.record();
-            let Some(node) = record.node() else { continue };
-            let is_leaf = record.is_leaf() && record.requires_grad();
-            if self.slots.borrow().get(node).is_none() && (record.epoch() < epoch || is_leaf) {
-                self.value_of(record)?;
-                self.cut_if_done(record);
-            }
-            // What an operation made stays what it was when it was recorded; a leaf may be asked for gradients, or for none.
-            let slots = self.slots.borrow();
-            if let Some(slot) = slots.get(node)
-                && record.is_leaf()
-                && slot.end != End::of(record)
-            {
-                record.set_place(Place::Value(slot.value.clone()));
-            }
+        operands.iter().try_for_each(|operand| self.settle_record(operand.record()))
+    }
+
+    pub(crate) fn settle_record(&self, record: &Rc<Record>) -> Result<(), Error> {
+        let Some(node) = record.node() else { return Ok(()) };
+        let is_leaf = record.is_leaf() && record.requires_grad();
+        if self.slots.borrow().get(node).is_none() && (record.epoch() < self.epoch.get() || is_leaf) {
+            self.value_of(record)?;
+            self.cut_if_done(record);
+        }
+        // What an operation made stays what it was when it was recorded; a leaf may be asked for gradients, or for none.
+        let slots = self.slots.borrow();
+        if let Some(slot) = slots.get(node)
+            && record.is_leaf()
+            && slot.end != End::of(record)
+        {
+            record.set_place(Place::Value(slot.value.clone()));
         }
         Ok(())
     }
@@ -252,7 +311,7 @@ impl Inner {
         }
         self.released.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
         self.known.borrow_mut().retain(|node, _| self.graph.ordinal(*node).is_ok());
-        let known: usize = self.known.borrow().values().map(|value| bytes(value)).sum();
+        let known: usize = self.known.borrow().values().map(|value| value.bytes()).sum();
         self.kept_bytes.set(known + self.slots.borrow().bytes());
         self.sweep_at_bytes.set((2 * self.kept_bytes.get()).max(LEAST_SWEEP_BYTES));
         self.computed.set(0);
@@ -260,7 +319,7 @@ impl Inner {
     }
 
     /// Counts a value that the tape keeps until the next sweep, at the least.
-    pub(crate) fn count_kept(&self, value: &Tensor) {
-        self.kept_bytes.set(self.kept_bytes.get() + bytes(value));
+    pub(crate) fn count_kept(&self, value: &Value) {
+        self.kept_bytes.set(self.kept_bytes.get() + value.bytes());
     }
 }

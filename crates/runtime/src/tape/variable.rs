@@ -8,6 +8,7 @@ use arenagrad_graph::{DType, Expr, Origin, Shape};
 use crate::error::Error;
 use crate::tape::backward;
 use crate::tape::record::{Place, Record};
+use crate::tape::value::Value;
 use crate::tape::{Inner, Tape};
 use crate::tensor::Tensor;
 
@@ -21,7 +22,14 @@ use crate::tensor::Tensor;
 #[derive(Clone)]
 #[must_use = "a variable that is dropped is forgotten, with what only it needs"]
 pub struct Variable {
+    tape: Rc<Inner>,
     record: Rc<Record>,
+}
+
+/// What an operation recorded, with the tape that it did so on.
+pub(crate) struct Recorded {
+    pub(crate) tape: Rc<Inner>,
+    pub(crate) record: Rc<Record>,
 }
 
 /// What a leaf can be made of: a number (`f64` and `f32` give f32 scalars, `i32` an i32 scalar) or a [`Tensor`].
@@ -35,12 +43,12 @@ impl Variable {
     ///
     /// Errors: the mistake that poisoned the variable, or anything that planning and running report.
     pub fn data(&self) -> Result<Tensor, Error> {
-        Ok((*self.tape_inner().value_of(&self.record)?).clone())
+        Ok((*self.tape_inner().value_of(&self.record)?.tensor()?).clone())
     }
 
     /// The only element of the value, as `f64`.
     pub fn item(&self) -> Result<f64, Error> {
-        self.tape_inner().value_of(&self.record)?.item()
+        self.tape_inner().value_of(&self.record)?.tensor()?.item()
     }
 
     /// Gives the variable another value, of any shape. What was recorded from it keeps the old one, and gradients that flow
@@ -48,7 +56,7 @@ impl Variable {
     /// becomes a leaf.
     pub fn set_data(&self, value: Tensor) {
         self.record.become_leaf();
-        self.record.set_place(Place::Value(Rc::new(value.into_native())));
+        self.record.set_place(Place::Value(Value::new(value.into_native())));
     }
 
     /// Asks for gradients from now on: `let w = tape.leaf(1.0).requires_grad()`. What was recorded from it before has none. A
@@ -116,7 +124,7 @@ impl Variable {
     ///
     /// Errors: [`Error::NoGradient`] if none has reached it, and what running reports.
     pub fn grad(&self) -> Result<Tensor, Error> {
-        Ok((*backward::gradient_of(self.tape_inner(), &self.record)?).clone())
+        Ok((*backward::gradient_of(self.tape_inner(), &self.record)?.tensor()?).clone())
     }
 
     /// Whether a gradient has reached this variable.
@@ -162,14 +170,28 @@ impl Variable {
     #[track_caller]
     pub fn detach(&self) -> Variable {
         let origin = Origin::here();
-        let detached = self.tape_inner().record("detach", &[self], origin, |_, x| Ok(x[0].stop_gradient()));
-        detached.set_requires_grad(false);
-        detached.become_leaf();
-        Variable { record: detached }
+        let detached = self.unary("detach", origin, |x| x.stop_gradient());
+        detached.record.set_requires_grad(false);
+        detached.record.become_leaf();
+        detached
     }
 
-    /// Records what `function` makes of this variable's expression: everything that [`Expr`] can do. The name of the result's
-    /// op is `map`; [`Tape::record`] gives another, and says what may not be done there.
+    /// Records what `function` makes of this variable's expression: everything that [`Expr`] can do, layers and networks among it. The
+    /// name of the result's op is `map`; [`Tape::record`] gives another, takes several operands, and says what may not be done there.
+    ///
+    /// A layer's parameters are kept by the tape, which knows them by name: [`Tape::parameters`].
+    ///
+    /// ```
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{Device, Tape, Tensor};
+    ///
+    /// let (hidden, head) = (Linear::new("hidden", 4, 8), Linear::new("head", 8, 2));
+    /// let tape = Tape::new(Device::cpu());
+    /// let x = tape.leaf(Tensor::new([3, 4], vec![0.5f32; 12])?);
+    /// let y = x.map(|x| head.apply(hidden.apply(x).relu()));
+    /// assert_eq!((y.shape()?.dims(), tape.parameters().len()), (&[3, 2][..], 4));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
     #[track_caller]
     pub fn map(&self, function: impl for<'g> FnOnce(Expr<'g>) -> Expr<'g>) -> Variable {
         self.unary("map", Origin::here(), function)
@@ -206,8 +228,12 @@ impl Variable {
         Tape { inner: self.tape_inner().clone() }
     }
 
-    pub(crate) fn new(record: Rc<Record>) -> Variable {
-        Variable { record }
+    pub(crate) fn new(Recorded { tape, record }: Recorded) -> Variable {
+        Variable { tape, record }
+    }
+
+    pub(crate) fn of(tape: &Rc<Inner>, record: Rc<Record>) -> Variable {
+        Variable { tape: tape.clone(), record }
     }
 
     pub(crate) fn record(&self) -> &Rc<Record> {
@@ -215,7 +241,7 @@ impl Variable {
     }
 
     pub(crate) fn tape_inner(&self) -> &Rc<Inner> {
-        self.record.tape()
+        &self.tape
     }
 
     /// Records an operation of this variable alone.
@@ -225,7 +251,7 @@ impl Variable {
         origin: Origin,
         function: impl for<'g> FnOnce(Expr<'g>) -> Expr<'g>,
     ) -> Variable {
-        Variable { record: self.tape_inner().record(name, &[self], origin, |_, x| Ok(function(x[0]))) }
+        Variable::new(self.tape_inner().record(name, &[self], origin, |_, x| Ok(function(x[0]))))
     }
 
     /// Records an operation of this variable and another.
@@ -236,11 +262,11 @@ impl Variable {
         origin: Origin,
         function: impl for<'g> FnOnce(Expr<'g>, Expr<'g>) -> Expr<'g>,
     ) -> Variable {
-        Variable { record: self.tape_inner().record(name, &[self, other], origin, |_, x| Ok(function(x[0], x[1]))) }
+        Variable::new(self.tape_inner().record(name, &[self, other], origin, |_, x| Ok(function(x[0], x[1]))))
     }
 
     fn backward_from(&self, upstream: Tensor, retain: bool, origin: Origin) -> Result<(), Error> {
-        let upstream = Variable { record: Record::leaf(self.tape_inner(), upstream, false) };
+        let upstream = Variable::of(self.tape_inner(), Record::leaf(self.tape_inner(), upstream, false));
         backward::backward(self.tape_inner(), self, Some(&upstream), retain, origin)
     }
 }
@@ -249,8 +275,9 @@ impl Variable {
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("variable(")?;
-        match (self.record.value(), self.shape(), self.dtype()) {
-            (Some(value), ..) if value.shape().elements() == 1 => write!(f, "{:?}", value.to_f64_vec()[0])?,
+        let number = self.record.value().filter(|value| value.shape().elements() == 1);
+        match (number.and_then(|value| value.tensor().ok()), self.shape(), self.dtype()) {
+            (Some(value), ..) => write!(f, "{:?}", value.to_f64_vec()[0])?,
             (_, Ok(shape), Ok(dtype)) => write!(f, "{dtype}{shape}")?,
             (_, Err(error), _) | (_, _, Err(error)) => write!(f, "{error}")?,
         }

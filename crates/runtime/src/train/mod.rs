@@ -10,7 +10,8 @@
 //! [`Graph::gradients_where_reached`].
 
 mod adam;
-mod file_header;
+#[cfg(feature = "fit")]
+pub mod fit;
 mod hyperparameter;
 mod init;
 mod moments;
@@ -32,10 +33,9 @@ pub use shuffle::shuffled;
 pub use trained::Trained;
 pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
-pub(crate) use file_header::METADATA;
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
-pub(crate) use parameter_file::{Wanted, listed, read_parameters, write_parameters};
+pub(crate) use parameter_file::{Wanted, listed, read_parameters};
 pub(crate) use pattern::matches_pattern;
 pub(crate) use request::training_request;
 pub(crate) use trainer::under;

@@ -1,15 +1,13 @@
-//! Parameters on disk, in the safetensors format: readable by every framework that reads it.
+//! What a session reads of a file of its own: the parameters that it knows, by their names.
 
 use std::path::Path;
 
 use arenagrad_graph::{DType, Elements, Shape, StorageType};
-use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Given};
-use crate::file::replace_file;
 use crate::integers::Width;
 use crate::tensor::Tensor;
-use crate::train::file_header::{Entry, FileHeader};
+use crate::weights::{Entry, Source, storage_named};
 
 /// A tensor that a reader looks for.
 pub(crate) struct Wanted<'a> {
@@ -20,24 +18,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) required: bool,
 }
 
-/// Writes tensors under their names, of which none is [`METADATA`]. The file appears whole or not at all, whoever else writes
-/// it: see [`replace_file`].
-pub(crate) fn write_parameters(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
-    let refused = |error: &dyn std::fmt::Display| Error::File {
-        path: path.to_owned(),
-        reason: format!("it could not be written: {error}"),
-    };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| tensor.data().to_le_bytes()).collect();
-    let mut views = Vec::with_capacity(tensors.len());
-    for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(file_dtype(tensor.storage()), tensor.shape().to_vec(), bytes)
-            .map_err(|error| refused(&error))?;
-        views.push((name.as_str(), view));
-    }
-    let serialized = safetensors::serialize(views, None).map_err(|error| refused(&error))?;
-    replace_file(path, &serialized)
-}
-
 /// What a file says of a tensor that is not required: that there is none, or an error where it does not fit.
 pub(crate) type Found = Option<Result<Tensor, Error>>;
 
@@ -46,10 +26,7 @@ pub(crate) type Found = Option<Result<Tensor, Error>>;
 /// a narrower parameter holds the lowest bits.
 /// What else the file holds is ignored.
 pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<Found>, Error> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") })?;
-    let foreign = |reason: String| Error::ParameterFile { path: path.to_owned(), reason };
-    let (header, data) = FileHeader::read(&bytes).map_err(foreign)?;
+    let (source, header) = Source::open(path)?;
     let mut tensors = Vec::with_capacity(wanted.len());
     for Wanted { name, shape, storage, required } in wanted {
         let Some(entry) = header.find(name) else {
@@ -69,13 +46,13 @@ pub(crate) fn read_parameters(path: &Path, wanted: &[Wanted<'_>]) -> Result<Vec<
             Err(error) if *required => return Err(error),
             Err(error) => tensors.push(Some(Err(error))),
             Ok(Format::Stored(found)) => {
-                let data = entry.data(data, found.bytes()).map_err(foreign)?;
-                let tensor = Tensor::from_data((*shape).clone(), Elements::from_le_bytes(found, data));
+                let data = source.read(header.place(entry))?;
+                let tensor = Tensor::from_data((*shape).clone(), Elements::from_le_bytes(found, &data));
                 tensors.push(Some(tensor.map(|tensor| tensor.into_cast(*storage))));
             }
             Ok(Format::Integers(width)) => {
-                let data = entry.data(data, width.bytes).map_err(foreign)?;
-                let narrowed = width.elements(data).map_err(|(position, value)| {
+                let data = source.read(header.place(entry))?;
+                let narrowed = width.elements(&data).map_err(|(position, value)| {
                     let (path, name) = (path.to_owned(), (*name).to_owned());
                     Error::FileInteger { path, name, position, value }
                 });
@@ -100,7 +77,7 @@ enum Format {
 /// The type of an entry's elements. Refuses one of another shape than the parameter's, or whose values are of another dtype.
 fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: StorageType) -> Result<Format, Error> {
     let name = name.to_owned();
-    let known = StorageType::ALL.into_iter().find(|known| entry.dtype == file_dtype(*known).to_string());
+    let known = storage_named(&entry.dtype);
     let width = Width::named(&entry.dtype).filter(|_| storage.value() == DType::I32);
     if known.is_none() && width.is_none() {
         let found = entry.dtype.to_ascii_lowercase();
@@ -133,19 +110,5 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     match names.count() {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
-fn file_dtype(storage: StorageType) -> Dtype {
-    match storage {
-        StorageType::F32 => Dtype::F32,
-        StorageType::F64 => Dtype::F64,
-        StorageType::I32 => Dtype::I32,
-        StorageType::Bool => Dtype::BOOL,
-        StorageType::F16 => Dtype::F16,
-        StorageType::Bf16 => Dtype::BF16,
-        StorageType::U8 => Dtype::U8,
-        StorageType::I8 => Dtype::I8,
-        StorageType::I64 => Dtype::I64,
     }
 }

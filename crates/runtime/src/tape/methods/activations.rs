@@ -31,6 +31,9 @@ methods! {
     glu(; axis: isize);
     /// Softmax of `-x` along an axis.
     softmin(; axis: isize);
+    /// Each element 0 with probability `rate`, else divided by `1 - rate`; in evaluation the elements as they are. Each such operation of a
+    /// tape drops others.
+    dropout_in(; phase: crate::nn::Phase, rate: f64);
     /// Each vector along an axis over its p-norm.
     normalize(; p: f64, axis: isize, eps: f64);
 }

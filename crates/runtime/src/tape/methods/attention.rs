@@ -5,7 +5,6 @@ use arenagrad_graph::Expr;
 use arenagrad_graph::{Attention, Origin, RotaryEmbedding};
 
 use crate::tape::Variable;
-use crate::tape::methods::methods;
 
 impl Variable {
     /// Attention of these queries over keys and values, whose scores a mask may change. See

@@ -1,0 +1,7 @@
+//! Times the workload `tape_gpt`, every phase on every device.
+
+mod measure;
+
+fn main() {
+    measure::measure("tape_gpt");
+}

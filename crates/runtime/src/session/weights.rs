@@ -1,0 +1,100 @@
+//! Parameters by name from and to other files than a session's own.
+
+use std::borrow::Borrow;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::session::Session;
+use crate::session::parameters::{Parameter, Place};
+use crate::tensor::Tensor;
+use crate::weights::{LoadReport, METADATA, Need, Target, Weights, fitting};
+
+impl Session {
+    /// Gives the parameters and states of the network the values of the tensors of their names: weights that another library has
+    /// trained, or a part of a network. What belongs to the training, such as the optimiser's moments, the learning rate and the count of steps, keeps
+    /// its value; [`Session::load`] reads that too, from a file that a session wrote.
+    ///
+    /// Strict unless [`Weights::not_strict`] says otherwise: every parameter and state that a plan of this session needs must have a tensor, and
+    /// every tensor a parameter. Parameters that the session knows and that no plan needs take a tensor that is there. Floats of any
+    /// width are converted to what the parameter holds, rounded to nearest; integers to integers that hold them, and to floats that are
+    /// equal to them. What was done is reported.
+    ///
+    /// Errors, after which nothing is changed: [`WeightsMismatch`](crate::weights::WeightsMismatch) with all that is missing, unused or of
+    /// another shape; what cannot be converted or read; the first mistake of a transformation of the weights.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Graph, Init, Session, Tensor, Weights};
+    ///
+    /// let g = Graph::new();
+    /// let (w, head) = (g.parameter("w", [2], Init::Constant(0.0)), g.parameter("head", [2], Init::Constant(3.0)));
+    /// let mut session = Session::evaluate(&g, &[w * head], &Device::cpu())?;
+    /// let weights = Weights::new().with("w", Tensor::new([2], vec![1.0f64, 2.0])?);
+    /// let error = session.load_weights(&weights).unwrap_err();
+    /// assert!(error.to_string().contains("missing are \"head\" [2]"));
+    /// let report = session.load_weights(weights.not_strict())?;
+    /// assert_eq!(report.missing, ["head"]);
+    /// assert_eq!(session.run(&[])?[0].to_f64_vec(), [3.0, 6.0]);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn load_weights(&mut self, weights: impl Borrow<Weights>) -> Result<LoadReport, Error> {
+        let targets: Vec<Target<'_>> = self
+            .parameters
+            .iter()
+            .map(|parameter| Target {
+                name: &parameter.name,
+                shape: &parameter.shape,
+                storage: parameter.storage,
+                need: match &parameter.place {
+                    _ if parameter.is_training_state => Need::Kept,
+                    Place::Device(_) => Need::Required,
+                    Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => Need::Optional,
+                },
+            })
+            .collect();
+        let (values, report) = fitting(weights.borrow(), &targets)?;
+        let taken: Vec<(String, Option<u32>, Tensor)> = self
+            .parameters
+            .iter()
+            .zip(values)
+            .filter_map(|(parameter, value)| Some((parameter.name.clone(), parameter.buffer(), value?)))
+            .collect();
+        for (name, buffer, value) in taken {
+            match buffer {
+                Some(buffer) => self.memory.write(buffer, value.storage(), value.data())?,
+                None => self.parameters.set_place(&name, Place::Host(value)),
+            }
+        }
+        Ok(report)
+    }
+
+    /// The parameters and states of the network with their present values, each in the type that the device holds it in: what
+    /// [`Weights::save`] writes for others to read. What belongs to the training is left out; [`Session::save`] writes that too.
+    pub fn weights(&self) -> Result<Weights, Error> {
+        self.values(|parameter| !parameter.is_training_state)
+    }
+
+    /// Everything that training goes on from, for a file of that path.
+    pub(super) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
+        if let Some(parameter) = self.parameters.get(METADATA) {
+            let reason = format!(
+                "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
+                parameter.origin
+            );
+            return Err(Error::File { path: path.to_owned(), reason });
+        }
+        let mut weights = self.values(|_| true)?;
+        for parameter in self.parameters.iter().filter(|parameter| parameter.is_training_state) {
+            weights.mark_training_state(&parameter.name);
+        }
+        Ok(weights)
+    }
+
+    fn values(&self, is_wanted: impl Fn(&Parameter) -> bool) -> Result<Weights, Error> {
+        self.parameters
+            .iter()
+            // What an earlier file could not give is not there to be written.
+            .filter(|parameter| is_wanted(parameter) && !matches!(parameter.place, Place::Unfit(_)))
+            .map(|parameter| Ok((parameter.name.as_str(), self.parameters.value(parameter, &self.memory)?)))
+            .collect()
+    }
+}

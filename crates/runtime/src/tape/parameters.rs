@@ -1,0 +1,268 @@
+//! Parameters and states that a tape keeps by name, for the layers that are applied on it.
+//!
+//! A layer asks the tape's graph for what it needs, and the graph asks its owner (see [`Lender`]): a leaf of that name, made at the first
+//! application and found at the next. First values are those of a session with the same seed. What a layer says that a
+//! state becomes is the leaf's value from then on, without a gradient, and is computed when somebody asks or with the next step of an
+//! optimiser.
+//!
+//! The state `step` counts the recorded operations that drew random numbers: each draws others.
+//!
+//! Invariants: what a refused operation asked for anew is not kept; a state is never computed from more than a few
+//! applications that were not computed themselves.
+
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use arenagrad_graph::{Declaration, GraphError, Lender, NodeId, Origin, Wanted};
+
+use crate::error::Error;
+use crate::tape::record::{Place, Record};
+use crate::tape::value::Value;
+use crate::tape::{Inner, Tape, Variable};
+use crate::tensor::Tensor;
+use crate::train::{initial_value, listed};
+
+/// How many updates of a state may wait to be computed.
+const MOST_WAITING: u32 = 8;
+
+/// The name of the state that counts the operations that drew.
+const STEP: &str = "step";
+
+/// What a tape keeps by name, in the order in which it was first asked for.
+#[derive(Default)]
+pub(crate) struct Parameters {
+    list: Vec<Parameter>,
+    by_name: HashMap<String, usize>,
+    seed: u64,
+}
+
+/// A parameter or state.
+struct Parameter {
+    record: Rc<Record>,
+    wanted: Wanted,
+    /// The tape's epoch at its last update, and how many updates wait to be computed.
+    updated_at: u64,
+    waiting: u32,
+}
+
+/// What an operation that is being built has asked for.
+#[derive(Default)]
+pub(crate) struct Asked {
+    pub(crate) records: Vec<Rc<Record>>,
+    made: Vec<String>,
+}
+
+/// The tape as its graph knows it.
+pub(crate) struct TapeLender {
+    pub(crate) tape: Weak<Inner>,
+}
+
+impl Tape {
+    /// The seed of the first values of what layers ask for, and of their random draws; 0 unless set. The same seed gives the values
+    /// that a session of that seed starts with. It holds for what is asked for from now on.
+    ///
+    /// ```
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{Device, Tape, Tensor};
+    ///
+    /// let head = Linear::new("head", 2, 1);
+    /// let tape = Tape::new(Device::cpu()).seed(1);
+    /// let x = tape.leaf(Tensor::new([1, 2], vec![1.0f32, 2.0])?);
+    /// x.map(|x| head.apply(x)).sum(..).backward()?;
+    /// assert_eq!(tape.parameter("head.weight")?.grad()?.to_f64_vec(), [1.0, 2.0]);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[must_use = "the tape itself is returned"]
+    pub fn seed(self, seed: u64) -> Tape {
+        self.inner.parameters.borrow_mut().seed = seed;
+        self
+    }
+
+    /// The parameters that layers have asked for so far, by name, in the order in which they did: leaves that require gradients.
+    pub fn parameters(&self) -> Vec<(String, Variable)> {
+        self.kept(true)
+    }
+
+    /// The states that layers have asked for so far, by name, in the order in which they did: running statistics, `random_seed`, and
+    /// `step`, which counts the operations that drew random numbers. No optimiser touches them.
+    pub fn states(&self) -> Vec<(String, Variable)> {
+        self.kept(false)
+    }
+
+    /// The parameter or state of that name that a layer has asked for. [`Variable::set_data`] gives it another value.
+    ///
+    /// Errors: [`Error::UnknownParameter`], also before the layer was first applied.
+    pub fn parameter(&self, name: &str) -> Result<Variable, Error> {
+        let parameters = self.inner.parameters.borrow();
+        match parameters.by_name.get(name) {
+            Some(&place) => Ok(Variable::of(&self.inner, parameters.list[place].record.clone())),
+            None => {
+                let known = listed(parameters.list.iter().map(|parameter| parameter.wanted.name.as_str()));
+                Err(Error::UnknownParameter { name: name.to_owned(), known })
+            }
+        }
+    }
+
+    fn kept(&self, trainable: bool) -> Vec<(String, Variable)> {
+        let parameters = self.inner.parameters.borrow();
+        let of_kind = parameters.list.iter().filter(|parameter| parameter.wanted.trainable == trainable);
+        let named = |parameter: &Parameter| {
+            (parameter.wanted.name.clone(), Variable::of(&self.inner, parameter.record.clone()))
+        };
+        of_kind.map(named).collect()
+    }
+}
+
+impl Parameters {
+    fn get(&self, name: &str) -> Option<&Parameter> {
+        self.by_name.get(name).map(|&place| &self.list[place])
+    }
+
+    fn add(&mut self, wanted: Wanted, record: Rc<Record>) {
+        self.by_name.insert(wanted.name.clone(), self.list.len());
+        self.list.push(Parameter { record, wanted, updated_at: 0, waiting: 0 });
+    }
+
+    fn forget(&mut self, names: &[String]) {
+        self.list.retain(|parameter| !names.contains(&parameter.wanted.name));
+        self.by_name =
+            self.list.iter().zip(0..).map(|(parameter, place)| (parameter.wanted.name.clone(), place)).collect();
+    }
+}
+
+impl Inner {
+    /// What an operation that was built asked for: its updates hold from now on.
+    pub(crate) fn apply_updates(
+        &self,
+        asked: &Asked,
+        updates: &[(NodeId, NodeId)],
+        origin: Origin,
+    ) -> Result<(), Error> {
+        for (state, next) in updates {
+            let Some(record) = asked.records.iter().find(|record| record.node() == Some(*state)) else { continue };
+            let next = self.graph.attempt(|| self.graph.at(origin, || self.graph.expr(*next).stop_gradient()).id())?;
+            record.set_place(Place::Node(next, None));
+            self.records.borrow_mut().list_placed(record);
+            let mut parameters = self.parameters.borrow_mut();
+            if let Some(parameter) = parameters.list.iter_mut().find(|one| Rc::ptr_eq(&one.record, record)) {
+                parameter.updated_at = self.epoch.get();
+                parameter.waiting += 1;
+            }
+        }
+        let counter = self.parameters.borrow().get(STEP).map(|step| step.record.clone());
+        if let Some(counter) = counter.filter(|counter| asked.records.iter().any(|record| Rc::ptr_eq(record, counter)))
+        {
+            let count = self.value_of(&counter)?.tensor()?.item()?;
+            // Counting goes on from the least number after the largest, as on a device.
+            let next = (count as i32).wrapping_add(1);
+            counter.set_place(Place::Value(Value::new(Tensor::scalar(next))));
+        }
+        Ok(())
+    }
+
+    /// The states whose updates wait to be computed, and the nodes of their next values, in the order in which they were first asked for.
+    pub(crate) fn waiting_states(&self) -> Vec<(Rc<Record>, NodeId)> {
+        let parameters = self.parameters.borrow();
+        let waiting = parameters.list.iter().filter(|parameter| parameter.waiting > 0);
+        let of_record = |record: &Rc<Record>| match record.place() {
+            Place::Node(node, None) => Some((record.clone(), node)),
+            Place::Node(_, Some(_)) | Place::Value(_) | Place::Poisoned(_) => None,
+        };
+        waiting.filter_map(|parameter| of_record(&parameter.record)).collect()
+    }
+
+    /// That no update of a state waits any more.
+    pub(crate) fn states_are_computed(&self) {
+        self.parameters.borrow_mut().list.iter_mut().for_each(|parameter| parameter.waiting = 0);
+    }
+
+    /// Forgets what an operation asked for anew that was refused.
+    pub(crate) fn forget_made(&self, asked: &Asked) {
+        if !asked.made.is_empty() {
+            self.parameters.borrow_mut().forget(&asked.made);
+        }
+    }
+
+    /// The node of what is kept under a name.
+    fn kept(self: &Rc<Self>, name: &str, origin: Origin) -> Result<Option<Declaration>, Error> {
+        let found = {
+            let parameters = self.parameters.borrow();
+            parameters.get(name).map(|one| (one.record.clone(), one.wanted.clone(), one.updated_at, one.waiting))
+        };
+        let Some((record, wanted, updated_at, waiting)) = found else { return Ok(None) };
+        let is_waiting = waiting > 0 && matches!(record.place(), Place::Node(_, None));
+        // What was said in this epoch is built on where it stands: one step computes it all.
+        if !is_waiting || updated_at != self.epoch.get() || waiting >= MOST_WAITING {
+            self.settle_record(&record)?;
+            if is_waiting {
+                record.set_place(Place::Value(self.value_of(&record)?));
+            }
+            if let Some(parameter) =
+                self.parameters.borrow_mut().list.iter_mut().find(|one| Rc::ptr_eq(&one.record, &record))
+            {
+                parameter.waiting = 0;
+            }
+        }
+        let node = self.node_of(&record, origin)?;
+        self.ask(record);
+        // Somebody may have given it another value since.
+        let now = self.graph.node(node)?;
+        let wanted = wanted.declaration(node);
+        let storage = if wanted.dtype == now.dtype { wanted.storage } else { now.dtype.into() };
+        Ok(Some(Declaration { shape: now.shape, dtype: now.dtype, storage, ..wanted }))
+    }
+
+    fn keep_parameter(self: &Rc<Self>, wanted: Wanted) -> Result<NodeId, Error> {
+        let Wanted { name, shape, storage, init, trainable, origin, .. } = &wanted;
+        let seed = self.parameters.borrow().seed;
+        let value = initial_value(init, name, shape, *storage, seed)?.into_native();
+        let record = Record::leaf(self, value, *trainable);
+        record.set_name(name.clone());
+        let node = self.node_of(&record, *origin)?;
+        if let Some(asked) = self.asked.borrow_mut().last_mut() {
+            asked.made.push(name.clone());
+        }
+        self.ask(record.clone());
+        self.parameters.borrow_mut().add(wanted, record);
+        Ok(node)
+    }
+
+    fn ask(&self, record: Rc<Record>) {
+        if let Some(asked) = self.asked.borrow_mut().last_mut() {
+            asked.records.push(record);
+        }
+    }
+}
+
+impl TapeLender {
+    fn answer<T>(&self, answer: impl FnOnce(&Rc<Inner>) -> Result<T, Error>) -> Result<T, GraphError> {
+        let Some(tape) = self.tape.upgrade() else { unreachable!("a tape that is recording is alive") };
+        answer(&tape).map_err(|error| match error {
+            Error::Graph(error) => error,
+            // What is no mistake of the graph's is told when the operation is.
+            error => {
+                let told = GraphError::StaleNode { origin: Origin::here(), op: "shared_parameter" };
+                *tape.failed.borrow_mut() = Some(error);
+                told
+            }
+        })
+    }
+}
+
+impl Lender for TapeLender {
+    fn kept(&self, name: &str, origin: Origin) -> Result<Option<Declaration>, GraphError> {
+        self.answer(|tape| tape.kept(name, origin))
+    }
+
+    fn keep(&self, wanted: Wanted) -> Result<NodeId, GraphError> {
+        self.answer(|tape| tape.keep_parameter(wanted))
+    }
+
+    fn is_kept(&self, node: NodeId) -> bool {
+        let is_asked = |tape: Rc<Inner>| {
+            let asked = tape.asked.borrow();
+            asked.last().is_some_and(|asked| asked.records.iter().any(|record| record.node() == Some(node)))
+        };
+        self.tape.upgrade().is_some_and(is_asked)
+    }
+}

@@ -1,0 +1,293 @@
+//! What backward passes have left to compute, and an optimiser's update of it, as one plan.
+//!
+//! Where a leaf is held by an optimiser, a backward pass computes nothing: its gradients wait. The step of the optimiser plans what was not
+//! computed of the forward pass, the backward pass and the update together, over leaves, gradients and states that stay on the device.
+//! Whoever asks for a gradient before has the passes computed without an update.
+//!
+//! Invariants: what anybody may ask later is computed with the step or keeps the values that it needs. A step that fails changes no
+//! leaf, and what waited still waits.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::{Rc, Weak};
+
+use arenagrad_graph::{DeclarationKind, Extracted, Init, NodeId, Origin};
+
+use crate::error::Error;
+use crate::plan::{Plan, Request};
+use crate::tape::Inner;
+use crate::tape::record::{Gradient, Place, Record};
+use crate::tape::run::key_of;
+use crate::tape::store::{Run, resident_name};
+use crate::tape::value::Value;
+use crate::train::{Optimizer, Trained, append_update};
+
+/// An update of leaves by an optimiser.
+pub(crate) struct Update<'a> {
+    /// The leaves, all with gradients, and the names by which the optimiser knows them.
+    pub(crate) members: Vec<(&'a Rc<Record>, &'a str)>,
+    pub(crate) optimizer: &'a dyn Optimizer,
+    /// What identifies the optimiser and its state.
+    pub(crate) key: [u64; 2],
+    /// What a state of the optimiser is called on the device.
+    pub(crate) state_name: &'a dyn Fn(&str) -> String,
+}
+
+/// Variables, and nodes that compute something of theirs.
+type Wanted = Vec<(Rc<Record>, NodeId)>;
+
+/// What one plan computes.
+#[derive(Default)]
+struct Work {
+    /// Values of variables, and gradients of variables that no optimiser holds: they are read where the plan leaves them.
+    values: Wanted,
+    gradients: Wanted,
+    /// Gradients of leaves that an optimiser holds, and next values of states, at places of their own.
+    leaves: Wanted,
+    states: Wanted,
+    /// The gradients that an update reads, and the nodes at which the updated leaves stand.
+    read: Vec<NodeId>,
+    updated: Vec<NodeId>,
+    /// The places that get new values: of leaves' gradients, of states, of updated leaves.
+    overwritten: Vec<u32>,
+}
+
+impl Inner {
+    /// Computes what backward passes have left, and the value at a node besides.
+    pub(crate) fn catch_up(&self, also: Option<NodeId>) -> Result<(), Error> {
+        self.advance(None, also)
+    }
+
+    /// Computes what backward passes have left, and an update.
+    pub(crate) fn advance(&self, update: Option<&Update<'_>>, also: Option<NodeId>) -> Result<(), Error> {
+        let mut work = self.work(update, also)?;
+        if work.outputs().is_empty() {
+            self.nothing_waits();
+            return Ok(());
+        }
+        self.place_work(&mut work, update)?;
+        let outputs = work.outputs();
+        let (values, residents) = {
+            let (slots, known) = (self.slots.borrow(), self.known.borrow());
+            let is_known = |node: NodeId| slots.get(node).is_some() || known.contains_key(&node);
+            let structure = self.graph.structure_until(&outputs, is_known)?;
+            let given = self.given(&structure)?;
+            let key = key_of(&structure, &given, &work.key(update));
+            let read = structure.inputs().iter().zip(&given);
+            let residents: HashMap<NodeId, u32> =
+                read.filter_map(|(node, given)| Some((*node, given.resident?))).collect();
+            let plan = || {
+                let name = |node: NodeId| {
+                    let number = *residents.get(&node)?;
+                    let member = work.updated.iter().position(|updated| *updated == node);
+                    let named = update.zip(member).map(|(update, member)| update.members[member].1.to_owned());
+                    Some(named.unwrap_or_else(|| resident_name(number)))
+                };
+                let read = residents.values().map(|number| resident_name(*number)).collect();
+                work.plan(self.graph.extract_with_parameters(&outputs, is_known, name)?, read, update)
+            };
+            self.rescue(&work)?;
+            let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &work.overwritten };
+            self.store.run(&run, plan)?
+        };
+        self.take_results(work, update, values, residents)
+    }
+
+    /// What is left to compute.
+    fn work(&self, update: Option<&Update<'_>>, also: Option<NodeId>) -> Result<Work, Error> {
+        let mut work = Work { states: self.waiting_states(), ..Work::default() };
+        let waiting: Vec<Rc<Record>> = self.waiting.borrow().iter().filter_map(Weak::upgrade).collect();
+        let (slots, released) = (self.slots.borrow(), self.released.borrow());
+        self.records.borrow_mut().for_each_placed(|record| {
+            if let Some(Gradient::Node(node)) = record.gradient() {
+                let list = if record.residents().value.is_some() { &mut work.leaves } else { &mut work.gradients };
+                list.push((record.clone(), node));
+            }
+            let Place::Node(node, None) = record.place() else { return };
+            if slots.get(node).is_some() || work.states.iter().any(|(state, _)| Rc::ptr_eq(state, record)) {
+                return;
+            }
+            // After an update it could not be computed any more; and what no gradient flows through lets go of its history so.
+            let is_last = update.is_some() && (released.contains(&node) || !record.requires_grad());
+            if is_last || also == Some(node) || waiting.iter().any(|output| Rc::ptr_eq(output, record)) {
+                work.values.push((record.clone(), node));
+            }
+        });
+        drop((slots, released));
+        // In the order in which they were made, so that one computation is one plan.
+        for list in [&mut work.values, &mut work.gradients, &mut work.leaves] {
+            list.sort_by_key(|(record, _)| record.number());
+        }
+        for (record, _) in update.iter().flat_map(|update| &update.members) {
+            work.updated.push(self.node_of(record, Origin::here())?);
+            work.read.push(match record.gradient() {
+                Some(Gradient::Node(node)) => node,
+                Some(Gradient::Value(value)) => {
+                    self.slots.borrow_mut().take_constant(&self.graph, value, Origin::here())?
+                }
+                None => return Err(Error::NoGradient { variable: record.describe() }),
+            });
+        }
+        Ok(work)
+    }
+
+    /// Gives what is computed its places on the device.
+    fn place_work(&self, work: &mut Work, update: Option<&Update<'_>>) -> Result<(), Error> {
+        for (record, node) in &work.leaves {
+            let (node, mut residents) = (self.graph.node(*node)?, record.residents());
+            residents.gradient = Some(self.store.resident(residents.gradient, &node.shape, node.dtype));
+            record.set_residents(residents);
+            work.overwritten.extend(residents.gradient);
+        }
+        let updated = update.iter().flat_map(|update| &update.members).map(|(record, _)| *record);
+        let updated: Vec<(&Rc<Record>, NodeId)> = updated.zip(work.updated.iter().copied()).collect();
+        for (record, node) in work.states.iter().map(|(record, node)| (record, *node)).chain(updated) {
+            let (node, mut residents) = (self.graph.node(node)?, record.residents());
+            residents.value = Some(self.store.resident(residents.value, &node.shape, node.dtype));
+            record.set_residents(residents);
+            work.overwritten.extend(residents.value);
+        }
+        Ok(())
+    }
+
+    /// Brings those values to the host whose places are taken, and that something may need which is not computed now: a graph that was
+    /// recorded from them and not differentiated, or is kept.
+    fn rescue(&self, work: &Work) -> Result<(), Error> {
+        let overwritten: HashSet<u32> = work.overwritten.iter().copied().collect();
+        let (slots, released) = (self.slots.borrow(), self.released.borrow());
+        let taken = |value: &Value| value.resident().filter(|number| overwritten.contains(number));
+        let needed: RefCell<Vec<u32>> = RefCell::default();
+        let mut history: Vec<NodeId> = Vec::new();
+        self.records.borrow_mut().for_each_placed(|record| {
+            let Some(node) = record.node() else { return };
+            let is_computed = |list: &Wanted| list.iter().any(|(computed, _)| Rc::ptr_eq(computed, record));
+            if let Some(slot) = slots.get(node) {
+                // Of a leaf that is updated the new value stands there.
+                let number = taken(&slot.value).filter(|number| record.residents().value != Some(*number));
+                needed.borrow_mut().extend(number);
+                return;
+            }
+            let has_value = record.value().is_some() || is_computed(&work.values);
+            let is_done = has_value && (released.contains(&node) || !record.requires_grad());
+            if !is_done && !is_computed(&work.states) {
+                history.push(node);
+            }
+        });
+        if !history.is_empty() {
+            let stands = |node: NodeId| {
+                let slot = slots.get(node)?;
+                needed.borrow_mut().extend(taken(&slot.value));
+                Some(true)
+            };
+            self.graph.pending(&history, stands)?;
+        }
+        needed.into_inner().into_iter().try_for_each(|number| self.store.rescue(number))
+    }
+
+    /// Says what was computed.
+    fn take_results(
+        &self,
+        work: Work,
+        update: Option<&Update<'_>>,
+        values: Vec<Rc<Value>>,
+        residents: Vec<Rc<Value>>,
+    ) -> Result<(), Error> {
+        let (mut values, mut residents) = (values.into_iter(), residents.into_iter());
+        for ((record, node), value) in work.values.iter().zip(values.by_ref()) {
+            record.set_value(value.clone());
+            if !record.requires_grad() {
+                self.keep(*node, &value, false)?;
+            }
+        }
+        for ((record, _), value) in work.gradients.iter().zip(values) {
+            record.set_gradient(Gradient::Value(value));
+        }
+        for ((record, _), value) in work.leaves.iter().zip(residents.by_ref()) {
+            record.set_gradient(Gradient::Value(value));
+        }
+        for ((record, _), value) in work.states.iter().zip(residents.by_ref()) {
+            record.set_place(Place::Value(value));
+        }
+        for ((record, _), value) in update.iter().flat_map(|update| &update.members).zip(residents) {
+            record.set_place(Place::Value(value));
+        }
+        self.nothing_waits();
+        Ok(())
+    }
+
+    fn nothing_waits(&self) {
+        self.states_are_computed();
+        self.waits.set(false);
+        self.waiting.borrow_mut().clear();
+    }
+}
+
+impl Work {
+    /// Everything that the plan computes or reads, in its order.
+    fn outputs(&self) -> Vec<NodeId> {
+        let lists = [&self.values, &self.gradients, &self.leaves, &self.states];
+        let computed = lists.into_iter().flatten().map(|(_, node)| *node);
+        computed.chain(self.read.iter().copied()).chain(self.updated.iter().copied()).collect()
+    }
+
+    /// What identifies the work beside the structure of what it computes.
+    fn key(&self, update: Option<&Update<'_>>) -> Vec<u64> {
+        let lists = [&self.values, &self.gradients, &self.leaves, &self.states];
+        let mut key: Vec<u64> = update.map_or([u64::MAX; 2], |update| update.key).to_vec();
+        key.extend(lists.map(|list| list.len() as u64));
+        key.push(self.updated.len() as u64);
+        key.extend(self.overwritten.iter().map(|number| u64::from(*number)));
+        key
+    }
+
+    /// The plan of what was taken out of the arena for it, where residents have those names.
+    fn plan(
+        &self,
+        extracted: Extracted,
+        mut residents: HashSet<String>,
+        update: Option<&Update<'_>>,
+    ) -> Result<Plan, Error> {
+        let Extracted { graph, outputs, .. } = extracted;
+        let read_back = self.values.len() + self.gradients.len();
+        let (results, rest) = outputs.split_at(read_back);
+        let (next, rest) = rest.split_at(self.leaves.len() + self.states.len());
+        let (gradients, parameters) = rest.split_at(self.read.len());
+        let mut members: HashMap<&str, u32> = HashMap::new();
+        let mut updates = Vec::new();
+        if let Some(Update { members: updated, optimizer, .. }) = update {
+            let numbers = &self.overwritten[next.len()..];
+            members.extend(updated.iter().map(|(_, name)| *name).zip(numbers.iter().copied()));
+            let nodes = parameters.iter().zip(gradients);
+            let trained: Vec<Trained<'_>> = updated
+                .iter()
+                .zip(nodes)
+                .map(|((_, name), (parameter, gradient))| {
+                    let (parameter, gradient) = (graph.expr(*parameter), graph.expr(*gradient));
+                    Trained::new(*name, parameter, gradient)
+                })
+                .collect();
+            updates = append_update(&graph, &trained, *optimizer)?;
+        }
+        for (number, next) in self.overwritten.iter().zip(next) {
+            let (name, node) = (resident_name(*number), graph.node(*next)?);
+            if graph.declaration_named(&name).is_none() {
+                graph.parameter_of(&name, node.shape, node.dtype, Init::Constant(0.0)).id()?;
+            }
+            let declared = graph.declarations().iter().position(|declaration| declaration.name == name);
+            updates.extend(declared.map(|declared| (declared as u32, *next)));
+            residents.insert(name);
+        }
+        let request = Request { outputs: results.to_vec(), updates, rest: "step", ..Request::default() };
+        let mut plan = Plan::new(&graph, &request)?;
+        for declaration in &mut plan.declarations {
+            let DeclarationKind::Parameter { .. } = &declaration.kind else { continue };
+            let is_state = !residents.contains(&declaration.name);
+            declaration.name = match (members.get(declaration.name.as_str()), update) {
+                (Some(number), _) => resident_name(*number),
+                (None, Some(update)) if is_state => (update.state_name)(&declaration.name),
+                (None, _) => continue,
+            };
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,411 @@
+//! Where a run is: its position, what it has measured, and what of it is in files.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::data::{NamedTensors, Position};
+use crate::error::Error;
+use crate::metrics::{ConfusionMatrix, Mean};
+use crate::tensor::Tensor;
+use crate::train::fit::text::{duration, readable};
+use crate::train::fit::{
+    BestEpoch, Better, EarlyStopping, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind, Report,
+    RunFolder, Validation, curves,
+};
+use crate::train::{LEARNING_RATE, Outcome, Trainer};
+use crate::weights::Weights;
+
+const LAST: &str = "last.safetensors";
+const BEST: &str = "best.safetensors";
+/// The keys of a checkpoint's metadata: epoch and batch that come next, and the steps made.
+const POSITION: &str = "arenagrad.fit.position";
+const STEPS: &str = "arenagrad.fit.steps";
+/// The page is written behind an epoch no sooner than this after it was written before.
+const PAGE_AGE: Duration = Duration::from_secs(10);
+
+pub(super) struct State {
+    /// The batch that comes next.
+    pub(super) position: Position,
+    pub(super) steps: u64,
+    records: Vec<Record>,
+    folder: Option<RunFolder>,
+    since_record: Means,
+    of_epoch: Means,
+    stopping: Option<EarlyStopping>,
+    has_waited: bool,
+    monitor: Option<(String, Better)>,
+    best: Option<BestEpoch>,
+    /// The trainer behind the best epoch, if it is to be given back and is in no file.
+    best_values: Option<Vec<(String, Tensor)>>,
+    confusion: Option<ConfusionMatrix>,
+    started: Instant,
+    seconds_before: f64,
+    page_written: Option<Instant>,
+}
+
+/// The means of the loss and of other metrics over samples.
+#[derive(Default)]
+struct Means {
+    samples: u64,
+    steps: u64,
+    means: Vec<(String, Mean)>,
+}
+
+impl Means {
+    fn add(&mut self, samples: u64, metrics: impl Iterator<Item = (String, f64)>) -> Result<(), Error> {
+        for (name, value) in metrics {
+            let place = self.means.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                self.means.push((name, Mean::new()));
+                self.means.len() - 1
+            });
+            self.means[place].1.add(value, samples as f64)?;
+        }
+        self.samples += samples;
+        self.steps += 1;
+        Ok(())
+    }
+
+    fn values(&self) -> Vec<(String, f64)> {
+        self.means.iter().map(|(name, mean)| (name.clone(), mean.value())).collect()
+    }
+}
+
+impl State {
+    /// A run that begins, or that goes on from its folder.
+    pub(super) fn begin<'f, S>(
+        fit: &Fit<'_, 'f>,
+        trainer: &mut Trainer<'f>,
+        batches: &mut impl FnMut(Position) -> S,
+    ) -> Result<State, Error>
+    where
+        S: IntoIterator,
+        S::Item: FitBatch,
+    {
+        let stopping =
+            |better| fit.patience.map(|patience| EarlyStopping::new(better, patience).min_delta(fit.min_delta));
+        let better = fit.monitor.as_ref().map_or(Better::Lower, |(_, better)| *better);
+        let mut state = State {
+            position: Position::default(),
+            steps: 0,
+            records: Vec::new(),
+            folder: None,
+            since_record: Means::default(),
+            of_epoch: Means::default(),
+            stopping: stopping(better),
+            has_waited: false,
+            monitor: fit.monitor.clone(),
+            best: None,
+            best_values: None,
+            confusion: None,
+            started: Instant::now(),
+            seconds_before: 0.0,
+            page_written: None,
+        };
+        let Some(path) = &fit.folder else { return Ok(state) };
+        let last = path.join(LAST);
+        if fit.resumes && last.exists() {
+            state.go_on(path, &last, trainer, batches)?;
+        }
+        state.folder = Some(RunFolder::resume(path, &state.records)?);
+        Ok(state)
+    }
+
+    /// Takes up what the folder has: checkpoint and records.
+    fn go_on<S>(
+        &mut self,
+        path: &Path,
+        last: &Path,
+        trainer: &mut Trainer<'_>,
+        batches: &mut impl FnMut(Position) -> S,
+    ) -> Result<(), Error>
+    where
+        S: IntoIterator,
+        S::Item: FitBatch,
+    {
+        let weights = Weights::open(last)?;
+        let refused = |reason: &str| FitError::Resume { path: last.to_owned(), reason: reason.to_owned() };
+        let numbers = |key: &str| -> Option<Vec<u64>> {
+            weights.metadata().get(key)?.split(' ').map(|number| number.parse().ok()).collect()
+        };
+        let position = numbers(POSITION).and_then(|numbers| <[u64; 2]>::try_from(numbers).ok());
+        let steps = numbers(STEPS).and_then(|numbers| numbers.first().copied());
+        let (Some(position), Some(steps)) = (position, steps) else {
+            return Err(refused("it does not say where the run was").into());
+        };
+        (self.position, self.steps) = (Position::from_numbers(position), steps);
+        // The parameters are known when the training function is planned, for which any batch will do.
+        let first = match batches(self.position).into_iter().next() {
+            Some(first) => first,
+            // The epoch was trained whole, and not measured yet.
+            None => batches(Position::start_of(self.position.epoch))
+                .into_iter()
+                .next()
+                .ok_or(FitError::NoBatch { epoch: self.position.epoch + 1 })?,
+        };
+        trainer.prepare(first.batch()?)?;
+        trainer.session_mut().load_weights(&weights)?;
+
+        let epochs = self.position.epoch;
+        let is_before = |record: &Record| match record.kind {
+            RecordKind::Steps => record.step <= steps,
+            RecordKind::Epoch => record.epoch <= epochs,
+        };
+        for record in RunFolder::read(path)?.into_iter().take_while(is_before) {
+            self.seconds_before = record.seconds;
+            match record.kind {
+                RecordKind::Epoch => {
+                    self.judge(&record)?;
+                }
+                RecordKind::Steps if record.epoch == epochs + 1 => {
+                    self.of_epoch.add(record.samples, record.training.iter().cloned())?;
+                }
+                RecordKind::Steps => {}
+            }
+            self.records.push(record);
+        }
+        Ok(())
+    }
+
+    /// Takes what a step has come to. Every so many steps it is written down, and a checkpoint made.
+    pub(super) fn step(
+        &mut self,
+        fit: &Fit<'_, '_>,
+        trainer: &Trainer<'_>,
+        batch: &impl NamedTensors,
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
+        let Position { epoch, batch: number } = self.position;
+        if !outcome.loss.is_finite() {
+            let (step, loss) = (self.steps + 1, outcome.loss);
+            let kept = match &self.folder {
+                Some(folder) if folder.file(LAST).exists() => Kept::File(folder.file(LAST)),
+                Some(_) | None => Kept::Nowhere,
+            };
+            return Err(FitError::NotFinite { step, epoch: epoch + 1, batch: number + 1, loss, kept }.into());
+        }
+        self.steps += 1;
+        self.position.batch += 1;
+        let samples = batch
+            .named_tensors()
+            .first()
+            .map_or(1, |(_, tensor)| tensor.shape().dims().first().map_or(1, |extent| *extent as u64));
+        let scalars = outcome.metrics.iter().filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
+        let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
+        self.since_record.add(samples, metrics.iter().cloned())?;
+        self.of_epoch.add(samples, metrics.into_iter())?;
+        if self.since_record.steps >= fit.steps_per_record {
+            self.record_steps(trainer)?;
+        }
+        if fit.checkpoint_every.is_some_and(|every| self.steps.is_multiple_of(every)) {
+            self.checkpoint(trainer)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what was measured behind an epoch, and writes it down with a checkpoint.
+    pub(super) fn epoch(
+        &mut self,
+        fit: &Fit<'_, '_>,
+        trainer: &Trainer<'_>,
+        validation: Validation,
+    ) -> Result<Record, Error> {
+        self.record_steps(trainer)?;
+        let means = std::mem::take(&mut self.of_epoch);
+        self.position = Position::start_of(self.position.epoch + 1);
+        let record = Record {
+            kind: RecordKind::Epoch,
+            epoch: self.position.epoch,
+            step: self.steps,
+            seconds: self.seconds(),
+            learning_rate: learning_rate(trainer),
+            samples: means.samples,
+            training: means.values(),
+            validation: validation.metrics,
+        };
+        if validation.confusion.is_some() {
+            self.confusion = validation.confusion;
+        }
+        let is_best = self.judge(&record)?;
+        self.push(record.clone())?;
+        if is_best {
+            if let Some(folder) = &self.folder {
+                trainer.session().save(folder.file(BEST))?;
+            } else if fit.restores_best {
+                let session = trainer.session();
+                let value = |name: &str| Ok((name.to_owned(), session.parameter(name)?));
+                self.best_values = Some(session.parameter_names().map(value).collect::<Result<_, Error>>()?);
+            }
+        }
+        self.checkpoint(trainer)?;
+        if self.page_written.is_none_or(|written| written.elapsed() >= PAGE_AGE) {
+            self.write_page(fit, trainer, "running")?;
+        }
+        Ok(record)
+    }
+
+    /// Whether the metric has not become better for as long as the patience allows.
+    pub(super) fn has_waited_enough(&self) -> bool {
+        self.has_waited
+    }
+
+    /// Where the run is, in a line.
+    pub(super) fn line(&self) -> String {
+        let metrics: Vec<String> =
+            self.since_record.values().iter().map(|(name, value)| format!("  {name} {}", readable(*value))).collect();
+        format!("epoch {:>3}  step {}{}", self.position.epoch + 1, self.steps, metrics.concat())
+    }
+
+    /// Ends the run: the last checkpoint, the page, the best parameters.
+    pub(super) fn finish(
+        mut self,
+        fit: &Fit<'_, '_>,
+        trainer: &mut Trainer<'_>,
+        ended: Result<FitEnd, Error>,
+    ) -> Result<FitOutcome, Error> {
+        let status = match &ended {
+            Ok(FitEnd::Finished) => "finished".to_owned(),
+            Ok(FitEnd::StoppedEarly) => "stopped early".to_owned(),
+            Ok(FitEnd::Interrupted) => "interrupted".to_owned(),
+            Err(error) => format!("failed: {error}"),
+        };
+        let end = match ended {
+            Ok(end) => end,
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = self.write_page(fit, trainer, &status);
+                return Err(error);
+            }
+        };
+        if end == FitEnd::Interrupted {
+            self.record_steps(trainer)?;
+            self.checkpoint(trainer)?;
+        }
+        self.write_page(fit, trainer, &status)?;
+        if fit.restores_best && end != FitEnd::Interrupted && self.best.is_some() {
+            if let Some(folder) = &self.folder {
+                trainer.session_mut().load(folder.file(BEST))?;
+            }
+            for (name, value) in self.best_values.iter().flatten() {
+                trainer.session_mut().set_parameter(name, value)?;
+            }
+        }
+        Ok(FitOutcome {
+            end,
+            steps: self.steps,
+            epochs: self.position.epoch,
+            seconds: self.seconds(),
+            best: self.best,
+            records: self.records,
+            confusion: self.confusion,
+        })
+    }
+
+    /// Whether an epoch is the best so far; patience is counted.
+    fn judge(&mut self, record: &Record) -> Result<bool, Error> {
+        let (name, better) = match &self.monitor {
+            Some((name, better)) => (name.as_str(), *better),
+            None => ("loss", Better::Lower),
+        };
+        let Some(value) = record.validation(name).or_else(|| record.training(name)) else {
+            let known = record.validation.iter().chain(&record.training);
+            let known = crate::train::listed(known.map(|(name, _)| name.as_str()));
+            return Err(FitError::UnknownMetric { name: name.to_owned(), known }.into());
+        };
+        if let Some(stopping) = &mut self.stopping {
+            self.has_waited = stopping.observe(value);
+        }
+        let best = self.best.as_ref().map_or(f64::NAN, |best| best.value);
+        let is_best = better.is_better(value, best, 0.0);
+        if is_best {
+            self.best = Some(BestEpoch { epoch: record.epoch, metric: name.to_owned(), value });
+        }
+        Ok(is_best)
+    }
+
+    /// Writes down the steps since it was done last, if there are any.
+    fn record_steps(&mut self, trainer: &Trainer<'_>) -> Result<(), Error> {
+        let means = std::mem::take(&mut self.since_record);
+        if means.steps == 0 {
+            return Ok(());
+        }
+        self.push(Record {
+            kind: RecordKind::Steps,
+            epoch: self.position.epoch + 1,
+            step: self.steps,
+            seconds: self.seconds(),
+            learning_rate: learning_rate(trainer),
+            samples: means.samples,
+            training: means.values(),
+            validation: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, record: Record) -> Result<(), Error> {
+        if let Some(folder) = &mut self.folder {
+            folder.append(&record)?;
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// Writes `last.safetensors`, the records of its steps before it.
+    fn checkpoint(&mut self, trainer: &Trainer<'_>) -> Result<(), Error> {
+        if self.folder.is_none() {
+            return Ok(());
+        }
+        self.record_steps(trainer)?;
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let [epoch, batch] = self.position.to_numbers();
+        let weights = trainer.session().weights()?;
+        let weights = weights.with_metadata(POSITION, format!("{epoch} {batch}"));
+        weights.with_metadata(STEPS, self.steps.to_string()).save(folder.file(LAST))
+    }
+
+    fn write_page(&mut self, fit: &Fit<'_, '_>, trainer: &Trainer<'_>, status: &str) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let mut report = Report::new(fit.title.as_str())
+            .setting("status", status)
+            .setting("device", trainer.device())
+            .setting("epochs", format!("{} of {}", self.position.epoch, fit.epochs))
+            .setting("steps", self.steps)
+            .setting("time", duration(self.seconds()))
+            .records(&self.records)
+            .best(self.best.as_ref().map(|best| best.epoch));
+        if let Some(BestEpoch { epoch, metric, value }) = &self.best {
+            report = report.setting("best epoch", format!("{epoch}, {metric} {}", readable(*value)));
+        }
+        for (name, value) in &fit.settings {
+            report = report.setting(name.as_str(), value);
+        }
+        if let Some(confusion) = &self.confusion {
+            report = report.confusion(confusion.clone());
+        }
+        for (heading, text) in &fit.sections {
+            report = report.section(heading.as_str(), text.as_str());
+        }
+        folder.write("report.html", &report.html())?;
+        folder.write("curves.svg", &curves(&fit.title, &self.records).svg())?;
+        self.page_written = Some(Instant::now());
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// An epoch in a line: its metrics in training, then those behind it.
+pub(super) fn line_of(record: &Record) -> String {
+    let training = record.training.iter().map(|(name, value)| format!("  {name} {}", readable(*value)));
+    let validation = record.validation.iter().map(|(name, value)| format!("  validation {name} {}", readable(*value)));
+    format!("epoch {:>3}{}", record.epoch, training.chain(validation).collect::<String>())
+}
+
+/// The learning rate of the last step, of an optimiser that has one: what its schedule made of it, if there is a schedule.
+fn learning_rate(trainer: &Trainer<'_>) -> Option<f64> {
+    let session = trainer.session();
+    let names: Vec<&str> = session.parameter_names().collect();
+    let scheduled = format!("{LEARNING_RATE}.scheduled");
+    let name = [scheduled.as_str(), LEARNING_RATE].into_iter().find(|name| names.contains(name))?;
+    session.parameter(name).ok()?.item().ok()
+}

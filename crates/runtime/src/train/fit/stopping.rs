@@ -1,0 +1,105 @@
+//! When a run has become as good as it gets.
+
+/// Which of two values of a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// The lower one, as of a loss.
+    Lower,
+    /// The higher one, as of an accuracy.
+    Higher,
+}
+
+impl Better {
+    /// Whether `value` is better than `best` by more than `least`. NaN is better than nothing, and all but NaN is better than it.
+    #[must_use]
+    pub fn is_better(self, value: f64, best: f64, least: f64) -> bool {
+        match self {
+            _ if value.is_nan() => false,
+            _ if best.is_nan() => true,
+            Better::Lower => value < best - least,
+            Better::Higher => value > best + least,
+        }
+    }
+}
+
+/// Says when a metric has not become better for some epochs: `EarlyStopping` of Keras and of PyTorch Lightning.
+///
+/// ```
+/// use arenagrad::fit::{Better, EarlyStopping};
+///
+/// let mut stopping = EarlyStopping::new(Better::Lower, 2).min_delta(0.01);
+/// let losses = [1.0, 0.8, 0.795, 0.9, 0.7];
+/// let stopped = losses.iter().position(|loss| stopping.observe(*loss));
+/// assert_eq!(stopped, Some(3)); // 0.795 is better than 0.8, but by less than 0.01
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlyStopping {
+    better: Better,
+    patience: u64,
+    min_delta: f64,
+    best: f64,
+    waited: u64,
+}
+
+impl EarlyStopping {
+    /// Says so when the metric has not become better for `patience` values in a row; for 0, with the first that is not better.
+    #[must_use]
+    pub fn new(better: Better, patience: u64) -> Self {
+        EarlyStopping { better, patience, min_delta: 0.0, best: f64::NAN, waited: 0 }
+    }
+
+    /// A value must be better by more than that to count as better.
+    #[must_use]
+    pub fn min_delta(mut self, delta: f64) -> Self {
+        self.min_delta = delta;
+        self
+    }
+
+    /// Takes the next value, and says whether it is time to stop. NaN is not better than anything.
+    #[must_use]
+    pub fn observe(&mut self, value: f64) -> bool {
+        if self.better.is_better(value, self.best, self.min_delta) {
+            self.best = value;
+            self.waited = 0;
+            return false;
+        }
+        self.waited += 1;
+        self.waited >= self.patience
+    }
+
+    /// The best value so far that counted; NaN if there was none.
+    #[must_use]
+    pub fn best(&self) -> f64 {
+        self.best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(stopping: EarlyStopping, values: &[f64]) -> Option<usize> {
+        let mut stopping = stopping;
+        values.iter().position(|value| stopping.observe(*value))
+    }
+
+    #[test]
+    fn patience_counts_values_that_are_not_better() {
+        let values = [0.5, 0.6, 0.6, 0.7, 0.7, 0.7, 0.65, 0.7];
+        assert_eq!(stopped(EarlyStopping::new(Better::Higher, 3), &values), Some(6));
+        assert_eq!(stopped(EarlyStopping::new(Better::Higher, 2), &values), Some(5));
+        assert_eq!(stopped(EarlyStopping::new(Better::Higher, 1), &values), Some(2));
+        assert_eq!(stopped(EarlyStopping::new(Better::Higher, 0), &values), Some(2));
+        assert_eq!(stopped(EarlyStopping::new(Better::Lower, 7), &values), Some(7));
+        assert_eq!(stopped(EarlyStopping::new(Better::Higher, 5), &values), None);
+    }
+
+    #[test]
+    fn nan_is_never_better_and_anything_is_better_than_nan() {
+        let values = [f64::NAN, 2.0, f64::NAN, f64::NAN];
+        let mut stopping = EarlyStopping::new(Better::Lower, 2);
+        assert_eq!(values.iter().position(|value| stopping.observe(*value)), Some(3));
+        assert_eq!(stopping.best(), 2.0);
+        assert!(Better::Higher.is_better(f64::NEG_INFINITY, f64::NAN, 0.0));
+    }
+}
