@@ -50,7 +50,14 @@ fn pairs_are_merged_in_the_order_of_the_file() {
 
 #[test]
 fn files_that_describe_no_tokenizer() {
-    for text in ["", "{}", "[1, 2]", &FILE[..FILE.len() / 2], &FILE.replace("\"BPE\"", "\"none\"")] {
+    for text in [
+        "",
+        "{}",
+        "[1, 2]",
+        &FILE[..FILE.len() / 2],
+        &FILE.replace("\"BPE\"", "\"none\""),
+        &FILE.replace("\"decoder\": {", "\"decoder\": 5, \"more\": {"),
+    ] {
         let path = written("wrong.json", text);
         let Err(Error::Data(DataError::Tokenizer { reason })) = BytePair::read(&path) else { panic!("{text}") };
         assert!(reason.starts_with(&path.display().to_string()), "{reason}");

@@ -2,6 +2,7 @@
 //!
 //! The crate `tokenizers`, of those who publish the files, does the work, without its parts in C.
 
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use super::DataError;
@@ -32,8 +33,13 @@ impl BytePair {
         let path = path.as_ref();
         let bytes = std::fs::read(path)
             .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") })?;
-        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| DataError::Tokenizer { reason: format!("{}: {error}", path.display()) })?;
+        let wrong = |reason: String| DataError::Tokenizer { reason: format!("{}: {reason}", path.display()) };
+        // The crate panics where parts of a file are not what it expects: a file that was cut is found before, and whatever else there
+        // may be is caught. What it was making is dropped.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let tokenizer = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .map_err(|_| wrong("it describes no tokenizer that is known".to_owned()))?
+            .map_err(|error| wrong(error.to_string()))?;
         Ok(BytePair { tokenizer })
     }
 
