@@ -6,13 +6,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use arenagrad::fit::{Curves, Panel};
-use arenagrad::train::{append_step, shuffled};
-use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Init, Session, replace_file};
+use arenagrad::data::Dataset;
+use arenagrad::fit::{Curves, Fit, FitEnd, Panel, Validation};
+use arenagrad::metrics::{Accuracy, ConfusionMatrix};
+use arenagrad::nn::Linear;
+use arenagrad::train::append_step;
+use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Trainer, replace_file};
 use arenagrad_examples::digits::{CLASSES, Digits, PIXELS};
-use indicatif::{ProgressBar, ProgressStyle};
 
 const HIDDEN: usize = 128;
 const BATCH: usize = 32;
@@ -20,7 +21,7 @@ const BATCH: usize = 32;
 const SPLIT_SEED: u64 = 2026;
 
 const USAGE: &str =
-    "usage: digits [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--seed N] [--save FILE] [--resume FILE]
+    "usage: digits [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--seed N] [--save FILE] [--resume FILE] [--folder DIR]
               [--curve FILE] [--losses FILE] [--print-graph] [--print-plan]
 
   --device       where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
@@ -28,6 +29,7 @@ const USAGE: &str =
   --seed         first values of the parameters, and the order of the images (default 0)
   --save         writes parameters and optimiser state to a safetensors file at the end
   --resume       starts from such a file; the order of the images begins anew
+  --folder       keeps the run in a folder: metrics as lines of JSON, checkpoints, and a page to look at
   --curve        where the loss curve goes, as an SVG (default digits-loss.svg)
   --losses       writes the loss of every step as CSV
   --print-graph  prints the graph of one training step and ends
@@ -39,6 +41,7 @@ struct Options {
     seed: u64,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
+    folder: Option<PathBuf>,
     curve: PathBuf,
     losses: Option<PathBuf>,
     print_graph: bool,
@@ -46,7 +49,9 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| options.map_or(Ok(()), run)) {
+    match options()
+        .and_then(|options| options.map_or(Ok(()), |options| run(options).map_err(|error| error.to_string())))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("digits: {message}");
@@ -55,122 +60,103 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<(), String> {
-    let digits = Digits::read()?;
-    let told = |error: Error| error.to_string();
-    let order = shuffled(digits.len(), SPLIT_SEED, 0).map_err(told)?;
-    let (test, train) = order.split_at(digits.len() / 5);
-    let (test, train) = (digits.select(test), digits.select(train));
+/// Two layers.
+struct Network {
+    hidden: Linear,
+    out: Linear,
+}
 
-    let graph = Graph::new();
-    let network = Network::new(&graph);
-    let x = graph.input("x", [BATCH, PIXELS]);
-    let labels = graph.input_of("labels", [BATCH], DType::I32);
-    let loss = network.logits(x).named("logits").cross_entropy(labels).named("loss");
-    let x_test = graph.input("x_test", [test.len(), PIXELS]);
-    let labels_test = graph.input_of("labels_test", [test.len()], DType::I32);
-    let accuracy = network.logits(x_test).accuracy(labels_test);
+impl Network {
+    /// `[n, 64] -> [n, 10]`
+    fn logits<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        self.out.apply(self.hidden.apply(x).relu()).named("logits")
+    }
+}
+
+fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let (images, labels) = Digits::read()?.tensors()?;
+    let data = Dataset::new().with("x", images)?.with("labels", labels)?;
+    let (test, train) = data.split(0.2, SPLIT_SEED)?;
+    let network = Network { hidden: Linear::new("hidden", PIXELS, HIDDEN), out: Linear::new("out", HIDDEN, CLASSES) };
     let optimizer = AdamW::new(2e-3).weight_decay(0.02);
-
     if options.print_graph {
-        let mark = graph.mark();
-        let step = append_step(loss, &optimizer).map_err(told)?;
+        let graph = Graph::new();
+        let labels = graph.input_of("labels", [BATCH], DType::I32);
+        let loss = network.logits(graph.input("x", [BATCH, PIXELS])).cross_entropy(labels).named("loss");
+        let step = append_step(loss, &optimizer)?;
         let outputs = std::iter::once(Ok(loss)).chain(step.updates.iter().map(|(_, next)| graph.expr(*next).check()));
-        let outputs = outputs.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        print!("{}", graph.display(&outputs));
-        return graph.rewind(mark).map_err(|error| error.to_string());
+        print!("{}", graph.display(&outputs.collect::<Result<Vec<_>, _>>()?));
+        return Ok(());
     }
 
-    let device = Device::named(&options.device).map_err(told)?;
+    let device = Device::named(&options.device)?;
     if let Some(note) = device.note() {
         eprintln!("note: {note}");
     }
-    let mut session =
-        Session::builder(device.clone()).seed(options.seed).train(&graph, loss, &optimizer).map_err(told)?;
+    let mut trainer = Trainer::new(device.clone(), optimizer, |inputs| {
+        network.logits(inputs.get("x")).cross_entropy(inputs.get("labels")).named("loss")
+    })
+    .seed(options.seed);
+    let predict = trainer.add_evaluation(|inputs| vec![network.logits(inputs.get("x"))]);
+    let batches = train.batches(BATCH).shuffled(options.seed, 0);
+    let first = train.select(&(0..BATCH).collect::<Vec<_>>())?.to_batch();
+    trainer.prepare(&first)?;
     if options.print_plan {
-        print!("{}", session.plan());
+        let training = trainer.first_training()?;
+        print!("{}", trainer.plan_of(training, &first)?);
         return Ok(());
     }
     println!("device: {device}");
     println!("{} training images in batches of {BATCH}, {} test images", train.len(), test.len());
-    let evaluation = session.add(&graph, &[accuracy]).map_err(told)?;
     if let Some(path) = &options.resume {
-        session.load(path).map_err(told)?;
+        trainer.session_mut().load(path)?;
         println!("resumed from {}", path.display());
     }
 
-    let (test_images, test_labels) = test.tensors().map_err(told)?;
-    let test_inputs = [("x_test", &test_images), ("labels_test", &test_labels)];
-    let test_accuracy = |session: &mut Session| -> Result<f64, String> {
-        let results = session.run_plan(evaluation, &test_inputs).map_err(told)?;
-        results[0].item().map_err(told)
+    let images = test.to_batch();
+    let measure = |trainer: &mut Trainer<'_>| -> Result<Validation, Error> {
+        let (mut accuracy, mut confusion) = (Accuracy::new(), ConfusionMatrix::new(CLASSES));
+        let logits = &trainer.evaluate(predict, &images)?[0];
+        accuracy.add(logits, test.column("labels")?)?;
+        confusion.add(logits, test.column("labels")?)?;
+        Ok(Validation::from([("accuracy", accuracy.value())]).confusion(confusion))
     };
-    let epochs = usize::from(options.epochs);
-    let steps_per_epoch = train.len() / BATCH;
-    let bar = ProgressBar::new((epochs * steps_per_epoch) as u64);
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {elapsed_precise}");
-    bar.set_style(style.map_err(|error| error.to_string())?);
-    let mut losses = Vec::with_capacity(epochs * steps_per_epoch);
-    let started = Instant::now();
-    for epoch in 0..epochs {
-        let order = shuffled(train.len(), options.seed, epoch as u64 + 1).map_err(told)?;
-        for batch in order.chunks_exact(BATCH) {
-            let (x, labels) = train.select(batch).tensors().map_err(told)?;
-            losses.push(session.step(&[("x", &x), ("labels", &labels)]).map_err(told)?);
-            bar.inc(1);
-        }
-        let recent = &losses[losses.len() - steps_per_epoch..];
-        let mean = recent.iter().sum::<f64>() / recent.len() as f64;
-        let accuracy = test_accuracy(&mut session)? * 100.0;
-        let line = format!("epoch {:>3}  loss {mean:.4}  accuracy {accuracy:.1} %", epoch + 1);
-        // Without a terminal there is no bar to see, so a line now and then takes its place.
-        if bar.is_hidden() && ((epoch + 1) % 10 == 0 || epoch == 0) {
-            println!("{line}");
-        }
-        bar.set_message(line);
+    let percent = |validation: Option<f64>| validation.unwrap_or(f64::NAN) * 100.0;
+    let mut losses = Vec::new();
+    let mut fit = Fit::new(options.epochs.into())
+        .title(format!("digits on {device}"))
+        .setting("optimiser", "AdamW, rate 2e-3, weight decay 0.02")
+        .validate(measure)
+        .line(move |epoch| {
+            let loss = epoch.training("loss").unwrap_or(f64::NAN);
+            format!("epoch {:>3}  loss {loss:.4}  accuracy {:.1} %", epoch.epoch, percent(epoch.validation("accuracy")))
+        })
+        .on_step(|step| losses.push(step.outcome.loss));
+    if let Some(path) = &options.folder {
+        fit = fit.folder(path);
     }
-    bar.finish();
-    println!("trained {} steps in {:.2} s", losses.len(), started.elapsed().as_secs_f64());
+    let outcome = fit.run(&mut trainer, |position| batches.resume(position))?;
+    let how = if outcome.end == FitEnd::Interrupted { "interrupted after" } else { "trained" };
+    println!("{how} {} steps in {:.2} s", outcome.steps, outcome.seconds);
 
     if let Some(path) = &options.save {
-        session.save(path).map_err(told)?;
+        trainer.session().save(path)?;
         println!("saved parameters to {}", path.display());
     }
     if let Some(path) = &options.losses {
         let rows: String = losses.iter().enumerate().map(|(step, loss)| format!("{step},{loss}\n")).collect();
-        replace_file(path, format!("step,loss\n{rows}").as_bytes()).map_err(told)?;
+        replace_file(path, format!("step,loss\n{rows}").as_bytes())?;
     }
     if !losses.is_empty() {
-        let panel = Panel::new("cross-entropy").logarithmic().steps_and_epochs(&losses, steps_per_epoch);
-        Curves::new(format!("digits on {device}")).panel(panel).save(&options.curve).map_err(told)?;
+        let panel = Panel::new("cross-entropy").logarithmic().steps_and_epochs(&losses, batches.len());
+        Curves::new(format!("digits on {device}")).panel(panel).save(&options.curve)?;
         println!("loss curve in {}", options.curve.display());
     }
-    println!("test accuracy: {:.1} %", test_accuracy(&mut session)? * 100.0);
+    if let Some(path) = &options.folder {
+        println!("the run on a page: {}", path.join("report.html").display());
+    }
+    println!("test accuracy: {:.1} %", percent(measure(&mut trainer)?.metric("accuracy")));
     Ok(())
-}
-
-/// Two layers, shared by the training and the test batch.
-struct Network<'g> {
-    w1: Expr<'g>,
-    b1: Expr<'g>,
-    w2: Expr<'g>,
-    b2: Expr<'g>,
-}
-
-impl<'g> Network<'g> {
-    fn new(graph: &'g Graph) -> Self {
-        Network {
-            w1: graph.parameter("w1", [PIXELS, HIDDEN], Init::KaimingUniform),
-            b1: graph.parameter("b1", [HIDDEN], Init::Constant(0.0)),
-            w2: graph.parameter("w2", [HIDDEN, CLASSES], Init::KaimingUniform),
-            b2: graph.parameter("b2", [CLASSES], Init::Constant(0.0)),
-        }
-    }
-
-    /// `[n, 64] -> [n, 10]`
-    fn logits(&self, x: Expr<'g>) -> Expr<'g> {
-        (x.matmul(self.w1) + self.b1).relu().matmul(self.w2) + self.b2
-    }
 }
 
 /// The options given, or nothing after `--help`.
@@ -181,6 +167,7 @@ fn options() -> Result<Option<Options>, String> {
         seed: 0,
         save: None,
         resume: None,
+        folder: None,
         curve: PathBuf::from("digits-loss.svg"),
         losses: None,
         print_graph: false,
@@ -196,6 +183,7 @@ fn options() -> Result<Option<Options>, String> {
             Long("seed") => options.seed = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("resume") => options.resume = Some(parser.value().map_err(wrong)?.into()),
+            Long("folder") => options.folder = Some(parser.value().map_err(wrong)?.into()),
             Long("curve") => options.curve = parser.value().map_err(wrong)?.into(),
             Long("losses") => options.losses = Some(parser.value().map_err(wrong)?.into()),
             Long("print-graph") => options.print_graph = true,

@@ -1,10 +1,13 @@
 //! What the example programs share: reading their data and options, and drawing surfaces.
 
 pub mod axis;
+pub mod burgers;
 pub mod contours;
 pub mod device_option;
 pub mod digits;
+pub mod language;
 mod picture;
 pub mod primer;
+pub mod profiles;
 pub mod reference_fits;
 pub mod surface;

@@ -3,7 +3,8 @@
 //!
 //! Invariants: inputs of an owned graph are declared, and nodes are removed, through [`OwnedGraph`] alone. The methods of
 //! [`Graph`] that would do so ([`Graph::input`] and its siblings, [`Graph::remove`], [`Graph::rewind`], [`Graph::retain`]) are
-//! refused with [`GraphError::Owned`], which is kept as the graph's first error like any mistake.
+//! refused with [`GraphError::Owned`], which is kept as the graph's first error like any mistake. What layers share by name comes from
+//! the owner too, if there is a [`crate::Lender`] to ask.
 //!
 //! This does not know what the owner does with the graph, nor what its inputs stand for.
 

@@ -1,14 +1,16 @@
 //! What a parameter may start with: numbers that it cannot hold are errors at its declaration.
 
+use arenagrad_graph::nn::init::{dirac, eye, orthogonal, sparse, trunc_normal, xavier_normal, xavier_uniform};
 use arenagrad_graph::{DType, Graph, GraphError, Init};
 
 /// The line at which `declared` declares.
-const LINE: u32 = line!() + 5;
+const LINE: u32 = line!() + 6;
 
 /// What declaring a parameter, or state, of two elements reports.
 fn declared(dtype: DType, trainable: bool, init: Init) -> Result<(), GraphError> {
     let g = Graph::new();
-    let _ = if trainable { g.parameter_of("w", [2], dtype, init) } else { g.state("w", [2], dtype, init) };
+    let shape = if needs_matrix(&init) { vec![2, 1] } else { vec![2] };
+    let _ = if trainable { g.parameter_of("w", shape, dtype, init) } else { g.state("w", shape, dtype, init) };
     g.check()
 }
 
@@ -42,6 +44,16 @@ fn numbers_that_a_parameter_cannot_start_with() {
         (DType::I32, Init::Constant(3e9), "3000000000", "32-bit integer"),
         (DType::I32, uniform(0.0, 3e9), "3000000000", "i32 holds"),
         (DType::Bool, Init::Values(vec![0.0, 2.0]), "2", "0 or 1"),
+        (DType::F32, trunc_normal(0.0, 0.0, -1.0, 1.0), "standard deviation of the initial values is 0", "above 0"),
+        (DType::F32, trunc_normal(nan, 1.0, -1.0, 1.0), "mean of the initial values is NaN", "finite"),
+        (DType::F32, trunc_normal(0.0, 1.0, 2.0, 1.0), "upper bound of the initial values is 1", "not below"),
+        (DType::F32, xavier_normal(-1.0), "gain of the initial values is -1", "0 or more"),
+        (DType::F32, xavier_uniform(nan), "gain of the initial values is NaN", "finite"),
+        (DType::F32, xavier_normal(1e38), "gain of the initial values times six", "f32 holds"),
+        (DType::F32, orthogonal(1e39), "gain of the initial values is 1e39", "f32 holds"),
+        (DType::F32, sparse(1.5, 1.0), "share of zeros in the initial values is 1.5", "0..=1"),
+        (DType::F32, sparse(nan, 1.0), "share of zeros in the initial values is NaN", "0..=1"),
+        (DType::F32, sparse(0.5, -1.0), "standard deviation of the initial values is -1", "0 or more"),
     ];
     for (dtype, init, says, expects) in refused {
         for trainable in [true, false] {
@@ -104,4 +116,46 @@ fn the_name_of_the_step_counter_is_reserved() {
         Some(true)
     );
     assert!(g.declaration_named("stop").is_none());
+}
+
+fn needs_matrix(init: &Init) -> bool {
+    matches!(init, Init::VarianceScaling { .. } | Init::Orthogonal { .. } | Init::Sparse { .. })
+}
+
+#[test]
+fn shapes_that_cannot_start_so() {
+    let zero_row = |row| Init::ZeroRow { row, others: Box::new(xavier_uniform(1.0)) };
+    let refused: [(&[usize], Init, &str); 11] = [
+        (&[3], xavier_uniform(1.0), "\"w\" of shape [3] has rank 1, but rank 2 or more, which has fans, is needed"),
+        (&[3], orthogonal(1.0), "rank 2 or more, for orthogonal initial values, is needed"),
+        (&[3, 2, 2], sparse(0.5, 1.0), "rank 2, for sparse initial values, is needed"),
+        (&[3], eye(), "rank 2, for an identity as initial values, is needed"),
+        (&[3, 2], dirac(1), "rank 3 to 5, for an identity of channels as initial values, is needed"),
+        (&[3, 2, 2], dirac(2), "2"),
+        (&[3, 2, 2], dirac(0), "0"),
+        (&[3], zero_row(0), "which has fans"),
+        (&[3, 2], zero_row(3), "axis 0 of \"w\" has 3 elements"),
+        (&[], Init::ZeroRow { row: 0, others: Box::new(Init::Constant(1.0)) }, "rank 1 or more"),
+        (&[3, 2], Init::Values(vec![1.0]), "[3, 2]"),
+    ];
+    for (shape, init, says) in refused {
+        let g = Graph::new();
+        let _ = g.parameter("w", shape.to_vec(), init.clone());
+        let text = g.check().expect_err(says).to_string();
+        assert!(text.contains(says) && text.contains("initial.rs:"), "{text:?} does not say {says:?}");
+        assert!(g.declarations().is_empty(), "a refused parameter was declared");
+    }
+    let taken: [(&[usize], Init); 6] = [
+        (&[3, 2], xavier_uniform(0.0)),
+        (&[3, 2, 2], orthogonal(-1.0)),
+        (&[3, 2], sparse(1.0, 0.0)),
+        (&[0, 2], eye()),
+        (&[4, 2, 2], dirac(2)),
+        (&[3, 2], zero_row(2)),
+    ];
+    for (shape, init) in taken {
+        let g = Graph::new();
+        let _ = g.parameter("w", shape.to_vec(), init);
+        assert_eq!(g.check(), Ok(()));
+    }
 }

@@ -15,6 +15,7 @@ mod inference;
 mod initial;
 mod large;
 mod layers;
+mod lender;
 mod linear_algebra;
 mod listed;
 mod messages;

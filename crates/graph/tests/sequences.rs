@@ -1,8 +1,10 @@
-//! Layers of sequences as graphs see them: the names, shapes and first values of their parameters, what the phase changes, and what their mistakes say.
+//! Layers of sequences as graphs see them: the names, shapes and first values of their parameters, what the phase changes, and
+//! what their mistakes say.
 
 use arenagrad_graph::nn::{
     AttentionMasks, AttentionWeights, GroupedQueryAttention, Gru, GruCell, Lstm, LstmCell, MultiHeadAttention, Phase,
-    Rnn, RnnCell,
+    Rnn, RnnCell, TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+    TransformerEncoderLayer,
 };
 use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, GraphError, Init, verify};
 
@@ -92,6 +94,64 @@ fn recurrent_networks_declare_what_those_of_pytorch_have() {
     assert_eq!(found, layers.concat());
 }
 
+#[test]
+fn transformers_declare_what_those_of_pytorch_have() {
+    let g = Graph::new();
+    let (x, memory) = (g.input("x", [5, 2, 8]), g.input("memory", [7, 2, 8]));
+    let decoder = TransformerDecoder::new("d", TransformerDecoderLayer::new("", 8, 2).feed_forward(6), 1).norm();
+    let none = AttentionMasks::none();
+    let _ = decoder.apply(x, memory, AttentionMasks::causal(), none, Phase::Training);
+    let names = |g: &Graph| parameters(g).into_iter().map(|(name, _, _)| name).collect::<Vec<_>>();
+    let of_attention = |name: &str| {
+        ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"].map(|part| format!("{name}.{part}"))
+    };
+    let of_two = |name: &str| ["weight", "bias"].map(|part| format!("{name}.{part}"));
+    let mut expected: Vec<String> = of_attention("d.layers.0.self_attn").into();
+    expected.extend(of_two("d.layers.0.norm1"));
+    expected.extend(of_attention("d.layers.0.multihead_attn"));
+    expected
+        .extend(["norm2", "linear1", "linear2", "norm3"].iter().flat_map(|part| of_two(&format!("d.layers.0.{part}"))));
+    expected.extend(of_two("d.norm"));
+    assert_eq!(names(&g), expected);
+
+    let without = |build: &dyn for<'g> Fn(Expr<'g>) -> Expr<'g>| {
+        let g = Graph::new();
+        let _ = build(g.input("x", [5, 2, 8])).check().unwrap();
+        names(&g)
+    };
+    let layer = TransformerEncoderLayer::new("", 8, 2).without_bias();
+    let encoder = TransformerEncoder::new("", layer, 2).norm();
+    let found = without(&|x| encoder.apply(x, AttentionMasks::none(), Phase::Training));
+    assert!(found.iter().all(|name| name.ends_with("weight")), "{found:?}");
+    assert_eq!((found[0].as_str(), found.len()), ("layers.0.self_attn.in_proj_weight", 2 * 6 + 1));
+    let block = TransformerBlock::new("b", 8, 2).causal().norm_last();
+    let layer = TransformerEncoderLayer::new("b", 8, 2).feed_forward(32).batch_first();
+    let of_block = without(&|x| block.apply(x, AttentionMasks::none(), Phase::Training));
+    let of_layer = without(&|x| layer.apply(x, AttentionMasks::none(), Phase::Training));
+    assert_eq!(of_block, of_layer);
+}
+
+#[test]
+fn a_transformer_is_noted_with_its_parts() {
+    let g = Graph::new();
+    let layer = TransformerEncoderLayer::new("", 8, 2).feed_forward(6);
+    let _ =
+        TransformerEncoder::new("e", layer, 1).apply(g.input("x", [5, 2, 8]), AttentionMasks::none(), Phase::Training);
+    let found: Vec<_> = g.layers().into_iter().map(|layer| (layer.depth, layer.name, layer.kind)).collect();
+    let found: Vec<_> = found.iter().map(|(depth, name, kind)| (*depth, name.as_str(), kind.as_str())).collect();
+    let expected = [
+        (0, "e", "TransformerEncoder(1 layers)"),
+        (1, "e.layers.0", "TransformerEncoderLayer(8, 2)"),
+        (2, "e.layers.0.self_attn", "MultiHeadAttention(8, 2)"),
+        (3, "e.layers.0.self_attn.out_proj", "Linear(8, 8)"),
+    ];
+    assert_eq!(found[..4], expected);
+    let rest: Vec<_> = found[4..].iter().filter(|(depth, ..)| *depth == 2).map(|(_, name, _)| *name).collect();
+    for part in ["norm1", "linear1", "linear2", "norm2"] {
+        assert!(rest.contains(&format!("e.layers.0.{part}").as_str()), "{rest:?}");
+    }
+}
+
 /// Where networks draw masks: not in evaluation, between layers but not behind the last, and of probabilities.
 #[test]
 fn dropout_is_of_the_training_phase() {
@@ -107,6 +167,10 @@ fn dropout_is_of_the_training_phase() {
     assert_eq!(masks(&|x, phase| Rnn::new("g", 8, 4).dropout(0.5).apply(x, None, phase).0), [0, 0]);
     let attention = MultiHeadAttention::new("a", 8, 2).dropout(0.5);
     assert_eq!(masks(&|x, phase| attention.apply(x, AttentionMasks::causal(), phase)), [1, 0]);
+    let layer = TransformerEncoderLayer::new("t", 8, 2);
+    assert_eq!(masks(&|x, phase| layer.apply(x, AttentionMasks::none(), phase)), [4, 0]);
+    let block = TransformerBlock::new("t", 8, 2);
+    assert_eq!(masks(&|x, phase| block.apply(x, AttentionMasks::none(), phase)), [0, 0]);
     let attention = GroupedQueryAttention::new("a", 8, 4).key_value_heads(2).dropout(0.5);
     assert_eq!(masks(&|x, phase| attention.apply(x, AttentionMasks::causal(), phase)), [1, 0]);
 }
@@ -157,6 +221,9 @@ fn attention_that_cannot_be() {
     assert!(matches!(error, GraphError::UnevenHeads { features: 8, heads: 3, .. }), "{error}");
     let error = g.attempt(|| attention.attend(x, other, other, none, phase).check()).unwrap_err();
     assert!(matches!(error, GraphError::Extent { axis: 0, left: 2, right: 3, .. }), "{error}");
+    refused(&g, "TransformerEncoderLayer: the rate is 2, but a number in 0..=1 is needed", || {
+        TransformerEncoderLayer::new("t", 8, 2).dropout(2.0).apply(x, none, phase)
+    });
     let grouped = GroupedQueryAttention::new("a", 8, 4).key_value_heads(3);
     let error = g.attempt(|| grouped.apply(x, none, phase).check()).unwrap_err();
     assert!(matches!(error, GraphError::Heads { heads: 4, groups: 3, .. }), "{error}");

@@ -9,6 +9,7 @@ use arenagrad_graph::{DType, GraphError, Shape, StorageType};
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
 use crate::check::CheckError;
+use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
@@ -66,6 +67,10 @@ pub enum Error {
     /// A batch that a metric cannot measure.
     #[error(transparent)]
     Metric(#[from] MetricError),
+
+    /// A checkpoint that training cannot go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 
     /// A tensor on the host that was asked for what it does not have.
     #[error(transparent)]
@@ -257,6 +262,11 @@ pub enum Error {
     #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
     UnmatchedPattern { pattern: String, known: String },
 
+    #[error(
+        "parameter {name:?} of shape {shape} is no matrix, and Muon updates no other; Muon::rest takes an optimiser for the rest"
+    )]
+    NotAMatrix { name: String, shape: Shape },
+
     #[error("this session has no averages of weights to compute with: {reason}")]
     NoAverages { reason: String },
 
@@ -284,6 +294,8 @@ pub enum Given {
     Declaration(String),
     /// The update of an optimiser.
     Update,
+    /// A checkpoint that was restored before.
+    Checkpoint,
 }
 
 impl fmt::Display for Given {
@@ -293,6 +305,7 @@ impl fmt::Display for Given {
             Given::File(path) => write!(f, " by {}", path.display()),
             Given::Declaration(origin) => write!(f, " by its declaration at {origin}"),
             Given::Update => f.write_str(" by the optimiser's update"),
+            Given::Checkpoint => f.write_str(" by the checkpoint that was restored"),
         }
     }
 }

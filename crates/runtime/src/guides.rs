@@ -18,9 +18,14 @@ guides! {
     expressions: "docs/expressions.md",
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",
+    how_do_i: "docs/how_do_i.md",
     layers: "docs/layers.md",
+    pytorch_users: "docs/pytorch_users.md",
+    optimisers: "docs/optimisers.md",
     tape: "docs/tape.md",
+    sequences: "docs/sequences.md",
     training: "docs/training.md",
+    weights: "docs/weights.md",
 }
 
 #[cfg(feature = "data")]
@@ -31,4 +36,9 @@ guides! {
 #[cfg(feature = "least_squares")]
 guides! {
     least_squares: "docs/least_squares.md",
+}
+
+#[cfg(feature = "fit")]
+guides! {
+    the_loop: "docs/loop.md",
 }

@@ -59,6 +59,7 @@
 
 mod backend;
 pub mod check;
+mod checkpoint;
 pub mod data;
 mod device;
 mod error;
@@ -92,6 +93,7 @@ pub use arenagrad_graph::{
     Pooling, TripletMargin,
 };
 pub use arenagrad_graph::{I8, I64, U8};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointValue};
 pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;
@@ -102,6 +104,7 @@ pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
 #[cfg(feature = "fit")]
 pub use train::fit;
+pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 pub use weights::Weights;

@@ -278,7 +278,7 @@ fn what_no_run_can_do_is_refused() {
     let message = told(Fit::new(1).quiet().run(&mut trainer, |_| &none));
     assert_eq!(message, "epoch 1 has no batch, so there is nothing to train on");
     let message = told(Fit::new(1).resume().run(&mut trainer, |_| &batches));
-    assert_eq!(message, "a run without a folder has nothing to go on from; name one by folder()");
+    assert_eq!(message, "a run without a folder has nothing to go on from and nowhere to write; name one by folder()");
     let message = told(Fit::new(1).min_delta(f64::NAN).run(&mut trainer, |_| &batches));
     assert_eq!(message, "the min_delta of a run is NaN, which is not a finite number of 0 or more");
     let message = told(Fit::new(1).record_every(0).run(&mut trainer, |_| &batches));

@@ -1,5 +1,6 @@
 //! Layers on a tape: parameters and states by name, first values, random draws, and the same training as in a session.
 
+use crate::suite::devices::devices;
 use arenagrad::nn::{Linear, Parameter, Phase, State};
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Expr, Graph, GraphError, Init, Reduction, Session, Sgd, Tape, TapeOptimizer,
@@ -36,12 +37,16 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
 /// The same network, seed and batches, in a session and on a tape: every loss, parameter, state and moment has the same bits.
 #[test]
 fn a_tape_trains_as_a_session_does() {
+    devices().into_iter().for_each(trains_as_a_session_does);
+}
+
+fn trains_as_a_session_does(device: Device) {
     let g = Graph::new();
     let (x, labels) = (g.input("x", [BATCH, 5]), g.input_of("labels", [BATCH], DType::I32));
     let logits = network(x, Phase::Training);
     let loss = logits.cross_entropy(labels);
-    let mut session = Session::builder(Device::cpu()).seed(3).train(&g, loss, &AdamW::new(0.02)).unwrap();
-    let tape = Tape::new(Device::cpu()).seed(3);
+    let mut session = Session::builder(device.clone()).seed(3).train(&g, loss, &AdamW::new(0.02)).unwrap();
+    let tape = Tape::new(device).seed(3);
     let mut optimizer = TapeOptimizer::of_parameters(&tape, AdamW::new(0.02)).unwrap();
     for step in 0..20 {
         let (x, labels) = batch(step);
@@ -258,7 +263,28 @@ fn training_goes_on_from_parameters_and_state() {
     }
     let wrong = Tensor::zeros([2], DType::F32).unwrap();
     assert!(matches!(resumed.set_state("updates", &wrong), Err(Error::ParameterShape { .. })));
-    assert!(matches!(resumed.set_state("nothing", &wrong), Err(Error::UnknownParameter { .. })));
+    assert!(matches!(other.set_parameter("hidden.bias", &wrong), Err(Error::ParameterShape { .. })));
+
+    // So does one that was filled before anything ran on it.
+    let fresh = Tape::new(Device::cpu()).seed(3);
+    let mut begun = TapeOptimizer::of_parameters(&fresh, Adam::new(0.05)).unwrap();
+    for (name, variable) in tape.parameters().into_iter().chain(tape.states()) {
+        fresh.set_parameter(&name, &variable.data().unwrap()).unwrap();
+    }
+    for (name, value) in optimizer.state().unwrap() {
+        begun.set_state(&name, &value).unwrap();
+    }
+    for number in 9..12 {
+        let (expected, found) = (step(&tape, &mut optimizer, number), step(&fresh, &mut begun, number));
+        assert_eq!(found.to_bits(), expected.to_bits(), "step {number}");
+    }
+    let unfit = Tape::new(Device::cpu());
+    unfit.set_parameter("layer.weight", &wrong).unwrap();
+    let refused = unfit.leaf(batch(0).0).map(|x| Linear::new("layer", 5, 2).apply(x)).check().unwrap_err();
+    assert!(matches!(&refused, Error::ParameterShape { name, .. } if name == "layer.weight"), "{refused}");
+    let w = unfit.leaf(1.0).requires_grad();
+    let mut of_one = TapeOptimizer::new(&unfit, &[&w], Sgd::new(0.1)).unwrap();
+    assert!(matches!(of_one.set_state("nothing", &wrong), Err(Error::UnknownParameter { .. })));
 }
 
 /// A layer in a loss of operators beside it, on a leaf that has gradients too.

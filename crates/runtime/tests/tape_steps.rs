@@ -1,5 +1,6 @@
 //! Steps of an optimiser on a tape: forward pass, backward pass and update as one plan, whatever is asked before, between and after.
 
+use crate::suite::devices::devices;
 use arenagrad::{Adam, Device, Sgd, Tape, TapeOptimizer, Tensor, Variable};
 
 fn vector(elements: &[f64]) -> Tensor {
@@ -335,6 +336,44 @@ fn a_learning_rate_that_changes() {
     }
     let state = c.optimizer.state().unwrap();
     assert_eq!((state.len(), state[0].0.as_str()), (1, "learning_rate"));
+}
+
+/// Every question on every device, in f32: a GPU has no f64.
+#[test]
+fn devices_agree_on_steps() {
+    let single = |elements: &[f32]| Tensor::new([elements.len()], elements.to_vec()).unwrap();
+    let run = |device: Device| -> Vec<f64> {
+        let tape = Tape::new(device);
+        let w = tape.leaf(single(&[1.0, -0.5, 0.25])).requires_grad();
+        let v = tape.leaf(single(&[0.5, 0.5, 2.0])).requires_grad();
+        let mut of_w = TapeOptimizer::new(&tape, &[&w], Adam::new(0.05)).unwrap();
+        let mut of_v = TapeOptimizer::new(&tape, &[&v], Sgd::new(0.05).momentum(0.5)).unwrap();
+        let mut answers = Vec::new();
+        for step in 0..12 {
+            let h = &w * &v;
+            let loss = h.square().sum(..);
+            loss.backward().unwrap();
+            if step % 3 == 0 {
+                answers.push(loss.item().unwrap());
+                answers.extend(gradient(&v));
+            }
+            if step % 4 == 1 {
+                (&w * &v).sum(..).backward().unwrap();
+            }
+            of_w.step().unwrap();
+            of_v.step().unwrap();
+            answers.extend(gradient(&h));
+            answers.extend(gradient(&w));
+            answers.push(loss.item().unwrap());
+            tape.zero_grad();
+        }
+        answers.into_iter().chain(read(&w)).chain(read(&v)).collect()
+    };
+    let expected = run(Device::cpu());
+    for found in devices().into_iter().map(run) {
+        let close = |(found, expected): (&f64, &f64)| (found - expected).abs() < 2e-5;
+        assert!(found.len() == expected.len() && found.iter().zip(&expected).all(close), "{found:?}, not {expected:?}");
+    }
 }
 
 /// The step is planned once, and the arena does not grow.

@@ -4,9 +4,9 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 
 impl<'g> Expr<'g> {
-    /// The features of each position as so many heads beside one another: `[.., positions, heads * depth] -> [.., heads, positions, depth]`, which is
-    /// what [`Expr::scaled_dot_product_attention`] takes. Any dtype. [`Expr::merge_heads`] is the way back. (PyTorch:
-    /// `x.unflatten(-1, (heads, -1)).transpose(-3, -2)`.)
+    /// The features of each position as so many heads beside one another: `[.., positions, heads * depth] -> [.., heads,
+    /// positions, depth]`, which is what [`Expr::scaled_dot_product_attention`] takes. Any dtype. [`Expr::merge_heads`] is the
+    /// way back. (PyTorch: `x.unflatten(-1, (heads, -1)).transpose(-3, -2)`.)
     ///
     /// Errors: less than rank 2; heads that do not divide the features, or none.
     ///

@@ -1,8 +1,8 @@
-//! Attention layers: what all of them share, which is the way from queries, keys and values of several heads to what each position takes
-//! from the positions that it attends.
+//! Attention layers: what all of them share, which is the way from queries, keys and values of several heads to what each
+//! position takes from the positions that it attends.
 //!
-//! Masks mean what they mean in PyTorch's `MultiheadAttention`: true hides. (In [`Expr::scaled_dot_product_attention`] true shows, as in PyTorch's function
-//! of that name.)
+//! Masks mean what they mean in PyTorch's `MultiheadAttention`: true hides. (In [`Expr::scaled_dot_product_attention`] true
+//! shows, as in PyTorch's function of that name.)
 //!
 //! Without probabilities that are asked for or dropped, no table of them is stored: the operator does the whole.
 
@@ -33,11 +33,11 @@ use crate::shape::Shape;
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "masks do nothing until attention takes them"]
 pub struct AttentionMasks<'g> {
-    /// `[batch, keys]`, or `[keys]` where there is no batch: bool, true where a key is padding and is attended by none; or floats, added to the scores
-    /// of the key. (PyTorch's `key_padding_mask`.)
+    /// `[batch, keys]`, or `[keys]` where there is no batch: bool, true where a key is padding and is attended by none; or
+    /// floats, added to the scores of the key. (PyTorch's `key_padding_mask`.)
     pub key_padding: Option<Expr<'g>>,
-    /// `[positions, keys]` for all, `[batch * heads, positions, keys]`, or what broadcasts to `[batch, heads, positions, keys]`: bool, true where
-    /// the position may not attend the key; or floats, added to the scores. (PyTorch's `attn_mask`.)
+    /// `[positions, keys]` for all, `[batch * heads, positions, keys]`, or what broadcasts to `[batch, heads, positions,
+    /// keys]`: bool, true where the position may not attend the key; or floats, added to the scores. (PyTorch's `attn_mask`.)
     pub attention: Option<Expr<'g>>,
     /// Whether position `t` attends the keys `0..=t` alone, beside what the masks say. (PyTorch's `is_causal`.)
     pub is_causal: bool,
@@ -75,8 +75,8 @@ pub enum AttentionWeights {
     PerHead,
 }
 
-/// Attention of heads: queries `[batch, heads, positions, depth]`, keys and values `[batch, groups, keys, ..]`, where each group serves as many neighbouring
-/// heads as there are more of these.
+/// Attention of heads: queries `[batch, heads, positions, depth]`, keys and values `[batch, groups, keys, ..]`, where each
+/// group serves as many neighbouring heads as there are more of these.
 struct Heads<'g> {
     query: Expr<'g>,
     key: Expr<'g>,
@@ -86,7 +86,8 @@ struct Heads<'g> {
 }
 
 impl<'g> Heads<'g> {
-    /// What each position takes, the heads merged: `[batch, positions, heads * width]`; and the probabilities of each head if they are asked for.
+    /// What each position takes, the heads merged: `[batch, positions, heads * width]`; and the probabilities of each head if
+    /// they are asked for.
     #[track_caller]
     fn attended(
         self,

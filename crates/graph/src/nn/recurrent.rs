@@ -1,7 +1,8 @@
-//! Recurrent networks: layers over one another, in one or both directions, on the loops of [`Expr::rnn_tanh`], [`Expr::gru`] and [`Expr::lstm`].
+//! Recurrent networks: layers over one another, in one or both directions, on the loops of [`Expr::rnn_tanh`], [`Expr::gru`]
+//! and [`Expr::lstm`].
 //!
-//! What the three kinds share stands here: parameters under PyTorch's keys, layouts of sequences and states, directions, dropout between layers. A kind adds
-//! what a loop of it is.
+//! What the three kinds share stands here: parameters under PyTorch's keys, layouts of sequences and states, directions,
+//! dropout between layers. A kind adds what a loop of it is.
 
 mod cells;
 mod sequences;
@@ -59,7 +60,8 @@ struct Weights<'g> {
     projection: Option<Expr<'g>>,
 }
 
-/// One layer in one direction: from a sequence `[steps, batch, features]` and first states `[batch, ..]` to the states of all steps and the last states.
+/// One layer in one direction: from a sequence `[steps, batch, features]` and first states `[batch, ..]` to the states of all
+/// steps and the last states.
 type Loop<'a, 'g> = &'a dyn Fn(Expr<'g>, &[Expr<'g>], Weights<'g>) -> Option<(Expr<'g>, Vec<Expr<'g>>)>;
 
 impl Stack {

@@ -26,11 +26,11 @@ use crate::storage::StorageType;
 /// let summary = Summary::of(|g| net.apply(g.input("x", [32, 784]), Phase::Training))?;
 /// assert_eq!(summary.trainable(), 784 * 64 + 64 + 64 * 10 + 10);
 /// let table = "\
-/// layer      kind             output    parameters  states
-/// net        Sequential       [32, 10]
-///   net.0    Linear(784, 64)  [32, 64]      50,240
-///            ReLU             [32, 64]
-///   net.2    Linear(64, 10)   [32, 10]         650
+/// layer    kind             output    parameters  states
+/// net      Sequential       [32, 10]
+///   net.0  Linear(784, 64)  [32, 64]      50,240
+///          ReLU             [32, 64]
+///   net.2  Linear(64, 10)   [32, 10]         650
 /// 50,890 trainable numbers, 0 of states: 203,560 bytes
 /// ";
 /// assert_eq!(summary.to_string(), table);

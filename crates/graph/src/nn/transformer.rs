@@ -1,7 +1,7 @@
 //! Transformers: blocks of attention and a feed-forward network, each part added to what it read, and stacks of such blocks.
 //!
-//! Parameters have the keys that PyTorch's `TransformerEncoderLayer`, `TransformerDecoderLayer` and their stacks give them. What the three kinds of blocks share
-//! stands here: their settings, the feed-forward network, and where the norms are.
+//! Parameters have the keys that PyTorch's `TransformerEncoderLayer`, `TransformerDecoderLayer` and their stacks give them.
+//! What the three kinds of blocks share stands here: their settings, the feed-forward network, and where the norms are.
 
 mod block;
 mod layers;
@@ -96,7 +96,8 @@ macro_rules! settings {
                 self
             }
 
-            /// The rate at which probabilities, features inside the feed-forward network and the results of the parts are dropped in training.
+            /// The rate at which probabilities, features inside the feed-forward network and the results of the parts are
+            /// dropped in training.
             #[must_use]
             pub fn dropout(mut self, dropout: f64) -> Self {
                 self.settings.dropout = dropout;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::session::Session;
+use crate::tensor::Tensor;
 use crate::train::options::{AVERAGE, AVERAGED};
 
 impl Session {
@@ -16,7 +17,7 @@ impl Session {
         let names: Vec<String> = self.parameter_names().map(str::to_owned).collect();
         let trainable: Vec<String> = self.trainable_names().map(str::to_owned).collect();
         let suffix = format!(".{AVERAGE}");
-        let mut values = Vec::new();
+        let mut values: Vec<(&String, &String, Tensor, Tensor)> = Vec::new();
         for average in &names {
             let Some(name) = average.strip_suffix(&suffix) else { continue };
             // In front of the parameter's name may stand that of the function that is trained.
@@ -24,6 +25,9 @@ impl Session {
                 name.strip_suffix(parameter.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             };
             let Some(parameter) = trainable.iter().filter(of_function).max_by_key(|name| name.len()) else { continue };
+            if values.iter().any(|(known, ..)| *known == parameter) {
+                return refused("one of its parameters has several, of several training functions");
+            }
             values.push((parameter, average, self.parameter(parameter)?, self.parameter(average)?));
         }
         if values.is_empty() {

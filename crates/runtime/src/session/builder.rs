@@ -43,7 +43,7 @@ impl<'e> SessionBuilder<'e> {
         // What stands behind the graph's own declarations is the optimiser's.
         let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
         session.prepare(plan)?;
-        session.parameters.mark_training_state(&state);
+        session.mark_training_state(&state);
         Ok(session)
     }
 

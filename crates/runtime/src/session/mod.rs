@@ -8,6 +8,7 @@
 
 mod averages;
 mod builder;
+mod checkpoint;
 mod feed;
 mod outside;
 mod parameters;
@@ -32,7 +33,7 @@ use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use feed::Feed;
 use parameters::{Parameters, Place};
-use pool::{Claim, Pool};
+use pool::{Claim, Pool, Sharing};
 pub(crate) use prepared::Prepared;
 pub(crate) use store::LoopPlaces;
 use store::{Executable, Memory};
@@ -373,7 +374,7 @@ impl Session {
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
     pub(crate) fn prepare(&mut self, plan: Plan) -> Result<PlanId, Error> {
-        let prepared = self.prepare_outside(plan)?;
+        let prepared = self.prepare_with(plan, Sharing::Own)?;
         self.plans.push(prepared);
         Ok(PlanId { session: self.number, plan: self.plans.len() as u32 - 1 })
     }
@@ -381,7 +382,7 @@ impl Session {
     /// Makes a plan ready. Parameters that are new become known, and those that the plan is the first to need get buffers,
     /// which are returned beside it. Values are written when nothing can be refused any more: a device that has been given
     /// something to write keeps the buffer until it is next given work.
-    fn make_ready(&mut self, plan: Plan) -> Result<(Prepared, Vec<(String, u32)>), Error> {
+    fn make_ready(&mut self, plan: Plan, sharing: Sharing) -> Result<(Prepared, Vec<(String, u32)>), Error> {
         let needed: HashSet<u32> = plan
             .buffers
             .iter()
@@ -425,7 +426,7 @@ impl Session {
             Place::Device(buffer) => Some(buffer),
             Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => new.get(name).copied(),
         };
-        let mut claim = Claim::default();
+        let mut claim = Claim::new(sharing);
         let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;

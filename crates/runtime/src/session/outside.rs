@@ -6,6 +6,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::session::parameters::Place;
+use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, under};
@@ -39,10 +40,15 @@ impl Session {
         Ok(true)
     }
 
-    /// Makes a plan ready over this session's parameters. If that fails, the session has the parameters and buffers that it had.
+    /// Makes a plan ready over this session's parameters, which shares buffers with others of its kind: its inputs are written anew for
+    /// each run. If that fails, the session has the parameters and buffers that it had.
     pub(crate) fn prepare_outside(&mut self, plan: Plan) -> Result<Prepared, Error> {
+        self.prepare_with(plan, Sharing::Shared)
+    }
+
+    pub(super) fn prepare_with(&mut self, plan: Plan, sharing: Sharing) -> Result<Prepared, Error> {
         let (mark, known) = (self.memory.mark(), self.parameters.len());
-        match self.make_ready(plan) {
+        match self.make_ready(plan, sharing) {
             Ok((prepared, moved)) => {
                 for (name, buffer) in moved {
                     self.parameters.set_place(&name, Place::Device(buffer));

@@ -3,7 +3,7 @@
 //! A session knows all parameters of its graphs, and has on its device those that a plan reads or writes. The others cost
 //! nothing: the value of one is made when somebody asks for it, or stands on the host since somebody gave it one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arenagrad_graph::{Declaration, Elements, Init, Shape, StorageType};
 
@@ -11,6 +11,9 @@ use crate::error::{Error, Given};
 use crate::session::store::Memory;
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, initial_value, listed};
+
+/// The state whose first value makes random draws another sequence under each seed.
+const RANDOM_SEED: &str = "random_seed";
 
 /// All parameters of a session, in the order in which it came to know them.
 pub(super) struct Parameters {
@@ -21,6 +24,8 @@ pub(super) struct Parameters {
     trains: bool,
     /// What stands before the names of the states of optimisers, beside nothing.
     prefixes: Vec<String>,
+    /// Values of a checkpoint for parameters that are not known yet, and whether they belong to the training.
+    waiting: BTreeMap<String, (Tensor, bool)>,
 }
 
 /// A parameter or state.
@@ -51,12 +56,8 @@ pub(super) enum Place {
 
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
-        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes: Vec::new() }
-    }
-
-    /// Sets the seed of first values that are not made yet.
-    pub(super) fn set_seed(&mut self, seed: u64) {
-        self.seed = seed;
+        let (prefixes, waiting) = (Vec::new(), BTreeMap::new());
+        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes, waiting }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -99,16 +100,57 @@ impl Parameters {
             shape: declaration.shape.clone(),
             storage: declaration.storage,
             trainable,
-            is_training_state: declaration.counts_steps(),
+            is_training_state: declaration.counts_steps() || declaration.name == RANDOM_SEED,
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
         });
+        self.take_waiting(&declaration.name);
+    }
+
+    /// Gives a new parameter the value that waits for it. One that does not fit stays where it is, and is an error once the parameter
+    /// is needed.
+    fn take_waiting(&mut self, name: &str) {
+        let Some((value, of_training)) = self.waiting.remove(name) else { return };
+        let Some(parameter) = self.list.last_mut() else { return };
+        parameter.is_training_state |= of_training;
+        parameter.place = match parameter.check_declared(value.shape(), value.storage(), Given::Checkpoint) {
+            Ok(()) => Place::Host(value),
+            Err(error) => {
+                self.waiting.insert(name.to_owned(), (value, of_training));
+                Place::Unfit(error)
+            }
+        };
+    }
+
+    /// The values that wait for parameters, by name.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&String, &(Tensor, bool))> {
+        self.waiting.iter()
+    }
+
+    /// Keeps values for parameters that are not known yet, each with whether it belongs to the training, in the place of those kept
+    /// before.
+    pub(super) fn set_waiting(&mut self, values: Vec<(String, Tensor, bool)>) {
+        self.waiting = values.into_iter().map(|(name, value, of_training)| (name, (value, of_training))).collect();
+    }
+
+    /// The seed of first values.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Sets the seed of first values that are not made yet.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// Forgets what was added after there were `len` of them.
     pub(super) fn truncate(&mut self, len: usize) {
         for parameter in self.list.drain(len..) {
             self.by_name.remove(&parameter.name);
+            // Nobody else gave a new parameter a value: it waits again.
+            if let Place::Host(value) = parameter.place {
+                self.waiting.insert(parameter.name, (value, parameter.is_training_state));
+            }
         }
     }
 

@@ -1,9 +1,10 @@
-//! Buffers that the plans of a session share. Plans run one after another, and what a plan computes on the way to its results is
-//! of no use when it has run; so a plan takes the buffers of others for its inputs and intermediate results, and a session
-//! of many plans needs little more than its largest.
+//! Buffers that plans of a session share. Plans run one after another, and what a plan computes on the way to its results is of no
+//! use when these have been read; so a plan takes the buffers of others for its inputs and intermediate results, and many
+//! plans need little more than the largest.
 //!
 //! Invariants: no buffer serves a plan twice; a literal, which is written once, has a buffer of its own for as long as its plan
-//! lives; a buffer that no plan uses any more is given back. This does not know where buffers are, nor what is in them.
+//! lives, and so has everything of a plan whose inputs or results must outlast the runs of others; a buffer that no plan uses any
+//! more is given back. This does not know where buffers are, nor what is in them.
 
 use std::collections::HashSet;
 
@@ -26,14 +27,23 @@ struct Pooled {
     elements: usize,
     /// How many plans use it.
     users: usize,
-    is_literal: bool,
+    is_exclusive: bool,
 }
 
 /// What a plan takes of a pool, until it is sure that the plan can be made.
-#[derive(Default)]
 pub(crate) struct Claim {
+    sharing: Sharing,
     taken: HashSet<u32>,
     added: Vec<Pooled>,
+}
+
+/// Whether the inputs and results of a plan must outlast the runs of others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// They are written before each run and read right after it.
+    Shared,
+    /// They stay until the plan runs again.
+    Own,
 }
 
 /// What a buffer is for.
@@ -43,6 +53,13 @@ pub(crate) enum Content {
     OfARun,
     /// Written once.
     Literal,
+}
+
+impl Claim {
+    /// For a plan that takes nothing yet.
+    pub(crate) fn new(sharing: Sharing) -> Self {
+        Claim { sharing, taken: HashSet::new(), added: Vec::new() }
+    }
 }
 
 impl Pool {
@@ -56,11 +73,12 @@ impl Pool {
         elements: usize,
         content: Content,
     ) -> Result<u32, Error> {
+        let is_exclusive = content == Content::Literal || claim.sharing == Sharing::Own;
         let fits = |pooled: &&Pooled| {
             pooled.storage == storage
                 && pooled.elements >= elements
-                && !pooled.is_literal
-                && content == Content::OfARun
+                && !pooled.is_exclusive
+                && !is_exclusive
                 && !claim.taken.contains(&pooled.index)
         };
         let found = self.buffers.iter().filter(fits).min_by_key(|pooled| pooled.elements).map(|pooled| pooled.index);
@@ -68,8 +86,7 @@ impl Pool {
             Some(index) => index,
             None => {
                 let index = memory.allocate(what, storage, elements)?;
-                let is_literal = content == Content::Literal;
-                claim.added.push(Pooled { index, storage, elements, users: 0, is_literal });
+                claim.added.push(Pooled { index, storage, elements, users: 0, is_exclusive });
                 index
             }
         };

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::plan::{Plan, Request};
 use crate::session::Session;
 use crate::tensor::Tensor;
-use crate::train::Sgd;
+use crate::train::{Sgd, Trainer};
 
 /// The CPU, and the adapter if there is one.
 fn devices() -> Vec<Device> {
@@ -188,5 +188,99 @@ fn scratch_buffers_of_refused_plans() {
         let ones = Tensor::new([1 << 12], vec![1.0f32; 1 << 12]).unwrap();
         assert_eq!(session.run_plan(small, &[("z", &ones)]).unwrap()[0].item(), Ok(4096.0), "{device}");
         session.step(&[("x", &x)]).unwrap();
+    }
+}
+
+/// A network of a width, over batches of any size.
+fn trainer_of_width(device: &Device, width: usize) -> Trainer<'static> {
+    Trainer::new(device.clone(), Sgd::new(0.01).momentum(0.5), move |inputs| {
+        let x = inputs.get("x");
+        let first = arenagrad_graph::nn::Linear::new("first", 4, width).apply(x).tanh();
+        let literal = inputs.graph().literal([width], (0..width).map(|value| value as f32).collect::<Vec<_>>());
+        let second = arenagrad_graph::nn::Linear::new("second", width, width).apply(first * literal).tanh();
+        second.matmul_with(second, false, true).softmax(-1).square().mean(..)
+    })
+}
+
+fn rows(count: usize) -> Tensor {
+    Tensor::new([count, 4], (0..count * 4).map(|value| (value % 7) as f32 * 0.1).collect()).unwrap()
+}
+
+#[test]
+fn plans_for_many_shapes_share_their_buffers() {
+    for device in devices() {
+        let alone = |count: usize| {
+            let mut trainer = trainer_of_width(&device, 64);
+            trainer.step(&[("x", &rows(count))]).unwrap();
+            (trainer.session().memory.size().0, trainer.session().parameter("second.weight").unwrap())
+        };
+        let (largest, _) = alone(96);
+        // From the largest down, smaller ones need little of their own: their literals.
+        let mut trainer = trainer_of_width(&device, 64);
+        for count in (65..=96).rev() {
+            trainer.step(&[("x", &rows(count))]).unwrap();
+        }
+        assert_eq!(trainer.plans(), 32);
+        let (bytes, _) = trainer.session().memory.size();
+        assert!(bytes < largest + largest / 2, "{bytes} bytes for 32 shapes, {largest} for one, {device}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_shapes() {
+    for device in devices() {
+        let mut trainer = trainer_of_width(&device, 16).plans_kept(4);
+        let mut sizes = Vec::new();
+        for round in 0..3 {
+            for count in (1..60).map(|count| count * 37 % 59 + 1) {
+                trainer.step(&[("x", &rows(count))]).unwrap();
+                assert!(trainer.plans() <= 4, "round {round}");
+            }
+            sizes.push(trainer.session().memory.size());
+        }
+        assert_eq!((sizes[1], sizes[1]), (sizes[0], sizes[2]), "{device}");
+    }
+}
+
+/// What a trainer computes does not depend on which plans it had before, nor on whose buffers these used.
+#[test]
+fn shared_and_reused_buffers_change_no_bit() {
+    for device in devices() {
+        let run = |kept: usize| {
+            let mut trainer = trainer_of_width(&device, 16).plans_kept(kept);
+            let check = trainer.add_evaluation(|inputs| vec![inputs.get("x").sum([1]), inputs.get("x").square()]);
+            let mut losses = Vec::new();
+            for count in [5, 9, 2, 9, 5, 13, 1, 2, 13, 5, 9] {
+                let x = rows(count);
+                losses.push(trainer.step(&[("x", &x)]).unwrap().loss.to_bits());
+                let outputs = trainer.evaluate(check, &[("x", &x)]).unwrap();
+                let squares: Vec<f32> = x.as_slice::<f32>().unwrap().iter().map(|value| value * value).collect();
+                assert_eq!(outputs[1].as_slice::<f32>().unwrap(), squares, "{device}");
+            }
+            (losses, trainer.session().parameter("first.weight").unwrap())
+        };
+        assert_eq!(run(1), run(32), "{device}");
+    }
+}
+
+/// A function that is refused when it is planned leaves neither parameters nor buffers, and the next good call works.
+#[test]
+fn functions_that_are_refused() {
+    for device in devices() {
+        let mut trainer = trainer_of_width(&device, 16);
+        let huge = trainer.add_training("huge", Sgd::new(0.1), |inputs| {
+            let w = inputs.graph().parameter("huge", [1 << 30, 1 << 28], Init::Constant(0.0));
+            inputs.get("x").sum(..) * w.sum(..)
+        });
+        trainer.step(&[("x", &rows(3))]).unwrap();
+        let state = |trainer: &Trainer<'_>| (trainer.session().memory.size(), trainer.session().parameters.len());
+        let before = state(&trainer);
+        for _ in 0..3 {
+            trainer.step_of(huge, &[("x", &rows(3))]).unwrap_err();
+            trainer.step(&[("x", &Tensor::zeros([3, 5], DType::F32).unwrap())]).unwrap_err();
+            trainer.step(&[("y", &rows(3))]).unwrap_err();
+            assert_eq!(state(&trainer), before, "{device}");
+        }
+        trainer.step(&[("x", &rows(3))]).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::session::parameters::{Parameter, Place};
 use crate::tensor::Tensor;
-use crate::weights::{LoadReport, METADATA, Need, Target, Weights, fitting};
+use crate::weights::{LoadReport, METADATA, Need, Target, Weights, WeightsError, fitting};
 
 impl Session {
     /// Gives the parameters and states of the network the values of the tensors of their names: weights that another library has
@@ -18,6 +18,8 @@ impl Session {
     /// every tensor a parameter. Parameters that the session knows and that no plan needs take a tensor that is there. Floats of any
     /// width are converted to what the parameter holds, rounded to nearest; integers to integers that hold them, and to floats that are
     /// equal to them. What was done is reported.
+    ///
+    /// A trainer's session has parameters once it is planned for a batch: [`Trainer::prepare`](crate::Trainer::prepare).
     ///
     /// Errors, after which nothing is changed: [`WeightsMismatch`](crate::weights::WeightsMismatch) with all that is missing, unused or of
     /// another shape; what cannot be converted or read; the first mistake of a transformation of the weights.
@@ -37,6 +39,9 @@ impl Session {
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     pub fn load_weights(&mut self, weights: impl Borrow<Weights>) -> Result<LoadReport, Error> {
+        if self.parameters.len() == 0 {
+            return Err(WeightsError::NoParameters.into());
+        }
         let targets: Vec<Target<'_>> = self
             .parameters
             .iter()
@@ -59,10 +64,7 @@ impl Session {
             .filter_map(|(parameter, value)| Some((parameter.name.clone(), parameter.buffer(), value?)))
             .collect();
         for (name, buffer, value) in taken {
-            match buffer {
-                Some(buffer) => self.memory.write(buffer, value.storage(), value.data())?,
-                None => self.parameters.set_place(&name, Place::Host(value)),
-            }
+            self.put(&name, buffer, value)?;
         }
         Ok(report)
     }
@@ -73,8 +75,13 @@ impl Session {
         self.values(|parameter| !parameter.is_training_state)
     }
 
+    /// Notes that states belong to the training and not to the network.
+    pub(crate) fn mark_training_state(&mut self, names: &[String]) {
+        self.parameters.mark_training_state(names);
+    }
+
     /// Everything that training goes on from, for a file of that path.
-    pub(super) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
+    pub(crate) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
         if let Some(parameter) = self.parameters.get(METADATA) {
             let reason = format!(
                 "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",

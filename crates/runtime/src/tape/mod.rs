@@ -10,7 +10,8 @@
 //! under what was recorded from it ([`Variable::set_data`] gives the leaf a new place in the graph); once a graph is
 //! released, nothing is recorded on top of it: a variable of it that is used again is evaluated first and starts anew; a
 //! refused operation leaves nothing in the arena, and its error with what comes from it; functions that a caller passes may
-//! add operations to the arena and nothing else, for inputs without a value and nodes that vanish would break the rest.
+//! add operations to the arena and share parameters by name with the tape, and nothing else, for inputs without a value and nodes
+//! that vanish would break the rest.
 //!
 //! - `record`: variables' records, and the places of values in the arena.
 //! - `run`: plans by structure, and running them.
@@ -371,7 +372,10 @@ impl Inner {
         let result = result.and_then(|node| self.apply_updates(&asked, &updates, origin).map(|()| node));
         match &result {
             // A refused operation around this one must not take it back.
-            Ok(_) => self.graph.claim(),
+            Ok(_) => {
+                self.graph.claim();
+                self.keep_made(&asked);
+            }
             Err(_) => self.forget_made(&asked),
         }
         (result, asked)

@@ -48,6 +48,8 @@ pub struct TapeOptimizer {
     grouped: u64,
     /// The learning rate that was set, for groups that come later.
     rate: Option<f64>,
+    /// States of leaves that have not joined yet.
+    given: HashMap<String, Tensor>,
 }
 
 /// A leaf that is updated, and what it was when the optimiser was given it.
@@ -242,12 +244,18 @@ impl TapeOptimizer {
         self.named_states().map(value).collect()
     }
 
-    /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it.
+    /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it. Where parameters may join later
+    /// ([`TapeOptimizer::of_parameters`]) a name that is none yet waits for them, and a value that does not fit is the mistake of the
+    /// step at which they do.
     ///
-    /// Errors: a name that is none, a value of another shape or dtype.
+    /// Errors: a name that is none, a value of another shape or dtype, or one that the optimiser could not use.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
         let found = self.named_states().find(|(group, state)| shown_name(group, state) == name);
         let Some((group, state)) = found else {
+            if self.joins {
+                self.given.insert(name.to_owned(), value.clone());
+                return Ok(());
+            }
             let known: Vec<String> = self.named_states().map(|(group, state)| shown_name(group, state)).collect();
             let known = listed(known.iter().map(String::as_str));
             return Err(Error::UnknownParameter { name: name.to_owned(), known });
@@ -270,7 +278,7 @@ impl TapeOptimizer {
         let (tape, leaves, groups) = (tape.inner.clone(), Vec::new(), Vec::new());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
-        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate: None }
+        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate: None, given: HashMap::new() }
     }
 
     /// Takes the parameters of the tape in that are new.
@@ -330,6 +338,13 @@ impl TapeOptimizer {
             let mut residents = record.residents();
             residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
             record.set_residents(residents);
+        }
+        let named = self.named_states().map(|(group, state)| shown_name(group, state));
+        let given: Vec<String> = named.filter(|name| self.given.contains_key(name)).collect();
+        for name in given {
+            if let Some(value) = self.given.remove(&name) {
+                self.set_state(&name, &value)?;
+            }
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{Declaration, GraphError, Lender, NodeId, Origin, Wanted};
 
-use crate::error::Error;
+use crate::error::{Error, Given};
 use crate::tape::record::{Place, Record};
 use crate::tape::value::Value;
 use crate::tape::{Inner, Tape, Variable};
@@ -34,6 +34,8 @@ pub(crate) struct Parameters {
     list: Vec<Parameter>,
     by_name: HashMap<String, usize>,
     seed: u64,
+    /// Values of what no layer has asked for yet.
+    given: HashMap<String, Tensor>,
 }
 
 /// A parameter or state.
@@ -101,6 +103,22 @@ impl Tape {
                 Err(Error::UnknownParameter { name: name.to_owned(), known })
             }
         }
+    }
+
+    /// Gives a parameter or state another value by its name, also before a layer has asked for it: then it starts with that, so that a tape
+    /// can be filled from a file before anything runs.
+    ///
+    /// Errors: a value of another shape or dtype than the layer's; where none has asked for it yet, that is the mistake of
+    /// the operation that does.
+    pub fn set_parameter(&self, name: &str, value: &Tensor) -> Result<(), Error> {
+        let kept = self.inner.parameters.borrow().get(name).map(|kept| (kept.record.clone(), kept.wanted.clone()));
+        let Some((record, wanted)) = kept else {
+            self.inner.parameters.borrow_mut().given.insert(name.to_owned(), value.clone());
+            return Ok(());
+        };
+        let value = fitting(&wanted, value)?;
+        Variable::of(&self.inner, record).set_data(value);
+        Ok(())
     }
 
     fn kept(&self, trainable: bool) -> Vec<(String, Variable)> {
@@ -176,6 +194,12 @@ impl Inner {
         self.parameters.borrow_mut().list.iter_mut().for_each(|parameter| parameter.waiting = 0);
     }
 
+    /// That what an operation asked for anew is kept: it has the values that were given before.
+    pub(crate) fn keep_made(&self, asked: &Asked) {
+        let mut parameters = self.parameters.borrow_mut();
+        asked.made.iter().for_each(|name| drop(parameters.given.remove(name)));
+    }
+
     /// Forgets what an operation asked for anew that was refused.
     pub(crate) fn forget_made(&self, asked: &Asked) {
         if !asked.made.is_empty() {
@@ -214,8 +238,14 @@ impl Inner {
 
     fn keep_parameter(self: &Rc<Self>, wanted: Wanted) -> Result<NodeId, Error> {
         let Wanted { name, shape, storage, init, trainable, origin, .. } = &wanted;
-        let seed = self.parameters.borrow().seed;
-        let value = initial_value(init, name, shape, *storage, seed)?.into_native();
+        let (seed, given) = {
+            let parameters = self.parameters.borrow();
+            (parameters.seed, parameters.given.get(name).cloned())
+        };
+        let value = match given {
+            Some(given) => fitting(&wanted, &given)?,
+            None => initial_value(init, name, shape, *storage, seed)?.into_native(),
+        };
         let record = Record::leaf(self, value, *trainable);
         record.set_name(name.clone());
         let node = self.node_of(&record, *origin)?;
@@ -232,6 +262,19 @@ impl Inner {
             asked.records.push(record);
         }
     }
+}
+
+/// A value that was given by name, if it is one of what has that name.
+fn fitting(wanted: &Wanted, value: &Tensor) -> Result<Tensor, Error> {
+    let (name, given) = (wanted.name.clone(), Given::Argument);
+    if wanted.shape != *value.shape() {
+        let (expected, found) = (wanted.shape.clone(), value.shape().clone());
+        return Err(Error::ParameterShape { name, expected, found, given });
+    }
+    if wanted.storage.value() != value.dtype() {
+        return Err(Error::ParameterDType { name, expected: wanted.storage, found: value.storage(), given });
+    }
+    Ok(value.clone().into_native())
 }
 
 impl TapeLender {

@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::moments::{Beta, ByFactors};
+use crate::train::moments::{Beta, ByFactors, Decay};
 use crate::train::{Optimizer, Scalars, Trained};
 
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
@@ -37,15 +37,6 @@ struct Rule {
     epsilon: f64,
     amsgrad: bool,
     maximize: bool,
-}
-
-/// How the weights decay.
-#[derive(Clone, Copy)]
-enum Decay {
-    /// As an L2 penalty: a part of the gradient.
-    Penalty(f64),
-    /// Beside the gradient.
-    Decoupled(f64),
 }
 
 impl Adam {
@@ -158,40 +149,26 @@ impl Rule {
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
         numbers.not_negative("epsilon", epsilon)?;
-        let (Decay::Penalty(decay_rate) | Decay::Decoupled(decay_rate)) = decay;
-        numbers.not_negative("weight decay", decay_rate)?;
+        decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let dtype = scalars.dtype()?;
-        let number = scalars.number().unwrap_or_else(|| graph.ones([], dtype));
+        let number = scalars.number_or_first();
         let mut pairs = scalars.updates();
         let first = match scalars.momentum(trained) {
             Some(momentum) => Beta::Scheduled(momentum),
             None => Beta::Number(first),
         };
         let first_correction = first.correction(graph, number, dtype);
-        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
+        let step_size = |rate: Expr<'g>| (rate / first_correction).named("step_size");
         let mut step_sizes = ByFactors::default();
-        let mut shrinks = ByFactors::default();
+        let _ = step_sizes.get(1.0, || step_size(scalars.rate_with_factor(1.0)));
+        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
-            let mut g = if maximize { -one.gradient } else { one.gradient };
-            let rate_factor = one.rate_factor();
-            let step_size = step_sizes.get((rate_factor, 1.0), || {
-                (scalars.rate_with_factor(rate_factor) / first_correction).named("step_size")
-            });
-            let decay_rate = decay_rate * one.decay_factor();
-            let mut kept = parameter;
-            match decay {
-                Decay::Penalty(_) if decay_rate != 0.0 => g = g + parameter * decay_rate,
-                Decay::Decoupled(_) if decay_rate != 0.0 => {
-                    let shrink = shrinks.get((rate_factor, decay_rate), || {
-                        (1.0 - scalars.rate_with_factor(rate_factor) * decay_rate).named("shrink")
-                    });
-                    kept = parameter * shrink.cast(dtype);
-                }
-                Decay::Penalty(_) | Decay::Decoupled(_) => {}
-            }
+            let g = decay.gradient(one, maximize);
+            let rate = scalars.rate_with_factor(one.rate_factor());
+            let step_size = step_sizes.get(one.rate_factor(), || step_size(rate));
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
             pairs.extend([(m, next_m), (v, next_v)]);
@@ -202,6 +179,7 @@ impl Rule {
                 pairs.push((largest, spread));
             }
             let denominator = spread.sqrt() / second_correction.cast(dtype) + epsilon;
+            let kept = decay.kept(one, rate)?;
             let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
             pairs.push((parameter, next));
         }

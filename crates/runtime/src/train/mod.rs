@@ -2,7 +2,7 @@
 //! forward pass, backward pass and update are one plan.
 //!
 //! The optimisers of this crate declare state under names that a graph must leave to them: `learning_rate`, `updates`, and
-//! for a parameter `w` the names `w.velocity`, `w.first_moment`, `w.second_moment` and `w.largest_second_moment`; [`options`] and
+//! for a parameter `w` the names `w.velocity`, `w.first_moment`, `w.second_moment` and `w.largest_second_moment`; [`optimisers`], [`options`] and
 //! [`schedules`] name theirs. A graph that has one of them is refused with [`Error::ReservedName`]. `step` is reserved as well, for the counter that [`Graph::step`] declares.
 //!
 //! A parameter that no gradient reaches is none that an optimiser hears of: neither its value nor any state of its own
@@ -14,7 +14,10 @@ mod adam;
 pub mod fit;
 mod hyperparameter;
 mod init;
+mod lbfgs;
 mod moments;
+mod norm;
+pub mod optimisers;
 pub mod options;
 mod parameter_file;
 mod pattern;
@@ -27,6 +30,8 @@ mod trained;
 mod trainer;
 
 pub use adam::{Adam, AdamW};
+pub use lbfgs::{Lbfgs, LbfgsEnd, LbfgsOutcome, Objective};
+pub use optimisers::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use scalars::Scalars;
 pub use sgd::Sgd;
 pub use shuffle::shuffled;

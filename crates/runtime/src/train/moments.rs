@@ -1,6 +1,10 @@
-//! Decaying means of gradients, and what makes up for their start at 0.
+//! What optimisers have in common: decaying means of gradients, what makes up for their start at 0, and the decay of weights.
 
 use arenagrad_graph::{DType, Expr, Graph};
+
+use crate::error::Error;
+use crate::train::Trained;
+use crate::train::hyperparameter::Hyperparameters;
 
 /// How much of a mean stays in one update.
 #[derive(Clone, Copy)]
@@ -11,10 +15,19 @@ pub(super) enum Beta<'g> {
     Scheduled(Expr<'g>),
 }
 
-/// Scalars that depend on the factors of a parameter's rate and decay: one for all parameters that have the same.
+/// How the weights decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Decay {
+    /// As an L2 penalty: a part of the gradient.
+    Penalty(f64),
+    /// Beside the gradient: `p (1 - rate decay)` before the update.
+    Decoupled(f64),
+}
+
+/// Scalars that depend on the factor of a parameter's rate: one for all parameters that have the same.
 #[derive(Default)]
 pub(super) struct ByFactors<'g> {
-    made: Vec<((f64, f64), Expr<'g>)>,
+    made: Vec<(f64, Expr<'g>)>,
 }
 
 impl<'g> Beta<'g> {
@@ -40,14 +53,42 @@ impl<'g> Beta<'g> {
     }
 }
 
+impl Decay {
+    /// Refuses a decay that is negative or not finite.
+    pub(super) fn check(self, numbers: &Hyperparameters) -> Result<(), Error> {
+        let (Decay::Penalty(decay) | Decay::Decoupled(decay)) = self;
+        numbers.not_negative("weight decay", decay)
+    }
+
+    /// The gradient of a parameter, or its negative where the loss is to grow, with the penalty.
+    pub(super) fn gradient<'g>(self, one: &Trained<'g>, maximize: bool) -> Expr<'g> {
+        match self {
+            Decay::Penalty(decay) => one.penalised(maximize, decay),
+            Decay::Decoupled(_) => one.penalised(maximize, 0.0),
+        }
+    }
+
+    /// What is left of a parameter at that rate, before its update.
+    pub(super) fn kept<'g>(self, one: &Trained<'g>, rate: Expr<'g>) -> Result<Expr<'g>, Error> {
+        let decay = match self {
+            Decay::Penalty(_) => 0.0,
+            Decay::Decoupled(decay) => decay * one.decay_factor(),
+        };
+        if decay == 0.0 {
+            return Ok(one.parameter);
+        }
+        Ok(one.parameter * (1.0 - rate * decay).named("shrink").cast(one.parameter.dtype()?))
+    }
+}
+
 impl<'g> ByFactors<'g> {
-    /// The scalar for those factors, made by `make` if there is none yet.
-    pub(super) fn get(&mut self, factors: (f64, f64), make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factors) {
+    /// The scalar for that factor, made by `make` if there is none yet.
+    pub(super) fn get(&mut self, factor: f64, make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
+        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factor) {
             return *made;
         }
         let made = make();
-        self.made.push((factors, made));
+        self.made.push((factor, made));
         made
     }
 }

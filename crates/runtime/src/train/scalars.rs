@@ -124,6 +124,23 @@ impl<'g> Scalars<'g> {
         self.updates.clone()
     }
 
+    /// The number of this update, for an optimiser that counts them.
+    pub(crate) fn number_or_first(&self) -> Expr<'g> {
+        self.number.unwrap_or_else(|| self.base.full_like(1.0))
+    }
+
+    /// One more scalar state of the optimiser.
+    pub(crate) fn state(
+        &self,
+        graph: &'g Graph,
+        trained: &[Trained<'g>],
+        name: &str,
+        init: f64,
+    ) -> Result<Expr<'g>, Error> {
+        let settings = trained.first().map(|first| first.settings.clone()).unwrap_or_default();
+        Ok(graph.state(settings.scalar_name(name), [], self.dtype()?, Init::Constant(init)))
+    }
+
     /// The present rate times a factor, in the dtype of the scalars.
     pub(crate) fn rate_with_factor(&self, factor: f64) -> Expr<'g> {
         if factor == 1.0 { self.present } else { self.present * factor }

@@ -74,11 +74,7 @@ impl Optimizer for Sgd {
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let learning_rate = scalars.learning_rate(one)?;
-            let mut direction = if maximize { -one.gradient } else { one.gradient };
-            let weight_decay = weight_decay * one.decay_factor();
-            if weight_decay != 0.0 {
-                direction = direction + parameter * weight_decay;
-            }
+            let mut direction = one.penalised(maximize, weight_decay);
             if momentum != 0.0 || scheduled.is_some() {
                 let velocity = one.state(graph, "velocity", 0.0)?;
                 let times_momentum = |value: Expr<'g>| match scheduled {

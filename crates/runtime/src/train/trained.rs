@@ -85,6 +85,21 @@ impl<'g> Trained<'g> {
         Trained { gradient, ..self.clone() }
     }
 
+    /// The same parameter in a group with an optimiser of its own, within the group that it was in.
+    pub(crate) fn in_group(&self, name: &str) -> Self {
+        let mut one = self.clone();
+        one.settings.group = Some(self.settings.scalar_name(name));
+        one
+    }
+
+    /// The gradient, or its negative where the loss is to grow, with `penalty p` added: the gradient of an L2 penalty, scaled as the
+    /// parameter's weight decay.
+    pub(crate) fn penalised(&self, maximize: bool, penalty: f64) -> Expr<'g> {
+        let gradient = if maximize { -self.gradient } else { self.gradient };
+        let penalty = penalty * self.decay_factor();
+        if penalty == 0.0 { gradient } else { gradient + self.parameter * penalty }
+    }
+
     /// The name of a state beside this parameter.
     pub(crate) fn state_name(&self, suffix: &str) -> String {
         format!("{}.{suffix}", self.name)

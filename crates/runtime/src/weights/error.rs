@@ -34,6 +34,11 @@ pub enum WeightsError {
     #[error("the tensor {name:?} holds {found} and cannot be loaded into {expected}: {reason}")]
     Conversion { name: String, found: String, expected: StorageType, reason: String },
 
+    #[error(
+        "the session has no parameters yet; a trainer's are known once it is planned for a batch: call `prepare` first"
+    )]
+    NoParameters,
+
     #[error(transparent)]
     Mismatch(#[from] Box<WeightsMismatch>),
 }

@@ -59,28 +59,32 @@ impl FileHeader {
         let mut begin = [0; LENGTH_BYTES];
         let present = LENGTH_BYTES.min(usize::try_from(bytes).unwrap_or(LENGTH_BYTES));
         file.read_exact(&mut begin[..present]).map_err(HeaderError::Read)?;
-        if let Some(format) = other_format(&begin[..present]) {
-            return Err(HeaderError::Format(format));
-        }
+        // The length of a header may begin with the bytes that another format begins with, so these count where there is no header.
+        let refused = |reason: String| HeaderError::Format(other_format(&begin[..present]).unwrap_or(reason));
         if present < LENGTH_BYTES {
             let reason = format!("it is cut off: it has {bytes} bytes, and the length of its header alone takes 8");
-            return Err(HeaderError::Format(reason));
+            return Err(refused(reason));
         }
         let length = u64::from_le_bytes(begin);
         if length > MAX_HEADER_BYTES {
-            return Err(HeaderError::Format(format!(
+            return Err(refused(format!(
                 "it is of another format: it begins with {:?}, which is no length of a header",
                 String::from_utf8_lossy(&begin)
             )));
         }
         let data = LENGTH_BYTES as u64 + length;
         if data > bytes {
-            return Err(HeaderError::Format(format!(
+            return Err(refused(format!(
                 "it is cut off, or of another format: its header ends at byte {data}, but it has {bytes}"
             )));
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(HeaderError::Read)?;
+        if header.first() != Some(&b'{')
+            && let Some(reason) = other_format(&begin)
+        {
+            return Err(HeaderError::Format(reason));
+        }
         FileHeader::parse(&header, data, bytes - data).map_err(HeaderError::Format)
     }
 

@@ -71,9 +71,9 @@ const TRAINING_STATE: &str = "arenagrad.training_state";
 pub struct Weights {
     list: Vec<Weight>,
     by_name: HashMap<String, usize>,
-    metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
     /// What messages call where the tensors come from.
-    source_name: Option<String>,
+    pub(crate) source_name: Option<String>,
     is_lenient: bool,
     /// The first mistake of a transformation.
     mistake: Option<Error>,
@@ -250,12 +250,17 @@ impl Weights {
         }
     }
 
+    /// Whether a tensor is part of an optimiser and not of a network.
+    pub(crate) fn is_training_state(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|weight| weight.is_training_state)
+    }
+
     fn find(&self, name: &str) -> Option<&Weight> {
         self.by_name.get(name).map(|&place| &self.list[place])
     }
 
     /// What messages call where the tensors come from.
-    fn source_name(&self) -> &str {
+    pub(crate) fn source_name(&self) -> &str {
         self.source_name.as_deref().unwrap_or("the list of tensors")
     }
 

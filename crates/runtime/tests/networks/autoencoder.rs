@@ -20,14 +20,15 @@ impl Autoencoder {
         Autoencoder {
             down: Sequential::new("down")
                 .layer(|name| Conv2d::new(name, 2, 8, 3).stride(2).padding(1))
-                .layer(|name| GroupNorm::new(name, 4, 8))
+                .layer(|name| GroupNorm::new(name, 2, 8))
                 .then(Activation::silu())
-                .layer(|name| Conv2d::new(name, 8, 12, 3).stride(2).padding(1)),
+                .layer(|name| Conv2d::new(name, 8, 12, 3).stride(2).padding(1))
+                .then(Activation::silu()),
             mid: Conv2d::new("mid", 12, 12, 3).padding(2).dilation(2).groups(3),
             up: Sequential::new("up")
                 .layer(|name| ConvTranspose2d::new(name, 12, 8, 4).stride(2).padding(1))
                 .layer(|name| InstanceNorm2d::new(name, 8).affine())
-                .then(Activation::relu())
+                .then(Activation::leaky_relu(0.2))
                 .then(Upsample::new(twice))
                 .layer(|name| Conv2d::new(name, 8, 2, 3).padding(1)),
         }
@@ -36,7 +37,7 @@ impl Autoencoder {
 
 impl Layer for Autoencoder {
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
-        let code = self.mid.apply(self.down.apply(x, phase)).relu();
+        let code = self.mid.apply(self.down.apply(x, phase));
         self.up.apply(code, phase)
     }
 }
@@ -48,6 +49,6 @@ fn an_autoencoder_equals_its_implementation() {
         let x = inputs.get("x");
         let logits = network.forward(x, Phase::Training);
         let loss = logits.binary_cross_entropy_with_logits(x, Reduction::Mean);
-        Outputs::of_loss(loss).with("reconstruction", logits)
+        Outputs::of_loss(loss).with("reconstruction", logits.sigmoid())
     });
 }

@@ -1,4 +1,5 @@
-//! GPT-2: learned positions, norms in front, queries, keys and values of one matrix `[in, out]`, and the table of tokens as the last layer too.
+//! GPT-2: learned positions, norms in front, queries, keys and values of one matrix `[in, out]`, and the table of tokens as the
+//! last layer too.
 
 use arenagrad::nn::{Embedding, Layer, LayerNorm, Parameter, Phase, within};
 use arenagrad::{Attention, Expr, Gelu, Init};

@@ -1,4 +1,5 @@
-//! Llama: root-mean-square norms, rotary positions, heads that share keys and values, a gated feed-forward network, and the table of tokens as the last layer too.
+//! Llama: root-mean-square norms, rotary positions, heads that share keys and values, a gated feed-forward network, and the
+//! table of tokens as the last layer too.
 
 use arenagrad::nn::{AttentionMasks, Embedding, GroupedQueryAttention, Linear, Phase, RmsNorm, within};
 use arenagrad::{Expr, RotaryEmbedding};

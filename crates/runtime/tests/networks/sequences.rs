@@ -1,12 +1,12 @@
-//! The layers of sequences against PyTorch's modules of the same names, in all their forms: results, states and probabilities, and the gradients of every parameter and of
-//! what they read.
+//! The layers of sequences against PyTorch's modules of the same names, in all their forms: results, states and probabilities,
+//! and the gradients of every parameter and of what they read.
 
 use arenagrad::nn::{
-    Activation, AttentionMasks, AttentionWeights, Gru, GruCell, Lstm, LstmCell, MultiHeadAttention, Nonlinearity,
-    Parameter, Phase, Rnn, RnnCell, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
-    TransformerEncoderLayer,
+    Activation, AttentionMasks, AttentionWeights, GroupedQueryAttention, Gru, GruCell, Lstm, LstmCell,
+    MultiHeadAttention, Nonlinearity, Parameter, Phase, Rnn, RnnCell, TransformerDecoder, TransformerDecoderLayer,
+    TransformerEncoder, TransformerEncoderLayer,
 };
-use arenagrad::{Expr, Gelu, Init, Shape};
+use arenagrad::{Expr, Gelu, Init, RotaryEmbedding, RotaryPairs, Shape};
 
 use super::reference::{Inputs, Outputs, Reference};
 
@@ -64,6 +64,25 @@ fn attention_equals_that_of_pytorch() {
                 ("cross_fused", cross_fused),
             ],
         )
+    });
+}
+
+#[test]
+fn attention_with_projections_of_its_own_equals_its_formula() {
+    Reference::open("grouped_query_attention").assert_equal(|inputs| {
+        let (x, memory) = (read(inputs, "x", [2, 5, 8]), read(inputs, "memory", [2, 3, 4]));
+        let rotary = RotaryEmbedding { theta: 500.0, ..RotaryEmbedding::default() };
+        let normed = GroupedQueryAttention::new("normed", 8, 4).key_value_heads(2).head_width(6);
+        let normed = normed.query_key_norm(1e-6).rotary(rotary);
+        let normed = normed.apply_at(x, inputs.get("positions"), AttentionMasks::causal(), PHASE);
+        let rotary = RotaryEmbedding { pairs: RotaryPairs::Interleaved, ..RotaryEmbedding::default() };
+        let partial = GroupedQueryAttention::new("partial", 8, 2).key_value_heads(1).biases([true; 4]);
+        let partial = partial.projections(["q", "k", "v", "dense"]).rotary(rotary).rotary_width(2);
+        let partial = partial.apply(x, AttentionMasks::causal(), PHASE);
+        let cross = GroupedQueryAttention::new("cross", 8, 2).memory_width(4).scale(1.0);
+        let cross = cross.projections(["q_proj", "k_proj", "v_proj", "out_proj"]).biases([true, false, true, true]);
+        let cross = cross.attend(x, memory, AttentionMasks::none().key_padding(mask(inputs, "padding")), PHASE);
+        outputs(inputs, vec![("normed", normed), ("partial", partial), ("cross", cross)])
     });
 }
 

@@ -1,4 +1,5 @@
-//! A network that gives each word of a sentence a class: an embedding, a bidirectional long short-term memory of two layers, gated recurrent units and a linear layer.
+//! A network that gives each word of a sentence a class: an embedding, a bidirectional long short-term memory of two layers,
+//! gated recurrent units and a linear layer.
 
 use arenagrad::CrossEntropy;
 use arenagrad::nn::{Embedding, Gru, Linear, Lstm, Phase};

@@ -1,4 +1,5 @@
-//! Whisper: a convolutional stem, an encoder, and a decoder that attends to it; keys have no bias, and the table of tokens is the last layer too.
+//! Whisper: a convolutional stem, an encoder, and a decoder that attends to it; keys have no bias, and the table of tokens is
+//! the last layer too.
 
 use arenagrad::nn::{AttentionMasks, Conv1d, Embedding, GroupedQueryAttention, LayerNorm, Linear, Phase, within};
 use arenagrad::{CrossEntropy, Expr, Gelu};

@@ -5,15 +5,16 @@ use crate::compose::RotaryEmbedding;
 use crate::declaration::Init;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::{Layer, Linear, Phase, within};
+use crate::nn::{Layer, Linear, Phase, RmsNorm, within};
 
 const OP: &str = "GroupedQueryAttention";
 
-/// Attention with a linear layer for each of queries, keys, values and the result, in which groups of heads may share keys and values (Ainslie et al. 2023): the form of
-/// Llama, Mistral, Qwen, Whisper, BERT and most networks of the library transformers.
+/// Attention with a linear layer for each of queries, keys, values and the result, in which groups of heads may share keys and
+/// values (Ainslie et al. 2023): the form of Llama, Mistral, Qwen, Whisper, BERT and most networks of the library transformers.
 ///
-/// Operands are `[batch, length, width]` or `[length, width]`. Defaults are Llama's: the layers are `q_proj`, `k_proj`, `v_proj` and `o_proj`, without
-/// biases; every head has keys and values of its own and `width / heads` numbers; positions are not turned.
+/// Operands are `[batch, length, width]` or `[length, width]`. Defaults are Llama's: the layers are `q_proj`, `k_proj`,
+/// `v_proj` and `o_proj`, without biases; every head has keys and values of its own and `width / heads` numbers; positions are
+/// not turned.
 ///
 /// ```
 /// use arenagrad_graph::{Graph, RotaryEmbedding};
@@ -45,6 +46,8 @@ pub struct GroupedQueryAttention {
     projections: [String; 4],
     biases: [bool; 4],
     rotary: Option<RotaryEmbedding>,
+    rotary_width: Option<usize>,
+    norm: Option<f64>,
     scale: Option<f64>,
     dropout: f64,
     weights: Option<Init>,
@@ -63,6 +66,8 @@ impl GroupedQueryAttention {
             projections: ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned),
             biases: [false; 4],
             rotary: None,
+            rotary_width: None,
+            norm: None,
             scale: None,
             dropout: 0.0,
             weights: None,
@@ -75,8 +80,8 @@ impl GroupedQueryAttention {
         GroupedQueryAttention { name: name.into(), ..self }
     }
 
-    /// Keys and values have so many heads, each of which serves as many neighbouring heads of the queries as there are more of these. (transformers'
-    /// `num_key_value_heads`.)
+    /// Keys and values have so many heads, each of which serves as many neighbouring heads of the queries as there are more of
+    /// these. (transformers' `num_key_value_heads`.)
     #[must_use]
     pub fn key_value_heads(self, key_value_heads: usize) -> Self {
         GroupedQueryAttention { key_value_heads, ..self }
@@ -94,7 +99,8 @@ impl GroupedQueryAttention {
         GroupedQueryAttention { memory_width, ..self }
     }
 
-    /// The names of the layers of queries, keys, values and the result, behind this layer's own: `["self.query", "self.key", "self.value", "output.dense"]` are BERT's.
+    /// The names of the layers of queries, keys, values and the result, behind this layer's own: `["self.query", "self.key",
+    /// "self.value", "output.dense"]` are BERT's.
     #[must_use]
     pub fn projections<T: Into<String>>(self, projections: [T; 4]) -> Self {
         GroupedQueryAttention { projections: projections.map(Into::into), ..self }
@@ -110,6 +116,20 @@ impl GroupedQueryAttention {
     #[must_use]
     pub fn rotary(self, rotary: RotaryEmbedding) -> Self {
         GroupedQueryAttention { rotary: Some(rotary), ..self }
+    }
+
+    /// The first so many numbers of each head are turned, and the others left as they are. (transformers'
+    /// `partial_rotary_factor` times the width of a head.)
+    #[must_use]
+    pub fn rotary_width(self, rotary_width: usize) -> Self {
+        GroupedQueryAttention { rotary_width: Some(rotary_width), ..self }
+    }
+
+    /// Each head's queries and keys are brought to a mean square of 1 and scaled, before they are turned, by the norms `q_norm`
+    /// and `k_norm`, with this number under the root. (Qwen 3 and Gemma 3.)
+    #[must_use]
+    pub fn query_key_norm(self, eps: f64) -> Self {
+        GroupedQueryAttention { norm: Some(eps), ..self }
     }
 
     /// The products of queries and keys are multiplied by this, in the place of `1 / sqrt(head_width)`. (T5's is 1.)
@@ -132,15 +152,16 @@ impl GroupedQueryAttention {
 
     /// Attention of a sequence's positions among themselves; rotary positions count from 0.
     ///
-    /// Errors: an operand of rank 1 or of more than 3; another number of features than the layer's; heads that do not divide the width where no
-    /// [`GroupedQueryAttention::head_width`] is given, or that are no multiple of the keys' and values'; masks that do not fit (see [`AttentionMasks`]); a rate of
-    /// dropout outside `0..=1`.
+    /// Errors: an operand of rank 1 or of more than 3; another number of features than the layer's; heads that do not divide
+    /// the width where no [`GroupedQueryAttention::head_width`] is given, or that are no multiple of the keys' and values';
+    /// masks that do not fit (see [`AttentionMasks`]); a rate of dropout outside `0..=1`.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, masks: AttentionMasks<'g>, phase: Phase) -> Expr<'g> {
         self.attended(x, x, None, masks, phase)
     }
 
-    /// [`GroupedQueryAttention::apply`] for positions that do not count from 0: `[length]`, or `[batch, length]`, numbers of i32 or of the dtype of `x`. Without [`GroupedQueryAttention::rotary`] they make no difference.
+    /// [`GroupedQueryAttention::apply`] for positions that do not count from 0: `[length]`, or `[batch, length]`, numbers of
+    /// i32 or of the dtype of `x`. Without [`GroupedQueryAttention::rotary`] they make no difference.
     #[track_caller]
     pub fn apply_at<'g>(&self, x: Expr<'g>, positions: Expr<'g>, masks: AttentionMasks<'g>, phase: Phase) -> Expr<'g> {
         self.attended(x, x, Some(positions), masks, phase)
@@ -229,13 +250,22 @@ impl GroupedQueryAttention {
             Ok(shape) if shape.rank() == 2 => positions.unsqueeze(1),
             Ok(_) | Err(_) => positions,
         });
-        let turned = |of_heads: Expr<'g>| match self.rotary {
-            Some(rotary) => of_heads.rotary_embedding(positions, rotary),
+        let turned = |of_heads: Expr<'g>| match (self.rotary, self.rotary_width) {
+            (Some(rotary), None) => of_heads.rotary_embedding(positions, rotary),
+            (Some(rotary), Some(width)) => {
+                let rest = of_heads.slice(-1, width, head_width);
+                let first = of_heads.slice(-1, 0, width).rotary_embedding(positions, rotary);
+                of_heads.graph().concat(&[first, rest], -1)
+            }
+            (None, _) => of_heads,
+        };
+        let normed = |of_heads: Expr<'g>, part: &str| match self.norm {
+            Some(eps) => RmsNorm::new(within(&self.name, part), [head_width]).eps(eps).apply(of_heads),
             None => of_heads,
         };
         let heads = Heads {
-            query: turned(projected(0, x, self.width, self.heads)),
-            key: turned(projected(1, memory, self.memory_width, self.key_value_heads)),
+            query: turned(normed(projected(0, x, self.width, self.heads), "q_norm")),
+            key: turned(normed(projected(1, memory, self.memory_width, self.key_value_heads), "k_norm")),
             value: projected(2, memory, self.memory_width, self.key_value_heads),
             scale: self.scale,
             dropout: self.dropout,

@@ -10,15 +10,18 @@ use crate::shape::Shape;
 
 const OP: &str = "MultiHeadAttention";
 
-/// Attention of several heads (Vaswani et al. 2017): queries, keys and values are projected, each head attends with its share of the features, and what the
-/// heads find is projected again. (PyTorch's `torch.nn.MultiheadAttention`, whose keys, layouts, first values and defaults these are.)
+/// Attention of several heads (Vaswani et al. 2017): queries, keys and values are projected, each head attends with its share
+/// of the features, and what the heads find is projected again. (PyTorch's `torch.nn.MultiheadAttention`, whose keys, layouts,
+/// first values and defaults these are.)
 ///
-/// Operands are `[length, batch, width]`, with [`MultiHeadAttention::batch_first`] `[batch, length, width]`, or `[length, width]` without a batch. The
-/// parameters are `NAME.in_proj_weight`, `[3 width, width]`, with the rows of queries, keys and values one below the other, `NAME.in_proj_bias`, `[3 width]`, and
-/// `NAME.out_proj.weight` and `.bias`. Where keys or values have another width than queries, there are `NAME.q_proj_weight`, `NAME.k_proj_weight` and `NAME.v_proj_weight`
-/// in the place of the first. First values: Xavier's uniform ones of the projections, 0 of the biases.
+/// Operands are `[length, batch, width]`, with [`MultiHeadAttention::batch_first`] `[batch, length, width]`, or `[length,
+/// width]` without a batch. The parameters are `NAME.in_proj_weight`, `[3 width, width]`, with the rows of queries, keys and
+/// values one below the other, `NAME.in_proj_bias`, `[3 width]`, and `NAME.out_proj.weight` and `.bias`. Where keys or values
+/// have another width than queries, there are `NAME.q_proj_weight`, `NAME.k_proj_weight` and `NAME.v_proj_weight` in the place
+/// of the first. First values: Xavier's uniform ones of the projections, 0 of the biases.
 ///
-/// Dropout drops probabilities, in training. A position that may attend no key at all takes 0, where PyTorch has NaN in some ways of computing it.
+/// Dropout drops probabilities, in training. A position that may attend no key at all takes 0, where PyTorch has NaN in some
+/// ways of computing it.
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -110,8 +113,9 @@ impl MultiHeadAttention {
 
     /// Attention of `query`'s positions to those of `key`, from which they take of `value`: of the shape of `query`.
     ///
-    /// Errors: operands of rank 1 or of more than 3, or of different ranks, batches, dtypes or graphs; another number of features than the layer's; heads that do not
-    /// divide the width; masks that do not fit (see [`AttentionMasks`]); a rate of dropout outside `0..=1`.
+    /// Errors: operands of rank 1 or of more than 3, or of different ranks, batches, dtypes or graphs; another number of
+    /// features than the layer's; heads that do not divide the width; masks that do not fit (see [`AttentionMasks`]); a rate of
+    /// dropout outside `0..=1`.
     #[track_caller]
     pub fn attend<'g>(
         &self,
@@ -124,8 +128,8 @@ impl MultiHeadAttention {
         self.attended([query, key, value], masks, phase, None).0
     }
 
-    /// [`MultiHeadAttention::attend`], and the probabilities with which each position attends each key, those that were dropped being 0. (PyTorch's `need_weights`.)
-    /// For operands without a batch they have no axis for it.
+    /// [`MultiHeadAttention::attend`], and the probabilities with which each position attends each key, those that were dropped
+    /// being 0. (PyTorch's `need_weights`.) For operands without a batch they have no axis for it.
     #[track_caller]
     pub fn attend_with_weights<'g>(
         &self,

@@ -107,8 +107,9 @@ macro_rules! settings {
     };
 }
 
-/// One step of the simplest recurrent unit, [`Expr::rnn_cell`], with the parameters `NAME.weight_ih`, `[hidden, inputs]`, `NAME.weight_hh`, `[hidden, hidden]`, `NAME.bias_ih` and
-/// `NAME.bias_hh`, `[hidden]`. (PyTorch's `torch.nn.RNNCell`.) First values are uniform in `±1 / sqrt(hidden)`.
+/// One step of the simplest recurrent unit, [`Expr::rnn_cell`], with the parameters `NAME.weight_ih`, `[hidden, inputs]`,
+/// `NAME.weight_hh`, `[hidden, hidden]`, `NAME.bias_ih` and `NAME.bias_hh`, `[hidden]`. (PyTorch's `torch.nn.RNNCell`.) First
+/// values are uniform in `±1 / sqrt(hidden)`.
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -127,7 +128,8 @@ pub struct RnnCell {
     nonlinearity: Nonlinearity,
 }
 
-/// One step of a gated recurrent unit, [`Expr::gru_cell`], with the parameters of [`RnnCell`], of `3 hidden` rows. (PyTorch's `torch.nn.GRUCell`.)
+/// One step of a gated recurrent unit, [`Expr::gru_cell`], with the parameters of [`RnnCell`], of `3 hidden` rows. (PyTorch's
+/// `torch.nn.GRUCell`.)
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -143,7 +145,8 @@ pub struct GruCell {
     cell: Cell,
 }
 
-/// One step of a long short-term memory, [`Expr::lstm_cell`], with the parameters of [`RnnCell`], of `4 hidden` rows. (PyTorch's `torch.nn.LSTMCell`.)
+/// One step of a long short-term memory, [`Expr::lstm_cell`], with the parameters of [`RnnCell`], of `4 hidden` rows.
+/// (PyTorch's `torch.nn.LSTMCell`.)
 ///
 /// ```
 /// use arenagrad_graph::Graph;

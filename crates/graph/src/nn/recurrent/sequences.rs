@@ -62,9 +62,10 @@ macro_rules! settings {
 
 /// Layers of the simplest recurrent unit (Elman 1990), whose step is [`Expr::rnn_cell`]. (PyTorch's `torch.nn.RNN`.)
 ///
-/// A sequence is `[steps, batch, inputs]`, with [`Rnn::batch_first`] `[batch, steps, inputs]`, or `[steps, inputs]` without a batch. The parameters of layer `k` are
-/// `NAME.weight_ih_lk`, `[hidden, inputs of the layer]`, `NAME.weight_hh_lk`, `[hidden, hidden]`, `NAME.bias_ih_lk` and `NAME.bias_hh_lk`, `[hidden]`; those of the way
-/// back end in `_reverse`. First values are uniform in `±1 / sqrt(hidden)`.
+/// A sequence is `[steps, batch, inputs]`, with [`Rnn::batch_first`] `[batch, steps, inputs]`, or `[steps, inputs]` without a
+/// batch. The parameters of layer `k` are `NAME.weight_ih_lk`, `[hidden, inputs of the layer]`, `NAME.weight_hh_lk`, `[hidden,
+/// hidden]`, `NAME.bias_ih_lk` and `NAME.bias_hh_lk`, `[hidden]`; those of the way back end in `_reverse`. First values are
+/// uniform in `±1 / sqrt(hidden)`.
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -105,8 +106,8 @@ pub struct Gru {
 
 /// Layers of long short-term memories, whose step is [`Expr::lstm_cell`]. (PyTorch's `torch.nn.LSTM`.)
 ///
-/// Sequences, states and names are those of [`Rnn`]; weights and biases have `4 hidden` rows, in the order input, forget, cell, output. With
-/// [`Lstm::projection`] states are multiplied by `NAME.weight_hr_lk`, `[projection, hidden]` (Sak et al. 2014).
+/// Sequences, states and names are those of [`Rnn`]; weights and biases have `4 hidden` rows, in the order input, forget, cell,
+/// output. With [`Lstm::projection`] states are multiplied by `NAME.weight_hr_lk`, `[projection, hidden]` (Sak et al. 2014).
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -140,11 +141,12 @@ impl Rnn {
         Rnn { nonlinearity, ..self }
     }
 
-    /// The last layer's states in all steps, `[steps, batch, directions * hidden]` in the layout of `x`, and the last states of all layers,
-    /// `[layers * directions, batch, hidden]`, from a first state of that shape, or of 0. Without a batch there is no axis for it.
+    /// The last layer's states in all steps, `[steps, batch, directions * hidden]` in the layout of `x`, and the last states of
+    /// all layers, `[layers * directions, batch, hidden]`, from a first state of that shape, or of 0. Without a batch there is
+    /// no axis for it.
     ///
-    /// Errors: `x` of rank 1 or of more than 3; another number of features than the layer's; a state of another shape, dtype or graph; no layers; a rate of
-    /// dropout outside `0..=1`.
+    /// Errors: `x` of rank 1 or of more than 3; another number of features than the layer's; a state of another shape, dtype or
+    /// graph; no layers; a rate of dropout outside `0..=1`.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, state: Option<Expr<'g>>, phase: Phase) -> (Expr<'g>, Expr<'g>) {
         let one = |x: Expr<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
@@ -186,15 +188,17 @@ impl Lstm {
         Lstm { stack: Stack::new(name.into(), inputs, hidden) }
     }
 
-    /// States, and with them the outputs, have so many features, to which those of the memory are projected. (PyTorch's `proj_size`.) 0 is none.
+    /// States, and with them the outputs, have so many features, to which those of the memory are projected. (PyTorch's
+    /// `proj_size`.) 0 is none.
     #[must_use]
     pub fn projection(mut self, projection: usize) -> Self {
         self.stack.projection = projection;
         self
     }
 
-    /// The last layer's states in all steps, `[steps, batch, directions * outputs]` in the layout of `x`, and the last states `[layers * directions, batch, outputs]` and
-    /// memories `[layers * directions, batch, hidden]` of all layers, from those given, or from 0. `outputs` is the projection, or `hidden`. Errors as [`Rnn::apply`].
+    /// The last layer's states in all steps, `[steps, batch, directions * outputs]` in the layout of `x`, and the last states
+    /// `[layers * directions, batch, outputs]` and memories `[layers * directions, batch, hidden]` of all layers, from those
+    /// given, or from 0. `outputs` is the projection, or `hidden`. Errors as [`Rnn::apply`].
     #[track_caller]
     pub fn apply<'g>(
         &self,

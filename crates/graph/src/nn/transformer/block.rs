@@ -5,10 +5,12 @@ use crate::compose::Gelu;
 use crate::expr::Expr;
 use crate::nn::{Activation, AttentionMasks, Layer, Phase};
 
-/// A block of a transformer as they are built today: `x + attention(norm(x))`, then `x + feed_forward(norm(x))`, over sequences `[batch, length, width]` or `[length, width]`, with four
-/// times the width inside the feed-forward network, the Gaussian error linear unit, and without dropout (Radford et al. 2019).
+/// A block of a transformer as they are built today: `x + attention(norm(x))`, then `x + feed_forward(norm(x))`, over sequences
+/// `[batch, length, width]` or `[length, width]`, with four times the width inside the feed-forward network, the Gaussian error
+/// linear unit, and without dropout (Radford et al. 2019).
 ///
-/// Its parameters have the keys of [`TransformerEncoderLayer`], which it is with other defaults, so that weights of the one fit the other.
+/// Its parameters have the keys of [`TransformerEncoderLayer`], which it is with other defaults, so that weights of the one fit
+/// the other.
 ///
 /// ```
 /// use arenagrad_graph::Graph;

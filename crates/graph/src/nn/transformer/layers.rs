@@ -4,13 +4,15 @@ use super::{Settings, settings};
 use crate::expr::Expr;
 use crate::nn::{Activation, AttentionMasks, Layer, LayerNorm, Phase};
 
-/// A layer of a transformer's encoder: attention of the sequence to itself, and a feed-forward network of each position, each added to what it read (Vaswani et al. 2017).
-/// (PyTorch's `torch.nn.TransformerEncoderLayer`, whose keys and defaults these are.)
+/// A layer of a transformer's encoder: attention of the sequence to itself, and a feed-forward network of each position, each
+/// added to what it read (Vaswani et al. 2017). (PyTorch's `torch.nn.TransformerEncoderLayer`, whose keys and defaults these
+/// are.)
 ///
-/// Sequences are `[length, batch, width]`, with [`TransformerEncoderLayer::batch_first`] `[batch, length, width]`, or `[length, width]`. The parameters are those of
-/// `NAME.self_attn`, a [`MultiHeadAttention`](crate::nn::MultiHeadAttention), of `NAME.linear1` and `NAME.linear2`, and of the norms `NAME.norm1` behind attention
-/// and `NAME.norm2` behind the feed-forward network; with [`TransformerEncoderLayer::norm_first`] they stand in front. Unless said otherwise there are 2048
-/// features inside the feed-forward network, a relu, and dropout of 0.1.
+/// Sequences are `[length, batch, width]`, with [`TransformerEncoderLayer::batch_first`] `[batch, length, width]`, or `[length,
+/// width]`. The parameters are those of `NAME.self_attn`, a [`MultiHeadAttention`](crate::nn::MultiHeadAttention), of
+/// `NAME.linear1` and `NAME.linear2`, and of the norms `NAME.norm1` behind attention and `NAME.norm2` behind the feed-forward
+/// network; with [`TransformerEncoderLayer::norm_first`] they stand in front. Unless said otherwise there are 2048 features
+/// inside the feed-forward network, a relu, and dropout of 0.1.
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -29,10 +31,12 @@ pub struct TransformerEncoderLayer {
     settings: Settings,
 }
 
-/// A layer of a transformer's decoder: attention of the sequence to itself, to a memory that an encoder made, and a feed-forward network, each added to what it
-/// read. (PyTorch's `torch.nn.TransformerDecoderLayer`, whose keys and defaults these are.)
+/// A layer of a transformer's decoder: attention of the sequence to itself, to a memory that an encoder made, and a
+/// feed-forward network, each added to what it read. (PyTorch's `torch.nn.TransformerDecoderLayer`, whose keys and defaults
+/// these are.)
 ///
-/// All is as of [`TransformerEncoderLayer`]; the attention to the memory is `NAME.multihead_attn`, its norm `NAME.norm2`, and that of the feed-forward network `NAME.norm3`.
+/// All is as of [`TransformerEncoderLayer`]; the attention to the memory is `NAME.multihead_attn`, its norm `NAME.norm2`, and
+/// that of the feed-forward network `NAME.norm3`.
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -127,8 +131,8 @@ impl TransformerEncoderLayer {
 }
 
 impl TransformerDecoderLayer {
-    /// The layer applied to a sequence, in its shape, with a memory, `[keys, batch, width]` in the layout of `x`, and the masks of both. The masks of a language model
-    /// are [`AttentionMasks::causal`] for the sequence, none for the memory.
+    /// The layer applied to a sequence, in its shape, with a memory, `[keys, batch, width]` in the layout of `x`, and the masks
+    /// of both. The masks of a language model are [`AttentionMasks::causal`] for the sequence, none for the memory.
     ///
     /// Errors: those of [`MultiHeadAttention::attend`](crate::nn::MultiHeadAttention::attend); a rate of dropout outside `0..=1`.
     #[track_caller]

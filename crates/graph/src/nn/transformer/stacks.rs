@@ -4,8 +4,8 @@ use super::{TransformerDecoderLayer, TransformerEncoderLayer};
 use crate::expr::Expr;
 use crate::nn::{AttentionMasks, Layer, Phase, within};
 
-/// A stack of [`TransformerEncoderLayer`]s, `NAME.layers.0` and so on, with a norm `NAME.norm` behind the last if that is wanted. (PyTorch's
-/// `torch.nn.TransformerEncoder`.)
+/// A stack of [`TransformerEncoderLayer`]s, `NAME.layers.0` and so on, with a norm `NAME.norm` behind the last if that is
+/// wanted. (PyTorch's `torch.nn.TransformerEncoder`.)
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -27,8 +27,8 @@ pub struct TransformerEncoder {
     has_norm: bool,
 }
 
-/// A stack of [`TransformerDecoderLayer`]s, `NAME.layers.0` and so on, with a norm `NAME.norm` behind the last if that is wanted. (PyTorch's
-/// `torch.nn.TransformerDecoder`.)
+/// A stack of [`TransformerDecoderLayer`]s, `NAME.layers.0` and so on, with a norm `NAME.norm` behind the last if that is
+/// wanted. (PyTorch's `torch.nn.TransformerDecoder`.)
 ///
 /// ```
 /// use arenagrad_graph::Graph;
@@ -94,7 +94,8 @@ impl TransformerEncoder {
 }
 
 impl TransformerDecoder {
-    /// The stack applied to a sequence, in its shape, each layer with the same memory and masks. Errors as [`TransformerDecoderLayer::apply`].
+    /// The stack applied to a sequence, in its shape, each layer with the same memory and masks. Errors as
+    /// [`TransformerDecoderLayer::apply`].
     #[track_caller]
     pub fn apply<'g>(
         &self,

@@ -38,7 +38,7 @@ pub enum FitError {
     #[error("{path}: a run cannot go on from this file: {reason}", path = .path.display())]
     Resume { path: PathBuf, reason: String },
 
-    #[error("a run without a folder has nothing to go on from; name one by folder()")]
+    #[error("a run without a folder has nothing to go on from and nowhere to write; name one by folder()")]
     NoFolder,
 
     #[error("signals cannot be handled: {reason}")]

@@ -10,6 +10,7 @@
 //! | [`RunFolder`], [`Record`] | what was measured, as lines of JSON |
 //! | [`Curves`], [`curves`] | curves as SVG, on axes that can be read ([`Axis`]) |
 //! | [`Report`] | the run on one HTML page |
+//! | [`EventFile`] | scalars as TensorBoard reads them |
 //! | [`metrics`](crate::metrics) | accuracy, F1 and others over a whole data set |
 //!
 //! The loop knows no data set: it asks a closure for the batches from a [`Position`](crate::data::Position) on. It knows no network either:
@@ -20,6 +21,7 @@
 mod axis;
 mod curves;
 mod error;
+mod events;
 mod folder;
 mod interrupt;
 mod options;
@@ -35,6 +37,7 @@ mod validation;
 pub use axis::{Axis, distinct_labels};
 pub use curves::{Curves, Panel};
 pub use error::{FitError, Kept};
+pub use events::EventFile;
 pub use folder::RunFolder;
 pub use interrupt::Interrupt;
 pub use options::{Fit, StepView};

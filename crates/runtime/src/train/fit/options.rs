@@ -56,6 +56,7 @@ pub struct Fit<'c, 'f> {
     pub(super) restores_best: bool,
     pub(super) folder: Option<PathBuf>,
     pub(super) resumes: bool,
+    pub(super) writes_events: bool,
     pub(super) checkpoint_every: Option<u64>,
     pub(super) steps_per_record: u64,
     pub(super) settings: Vec<(String, String)>,
@@ -99,6 +100,7 @@ impl<'c, 'f> Fit<'c, 'f> {
             restores_best: false,
             folder: None,
             resumes: false,
+            writes_events: false,
             checkpoint_every: None,
             steps_per_record: 10,
             settings: Vec::new(),
@@ -152,6 +154,12 @@ impl<'c, 'f> Fit<'c, 'f> {
     /// replaced, unless it is resumed.
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some(path.into());
+        self
+    }
+
+    /// Writes what it writes down also as an event file in the folder, for TensorBoard.
+    pub fn tensorboard(mut self) -> Self {
+        self.writes_events = true;
         self
     }
 
@@ -241,7 +249,7 @@ impl<'c, 'f> Fit<'c, 'f> {
                 return refused(what, 0.0, "1 or more");
             }
         }
-        if self.resumes && self.folder.is_none() {
+        if (self.resumes || self.writes_events) && self.folder.is_none() {
             return Err(FitError::NoFolder.into());
         }
         Ok(())

@@ -9,8 +9,8 @@ use crate::metrics::{ConfusionMatrix, Mean};
 use crate::tensor::Tensor;
 use crate::train::fit::text::{duration, readable};
 use crate::train::fit::{
-    BestEpoch, Better, EarlyStopping, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind, Report,
-    RunFolder, Validation, curves,
+    BestEpoch, Better, EarlyStopping, EventFile, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind,
+    Report, RunFolder, Validation, curves,
 };
 use crate::train::{LEARNING_RATE, Outcome, Trainer};
 use crate::weights::Weights;
@@ -29,6 +29,9 @@ pub(super) struct State {
     pub(super) steps: u64,
     records: Vec<Record>,
     folder: Option<RunFolder>,
+    events: Option<EventFile>,
+    /// Whether the folder's checkpoint is of this run.
+    has_checkpoint: bool,
     since_record: Means,
     of_epoch: Means,
     stopping: Option<EarlyStopping>,
@@ -89,6 +92,8 @@ impl State {
             steps: 0,
             records: Vec::new(),
             folder: None,
+            events: None,
+            has_checkpoint: false,
             since_record: Means::default(),
             of_epoch: Means::default(),
             stopping: stopping(better),
@@ -107,6 +112,13 @@ impl State {
             state.go_on(path, &last, trainer, batches)?;
         }
         state.folder = Some(RunFolder::resume(path, &state.records)?);
+        if fit.writes_events {
+            let mut events = EventFile::create(path)?;
+            if state.steps > 0 {
+                events.restart(state.steps + 1)?;
+            }
+            state.events = Some(events);
+        }
         Ok(state)
     }
 
@@ -143,7 +155,8 @@ impl State {
                 .ok_or(FitError::NoBatch { epoch: self.position.epoch + 1 })?,
         };
         trainer.prepare(first.batch()?)?;
-        trainer.session_mut().load_weights(&weights)?;
+        trainer.session_mut().load(last)?;
+        self.has_checkpoint = true;
 
         let epochs = self.position.epoch;
         let is_before = |record: &Record| match record.kind {
@@ -178,7 +191,7 @@ impl State {
         if !outcome.loss.is_finite() {
             let (step, loss) = (self.steps + 1, outcome.loss);
             let kept = match &self.folder {
-                Some(folder) if folder.file(LAST).exists() => Kept::File(folder.file(LAST)),
+                Some(folder) if self.has_checkpoint => Kept::File(folder.file(LAST)),
                 Some(_) | None => Kept::Nowhere,
             };
             return Err(FitError::NotFinite { step, epoch: epoch + 1, batch: number + 1, loss, kept }.into());
@@ -189,7 +202,8 @@ impl State {
             .named_tensors()
             .first()
             .map_or(1, |(_, tensor)| tensor.shape().dims().first().map_or(1, |extent| *extent as u64));
-        let scalars = outcome.metrics.iter().filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
+        let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
+        let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
         let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
         self.since_record.add(samples, metrics.iter().cloned())?;
         self.of_epoch.add(samples, metrics.into_iter())?;
@@ -344,6 +358,9 @@ impl State {
         if let Some(folder) = &mut self.folder {
             folder.append(&record)?;
         }
+        if let Some(events) = &mut self.events {
+            events.scalars(record.step, &scalars(&record))?;
+        }
         self.records.push(record);
         Ok(())
     }
@@ -356,9 +373,11 @@ impl State {
         self.record_steps(trainer)?;
         let Some(folder) = &self.folder else { return Ok(()) };
         let [epoch, batch] = self.position.to_numbers();
-        let weights = trainer.session().weights()?;
-        let weights = weights.with_metadata(POSITION, format!("{epoch} {batch}"));
-        weights.with_metadata(STEPS, self.steps.to_string()).save(folder.file(LAST))
+        let path = folder.file(LAST);
+        let state = trainer.session().whole_state(&path)?.with_metadata(POSITION, format!("{epoch} {batch}"));
+        state.with_metadata(STEPS, self.steps.to_string()).save(path)?;
+        self.has_checkpoint = true;
+        Ok(())
     }
 
     fn write_page(&mut self, fit: &Fit<'_, '_>, trainer: &Trainer<'_>, status: &str) -> Result<(), Error> {
@@ -392,6 +411,18 @@ impl State {
     fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// A record's values under the tags that TensorBoard shows them by: what is of one metric side by side.
+fn scalars(record: &Record) -> Vec<(String, f64)> {
+    let of = |kind: &str, metrics: &[(String, f64)]| -> Vec<(String, f64)> {
+        metrics.iter().map(|(name, value)| (format!("{name}/{kind}"), *value)).collect()
+    };
+    let (training, rate) = match record.kind {
+        RecordKind::Steps => ("steps", record.learning_rate.map(|rate| ("learning rate".to_owned(), rate))),
+        RecordKind::Epoch => ("training", None),
+    };
+    of(training, &record.training).into_iter().chain(of("validation", &record.validation)).chain(rate).collect()
 }
 
 /// An epoch in a line: its metrics in training, then those behind it.

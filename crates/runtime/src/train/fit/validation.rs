@@ -28,6 +28,12 @@ impl Validation {
         self
     }
 
+    /// The metric of that name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
     /// With a confusion matrix.
     #[must_use]
     pub fn confusion(mut self, confusion: ConfusionMatrix) -> Self {

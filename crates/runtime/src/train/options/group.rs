@@ -24,15 +24,9 @@ impl<O, P> Grouped<O, P> {
 
 impl<O: Optimizer, P: Optimizer> Optimizer for Grouped<O, P> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let (mut members, rest): (Vec<Trained<'g>>, Vec<Trained<'g>>) =
+        let (members, rest): (Vec<Trained<'g>>, Vec<Trained<'g>>) =
             trained.iter().cloned().partition(|one| matches_pattern(&self.pattern, &one.name));
-        for member in &mut members {
-            let outer = member.settings.group.take();
-            member.settings.group = Some(match outer {
-                Some(outer) => format!("{outer}.{}", self.name),
-                None => self.name.clone(),
-            });
-        }
+        let members: Vec<Trained<'g>> = members.iter().map(|one| one.in_group(&self.name)).collect();
         let mut pairs = if rest.is_empty() { Vec::new() } else { self.rest.update(graph, &rest)? };
         if !members.is_empty() {
             pairs.extend(self.members.update(graph, &members)?);

@@ -64,6 +64,7 @@ pub(super) struct Planned {
     purpose: Purpose,
     asked: Vec<Asked>,
     names: Vec<String>,
+    training_state: Vec<String>,
     pub(super) plan: Plan,
 }
 
@@ -86,6 +87,8 @@ impl<'f> Function<'f> {
         let inputs = Inputs::new(&graph, tensors)?;
         // An expression of another graph is refused here.
         let own = |expr: Expr<'_>| Ok::<_, Error>(graph.expr(expr.check()?.id()?).check()?);
+        // What is declared from there on belongs to the optimiser.
+        let mut declared = usize::MAX;
         let (request, names, asked) = match &self.body {
             Body::Training { name, optimizer, loss, .. } => {
                 let loss = loss(&inputs);
@@ -95,6 +98,7 @@ impl<'f> Function<'f> {
                 match purpose {
                     Purpose::Run => {
                         let (names, metrics) = inputs.metrics()?;
+                        declared = graph.declarations().len();
                         (training_request(loss, &metrics, &optimizer)?, names, asked)
                     }
                     Purpose::Gradients => {
@@ -114,7 +118,10 @@ impl<'f> Function<'f> {
                 (Request { outputs, stages, rest: "rest", ..Request::default() }, names, asked)
             }
         };
-        Ok(Planned { purpose, asked, names, plan: Plan::new(&graph, &request)? })
+        let plan = Plan::new(&graph, &request)?;
+        let state = plan.declarations.iter().skip(declared);
+        let training_state = state.map(|declaration| declaration.name.clone()).collect();
+        Ok(Planned { purpose, asked, names, training_state, plan })
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -124,7 +131,7 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names } = planned;
+        let Parts { purpose, asked, names, training_state: _ } = planned;
         self.plans.push(Kept { purpose, asked, names, prepared, last: now });
         (self.plans.len() - 1, dropped)
     }
@@ -144,13 +151,15 @@ pub(super) struct Parts {
     purpose: Purpose,
     asked: Vec<Asked>,
     names: Vec<String>,
+    /// The names of the states that the optimiser declared.
+    pub(super) training_state: Vec<String>,
 }
 
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, plan } = self;
-        (plan, Parts { purpose, asked, names })
+        let Planned { purpose, asked, names, training_state, plan } = self;
+        (plan, Parts { purpose, asked, names, training_state })
     }
 }
 

@@ -5,6 +5,7 @@
 //! that there can be several; a call that is refused changes nothing and leaves no plan behind. This does not know batches,
 //! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
 
+mod checkpoint;
 mod function;
 mod inputs;
 mod outcome;
@@ -340,6 +341,7 @@ impl<'f> Trainer<'f> {
         let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
+        self.session.mark_training_state(&parts.training_state);
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
         for prepared in dropped {
             self.session.drop_outside(prepared);

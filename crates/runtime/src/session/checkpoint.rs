@@ -1,0 +1,80 @@
+//! Everything that a session's training goes on from, out and in again.
+
+use std::path::PathBuf;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::error::{Error, Given};
+use crate::session::Session;
+use crate::session::parameters::Place;
+use crate::tensor::Tensor;
+use crate::train::listed;
+
+impl Session {
+    /// Everything that training goes on from, with the bits that it has now: all parameters and states, the optimiser's too, the learning
+    /// rate, the count of steps and the seed of random draws. [`Checkpoint::with`] adds values of the program's own, such as the place
+    /// in the data.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let mut weights = self.whole_state(&PathBuf::from("a checkpoint"))?;
+        for (name, (value, is_training_state)) in self.parameters.waiting() {
+            weights = weights.with(name, value.clone());
+            if *is_training_state {
+                weights.mark_training_state(name);
+            }
+        }
+        Ok(Checkpoint::new(weights, self.parameters.seed()))
+    }
+
+    /// Goes on from a checkpoint: every parameter and state gets the bits that it had when the checkpoint was made, so that the next
+    /// steps on the same device give the bits that they would have given then.
+    ///
+    /// Everything that a plan of this session needs must be in the checkpoint, in the same shape and type. What the checkpoint has
+    /// beyond that is given to plans that are added later; only an optimiser's state that a training step does not know is refused,
+    /// because it is of another optimiser.
+    ///
+    /// Errors, after which nothing is changed: [`CheckpointError::Missing`], [`CheckpointError::Unused`], [`Error::ParameterShape`],
+    /// [`Error::ParameterDType`]; a file that cannot be read any more.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let origin = checkpoint.origin().to_owned();
+        let known = |name: &str| checkpoint.weights().contains(name);
+        let needed = self.parameters.iter().filter(|parameter| parameter.buffer().is_some());
+        let missing: Vec<&str> = needed.map(|parameter| parameter.name.as_str()).filter(|name| !known(name)).collect();
+        if !missing.is_empty() {
+            return Err(CheckpointError::Missing { origin, missing: listed(missing.into_iter()) }.into());
+        }
+        let (mut values, mut waiting) = (Vec::new(), Vec::new());
+        for name in checkpoint.weights().names() {
+            let value = checkpoint.tensor(name)?;
+            match self.parameters.get(name) {
+                Some(parameter) => {
+                    let given = Given::File(origin.clone().into());
+                    parameter.check_declared(value.shape(), value.storage(), given.clone())?;
+                    self.parameters.check(parameter, &value, given)?;
+                    values.push((name.to_owned(), parameter.buffer(), value));
+                }
+                None => waiting.push((name.to_owned(), value, checkpoint.weights().is_training_state(name))),
+            }
+        }
+        let unused: Vec<&str> =
+            waiting.iter().filter(|(_, _, of_training)| *of_training).map(|(name, _, _)| name.as_str()).collect();
+        if self.trains && !unused.is_empty() {
+            return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
+        }
+        self.parameters.set_seed(checkpoint.seed());
+        self.parameters.set_waiting(waiting);
+        for (name, buffer, value) in values {
+            self.put(&name, buffer, value)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a parameter a value of its type, on the device if it has a buffer there.
+    pub(super) fn put(&mut self, name: &str, buffer: Option<u32>, value: Tensor) -> Result<(), Error> {
+        match buffer {
+            Some(buffer) => self.memory.write(buffer, value.storage(), value.data()),
+            None => {
+                self.parameters.set_place(name, Place::Host(value));
+                Ok(())
+            }
+        }
+    }
+}

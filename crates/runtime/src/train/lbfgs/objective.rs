@@ -1,0 +1,158 @@
+//! Loss and gradients of a session's parameters, for L-BFGS.
+
+use arenagrad_graph::{DType, Expr, Graph};
+
+use crate::error::Error;
+use crate::session::{PlanId, Session};
+use crate::tensor::Tensor;
+use crate::train::lbfgs::{Evaluate, Lbfgs, LbfgsOutcome};
+use crate::train::{Optimizer, Trained, append_gradients};
+
+/// A loss of a session with its gradients by some of the session's parameters: what [`Lbfgs::minimise`] minimises.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    plan: PlanId,
+    /// The names of the parameters, in the order of their gradients.
+    parameters: Vec<String>,
+}
+
+/// All parameters whose names a caller takes.
+struct Those<F>(F);
+
+/// An objective at the values of its inputs, with the parameters one behind the other.
+struct AtInputs<'s> {
+    session: &'s mut Session,
+    objective: &'s Objective,
+    inputs: &'s [(&'s str, &'s Tensor)],
+    first: Vec<Tensor>,
+}
+
+impl Objective {
+    /// Plans `loss` and its gradients by all trainable parameters that it depends on, over the session's parameters. The graph is as
+    /// it was afterwards.
+    ///
+    /// Errors: a loss that is not one float, or that depends on no trainable parameter; what [`Session::add`] reports.
+    pub fn new(session: &mut Session, graph: &Graph, loss: Expr<'_>) -> Result<Objective, Error> {
+        Objective::by(session, graph, loss, |_| true)
+    }
+
+    /// The same by those parameters alone for whose names `is_moved` holds.
+    pub fn by(
+        session: &mut Session,
+        graph: &Graph,
+        loss: Expr<'_>,
+        is_moved: impl Fn(&str) -> bool,
+    ) -> Result<Objective, Error> {
+        let loss = graph.expr(loss.check()?.id()?).check()?;
+        let mark = graph.mark();
+        let planned = append_gradients(loss, &Those(is_moved)).and_then(|trained| {
+            let outputs: Vec<Expr<'_>> =
+                std::iter::once(loss).chain(trained.iter().map(|trained| trained.gradient)).collect();
+            let parameters = trained.iter().map(|trained| trained.name.clone()).collect();
+            Ok(Objective { plan: session.add(graph, &outputs)?, parameters })
+        });
+        graph.rewind(mark)?;
+        planned
+    }
+
+    /// The names of the parameters that are moved.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(String::as_str)
+    }
+}
+
+impl Lbfgs {
+    /// One step of a session's parameters: loss and gradients are evaluated several times, all with these inputs. The session's
+    /// parameters are where it ended.
+    ///
+    /// Errors: an objective of another session; inputs as [`Session::step`]; a hyperparameter out of range; other parameters than
+    /// in the step before. The parameters are as they were then.
+    ///
+    /// ```
+    /// use arenagrad::train::{Lbfgs, Objective};
+    /// use arenagrad::{Device, Graph, Init, Session, Tensor};
+    ///
+    /// let g = Graph::new();
+    /// let x = g.input("x", [4]);
+    /// let (w, b) = (g.parameter("w", [], Init::Constant(3.0)), g.parameter("b", [], Init::Constant(0.0)));
+    /// let loss = (w * x + b - x * 2.0 + 1.0).square().mean(..); // least at w = 2, b = -1
+    /// let mut session = Session::evaluate(&g, &[loss], &Device::cpu())?;
+    /// let objective = Objective::new(&mut session, &g, loss)?;
+    /// let x = Tensor::new([4], vec![1.0f32, 2.0, 3.0, 4.0])?;
+    /// Lbfgs::new(1.0).strong_wolfe().minimise(&mut session, &objective, &[("x", &x)])?;
+    /// assert!((session.parameter("w")?.item()? - 2.0).abs() < 1e-4);
+    /// assert!((session.parameter("b")?.item()? + 1.0).abs() < 1e-4);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn minimise(
+        &mut self,
+        session: &mut Session,
+        objective: &Objective,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<LbfgsOutcome, Error> {
+        let first = objective.parameters().map(|name| session.parameter(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut point: Vec<f64> = first.iter().flat_map(Tensor::to_f64_vec).collect();
+        let mut at_inputs = AtInputs { session, objective, inputs, first };
+        let outcome = self.step(&mut point, &mut at_inputs);
+        if outcome.is_err() {
+            at_inputs.restore()?;
+        } else {
+            at_inputs.set(&point)?;
+        }
+        outcome
+    }
+}
+
+impl AtInputs<'_> {
+    /// Sets the parameters to those one behind the other.
+    fn set(&mut self, point: &[f64]) -> Result<(), Error> {
+        let mut rest = point;
+        for (name, first) in self.objective.parameters().zip(&self.first) {
+            let (elements, others) = rest.split_at(first.shape().elements());
+            rest = others;
+            let value = Tensor::new(first.shape(), elements.to_vec())?.cast(first.dtype());
+            self.session.set_parameter(name, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the parameters to what they were at first.
+    fn restore(&mut self) -> Result<(), Error> {
+        for (name, first) in self.objective.parameters().zip(&self.first) {
+            self.session.set_parameter(name, first)?;
+        }
+        Ok(())
+    }
+}
+
+impl Evaluate for AtInputs<'_> {
+    fn round(&self, point: &mut [f64]) {
+        let mut rest = point;
+        for first in &self.first {
+            let (elements, others) = rest.split_at_mut(first.shape().elements());
+            rest = others;
+            if first.dtype() == DType::F32 {
+                elements.iter_mut().for_each(|element| *element = f64::from(*element as f32));
+            }
+        }
+    }
+
+    fn evaluate(&mut self, point: &[f64], gradient: &mut [f64]) -> Result<f64, Error> {
+        self.set(point)?;
+        let results = self.session.run_plan(self.objective.plan, self.inputs)?;
+        let mut elements = results.iter().flat_map(Tensor::to_f64_vec);
+        let loss = elements.next().ok_or(Error::NothingToRun)?;
+        gradient.iter_mut().zip(elements).for_each(|(to, element)| *to = element);
+        Ok(loss)
+    }
+}
+
+impl<F: Fn(&str) -> bool> Optimizer for Those<F> {
+    fn update<'g>(&self, _: &'g Graph, _: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn trains(&self, name: &str) -> bool {
+        (self.0)(name)
+    }
+}

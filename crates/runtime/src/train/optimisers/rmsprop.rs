@@ -1,0 +1,105 @@
+//! RMSprop.
+
+use arenagrad_graph::{Expr, Graph};
+
+use crate::error::Error;
+use crate::train::hyperparameter::Hyperparameters;
+use crate::train::{Optimizer, Scalars, Trained};
+
+/// RMSprop (Tieleman and Hinton 2012), as PyTorch's `torch.optim.RMSprop` defines it:
+///
+/// `g = gradient + weight_decay p`, `v = alpha v + (1 - alpha) g^2`, `p = p - rate g / (sqrt(v) + epsilon)`. Centred, the square of the mean
+/// `m = alpha m + (1 - alpha) g` is taken from `v` under the root. With momentum, `b = momentum b + g / (sqrt(v) + epsilon)` and
+/// `p = p - rate b`.
+///
+/// The defaults are `alpha = 0.99`, `epsilon = 1e-8`, no momentum, not centred.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "an optimiser does nothing until a session or a tape takes it"]
+pub struct RmsProp {
+    rate: f64,
+    alpha: f64,
+    epsilon: f64,
+    weight_decay: f64,
+    momentum: f64,
+    centered: bool,
+    maximize: bool,
+}
+
+impl RmsProp {
+    /// RMSprop at that learning rate; PyTorch's default is 0.01.
+    pub fn new(rate: f64) -> Self {
+        RmsProp { rate, alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0, momentum: 0.0, centered: false, maximize: false }
+    }
+
+    /// With another decay of the mean square, in [0, 1).
+    pub fn alpha(self, alpha: f64) -> Self {
+        RmsProp { alpha, ..self }
+    }
+
+    /// With another number added to the denominator.
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        RmsProp { epsilon, ..self }
+    }
+
+    /// With an L2 penalty: `weight_decay p` is added to each gradient.
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        RmsProp { weight_decay, ..self }
+    }
+
+    /// With momentum, in [0, 1).
+    pub fn momentum(self, momentum: f64) -> Self {
+        RmsProp { momentum, ..self }
+    }
+
+    /// By the deviation of the gradients instead of their size. A variance that rounding makes negative is 0.
+    pub fn centered(self) -> Self {
+        RmsProp { centered: true, ..self }
+    }
+
+    /// Makes the loss as large as it can, instead of as small.
+    pub fn maximize(self) -> Self {
+        RmsProp { maximize: true, ..self }
+    }
+}
+
+impl Optimizer for RmsProp {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let &RmsProp { rate, alpha, epsilon, weight_decay, momentum, centered, maximize } = self;
+        let numbers = Hyperparameters::of(trained)?;
+        numbers.learning_rate(rate)?;
+        numbers.fraction("alpha", alpha)?;
+        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("weight decay", weight_decay)?;
+        numbers.fraction("momentum", momentum)?;
+        let scalars = Scalars::new(graph, trained, rate)?;
+        let scheduled = scalars.momentum(trained);
+        let mut pairs = scalars.updates();
+        for one in trained {
+            let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let g = one.penalised(maximize, weight_decay);
+            let v = one.state(graph, "second_moment", 0.0)?;
+            let next_v = (v * alpha + g * g * (1.0 - alpha)).named(format!("{name}.second_moment.next"));
+            pairs.push((v, next_v));
+            let mut spread = next_v;
+            if centered {
+                let m = one.state(graph, "first_moment", 0.0)?;
+                let next_m = (m * alpha + g * (1.0 - alpha)).named(format!("{name}.first_moment.next"));
+                pairs.push((m, next_m));
+                spread = (next_v - next_m * next_m).maximum(0.0);
+            }
+            let mut direction = g / (spread.sqrt() + epsilon);
+            if momentum != 0.0 || scheduled.is_some() {
+                let velocity = one.state(graph, "velocity", 0.0)?;
+                let kept = match scheduled {
+                    Some(momentum) => velocity * momentum.cast(dtype),
+                    None => velocity * momentum,
+                };
+                direction = (kept + direction).named(format!("{name}.velocity.next"));
+                pairs.push((velocity, direction));
+            }
+            let next = (parameter - scalars.learning_rate(one)? * direction).named(format!("{name}.next"));
+            pairs.push((parameter, next));
+        }
+        Ok(pairs)
+    }
+}
