@@ -1,7 +1,7 @@
 //! The text of the language example as numbers, and the network that reads it.
 
-use arenagrad::nn::Phase;
 use arenagrad::graph::DeclarationKind;
+use arenagrad::nn::Phase;
 use arenagrad::{DType, Graph};
 use arenagrad_examples::language::{Corpus, Gpt, POSITIONS, Random, places, windows};
 
