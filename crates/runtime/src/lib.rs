@@ -54,6 +54,7 @@
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 //! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
 //! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
+//! | `tokenizer` | tokenizers of `tokenizer.json` files ([`data`]) | tokenizers |
 //! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
 
 mod backend;

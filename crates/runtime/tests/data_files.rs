@@ -167,7 +167,9 @@ fn idx_files_that_are_none() {
         assert!(matches!(error, DataError::Format { format: "IDX", offset: at, .. } if at == offset), "{error}");
     }
     // Sizes that are made up are not believed: more than memory, and more than numbers.
-    for extents in [&[u32::MAX; 2][..], &[u32::MAX; 3], &[u32::MAX; 255], &[1 << 31, 1]] {
+    for extents in
+        [&[u32::MAX; 2][..], &[u32::MAX; 3], &[u32::MAX; 255], &[1 << 31, 1], &[0, u32::MAX, u32::MAX, u32::MAX]]
+    {
         let error = refused(read_idx(written("hostile.idx", &idx(0x0E, extents, &[1, 2, 3]))));
         assert!(matches!(error, DataError::Length { found: Found::Exactly(3), .. }), "{error}");
     }
@@ -247,7 +249,12 @@ fn npy_files_that_are_none() {
     // A header that is said to be gigabytes long, and shapes past memory and past numbers.
     let long = [b"\x93NUMPY\x02\x00", &u32::MAX.to_le_bytes()[..], b"{"].concat();
     assert!(matches!(refused(read_npy(written("hostile.npy", &long))), DataError::Format { offset: 8, .. }));
-    for shape in ["4611686018427387904,", "1099511627776, 4", "4294967296, 4294967296, 4294967296"] {
+    for shape in [
+        "4611686018427387904,",
+        "1099511627776, 4",
+        "4294967296, 4294967296, 4294967296",
+        "0, 4294967296, 4294967296, 4294967296",
+    ] {
         for order in ["True", "False"] {
             let header = format!("{{'descr': '<f8', 'fortran_order': {order}, 'shape': ({shape})}}");
             let error = refused(read_npy(written("hostile.npy", &npy(&header, &[0; 16]))));

@@ -10,6 +10,8 @@ mod compositions;
 mod convolution_geometries;
 mod convolutions;
 mod data_batches;
+#[cfg(feature = "tokenizer")]
+mod data_byte_pair;
 #[cfg(feature = "data")]
 mod data_files;
 #[cfg(feature = "images")]

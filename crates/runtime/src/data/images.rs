@@ -133,7 +133,7 @@ impl ImageFolder {
         }
         let (height, width) = (image.height() as usize, image.width() as usize);
         let (channels, pixels) =
-            if self.is_grey { (1, image.into_luma32f().into_raw()) } else { (3, planes(&image, height * width)) };
+            if self.is_grey { (1, image.to_luma32f().into_raw()) } else { (3, planes(&image, height * width)) };
         Tensor::new([channels, height, width], pixels)
     }
 }

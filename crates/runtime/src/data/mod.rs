@@ -10,11 +10,14 @@
 //! | batches, shuffled, augmented, prefetched, resumed | [`Batches`], [`Epoch`], [`Position`] |
 //! | numbers on a common scale, classes as vectors | [`Scaling`], [`one_hot`] |
 //! | text as tokens and their windows | [`Tokens`], [`Tokenizer`] |
+//! | tokenizers of `tokenizer.json` files | `BytePair` (feature `tokenizer`) |
 //! | files: CSV, IDX, NumPy's, text | `Csv`, `read_idx`, `read_npy`, `read_npz` (feature `data`), [`read_text`] |
 //! | folders of images | `ImageFolder` (feature `images`) |
 
 mod batch;
 mod batches;
+#[cfg(feature = "tokenizer")]
+mod byte_pair;
 mod categories;
 #[cfg(feature = "data")]
 mod csv;
@@ -44,6 +47,8 @@ mod tokens;
 
 pub use batch::{Batch, NamedTensors};
 pub use batches::{Batches, Position};
+#[cfg(feature = "tokenizer")]
+pub use byte_pair::BytePair;
 pub use categories::Categories;
 #[cfg(feature = "data")]
 pub use csv::{Column, Csv, Missing};

@@ -153,10 +153,9 @@ fn array(reader: &mut impl Read, path: &Path) -> Result<Tensor, Error> {
 /// The elements of a tensor of the reversed shape, whose axes are put the other way round.
 fn transposed(tensor: &Tensor, shape: Shape) -> Result<Tensor, Error> {
     let dims = shape.dims().to_vec();
-    let mut strides = vec![1; dims.len()];
-    for axis in 1..dims.len() {
-        strides[axis] = strides[axis - 1] * dims[axis - 1];
-    }
+    // The first axis varies fastest.
+    let stride = |stride: &mut usize, &extent: &usize| Some(std::mem::replace(stride, *stride * extent));
+    let strides: Vec<usize> = dims.iter().scan(1, stride).collect();
     let mut index = vec![0; dims.len()];
     let mut place = 0;
     let places = (0..shape.elements()).map(|_| {

@@ -76,8 +76,7 @@ pub(super) fn tensor(
     big_endian: bool,
     path: &Path,
 ) -> Result<Tensor, Error> {
-    let expected = shape.checked_elements().and_then(|elements| elements.checked_mul(number.bytes()));
-    let expected = expected.map_or(u64::MAX, |bytes| bytes as u64);
+    let expected = bytes_of(&shape, number.bytes()).map_or(u64::MAX, |bytes| bytes as u64);
     // One byte more would be one too many.
     let bytes = up_to(reader, expected.saturating_add(1), path)?;
     let found = bytes.len() as u64;
@@ -87,6 +86,13 @@ pub(super) fn tensor(
         return Err(DataError::Length { path, shape, type_name, expected, found }.into());
     }
     Tensor::from_data(shape, elements(bytes, number, big_endian, path)?)
+}
+
+/// The bytes of elements of that width, if they can be counted: those of a row too, also where there are no rows.
+fn bytes_of(shape: &Shape, width: usize) -> Option<usize> {
+    let extents = || shape.dims().iter().copied();
+    extents().filter(|&extent| extent > 0).try_fold(width, usize::checked_mul)?;
+    extents().try_fold(width, usize::checked_mul)
 }
 
 /// Numbers as elements. Those of 16 bits become i32; what is wider than i32 must hold no more than that.

@@ -43,7 +43,8 @@ pub(super) fn joined(tensors: &[&Tensor]) -> Result<Tensor, Error> {
 }
 
 fn gathered_elements(tensor: &Tensor, rows: impl ExactSizeIterator<Item = usize>) -> Elements {
-    let width: usize = tensor.shape().dims().iter().skip(1).product();
+    // Of no rows the width may be past what can be counted.
+    let width = tensor.shape().dims().iter().skip(1).copied().fold(1, usize::saturating_mul);
     let mut elements = Elements::empty(tensor.storage());
     reserve(&mut elements, rows.len().saturating_mul(width));
     for row in rows {

@@ -221,7 +221,7 @@ fn group_of(numbers: &Shape, row: &Shape) -> Option<impl Fn(usize) -> usize + Co
     } else if numbers == row {
         1
     } else if is_of_channels() {
-        row[1..].iter().product()
+        row[1..].iter().copied().fold(1, usize::saturating_mul)
     } else {
         return None;
     };
@@ -255,7 +255,9 @@ impl<'a> Fit<'a> {
             Per::Element => row,
             Per::Channel => row.iter().enumerate().map(|(axis, &extent)| if axis == 0 { extent } else { 1 }).collect(),
         };
-        Ok(Fit { what, name, column, groups: numbers.elements(), numbers })
+        let fit = Fit { what, name, column, groups: numbers.elements(), numbers };
+        // Of no samples the shape may be past what can be counted.
+        if column.data().is_empty() { Err(fit.error("it has no elements".to_owned())) } else { Ok(fit) }
     }
 
     /// Goes over all numbers, those that are missing left out.

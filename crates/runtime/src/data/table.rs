@@ -13,6 +13,7 @@ pub struct Table {
 }
 
 impl Table {
+    #[cfg(any(feature = "data", feature = "images"))]
     pub(super) fn new(data: Dataset, categories: Vec<(String, Categories)>) -> Self {
         Table { data, categories }
     }
