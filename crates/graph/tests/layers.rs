@@ -90,3 +90,43 @@ fn an_input_that_was_not_given_is_told_beside_those_that_were() {
         assert_eq!(error.to_string(), format!("{}:{line}: no input \"x\" was given; {told}", file!()));
     }
 }
+
+#[test]
+fn names_that_the_graph_keeps_for_itself_are_said_to_be_reserved() {
+    // Whichever of the two comes first, the place of the caller's declaration is told.
+    for (name, purpose) in [
+        ("step", "the i32 scalar state that counts training steps"),
+        ("random_seed", "the i32 scalar state that random draws begin with"),
+    ] {
+        for graph_is_first in [true, false] {
+            let g = Graph::new();
+            let x = g.input("x", [4]);
+            let own = || x.dropout_in(Phase::Training, 0.5);
+            let _own = graph_is_first.then(own);
+            let (line, _taken) = (line!(), g.parameter(name, [2], Init::Constant(0.0)));
+            let _own = (!graph_is_first).then(own);
+            let error = g.check().unwrap_err();
+            assert!(matches!(&error, GraphError::ReservedName { name: found, .. } if found == name), "{error}");
+            let told = format!("the name {name:?} is reserved for {purpose}, but was given at {}:{line}; ", file!());
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+    }
+}
+
+#[test]
+fn floats_for_labels_and_axes_past_the_rank_are_told_in_the_caller_s_words() {
+    let g = Graph::new();
+    let (x, floats) = (g.input("x", [4, 3]), g.input("labels", [4]));
+    let said = |build: &dyn Fn() -> arenagrad_graph::Expr<'_>| {
+        g.attempt(|| build().check().map(drop)).unwrap_err().to_string().split_once(": ").unwrap().1.to_owned()
+    };
+    let cast = "(cast them: .cast(DType::I32))";
+    assert!(said(&|| x.cross_entropy(floats)).starts_with("cross_entropy: targets \"labels\" are f32[4]"));
+    assert!(said(&|| x.cross_entropy(floats)).contains(cast));
+    let cast = "\"labels\" is f32, but i32 is needed (cast it: .cast(DType::I32))";
+    assert_eq!(said(&|| x.nll_loss(floats)), format!("nll_loss: {cast}"));
+    assert_eq!(said(&|| x.accuracy(floats)), format!("accuracy: {cast}"));
+    assert_eq!(said(&|| x.gather(0, floats)), format!("gather: {cast}"));
+    assert_eq!(said(&|| floats.one_hot(3)), format!("one_hot: {cast}"));
+    assert_eq!(said(&|| x.sum(2)), "sum: axis 2 is out of range for \"x\" of shape [4, 3] (rank 2)");
+}
