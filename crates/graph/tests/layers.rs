@@ -1,7 +1,7 @@
 //! Layers as values, and what graphs keep for them.
 
 use arenagrad_graph::nn::{Linear, Phase};
-use arenagrad_graph::{DType, Graph, GraphError, Init};
+use arenagrad_graph::{DType, Expr, Graph, GraphError, Init};
 
 #[test]
 fn a_layer_has_the_same_parameters_at_each_application() {
@@ -113,20 +113,23 @@ fn names_that_the_graph_keeps_for_itself_are_said_to_be_reserved() {
     }
 }
 
+/// What an expression's mistake says behind its place.
+fn said<'g>(g: &'g Graph, build: impl FnOnce() -> Expr<'g>) -> String {
+    let error: GraphError = g.attempt(|| build().check().map(drop)).unwrap_err();
+    error.to_string().split_once(": ").unwrap().1.to_owned()
+}
+
 #[test]
 fn floats_for_labels_and_axes_past_the_rank_are_told_in_the_caller_s_words() {
     let g = Graph::new();
     let (x, floats) = (g.input("x", [4, 3]), g.input("labels", [4]));
-    let said = |build: &dyn Fn() -> arenagrad_graph::Expr<'_>| {
-        g.attempt(|| build().check().map(drop)).unwrap_err().to_string().split_once(": ").unwrap().1.to_owned()
-    };
     let cast = "(cast them: .cast(DType::I32))";
-    assert!(said(&|| x.cross_entropy(floats)).starts_with("cross_entropy: targets \"labels\" are f32[4]"));
-    assert!(said(&|| x.cross_entropy(floats)).contains(cast));
+    assert!(said(&g, || x.cross_entropy(floats)).starts_with("cross_entropy: targets \"labels\" are f32[4]"));
+    assert!(said(&g, || x.cross_entropy(floats)).contains(cast));
     let cast = "\"labels\" is f32, but i32 is needed (cast it: .cast(DType::I32))";
-    assert_eq!(said(&|| x.nll_loss(floats)), format!("nll_loss: {cast}"));
-    assert_eq!(said(&|| x.accuracy(floats)), format!("accuracy: {cast}"));
-    assert_eq!(said(&|| x.gather(0, floats)), format!("gather: {cast}"));
-    assert_eq!(said(&|| floats.one_hot(3)), format!("one_hot: {cast}"));
-    assert_eq!(said(&|| x.sum(2)), "sum: axis 2 is out of range for \"x\" of shape [4, 3] (rank 2)");
+    assert_eq!(said(&g, || x.nll_loss(floats)), format!("nll_loss: {cast}"));
+    assert_eq!(said(&g, || x.accuracy(floats)), format!("accuracy: {cast}"));
+    assert_eq!(said(&g, || x.gather(0, floats)), format!("gather: {cast}"));
+    assert_eq!(said(&g, || floats.one_hot(3)), format!("one_hot: {cast}"));
+    assert_eq!(said(&g, || x.sum(2)), "sum: axis 2 is out of range for \"x\" of shape [4, 3] (rank 2)");
 }
