@@ -1,7 +1,7 @@
 //! Layers as values, and what graphs keep for them.
 
 use arenagrad_graph::nn::{Linear, Phase};
-use arenagrad_graph::{DType, Graph, GraphError, Init};
+use arenagrad_graph::{DType, Expr, Graph, GraphError, Init};
 
 #[test]
 fn a_layer_has_the_same_parameters_at_each_application() {
@@ -89,4 +89,47 @@ fn an_input_that_was_not_given_is_told_beside_those_that_were() {
         assert!(matches!(error, GraphError::InputNotGiven { .. }));
         assert_eq!(error.to_string(), format!("{}:{line}: no input \"x\" was given; {told}", file!()));
     }
+}
+
+#[test]
+fn names_that_the_graph_keeps_for_itself_are_said_to_be_reserved() {
+    // Whichever of the two comes first, the place of the caller's declaration is told.
+    for (name, purpose) in [
+        ("step", "the i32 scalar state that counts training steps"),
+        ("random_seed", "the i32 scalar state that random draws begin with"),
+    ] {
+        for graph_is_first in [true, false] {
+            let g = Graph::new();
+            let x = g.input("x", [4]);
+            let own = || x.dropout_in(Phase::Training, 0.5);
+            let _own = graph_is_first.then(own);
+            let (line, _taken) = (line!(), g.parameter(name, [2], Init::Constant(0.0)));
+            let _own = (!graph_is_first).then(own);
+            let error = g.check().unwrap_err();
+            assert!(matches!(&error, GraphError::ReservedName { name: found, .. } if found == name), "{error}");
+            let told = format!("the name {name:?} is reserved for {purpose}, but was given at {}:{line}; ", file!());
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+    }
+}
+
+/// What an expression's mistake says behind its place.
+fn said<'g>(g: &'g Graph, build: impl FnOnce() -> Expr<'g>) -> String {
+    let error: GraphError = g.attempt(|| build().check().map(drop)).unwrap_err();
+    error.to_string().split_once(": ").unwrap().1.to_owned()
+}
+
+#[test]
+fn floats_for_labels_and_axes_past_the_rank_are_told_in_the_caller_s_words() {
+    let g = Graph::new();
+    let (x, floats) = (g.input("x", [4, 3]), g.input("labels", [4]));
+    let cast = "(cast them: .cast(DType::I32))";
+    assert!(said(&g, || x.cross_entropy(floats)).starts_with("cross_entropy: targets \"labels\" are f32[4]"));
+    assert!(said(&g, || x.cross_entropy(floats)).contains(cast));
+    let cast = "\"labels\" is f32, but i32 is needed (cast it: .cast(DType::I32))";
+    assert_eq!(said(&g, || x.nll_loss(floats)), format!("nll_loss: {cast}"));
+    assert_eq!(said(&g, || x.accuracy(floats)), format!("accuracy: {cast}"));
+    assert_eq!(said(&g, || x.gather(0, floats)), format!("gather: {cast}"));
+    assert_eq!(said(&g, || floats.one_hot(3)), format!("one_hot: {cast}"));
+    assert_eq!(said(&g, || x.sum(2)), "sum: axis 2 is out of range for \"x\" of shape [4, 3] (rank 2)");
 }
