@@ -198,7 +198,7 @@ fn trainer_of_width(device: &Device, width: usize) -> Trainer<'static> {
         let first = arenagrad_graph::nn::Linear::new("first", 4, width).apply(x).tanh();
         let literal = inputs.graph().literal([width], (0..width).map(|value| value as f32).collect::<Vec<_>>());
         let second = arenagrad_graph::nn::Linear::new("second", width, width).apply(first * literal).tanh();
-second . matmul_with ( second , false , true 0 , 1 ) . softmax ( - 1 ) . square ( ) . mean ( .. ) 
+        second.matmul_with(second, false, true).softmax(-1).square().mean(..)
     })
 }
 
