@@ -112,7 +112,7 @@ fn digits() -> Result<(Batch, Batch), Error> {
         let side = PIXELS.isqrt();
         let labels: Vec<i32> = chosen.labels.iter().map(|label| label - CLASSES as i32).collect();
         let pixels = Tensor::from(chosen.pixels).reshape([images.len(), 1, side, side])?;
-Ok :: < _ , Error > :: < Batch , Error > ( Batch :: new ( ) . with ( "x" , pixels ) . with ( "labels" , Tensor :: from ( labels ) ) ) 
+        Ok::<Batch, Error>(Batch::new().with("x", pixels).with("labels", Tensor::from(labels)))
     };
     Ok((batch(&shown)?, batch(&unseen)?))
 }
