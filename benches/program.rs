@@ -177,11 +177,15 @@ impl Program {
         }
     }
 
-    /// The parameters on a tape, each with its name; none for sessions and constructions.
-    pub fn variables(&self) -> &[Variable] {
+    /// The parameters on a tape by name, those of layers from the first call on; none for sessions and constructions.
+    pub fn variables(&self) -> Vec<(String, Variable)> {
         match &self.kind {
-            Kind::Tape(program) => &program.parameters,
-            Kind::Session(_) | Kind::Construction { .. } => &[],
+            Kind::Tape(program) => {
+                let leaves = program.model.parameters.iter().zip(&program.parameters);
+                let leaves = leaves.map(|((name, _), leaf)| ((*name).to_owned(), leaf.clone()));
+                leaves.chain(program.tape.parameters()).collect()
+            }
+            Kind::Session(_) | Kind::Construction { .. } => Vec::new(),
         }
     }
 

@@ -170,21 +170,28 @@ fn a_tape_trains_as_the_compiled_workload_does() {
             let mut compiled = workload(compiled).unwrap().program(phase, &device).unwrap();
             assert_eq!(recorded.inputs(), compiled.inputs(), "{}", tape.name);
             let session = compiled.session_mut().unwrap();
-            assert_eq!(recorded.variables().len(), session.trainable_names().count(), "{}", tape.name);
-            for variable in recorded.variables() {
-                session.set_parameter(&variable.name().unwrap(), &variable.data().unwrap()).unwrap();
+            let trainable = session.trainable_names().count();
+            // Parameters of layers begin on a tape as they do in a session.
+            for (name, variable) in recorded.variables() {
+                session.set_parameter(&name, &variable.data().unwrap()).unwrap();
             }
             for _ in 0..3 {
                 let (loss, expected) = (recorded.call().unwrap(), compiled.call().unwrap());
                 let what = format!("{} on {device}: {loss}, not {expected}", tape.name);
                 assert!((loss - expected).abs() <= 1e-6 * expected.abs(), "{what}");
             }
-            for variable in recorded.variables() {
-                let (name, value) = (variable.name().unwrap(), variable.data().unwrap());
-                for (value, expected) in value.to_f64_vec().into_iter().zip(elements(&compiled, &name)) {
+            assert_eq!(recorded.variables().len(), trainable, "{}", tape.name);
+            for (name, variable) in recorded.variables() {
+                let value = variable.data().unwrap();
+                let (values, expected) = (value.to_f64_vec(), elements(&compiled, &name));
+                // A bias of all keys adds the same to every score of a position, so its gradient is 0 but for rounding, and Adam
+                // divides each gradient by its own size.
+                let keys =
+                    if name.ends_with("attention.in.bias") { values.len() / 3..values.len() / 3 * 2 } else { 0..0 };
+                for (place, (value, expected)) in values.into_iter().zip(expected).enumerate() {
                     assert!(
-                        (value - expected).abs() < 1e-6,
-                        "{} {name} on {device}: {value}, not {expected}",
+                        (value - expected).abs() < 1e-6 || keys.contains(&place),
+                        "{} {name}[{place}] on {device}: {value}, not {expected}",
                         tape.name
                     );
                 }

@@ -418,6 +418,7 @@ fn of_graphs() -> Vec<(&'static str, Vec<Call>)> {
         literal: |o| o.g.literal([3], [1.0f32]), |o| o.g.literal([1; 17], [1]);
         iota: |o| o.g.iota([2], 1);
         step: |o| o.g.step();
+        input_not_given: |o| o.g.input_not_given("y", &["x"]);
         uniform: |o| o.g.uniform([2], o.x, 1), |o| o.g.uniform([2], o.foreign_labels, 1), |o| o.g.uniform([1; 17], o.step, 1);
         normal: |o| o.g.normal([2], o.x, 1), |o| o.g.normal([1; 17], o.step, 1);
         bernoulli: |o| o.g.bernoulli([2], 0.5, o.x, 1), |o| o.g.bernoulli([2], 2.0, o.step, 1);
