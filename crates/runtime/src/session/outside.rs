@@ -13,6 +13,9 @@ use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, under};
 use crate::weights::Weights;
 
+/// The name and value of a parameter that is not known yet, and whether it belongs to the training.
+pub(super) type Later = (String, Tensor, bool);
+
 impl Session {
     /// A session without plans, of which others will train its parameters.
     pub(crate) fn of_outside_plans(device: Device) -> Session {
@@ -30,7 +33,7 @@ impl Session {
 
     /// What a file holds for parameters that this session does not know, each with whether it belongs to the training; nothing if the
     /// session's plans are its own.
-    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<(String, Tensor, bool)>>, Error> {
+    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<Later>>, Error> {
         if !self.has_outside_plans {
             return Ok(None);
         }

@@ -280,14 +280,13 @@ fn fitting(wanted: &Wanted, value: &Tensor) -> Result<Tensor, Error> {
 impl TapeLender {
     fn answer<T>(&self, answer: impl FnOnce(&Rc<Inner>) -> Result<T, Error>) -> Result<T, GraphError> {
         let Some(tape) = self.tape.upgrade() else { unreachable!("a tape that is recording is alive") };
-        answer(&tape).map_err(|error| match error {
-            Error::Graph(error) => error,
-            // What is no mistake of the graph's is told when the operation is.
-            error => {
-                let told = GraphError::StaleNode { origin: Origin::here(), op: "shared_parameter" };
-                *tape.failed.borrow_mut() = Some(error);
-                told
+        answer(&tape).map_err(|error| {
+            if let Error::Graph(error) = error {
+                return error;
             }
+            // What is no mistake of the graph's is told when the operation is.
+            *tape.failed.borrow_mut() = Some(error);
+            GraphError::StaleNode { origin: Origin::here(), op: "shared_parameter" }
         })
     }
 }

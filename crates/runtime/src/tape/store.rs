@@ -73,6 +73,9 @@ pub(crate) struct Run<'a> {
     pub(crate) overwritten: &'a [u32],
 }
 
+/// Values of a plan, in the order of what was asked.
+pub(crate) type Values = Vec<Rc<Value>>;
+
 impl Store {
     pub(crate) fn new(device: &Device) -> Store {
         let session = Session::empty(device.clone());
@@ -140,7 +143,7 @@ impl Store {
         self: &Rc<Self>,
         run: &Run<'_>,
         plan: impl FnOnce() -> Result<Plan, Error>,
-    ) -> Result<(Vec<Rc<Value>>, Vec<Rc<Value>>), Error> {
+    ) -> Result<(Values, Values), Error> {
         let Run { hash, key, given, overwritten } = run;
         let mut inside = self.inside.borrow_mut();
         let known = inside.by_hash.get(hash).and_then(|same| same.iter().position(|stored| stored.key == *key));

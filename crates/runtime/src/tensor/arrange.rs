@@ -36,7 +36,7 @@ impl Tensor {
             (0, Some(known)) if known == elements => 0,
             (0, _) => return Err(refused("these are another number of elements")),
             (1, Some(0)) => return Err(refused("with an extent of 0, -1 may stand for any number")),
-            (1, Some(known)) if elements % known == 0 => elements / known,
+            (1, Some(known)) if elements.is_multiple_of(known) => elements / known,
             (1, _) => return Err(refused("the others do not divide the number of elements")),
             (_, _) => return Err(refused("only one extent may be -1")),
         };

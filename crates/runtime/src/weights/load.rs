@@ -104,7 +104,8 @@ pub(crate) fn fitting(weights: &Weights, targets: &[Target<'_>]) -> Result<(Vec<
     }
     let unused = weights.list.iter().filter(|weight| !weight.is_training_state && !used.contains(weight.name.as_str()));
     let unused: Vec<(String, Shape)> = unused.map(|weight| (weight.name.clone(), weight.shape())).collect();
-    if !weights.is_lenient && !(missing.is_empty() && unused.is_empty()) || !shapes.is_empty() {
+    let fits = weights.is_lenient || (missing.is_empty() && unused.is_empty());
+    if !fits || !shapes.is_empty() {
         let source_name = report.source_name;
         let (missing, unused) = if weights.is_lenient { Default::default() } else { (missing, unused) };
         return Err(WeightsError::from(Box::new(WeightsMismatch { source_name, missing, unused, shapes })).into());

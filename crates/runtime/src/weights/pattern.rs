@@ -48,7 +48,7 @@ impl<'p> NamePattern<'p> {
     }
 
     /// What each `*` matches, each but the last as few characters as can be; for a pattern without `*`, what follows it in the name.
-    fn parts<'n>(self, name: &'n str) -> Option<Vec<&'n str>> {
+    fn parts(self, name: &str) -> Option<Vec<&str>> {
         let Some((first, rest)) = self.text.split_once('*') else {
             let behind = name.strip_prefix(self.text)?;
             let is_inside = behind.is_empty() || behind.starts_with('.') || self.text.ends_with('.');

@@ -61,9 +61,9 @@ pub struct Fit<'c, 'f> {
     pub(super) steps_per_record: u64,
     pub(super) settings: Vec<(String, String)>,
     pub(super) sections: Vec<(String, String)>,
-    pub(super) on_step: Option<Box<dyn FnMut(&StepView<'_>) + 'c>>,
-    pub(super) on_epoch: Option<Box<dyn FnMut(&Record) + 'c>>,
-    pub(super) line: Option<Box<dyn Fn(&Record) -> String + 'c>>,
+    pub(super) on_step: Option<OnStep<'c>>,
+    pub(super) on_epoch: Option<OnEpoch<'c>>,
+    pub(super) line: Option<Line<'c>>,
     pub(super) is_quiet: bool,
     pub(super) handles_signals: bool,
     pub(super) stop: Option<Arc<AtomicBool>>,
@@ -71,6 +71,15 @@ pub struct Fit<'c, 'f> {
 
 /// Measures behind an epoch.
 type Validate<'c, 'f> = Box<dyn FnMut(&mut Trainer<'f>) -> Result<Validation, Error> + 'c>;
+
+/// What is called behind each step.
+type OnStep<'c> = Box<dyn FnMut(&StepView<'_>) + 'c>;
+
+/// What is called behind each epoch.
+type OnEpoch<'c> = Box<dyn FnMut(&Record) + 'c>;
+
+/// How an epoch is told in a line.
+type Line<'c> = Box<dyn Fn(&Record) -> String + 'c>;
 
 /// A step that has been made.
 #[derive(Clone, Copy, Debug)]

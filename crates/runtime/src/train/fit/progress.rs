@@ -41,11 +41,11 @@ impl Progress {
 
     /// What is to come, once it is known: so many steps an epoch, of which the run has made `done` in all.
     pub fn expect(&mut self, steps_per_epoch: u64, epochs: u64, done: u64) {
-        let length = Some(steps_per_epoch.saturating_mul(epochs));
-        if self.bar.length() == length {
+        let length = steps_per_epoch.saturating_mul(epochs);
+        if self.bar.length() == Some(length) {
             return;
         }
-        self.bar.set_length(length.unwrap_or_default());
+        self.bar.set_length(length);
         self.bar.set_style(style(true));
         self.bar.set_position(done);
         self.bar.reset_eta();

@@ -103,9 +103,9 @@ fn find(metrics: &[(String, f64)], name: &str) -> Option<f64> {
 }
 
 fn metrics(object: &Map<String, Value>) -> Option<Vec<(String, f64)>> {
-    let metric = |(name, value): (&String, &Value)| match value {
-        Value::Null => Some((name.clone(), f64::NAN)),
-        value => Some((name.clone(), value.as_f64()?)),
+    let metric = |(name, value): (&String, &Value)| {
+        let number = if value.is_null() { f64::NAN } else { value.as_f64()? };
+        Some((name.clone(), number))
     };
     object.iter().map(metric).collect()
 }
