@@ -319,6 +319,11 @@ pub enum GraphError {
     #[error("{origin}: {op}: the body declares {name:?}; declare it outside and use it inside")]
     DeclaredInside { origin: Origin, op: &'static str, name: String },
 
+    #[error(
+        "{origin}: {op}: the body {what}, which would be done once for all elements; do it outside and use the result inside"
+    )]
+    OnceInside { origin: Origin, op: &'static str, what: &'static str },
+
     #[error("{origin}: {op}: the placeholder {operand} stands for a tensor and cannot be computed itself")]
     Placeholder { origin: Origin, op: &'static str, operand: String },
 
@@ -418,6 +423,7 @@ impl GraphError {
             | GraphError::Positions { op, .. }
             | GraphError::Equation { op, .. }
             | GraphError::NotAState { op, .. }
+            | GraphError::OnceInside { op, .. }
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::SharedDeclaration { .. }

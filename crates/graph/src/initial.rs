@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use crate::bf16::Bf16;
 use crate::declaration::Init;
 use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::f16::F16;
+use crate::node::Origin;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::StorageType;
 
@@ -120,6 +122,28 @@ pub(crate) enum ShapeRefused {
     Groups(usize),
     /// There is no such row.
     Row(usize),
+}
+
+impl ShapeRefused {
+    /// The error, of the parameter of that name and shape.
+    pub(crate) fn told(self, origin: Origin, name: &str, shape: &Shape) -> GraphError {
+        let (op, operand, rank, shape) = ("parameter", format!("{name:?}"), shape.rank(), shape.clone());
+        match self {
+            ShapeRefused::Elements(elements) => GraphError::ElementCount { origin, op, shape, elements },
+            ShapeRefused::Rank(expected) => {
+                GraphError::Rank { origin, op, operand, shape, rank, expected: expected.to_owned() }
+            }
+            ShapeRefused::Groups(groups) => {
+                let (what, channels) = ("features", shape[0]);
+                GraphError::Groups { origin, op, what, operand, shape, channels, groups }
+            }
+            ShapeRefused::Row(row) => {
+                let (axis, extent) = (0, shape[0]);
+                let (start, end) = (row, row.saturating_add(1));
+                GraphError::Range { origin, op, operand, shape, axis, extent, start, end }
+            }
+        }
+    }
 }
 
 /// No normal number is drawn farther from the mean, in standard deviations: draws are made of 24 random bits, and

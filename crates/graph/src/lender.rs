@@ -125,11 +125,10 @@ impl Wanted {
     /// Refuses first elements that cannot be its.
     fn check(&self) -> Result<(), GraphError> {
         let Wanted { name, shape, storage, init, trainable, origin } = self;
-        let (origin, op) = (*origin, "parameter");
-        if let Init::Values(values) = init
-            && shape.checked_elements() != Some(values.len())
-        {
-            return Err(GraphError::ElementCount { origin, op, shape: shape.clone(), elements: values.len() });
+        let origin = *origin;
+        init.check_shape(shape).map_err(|refused| refused.told(origin, name, shape))?;
+        if shape.checked_elements().is_none() {
+            return Err(GraphError::TooManyElements { origin, op: "parameter", shape: shape.clone() });
         }
         init.check(*storage, *trainable).map_err(|Refused { what, value, expected }| GraphError::InitialValue {
             origin,

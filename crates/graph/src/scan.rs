@@ -112,9 +112,9 @@ impl Graph {
         let initial_ids = self.own(initial, origin)?;
         let sequence_ids = self.own(sequences, origin)?;
         let length = self.steps(options, &sequence_ids, origin)?;
-        let (first, declarations) = {
+        let (first, declarations, once) = {
             let arena = self.arena();
-            (arena.next_ordinal() as usize, arena.declarations.len())
+            (arena.next_ordinal() as usize, arena.declarations.len(), (arena.updates.len(), arena.draws))
         };
         let mut carries: Vec<Expr<'g>> = Vec::with_capacity(initial.len());
         let mut elements: Vec<Expr<'g>> = Vec::with_capacity(sequences.len());
@@ -129,6 +129,18 @@ impl Graph {
         }
         let (next, outputs) = body(&carries, &elements);
         self.check()?;
+        let (updates, draws) = {
+            let arena = self.arena();
+            (arena.updates.len(), arena.draws)
+        };
+        for (is_done, what) in [
+            (updates > once.0, "updates a state"),
+            (draws > once.1, "draws random numbers without a seed and a step of its own"),
+        ] {
+            if is_done {
+                return Err(GraphError::OnceInside { origin, op: "scan", what });
+            }
+        }
         if let Some(declaration) = self.arena().declarations.get(declarations) {
             let name = declaration.name.clone();
             return Err(GraphError::DeclaredInside { origin, op: "scan", name });

@@ -71,7 +71,7 @@ fn what_is_kept_as_something_else_is_refused() {
     let (graph, keeper, x) = lent();
     graph.lending(keeper.clone(), || assert!(counted(graph.expr(x)).id().is_ok()));
     let asked = |ask: &dyn Fn() -> Result<NodeId, GraphError>| {
-        let refused = graph.lending(keeper.clone(), || graph.attempt(|| ask())).0.unwrap_err();
+        let refused = graph.lending(keeper.clone(), || graph.attempt(ask)).0.unwrap_err();
         (matches!(refused, GraphError::SharedDeclaration { .. } | GraphError::InitialValue { .. }), refused.to_string())
     };
     let constant = || Init::Constant(0.0);
@@ -98,7 +98,7 @@ fn draws_begin_anew_and_lenders_nest() {
             let Op::Uniform { seed, .. } = graph.node(id).unwrap().op else { return None };
             Some(seed)
         };
-        graph.ids().into_iter().filter(|id| *id != drawn).filter_map(seed).last().unwrap()
+        graph.ids().into_iter().filter(|id| *id != drawn).filter_map(seed).next_back().unwrap()
     };
     let twice = graph.lending(keeper.clone(), || (seeds(), seeds())).0;
     assert_ne!(twice.0, twice.1);

@@ -69,7 +69,7 @@ fn follows(case: &str, optimizer: &dyn Optimizer, suffix: &str) {
                 // Each update rounds some ten times, and what it makes of that the next ones carry on.
                 let tolerance = match dtype {
                     DType::F64 => 1e-12,
-                    _ => 4.0 * f64::from(f32::EPSILON) * (10.0 + step as f64),
+                    DType::F32 | DType::I32 | DType::Bool => 4.0 * f64::from(f32::EPSILON) * (10.0 + step as f64),
                 };
                 for (found, expected) in found.iter().zip(&values) {
                     let difference = (found - expected).abs();

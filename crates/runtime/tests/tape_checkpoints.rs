@@ -85,7 +85,7 @@ fn layers_on_a_tape_resume_bit_for_bit() {
 fn alternating(leaves: &[Variable; 2], optimizer: &mut TapeOptimizer, number: usize) -> [f64; 2] {
     optimizer.zero_grad();
     let [a, b] = leaves;
-    let loss = if number % 2 == 0 { (a * b - 2.0).square() } else { (a - 1.0).square() };
+    let loss = if number.is_multiple_of(2) { (a * b - 2.0).square() } else { (a - 1.0).square() };
     loss.backward().unwrap();
     optimizer.step().unwrap();
     [a.item().unwrap(), b.item().unwrap()]

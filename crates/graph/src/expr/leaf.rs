@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::initial::{Refused, ShapeRefused};
+use crate::initial::Refused;
 use crate::node::Origin;
 use crate::op::{Leaf, Op};
 use crate::shape::Shape;
@@ -191,25 +191,10 @@ impl Graph {
         kind: DeclarationKind,
         caller: Origin,
     ) -> Expr<'_> {
-        let (origin, op) = (self.origin_or(caller), "parameter");
+        let origin = self.origin_or(caller);
         if let DeclarationKind::Parameter { init, trainable } = &kind {
             if let Err(refused) = init.check_shape(&shape) {
-                let (operand, rank) = (format!("{name:?}"), shape.rank());
-                return self.finish(Err(match refused {
-                    ShapeRefused::Elements(elements) => GraphError::ElementCount { origin, op, shape, elements },
-                    ShapeRefused::Rank(expected) => {
-                        GraphError::Rank { origin, op, operand, shape, rank, expected: expected.to_owned() }
-                    }
-                    ShapeRefused::Groups(groups) => {
-                        let (what, channels) = ("features", shape[0]);
-                        GraphError::Groups { origin, op, what, operand, shape, channels, groups }
-                    }
-                    ShapeRefused::Row(row) => {
-                        let (axis, extent) = (0, shape[0]);
-                        let (start, end) = (row, row.saturating_add(1));
-                        GraphError::Range { origin, op, operand, shape, axis, extent, start, end }
-                    }
-                }));
+                return self.finish(Err(refused.told(origin, &name, &shape)));
             }
             if let Err(Refused { what, value, expected }) = init.check(storage, *trainable) {
                 return self.finish(Err(GraphError::InitialValue { origin, name, what, value, expected }));

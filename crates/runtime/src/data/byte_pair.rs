@@ -37,9 +37,12 @@ impl BytePair {
         // The crate panics where parts of a file are not what it expects: a file that was cut is found before, and whatever else there
         // may be is caught. What it was making is dropped.
         serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let tokenizer = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+        let mut tokenizer = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map_err(|_| wrong("it describes no tokenizer that is known".to_owned()))?
             .map_err(|error| wrong(error.to_string()))?;
+        // Files of models for sentences ask for texts of one length. Here a text has all of its tokens and no others.
+        tokenizer.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
+        tokenizer.with_padding(None);
         Ok(BytePair { tokenizer })
     }
 
@@ -50,9 +53,9 @@ impl BytePair {
 }
 
 impl Tokenizer for BytePair {
-    /// Tokens that were added to the model's own are counted.
+    /// One more than the largest number of a token, those that were added to the model's own among them: a file may leave numbers out.
     fn vocabulary(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.tokenizer.get_vocab(true).values().max().map_or(0, |largest| *largest as usize + 1)
     }
 
     /// Without special tokens before or behind the text; those that stand in it are found.

@@ -279,7 +279,9 @@ impl Cells<'_> {
         // A number in f32 is rounded once, not to f64 first.
         let parsed =
             if self.dtype == DType::F64 { text.parse::<f64>().ok() } else { text.parse::<f32>().ok().map(f64::from) };
-        parsed.map(Value::Is).ok_or_else(|| super::CellProblem::NoNumber { text: text.to_owned() })
+        // An infinity that the text does not name is a number that the dtype does not hold.
+        let is_held = |number: &f64| number.is_finite() || text.to_ascii_lowercase().contains("inf");
+        parsed.filter(is_held).map(Value::Is).ok_or_else(|| super::CellProblem::NoNumber { text: text.to_owned() })
     }
 
     /// That an integer or category is there; false if the row is left out.
@@ -297,7 +299,7 @@ impl Cells<'_> {
         match self.texts {
             Some(texts) => texts.iter().any(|missing| missing == text),
             None => {
-                let usual = ["na", "n/a", "nan", "null"];
+                let usual = ["na", "n/a", "nan", "-nan", "+nan", "null"];
                 text.is_empty() || is_number && usual.iter().any(|missing| missing.eq_ignore_ascii_case(text))
             }
         }

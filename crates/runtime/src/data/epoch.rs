@@ -125,7 +125,9 @@ struct Prefetch {
 impl Prefetch {
     fn start(maker: Maker, batches: std::ops::Range<u64>, ahead: usize) -> Result<Self, Error> {
         // One more is being made, or waits to be handed over, while the channel is full.
-        let (send, receive) = sync_channel(ahead - 1);
+        let left = usize::try_from(batches.end.saturating_sub(batches.start)).unwrap_or(usize::MAX);
+        // A channel takes room for all that it may hold.
+        let (send, receive) = sync_channel(ahead.min(left.max(1)) - 1);
         let spawned = std::thread::Builder::new()
             .name("arenagrad batches".to_owned())
             .spawn(move || make_all(&maker, batches, &send));

@@ -58,11 +58,17 @@ impl Scaling {
         let fit = Fit::new("a mean", train, column, per)?;
         let mut sums = vec![(0.0, 0_u64); fit.groups];
         fit.for_each(|group, x| sums[group] = (sums[group].0 + x, sums[group].1 + 1))?;
+        let mut extremes = vec![(f64::INFINITY, f64::NEG_INFINITY); fit.groups];
+        fit.for_each(|group, x| extremes[group] = (extremes[group].0.min(x), extremes[group].1.max(x)))?;
         let means = sums
             .iter()
             .enumerate()
             .map(|(group, &(sum, count))| if count == 0 { Err(fit.refused(group)) } else { Ok(sum / count as f64) });
-        let means = means.collect::<Result<Vec<f64>, _>>()?;
+        let mut means = means.collect::<Result<Vec<f64>, _>>()?;
+        // The mean of equal numbers is rounded and may be none of them; what they differ from it by would pass for a deviation.
+        for (mean, &(least, greatest)) in means.iter_mut().zip(&extremes) {
+            *mean = if least == greatest { least } else { *mean };
+        }
         // A second pass over differences: the difference of two large sums would lose what is sought.
         let mut squares = vec![0.0; fit.groups];
         fit.for_each(|group, x| squares[group] += (x - means[group]).powi(2))?;

@@ -8,7 +8,8 @@ use crate::train::options::{AVERAGE, AVERAGED};
 impl Session {
     /// Exchanges each parameter with its moving average, which [`crate::Optimizer::moving_average`] keeps. Plans then compute with
     /// the averages, and files hold them under the parameters' names; a second call exchanges them back, which must come
-    /// before the next step of training. [`Session::with_averages`] does both.
+    /// before the next step of training. [`Session::with_averages`] does both. The average of a parameter that is held narrower
+    /// comes back rounded to what that holds.
     ///
     /// Errors, after which nothing is changed: there are no averages, or no update has gone into them yet
     /// ([`Error::NoAverages`]).
@@ -62,9 +63,15 @@ impl Session {
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     pub fn with_averages<T>(&mut self, evaluate: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
+        // A parameter that is held narrower than its average gives it back rounded.
+        let suffix = format!(".{AVERAGE}");
+        let names = self.parameter_names().filter(|name| name.ends_with(&suffix)).map(str::to_owned);
+        let names: Vec<String> = names.collect();
+        let values = names.iter().map(|name| self.parameter(name)).collect::<Result<Vec<_>, _>>()?;
         self.swap_averages()?;
         let evaluated = evaluate(self);
         self.swap_averages()?;
+        names.iter().zip(&values).try_for_each(|(name, value)| self.set_parameter(name, value))?;
         evaluated
     }
 }

@@ -188,11 +188,11 @@ impl Iterator for Places {
         }
         for axis in (0..self.extents.len()).rev() {
             self.counts[axis] += 1;
-            self.place += self.steps[axis];
+            self.place = self.place.wrapping_add(self.steps[axis]);
             if self.counts[axis] < self.extents[axis] {
                 break;
             }
-            self.place -= self.steps[axis] * self.extents[axis];
+            self.place = self.place.wrapping_sub(self.steps[axis].wrapping_mul(self.extents[axis]));
             self.counts[axis] = 0;
         }
         Some(place)

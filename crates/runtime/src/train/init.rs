@@ -16,6 +16,12 @@ pub(crate) fn initial_value(
     storage: StorageType,
     seed: u64,
 ) -> Result<Tensor, Error> {
+    let elements = shape.checked_elements().unwrap_or(usize::MAX);
+    // Found before the numbers are drawn, which would fail without a word.
+    if Vec::<f64>::new().try_reserve_exact(elements).is_err() {
+        let bytes = (elements as u64).saturating_mul(size_of::<f64>() as u64);
+        return Err(Error::OutOfMemory { what: format!("the first value of {name:?}, of shape {shape}"), bytes });
+    }
     let draws = Draws { key: mixed(mixed(seed) ^ hash(name)) };
     Ok(Tensor::from_data(shape.clone(), Elements::F64(draws.values(init, shape)))?.cast(storage))
 }
@@ -68,7 +74,8 @@ impl Draws {
                 let place = |bound: f64| erf((bound - mean) / (deviation * std::f64::consts::SQRT_2));
                 let (first, last) = (place(*low), place(*high));
                 of_each(&|index| {
-                    let place = first + (last - first) * self.uniform(0, index);
+                    // In the middle of its step: 0 would be a bound that nothing but the clamp keeps from infinity.
+                    let place = first + (last - first) * (self.uniform(0, index) + 0.5 / f64::from(1 << 24));
                     (mean + deviation * std::f64::consts::SQRT_2 * erfinv(place)).clamp(*low, *high)
                 })
             }

@@ -367,8 +367,9 @@ impl fmt::Display for Weights {
         for weight in &self.list {
             writeln!(f, "{:width$}  {} {}", weight.name, weight.stored_as(), weight.shape())?;
         }
-        let elements: u64 = self.list.iter().map(|weight| weight.shape().elements() as u64).sum();
-        let bytes: u64 = self.list.iter().map(Weight::bytes).sum();
+        // A file may say any shape of a type that is not known.
+        let elements = self.list.iter().fold(0u64, |sum, weight| sum.saturating_add(weight.shape().elements() as u64));
+        let bytes = self.list.iter().fold(0u64, |sum, weight| sum.saturating_add(weight.bytes()));
         write!(f, "{} tensors, {elements} elements, {bytes} bytes", self.len())
     }
 }

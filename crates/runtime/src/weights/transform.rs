@@ -95,7 +95,7 @@ impl Weights {
     }
 
     /// Converts the tensors of floats that a pattern matches: `.cast("*", StorageType::Bf16)` halves the file of a model in f32. Integers
-    /// and truth values stay as they are. Rounded to nearest, ties to even.
+    /// and truth values stay as they are. Rounded to nearest, ties to even. Of several casts of one tensor the last counts, as if there were no other.
     #[must_use]
     #[track_caller]
     pub fn cast(mut self, pattern: &str, storage: StorageType) -> Self {

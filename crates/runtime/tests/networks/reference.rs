@@ -73,11 +73,14 @@ impl Reference {
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("{path}: {error}"));
         let tensors = file.tensors().into_iter().map(|(name, view)| {
-            let elements = match view.dtype() {
-                Dtype::F64 => Elements::F64(numbers(view.data(), f64::from_le_bytes)),
-                Dtype::F32 => Elements::F32(numbers(view.data(), f32::from_le_bytes)),
-                Dtype::I32 => Elements::I32(numbers(view.data(), i32::from_le_bytes)),
-                other => panic!("{path}: {name} is {other:?}"),
+            let dtype = view.dtype();
+            let elements = if dtype == Dtype::F64 {
+                Elements::F64(numbers(view.data(), f64::from_le_bytes))
+            } else if dtype == Dtype::F32 {
+                Elements::F32(numbers(view.data(), f32::from_le_bytes))
+            } else {
+                assert_eq!(dtype, Dtype::I32, "{path}: {name}");
+                Elements::I32(numbers(view.data(), i32::from_le_bytes))
             };
             let tensor =
                 Tensor::from_data(view.shape().to_vec().into(), elements).expect("as many elements as the shape has");

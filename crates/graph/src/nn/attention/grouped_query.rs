@@ -126,7 +126,7 @@ impl GroupedQueryAttention {
     }
 
     /// Each head's queries and keys are brought to a mean square of 1 and scaled, before they are turned, by the norms `q_norm`
-    /// and `k_norm`, with this number under the root. (Qwen 3 and Gemma 3.)
+    /// and `k_norm`, with this number under the root. (Qwen 3.)
     #[must_use]
     pub fn query_key_norm(self, eps: f64) -> Self {
         GroupedQueryAttention { norm: Some(eps), ..self }
@@ -221,6 +221,10 @@ impl GroupedQueryAttention {
                 let (lhs, rhs) = (x.describe(), operand.describe());
                 return x.fail_without(GraphError::DTypesDiffer { origin, op: OP, lhs, left: of, rhs, right: dtype });
             }
+        }
+        if let (None, Some(width)) = (&self.rotary, self.rotary_width) {
+            let (what, expected) = ("the width that is turned", "rotary positions, by `rotary`");
+            return x.fail_without(GraphError::Argument { origin, op: OP, what, value: width as f64, expected });
         }
         let is_batched = first.is_some_and(|(_, rank)| rank == 3);
         let shape = x.read(OP, origin, |_, node| node.shape.clone())?;

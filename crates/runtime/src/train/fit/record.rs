@@ -48,7 +48,8 @@ impl Record {
         find(&self.validation, name)
     }
 
-    /// The record as a line of JSON, without the line's end. Numbers that are not finite, which JSON has not, are null.
+    /// The record as a line of JSON, without the line's end. JSON has no numbers that are not finite: NaN is null, and infinities are
+    /// the texts "inf" and "-inf".
     #[must_use]
     pub fn to_json(&self) -> String {
         let kind = match self.kind {
@@ -104,15 +105,20 @@ fn find(metrics: &[(String, f64)], name: &str) -> Option<f64> {
 
 fn metrics(object: &Map<String, Value>) -> Option<Vec<(String, f64)>> {
     let metric = |(name, value): (&String, &Value)| {
-        let number = if value.is_null() { f64::NAN } else { value.as_f64()? };
+        let number = match (value.is_null(), value.as_str()) {
+            (true, _) => f64::NAN,
+            (false, Some("inf")) => f64::INFINITY,
+            (false, Some("-inf")) => f64::NEG_INFINITY,
+            (false, _) => value.as_f64()?,
+        };
         Some((name.clone(), number))
     };
     object.iter().map(metric).collect()
 }
 
-/// A number, or null.
+/// A number, the text of an infinity, or null.
 fn number(value: f64) -> String {
-    Value::from(value).to_string()
+    if value.is_infinite() { format!("\"{value}\"") } else { Value::from(value).to_string() }
 }
 
 fn object(metrics: &[(String, f64)]) -> String {

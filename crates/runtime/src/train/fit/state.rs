@@ -110,6 +110,17 @@ impl State {
         let last = path.join(LAST);
         if fit.resumes && last.exists() {
             state.go_on(path, &last, trainer, batches)?;
+        } else {
+            // What an earlier run left is not this one's: if this ends before its first checkpoint, there is nothing to go on from.
+            for name in [LAST, BEST] {
+                let left = path.join(name);
+                if let Err(error) = std::fs::remove_file(&left)
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    let reason = format!("what an earlier run left there could not be removed: {error}");
+                    return Err(Error::File { path: left, reason });
+                }
+            }
         }
         state.folder = Some(RunFolder::resume(path, &state.records)?);
         if fit.writes_events {
