@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use arenagrad_graph::nn::{Linear, Phase, State};
+use arenagrad_graph::nn::{Linear, Phase, State, init};
 use arenagrad_graph::{DType, Declaration, Expr, GraphError, Init, Lender, NodeId, Op, Origin, OwnedGraph, Wanted};
 
 /// Keeps everything that it is asked for, as inputs.
@@ -129,4 +129,14 @@ fn a_panic_ends_the_lending() {
         graph.shared_state("count", [], DType::F32, Init::Constant(0.0)).id(),
         Err(GraphError::Owned { .. })
     ));
+}
+
+#[test]
+fn first_values_that_a_shape_cannot_have_are_refused() {
+    let (graph, keeper, x) = lent();
+    for init in [init::dirac(1), init::sparse(0.5, 1.0), init::eye()] {
+        let of = || Linear::new("l", 3, 2).bias_init(init.clone()).apply(graph.expr(x)).check().map(|_| ());
+        let refused = graph.lending(keeper.clone(), || graph.attempt(of)).0.unwrap_err();
+        assert!(matches!(refused, GraphError::Rank { .. }), "{refused}");
+    }
 }

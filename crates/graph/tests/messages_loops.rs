@@ -1,6 +1,7 @@
 //! Loops and recurrent layers, called with something wrong: what the message says, and that nothing is left behind.
 
-use arenagrad_graph::{DType, Expr, Graph, GraphError, ScanOptions, verify};
+use arenagrad_graph::nn::Phase;
+use arenagrad_graph::{DType, Expr, Graph, GraphError, Init, ScanOptions, verify};
 
 /// Asserts that a loop is refused with that message, which follows file and line, and that the graph is as it was.
 #[track_caller]
@@ -102,4 +103,23 @@ fn recurrent_layers_that_cannot_be() {
     says("gru: inner dimensions differ: lhs \"x\" is [7, 2, 3], rhs \"hh\" is [12, 4] (3 != 4)");
     let (states, last) = x.gru(h, ih, hh, Some([bias, bias]));
     assert_eq!((states.shape().unwrap().dims(), last.shape().unwrap().dims()), (&[7, 2, 4][..], &[2, 4][..]));
+}
+
+#[test]
+fn what_a_body_cannot_do_once_for_each_element() {
+    let g = Graph::new();
+    let (c, x) = (g.input("c", [3]), g.input("x", [5, 3]));
+    let state = g.state("mean", [3], DType::F32, Init::Constant(0.0));
+    let rest = ", which would be done once for all elements; do it outside and use the result inside";
+    refused(&g, &format!("scan: the body updates a state{rest}"), || {
+        g.scan(&[c], &[x], |c, _| {
+            g.update(state, state + 1.0);
+            (c.to_vec(), vec![])
+        })
+        .map(|of| of.carries)
+    });
+    assert_eq!(g.updates(), []);
+    refused(&g, &format!("scan: the body draws random numbers without a seed and a step of its own{rest}"), || {
+        g.scan(&[c], &[x], |c, _| (vec![c[0].dropout_in(Phase::Training, 0.5)], vec![])).map(|of| of.carries)
+    });
 }

@@ -271,3 +271,9 @@ fn what_is_made_of_samples_must_be_alike() {
     let torn = torn.augment(0, |sample, _| Ok(sample));
     assert!(matches!(torn.epoch(0).next(), Some(Err(Error::Data(DataError::SampleCount { found: 3, .. })))));
 }
+
+#[test]
+fn any_number_of_batches_may_be_made_ahead() {
+    let batches = numbered(10).batches(4).prefetch(usize::MAX);
+    assert_eq!(all(batches.epoch(0)).len(), 3);
+}

@@ -174,3 +174,13 @@ fn classes_as_vectors() {
     assert!(matches!(refused(one_hot(&Tensor::scalar(-1), 2)), DataError::Class { value: -1, .. }));
     assert!(matches!(refused(one_hot(&Tensor::scalar(1.0f32), 2)), DataError::Labels { .. }));
 }
+
+#[test]
+fn equal_numbers_have_no_deviation_however_their_mean_is_rounded() {
+    for (value, count) in [(0.1, 3), (0.7, 100), (1.1, 100)] {
+        let scaling = Scaling::standardise(&set(&[count, 1], vec![value; count]), "x", Per::Column).unwrap();
+        let other = scaling.transform(&Tensor::new([2, 1], vec![value, value + 0.5]).unwrap()).unwrap();
+        assert_eq!(other.to_f64_vec()[0], 0.0);
+        close(&other.to_f64_vec()[1..], &[0.5]);
+    }
+}

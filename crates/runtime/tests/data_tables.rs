@@ -153,3 +153,17 @@ fn what_is_wrong_is_named_with_its_line() {
     let error = csv.read("no/such/file.csv").unwrap_err();
     assert!(matches!(&error, Error::File { path, .. } if path.ends_with("file.csv")), "{error}");
 }
+
+#[test]
+fn numbers_that_the_dtype_does_not_hold_and_every_spelling_of_none() {
+    let cell = |text: &str| Csv::new().features("x", ["a"]).parse(&format!("a\n{text}\n"));
+    for text in ["1e39", "-1e39"] {
+        let error = refused(cell(text));
+        assert!(matches!(&error, DataError::Cell { problem: CellProblem::NoNumber { .. }, .. }), "{error}");
+    }
+    for text in ["-nan", "+NaN"] {
+        let error = refused(cell(text));
+        assert!(matches!(&error, DataError::Cell { problem: CellProblem::Missing { .. }, .. }), "{error}");
+    }
+    assert_eq!(floats(&cell("-inf").unwrap(), "x"), [f32::NEG_INFINITY]);
+}

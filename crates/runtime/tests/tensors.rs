@@ -283,3 +283,10 @@ fn comparisons_name_the_worst_element() {
     let error = Tensor::from([1.0]).allclose(&Tensor::from(1.0), 0.0, 0.0).unwrap_err();
     assert_eq!(error.to_string(), "allclose: tensors of shapes [] and [1] are not compared");
 }
+
+#[test]
+fn a_step_past_every_axis_shows_the_first_place() {
+    let numbers = Tensor::from([[1, 2], [3, 4], [5, 6]]);
+    let columns = numbers.index((.., arenagrad::AxisIndex::from(..).step_by(usize::MAX))).unwrap();
+    assert_eq!((columns.shape().dims(), columns.to_f64_vec()), (&[3, 1][..], vec![1.0, 3.0, 5.0]));
+}
