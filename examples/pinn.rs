@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use arenagrad::nn::Linear;
+use arenagrad::nn::init::{self, Nonlinearity};
 use arenagrad::train::schedules::{Cosine, Schedule};
 use arenagrad::train::{Lbfgs, LbfgsEnd, Objective, shuffled};
 use arenagrad::{Adam, Device, Error, Expr, Graph, Optimizer, Session, Tensor};
@@ -98,7 +99,11 @@ impl Network {
     fn new() -> Self {
         let width = |layer: usize| if layer == 0 { 2 } else { WIDTH };
         let outputs = |layer: usize| if layer == DEPTH { 1 } else { WIDTH };
-        let layers = (0..=DEPTH).map(|layer| Linear::new(format!("layer{layer}"), width(layer), outputs(layer)));
+        // Values for hyperbolic tangents: the defaults are so small that the network begins almost linear, and stays so for long.
+        let layers = (0..=DEPTH).map(|layer| {
+            let linear = Linear::new(format!("layer{layer}"), width(layer), outputs(layer));
+            linear.weight_init(init::xavier_normal(init::calculate_gain(Nonlinearity::Tanh))).bias_init(init::zeros())
+        });
         Network { layers: layers.collect() }
     }
 
