@@ -1,7 +1,7 @@
 //! Every public method, called with something wrong: the message names the method that the caller wrote, the caller's line,
 //! and what to do.
 
-use arenagrad_graph::nn::Phase;
+use arenagrad_graph::nn::{Embedding, Phase};
 use arenagrad_graph::{
     Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
 };
@@ -87,6 +87,11 @@ fn targets_say_what_they_may_be() {
     says(&g, "cross_entropy: \"truth\" is bool, but i32 is needed");
     let _ = logits.accuracy(g.input("guesses", [4]));
     says(&g, "accuracy: \"guesses\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
+    // Indices are called as the caller calls them, not by the views that are made of them.
+    let _ = logits.index_select(0, g.input("tokens", [2]));
+    says(&g, "index_select: \"tokens\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
+    let _ = Embedding::new("table", 4, 3).apply(g.input("floats", [2, 3]));
+    says(&g, "Embedding: \"floats\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     // Indices that stand behind views are looked at, too.
     let _ = logits.index_select(0, g.literal([2], [0, 4]));
     says(&g, "index_select: index 4 at position 1 is outside 0..4");

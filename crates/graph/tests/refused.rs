@@ -390,6 +390,7 @@ fn of_indexing() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.x.index_put(&[Some(o.foreign_labels)], 1.0, true), |o| o.x.index_put(&[Some(o.labels)], o.foreign, true),
             |o| o.x.index_put(&[Some(o.labels)], o.step, true), |o| o.indices.index_put(&[Some(o.labels)], 0.5, true);
         arange: |o| o.g.arange(0.0, 1.0, 0.0, DType::F32), |o| o.g.arange(0.0, 1.0, 0.5, DType::I32), |o| o.g.arange(0.0, 1e300, 1.0, DType::F32);
+        input_not_given: |o| o.g.input_not_given("labels", &[]), |o| o.g.input_not_given("labels", &["x", "y"]);
         linspace: |o| o.g.linspace(0.0, 1.0, 3, DType::Bool), |o| o.g.linspace(0.0, 1.0, usize::MAX, DType::F32);
         eye: |o| o.g.eye(usize::MAX, 2, DType::F32);
         hstack: |o| o.g.hstack(&[]), |o| o.g.hstack(&[o.x, o.other]), |o| o.g.hstack(&[o.x, o.foreign]);

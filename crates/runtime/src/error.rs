@@ -115,7 +115,7 @@ pub enum Error {
     #[error("parameter {name:?} is {expected} but was given {found}{given}")]
     ParameterShape { name: String, expected: Shape, found: Shape, given: Given },
 
-    #[error("parameter {name:?} holds {expected} but was given {found}{given}")]
+    #[error("parameter {name:?} holds {expected} but was given {found}{given}{}", .given.reason_for_type())]
     ParameterDType { name: String, expected: StorageType, found: StorageType, given: Given },
 
     #[error("{path}: {reason}", path = .path.display())]
@@ -296,6 +296,16 @@ pub enum Given {
     Update,
     /// A checkpoint that was restored before.
     Checkpoint,
+}
+
+impl Given {
+    /// Why a parameter may have been given another type, where that is not plain.
+    fn reason_for_type(&self) -> &'static str {
+        match self {
+            Given::Declaration(_) => "; a layer declares its parameters in the type of what it is applied to",
+            Given::Argument | Given::File(_) | Given::Update | Given::Checkpoint => "",
+        }
+    }
 }
 
 impl fmt::Display for Given {

@@ -333,3 +333,33 @@ fn a_save_that_fails_leaves_the_old_file() {
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().all(|name| !name.ends_with(".tmp")), "{names:?}");
 }
+
+#[test]
+fn a_planned_trainer_refuses_the_state_of_another_optimiser() {
+    fn trainer<'f>(optimizer: impl Optimizer + Send + 'f) -> Trainer<'f> {
+        Trainer::new(Device::cpu(), optimizer, |inputs| {
+            Linear::new("head", 1, 1).apply(inputs.get("x")).square().mean(..)
+        })
+    }
+    let x = Tensor::new([2, 1], vec![1.0f32, 2.0]).unwrap();
+    let mut adam = trainer(Adam::new(0.1));
+    adam.step(&[("x", &x)]).unwrap();
+    let checkpoint = adam.checkpoint().unwrap();
+
+    let mut plain = trainer(Sgd::new(0.1));
+    plain.prepare(&[("x", &x)]).unwrap();
+    let before = plain.session().parameter("head.weight").unwrap();
+    let error = plain.restore(&checkpoint).unwrap_err();
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::Unused { .. })), "{error}");
+    assert_eq!(plain.session().parameter("head.weight").unwrap(), before);
+
+    // The same optimiser goes on, also where a function that is not planned yet may want what is left.
+    let mut again = trainer(Adam::new(0.1));
+    again.prepare(&[("x", &x)]).unwrap();
+    again.restore(&checkpoint).unwrap();
+    assert_eq!(again.step(&[("x", &x)]).unwrap(), adam.step(&[("x", &x)]).unwrap());
+    let mut both = trainer(Sgd::new(0.1));
+    both.prepare(&[("x", &x)]).unwrap();
+    both.add_training("other", Adam::new(0.1), |inputs| inputs.get("x").mean(..));
+    both.restore(&checkpoint).unwrap();
+}

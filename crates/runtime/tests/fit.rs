@@ -288,6 +288,10 @@ fn what_no_run_can_do_is_refused() {
         message.starts_with("no metric is named \"acuracy\"") && message.contains("\"mean absolute error\""),
         "{message}"
     );
+    let measured = |_: &mut Trainer<'static>| Ok(Validation::new().with("loss", 1.0));
+    let twice = Fit::new(1).monitor("los", Better::Lower).validate(measured).quiet();
+    let message = told(twice.run(&mut trainer, |_| &batches));
+    assert!(message.ends_with("there is \"loss\", \"mean absolute error\""), "{message}");
     let failing = |_: &mut Trainer<'static>| Err::<Validation, _>(FitError::caller("the disk is gone").into());
     assert_eq!(told(Fit::new(1).validate(failing).quiet().run(&mut trainer, |_| &batches)), "the disk is gone");
     let broken = |_| [Err::<Batch, Error>(FitError::caller("no such file").into())];

@@ -150,6 +150,29 @@ fn the_learning_rate_is_one_for_all_shapes_and_may_be_set_before_the_first() {
     trainer.set_learning_rate(0.1).unwrap();
     let error = trainer.step(&[("x", &vector(&[1.0]))]).unwrap_err();
     assert!(matches!(&error, Error::UnknownParameter { name, .. } if name == "learning_rate"), "{error}");
+
+    // Behind the first step it is told at once, and nothing waits for the next plan.
+    let mut trainer = Trainer::new(Device::cpu(), Fixed, |inputs| {
+        (inputs.graph().parameter("w", [], Init::Constant(1.0)) * inputs.get("x")).mean(..)
+    });
+    trainer.step(&[("x", &vector(&[1.0]))]).unwrap();
+    let error = trainer.set_learning_rate(0.1).unwrap_err();
+    assert!(matches!(&error, Error::UnknownParameter { name, .. } if name == "learning_rate"), "{error}");
+    trainer.step(&[("x", &vector(&[1.0, 2.0]))]).unwrap();
+}
+
+#[test]
+fn a_batch_of_another_float_says_where_the_type_of_a_parameter_comes_from() {
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(1.0), |inputs| {
+        Linear::new("head", 1, 1).apply(inputs.get("x")).square().mean(..)
+    });
+    trainer.step(&[("x", &Tensor::new([2, 1], vec![1.0f32, 2.0]).unwrap())]).unwrap();
+    let error = trainer.step(&[("x", &Tensor::new([2, 1], vec![1.0f64, 2.0]).unwrap())]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("parameter \"head.weight\" holds f32 but was given f64 by its declaration at "),
+        "{error}"
+    );
+    assert!(error.ends_with("; a layer declares its parameters in the type of what it is applied to"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Matrix products, gather and scatter.
 
 use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::op::{Indexing, Op};
@@ -93,12 +94,17 @@ impl<'g> Expr<'g> {
         if self.same_graph(indices, "index_select", origin).is_none() {
             return poisoned;
         }
-        let (Some(shape), Some(index_shape)) = (
+        let (Some(shape), Some((index_shape, dtype))) = (
             self.read("index_select", origin, |_, node| node.shape.clone()),
-            indices.read("index_select", origin, |_, node| node.shape.clone()),
+            indices.read("index_select", origin, |_, node| (node.shape.clone(), node.dtype)),
         ) else {
             return poisoned;
         };
+        // Here, where the indices still are those of the caller.
+        if dtype != DType::I32 {
+            let (op, operand, expected) = ("index_select", indices.describe(), "i32");
+            return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
+        }
         let axis = match self.resolve_axis("index_select", &shape, axis, origin) {
             Ok(axis) => axis,
             Err(error) => return self.fail(error),

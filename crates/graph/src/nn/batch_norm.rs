@@ -95,7 +95,7 @@ impl BatchNorm {
         let count = shape.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, &extent)| extent).product();
         let takes_batch = phase.is_training() || !self.tracks;
         if takes_batch && count == 1 {
-            let expected = "more than 1, or a variance is none";
+            let expected = "more than 1 (one element has no variance)";
             return graph.refuse(OP, "the number of elements of each channel", 1.0, expected);
         }
         graph.layer(format!("BatchNorm({})", self.channels), &self.name, x, || {

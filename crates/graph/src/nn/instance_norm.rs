@@ -102,7 +102,7 @@ impl<const D: usize> InstanceNorm<D> {
         let count: usize = shape[shape.rank() - D..].iter().product();
         let takes_samples = phase.is_training() || !self.tracks;
         if takes_samples && count == 1 {
-            let expected = "more than 1, or a variance is none";
+            let expected = "more than 1 (one element has no variance)";
             return graph.refuse(op, "the number of elements of each channel", 1.0, expected);
         }
         graph.layer(format!("{op}({})", self.channels), &self.name, x, || {

@@ -28,6 +28,12 @@ impl Session {
     /// Errors, after which nothing is changed: [`CheckpointError::Missing`], [`CheckpointError::Unused`], [`Error::ParameterShape`],
     /// [`Error::ParameterDType`]; a file that cannot be read any more.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        self.restore_where(self.trains, checkpoint)
+    }
+
+    /// [`Session::restore`], where all training steps that there will be are known or not: only then is an optimiser's state that none
+    /// of them knows of another optimiser.
+    pub(crate) fn restore_where(&mut self, steps_are_known: bool, checkpoint: &Checkpoint) -> Result<(), Error> {
         let origin = checkpoint.origin().to_owned();
         let known = |name: &str| checkpoint.weights().contains(name);
         let needed = self.parameters.iter().filter(|parameter| parameter.buffer().is_some());
@@ -50,7 +56,7 @@ impl Session {
         }
         let unused: Vec<&str> =
             waiting.iter().filter(|(_, _, of_training)| *of_training).map(|(name, _, _)| name.as_str()).collect();
-        if self.trains && !unused.is_empty() {
+        if steps_are_known && !unused.is_empty() {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
         }
         self.parameters.set_seed(checkpoint.seed());

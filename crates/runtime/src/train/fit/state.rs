@@ -332,7 +332,9 @@ impl State {
             None => ("loss", Better::Lower),
         };
         let Some(value) = record.validation(name).or_else(|| record.training(name)) else {
-            let known = record.validation.iter().chain(&record.training);
+            // What is measured in validation and in training under one name is told once.
+            let only_trained = record.training.iter().filter(|(name, _)| record.validation(name).is_none());
+            let known = record.validation.iter().chain(only_trained);
             let known = crate::train::listed(known.map(|(name, _)| name.as_str()));
             return Err(FitError::UnknownMetric { name: name.to_owned(), known }.into());
         };

@@ -81,6 +81,11 @@ impl<'f> Function<'f> {
         Some(place)
     }
 
+    /// Whether a plan of a training step or of an evaluation is kept.
+    pub(super) fn has_run(&self) -> bool {
+        self.plans.iter().any(|kept| kept.purpose == Purpose::Run)
+    }
+
     /// Plans the function for these tensors.
     pub(super) fn plan(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Planned, Error> {
         let graph = Graph::new();
