@@ -391,7 +391,8 @@ fn values_that_wait_are_converted_and_checked() {
         let mut trainer = line();
         trainer.session_mut().load(&path).unwrap();
         let before = trainer.prepare(&[("x", &one)]);
-        assert_eq!(before, after, "{name}");
+        // As texts, because one of them has NaN in it.
+        assert_eq!(format!("{before:?}"), format!("{after:?}"), "{name}");
         assert_eq!(before.is_err(), name == "learning_rate", "{before:?}");
         if before.is_ok() {
             assert_eq!(item(&trainer, "w"), 2.0);
