@@ -2,6 +2,7 @@
 
 use crate::optimisers::{PARAMETERS, lines, network, numbers};
 use crate::suite::devices::devices;
+use arenagrad::graph::StorageType;
 use arenagrad::train::{Lbfgs, LbfgsEnd, Objective};
 use arenagrad::{DType, Device, Error, Graph, Init, Session, Tensor};
 
@@ -183,4 +184,44 @@ fn what_is_refused_changes_nothing() {
     let found = session.parameter("a").unwrap().to_f64_vec();
     assert!((found[0] - 0.5).abs() < 1e-4 && (found[1] - 0.25).abs() < 1e-4, "{found:?}");
     assert_eq!(session.parameter("b").unwrap().item().unwrap(), 1.0);
+}
+
+#[test]
+fn a_search_has_its_own_rounds_whatever_the_step_has_left() {
+    // One evaluation a step is what 5/4 of one iteration leave, and the first length is too short.
+    let mut x = [-1.2, 1.0];
+    let outcome = Lbfgs::new(1.0).max_iterations(1).strong_wolfe().minimise_function(&mut x, rosenbrock).unwrap();
+    let mut expected = [-1.2, 1.0];
+    let more = Lbfgs::new(1.0).max_iterations(1).max_evaluations(25).strong_wolfe();
+    assert_eq!(more.clone().minimise_function(&mut expected, rosenbrock).unwrap().evaluations, outcome.evaluations);
+    assert!(outcome.evaluations > 2, "{outcome:?}");
+    assert_eq!(x, expected);
+    let mut x = [1.5];
+    let parabola = |x: &[f64], gradient: &mut [f64]| {
+        gradient[0] = 2.0 * x[0];
+        Ok(x[0] * x[0])
+    };
+    Lbfgs::new(1.0).max_iterations(usize::MAX).strong_wolfe().minimise_function(&mut x, parabola).unwrap();
+    assert!(x[0].abs() < 1e-6, "{x:?}");
+}
+
+/// Every iteration begins where the device has rounded the parameters to, so one step of four is four steps of one.
+#[test]
+fn parameters_that_are_held_narrow_are_rounded_to_what_they_hold() {
+    for storage in [StorageType::F16, StorageType::Bf16] {
+        let moved = |iterations: usize, steps: usize| {
+            let g = Graph::new();
+            let w = g.parameter_of("w", [64], storage, Init::Constant(0.3));
+            let away = w - g.arange(-32.0, 32.0, 1.0, DType::F32) * 0.03;
+            let loss = (away.square() + away.square().square() * 0.3).sum(..);
+            let mut session = Session::evaluate(&g, &[loss], &Device::cpu()).unwrap();
+            let objective = Objective::new(&mut session, &g, loss).unwrap();
+            let mut lbfgs = Lbfgs::new(0.7).max_iterations(iterations);
+            for _ in 0..steps {
+                lbfgs.minimise(&mut session, &objective, &[]).unwrap();
+            }
+            session.parameter("w").unwrap().to_f64_vec()
+        };
+        assert_eq!(moved(4, 1), moved(1, 4), "{}", storage.name());
+    }
 }

@@ -243,3 +243,23 @@ fn plateaus() {
         assert!(changes > 0, "{case} changes nothing");
     }
 }
+
+#[test]
+fn a_plateau_goes_on_from_its_state() {
+    let make = || ReduceOnPlateau::new(0.1).unwrap().patience(1).cooldown(2).mode(PlateauMode::Most);
+    let mut plateau = make();
+    for cut in 0..12 {
+        let mut resumed = make();
+        let state = plateau.state();
+        let number = |name: &str| Ok(state.iter().find(|(known, _)| *known == name).unwrap().1);
+        resumed.set_state(number).unwrap();
+        assert_eq!(resumed, plateau, "{cut}");
+        plateau.observe(if cut == 5 { 2.0 } else { 1.0 });
+    }
+    let before = plateau.clone();
+    for (wrong, value) in [("rate", -1.0), ("best", f64::NAN), ("cooling", 0.5), ("bad_observations", 1e300)] {
+        let number = |name: &str| Ok(if name == wrong { value } else { 1.0 });
+        assert!(matches!(plateau.set_state(number), Err(Error::Hyperparameter { .. })), "{wrong}");
+    }
+    assert_eq!(plateau, before);
+}

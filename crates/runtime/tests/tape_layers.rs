@@ -43,12 +43,22 @@ fn a_tape_trains_as_a_session_does() {
     trains_as_a_session_does(Device::cpu(), around());
     trains_as_a_session_does(Device::cpu(), Sgd::new(0.1).momentum(0.9).clip_value(0.05).moving_average(0.9));
     trains_as_a_session_does(Device::cpu(), Adam::new(0.02).accumulate(3));
-    let unmatched = |tape: &Tape| {
-        let x = tape.leaf(batch(0).0);
-        x.map(|x| network(x, Phase::Training)).check().unwrap();
-        TapeOptimizer::of_parameters(tape, Sgd::new(0.1).freeze("hiden.*")).err()
-    };
-    assert!(matches!(unmatched(&Tape::new(Device::cpu())), Some(Error::UnmatchedPattern { .. })));
+    // A pattern of no parameter is refused as often as a step is tried, whenever the layers come, and nothing is changed.
+    for is_applied_before in [false, true] {
+        let tape = Tape::new(Device::cpu());
+        let loss = || tape.leaf(batch(0).0).map(|x| network(x, Phase::Training).square().mean(..));
+        if is_applied_before {
+            loss().check().unwrap();
+        }
+        let mut optimizer = TapeOptimizer::of_parameters(&tape, Sgd::new(0.1).freeze("hiden.*")).unwrap();
+        loss().backward().unwrap();
+        let values = || tape.parameters().iter().map(|(_, value)| bits(&value.data().unwrap())).collect::<Vec<_>>();
+        let before = values();
+        for _ in 0..2 {
+            assert!(matches!(optimizer.step(), Err(Error::UnmatchedPattern { .. })));
+        }
+        assert_eq!(values(), before);
+    }
 }
 
 fn trains_as_a_session_does(device: Device, optimizer: impl Optimizer + Clone + 'static) {

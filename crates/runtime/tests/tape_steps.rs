@@ -396,3 +396,27 @@ fn a_loop_plans_once() {
     assert!(plans <= 2 && c.tape.plans() == plans, "{plans} and {} plans", c.tape.plans());
     assert!(largest < 300, "{largest} nodes");
 }
+
+/// What a plan hands on unchanged must not be the place of a parameter, which a later step writes to.
+#[test]
+fn a_copy_of_a_parameter_keeps_its_value_when_the_parameter_is_updated() {
+    for device in devices() {
+        let tape = Tape::new(device.clone());
+        let w = tape.leaf(3.0).requires_grad().named("w");
+        let v = tape.leaf(1.0).requires_grad();
+        let mut optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1)).unwrap();
+        let copy = w.detach().requires_grad();
+        // The gradient of the one factor is the other.
+        (&w * &v).backward().unwrap();
+        let gradient = v.grad().unwrap();
+        w.zero_grad();
+        let mut of_copy = TapeOptimizer::new(&tape, &[&copy], Sgd::new(0.1)).unwrap();
+        w.square().backward().unwrap();
+        optimizer.step().unwrap();
+        assert!((w.item().unwrap() - 2.4).abs() < 1e-6, "{device}");
+        assert_eq!((copy.item(), gradient.item()), (Ok(3.0), Ok(3.0)), "{device}");
+        copy.square().backward().unwrap();
+        of_copy.step().unwrap();
+        assert!((copy.item().unwrap() - 2.4).abs() < 1e-6 && (w.item().unwrap() - 2.4).abs() < 1e-6, "{device}");
+    }
+}

@@ -3,10 +3,11 @@
 
 use crate::suite::devices::devices;
 use arenagrad::data::Batch;
+use arenagrad::graph::StorageType;
 use arenagrad::nn::{Linear, Phase};
 use arenagrad::train::append_step;
 use arenagrad::{
-    Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Inputs, Optimizer, Session, Sgd, Tensor, Trainer,
+    Adam, AdamW, Checkpoint, DType, Device, Error, Expr, Graph, Init, Inputs, Optimizer, Session, Sgd, Tensor, Trainer,
 };
 
 fn vector(values: &[f32]) -> Tensor {
@@ -350,4 +351,75 @@ fn plans_that_have_not_run_for_longest_are_dropped() {
         step(&mut trainer, 2);
         assert_eq!((planned(), trainer.plans()), (4, 2), "{device}");
     }
+}
+
+fn line<'f>() -> Trainer<'f> {
+    Trainer::new(Device::cpu(), Sgd::new(0.5), |inputs| {
+        (inputs.graph().parameter("w", [], Init::Constant(1.0)) * inputs.get("x")).mean(..)
+    })
+}
+
+#[test]
+fn a_learning_rate_that_waits_is_refused_until_it_can_be_used() {
+    let (mut trainer, one) = (line(), vector(&[1.0]));
+    trainer.set_learning_rate(1e300).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(trainer.step(&[("x", &one)]), Err(Error::Hyperparameter { .. })));
+        assert_eq!(trainer.plans(), 0);
+    }
+    trainer.set_learning_rate(0.25).unwrap();
+    trainer.step(&[("x", &one)]).unwrap();
+    assert_eq!(item(&trainer, "w"), 0.75);
+}
+
+#[test]
+fn a_learning_rate_that_waits_is_kept_by_checkpoints() {
+    let one = vector(&[1.0]);
+    let mut trainer = line();
+    trainer.set_learning_rate(0.25).unwrap();
+    let checkpoint = Checkpoint::from_bytes(trainer.checkpoint().unwrap().to_bytes().unwrap()).unwrap();
+    let mut resumed = line();
+    resumed.restore(&checkpoint).unwrap();
+    resumed.step(&[("x", &one)]).unwrap();
+    assert_eq!(item(&resumed, "w"), 0.75);
+    // One that has no rate leaves what was set; one that has one takes its place.
+    trainer.restore(&line().checkpoint().unwrap()).unwrap();
+    trainer.step(&[("x", &one)]).unwrap();
+    assert_eq!(item(&trainer, "w"), 0.75);
+    let mut other = line();
+    other.set_learning_rate(0.125).unwrap();
+    other.restore(&trainer.checkpoint().unwrap()).unwrap();
+    other.step(&[("x", &one)]).unwrap();
+    assert_eq!(item(&other, "w"), 0.5);
+}
+
+/// What is loaded before a function is planned is converted and refused as what is loaded after.
+#[test]
+fn values_that_wait_are_converted_and_checked() {
+    let (folder, one) = (std::env::temp_dir(), vector(&[1.0]));
+    let path = folder.join(format!("arenagrad-waiting-{}.safetensors", std::process::id()));
+    let mut planned = line();
+    planned.prepare(&[("x", &one)]).unwrap();
+    for (name, number) in [("w", 2.0f32), ("learning_rate", f32::NAN)] {
+        let mut weights = planned.session().weights().unwrap();
+        for known in ["updates", "learning_rate", "step"] {
+            if let Ok(value) = planned.session().parameter(known) {
+                weights = weights.with(known, value);
+            }
+        }
+        let value = Tensor::scalar(number);
+        let value = if name == "w" { value.cast(StorageType::F16) } else { value };
+        weights.with(name, value).save(&path).unwrap();
+        let after = planned.session_mut().load(&path);
+        let mut trainer = line();
+        trainer.session_mut().load(&path).unwrap();
+        let before = trainer.prepare(&[("x", &one)]);
+        // As texts, because one of them has NaN in it.
+        assert_eq!(format!("{before:?}"), format!("{after:?}"), "{name}");
+        assert_eq!(before.is_err(), name == "learning_rate", "{before:?}");
+        if before.is_ok() {
+            assert_eq!(item(&trainer, "w"), 2.0);
+        }
+    }
+    std::fs::remove_file(path).unwrap();
 }

@@ -107,7 +107,7 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
         .filter(|&carry| needed[carry])
         .map(|carry| (carry as u32, ids[body.next()[carry] as usize]))
         .collect();
-    let request = Request { outputs, updates, stages: Vec::new(), rest: "each round" };
+    let request = Request { outputs, updates, rest: "each round", ..Request::default() };
     let plan = Plan::new(&graph, &request)?;
 
     let (mut operands, mut carries, mut sequences, mut captured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

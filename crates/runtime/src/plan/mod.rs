@@ -62,6 +62,9 @@ pub(crate) struct Request {
     pub(crate) stages: Vec<(&'static str, Vec<NodeId>)>,
     /// The name of what no stage needs.
     pub(crate) rest: &'static str,
+    /// Whether an output that is a parameter is copied even where a run leaves that as it is: for outputs that are read after other
+    /// plans have run, which may change it.
+    pub(crate) copies_parameters: bool,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -135,7 +138,7 @@ impl Plan {
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
-        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages)?;
+        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, request.copies_parameters)?;
         Ok(Plan::place(&optimised.graph, passes, outputs.len(), &names))
     }
 
@@ -215,6 +218,7 @@ impl Passes {
         outputs: &[NodeId],
         updates: &[(u32, NodeId)],
         stages: &[Vec<NodeId>],
+        copies_parameters: bool,
     ) -> Result<Passes, GraphError> {
         let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
         let declarations = graph.declarations();
@@ -228,7 +232,7 @@ impl Passes {
             entries::collect(graph, &roots, stages, &mut |number, base, work| {
                 if number < outputs.len() {
                     // A parameter that this run changes is read as it was before.
-                    !matches!(work, Work::Parameter(declaration) if updated.contains(declaration))
+                    !matches!(work, Work::Parameter(declaration) if copies_parameters || updated.contains(declaration))
                 } else if number < outputs.len() + updates.len() {
                     work.is_computed() && next_values.insert(base)
                 } else {

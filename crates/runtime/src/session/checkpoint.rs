@@ -60,7 +60,7 @@ impl Session {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
         }
         self.parameters.set_seed(checkpoint.seed());
-        self.parameters.set_waiting(waiting);
+        self.parameters.set_waiting(waiting, Given::Checkpoint);
         for (name, buffer, value) in values {
             self.put(&name, buffer, value)?;
         }

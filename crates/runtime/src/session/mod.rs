@@ -326,7 +326,7 @@ impl Session {
     /// fit i32; of those a parameter that is held in 8 bits keeps the lowest. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
     /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
-    /// parameter of its name, shape and type ([`Session::waiting_names`]).
+    /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]).
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
@@ -367,7 +367,7 @@ impl Session {
             }
         }
         if let Some(later) = later {
-            self.parameters.set_waiting(later);
+            self.parameters.set_waiting(later, Given::File(path.to_owned()));
         }
         Ok(())
     }

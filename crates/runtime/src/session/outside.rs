@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use arenagrad_graph::DType;
+
 use crate::device::Device;
 use crate::error::Error;
 use crate::plan::Plan;
@@ -62,6 +64,11 @@ impl Session {
         let dtype = parameter.storage.value();
         self.set_parameter(&name, &Tensor::scalar(rate).cast(dtype))?;
         Ok(true)
+    }
+
+    /// The dtypes of the parameters that are declared to be trained.
+    pub(crate) fn trained_dtypes(&self) -> impl Iterator<Item = DType> {
+        self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.storage.value())
     }
 
     /// Makes a plan ready over this session's parameters, which shares buffers with others of its kind: its inputs are written anew for

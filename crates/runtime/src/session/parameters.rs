@@ -24,8 +24,10 @@ pub(super) struct Parameters {
     trains: bool,
     /// What stands before the names of the states of optimisers, beside nothing.
     prefixes: Vec<String>,
-    /// Values of a checkpoint for parameters that are not known yet, and whether they belong to the training.
+    /// Values of a checkpoint or a file for parameters that are not known yet, and whether they belong to the training.
     waiting: BTreeMap<String, (Tensor, bool)>,
+    /// Who gave the values that wait.
+    waiting_given: Given,
 }
 
 /// A parameter or state.
@@ -56,8 +58,8 @@ pub(super) enum Place {
 
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
-        let (prefixes, waiting) = (Vec::new(), BTreeMap::new());
-        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes, waiting }
+        let (prefixes, waiting, waiting_given) = (Vec::new(), BTreeMap::new(), Given::Checkpoint);
+        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes, waiting, waiting_given }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,15 +113,30 @@ impl Parameters {
     /// is needed.
     fn take_waiting(&mut self, name: &str) {
         let Some((value, of_training)) = self.waiting.remove(name) else { return };
-        let Some(parameter) = self.list.last_mut() else { return };
-        parameter.is_training_state |= of_training;
-        parameter.place = match parameter.check_declared(value.shape(), value.storage(), Given::Checkpoint) {
-            Ok(()) => Place::Host(value),
+        let Some(parameter) = self.list.last() else { return };
+        let place = match self.fitting(parameter, &value) {
+            Ok(fitting) => Place::Host(fitting),
             Err(error) => {
                 self.waiting.insert(name.to_owned(), (value, of_training));
                 Place::Unfit(error)
             }
         };
+        if let Some(parameter) = self.list.last_mut() {
+            parameter.is_training_state |= of_training;
+            parameter.place = place;
+        }
+    }
+
+    /// A value that waited, in the type of its parameter: as if the parameter had been known when the value was given.
+    fn fitting(&self, parameter: &Parameter, value: &Tensor) -> Result<Tensor, Error> {
+        let given = self.waiting_given.clone();
+        match given {
+            // A checkpoint gives back the bits that were there, and converts nothing.
+            Given::Checkpoint => parameter.check_declared(value.shape(), value.storage(), given.clone())?,
+            Given::Argument | Given::File(_) | Given::Declaration(_) | Given::Update => {}
+        }
+        self.check(parameter, value, given)?;
+        Ok(value.cast(parameter.storage))
     }
 
     /// The values that wait for parameters, by name.
@@ -128,8 +145,10 @@ impl Parameters {
     }
 
     /// Keeps values for parameters that are not known yet, each with whether it belongs to the training, in the place of those kept
-    /// before.
-    pub(super) fn set_waiting(&mut self, values: Vec<(String, Tensor, bool)>) {
+    /// before. What a file gave is converted as [`Session::load`](crate::Session::load) does, what a checkpoint gave must be of the
+    /// parameter's type.
+    pub(super) fn set_waiting(&mut self, values: Vec<(String, Tensor, bool)>, given: Given) {
+        self.waiting_given = given;
         self.waiting = values.into_iter().map(|(name, value, of_training)| (name, (value, of_training))).collect();
     }
 

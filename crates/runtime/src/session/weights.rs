@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::path::Path;
 
+use arenagrad_graph::StorageType;
+
 use crate::error::Error;
 use crate::session::Session;
 use crate::session::parameters::{Parameter, Place};
@@ -73,6 +75,11 @@ impl Session {
     /// [`Weights::save`] writes for others to read. What belongs to the training is left out; [`Session::save`] writes that too.
     pub fn weights(&self) -> Result<Weights, Error> {
         self.values(|parameter| !parameter.is_training_state)
+    }
+
+    /// The type that the device holds a parameter in.
+    pub(crate) fn storage_of(&self, name: &str) -> Result<StorageType, Error> {
+        Ok(self.parameters.find(name)?.storage)
     }
 
     /// Notes that states belong to the training and not to the network.

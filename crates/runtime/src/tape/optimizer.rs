@@ -54,6 +54,8 @@ pub struct TapeOptimizer {
     rate: Option<f64>,
     /// States of leaves that have not joined yet.
     given: HashMap<String, Tensor>,
+    /// Whether every pattern by which leaves were named around the optimiser has been found to be some leaf's name.
+    is_matched: bool,
 }
 
 /// A leaf that is updated, and what it was when the optimiser was given it.
@@ -119,8 +121,9 @@ impl TapeOptimizer {
             }
         }
         let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer));
-        made.join(leaves.iter().map(|leaf| leaf.record().clone()).collect())?;
-        made.check_patterns()?;
+        let new = made.named(leaves.iter().map(|leaf| leaf.record().clone()).collect());
+        made.check_patterns(&new)?;
+        made.join(new)?;
         Ok(made)
     }
 
@@ -144,7 +147,9 @@ impl TapeOptimizer {
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     ///
-    /// Errors: what the optimiser reports of its hyperparameters.
+    /// Errors: what the optimiser reports of its hyperparameters. A pattern around it that no parameter has is the mistake of the first
+    /// step, because layers may be applied until then; the network must have been applied as a whole before that, where patterns name
+    /// parts of it.
     pub fn of_parameters(tape: &Tape, optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer));
         // An optimiser of nothing tells its mistakes as well.
@@ -159,11 +164,16 @@ impl TapeOptimizer {
     /// norm, sees those of leaves that have had gradients at the same steps.
     ///
     /// Errors, after which nothing is changed: [`Error::NoGradient`] if no leaf has a gradient at all; a leaf that was
-    /// given a value of another shape or dtype since the optimiser was made; what planning and running the passes report.
+    /// given a value of another shape or dtype since the optimiser was made; a pattern around an optimiser of a tape's parameters that none
+    /// of them has; what planning and running the passes report.
     pub fn step(&mut self) -> Result<(), Error> {
         if self.joins {
-            self.join_new()?;
+            let new = self.new_parameters();
+            // Before they join: the next step must find the same mistake.
+            self.check_patterns(&new)?;
+            self.join(new)?;
         }
+        self.set_given()?;
         let mut active = Vec::with_capacity(self.leaves.len());
         for (place, Leaf { record, shape, dtype, is_trained, .. }) in self.leaves.iter().enumerate() {
             if !is_trained {
@@ -276,47 +286,74 @@ impl TapeOptimizer {
         let dtypes = self.leaves.iter().map(|leaf| leaf.dtype);
         Hyperparameters::beside(dtypes, given).state(&state.name, value)?;
         let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
-        self.tape.store.set_parameter(&stored, value.cast(state.storage))
+        self.tape.store.set_parameter(&stored, value.cast(state.storage))?;
+        // What waited under the name was given before.
+        self.given.remove(&name);
+        Ok(())
     }
 
     fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>) -> TapeOptimizer {
         let (tape, leaves, groups) = (tape.inner.clone(), Vec::new(), Vec::new());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
-        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate: None, given: HashMap::new() }
+        let (rate, given) = (None, HashMap::new());
+        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate, given, is_matched: false }
     }
 
-    /// Takes the parameters of the tape in that are new.
+    /// Takes the parameters of the tape in that are new, whatever patterns there are.
     fn join_new(&mut self) -> Result<(), Error> {
+        let new = self.new_parameters();
+        self.join(new)?;
+        self.set_given()
+    }
+
+    /// The parameters of the tape that have not joined, and the names that they will have.
+    fn new_parameters(&self) -> Vec<(Rc<Record>, String)> {
         let kept: Vec<Rc<Record>> =
             Tape { inner: self.tape.clone() }.parameters().iter().map(|(_, kept)| kept.record().clone()).collect();
         if kept.len() == self.leaves.len() {
-            return Ok(());
+            return Vec::new();
         }
         let known: HashSet<*const Record> = self.leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)).collect();
-        self.join(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())?;
-        self.check_patterns()
+        self.named(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())
     }
 
-    /// Refuses a pattern by which leaves were named around the optimiser, and that no leaf's name has: it is a typing error.
-    fn check_patterns(&self) -> Result<(), Error> {
-        let names = || self.leaves.iter().map(|leaf| leaf.name.as_str());
+    /// Leaves that are to join, with the names by which the optimiser will know them.
+    fn named(&self, records: Vec<Rc<Record>>) -> Vec<(Rc<Record>, String)> {
+        let mut names: HashSet<String> = self.leaves.iter().map(|leaf| leaf.name.clone()).collect();
+        let mut named = Vec::with_capacity(records.len());
+        for (record, place) in records.into_iter().zip(self.leaves.len()..) {
+            let own = record.name().filter(|name| !name.is_empty() && !names.contains(name));
+            let name = own.unwrap_or_else(|| format!("leaf{place}"));
+            names.insert(name.clone());
+            named.push((record, name));
+        }
+        named
+    }
+
+    /// Refuses a pattern by which leaves were named around the optimiser, and that no leaf's name has, those that are to join among
+    /// them: it is a typing error.
+    fn check_patterns(&mut self, new: &[(Rc<Record>, String)]) -> Result<(), Error> {
+        if self.is_matched {
+            return Ok(());
+        }
+        let names =
+            || self.leaves.iter().map(|leaf| leaf.name.as_str()).chain(new.iter().map(|(_, name)| name.as_str()));
         let has_none = |pattern: &String| !names().any(|name| matches_pattern(pattern, name));
         match self.optimizer.patterns().into_iter().find(has_none) {
             Some(pattern) => Err(Error::UnmatchedPattern { pattern, known: listed(names()) }),
-            None => Ok(()),
+            None => {
+                self.is_matched = true;
+                Ok(())
+            }
         }
     }
 
     /// Takes leaves in. Those that come before the first step are one group.
-    fn join(&mut self, records: Vec<Rc<Record>>) -> Result<(), Error> {
+    fn join(&mut self, new: Vec<(Rc<Record>, String)>) -> Result<(), Error> {
         let first = self.leaves.len();
-        let mut names: HashSet<String> = self.leaves.iter().map(|leaf| leaf.name.clone()).collect();
-        for (record, place) in records.into_iter().zip(first..) {
+        for (record, name) in new {
             let value = self.tape.value_of(&record)?;
-            let own = record.name().filter(|name| !name.is_empty() && !names.contains(name));
-            let name = own.unwrap_or_else(|| format!("leaf{place}"));
-            names.insert(name.clone());
             let is_trained = self.optimizer.trains(&name);
             self.leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype(), is_trained });
         }
@@ -355,14 +392,19 @@ impl TapeOptimizer {
             residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
             record.set_residents(residents);
         }
-        let named = self.named_states().map(|(group, state)| shown_name(group, state));
-        let given: Vec<String> = named.filter(|name| self.given.contains_key(name)).collect();
-        for name in given {
-            if let Some(value) = self.given.remove(&name) {
-                self.set_state(&name, &value)?;
-            }
-        }
         Ok(())
+    }
+
+    /// Sets the states that waited for leaves which have joined. One that does not fit goes on waiting, so that no step is taken
+    /// without it.
+    fn set_given(&mut self) -> Result<(), Error> {
+        if self.given.is_empty() {
+            return Ok(());
+        }
+        let named = self.named_states().map(|(group, state)| shown_name(group, state));
+        let given = named.filter_map(|name| self.given.get(&name).cloned().map(|value| (name, value)));
+        let given: Vec<(String, Tensor)> = given.collect();
+        given.iter().try_for_each(|(name, value)| self.set_state(name, value))
     }
 
     /// The states that the optimiser has beside leaves. Its mistakes are the error.

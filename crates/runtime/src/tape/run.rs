@@ -147,6 +147,7 @@ impl Inner {
                 outputs: outputs.clone(),
                 stages: vec![("forward", outputs)],
                 rest: "rest",
+                copies_parameters: true,
                 ..Request::default()
             };
             Ok(Plan::new(&extracted.graph, &request)?)

@@ -277,7 +277,8 @@ impl Work {
             updates.extend(declared.map(|declared| (declared as u32, *next)));
             residents.insert(name);
         }
-        let request = Request { outputs: results.to_vec(), updates, rest: "step", ..Request::default() };
+        let request =
+            Request { outputs: results.to_vec(), updates, rest: "step", copies_parameters: true, ..Request::default() };
         let mut plan = Plan::new(&graph, &request)?;
         for declaration in &mut plan.declarations {
             let DeclarationKind::Parameter { .. } = &declaration.kind else { continue };

@@ -5,7 +5,7 @@
 //! writes residents where they are; everything else that it reads is written for the run, and what it computes stays in the plan's
 //! own memory until the plan runs again.
 //!
-//! Invariants: a value that somebody holds is brought to the host before its place is taken. When there are many plans, all
+//! Invariants: a value that somebody holds is brought to the host before its place is taken; so no output of a plan is a resident's own buffer, which would change under it. When there are many plans, all
 //! are forgotten with the session, and everything that is held comes to the host: a program whose shapes change each time does not
 //! grow without bound.
 

@@ -20,6 +20,7 @@ pub(crate) fn training_request(
         rest: "update",
         outputs,
         updates: step.updates,
+        ..Request::default()
     })
 }
 
@@ -30,7 +31,7 @@ pub(crate) fn gradients_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Re
     let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     let names = trained.into_iter().map(|trained| trained.name).collect();
     let outputs = std::iter::once(loss).chain(gradients).collect();
-    Ok((Request { stages: vec![("forward", vec![loss])], rest: "backward", outputs, updates: Vec::new() }, names))
+    Ok((Request { stages: vec![("forward", vec![loss])], rest: "backward", outputs, ..Request::default() }, names))
 }
 
 /// An optimiser whose states stand under a prefix, so that several can work on one set of parameters.

@@ -15,6 +15,9 @@ const DECREASE: f64 = 1e-4;
 /// To which part of itself the slope must fall.
 const CURVATURE: f64 = 0.9;
 
+/// How often a search goes on from its first point: PyTorch's `max_ls`, whatever evaluations a step has left.
+const ROUNDS: usize = 25;
+
 /// Below this length an interval is not made smaller.
 const SHORTEST: f64 = 1e-9;
 
@@ -63,12 +66,11 @@ impl Trial {
     }
 }
 
-/// Searches along a direction from a point, first at that length. `budget` is how often it goes on from there.
+/// Searches along a direction from a point, first at that length.
 pub(super) fn strong_wolfe(
     start: &Point,
     direction: &[f64],
     first: f64,
-    budget: usize,
     evaluate: &mut dyn FnMut(f64) -> Result<Point, Error>,
 ) -> Result<Found, Error> {
     let start = Trial { length: 0.0, point: start.clone(), slope: dot(&start.gradient, direction) };
@@ -81,7 +83,7 @@ pub(super) fn strong_wolfe(
     let mut rounds = 0;
     // An interval that has such a point in it.
     let mut bracket = loop {
-        if rounds == budget {
+        if rounds == ROUNDS {
             break [start.clone(), new];
         }
         if new.falls_too_little(&start) || (rounds > 1 && new.is_no_better_than(&before)) {
@@ -101,7 +103,7 @@ pub(super) fn strong_wolfe(
     let size = largest(direction);
     let mut stuck = false;
     let mut low = lower(&bracket);
-    while rounds < budget {
+    while rounds < ROUNDS {
         let (least, most) = ordered(bracket[0].length, bracket[1].length);
         if (most - least) * size < SHORTEST {
             break;

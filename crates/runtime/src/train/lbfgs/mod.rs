@@ -154,7 +154,8 @@ impl Lbfgs {
         Lbfgs { max_iterations, ..self }
     }
 
-    /// At most so many evaluations a step, after which no further iteration begins; 5/4 of the iterations unless set.
+    /// At most so many evaluations a step, after which no further iteration begins, though a line search
+    /// that has begun goes on; 5/4 of the iterations unless set.
     pub fn max_evaluations(self, max_evaluations: usize) -> Self {
         Lbfgs { max_evaluations: Some(max_evaluations), ..self }
     }
@@ -227,7 +228,7 @@ impl Lbfgs {
     ) -> Result<LbfgsOutcome, Error> {
         let sign = if self.maximize { -1.0 } else { 1.0 };
         let mut counted = Counted { objective, sign, evaluations: 0 };
-        let max_evaluations = self.max_evaluations.unwrap_or(self.max_iterations * 5 / 4);
+        let max_evaluations = self.max_evaluations.unwrap_or(self.max_iterations.saturating_mul(5) / 4);
         let mut present = counted.at(point)?;
         let first_loss = sign * present.loss;
         let mut iterations = 0;
@@ -255,8 +256,7 @@ impl Lbfgs {
             }
             let direction = &memory.direction;
             if self.searches {
-                let budget = max_evaluations.saturating_sub(counted.evaluations);
-                let found = strong_wolfe(&present, direction, memory.length, budget, &mut |length| {
+                let found = strong_wolfe(&present, direction, memory.length, &mut |length| {
                     counted.at(&along(point, direction, length))
                 })?;
                 memory.length = found.length;

@@ -1,6 +1,6 @@
 //! Loss and gradients of a session's parameters, for L-BFGS.
 
-use arenagrad_graph::{DType, Expr, Graph};
+use arenagrad_graph::{Elements, Expr, Graph, StorageType};
 
 use crate::error::Error;
 use crate::session::{PlanId, Session};
@@ -25,6 +25,8 @@ struct AtInputs<'s> {
     objective: &'s Objective,
     inputs: &'s [(&'s str, &'s Tensor)],
     first: Vec<Tensor>,
+    /// The types that the device holds them in.
+    held: Vec<StorageType>,
 }
 
 impl Objective {
@@ -92,7 +94,8 @@ impl Lbfgs {
     ) -> Result<LbfgsOutcome, Error> {
         let first = objective.parameters().map(|name| session.parameter(name)).collect::<Result<Vec<_>, _>>()?;
         let mut point: Vec<f64> = first.iter().flat_map(Tensor::to_f64_vec).collect();
-        let mut at_inputs = AtInputs { session, objective, inputs, first };
+        let held = objective.parameters().map(|name| session.storage_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut at_inputs = AtInputs { session, objective, inputs, first, held };
         let outcome = self.step(&mut point, &mut at_inputs);
         if outcome.is_err() {
             at_inputs.restore()?;
@@ -128,12 +131,12 @@ impl AtInputs<'_> {
 impl Evaluate for AtInputs<'_> {
     fn round(&self, point: &mut [f64]) {
         let mut rest = point;
-        for first in &self.first {
+        for (first, held) in self.first.iter().zip(&self.held) {
             let (elements, others) = rest.split_at_mut(first.shape().elements());
             rest = others;
-            if first.dtype() == DType::F32 {
-                elements.iter_mut().for_each(|element| *element = f64::from(*element as f32));
-            }
+            // First to the dtype, as the session is given them: the two roundings may differ from one.
+            let stored = Elements::F64(elements.to_vec()).converted(first.dtype()).converted(*held);
+            elements.copy_from_slice(&stored.to_f64_vec());
         }
     }
 

@@ -3,6 +3,15 @@
 use crate::error::Error;
 use crate::train::schedules::{require, require_factor};
 
+/// The names of the numbers that it goes on from.
+const RATE: &str = "rate";
+const BEST: &str = "best";
+const BAD_OBSERVATIONS: &str = "bad_observations";
+const COOLING: &str = "cooling";
+
+/// Up to there every whole number is one of f64.
+const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
+
 /// Whether less or more of what is observed is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlateauMode {
@@ -156,6 +165,62 @@ impl ReduceOnPlateau {
     /// The best that was observed; infinite before the first observation.
     pub fn best(&self) -> f64 {
         self.best
+    }
+
+    /// What it goes on from, as numbers by name, for the values of a [`Checkpoint`](crate::Checkpoint): the rate, the best observation, and
+    /// the counts of observations without improvement and of those that are not counted any more. What it was made with is not among them.
+    ///
+    /// ```
+    /// use arenagrad::train::schedules::ReduceOnPlateau;
+    /// use arenagrad::{Checkpoint, Device, Graph, Init, Session, Sgd};
+    ///
+    /// let g = Graph::new();
+    /// let loss = g.parameter("w", [3], Init::Constant(1.0)).square().sum(..);
+    /// let session = Session::train(&g, loss, Sgd::new(0.1), Device::cpu())?;
+    /// let make = || ReduceOnPlateau::new(0.1)?.patience(2).factor(0.5);
+    /// let mut plateau = make()?;
+    /// for validation_loss in [1.0, 1.0, 1.0] {
+    ///     plateau.observe(validation_loss);
+    /// }
+    /// let mut checkpoint = session.checkpoint()?;
+    /// for (name, number) in plateau.state() {
+    ///     checkpoint = checkpoint.with(format!("plateau.{name}"), number);
+    /// }
+    ///
+    /// let checkpoint = Checkpoint::from_bytes(checkpoint.to_bytes()?)?;
+    /// let mut resumed = make()?;
+    /// resumed.set_state(|name| checkpoint.number(&format!("plateau.{name}")))?;
+    /// assert_eq!(resumed, plateau);
+    /// assert_eq!(resumed.observe(1.0), Some(0.05));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn state(&self) -> [(&'static str, f64); 4] {
+        [
+            (RATE, self.rate),
+            (BEST, self.best),
+            (BAD_OBSERVATIONS, self.bad_observations as f64),
+            (COOLING, self.cooling as f64),
+        ]
+    }
+
+    /// Goes on from the numbers that [`ReduceOnPlateau::state`] gave, each of which `number` returns for its name. The optimiser's rate is
+    /// its own, and must be restored or set beside.
+    ///
+    /// Errors, after which nothing is changed: what `number` reports; a rate that is negative or not finite, a best observation that is
+    /// no number, a count that is none.
+    pub fn set_state(&mut self, number: impl Fn(&str) -> Result<f64, Error>) -> Result<(), Error> {
+        let count = |name: &str| {
+            let count = number(name)?;
+            let is_count = (0.0..=MAX_COUNT).contains(&count) && count.fract() == 0.0;
+            require("plateau's count of observations", count, is_count, "a whole number, 0 or more")?;
+            Ok::<u64, Error>(count as u64)
+        };
+        let (rate, best) = (number(RATE)?, number(BEST)?);
+        require_factor("learning rate", rate)?;
+        require("plateau's best observation", best, !best.is_nan(), "no NaN")?;
+        let (bad_observations, cooling) = (count(BAD_OBSERVATIONS)?, count(COOLING)?);
+        *self = ReduceOnPlateau { rate, best, bad_observations, cooling, ..self.clone() };
+        Ok(())
     }
 
     /// NaN is never better.

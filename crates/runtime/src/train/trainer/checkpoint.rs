@@ -1,19 +1,35 @@
 //! Everything that a trainer goes on from, out and in again.
 
-use crate::checkpoint::Checkpoint;
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
-use crate::train::trainer::Trainer;
+use crate::train::LEARNING_RATE;
 use crate::train::trainer::function::{Body, Function};
+use crate::train::trainer::{Trainer, under};
+
+/// The note of a checkpoint that has the learning rates of functions which were not planned, by their names.
+const NOTE: &str = "arenagrad.trainer";
 
 impl Trainer<'_> {
     /// Everything that training goes on from: see [`Session::checkpoint`](crate::Session::checkpoint). What is not planned yet has no
-    /// parameters and no optimiser's state to be kept, and begins from the seed.
+    /// parameters and no optimiser's state to be kept, and begins from the seed; a learning rate that was set for it is kept.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        self.session.checkpoint()
+        let checkpoint = self.session.checkpoint()?;
+        let mut rates = Map::new();
+        for function in &self.functions {
+            if let Body::Training { name, learning_rate: Some(rate), .. } = &function.body {
+                // As text, because readers of JSON may round numbers. It is no tensor, for nobody knows yet in which dtype it will be.
+                rates.insert(name.clone(), Value::from(format!("{rate:?}")));
+            }
+        }
+        Ok(if rates.is_empty() { checkpoint } else { checkpoint.with_note(NOTE, Value::from(rates).to_string()) })
     }
 
     /// Goes on from a checkpoint, before the first step or after any: parameters and states of functions that are planned later get
-    /// their values then. A learning rate that was set before is that of the checkpoint from now on.
+    /// their values then. A learning rate that was set before is that of the checkpoint from now on, if it has one for the function.
     ///
     /// Errors, after which nothing is changed: as [`Session::restore`](crate::Session::restore). Values that do not fit a function that is
     /// planned later are an error when it is. An optimiser's state that no training function knows is refused where all of them are
@@ -25,12 +41,32 @@ impl Trainer<'_> {
         };
         let has_training = self.functions.iter().any(|function| matches!(function.body, Body::Training { .. }));
         let steps_are_known = has_training && self.functions.iter().all(is_known);
+        let rates = waiting_rates(checkpoint)?;
         self.session.restore_where(steps_are_known, checkpoint)?;
         for function in &mut self.functions {
-            if let Body::Training { learning_rate, .. } = &mut function.body {
-                *learning_rate = None;
+            if let Body::Training { name, learning_rate, .. } = &mut function.body {
+                if let Some(rate) = rates.get(name) {
+                    *learning_rate = Some(*rate);
+                } else if checkpoint.weights().contains(&under(name, LEARNING_RATE)) {
+                    *learning_rate = None;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// The learning rates of functions that were not planned when a checkpoint was made. Refuses a note that no trainer writes.
+fn waiting_rates(checkpoint: &Checkpoint) -> Result<HashMap<String, f64>, Error> {
+    let Some(text) = checkpoint.note(NOTE) else { return Ok(HashMap::new()) };
+    let foreign = || {
+        let (origin, key) = (checkpoint.origin().to_owned(), NOTE.to_owned());
+        Error::from(CheckpointError::Foreign { origin, key, found: text.to_owned() })
+    };
+    let rates: HashMap<String, String> = serde_json::from_str(text).map_err(|_| foreign())?;
+    let rate = |(name, rate): (String, String)| match rate.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok((name, rate)),
+        Ok(_) | Err(_) => Err(foreign()),
+    };
+    rates.into_iter().map(rate).collect()
 }

@@ -12,15 +12,15 @@ mod outcome;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arenagrad_graph::Expr;
+use arenagrad_graph::{DeclarationKind, Expr};
 
 use crate::data::NamedTensors;
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Given};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::tensor::Tensor;
-use crate::train::{LEARNING_RATE, Optimizer, listed};
+use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
 use function::{Body, Function, Purpose};
 
 pub use inputs::Inputs;
@@ -245,7 +245,8 @@ impl<'f> Trainer<'f> {
     }
 
     /// Sets the learning rate of the first training function, for all its plans, from the next step on. Errors as
-    /// [`Session::set_learning_rate`]; before the first plan is made, that the optimiser has none is told when it is.
+    /// [`Session::set_learning_rate`]; before the first plan is made, that the optimiser has none,
+    /// or that its dtype does not hold the rate, is told by each step until a rate is set that can be used.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
         self.set_learning_rate_of(self.first_training()?, rate)
     }
@@ -262,7 +263,7 @@ impl<'f> Trainer<'f> {
             self.session.parameter(&under(&name, LEARNING_RATE))?;
         }
         if let Body::Training { learning_rate, .. } = &mut self.functions[number].body {
-            *learning_rate = Some(rate);
+            *learning_rate = (!is_planned).then_some(rate);
         }
         Ok(())
     }
@@ -357,15 +358,29 @@ impl<'f> Trainer<'f> {
         Ok((number, place))
     }
 
-    /// Refuses a learning rate that was given before the function had a plan, if its optimiser has none or could not use it.
+    /// Refuses a learning rate that was given before the function had a plan, if its optimiser has none or could not use it. It is
+    /// refused again at each step until another is set.
     fn refuse_waiting_learning_rate(&self, number: usize, purpose: Purpose, plan: &Plan) -> Result<(), Error> {
-        let Body::Training { name, learning_rate: Some(_), .. } = &self.functions[number].body else { return Ok(()) };
-        let wanted = under(name, LEARNING_RATE);
-        let declared = plan.declarations.iter().map(|declaration| declaration.name.as_str());
-        if purpose == Purpose::Gradients || declared.clone().any(|name| name == wanted) {
+        let Body::Training { name, learning_rate: Some(rate), .. } = &self.functions[number].body else {
+            return Ok(());
+        };
+        if purpose == Purpose::Gradients {
             return Ok(());
         }
-        Err(Error::UnknownParameter { name: wanted, known: listed(declared) })
+        let wanted = under(name, LEARNING_RATE);
+        let declared = plan.declarations.iter().zip(&plan.alive).filter(|(_, alive)| **alive);
+        let declared = declared.map(|(declaration, _)| declaration);
+        let Some(state) = declared.clone().find(|declaration| declaration.name == wanted) else {
+            let known = listed(declared.map(|declaration| declaration.name.as_str()));
+            return Err(Error::UnknownParameter { name: wanted, known });
+        };
+        // Before the plan is kept: once it is, nothing would ask any more, and a step would train at another rate.
+        let trained = declared.filter(|declaration| match declaration.kind {
+            DeclarationKind::Input => false,
+            DeclarationKind::Parameter { trainable, .. } => trainable,
+        });
+        let dtypes = trained.chain([state]).map(|declaration| declaration.storage.value());
+        Hyperparameters::beside(dtypes.chain(self.session.trained_dtypes()), Given::Argument).learning_rate(*rate)
     }
 
     /// Sets a learning rate that was given before the function had a plan.
