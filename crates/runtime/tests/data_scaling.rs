@@ -178,7 +178,7 @@ fn classes_as_vectors() {
 #[test]
 fn equal_numbers_have_no_deviation_however_their_mean_is_rounded() {
     for (value, count) in [(0.1, 3), (0.7, 100), (1.1, 100)] {
-        let scaling = Scaling::standardise(&set(&[count, 1], vec![value; count]), "x", Per::Column).unwrap();
+        let scaling = Scaling::standardise(&set(&[count, 1], vec![value; count]), "x", Per::Channel).unwrap();
         let other = scaling.transform(&Tensor::new([2, 1], vec![value, value + 0.5]).unwrap()).unwrap();
         assert_eq!(other.to_f64_vec()[0], 0.0);
         close(&other.to_f64_vec()[1..], &[0.5]);

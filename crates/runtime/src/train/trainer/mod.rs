@@ -255,10 +255,7 @@ impl<'f> Trainer<'f> {
     pub fn set_learning_rate_of(&mut self, function: FunctionId, rate: f64) -> Result<(), Error> {
         let (number, name) = (self.place(function)?, self.training(function)?);
         let is_planned = self.session.set_learning_rate_under(&name, rate)?;
-        if is_planned {
-            return Ok(());
-        }
-        if self.functions[number].has_run() {
+        if !is_planned && self.functions[number].has_run() {
             // There is a plan of a step, and its optimiser has declared no learning rate.
             self.session.parameter(&under(&name, LEARNING_RATE))?;
         }
