@@ -137,7 +137,7 @@ impl TapeOptimizer {
     /// let layer = Linear::new("layer", 1, 1);
     /// let tape = Tape::new(Device::cpu()).seed(1);
     /// let mut optimizer = TapeOptimizer::of_parameters(&tape, AdamW::new(0.1).weight_decay(0.0))?;
-    /// for _ in 0..300 {
+    /// for _ in 0..1000 {
     ///     let x = tape.leaf(Tensor::new([2, 1], vec![1.0f32, 2.0])?);
     ///     optimizer.zero_grad();
     ///     (x.map(|x| layer.apply(x)) - &x * 3.0).square().mean(..).backward()?; // least at y = 3 x
