@@ -168,7 +168,10 @@ fn mistakes_are_told_in_the_layers_words_at_the_callers_line() {
     let i32s = |g: &Graph| g.input_of("i", [2, 4], DType::I32).id().unwrap();
     says(refused(|g| Linear::new("fc", 4, 5).apply(g.expr(i32s(g)))), &["Linear: \"i\" is i32, but a float"]);
     says(refused(|g| Conv2d::new("c", 3, 5, 3).apply(g.input("x", [2, 4, 9, 9]))), &["Conv2d", "4"]);
-    says(refused(|g| Conv2d::new("c", 3, 5, 3).groups(2).apply(g.input("x", [2, 4, 9, 9]))), &["groups is 2"]);
+    says(
+        refused(|g| Conv2d::new("c", 3, 5, 3).groups(2).apply(g.input("x", [2, 4, 9, 9]))),
+        &["2 groups do not divide the 3 channels of \"c.weight\""],
+    );
     says(refused(|g| ConvTranspose2d::new("c", 3, 5, 3).groups(0).apply(g.input("x", [2, 3, 9, 9]))), &["groups is 0"]);
     let norm =
         |g: &Graph, shape: &[usize]| BatchNorm::new("b", 4).apply(g.input("x", shape.to_vec()), Phase::Training).id();

@@ -2,6 +2,7 @@
 
 use crate::compose::{AxisNumbers, ConvolutionTranspose};
 use crate::declaration::Init;
+use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::nn::convolution::{append, by_fan_in, extents};
 use crate::nn::linear::uniform_by_inputs;
@@ -137,8 +138,10 @@ impl<const D: usize> ConvTranspose<D> {
         let Some(dtype) = x.dtype_for_layer(Self::METHOD) else { return Expr::poisoned(graph) };
         let groups = self.sliding.groups;
         if groups == 0 || !self.features.is_multiple_of(groups) {
-            let expected = "a divisor of the layer's features";
-            return graph.refuse(Self::METHOD, "the number of groups", groups as f64, expected);
+            let weight = self.weight();
+            let (operand, shape) = (format!("{:?}", weight.name()), weight.shape().clone());
+            let (origin, op, what, channels) = (method.origin(), Self::METHOD, "features", self.features);
+            return x.fail(GraphError::Groups { origin, op, what, operand, shape, channels, groups });
         }
         graph.layer(self.kind(), &self.name, x, || {
             let (weight, bias) = (self.weight().of(graph, dtype), self.bias().map(|bias| bias.of(graph, dtype)));

@@ -104,7 +104,7 @@ pub use pooling::{
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool, MaxPool1d, MaxPool2d,
     MaxPool3d,
 };
-pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell, RnnNonlinearity};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use shapes::{Flatten, Identity, Unflatten, Upsample};

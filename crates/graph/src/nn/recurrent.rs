@@ -19,7 +19,7 @@ use crate::shape::Shape;
 
 /// What makes the next state, where there is a choice. (PyTorch's `nonlinearity`.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Nonlinearity {
+pub enum RnnNonlinearity {
     /// The hyperbolic tangent.
     #[default]
     Tanh,

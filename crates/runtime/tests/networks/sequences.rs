@@ -3,7 +3,7 @@
 
 use arenagrad::nn::{
     Activation, AttentionMasks, AttentionWeights, GroupedQueryAttention, Gru, GruCell, Lstm, LstmCell,
-    MultiHeadAttention, Nonlinearity, Parameter, Phase, Rnn, RnnCell, TransformerDecoder, TransformerDecoderLayer,
+    MultiHeadAttention, Parameter, Phase, Rnn, RnnCell, RnnNonlinearity, TransformerDecoder, TransformerDecoderLayer,
     TransformerEncoder, TransformerEncoderLayer,
 };
 use arenagrad::{Expr, Gelu, Init, RotaryEmbedding, RotaryPairs, Shape};
@@ -122,13 +122,13 @@ fn recurrent_networks_equal_those_of_pytorch() {
     Reference::open("recurrent").assert_equal(|inputs| {
         let (x, h) = (read(inputs, "x", [5, 2, 3]), read(inputs, "h", [4, 2, 4]));
         let (rnn, rnn_last) = Rnn::new("rnn", 3, 4).layers(2).without_bias().apply(x, None, PHASE);
-        let relu = Rnn::new("relu", 3, 4).nonlinearity(Nonlinearity::Relu).bidirectional();
+        let relu = Rnn::new("relu", 3, 4).nonlinearity(RnnNonlinearity::Relu).bidirectional();
         let state = h.slice(0, 0, 2).select_index(1, 0);
         let (relu, relu_last) = relu.apply(x.select_index(1, 0), Some(state), PHASE);
         let gru = Gru::new("gru", 3, 4).layers(2).bidirectional().batch_first();
         let (gru, gru_last) = gru.apply(x.transpose(0, 1), Some(h), PHASE);
         let step = |step: usize| x.select_index(0, step);
-        let cell = RnnCell::new("rnn_cell", 3, 4).nonlinearity(Nonlinearity::Relu);
+        let cell = RnnCell::new("rnn_cell", 3, 4).nonlinearity(RnnNonlinearity::Relu);
         let rnn_cell = cell.apply(step(0), Some(cell.apply(step(1), None)));
         let state = h.select_index(0, 0).select_index(0, 0);
         let gru_cell = GruCell::new("gru_cell", 3, 4).apply(step(0).select_index(0, 0), Some(state));

@@ -1,6 +1,6 @@
 //! One step of each kind of recurrent unit, for loops of one's own.
 
-use super::{Nonlinearity, check_features, check_float, check_state, uniform_by_hidden};
+use super::{RnnNonlinearity, check_features, check_float, check_state, uniform_by_hidden};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -125,7 +125,7 @@ macro_rules! settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RnnCell {
     cell: Cell,
-    nonlinearity: Nonlinearity,
+    nonlinearity: RnnNonlinearity,
 }
 
 /// One step of a gated recurrent unit, [`Expr::gru_cell`], with the parameters of [`RnnCell`], of `3 hidden` rows. (PyTorch's
@@ -169,12 +169,12 @@ settings!(LstmCell);
 impl RnnCell {
     /// A cell of that name from `inputs` features to states of `hidden`, with tanh and biases.
     pub fn new(name: impl Into<String>, inputs: usize, hidden: usize) -> Self {
-        RnnCell { cell: Cell::new(name.into(), inputs, hidden), nonlinearity: Nonlinearity::Tanh }
+        RnnCell { cell: Cell::new(name.into(), inputs, hidden), nonlinearity: RnnNonlinearity::Tanh }
     }
 
     /// With another function in the place of tanh.
     #[must_use]
-    pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
+    pub fn nonlinearity(self, nonlinearity: RnnNonlinearity) -> Self {
         RnnCell { nonlinearity, ..self }
     }
 
@@ -185,8 +185,8 @@ impl RnnCell {
     pub fn apply<'g>(&self, x: Expr<'g>, state: Option<Expr<'g>>) -> Expr<'g> {
         let [next] = self.cell.run("RnnCell", 1, x, state.map(|state| [state]), |step| {
             [match self.nonlinearity {
-                Nonlinearity::Tanh => step.x.rnn_cell(step.states[0], step.of_inputs, step.of_states, step.biases),
-                Nonlinearity::Relu => {
+                RnnNonlinearity::Tanh => step.x.rnn_cell(step.states[0], step.of_inputs, step.of_states, step.biases),
+                RnnNonlinearity::Relu => {
                     let [of_input, of_state] = [(step.x, step.of_inputs, 0), (step.states[0], step.of_states, 1)].map(
                         |(operand, weight, place)| {
                             let product = operand.matmul_with(weight, false, true);

@@ -1,6 +1,6 @@
 //! The three kinds of recurrent networks over sequences.
 
-use super::{Nonlinearity, Stack, Unit, Weights};
+use super::{RnnNonlinearity, Stack, Unit, Weights};
 use crate::expr::Expr;
 use crate::nn::{Layer, Phase};
 
@@ -80,7 +80,7 @@ macro_rules! settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rnn {
     stack: Stack,
-    nonlinearity: Nonlinearity,
+    nonlinearity: RnnNonlinearity,
 }
 
 /// Layers of gated recurrent units, whose step is [`Expr::gru_cell`]. (PyTorch's `torch.nn.GRU`.)
@@ -132,12 +132,12 @@ settings!(Lstm);
 impl Rnn {
     /// One layer of that name from `inputs` features to states of `hidden`, with tanh and biases.
     pub fn new(name: impl Into<String>, inputs: usize, hidden: usize) -> Self {
-        Rnn { stack: Stack::new(name.into(), inputs, hidden), nonlinearity: Nonlinearity::Tanh }
+        Rnn { stack: Stack::new(name.into(), inputs, hidden), nonlinearity: RnnNonlinearity::Tanh }
     }
 
     /// With another function in the place of tanh.
     #[must_use]
-    pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
+    pub fn nonlinearity(self, nonlinearity: RnnNonlinearity) -> Self {
         Rnn { nonlinearity, ..self }
     }
 
@@ -152,8 +152,8 @@ impl Rnn {
         let one = |x: Expr<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
             let (of_inputs, of_states, biases) = (weights.of_inputs, weights.of_states, weights.biases);
             let (states, last) = match self.nonlinearity {
-                Nonlinearity::Tanh => x.rnn_tanh(states[0], of_inputs, of_states, biases),
-                Nonlinearity::Relu => x.rnn_relu(states[0], of_inputs, of_states, biases),
+                RnnNonlinearity::Tanh => x.rnn_tanh(states[0], of_inputs, of_states, biases),
+                RnnNonlinearity::Relu => x.rnn_relu(states[0], of_inputs, of_states, biases),
             };
             Some((states, vec![last]))
         };
