@@ -20,13 +20,13 @@ impl Budget {
 }
 
 /// Half of them are wgpu's and naga's, and nine those of the readers of data (csv, flate2, rawzip and what they need). Those of Linux
-/// are counted: 102 when this was written, and two for what an update may add. Each crate is one more to trust, to build and to keep
+/// are counted: 100 when this was written, and two for what an update may add. Each crate is one more to trust, to build and to keep
 /// up to date.
-pub(super) const DEPENDENCIES: Budget = Budget { name: "dependencies with default features", unit: "", most: 104.0 };
+pub(super) const DEPENDENCIES: Budget = Budget { name: "dependencies with default features", unit: "", most: 102.0 };
 
-/// rayon, pulp, safetensors, serde_json, thiserror, slotmap and what they need: 43 when this was written, and two as above.
+/// rayon, pulp, serde_json, thiserror, slotmap and what they need: 37 when this was written, and two as above.
 pub(super) const DEPENDENCIES_WITHOUT_GPU: Budget =
-    Budget { name: "dependencies without default features", unit: "", most: 45.0 };
+    Budget { name: "dependencies without default features", unit: "", most: 39.0 };
 
 /// A program of thirty lines that trains a network, symbols stripped.
 pub(super) const SIZE: Budget = Budget { name: "size with gpu", unit: " MB", most: 15.0 };
