@@ -322,5 +322,8 @@ fn svg(units: &[Unit], layout: &Layout) -> String {
 
 /// Text as it stands between tags.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    // XML has no control characters.
+    let shown: String =
+        text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect();
+    shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -99,7 +99,7 @@ impl<const D: usize> InstanceNorm<D> {
         if check_channels(x, usize::from(has_batch), self.channels, op, origin).is_none() {
             return poisoned;
         }
-        let count: usize = shape[shape.rank() - D..].iter().product();
+        let count = shape[shape.rank() - D..].iter().fold(1usize, |count, &extent| count.saturating_mul(extent));
         let takes_samples = phase.is_training() || !self.tracks;
         if takes_samples && count == 1 {
             let expected = "more than 1 (one element has no variance)";

@@ -17,6 +17,9 @@ use crate::expr::Expr;
 use crate::nn::{Parameter, Phase, within};
 use crate::shape::Shape;
 
+/// The most layers of a stack: each is built by itself.
+const MOST_LAYERS: usize = 65_536;
+
 /// What makes the next state, where there is a choice. (PyTorch's `nonlinearity`.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RnnNonlinearity {
@@ -135,9 +138,9 @@ impl Stack {
         }
         check_float(x, op, dtype)?;
         check_features(x, op, &shape, self.inputs, &self.name)?;
-        if self.layers == 0 {
-            let (what, expected) = ("the number of layers", "1 or more");
-            return x.fail_without(GraphError::Argument { origin, op, what, value: 0.0, expected });
+        if !(1..=MOST_LAYERS).contains(&self.layers) {
+            let (what, value, expected) = ("the number of layers", self.layers as f64, "a number in 1..=65536");
+            return x.fail_without(GraphError::Argument { origin, op, what, value, expected });
         }
         let is_batched = rank == 3;
         let mut sequence = match (is_batched, self.is_batch_first) {
@@ -217,10 +220,10 @@ impl Stack {
     /// The parameters of one layer in one direction, of which there are 0 and 1.
     #[track_caller]
     fn weights<'g>(&self, x: Expr<'g>, dtype: DType, gates: usize, layer: usize, direction: usize) -> Weights<'g> {
-        let inputs = if layer == 0 { self.inputs } else { self.outputs() * self.directions() };
+        let inputs = if layer == 0 { self.inputs } else { self.outputs().saturating_mul(self.directions()) };
         let suffix = if direction == 1 { format!("_l{layer}_reverse") } else { format!("_l{layer}") };
         let init = uniform_by_hidden(self.hidden);
-        let rows = gates * self.hidden;
+        let rows = gates.saturating_mul(self.hidden);
         let declare = |part: &str, shape: &[usize]| {
             let name = within(&self.name, &format!("{part}{suffix}"));
             Parameter::new(name, shape, init.clone()).of(x.graph(), dtype)

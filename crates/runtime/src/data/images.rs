@@ -129,6 +129,12 @@ impl ImageFolder {
             if height == 0 || width == 0 {
                 return Err(wrong(format!("it cannot be brought to {height} x {width} pixels")));
             }
+            // As many bytes as the reader may take for a file.
+            let bytes = u64::from(height).saturating_mul(u64::from(width)).saturating_mul(16);
+            if bytes > MOST_BYTES {
+                let what = format!("an image of {height} x {width} pixels");
+                return Err(Error::OutOfMemory { what, bytes });
+            }
             image = image.resize_exact(width, height, FilterType::Triangle);
         }
         let (height, width) = (image.height() as usize, image.width() as usize);
@@ -155,6 +161,9 @@ impl Source for ImageFolder {
         stacked(&samples.into_iter().collect::<Result<Vec<_>, _>>()?, indices)
     }
 }
+
+/// The most bytes of an image while it is read.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// Red, green and blue, each whole.
 fn planes(image: &DynamicImage, pixels: usize) -> Vec<f32> {

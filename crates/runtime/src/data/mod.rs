@@ -69,8 +69,4 @@ pub use table::Table;
 pub use text::{read_lines, read_text};
 pub use tokens::{Bytes, Characters, Tokenizer, Tokens, Windows};
 
-/// Names as a message lists them.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
+use crate::train::listed;

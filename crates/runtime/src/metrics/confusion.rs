@@ -1,5 +1,6 @@
 //! Which class is taken for which.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::Error;
@@ -28,23 +29,26 @@ pub struct ConfusionMatrix {
     names: Vec<String>,
     ignored: Option<i32>,
     zero_division: ZeroDivision,
-    /// By label, then by guess.
-    counts: Vec<u64>,
+    /// How often a label was taken for a guess, for what occurred.
+    counts: BTreeMap<(usize, usize), u64>,
 }
 
+/// The most classes that a matrix has.
+const MOST_CLASSES: usize = 1_000_000;
+
 impl ConfusionMatrix {
-    /// Of so many classes.
+    /// Of so many classes, at most a million: of more there are none, and samples are refused. Its memory grows with the pairs that occur.
     #[must_use]
     pub fn new(classes: usize) -> Self {
-        let names = (0..classes).map(|class| class.to_string()).collect();
-        let counts = vec![0; classes * classes];
+        let classes = if classes <= MOST_CLASSES { classes } else { 0 };
+        let (names, counts) = ((0..classes).map(|class| class.to_string()).collect(), BTreeMap::new());
         ConfusionMatrix { classes, names, ignored: Some(IGNORED), zero_division: ZeroDivision::Zero, counts }
     }
 
     /// Of classes with these names, by which they are printed.
     #[must_use]
     pub fn named<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
-        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let names: Vec<String> = names.into_iter().take(MOST_CLASSES).map(Into::into).collect();
         ConfusionMatrix { names: names.clone(), ..ConfusionMatrix::new(names.len()) }
     }
 
@@ -71,7 +75,7 @@ impl ConfusionMatrix {
             return Err(MetricError::ClassCount { found: logits.classes, expected: self.classes }.into());
         }
         for (sample, label) in counted(&labels, self.classes, self.ignored)? {
-            self.counts[label * self.classes + logits.guess(sample)] += 1;
+            *self.counts.entry((label, logits.guess(sample))).or_default() += 1;
         }
         Ok(())
     }
@@ -108,13 +112,13 @@ impl ConfusionMatrix {
     /// How many samples with this label were taken for that class; 0 where there is no such class.
     #[must_use]
     pub fn count(&self, label: usize, guess: usize) -> u64 {
-        if label < self.classes && guess < self.classes { self.counts[label * self.classes + guess] } else { 0 }
+        self.counts.get(&(label, guess)).copied().unwrap_or(0)
     }
 
     /// How many samples counted.
     #[must_use]
     pub fn samples(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.values().sum()
     }
 
     /// The names of the classes: their numbers, unless they were given others.
@@ -126,30 +130,30 @@ impl ConfusionMatrix {
     /// The share of samples that were guessed right; NaN over nothing.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|class| self.count(class, class)).sum();
+        let right: u64 = self.counts.iter().filter(|((label, guess), _)| label == guess).map(|(_, count)| count).sum();
         right as f64 / self.samples() as f64
     }
 
     /// Precision, recall and F1 of a class, or none where there is no such class.
     #[must_use]
     pub fn class(&self, class: usize) -> Option<ClassScores> {
-        (class < self.classes).then(|| self.counts_of(class).scores(self.zero_division))
+        self.counts_by_class().get(class).map(|counts| counts.scores(self.zero_division))
     }
 
     /// Precision, recall and F1 averaged over the classes. NaN over nothing, but for [`Average::Micro`], which is then what a division by
     /// 0 is.
     #[must_use]
     pub fn average(&self, average: Average) -> ClassScores {
-        let classes: Vec<Counts> = (0..self.classes).map(|class| self.counts_of(class)).collect();
-        averaged(&classes, average, self.zero_division)
+        averaged(&self.counts_by_class(), average, self.zero_division)
     }
 
     /// The scores of every class and their averages, which print as a table.
     #[must_use]
     pub fn report(&self) -> ClassReport {
-        let scores = |class| self.counts_of(class).scores(self.zero_division);
+        let counts = self.counts_by_class();
+        let scores = counts.iter().map(|counts| counts.scores(self.zero_division));
         ClassReport {
-            classes: self.names.iter().enumerate().map(|(class, name)| (name.clone(), scores(class))).collect(),
+            classes: self.names.iter().cloned().zip(scores).collect(),
             accuracy: self.accuracy(),
             macro_average: self.average(Average::Macro),
             weighted_average: self.average(Average::Weighted),
@@ -161,16 +165,20 @@ impl ConfusionMatrix {
             .into_iter()
             .map(|(sample, label)| Ok((label, class_of("guesses", sample, guesses[sample], self.classes)?)))
             .collect::<Result<Vec<_>, MetricError>>()?;
-        pairs.into_iter().for_each(|(label, guess)| self.counts[label * self.classes + guess] += 1);
+        pairs.into_iter().for_each(|pair| *self.counts.entry(pair).or_default() += 1);
         Ok(())
     }
 
-    fn counts_of(&self, class: usize) -> Counts {
-        Counts {
-            hits: self.count(class, class),
-            labelled: (0..self.classes).map(|guess| self.count(class, guess)).sum(),
-            guessed: (0..self.classes).map(|label| self.count(label, class)).sum(),
+    fn counts_by_class(&self) -> Vec<Counts> {
+        let mut classes = vec![Counts { hits: 0, labelled: 0, guessed: 0 }; self.classes];
+        for (&(label, guess), &count) in &self.counts {
+            classes[label].labelled += count;
+            classes[guess].guessed += count;
+            if label == guess {
+                classes[label].hits += count;
+            }
         }
+        classes
     }
 }
 
@@ -179,7 +187,7 @@ impl fmt::Display for ConfusionMatrix {
         const CORNER: &str = "label \\ guess";
         let length = |text: &str| text.chars().count();
         let first = self.names.iter().map(|name| length(name)).max().unwrap_or(0).max(CORNER.len());
-        let digits = self.counts.iter().max().map_or(1, |count| length(&count.to_string()));
+        let digits = self.counts.values().max().map_or(1, |count| length(&count.to_string()));
         let widths: Vec<usize> = self.names.iter().map(|name| length(name).max(digits)).collect();
         write!(f, "{CORNER:first$}")?;
         for (name, width) in self.names.iter().zip(&widths) {

@@ -34,7 +34,7 @@ impl Logits {
             return Err(MetricError::NoClasses { shape: shape.clone() });
         }
         let labels = class_indices("labels", labels, "logits without their axis of classes", &expected)?;
-        let stride = shape.dims()[axis + 1..].iter().product();
+        let stride = shape.dims()[axis + 1..].iter().fold(1usize, |stride, &extent| stride.saturating_mul(extent));
         Ok((Logits { values: logits.to_f64_vec(), classes, stride }, labels))
     }
 

@@ -141,10 +141,12 @@ fn joined<T: Borrow<Tensor>>(
             return Err(TensorError::Types { method, place, expected, found }.into());
         }
     }
-    let outer: usize = extents[..axis].iter().product();
+    let outer = extents[..axis].iter().fold(1usize, |outer, &extent| outer.saturating_mul(extent));
     let sources: Vec<Vec<u8>> = tensors.iter().map(|tensor| tensor.borrow().data.to_le_bytes()).collect();
     let mut bytes = Vec::with_capacity(sources.iter().map(Vec::len).sum());
-    for number in 0..outer {
+    // Of no elements there may be any number of blocks.
+    let blocks = if sources.iter().all(Vec::is_empty) { 0 } else { outer };
+    for number in 0..blocks {
         for source in &sources {
             let block = source.len() / outer;
             bytes.extend_from_slice(&source[number * block..(number + 1) * block]);

@@ -164,6 +164,11 @@ impl Tensor {
             return Err(TensorError::PositionCount { method: "to_rows", found: 2, shape: self.shape.clone() }.into());
         };
         let elements = self.as_slice::<T>()?;
+        // Rows of no elements may be any number.
+        if Vec::<Vec<T>>::new().try_reserve_exact(rows).is_err() {
+            let bytes = (rows as u64).saturating_mul(size_of::<Vec<T>>() as u64);
+            return Err(Error::OutOfMemory { what: format!("the rows of a tensor of shape {}", self.shape), bytes });
+        }
         Ok((0..rows).map(|row| elements[row * columns..(row + 1) * columns].to_vec()).collect())
     }
 }

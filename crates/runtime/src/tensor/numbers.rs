@@ -58,7 +58,7 @@ impl Tensor {
         if extent == 0 {
             return Err(TensorError::NoElements { method: "argmax_along", shape: self.shape.clone() }.into());
         }
-        let inner: usize = self.shape[axis + 1..].iter().product();
+        let inner = self.shape[axis + 1..].iter().fold(1usize, |inner, &extent| inner.saturating_mul(extent));
         let values = self.to_f64_vec();
         let mut places = Vec::with_capacity(values.len() / extent);
         // Of no elements there are no blocks.

@@ -57,6 +57,10 @@ pub(crate) fn decoded(dtype: &str, bytes: &[u8]) -> Result<Elements, DecodeError
 /// The bytes of a matrix of that many rows and columns, transposed.
 pub(crate) fn transposed(bytes: &[u8], [rows, columns]: [usize; 2], element_bytes: usize) -> Vec<u8> {
     let mut transposed = Vec::with_capacity(bytes.len());
+    // Of no elements there may be any number of rows or of columns.
+    if bytes.is_empty() {
+        return transposed;
+    }
     for column in 0..columns {
         for row in 0..rows {
             let start = (row * columns + column) * element_bytes;

@@ -79,7 +79,7 @@ impl Cell {
             check_state(x, op, dtype, state, expected, &self.name)?;
             first.push(with_batch(state));
         }
-        let rows = gates * self.hidden;
+        let rows = gates.saturating_mul(self.hidden);
         let of_inputs = self.declare(x, dtype, "weight_ih", &[rows, self.inputs]);
         let of_states = self.declare(x, dtype, "weight_hh", &[rows, self.hidden]);
         let biases = self.has_bias.then(|| ["bias_ih", "bias_hh"].map(|part| self.declare(x, dtype, part, &[rows])));

@@ -164,6 +164,7 @@ mod tests {
     #[test]
     fn checksums_are_those_of_castagnolis_polynomial() {
         assert_eq!(checksum(b"123456789"), 0xe306_9283);
+        assert_eq!(masked_checksum(b"123456789"), 0xc78a_b0e5); // (checksum >> 15 | checksum << 17) + 0xa282ead8
         assert_eq!(checksum(&[0; 32]), 0x8a91_36aa);
         assert_eq!(checksum(&[0xff; 32]), 0x62a8_ab43);
     }
