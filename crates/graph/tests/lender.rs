@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use arenagrad_graph::nn::{Linear, Phase, State, init};
-use arenagrad_graph::{DType, Declaration, Expr, GraphError, Init, Lender, NodeId, Op, Origin, OwnedGraph, Wanted};
+use arenagrad_graph::{
+    DType, Declaration, DeclarationKind, Expr, GraphError, Init, Lender, NodeId, Op, Origin, OwnedGraph, Wanted,
+};
 
 /// Keeps everything that it is asked for, as inputs.
 struct Keeper {
@@ -59,7 +61,11 @@ fn what_is_shared_comes_from_the_owner() {
     let mut names: Vec<String> = keeper.kept.borrow().keys().cloned().collect();
     names.sort();
     assert_eq!(names, ["count", "layer.bias", "layer.weight"]);
-    assert!(keeper.kept.borrow()["layer.weight"].kind != keeper.kept.borrow()["count"].kind);
+    let is_trained = |name: &str| {
+        let DeclarationKind::Parameter { trainable, .. } = keeper.kept.borrow()[name].kind else { return None };
+        Some(trainable)
+    };
+    assert_eq!((is_trained("layer.weight"), is_trained("count")), (Some(true), Some(false)));
     // Without a lender it is the owner's alone.
     assert!(matches!(counted(graph.expr(x)).id(), Err(GraphError::Owned { op: "parameter", .. })));
     graph.take_error();
@@ -106,8 +112,10 @@ fn draws_begin_anew_and_lenders_nest() {
         .lending(keeper.clone(), || {
             let first = seeds();
             let other = Rc::new(Keeper { graph: graph.clone(), kept: RefCell::default() });
-            let (inner, _) = graph.lending(other.clone(), || graph.expr(x).tanh().id().is_ok());
-            assert!(inner && other.kept.borrow().is_empty());
+            // The one within is asked alone.
+            let known = keeper.kept.borrow().len();
+            let (inner, _) = graph.lending(other.clone(), || counted(graph.expr(x)).id().is_ok());
+            assert!(inner && other.kept.borrow().len() == 3 && keeper.kept.borrow().len() == known);
             (first, seeds())
         })
         .0;

@@ -253,7 +253,7 @@ fn recurrent_networks_that_cannot_be() {
         Lstm::new("l", 3, 4).apply(row, None, phase).0
     });
     refused(&g, "Rnn: \"whole\" is i32, but a float is needed", || Rnn::new("r", 3, 4).apply(whole, None, phase).0);
-    refused(&g, "Rnn: the number of layers is 0, but 1 or more is needed", || {
+    refused(&g, "Rnn: the number of layers is 0, but a number in 1..=65536 is needed", || {
         Rnn::new("r", 3, 4).layers(0).apply(x, None, phase).0
     });
     refused(&g, "Gru: shapes differ: \"state\" is [1, 3, 4], a first state of \"g\" is [1, 2, 4]", || {
@@ -275,4 +275,18 @@ fn recurrent_networks_that_cannot_be() {
     refused(&g, "LstmCell: extents differ along axis 0: \"row\" is [3], the inputs of \"c\" is [2] (3 != 2)", || {
         LstmCell::new("c", 2, 4).apply(row, None).0
     });
+}
+
+#[test]
+fn extents_past_counting_are_errors() {
+    let g = Graph::new();
+    let x = g.input("x", [3, 2, 4]);
+    for layers in [1 << 20, 1 << 60, usize::MAX] {
+        let refused = g.attempt(|| {
+            Ok::<_, GraphError>(Rnn::new("r", 4, 4).layers(layers).bidirectional().apply(x, None, Phase::Training))
+        });
+        assert!(matches!(refused, Err(GraphError::Argument { .. })), "{layers}");
+    }
+    let refused = g.attempt(|| Ok::<_, GraphError>(Lstm::new("l", 4, 1 << 62).apply(x, None, Phase::Training)));
+    assert!(refused.is_err());
 }

@@ -296,3 +296,15 @@ fn narrow_tensors_are_measured_by_their_values() {
     accuracy.add(&logits(0..3).cast(StorageType::F16), &labels).unwrap();
     assert_eq!((accuracy.value(), accuracy.samples()), (1.0, 2));
 }
+
+#[test]
+fn more_classes_than_a_matrix_has() {
+    let labels = Tensor::new([1], vec![0]).unwrap();
+    let mut confusion = ConfusionMatrix::new(usize::MAX);
+    assert!(confusion.add_classes(&labels, &labels).is_err());
+    assert_eq!((confusion.samples(), confusion.names().len()), (0, 0));
+    // Memory grows with the pairs that occur, not with the square of the classes.
+    let mut wide = ConfusionMatrix::new(500_000);
+    wide.add_classes(&labels, &labels).unwrap();
+    assert_eq!((wide.count(0, 0), wide.class(0).unwrap().f1), (1, 1.0));
+}

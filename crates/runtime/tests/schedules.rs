@@ -204,12 +204,17 @@ fn the_shortest_cycles() {
             rates.iter().all(|rate| rate.is_finite() && (0.0..=1.0 + 1e-12).contains(rate)),
             "{updates}, {rise}: {rates:?}"
         );
+        assert!(
+            rates[..updates.min(rates.len() as u64) as usize].iter().any(|rate| *rate > 0.0),
+            "{updates}, {rise}: {rates:?}"
+        );
     }
 }
 
 #[test]
 fn plateaus() {
     let new = |line: &serde_json::Value| ReduceOnPlateau::new(line["base"].as_f64().unwrap()).unwrap();
+    assert_eq!(lines(include_str!("optimisers/plateau.jsonl")).len(), 6);
     for line in lines(include_str!("optimisers/plateau.jsonl")) {
         let case = line["case"].as_str().unwrap().to_owned();
         let mut plateau = match case.as_str() {

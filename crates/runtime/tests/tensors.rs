@@ -290,3 +290,13 @@ fn a_step_past_every_axis_shows_the_first_place() {
     let columns = numbers.index((.., arenagrad::AxisIndex::from(..).step_by(usize::MAX))).unwrap();
     assert_eq!((columns.shape().dims(), columns.to_f64_vec()), (&[3, 1][..], vec![1.0, 3.0, 5.0]));
 }
+
+#[test]
+fn extents_past_counting_beside_an_empty_axis() {
+    let long = Tensor::new([1 << 60, 0], Vec::<f32>::new()).unwrap();
+    assert_eq!(Tensor::concat(&[&long, &long], 1).unwrap().shape(), long.shape());
+    assert!(matches!(long.to_rows::<f32>(), Err(Error::OutOfMemory { .. })));
+    let wide = Tensor::new([1, 1 << 40, 1 << 40, 0], Vec::<f32>::new()).unwrap();
+    assert_eq!(wide.argmax_along(0).unwrap().shape().dims(), &[1 << 40, 1 << 40, 0]);
+    assert_eq!(Tensor::concat(&[&wide, &wide], 3).unwrap().shape(), wide.shape());
+}

@@ -68,7 +68,6 @@ fn batches_of_all_sizes_train_one_network_with_one_state() {
         }
         assert_eq!(value(&trainer, "updates"), 40.0);
         assert_eq!(trainer.plans(), 3, "one for each batch size");
-        trainer.session().device().is_cpu();
     }
 }
 
@@ -233,7 +232,7 @@ fn several_optimisers_over_one_set_of_parameters() {
         trainer.step_of(second, &batch).unwrap();
         trainer.step_of(second, &batch).unwrap();
         assert_eq!(value(&trainer, "a.w"), 1.5, "{device}");
-        assert!((value(&trainer, "b.w") - 1.495).abs() < 0.01, "{device}");
+        assert!((value(&trainer, "b.w") - 1.491606).abs() < 1e-5, "{device}");
         assert_eq!((value(&trainer, "updates"), value(&trainer, "second.updates")), (1.0, 2.0));
         let mut names: Vec<&str> = trainer.session().parameter_names().collect();
         names.sort_unstable();
