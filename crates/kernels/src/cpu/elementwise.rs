@@ -4,13 +4,11 @@ use arenagrad_graph::Elements;
 
 use std::ops::Range;
 
-use pulp::Arch;
-
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_block};
 use super::parallel;
-use super::processor::detect;
+use super::processor::{Arch, detect};
 use super::registers::{BLOCK, Bank};
 use crate::cost;
 use crate::program::{Program, ProgramInput};

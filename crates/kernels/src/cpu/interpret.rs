@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elementwise, StorageType};
-use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, Translation};
 use super::lanes;
 use super::narrow::{Source, of_storage};
-use super::processor::{Vectorise, dispatch};
+use super::processor::{Arch, Vectorise, dispatch};
 use super::random::uniform;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 use super::walk;

@@ -14,9 +14,10 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::pack::{Operand, Source, pack_panel, pack_rows};
+use super::processor::Arch;
 use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
 use super::walk::Walk;
 use crate::kernel::{Matrices, ProductExtents};

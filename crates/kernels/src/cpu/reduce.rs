@@ -9,14 +9,13 @@
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements, ReduceFunction};
-use pulp::Arch;
 
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
 use super::code::Translation;
 use super::elementwise::Elementwise;
 use super::interpret::{Accumulators, Sources, run_block, run_prologue};
 use super::parallel;
-use super::processor::{Vectorise, detect, dispatch};
+use super::processor::{Arch, Vectorise, detect, dispatch};
 use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
 use super::registers::{BLOCK, Bank, Register};
 use super::walk::Walk;

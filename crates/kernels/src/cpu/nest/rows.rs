@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use arenagrad_graph::DType;
-use pulp::Arch;
 
 use super::code::{Fold, Section, Translation};
 use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, expand, with_elements};
@@ -12,7 +11,7 @@ use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::{Part, Parts, split_parts};
 use crate::cpu::interpret::{Sources, run_block, run_prologue, store};
-use crate::cpu::processor::dispatch;
+use crate::cpu::processor::{Arch, dispatch};
 use crate::cpu::registers::{BLOCK, Bank, Chunk, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
