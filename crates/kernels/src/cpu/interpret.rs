@@ -11,7 +11,7 @@ use super::lanes;
 use super::narrow::{Source, of_storage};
 use super::processor::{Vectorise, dispatch};
 use super::random::uniform;
-use super::registers::{BLOCK, Bank, Borrowed, Chunk, LANES, Lane, Lanes, Register};
+use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 use super::walk;
 use crate::program::ProgramInput;
 
@@ -120,6 +120,7 @@ pub(super) fn run_block(
 }
 
 /// Whether code whose value goes to an output has written it there: to whole chunks of memory in which elements are values.
+#[inline(always)]
 fn is_written_in_place(part: &Part<'_>, length: usize) -> bool {
     length.is_multiple_of(LANES) && part.storage().is_native()
 }
@@ -175,7 +176,35 @@ impl Vectorise for Block<'_, '_> {
     }
 }
 
-impl<'a> Block<'a, '_> {
+/// Writes the value of the code that a block executes, of type `$value`: where it goes if it is an output, else to the register `$target`. `$compute`
+/// writes `$chunks` chunks at `$out` of what it reads by `$reader`.
+///
+/// A macro, because a closure would be a function of its own, without the instruction set that the block is compiled for.
+macro_rules! write_value {
+    ($block:ident, $target:ident: $value:ty, |$reader:ident, $out:ident, $chunks:ident| $compute:expr) => {{
+        let $chunks = $block.chunks();
+        let Block { bank, sources, outputs, base, start, length, output, .. } = $block;
+        let mut elements = None;
+        if let (Outputs::Written(parts), Some(output)) = (&mut *outputs, *output) {
+            let part = &mut parts[output as usize];
+            if is_written_in_place(part, *length) {
+                elements = Some(&mut part.typed_mut::<$value>()[*start - *base..][..*length]);
+            }
+        }
+        let mut register = None;
+        let $out = match elements {
+            Some(elements) => elements.as_chunks_mut().0,
+            None => register.insert(bank.take::<$value>($target)).chunks($chunks),
+        };
+        let $reader = Reader { bank: &*bank, sources: *sources };
+        $compute;
+        if let Some(register) = register {
+            bank.put($target, register);
+        }
+    }};
+}
+
+impl Block<'_, '_> {
     #[inline(always)]
     fn chunks(&self) -> usize {
         self.length.div_ceil(LANES)
@@ -360,32 +389,9 @@ impl<'a> Block<'a, '_> {
         self.bank.put(target, out);
     }
 
-    /// Lets `compute` write the value of the code that is being executed: where the value goes if it is an output, else to its register.
-    #[inline(always)]
-    fn write<R: Lane>(&mut self, target: Register, compute: impl FnOnce(Reader<'_, 'a>, &mut [Chunk<R>], usize)) {
-        let chunks = self.chunks();
-        let Block { bank, sources, outputs, base, start, length, output, .. } = self;
-        let part = match (&mut *outputs, *output) {
-            (Outputs::Written(parts), Some(output)) => Some(&mut parts[output as usize]),
-            (Outputs::Written(_), None) | (Outputs::Read(_), _) => None,
-        };
-        let elements = part
-            .filter(|part| is_written_in_place(part, *length))
-            .map(|part| &mut part.typed_mut::<R>()[*start - *base..][..*length]);
-        let mut register = None;
-        let memory = match elements {
-            Some(elements) => elements.as_chunks_mut().0,
-            None => register.insert(bank.take::<R>(target)).chunks(chunks),
-        };
-        compute(Reader { bank, sources: *sources }, memory, chunks);
-        if let Some(register) = register {
-            bank.put(target, register);
-        }
-    }
-
     #[inline(always)]
     pub(super) fn map<T: Lane, R: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> R) {
-        self.write::<R>(target, |reader, out, chunks| lanes::map(out, reader.lanes::<T>(operand, chunks), f));
+        write_value!(self, target: R, |reader, out, chunks| lanes::map(out, reader.lanes::<T>(operand, chunks), f));
     }
 
     #[inline(always)]
@@ -396,7 +402,7 @@ impl<'a> Block<'a, '_> {
         target: Register,
         f: impl Fn(T, T) -> R,
     ) {
-        self.write::<R>(target, |reader, out, chunks| {
+        write_value!(self, target: R, |reader, out, chunks| {
             lanes::map2(out, reader.lanes::<T>(lhs, chunks), reader.lanes::<T>(rhs, chunks), f);
         });
     }
@@ -410,7 +416,7 @@ impl<'a> Block<'a, '_> {
         accepts: impl Fn(T) -> bool,
         slow: fn(T) -> T,
     ) {
-        self.write::<T>(target, |reader, out, chunks| {
+        write_value!(self, target: T, |reader, out, chunks| {
             lanes::map_checked(out, reader.lanes::<T>(operand, chunks), fast, accepts, slow);
         });
     }
@@ -424,7 +430,7 @@ impl<'a> Block<'a, '_> {
         accepts: impl Fn(T, T) -> bool,
         slow: fn(T, T) -> T,
     ) {
-        self.write::<T>(target, |reader, out, chunks| {
+        write_value!(self, target: T, |reader, out, chunks| {
             let (a, b) = (reader.lanes::<T>(lhs, chunks), reader.lanes::<T>(rhs, chunks));
             lanes::map2_checked(out, a, b, fast, accepts, slow);
         });
@@ -438,7 +444,7 @@ impl<'a> Block<'a, '_> {
         on_false: Register,
         target: Register,
     ) {
-        self.write::<T>(target, |reader, out, chunks| {
+        write_value!(self, target: T, |reader, out, chunks| {
             let condition = reader.lanes::<u8>(condition, chunks);
             let (on_true, on_false) = (reader.lanes::<T>(on_true, chunks), reader.lanes::<T>(on_false, chunks));
             lanes::select(out, condition, on_true, on_false);
