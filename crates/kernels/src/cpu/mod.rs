@@ -178,7 +178,7 @@ impl Compiled {
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::ScatterReduce(routine) => routine.divides(),
-            Routine::Assemble(_) => false,
+            Routine::Assemble(routine) => routine.divides(),
             Routine::LinearAlgebra(routine) => routine.divides(),
             Routine::Cumulative(routine) => routine.divides(),
             Routine::ArgSort(routine) => routine.divides(),
