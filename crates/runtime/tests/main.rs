@@ -57,6 +57,7 @@ mod optimisers;
 mod ordered;
 mod parameter_files;
 mod parameters;
+mod pending;
 mod plans;
 mod pooling;
 mod recurrent;
