@@ -20,6 +20,7 @@ guides! {
     functions: "docs/functions.md",
     how_do_i: "docs/how_do_i.md",
     layers: "docs/layers.md",
+    memory: "docs/memory.md",
     pytorch_users: "docs/pytorch_users.md",
     optimisers: "docs/optimisers.md",
     tape: "docs/tape.md",

@@ -45,6 +45,7 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod memory;
 mod metrics;
 mod networks;
 mod nn_values;
