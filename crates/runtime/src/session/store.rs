@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
+use arenagrad_kernels::Choice;
 #[cfg(feature = "gpu")]
 use arenagrad_kernels::{Kernel, Stored};
 
@@ -247,23 +248,14 @@ impl Executable {
         plan: &Plan,
         places: &[u32],
         loops: &[Option<LoopPlaces>],
+        choices: &[Choice],
     ) -> Result<Self, Error> {
         match (&device.kind, memory) {
             #[cfg(feature = "gpu")]
             (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
-                let mut found = Found::default();
+                let mut found = Found::of(choices);
                 let rounds = found.rounds(plan, places, loops);
-                let steps: Vec<gpu::ResidentStep<'_>> = found
-                    .steps
-                    .iter()
-                    .map(|step| gpu::ResidentStep {
-                        kernel: step.kernel,
-                        inputs: &step.bound[0],
-                        outputs: &step.bound[1],
-                        stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
-                        what: step.what,
-                    })
-                    .collect();
+                let steps = found.resident();
                 let reads: Vec<Readback> = plan
                     .outputs
                     .iter()
@@ -275,7 +267,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(Box::new(CpuExecutable::new(plan, places, loops)?))),
+            (_, _) => Ok(Executable::Cpu(Box::new(CpuExecutable::new(plan, places, loops, choices)?))),
         }
     }
 
@@ -313,11 +305,27 @@ impl Executable {
     }
 }
 
+/// A plan made ready for a GPU once more, to be timed step by step.
+#[cfg(feature = "gpu")]
+pub(crate) fn profiler(
+    memory: &mut GpuMemory,
+    device: &gpu::GpuDevice,
+    plan: &Plan,
+    (places, loops): (&[u32], &[Option<LoopPlaces>]),
+    choices: &[Choice],
+    timestamps: bool,
+) -> Result<gpu::Profiler, Error> {
+    let mut found = Found::of(choices);
+    let rounds = found.rounds(plan, places, loops);
+    gpu::Profiler::new(device, memory, &found.resident(), rounds, timestamps)
+}
+
 /// The kernels of a plan and of the bodies of its loops.
 #[cfg(feature = "gpu")]
-#[derive(Default)]
 struct Found<'a> {
     steps: Vec<FoundStep<'a>>,
+    /// How they are computed, in their order; behind the end as usual.
+    choices: &'a [Choice],
 }
 
 #[cfg(feature = "gpu")]
@@ -325,11 +333,30 @@ struct FoundStep<'a> {
     kernel: &'a Kernel,
     bound: [Vec<u32>; 2],
     stored: [Vec<StorageType>; 2],
+    choice: Choice,
     what: &'a str,
 }
 
 #[cfg(feature = "gpu")]
 impl<'a> Found<'a> {
+    fn of(choices: &'a [Choice]) -> Self {
+        Found { steps: Vec::new(), choices }
+    }
+
+    /// The kernels as a device takes them.
+    fn resident(&self) -> Vec<gpu::ResidentStep<'_>> {
+        let each = self.steps.iter();
+        each.map(|step| gpu::ResidentStep {
+            kernel: step.kernel,
+            inputs: &step.bound[0],
+            outputs: &step.bound[1],
+            stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
+            choice: step.choice,
+            what: step.what,
+        })
+        .collect()
+    }
+
     /// Adds the kernels of a plan, and says in what order they run.
     fn rounds(&mut self, plan: &'a Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<gpu::Round> {
         let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
@@ -338,10 +365,12 @@ impl<'a> Found<'a> {
             match (&step.task, own) {
                 (Task::Kernel(kernel), _) => {
                     rounds.push(gpu::Round::Step(self.steps.len()));
+                    let choice = self.choices.get(self.steps.len()).copied().unwrap_or_default();
                     self.steps.push(FoundStep {
                         kernel,
                         bound: [place(&step.inputs), place(&step.outputs)],
                         stored: step.storage(&plan.buffers),
+                        choice,
                         what: &described.computes,
                     });
                 }
