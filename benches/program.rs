@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use arenagrad::train::Trained;
 use arenagrad::{
-    Device, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Tape, TapeOptimizer, Tensor, Variable,
+    Device, Error, Expr, Graph, GraphError, Init, Optimizer, Profile, ProfileOptions, Session, Tape, TapeOptimizer,
+    Tensor, Variable,
 };
 
 use crate::Phase;
@@ -158,6 +159,19 @@ impl Program {
             }
             Kind::Tape(program) => program.call(),
             Kind::Construction { build } => Ok(build()?.len() as f64),
+        }
+    }
+
+    /// The times of the steps of the phase's plan, and how near they come to what the device can do; none for tapes, which plan as they
+    /// run, and constructions.
+    pub fn profile(&mut self, options: &ProfileOptions) -> Result<Option<Profile>, Error> {
+        match &mut self.kind {
+            Kind::Session(program) => {
+                let SessionCalls { session, inputs, .. } = &mut **program;
+                let inputs: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, value)| (*name, value)).collect();
+                session.profile_plan(session.first_plan(), &inputs, options).map(Some)
+            }
+            Kind::Tape(_) | Kind::Construction { .. } => Ok(None),
         }
     }
 

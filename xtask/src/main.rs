@@ -6,7 +6,10 @@ mod budget;
 mod ci;
 mod cpu_time;
 mod debian;
+mod device;
 mod oracle;
+mod profile;
+mod tune;
 mod web;
 
 use std::process::ExitCode;
@@ -23,12 +26,18 @@ tasks:
                                         with --dependencies only what needs no build
   ci [--packages]                       everything that a change must pass before it is merged; with --packages the
                                         packages are verified in full although no version changed
+  device [--gpu] [--size N]             what a device can do and what the engine makes of it, in a few figures
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list
   web [--out DIR] [--serve PORT] [--test [--only NAME]]
                                         build the page of examples/web into a folder of static files, serve it to a browser of this
                                         machine, or hold it to the native CPU in headless Chromium
+  profile WORKLOAD [--gpu] [--phase PHASE] [--runs N] [--submits] [--trace FILE]
+                                        time the steps of a workload's plan: a table, and a trace that opens in Perfetto; build
+                                        with --release for times that mean something
+  tune WORKLOAD [--gpu] [--folder FOLDER] [--patience N] [--other-bits]
+                                        time the ways in which the kernels of a workload's plan can be computed, and say which is taken
 
 options:
   -h, --help                            print this text";
@@ -71,6 +80,9 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
                 let verify_packages = flag(&mut arguments, "packages")?;
                 Ok(ci::run(verify_packages))
             }
+            "device" => Ok(device::run(device::Options::parse(&mut arguments)?)),
+            "tune" => Ok(tune::run(tune::Options::parse(&mut arguments)?)),
+            "profile" => Ok(profile::run(profile::Options::parse(&mut arguments)?)),
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
             "web" => Ok(web::run(&web::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),

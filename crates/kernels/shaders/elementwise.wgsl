@@ -5,9 +5,9 @@
 // is read before anything is written there, so an output may share the buffer of a contiguous input.
 //
 // Bindings: the inputs that the program reads (read), then its outputs (read_write), each contiguous over the domain.
-// Generated: Parameters, flat, WIDTH, write_block and what it calls.
+// Generated: Parameters, flat, WIDTH, WORKGROUP_SIZE, write_block and what it calls.
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let block = flat(id);
     if block < parameters.blocks {

@@ -1,6 +1,7 @@
 //! The tests of the kernels crate in one program, which is quicker to build than one for each file. Those that need a process of
 //! their own stand in `Cargo.toml`.
 
+mod cpu_choices;
 mod cpu_functions;
 mod cpu_indexing;
 mod cpu_matmul;

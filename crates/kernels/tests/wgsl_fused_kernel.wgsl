@@ -53,6 +53,8 @@ fn write_block(index: u32) {
     output1[index / 4u] = vec4<f32>(v_x.output1, v_y.output1, v_z.output1, v_w.output1);
 }
 
+const WORKGROUP_SIZE: u32 = 64u;
+
 // x + y
 fn add(x: f32, y: f32) -> f32 {
     return x + y;

@@ -5,12 +5,25 @@ use std::fmt;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{GpuDevice, Selector};
 use crate::error::Error;
+use crate::tuning::Tuning;
 
 /// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
 #[derive(Clone)]
 pub struct Device {
     pub(crate) kind: DeviceKind,
     note: Option<String>,
+    tuning: Tuned,
+}
+
+/// By what choices of kernels are measured.
+#[derive(Clone)]
+enum Tuned {
+    /// By what the environment asks for, if anything.
+    ByEnvironment,
+    /// By what a program asked for.
+    By(Tuning),
+    /// By nothing, whatever the environment asks for.
+    Never,
 }
 
 #[derive(Clone)]
@@ -83,13 +96,13 @@ impl Device {
 
     /// The CPU.
     pub fn cpu() -> Device {
-        Device { kind: DeviceKind::Cpu, note: None }
+        Device { kind: DeviceKind::Cpu, note: None, tuning: Tuned::ByEnvironment }
     }
 
     /// A device of an adapter that is open.
     #[cfg(all(test, feature = "gpu"))]
     pub(crate) fn of_adapter(device: GpuDevice) -> Device {
-        Device { kind: DeviceKind::Gpu(device), note: None }
+        Device { kind: DeviceKind::Gpu(device), note: None, tuning: Tuned::ByEnvironment }
     }
 
     /// The best adapter of this machine: hardware before software. [`Error::NoAdapter`] if there is none.
@@ -112,7 +125,7 @@ impl Device {
     pub fn auto() -> Result<Device, Error> {
         waited(Device::auto_async()).unwrap_or_else(|| {
             let note = "running on the CPU: a page in a browser opens a GPU by Device::auto_async".to_owned();
-            Ok(Device { kind: DeviceKind::Cpu, note: Some(note) })
+            Ok(Device { note: Some(note), ..Device::cpu() })
         })
     }
 
@@ -185,6 +198,40 @@ impl Device {
         self.adapter().is_none()
     }
 
+    /// The same device, whose kernels are chosen by what a tuning measures: see [`crate::tuning`]. It holds for all sessions, trainers and tapes that are made with
+    /// it afterwards.
+    #[must_use]
+    pub fn tuned(self, tuning: &Tuning) -> Device {
+        Device { tuning: Tuned::By(tuning.clone()), ..self }
+    }
+
+    /// By what choices of kernels are measured: what [`Device::tuned`] was given, else what the environment asks for.
+    pub(crate) fn tuning(&self) -> Option<Tuning> {
+        match &self.tuning {
+            Tuned::ByEnvironment => Tuning::from_environment(),
+            Tuned::By(tuning) => Some(tuning.clone()),
+            Tuned::Never => None,
+        }
+    }
+
+    /// The same device, whose kernels are the usual ones.
+    pub(crate) fn untuned(&self) -> Device {
+        Device { tuning: Tuned::Never, ..self.clone() }
+    }
+
+    /// What tells this device from others whose times may differ: a processor with its threads, or an adapter with its interface, its driver
+    /// and the class that kernels are chosen for.
+    pub(crate) fn identity(&self) -> String {
+        match &self.kind {
+            DeviceKind::Cpu => format!("{} with {} threads", crate::processor::name(), rayon::current_num_threads()),
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(device) => {
+                let AdapterDescription { name, backend, driver, .. } = device.description();
+                format!("{name}, {backend}, {driver}, class {:?}", device.profile().class)
+            }
+        }
+    }
+
     /// Why [`Device::auto`] chose this device, where a reader may have expected another.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -204,7 +251,7 @@ impl Device {
             }
             (false, None) => "running on the CPU: no GPU adapter was found".to_owned(),
         };
-        Device { kind: DeviceKind::Cpu, note: Some(note) }
+        Device { kind: DeviceKind::Cpu, note: Some(note), tuning: Tuned::ByEnvironment }
     }
 
     #[cfg(feature = "gpu")]
@@ -217,7 +264,11 @@ impl Device {
             Some("software") => Selector::Kind(AdapterKind::Software),
             Some(part) => Selector::Name(part.to_owned()),
         };
-        Ok(Device { kind: DeviceKind::Gpu(GpuDevice::open(&selector).await?), note: None })
+        Ok(Device {
+            kind: DeviceKind::Gpu(GpuDevice::open(&selector).await?),
+            note: None,
+            tuning: Tuned::ByEnvironment,
+        })
     }
 
     #[cfg(not(feature = "gpu"))]

@@ -23,6 +23,7 @@ guides! {
     memory: "docs/memory.md",
     pytorch_users: "docs/pytorch_users.md",
     optimisers: "docs/optimisers.md",
+    profile: "docs/profile.md",
     tape: "docs/tape.md",
     sequences: "docs/sequences.md",
     training: "docs/training.md",

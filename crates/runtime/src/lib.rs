@@ -34,6 +34,8 @@
 //! | functions with gradients of one's own | [`Function`] |
 //! | numerical checks of gradients | [`check`] |
 //! | the loop around a trainer, its files and its page | `fit` |
+//! | how long each step of a plan takes | [`profile`] |
+//! | choices of kernels that are measured | [`tuning`] |
 //! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
 //!
@@ -79,10 +81,13 @@ pub mod least_squares;
 pub mod metrics;
 mod pending;
 pub mod plan;
+mod processor;
+pub mod profile;
 mod session;
 mod tape;
 mod tensor;
 pub mod train;
+pub mod tuning;
 pub mod weights;
 
 pub use arenagrad_graph as graph;
@@ -107,6 +112,7 @@ pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use pending::Pending;
 pub use plan::Plan;
+pub use profile::{Profile, ProfileOptions};
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
@@ -115,4 +121,5 @@ pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
+pub use tuning::{Tuning, TuningOptions};
 pub use weights::Weights;

@@ -15,10 +15,11 @@ use super::interpret::Accumulators;
 use super::pack::Source;
 use super::parallel;
 use super::processor::{Arch, detect};
-use super::product::{Extents, PackRhs, PackedProduct, PackedRows, Rhs, TileShape, tile_shape};
+use super::product::{Extents, MOST_ROWS, PackRhs, PackedProduct, PackedRows, Rhs, TileShape, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
-use crate::cost;
+use crate::choice::Choice;
+use crate::cost::{self, Cost};
 use crate::kernel::Matrices;
 use crate::program::Program;
 
@@ -37,6 +38,62 @@ const ROWS_OF_OWN_PACKING: usize = 48;
 pub(super) struct MatMul {
     scheme: Scheme,
     state: State,
+}
+
+/// The tile of products of that dtype.
+fn tile_of(dtype: DType, arch: Arch) -> TileShape {
+    match dtype {
+        DType::F32 => tile_shape::<f32>(arch),
+        DType::F64 => tile_shape::<f64>(arch),
+        DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
+    }
+}
+
+/// The choice that is made for a product unless another is asked for; none where there is no other.
+pub(crate) fn usual(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Option<Choice> {
+    let tile = tile_of(dtype, detect());
+    let extents = Extents::new(lhs, rhs, false);
+    match Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, [false; 2]).way {
+        Way::Direct => None,
+        Way::Panels(_) => Some(Choice::Panels(extents.most_rows_at_once())),
+        Way::PackedInTurn => Some(Choice::PackedInTurn(extents.rows_at_once())),
+    }
+}
+
+/// How a product is computed unless another way is asked for, and by how many tasks.
+struct Usual {
+    way: Way,
+    tasks: usize,
+}
+
+impl Usual {
+    fn of(cost: Cost, extents: &Extents, tile: TileShape, is_narrow: [bool; 2]) -> Usual {
+        let Extents { batches, m, k, n, .. } = *extents;
+        let work = m.saturating_mul(n).saturating_mul(k);
+        let mut tasks = parallel::tasks(cost);
+        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
+            tasks = tasks.min(batches * m);
+            // Narrow elements become values as they are packed.
+            if is_narrow.contains(&true) { Way::Panels(1) } else { Way::Direct }
+        } else if batches >= 2 * tasks && batches > 1 {
+            tasks = tasks.min(batches);
+            Way::Panels(m)
+        } else {
+            // Each task reads the whole right operand, so there are no more of them than threads.
+            if tasks > 1 {
+                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
+            }
+            let rows = m.min((batches * m).div_ceil(tasks));
+            let packs_once = rows <= extents.most_rows_at_once();
+            if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
+                Way::Panels(tile.rows)
+            } else {
+                tasks = tasks.min(m.div_ceil(tile.rows));
+                Way::PackedInTurn
+            }
+        };
+        Usual { way, tasks }
+    }
 }
 
 /// What all tasks share.
@@ -92,49 +149,44 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype`; `is_narrow` says of each operand whether its elements are narrower than its values.
+    /// A product of dtype `dtype`, computed as `choice` says; `is_narrow` says of each operand whether its elements are narrower than its
+    /// values.
     pub(super) fn new(
         dtype: DType,
-        lhs: &Matrices,
-        rhs: &Matrices,
+        [lhs, rhs]: [&Matrices; 2],
         is_narrow: [bool; 2],
         epilogue: Option<&Program>,
+        choice: Choice,
     ) -> Self {
         let arch = detect();
-        let tile = match dtype {
-            DType::F32 => tile_shape::<f32>(arch),
-            DType::F64 => tile_shape::<f64>(arch),
-            DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
-        };
+        let tile = tile_of(dtype, arch);
         let extents = Extents::new(lhs, rhs, is_narrow[0]);
-        let Extents { batches, m, k, n, .. } = extents;
-        let work = m.saturating_mul(n).saturating_mul(k);
-        let mut tasks = parallel::tasks(cost::matmul(dtype, lhs, rhs));
-        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
-            tasks = tasks.min(batches * m);
-            // Narrow elements become values as they are packed.
-            if is_narrow.contains(&true) { Way::Panels(1) } else { Way::Direct }
-        } else if batches >= 2 * tasks && batches > 1 {
-            tasks = tasks.min(batches);
-            Way::Panels(m)
-        } else {
-            // Each task reads the whole right operand, so there are no more of them than threads.
-            if tasks > 1 {
-                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
-            }
-            let rows = m.min((batches * m).div_ceil(tasks));
-            let packs_once = rows <= extents.most_rows_at_once();
-            if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
-                Way::Panels(tile.rows)
-            } else {
-                tasks = tasks.min(m.div_ceil(tile.rows));
-                Way::PackedInTurn
-            }
-        };
-        let height = match way {
+        let Extents { batches, m, .. } = extents;
+        let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_narrow);
+        let packs = way != Way::Direct;
+        let mut height = match way {
             Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
             Way::Panels(_) => extents.most_rows_at_once(),
         };
+        match choice {
+            Choice::Panels(rows) if packs => {
+                if way == Way::PackedInTurn {
+                    way = Way::Panels(tile.rows);
+                }
+                height = rows.min(m).min(MOST_ROWS);
+            }
+            Choice::PackedInTurn(rows) if packs => {
+                (way, height) = (Way::PackedInTurn, rows.min(m).min(MOST_ROWS));
+                tasks = tasks.min(m.div_ceil(tile.rows));
+            }
+            Choice::Panels(_)
+            | Choice::PackedInTurn(_)
+            | Choice::Usual
+            | Choice::Registers { .. }
+            | Choice::Workgroup { .. }
+            | Choice::Invocations(_) => {}
+        }
+        debug_assert!(tasks <= (batches * m).max(1), "a task has a row at least");
         let scheme = Scheme {
             arch,
             extents,

@@ -31,6 +31,7 @@ mod narrow;
 mod nest;
 mod pack;
 mod parallel;
+mod peak;
 mod processor;
 mod product;
 pub mod random;
@@ -50,10 +51,13 @@ mod wasm;
 
 pub use buffer::Operands;
 pub use linear_algebra::{Failure, FailureReason};
+pub(crate) use matmul::usual as usual_product;
 pub use parallel::threads;
+pub use peak::multiply_adds;
 
 use arenagrad_graph::Elements;
 
+use crate::choice::Choice;
 use crate::kernel::{Kernel, Stored};
 use argmax::ArgMax;
 use argsort::ArgSort;
@@ -113,6 +117,15 @@ impl Compiled {
     /// # Panics
     /// As [`Compiled::new`].
     pub fn with_storage(kernel: &Kernel, stored: Stored<'_>) -> Compiled {
+        Compiled::with_choice(kernel, stored, Choice::Usual)
+    }
+
+    /// As [`Compiled::with_storage`], of a kernel that is to be computed so: one of the candidates of [`crate::choice::on_cpu`]. A choice that the kernel
+    /// does not have is as the usual one.
+    ///
+    /// # Panics
+    /// As [`Compiled::new`].
+    pub fn with_choice(kernel: &Kernel, stored: Stored<'_>, choice: Choice) -> Compiled {
         Compiled(match kernel {
             Kernel::Elementwise(program) => Routine::Elementwise(Elementwise::new(program, 0)),
             Kernel::Reduce { function, program, kept, reduced, epilogue } => {
@@ -124,7 +137,7 @@ impl Compiled {
             }
             Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
                 let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
-                Routine::MatMul(Box::new(MatMul::new(*dtype, lhs, rhs, is_narrow, epilogue.as_ref())))
+                Routine::MatMul(Box::new(MatMul::new(*dtype, [lhs, rhs], is_narrow, epilogue.as_ref(), choice)))
             }
             Kernel::Attention(attention) => Routine::Attention(Box::new(Attention::new(attention))),
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {

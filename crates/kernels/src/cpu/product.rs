@@ -37,7 +37,7 @@ pub(super) const SECTION: usize = 8 * DEPTH;
 const ROWS: usize = 96;
 
 /// The most rows that are multiplied at once where panels of the right operand are packed one at a time.
-const MOST_ROWS: usize = 256;
+pub(super) const MOST_ROWS: usize = 256;
 
 /// The most elements of a result that are computed at once, beyond [`ROWS`] rows: a few megabytes, which stay in the last cache.
 const MOST_ELEMENTS: usize = 256 * 1024;

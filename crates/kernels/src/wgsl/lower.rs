@@ -1,5 +1,6 @@
 //! The entry of lowering: what is refused, and which file lowers which kernel.
 
+use crate::choice::Choice;
 use crate::view::View;
 use crate::wgsl::cumulative::Cumulative;
 use crate::wgsl::emit::{BoundProgram, Place, Shared};
@@ -18,13 +19,18 @@ use crate::{BinaryFunction, DType, Kernel, ProductExtents, Program, ProgramInput
 /// [`LowerError::HostAlone`] for a function of matrices, [`LowerError::DoublePrecision`] if any element is f64, [`LowerError::TooManyElements`] if a buffer or a domain is past what
 /// 32-bit indices reach.
 pub fn lower(kernel: &Kernel, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
-    lower_stored(kernel, Stored::default(), profile)
+    lower_stored(kernel, Stored::default(), profile, Choice::Usual)
 }
 
-/// [`lower`] of a kernel whose buffers hold their values in these storage types.
-fn lower_stored(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -> Result<Lowered, LowerError> {
+/// [`lower`] of a kernel whose buffers hold their values in these storage types, to be computed so.
+fn lower_stored(
+    kernel: &Kernel,
+    stored: Stored<'_>,
+    profile: &AdapterProfile,
+    choice: Choice,
+) -> Result<Lowered, LowerError> {
     check(kernel)?;
-    let mut lowered = Lowered::over(stored);
+    let mut lowered = Lowered::over(stored, choice);
     match kernel {
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
@@ -101,9 +107,25 @@ pub fn lower_step(
     stored: Stored<'_>,
     profile: &AdapterProfile,
 ) -> Result<Lowered, LowerError> {
-    let Kernel::Elementwise(program) = kernel else { return lower_stored(kernel, stored, profile) };
+    lower_step_as(kernel, buffers, stored, profile, Choice::Usual)
+}
+
+/// [`lower_step`] of a kernel that is to be computed so: one of the candidates of [`crate::choice::on_adapter`]. A choice that the kernel does not have is as the
+/// usual one.
+///
+/// # Errors
+///
+/// Those of [`lower`].
+pub fn lower_step_as(
+    kernel: &Kernel,
+    buffers: &[u32],
+    stored: Stored<'_>,
+    profile: &AdapterProfile,
+    choice: Choice,
+) -> Result<Lowered, LowerError> {
+    let Kernel::Elementwise(program) = kernel else { return lower_stored(kernel, stored, profile, choice) };
     check(kernel)?;
-    let mut lowered = Lowered::over(stored);
+    let mut lowered = Lowered::over(stored, choice);
     let outputs = output_places(program.outputs.len());
     elementwise(
         &BoundProgram { program, inputs: &shared_places(program, buffers), outputs: &outputs },

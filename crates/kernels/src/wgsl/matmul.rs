@@ -114,7 +114,7 @@ impl Product {
     /// Appends the dispatches that compute the product into `output`.
     pub(super) fn lower(&self, output: Output, profile: &AdapterProfile, lowered: &mut Lowered) {
         let results = self.batches * self.m * self.n;
-        let tile = matmul_tile(profile, self.batches, self.m, self.n);
+        let tile = matmul_tile(profile, lowered.choice, [self.batches, self.m, self.n]);
         let spans = self.k.div_ceil(span_depth(profile, tile));
         // Spans of equal lengths: multiples of sixteen, which keeps loads of several depths aligned.
         let span = self.k.div_ceil(spans).next_multiple_of(16);
@@ -157,16 +157,16 @@ impl Product {
         let (rows, columns) = match tile {
             MatMulTile::Vector => (1, 4),
             MatMulTile::Rows { rows, columns } => (rows, columns),
-            MatMulTile::Tiled => (TILED_SIDE, TILED_SIDE),
+            MatMulTile::Tiled { rows, columns } => (rows, columns),
         };
         let (row_tiles, column_tiles) = (self.m.div_ceil(rows), self.n.div_ceil(columns));
         let strip = match tile {
             MatMulTile::Rows { .. } => strip_width(column_tiles),
-            MatMulTile::Vector | MatMulTile::Tiled => 1,
+            MatMulTile::Vector | MatMulTile::Tiled { .. } => 1,
         };
         let tiles = depths.parts * self.batches * row_tiles * column_tiles.next_multiple_of(strip);
         let workgroup = match tile {
-            MatMulTile::Tiled => 1,
+            MatMulTile::Tiled { .. } => 1,
             MatMulTile::Vector | MatMulTile::Rows { .. } => module.long_running_workgroup(profile),
         };
         module.parameter("tiles", tiles);
@@ -181,11 +181,16 @@ impl Product {
         module.parameter("part_depth", depths.part_depth);
         let has_rest = !self.k.is_multiple_of(4);
         let (skeleton, label) = match tile {
-            MatMulTile::Tiled => {
+            MatMulTile::Tiled { rows, columns } => {
                 module.parameter("parts", depths.parts);
                 self.declare_elements(&mut module, "lhs", &self.lhs, "row", "row", "depth");
                 self.declare_elements(&mut module, "rhs", &self.rhs, "column", "depth", "column");
-                (include_str!("../../shaders/matmul_tiled.wgsl").to_owned(), "matmul_tiled")
+                let groups = [rows / TILED_SIDE, columns / TILED_SIDE];
+                module.declare(format!(
+                    "const ROW_GROUPS: u32 = {}u;\nconst COLUMN_GROUPS: u32 = {}u;",
+                    groups[0], groups[1]
+                ));
+                (expand(include_str!("../../shaders/matmul_tiled.wgsl"), groups, false), "matmul_tiled")
             }
             MatMulTile::Rows { rows, columns } => {
                 module.declare(format!("const ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;"));
@@ -226,9 +231,9 @@ impl Product {
         let depth = depths.span.min(self.k);
         let iterations = match tile {
             MatMulTile::Rows { .. } | MatMulTile::Vector => depth / 4 + depth / 64 + 5,
-            MatMulTile::Tiled => depth.div_ceil(16) * 17,
+            MatMulTile::Tiled { .. } => depth.div_ceil(16) * 17,
         };
-        if tile == MatMulTile::Tiled {
+        if matches!(tile, MatMulTile::Tiled { .. }) {
             module.work_together(TILED_WORKGROUP);
         }
         module.dispatch(

@@ -18,6 +18,7 @@ mod matmul;
 mod module;
 mod nest;
 mod output;
+mod peak;
 mod positions;
 mod radix;
 mod reduce;
@@ -28,8 +29,12 @@ mod tiles;
 use std::sync::Arc;
 
 pub use join::{Joined, Joiner, Joining, Location};
-pub use lower::{lower, lower_step};
+pub use lower::{lower, lower_step, lower_step_as};
+pub(crate) use module::WORKGROUP as ELEMENTWISE_INVOCATIONS;
+pub use peak::{Peak, peak};
+pub(crate) use tiles::{ROW_TILES as REGISTER_TILES, usual_tile};
 
+use crate::choice::Choice;
 use crate::kernel::Stored;
 use storage::Narrow;
 
@@ -62,17 +67,19 @@ pub struct Lowered {
     pub scratch: Vec<usize>,
     /// What modules that are still to be made must know of the step's buffers.
     narrow: Narrow,
+    /// How the kernel is computed.
+    choice: Choice,
 }
 
 impl Lowered {
     /// These dispatches, over scratch of these sizes in words.
     pub fn new(dispatches: Vec<Dispatch>, scratch: Vec<usize>) -> Lowered {
-        Lowered { dispatches, scratch, narrow: Narrow::default() }
+        Lowered { dispatches, scratch, narrow: Narrow::default(), choice: Choice::Usual }
     }
 
-    /// Nothing yet, of a step whose buffers hold their values so.
-    fn over(stored: Stored<'_>) -> Lowered {
-        Lowered { dispatches: Vec::new(), scratch: Vec::new(), narrow: Narrow::new(stored) }
+    /// Nothing yet, of a step whose buffers hold their values so, to be computed so.
+    fn over(stored: Stored<'_>, choice: Choice) -> Lowered {
+        Lowered { dispatches: Vec::new(), scratch: Vec::new(), narrow: Narrow::new(stored), choice }
     }
 }
 

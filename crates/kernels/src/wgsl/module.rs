@@ -10,7 +10,7 @@ use crate::wgsl::storage::Narrow;
 use crate::wgsl::{AdapterClass, AdapterProfile, Binding, Dispatch, Lowered, Resource, Work};
 
 /// The invocations of a workgroup, unless a skeleton says otherwise: a multiple of the eight lanes of a software adapter.
-pub(super) const WORKGROUP: usize = 64;
+pub(crate) const WORKGROUP: usize = 64;
 
 /// Collects what a skeleton needs; [`Module::dispatch`] puts the text together.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 //!
 //! Every file that lowers a kernel builds on this one; it knows none of them.
 
+use crate::choice::Choice;
 use crate::view::View;
 use crate::wgsl::emit::{BoundProgram, Place};
 use crate::wgsl::module::{Grid, WORKGROUP};
@@ -16,12 +17,21 @@ pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lo
     module.parameter("blocks", blocks);
     module.declare(format!("const WIDTH: u32 = {width}u;"));
     bound.declare_write(&mut module, width, None);
+    let invocations = match lowered.choice {
+        Choice::Invocations(count) => count,
+        Choice::Usual
+        | Choice::Registers { .. }
+        | Choice::Workgroup { .. }
+        | Choice::Panels(_)
+        | Choice::PackedInTurn(_) => WORKGROUP,
+    };
+    module.declare(format!("const WORKGROUP_SIZE: u32 = {invocations}u;"));
     let skeleton = include_str!("../../shaders/elementwise.wgsl");
     let operations = width * cost::operations_per_element(bound.program);
     module.dispatch(
         skeleton,
         "elementwise",
-        Grid { count: blocks, each: WORKGROUP, operations, iterations: 0 },
+        Grid { count: blocks, each: invocations, operations, iterations: 0 },
         profile,
         lowered,
     );

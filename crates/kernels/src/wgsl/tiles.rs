@@ -1,5 +1,6 @@
 //! Which variant and tile a matrix product gets, and how much of a reduction one invocation does.
 
+use crate::choice::Choice;
 use crate::wgsl::{AdapterClass, AdapterProfile};
 
 /// How a matrix product is computed.
@@ -14,23 +15,33 @@ pub(super) enum MatMulTile {
         /// Columns of the result.
         columns: usize,
     },
-    /// `matmul_tiled`: 64 x 64 a workgroup.
-    Tiled,
+    /// `matmul_tiled`: so many rows and columns a workgroup, multiples of [`TILED_SIDE`].
+    Tiled {
+        /// Rows of the result.
+        rows: usize,
+        /// Columns of the result.
+        columns: usize,
+    },
 }
 
-/// The side of the tile of `matmul_tiled`.
+/// The side of the tile of `matmul_tiled`, or what its sides are multiples of.
 pub(super) const TILED_SIDE: usize = 64;
 
 /// The invocations of a workgroup of `matmul_tiled`.
 pub(super) const TILED_WORKGROUP: usize = 256;
 
-/// The tile for `batches` products of `[m, k]` and `[k, n]`.
-pub(super) fn matmul_tile(profile: &AdapterProfile, batches: usize, m: usize, n: usize) -> MatMulTile {
+/// The tile for `batches` products of `[m, k]` and `[k, n]`, computed so.
+pub(super) fn matmul_tile(profile: &AdapterProfile, choice: Choice, [batches, m, n]: [usize; 3]) -> MatMulTile {
     if m == 1 {
         return MatMulTile::Vector;
     }
+    match choice {
+        Choice::Registers { rows, columns } => return MatMulTile::Rows { rows, columns },
+        Choice::Workgroup { rows, columns } => return MatMulTile::Tiled { rows, columns },
+        Choice::Usual | Choice::Invocations(_) | Choice::Panels(_) | Choice::PackedInTurn(_) => {}
+    }
     match profile.class {
-        AdapterClass::Gpu if m > 16 && n > 16 => MatMulTile::Tiled,
+        AdapterClass::Gpu if m > 16 && n > 16 => MatMulTile::Tiled { rows: TILED_SIDE, columns: TILED_SIDE },
         AdapterClass::Gpu => MatMulTile::Rows { rows: 4, columns: 4 },
         AdapterClass::Cpu => ROW_TILES
             .into_iter()
@@ -42,10 +53,19 @@ pub(super) fn matmul_tile(profile: &AdapterProfile, batches: usize, m: usize, n:
     }
 }
 
+/// The choice that is made for a product unless another is asked for.
+pub(crate) fn usual_tile(profile: &AdapterProfile, batches: usize, m: usize, n: usize) -> Choice {
+    match matmul_tile(profile, Choice::Usual, [batches, m, n]) {
+        MatMulTile::Vector => Choice::Usual,
+        MatMulTile::Rows { rows, columns } => Choice::Registers { rows, columns },
+        MatMulTile::Tiled { rows, columns } => Choice::Workgroup { rows, columns },
+    }
+}
+
 /// The tiles of `matmul_rows` to choose from on a software adapter. The time of one is taken to grow with what it loads, its
 /// rows and columns, and with what it multiplies, in the ratio that was measured on lavapipe; the choice is for the least
 /// time where vectors of tiles are spread over the cores.
-const ROW_TILES: [(usize, usize); 6] = [(16, 8), (8, 8), (16, 4), (8, 4), (4, 8), (4, 4)];
+pub(crate) const ROW_TILES: [(usize, usize); 6] = [(16, 8), (8, 8), (16, 4), (8, 4), (4, 8), (4, 4)];
 
 /// The invocations that a software adapter computes at once.
 const VECTOR_LANES: usize = 8;
@@ -67,7 +87,7 @@ pub(super) fn span_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
     let (iterations, most) = match tile {
         MatMulTile::Rows { .. } => (5, 256),
         MatMulTile::Vector => (5, 4096),
-        MatMulTile::Tiled => (17, 4096),
+        MatMulTile::Tiled { .. } => (17, 4096),
     };
     let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
     (budget / iterations).max(1).saturating_mul(16).min(most)

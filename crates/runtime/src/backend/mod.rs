@@ -3,10 +3,15 @@
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+mod lap;
+mod trial;
 
 use crate::plan::PlacedStep;
 use crate::plan::looped::{LoopPlan, ResultPlace};
 use crate::session::LoopPlaces;
+
+pub(crate) use lap::Lap;
+pub(crate) use trial::{Repeated, TrialBuffers};
 
 /// What a loop moves between the buffers of its operands and results and those of its rounds, by their numbers in the session's memory.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use arenagrad_graph::{Graph, NodeId, Op};
+use arenagrad_graph::{Graph, NodeId, Op, Origin};
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
 use crate::plan::cluster::Border;
@@ -25,6 +25,8 @@ pub struct PlanStep {
     pub fused: Vec<&'static str>,
     /// The named nodes that it computes, or ops and shapes where there is no name.
     pub computes: String,
+    /// Where in the caller's source the first result that it computes was written: file and line.
+    pub origin: Option<Origin>,
     /// What it reads: a name and the number of a buffer each.
     pub reads: Vec<(String, u32)>,
     /// The buffers that it writes.
@@ -69,6 +71,7 @@ pub(crate) fn describe(
                     Task::Loop(_) => Vec::new(),
                 },
                 computes: step.writes.iter().map(|&write| result(graph, entries, write)).collect::<Vec<_>>().join(", "),
+                origin: origin(graph, entries, step.writes.first().copied()),
                 reads: step.reads.iter().map(|&read| (name(graph, entries, read), buffer(&read))).collect(),
                 writes,
                 in_place,
@@ -98,6 +101,7 @@ pub(crate) fn copy_back(
         kernel: format!("copy {}", entries[parameter as usize].shape.elements()),
         fused: Vec::new(),
         computes: result(graph, entries, parameter),
+        origin: origin(graph, entries, Some(parameter)),
         reads: vec![(name(graph, entries, next), memory.buffer_of[next as usize])],
         writes: vec![memory.buffer_of[parameter as usize]],
         in_place: Vec::new(),
@@ -194,6 +198,11 @@ pub(crate) fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
         Some(label) => label,
         None => op_name(graph, entry).to_owned(),
     }
+}
+
+/// Where the node of an entry was made.
+fn origin(graph: &Graph, entries: &[Entry], entry: Option<u32>) -> Option<Origin> {
+    graph.node(entries[entry? as usize].node).ok().map(|node| node.origin)
 }
 
 /// What an entry computes: its name, dtype and shape.

@@ -15,6 +15,7 @@ mod outside;
 mod parameters;
 mod pool;
 mod prepared;
+mod profile;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::error::{Error, Given};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
+use crate::tuning;
 use feed::Feed;
 use parameters::{Parameters, Place};
 use pool::{Claim, Pool, Sharing};
@@ -166,9 +168,8 @@ impl Session {
         self.run_plan_async(plan, inputs).wait()
     }
 
-    /// The id of the first plan.
-    #[cfg(feature = "least_squares")]
-    pub(crate) fn first_plan(&self) -> PlanId {
+    /// The id of the first plan: the training step's, or of the first evaluation. Where there is none it is refused when it is used.
+    pub fn first_plan(&self) -> PlanId {
         PlanId { session: self.number, plan: 0 }
     }
 
@@ -440,7 +441,8 @@ impl Session {
         let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
-        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops)?;
+        let choices = tuning::choices(&self.device, &plan)?;
+        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops, &choices)?;
         self.memory.write_literals(&plan, &place)?;
         self.memory.write_loop_literals(&plan, &loops)?;
         for (name, buffer) in &moved {
@@ -452,7 +454,7 @@ impl Session {
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         let buffers = self.pool.take(claim);
-        Ok((Prepared { plan, feed, executable, outputs, buffers }, moved))
+        Ok((Prepared { plan, feed, executable, places: place, loops, choices, outputs, buffers }, moved))
     }
 
     /// Checks and writes the inputs of a training step.

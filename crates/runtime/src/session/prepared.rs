@@ -3,12 +3,13 @@
 #[cfg(feature = "gpu")]
 use arenagrad_graph::DType;
 use arenagrad_graph::{Elements, Shape};
+use arenagrad_kernels::Choice;
 
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
-use crate::session::store::{Executable, Memory, Run};
+use crate::session::store::{Executable, LoopPlaces, Memory, Run};
 use crate::tensor::Tensor;
 
 /// A plan with everything that a run needs.
@@ -16,6 +17,11 @@ pub(crate) struct Prepared {
     pub(super) plan: Plan,
     pub(super) feed: Feed,
     pub(super) executable: Executable,
+    /// The session's buffer of each of the plan's, and those of its loops.
+    pub(super) places: Vec<u32>,
+    pub(super) loops: Vec<Option<LoopPlaces>>,
+    /// How its kernels are computed, in their order; behind the end as usual.
+    pub(super) choices: Vec<Choice>,
     /// The session's buffer of each output; none for results without elements.
     pub(super) outputs: Vec<Option<u32>>,
     /// The buffers that it has of the session's pool.

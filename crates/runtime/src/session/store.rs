@@ -19,6 +19,7 @@ use crate::plan::{BufferRole, BufferSpec, Plan, Task};
 use crate::plan::{ElementBytes, PlacedStep};
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
+use arenagrad_kernels::Choice;
 #[cfg(feature = "gpu")]
 use arenagrad_kernels::{Kernel, Stored};
 
@@ -323,24 +324,15 @@ impl Executable {
         plan: &Plan,
         places: &[u32],
         loops: &[Option<LoopPlaces>],
+        choices: &[Choice],
     ) -> Result<Self, Error> {
         match (&device.kind, memory) {
             #[cfg(feature = "gpu")]
             (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
-                let mut found = Found::default();
+                let mut found = Found::of(choices);
                 let rounds = found.rounds(plan, places, loops);
                 let rounds = found.cut(memory, rounds)?;
-                let steps: Vec<gpu::ResidentStep<'_>> = found
-                    .steps
-                    .iter()
-                    .map(|step| gpu::ResidentStep {
-                        kernel: &step.kernel,
-                        inputs: &step.bound[0],
-                        outputs: &step.bound[1],
-                        stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
-                        what: step.what,
-                    })
-                    .collect();
+                let steps = found.resident();
                 let reads: Vec<Readback> = plan
                     .outputs
                     .iter()
@@ -352,7 +344,7 @@ impl Executable {
                     .collect();
                 Ok(Executable::Gpu(Box::new(GpuExecutable::in_rounds(device, memory, &steps, rounds, &reads)?)))
             }
-            (_, _) => Ok(Executable::Cpu(Box::new(CpuExecutable::new(plan, places, loops)?))),
+            (_, _) => Ok(Executable::Cpu(Box::new(CpuExecutable::new(plan, places, loops, choices)?))),
         }
     }
 
@@ -393,11 +385,31 @@ impl Executable {
     }
 }
 
+/// A plan made ready for a GPU once more, to be timed step by step.
+#[cfg(feature = "gpu")]
+pub(crate) fn profiler(
+    memory: &mut GpuMemory,
+    device: &gpu::GpuDevice,
+    plan: &Plan,
+    (places, loops): (&[u32], &[Option<LoopPlaces>]),
+    choices: &[Choice],
+    timestamps: bool,
+) -> Result<gpu::Profiler, Error> {
+    let mut found = Found::of(choices);
+    let rounds = found.rounds(plan, places, loops);
+    if found.is_cut(memory) {
+        let reason = "kernels over tensors that are too large to be bound whole run in parts".to_owned();
+        return Err(Error::Unsupported { what: "a profile of this plan".to_owned(), reason });
+    }
+    gpu::Profiler::new(device, memory, &found.resident(), rounds, timestamps)
+}
+
 /// The kernels of a plan and of the bodies of its loops.
 #[cfg(feature = "gpu")]
-#[derive(Default)]
 struct Found<'a> {
     steps: Vec<FoundStep<'a>>,
+    /// How they are computed, in their order; behind the end as usual.
+    choices: &'a [Choice],
 }
 
 #[cfg(feature = "gpu")]
@@ -406,6 +418,7 @@ struct FoundStep<'a> {
     kernel: Cow<'a, Kernel>,
     bound: [Vec<u32>; 2],
     stored: [Vec<StorageType>; 2],
+    choice: Choice,
     what: &'a str,
     /// The plan that it is of, and its step there.
     plan: &'a Plan,
@@ -414,6 +427,24 @@ struct FoundStep<'a> {
 
 #[cfg(feature = "gpu")]
 impl<'a> Found<'a> {
+    fn of(choices: &'a [Choice]) -> Self {
+        Found { steps: Vec::new(), choices }
+    }
+
+    /// The kernels as a device takes them.
+    fn resident(&self) -> Vec<gpu::ResidentStep<'_>> {
+        let each = self.steps.iter();
+        each.map(|step| gpu::ResidentStep {
+            kernel: &step.kernel,
+            inputs: &step.bound[0],
+            outputs: &step.bound[1],
+            stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
+            choice: step.choice,
+            what: step.what,
+        })
+        .collect()
+    }
+
     /// Adds the kernels of a plan, and says in what order they run.
     fn rounds(&mut self, plan: &'a Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<gpu::Round> {
         let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
@@ -422,10 +453,12 @@ impl<'a> Found<'a> {
             match (&step.task, own) {
                 (Task::Kernel(kernel), _) => {
                     rounds.push(gpu::Round::Step(self.steps.len()));
+                    let choice = self.choices.get(self.steps.len()).copied().unwrap_or_default();
                     self.steps.push(FoundStep {
                         kernel: Cow::Borrowed(kernel),
                         bound: [place(&step.inputs), place(&step.outputs)],
                         stored: step.storage(&plan.buffers),
+                        choice,
                         what: &described.computes,
                         plan,
                         step,
@@ -444,14 +477,19 @@ impl<'a> Found<'a> {
         rounds
     }
 
+    /// Whether a kernel has a tensor that is too large to be bound whole.
+    fn is_cut(&self, memory: &GpuMemory) -> bool {
+        let limit = memory.binding_limit();
+        self.steps.iter().flat_map(|step| step.bound.iter().flatten()).any(|&index| memory.bytes(index) > limit)
+    }
+
     /// Cuts the steps with tensors that are too large to be bound whole, and says in what order the parts run. A kernel that cannot be cut
     /// is an error that names the tensor.
     fn cut(&mut self, memory: &mut GpuMemory, rounds: Vec<gpu::Round>) -> Result<Vec<gpu::Round>, Error> {
-        let limit = memory.binding_limit();
-        let is_large = |step: &FoundStep<'_>| step.bound.iter().flatten().any(|&index| memory.bytes(index) > limit);
-        if !self.steps.iter().any(is_large) {
+        if !self.is_cut(memory) {
             return Ok(rounds);
         }
+        let limit = memory.binding_limit();
         let mut parts: Vec<Range<usize>> = Vec::with_capacity(self.steps.len());
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in std::mem::take(&mut self.steps) {

@@ -5,6 +5,7 @@
 
 use arenagrad_graph::Elements;
 
+use super::watch::Watch;
 use super::{CpuMemory, Failed, PlacedRoutine, run};
 use crate::backend::{LoopCopies, Moved};
 use crate::plan::FallibleStep;
@@ -18,8 +19,13 @@ pub(super) struct PlacedLoop {
 }
 
 impl PlacedLoop {
-    /// Runs all rounds, up to one that fails.
-    pub(super) fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Box<Failed>> {
+    /// Runs all rounds, up to one that fails, while `watch` looks on.
+    pub(super) fn run(
+        &mut self,
+        written: &mut Vec<Elements>,
+        memory: &mut CpuMemory,
+        watch: &mut impl Watch,
+    ) -> Result<(), Box<Failed>> {
         for moved in &self.copies.first {
             copy(memory, moved, 0, 0);
         }
@@ -31,7 +37,7 @@ impl PlacedLoop {
             for moved in &self.copies.found {
                 copy(memory, moved, 0, place * moved.elements);
             }
-            run(&mut self.steps, &self.fallible, written, memory, |_, _| {})?;
+            run(&mut self.steps, &self.fallible, written, memory, watch)?;
             for moved in &self.copies.stacked {
                 copy(memory, moved, 0, place * moved.elements);
             }

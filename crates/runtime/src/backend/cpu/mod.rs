@@ -8,17 +8,22 @@
 mod driver;
 mod looped;
 mod safekeeping;
+mod trial;
+mod watch;
 
 use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
-use arenagrad_kernels::{Kernel, Stored};
+use arenagrad_kernels::{Choice, Kernel, Stored};
 
-use crate::backend::LoopCopies;
+use crate::backend::{Lap, LoopCopies};
 use crate::error::Error;
 use crate::plan::{BufferSpec, FallibleStep, PlacedStep, Plan, Task};
 use crate::session::LoopPlaces;
 use looped::PlacedLoop;
 use safekeeping::Safekeeping;
+use watch::{Stopwatch, Watch};
+
+pub(crate) use trial::CpuTrial;
 
 /// The buffers of one session.
 #[derive(Default)]
@@ -122,26 +127,31 @@ struct PlacedKernel {
     outputs: Vec<u32>,
 }
 
-/// A kernel made ready for the buffers that its step is placed in.
-fn compiled(kernel: &Kernel, step: &PlacedStep, buffers: &[BufferSpec]) -> Compiled {
+/// A kernel made ready for the buffers that its step is placed in, to be computed so.
+fn compiled(kernel: &Kernel, step: &PlacedStep, buffers: &[BufferSpec], choice: Choice) -> Compiled {
     let [inputs, outputs] = step.storage(buffers);
-    Compiled::with_storage(kernel, Stored { inputs: &inputs, outputs: &outputs })
+    Compiled::with_choice(kernel, Stored { inputs: &inputs, outputs: &outputs }, choice)
 }
 
-/// The steps of a plan made ready, whose buffers are at `places` in the session's memory.
-fn routines(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<PlacedRoutine> {
+/// The steps of a plan made ready, whose buffers are at `places` in the session's memory, each kernel in the way that comes next in `choices`.
+fn routines(
+    plan: &Plan,
+    places: &[u32],
+    loops: &[Option<LoopPlaces>],
+    choices: &mut impl Iterator<Item = Choice>,
+) -> Vec<PlacedRoutine> {
     let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
     let steps = plan.steps.iter().zip(loops);
     steps
         .map(|(step, own)| match (&step.task, own) {
             (Task::Kernel(kernel), _) => PlacedRoutine::Kernel(PlacedKernel {
-                kernel: compiled(kernel, step, &plan.buffers),
+                kernel: compiled(kernel, step, &plan.buffers, choices.next().unwrap_or_default()),
                 inputs: place(&step.inputs),
                 outputs: place(&step.outputs),
             }),
             (Task::Loop(looped), Some(own)) => PlacedRoutine::Loop(PlacedLoop {
                 copies: LoopCopies::new(looped, step, places, own),
-                steps: routines(&looped.plan, &own.places, &own.loops),
+                steps: routines(&looped.plan, &own.places, &own.loops, choices),
                 fallible: looped.plan.fallible.clone(),
             }),
             (Task::Loop(_), None) => unreachable!("every loop was given places"),
@@ -170,12 +180,18 @@ fn refusal(plan: &Plan) -> Option<Error> {
 }
 
 impl CpuExecutable {
-    /// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`.
-    pub(crate) fn new(plan: &Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Result<Self, Error> {
+    /// Makes the steps of a plan ready whose buffers are at `places` in the session's memory, and those of its loops at `loops`, each kernel in the way that
+    /// stands in `choices`, or behind their end in the usual way.
+    pub(crate) fn new(
+        plan: &Plan,
+        places: &[u32],
+        loops: &[Option<LoopPlaces>],
+        choices: &[Choice],
+    ) -> Result<Self, Error> {
         if let Some(error) = refusal(plan) {
             return Err(error);
         }
-        let steps = routines(plan, places, loops);
+        let steps = routines(plan, places, loops, &mut choices.iter().copied());
         let (widest, divides) = extent(&steps);
         let (written, fallible) = (Vec::with_capacity(widest), plan.fallible.clone());
         let safekeeping = Safekeeping::new(plan, |buffer| places[buffer as usize])?;
@@ -196,11 +212,24 @@ impl CpuExecutable {
     fn run_steps(&mut self, memory: &mut CpuMemory) {
         let CpuExecutable { steps, written, safekeeping, failed, fallible, .. } = self;
         safekeeping.begin();
-        let before = |number: usize, memory: &CpuMemory| safekeeping.before(number, memory);
-        if let Err(failure) = run(steps, fallible, written, memory, before) {
+        if let Err(failure) = run(steps, fallible, written, memory, safekeeping) {
             safekeeping.restore(memory);
             *failed = Some(failure);
         }
+    }
+
+    /// Runs the plan with a clock read between its steps, and adds to `laps`, which are as many as steps, how long each took. Where a run fails, parameters
+    /// may have changed.
+    pub(crate) fn run_timed(&mut self, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Error> {
+        let CpuExecutable { steps, written, fallible, divides, .. } = self;
+        let mut result = Ok(());
+        let mut timed = || result = run(steps, fallible, written, memory, &mut Stopwatch::new(laps));
+        if *divides {
+            rayon::join(timed, || ());
+        } else {
+            timed();
+        }
+        result.map_err(|failed| failed.into_error())
     }
 }
 
@@ -224,25 +253,26 @@ impl Failed {
     }
 }
 
-/// Runs steps in their order, and calls `before` with the number of each.
+/// Runs steps in their order while `watch` looks on.
 fn run(
     steps: &mut [PlacedRoutine],
     fallible: &[(usize, FallibleStep)],
     written: &mut Vec<Elements>,
     memory: &mut CpuMemory,
-    mut before: impl FnMut(usize, &CpuMemory),
+    watch: &mut impl Watch,
 ) -> Result<(), Box<Failed>> {
     for (number, step) in steps.iter_mut().enumerate() {
-        before(number, memory);
+        watch.before(number, memory);
         match step {
             PlacedRoutine::Kernel(step) => step.run(written, memory).map_err(|failure| {
                 let found = fallible.iter().find(|(fallible, _)| *fallible == number);
                 let Some((_, step)) = found else { unreachable!("only steps that may fail do") };
                 Box::new(Failed { step: step.clone(), failure })
             })?,
-            PlacedRoutine::Loop(step) => step.run(written, memory)?,
+            PlacedRoutine::Loop(step) => step.run(written, memory, &mut watch.within(number))?,
         }
     }
+    watch.done();
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 use arenagrad_graph::Elements;
 
 use super::CpuMemory;
+use super::watch::{Unwatched, Watch};
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
 
@@ -53,8 +54,20 @@ impl Safekeeping {
         self.copied = 0;
     }
 
+    /// Puts back what was copied: the run has failed.
+    pub(super) fn restore(&self, memory: &mut CpuMemory) {
+        for kept in &self.kept[..self.copied] {
+            let is_written = memory.buffers[kept.buffer as usize].overwrite(&kept.value);
+            debug_assert!(is_written, "a copy has the type and length of its parameter");
+        }
+    }
+}
+
+impl Watch for Safekeeping {
+    type Within<'a> = Unwatched;
+
     /// Copies what the step is about to overwrite.
-    pub(super) fn before(&mut self, step: usize, memory: &CpuMemory) {
+    fn before(&mut self, step: usize, memory: &CpuMemory) {
         while let Some(kept) = self.kept.get_mut(self.copied).filter(|kept| kept.step == step) {
             let is_written = kept.value.overwrite(&memory.buffers[kept.buffer as usize]);
             debug_assert!(is_written, "a copy has the type and length of its parameter");
@@ -62,11 +75,10 @@ impl Safekeeping {
         }
     }
 
-    /// Puts back what was copied: the run has failed.
-    pub(super) fn restore(&self, memory: &mut CpuMemory) {
-        for kept in &self.kept[..self.copied] {
-            let is_written = memory.buffers[kept.buffer as usize].overwrite(&kept.value);
-            debug_assert!(is_written, "a copy has the type and length of its parameter");
-        }
+    fn done(&mut self) {}
+
+    /// A loop's rounds overwrite no parameter but with the step that the loop is.
+    fn within(&mut self, _: usize) -> Unwatched {
+        Unwatched
     }
 }

@@ -134,7 +134,8 @@ impl GpuDevice {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("arenagrad"),
-            required_features: adapter.features() & wanted,
+            // Timestamps cost nothing where nobody asks for them.
+            required_features: adapter.features() & (wanted | wgpu::Features::TIMESTAMP_QUERY),
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };

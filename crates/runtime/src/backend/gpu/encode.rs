@@ -12,7 +12,7 @@ use std::time::Duration;
 #[cfg(test)]
 use arenagrad_graph::Elements;
 use arenagrad_kernels::wgsl::{self, AdapterClass, Dispatch, Joining, Lowered, Resource};
-use arenagrad_kernels::{Kernel, Stored};
+use arenagrad_kernels::{Choice, Kernel, Stored};
 #[cfg(not(target_family = "wasm"))]
 use rayon::prelude::*;
 
@@ -22,7 +22,7 @@ use super::device::GpuDevice;
 use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Arrival, Passage, Readback, Staging};
-use super::rounds::{Command, Round, Schedule, has_loops};
+use super::rounds::{Command, MOST_COMMANDS, Round, Schedule, has_loops};
 use super::submitted::Submitted;
 use crate::error::Error;
 
@@ -52,6 +52,8 @@ pub(crate) struct ResidentStep<'a> {
     pub(crate) outputs: &'a [u32],
     /// In what types these hold their values.
     pub(crate) stored: Stored<'a>,
+    /// How the kernel is computed.
+    pub(crate) choice: Choice,
     /// The step's name in errors.
     pub(crate) what: &'a str,
 }
@@ -66,10 +68,10 @@ pub(super) struct LoweredStep<'a> {
 
 /// A plan made ready for a device.
 pub(crate) struct GpuExecutable {
-    device: GpuDevice,
+    pub(super) device: GpuDevice,
     dispatches: Vec<ReadyDispatch>,
     /// What a run with loops records; a run without records the dispatches in their order.
-    schedule: Option<Schedule>,
+    pub(super) schedule: Option<Schedule>,
     /// The dispatches of each submit of a run: one, unless the run is large.
     submissions: Vec<Range<usize>>,
     /// The launches that shall take the place of the dispatches when the plan has run for long, if there are better ones.
@@ -112,7 +114,18 @@ impl GpuExecutable {
         if !has_loops(&rounds) {
             return Self::from_lowered(device, memory, &lowered, reads);
         }
-        let mut executable = Self::with_joining(device, memory, &lowered, reads, Joining::Never)?;
+        Self::scheduled(device, memory, &lowered, rounds, reads)
+    }
+
+    /// As [`GpuExecutable::in_rounds`], from kernels that have been lowered, none of which are joined, also where there is no loop.
+    pub(super) fn scheduled(
+        device: &GpuDevice,
+        memory: &mut GpuMemory,
+        lowered: &[LoweredStep<'_>],
+        rounds: Vec<Round>,
+        reads: &[Readback],
+    ) -> Result<Self, Error> {
+        let mut executable = Self::with_joining(device, memory, lowered, reads, Joining::Never)?;
         let mut end = 0;
         let ranges = lowered.iter().map(|step| {
             let start = end;
@@ -270,7 +283,7 @@ impl GpuExecutable {
                     if let [Command::Copy { from, to }] = *run {
                         copier.copy(&mut encoder, memory, from, to);
                     } else {
-                        self.record(&mut encoder, run.iter().filter_map(|command| command.dispatch()));
+                        self.record(&mut encoder, run.iter().filter_map(|command| command.dispatch()), None);
                     }
                 }
                 if let (true, Some(passage)) = (is_last, passage) {
@@ -283,6 +296,14 @@ impl GpuExecutable {
             Ok(())
         })?;
         Ok(submission.unwrap_or_else(|| unreachable!("the last submit was made")))
+    }
+
+    /// The most commands of a submit, as far as is known before a run.
+    pub(super) fn most_commands(&self) -> usize {
+        match &self.schedule {
+            Some(schedule) if schedule.has_loops() => MOST_COMMANDS,
+            Some(_) | None => self.dispatches.len().min(MOST_COMMANDS),
+        }
     }
 
     /// How many dispatches the next run has.
@@ -304,7 +325,7 @@ impl GpuExecutable {
     ) -> Result<wgpu::SubmissionIndex, Error> {
         let submission = self.device.scoped("a run", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder, self.submissions[number].clone());
+            self.record(&mut encoder, self.submissions[number].clone(), None);
             if let Some(passage) = passage {
                 passage.record(&mut encoder, memory);
             }
@@ -314,8 +335,15 @@ impl GpuExecutable {
         Ok(submission)
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, dispatches: impl Iterator<Item = usize>) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    /// Records dispatches in one pass, with timestamps before and behind it where they are wanted.
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        dispatches: impl Iterator<Item = usize>,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
+        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
         let mut current: Option<&wgpu::ComputePipeline> = None;
         for dispatch in dispatches {
             let dispatch = &self.dispatches[dispatch];
@@ -331,13 +359,14 @@ impl GpuExecutable {
 }
 
 /// The kernels of steps, lowered for a device.
-fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Result<Vec<LoweredStep<'a>>, Error> {
+pub(super) fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Result<Vec<LoweredStep<'a>>, Error> {
     let mut lowered = Vec::with_capacity(steps.len());
     for step in steps {
         let unsupported =
             |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
         lowered.push(LoweredStep {
-            lowered: wgsl::lower_step(step.kernel, step.inputs, step.stored, device.profile()).map_err(unsupported)?,
+            lowered: wgsl::lower_step_as(step.kernel, step.inputs, step.stored, device.profile(), step.choice)
+                .map_err(unsupported)?,
             inputs: step.inputs,
             outputs: step.outputs,
             what: step.what,

@@ -11,6 +11,7 @@
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
+//! - [`profiler`] times the steps of a plan one by one, and [`peak`] runs what a device is held against.
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
@@ -23,6 +24,8 @@
 mod adapter;
 mod answer;
 mod buffers;
+#[cfg(test)]
+mod choice_tests;
 mod clock;
 mod cut;
 mod device;
@@ -32,9 +35,11 @@ mod join_tests;
 mod launch;
 #[cfg(test)]
 mod nest_tests;
+mod peak;
 mod pipelines;
 #[cfg(test)]
 mod product_tests;
+mod profiler;
 mod readback;
 mod rounds;
 #[cfg(any(target_family = "wasm", test))]
@@ -46,6 +51,7 @@ mod submitted;
 mod test_device;
 #[cfg(test)]
 mod tests;
+mod trial;
 #[cfg(test)]
 mod view_tests;
 
@@ -54,5 +60,8 @@ pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use cut::{Bindable, cut};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
+pub(crate) use peak::GpuPeak;
+pub(crate) use profiler::{Profiler, Timed};
 pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
+pub(crate) use trial::GpuTrial;

@@ -10,7 +10,7 @@ use super::view_tests::view_cases;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback};
 
 #[path = "../../../../kernels/tests/product_cases/mod.rs"]
-mod product_cases;
+pub(super) mod product_cases;
 
 use product_cases::convolutions::{CONVOLUTIONS, Contraction};
 use product_cases::{Product, at_random, products, sliding, tables};

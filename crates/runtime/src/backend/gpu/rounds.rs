@@ -12,7 +12,7 @@ use crate::backend::{LoopCopies, Moved};
 use crate::error::Error;
 
 /// The most commands of one submit: recorded in milliseconds, and run in about a tenth of a second on a software adapter.
-const MOST_COMMANDS: usize = 4096;
+pub(super) const MOST_COMMANDS: usize = 4096;
 
 /// What runs in which order: steps by their numbers, and loops of them.
 pub(crate) enum Round {
@@ -47,6 +47,16 @@ impl Command {
 
     pub(super) fn is_dispatch(&self) -> bool {
         self.dispatch().is_some()
+    }
+}
+
+impl Round {
+    /// Calls `visit` with each step that it is or that a loop has.
+    pub(super) fn for_each_step(&self, visit: &mut impl FnMut(usize)) {
+        match self {
+            Round::Step(step) => visit(*step),
+            Round::Loop(Rounds { body, .. }) => body.iter().for_each(|round| round.for_each_step(visit)),
+        }
     }
 }
 
@@ -116,6 +126,11 @@ impl Schedule {
         let result = walked.and_then(|()| submit(self, &commands, true));
         self.commands = commands;
         result
+    }
+
+    /// Whether a run has rounds of a loop, whose number says how many commands there are.
+    pub(super) fn has_loops(&self) -> bool {
+        has_loops(&self.rounds)
     }
 
     /// Records a copy.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::{BinaryFunction, DType, Elements, Elementwise, StorageType};
 use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Work};
-use arenagrad_kernels::{Axes, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
+use arenagrad_kernels::{Axes, Choice, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
 use super::test_device::{open_now, present};
@@ -281,9 +281,17 @@ fn kernels_are_lowered_and_run() {
             inputs: &[x, y],
             outputs: &[z],
             stored: Stored::default(),
+            choice: Choice::Usual,
             what: "z",
         },
-        ResidentStep { kernel: &matmul, inputs: &[z, y], outputs: &[w], stored: Stored::default(), what: "w" },
+        ResidentStep {
+            kernel: &matmul,
+            inputs: &[z, y],
+            outputs: &[w],
+            stored: Stored::default(),
+            choice: Choice::Usual,
+            what: "w",
+        },
     ];
     let reads = [
         Readback { index: z, storage: StorageType::F32, elements: 6 },
@@ -308,6 +316,7 @@ fn a_kernel_that_a_gpu_cannot_run_is_an_error_that_names_the_step() {
         inputs: &[x, x],
         outputs: &[x],
         stored: Stored::default(),
+        choice: Choice::Usual,
         what: "mul (model.rs:7)",
     }];
     let error = GpuExecutable::new(&device, &mut memory, &steps, &[]).err().unwrap();

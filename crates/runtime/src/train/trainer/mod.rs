@@ -10,6 +10,7 @@ mod checkpoint;
 mod function;
 mod inputs;
 mod outcome;
+mod profile;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,0 +1,76 @@
+//! A kernel that is run by itself, in one way after another, over memory of its own.
+
+use std::time::{Duration, Instant};
+
+use arenagrad_graph::Elements;
+use arenagrad_kernels::cpu::Compiled;
+use arenagrad_kernels::{Choice, Kernel, Stored};
+
+use super::{CpuMemory, PlacedKernel};
+use crate::backend::{Repeated, TrialBuffers};
+use crate::error::Error;
+
+/// A kernel to be tried.
+pub(crate) struct CpuTrial<'a> {
+    kernel: &'a Kernel,
+    buffers: TrialBuffers,
+    memory: CpuMemory,
+    written: Vec<Elements>,
+}
+
+impl<'a> CpuTrial<'a> {
+    /// A kernel over buffers of these contents.
+    pub(crate) fn new(kernel: &'a Kernel, buffers: TrialBuffers) -> Result<Self, Error> {
+        let mut memory = CpuMemory::default();
+        for content in &buffers.contents {
+            memory.allocate("a kernel that is tried", content.storage(), content.len())?;
+        }
+        Ok(CpuTrial { kernel, buffers, memory, written: Vec::new() })
+    }
+
+    fn compiled(&self, choice: Choice) -> PlacedKernel {
+        let TrialBuffers { inputs, outputs, stored, .. } = &self.buffers;
+        let stored = Stored { inputs: &stored[0], outputs: &stored[1] };
+        let kernel = Compiled::with_choice(self.kernel, stored, choice);
+        PlacedKernel { kernel, inputs: inputs.clone(), outputs: outputs.clone() }
+    }
+
+    fn run(&mut self, step: &mut PlacedKernel, times: usize) -> Duration {
+        let CpuTrial { memory, written, .. } = self;
+        let divides = step.kernel.divides();
+        let mut spent = Duration::ZERO;
+        let mut run = || {
+            let begun = Instant::now();
+            for _ in 0..times {
+                // Only functions of matrices fail, and they leave no choice.
+                let _ = step.run(written, memory);
+            }
+            spent = begun.elapsed();
+        };
+        if divides {
+            rayon::join(run, || ());
+        } else {
+            run();
+        }
+        spent
+    }
+
+    /// What the kernel computes so.
+    pub(crate) fn results(&mut self, choice: Choice) -> Vec<Elements> {
+        for (content, number) in self.buffers.contents.iter().zip(0..) {
+            self.memory.write(number, content);
+        }
+        let mut step = self.compiled(choice);
+        self.run(&mut step, 1);
+        let lengths = self.buffers.contents.iter().map(Elements::len).collect::<Vec<_>>();
+        self.buffers.outputs.iter().map(|&output| self.memory.read(output, lengths[output as usize])).collect()
+    }
+
+    /// How long a run takes so.
+    pub(crate) fn time(&mut self, choice: Choice) -> Duration {
+        let mut step = self.compiled(choice);
+        let repeated = Repeated::of(self.run(&mut step, 1).min(self.run(&mut step, 1)));
+        (0..repeated.samples).map(|_| self.run(&mut step, repeated.runs)).min().unwrap_or_default()
+            / repeated.runs as u32
+    }
+}
