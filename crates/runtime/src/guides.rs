@@ -12,6 +12,7 @@ macro_rules! guides {
 
 guides! {
     readme: "README.md",
+    browser: "docs/browser.md",
     checks: "docs/checks.md",
     derivatives: "docs/derivatives.md",
     devices: "docs/devices.md",
