@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod ci;
 mod cpu_time;
+mod distributed;
 mod oracle;
 
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ tasks:
                                         with --dependencies only what needs no build
   ci [--packages]                       everything that a change must pass before it is merged; with --packages the
                                         packages are verified in full although no version changed
+  distributed [--kills N] [--measure]   processes that train together over MPI, held to one process, and to what they say when one
+                                        is killed (50 times unless said); or the cost of a group, as a table
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list
@@ -66,6 +69,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
                 let verify_packages = flag(&mut arguments, "packages")?;
                 Ok(ci::run(verify_packages))
             }
+            "distributed" => Ok(distributed::run(&distributed::Options::parse(&mut arguments)?)),
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),
         },

@@ -88,6 +88,18 @@ impl Device {
         Device::open_gpu(None)
     }
 
+    /// The adapter that is a process's own in a group of which several members are on this machine: of the best kind of adapter that
+    /// there is, the one of the number [`Group::local_rank`](crate::group::Group::local_rank), round and round if there are fewer. [`Error::NoAdapter`] if
+    /// there is none.
+    pub fn gpu_of(group: &dyn crate::group::Group) -> Result<Device, Error> {
+        #[cfg(feature = "gpu")]
+        let device = GpuDevice::open(&Selector::Turn(group.local_rank()))
+            .map(|device| Device { kind: DeviceKind::Gpu(device), note: None });
+        #[cfg(not(feature = "gpu"))]
+        let device = Device::open_gpu(Some(&format!("of member {}", group.rank())));
+        device
+    }
+
     /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set and not blank, as [`Device::named`] understands
     /// it. Else a hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
     /// and why.

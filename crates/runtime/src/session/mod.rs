@@ -10,8 +10,10 @@ mod averages;
 mod builder;
 mod checkpoint;
 mod feed;
+pub(crate) mod grouped;
 mod outside;
 mod parameters;
+mod parts;
 mod pool;
 mod prepared;
 mod store;
@@ -70,6 +72,8 @@ pub struct Session {
     /// Whether others keep its plans and make more of them as they need.
     has_outside_plans: bool,
     number: u32,
+    /// The group that it is a member of.
+    membership: Option<grouped::Membership>,
 }
 
 /// A plan that was added to a session by [`Session::add`].
@@ -151,8 +155,7 @@ impl Session {
     /// One training step whose results nobody reads: on a GPU it does not wait for the device.
     pub fn advance(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         self.start(inputs)?;
-        let prepared = &mut self.plans[0];
-        prepared.executable.run(&mut self.memory, false).map(drop)
+        self.execute(0, false).map(drop)
     }
 
     /// Runs the first plan that is not a training step, and returns its outputs. Inputs and errors as [`Session::step`].
@@ -169,8 +172,7 @@ impl Session {
         if plan.session != self.number || plan.plan as usize >= self.plans.len() {
             return Err(Error::ForeignPlan);
         }
-        let prepared = &mut self.plans[plan.plan as usize];
-        prepared.feed.write(inputs, &mut self.memory)?;
+        self.write(plan.plan as usize, inputs)?;
         self.execute(plan.plan as usize, true)
     }
 
@@ -369,6 +371,7 @@ impl Session {
         if let Some(later) = later {
             self.parameters.set_waiting(later, Given::File(path.to_owned()));
         }
+        self.distrust();
         Ok(())
     }
 
@@ -378,7 +381,8 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        Session { device, memory, pool, parameters, plans: Vec::new(), trains, has_outside_plans: false, number }
+        let (plans, membership) = (Vec::new(), None);
+        Session { device, memory, pool, parameters, plans, trains, has_outside_plans: false, number, membership }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
@@ -439,7 +443,12 @@ impl Session {
         let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
-        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops)?;
+        let exchanged = grouped::Exchanged::of(&plan);
+        let group = self.group().filter(|_| exchanged.is_some()).cloned();
+        let executable = match group {
+            Some(group) => Executable::in_group(&group, &self.device, &mut self.memory, &plan, &place, &loops)?,
+            None => Executable::new(&self.device, &mut self.memory, &plan, &place, &loops)?,
+        };
         self.memory.write_literals(&plan, &place)?;
         self.memory.write_loop_literals(&plan, &loops)?;
         for (name, buffer) in &moved {
@@ -449,7 +458,7 @@ impl Session {
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         let buffers = self.pool.take(claim);
-        Ok((Prepared { plan, feed, executable, outputs, buffers }, moved))
+        Ok((Prepared { plan, feed, executable, outputs, buffers, exchanged }, moved))
     }
 
     /// Checks and writes the inputs of a training step.
@@ -457,11 +466,21 @@ impl Session {
         if !self.trains {
             return Err(Error::NotTraining);
         }
-        self.plans[0].feed.write(inputs, &mut self.memory)
+        self.write(0, inputs)
+    }
+
+    /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
+    fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+        let weight = self.weight_for(self.plans[plan].exchanged)?;
+        let Some(weight) = weight else { return self.plans[plan].feed.write(inputs, &mut self.memory) };
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(grouped::WEIGHT, &weight)]).collect();
+        let written = self.plans[plan].feed.write(&inputs, &mut self.memory);
+        self.noted(written)
     }
 
     /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.
     fn execute(&mut self, plan: usize, fetch: bool) -> Result<Vec<Tensor>, Error> {
-        self.plans[plan].execute(&mut self.memory, fetch)
+        let results = self.plans[plan].execute(&mut self.memory, fetch);
+        self.after_run(self.plans[plan].executable.report(), results)
     }
 }

@@ -8,6 +8,7 @@ use arenagrad_graph::DType;
 use crate::device::Device;
 use crate::error::Error;
 use crate::plan::Plan;
+use crate::session::grouped::WEIGHT;
 use crate::session::parameters::Place;
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -110,8 +111,16 @@ impl Session {
         inputs: &[(&str, &Tensor)],
         fetch: bool,
     ) -> Result<Vec<Tensor>, Error> {
-        prepared.feed.write(inputs, &mut self.memory)?;
-        prepared.execute(&mut self.memory, fetch)
+        match self.weight_for(prepared.exchanged)? {
+            None => prepared.feed.write(inputs, &mut self.memory)?,
+            Some(weight) => {
+                let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(WEIGHT, &weight)]).collect();
+                let written = prepared.feed.write(&inputs, &mut self.memory);
+                self.noted(written)?;
+            }
+        }
+        let results = prepared.execute(&mut self.memory, fetch);
+        self.after_run(prepared.executable.report(), results)
     }
 }
 

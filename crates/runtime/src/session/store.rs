@@ -1,6 +1,7 @@
 //! The memory and executables of a session, on whichever device it has.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 #[cfg(feature = "gpu")]
 use crate::backend::LoopCopies;
@@ -9,7 +10,9 @@ use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
 use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
+use crate::group::{Group, StepReport};
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
+use crate::session::parts::Parts;
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 #[cfg(feature = "gpu")]
@@ -40,6 +43,8 @@ pub(crate) enum Executable {
     Cpu(Box<CpuExecutable>),
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuExecutable>),
+    /// On either device, with exchanges in between.
+    InGroup(Box<Parts>),
 }
 
 impl Memory {
@@ -279,6 +284,28 @@ impl Executable {
         }
     }
 
+    /// A plan whose exchanges are made with a group.
+    pub(crate) fn in_group(
+        group: &Arc<dyn Group>,
+        device: &Device,
+        memory: &mut Memory,
+        plan: &Plan,
+        places: &[u32],
+        loops: &[Option<LoopPlaces>],
+    ) -> Result<Self, Error> {
+        Ok(Executable::InGroup(Box::new(Parts::new(group, device, memory, plan, places, loops)?)))
+    }
+
+    /// What the last run cost in a group.
+    pub(crate) fn report(&self) -> Option<StepReport> {
+        match self {
+            Executable::InGroup(parts) => Some(parts.report()),
+            Executable::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Executable::Gpu(_) => None,
+        }
+    }
+
     /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
     pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Elements>, Error> {
         match (self, memory) {
@@ -289,6 +316,7 @@ impl Executable {
             }
             #[cfg(feature = "gpu")]
             (Executable::Gpu(executable), Memory::Gpu(memory)) => executable.run(memory, fetch),
+            (Executable::InGroup(parts), memory) => parts.run(memory, fetch),
             #[cfg(feature = "gpu")]
             (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
                 unreachable!("memory and executable of a session are of one device")
@@ -301,6 +329,7 @@ impl Executable {
             Executable::Cpu(_) => 0,
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.submits(),
+            Executable::InGroup(parts) => parts.executables().iter().map(Executable::submits).sum(),
         }
     }
 
@@ -309,6 +338,7 @@ impl Executable {
             Executable::Cpu(_) => 0,
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.dispatches(),
+            Executable::InGroup(parts) => parts.executables().iter().map(Executable::dispatches).sum(),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod function;
+mod group;
 mod inputs;
 mod outcome;
 
@@ -20,8 +21,10 @@ use crate::error::{Error, Given};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::tensor::Tensor;
+use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
 use function::{Body, Function, Purpose};
+use group::Participation;
 
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
@@ -79,6 +82,8 @@ pub struct Trainer<'f> {
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
     number: u32,
+    /// How it takes part in a group, if it is in one.
+    participation: Participation,
 }
 
 /// A function of a [`Trainer`].
@@ -110,6 +115,7 @@ impl<'f> Trainer<'f> {
             plans_kept: PLANS_KEPT,
             now: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            participation: Participation { bucket_bytes: BUCKET_BYTES, shards: None },
         }
     }
 
@@ -164,6 +170,9 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::step`] of a training function.
     pub fn step_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<Outcome, Error> {
         self.training(function)?;
+        if let Some(shards) = self.shards() {
+            return self.deterministic_step(function, shards, &batch.named_tensors());
+        }
         let (names, mut results) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
         let loss = results.remove(0).item()?;
         Ok(Outcome { loss, metrics: names.into_iter().zip(results).collect() })
@@ -177,6 +186,9 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::advance`] of a training function.
     pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         self.training(function)?;
+        if let Some(shards) = self.shards() {
+            return self.deterministic_step(function, shards, &batch.named_tensors()).map(drop);
+        }
         self.run(function, Purpose::Run, &batch.named_tensors(), false).map(drop)
     }
 
@@ -230,7 +242,9 @@ impl<'f> Trainer<'f> {
 
     /// [`Trainer::prepare`] of a function, be it a training function or an evaluation.
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
-        self.planned(function, Purpose::Run, &batch.named_tensors()).map(drop)
+        let is_training = matches!(self.functions[self.place(function)?].body, Body::Training { .. });
+        let purpose = if is_training && self.shards().is_some() { Purpose::Update } else { Purpose::Run };
+        self.planned(function, purpose, &batch.named_tensors()).map(drop)
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
@@ -343,7 +357,7 @@ impl<'f> Trainer<'f> {
             return Ok((number, place));
         }
         self.refuse_repeated_name(number)?;
-        let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, self.exchanges_by())?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
         self.session.mark_training_state(&parts.training_state);
@@ -361,7 +375,7 @@ impl<'f> Trainer<'f> {
         let Body::Training { name, learning_rate: Some(rate), .. } = &self.functions[number].body else {
             return Ok(());
         };
-        if purpose == Purpose::Gradients {
+        if matches!(purpose, Purpose::Gradients | Purpose::Shard) {
             return Ok(());
         }
         let wanted = under(name, LEARNING_RATE);
