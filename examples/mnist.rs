@@ -3,13 +3,16 @@
 //! ```text
 //! cargo run --release --example mnist                             # on 8,000 training images, which the repository carries
 //! cargo run --release --example mnist -- --data DIR --epochs 5    # on all 60,000, from the four IDX files in DIR
+//! mpirun -n 4 cargo run --release --example mnist -- --distributed    # in four processes, each with a part of every batch
 //! ```
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arenagrad::data::{Batch, Dataset, Draws, Per, Scaling, read_idx};
+use arenagrad::group::{Alone, Group, Mpi, share_of};
 use arenagrad::nn::{Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Phase, Sequential};
 use arenagrad::{AdamW, DType, Device, Error, FunctionId, Tensor, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,6 +24,7 @@ const SHIFT: usize = 2;
 
 const USAGE: &str =
     "usage: mnist [--data DIR] [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--batch N] [--seed N] [--save FILE] [--resume FILE]
+             [--distributed]
 
   --data    a folder with the four files of MNIST, gzipped or not (default: 8,000 training images of the repository)
   --device  where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
@@ -28,7 +32,8 @@ const USAGE: &str =
   --batch   images a step (default 64)
   --seed    first values of the parameters, the order of the images and how they are moved (default 0)
   --save    writes parameters and optimiser state to a safetensors file at the end
-  --resume  starts from such a file; the order of the images begins anew";
+  --resume  starts from such a file; the order of the images begins anew
+  --distributed  as one of the processes that mpirun has started: see docs/distributed.md";
 
 struct Options {
     data: PathBuf,
@@ -38,6 +43,7 @@ struct Options {
     seed: u64,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
+    distributed: bool,
 }
 
 fn main() -> ExitCode {
@@ -68,35 +74,50 @@ fn network() -> Sequential {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
+    let group: Arc<dyn Group> = if options.distributed { Arc::new(Mpi::start()?) } else { Arc::new(Alone) };
+    let is_first = group.rank() == 0;
     let (train, test) = (images(&options.data, "train")?, images(&options.data, "t10k")?);
     let scaling = Scaling::standardise(&train, "x", Per::Whole)?;
     let (train, test) = (scaling.apply(&train)?, scaling.apply(&test)?);
     let batches = train.batches(options.batch).shuffled(options.seed, 0).augment(options.seed, moved).prefetch(4);
+    let batches = batches.share(share_of(&*group));
+    // Each process tests its part of the images.
+    let own = share_of(&*group).range(test.len());
+    let own_test = test.select(&own.collect::<Vec<_>>())?;
 
-    let device = Device::named(&options.device)?;
+    let device = match options.device.as_str() {
+        // Each process takes an adapter of its own, if its host has several.
+        "gpu" => Device::gpu_of(&*group)?,
+        name => Device::named(name)?,
+    };
     if let Some(note) = device.note() {
         eprintln!("note: {note}");
     }
-    println!("device: {device}");
-    println!("{} training images in batches of {}, {} test images", train.len(), options.batch, test.len());
+    if is_first {
+        println!("device: {device}");
+        println!("{} training images in batches of {}, {} test images", train.len(), options.batch, test.len());
+    }
     let net = network();
     let optimizer = AdamW::new(LEARNING_RATE).weight_decay(1e-2);
     let mut trainer = Trainer::new(device, optimizer, |inputs| {
         net.apply(inputs.get("x"), Phase::Training).cross_entropy(inputs.get("labels"))
     })
-    .seed(options.seed);
+    .seed(options.seed)
+    .in_group(Arc::clone(&group));
     let evaluation = trainer
         .add_evaluation(|inputs| vec![net.apply(inputs.get("x"), Phase::Evaluation).accuracy(inputs.get("labels"))]);
     if let Some(path) = &options.resume {
         // A trainer learns its parameters from the first batch that it plans for.
         trainer.prepare(&train.select(&[0])?.to_batch())?;
         trainer.session_mut().load(path)?;
-        println!("resumed from {}", path.display());
+        if is_first {
+            println!("resumed from {}", path.display());
+        }
     }
 
     let epochs = u64::from(options.epochs);
     let steps = epochs * batches.len() as u64;
-    let bar = ProgressBar::new(steps);
+    let bar = if is_first { ProgressBar::new(steps) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3} %  {per_sec}, {eta} left  {msg}") {
         bar.set_style(style);
     }
@@ -112,29 +133,44 @@ fn run(options: &Options) -> Result<(), Error> {
             step += 1;
             bar.inc(1);
         }
-        let (loss, accuracy) = (sum / batches.len() as f64, accuracy(&mut trainer, evaluation, &test)?);
+        let loss = sum / batches.len() as f64;
+        let accuracy = accuracy(&mut trainer, evaluation, &own_test, &*group)?;
         let line = format!("epoch {:>2}  loss {loss:.4}  test accuracy {:.2} %", epoch + 1, 100.0 * accuracy);
-        bar.suspend(|| println!("{line}"));
+        if is_first {
+            bar.suspend(|| println!("{line}"));
+        }
     }
     bar.finish_and_clear();
-    println!("trained {step} steps in {:.1} s", started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
     if let Some(path) = &options.save {
-        trainer.session().save(path)?;
-        println!("saved parameters to {}", path.display());
+        trainer.save(path)?;
     }
-    println!("test accuracy: {:.2} %", 100.0 * accuracy(&mut trainer, evaluation, &test)?);
+    let accuracy = accuracy(&mut trainer, evaluation, &own_test, &*group)?;
+    if is_first {
+        println!("trained {step} steps in {seconds:.1} s");
+        if let Some(path) = &options.save {
+            println!("saved parameters to {}", path.display());
+        }
+        println!("test accuracy: {:.2} %", 100.0 * accuracy);
+    }
     Ok(())
 }
 
-/// The share of the images that are recognised.
-fn accuracy(trainer: &mut Trainer<'_>, evaluation: FunctionId, data: &Dataset) -> Result<f64, Error> {
+/// The share of the images of all processes that are recognised.
+fn accuracy(
+    trainer: &mut Trainer<'_>,
+    evaluation: FunctionId,
+    data: &Dataset,
+    group: &dyn Group,
+) -> Result<f64, Error> {
     let mut recognised = 0.0;
     for batch in data.batches(500).prefetch(1) {
         let batch = batch?;
         let images = batch.get("labels").map_or(0, |labels| labels.shape().elements());
         recognised += trainer.evaluate(evaluation, &batch)?[0].item()? * images as f64;
     }
-    Ok(recognised / data.len() as f64)
+    let sums = group.all_reduce(vec![recognised, data.len() as f64].into())?.to_f64()?;
+    Ok(sums[0] / sums[1])
 }
 
 /// The images and labels of a folder: `x` of `[n, 1, 28, 28]` in u8, `labels` of `[n]`.
@@ -182,6 +218,7 @@ fn options() -> Result<Option<Options>, String> {
         seed: 0,
         save: None,
         resume: None,
+        distributed: false,
     };
     let wrong = |error: lexopt::Error| format!("{error}\n{USAGE}");
     let mut parser = lexopt::Parser::from_env();
@@ -195,6 +232,7 @@ fn options() -> Result<Option<Options>, String> {
             Long("seed") => options.seed = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("resume") => options.resume = Some(parser.value().map_err(wrong)?.into()),
+            Long("distributed") => options.distributed = true,
             Short('h') | Long("help") => {
                 println!("{USAGE}");
                 return Ok(None);

@@ -86,6 +86,8 @@ fn magnitude<'g>(
     let carried = |absolute: Expr<'g>| Ok(Magnitude { terms: longest, absolute });
 
     match &node.op {
+        // On its own a process has the operand itself.
+        Op::AllReduce { .. } => carried(found[0].absolute),
         Op::Reduce { function: ReduceFunction::Sum, operand, axes } => {
             let mut summed = 1;
             for axis in axes.iter() {

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use crate::budget;
 use crate::cpu_time::{self, Taken, Watch};
+use crate::distributed;
 
 /// One command of the run.
 struct Step {
@@ -33,6 +34,9 @@ enum Program {
 
 /// Tests fail, instead of skipping, when no GPU adapter is found.
 const REQUIRE_GPU: (&str, &str) = ("ARENAGRAD_REQUIRE_GPU", "1");
+
+/// How often a process of a group is killed. `cargo xtask distributed` does it more often.
+const KILLS: u64 = 4;
 
 /// Verification builds each packaged crate outside the workspace, whose profiles do not reach it there. The same settings
 /// on the command line let it use the dependencies that the tests have built.
@@ -147,6 +151,10 @@ fn steps(verify_packages: bool, times: &mut Vec<(&'static str, Taken)>) -> Resul
     for step in STEPS {
         timed(times, step.name, || step.run())?;
     }
+    timed(times, "processes over MPI", || {
+        println!("ci: {}; to repeat it:\n  cargo xtask distributed --kills {KILLS}", distributed::find_or_install()?);
+        distributed::hold(KILLS)
+    })?;
     let unverified = packages::unverified(&published)?;
     if !verify_packages && unverified.is_empty() {
         println!("\nci: the packages were verified at these versions; to verify them again: cargo xtask ci --packages");

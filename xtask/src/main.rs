@@ -7,6 +7,7 @@ mod ci;
 mod cpu_time;
 mod debian;
 mod device;
+mod distributed;
 mod oracle;
 mod profile;
 mod tune;
@@ -27,6 +28,8 @@ tasks:
   ci [--packages]                       everything that a change must pass before it is merged; with --packages the
                                         packages are verified in full although no version changed
   device [--gpu] [--size N]             what a device can do and what the engine makes of it, in a few figures
+  distributed [--kills N] [--measure]   processes that train together over MPI, held to one process, and to what they say when one
+                                        is killed (50 times unless said); or the cost of a group, as a table
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list
@@ -83,6 +86,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
             "device" => Ok(device::run(device::Options::parse(&mut arguments)?)),
             "tune" => Ok(tune::run(tune::Options::parse(&mut arguments)?)),
             "profile" => Ok(profile::run(profile::Options::parse(&mut arguments)?)),
+            "distributed" => Ok(distributed::run(&distributed::Options::parse(&mut arguments)?)),
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
             "web" => Ok(web::run(&web::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),

@@ -138,7 +138,7 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             Leaf::Iota { axis } => along(axis),
         },
         Op::Uniform { seed, .. } => vec![format!("seed={seed}")],
-        Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } => vec![],
+        Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } | Op::AllReduce { .. } => vec![],
         Op::View { arrangement, .. } => match arrangement {
             Arrangement::Reshape | Arrangement::Broadcast => vec![],
             Arrangement::Permute { axes } => vec![format!("axes={axes:?}")],

@@ -93,6 +93,7 @@ fn colour(node: &Node) -> &'static str {
         Op::Leaf(_) | Op::Uniform { .. } => "#eeeeee",
         Op::View { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => "#fff7d6",
         Op::Elementwise(_)
+        | Op::AllReduce { .. }
         | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }

@@ -330,6 +330,12 @@ pub enum GraphError {
     #[error("{origin}: {op}: the random numbers of {operand} cannot be drawn for a whole batch at once")]
     NotBatched { origin: Origin, op: &'static str, operand: String },
 
+    #[error(
+        "{origin}: {op}: a sum over processes depends on what a loop carries, and all processes would have to wait for each other in \
+         each of its rounds; move it out of the loop"
+    )]
+    AllReduceInLoop { origin: Origin, op: &'static str },
+
     #[error("{origin}: {op}: {operand} still has {users} users")]
     NodeInUse { origin: Origin, op: &'static str, operand: String, users: u32 },
 
@@ -417,6 +423,7 @@ impl GraphError {
             | GraphError::DeclaredInside { op, .. }
             | GraphError::Placeholder { op, .. }
             | GraphError::NotBatched { op, .. }
+            | GraphError::AllReduceInLoop { op, .. }
             | GraphError::NodeInUse { op, .. }
             | GraphError::StaleMark { op, .. }
             | GraphError::Undeclared { op, .. }

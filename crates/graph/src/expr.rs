@@ -4,6 +4,7 @@
 //! first error with the caller's file and line, and [`Expr::check`] or whatever compiles the graph returns it. What is
 //! built from a poisoned expression is poisoned too.
 
+mod all_reduce;
 mod axes;
 mod cumulative;
 mod elementwise;

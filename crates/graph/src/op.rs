@@ -49,6 +49,9 @@ pub enum Op {
     Elementwise(Elementwise<NodeId>),
     /// The identity, through which no gradient flows.
     StopGradient { operand: NodeId },
+    /// The sum, element by element, over all processes of a group of what each has for the operand. `number` tells exchanges of a
+    /// graph apart: two of one operand are two, since all processes must make the same ones in the same order.
+    AllReduce { operand: NodeId, number: u32 },
     /// `value`, differentiated by rules of its own: over the placeholder `upstream`, `gradients[i]` is the gradient with
     /// respect to `operands[i]`. No other derivative flows into `value`.
     CustomGradient { value: NodeId, operands: Box<[NodeId]>, upstream: NodeId, gradients: Box<[NodeId]> },
@@ -233,6 +236,7 @@ impl Op {
             Op::Uniform { step, .. } => visit(*step),
             Op::Elementwise(elementwise) => elementwise.for_each_operand(visit),
             Op::StopGradient { operand }
+            | Op::AllReduce { operand, .. }
             | Op::View { operand, .. }
             | Op::Reduce { operand, .. }
             | Op::ArgMax { operand, .. }
@@ -281,6 +285,7 @@ impl Op {
             Op::Leaf(_)
             | Op::Uniform { .. }
             | Op::Elementwise(_)
+            | Op::AllReduce { .. }
             | Op::View { .. }
             | Op::Assembly(_)
             | Op::Reduce { .. }
@@ -312,6 +317,7 @@ impl Op {
             Op::Uniform { step, .. } => *step = map(*step),
             Op::Elementwise(elementwise) => *elementwise = elementwise.map(map),
             Op::StopGradient { operand }
+            | Op::AllReduce { operand, .. }
             | Op::View { operand, .. }
             | Op::Reduce { operand, .. }
             | Op::ArgMax { operand, .. }

@@ -5,6 +5,7 @@
 //! the upstream gradient, one expression for each operand that wants one; the Jacobian-vector product (`jvp`) builds, from
 //! the tangents of the operands, the tangent of the result.
 
+pub mod all_reduce;
 pub mod assemble;
 pub mod attention;
 pub mod binary;
@@ -163,6 +164,7 @@ pub(crate) fn infer(
         Op::Uniform { step, .. } => leaf::infer_uniform(rule, *step, shape),
         Op::Elementwise(elementwise) => elementwise::infer(rule, elementwise, dtype),
         Op::StopGradient { operand } => Ok((rule.node(*operand).shape.clone(), rule.node(*operand).dtype)),
+        Op::AllReduce { operand, .. } => all_reduce::infer(rule, *operand),
         Op::CustomGradient { value, operands, upstream, gradients } => {
             custom::infer(rule, *value, operands, *upstream, gradients)
         }
@@ -214,6 +216,7 @@ pub(crate) fn vjp<'g>(op: &Op, node: &Differentiated<'g, '_>, give: &mut dyn FnM
         // Leaves have no operands; an index carries no gradient; stop_gradient stops it.
         Op::Leaf(_) | Op::Uniform { .. } | Op::ArgMax { .. } | Op::StopGradient { .. } => {}
         Op::Elementwise(elementwise) => elementwise::vjp(elementwise, node, give),
+        Op::AllReduce { operand, .. } => all_reduce::vjp(*operand, node, give),
         Op::CustomGradient { operands, upstream, gradients, .. } => {
             custom::vjp(operands, *upstream, gradients, node, give);
         }
@@ -281,6 +284,7 @@ pub(crate) fn jvp<'g>(op: &Op, node: &Pushed<'g, '_>) -> Option<Expr<'g>> {
         // Leaves have no operands; an index has no tangent; stop_gradient stops it.
         Op::Leaf(_) | Op::Uniform { .. } | Op::ArgMax { .. } | Op::StopGradient { .. } => None,
         Op::Elementwise(elementwise) => elementwise::jvp(elementwise, node),
+        Op::AllReduce { operand, .. } => all_reduce::jvp(*operand, node),
         Op::CustomGradient { operands, upstream, gradients, .. } => custom::jvp(operands, *upstream, gradients, node),
         Op::View { operand, .. } => views::jvp(op, *operand, node),
         Op::Assembly(assembly) => assemble::jvp(assembly, node),

@@ -182,6 +182,7 @@ fn cases(kind: OpKind) -> Vec<Case> {
         }
         OpKind::Where => binary(|a, b| a.greater(b).where_(a.exp(), b * a), [(-2.0, 2.0), (-2.1, 1.9)]),
         OpKind::Cast => unary(|x| x.cast(DType::F32).exp().cast(DType::F64), (-2.0, 2.0)),
+        OpKind::AllReduce => unary(|x| x.sin().all_reduce() * x, (-2.0, 2.0)),
         OpKind::StopGradient => {
             // Differences see through stop_gradient: what it hides must not depend on the input.
             unary(|x| x * (x * 0.0 + 3.0).stop_gradient() + x.square(), (-2.0, 2.0))

@@ -29,6 +29,7 @@ fn computed(graph: &Graph, outputs: &[NodeId]) -> usize {
             | Op::Leaf(Leaf::Placeholder)
             | Op::Elementwise(_)
             | Op::StopGradient { .. }
+            | Op::AllReduce { .. }
             | Op::CustomGradient { .. }
             | Op::Assembly(_)
             | Op::ArgMax { .. }

@@ -16,7 +16,9 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Unary(function) => function.row().dtypes,
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
-        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) => &[F32, F64, I32],
+        OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) | OpKind::AllReduce => {
+            &[F32, F64, I32]
+        }
         OpKind::Cumulative(_) | OpKind::ArgSort | OpKind::SearchSorted => &[F32, F64, I32],
         OpKind::Recurrence | OpKind::Convolution => &[F32, F64],
         OpKind::MatMul | OpKind::Attention(_) | OpKind::CustomGradient | OpKind::LinearAlgebra(_) => &[F32, F64],
@@ -87,6 +89,7 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
         }
         OpKind::Cast => DType::ALL.map(|to| (x.cast(to), vec![2, 3], to)).to_vec(),
         OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],
+        OpKind::AllReduce => vec![(x.all_reduce(), vec![2, 3], dtype)],
         OpKind::CustomGradient => vec![(g.apply(&Identity, &[x]), vec![2, 3], dtype)],
         OpKind::Placeholder => {
             let placeholder =

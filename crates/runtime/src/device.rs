@@ -100,7 +100,7 @@ impl Device {
     }
 
     /// A device of an adapter that is open.
-    #[cfg(all(test, feature = "gpu"))]
+    #[cfg(feature = "gpu")]
     pub(crate) fn of_adapter(device: GpuDevice) -> Device {
         Device { kind: DeviceKind::Gpu(device), note: None, tuning: Tuned::ByEnvironment }
     }
@@ -115,6 +115,20 @@ impl Device {
     /// [`Device::gpu`] without blocking.
     pub async fn gpu_async() -> Result<Device, Error> {
         Device::open_gpu(None).await
+    }
+
+    /// The adapter that is a process's own in a group of which several members are on this machine: of the best kind of adapter that
+    /// there is, the one of the number [`Group::local_rank`](crate::group::Group::local_rank), round and round if there are fewer. [`Error::NoAdapter`] if
+    /// there is none.
+    pub fn gpu_of(group: &dyn crate::group::Group) -> Result<Device, Error> {
+        #[cfg(feature = "gpu")]
+        let device = waited(GpuDevice::open(&Selector::Turn(group.local_rank())))
+            .unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu_of".to_owned() }))
+            .map(Device::of_adapter);
+        #[cfg(not(feature = "gpu"))]
+        let device = waited(Device::open_gpu(Some(&format!("of member {}", group.rank()))))
+            .unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu_of".to_owned() }));
+        device
     }
 
     /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set and not blank, as [`Device::named`] understands

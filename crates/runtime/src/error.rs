@@ -11,6 +11,7 @@ pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 use crate::check::CheckError;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::group::GroupError;
 #[cfg(feature = "least_squares")]
 use crate::least_squares::LeastSquaresError;
 use crate::metrics::MetricError;
@@ -54,6 +55,10 @@ pub enum Error {
     /// Named tensors that cannot be used as they are.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// A group of processes that could not be made, or that is at its end.
+    #[error(transparent)]
+    Group(#[from] GroupError),
 
     /// Data that could not be read, put together or encoded.
     #[error(transparent)]

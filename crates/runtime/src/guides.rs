@@ -16,6 +16,7 @@ guides! {
     checks: "docs/checks.md",
     derivatives: "docs/derivatives.md",
     devices: "docs/devices.md",
+    distributed: "docs/distributed.md",
     expressions: "docs/expressions.md",
     formulas: "docs/formulas.md",
     functions: "docs/functions.md",

@@ -38,6 +38,7 @@
 //! | choices of kernels that are measured | [`tuning`] |
 //! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
+//! | many processes that train together | [`group`] |
 //!
 //! # What grows
 //!
@@ -59,6 +60,7 @@
 //! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
 //! | `tokenizer` | tokenizers of `tokenizer.json` files ([`data`]) | tokenizers |
 //! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
+//! | `mpi` | `group::Mpi`: processes that an MPI launcher started ([`group`]) | libloading |
 
 #[cfg(all(feature = "fit", target_family = "wasm"))]
 compile_error!(
@@ -72,6 +74,7 @@ pub mod data;
 mod device;
 mod error;
 mod file;
+pub mod group;
 #[cfg(doctest)]
 mod guides;
 mod integers;

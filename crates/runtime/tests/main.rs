@@ -31,6 +31,9 @@ mod files;
 #[cfg(feature = "fit")]
 mod fit;
 mod fusion;
+mod group;
+mod group_deterministic;
+mod group_refused;
 mod guides;
 mod initial_values;
 mod integer_storage;

@@ -120,7 +120,9 @@ impl<'g> Batch<'g, '_> {
                 let operand = format!("{} (node {})", op.name(), node.ordinal);
                 self.graph.finish(Err(GraphError::NotBatched { origin: self.origin, op: "jacobian", operand }))
             }
-            Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } => self.over(op, node),
+            Op::Elementwise(_) | Op::StopGradient { .. } | Op::CustomGradient { .. } | Op::AllReduce { .. } => {
+                self.over(op, node)
+            }
             Op::View { operand, arrangement } => self.view(*operand, arrangement, node),
             Op::Assembly(Assembly::Pad { operand, lows, interiors, value }) => {
                 let (lows, interiors) = (behind(0, lows), behind(0, interiors));

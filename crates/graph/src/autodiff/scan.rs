@@ -503,6 +503,7 @@ fn is_seen_through(op: &Op) -> bool {
         | Op::Uniform { .. }
         | Op::Elementwise(_)
         | Op::CustomGradient { .. }
+        | Op::AllReduce { .. }
         | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
@@ -529,6 +530,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::Uniform { .. }
         | Op::StopGradient { .. }
         | Op::CustomGradient { .. }
+        | Op::AllReduce { .. }
         | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }

@@ -2,6 +2,7 @@
 //!
 //! Elements are multiplied by the reciprocal of their deviation, which is one division for all of them. Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
 
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
 use crate::function::{Context, Function};
@@ -73,6 +74,22 @@ impl<'g> Expr<'g> {
         };
         let others: AxisSet = (0..shape.rank()).filter(|&axis| axis != 1).collect();
         (self.mean(others), self.var(others, 0.0))
+    }
+
+    /// As [`Expr::batch_statistics`], of the batch of which each process of a group has a share, here of `count` elements a channel; and
+    /// how many elements a channel has in all. A share may be empty.
+    #[track_caller]
+    pub(crate) fn group_statistics(self, count: usize, dtype: DType) -> ((Expr<'g>, Expr<'g>), Expr<'g>) {
+        let _method = self.enter("group_statistics");
+        let poisoned = Expr::poisoned(self.graph());
+        let Some(shape) = self.channelled("group_statistics") else { return ((poisoned, poisoned), poisoned) };
+        let others: AxisSet = (0..shape.rank()).filter(|&axis| axis != 1).collect();
+        let whole = self.graph().full([], count as f64, dtype).all_reduce();
+        let mean = self.sum(others).all_reduce() / whole;
+        // About the mean, and not by the mean of squares, which would lose the digits of a small variance beside a large mean.
+        let deviation = self - mean.along_axes("group_statistics", &shape, [1].into_iter().collect());
+        let variance = deviation.square().sum(others).all_reduce() / whole;
+        ((mean, variance), whole)
     }
 
     /// Of `[n, c, ..]`: `(x - mean) / sqrt(variance + eps) * weight + bias`, with the given statistics, all `[c]`: those of

@@ -40,13 +40,14 @@ pub struct BatchNorm {
     affine: Affine,
     momentum: Option<f64>,
     tracks: bool,
+    synchronised: bool,
 }
 
 impl BatchNorm {
     /// A layer of that name over so many channels: an `eps` of 1e-5, a momentum of 0.1, a weight, a bias and running statistics.
     pub fn new(name: impl Into<String>, channels: usize) -> Self {
         let (affine, momentum) = (Affine::WeightAndBias, Some(0.1));
-        BatchNorm { name: name.into(), channels, eps: 1e-5, affine, momentum, tracks: true }
+        BatchNorm { name: name.into(), channels, eps: 1e-5, affine, momentum, tracks: true, synchronised: false }
     }
 
     /// With another number under the root.
@@ -79,6 +80,14 @@ impl BatchNorm {
         BatchNorm { tracks: false, ..self }
     }
 
+    /// With statistics of the whole batch of a group of processes that train together, instead of each process's share of it: as if
+    /// one process had the batch. It costs two small sums over the group forward, and as many backward ([`Expr::all_reduce`]). In a
+    /// process on its own it changes nothing but the last bits. PyTorch's `torch.nn.SyncBatchNorm`.
+    #[must_use]
+    pub fn synchronised(self) -> Self {
+        BatchNorm { synchronised: true, ..self }
+    }
+
     /// The layer applied to `x`.
     ///
     /// Errors: no float; a rank below 2; other channels than the layer's; where the batch's statistics are taken, one element a
@@ -94,7 +103,7 @@ impl BatchNorm {
         };
         let count = shape.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, &extent)| extent).product();
         let takes_batch = phase.is_training() || !self.tracks;
-        if takes_batch && count == 1 {
+        if takes_batch && count == 1 && !self.synchronised {
             let expected = "more than 1 (one element has no variance)";
             return graph.refuse(OP, "the number of elements of each channel", 1.0, expected);
         }
@@ -103,12 +112,23 @@ impl BatchNorm {
             let weight = self.affine.weight(&self.name, &channels).map(of);
             let bias = self.affine.bias(&self.name, &channels).map(of);
             let running = self.tracks.then(|| Running::of(x, &self.name, self.channels, dtype));
+            let mut whole = None;
             let statistics = match &running {
                 Some(running) if !takes_batch => (running.mean, running.variance),
+                _ if self.synchronised => {
+                    let (statistics, elements) = x.group_statistics(count, dtype);
+                    whole = Some(elements);
+                    statistics
+                }
                 _ => x.batch_statistics(),
             };
             if let Some(running) = running.filter(|_| phase.is_training()) {
-                running.follow(statistics, count, self.momentum, dtype);
+                let (mean, variance) = statistics;
+                let unbiased = match whole {
+                    Some(whole) => variance * (whole / (whole - 1.0)),
+                    None => variance * (count as f64 / (count as f64 - 1.0)),
+                };
+                running.follow((mean, unbiased), self.momentum, dtype);
             }
             x.batch_norm(statistics, weight, bias, self.eps)
         })
@@ -142,14 +162,13 @@ impl<'g> Running<'g> {
         Running { mean, variance, count: count.of(graph, StorageType::I64) }
     }
 
-    /// Says that they follow the statistics of a batch, whose variance is the population's of `count` elements: by `momentum`, or so that
-    /// they are the mean of those of all batches.
+    /// Says that they follow the statistics of a batch, its mean and unbiased variance: by `momentum`, or so that they are the mean of
+    /// those of all batches.
     #[track_caller]
-    fn follow(&self, (mean, variance): (Expr<'g>, Expr<'g>), count: usize, momentum: Option<f64>, dtype: DType) {
+    fn follow(&self, (mean, unbiased): (Expr<'g>, Expr<'g>), momentum: Option<f64>, dtype: DType) {
         let graph = self.mean.graph();
         let batches = graph.latest(self.count) + 1;
         graph.update(self.count, batches);
-        let unbiased = variance * (count as f64 / (count as f64 - 1.0));
         match momentum {
             Some(momentum) => self.mix(mean, unbiased, momentum),
             None => {

@@ -45,6 +45,7 @@ pub enum OpKind {
     ArgSort,
     SearchSorted,
     ScatterReduce(ScatterFunction),
+    AllReduce,
 }
 
 impl OpKind {
@@ -67,6 +68,7 @@ impl OpKind {
             .chain(CumulativeFunction::ALL.map(OpKind::Cumulative))
             .chain([OpKind::Recurrence, OpKind::ArgSort, OpKind::SearchSorted])
             .chain(ScatterFunction::ALL.map(OpKind::ScatterReduce))
+            .chain([OpKind::AllReduce])
     }
 
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
@@ -108,6 +110,7 @@ impl OpKind {
             OpKind::ArgSort => "argsort",
             OpKind::SearchSorted => "searchsorted",
             OpKind::ScatterReduce(function) => function.name(),
+            OpKind::AllReduce => "all_reduce",
         }
     }
 }
@@ -127,6 +130,7 @@ impl Op {
             Op::Uniform { .. } => OpKind::Uniform,
             Op::Elementwise(elementwise) => elementwise.kind(),
             Op::StopGradient { .. } => OpKind::StopGradient,
+            Op::AllReduce { .. } => OpKind::AllReduce,
             Op::CustomGradient { .. } => OpKind::CustomGradient,
             Op::View { arrangement, .. } => match arrangement {
                 Arrangement::Reshape => OpKind::Reshape,

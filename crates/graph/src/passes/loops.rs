@@ -244,6 +244,7 @@ impl Split {
                 | Op::Uniform { .. }
                 | Op::Elementwise(_)
                 | Op::StopGradient { .. }
+                | Op::AllReduce { .. }
                 | Op::CustomGradient { .. }
                 | Op::View { .. }
                 | Op::Assembly(_)
@@ -389,6 +390,7 @@ impl Facts {
 fn is_heavy(op: &Op) -> bool {
     match op {
         Op::MatMul { .. }
+        | Op::AllReduce { .. }
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::Indexing(_)

@@ -92,6 +92,7 @@ pub(super) fn of_operands(arena: &Arena, node: &Node, region: &Region, see_throu
         Op::Leaf(Leaf::Literal { .. }) => Some(Vec::new()),
         Op::Leaf(_)
         | Op::Uniform { .. }
+        | Op::AllReduce { .. }
         | Op::Assembly(_)
         | Op::Reduce { .. }
         | Op::ArgMax { .. }

@@ -49,6 +49,8 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Leaf::Iota { .. } => Rewrite::Keep,
         },
         Op::Uniform { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } | Op::Scan { .. } => Rewrite::Keep,
+        // Never known in advance, not even of a constant: it depends on how many processes there are.
+        Op::AllReduce { .. } => Rewrite::Keep,
         Op::Elementwise(elementwise) => arithmetic::elementwise(elementwise, shape, dtype, graph)?,
         Op::View { operand, arrangement } => match arrangement {
             Arrangement::Reshape => views::reshape(*operand, shape, graph),

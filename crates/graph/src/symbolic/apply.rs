@@ -97,6 +97,7 @@ impl Formula {
                 Op::Leaf(_)
                 | Op::Uniform { .. }
                 | Op::StopGradient { .. }
+                | Op::AllReduce { .. }
                 | Op::CustomGradient { .. }
                 | Op::View { .. }
                 | Op::Assembly(_)

@@ -145,6 +145,7 @@ impl Form {
             Op::Leaf(_)
             | Op::Uniform { .. }
             | Op::StopGradient { .. }
+            | Op::AllReduce { .. }
             | Op::CustomGradient { .. }
             | Op::View { .. }
             | Op::Assembly(_)

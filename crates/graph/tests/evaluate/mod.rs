@@ -106,6 +106,8 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
         Op::Elementwise(Elementwise::Cast { operand }) => {
             elements(operand).iter().map(|&x| cast(x, node.dtype)).collect()
         }
+        // In a group of one.
+        Op::AllReduce { operand, .. } => elements(operand).to_vec(),
         Op::StopGradient { operand } | Op::View { operand, arrangement: Arrangement::Reshape } => {
             elements(operand).to_vec()
         }

@@ -69,6 +69,7 @@ impl Compiled {
                 | Op::Leaf(Leaf::Placeholder)
                 | Op::Elementwise(Elementwise::Cast { .. })
                 | Op::StopGradient { .. }
+                | Op::AllReduce { .. }
                 | Op::CustomGradient { .. }
                 | Op::View { .. }
                 | Op::Assembly(_)

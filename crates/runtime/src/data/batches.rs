@@ -8,6 +8,7 @@ use super::draws::Draws;
 use super::epoch::{Epoch, Maker};
 use super::source::{Source, stacked, unstacked};
 use crate::error::Error;
+use crate::group::Share;
 use crate::train::shuffled;
 
 /// A place in the data: the batch that comes next. A small value for checkpoints; as numbers by [`Position::to_numbers`].
@@ -82,6 +83,7 @@ pub struct Batches {
     drop_last: bool,
     prefetch: usize,
     steps: Vec<Step>,
+    share: Option<Share>,
 }
 
 impl Batches {
@@ -91,7 +93,7 @@ impl Batches {
     #[must_use]
     pub fn new(source: impl Source + 'static, size: usize) -> Self {
         let (seed, start, drop_last, prefetch) = (None, Position::default(), false, 0);
-        Batches { source: Arc::new(source), size, seed, start, drop_last, prefetch, steps: Vec::new() }
+        Batches { source: Arc::new(source), size, seed, start, drop_last, prefetch, steps: Vec::new(), share: None }
     }
 
     /// In an order that depends on the seed and the epoch ([`shuffled`](crate::train::shuffled)), each sample once an epoch.
@@ -107,6 +109,28 @@ impl Batches {
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;
+        self
+    }
+
+    /// Of each batch only the part of one member of a group ([`Share`], [`share_of`](crate::group::share_of)): `size` stays that of the whole
+    /// batch. The members' parts together are the batch, each sample once, whatever divides what; a part may be empty. Order and
+    /// augmentation are those of the whole. PyTorch's `DistributedSampler`, which repeats samples where they do not divide.
+    ///
+    /// ```
+    /// # use arenagrad::{Tensor, data::Dataset, group::Share};
+    /// # let data = Dataset::new().with("x", Tensor::new([7, 1], vec![0.0f32; 7])?)?;
+    /// let mut sizes = Vec::new();
+    /// for rank in 0..3 {
+    ///     for batch in data.batches(4).share(Share::new(rank, 3, 3)?) {
+    ///         sizes.push(batch?.get("x").map_or(0, |x| x.shape()[0]));
+    ///     }
+    /// }
+    /// assert_eq!(sizes, [1, 1, 1, 1, 2, 1]); // of a batch of 4 and one of 3, by rank
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn share(mut self, share: Share) -> Self {
+        self.share = Some(share);
         self
     }
 
@@ -198,7 +222,14 @@ impl Batches {
         let batches = self.clone();
         Ok(Box::new(move |batch| {
             // No overflow: the batch is one of those that `len` counts.
-            let places = batch as usize * batches.size..samples.min((batch as usize + 1).saturating_mul(batches.size));
+            let whole = batch as usize * batches.size..samples.min((batch as usize + 1).saturating_mul(batches.size));
+            let places = match batches.share {
+                Some(share) => {
+                    let own = share.range(whole.len());
+                    whole.start + own.start..whole.start + own.end
+                }
+                None => whole,
+            };
             let indices: Vec<usize> = match &order {
                 Some(order) => order[places].to_vec(),
                 None => places.collect(),
@@ -236,6 +267,7 @@ impl std::fmt::Debug for Batches {
             .field("drop_last", &self.drop_last)
             .field("prefetch", &self.prefetch)
             .field("steps", &self.steps.len())
+            .field("share", &self.share)
             .finish()
     }
 }

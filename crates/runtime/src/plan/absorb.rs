@@ -54,6 +54,7 @@ pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
             | Work::ScatterReduce { .. }
             | Work::Pad { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => {}
         }
     }
@@ -221,6 +222,7 @@ fn is_table(entries: &[Entry], table: &Layout) -> bool {
         | Work::Pad { .. }
         | Work::Concat { .. }
         | Work::Scan { .. }
+        | Work::AllReduce
         | Work::LinearAlgebra { .. } => true,
         Work::Constant(_)
         | Work::Empty
@@ -293,6 +295,7 @@ fn scattered(
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => {
                 if base.shape.elements() != 1 || !base.storage.is_native() {
                     return None;

@@ -97,6 +97,8 @@ pub(crate) enum Work {
     LinearAlgebra {
         function: MatrixFunction,
     },
+    /// The sum of the operand over the processes of a group. On its own a process copies it.
+    AllReduce,
 }
 
 /// A region of a concatenation.
@@ -130,6 +132,7 @@ impl Work {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => true,
         }
     }
@@ -283,6 +286,7 @@ fn for_products_alone(
             | Op::Ordered(_)
             | Op::Indexing(_)
             | Op::Scan { .. }
+            | Op::AllReduce { .. }
             | Op::LinearAlgebra { .. } => false,
         };
         let mut failed = None;
@@ -350,6 +354,7 @@ impl Builder {
                 | Op::Convolution { .. }
                 | Op::Indexing(_)
                 | Op::Scan { .. }
+                | Op::AllReduce { .. }
                 | Op::LinearAlgebra { .. } => self.push(entry(Work::Empty, none())),
             };
         }
@@ -461,6 +466,11 @@ impl Builder {
                     }
                 };
                 self.push(entry(work, [data, indices, updates].into_iter().collect()))
+            }
+            Op::AllReduce { .. } => {
+                let operand = self.contiguous(operands[0].clone(), dtype, node, stage);
+                let operand = self.widened(operand, dtype, node, stage);
+                self.push(entry(Work::AllReduce, [operand].into_iter().collect()))
             }
             Op::LinearAlgebra { function, .. } => {
                 if operands[0].shape.elements() == 0 {
@@ -611,6 +621,7 @@ impl Builder {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => layout,
         }
     }

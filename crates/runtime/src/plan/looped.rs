@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{Body, GraphError, NodeId, ScanResult};
+use arenagrad_graph::{Body, GraphError, NodeId, Op, Origin, ScanResult};
 use arenagrad_kernels::cost::Cost;
 
 use crate::plan::entries::{Entry, Work};
@@ -109,6 +109,12 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
         .collect();
     let request = Request { outputs, updates, rest: "each round", ..Request::default() };
     let plan = Plan::of_round(&graph, &request)?;
+    if !plan.exchanges.is_empty() {
+        let nodes = graph.ids().into_iter().filter_map(|id| graph.node(id).ok());
+        let exchange = nodes.clone().find(|node| matches!(node.op, Op::AllReduce { .. }));
+        let origin = exchange.map_or_else(Origin::here, |node| node.origin);
+        return Err(GraphError::AllReduceInLoop { origin, op: "all_reduce" });
+    }
 
     let (mut operands, mut carries, mut sequences, mut captured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..body.inputs() {

@@ -166,6 +166,7 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => continue,
         };
         memory.buffer_of[index] = memory.add(role, entry.storage, entry.shape.elements());

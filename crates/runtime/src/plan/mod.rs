@@ -98,6 +98,8 @@ pub struct Plan {
     pub(crate) fallible: Vec<(usize, FallibleStep)>,
     /// What its results are, for a report of its memory.
     pub(crate) account: Account,
+    /// The numbers of the steps that are exchanges with other processes, ascending.
+    pub(crate) exchanges: Vec<usize>,
 }
 
 /// What an error says of a function of matrices.
@@ -160,6 +162,8 @@ impl Plan {
             .chain(request.stages.iter().flat_map(|(_, nodes)| nodes))
             .copied()
             .collect();
+        let exchanges = exchanges_of(graph, &wanted)?;
+        let wanted = [wanted, exchanges].concat();
         let optimised = passes::optimise(graph, &wanted)?;
         refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();
@@ -168,7 +172,8 @@ impl Plan {
             request.updates.iter().map(|(declaration, _)| *declaration).zip(mapped.by_ref()).collect();
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
-        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, request.copies_parameters)?;
+        let exchanges: Vec<NodeId> = mapped.collect();
+        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, &exchanges, request.copies_parameters)?;
         let layers = LayerMap::new(graph, &optimised.sources);
         Ok((optimised.graph, passes, layers))
     }
@@ -182,6 +187,7 @@ impl Plan {
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let fallible = fallible(graph, entries, &steps);
         let account = Account::new(graph, entries, &steps, &memory, layers, request.unit, once);
+        let exchanges = (0..steps.len()).filter(|&number| order::is_exchange(entries, &steps[number])).collect();
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
@@ -217,6 +223,7 @@ impl Plan {
             described,
             fallible,
             account,
+            exchanges,
         }
     }
 
@@ -253,6 +260,7 @@ impl Passes {
         outputs: &[NodeId],
         updates: &[(u32, NodeId)],
         stages: &[Vec<NodeId>],
+        exchanges: &[NodeId],
         copies_parameters: bool,
     ) -> Result<Passes, GraphError> {
         let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
@@ -260,8 +268,9 @@ impl Passes {
         let parameters: Vec<NodeId> =
             updates.iter().map(|(declaration, _)| declarations[*declaration as usize].node).collect();
         // Outputs, then next values, then the parameters that these replace.
-        let roots: Vec<NodeId> =
+        let mut roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
+        roots.extend(unneeded(graph, exchanges, &roots)?);
         let mut next_values: HashSet<u32> = HashSet::new();
         let Entries { mut entries, roots, loops } =
             entries::collect(graph, &roots, stages, &mut |number, base, work| {
@@ -291,7 +300,7 @@ impl Passes {
         let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites());
         let steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
         updates.add_possible(&entries, &steps, &read_outputs);
-        let steps = order::order(steps, entries.len(), &mut updates);
+        let steps = order::order(steps, &entries, &mut updates);
         debug_assert!(!exceeds_bindings(&steps, &updates), "a step binds more buffers than a kernel may");
         Ok(Passes { entries, roots, required, clusters, storage, parts, updates, steps })
     }
@@ -316,6 +325,23 @@ fn fallible(graph: &Graph, entries: &[Entry], steps: &[step::Step]) -> Vec<(usiz
         }
     }
     fallible
+}
+
+/// The sums over a group that what is wanted is computed from. Each of them is made, even if a pass finds that its result is not
+/// needed: other processes, with batches of another size, may need it, and all must make the same ones.
+fn exchanges_of(graph: &Graph, wanted: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
+    let mut exchanges = graph.needed(wanted)?;
+    exchanges.retain(|id| graph.node(*id).is_ok_and(|node| matches!(node.op, Op::AllReduce { .. })));
+    Ok(exchanges)
+}
+
+/// Those of the exchanges that the roots do not need.
+fn unneeded(graph: &Graph, exchanges: &[NodeId], roots: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
+    if exchanges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let needed: HashSet<NodeId> = graph.needed(roots)?.into_iter().collect();
+    Ok(exchanges.iter().copied().filter(|exchange| !needed.contains(exchange)).collect())
 }
 
 /// A placeholder that is left after the passes is needed, and nothing can be computed from it.

@@ -155,6 +155,7 @@ impl Builder<'_> {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => {
                 unreachable!("only elementwise entries and reductions are members of a nest")
             }
@@ -195,6 +196,7 @@ impl Builder<'_> {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => self.load(operand.base, operand.view(), space),
         }
     }

@@ -3,17 +3,27 @@
 //! A step runs after the steps whose results it reads, and a step that overwrites a parameter in place after every other
 //! step that reads the old value. Among those that may run, updates go first, which frees gradients early; then the order
 //! of the graph decides.
+//!
+//! Exchanges with other processes are begun in the order of the graph, which is the same in all of them, and as early as can be. What waits
+//! for one comes after everything that does not, so that there is work to do while it is under way.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use crate::plan::cluster::NONE;
+use crate::plan::entries::{Entry, Work};
 use crate::plan::step::{Step, dependencies};
 use crate::plan::update::Updates;
 
 /// The steps in the order in which they run.
-pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates) -> Vec<Step> {
-    let (writer, followers) = dependencies(&steps, entry_count);
+pub(crate) fn order(steps: Vec<Step>, entries: &[Entry], updates: &mut Updates) -> Vec<Step> {
+    let (writer, mut followers) = dependencies(&steps, entries.len());
+    let is_exchange: Vec<bool> = steps.iter().map(|step| is_exchange(entries, step)).collect();
+    let mut exchanges: Vec<u32> = (0..steps.len() as u32).filter(|&number| is_exchange[number as usize]).collect();
+    exchanges.sort_by_key(|&number| steps[number as usize].writes[0]);
+    for pair in exchanges.windows(2) {
+        followers[pair[0] as usize].push(pair[1]);
+    }
     let mut readers: HashMap<u32, Vec<u32>> =
         updates.pairs.iter().map(|(parameter, _)| (*parameter, Vec::new())).collect();
     for (number, step) in steps.iter().enumerate() {
@@ -44,12 +54,43 @@ pub(crate) fn order(steps: Vec<Step>, entry_count: usize, updates: &mut Updates)
         }
     }
     let followers = precedence.followers;
+    let waits = exchanges_waited_for(&followers, &is_exchange);
+    // What nothing but exchanges reads, such as the gradients put together for one, goes as early as they do.
+    let is_early = |number: usize| {
+        let mut after = followers[number].iter();
+        is_exchange[number] || (after.len() > 0 && after.all(|&follower| is_exchange[follower as usize]))
+    };
+    let early: Vec<bool> = (0..steps.len()).map(is_early).collect();
 
-    let key = |number: u32| (!is_update[number as usize], steps[number as usize].writes[0]);
+    let key = |number: u32| {
+        let place = number as usize;
+        (waits[place], !early[place], !is_update[place], steps[place].writes[0])
+    };
     let order = in_order(&followers, key);
     debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
+}
+
+/// Whether a step is an exchange with other processes.
+pub(crate) fn is_exchange(entries: &[Entry], step: &Step) -> bool {
+    step.writes.first().is_some_and(|&entry| entries[entry as usize].work == Work::AllReduce)
+}
+
+/// For each step, how many exchanges must be over before it may run, one after the other.
+fn exchanges_waited_for(followers: &[Vec<u32>], is_exchange: &[bool]) -> Vec<u32> {
+    let mut waits = vec![0; followers.len()];
+    if !is_exchange.contains(&true) {
+        return waits;
+    }
+    for number in in_order(followers, |number| number) {
+        for &follower in &followers[number as usize] {
+            // An exchange is begun behind another, but does not wait for its end.
+            let further = u32::from(is_exchange[number as usize] && !is_exchange[follower as usize]);
+            waits[follower as usize] = waits[follower as usize].max(waits[number as usize] + further);
+        }
+    }
+    waits
 }
 
 /// Kahn's algorithm: every step after those that it follows, and among those that may come next the one of the least key.

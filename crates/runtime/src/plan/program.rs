@@ -141,6 +141,7 @@ impl<'a, 's> Builder<'a, 's> {
             | Work::Pad { .. }
             | Work::Concat { .. }
             | Work::Scan { .. }
+            | Work::AllReduce
             | Work::LinearAlgebra { .. } => {
                 let input = self.program.inputs.len() as u32;
                 self.program.inputs.push(ProgramInput { dtype: entry.dtype, view: view.clone(), in_place: None });
@@ -181,6 +182,7 @@ pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
         | Op::Convolution { .. }
         | Op::Indexing(_)
         | Op::Scan { .. }
+        | Op::AllReduce { .. }
         | Op::LinearAlgebra { .. } => unreachable!("not an elementwise op"),
     }
 }

@@ -224,6 +224,7 @@ impl Readers {
                     | Work::Pad { .. }
                     | Work::Concat { .. }
                     | Work::Scan { .. }
+                    | Work::AllReduce
                     | Work::LinearAlgebra { .. } => false,
                 };
                 if !is_taken {
@@ -417,6 +418,7 @@ fn operations(entry: &Entry) -> Option<usize> {
         | Work::Pad { .. }
         | Work::Concat { .. }
         | Work::Scan { .. }
+        | Work::AllReduce
         | Work::LinearAlgebra { .. } => None,
     }
 }

@@ -273,6 +273,11 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
             };
             (kernel, bases())
         }
+        Work::AllReduce => {
+            // What one process computes on its own. One that is in a group exchanges in this step's place.
+            let pieces = vec![Piece { source: operands[0].view(), destination: View::contiguous(elements) }];
+            (Kernel::Assemble { dtype: entry.dtype, elements, fill: None, pieces }, bases())
+        }
         Work::Pad { lows, interiors, value } => {
             let steps: Vec<isize> = interiors.iter().map(|&interior| interior as isize + 1).collect();
             let destination = region(&entry.shape, lows, &steps, &operands[0].shape);

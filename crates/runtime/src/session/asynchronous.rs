@@ -25,14 +25,14 @@ impl Session {
                 executable.run(memory)?;
                 return Ok(Pending::here(Ok(memory.first(buffer))));
             }
-            Ok(prepared.start(&mut self.memory)?.then(|results| results[0].item()))
+            Ok(self.begin(0)?.then(|results| results[0].item()))
         }))
     }
 
     /// [`Session::step_with_metrics`] without blocking.
     pub fn step_with_metrics_async(&mut self, inputs: &[(&str, &Tensor)]) -> Pending<StepOutcome> {
         Pending::of(self.start(inputs).and_then(|()| {
-            Ok(self.plans[0].start(&mut self.memory)?.then(|mut metrics| {
+            Ok(self.begin(0)?.then(|mut metrics| {
                 let loss = metrics.remove(0).item()?;
                 Ok(StepOutcome { loss, metrics })
             }))
@@ -42,7 +42,10 @@ impl Session {
     /// [`Session::advance`] without blocking: the step is submitted, and there is room on the device for another when this comes. Whoever
     /// awaits it has never more than a few steps under way.
     pub fn advance_async(&mut self, inputs: &[(&str, &Tensor)]) -> Pending<()> {
-        Pending::of(self.start(inputs).and_then(|()| self.plans[0].advance(&mut self.memory)))
+        Pending::of(self.start(inputs).and_then(|()| {
+            let room = self.plans[0].advance(&mut self.memory);
+            self.after_run(self.plans[0].executable.report(), room)
+        }))
     }
 
     /// [`Session::run`] without blocking.
@@ -59,9 +62,14 @@ impl Session {
         if plan.session != self.number || plan.plan as usize >= self.plans.len() {
             return Pending::here(Err(Error::ForeignPlan));
         }
-        let prepared = &mut self.plans[plan.plan as usize];
-        let written = prepared.feed.write(inputs, &mut self.memory);
-        Pending::of(written.and_then(|()| prepared.start(&mut self.memory)))
+        let plan = plan.plan as usize;
+        Pending::of(self.write(plan, inputs).and_then(|()| self.begin(plan)))
+    }
+
+    /// Runs a plan whose inputs are written: its results, which will come.
+    fn begin(&mut self, plan: usize) -> Result<Pending<Vec<Tensor>>, Error> {
+        let results = self.plans[plan].start(&mut self.memory);
+        self.after_run(self.plans[plan].executable.report(), results)
     }
 
     /// [`Session::wait`] without blocking: that the device has done everything it was given. In a browser errors of what came before

@@ -1,11 +1,15 @@
 //! Options of a session before it is made.
 
+use std::sync::Arc;
+
 use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::group::Group;
 use crate::plan::{MemoryPolicy, Plan, Request};
 use crate::session::Session;
+use crate::train::in_group::{BUCKET_BYTES, group_training_request};
 use crate::train::{Optimizer, training_request};
 
 /// A session in the making: [`Session::builder`] starts it, [`SessionBuilder::train`] or [`SessionBuilder::evaluate`] ends it.
@@ -15,11 +19,12 @@ pub struct SessionBuilder<'e> {
     seed: u64,
     metrics: Vec<Expr<'e>>,
     memory: MemoryPolicy,
+    group: Option<Arc<dyn Group>>,
 }
 
 impl<'e> SessionBuilder<'e> {
     pub(crate) fn new(device: Device) -> Self {
-        SessionBuilder { device, seed: 0, metrics: Vec::new(), memory: MemoryPolicy::default() }
+        SessionBuilder { device, seed: 0, metrics: Vec::new(), memory: MemoryPolicy::default(), group: None }
     }
 
     /// The seed of the parameters' first values; 0 unless set. The same seed gives the same values on every device.
@@ -82,6 +87,13 @@ impl<'e> SessionBuilder<'e> {
         self
     }
 
+    /// As a member of a group, whose steps all members make together, each with its share of a batch; everything as
+    /// [`Trainer::in_group`](crate::Trainer::in_group) has it. How many samples a member's graph is for is the extent of the first axis of its first
+    /// input that has axes.
+    pub fn in_group(self, group: Arc<dyn Group>) -> Self {
+        SessionBuilder { group: Some(group), ..self }
+    }
+
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
     /// gradients and updates are appended, planned and rewound.
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
@@ -91,6 +103,9 @@ impl<'e> SessionBuilder<'e> {
         graph.rewind(mark)?;
         let mut session = Session::new(self.device, self.seed, true);
         session.memory_policy = self.memory;
+        if let Some(group) = self.group {
+            session.join(group);
+        }
         let plan = plan?;
         // What stands behind the graph's own declarations is the optimiser's.
         let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
@@ -103,6 +118,9 @@ impl<'e> SessionBuilder<'e> {
     pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
         let mut session = Session::new(self.device, self.seed, false);
         session.memory_policy = self.memory;
+        if let Some(group) = self.group {
+            session.join(group);
+        }
         session.add(graph, outputs)?;
         Ok(session)
     }
@@ -115,6 +133,16 @@ impl<'e> SessionBuilder<'e> {
             .map(|metric| graph.expr(metric.check()?.id()?).id())
             .collect::<Result<Vec<NodeId>, _>>()?;
         let (memory, unit) = (self.memory.clone(), self.device.element_bytes());
-        Plan::new(graph, &Request { memory, unit, ..training_request(loss, &metrics, optimizer)? })
+        Plan::new(
+            graph,
+            &Request {
+                memory,
+                unit,
+                ..match &self.group {
+                    Some(group) if group.size() > 1 => group_training_request(loss, &metrics, optimizer, BUCKET_BYTES)?,
+                    Some(_) | None => training_request(loss, &metrics, optimizer)?,
+                }
+            },
+        )
     }
 }

@@ -64,6 +64,7 @@ impl Session {
         for (name, buffer, value) in values {
             self.put(&name, buffer, value)?;
         }
+        self.distrust();
         Ok(())
     }
 

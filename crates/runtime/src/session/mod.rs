@@ -11,8 +11,10 @@ mod averages;
 mod builder;
 mod checkpoint;
 mod feed;
+pub(crate) mod grouped;
 mod outside;
 mod parameters;
+mod parts;
 mod pool;
 mod prepared;
 mod profile;
@@ -75,6 +77,8 @@ pub struct Session {
     /// What is wanted of the memory of each of its plans.
     memory_policy: MemoryPolicy,
     number: u32,
+    /// The group that it is a member of.
+    membership: Option<grouped::Membership>,
 }
 
 /// A plan that was added to a session by [`Session::add`].
@@ -153,7 +157,7 @@ impl Session {
     /// browser it waits for nothing: await [`Session::advance_async`] now and then.
     pub fn advance(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         self.start(inputs)?;
-        self.plans[0].execute(&mut self.memory, false).map(drop)
+        self.execute(0, false).map(drop)
     }
 
     /// Runs the first plan that is not a training step, and returns its outputs. Inputs and errors as [`Session::step`].
@@ -364,6 +368,7 @@ impl Session {
         if let Some(later) = later {
             self.parameters.set_waiting(later, Given::File(path.to_owned()));
         }
+        self.distrust();
         Ok(())
     }
 
@@ -373,9 +378,20 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        let memory_policy = MemoryPolicy::default();
+        let (memory_policy, membership) = (MemoryPolicy::default(), None);
         let (plans, has_outside_plans) = (Vec::new(), false);
-        Session { device, memory, pool, parameters, plans, trains, has_outside_plans, memory_policy, number }
+        Session {
+            device,
+            memory,
+            pool,
+            parameters,
+            plans,
+            trains,
+            has_outside_plans,
+            memory_policy,
+            number,
+            membership,
+        }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
@@ -442,7 +458,14 @@ impl Session {
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
         let choices = tuning::choices(&self.device, &plan)?;
-        let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops, &choices)?;
+        let exchanged = grouped::Exchanged::of(&plan);
+        let group = self.group().filter(|_| exchanged.is_some()).cloned();
+        let executable = match group {
+            Some(group) => {
+                Executable::in_group(&group, &self.device, &mut self.memory, &plan, (&place, &loops), &choices)?
+            }
+            None => Executable::new(&self.device, &mut self.memory, &plan, &place, &loops, &choices)?,
+        };
         self.memory.write_literals(&plan, &place)?;
         self.memory.write_loop_literals(&plan, &loops)?;
         for (name, buffer) in &moved {
@@ -454,7 +477,7 @@ impl Session {
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         let buffers = self.pool.take(claim);
-        Ok((Prepared { plan, feed, executable, places: place, loops, choices, outputs, buffers }, moved))
+        Ok((Prepared { plan, feed, executable, places: place, loops, choices, outputs, buffers, exchanged }, moved))
     }
 
     /// Checks and writes the inputs of a training step.
@@ -462,6 +485,21 @@ impl Session {
         if !self.trains {
             return Err(Error::NotTraining);
         }
-        self.plans[0].feed.write(inputs, &mut self.memory)
+        self.write(0, inputs)
+    }
+
+    /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
+    fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+        let weight = self.weight_for(self.plans[plan].exchanged)?;
+        let Some(weight) = weight else { return self.plans[plan].feed.write(inputs, &mut self.memory) };
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(grouped::WEIGHT, &weight)]).collect();
+        let written = self.plans[plan].feed.write(&inputs, &mut self.memory);
+        self.noted(written)
+    }
+
+    /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.
+    fn execute(&mut self, plan: usize, fetch: bool) -> Result<Vec<Tensor>, Error> {
+        let results = self.plans[plan].execute(&mut self.memory, fetch);
+        self.after_run(self.plans[plan].executable.report(), results)
     }
 }

@@ -9,6 +9,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
+use crate::session::grouped::WEIGHT;
 use crate::session::parameters::Place;
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -109,8 +110,9 @@ impl Session {
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Pending<Vec<Tensor>>, Error> {
-        prepared.feed.write(inputs, &mut self.memory)?;
-        prepared.start(&mut self.memory)
+        self.write_outside(prepared, inputs)?;
+        let results = prepared.start(&mut self.memory);
+        self.after_run(prepared.executable.report(), results)
     }
 
     /// Runs a plan that was made ready for this session, and whose results nobody reads: that there is room on the device for another run.
@@ -119,8 +121,19 @@ impl Session {
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
-        prepared.feed.write(inputs, &mut self.memory)?;
-        prepared.advance(&mut self.memory)
+        self.write_outside(prepared, inputs)?;
+        let room = prepared.advance(&mut self.memory);
+        self.after_run(prepared.executable.report(), room)
+    }
+
+    /// Writes the inputs of a plan, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
+    fn write_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+        let Some(weight) = self.weight_for(prepared.exchanged)? else {
+            return prepared.feed.write(inputs, &mut self.memory);
+        };
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(WEIGHT, &weight)]).collect();
+        let written = prepared.feed.write(&inputs, &mut self.memory);
+        self.noted(written)
     }
 
     /// Refuses what would block where that must not be, before anything is done.

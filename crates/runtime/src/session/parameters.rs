@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, initial_value, listed};
 
 /// The state whose first value makes random draws another sequence under each seed.
-const RANDOM_SEED: &str = "random_seed";
+pub(super) const RANDOM_SEED: &str = "random_seed";
 
 /// All parameters of a session, in the order in which it came to know them.
 pub(super) struct Parameters {

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
+use crate::session::grouped::Exchanged;
 use crate::session::store::{Executable, LoopPlaces, Memory, Run};
 use crate::tensor::Tensor;
 
@@ -26,6 +27,8 @@ pub(crate) struct Prepared {
     pub(super) outputs: Vec<Option<u32>>,
     /// The buffers that it has of the session's pool.
     pub(super) buffers: Vec<u32>,
+    /// What a session must know of its exchanges, if it has any.
+    pub(super) exchanged: Option<Exchanged>,
 }
 
 impl Prepared {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 #[cfg(feature = "gpu")]
 use std::ops::Range;
+use std::sync::Arc;
 
 #[cfg(feature = "gpu")]
 use crate::backend::LoopCopies;
@@ -13,10 +14,12 @@ use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
 use crate::backend::gpu::{self, Arrival, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
+use crate::group::{Group, StepReport};
 use crate::pending::Pending;
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
 #[cfg(feature = "gpu")]
 use crate::plan::{ElementBytes, PlacedStep};
+use crate::session::parts::Parts;
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::Choice;
@@ -70,6 +73,8 @@ pub(crate) enum Executable {
     Cpu(Box<CpuExecutable>),
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuExecutable>),
+    /// On either device, with exchanges in between.
+    InGroup(Box<Parts>),
 }
 
 impl Memory {
@@ -348,6 +353,28 @@ impl Executable {
         }
     }
 
+    /// A plan whose exchanges are made with a group.
+    pub(crate) fn in_group(
+        group: &Arc<dyn Group>,
+        device: &Device,
+        memory: &mut Memory,
+        plan: &Plan,
+        places: (&[u32], &[Option<LoopPlaces>]),
+        choices: &[Choice],
+    ) -> Result<Self, Error> {
+        Ok(Executable::InGroup(Box::new(Parts::new(group, device, memory, plan, places, choices)?)))
+    }
+
+    /// What the last run cost in a group.
+    pub(crate) fn report(&self) -> Option<StepReport> {
+        match self {
+            Executable::InGroup(parts) => Some(parts.report()),
+            Executable::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Executable::Gpu(_) => None,
+        }
+    }
+
     /// Runs the plan. On a GPU it is submitted, and with `fetch` its outputs are on their way; on the CPU they stand in memory.
     pub(crate) fn start(&mut self, memory: &mut Memory, fetch: bool) -> Result<Run, Error> {
         match (self, memory) {
@@ -361,6 +388,7 @@ impl Executable {
                 true => Ok(Run::Arriving(executable.start(memory)?)),
                 false => Ok(executable.advance(memory)?.map_or(Run::Done, Run::Arriving)),
             },
+            (Executable::InGroup(parts), memory) => parts.start(memory, fetch),
             #[cfg(feature = "gpu")]
             (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
                 unreachable!("memory and executable of a session are of one device")
@@ -373,6 +401,7 @@ impl Executable {
             Executable::Cpu(_) => 0,
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.submits(),
+            Executable::InGroup(parts) => parts.executables().iter().map(Executable::submits).sum(),
         }
     }
 
@@ -381,6 +410,7 @@ impl Executable {
             Executable::Cpu(_) => 0,
             #[cfg(feature = "gpu")]
             Executable::Gpu(executable) => executable.dispatches(),
+            Executable::InGroup(parts) => parts.executables().iter().map(Executable::dispatches).sum(),
         }
     }
 }

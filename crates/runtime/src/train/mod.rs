@@ -13,6 +13,7 @@ mod adam;
 #[cfg(feature = "fit")]
 pub mod fit;
 mod hyperparameter;
+pub(crate) mod in_group;
 mod init;
 mod lbfgs;
 mod moments;
@@ -25,6 +26,7 @@ mod request;
 mod scalars;
 pub mod schedules;
 mod sgd;
+pub(crate) mod shards;
 mod shuffle;
 mod trained;
 mod trainer;

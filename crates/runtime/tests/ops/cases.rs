@@ -188,6 +188,8 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
         ],
         // Differences would see through it.
         OpKind::StopGradient => fixed(unary(|x| x.stop_gradient() * x, ANY)),
+        // In a group of one.
+        OpKind::AllReduce => unary(|x| x.sin().all_reduce() * x, ANY),
         OpKind::CustomGradient => unary(|x| x.graph().apply(&Cube, &[x]), ANY),
         // It is never computed: a Jacobian puts the identity in its place.
         OpKind::Placeholder => vec![

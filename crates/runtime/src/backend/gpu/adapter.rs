@@ -18,6 +18,8 @@ pub(crate) enum Selector {
     Kind(AdapterKind),
     /// The first whose name contains this text, in any case.
     Name(String),
+    /// Of those of the kind of the first one, the one of that number, counted round and round.
+    Turn(usize),
 }
 
 /// The adapters of this machine in the order of preference, and those that are open.
@@ -190,6 +192,11 @@ fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize
     let known = || adapters.iter().map(|adapter| adapter.to_string()).collect::<Vec<_>>().join(", ");
     match selector {
         Selector::Any => Ok(0),
+        Selector::Turn(turn) => {
+            // The order of preference puts those of one kind beside one another.
+            let alike = adapters.iter().take_while(|adapter| adapter.kind == adapters[0].kind).count();
+            Ok(turn % alike)
+        }
         Selector::Kind(kind) => adapters
             .iter()
             .position(|adapter| adapter.kind == *kind)
@@ -241,6 +248,12 @@ mod tests {
         let adapters = [&first, &second];
         assert_eq!(choose(&adapters, &Selector::Name(String::from("LLVMpipe"))), Ok(1));
         assert_eq!(choose(&adapters, &Selector::Name(String::from("h200"))), Ok(0));
+        // Only the best kind takes turns.
+        assert_eq!([0, 1, 2].map(|turn| choose(&adapters, &Selector::Turn(turn))), [Ok(0), Ok(0), Ok(0)]);
+        assert_eq!(
+            [0, 1, 2].map(|turn| choose(&[adapters[0], adapters[0]], &Selector::Turn(turn))),
+            [Ok(0), Ok(1), Ok(0)]
+        );
         for name in ["", " ", "\t"] {
             let chosen = choose(&adapters, &Selector::Name(String::from(name)));
             assert!(matches!(chosen, Err(Error::UnknownDevice { .. })), "{name:?}: {chosen:?}");

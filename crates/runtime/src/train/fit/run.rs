@@ -81,6 +81,9 @@ impl<'f> Fit<'_, 'f> {
     /// Trains. `batches` gives the batches of the epoch of a [`Position`], from that batch on: the first of an epoch, but where a run is
     /// resumed. [`Batches::resume`](crate::data::Batches::resume) does so, or any iterator.
     ///
+    /// In a group ([`Trainer::in_group`]) every member runs it, with its share of each batch; the first one shows progress and writes files, all read them
+    /// where a run is resumed, and all stop at the same step. What `validate` measures must be the same on all of them.
+    ///
     /// A run that is interrupted ends behind its present step as one that is finished does: with a checkpoint and the page of the run.
     ///
     /// Errors, for which the page is finished too and no checkpoint is written: what the trainer, the batches or the validation report;
@@ -97,7 +100,11 @@ impl<'f> Fit<'_, 'f> {
         self.check()?;
         let interrupt = if self.handles_signals { Some(Interrupt::watch()?) } else { None };
         let mut state = State::begin(&self, trainer, &mut batches)?;
-        let mut progress = if self.is_quiet { Progress::quiet() } else { Progress::new(self.epochs, None) };
+        let mut progress = if self.is_quiet || trainer.group_rank() != 0 {
+            Progress::quiet()
+        } else {
+            Progress::new(self.epochs, None)
+        };
         let ended = self.train(trainer, &mut batches, &mut state, &mut progress, interrupt.as_ref());
         progress.finish();
         state.finish(&self, trainer, ended)
@@ -133,7 +140,8 @@ impl<'f> Fit<'_, 'f> {
                     let (epoch, batch) = (state.position.epoch + 1, state.position.batch);
                     call(&StepView { step: state.steps, epoch, batch, outcome: &outcome });
                 }
-                if is_interrupted() {
+                // Members of a group stop at the same step.
+                if trainer.anyone(is_interrupted())? {
                     return Ok(FitEnd::Interrupted);
                 }
             }
@@ -150,7 +158,7 @@ impl<'f> Fit<'_, 'f> {
             if let Some(call) = &mut self.on_epoch {
                 call(&record);
             }
-            if is_interrupted() && state.position.epoch < self.epochs {
+            if trainer.anyone(is_interrupted())? && state.position.epoch < self.epochs {
                 return Ok(FitEnd::Interrupted);
             }
         }

@@ -110,7 +110,7 @@ impl State {
         let last = path.join(LAST);
         if fit.resumes && last.exists() {
             state.go_on(path, &last, trainer, batches)?;
-        } else {
+        } else if trainer.group_rank() == 0 {
             // What an earlier run left is not this one's: if this ends before its first checkpoint, there is nothing to go on from.
             for name in [LAST, BEST] {
                 let left = path.join(name);
@@ -121,6 +121,10 @@ impl State {
                     return Err(Error::File { path: left, reason });
                 }
             }
+        }
+        if trainer.group_rank() != 0 {
+            // Of a group the first member writes.
+            return Ok(state);
         }
         state.folder = Some(RunFolder::resume(path, &state.records)?);
         if fit.writes_events {

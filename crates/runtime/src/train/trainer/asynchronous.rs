@@ -21,6 +21,12 @@ impl Trainer<'_> {
 
     /// [`Trainer::step_of`] without blocking.
     pub fn step_of_async(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Pending<Outcome> {
+        if let Some(shards) = self.shards() {
+            let known = self.training(function);
+            return Pending::here(
+                known.and_then(|_| self.deterministic_step(function, shards, &batch.named_tensors())),
+            );
+        }
         let started = self.training(function).and_then(|_| self.start(function, Purpose::Run, &batch.named_tensors()));
         Pending::of(started.map(|(names, results)| {
             results.then(|mut results| {
@@ -40,6 +46,9 @@ impl Trainer<'_> {
 
     /// [`Trainer::advance_of`] without blocking.
     pub fn advance_of_async(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Pending<()> {
+        if self.shards().is_some() {
+            return self.step_of_async(function, batch).then(|_| Ok(()));
+        }
         Pending::of(self.training(function).and_then(|_| self.advance_plan(function, &batch.named_tensors())))
     }
 

@@ -11,7 +11,9 @@ use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
+use crate::train::in_group::{group_gradients_request, group_training_request};
 use crate::train::request::{UnderPrefix, gradients_request, training_request};
+use crate::train::shards::{shard_request, update_request};
 use crate::train::trainer::inputs::{Asked, Inputs};
 
 /// Builds the loss of a training function.
@@ -46,6 +48,10 @@ pub(super) enum Purpose {
     Run,
     /// The gradients of a training step.
     Gradients,
+    /// What one shard of a batch gives to a step of the deterministic mode.
+    Shard,
+    /// The update of a step of the deterministic mode, whatever the shapes of its inputs.
+    Update,
 }
 
 /// A plan of a function that is kept.
@@ -54,6 +60,8 @@ pub(super) struct Kept {
     asked: Vec<Asked>,
     /// The names of what comes last among the outputs: metrics, or gradients.
     pub(super) names: Vec<String>,
+    /// How many of the names are those of metrics.
+    pub(super) reported: usize,
     pub(super) prepared: Prepared,
     /// When it was last asked for.
     last: u64,
@@ -64,6 +72,7 @@ pub(super) struct Planned {
     purpose: Purpose,
     asked: Vec<Asked>,
     names: Vec<String>,
+    reported: usize,
     training_state: Vec<String>,
     pub(super) plan: Plan,
 }
@@ -83,16 +92,17 @@ impl<'f> Function<'f> {
 
     /// Whether a plan of a training step or of an evaluation is kept.
     pub(super) fn has_run(&self) -> bool {
-        self.plans.iter().any(|kept| kept.purpose == Purpose::Run)
+        self.plans.iter().any(|kept| matches!(kept.purpose, Purpose::Run | Purpose::Update))
     }
 
-    /// Plans the function for these tensors, on a device of that unit.
+    /// Plans the function for these tensors, on a device of that unit. In a group gradients are exchanged in buckets of so many bytes.
     pub(super) fn plan(
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
         memory: MemoryPolicy,
         unit: ElementBytes,
+        exchanges_by: Option<usize>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -100,6 +110,7 @@ impl<'f> Function<'f> {
         let own = |expr: Expr<'_>| Ok::<_, Error>(graph.expr(expr.check()?.id()?).check()?);
         // What is declared from there on belongs to the optimiser.
         let mut declared = usize::MAX;
+        let mut reported = 0;
         let (request, names, asked) = match &self.body {
             Body::Training { name, optimizer, loss, .. } => {
                 let loss = loss(&inputs);
@@ -110,11 +121,29 @@ impl<'f> Function<'f> {
                     Purpose::Run => {
                         let (names, metrics) = inputs.metrics()?;
                         declared = graph.declarations().len();
-                        (training_request(loss, &metrics, &optimizer)?, names, asked)
+                        let request = match exchanges_by {
+                            Some(bytes) => group_training_request(loss, &metrics, &optimizer, bytes)?,
+                            None => training_request(loss, &metrics, &optimizer)?,
+                        };
+                        (request, names, asked)
                     }
                     Purpose::Gradients => {
-                        let (request, names) = gradients_request(loss, &optimizer)?;
+                        let (request, names) = match exchanges_by {
+                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes)?,
+                            None => gradients_request(loss, &optimizer)?,
+                        };
                         (request, names, asked)
+                    }
+                    Purpose::Shard => {
+                        let (mut names, metrics) = inputs.metrics()?;
+                        reported = names.len();
+                        let (request, given) = shard_request(loss, &metrics, &optimizer)?;
+                        names.extend(given);
+                        (request, names, asked)
+                    }
+                    Purpose::Update => {
+                        declared = graph.declarations().len();
+                        (update_request(loss, &optimizer)?, Vec::new(), Vec::new())
                     }
                 }
             }
@@ -132,7 +161,7 @@ impl<'f> Function<'f> {
         let plan = Plan::new(&graph, &Request { memory, unit, ..request })?;
         let state = plan.declarations.iter().skip(declared);
         let training_state = state.map(|declaration| declaration.name.clone()).collect();
-        Ok(Planned { purpose, asked, names, training_state, plan })
+        Ok(Planned { purpose, asked, names, reported, training_state, plan })
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -142,8 +171,8 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names, training_state: _ } = planned;
-        self.plans.push(Kept { purpose, asked, names, prepared, last: now });
+        let Parts { purpose, asked, names, reported, training_state: _ } = planned;
+        self.plans.push(Kept { purpose, asked, names, reported, prepared, last: now });
         (self.plans.len() - 1, dropped)
     }
 
@@ -162,6 +191,7 @@ pub(super) struct Parts {
     purpose: Purpose,
     asked: Vec<Asked>,
     names: Vec<String>,
+    reported: usize,
     /// The names of the states that the optimiser declared.
     pub(super) training_state: Vec<String>,
 }
@@ -169,8 +199,8 @@ pub(super) struct Parts {
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, training_state, plan } = self;
-        (plan, Parts { purpose, asked, names, training_state })
+        let Planned { purpose, asked, names, reported, training_state, plan } = self;
+        (plan, Parts { purpose, asked, names, reported, training_state })
     }
 }
 

@@ -8,6 +8,7 @@
 mod asynchronous;
 mod checkpoint;
 mod function;
+mod group;
 mod inputs;
 mod outcome;
 mod profile;
@@ -22,8 +23,10 @@ use crate::error::{Error, Given};
 use crate::plan::{MemoryPolicy, Plan};
 use crate::session::Session;
 use crate::tensor::Tensor;
+use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
 use function::{Body, Function, Purpose};
+use group::Participation;
 
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
@@ -83,6 +86,8 @@ pub struct Trainer<'f> {
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
     number: u32,
+    /// How it takes part in a group, if it is in one.
+    participation: Participation,
 }
 
 /// A function of a [`Trainer`].
@@ -115,6 +120,7 @@ impl<'f> Trainer<'f> {
             memory: MemoryPolicy::default(),
             now: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            participation: Participation { bucket_bytes: BUCKET_BYTES, shards: None },
         }
     }
 
@@ -205,6 +211,9 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::advance`] of a training function.
     pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         self.training(function)?;
+        if let Some(shards) = self.shards() {
+            return self.deterministic_step(function, shards, &batch.named_tensors()).map(drop);
+        }
         let room = self.advance_plan(function, &batch.named_tensors())?;
         // A page in a browser waits elsewhere, if it does.
         if cfg!(target_family = "wasm") { Ok(()) } else { room.wait() }
@@ -253,7 +262,9 @@ impl<'f> Trainer<'f> {
 
     /// [`Trainer::prepare`] of a function, be it a training function or an evaluation.
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
-        self.planned(function, Purpose::Run, &batch.named_tensors()).map(drop)
+        let is_training = matches!(self.functions[self.place(function)?].body, Body::Training { .. });
+        let purpose = if is_training && self.shards().is_some() { Purpose::Update } else { Purpose::Run };
+        self.planned(function, purpose, &batch.named_tensors()).map(drop)
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
@@ -352,8 +363,8 @@ impl<'f> Trainer<'f> {
         self.refuse_repeated_name(number)?;
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
         let memory = MemoryPolicy { is_lenient, ..self.memory.clone() };
-        let unit = self.device().element_bytes();
-        let (plan, parts) = self.functions[number].plan(purpose, tensors, memory, unit)?.into_parts();
+        let (unit, exchanges_by) = (self.device().element_bytes(), self.exchanges_by());
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, memory, unit, exchanges_by)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
         self.session.mark_training_state(&parts.training_state);
@@ -371,7 +382,7 @@ impl<'f> Trainer<'f> {
         let Body::Training { name, learning_rate: Some(rate), .. } = &self.functions[number].body else {
             return Ok(());
         };
-        if purpose == Purpose::Gradients {
+        if matches!(purpose, Purpose::Gradients | Purpose::Shard) {
             return Ok(());
         }
         let wanted = under(name, LEARNING_RATE);

@@ -1,0 +1,168 @@
+//! What members of a group exchange.
+
+use super::GroupError;
+
+/// Values of one type, which members of a group exchange.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The names are the types.
+pub enum Values {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    I32(Vec<i32>),
+    Bytes(Vec<u8>),
+}
+
+/// The same expression for a list of whichever type.
+macro_rules! of_any {
+    ($values:expr, $list:ident => $body:expr) => {
+        match $values {
+            Values::F32($list) => $body,
+            Values::F64($list) => $body,
+            Values::I32($list) => $body,
+            Values::Bytes($list) => $body,
+        }
+    };
+}
+
+/// Values of the same type as these.
+macro_rules! of_same {
+    ($values:expr, $list:ident => $body:expr) => {
+        match $values {
+            Values::F32($list) => Values::F32($body),
+            Values::F64($list) => Values::F64($body),
+            Values::I32($list) => Values::I32($body),
+            Values::Bytes($list) => Values::Bytes($body),
+        }
+    };
+}
+
+impl Values {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        of_any!(self, list => list.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes they are.
+    pub fn bytes(&self) -> usize {
+        of_any!(self, list => std::mem::size_of_val(list.as_slice()))
+    }
+
+    /// The name of their type.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Values::F32(_) => "f32",
+            Values::F64(_) => "f64",
+            Values::I32(_) => "i32",
+            Values::Bytes(_) => "bytes",
+        }
+    }
+
+    /// Whether they have sums.
+    pub(crate) fn is_number(&self) -> bool {
+        !matches!(self, Values::Bytes(_))
+    }
+
+    /// Whether they have means.
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self, Values::F32(_) | Values::F64(_))
+    }
+
+    /// Those of f32. Errors: another type.
+    pub fn to_f32(self) -> Result<Vec<f32>, GroupError> {
+        let found = self.type_name();
+        if let Values::F32(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "f32", found }) }
+    }
+
+    /// Those of f64. Errors: another type.
+    pub fn to_f64(self) -> Result<Vec<f64>, GroupError> {
+        let found = self.type_name();
+        if let Values::F64(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "f64", found }) }
+    }
+
+    /// Bytes. Errors: another type.
+    pub fn to_bytes(self) -> Result<Vec<u8>, GroupError> {
+        let found = self.type_name();
+        if let Values::Bytes(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "bytes", found }) }
+    }
+
+    /// The first `len`, with zeros behind them if there are fewer.
+    pub(crate) fn padded(self, len: usize) -> Self {
+        of_same!(self, list => {
+            let mut list = list;
+            list.resize(len, Default::default());
+            list
+        })
+    }
+
+    /// `len` of them from `start` on.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        of_same!(self, list => list[start..start + len].to_vec())
+    }
+
+    /// Adds those of another member at each place. Whoever calls this has seen that type and number are the same.
+    pub(crate) fn add(&mut self, other: &Values) {
+        match (self, other) {
+            (Values::F32(sums), Values::F32(other)) => sums.iter_mut().zip(other).for_each(|(sum, x)| *sum += x),
+            (Values::F64(sums), Values::F64(other)) => sums.iter_mut().zip(other).for_each(|(sum, x)| *sum += x),
+            (Values::I32(sums), Values::I32(other)) => {
+                sums.iter_mut().zip(other).for_each(|(sum, x)| *sum = sum.wrapping_add(*x));
+            }
+            (Values::F32(_) | Values::F64(_) | Values::I32(_) | Values::Bytes(_), _) => {}
+        }
+    }
+
+    /// Adds those of another list behind these, which are of one type.
+    pub(crate) fn append(&mut self, other: &Values) {
+        match (self, other) {
+            (Values::F32(list), Values::F32(other)) => list.extend(other),
+            (Values::F64(list), Values::F64(other)) => list.extend(other),
+            (Values::I32(list), Values::I32(other)) => list.extend(other),
+            (Values::Bytes(list), Values::Bytes(other)) => list.extend(other),
+            (Values::F32(_) | Values::F64(_) | Values::I32(_) | Values::Bytes(_), _) => {}
+        }
+    }
+
+    /// Floats divided by a number.
+    pub(crate) fn divided(self, by: f64) -> Self {
+        match self {
+            Values::F32(list) => Values::F32(list.into_iter().map(|x| x / by as f32).collect()),
+            Values::F64(list) => Values::F64(list.into_iter().map(|x| x / by).collect()),
+            other @ (Values::I32(_) | Values::Bytes(_)) => other,
+        }
+    }
+}
+
+impl From<Vec<f32>> for Values {
+    fn from(list: Vec<f32>) -> Self {
+        Values::F32(list)
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(list: Vec<f64>) -> Self {
+        Values::F64(list)
+    }
+}
+
+impl From<Vec<i32>> for Values {
+    fn from(list: Vec<i32>) -> Self {
+        Values::I32(list)
+    }
+}
+
+impl From<Vec<u8>> for Values {
+    fn from(list: Vec<u8>) -> Self {
+        Values::Bytes(list)
+    }
+}
+
+/// The number that eight bytes are, the lowest first; 0 of fewer.
+pub(super) fn number(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}

@@ -1,0 +1,305 @@
+//! A session that is a member of a group: its parameters are those of the first member, and its steps are made with all.
+//!
+//! Invariants: before a run with exchanges every member has told the others what it is about to do; if anyone's parameters may
+//! differ, all take those of the first member then, and compare them. Random draws are other ones on each member: the state `random_seed`
+//! is the first member's, moved on by the rank. After an error of the group every further run is refused with it.
+
+use std::sync::Arc;
+
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, StorageType};
+
+use crate::error::Error;
+use crate::group::{Exchange, Group, GroupError, Header, Purpose, StepReport, Values, digest};
+use crate::plan::Plan;
+use crate::session::Session;
+use crate::session::parameters::{Parameter, RANDOM_SEED};
+use crate::session::parts::signature;
+use crate::tensor::Tensor;
+
+/// The name under which a plan is given its member's share of the weight of a batch.
+pub(crate) const WEIGHT: &str = "group_weight";
+
+/// By how much the seed of random draws differs between members: odd, so that none is another's for billions of members.
+const STRIDE: i32 = 0x1E37_79B1;
+
+/// What a session knows of its group.
+pub(crate) struct Membership {
+    pub(crate) group: Arc<dyn Group>,
+    /// How many parameters the members are known to have alike.
+    compared: Option<usize>,
+    failed: Option<GroupError>,
+    /// What the last step cost.
+    report: StepReport,
+}
+
+/// What a session must know of a plan with exchanges.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchanged {
+    signature: u64,
+    /// How many samples its inputs are of.
+    samples: usize,
+    /// The dtype of the weight that it asks for, if it does.
+    weight: Option<DType>,
+}
+
+impl Exchanged {
+    /// That of a plan, if it has exchanges.
+    pub(crate) fn of(plan: &Plan) -> Option<Exchanged> {
+        if plan.exchanges.is_empty() {
+            return None;
+        }
+        let alive = plan.declarations.iter().zip(&plan.alive).filter(|(_, alive)| **alive);
+        let weight = alive.map(|(declaration, _)| declaration).find(|declaration| declaration.name == WEIGHT);
+        let weight = weight.map(|declaration| declaration.dtype);
+        Some(Exchanged { signature: signature(plan), samples: samples_of(&plan.declarations), weight })
+    }
+}
+
+/// How many samples the inputs of a graph are of: the extent of the first axis of the first input that has axes, or 1.
+pub(crate) fn samples_of(declarations: &[Declaration]) -> usize {
+    let is_input = |declaration: &&Declaration| declaration.kind == DeclarationKind::Input;
+    let mut extents = declarations.iter().filter(is_input).filter_map(|input| input.shape.first());
+    extents.next().copied().unwrap_or(1)
+}
+
+/// What all members together are about to do.
+pub(crate) struct Meeting {
+    /// How many samples each has.
+    pub(crate) samples: Vec<usize>,
+}
+
+impl Membership {
+    pub(crate) fn new(group: Arc<dyn Group>) -> Self {
+        Membership { group, compared: None, failed: None, report: StepReport::default() }
+    }
+}
+
+impl Meeting {
+    /// The share of the weight that a member's samples have, which is 1 over all members; equal shares if there are no samples.
+    pub(crate) fn weight(&self, rank: usize) -> f64 {
+        let total: usize = self.samples.iter().sum();
+        if total == 0 { 1.0 / self.samples.len() as f64 } else { self.samples[rank] as f64 / total as f64 }
+    }
+}
+
+impl Session {
+    /// Makes the session a member of a group. Plans are made for it from then on.
+    pub(crate) fn join(&mut self, group: Arc<dyn Group>) {
+        self.membership = Some(Membership::new(group));
+    }
+
+    /// The group that the session is a member of, if it is of more than one.
+    pub(crate) fn group(&self) -> Option<&Arc<dyn Group>> {
+        self.membership.as_ref().map(|membership| &membership.group).filter(|group| group.size() > 1)
+    }
+
+    /// What the last step cost in the group.
+    pub(crate) fn group_report(&self) -> StepReport {
+        self.membership.as_ref().map(|membership| membership.report).unwrap_or_default()
+    }
+
+    pub(crate) fn set_group_report(&mut self, report: StepReport) {
+        if let Some(membership) = &mut self.membership {
+            membership.report = report;
+        }
+    }
+
+    /// Has the members take the first one's parameters before the next step, and compare them: they may have been changed by something
+    /// else than steps.
+    pub(crate) fn distrust(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            membership.compared = None;
+        }
+    }
+
+    /// Tells the other members what comes, and has all take the first one's parameters if anyone's may differ.
+    pub(crate) fn meet(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
+        let met = self.meet_with(purpose, signature, samples);
+        self.noted(met)
+    }
+
+    /// Keeps what a run cost in the group, and what ended it.
+    pub(crate) fn after_run<T>(&mut self, report: Option<StepReport>, results: Result<T, Error>) -> Result<T, Error> {
+        let Some(report) = report else { return results };
+        self.set_group_report(report);
+        self.noted(results)
+    }
+
+    /// Keeps an error of the group: nothing more is done with it.
+    pub(crate) fn noted<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let (Err(error), Some(membership)) = (&result, &mut self.membership)
+            && membership.failed.is_none()
+        {
+            let failed = match error {
+                Error::Group(failed) => failed.clone(),
+                other => {
+                    let (rank, size) = (membership.group.rank(), membership.group.size());
+                    GroupError::RankLeft { rank, size, own: rank, reason: other.to_string() }
+                }
+            };
+            membership.group.abandon(&error.to_string());
+            membership.failed = Some(failed);
+        }
+        result
+    }
+
+    fn meet_with(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
+        let known = self.parameters.len();
+        let Some(membership) = &self.membership else { return Ok(Meeting { samples: vec![samples] }) };
+        if let Some(failed) = &membership.failed {
+            return Err(failed.clone().into());
+        }
+        let is_new = membership.compared != Some(known);
+        let group = Arc::clone(&membership.group);
+        let headers = Header { purpose, signature, samples, is_new }.exchange(&*group)?;
+        if headers.is_new {
+            self.take_from_first(&*group)?;
+            self.compare(&*group)?;
+            if let Some(membership) = &mut self.membership {
+                membership.compared = Some(known);
+            }
+        }
+        Ok(Meeting { samples: headers.samples })
+    }
+
+    /// What a run is given beside its inputs: the weight of this member's samples, if its plan asks for it. The other members are met
+    /// before.
+    pub(crate) fn weight_for(&mut self, exchanged: Option<Exchanged>) -> Result<Option<Tensor>, Error> {
+        let Some(Exchanged { signature, samples, weight }) = exchanged else { return Ok(None) };
+        let Some(rank) = self.group().map(|group| group.rank()) else { return Ok(None) };
+        let meeting = self.meet(Purpose::Run, signature, samples)?;
+        Ok(weight.map(|dtype| Tensor::scalar(meeting.weight(rank)).cast(dtype)))
+    }
+
+    /// Compares the parameters and states of all members, bit for bit, by their hashes. All members must call it.
+    ///
+    /// Errors: a parameter that one member has and another has not, or that differs ([`GroupError::ParametersDiffer`],
+    /// [`GroupError::ValuesDiffer`]); what ended the group. In a session that is in no group there is nothing to compare.
+    pub fn compare_members(&mut self) -> Result<(), Error> {
+        let Some(group) = self.group().cloned() else { return Ok(()) };
+        let compared = self.meet(Purpose::Compare, 0, 0).and_then(|_| self.compare(&*group));
+        self.noted(compared)
+    }
+
+    /// Takes the values of the first member's parameters, which must be declared alike on all.
+    fn take_from_first(&mut self, group: &dyn Group) -> Result<(), Error> {
+        self.compare_declarations(group)?;
+        let known: Vec<String> = self.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        for name in known {
+            let parameter = self.parameters.find(&name)?;
+            let (storage, shape) = (parameter.storage, parameter.shape.clone());
+            if shape.elements() == 0 {
+                continue;
+            }
+            let value = self.value_of(parameter)?;
+            let bytes = value.data().to_le_bytes();
+            let first = group.begin(Exchange::Broadcast { root: 0 }, Values::Bytes(bytes)).wait()?.to_bytes()?;
+            let mut data = Elements::from_le_bytes(storage, &first);
+            if name == RANDOM_SEED {
+                data = moved_on(&data, group.rank());
+            }
+            let buffer = self.parameters.find(&name)?.buffer();
+            self.put(&name, buffer, Tensor::from_data(shape, data)?)?;
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter as the device holds it.
+    fn value_of(&self, parameter: &Parameter) -> Result<Tensor, Error> {
+        Ok(self.values_later(&[parameter])?.wait()?.remove(0))
+    }
+
+    /// Refuses members that have other parameters than the first.
+    fn compare_declarations(&self, group: &dyn Group) -> Result<(), Error> {
+        let declared: Vec<(String, String)> = self
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), format!("{}{}", parameter.storage, parameter.shape)))
+            .collect();
+        let text = declared.iter().map(|(name, kind)| format!("{name}\t{kind}")).collect::<Vec<_>>().join("\n");
+        let hash = digest(text.bytes());
+        let hashes = group.begin(Exchange::Gather, Values::Bytes(hash.to_le_bytes().to_vec())).wait()?.to_bytes()?;
+        if hashes.chunks_exact(8).all(|other| other == &hashes[..8]) {
+            return Ok(());
+        }
+        // Rarely, so that names may be sent whole.
+        let all = group.all_gather(text.into_bytes().into())?;
+        let texts = all.into_iter().map(|text| Ok(String::from_utf8_lossy(&text.to_bytes()?).into_owned()));
+        let texts = texts.collect::<Result<Vec<String>, GroupError>>()?;
+        Err(first_difference(&texts, group.rank()).into())
+    }
+
+    /// Refuses members whose parameters have other bits than the first's.
+    fn compare(&self, group: &dyn Group) -> Result<(), Error> {
+        let mut hashes: Vec<(String, u64)> = Vec::new();
+        for parameter in self.parameters.iter().filter(|parameter| parameter.name != RANDOM_SEED) {
+            let value = self.value_of(parameter)?;
+            hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes().into_iter())));
+        }
+        let whole = digest(hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()));
+        let all = group.begin(Exchange::Gather, Values::Bytes(whole.to_le_bytes().to_vec())).wait()?.to_bytes()?;
+        if all.chunks_exact(8).all(|other| other == &all[..8]) {
+            return Ok(());
+        }
+        let own: Vec<u8> = hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()).collect();
+        let width = own.len();
+        let all = group.begin(Exchange::Gather, Values::Bytes(own)).wait()?.to_bytes()?;
+        for (rank, theirs) in all.chunks_exact(width.max(1)).enumerate() {
+            let differing = theirs.chunks_exact(8).zip(all.chunks_exact(8)).position(|(theirs, first)| theirs != first);
+            if let Some(place) = differing {
+                let parameter = hashes[place].0.clone();
+                return Err(GroupError::ValuesDiffer { rank, parameter }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The seed of random draws that the first member has, if any are made.
+    pub(crate) fn first_random_seed(&self) -> Result<Option<Tensor>, Error> {
+        let Some(parameter) = self.parameters.get(RANDOM_SEED) else { return Ok(None) };
+        let rank = self.membership.as_ref().map_or(0, |membership| membership.group.rank());
+        let value = self.value_of(parameter)?;
+        let back = moved_by(value.data(), STRIDE.wrapping_mul(rank as i32).wrapping_neg());
+        Tensor::from_data(parameter.shape.clone(), back).map(Some)
+    }
+
+    /// Draws as the member or shard of that number from now on, where `first` is what the first one draws by.
+    pub(crate) fn draw_as(&mut self, first: &Tensor, number: usize) -> Result<(), Error> {
+        let value = Tensor::from_data(first.shape().clone(), moved_on(first.data(), number))?;
+        self.set_parameter(RANDOM_SEED, &value)
+    }
+}
+
+/// The seed of random draws of the member of that number.
+fn moved_on(seed: &Elements, number: usize) -> Elements {
+    moved_by(seed, STRIDE.wrapping_mul(number as i32))
+}
+
+fn moved_by(seed: &Elements, by: i32) -> Elements {
+    debug_assert_eq!(seed.storage(), StorageType::from(DType::I32));
+    let seed = seed.get(0).unwrap_or(0.0) as i32;
+    Elements::I32(vec![seed.wrapping_add(by)])
+}
+
+/// The first parameter that one member declares otherwise than the first member.
+fn first_difference(texts: &[String], own: usize) -> GroupError {
+    let first: Vec<&str> = texts[0].lines().collect();
+    let differing = texts.iter().position(|text| *text != texts[0]).unwrap_or(0);
+    let theirs: Vec<&str> = texts[differing].lines().collect();
+    let place = first.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(first.len().min(theirs.len()));
+    let says = |line: Option<&&str>| match line.and_then(|line| line.split_once('\t')) {
+        Some((name, kind)) => format!("declares {name:?} as {kind} in that place"),
+        None => "declares nothing more".to_owned(),
+    };
+    let line = theirs.get(place).or(first.get(place)).copied().unwrap_or_default();
+    let parameter = line.split('\t').next().unwrap_or_default().to_owned();
+    // Everyone is told of the two that differ, of which this member need not be one.
+    let _ = own;
+    GroupError::ParametersDiffer {
+        rank: differing,
+        own: 0,
+        parameter,
+        theirs: says(theirs.get(place)),
+        ours: says(first.get(place)),
+    }
+}

@@ -1,0 +1,97 @@
+//! The two plans of a step in the deterministic mode: what one shard of a batch gives, and the update that all of them make together.
+//!
+//! What a shard gives is computed by one plan, whoever computes it, and put together on the host in an order that depends on nothing but the
+//! number of shards. So the bits of a step do not depend on how many members there are.
+
+use std::collections::HashSet;
+
+use arenagrad_graph::{Expr, Graph, NodeId};
+
+use crate::error::Error;
+use crate::plan::Request;
+use crate::train::{Optimizer, Trained, append_gradients, append_update};
+
+/// What becomes of the values that shards give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// The mean, each weighted by its samples.
+    Mean,
+    /// The sum.
+    Sum,
+    /// What the first shard gave: all give the same.
+    First,
+}
+
+/// The name of the input that the update of a parameter or state is given.
+fn given_name(name: &str) -> String {
+    format!("group_result.{name}")
+}
+
+/// What a shard gives: the loss, the metrics, the gradients, and the next values of what layers carry on. The names of the latter two are
+/// those of the inputs of [`update_request`].
+pub(crate) fn shard_request(
+    loss: Expr<'_>,
+    metrics: &[NodeId],
+    optimizer: &dyn Optimizer,
+) -> Result<(Request, Vec<String>), Error> {
+    let graph = loss.graph();
+    let trained = append_gradients(loss, optimizer)?;
+    let mut outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
+    let forward = outputs.clone();
+    let mut names = Vec::new();
+    for trained in &trained {
+        names.push(given_name(&trained.name));
+        outputs.push(trained.gradient.id()?);
+    }
+    for (state, next) in graph.updates() {
+        names.push(given_name(&name_of(graph, state)));
+        outputs.push(next);
+    }
+    let request = Request {
+        stages: vec![("forward", forward)],
+        rest: "backward",
+        outputs,
+        copies_parameters: true,
+        ..Request::default()
+    };
+    Ok((request, names))
+}
+
+/// The update of a step, which is given gradients and what layers carry on.
+pub(crate) fn update_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Request, Error> {
+    let graph = loss.graph();
+    let trained = append_gradients(loss, optimizer)?;
+    let given = trained.iter().map(|one| {
+        let (shape, dtype) = (one.gradient.shape()?, one.gradient.dtype()?);
+        Ok(one.with_gradient(graph.input_of(given_name(&one.name), shape, dtype).check()?))
+    });
+    let given = given.collect::<Result<Vec<Trained<'_>>, Error>>()?;
+    let updates = append_update(graph, &given, &Given(optimizer))?;
+    Ok(Request { stages: Vec::new(), rest: "update", updates, ..Request::default() })
+}
+
+/// An optimiser beside which the next values of what layers carry on are given.
+struct Given<'o>(&'o dyn Optimizer);
+
+impl Optimizer for Given<'_> {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let carried = graph.updates();
+        let mut pairs = self.0.update(graph, trained)?;
+        let updated: HashSet<NodeId> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
+        for (state, next) in carried {
+            if updated.contains(&state) {
+                continue;
+            }
+            let node = graph.node(next)?;
+            let name = given_name(&name_of(graph, state));
+            pairs.push((graph.expr(state), graph.input_of(name, node.shape, node.dtype).check()?));
+        }
+        Ok(pairs)
+    }
+}
+
+/// The name of a state.
+fn name_of(graph: &Graph, state: NodeId) -> String {
+    let declared = graph.declarations().into_iter().find(|declaration| declaration.node == state);
+    declared.map(|declaration| declaration.name).unwrap_or_default()
+}

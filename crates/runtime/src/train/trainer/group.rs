@@ -1,0 +1,393 @@
+//! A trainer that is a member of a group, and the deterministic step.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arenagrad_graph::{DType, Elements, Shape};
+
+use crate::error::Error;
+use crate::group::{Exchange, Group, GroupError, Purpose as Doing, Share, StepReport, Values, tree_sum};
+use crate::tensor::Tensor;
+use crate::train::shards::Joining;
+use crate::train::trainer::function::Purpose;
+use crate::train::trainer::{FunctionId, Outcome, Trainer};
+
+/// How many values of each shard are gathered at once in the deterministic mode.
+const GATHERED: usize = 1 << 18;
+
+/// How a trainer takes part in a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Participation {
+    pub(super) bucket_bytes: usize,
+    /// In how many shards batches are cut in the deterministic mode.
+    pub(super) shards: Option<usize>,
+}
+
+impl Trainer<'_> {
+    /// As a member of a group: steps are made together with all members, each with its share of a batch
+    /// ([`Batches::share`](crate::data::Batches::share)). With [`Alone`](crate::group::Alone), or any group of one, it is as without.
+    ///
+    /// Before the first step, and after parameters were loaded, all members take the values of the first one's parameters and states, and compare
+    /// them. A step's gradients are the means over all samples of all members, before clipping and whatever else stands around or in
+    /// the optimiser; so are the loss and the metrics of one float, and running statistics. Metrics of one integer are summed; those of
+    /// more elements are each member's own. How many samples a member has is the extent of the first axis of the first input that
+    /// its function asks for and that has axes; it may be 0. Dropout and whatever else draws at random draws something else on each
+    /// member.
+    ///
+    /// Evaluations are each member's own. Join before the first plan is made.
+    ///
+    /// Errors of steps: [`Error::Group`]. A step that fails for whatever reason ends the group: the other members get an error that
+    /// names this one.
+    #[must_use]
+    pub fn in_group(mut self, group: Arc<dyn Group>) -> Self {
+        self.session.join(group);
+        self
+    }
+
+    /// With gradients exchanged in buckets of at least so many bytes; 4 MiB unless set. Smaller ones are on their way earlier, and take more
+    /// messages.
+    #[must_use]
+    pub fn bucket_bytes(mut self, bytes: usize) -> Self {
+        self.participation.bucket_bytes = bytes;
+        self
+    }
+
+    /// In the deterministic mode: a step has the same bits however many members there are, one included. A batch is cut in `shards` parts
+    /// ([`Share`]), each is computed on its own, and what they give is gathered and summed by a fixed tree on every member.
+    ///
+    /// Inputs whose first axis has as many elements as the first tensor of a batch are cut along it; others are given to each shard whole. It costs
+    /// `shards` times the bytes, and as many runs of a smaller batch; nothing overlaps.
+    ///
+    /// Errors of steps: a share that is not this member's ([`GroupError::NotItsShare`]); what needs the whole batch at once, such as
+    /// synchronised batch normalisation, and metrics of more than one element ([`GroupError::NotDeterministic`]).
+    #[must_use]
+    pub fn deterministic(mut self, shards: usize) -> Self {
+        self.participation.shards = Some(shards);
+        self
+    }
+
+    /// What the last step cost in the group: how long it computed, waited and exchanged, and how many bytes. All zero without a group.
+    pub fn group_report(&self) -> StepReport {
+        self.session.group_report()
+    }
+
+    /// Writes all parameters and states to a file, as [`Session::save`](crate::Session::save) does. In a group the first member writes it, and all
+    /// return when it is there; all must call it. Every member reads such a file itself
+    /// ([`Session::load`](crate::Session::load)); those on other hosts need the same folder, or a copy.
+    pub fn save(&mut self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
+        let Some(group) = self.session.group().cloned() else { return self.session.save(path) };
+        self.session.meet(Doing::Save, 0, 0)?;
+        let saved = group.on_first(|| self.session.save(path));
+        self.session.noted(saved)
+    }
+
+    /// The number of this member of the group, 0 without one.
+    #[cfg(feature = "fit")]
+    pub(crate) fn group_rank(&self) -> usize {
+        self.session.group().map_or(0, |group| group.rank())
+    }
+
+    /// Whether that is so on any member of the group.
+    #[cfg(feature = "fit")]
+    pub(crate) fn anyone(&mut self, is_so: bool) -> Result<bool, Error> {
+        let Some(group) = self.session.group().cloned() else { return Ok(is_so) };
+        let count = group.begin(Exchange::Sum, Values::I32(vec![i32::from(is_so)])).wait();
+        let count = self.session.noted(count.map_err(Error::from))?;
+        Ok(count != Values::I32(vec![0]))
+    }
+
+    /// Whether steps are deterministic ones, and in how many shards.
+    pub(super) fn shards(&self) -> Option<usize> {
+        self.participation.shards
+    }
+
+    /// By how many bytes gradients are exchanged, if they are.
+    pub(super) fn exchanges_by(&self) -> Option<usize> {
+        self.session.group().map(|_| self.participation.bucket_bytes)
+    }
+
+    /// A step in the deterministic mode.
+    pub(super) fn deterministic_step(
+        &mut self,
+        function: FunctionId,
+        shards: usize,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<Outcome, Error> {
+        let group = self.session.group().cloned();
+        let (rank, size) = group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
+        let share = Share::new(rank, size, shards)?;
+        let begun = Instant::now();
+        let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
+        // Planned before the others are met, so that the parameters are known which are compared then.
+        let (number, _) = self.planned(function, Purpose::Update, tensors)?;
+        let signature = (number as u64) << 32 | shards as u64;
+        let batch = match self.session.meet(Doing::Shards, signature, samples) {
+            Ok(meeting) => meeting.samples,
+            Err(error) => return Err(error),
+        };
+        let stepped = self.deterministic_part(function, share, &batch, samples, tensors, group.as_deref());
+        let (outcome, mut report) = self.session.noted(stepped)?;
+        report.compute = begun.elapsed().saturating_sub(report.wait);
+        self.session.set_group_report(report);
+        Ok(outcome)
+    }
+
+    fn deterministic_part(
+        &mut self,
+        function: FunctionId,
+        share: Share,
+        batch: &[usize],
+        samples: usize,
+        tensors: &[(&str, &Tensor)],
+        group: Option<&dyn Group>,
+    ) -> Result<(Outcome, StepReport), Error> {
+        let (rank, size) = group.map_or((0, 1), |group| (group.rank(), group.size()));
+        let whole: usize = batch.iter().sum();
+        for (rank, &found) in batch.iter().enumerate() {
+            let shards = share.shards();
+            let expected = Share::new(rank, size, shards)?.range(whole).len();
+            if found != expected {
+                return Err(GroupError::NotItsShare { rank, found, batch: whole, shards, expected }.into());
+            }
+        }
+        let own = share.range(whole);
+        let mut given: Vec<Option<Given>> = Vec::new();
+        let mut layout = None;
+        let seed = self.session.first_random_seed()?;
+        for shard in share.own_shards() {
+            let range = share.of_shard(shard, whole);
+            let (begin, end) = (range.start - own.start, range.end - own.start);
+            let part = cut(tensors, samples, begin..end)?;
+            let part = borrowed(&part);
+            let (number, place) = self.planned(function, Purpose::Shard, &part)?;
+            layout.get_or_insert(self.layout(number, place)?);
+            if begin == end {
+                given.push(None);
+                continue;
+            }
+            if let Some(seed) = &seed {
+                self.session.draw_as(seed, shard)?;
+            }
+            let kept = self.functions[number].kept(place);
+            let inputs = kept.chosen(&part);
+            let results = self.session.start_outside(&mut kept.prepared, &inputs)?.wait()?;
+            let weight = (end - begin) as f64 / whole as f64;
+            let is_first = range.start == 0;
+            given.push(Some(Given::new(&results, layout.as_deref().unwrap_or_default(), weight, is_first)?));
+        }
+        if let Some(seed) = &seed {
+            self.session.draw_as(seed, rank)?;
+        }
+        let layout = match layout {
+            Some(layout) => layout,
+            None => {
+                // A member without a shard must know what is exchanged all the same.
+                let part = cut(tensors, samples, 0..0)?;
+                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part))?;
+                self.layout(number, place)?
+            }
+        };
+        let mut report = StepReport::default();
+        let joined = join(given, &layout, share, whole, group, &mut report)?;
+        let results = joined.results(&layout)?;
+        self.finish_deterministic(function, &results, &layout, report)
+    }
+
+    /// Updates by what all shards have given, and says what the step has come to.
+    fn finish_deterministic(
+        &mut self,
+        function: FunctionId,
+        results: &[Tensor],
+        layout: &[Piece],
+        report: StepReport,
+    ) -> Result<(Outcome, StepReport), Error> {
+        let (number, place) = self.planned(function, Purpose::Update, &[])?;
+        let named = layout.iter().zip(results).filter(|(piece, _)| piece.is_update);
+        let inputs: Vec<(&str, &Tensor)> = named.map(|(piece, tensor)| (piece.name.as_str(), tensor)).collect();
+        let kept = self.functions[number].kept(place);
+        self.session.advance_outside(&mut kept.prepared, &inputs)?.wait()?;
+        let loss = results[0].item()?;
+        let metrics = layout.iter().zip(results).skip(1).filter(|(piece, _)| !piece.is_update);
+        let metrics = metrics.map(|(piece, tensor)| (piece.name.clone(), tensor.clone())).collect();
+        Ok((Outcome { loss, metrics }, report))
+    }
+
+    /// What the results of a shard's plan are.
+    fn layout(&mut self, number: usize, place: usize) -> Result<Vec<Piece>, Error> {
+        let kept = self.functions[number].kept(place);
+        let (reported, names) = (kept.reported, kept.names.clone());
+        let plan = kept.prepared.plan();
+        if !plan.exchanges.is_empty() {
+            let what = "a sum over the group within the network, such as that of synchronised batch normalisation";
+            return Err(GroupError::NotDeterministic { what: what.to_owned() }.into());
+        }
+        let mut pieces = Vec::with_capacity(plan.outputs.len());
+        for (place, output) in plan.outputs.iter().enumerate() {
+            let is_update = place > reported;
+            let name = if place == 0 { "loss".to_owned() } else { names[place - 1].clone() };
+            let (shape, dtype) = (output.shape.clone(), output.dtype);
+            if !is_update && (shape.elements() != 1 || dtype == DType::Bool) {
+                let what = format!("the metric {name:?}, which is {dtype}{shape} and not one number");
+                return Err(GroupError::NotDeterministic { what }.into());
+            }
+            let joining = match (dtype.is_float(), is_update) {
+                (true, _) => Joining::Mean,
+                (false, true) => Joining::First,
+                (false, false) => Joining::Sum,
+            };
+            pieces.push(Piece { name, shape, dtype, joining, is_update });
+        }
+        Ok(pieces)
+    }
+}
+
+/// A result of a shard.
+struct Piece {
+    name: String,
+    shape: Shape,
+    dtype: DType,
+    joining: Joining,
+    /// Whether the update is given it, and not the caller.
+    is_update: bool,
+}
+
+/// What a shard gives, one result after the other: those of f32, and all others in f64, which holds every i32 exactly.
+struct Given {
+    single: Vec<f32>,
+    double: Vec<f64>,
+}
+
+impl Given {
+    fn new(results: &[Tensor], layout: &[Piece], weight: f64, is_first: bool) -> Result<Given, Error> {
+        let mut given = Given { single: Vec::new(), double: Vec::new() };
+        for (result, piece) in results.iter().zip(layout) {
+            let factor = match piece.joining {
+                Joining::Mean => weight,
+                Joining::Sum => 1.0,
+                Joining::First => f64::from(u8::from(is_first)),
+            };
+            match result.data() {
+                Elements::F32(list) => given.single.extend(list.iter().map(|x| x * factor as f32)),
+                other => given.double.extend((0..other.len()).map(|place| other.get(place).unwrap_or(0.0) * factor)),
+            }
+        }
+        Ok(given)
+    }
+
+    /// The results, each of its shape and dtype.
+    fn results(&self, layout: &[Piece]) -> Result<Vec<Tensor>, Error> {
+        let (mut single, mut double) = (self.single.as_slice(), self.double.as_slice());
+        let mut results = Vec::with_capacity(layout.len());
+        for Piece { shape, dtype, .. } in layout {
+            let count = shape.elements();
+            let tensor = if *dtype == DType::F32 {
+                let (own, rest) = single.split_at(count);
+                single = rest;
+                Tensor::new(shape.clone(), own.to_vec())?
+            } else {
+                let (own, rest) = double.split_at(count);
+                double = rest;
+                Tensor::new(shape.clone(), own.to_vec())?.cast(*dtype)
+            };
+            results.push(tensor);
+        }
+        Ok(results)
+    }
+}
+
+/// What all shards together give: gathered from all members, a stretch at a time, and summed by a fixed tree.
+fn join(
+    given: Vec<Option<Given>>,
+    layout: &[Piece],
+    share: Share,
+    whole: usize,
+    group: Option<&dyn Group>,
+    report: &mut StepReport,
+) -> Result<Given, Error> {
+    let is_single = |piece: &&Piece| piece.dtype == DType::F32;
+    let count = |is_wanted: &dyn Fn(&&Piece) -> bool| {
+        layout.iter().filter(is_wanted).map(|piece| piece.shape.elements()).sum::<usize>()
+    };
+    let singles = count(&|piece| is_single(piece));
+    let doubles = count(&|piece| !is_single(piece));
+    let mut all = Given { single: Vec::with_capacity(singles), double: Vec::with_capacity(doubles) };
+    let mut stretch = |start: usize, len: usize, single: bool| {
+        let own = given.iter().map(|given| match given {
+            Some(given) if single => Values::F32(given.single[start..start + len].to_vec()),
+            Some(given) => Values::F64(given.double[start..start + len].to_vec()),
+            None if single => Values::F32(vec![0.0; len]),
+            None => Values::F64(vec![0.0; len]),
+        });
+        summed(own.collect(), len, single, share, whole, group, report)
+    };
+    for start in (0..singles).step_by(GATHERED) {
+        all.single.extend(stretch(start, GATHERED.min(singles - start), true)?.to_f32()?);
+    }
+    for start in (0..doubles).step_by(GATHERED) {
+        all.double.extend(stretch(start, GATHERED.min(doubles - start), false)?.to_f64()?);
+    }
+    Ok(all)
+}
+
+/// The sum over all shards of a stretch of what they give, of which these are this member's.
+fn summed(
+    own: Vec<Values>,
+    len: usize,
+    single: bool,
+    share: Share,
+    whole: usize,
+    group: Option<&dyn Group>,
+    report: &mut StepReport,
+) -> Result<Values, Error> {
+    let shards = share.shards();
+    let has_samples = |shard: &usize| !share.of_shard(*shard, whole).is_empty();
+    let nothing = || if single { Values::F32(Vec::new()) } else { Values::F64(Vec::new()) };
+    let Some(group) = group else {
+        let lists = own.into_iter().enumerate().filter(|(shard, _)| has_samples(shard)).map(|(_, list)| list).collect();
+        return Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)));
+    };
+    let size = group.size();
+    let shares = (0..size).map(|rank| Share::new(rank, size, shards)).collect::<Result<Vec<_>, _>>()?;
+    let most = shares.iter().map(|share| share.own_shards().len()).max().unwrap_or(0);
+    let mut joined = nothing();
+    own.iter().for_each(|list| joined.append(list));
+    let waiting = Instant::now();
+    let gathered = group.begin(Exchange::Gather, joined.padded(most * len)).wait_timed()?;
+    report.exchanged(most * len * if single { 4 } else { 8 }, gathered.took, waiting.elapsed());
+    let mut lists = Vec::with_capacity(shards);
+    for (rank, share) in shares.iter().enumerate() {
+        for (place, shard) in share.own_shards().enumerate() {
+            if has_samples(&shard) {
+                lists.push(gathered.values.part((rank * most + place) * len, len));
+            }
+        }
+    }
+    Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)))
+}
+
+/// The samples of that range of the tensors that have as many as there are in all; the others whole.
+fn cut(
+    tensors: &[(&str, &Tensor)],
+    samples: usize,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<(String, Tensor)>, Error> {
+    let cut = tensors.iter().map(|(name, tensor)| {
+        let is_cut = tensor.shape().first() == Some(&samples);
+        let part = if is_cut { rows(tensor, range.clone())? } else { (*tensor).clone() };
+        Ok(((*name).to_owned(), part))
+    });
+    cut.collect()
+}
+
+/// So many elements of the first axis.
+fn rows(tensor: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor, Error> {
+    let shape = tensor.shape();
+    let width: usize = shape[1..].iter().product();
+    let places = range.start * width..range.end * width;
+    let extents: Shape = std::iter::once(range.len()).chain(shape[1..].iter().copied()).collect();
+    Tensor::from_data(extents, tensor.data().at(places))
+}
+
+fn borrowed(tensors: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
+    tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+}
