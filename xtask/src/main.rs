@@ -5,7 +5,9 @@ mod bench;
 mod budget;
 mod ci;
 mod cpu_time;
+mod debian;
 mod oracle;
+mod web;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,9 @@ tasks:
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list
+  web [--out DIR] [--serve PORT] [--test [--only NAME]]
+                                        build the page of examples/web into a folder of static files, serve it to a browser of this
+                                        machine, or hold it to the native CPU in headless Chromium
 
 options:
   -h, --help                            print this text";
@@ -67,6 +72,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
                 Ok(ci::run(verify_packages))
             }
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
+            "web" => Ok(web::run(&web::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),
         },
         option @ (Short(_) | Long(_)) => Err(option.unexpected()),

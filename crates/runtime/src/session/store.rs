@@ -1,25 +1,24 @@
 //! The memory and executables of a session, on whichever device it has.
 
-#[cfg(feature = "gpu")]
-use std::borrow::Cow;
 use std::collections::HashMap;
-#[cfg(feature = "gpu")]
-use std::ops::Range;
 
-#[cfg(feature = "gpu")]
-use crate::backend::LoopCopies;
 use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
 #[cfg(feature = "gpu")]
-use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
+use crate::backend::gpu::{self, Arrival, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
 #[cfg(feature = "gpu")]
-use crate::plan::{ElementBytes, PlacedStep};
+use crate::session::found::Found;
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 #[cfg(feature = "gpu")]
-use arenagrad_kernels::{Kernel, Stored};
+use arenagrad_kernels::Stored;
+
+/// The most bytes that are read together, unless one buffer has more.
+#[cfg(feature = "gpu")]
+const MOST_READ_AT_ONCE: usize = 1 << 26;
 
 /// The buffers of a session.
 pub(crate) enum Memory {
@@ -33,6 +32,24 @@ pub(crate) enum Mark {
     Cpu(CpuMark),
     #[cfg(feature = "gpu")]
     Gpu(gpu::MemoryMark),
+}
+
+/// Elements that are wanted of a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BufferRead {
+    pub(crate) buffer: u32,
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "the CPU's buffers know it themselves"))]
+    pub(crate) storage: StorageType,
+    pub(crate) elements: usize,
+}
+
+/// What a run of a plan leaves.
+pub(crate) enum Run {
+    /// The outputs stand in memory.
+    Done,
+    /// They will arrive, in order; or, of a run whose results nobody reads, that there is room for another.
+    #[cfg(feature = "gpu")]
+    Arriving(Arrival),
 }
 
 /// Where the buffers of a loop's body are, and those of the loops within.
@@ -134,11 +151,56 @@ impl Memory {
         }
     }
 
-    pub(crate) fn wait(&self) -> Result<(), Error> {
+    /// The first elements of several buffers, by the number, type and count of each, as they are after all that was given to the device.
+    pub(crate) fn read_later(&self, reads: &[BufferRead]) -> Result<Pending<Vec<Elements>>, Error> {
         match self {
-            Memory::Cpu(_) => Ok(()),
+            Memory::Cpu(memory) => {
+                let read = reads.iter().map(|read| memory.read(read.buffer, read.elements));
+                Ok(Pending::here(Ok(read.collect())))
+            }
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.wait(),
+            Memory::Gpu(memory) => {
+                let mut arrivals = Vec::new();
+                let mut rest = reads;
+                while let [_, ..] = rest {
+                    // What is read together stands in one buffer, which may not be of any size.
+                    let bytes = |read: &BufferRead| read.elements.saturating_mul(read.storage.bytes().max(4));
+                    let mut sum = 0usize;
+                    let fitting = rest.iter().take_while(|read| {
+                        sum = sum.saturating_add(bytes(read));
+                        sum <= MOST_READ_AT_ONCE
+                    });
+                    let (now, later) = rest.split_at(fitting.count().max(1));
+                    let now: Vec<Readback> = now
+                        .iter()
+                        .map(|&BufferRead { buffer, storage, elements }| Readback { index: buffer, storage, elements })
+                        .collect();
+                    arrivals.push(memory.read_later(&now)?);
+                    rest = later;
+                }
+                Ok(Pending::coming(arrivals, Ok))
+            }
+        }
+    }
+
+    /// That the device has done all that it was given.
+    pub(crate) fn all_done(&self) -> Result<Pending<()>, Error> {
+        match self {
+            Memory::Cpu(_) => Ok(Pending::here(Ok(()))),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => Ok(Pending::coming(vec![memory.all_done()?], |_| Ok(()))),
+        }
+    }
+
+    /// Refuses what would block where that must not be, before anything is done.
+    pub(crate) fn require_waiting(&self, what: &str) -> Result<(), Error> {
+        match self {
+            #[cfg(all(feature = "gpu", target_family = "wasm"))]
+            Memory::Gpu(_) => Err(Error::CannotWait { what: what.to_owned() }),
+            _ => {
+                let _ = what;
+                Ok(())
+            }
         }
     }
 
@@ -288,16 +350,19 @@ impl Executable {
         }
     }
 
-    /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
-    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Elements>, Error> {
+    /// Runs the plan. On a GPU it is submitted, and with `fetch` its outputs are on their way; on the CPU they stand in memory.
+    pub(crate) fn start(&mut self, memory: &mut Memory, fetch: bool) -> Result<Run, Error> {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;
                 executable.run(memory)?;
-                Ok(Vec::new())
+                Ok(Run::Done)
             }
             #[cfg(feature = "gpu")]
-            (Executable::Gpu(executable), Memory::Gpu(memory)) => executable.run(memory, fetch),
+            (Executable::Gpu(executable), Memory::Gpu(memory)) => match fetch {
+                true => Ok(Run::Arriving(executable.start(memory)?)),
+                false => Ok(executable.advance(memory)?.map_or(Run::Done, Run::Arriving)),
+            },
             #[cfg(feature = "gpu")]
             (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
                 unreachable!("memory and executable of a session are of one device")
@@ -320,132 +385,4 @@ impl Executable {
             Executable::Gpu(executable) => executable.dispatches(),
         }
     }
-}
-
-/// The kernels of a plan and of the bodies of its loops.
-#[cfg(feature = "gpu")]
-#[derive(Default)]
-struct Found<'a> {
-    steps: Vec<FoundStep<'a>>,
-}
-
-#[cfg(feature = "gpu")]
-#[derive(Clone)]
-struct FoundStep<'a> {
-    kernel: Cow<'a, Kernel>,
-    bound: [Vec<u32>; 2],
-    stored: [Vec<StorageType>; 2],
-    what: &'a str,
-    /// The plan that it is of, and its step there.
-    plan: &'a Plan,
-    step: &'a PlacedStep,
-}
-
-#[cfg(feature = "gpu")]
-impl<'a> Found<'a> {
-    /// Adds the kernels of a plan, and says in what order they run.
-    fn rounds(&mut self, plan: &'a Plan, places: &[u32], loops: &[Option<LoopPlaces>]) -> Vec<gpu::Round> {
-        let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
-        let mut rounds = Vec::with_capacity(plan.steps.len());
-        for ((step, described), own) in plan.steps.iter().zip(&plan.described).zip(loops) {
-            match (&step.task, own) {
-                (Task::Kernel(kernel), _) => {
-                    rounds.push(gpu::Round::Step(self.steps.len()));
-                    self.steps.push(FoundStep {
-                        kernel: Cow::Borrowed(kernel),
-                        bound: [place(&step.inputs), place(&step.outputs)],
-                        stored: step.storage(&plan.buffers),
-                        what: &described.computes,
-                        plan,
-                        step,
-                    });
-                }
-                (Task::Loop(looped), Some(own)) => {
-                    let body = self.rounds(&looped.plan, &own.places, &own.loops);
-                    rounds.push(gpu::Round::Loop(gpu::Rounds {
-                        copies: LoopCopies::new(looped, step, places, own),
-                        body,
-                    }));
-                }
-                (Task::Loop(_), None) => unreachable!("every loop was given places"),
-            }
-        }
-        rounds
-    }
-
-    /// Cuts the steps with tensors that are too large to be bound whole, and says in what order the parts run. A kernel that cannot be cut
-    /// is an error that names the tensor.
-    fn cut(&mut self, memory: &mut GpuMemory, rounds: Vec<gpu::Round>) -> Result<Vec<gpu::Round>, Error> {
-        let limit = memory.binding_limit();
-        let is_large = |step: &FoundStep<'_>| step.bound.iter().flatten().any(|&index| memory.bytes(index) > limit);
-        if !self.steps.iter().any(is_large) {
-            return Ok(rounds);
-        }
-        let mut parts: Vec<Range<usize>> = Vec::with_capacity(self.steps.len());
-        let mut steps = Vec::with_capacity(self.steps.len());
-        for step in std::mem::take(&mut self.steps) {
-            let start = steps.len();
-            step.cut(memory, limit, &mut steps)?;
-            parts.push(start..steps.len());
-        }
-        self.steps = steps;
-        Ok(in_parts(rounds, &parts))
-    }
-}
-
-#[cfg(feature = "gpu")]
-impl<'a> FoundStep<'a> {
-    /// The step, or its parts.
-    fn cut(self, memory: &mut GpuMemory, limit: u64, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
-        let large = |index: &u32| memory.bytes(*index) > limit;
-        let buffers = [&self.step.inputs, &self.step.outputs];
-        let all = self.bound.iter().zip(buffers).flat_map(|(bound, buffers)| bound.iter().zip(buffers));
-        let Some((&index, &buffer)) =
-            all.filter(|(index, _)| large(index)).max_by_key(|(index, _)| memory.bytes(**index))
-        else {
-            steps.push(self);
-            return Ok(());
-        };
-        let [inputs, outputs] = [0, 1].map(|side| {
-            let bindable = |(&index, &storage): (&u32, &StorageType)| gpu::Bindable {
-                bytes: memory.bytes(index),
-                element: ElementBytes::Words.of(storage, 64) / 64,
-            };
-            self.bound[side].iter().zip(&self.stored[side]).map(bindable).collect::<Vec<_>>()
-        });
-        let Some(parts) = gpu::cut(&self.kernel, &inputs, &outputs, limit) else {
-            let (what, bytes, adapter) = (self.what.to_owned(), memory.bytes(index), memory.adapter().to_owned());
-            let error = Error::BufferTooLarge { what, bytes, limit, adapter, origin: None };
-            return Err(self.plan.told_of(buffer as usize, error));
-        };
-        for part in parts {
-            let mut bound = self.bound.clone();
-            for (side, (windows, tensors)) in
-                [(&part.inputs, &inputs), (&part.outputs, &outputs)].into_iter().enumerate()
-            {
-                for (place, (window, tensor)) in windows.iter().zip(tensors).enumerate() {
-                    let Some(window) = window else { continue };
-                    let (offset, bytes) = (window.start as u64 * tensor.element, window.len() as u64 * tensor.element);
-                    bound[side][place] = memory.window(self.bound[side][place], offset, bytes);
-                }
-            }
-            steps.push(FoundStep { kernel: Cow::Owned(part.kernel), bound, ..self.clone() });
-        }
-        Ok(())
-    }
-}
-
-/// The same rounds, in which each step is its parts.
-#[cfg(feature = "gpu")]
-fn in_parts(rounds: Vec<gpu::Round>, parts: &[Range<usize>]) -> Vec<gpu::Round> {
-    let mut all = Vec::with_capacity(rounds.len());
-    for round in rounds {
-        match round {
-            gpu::Round::Step(step) => all.extend(parts[step].clone().map(gpu::Round::Step)),
-            gpu::Round::Loop(gpu::Rounds { copies, body }) => {
-                all.push(gpu::Round::Loop(gpu::Rounds { copies, body: in_parts(body, parts) }));
-            }
-        }
-    }
-    all
 }

@@ -4,6 +4,7 @@
 //! them, and the list that holds them meanwhile keeps its room. Functions of matrices are the exception: they allocate. They may also
 //! fail; a run that does stops there, and leaves parameters as they were.
 
+#[cfg(not(target_family = "wasm"))]
 mod driver;
 mod looped;
 mod safekeeping;
@@ -183,11 +184,11 @@ impl CpuExecutable {
 
     /// Runs the plan. A run that fails leaves parameters as they were.
     pub(crate) fn run(&mut self, memory: &mut CpuMemory) -> Result<(), Error> {
-        if self.divides {
+        match self.divides {
             // Entering a thread pool costs two wake-ups: once a run, not once a kernel.
-            driver::run_in_pool(self, memory);
-        } else {
-            self.run_steps(memory);
+            #[cfg(not(target_family = "wasm"))]
+            true => driver::run_in_pool(self, memory),
+            _ => self.run_steps(memory),
         }
         self.failed.take().map_or(Ok(()), |failed| Err(failed.into_error()))
     }

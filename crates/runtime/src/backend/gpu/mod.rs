@@ -10,7 +10,7 @@
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
-//! - [`readback`] brings results to the host.
+//! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
@@ -21,7 +21,9 @@
 //! buffers.
 
 mod adapter;
+mod answer;
 mod buffers;
+mod clock;
 mod cut;
 mod device;
 mod encode;
@@ -35,7 +37,11 @@ mod pipelines;
 mod product_tests;
 mod readback;
 mod rounds;
+#[cfg(any(target_family = "wasm", test))]
+mod scopes;
+#[cfg(not(target_family = "wasm"))]
 mod spirv;
+mod submitted;
 #[cfg(test)]
 mod test_device;
 #[cfg(test)]
@@ -48,5 +54,5 @@ pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use cut::{Bindable, cut};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
-pub(crate) use readback::Readback;
+pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
