@@ -9,7 +9,7 @@ use arenagrad::least_squares::{
     Fit, GaussNewton, GradientDescent, Iteration, LeastSquares, LeastSquaresError, LevenbergMarquardt, Limits,
     Linearised,
 };
-use arenagrad::plan::{BufferRole, BufferSpec, PlanStep};
+use arenagrad::plan::{BufferRole, BufferSpec, HeldBuffer, MemoryReport, MemoryRole, PlanStep, Recomputation};
 use arenagrad::symbolic::{ApplyError, ParseError, ParseProblem};
 use arenagrad::{
     Adam, AdamW, AdapterDescription, AdapterKind, DType, Device, Elements, Error, Graph, GraphError, Init, Lambdified,
@@ -32,6 +32,7 @@ every!(goes_to_another_thread: Session, Lambdified, Graph);
 // Devices, plans and all that only holds values.
 every!(is_seen_by_several_threads: Session, Lambdified, Device, AdapterDescription, AdapterKind, Tensor);
 every!(is_seen_by_several_threads: Plan, PlanId, PlanStep, BufferRole, BufferSpec, StepOutcome);
+every!(is_seen_by_several_threads: MemoryReport, MemoryRole, HeldBuffer, Recomputation);
 every!(is_seen_by_several_threads: Shape, AxisSet, DType, Elements, Init, NodeId, Node, Op, OpKind, Origin, Mark);
 every!(is_seen_by_several_threads: Declaration, IndexBound, Structure);
 every!(is_seen_by_several_threads: Sgd, Adam, AdamW, Differences, GradCheck, Parity);

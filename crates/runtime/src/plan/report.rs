@@ -254,10 +254,11 @@ impl Plan {
     /// let g = Graph::new();
     /// let x = g.input("x", [64, 100]);
     /// let w = g.parameter("w", [100, 100], Init::Constant(0.01));
+    /// let v = g.parameter("v", [100, 10], Init::Constant(0.01));
     /// let hidden = x.matmul(w).tanh().named("hidden");
-    /// let session = Session::train(&g, hidden.square().mean(..), Sgd::new(0.1), Device::cpu())?;
+    /// let session = Session::train(&g, hidden.matmul(v).square().mean(..), Sgd::new(0.1), Device::cpu())?;
     /// let memory = session.plan().memory();
-    /// assert_eq!(memory.bytes_of(MemoryRole::Parameter), 40_000);
+    /// assert_eq!(memory.bytes_of(MemoryRole::Parameter), 44_000);
     /// assert_eq!(memory.bytes_of(MemoryRole::Input), 25_600);
     /// assert!(memory.held.iter().any(|held| held.name == "hidden"));
     /// println!("{memory}");

@@ -11,6 +11,8 @@ mod averages;
 mod builder;
 mod checkpoint;
 mod feed;
+#[cfg(feature = "gpu")]
+mod found;
 pub(crate) mod grouped;
 mod outside;
 mod parameters;
