@@ -8,6 +8,7 @@ use arenagrad_kernels::wgsl::{
 use arenagrad_kernels::{BinaryFunction, DType, Kernel, StorageType, Stored, UnaryFunction};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
+use crate::wgsl_cases::attention::attentions;
 use crate::wgsl_cases::nests::{SHAPES, nests_of, softmax};
 use crate::wgsl_cases::{Product, binary, elementwise, indexing, load, matmul, matmuls, reductions, unary};
 
@@ -17,7 +18,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
 
 fn all_cases() -> Vec<(String, Kernel)> {
     let nests = SHAPES.into_iter().flat_map(nests_of).map(|(name, nest)| (name, Kernel::Nest(nest)));
-    [elementwise(), reductions(), indexing(), matmuls(), nests.collect()].concat()
+    [elementwise(), reductions(), indexing(), matmuls(), attentions(), nests.collect()].concat()
 }
 
 fn dispatches(kernel: &Kernel, class: AdapterClass) -> Vec<Dispatch> {

@@ -49,9 +49,9 @@ struct part0_Parameters {
     strip: u32,
     first: u32,
     per_row: u32,
-    input0_begin: u32,
-    input1_begin: u32,
-    output0_begin: u32,
+    begin_of_input0: u32,
+    begin_of_input1: u32,
+    begin_of_output0: u32,
     joined_count: u32,
 }
 
@@ -81,25 +81,25 @@ fn part0_open(at: u32) {
     let words4 = parameters[at + 4u];
     part0_parameters.first = words4.x + nothing;
     part0_parameters.per_row = words4.y + nothing;
-    part0_parameters.input0_begin = words4.z + nothing;
-    part0_parameters.input1_begin = words4.w + nothing;
+    part0_parameters.begin_of_input0 = words4.z + nothing;
+    part0_parameters.begin_of_input1 = words4.w + nothing;
     let words5 = parameters[at + 5u];
-    part0_parameters.output0_begin = words5.x + nothing;
+    part0_parameters.begin_of_output0 = words5.x + nothing;
     part0_parameters.joined_count = words5.y + nothing;
 }
 
 fn part0_load_input0(index: u32) -> f32 {
-    let at = part0_parameters.input0_begin + index;
+    let at = part0_parameters.begin_of_input0 + index;
     return bitcast<f32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part0_load_input1(index: u32) -> vec4<f32> {
-    let at = part0_parameters.input1_begin / 4u + index;
+    let at = part0_parameters.begin_of_input1 / 4u + index;
     return bitcast<vec4<f32>>(buffer0[at]);
 }
 
 fn part0_store_output0(index: u32, value: vec4<f32>) {
-    let at = part0_parameters.output0_begin + 4u * index;
+    let at = part0_parameters.begin_of_output0 + 4u * index;
     let words = bitcast<vec4<u32>>(value);
     buffer1[at + 0u] = words.x;
     buffer1[at + 1u] = words.y;
@@ -208,7 +208,7 @@ struct part1_Parameters {
     least_f32: f32,
     first: u32,
     per_row: u32,
-    output0_begin: u32,
+    begin_of_output0: u32,
     joined_count: u32,
 }
 
@@ -222,17 +222,17 @@ fn part1_open(at: u32) {
     part1_parameters.first = words0.w + nothing;
     let words1 = parameters[at + 1u];
     part1_parameters.per_row = words1.x + nothing;
-    part1_parameters.output0_begin = words1.y + nothing;
+    part1_parameters.begin_of_output0 = words1.y + nothing;
     part1_parameters.joined_count = words1.z + nothing;
 }
 
 fn part1_load_output0(index: u32) -> vec4<f32> {
-    let at = part1_parameters.output0_begin + 4u * index;
+    let at = part1_parameters.begin_of_output0 + 4u * index;
     return bitcast<vec4<f32>>(vec4<u32>(buffer1[at + 0u], buffer1[at + 1u], buffer1[at + 2u], buffer1[at + 3u]));
 }
 
 fn part1_store_output0(index: u32, value: vec4<f32>) {
-    let at = part1_parameters.output0_begin + 4u * index;
+    let at = part1_parameters.begin_of_output0 + 4u * index;
     let words = bitcast<vec4<u32>>(value);
     buffer1[at + 0u] = words.x;
     buffer1[at + 1u] = words.y;
@@ -462,9 +462,9 @@ struct part2_Parameters {
     blocks: u32,
     first: u32,
     per_row: u32,
-    input0_begin: u32,
-    input1_begin: u32,
-    output0_begin: u32,
+    begin_of_input0: u32,
+    begin_of_input1: u32,
+    begin_of_output0: u32,
     joined_count: u32,
 }
 
@@ -475,25 +475,25 @@ fn part2_open(at: u32) {
     part2_parameters.blocks = words0.x + nothing;
     part2_parameters.first = words0.y + nothing;
     part2_parameters.per_row = words0.z + nothing;
-    part2_parameters.input0_begin = words0.w + nothing;
+    part2_parameters.begin_of_input0 = words0.w + nothing;
     let words1 = parameters[at + 1u];
-    part2_parameters.input1_begin = words1.x + nothing;
-    part2_parameters.output0_begin = words1.y + nothing;
+    part2_parameters.begin_of_input1 = words1.x + nothing;
+    part2_parameters.begin_of_output0 = words1.y + nothing;
     part2_parameters.joined_count = words1.z + nothing;
 }
 
 fn part2_load_input0(index: u32) -> i32 {
-    let at = part2_parameters.input0_begin + index;
+    let at = part2_parameters.begin_of_input0 + index;
     return bitcast<i32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part2_load_input1(index: u32) -> i32 {
-    let at = part2_parameters.input1_begin + index;
+    let at = part2_parameters.begin_of_input1 + index;
     return bitcast<i32>(buffer0[at / 4u][at % 4u]);
 }
 
 fn part2_store_output0(index: u32, value: i32) {
-    let at = part2_parameters.output0_begin + index;
+    let at = part2_parameters.begin_of_output0 + index;
     buffer1[at] = bitcast<u32>(value);
 }
 

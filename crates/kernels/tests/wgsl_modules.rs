@@ -24,7 +24,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
     AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 16_384 }
 }
 
-fn all_cases() -> Vec<(String, Kernel)> {
+pub(crate) fn all_cases() -> Vec<(String, Kernel)> {
     [elementwise(), reductions(), indexing(), matmuls(), attentions(), all_nests()].concat()
 }
 

@@ -147,9 +147,9 @@ fn own_name(number: usize, name: &str) -> String {
     format!("part{number}_{name}")
 }
 
-/// The parameter that says where the tensor of a buffer begins.
+/// The parameter that says where the tensor of a buffer begins. No kernel calls one of its own so: those of attention begin keys by `key_begin`.
 fn begin(buffer: &str) -> String {
-    format!("{buffer}_begin")
+    format!("begin_of_{buffer}")
 }
 
 impl Module<'_> {
