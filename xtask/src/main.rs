@@ -5,10 +5,12 @@ mod bench;
 mod budget;
 mod ci;
 mod cpu_time;
+mod debian;
 mod device;
 mod oracle;
 mod profile;
 mod tune;
+mod web;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,9 @@ tasks:
                                         with --release for times that mean something
   tune WORKLOAD [--gpu] [--folder FOLDER] [--patience N] [--other-bits]
                                         time the ways in which the kernels of a workload's plan can be computed, and say which is taken
+  web [--out DIR] [--serve PORT] [--test [--only NAME]]
+                                        build the page of examples/web into a folder of static files, serve it to a browser of this
+                                        machine, or hold it to the native CPU in headless Chromium
 
 options:
   -h, --help                            print this text";
@@ -79,6 +84,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode, lexopt::Error> {
             "tune" => Ok(tune::run(tune::Options::parse(&mut arguments)?)),
             "profile" => Ok(profile::run(profile::Options::parse(&mut arguments)?)),
             "oracle" => Ok(oracle::run(oracle::Options::parse(&mut arguments)?)),
+            "web" => Ok(web::run(&web::Options::parse(&mut arguments)?)),
             unknown => Err(format!("unknown task {unknown:?}").into()),
         },
         option @ (Short(_) | Long(_)) => Err(option.unexpected()),

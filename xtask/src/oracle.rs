@@ -1,28 +1,21 @@
 //! `cargo xtask oracle DIR ..`: holds the operators to what another system computed.
 //!
 //! A directory has cases of PyTorch's operators as JSON lines: arguments, outputs, upstream gradients and gradients. Each is
-//! built as a graph ([`adapter`]), run with floats as f64 and f32 on the CPU and as f32 on the GPU ([`mod@run`]), and every
-//! output and gradient is compared ([`compare`], with the rounding of long sums in [`bound`]). A case passes if it passes
-//! everywhere; one that the engine has no operator for is unsupported, never passed. A list says of which operators every case
+//! run ([`arenagrad_oracle`]) with floats as f64 and f32 on the CPU and as f32 on the GPU, and every
+//! output and gradient is compared. A case passes if it passes everywhere; one that the engine has no operator for is unsupported, never passed. A list says of which operators every case
 //! passes ([`passing`]): `--passing FILE` fails if that is not so any more, `--write-passing FILE` writes what the run found.
 
-mod adapter;
-mod bound;
-mod case;
-mod compare;
 mod passing;
 mod report;
-mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arenagrad::Device;
+use arenagrad_oracle::{Case, Outcome, Setting};
 
-use self::case::Case;
 use self::passing::Passing;
-use self::report::{Outcome, Tally};
-use self::run::Setting;
+use self::report::Tally;
 
 /// What the command line asks for.
 pub(crate) struct Options {
@@ -88,14 +81,14 @@ pub(crate) fn run(options: Options) -> ExitCode {
         }
     };
     println!("oracle: {}", settings.iter().map(Setting::to_string).collect::<Vec<_>>().join(", "));
-    run::record_panics();
+    arenagrad_oracle::record_panics();
     let width = operators.iter().map(|(operator, _)| operator.len()).max().unwrap_or(0);
     let mut tallies = Vec::with_capacity(operators.len());
     for (operator, cases) in &operators {
         let mut tally = Tally::default();
         for (place, case) in cases {
             match case {
-                Ok(case) => tally.add(&case.id, run::run(case, &settings)),
+                Ok(case) => tally.add(&case.id, arenagrad_oracle::run(case, &settings)),
                 Err(reason) => tally.add(place, Outcome::Failed(reason.clone())),
             }
         }

@@ -5,6 +5,7 @@ use std::fmt;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{GpuDevice, Selector};
 use crate::error::Error;
+#[cfg(not(target_family = "wasm"))]
 use crate::tuning::Tuning;
 
 /// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
@@ -12,10 +13,12 @@ use crate::tuning::Tuning;
 pub struct Device {
     pub(crate) kind: DeviceKind,
     note: Option<String>,
+    #[cfg(not(target_family = "wasm"))]
     tuning: Tuned,
 }
 
-/// By what choices of kernels are measured.
+/// By what choices of kernels are measured. A page in a browser measures none.
+#[cfg(not(target_family = "wasm"))]
 #[derive(Clone)]
 enum Tuned {
     /// By what the environment asks for, if anything.
@@ -52,7 +55,7 @@ pub struct AdapterDescription {
 /// How an adapter's compiler takes floating-point arithmetic.
 ///
 /// WGSL lets a compiler regroup sums, join a product and a sum into one rounding, and assume that nothing is NaN or
-/// infinite. Vulkan has a way to forbid that, which is used wherever there is Vulkan; through Metal and Direct3D there is
+/// infinite. Vulkan has a way to forbid that, which is used wherever there is Vulkan; through Metal, Direct3D and a browser there is
 /// none here, and results may differ from the CPU's where a graph relies on one of these:
 /// - sums whose rounding matters: `(x + c) - c`, the error term of a compensated sum;
 /// - NaN and infinity in arithmetic: `x - x`, `x * 0`, `0 / x` and `x / 0` may give 0, so softmax, cross-entropy,
@@ -85,54 +88,101 @@ pub enum AdapterKind {
 }
 
 impl Device {
+    fn of(kind: DeviceKind, note: Option<String>) -> Device {
+        Device {
+            kind,
+            note,
+            #[cfg(not(target_family = "wasm"))]
+            tuning: Tuned::ByEnvironment,
+        }
+    }
+
     /// The CPU.
     pub fn cpu() -> Device {
-        Device { kind: DeviceKind::Cpu, note: None, tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Cpu, None)
     }
 
     /// A device of an adapter that is open.
     #[cfg(all(test, feature = "gpu"))]
     pub(crate) fn of_adapter(device: GpuDevice) -> Device {
-        Device { kind: DeviceKind::Gpu(device), note: None, tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Gpu(device), None)
     }
 
     /// The best adapter of this machine: hardware before software. [`Error::NoAdapter`] if there is none.
+    ///
+    /// A page in a browser opens its GPU by [`Device::gpu_async`]; this gives the one that is open already, or [`Error::CannotWait`].
     pub fn gpu() -> Result<Device, Error> {
-        Device::open_gpu(None)
+        waited(Device::gpu_async()).unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu".to_owned() }))
+    }
+
+    /// [`Device::gpu`] without blocking.
+    pub async fn gpu_async() -> Result<Device, Error> {
+        Device::open_gpu(None).await
     }
 
     /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set and not blank, as [`Device::named`] understands
     /// it. Else a hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
     /// and why.
+    ///
+    /// A page in a browser has no environment, and opens its GPU by [`Device::auto_async`]: this gives the CPU there.
     pub fn auto() -> Result<Device, Error> {
-        let Some(name) = std::env::var_os("ARENAGRAD_DEVICE") else { return Ok(Device::best()) };
+        waited(Device::auto_async()).unwrap_or_else(|| {
+            let note = "running on the CPU: a page in a browser opens a GPU by Device::auto_async".to_owned();
+            Ok(Device::of(DeviceKind::Cpu, Some(note)))
+        })
+    }
+
+    /// [`Device::auto`] without blocking. In a browser that offers no adapter, or refuses it, it gives the CPU, and [`Device::note`] says
+    /// why.
+    pub async fn auto_async() -> Result<Device, Error> {
+        let Some(name) = std::env::var_os("ARENAGRAD_DEVICE") else { return Ok(Device::best().await) };
         // A name that is no text is the name of no device.
         let name = name.to_string_lossy();
         match name.trim() {
-            "" => Ok(Device::best()),
-            name if name.eq_ignore_ascii_case("auto") => Ok(Device::best()),
-            name => Device::named(name),
+            "" => Ok(Device::best().await),
+            name if name.eq_ignore_ascii_case("auto") => Ok(Device::best().await),
+            name => Device::known(name).await,
         }
     }
 
     /// The device of that name: `auto`, `cpu`, `gpu`, a kind of adapter (`discrete`, `integrated`, `virtual`, `software`), or
     /// part of an adapter's name, in any case: `llvmpipe`. White space around it does not count, and a blank name is none:
-    /// [`Error::UnknownDevice`].
+    /// [`Error::UnknownDevice`]. In a browser as [`Device::gpu`] and [`Device::auto`].
     pub fn named(name: &str) -> Result<Device, Error> {
-        let name = name.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "" => Err(Error::UnknownDevice { name: name.to_owned(), known: known_adapters() }),
-            "auto" => Device::auto(),
-            "cpu" => Ok(Device::cpu()),
-            "gpu" => Device::gpu(),
-            _ => Device::open_gpu(Some(name)),
+        if name.trim().eq_ignore_ascii_case("auto") {
+            return Device::auto();
+        }
+        waited(Device::named_async(name)).unwrap_or_else(|| Err(Error::CannotWait { what: "Device::named".to_owned() }))
+    }
+
+    /// [`Device::named`] without blocking. A browser shows one adapter, mostly without its name and kind.
+    pub async fn named_async(name: &str) -> Result<Device, Error> {
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("auto") => Device::auto_async().await,
+            name => Device::known(name).await,
         }
     }
 
-    /// The adapters of this machine, best first; none without the feature `gpu`.
+    /// The device of a name other than `auto`.
+    async fn known(name: &str) -> Result<Device, Error> {
+        match name.to_ascii_lowercase().as_str() {
+            "" => Err(Error::UnknownDevice { name: name.to_owned(), known: known_adapters().await }),
+            "cpu" => Ok(Device::cpu()),
+            "gpu" => Device::gpu_async().await,
+            _ => Device::open_gpu(Some(name)).await,
+        }
+    }
+
+    /// The adapters of this machine, best first; none without the feature `gpu`, and none in a browser, where
+    /// [`Device::adapters_async`] finds them.
     pub fn adapters() -> Vec<AdapterDescription> {
+        waited(Device::adapters_async()).unwrap_or_default()
+    }
+
+    /// [`Device::adapters`] without blocking.
+    pub async fn adapters_async() -> Vec<AdapterDescription> {
         #[cfg(feature = "gpu")]
-        return GpuDevice::adapters();
+        return GpuDevice::adapters().await;
         #[cfg(not(feature = "gpu"))]
         return Vec::new();
     }
@@ -151,6 +201,7 @@ impl Device {
         self.adapter().is_none()
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are chosen by what a tuning measures: see [`crate::tuning`]. It holds for all sessions, trainers and tapes that are made with
     /// it afterwards.
     #[must_use]
@@ -158,6 +209,7 @@ impl Device {
         Device { tuning: Tuned::By(tuning.clone()), ..self }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// By what choices of kernels are measured: what [`Device::tuned`] was given, else what the environment asks for.
     pub(crate) fn tuning(&self) -> Option<Tuning> {
         match &self.tuning {
@@ -167,11 +219,13 @@ impl Device {
         }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are the usual ones.
     pub(crate) fn untuned(&self) -> Device {
         Device { tuning: Tuned::Never, ..self.clone() }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// What tells this device from others whose times may differ: a processor with its threads, or an adapter with its interface, its driver
     /// and the class that kernels are chosen for.
     pub(crate) fn identity(&self) -> String {
@@ -191,11 +245,11 @@ impl Device {
     }
 
     /// The best device for speed, with a note if that is not a GPU.
-    fn best() -> Device {
-        let adapters = Device::adapters();
+    async fn best() -> Device {
+        let adapters = Device::adapters_async().await;
         let hardware = adapters.iter().any(|adapter| adapter.kind != AdapterKind::Software);
         let note = match (hardware, adapters.first()) {
-            (true, _) => match Device::gpu() {
+            (true, _) => match Device::gpu_async().await {
                 Ok(device) => return device,
                 Err(error) => format!("running on the CPU: {error}"),
             },
@@ -204,11 +258,11 @@ impl Device {
             }
             (false, None) => "running on the CPU: no GPU adapter was found".to_owned(),
         };
-        Device { kind: DeviceKind::Cpu, note: Some(note), tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Cpu, Some(note))
     }
 
     #[cfg(feature = "gpu")]
-    fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
+    async fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
         let selector = match name.map(str::to_ascii_lowercase).as_deref() {
             None => Selector::Any,
             Some("discrete") => Selector::Kind(AdapterKind::Discrete),
@@ -217,11 +271,11 @@ impl Device {
             Some("software") => Selector::Kind(AdapterKind::Software),
             Some(part) => Selector::Name(part.to_owned()),
         };
-        Ok(Device { kind: DeviceKind::Gpu(GpuDevice::open(&selector)?), note: None, tuning: Tuned::ByEnvironment })
+        Ok(Device::of(DeviceKind::Gpu(GpuDevice::open(&selector).await?), None))
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
+    async fn open_gpu(name: Option<&str>) -> Result<Device, Error> {
         match name {
             None => Err(Error::NoAdapter { reason: "arenagrad was built without its feature gpu".to_owned() }),
             Some(name) => Err(Error::UnknownDevice { name: name.to_owned(), known: "built without gpu".to_owned() }),
@@ -229,9 +283,21 @@ impl Device {
     }
 }
 
+/// What a future gives to one who blocks until it does; nothing where that may not be and it has not yet.
+fn waited<T>(future: impl Future<Output = T>) -> Option<T> {
+    #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
+    return Some(pollster::block_on(future));
+    // Without a GPU nothing is waited for.
+    #[cfg(not(all(feature = "gpu", not(target_family = "wasm"))))]
+    match std::pin::pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(result) => Some(result),
+        std::task::Poll::Pending => None,
+    }
+}
+
 /// The adapters of this machine, for an error.
-fn known_adapters() -> String {
-    let adapters: Vec<String> = Device::adapters().iter().map(AdapterDescription::to_string).collect();
+async fn known_adapters() -> String {
+    let adapters: Vec<String> = Device::adapters_async().await.iter().map(AdapterDescription::to_string).collect();
     if adapters.is_empty() { "none was found".to_owned() } else { adapters.join(", ") }
 }
 
@@ -267,7 +333,10 @@ impl fmt::Display for AdapterDescription {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.adapter() {
-            None => write!(f, "CPU ({} threads)", rayon::current_num_threads()),
+            None => match arenagrad_kernels::cpu::threads() {
+                1 => f.write_str("CPU (1 thread)"),
+                threads => write!(f, "CPU ({threads} threads)"),
+            },
             Some(adapter) => fmt::Display::fmt(adapter, f),
         }
     }

@@ -179,6 +179,16 @@ pub enum Error {
         reason: MatrixFailure,
     },
 
+    /// Something would block where that is not allowed: a page in a browser, which waits for its GPU by awaiting.
+    #[error(
+        "{what} would wait for the GPU, which a page in a browser must not; await what the method of its name that ends in \
+         _async gives"
+    )]
+    CannotWait { what: String },
+
+    #[error("the result was taken before, and comes once")]
+    ResultTaken,
+
     #[error("adapter {adapter:?} was lost: {reason}")]
     DeviceLost { adapter: String, reason: String },
 

@@ -28,13 +28,14 @@
 //! | expressions and their derivatives | [`Graph`], [`Expr`] |
 //! | readers, splits, scales and batches of data | [`data`] |
 //! | running and training | [`Session`], [`train`], [`Device`] |
+//! | the same without blocking, as a page in a browser must | [`Pending`] |
 //! | define-by-run | [`Tape`], [`GradientTape`] |
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
 //! | functions with gradients of one's own | [`Function`] |
 //! | numerical checks of gradients | [`check`] |
 //! | the loop around a trainer, its files and its page | `fit` |
-//! | how long each step of a plan takes | [`profile`] |
-//! | choices of kernels that are measured | [`tuning`] |
+//! | how long each step of a plan takes | `profile` |
+//! | choices of kernels that are measured | `tuning` |
 //! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
 //!
@@ -52,12 +53,17 @@
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
 //! | `data` | readers of CSV, IDX and NumPy files ([`data`]) | csv, flate2, rawzip |
-//! | `gpu` | plans that run on any wgpu device | wgpu, naga |
+//! | `gpu` | plans that run on any wgpu device, in a browser through WebGPU | wgpu, naga |
 //! | `least_squares` | the module `least_squares`: Gauss-Newton and Levenberg-Marquardt | nalgebra |
 //! | `linear_algebra` | solve, inverse, determinants and decompositions, on the CPU | nalgebra |
 //! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
 //! | `tokenizer` | tokenizers of `tokenizer.json` files ([`data`]) | tokenizers |
 //! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
+
+#[cfg(all(feature = "fit", target_family = "wasm"))]
+compile_error!(
+    "the feature `fit` writes files and watches signals, which WebAssembly has not: leave it out for this target"
+);
 
 mod backend;
 pub mod check;
@@ -73,13 +79,17 @@ mod lambdify;
 #[cfg(feature = "least_squares")]
 pub mod least_squares;
 pub mod metrics;
+mod pending;
 pub mod plan;
+#[cfg(not(target_family = "wasm"))]
 mod processor;
+#[cfg(not(target_family = "wasm"))]
 pub mod profile;
 mod session;
 mod tape;
 mod tensor;
 pub mod train;
+#[cfg(not(target_family = "wasm"))]
 pub mod tuning;
 pub mod weights;
 
@@ -103,7 +113,9 @@ pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device};
 pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
+pub use pending::Pending;
 pub use plan::Plan;
+#[cfg(not(target_family = "wasm"))]
 pub use profile::{Profile, ProfileOptions};
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
@@ -113,5 +125,6 @@ pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
+#[cfg(not(target_family = "wasm"))]
 pub use tuning::{Tuning, TuningOptions};
 pub use weights::Weights;

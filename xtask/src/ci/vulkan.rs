@@ -1,7 +1,8 @@
 //! A Vulkan adapter for the tests: found, or installed where this process may.
 
-use std::path::Path;
 use std::process::Command;
+
+use crate::debian::{install, may_install};
 
 /// Debian's package of Mesa's Vulkan drivers, with lavapipe, the one that needs no hardware, among them.
 const PACKAGE: &str = "mesa-vulkan-drivers";
@@ -19,8 +20,7 @@ pub(super) fn find_or_install() -> Result<Vec<String>, String> {
         ));
     }
     println!("ci: no Vulkan adapter was found: installing Debian's {PACKAGE}, whose lavapipe runs on the CPU");
-    apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", PACKAGE])?;
+    install(&[PACKAGE])?;
     let adapters = names()?;
     if adapters.is_empty() { Err(format!("no adapter was found even with {PACKAGE} installed")) } else { Ok(adapters) }
 }
@@ -31,19 +31,4 @@ fn names() -> Result<Vec<String>, String> {
     let listed = Command::new(program).arg("adapters").output();
     let listed = listed.map_err(|error| format!("the adapters cannot be listed: {error}"))?;
     Ok(String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect())
-}
-
-/// Whether this is a Debian machine, and the process root on it.
-fn may_install() -> bool {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    root && Path::new("/usr/bin/apt-get").exists()
-}
-
-fn apt_get(arguments: &[&str]) -> Result<(), String> {
-    let status = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("apt-get {} failed ({status})", arguments.join(" "))),
-        Err(error) => Err(format!("apt-get cannot be run: {error}")),
-    }
 }

@@ -81,8 +81,8 @@ impl Passing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Outcome;
     use super::*;
+    use arenagrad_oracle::Outcome;
 
     fn tally(outcomes: &[Outcome]) -> Tally {
         let mut tally = Tally::default();

@@ -2,18 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// How one case went.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
-    /// Every output and gradient agrees on every device asked for.
-    Passed,
-    /// Every output and gradient agrees on the CPU, and a GPU that was asked for has no kernel for it.
-    PassedOnCpu,
-    /// What disagrees, or what went wrong, and where.
-    Failed(String),
-    /// What the engine lacks.
-    Unsupported(String),
-}
+use arenagrad_oracle::Outcome;
 
 /// The cases of one operator.
 #[derive(Clone, Debug, Default)]

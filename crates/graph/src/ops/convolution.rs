@@ -27,8 +27,15 @@ use crate::shape::{AxisSet, Shape};
 /// of the weight.
 pub(crate) const LEADING: usize = 3;
 
-/// The largest distance that may occur along an axis: no sum of a few of them overflows.
-const REACH: usize = 1 << 48;
+/// The largest distance that may occur along an axis: no sum of a few of them overflows. It is 2^48 where an extent has 64 bits, and
+/// 2^24 where it has 32.
+const REACH: usize = 1 << (usize::BITS / 4 * 3);
+
+/// What a padding may be longer: derivatives exchange it for what reaches further.
+const PADDING: usize = 1 << (usize::BITS / 8);
+
+/// The largest distance, in errors.
+const EXPECTED: &str = if usize::BITS == 64 { "at most 2^48" } else { "at most 2^24" };
 
 pub(crate) fn infer(
     rule: &Rule<'_>,
@@ -72,12 +79,11 @@ pub(crate) fn infer(
             ("the reach of the stride", axis.extent, axis.stride),
             ("the reach of the dilation", kernel, axis.dilation),
             ("the reach of the input dilation", extent, axis.input_dilation),
-            // Derivatives exchange it for what reaches further, so it may be longer than the others.
-            ("the padding", axis.low.unsigned_abs() / 256, 1),
+            ("the padding", axis.low.unsigned_abs() / PADDING, 1),
         ] {
             let reach = count.saturating_mul(step);
             if reach > REACH {
-                return Err(GraphError::Argument { origin, op, what, value: reach as f64, expected: "at most 2^48" });
+                return Err(GraphError::Argument { origin, op, what, value: reach as f64, expected: EXPECTED });
             }
         }
     }

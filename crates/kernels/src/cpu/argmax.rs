@@ -1,11 +1,10 @@
 //! The index of the largest element along an axis.
 
 use arenagrad_graph::{DType, Elements};
-use pulp::Arch;
 
 use super::buffer::{Element, Operands, typed_mut};
 use super::parallel;
-use super::processor::{Vectorise, detect, dispatch};
+use super::processor::{Arch, Vectorise, detect, dispatch};
 use super::registers::{BLOCK, LANES};
 use super::scalar::maximum;
 use crate::cost;

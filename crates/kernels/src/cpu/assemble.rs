@@ -1,12 +1,27 @@
-//! Regions of one result, copied from several inputs: concatenation and padding. Runs on one thread.
+//! Regions of one result, copied from several inputs: concatenation and padding.
+//!
+//! The result is cut into stretches, which are tasks for threads where it is large: each fills its own and copies what of every
+//! piece lies in it. That needs pieces whose elements stand in the result in the order in which they are read, as those of
+//! concatenations and paddings do; others are copied one after the other, whole.
+
+use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements};
 
-use super::buffer::{Element, Operands, typed_mut};
+use super::buffer::{Element, Operands, Part, part};
 use super::narrow::{Source, of_storage};
+use super::parallel;
 use super::registers::BLOCK;
-use super::walk;
+use super::walk::Walk;
+use crate::cost;
 use crate::kernel::Piece;
+use crate::view::View;
+
+/// How many elements are filled and copied over while they are in the nearest cache, where pieces are so few that looking each up costs nothing.
+const FILLED_AT_ONCE: usize = 8 * BLOCK;
+
+/// The most pieces that are looked up for each [`FILLED_AT_ONCE`] elements.
+const FEW_PIECES: usize = 4;
 
 /// An assembly made ready; see [`crate::Kernel::Assemble`].
 #[derive(Clone, Debug)]
@@ -14,56 +29,241 @@ pub(super) struct Assemble {
     dtype: DType,
     elements: usize,
     fill: Option<f64>,
-    pieces: Vec<Piece>,
+    pieces: Vec<Placed>,
+    /// Into how many stretches the result is cut for threads.
+    tasks: usize,
+    /// Whether fill and pieces alternate over [`FILLED_AT_ONCE`] elements.
+    fills_by_blocks: bool,
+}
+
+/// A piece, and the stretch of the result from its first element to its last.
+#[derive(Clone, Debug)]
+struct Placed {
+    piece: Piece,
+    span: Range<usize>,
 }
 
 impl Assemble {
     pub(super) fn new(dtype: DType, elements: usize, fill: Option<f64>, pieces: &[Piece]) -> Self {
-        Assemble { dtype, elements, fill, pieces: pieces.to_vec() }
+        let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));
+        let cost = cost::assemble(dtype, elements, fill.is_some(), pieces);
+        let tasks = if ascending { parallel::tasks(cost).min(elements.div_ceil(BLOCK)).max(1) } else { 1 };
+        let fills_by_blocks = ascending && fill.is_some() && pieces.len() <= FEW_PIECES;
+        let place = |piece: &Piece| {
+            let (first, end) = (piece.destination.begin(), piece.destination.end());
+            Placed { piece: piece.clone(), span: if first < end { first..end } else { 0..0 } }
+        };
+        let pieces = pieces.iter().map(place).collect();
+        Assemble { dtype, elements, fill, pieces, tasks, fills_by_blocks }
+    }
+
+    /// Whether a run is shared among threads.
+    pub(super) fn divides(&self) -> bool {
+        self.tasks > 1
     }
 
     pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
-        match self.dtype {
-            DType::F32 => self.run_typed::<f32>(operands, outputs),
-            DType::F64 => self.run_typed::<f64>(operands, outputs),
-            DType::I32 => self.run_typed::<i32>(operands, outputs),
-            DType::Bool => self.run_typed::<u8>(operands, outputs),
+        self.divide(operands, 0..self.elements, part(&mut outputs[0], self.elements), self.tasks);
+    }
+
+    /// Computes the elements `range` of the result in so many tasks.
+    fn divide(&self, operands: Operands<'_>, range: Range<usize>, mut result: Part<'_>, tasks: usize) {
+        if tasks > 1 {
+            let half = tasks / 2;
+            let cut = parallel::cut(range.clone(), half, tasks, BLOCK);
+            let (head, tail) = result.split_at(cut - range.start);
+            parallel::join(
+                || self.divide(operands, range.start..cut, head, half),
+                || self.divide(operands, cut..range.end, tail, tasks - half),
+            );
+            return;
+        }
+        let at_once = if self.fills_by_blocks { FILLED_AT_ONCE } else { range.len().max(1) };
+        for start in range.clone().step_by(at_once) {
+            let stretch = start..range.end.min(start + at_once);
+            let within = stretch.start - range.start..stretch.end - range.start;
+            self.fill(&mut result, within.clone());
+            for (input, placed) in self.pieces.iter().enumerate() {
+                if placed.span.start < stretch.end && stretch.start < placed.span.end {
+                    of_storage!(operands.buffer(input).storage(), E => {
+                        let target = &mut result.typed_mut::<<E as Source>::Value>()[within.clone()];
+                        placed.copy(operands.typed::<E>(input), stretch.clone(), target);
+                    });
+                }
+            }
         }
     }
 
-    fn run_typed<T: Element>(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
-        if let Some(value) = self.fill {
-            typed_mut::<T>(&mut outputs[0])[..self.elements].fill(T::from_f64(value));
-        }
-        for (input, piece) in self.pieces.iter().enumerate() {
-            of_storage!(operands.buffer(input).storage(), E => {
-                copy(operands.typed::<E>(input), piece, &mut typed_mut(&mut outputs[0])[..self.elements]);
-            });
+    fn fill(&self, result: &mut Part<'_>, within: Range<usize>) {
+        let Some(value) = self.fill else { return };
+        match self.dtype {
+            DType::F32 => result.typed_mut::<f32>()[within].fill(Element::from_f64(value)),
+            DType::F64 => result.typed_mut::<f64>()[within].fill(Element::from_f64(value)),
+            DType::I32 => result.typed_mut::<i32>()[within].fill(Element::from_f64(value)),
+            DType::Bool => result.typed_mut::<u8>()[within].fill(Element::from_f64(value)),
         }
     }
 }
 
-fn copy<E: Source>(source: &[E], piece: &Piece, result: &mut [E::Value]) {
+impl Placed {
+    /// Copies what of the piece lies in `stretch` of the result, which is `target`.
+    fn copy<E: Source>(&self, source: &[E], stretch: Range<usize>, target: &mut [E::Value]) {
+        let Piece { source: view, destination } = &self.piece;
+        let elements = view.elements();
+        // Where the piece lies whole in the stretch, its elements need not stand in order.
+        let is_whole = stretch.start <= self.span.start && self.span.end <= stretch.end;
+        let part = if is_whole {
+            0..elements
+        } else {
+            first_from(destination, stretch.start)..first_from(destination, stretch.end)
+        };
+        let has_lines = |view: &View| view.axes().last().is_some_and(|axis| axis.stride == 1);
+        if has_lines(view) && has_lines(destination) {
+            copy_lines(source, &self.piece, part, stretch.start, target);
+        } else {
+            copy_elements(source, &self.piece, part, stretch.start, target);
+        }
+    }
+}
+
+/// Copies the elements `part` of a piece, both ends of which have neighbours along their last axes, to a stretch of the result from `origin` on.
+fn copy_lines<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin: usize, target: &mut [E::Value]) {
+    let mut sources = Walk::new(&piece.source, part.start);
+    let mut destinations = Walk::new(&piece.destination, part.start);
+    let mut left = part.len();
+    while left > 0 {
+        let to = destinations.next(left);
+        let mut done = 0;
+        while done < to.length {
+            let from = sources.next(to.length - done);
+            let line = &mut target[to.position + done - origin..][..from.length];
+            E::load_all(&source[from.position..from.position + from.length], line);
+            done += from.length;
+        }
+        left -= to.length;
+    }
+}
+
+/// Copies the elements `part` of a piece to a stretch of the result from `origin` on.
+fn copy_elements<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin: usize, target: &mut [E::Value]) {
     let mut block = [E::Value::default(); BLOCK];
-    let mut destinations = walk::Walk::new(&piece.destination, 0);
-    let elements = piece.source.elements();
-    let mut done = 0;
-    while done < elements {
+    let mut destinations = Walk::new(&piece.destination, part.start);
+    let mut done = part.start;
+    while done < part.end {
         // Runs of the destination that are contiguous are read into place, others by way of a block.
-        let run = destinations.next(elements - done);
+        let run = destinations.next(part.end - done);
         if run.stride == 1 {
-            E::read(source, &piece.source, done, &mut result[run.position..run.position + run.length]);
+            E::read(source, &piece.source, done, &mut target[run.position - origin..][..run.length]);
         } else {
             let mut at = 0;
             while at < run.length {
                 let length = BLOCK.min(run.length - at);
                 E::read(source, &piece.source, done + at, &mut block[..length]);
                 for (i, &value) in block[..length].iter().enumerate() {
-                    result[run.at(at + i)] = value;
+                    target[run.at(at + i) - origin] = value;
                 }
                 at += length;
             }
         }
         done += run.length;
+    }
+}
+
+/// Whether elements of a view stand in the order of its domain, each behind the one before.
+fn is_ascending(view: &View) -> bool {
+    // From the last axis on: a step along an axis passes all that lies within.
+    let mut within = 0;
+    view.axes().iter().rev().all(|axis| {
+        let is_ascending = axis.extent <= 1 || axis.stride > within;
+        within += (axis.extent as isize - 1) * axis.stride;
+        is_ascending
+    })
+}
+
+/// The first domain index of an ascending view that stands at `position` or behind it.
+fn first_from(view: &View, position: usize) -> usize {
+    let (mut low, mut high) = (0, view.elements());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if view.position(middle) < position {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Axis;
+
+    /// The result as the kernel's description says it, element by element.
+    fn expected(elements: usize, fill: f64, pieces: &[Piece], inputs: &[Elements]) -> Vec<f32> {
+        let mut result = vec![fill as f32; elements];
+        for (piece, input) in pieces.iter().zip(inputs) {
+            let Elements::F32(input) = input else { panic!("inputs are f32") };
+            for i in 0..piece.source.elements() {
+                result[piece.destination.position(i)] = input[piece.source.position(i)];
+            }
+        }
+        result
+    }
+
+    fn box_of(extents: [usize; 3], strides: [isize; 3], offset: usize) -> View {
+        View::new([0, 1, 2].map(|axis| Axis { extent: extents[axis], stride: strides[axis] }), offset)
+    }
+
+    #[test]
+    fn stretches_of_any_length_are_parts_of_the_whole() {
+        // Padding on all sides, two halves of a concatenation of which one is transposed, every other element, and rows in reverse order.
+        let padded = [Piece {
+            source: View::contiguous(2 * 30 * 41),
+            destination: box_of([2, 30, 41], [33 * 44, 44, 1], 2 * 44 + 1),
+        }];
+        let half = |offset| box_of([2, 30, 20], [30 * 40, 40, 1], offset);
+        let halves = [
+            Piece { source: View::contiguous(1200), destination: half(0) },
+            Piece { source: box_of([2, 30, 20], [600, 1, 30], 0), destination: half(20) },
+        ];
+        let apart = [Piece { source: View::contiguous(1200), destination: box_of([2, 30, 20], [1300, 42, 2], 7) }];
+        let reversed = [Piece { source: View::contiguous(1200), destination: box_of([2, 30, 20], [600, -20, 1], 580) }];
+        for (pieces, elements, fill) in [
+            (&padded[..], 2 * 33 * 44, Some(2.5)),
+            (&halves[..], 2400, None),
+            (&apart[..], 2700, Some(-1.0)),
+            (&reversed[..], 1200, None),
+        ] {
+            let inputs: Vec<Elements> = pieces
+                .iter()
+                .map(|piece| Elements::F32((0..piece.source.end()).map(|i| i as f32 + 0.5).collect()))
+                .collect();
+            let slots: Vec<u32> = (0..inputs.len() as u32).collect();
+            let operands = Operands { buffers: &inputs, slots: &slots };
+            let expected = expected(elements, fill.unwrap_or(0.0), pieces, &inputs);
+            let assemble = Assemble::new(DType::F32, elements, fill, pieces);
+            let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));
+            for tasks in if ascending { 1..9 } else { 1..2 } {
+                let mut outputs = [Elements::F32(vec![f32::NAN; elements])];
+                Assemble { tasks, ..assemble.clone() }.run(operands, &mut outputs);
+                assert!(outputs[0] == Elements::F32(expected.clone()), "{pieces:?} in {tasks} tasks");
+            }
+        }
+    }
+
+    #[test]
+    fn large_assemblies_are_divided_where_pieces_stand_in_order() {
+        let elements = 1 << 21;
+        let piece = |stride: isize, offset| Piece {
+            source: View::contiguous(elements / 2),
+            destination: View::new([Axis { extent: elements / 2, stride }], offset),
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        let divides =
+            |piece: Piece| pool.install(|| Assemble::new(DType::F32, elements, Some(0.0), &[piece]).divides());
+        assert!(divides(piece(1, 10)));
+        assert!(divides(piece(2, 0)));
+        assert!(!divides(piece(-1, elements - 1)));
     }
 }

@@ -138,7 +138,8 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn split_at(self, at: usize) -> (Part<'a>, Part<'a>) {
+    /// The elements before `at`, and the rest.
+    pub(super) fn split_at(self, at: usize) -> (Part<'a>, Part<'a>) {
         match self {
             Part::F32(data) => {
                 let (a, b) = data.split_at_mut(at);

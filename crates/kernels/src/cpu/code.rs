@@ -20,8 +20,11 @@ pub(super) enum Code {
         target: Register,
         borrows: bool,
     },
+    /// Reads an accumulator; `borrows` as for a load.
     Accumulator {
+        dtype: DType,
         target: Register,
+        borrows: bool,
     },
     Iota {
         inner: usize,
@@ -33,16 +36,29 @@ pub(super) enum Code {
         step: Register,
         target: Register,
     },
-    /// An elementwise operation, from the dtype of its first operand to that of its value.
+    /// An elementwise operation, from the dtype of its first operand to that of its value. If it has an output, its value goes there
+    /// instead of to the register, where the output's elements are values and the block is whole chunks.
     Elementwise {
         operation: Elementwise<Register>,
         from: DType,
         to: DType,
         target: Register,
+        output: Option<u32>,
     },
 }
 
 impl Code {
+    /// The register that it writes, and of which dtype.
+    fn target(&self) -> (DType, Register) {
+        match *self {
+            Code::Load { dtype, target, .. } => (dtype, target),
+            Code::Accumulator { dtype, target, .. } => (dtype, target),
+            Code::Iota { target, .. } => (DType::I32, target),
+            Code::Uniform { target, .. } => (DType::F32, target),
+            Code::Elementwise { to, target, .. } => (to, target),
+        }
+    }
+
     /// The code of an instruction of dtype `dtype`, whose operands are of these dtypes and in these registers.
     ///
     /// # Panics
@@ -56,17 +72,57 @@ impl Code {
         let [(first_dtype, first), (_, second), (_, third)] = operands;
         match *instruction {
             Instruction::Load { input } => Code::Load { dtype, input, target, borrows: false },
-            Instruction::Accumulator => Code::Accumulator { target },
+            Instruction::Accumulator => Code::Accumulator { dtype, target, borrows: false },
             Instruction::Constant { .. } => panic!("a constant is not computed"),
             Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
             Instruction::Uniform { seed, .. } => Code::Uniform { seed, step: first, target },
             Instruction::Elementwise(elementwise) => {
                 let mut registers = [first, second, third].into_iter();
                 let operation = elementwise.map(|_| registers.next().expect("an operation has at most three operands"));
-                Code::Elementwise { operation, from: first_dtype, to: dtype, target }
+                Code::Elementwise { operation, from: first_dtype, to: dtype, target, output: None }
             }
         }
     }
+}
+
+/// Writes the output of this number, which stands in `register`, where it goes instead, if the body allows that: the last code that writes
+/// the register is elementwise, and no input that shares the output's memory is loaded after it. The caller knows
+/// that nothing but the output reads the value. Gives whether it does.
+pub(super) fn write_in_place(
+    body: &mut [Code],
+    inputs: &[ProgramInput],
+    register: Register,
+    dtype: DType,
+    number: u32,
+) -> bool {
+    let Some(last) = body.iter().rposition(|code| code.target() == (dtype, register)) else { return false };
+    let is_read = |code: &Code| match code {
+        Code::Load { input, .. } => inputs[*input as usize].in_place == Some(number),
+        Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } | Code::Elementwise { .. } => false,
+    };
+    if register.uniform || body[last..].iter().any(is_read) {
+        return false;
+    }
+    match &mut body[last] {
+        Code::Elementwise { output: output @ None, .. } => {
+            *output = Some(number);
+            true
+        }
+        Code::Elementwise { .. }
+        | Code::Load { .. }
+        | Code::Accumulator { .. }
+        | Code::Iota { .. }
+        | Code::Uniform { .. } => false,
+    }
+}
+
+/// An output of translated code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoredRegister {
+    /// Where its value is computed.
+    pub(super) register: Register,
+    /// Whether code writes it where it goes; see [`write_in_place`].
+    pub(super) in_place: bool,
 }
 
 /// What a task's registers hold before it comes to the first element.
@@ -104,7 +160,7 @@ pub(super) struct Translation {
     /// Computes varying values, once a block.
     pub(super) body: Vec<Code>,
     /// What is written where, in the order of the outputs.
-    pub(super) outputs: Vec<(DType, Register)>,
+    pub(super) outputs: Vec<(DType, StoredRegister)>,
     elements: usize,
 }
 
@@ -136,10 +192,11 @@ impl Allocator<'_> {
         let target = self.define(value);
         let code = match self.program.instructions[value] {
             Instruction::Load { input } => {
-                let borrows = !self.program.outputs.contains(&(value as u32));
-                Code::Load { dtype, input, target, borrows }
+                Code::Load { dtype, input, target, borrows: !self.program.outputs.contains(&(value as u32)) }
             }
-            Instruction::Accumulator => Code::Accumulator { target },
+            Instruction::Accumulator => {
+                Code::Accumulator { dtype, target, borrows: !self.program.outputs.contains(&(value as u32)) }
+            }
             Instruction::Constant { value } => {
                 self.translation.setup.constants.push((dtype, target, value));
                 return target;
@@ -214,10 +271,28 @@ impl Translation {
         }
         for &value in &program.outputs {
             let register = allocator.operand(value);
-            allocator.translation.outputs.push((program.dtypes[value as usize], register));
+            let stored = StoredRegister { register, in_place: false };
+            allocator.translation.outputs.push((program.dtypes[value as usize], stored));
         }
         allocator.translation.setup.demand = allocator.allocation.demand();
         allocator.translation
+    }
+
+    /// The code of a program whose outputs are those of its kernel: what nothing else reads is written where it goes.
+    pub(super) fn storing(program: &Program) -> Self {
+        let mut translation = Translation::new(program);
+        let mut uses = vec![0u32; program.instructions.len()];
+        for instruction in &program.instructions {
+            let (read, count) = instruction.operands();
+            read[..count].iter().for_each(|&operand| uses[operand as usize] += 1);
+        }
+        program.outputs.iter().for_each(|&value| uses[value as usize] += 1);
+        let Translation { body, outputs, .. } = &mut translation;
+        for ((number, &value), (dtype, stored)) in (0..).zip(&program.outputs).zip(outputs) {
+            stored.in_place =
+                uses[value as usize] == 1 && write_in_place(body, &program.inputs, stored.register, *dtype, number);
+        }
+        translation
     }
 
     /// Registers for one task, constants set.

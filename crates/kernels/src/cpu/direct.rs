@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
+use super::processor::Arch;
 use super::product::{Extents, SECTION};
 use super::tile::{RUN, Real};
 use crate::view::Axes;

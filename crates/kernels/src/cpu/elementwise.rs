@@ -4,13 +4,11 @@ use arenagrad_graph::Elements;
 
 use std::ops::Range;
 
-use pulp::Arch;
-
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
-use super::interpret::{Accumulators, Sources, run_block, run_prologue, store_block};
+use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue, store_block};
 use super::parallel;
-use super::processor::detect;
+use super::processor::{Arch, detect};
 use super::registers::{BLOCK, Bank};
 use crate::cost;
 use crate::program::{Program, ProgramInput};
@@ -31,7 +29,7 @@ pub(super) struct Elementwise {
 impl Elementwise {
     /// A program whose inputs begin at the step's input `first`.
     pub(super) fn new(program: &Program, first: usize) -> Self {
-        let translation = Translation::new(program);
+        let translation = Translation::storing(program);
         let tasks = parallel::tasks(cost::elementwise(program));
         let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
         let banks = (0..tasks).map(|_| translation.bank()).collect();
@@ -114,7 +112,7 @@ impl ElementwiseTask<'_> {
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + BLOCK);
-            run_block(arch, &translation.body, bank, sources, outputs, base, start..end);
+            run_block(arch, &translation.body, bank, sources, Outputs::Written(outputs), base, start..end);
             store_block(translation, bank, outputs, base, start..end);
             start = end;
         }

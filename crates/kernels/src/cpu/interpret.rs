@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elementwise, StorageType};
-use pulp::Arch;
 
 use super::buffer::{Operands, Part, Parts};
-use super::code::{Code, Setup, Translation};
+use super::code::{Code, Setup, StoredRegister, Translation};
 use super::lanes;
 use super::narrow::{Source, of_storage};
-use super::processor::{Vectorise, dispatch};
+use super::processor::{Arch, Vectorise, dispatch};
 use super::random::uniform;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 use super::walk;
@@ -22,6 +21,37 @@ pub(super) enum Accumulators<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
     I32(&'a [i32]),
+}
+
+impl<'a> Accumulators<'a> {
+    /// The values, if they are of type `T`.
+    #[inline(always)]
+    fn typed<T: Lane>(self) -> &'a [T] {
+        match self {
+            Accumulators::None => &[],
+            Accumulators::F32(values) => T::of_f32(values),
+            Accumulators::F64(values) => T::of_f64(values),
+            Accumulators::I32(values) => T::of_i32(values),
+        }
+    }
+}
+
+/// The outputs of a task, from a domain index on.
+pub(super) enum Outputs<'a, 'b> {
+    /// Inputs that share their memory are read; nothing is written.
+    Read(&'a Parts<'b>),
+    /// Code that says so writes its values where they go.
+    Written(&'a mut Parts<'b>),
+}
+
+impl<'b> Outputs<'_, 'b> {
+    #[inline(always)]
+    fn parts(&self) -> &Parts<'b> {
+        match self {
+            Outputs::Read(parts) => parts,
+            Outputs::Written(parts) => parts,
+        }
+    }
 }
 
 /// Where a program's values come from.
@@ -54,9 +84,12 @@ impl<'a> Sources<'a> {
     {
         match bank.borrowed::<T>(register) {
             None => bank.get(register, chunks),
-            Some(Borrowed { input, position }) => {
-                let elements = &self.input::<T>(input)[position..position + chunks * LANES];
-                Lanes::Varying(elements.as_chunks().0)
+            Some(borrowed) => {
+                let (elements, position) = match borrowed {
+                    Borrowed::Input { input, position } => (self.input::<T>(input), position),
+                    Borrowed::Accumulators { position } => (self.accumulators.typed::<T>(), position),
+                };
+                Lanes::Varying(elements[position..position + chunks * LANES].as_chunks().0)
             }
         }
     }
@@ -64,28 +97,34 @@ impl<'a> Sources<'a> {
 
 /// Computes the uniform values.
 pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: Sources<'_>) {
-    run_block(arch, &setup.prologue, bank, sources, &Parts::new(), 0, 0..1);
+    run_block(arch, &setup.prologue, bank, sources, Outputs::Read(&Parts::new()), 0, 0..1);
 }
 
-/// Computes the varying values of the domain positions `range`, at most a block. `parts` are the outputs from
+/// Computes the varying values of the domain positions `range`, at most a block. `outputs` are those from
 /// domain index `base` on, which inputs may share.
 pub(super) fn run_block(
     arch: Arch,
     code: &[Code],
     bank: &mut Bank,
     sources: Sources<'_>,
-    parts: &Parts<'_>,
+    outputs: Outputs<'_, '_>,
     base: usize,
     range: Range<usize>,
 ) {
     let (start, length) = (range.start, range.len());
     debug_assert!(length <= BLOCK);
     if !code.is_empty() {
-        dispatch(arch, Block { code, bank, sources, parts, base, start, length });
+        dispatch(arch, Block { code, bank, sources, outputs, base, start, length, output: None });
     }
 }
 
-/// Writes the outputs of the domain positions `range`.
+/// Whether code whose value goes to an output has written it there: to whole chunks of memory in which elements are values.
+#[inline(always)]
+fn is_written_in_place(part: &Part<'_>, length: usize) -> bool {
+    length.is_multiple_of(LANES) && part.storage().is_native()
+}
+
+/// Writes the outputs of the domain positions `range`, but for those that have been written where they go.
 pub(super) fn store_block(
     translation: &Translation,
     bank: &Bank,
@@ -93,20 +132,23 @@ pub(super) fn store_block(
     base: usize,
     range: Range<usize>,
 ) {
-    for (&(_, register), part) in translation.outputs.iter().zip(parts) {
-        store(bank, register, part, range.start - base..range.end - base);
+    for (&(_, output), part) in translation.outputs.iter().zip(parts) {
+        store(bank, output, part, range.start - base..range.end - base);
     }
 }
 
-/// Writes the elements of a register to `range` of a part.
-pub(super) fn store(bank: &Bank, register: Register, part: &mut Part<'_>, range: Range<usize>) {
+/// Writes an output to `range` of its part, if it has not been written there.
+pub(super) fn store(bank: &Bank, output: StoredRegister, part: &mut Part<'_>, range: Range<usize>) {
     fn store_typed<E: Source>(bank: &Bank, register: Register, target: &mut [E]) {
         match bank.get::<E::Value>(register, target.len().div_ceil(LANES)) {
             Lanes::Uniform(chunk) => target.fill(E::store(chunk[0])),
             Lanes::Varying(chunks) => E::store_all(&chunks.as_flattened()[..target.len()], target),
         }
     }
-    of_storage!(part.storage(), E => store_typed::<E>(bank, register, &mut part.typed_mut()[range]));
+    if output.in_place && is_written_in_place(part, range.len()) {
+        return;
+    }
+    of_storage!(part.storage(), E => store_typed::<E>(bank, output.register, &mut part.typed_mut()[range]));
 }
 
 /// Code that is being run over some positions of the domain.
@@ -114,10 +156,12 @@ pub(super) struct Block<'a, 'b> {
     code: &'a [Code],
     bank: &'a mut Bank,
     sources: Sources<'a>,
-    parts: &'a Parts<'b>,
+    outputs: Outputs<'a, 'b>,
     base: usize,
     start: usize,
     length: usize,
+    /// The output to which the code that is being executed writes its value.
+    output: Option<u32>,
 }
 
 impl Vectorise for Block<'_, '_> {
@@ -129,6 +173,34 @@ impl Vectorise for Block<'_, '_> {
             self.execute::<FUSED>(code);
         }
     }
+}
+
+/// Writes the value of the code that a block executes, of type `$value`: where it goes if it is an output, else to the register `$target`. `$compute`
+/// writes `$chunks` chunks at `$out` of what it reads by `$reader`.
+///
+/// A macro, because a closure would be a function of its own, without the instruction set that the block is compiled for.
+macro_rules! write_value {
+    ($block:ident, $target:ident: $value:ty, |$reader:ident, $out:ident, $chunks:ident| $compute:expr) => {{
+        let $chunks = $block.chunks();
+        let Block { bank, sources, outputs, base, start, length, output, .. } = $block;
+        let mut elements = None;
+        if let (Outputs::Written(parts), Some(output)) = (&mut *outputs, *output) {
+            let part = &mut parts[output as usize];
+            if is_written_in_place(part, *length) {
+                elements = Some(&mut part.typed_mut::<$value>()[*start - *base..][..*length]);
+            }
+        }
+        let mut register = None;
+        let $out = match elements {
+            Some(elements) => elements.as_chunks_mut().0,
+            None => register.insert(bank.take::<$value>($target)).chunks($chunks),
+        };
+        let $reader = Reader { bank: &*bank, sources: *sources };
+        $compute;
+        if let Some(register) = register {
+            bank.put($target, register);
+        }
+    }};
 }
 
 impl Block<'_, '_> {
@@ -153,39 +225,54 @@ impl Block<'_, '_> {
                 DType::I32 => self.load::<i32>(input, target, borrows),
                 DType::Bool => self.load::<u8>(input, target, borrows),
             },
-            Code::Accumulator { target } => match self.sources.accumulators {
+            Code::Accumulator { target, borrows, .. } => match self.sources.accumulators {
                 Accumulators::None => panic!("only an epilogue has an accumulator"),
-                Accumulators::F32(values) => self.accumulator(values, target),
-                Accumulators::F64(values) => self.accumulator(values, target),
-                Accumulators::I32(values) => self.accumulator(values, target),
+                Accumulators::F32(values) => self.accumulator(values, target, borrows),
+                Accumulators::F64(values) => self.accumulator(values, target, borrows),
+                Accumulators::I32(values) => self.accumulator(values, target, borrows),
             },
             Code::Iota { inner, extent, target } => self.iota(inner, extent, target),
             Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
-            Code::Elementwise { operation, from, to, target } => match (operation, from) {
-                (Elementwise::Unary { function, operand }, DType::F32) => {
-                    self.unary_f32::<FUSED>(function, operand, target);
-                }
-                (Elementwise::Binary { function, lhs, rhs }, DType::F32) => {
-                    self.binary_f32::<FUSED>(function, lhs, rhs, target);
-                }
-                (Elementwise::Compare { function, lhs, rhs }, DType::F32) => {
-                    self.compare::<f32>(function, lhs, rhs, target);
-                }
-                (Elementwise::Compare { function, lhs, rhs }, DType::I32) => {
-                    self.compare::<i32>(function, lhs, rhs, target);
-                }
-                (Elementwise::Where { condition, on_true, on_false }, _) if to == DType::F32 => {
-                    self.choose::<f32>(condition, on_true, on_false, target);
-                }
-                (
-                    Elementwise::Unary { .. }
-                    | Elementwise::Binary { .. }
-                    | Elementwise::Compare { .. }
-                    | Elementwise::Where { .. }
-                    | Elementwise::Cast { .. },
-                    _,
-                ) => self.execute_seldom(code),
-            },
+            Code::Elementwise { operation, from, to, target, output } => {
+                self.output = output;
+                self.elementwise::<FUSED>(code, operation, from, to, target);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn elementwise<const FUSED: bool>(
+        &mut self,
+        code: Code,
+        operation: Elementwise<Register>,
+        from: DType,
+        to: DType,
+        target: Register,
+    ) {
+        match (operation, from) {
+            (Elementwise::Unary { function, operand }, DType::F32) => {
+                self.unary_f32::<FUSED>(function, operand, target);
+            }
+            (Elementwise::Binary { function, lhs, rhs }, DType::F32) => {
+                self.binary_f32::<FUSED>(function, lhs, rhs, target);
+            }
+            (Elementwise::Compare { function, lhs, rhs }, DType::F32) => {
+                self.compare::<f32>(function, lhs, rhs, target);
+            }
+            (Elementwise::Compare { function, lhs, rhs }, DType::I32) => {
+                self.compare::<i32>(function, lhs, rhs, target);
+            }
+            (Elementwise::Where { condition, on_true, on_false }, _) if to == DType::F32 => {
+                self.choose::<f32>(condition, on_true, on_false, target);
+            }
+            (
+                Elementwise::Unary { .. }
+                | Elementwise::Binary { .. }
+                | Elementwise::Compare { .. }
+                | Elementwise::Where { .. }
+                | Elementwise::Cast { .. },
+                _,
+            ) => self.execute_seldom(code),
         }
     }
 
@@ -193,7 +280,7 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn stored(&self, input: u32) -> StorageType {
         match self.sources.inputs[input as usize].in_place {
-            Some(output) => self.parts[output as usize].storage(),
+            Some(output) => self.outputs.parts()[output as usize].storage(),
             None => self.sources.operands.buffer(self.sources.first + input as usize).storage(),
         }
     }
@@ -209,7 +296,7 @@ impl Block<'_, '_> {
         let (start, length) = (self.start, self.length);
         if let Some(output) = described.in_place {
             let at = start - self.base;
-            let data = &self.parts[output as usize].typed::<E>()[at..at + length];
+            let data = &self.outputs.parts()[output as usize].typed::<E>()[at..at + length];
             E::load_all(data, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
             return;
         }
@@ -227,7 +314,7 @@ impl Block<'_, '_> {
         let (start, length) = (self.start, self.length);
         if let Some(output) = described.in_place {
             let at = start - self.base;
-            let data = self.parts[output as usize].typed::<T>();
+            let data = self.outputs.parts()[output as usize].typed::<T>();
             self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&data[at..at + length]);
             return;
         }
@@ -241,16 +328,20 @@ impl Block<'_, '_> {
             && let Some(position) = walk::contiguous(&described.view, start, length)
             && position + self.chunks() * LANES <= data.len()
         {
-            self.bank.borrow::<T>(target, Borrowed { input, position });
+            self.bank.borrow::<T>(target, Borrowed::Input { input, position });
         } else {
             walk::read(data, &described.view, start, &mut self.bank.varying_mut::<T>(target)[..length]);
         }
     }
 
     #[inline(always)]
-    fn accumulator<T: Lane>(&mut self, values: &[T], target: Register) {
+    fn accumulator<T: Lane>(&mut self, values: &[T], target: Register, borrows: bool) {
         let at = self.start - self.sources.accumulator_base;
         let length = self.length;
+        if borrows && at + self.chunks() * LANES <= values.len() {
+            self.bank.borrow::<T>(target, Borrowed::Accumulators { position: at });
+            return;
+        }
         self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&values[at..at + length]);
     }
 
@@ -299,10 +390,7 @@ impl Block<'_, '_> {
 
     #[inline(always)]
     pub(super) fn map<T: Lane, R: Lane>(&mut self, operand: Register, target: Register, f: impl Fn(T) -> R) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<R>(target);
-        lanes::map(out.chunks(chunks), self.lanes::<T>(operand, chunks), f);
-        self.bank.put(target, out);
+        write_value!(self, target: R, |reader, out, chunks| lanes::map(out, reader.lanes::<T>(operand, chunks), f));
     }
 
     #[inline(always)]
@@ -313,10 +401,9 @@ impl Block<'_, '_> {
         target: Register,
         f: impl Fn(T, T) -> R,
     ) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<R>(target);
-        lanes::map2(out.chunks(chunks), self.lanes::<T>(lhs, chunks), self.lanes::<T>(rhs, chunks), f);
-        self.bank.put(target, out);
+        write_value!(self, target: R, |reader, out, chunks| {
+            lanes::map2(out, reader.lanes::<T>(lhs, chunks), reader.lanes::<T>(rhs, chunks), f);
+        });
     }
 
     #[inline(always)]
@@ -328,10 +415,9 @@ impl Block<'_, '_> {
         accepts: impl Fn(T) -> bool,
         slow: fn(T) -> T,
     ) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<T>(target);
-        lanes::map_checked(out.chunks(chunks), self.lanes::<T>(operand, chunks), fast, accepts, slow);
-        self.bank.put(target, out);
+        write_value!(self, target: T, |reader, out, chunks| {
+            lanes::map_checked(out, reader.lanes::<T>(operand, chunks), fast, accepts, slow);
+        });
     }
 
     #[inline(always)]
@@ -343,11 +429,10 @@ impl Block<'_, '_> {
         accepts: impl Fn(T, T) -> bool,
         slow: fn(T, T) -> T,
     ) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<T>(target);
-        let (a, b) = (self.lanes::<T>(lhs, chunks), self.lanes::<T>(rhs, chunks));
-        lanes::map2_checked(out.chunks(chunks), a, b, fast, accepts, slow);
-        self.bank.put(target, out);
+        write_value!(self, target: T, |reader, out, chunks| {
+            let (a, b) = (reader.lanes::<T>(lhs, chunks), reader.lanes::<T>(rhs, chunks));
+            lanes::map2_checked(out, a, b, fast, accepts, slow);
+        });
     }
 
     #[inline(always)]
@@ -358,11 +443,25 @@ impl Block<'_, '_> {
         on_false: Register,
         target: Register,
     ) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<T>(target);
-        let condition = self.lanes::<u8>(condition, chunks);
-        let (on_true, on_false) = (self.lanes::<T>(on_true, chunks), self.lanes::<T>(on_false, chunks));
-        lanes::select(out.chunks(chunks), condition, on_true, on_false);
-        self.bank.put(target, out);
+        write_value!(self, target: T, |reader, out, chunks| {
+            let condition = reader.lanes::<u8>(condition, chunks);
+            let (on_true, on_false) = (reader.lanes::<T>(on_true, chunks), reader.lanes::<T>(on_false, chunks));
+            lanes::select(out, condition, on_true, on_false);
+        });
+    }
+}
+
+/// What code reads while its value is written.
+#[derive(Clone, Copy)]
+struct Reader<'r, 'a> {
+    bank: &'r Bank,
+    sources: Sources<'a>,
+}
+
+impl<'r, 'a: 'r> Reader<'r, 'a> {
+    /// The value of a register in the first `chunks` chunks.
+    #[inline(always)]
+    fn lanes<T: Lane>(self, register: Register, chunks: usize) -> Lanes<'r, T> {
+        self.sources.lanes(self.bank, register, chunks)
     }
 }

@@ -7,7 +7,6 @@ use std::mem;
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements};
-use pulp::Arch;
 
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::direct::DirectProduct;
@@ -15,7 +14,7 @@ use super::elementwise::Elementwise;
 use super::interpret::Accumulators;
 use super::pack::Source;
 use super::parallel;
-use super::processor::detect;
+use super::processor::{Arch, detect};
 use super::product::{Extents, MOST_ROWS, PackRhs, PackedProduct, PackedRows, Rhs, TileShape, tile_shape};
 use super::registers::Bank;
 use super::tile::Real;
@@ -82,7 +81,7 @@ impl Usual {
         } else {
             // Each task reads the whole right operand, so there are no more of them than threads.
             if tasks > 1 {
-                tasks = tasks.min(rayon::current_num_threads()).min((batches * m).div_ceil(tile.rows));
+                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
             }
             let rows = m.min((batches * m).div_ceil(tasks));
             let packs_once = rows <= extents.most_rows_at_once();

@@ -3,7 +3,7 @@
 //! [`Compiled::new`] makes a [`Kernel`] ready: its program is translated into typed code over registers, its work is divided
 //! into tasks, and all memory that a run needs is allocated. [`Compiled::run`] then allocates nothing on the calling thread
 //! nor on others, but for functions of matrices, which alone may fail, too. Work that is worth it is shared among the threads of rayon's current pool; a result has the same bits on
-//! any number of threads.
+//! any number of threads. WebAssembly has one thread, and there everything runs on it.
 //!
 //! Elementwise code is run by an interpreter, block by block: each instruction is one loop over a block's registers, compiled
 //! for several instruction sets of which the processor's widest is taken. The module knows nothing of plans: which buffers a
@@ -46,10 +46,13 @@ mod seldom;
 mod tile;
 mod total;
 mod walk;
+#[cfg(target_family = "wasm")]
+mod wasm;
 
 pub use buffer::Operands;
 pub use linear_algebra::{Failure, FailureReason};
 pub(crate) use matmul::usual as usual_product;
+pub use parallel::threads;
 pub use peak::multiply_adds;
 
 use arenagrad_graph::Elements;
@@ -188,7 +191,7 @@ impl Compiled {
             Routine::Gather(routine) => routine.divides(),
             Routine::ScatterAdd(routine) => routine.divides(),
             Routine::ScatterReduce(routine) => routine.divides(),
-            Routine::Assemble(_) => false,
+            Routine::Assemble(routine) => routine.divides(),
             Routine::LinearAlgebra(routine) => routine.divides(),
             Routine::Cumulative(routine) => routine.divides(),
             Routine::ArgSort(routine) => routine.divides(),

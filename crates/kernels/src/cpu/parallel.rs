@@ -17,15 +17,31 @@ pub(super) fn tasks(cost: Cost) -> usize {
     if work < WORTHWHILE {
         return 1;
     }
-    match rayon::current_num_threads() {
+    match threads() {
         1 => 1,
         threads => (work / (WORTHWHILE / 2)).clamp(2, 4 * threads),
     }
 }
 
+/// How many threads share the work: those of rayon's current pool. WebAssembly has one.
+pub fn threads() -> usize {
+    #[cfg(not(target_family = "wasm"))]
+    return rayon::current_num_threads();
+    #[cfg(target_family = "wasm")]
+    return 1;
+}
+
+/// Does both, one after the other: there are no threads here.
+#[cfg(target_family = "wasm")]
+pub(super) fn join(head: impl FnOnce() + Send, tail: impl FnOnce() + Send) {
+    head();
+    tail();
+}
+
 /// Does both, on two threads where one is free.
 ///
 /// Through references to closures, so that what rayon does for it is compiled once and not for each caller.
+#[cfg(not(target_family = "wasm"))]
 pub(super) fn join(head: impl FnOnce() + Send, tail: impl FnOnce() + Send) {
     fn join(head: &mut (dyn FnMut() + Send), tail: &mut (dyn FnMut() + Send)) {
         rayon::join(head, tail);

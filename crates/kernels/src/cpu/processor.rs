@@ -6,7 +6,12 @@
 
 use std::sync::OnceLock;
 
-use pulp::{Arch, Simd, WithSimd};
+#[cfg(not(target_family = "wasm"))]
+pub(super) use pulp::Arch;
+use pulp::{Simd, WithSimd};
+
+#[cfg(target_family = "wasm")]
+pub(super) use super::wasm::Arch;
 
 /// The widest instruction set that the processor has.
 pub(super) fn detect() -> Arch {
@@ -33,7 +38,7 @@ impl<W: Vectorise> WithSimd for Bridge<W> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
-        if S::IS_SCALAR { self.0.run::<false>() } else { self.0.run::<true>() }
+        if S::IS_SCALAR || cfg!(target_family = "wasm") { self.0.run::<false>() } else { self.0.run::<true>() }
     }
 }
 

@@ -14,10 +14,14 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::pack::{Operand, Source, pack_panel, pack_rows};
-use super::tile::{Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, TileTarget, Unpacked, VECTORS, multiply_tile};
+use super::processor::Arch;
+use super::tile::{
+    Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, Spread, Standing, TileTarget, Unpacked, VECTORS, VectorPanel,
+    multiply_tile,
+};
 use super::walk::Walk;
 use crate::kernel::{Matrices, ProductExtents};
 
@@ -37,6 +41,18 @@ pub(super) const MOST_ROWS: usize = 256;
 
 /// The most elements of a result that are computed at once, beyond [`ROWS`] rows: a few megabytes, which stay in the last cache.
 const MOST_ELEMENTS: usize = 256 * 1024;
+
+/// The length of stretches from which elements of a row are read where they stand.
+const STRETCH: usize = 4;
+
+/// The most columns with which rows of such stretches are multiplied where they stand.
+const COLUMNS_OF_SPREAD_ROWS: usize = 64;
+
+/// What packing a panel of columns costs, in hundredths of a tile's product with it.
+const COST_OF_PACKING: usize = 60;
+
+/// What a tile's product costs more, in hundredths, where vectors of columns lie across two lines of the cache.
+const COST_ACROSS_LINES: usize = 8;
 
 /// The rows and columns of a tile.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +145,35 @@ impl Extents {
         if self.k > SECTION { rows * self.n } else { 0 }
     }
 
-    /// Whether rows of the left operand are read where they stand.
+    /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches and so few columns
+    /// are multiplied with them that packing would cost more than finding each.
     fn reads_rows(&self) -> bool {
-        self.lhs.columns.is_unit() && !self.lhs_is_narrow
+        (self.lhs.columns.is_unit() && !self.lhs_is_narrow) || self.reads_spread_rows()
+    }
+
+    fn reads_spread_rows(&self) -> bool {
+        let axes = self.lhs.columns.as_slice();
+        let is_forward = axes.iter().all(|axis| axis.stride >= 0);
+        let has_stretches =
+            axes.len() > 1 && axes.last().is_some_and(|axis| axis.stride == 1 && axis.extent >= STRETCH);
+        !self.lhs_is_narrow && is_forward && has_stretches && self.n <= COLUMNS_OF_SPREAD_ROWS
+    }
+
+    /// Whether columns of the right operand are read where they stand, as vectors of `lanes`: as the windows of a convolution do, they stand
+    /// side by side over stretches, and so few rows are multiplied with them that packing would cost more than what a tile
+    /// computes past the end of a stretch, and than reading vectors that lie across two lines of the cache.
+    fn reads_columns(&self, lanes: usize, tile_rows: usize) -> bool {
+        let Matrices { rows, columns, .. } = &self.rhs;
+        let Some(stretch) = columns.as_slice().last().filter(|axis| axis.stride == 1) else { return false };
+        if columns.as_slice().len() < 2 || rows.as_slice().iter().chain(columns.as_slice()).any(|axis| axis.stride < 0)
+        {
+            return false;
+        }
+        let computed = stretch.extent.next_multiple_of(lanes);
+        let tiles = self.m.div_ceil(tile_rows);
+        // In hundredths of what a tile of one row of vectors costs.
+        let waste = 100 * (computed - stretch.extent) / stretch.extent + COST_ACROSS_LINES;
+        tiles * waste < COST_OF_PACKING
     }
 }
 
@@ -254,23 +296,65 @@ impl<T: Real> PackedProduct<'_, T> {
                 pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
             let packed_lhs = &*packed_lhs;
-            for column in (0..n).step_by(width) {
-                let columns = column..n.min(column + width);
+            let mut row_distances = [0; DEPTH];
+            let row_distances = &mut row_distances[..if extents.reads_spread_rows() { length } else { 0 }];
+            Walk::over(&extents.lhs.columns, 0, depth.start).places(row_distances);
+            let row_distances = &*row_distances;
+            let mut distances = [0; DEPTH];
+            let mut standing = None;
+            if let Rhs::Unpacked(Source::Native(elements), start, _) = &rhs
+                && extents.reads_columns(lanes, TILE_ROWS)
+            {
+                let distances = &mut distances[..length];
+                Walk::over(&extents.rhs.rows, 0, depth.start).places(distances);
+                let furthest = distances.iter().copied().max().unwrap_or(0);
+                standing = Some((*elements, &*distances, furthest, Walk::over(&extents.rhs.columns, *start, 0)));
+            }
+            let mut column = 0;
+            while column < n {
+                let mut columns = column..n.min(column + width);
+                let mut in_place = None;
+                if let Some((elements, distances, furthest, walk)) = &mut standing {
+                    let run = walk.next(columns.len());
+                    columns.end = column + run.length;
+                    let end = run.position + *furthest + columns.len().next_multiple_of(lanes);
+                    if end <= elements.len() {
+                        in_place = Some(Standing { elements: &elements[run.position..end], distances });
+                    }
+                }
+                column = columns.end;
                 let narrow = columns.len() <= lanes;
                 let row_width = if narrow { lanes } else { width };
+                let block = Block {
+                    extents,
+                    lhs: lhs.values(),
+                    packed_lhs,
+                    places,
+                    row_distances,
+                    depth: depth.clone(),
+                    columns: columns.clone(),
+                };
+                if let Some(panel) = in_place {
+                    if narrow {
+                        block.multiply::<S, _, TILE_ROWS, 1>(simd, panel, result);
+                    } else {
+                        block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, panel, result);
+                    }
+                    continue;
+                }
                 let b: &[T] = match &mut rhs {
-                    Rhs::Packed(packed) => &packed[column * k..][depth.start * row_width..depth.end * row_width],
+                    Rhs::Packed(packed) => &packed[columns.start * k..][depth.start * row_width..depth.end * row_width],
                     Rhs::Unpacked(rhs, start, panel) => {
                         let operand = Operand { source: *rhs, start: *start, matrices: &extents.rhs };
                         pack_panel::<T, S>(simd, operand, columns.clone(), depth.clone(), panel);
                         panel
                     }
                 };
-                let block = Block { extents, lhs: lhs.values(), packed_lhs, places, depth: depth.clone(), columns };
+                let b = T::vectors::<S>(b);
                 if narrow {
-                    block.multiply::<S, TILE_ROWS, 1>(simd, b, result);
+                    block.multiply::<S, _, TILE_ROWS, 1>(simd, &b.as_chunks::<1>().0[..length], result);
                 } else {
-                    block.multiply::<S, TILE_ROWS, VECTORS>(simd, b, result);
+                    block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, &b.as_chunks::<VECTORS>().0[..length], result);
                 }
             }
             from = depth.end;
@@ -295,16 +379,22 @@ struct Block<'a, T> {
     packed_lhs: &'a [T],
     /// Where each row of the left operand begins.
     places: &'a [usize],
+    /// How far from there its elements stand, where they are read and are no neighbours.
+    row_distances: &'a [usize],
     depth: Range<usize>,
     columns: Range<usize>,
 }
 
 impl<T: Real> Block<'_, T> {
     #[inline(always)]
-    fn multiply<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S, b: &[T], result: &mut [T]) {
-        let Block { extents, lhs, packed_lhs, places, depth, columns } = self;
-        let (b, _) = T::vectors::<S>(b).as_chunks::<VECTORS>();
-        let b = &b[..depth.len()];
+    fn multiply<S: Simd, B: VectorPanel<T, S, VECTORS>, const ROWS: usize, const VECTORS: usize>(
+        self,
+        simd: S,
+        b: B,
+        result: &mut [T],
+    ) {
+        let Block { extents, lhs, packed_lhs, places, row_distances, depth, columns } = self;
+        let span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
         for row in (0..places.len()).step_by(ROWS) {
             let target = TileTarget {
                 data: &mut result[row * extents.n + columns.start..],
@@ -313,17 +403,25 @@ impl<T: Real> Block<'_, T> {
                 columns: columns.len(),
                 add: !depth.start.is_multiple_of(SECTION),
             };
-            if extents.reads_rows() {
+            if !row_distances.is_empty() {
+                let mut lines: [&[T]; ROWS] = [&[]; ROWS];
+                for (line, elements) in lines.iter_mut().enumerate() {
+                    let start = places[(row + line).min(places.len() - 1)];
+                    *elements = &lhs[start..start + span];
+                }
+                let a = Spread { lines, distances: row_distances };
+                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, a, b, target);
+            } else if extents.reads_rows() {
                 // Past the last row it is read again, and what comes of it dropped.
                 let mut lines: [&[T]; ROWS] = [&[]; ROWS];
                 for (line, elements) in lines.iter_mut().enumerate() {
                     let start = places[(row + line).min(places.len() - 1)] + depth.start;
                     *elements = &lhs[start..start + depth.len()];
                 }
-                multiply_tile::<T, S, _, ROWS, VECTORS>(simd, Unpacked(lines), b, target);
+                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Unpacked(lines), b, target);
             } else {
                 let (a, _) = packed_lhs[row * depth.len()..][..ROWS * depth.len()].as_chunks::<ROWS>();
-                multiply_tile::<T, S, _, ROWS, VECTORS>(simd, Packed(a), b, target);
+                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Packed(a), b, target);
             }
         }
     }

@@ -9,14 +9,13 @@
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements, ReduceFunction};
-use pulp::Arch;
 
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
-use super::code::Translation;
+use super::code::{StoredRegister, Translation};
 use super::elementwise::Elementwise;
-use super::interpret::{Accumulators, Sources, run_block, run_prologue};
+use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue};
 use super::parallel;
-use super::processor::{Vectorise, detect, dispatch};
+use super::processor::{Arch, Vectorise, detect, dispatch};
 use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
 use super::registers::{BLOCK, Bank, Register};
 use super::walk::Walk;
@@ -96,7 +95,7 @@ impl Reduce {
         epilogue: Option<&Program>,
     ) -> Self {
         let translation = Translation::new(program);
-        let (dtype, value) = translation.outputs[0];
+        let (dtype, StoredRegister { register: value, .. }) = translation.outputs[0];
         let results = kept.iter().map(|axis| axis.extent).product();
         let way = choose_way(program.elements, kept, reduced, results);
         let tasks = parallel::tasks(cost::reduce(program, results));
@@ -321,7 +320,8 @@ impl ReduceScheme {
         start: usize,
         length: usize,
     ) -> Values<'b, T> {
-        run_block(self.arch, &self.translation.body, bank, self.sources(operands), parts, 0, start..start + length);
+        let (sources, outputs) = (self.sources(operands), Outputs::Read(parts));
+        run_block(self.arch, &self.translation.body, bank, sources, outputs, 0, start..start + length);
         if self.value.uniform {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {

@@ -3,7 +3,7 @@
 //! A *varying* register holds one value for each element of a block; a *uniform* one holds a value that is the same for
 //! all of them, once for each lane, and is computed once a run instead of once a block. Registers are typed and their
 //! number is fixed when the program is translated, so that a run allocates nothing. A varying register may also be *borrowed*: its
-//! value is not in its own memory but stands in an input, until the register is written again.
+//! value is not in its own memory but stands in an input or among the accumulators, until the register is written again.
 
 use arenagrad_graph::DType;
 
@@ -34,13 +34,13 @@ pub(super) struct Registers<T> {
     uniform: Vec<Chunk<T>>,
 }
 
-/// Where a register's value stands in an input.
+/// Where the value of a borrowed register stands, from which element on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Borrowed {
-    /// The input of the program.
-    pub(super) input: u32,
-    /// The first element.
-    pub(super) position: usize,
+pub(super) enum Borrowed {
+    /// In an input of the program.
+    Input { input: u32, position: usize },
+    /// In what the kernel computed before its epilogue.
+    Accumulators { position: usize },
 }
 
 /// How many registers of each dtype a program needs.
@@ -125,7 +125,7 @@ impl Bank {
         T::registers(self).uniform[register.index as usize][0]
     }
 
-    /// Lets a varying register stand for elements of an input, until it is written again.
+    /// Lets a varying register stand for elements elsewhere, until it is written again.
     #[inline(always)]
     pub(super) fn borrow<T: Lane>(&mut self, register: Register, from: Borrowed) {
         debug_assert!(!register.uniform);
@@ -222,10 +222,24 @@ pub(super) enum Lanes<'a, T> {
 pub(super) trait Lane: Element {
     fn registers(bank: &Bank) -> &Registers<Self>;
     fn registers_mut(bank: &mut Bank) -> &mut Registers<Self>;
+    /// The values themselves if this is their type, else none.
+    fn of_f32(values: &[f32]) -> &[Self];
+    /// As [`Lane::of_f32`].
+    fn of_f64(values: &[f64]) -> &[Self];
+    /// As [`Lane::of_f32`].
+    fn of_i32(values: &[i32]) -> &[Self];
+}
+
+fn same<T>(values: &[T]) -> &[T] {
+    values
+}
+
+fn none<T, R>(_: &[T]) -> &[R] {
+    &[]
 }
 
 macro_rules! lane {
-    ($($element:ty, $field:ident;)*) => {$(
+    ($($element:ty, $field:ident, [$f32:expr, $f64:expr, $i32:expr];)*) => {$(
         impl Lane for $element {
             #[inline(always)]
             fn registers(bank: &Bank) -> &Registers<Self> {
@@ -236,12 +250,27 @@ macro_rules! lane {
             fn registers_mut(bank: &mut Bank) -> &mut Registers<Self> {
                 &mut bank.$field
             }
+
+            #[inline(always)]
+            fn of_f32(values: &[f32]) -> &[Self] {
+                $f32(values)
+            }
+
+            #[inline(always)]
+            fn of_f64(values: &[f64]) -> &[Self] {
+                $f64(values)
+            }
+
+            #[inline(always)]
+            fn of_i32(values: &[i32]) -> &[Self] {
+                $i32(values)
+            }
         }
     )*};
 }
 lane! {
-    f32, f32;
-    f64, f64;
-    i32, i32;
-    u8, bool;
+    f32, f32, [same, none, none];
+    f64, f64, [none, same, none];
+    i32, i32, [none, none, same];
+    u8, bool, [none, none, none];
 }

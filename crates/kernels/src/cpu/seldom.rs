@@ -22,7 +22,7 @@ impl Vectorise for Seldom<'_, '_, '_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let Seldom { block, code } = self;
-        let Code::Elementwise { operation, from, to, target } = code else { often(code) };
+        let Code::Elementwise { operation, from, to, target, .. } = code else { often(code) };
         match operation {
             Elementwise::Unary { function, operand } => match from {
                 DType::F32 => often(code),

@@ -177,20 +177,102 @@ impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Unpacked<'_, T, ROWS> {
     }
 }
 
-/// The product of a panel of rows and one of columns, `b[p][vector]`.
+/// Rows whose elements stand apart: `self.lines[row][self.distances[p]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Spread<'a, T, const ROWS: usize> {
+    pub(super) lines: [&'a [T]; ROWS],
+    pub(super) distances: &'a [usize],
+}
+
+impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Spread<'_, T, ROWS> {
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        Spread { distances: &self.distances[range], ..self }
+    }
+
+    #[inline(always)]
+    fn at(&self, p: usize, row: usize) -> T {
+        self.lines[row][self.distances[p]]
+    }
+}
+
+/// A panel of so many vectors of columns of a right operand over a part of the depth.
+pub(super) trait VectorPanel<T: Real, S: Simd, const VECTORS: usize>: Copy {
+    /// The length of that part.
+    fn len(&self) -> usize;
+    /// The part `range` of that part.
+    fn part(self, range: Range<usize>) -> Self;
+    /// The vectors at place `p` of the depth.
+    fn at(&self, p: usize) -> [T::Vector<S>; VECTORS];
+}
+
+/// Packed columns, `self[p][vector]`.
+impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T::Vector<S>; VECTORS]] {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        <[_]>::len(self)
+    }
+
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        &self[range]
+    }
+
+    #[inline(always)]
+    fn at(&self, p: usize) -> [T::Vector<S>; VECTORS] {
+        self[p]
+    }
+}
+
+/// Columns where they stand: those of place `p` begin at `elements[distances[p]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a, T> {
+    pub(super) elements: &'a [T],
+    pub(super) distances: &'a [usize],
+}
+
+impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.distances.len()
+    }
+
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        Standing { distances: &self.distances[range], ..self }
+    }
+
+    #[inline(always)]
+    fn at(&self, p: usize) -> [T::Vector<S>; VECTORS] {
+        let first = self.distances[p];
+        let line = &self.elements[first..first + VECTORS * T::lanes::<S>()];
+        let (vectors, _) = T::vectors::<S>(line).as_chunks::<VECTORS>();
+        vectors[0]
+    }
+}
+
+/// The product of a panel of rows and one of columns.
 #[inline(always)]
-pub(super) fn multiply_tile<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECTORS: usize>(
+pub(super) fn multiply_tile<
+    T: Real,
+    S: Simd,
+    A: RowPanel<T, ROWS>,
+    B: VectorPanel<T, S, VECTORS>,
+    const ROWS: usize,
+    const VECTORS: usize,
+>(
     simd: S,
     a: A,
-    b: &[[T::Vector<S>; VECTORS]],
+    b: B,
     target: TileTarget<'_, T>,
 ) {
     let depth = b.len();
     let first = RUN.min(depth);
-    let mut total: Sums<_, VECTORS, ROWS> = sum_run(simd, a.part(0..first), &b[..first]);
+    let mut total: Sums<_, VECTORS, ROWS> =
+        sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a.part(0..first), b.part(0..first));
     for from in (first..depth).step_by(RUN) {
         let to = depth.min(from + RUN);
-        let run = sum_run(simd, a.part(from..to), &b[from..to]);
+        let run = sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a.part(from..to), b.part(from..to));
         for (total, run) in total.0.iter_mut().zip(&run.0) {
             for (total, &run) in total.iter_mut().zip(run) {
                 *total = T::add(simd, *total, run);
@@ -207,18 +289,26 @@ struct Sums<V, const VECTORS: usize, const ROWS: usize>([[V; VECTORS]; ROWS]);
 
 /// The sum of a run of products, each of a column of rows and a row of vectors.
 #[inline(always)]
-fn sum_run<T: Real, S: Simd, A: RowPanel<T, ROWS>, const ROWS: usize, const VECTORS: usize>(
+fn sum_run<
+    T: Real,
+    S: Simd,
+    A: RowPanel<T, ROWS>,
+    B: VectorPanel<T, S, VECTORS>,
+    const ROWS: usize,
+    const VECTORS: usize,
+>(
     simd: S,
     a: A,
-    b: &[[T::Vector<S>; VECTORS]],
+    b: B,
 ) -> Sums<T::Vector<S>, VECTORS, ROWS> {
     let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
     // Of a length that the compiler sees, so that it need not check each place.
     let a = a.part(0..b.len());
-    for (p, b) in b.iter().enumerate() {
+    for p in 0..b.len() {
+        let b = b.at(p);
         for (row, sums) in sums.iter_mut().enumerate() {
             let x = T::splat(simd, a.at(p, row));
-            for (sum, &b) in sums.iter_mut().zip(b) {
+            for (sum, b) in sums.iter_mut().zip(b) {
                 *sum = T::mul_add(simd, x, b, *sum);
             }
         }

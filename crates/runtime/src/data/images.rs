@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader};
+#[cfg(not(target_family = "wasm"))]
 use rayon::prelude::*;
 
 use super::DataError;
@@ -156,7 +157,11 @@ impl Source for ImageFolder {
     }
 
     fn batch(&self, indices: &[usize]) -> Result<Batch, Error> {
-        let samples: Vec<Result<Batch, Error>> = indices.par_iter().map(|&index| self.sample(index)).collect();
+        #[cfg(not(target_family = "wasm"))]
+        let indices_at_once = indices.par_iter();
+        #[cfg(target_family = "wasm")]
+        let indices_at_once = indices.iter();
+        let samples: Vec<Result<Batch, Error>> = indices_at_once.map(|&index| self.sample(index)).collect();
         // Of several errors the first in order is told, whichever came first in time.
         stacked(&samples.into_iter().collect::<Result<Vec<_>, _>>()?, indices)
     }

@@ -6,6 +6,7 @@
 //! what it returns, and a run on a GPU is one submit, unless it is so large that the device would not
 //! answer for seconds.
 
+mod asynchronous;
 mod averages;
 mod builder;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod outside;
 mod parameters;
 mod pool;
 mod prepared;
+#[cfg(not(target_family = "wasm"))]
 mod profile;
 mod store;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
+#[cfg(not(target_family = "wasm"))]
 use crate::tuning;
 use feed::Feed;
 use parameters::{Parameters, Place};
@@ -130,50 +133,33 @@ impl Session {
     /// were: an input that is missing, unknown, or of another shape or dtype than declared; an index outside its axis or a
     /// label outside its classes.
     pub fn step(&mut self, inputs: &[(&str, &Tensor)]) -> Result<f64, Error> {
-        self.start(inputs)?;
-        let prepared = &mut self.plans[0];
-        if let (Memory::Cpu(memory), Executable::Cpu(executable), Some(buffer)) =
-            (&mut self.memory, &mut prepared.executable, prepared.outputs[0])
-        {
-            executable.run(memory)?;
-            return Ok(memory.first(buffer));
-        }
-        let results = self.execute(0, true)?;
-        results[0].item()
+        self.memory.require_waiting("Session::step")?;
+        self.step_async(inputs).wait()
     }
 
     /// One training step, and the values of the metrics in it.
     pub fn step_with_metrics(&mut self, inputs: &[(&str, &Tensor)]) -> Result<StepOutcome, Error> {
-        self.start(inputs)?;
-        let mut metrics = self.execute(0, true)?;
-        let loss = metrics.remove(0).item()?;
-        Ok(StepOutcome { loss, metrics })
+        self.memory.require_waiting("Session::step_with_metrics")?;
+        self.step_with_metrics_async(inputs).wait()
     }
 
-    /// One training step whose results nobody reads: on a GPU it does not wait for the device.
+    /// One training step whose results nobody reads: on a GPU it does not wait for the device, but for a run that is a few runs old. In a
+    /// browser it waits for nothing: await [`Session::advance_async`] now and then.
     pub fn advance(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         self.start(inputs)?;
-        let prepared = &mut self.plans[0];
-        prepared.executable.run(&mut self.memory, false).map(drop)
+        self.plans[0].execute(&mut self.memory, false).map(drop)
     }
 
     /// Runs the first plan that is not a training step, and returns its outputs. Inputs and errors as [`Session::step`].
     pub fn run(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>, Error> {
-        let plan = u32::from(self.trains);
-        if plan as usize >= self.plans.len() {
-            return Err(Error::NothingToRun);
-        }
-        self.run_plan(PlanId { session: self.number, plan }, inputs)
+        self.memory.require_waiting("Session::run")?;
+        self.run_async(inputs).wait()
     }
 
     /// Runs a plan that was added to this session, and returns its outputs. Inputs and errors as [`Session::step`].
     pub fn run_plan(&mut self, plan: PlanId, inputs: &[(&str, &Tensor)]) -> Result<Vec<Tensor>, Error> {
-        if plan.session != self.number || plan.plan as usize >= self.plans.len() {
-            return Err(Error::ForeignPlan);
-        }
-        let prepared = &mut self.plans[plan.plan as usize];
-        prepared.feed.write(inputs, &mut self.memory)?;
-        self.execute(plan.plan as usize, true)
+        self.memory.require_waiting("Session::run_plan")?;
+        self.run_plan_async(plan, inputs).wait()
     }
 
     /// The id of the first plan: the training step's, or of the first evaluation. Where there is none it is refused when it is used.
@@ -188,8 +174,9 @@ impl Session {
         values: &[T],
         unchanged: impl Fn(usize) -> bool,
     ) -> Result<Vec<Tensor>, Error> {
+        self.memory.require_waiting("Session::run")?;
         self.plans[0].feed.write_in_order(values, unchanged, &mut self.memory)?;
-        self.execute(0, true)
+        self.plans[0].execute(&mut self.memory, true)
     }
 
     /// A session without plans.
@@ -207,7 +194,7 @@ impl Session {
     ) -> Result<(), Error> {
         let prepared = &mut self.plans[plan.plan as usize];
         prepared.feed.write_in_order(values, unchanged, &mut self.memory)?;
-        prepared.executable.run(&mut self.memory, false).map(drop)
+        prepared.execute(&mut self.memory, false).map(drop)
     }
 
     /// The shapes and dtypes of what a plan computes.
@@ -232,7 +219,8 @@ impl Session {
 
     /// Waits until the device has done everything it was given.
     pub fn wait(&self) -> Result<(), Error> {
-        self.memory.wait()
+        self.memory.require_waiting("Session::wait")?;
+        self.wait_async().wait()
     }
 
     /// The device that the session runs on.
@@ -279,8 +267,8 @@ impl Session {
 
     /// The present value of a parameter or state, in its dtype: f32 also where the device holds it narrower.
     pub fn parameter(&self, name: &str) -> Result<Tensor, Error> {
-        let parameter = self.parameters.find(name)?;
-        Ok(self.parameters.value(parameter, &self.memory)?.into_native())
+        self.memory.require_waiting("Session::parameter")?;
+        self.parameter_async(name).wait()
     }
 
     /// Sets a parameter or state to a tensor of its shape and dtype, which is rounded to the type that the device holds it in. A tensor
@@ -440,18 +428,39 @@ impl Session {
         let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
+        #[cfg(not(target_family = "wasm"))]
         let choices = tuning::choices(&self.device, &plan)?;
+        // A page in a browser measures nothing.
+        #[cfg(target_family = "wasm")]
+        let choices = Vec::new();
         let executable = Executable::new(&self.device, &mut self.memory, &plan, &place, &loops, &choices)?;
         self.memory.write_literals(&plan, &place)?;
         self.memory.write_loop_literals(&plan, &loops)?;
         for (name, buffer) in &moved {
             let parameter = self.parameters.find(name)?;
-            let value = self.parameters.value(parameter, &self.memory)?;
-            self.memory.write(*buffer, parameter.storage, value.data())?;
+            // It is not on the device yet.
+            if let Some(value) = self.parameters.present(parameter) {
+                self.memory.write(*buffer, parameter.storage, value?.data())?;
+            }
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         let buffers = self.pool.take(claim);
-        Ok((Prepared { plan, feed, executable, places: place, loops, choices, outputs, buffers }, moved))
+        Ok((
+            Prepared {
+                plan,
+                feed,
+                executable,
+                #[cfg(not(target_family = "wasm"))]
+                places: place,
+                #[cfg(not(target_family = "wasm"))]
+                loops,
+                #[cfg(not(target_family = "wasm"))]
+                choices,
+                outputs,
+                buffers,
+            },
+            moved,
+        ))
     }
 
     /// Checks and writes the inputs of a training step.
@@ -460,10 +469,5 @@ impl Session {
             return Err(Error::NotTraining);
         }
         self.plans[0].feed.write(inputs, &mut self.memory)
-    }
-
-    /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.
-    fn execute(&mut self, plan: usize, fetch: bool) -> Result<Vec<Tensor>, Error> {
-        self.plans[plan].execute(&mut self.memory, fetch)
     }
 }

@@ -7,6 +7,7 @@ use arenagrad_graph::DType;
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::parameters::Place;
 use crate::session::pool::Sharing;
@@ -102,16 +103,29 @@ impl Session {
         self.pool.release(&buffers, &mut self.memory);
     }
 
-    /// Runs a plan that was made ready for this session. Its results are read only if they are wanted: else this does not wait for
-    /// the device.
-    pub(crate) fn run_outside(
+    /// Runs a plan that was made ready for this session: its results, which will come.
+    pub(crate) fn start_outside(
         &mut self,
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
-        fetch: bool,
-    ) -> Result<Vec<Tensor>, Error> {
+    ) -> Result<Pending<Vec<Tensor>>, Error> {
         prepared.feed.write(inputs, &mut self.memory)?;
-        prepared.execute(&mut self.memory, fetch)
+        prepared.start(&mut self.memory)
+    }
+
+    /// Runs a plan that was made ready for this session, and whose results nobody reads: that there is room on the device for another run.
+    pub(crate) fn advance_outside(
+        &mut self,
+        prepared: &mut Prepared,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Pending<()>, Error> {
+        prepared.feed.write(inputs, &mut self.memory)?;
+        prepared.advance(&mut self.memory)
+    }
+
+    /// Refuses what would block where that must not be, before anything is done.
+    pub(crate) fn require_waiting(&self, what: &str) -> Result<(), Error> {
+        self.memory.require_waiting(what)
     }
 }
 

@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arenagrad_graph::{Declaration, Elements, Init, Shape, StorageType};
+use arenagrad_graph::{Declaration, Init, Shape, StorageType};
 
 use crate::error::{Error, Given};
-use crate::session::store::Memory;
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, initial_value, listed};
 
@@ -186,20 +185,15 @@ impl Parameters {
         }
     }
 
-    /// The present value of a parameter, in the type that the device holds it in.
-    pub(super) fn value(&self, parameter: &Parameter, memory: &Memory) -> Result<Tensor, Error> {
+    /// The present value of a parameter that is not on the device, in the type that the device would hold it in; nothing for one that is
+    /// there.
+    pub(super) fn present(&self, parameter: &Parameter) -> Option<Result<Tensor, Error>> {
         let Parameter { name, shape, storage, .. } = parameter;
         match &parameter.place {
-            Place::Device(buffer) => {
-                let data = match shape.elements() {
-                    0 => Elements::empty(*storage),
-                    elements => memory.read(*buffer, *storage, elements)?,
-                };
-                Tensor::from_data(shape.clone(), data)
-            }
-            Place::Initial(init) => initial_value(init, name, shape, *storage, self.seed),
-            Place::Host(value) => Ok(value.clone()),
-            Place::Unfit(error) => Err(error.clone()),
+            Place::Device(_) => None,
+            Place::Initial(init) => Some(initial_value(init, name, shape, *storage, self.seed)),
+            Place::Host(value) => Some(Ok(value.clone())),
+            Place::Unfit(error) => Some(Err(error.clone())),
         }
     }
 

@@ -1,12 +1,18 @@
 //! A plan with everything that a run of it needs, wherever it is kept: in a session's list, or by whoever made it.
 
-use arenagrad_graph::Elements;
+#[cfg(feature = "gpu")]
+use arenagrad_graph::DType;
+use arenagrad_graph::{Elements, Shape};
+#[cfg(not(target_family = "wasm"))]
 use arenagrad_kernels::Choice;
 
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
-use crate::session::store::{Executable, LoopPlaces, Memory};
+#[cfg(not(target_family = "wasm"))]
+use crate::session::store::LoopPlaces;
+use crate::session::store::{Executable, Memory, Run};
 use crate::tensor::Tensor;
 
 /// A plan with everything that a run needs.
@@ -15,9 +21,12 @@ pub(crate) struct Prepared {
     pub(super) feed: Feed,
     pub(super) executable: Executable,
     /// The session's buffer of each of the plan's, and those of its loops.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) places: Vec<u32>,
+    #[cfg(not(target_family = "wasm"))]
     pub(super) loops: Vec<Option<LoopPlaces>>,
     /// How its kernels are computed, in their order; behind the end as usual.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) choices: Vec<Choice>,
     /// The session's buffer of each output; none for results without elements.
     pub(super) outputs: Vec<Option<u32>>,
@@ -31,24 +40,63 @@ impl Prepared {
         &self.plan
     }
 
-    /// Runs the plan, whose inputs are written, and reads its outputs if they are wanted.
+    /// Runs the plan, whose inputs are written, and reads its outputs if they are wanted. With them it blocks until they are there.
     pub(super) fn execute(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Tensor>, Error> {
-        let mut fetched = self.executable.run(memory, fetch)?.into_iter();
-        if !fetch {
+        if fetch {
+            return self.start(memory)?.wait();
+        }
+        let room = self.advance(memory)?;
+        // A page in a browser waits elsewhere, if it does.
+        if cfg!(target_family = "wasm") {
             return Ok(Vec::new());
         }
-        let mut results = Vec::with_capacity(self.outputs.len());
-        for (output, buffer) in self.plan.outputs.iter().zip(&self.outputs) {
-            let data = match (buffer, &*memory) {
-                (None, _) => Elements::empty(output.dtype),
-                (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
-                #[cfg(feature = "gpu")]
-                (Some(_), Memory::Gpu(_)) => fetched.next().unwrap_or_else(|| Elements::empty(output.dtype)),
-            };
-            // A parameter or input that is a result as it stands may be held narrower.
-            results.push(Tensor::from_data(output.shape.clone(), data)?.into_native());
-        }
-        debug_assert!(fetched.next().is_none());
-        Ok(results)
+        room.wait().map(|()| Vec::new())
     }
+
+    /// Runs the plan, whose inputs are written: its outputs, which will come.
+    pub(super) fn start(&mut self, memory: &mut Memory) -> Result<Pending<Vec<Tensor>>, Error> {
+        let run = self.executable.start(memory, true)?;
+        let outputs = self.plan.outputs.iter().zip(&self.outputs);
+        match (run, &*memory) {
+            #[cfg(feature = "gpu")]
+            (Run::Arriving(arrival), _) => {
+                let outputs: Vec<(Shape, DType, bool)> =
+                    outputs.map(|(output, buffer)| (output.shape.clone(), output.dtype, buffer.is_some())).collect();
+                Ok(Pending::coming(vec![arrival], move |fetched| {
+                    let mut fetched = fetched.into_iter();
+                    let tensors = outputs.into_iter().map(|(shape, dtype, is_held)| {
+                        let data = if is_held { fetched.next() } else { None };
+                        result(shape, data.unwrap_or_else(|| Elements::empty(dtype)))
+                    });
+                    tensors.collect()
+                }))
+            }
+            (Run::Done, memory) => {
+                let tensors = outputs.map(|(output, buffer)| {
+                    let data = match (buffer, memory) {
+                        (Some(buffer), Memory::Cpu(memory)) => memory.read(*buffer, output.shape.elements()),
+                        #[cfg(feature = "gpu")]
+                        (Some(_), Memory::Gpu(_)) => unreachable!("the outputs of a GPU arrive"),
+                        (None, _) => Elements::empty(output.dtype),
+                    };
+                    result(output.shape.clone(), data)
+                });
+                Ok(Pending::here(tensors.collect()))
+            }
+        }
+    }
+
+    /// Runs the plan, whose inputs are written and whose outputs nobody reads: that there is room for another run on the device.
+    pub(super) fn advance(&mut self, memory: &mut Memory) -> Result<Pending<()>, Error> {
+        match self.executable.start(memory, false)? {
+            Run::Done => Ok(Pending::here(Ok(()))),
+            #[cfg(feature = "gpu")]
+            Run::Arriving(room) => Ok(Pending::coming(vec![room], |_| Ok(()))),
+        }
+    }
+}
+
+/// A result. A parameter or input that is one as it stands may be held narrower.
+fn result(shape: Shape, data: Elements) -> Result<Tensor, Error> {
+    Ok(Tensor::from_data(shape, data)?.into_native())
 }

@@ -6,15 +6,20 @@ use std::collections::HashMap;
 use crate::backend::LoopCopies;
 use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
 #[cfg(feature = "gpu")]
-use crate::backend::gpu::{self, GpuExecutable, GpuMemory, Readback};
+use crate::backend::gpu::{self, Arrival, GpuExecutable, GpuMemory, Readback};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::Choice;
 #[cfg(feature = "gpu")]
 use arenagrad_kernels::{Kernel, Stored};
+
+/// The most bytes that are read together, unless one buffer has more.
+#[cfg(feature = "gpu")]
+const MOST_READ_AT_ONCE: usize = 1 << 26;
 
 /// The buffers of a session.
 pub(crate) enum Memory {
@@ -28,6 +33,24 @@ pub(crate) enum Mark {
     Cpu(CpuMark),
     #[cfg(feature = "gpu")]
     Gpu(gpu::MemoryMark),
+}
+
+/// Elements that are wanted of a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BufferRead {
+    pub(crate) buffer: u32,
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "the CPU's buffers know it themselves"))]
+    pub(crate) storage: StorageType,
+    pub(crate) elements: usize,
+}
+
+/// What a run of a plan leaves.
+pub(crate) enum Run {
+    /// The outputs stand in memory.
+    Done,
+    /// They will arrive, in order; or, of a run whose results nobody reads, that there is room for another.
+    #[cfg(feature = "gpu")]
+    Arriving(Arrival),
 }
 
 /// Where the buffers of a loop's body are, and those of the loops within.
@@ -129,11 +152,56 @@ impl Memory {
         }
     }
 
-    pub(crate) fn wait(&self) -> Result<(), Error> {
+    /// The first elements of several buffers, by the number, type and count of each, as they are after all that was given to the device.
+    pub(crate) fn read_later(&self, reads: &[BufferRead]) -> Result<Pending<Vec<Elements>>, Error> {
         match self {
-            Memory::Cpu(_) => Ok(()),
+            Memory::Cpu(memory) => {
+                let read = reads.iter().map(|read| memory.read(read.buffer, read.elements));
+                Ok(Pending::here(Ok(read.collect())))
+            }
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.wait(),
+            Memory::Gpu(memory) => {
+                let mut arrivals = Vec::new();
+                let mut rest = reads;
+                while let [_, ..] = rest {
+                    // What is read together stands in one buffer, which may not be of any size.
+                    let bytes = |read: &BufferRead| read.elements.saturating_mul(read.storage.bytes().max(4));
+                    let mut sum = 0usize;
+                    let fitting = rest.iter().take_while(|read| {
+                        sum = sum.saturating_add(bytes(read));
+                        sum <= MOST_READ_AT_ONCE
+                    });
+                    let (now, later) = rest.split_at(fitting.count().max(1));
+                    let now: Vec<Readback> = now
+                        .iter()
+                        .map(|&BufferRead { buffer, storage, elements }| Readback { index: buffer, storage, elements })
+                        .collect();
+                    arrivals.push(memory.read_later(&now)?);
+                    rest = later;
+                }
+                Ok(Pending::coming(arrivals, Ok))
+            }
+        }
+    }
+
+    /// That the device has done all that it was given.
+    pub(crate) fn all_done(&self) -> Result<Pending<()>, Error> {
+        match self {
+            Memory::Cpu(_) => Ok(Pending::here(Ok(()))),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(memory) => Ok(Pending::coming(vec![memory.all_done()?], |_| Ok(()))),
+        }
+    }
+
+    /// Refuses what would block where that must not be, before anything is done.
+    pub(crate) fn require_waiting(&self, what: &str) -> Result<(), Error> {
+        match self {
+            #[cfg(all(feature = "gpu", target_family = "wasm"))]
+            Memory::Gpu(_) => Err(Error::CannotWait { what: what.to_owned() }),
+            _ => {
+                let _ = what;
+                Ok(())
+            }
         }
     }
 
@@ -271,16 +339,19 @@ impl Executable {
         }
     }
 
-    /// Runs the plan. On a GPU, `fetch` reads the outputs back; on the CPU they stand in memory.
-    pub(crate) fn run(&mut self, memory: &mut Memory, fetch: bool) -> Result<Vec<Elements>, Error> {
+    /// Runs the plan. On a GPU it is submitted, and with `fetch` its outputs are on their way; on the CPU they stand in memory.
+    pub(crate) fn start(&mut self, memory: &mut Memory, fetch: bool) -> Result<Run, Error> {
         match (self, memory) {
             (Executable::Cpu(executable), Memory::Cpu(memory)) => {
                 let _ = fetch;
                 executable.run(memory)?;
-                Ok(Vec::new())
+                Ok(Run::Done)
             }
             #[cfg(feature = "gpu")]
-            (Executable::Gpu(executable), Memory::Gpu(memory)) => executable.run(memory, fetch),
+            (Executable::Gpu(executable), Memory::Gpu(memory)) => match fetch {
+                true => Ok(Run::Arriving(executable.start(memory)?)),
+                false => Ok(executable.advance(memory)?.map_or(Run::Done, Run::Arriving)),
+            },
             #[cfg(feature = "gpu")]
             (Executable::Cpu(_), Memory::Gpu(_)) | (Executable::Gpu(_), Memory::Cpu(_)) => {
                 unreachable!("memory and executable of a session are of one device")
@@ -306,7 +377,7 @@ impl Executable {
 }
 
 /// A plan made ready for a GPU once more, to be timed step by step.
-#[cfg(feature = "gpu")]
+#[cfg(all(feature = "gpu", not(target_family = "wasm")))]
 pub(crate) fn profiler(
     memory: &mut GpuMemory,
     device: &gpu::GpuDevice,

@@ -111,11 +111,13 @@ impl Session {
     }
 
     fn values(&self, is_wanted: impl Fn(&Parameter) -> bool) -> Result<Weights, Error> {
+        self.memory.require_waiting("Session::weights")?;
         self.parameters
             .iter()
             // What an earlier file could not give is not there to be written.
             .filter(|parameter| is_wanted(parameter) && !matches!(parameter.place, Place::Unfit(_)))
-            .map(|parameter| Ok((parameter.name.as_str(), self.parameters.value(parameter, &self.memory)?)))
+            // One after the other, so that no more than one of them needs memory beside what is returned.
+            .map(|parameter| Ok((parameter.name.as_str(), self.values_later(&[parameter])?.wait()?.remove(0))))
             .collect()
     }
 }

@@ -9,11 +9,10 @@ mod radix;
 mod select;
 
 use arenagrad_graph::{DType, Elements};
-use pulp::Arch;
 
 use super::buffer::{Operands, typed_mut};
 use super::parallel;
-use super::processor::{detect, dispatch};
+use super::processor::{Arch, detect, dispatch};
 use crate::cost;
 use keys::{Sortable, VALUES};
 use radix::Row;
@@ -84,7 +83,7 @@ impl ArgSort {
         let (of_rows, parts) = if rows >= tasks || extent < 2 * PART {
             (tasks.min(rows), 1)
         } else {
-            let threads = rayon::current_num_threads().next_power_of_two();
+            let threads = parallel::threads().next_power_of_two();
             (1, threads.min((extent / PART).next_power_of_two() / 2).max(1))
         };
         let scheme = Scheme { arch: detect(), rows, extent, count, is_descending, way, parts };

@@ -17,7 +17,7 @@ mod scores;
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements};
-use pulp::{Arch, Simd};
+use pulp::Simd;
 
 use self::backward::Backward;
 use self::forward::Forward;
@@ -26,7 +26,7 @@ use self::scores::{Attended, Mask};
 use super::buffer::{Operands, typed_mut};
 use super::pack::pack_wide_panel;
 use super::parallel;
-use super::processor::detect;
+use super::processor::{Arch, detect};
 use super::product::tile_shape;
 use super::tile::{Real, VECTORS};
 use crate::attention::Attention as Scheme;
@@ -99,7 +99,7 @@ impl Attention {
     pub(super) fn new(scheme: &Scheme) -> Self {
         let arch = detect();
         let mut tasks = parallel::tasks(cost::attention(scheme));
-        let threads = rayon::current_num_threads();
+        let threads = parallel::threads();
         // Once over the groups is five products a tile; over keys and then over queries seven, but in smaller pieces.
         let groups = scheme.groups();
         let by_groups = tasks <= 1 || 5 * groups.div_ceil(threads) * threads <= 7 * groups;

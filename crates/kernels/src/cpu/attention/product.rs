@@ -134,7 +134,7 @@ impl<T: Real, L: Left<T>> Product<'_, T, L> {
                     columns: width.min(columns - column),
                     add,
                 };
-                multiply_tile::<T, S, _, ROWS, VECTORS>(simd, left.panel::<ROWS>(row), b, target);
+                multiply_tile::<T, S, _, _, ROWS, VECTORS>(simd, left.panel::<ROWS>(row), b, target);
             }
         }
     }

@@ -11,11 +11,10 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use arenagrad_graph::{CumulativeFunction, DType, Elements};
-use pulp::Arch;
 
 use super::buffer::{Operands, typed_mut};
 use super::parallel;
-use super::processor::{Vectorise, detect, dispatch};
+use super::processor::{Arch, Vectorise, detect, dispatch};
 use crate::cost;
 use crate::kernel::Cumulation;
 use functions::{Extreme, IntegerProduct, Product, Recurrence, Run, Source, Sum};

@@ -9,7 +9,7 @@ use super::rows::{NestScheme, store_section};
 use super::totals::{Foldable, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::Parts;
-use crate::cpu::interpret::{Sources, run_block, run_prologue};
+use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue};
 use crate::cpu::reducible::{combine, identity};
 use crate::cpu::registers::{BLOCK, Bank, Lane, Register};
 
@@ -44,7 +44,7 @@ impl After {
             }
         }
         run_prologue(*arch, &translation.setups[Space::Whole as usize], &mut self.whole, sources);
-        run_block(*arch, &translation.whole.body, &mut self.whole, sources, parts, 0, 0..1);
+        run_block(*arch, &translation.whole.body, &mut self.whole, sources, Outputs::Written(parts), 0, 0..1);
         store_section(&translation.whole, &self.whole, parts, 0..1);
     }
 
@@ -81,7 +81,7 @@ impl After {
                     DType::Bool => not_foldable(),
                 }
             }
-            run_block(*arch, &section.body, &mut self.columns, sources, parts, 0, start..end);
+            run_block(*arch, &section.body, &mut self.columns, sources, Outputs::Written(parts), 0, start..end);
             store_section(section, &self.columns, parts, start..end);
         }
     }

@@ -6,7 +6,7 @@
 use arenagrad_graph::{DType, ReduceFunction};
 
 use super::schedule::{Schedule, for_each_operand};
-use crate::cpu::code::{Code, Setup};
+use crate::cpu::code::{Code, Setup, StoredRegister, write_in_place};
 use crate::cpu::registers::{Allocation, Register};
 use crate::{Instruction, Nest as NestKernel, NestInstruction, ProgramInput, Space};
 
@@ -63,7 +63,7 @@ pub(super) struct Transfer {
 /// Writes a register to an output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Store {
-    pub(super) register: Register,
+    pub(super) stored: StoredRegister,
     /// The place of the output among those of its space.
     pub(super) part: usize,
 }
@@ -104,6 +104,10 @@ struct Translator<'a> {
     kept: Vec<Option<usize>>,
     /// The number of each fold among the totals of its space.
     totals: Vec<usize>,
+    /// How often each value is read or written to an output in all.
+    uses: Vec<u32>,
+    /// The inputs, as [`Translation::inputs`].
+    inputs: Vec<ProgramInput>,
 }
 
 const SPACES: [Space; 4] = [Space::Element, Space::Row, Space::Column, Space::Whole];
@@ -120,7 +124,12 @@ impl Translation {
             in_place: input.in_place.map(|output| parts[output as usize] as u32),
             ..input.clone()
         });
-        let inputs = inputs.collect();
+        let inputs: Vec<ProgramInput> = inputs.collect();
+        let mut uses = vec![0; nest.values.len()];
+        for value in &nest.values {
+            for_each_operand(&value.instruction, |operand| uses[operand] += 1);
+        }
+        nest.outputs.iter().for_each(|&output| uses[output as usize] += 1);
         let mut translator = Translator {
             nest,
             schedule,
@@ -128,6 +137,8 @@ impl Translation {
             parts,
             kept: vec![None; nest.values.len()],
             totals: vec![0; nest.values.len()],
+            uses,
+            inputs,
         };
         translator.define_uniform();
         let totals = translator.define_folds();
@@ -146,6 +157,7 @@ impl Translation {
         }
         let whole = translator.section_of(Space::Whole, schedule.passes);
         let columns = translator.section_of(Space::Column, schedule.passes);
+        let inputs = translator.inputs;
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
         Translation { setups, rows, passes, columns, whole, inputs, kept, totals }
     }
@@ -363,7 +375,13 @@ impl Translator<'_> {
     fn finish(&mut self, space: Space, level: u32, section: &mut Section) {
         for (output, part) in self.outputs_of(space, level).collect::<Vec<_>>() {
             let register = self.operand(space, output, section);
-            section.stores.push(Store { register, part });
+            section.stores.push(Store { stored: StoredRegister { register, in_place: false }, part });
+        }
+        for (store, (output, part)) in section.stores.iter_mut().zip(self.outputs_of(space, level).collect::<Vec<_>>())
+        {
+            let register = store.stored.register;
+            store.stored.in_place = self.is_only_stored(output)
+                && write_in_place(&mut section.body, &self.inputs, register, self.dtype(output), part as u32);
         }
         for (number, operand) in self.folds_of(space, level).collect::<Vec<_>>() {
             let value = &self.nest.values[number];
@@ -385,6 +403,11 @@ impl Translator<'_> {
         for (_, operand) in self.folds_of(space, level).collect::<Vec<_>>() {
             self.release(space, operand);
         }
+    }
+
+    /// Whether nothing reads a value but the one output that it is.
+    fn is_only_stored(&self, number: usize) -> bool {
+        self.uses[number] == 1 && self.kept[number].is_none()
     }
 
     /// The register that a value is computed in.

@@ -115,7 +115,7 @@ fn divide(
     let (head_workers, tail_workers) = workers.split_at_mut(half);
     let (head_totals, tail_totals) = totals.split_at_mut(cut);
     let (head, tail) = parts.split(row, layout);
-    rayon::join(
+    parallel::join(
         || divide(task, head_workers, head_totals, head, rows.start..row),
         || divide(task, tail_workers, tail_totals, tail, row..rows.end),
     );

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use arenagrad_graph::DType;
-use pulp::Arch;
 
 use super::code::{Fold, Section, Translation};
 use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, expand, with_elements};
@@ -11,8 +10,8 @@ use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::{Part, Parts, split_parts};
-use crate::cpu::interpret::{Sources, run_block, run_prologue, store};
-use crate::cpu::processor::dispatch;
+use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue, store};
+use crate::cpu::processor::{Arch, dispatch};
 use crate::cpu::registers::{BLOCK, Bank, Chunk, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
@@ -154,7 +153,8 @@ impl RowTask<'_> {
         let arch = self.scheme.arch;
         let bank = &mut worker.rows;
         let range = group.start..group.start + group.rows;
-        run_block(arch, &section.body, bank, self.sources, &parts.rows, parts.first, range.clone());
+        let (first, outputs) = (parts.first, Outputs::Written(&mut parts.rows));
+        run_block(arch, &section.body, bank, self.sources, outputs, first, range.clone());
         store_section(section, bank, &mut parts.rows, range.start - parts.first..range.end - parts.first);
         for fold in &section.folds {
             let total = &mut totals.whole[fold.total];
@@ -200,7 +200,7 @@ impl RowTask<'_> {
                 &section.body,
                 bank,
                 self.sources,
-                &parts.elements,
+                Outputs::Written(&mut parts.elements),
                 base,
                 start..start + length,
             );
@@ -322,6 +322,6 @@ fn fold_run<T: Foldable>(
 /// Writes the outputs of a section at `range` of their parts.
 pub(super) fn store_section(section: &Section, bank: &Bank, parts: &mut [Part<'_>], range: Range<usize>) {
     for output in &section.stores {
-        store(bank, output.register, &mut parts[output.part], range.clone());
+        store(bank, output.stored, &mut parts[output.part], range.clone());
     }
 }

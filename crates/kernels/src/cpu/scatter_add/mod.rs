@@ -15,11 +15,10 @@ mod dense;
 mod sorted;
 
 use arenagrad_graph::{DType, Elements, Shape};
-use pulp::Arch;
 
 use super::buffer::{Element, Operands, typed_mut};
 use super::parallel;
-use super::processor::detect;
+use super::processor::{Arch, detect};
 use super::scalar::Number;
 use super::total::Summable;
 use crate::cost;

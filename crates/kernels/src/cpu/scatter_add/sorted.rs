@@ -6,11 +6,10 @@
 use std::ops::Range;
 
 use arenagrad_graph::DType;
-use pulp::Arch;
 
 use super::{Left, Places, ScatterScheme, Scattered, Sources};
 use crate::cpu::parallel;
-use crate::cpu::processor::{Vectorise, dispatch};
+use crate::cpu::processor::{Arch, Vectorise, dispatch};
 use crate::cpu::registers::BLOCK;
 use crate::cpu::walk;
 use crate::units::Units;

@@ -4,9 +4,11 @@
 //! them, and the list that holds them meanwhile keeps its room. Functions of matrices are the exception: they allocate. They may also
 //! fail; a run that does stops there, and leaves parameters as they were.
 
+#[cfg(not(target_family = "wasm"))]
 mod driver;
 mod looped;
 mod safekeeping;
+#[cfg(not(target_family = "wasm"))]
 mod trial;
 mod watch;
 
@@ -14,14 +16,19 @@ use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
-use crate::backend::{Lap, LoopCopies};
+#[cfg(not(target_family = "wasm"))]
+use crate::backend::Lap;
+use crate::backend::LoopCopies;
 use crate::error::Error;
 use crate::plan::{BufferSpec, FallibleStep, PlacedStep, Plan, Task};
 use crate::session::LoopPlaces;
 use looped::PlacedLoop;
 use safekeeping::Safekeeping;
-use watch::{Stopwatch, Watch};
+#[cfg(not(target_family = "wasm"))]
+use watch::Stopwatch;
+use watch::Watch;
 
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::CpuTrial;
 
 /// The buffers of one session.
@@ -199,11 +206,11 @@ impl CpuExecutable {
 
     /// Runs the plan. A run that fails leaves parameters as they were.
     pub(crate) fn run(&mut self, memory: &mut CpuMemory) -> Result<(), Error> {
-        if self.divides {
+        match self.divides {
             // Entering a thread pool costs two wake-ups: once a run, not once a kernel.
-            driver::run_in_pool(self, memory);
-        } else {
-            self.run_steps(memory);
+            #[cfg(not(target_family = "wasm"))]
+            true => driver::run_in_pool(self, memory),
+            _ => self.run_steps(memory),
         }
         self.failed.take().map_or(Ok(()), |failed| Err(failed.into_error()))
     }
@@ -217,6 +224,7 @@ impl CpuExecutable {
         }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// Runs the plan with a clock read between its steps, and adds to `laps`, which are as many as steps, how long each took. Where a run fails, parameters
     /// may have changed.
     pub(crate) fn run_timed(&mut self, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Error> {

@@ -1,9 +1,9 @@
 //! The adapters of this machine: listing them, choosing one, opening it once.
 //!
 //! The list is made at the first question and stays for the life of the process, as do the devices that were opened,
-//! until one is lost. Nothing here knows what a device is used for.
+//! until one is lost. A browser shows one adapter, and not what it is. Nothing here knows what a device is used for.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::device::GpuDevice;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
@@ -28,52 +28,61 @@ struct Machine {
 struct Slot {
     description: AdapterDescription,
     adapter: wgpu::Adapter,
-    opened: Mutex<Option<GpuDevice>>,
+    opened: Opened,
 }
+
+/// The device of an adapter, if it is open.
+type Opened = Arc<Mutex<Option<GpuDevice>>>;
 
 /// With the value [`REGROUPED`], adapters are taken as if they could not take arithmetic as it is written, so that tests
 /// reach what others than Vulkan get.
 const ARITHMETIC_VARIABLE: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
 const REGROUPED: &str = "regrouped";
 
-static MACHINE: OnceLock<Machine> = OnceLock::new();
-
 impl GpuDevice {
     /// All adapters of this machine, in the order in which [`Selector::Any`] prefers them; none is a normal case.
-    pub(crate) fn adapters() -> Vec<AdapterDescription> {
-        machine().slots.iter().map(|slot| slot.description.clone()).collect()
+    pub(crate) async fn adapters() -> Vec<AdapterDescription> {
+        machine().await.slots.iter().map(|slot| slot.description.clone()).collect()
     }
 
     /// The device of the wanted adapter. Whoever asks for the same adapter in this process gets the same device, unless
     /// it was lost meanwhile.
-    pub(crate) fn open(selector: &Selector) -> Result<GpuDevice, Error> {
-        let slot = select(machine(), selector)?;
-        let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(device) = opened.as_ref().filter(|device| !device.is_lost()) {
-            return Ok(device.clone());
+    pub(crate) async fn open(selector: &Selector) -> Result<GpuDevice, Error> {
+        let machine = machine().await;
+        let slot = select(&machine, selector)?;
+        let open = |opened: &Option<GpuDevice>| opened.as_ref().filter(|device| !device.is_lost()).cloned();
+        if let Some(device) = open(&slot.opened.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(device);
         }
-        let device = slot.open()?;
-        *opened = Some(device.clone());
-        Ok(device)
+        let device = slot.open().await?;
+        let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of two that open it at the same time the second takes what the first has.
+        Ok(open(&opened).unwrap_or_else(|| opened.insert(device).clone()))
     }
 
     /// A device of the wanted adapter that no one else uses, so that a test may lose it.
     #[cfg(test)]
     pub(super) fn open_alone(selector: &Selector) -> Result<GpuDevice, Error> {
-        select(machine(), selector)?.open()
+        pollster::block_on(async {
+            let machine = machine().await;
+            select(machine, selector)?.open().await
+        })
     }
 }
 
 impl Slot {
     /// Opens the adapter anew.
-    fn open(&self) -> Result<GpuDevice, Error> {
+    async fn open(&self) -> Result<GpuDevice, Error> {
         let adapter = &self.description.name;
         check_environment().map_err(|reason| Error::AdapterRefused { adapter: adapter.clone(), reason })?;
-        GpuDevice::request(&self.adapter, self.description.clone())
+        GpuDevice::request(&self.adapter, self.description.clone()).await
     }
 }
 
-fn machine() -> &'static Machine {
+/// The adapters of this machine, which are looked for once.
+#[cfg(not(target_family = "wasm"))]
+async fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
     MACHINE.get_or_init(|| {
         if wgpu::Instance::enabled_backend_features().is_empty() {
             return Machine { slots: Vec::new() };
@@ -83,14 +92,33 @@ fn machine() -> &'static Machine {
         // that check indirect dispatches, of which there are none here. The environment can still ask for them.
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
         let instance = wgpu::Instance::new(descriptor);
+        // It gives its answer at once here.
         let mut slots: Vec<Slot> = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
             .into_iter()
-            .map(|adapter| Slot { description: describe(&adapter), adapter, opened: Mutex::new(None) })
+            .map(|adapter| Slot { description: describe(&adapter), adapter, opened: Arc::default() })
             .collect();
         // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
         slots.sort_by_key(|slot| preference(slot.description.kind));
         Machine { slots }
     })
+}
+
+/// The adapter that the browser gives a page, if it gives one. An adapter of a browser opens one device, so each question asks for it anew.
+#[cfg(target_family = "wasm")]
+async fn machine() -> Machine {
+    static OPENED: OnceLock<Opened> = OnceLock::new();
+    if !wgpu::util::is_browser_webgpu_supported().await {
+        return Machine { slots: Vec::new() };
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..wgpu::RequestAdapterOptions::default()
+    };
+    let adapter = instance.request_adapter(&options).await.into_iter();
+    let opened = Arc::clone(OPENED.get_or_init(Arc::default));
+    let slot = |adapter| Slot { description: describe(&adapter), adapter, opened: Arc::clone(&opened) };
+    Machine { slots: adapter.map(slot).collect() }
 }
 
 /// The place of a kind of adapter in the order of preference.
@@ -108,7 +136,11 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
     let info = adapter.get_info();
     let driver = [info.driver.trim(), info.driver_info.trim()];
     AdapterDescription {
-        name: info.name.clone(),
+        name: match info.name.trim() {
+            // Browsers keep it to themselves.
+            "" => String::from("WebGPU"),
+            name => name.to_owned(),
+        },
         kind: match info.device_type {
             wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
             wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
@@ -172,6 +204,12 @@ fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize
     }
 }
 
+#[cfg(target_family = "wasm")]
+fn no_adapter_reason() -> String {
+    String::from("this browser offers this page none through WebGPU, which needs https or localhost")
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn no_adapter_reason() -> String {
     match std::env::var("WGPU_BACKEND") {
         Ok(backends) => format!("WGPU_BACKEND restricts the search to {backends:?}, and no driver answers there"),

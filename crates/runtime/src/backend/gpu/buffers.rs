@@ -156,6 +156,9 @@ impl GpuMemory {
         if place.bytes <= SMALL_BYTES {
             self.free_places.push(place);
         } else {
+            // A browser would give it back when it collects its garbage, which may be late.
+            #[cfg(target_family = "wasm")]
+            self.buffer(place.buffer).destroy();
             self.buffers[place.buffer as usize] = None;
             self.free_buffers.push(place.buffer);
         }
@@ -229,6 +232,7 @@ impl GpuMemory {
     }
 
     /// Waits until the device has done all that was submitted to it.
+    #[cfg(test)]
     pub(crate) fn wait(&self) -> Result<(), Error> {
         self.device.wait()
     }
@@ -263,6 +267,16 @@ impl GpuMemory {
             }
         }
         Ok(index)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+impl Drop for GpuMemory {
+    fn drop(&mut self) {
+        // A browser gives memory back when it collects its garbage, which may be late.
+        for buffer in self.buffers.iter().flatten() {
+            buffer.destroy();
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! wgpu reports most errors apart from the call that caused them, and panics by default. Here every call that may fail
 //! runs in error scopes of its thread ([`GpuDevice::scoped`]); what still escapes is kept and returned by the next
-//! call. A device that is lost, or gives no answer for [`ANSWER_LIMIT`], is never used again.
+//! call. A browser tells what a scope caught only later: so there everything that a scope catches is kept, and comes with what is awaited
+//! next. A device that is lost, or gives no answer for [`ANSWER_LIMIT`], is never used again.
 
+#[cfg(not(target_family = "wasm"))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,10 +13,15 @@ use std::time::Duration;
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
 
 use super::pipelines::PipelineCache;
+#[cfg(target_family = "wasm")]
+use super::scopes::Scopes;
+#[cfg(not(target_family = "wasm"))]
+use super::submitted::{Asker, Question};
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
 /// How long one submit may take before the device counts as lost.
+#[cfg(not(target_family = "wasm"))]
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
@@ -50,13 +57,26 @@ struct Shared {
     queue: wgpu::Queue,
     pipelines: PipelineCache,
     health: Arc<Health>,
+    #[cfg(not(target_family = "wasm"))]
+    asker: Asker,
+    #[cfg(target_family = "wasm")]
+    scopes: Arc<Scopes>,
 }
 
 /// What the device's callbacks left.
 #[derive(Default)]
 struct Health {
     lost: OnceLock<String>,
-    uncaptured: Mutex<Option<String>>,
+    uncaptured: Mutex<Option<Caught>>,
+}
+
+/// An error that is told by the next call.
+enum Caught {
+    /// What no scope caught.
+    Uncaptured(String),
+    /// What a scope of a browser caught.
+    #[cfg(target_family = "wasm")]
+    Scoped(Error),
 }
 
 impl GpuDevice {
@@ -87,12 +107,13 @@ impl GpuDevice {
     }
 
     /// Waits until the device has done all that was submitted to it.
+    #[cfg(test)]
     pub(crate) fn wait(&self) -> Result<(), Error> {
         self.wait_for(None)
     }
 
     /// Opens an adapter anew.
-    pub(super) fn request(adapter: &wgpu::Adapter, description: AdapterDescription) -> Result<GpuDevice, Error> {
+    pub(super) async fn request(adapter: &wgpu::Adapter, description: AdapterDescription) -> Result<GpuDevice, Error> {
         let refused = |reason: String| Error::AdapterRefused { adapter: description.name.clone(), reason };
         let class = match std::env::var(CLASS_VARIABLE) {
             Ok(text) => Some(parse_class(&text).map_err(refused)?),
@@ -102,7 +123,7 @@ impl GpuDevice {
             Ok(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
             Err(_) => (Joining::default(), JOIN_AFTER),
         };
-        let limits = adapter.limits();
+        let limits = limits(adapter.limits());
         let wanted = match description.arithmetic {
             Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,
             Arithmetic::Regrouped => wgpu::Features::SUBGROUP,
@@ -114,11 +135,10 @@ impl GpuDevice {
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
         let health = Arc::new(Health::default());
         let listener = Arc::clone(&health);
-        device.on_uncaptured_error(Arc::new(move |error| listener.keep(message(&error))));
+        device.on_uncaptured_error(Arc::new(move |error| listener.keep(Caught::Uncaptured(message(&error)))));
         let listener = Arc::clone(&health);
         device.set_device_lost_callback(move |_, reason| listener.lose(reason));
         Ok(GpuDevice {
@@ -132,6 +152,10 @@ impl GpuDevice {
                 queue,
                 pipelines: PipelineCache::default(),
                 health,
+                #[cfg(not(target_family = "wasm"))]
+                asker: Asker::default(),
+                #[cfg(target_family = "wasm")]
+                scopes: Arc::default(),
             }),
         })
     }
@@ -149,6 +173,7 @@ impl GpuDevice {
     }
 
     /// Whether it has subgroup operations.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn has_subgroups(&self) -> bool {
         self.shared.device.features().contains(wgpu::Features::SUBGROUP)
     }
@@ -173,13 +198,20 @@ impl GpuDevice {
             return Err(Error::DeviceLost { adapter: self.shared.description.name.clone(), reason: reason.clone() });
         }
         match health.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(reason) => Err(self.error(reason)),
+            Some(Caught::Uncaptured(reason)) => Err(self.error(reason)),
+            #[cfg(target_family = "wasm")]
+            Some(Caught::Scoped(error)) => Err(error),
             None => Ok(()),
         }
     }
 
+    /// Counts the device as lost.
+    pub(super) fn lose(&self, reason: String) {
+        self.shared.health.lose(reason);
+    }
+
     /// Does `work` and returns the errors that wgpu finds in it, under the name `what`; `bytes` is what is asked of
-    /// memory.
+    /// memory. A browser finds them later: they are kept until what comes next is awaited.
     pub(super) fn scoped<T>(&self, what: &str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, Error> {
         self.check()?;
         let device = &self.shared.device;
@@ -187,20 +219,66 @@ impl GpuDevice {
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
-        let validation = pollster::block_on(validation.pop());
-        let memory = pollster::block_on(memory.pop());
-        let internal = pollster::block_on(internal.pop());
-        // An object that memory was refused for is invalid, and its use is a validation error: memory is the cause.
-        match memory.or(internal).or(validation) {
-            None => Ok(result),
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: what.to_owned(), bytes }),
-            Some(error @ (wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. })) => {
-                Err(self.error(format!("{what}: {}", message(&error))))
+        let (validation, memory, internal) = (validation.pop(), memory.pop(), internal.pop());
+        let (named, adapter) = (what.to_owned(), self.shared.description.name.clone());
+        let found = async move {
+            let (validation, memory, internal) = (validation.await, memory.await, internal.await);
+            // An object that memory was refused for is invalid, and its use is a validation error: memory is the cause.
+            match memory.or(internal).or(validation) {
+                None => Ok(()),
+                Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: named, bytes }),
+                Some(error @ (wgpu::Error::Validation { .. } | wgpu::Error::Internal { .. })) => {
+                    Err(Error::Device { adapter, reason: format!("{named}: {}", message(&error)) })
+                }
             }
+        };
+        #[cfg(not(target_family = "wasm"))]
+        pollster::block_on(found)?;
+        #[cfg(target_family = "wasm")]
+        {
+            let (scopes, health) = (Arc::clone(&self.shared.scopes), Arc::clone(&self.shared.health));
+            scopes.ask();
+            wasm_bindgen_futures::spawn_local(async move {
+                if let Err(error) = found.await {
+                    health.keep(Caught::Scoped(error));
+                }
+                scopes.answer();
+            });
         }
+        Ok(result)
+    }
+
+    /// How many error scopes have been closed.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn scopes(&self) -> u64 {
+        self.shared.scopes.asked()
+    }
+
+    /// Whether it is known what so many error scopes caught; else whoever polls is woken when it is.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn poll_scopes(&self, scopes: u64, context: &std::task::Context<'_>) -> std::task::Poll<()> {
+        self.shared.scopes.poll(scopes, context)
+    }
+
+    /// Waits for a submit of a run before the next is made, so that little is under way at a time. A page cannot wait: there all are made
+    /// at once.
+    #[cfg_attr(target_family = "wasm", allow(clippy::unused_self, clippy::unnecessary_wraps))]
+    pub(super) fn pace(&self, submission: wgpu::SubmissionIndex) -> Result<(), Error> {
+        #[cfg(not(target_family = "wasm"))]
+        self.wait_for(Some(submission))?;
+        #[cfg(target_family = "wasm")]
+        let _ = submission;
+        Ok(())
+    }
+
+    /// Has a question answered while its asker does something else.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn ask(&self, question: Question) {
+        self.shared.asker.ask(question);
     }
 
     /// Waits until the device has done that submission, or all of them, and everything before it.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
         self.check()?;
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(ANSWER_LIMIT) };
@@ -214,15 +292,16 @@ impl GpuDevice {
                 Err(self.error(error.to_string()))
             }
             Err(_) => {
-                self.shared.health.lose(String::from("it failed while it was waited for"));
+                self.lose(String::from("it failed while it was waited for"));
                 self.check()
             }
         }
     }
 
     /// Counts the device as lost because it did not answer.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn give_up(&self) -> Result<(), Error> {
-        self.shared.health.lose(format!("it gave no answer for {} seconds", ANSWER_LIMIT.as_secs()));
+        self.lose(format!("it gave no answer for {} seconds", ANSWER_LIMIT.as_secs()));
         self.check()
     }
 }
@@ -233,8 +312,22 @@ impl Health {
         let _ = self.lost.set(reason);
     }
 
-    fn keep(&self, reason: String) {
-        self.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    fn keep(&self, caught: Caught) {
+        // The first error is the cause of those that follow.
+        self.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(caught);
+    }
+}
+
+/// What is asked of an adapter that has these limits: all that it has. Of a browser only as much as every page may have, so that a plan that
+/// runs in one runs in each; but for the sizes of buffers, of which small defaults would refuse what many adapters hold.
+fn limits(own: wgpu::Limits) -> wgpu::Limits {
+    if !cfg!(target_family = "wasm") {
+        return own;
+    }
+    wgpu::Limits {
+        max_buffer_size: own.max_buffer_size,
+        max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
+        ..wgpu::Limits::default()
     }
 }
 

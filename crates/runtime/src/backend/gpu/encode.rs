@@ -7,19 +7,25 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+#[cfg(test)]
 use arenagrad_graph::Elements;
 use arenagrad_kernels::wgsl::{self, AdapterClass, Dispatch, Joining, Lowered, Resource};
 use arenagrad_kernels::{Choice, Kernel, Stored};
+#[cfg(not(target_family = "wasm"))]
 use rayon::prelude::*;
 
 use super::buffers::{GpuMemory, WORD_BYTES, create};
+use super::clock::{Begun, Clock};
 use super::device::GpuDevice;
 use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
-use super::readback::{Readback, Staging};
-use super::rounds::{Command, MOST_COMMANDS, Round, Schedule, has_loops};
+use super::readback::{Arrival, Passage, Readback, Staging};
+#[cfg(not(target_family = "wasm"))]
+use super::rounds::MOST_COMMANDS;
+use super::rounds::{Command, Round, Schedule, has_loops};
+use super::submitted::Submitted;
 use crate::error::Error;
 
 /// How many runs that nobody waits for may be on their way: enough that the device is never idle while the next is
@@ -27,8 +33,8 @@ use crate::error::Error;
 const MAX_IN_FLIGHT: usize = 3;
 
 /// The most simple operations of one submit: seconds on a software adapter, milliseconds on a GPU. So even a few of them on their way
-/// are far below what makes a device count as lost.
-pub(super) const MOST_OPERATIONS: usize = 1 << 34;
+/// are far below what makes a device count as lost. Where counts have 32 bits they saturate above, so it is less there.
+pub(super) const MOST_OPERATIONS: usize = 1 << if usize::BITS == 64 { 34 } else { 31 };
 
 /// What a dispatch that waits for the one before it costs beside its work: measured on lavapipe with two cores, reasoned for a GPU.
 const SOFTWARE_DISPATCH: Duration = Duration::from_micros(30);
@@ -73,11 +79,9 @@ pub(crate) struct GpuExecutable {
     /// The launches that shall take the place of the dispatches when the plan has run for long, if there are better ones.
     later: Option<Vec<Launch>>,
     /// How long runs have taken, while there are better ones.
-    spent: Duration,
-    /// How many runs those were.
-    runs: u32,
+    clock: Clock,
     staging: Staging,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    in_flight: VecDeque<Submitted>,
     submits: u64,
 }
 
@@ -179,8 +183,7 @@ impl GpuExecutable {
             schedule: None,
             submissions,
             later,
-            spent: Duration::ZERO,
-            runs: 0,
+            clock: Clock::default(),
             staging,
             in_flight: VecDeque::with_capacity(MAX_IN_FLIGHT + 1),
             submits: 0,
@@ -189,68 +192,79 @@ impl GpuExecutable {
 
     /// Runs all steps once. With `fetch` it waits and returns the results in the order of the reads; without, it
     /// returns nothing and waits only for the run before the last few.
+    #[cfg(test)]
     pub(crate) fn run(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
-        if self.later.is_none() {
-            return self.run_once(memory, fetch);
+        match fetch {
+            true => self.start(memory)?.wait(),
+            false => self.advance(memory)?.map_or(Ok(Vec::new()), Arrival::wait),
         }
-        if self.spent >= self.device.join_after()
+    }
+
+    /// Runs all steps once, and waits for nothing but, where a run is several submits and there are threads, for all of them but the last.
+    pub(crate) fn start(&mut self, memory: &GpuMemory) -> Result<Arrival, Error> {
+        let begun = self.begin(memory);
+        let passage = self.staging.lend(&self.device)?;
+        let submission = self.submit_run(memory, Some(&passage))?;
+        self.in_flight.clear();
+        passage.arrive(&self.device, submission, begun)
+    }
+
+    /// As [`GpuExecutable::start`] where nobody reads the results: that of them the run before the last few is done, if there were so many.
+    pub(crate) fn advance(&mut self, memory: &GpuMemory) -> Result<Option<Arrival>, Error> {
+        let begun = self.begin(memory);
+        let submission = self.submit_run(memory, None)?;
+        self.in_flight.push_back(Submitted::new(&self.device, Some(submission)).measured(begun));
+        let oldest = if self.in_flight.len() > MAX_IN_FLIGHT { self.in_flight.pop_front() } else { None };
+        Ok(oldest.map(Arrival::of_nothing))
+    }
+
+    /// Begins a run, by better launches if there are any and runs have taken long enough; what is measured is when it ends.
+    fn begin(&mut self, memory: &GpuMemory) -> Option<Begun> {
+        self.later.as_ref()?;
+        let (spent, runs) = self.clock.spent();
+        if spent >= self.device.join_after()
             && let Some(launches) = self.later.take()
-            && self.pays(launches.len())
+            && self.pays(launches.len(), spent / runs.max(1))
             // What cannot be made ready changes nothing: the plan runs as it did.
             && let Ok((dispatches, submissions)) = ready(&self.device, memory, &launches)
         {
             (self.dispatches, self.submissions) = (dispatches, submissions);
         }
-        let begun = Instant::now();
-        let results = self.run_once(memory, fetch);
         // The first run waits for drivers that compile when a module is first used.
-        if self.submits > self.submissions.len() as u64 {
-            self.spent += begun.elapsed();
-            self.runs += 1;
-        }
-        results
+        (self.submits > 0).then(|| self.clock.begin())
     }
 
-    /// Whether runs of so many dispatches would be shorter by a share that can be seen.
-    fn pays(&self, dispatches: usize) -> bool {
+    /// Whether runs of so many dispatches would be shorter by a share that can be seen of what a run takes.
+    fn pays(&self, dispatches: usize, run: Duration) -> bool {
         let saved = self.dispatches.len().saturating_sub(dispatches) as u32;
         let saved = saved
             * match self.device.profile().class {
                 AdapterClass::Cpu => SOFTWARE_DISPATCH,
                 AdapterClass::Gpu => GPU_DISPATCH,
             };
-        self.device.joining() == Joining::Always || LEAST_SHARE * saved >= self.spent / self.runs.max(1)
+        self.device.joining() == Joining::Always || LEAST_SHARE * saved >= run
     }
 
-    fn run_once(&mut self, memory: &GpuMemory, fetch: bool) -> Result<Vec<Elements>, Error> {
-        let submission = match self.schedule.take() {
+    /// Makes the submits of a run, the last of them with the copies of the results.
+    fn submit_run(&mut self, memory: &GpuMemory, passage: Option<&Passage>) -> Result<wgpu::SubmissionIndex, Error> {
+        match self.schedule.take() {
             Some(mut schedule) => {
-                let submission = self.run_rounds(&mut schedule, memory, fetch);
+                let submission = self.run_rounds(&mut schedule, memory, passage);
                 self.schedule = Some(schedule);
-                submission?
+                submission
             }
-            None => self.run_straight(memory, fetch)?,
-        };
-        if fetch {
-            self.in_flight.clear();
-            return self.staging.collect(&self.device, submission);
+            None => self.run_straight(memory, passage),
         }
-        self.in_flight.push_back(submission);
-        if self.in_flight.len() > MAX_IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            self.device.wait_for(oldest)?;
-        }
-        Ok(Vec::new())
     }
 
     /// The last submit of a run without loops.
-    fn run_straight(&mut self, memory: &GpuMemory, fetch: bool) -> Result<wgpu::SubmissionIndex, Error> {
+    fn run_straight(&mut self, memory: &GpuMemory, passage: Option<&Passage>) -> Result<wgpu::SubmissionIndex, Error> {
         let last = self.submissions.len() - 1;
         for number in 0..last {
-            let submission = self.submit(number, None)?;
-            self.device.wait_for(Some(submission))?;
+            let submission = self.submit(number, memory, None)?;
+            self.device.pace(submission)?;
         }
-        self.submit(last, fetch.then_some(memory))
+        self.submit(last, memory, passage)
     }
 
     /// The last submit of a run with loops.
@@ -258,12 +272,12 @@ impl GpuExecutable {
         &mut self,
         schedule: &mut Schedule,
         memory: &GpuMemory,
-        fetch: bool,
+        passage: Option<&Passage>,
     ) -> Result<wgpu::SubmissionIndex, Error> {
         let mut submission = None;
         schedule.run(memory, &mut |copier, commands, is_last| {
             if let Some(earlier) = submission.take() {
-                self.device.wait_for(Some(earlier))?;
+                self.device.pace(earlier)?;
             }
             let submitted = self.device.scoped("a run", 0, || {
                 let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -274,8 +288,8 @@ impl GpuExecutable {
                         self.record(&mut encoder, run.iter().filter_map(|command| command.dispatch()), None);
                     }
                 }
-                if is_last && fetch {
-                    self.staging.record(&mut encoder, memory);
+                if let (true, Some(passage)) = (is_last, passage) {
+                    passage.record(&mut encoder, memory);
                 }
                 self.device.queue().submit([encoder.finish()])
             })?;
@@ -287,6 +301,7 @@ impl GpuExecutable {
     }
 
     /// The most commands of a submit, as far as is known before a run.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn most_commands(&self) -> usize {
         match &self.schedule {
             Some(schedule) if schedule.has_loops() => MOST_COMMANDS,
@@ -304,13 +319,18 @@ impl GpuExecutable {
         self.submits
     }
 
-    /// Submits some dispatches of a run, and behind them, where `memory` is given, the copies of the results.
-    fn submit(&mut self, number: usize, memory: Option<&GpuMemory>) -> Result<wgpu::SubmissionIndex, Error> {
+    /// Submits some dispatches of a run, and behind them the copies of the results, if they are wanted.
+    fn submit(
+        &mut self,
+        number: usize,
+        memory: &GpuMemory,
+        passage: Option<&Passage>,
+    ) -> Result<wgpu::SubmissionIndex, Error> {
         let submission = self.device.scoped("a run", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             self.record(&mut encoder, self.submissions[number].clone(), None);
-            if let Some(memory) = memory {
-                self.staging.record(&mut encoder, memory);
+            if let Some(passage) = passage {
+                passage.record(&mut encoder, memory);
             }
             self.device.queue().submit([encoder.finish()])
         })?;
@@ -458,8 +478,12 @@ fn compile(device: &GpuDevice, launches: &[Launch]) -> Result<Vec<Pipeline>, Err
         });
         chosen.push(number);
     }
+    #[cfg(not(target_family = "wasm"))]
+    let wanted = wanted.par_iter();
+    #[cfg(target_family = "wasm")]
+    let wanted = wanted.iter();
     let made: Vec<Result<Pipeline, Error>> =
-        wanted.par_iter().map(|(key, label, what)| device.pipelines().get(device, key, label, what)).collect();
+        wanted.map(|(key, label, what)| device.pipelines().get(device, key, label, what)).collect();
     // The first error in the order of the steps, whichever thread was first.
     let made = made.into_iter().collect::<Result<Vec<Pipeline>, Error>>()?;
     Ok(chosen.into_iter().map(|number| made[number].clone()).collect())

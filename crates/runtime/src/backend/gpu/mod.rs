@@ -9,8 +9,9 @@
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
-//! - [`readback`] brings results to the host.
-//! - [`profiler`] times the steps of a plan one by one, and [`peak`] runs what a device is held against.
+//! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
+//! - `profiler` times the steps of a plan one by one, `trial` runs one kernel in several ways, and `peak` what a device is held against. They wait, which a
+//!   page in a browser must not, and are not part of one.
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
@@ -21,9 +22,11 @@
 //! buffers.
 
 mod adapter;
+mod answer;
 mod buffers;
 #[cfg(test)]
 mod choice_tests;
+mod clock;
 mod device;
 mod encode;
 #[cfg(test)]
@@ -31,18 +34,25 @@ mod join_tests;
 mod launch;
 #[cfg(test)]
 mod nest_tests;
+#[cfg(not(target_family = "wasm"))]
 mod peak;
 mod pipelines;
 #[cfg(test)]
 mod product_tests;
+#[cfg(not(target_family = "wasm"))]
 mod profiler;
 mod readback;
 mod rounds;
+#[cfg(any(target_family = "wasm", test))]
+mod scopes;
+#[cfg(not(target_family = "wasm"))]
 mod spirv;
+mod submitted;
 #[cfg(test)]
 mod test_device;
 #[cfg(test)]
 mod tests;
+#[cfg(not(target_family = "wasm"))]
 mod trial;
 #[cfg(test)]
 mod view_tests;
@@ -51,8 +61,11 @@ pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use peak::GpuPeak;
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use profiler::{Profiler, Timed};
-pub(crate) use readback::Readback;
+pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::GpuTrial;

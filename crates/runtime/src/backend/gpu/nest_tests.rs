@@ -18,7 +18,7 @@ use cases::{SHAPES, elements, nests_of};
 use reference::nest_values::nest_values;
 
 pub(super) fn device() -> Option<GpuDevice> {
-    super::test_device::present(GpuDevice::open(&Selector::Any))
+    super::test_device::present(super::test_device::open_now(&Selector::Any))
 }
 
 pub(super) fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {

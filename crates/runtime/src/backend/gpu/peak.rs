@@ -33,7 +33,7 @@ impl GpuPeak {
     /// How long one run takes.
     pub(crate) fn time(&mut self) -> Result<Duration, Error> {
         let begun = Instant::now();
-        self.executable.run(&self.memory, true)?;
+        self.executable.start(&self.memory)?.wait()?;
         Ok(begun.elapsed())
     }
 

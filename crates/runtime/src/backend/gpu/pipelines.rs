@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::device::GpuDevice;
 use super::launch::Launch;
+#[cfg(not(target_family = "wasm"))]
 use super::spirv;
+#[cfg(not(target_family = "wasm"))]
 use crate::device::Arithmetic;
 use crate::error::Error;
 
@@ -102,6 +104,9 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
             count: None,
         })
         .collect();
+    #[cfg(target_family = "wasm")]
+    let spirv = None;
+    #[cfg(not(target_family = "wasm"))]
     let spirv = match device.description().arithmetic {
         Arithmetic::AsWritten => {
             let words = spirv::as_written(&key.module, &key.writable, &key.contracting, device.has_subgroups());

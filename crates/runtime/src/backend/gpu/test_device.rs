@@ -1,6 +1,6 @@
 //! The device that tests of this folder run on.
 
-use super::GpuDevice;
+use super::{GpuDevice, Selector};
 use crate::error::Error;
 
 /// The device, or nothing where there is no adapter, which a run that requires one does not pass.
@@ -15,4 +15,9 @@ pub(super) fn present(opened: Result<GpuDevice, Error>) -> Option<GpuDevice> {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// The device of the wanted adapter.
+pub(super) fn open_now(selector: &Selector) -> Result<GpuDevice, Error> {
+    pollster::block_on(GpuDevice::open(selector))
 }

@@ -7,7 +7,7 @@ use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Wor
 use arenagrad_kernels::{Axes, Choice, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
-use super::test_device::present;
+use super::test_device::{open_now, present};
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
 
@@ -36,8 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 fn device() -> Option<GpuDevice> {
     // What is hand-written here is dispatched as it stands.
-    present(GpuDevice::open(&Selector::Any))
-        .map(|device| device.with_joining(Joining::Never, std::time::Duration::ZERO))
+    present(open_now(&Selector::Any)).map(|device| device.with_joining(Joining::Never, std::time::Duration::ZERO))
 }
 
 /// A device that no other test runs on.
@@ -216,9 +215,9 @@ fn sessions_on_several_threads_share_a_device() {
 fn an_adapter_is_opened_once_and_its_pipelines_are_compiled_once() {
     let Some(first) = device() else { return };
     let name = first.description().name.to_uppercase();
-    let second = GpuDevice::open(&Selector::Name(name)).unwrap();
+    let second = open_now(&Selector::Name(name)).unwrap();
     assert_eq!(first.wgpu(), second.wgpu());
-    assert!(GpuDevice::adapters().contains(first.description()));
+    assert!(pollster::block_on(GpuDevice::adapters()).contains(first.description()));
 
     let Some(alone) = device_alone() else { return };
     for _ in 0..3 {
@@ -232,7 +231,7 @@ fn an_adapter_is_opened_once_and_its_pipelines_are_compiled_once() {
 #[test]
 fn an_unknown_adapter_is_an_error_that_names_the_known_ones() {
     let Some(device) = device() else { return };
-    let error = GpuDevice::open(&Selector::Name(String::from("no such adapter"))).err().unwrap();
+    let error = open_now(&Selector::Name(String::from("no such adapter"))).err().unwrap();
     let Error::UnknownDevice { name, known } = &error else { panic!("{error}") };
     assert_eq!(name, "no such adapter");
     assert!(known.contains(&device.description().name), "{known}");

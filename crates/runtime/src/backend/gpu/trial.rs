@@ -61,7 +61,7 @@ impl<'a> GpuTrial<'a> {
         for (content, &place) in self.buffers.contents.iter().zip(&self.places) {
             self.memory.write(place, content)?;
         }
-        self.executable(choice, 1)?.run(&self.memory, true)
+        self.executable(choice, 1)?.start(&self.memory)?.wait()
     }
 
     /// How long a run takes so, a share of the submit that several runs are one of included.
@@ -80,8 +80,8 @@ impl<'a> GpuTrial<'a> {
 
     fn run(&self, executable: &mut GpuExecutable) -> Result<Duration, Error> {
         let begun = Instant::now();
-        executable.run(&self.memory, false)?;
-        self.device.wait()?;
+        executable.advance(&self.memory)?;
+        self.device.wait_for(None)?;
         Ok(begun.elapsed())
     }
 }

@@ -5,10 +5,12 @@
 //! that there can be several; a call that is refused changes nothing and leaves no plan behind. This does not know batches,
 //! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
 
+mod asynchronous;
 mod checkpoint;
 mod function;
 mod inputs;
 mod outcome;
+#[cfg(not(target_family = "wasm"))]
 mod profile;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -164,10 +166,8 @@ impl<'f> Trainer<'f> {
 
     /// [`Trainer::step`] of a training function.
     pub fn step_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<Outcome, Error> {
-        self.training(function)?;
-        let (names, mut results) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
-        let loss = results.remove(0).item()?;
-        Ok(Outcome { loss, metrics: names.into_iter().zip(results).collect() })
+        self.session.require_waiting("Trainer::step")?;
+        self.step_of_async(function, batch).wait()
     }
 
     /// One training step whose results nobody reads: on a GPU it does not wait for the device.
@@ -178,7 +178,9 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::advance`] of a training function.
     pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         self.training(function)?;
-        self.run(function, Purpose::Run, &batch.named_tensors(), false).map(drop)
+        let room = self.advance_plan(function, &batch.named_tensors())?;
+        // A page in a browser waits elsewhere, if it does.
+        if cfg!(target_family = "wasm") { Ok(()) } else { room.wait() }
     }
 
     /// Runs an evaluation, and returns its outputs.
@@ -196,14 +198,8 @@ impl<'f> Trainer<'f> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Result<Evaluation, Error> {
-        let body = &self.functions[self.place(function)?].body;
-        if !matches!(body, Body::Evaluation(_)) {
-            let (expected, found) = ("an evaluation", "a training function");
-            return Err(Error::FunctionKind { function: describe(body), expected, found });
-        }
-        let (names, mut outputs) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
-        let metrics = outputs.split_off(outputs.len() - names.len());
-        Ok(Evaluation { outputs, metrics: names.into_iter().zip(metrics).collect() })
+        self.session.require_waiting("Trainer::evaluate")?;
+        self.evaluate_with_metrics_async(function, batch).wait()
     }
 
     /// The gradients that the next step of the first training function would have of this batch, under the names of the parameters:
@@ -218,9 +214,8 @@ impl<'f> Trainer<'f> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Result<Vec<(String, Tensor)>, Error> {
-        self.training(function)?;
-        let (names, results) = self.run(function, Purpose::Gradients, &batch.named_tensors(), true)?;
-        Ok(names.into_iter().zip(results.into_iter().skip(1)).collect())
+        self.session.require_waiting("Trainer::gradients")?;
+        self.gradients_of_async(function, batch).wait()
     }
 
     /// Plans the first training function for a batch without running it, so that the session knows its parameters: to read them,
@@ -313,22 +308,6 @@ impl<'f> Trainer<'f> {
                 Err(Error::FunctionKind { function: describe(body), expected, found })
             }
         }
-    }
-
-    /// Runs a function, and returns the names of what comes last among its results.
-    fn run(
-        &mut self,
-        function: FunctionId,
-        purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
-        fetch: bool,
-    ) -> Result<(Vec<String>, Vec<Tensor>), Error> {
-        let (number, place) = self.planned(function, purpose, tensors)?;
-        let kept = self.functions[number].kept(place);
-        let inputs = kept.chosen(tensors);
-        let results = self.session.run_outside(&mut kept.prepared, &inputs, fetch)?;
-        let names = if fetch { kept.names.clone() } else { Vec::new() };
-        Ok((names, results))
     }
 
     /// Where the plan of a function for these tensors is, which is made if there is none.

@@ -106,7 +106,7 @@ mod tests {
 
     use super::super::arguments::{Call, Value};
     use super::*;
-    use crate::oracle::case::{Element, Values};
+    use crate::case::{Element, Values};
 
     /// The rounded quotients, with floats in that dtype.
     fn quotients(mode: &str, element: Element, dtype: DType, pairs: &[(f64, f64)]) -> Vec<f64> {

@@ -3,7 +3,7 @@
 use arenagrad::{DType, Expr, Graph};
 
 use super::Refusal;
-use crate::oracle::case::{Element, Values, named_number};
+use crate::case::{Element, Values, named_number};
 
 /// An argument whose tensors have become inputs of the graph.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use arenagrad::{DType, Expr, Gelu};
 
 use super::arguments::{Call, Operand};
 use super::{Operator, Refusal, division};
-use crate::oracle::case::Element;
+use crate::case::Element;
 
 const UNARY: &[&str] = &["input", "*", "out"];
 const ACTIVATION: &[&str] = &["input", "inplace"];

@@ -7,54 +7,79 @@ use serde_json::Value;
 
 /// A line of a `.jsonl` file.
 #[derive(Clone, Debug)]
-pub(crate) struct Case {
-    pub(crate) id: String,
+pub struct Case {
+    /// The name of the case.
+    pub id: String,
     /// The operator under PyTorch's name.
-    pub(crate) operator: String,
-    pub(crate) positional: Vec<Argument>,
-    pub(crate) keywords: Vec<(String, Argument)>,
-    pub(crate) outputs: Vec<Values>,
+    pub operator: String,
+    /// The arguments by place.
+    pub positional: Vec<Argument>,
+    /// The arguments by name, in the order of the line.
+    pub keywords: Vec<(String, Argument)>,
+    /// What the operator gives.
+    pub outputs: Vec<Values>,
     /// The upstream gradient of each differentiable output.
-    pub(crate) cotangents: Vec<Values>,
+    pub cotangents: Vec<Values>,
     /// The gradient with respect to each argument that requires one; `None` stands for zeros.
-    pub(crate) gradients: Vec<Option<Values>>,
+    pub gradients: Vec<Option<Values>>,
 }
 
 /// An argument as the case spells it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Argument {
-    Tensor { values: Values, requires_gradient: bool },
+pub enum Argument {
+    /// A tensor.
+    Tensor {
+        /// Its elements.
+        values: Values,
+        /// Whether the case has its gradient.
+        requires_gradient: bool,
+    },
+    /// An integer.
     Integer(i64),
+    /// A number that is not an integer.
     Float(f64),
+    /// A truth value.
     Boolean(bool),
+    /// A text.
     Text(String),
+    /// The absence of a value.
     None,
+    /// Arguments in a list.
     List(Vec<Argument>),
 }
 
 /// The elements of a tensor, row-major. An `f64` holds every element type of the oracle exactly up to 2^53, past which
 /// reading an integer is an error.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Values {
-    pub(crate) element: Element,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) data: Vec<f64>,
+pub struct Values {
+    /// The type of the elements.
+    pub element: Element,
+    /// The extents.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub data: Vec<f64>,
 }
 
 /// The element types of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
+pub enum Element {
+    /// Floats of 64 bits.
     F64,
+    /// Floats of 32 bits.
     F32,
+    /// Integers of 64 bits.
     I64,
+    /// Integers of 32 bits.
     I32,
+    /// Bytes.
     U8,
+    /// Truth values.
     Bool,
 }
 
 impl Case {
     /// Reads one line. The error says which field is wrong, and how.
-    pub(crate) fn parse(line: &str) -> Result<Case, String> {
+    pub fn parse(line: &str) -> Result<Case, String> {
         let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
         let list = |field: &str| {
             let items = value[field].as_array().ok_or_else(|| format!("the field {field:?} is not a list"))?;

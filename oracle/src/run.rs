@@ -1,21 +1,35 @@
 //! One case on every device and dtype asked for.
 
 use std::fmt;
+#[cfg(not(target_arch = "wasm32"))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(not(target_arch = "wasm32"))]
 use std::sync::{Mutex, PoisonError};
 
 use arenagrad::graph::Op;
 use arenagrad::plan::BufferRole;
 use arenagrad::{DType, Device, Error, Expr, Graph, Session, Tensor};
 
-use super::adapter::{self, Built, Refusal};
-use super::bound;
-use super::case::{Case, Values};
-use super::compare::{SumBound, compare};
-use super::report::Outcome;
+use crate::adapter::{self, Built, Refusal};
+use crate::bound;
+use crate::case::{Case, Values};
+use crate::compare::{SumBound, compare};
+
+/// How one case went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Every output and gradient agrees on every device asked for.
+    Passed,
+    /// Every output and gradient agrees on the CPU, and a GPU that was asked for has no kernel for it.
+    PassedOnCpu,
+    /// What disagrees, or what went wrong, and where.
+    Failed(String),
+    /// What the engine lacks.
+    Unsupported(String),
+}
 
 /// A device, and the dtype in which it computes floats.
-pub(crate) struct Setting {
+pub struct Setting {
     device: Device,
     dtype: DType,
     name: &'static str,
@@ -23,7 +37,7 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// Both dtypes of the CPU.
-    pub(crate) fn on_cpu() -> [Setting; 2] {
+    pub fn on_cpu() -> [Setting; 2] {
         [
             Setting { device: Device::cpu(), dtype: DType::F64, name: "cpu f64" },
             Setting { device: Device::cpu(), dtype: DType::F32, name: "cpu f32" },
@@ -31,7 +45,7 @@ impl Setting {
     }
 
     /// The GPU, which has no f64.
-    pub(crate) fn on_gpu(device: Device) -> Setting {
+    pub fn on_gpu(device: Device) -> Setting {
         Setting { device, dtype: DType::F32, name: "gpu f32" }
     }
 }
@@ -43,19 +57,43 @@ impl fmt::Display for Setting {
 }
 
 /// Runs a case. A panic of the engine is a failure of the case that met it, and no more than that.
-pub(crate) fn run(case: &Case, settings: &[Setting]) -> Outcome {
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run(case: &Case, settings: &[Setting]) -> Outcome {
     let mut computed = 0;
     for setting in settings {
-        let outcome = catch_unwind(AssertUnwindSafe(|| run_on(case, setting)));
-        match outcome {
-            Ok(Ok(true)) => computed += 1,
-            // Said below: it passed where it can be computed, or nowhere.
-            Ok(Ok(false)) => {}
-            Ok(Err(Refusal::Unsupported(reason))) => return Outcome::Unsupported(reason),
-            Ok(Err(Refusal::Failed(reason))) => return Outcome::Failed(format!("{}: {reason}", setting.name)),
+        let run = || pollster::block_on(run_on(case, setting));
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(is_computed)) => computed += usize::from(is_computed),
+            Ok(Err(refusal)) => return refused(refusal, setting),
             Err(_) => return Outcome::Failed(format!("{}: the engine panicked: {}", setting.name, last_panic())),
         }
     }
+    outcome(computed, settings)
+}
+
+/// Runs a case where nothing may block. A panic of the engine ends the program there.
+#[cfg(target_arch = "wasm32")]
+pub async fn run_async(case: &Case, settings: &[Setting]) -> Outcome {
+    let mut computed = 0;
+    for setting in settings {
+        match run_on(case, setting).await {
+            Ok(is_computed) => computed += usize::from(is_computed),
+            Err(refusal) => return refused(refusal, setting),
+        }
+    }
+    outcome(computed, settings)
+}
+
+/// What becomes of a case that a device refused, or computed wrong.
+fn refused(refusal: Refusal, setting: &Setting) -> Outcome {
+    match refusal {
+        Refusal::Unsupported(reason) => Outcome::Unsupported(reason),
+        Refusal::Failed(reason) => Outcome::Failed(format!("{}: {reason}", setting.name)),
+    }
+}
+
+/// What becomes of a case that so many of the devices computed: it passed where it can be computed, or nowhere.
+fn outcome(computed: usize, settings: &[Setting]) -> Outcome {
     match computed {
         0 => Outcome::Unsupported("a GPU has no kernel for it".into()),
         count if count < settings.len() => Outcome::PassedOnCpu,
@@ -64,22 +102,25 @@ pub(crate) fn run(case: &Case, settings: &[Setting]) -> Outcome {
 }
 
 /// What the last panic said.
+#[cfg(not(target_arch = "wasm32"))]
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Keeps what panics say for the report, in place of a trace on the terminal for each.
-pub(crate) fn record_panics() {
+#[cfg(not(target_arch = "wasm32"))]
+pub fn record_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.to_string().replace('\n', " ");
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = message;
     }));
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn last_panic() -> String {
     LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Whether the device computes the case, which then agrees.
-fn run_on(case: &Case, setting: &Setting) -> Result<bool, Refusal> {
+async fn run_on(case: &Case, setting: &Setting) -> Result<bool, Refusal> {
     let graph = Graph::new();
     let built = adapter::build(&graph, case, setting.dtype)?;
     if !setting.device.is_cpu() && has_linear_algebra(&graph) {
@@ -87,7 +128,7 @@ fn run_on(case: &Case, setting: &Setting) -> Result<bool, Refusal> {
     }
     let expected = expectations(case, &built)?;
     let results: Vec<Expr<'_>> = built.outputs.iter().chain(&built.gradients).copied().collect();
-    let computed = evaluate(&graph, &results, &built, &setting.device).map_err(failed)?;
+    let computed = evaluate(&graph, &results, &built, &setting.device).await.map_err(failed)?;
 
     let mut bounds: Option<Vec<Option<SumBound>>> = None;
     for (index, ((name, values), tensor)) in expected.iter().zip(&computed).enumerate() {
@@ -96,7 +137,7 @@ fn run_on(case: &Case, setting: &Setting) -> Result<bool, Refusal> {
             continue;
         }
         if bounds.is_none() {
-            bounds = Some(sum_bounds(case).map_err(failed)?);
+            bounds = Some(sum_bounds(case).await.map_err(failed)?);
         }
         let bound = bounds.as_ref().and_then(|bounds| bounds[index].as_ref());
         compare(tensor, values, bound).map_err(|disagreement| Refusal::Failed(format!("{name}: {disagreement}")))?;
@@ -134,7 +175,7 @@ fn expectations(case: &Case, built: &Built<'_>) -> Result<Vec<(String, Values)>,
 }
 
 /// The bound of each result, from the magnitudes of the case's own graph in f64 on the CPU.
-fn sum_bounds(case: &Case) -> Result<Vec<Option<SumBound>>, Error> {
+async fn sum_bounds(case: &Case) -> Result<Vec<Option<SumBound>>, Error> {
     let graph = Graph::new();
     let built = match adapter::build(&graph, case, DType::F64) {
         Ok(built) => built,
@@ -144,7 +185,7 @@ fn sum_bounds(case: &Case) -> Result<Vec<Option<SumBound>>, Error> {
     let results: Vec<Expr<'_>> = built.outputs.iter().chain(&built.gradients).copied().collect();
     let magnitudes = bound::magnitudes(&graph, &results)?;
     let absolutes: Vec<Expr<'_>> = magnitudes.iter().map(|magnitude| magnitude.absolute).collect();
-    let computed = evaluate(&graph, &absolutes, &built, &Device::cpu())?;
+    let computed = evaluate(&graph, &absolutes, &built, &Device::cpu()).await?;
     Ok(magnitudes
         .iter()
         .zip(computed)
@@ -154,7 +195,12 @@ fn sum_bounds(case: &Case) -> Result<Vec<Option<SumBound>>, Error> {
         .collect())
 }
 
-fn evaluate(graph: &Graph, results: &[Expr<'_>], built: &Built<'_>, device: &Device) -> Result<Vec<Tensor>, Error> {
+async fn evaluate(
+    graph: &Graph,
+    results: &[Expr<'_>],
+    built: &Built<'_>,
+    device: &Device,
+) -> Result<Vec<Tensor>, Error> {
     let mut session = Session::evaluate(graph, results, device)?;
     // What the results turn out not to depend on is no input of the plan.
     let mut needed = Vec::new();

@@ -1,0 +1,123 @@
+//! What a trainer gives without blocking: results that will come. The methods that block are these and a wait.
+
+use crate::data::NamedTensors;
+use crate::error::Error;
+use crate::pending::Pending;
+use crate::tensor::Tensor;
+use crate::train::trainer::function::{Body, Purpose};
+use crate::train::trainer::{Evaluation, FunctionId, Outcome, Trainer, describe};
+
+/// The names of what comes last among results, and the results, which will come.
+type Started = (Vec<String>, Pending<Vec<Tensor>>);
+
+impl Trainer<'_> {
+    /// [`Trainer::step`] without blocking: the step is submitted, and its outcome will come. Several may be under way.
+    pub fn step_async(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Pending<Outcome> {
+        match self.first_training() {
+            Ok(function) => self.step_of_async(function, batch),
+            Err(error) => Pending::here(Err(error)),
+        }
+    }
+
+    /// [`Trainer::step_of`] without blocking.
+    pub fn step_of_async(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Pending<Outcome> {
+        let started = self.training(function).and_then(|_| self.start(function, Purpose::Run, &batch.named_tensors()));
+        Pending::of(started.map(|(names, results)| {
+            results.then(|mut results| {
+                let loss = results.remove(0).item()?;
+                Ok(Outcome { loss, metrics: names.into_iter().zip(results).collect() })
+            })
+        }))
+    }
+
+    /// [`Trainer::advance`] without blocking: there is room on the device for another step when this comes.
+    pub fn advance_async(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Pending<()> {
+        match self.first_training() {
+            Ok(function) => self.advance_of_async(function, batch),
+            Err(error) => Pending::here(Err(error)),
+        }
+    }
+
+    /// [`Trainer::advance_of`] without blocking.
+    pub fn advance_of_async(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Pending<()> {
+        Pending::of(self.training(function).and_then(|_| self.advance_plan(function, &batch.named_tensors())))
+    }
+
+    /// [`Trainer::evaluate`] without blocking.
+    pub fn evaluate_async(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Pending<Vec<Tensor>> {
+        self.evaluate_with_metrics_async(function, batch).then(|evaluation| Ok(evaluation.outputs))
+    }
+
+    /// [`Trainer::evaluate_with_metrics`] without blocking.
+    pub fn evaluate_with_metrics_async(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Pending<Evaluation> {
+        let started =
+            self.evaluation(function).and_then(|()| self.start(function, Purpose::Run, &batch.named_tensors()));
+        Pending::of(started.map(|(names, outputs)| {
+            outputs.then(|mut outputs| {
+                let metrics = outputs.split_off(outputs.len() - names.len());
+                Ok(Evaluation { outputs, metrics: names.into_iter().zip(metrics).collect() })
+            })
+        }))
+    }
+
+    /// [`Trainer::gradients`] without blocking.
+    pub fn gradients_async(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Pending<Vec<(String, Tensor)>> {
+        match self.first_training() {
+            Ok(function) => self.gradients_of_async(function, batch),
+            Err(error) => Pending::here(Err(error)),
+        }
+    }
+
+    /// [`Trainer::gradients_of`] without blocking.
+    pub fn gradients_of_async(
+        &mut self,
+        function: FunctionId,
+        batch: &(impl NamedTensors + ?Sized),
+    ) -> Pending<Vec<(String, Tensor)>> {
+        let started =
+            self.training(function).and_then(|_| self.start(function, Purpose::Gradients, &batch.named_tensors()));
+        Pending::of(started.map(|(names, results)| {
+            results.then(|results| Ok(names.into_iter().zip(results.into_iter().skip(1)).collect()))
+        }))
+    }
+
+    /// Refuses what is no evaluation.
+    fn evaluation(&self, function: FunctionId) -> Result<(), Error> {
+        match &self.functions[self.place(function)?].body {
+            Body::Evaluation(_) => Ok(()),
+            body @ Body::Training { .. } => {
+                let (expected, found) = ("an evaluation", "a training function");
+                Err(Error::FunctionKind { function: describe(body), expected, found })
+            }
+        }
+    }
+
+    /// Starts a run of a function.
+    fn start(&mut self, function: FunctionId, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
+        let (number, place) = self.planned(function, purpose, tensors)?;
+        let kept = self.functions[number].kept(place);
+        let inputs = kept.chosen(tensors);
+        let results = self.session.start_outside(&mut kept.prepared, &inputs)?;
+        Ok((kept.names.clone(), results))
+    }
+
+    /// Starts a run of a function whose results nobody reads: that there is room for another.
+    pub(super) fn advance_plan(
+        &mut self,
+        function: FunctionId,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<Pending<()>, Error> {
+        let (number, place) = self.planned(function, Purpose::Run, tensors)?;
+        let kept = self.functions[number].kept(place);
+        let inputs = kept.chosen(tensors);
+        self.session.advance_outside(&mut kept.prepared, &inputs)
+    }
+}

@@ -1,0 +1,185 @@
+//! What the page's scripts call: the digits, a device and a training, as classes of JavaScript.
+//!
+//! A call that waits is a promise. One training has one promise under way at a time: scripts wait for it before they make the next
+//! call, and are told so if they do not.
+
+use arenagrad::Device;
+use js_sys::{Float32Array, Float64Array, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use crate::digits::{self, Digits};
+use crate::network;
+use crate::training::{Settings, Training};
+
+#[wasm_bindgen]
+unsafe extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(message: &str);
+}
+
+/// Makes the console say what a panic says: without it there would be a bare trap.
+#[wasm_bindgen(start)]
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
+}
+
+/// How many bytes the program's memory has, which never shrinks.
+#[wasm_bindgen(js_name = memoryBytes)]
+pub fn memory_bytes() -> f64 {
+    core::arch::wasm32::memory_size::<0>() as f64 * 65_536.0
+}
+
+/// Images and labels.
+#[wasm_bindgen(js_name = Digits)]
+pub struct PageDigits {
+    digits: Digits,
+}
+
+#[wasm_bindgen(js_class = Digits)]
+impl PageDigits {
+    /// The digits of two files in the IDX format, unpacked.
+    #[wasm_bindgen(constructor)]
+    pub fn new(images: &[u8], labels: &[u8]) -> Result<PageDigits, JsError> {
+        Ok(PageDigits { digits: Digits::from_idx(images, labels)? })
+    }
+
+    /// How many there are.
+    #[wasm_bindgen(getter)]
+    pub fn length(&self) -> usize {
+        self.digits.len()
+    }
+
+    /// The 28 x 28 pixels of one, 0 to 255; nothing past the last.
+    pub fn pixels(&self, index: usize) -> Option<Vec<u8>> {
+        self.digits.pixels(index)
+    }
+
+    /// The class of one.
+    pub fn label(&self, index: usize) -> Option<i32> {
+        self.digits.label(index)
+    }
+}
+
+/// Where a training runs.
+#[wasm_bindgen(js_name = Device)]
+pub struct PageDevice {
+    device: Device,
+}
+
+#[wasm_bindgen(js_class = Device)]
+impl PageDevice {
+    /// The adapter that the browser offers. Rejected, with the reason, if it offers none.
+    #[wasm_bindgen(js_name = openGpu)]
+    pub async fn open_gpu() -> Result<PageDevice, JsError> {
+        Ok(PageDevice { device: Device::gpu_async().await? })
+    }
+
+    /// The CPU.
+    #[wasm_bindgen(js_name = openCpu)]
+    pub fn open_cpu() -> PageDevice {
+        PageDevice { device: Device::cpu() }
+    }
+
+    /// What it is, as the browser tells it.
+    #[wasm_bindgen(getter)]
+    pub fn name(&self) -> String {
+        self.device.to_string()
+    }
+}
+
+/// A network that is being trained.
+#[wasm_bindgen(js_name = Training)]
+pub struct PageTraining {
+    training: Training,
+}
+
+#[wasm_bindgen(js_class = Training)]
+impl PageTraining {
+    /// A training from its beginning, by `batch` images a step, that is tested on `tested` images of `tests`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        device: &PageDevice,
+        train: &PageDigits,
+        tests: &PageDigits,
+        tested: usize,
+        batch: usize,
+        seed: u32,
+    ) -> Result<PageTraining, JsError> {
+        let settings = Settings { seed: seed.into(), batch, ..Settings::default() };
+        let tests = tests.digits.spread(tested)?;
+        Ok(PageTraining { training: Training::new(device.device.clone(), &train.digits, tests, settings)? })
+    }
+
+    /// So many steps, all under way at once. A promise of their losses.
+    pub async fn steps(&mut self, count: usize) -> Result<Float64Array, JsError> {
+        let losses = self.training.steps_together(count).await?;
+        Ok(Float64Array::from(&losses[..]))
+    }
+
+    /// In how many parts the test images are evaluated.
+    #[wasm_bindgen(getter, js_name = testParts)]
+    pub fn test_parts(&self) -> usize {
+        self.training.test_parts()
+    }
+
+    /// A promise of how many images of a part are recognised, of the sum of their losses, and of how many they are.
+    #[wasm_bindgen(js_name = testPart)]
+    pub async fn test_part(&mut self, part: usize) -> Result<Float64Array, JsError> {
+        let tested = self.training.test_part(part).await?;
+        Ok(Float64Array::from(&[tested.recognised, tested.loss, tested.images][..]))
+    }
+
+    /// A promise of the ten probabilities of a drawing, `side` x `side` pixels of ink from 0 to 1, and behind them of the 28 x 28 pixels that
+    /// the network was shown; of nothing where nothing is drawn.
+    pub async fn recognise(&mut self, ink: Vec<f32>, side: usize) -> Result<Option<Float32Array>, JsError> {
+        let Some(image) = digits::centred(&ink, side)? else { return Ok(None) };
+        let shown = digits::unscaled(&image)?;
+        let mut numbers = self.training.probabilities(image).await?;
+        numbers.extend(shown);
+        Ok(Some(Float32Array::from(&numbers[..])))
+    }
+
+    /// A promise of the parameters as a file in the safetensors format.
+    pub async fn save(&mut self) -> Result<Uint8Array, JsError> {
+        Ok(Uint8Array::from(&self.training.save().await?[..]))
+    }
+
+    /// Gives the network the parameters of such a file. A promise of what was done, in words.
+    pub async fn load(&mut self, file: Vec<u8>) -> Result<String, JsError> {
+        Ok(self.training.load(file).await?.to_string())
+    }
+
+    /// The plan of one step, as text.
+    pub fn plan(&mut self) -> Result<String, JsError> {
+        Ok(self.training.plan()?)
+    }
+
+    /// What each part of the plan costs, and why it begins where it does.
+    pub fn explanation(&mut self) -> Result<String, JsError> {
+        Ok(self.training.explanation()?)
+    }
+
+    /// How many steps were done.
+    #[wasm_bindgen(getter, js_name = stepsDone)]
+    pub fn steps_done(&self) -> f64 {
+        self.training.steps() as f64
+    }
+
+    /// How many steps go once over the training images.
+    #[wasm_bindgen(getter, js_name = stepsOfAnEpoch)]
+    pub fn steps_of_an_epoch(&self) -> usize {
+        self.training.steps_of_an_epoch()
+    }
+}
+
+/// The layers of the network as a table, for batches of so many images.
+#[wasm_bindgen(js_name = networkTable)]
+pub fn network_table(batch: usize) -> Result<String, JsError> {
+    Ok(network::summary(batch)?.to_string())
+}
+
+/// The layers of the network as a drawing in SVG, for batches of so many images.
+#[wasm_bindgen(js_name = networkDrawing)]
+pub fn network_drawing(batch: usize) -> Result<String, JsError> {
+    Ok(network::summary(batch)?.to_svg())
+}

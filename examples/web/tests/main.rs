@@ -1,0 +1,3 @@
+//! The tests of the page's code that need no browser, one program.
+
+mod training;

@@ -1,0 +1,89 @@
+//! `cargo xtask web`: the page of `examples/web` as a folder of static files, served, or tested in a real browser.
+//!
+//! What it takes beside a Rust toolchain is found, or installed where this process may, which is said: a target for WebAssembly
+//! ([`toolchain`]), the command of `wasm-bindgen` ([`build`]), and for tests headless Chromium ([`chromium`], over the
+//! DevTools protocol of [`devtools`]). What the page must do stands in [`check`].
+
+mod build;
+mod check;
+mod chromium;
+mod devtools;
+mod screenshots;
+mod serve;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use build::Built;
+use toolchain::Toolchain;
+
+/// What the command line asks for.
+pub(crate) struct Options {
+    /// Where the files go.
+    out: PathBuf,
+    serve: Option<u16>,
+    test: bool,
+    /// The one check that is wanted.
+    only: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
+        use lexopt::prelude::*;
+
+        let mut options = Options { out: workspace().join("target/web"), serve: None, test: false, only: None };
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("out") => options.out = arguments.value()?.into(),
+                Long("serve") => options.serve = Some(arguments.value()?.parse()?),
+                Long("test") => options.test = true,
+                Long("only") => options.only = Some(arguments.value()?.string()?),
+                other @ (Short(_) | Long(_) | Value(_)) => return Err(other.unexpected()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Builds, and tests or serves if that is asked for; the code is 1 if something of it failed.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match steps(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("web: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn steps(options: &Options) -> Result<(), String> {
+    let toolchain = Toolchain::find_or_install()?;
+    println!("web: {toolchain}");
+    let page = build::page(&toolchain, &options.out)?;
+    println!("web: the page is in {}", options.out.display());
+    let holds = page.report();
+    if options.test {
+        let cases = build::cases(&toolchain, &options.out.join("cases"))?;
+        say_size("the operators' cases", &cases);
+        check::run(&options.out, options.only.as_deref())?;
+    }
+    if let Some(port) = options.serve {
+        let server = serve::Server::start(&options.out, port)?;
+        println!("web: http://localhost:{}/  (to end it: Ctrl+C)", server.port());
+        server.wait();
+    }
+    if holds {
+        Ok(())
+    } else {
+        Err("the program is larger than its budget, which stands in xtask/src/web/build.rs".into())
+    }
+}
+
+fn say_size(what: &str, built: &Built) {
+    println!("web: {what}: {:.2} MB, gzipped {:.2} MB", built.bytes as f64 / 1e6, built.gzipped as f64 / 1e6);
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}

@@ -1,0 +1,59 @@
+//! The operators' cases on the browser's WebGPU.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Visit;
+
+/// Fewer cases than this would say that most were not run.
+const LEAST: usize = 400;
+/// How many are run between two looks.
+const TOGETHER: usize = 25;
+
+/// Runs the cases of crates/runtime/tests/oracle, which must all pass but those that a GPU has no kernel for.
+pub(super) fn check(visit: &mut Visit<'_>) -> Result<(), String> {
+    visit.browser.go(&format!("http://localhost:{}/cases/", visit.server.port()))?;
+    let count = visit.browser.evaluate(
+        "(async () => {
+            const program = await import('./arenagrad_oracle.js');
+            await program.default();
+            globalThis.device = await program.CaseDevice.openGpu();
+            globalThis.lines = (await (await fetch('cases.jsonl')).text()).split('\\n').filter((line) => line.trim());
+            return lines.length;
+        })()",
+    )?;
+    let count = count.as_u64().unwrap_or_default() as usize;
+    println!("web:   {count} cases on {}", visit.browser.evaluate("device.name")?);
+    let mut passed = 0;
+    let mut unsupported: BTreeMap<String, usize> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for start in (0..count).step_by(TOGETHER) {
+        let outcomes = visit.browser.evaluate(&format!(
+            "(async () => {{ const outcomes = [];
+                for (const line of lines.slice({start}, {start} + {TOGETHER})) outcomes.push(await device.run(line));
+                return outcomes; }})()"
+        ))?;
+        for outcome in outcomes.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            match outcome.split_once(": ") {
+                None if outcome == "passed" => passed += 1,
+                Some(("unsupported", reason)) => *unsupported.entry(reason.to_owned()).or_default() += 1,
+                Some(_) | None => failed.push(outcome.to_owned()),
+            }
+        }
+    }
+    println!("web:   {passed} passed, {} failed", failed.len());
+    for (reason, count) in &unsupported {
+        println!("web:   {count} were not run: {reason}");
+    }
+    for outcome in &failed {
+        println!("web:   {outcome}");
+    }
+    if !failed.is_empty() {
+        return Err(format!("{} of {count} cases failed", failed.len()));
+    }
+    if passed < LEAST {
+        return Err(format!("only {passed} of {count} cases were computed"));
+    }
+    Ok(())
+}
