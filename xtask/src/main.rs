@@ -33,14 +33,14 @@ tasks:
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list
-  web [--out DIR] [--serve PORT] [--test [--only NAME]]
-                                        build the page of examples/web into a folder of static files, serve it to a browser of this
-                                        machine, or hold it to the native CPU in headless Chromium
   profile WORKLOAD [--gpu] [--phase PHASE] [--runs N] [--submits] [--trace FILE]
                                         time the steps of a workload's plan: a table, and a trace that opens in Perfetto; build
                                         with --release for times that mean something
   tune WORKLOAD [--gpu] [--folder FOLDER] [--patience N] [--other-bits]
                                         time the ways in which the kernels of a workload's plan can be computed, and say which is taken
+  web [--out DIR] [--serve PORT] [--test [--only NAME]]
+                                        build the page of examples/web into a folder of static files, serve it to a browser of this
+                                        machine, or hold it to the native CPU in headless Chromium
 
 options:
   -h, --help                            print this text";

@@ -532,6 +532,8 @@ fn part2_write_block(index: u32) {
     part2_store_output0(index, v);
 }
 
+const part2_WORKGROUP_SIZE: u32 = 64u;
+
 // x y, wrapping.
 fn mul_i32(x: i32, y: i32) -> i32 {
     return x * y;

@@ -5,6 +5,7 @@ use std::fmt;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{GpuDevice, Selector};
 use crate::error::Error;
+#[cfg(not(target_family = "wasm"))]
 use crate::tuning::Tuning;
 
 /// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
@@ -12,10 +13,12 @@ use crate::tuning::Tuning;
 pub struct Device {
     pub(crate) kind: DeviceKind,
     note: Option<String>,
+    #[cfg(not(target_family = "wasm"))]
     tuning: Tuned,
 }
 
-/// By what choices of kernels are measured.
+/// By what choices of kernels are measured. A page in a browser measures none.
+#[cfg(not(target_family = "wasm"))]
 #[derive(Clone)]
 enum Tuned {
     /// By what the environment asks for, if anything.
@@ -94,15 +97,24 @@ impl Device {
         }
     }
 
+    fn of(kind: DeviceKind, note: Option<String>) -> Device {
+        Device {
+            kind,
+            note,
+            #[cfg(not(target_family = "wasm"))]
+            tuning: Tuned::ByEnvironment,
+        }
+    }
+
     /// The CPU.
     pub fn cpu() -> Device {
-        Device { kind: DeviceKind::Cpu, note: None, tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Cpu, None)
     }
 
     /// A device of an adapter that is open.
     #[cfg(feature = "gpu")]
     pub(crate) fn of_adapter(device: GpuDevice) -> Device {
-        Device { kind: DeviceKind::Gpu(device), note: None, tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Gpu(device), None)
     }
 
     /// The best adapter of this machine: hardware before software. [`Error::NoAdapter`] if there is none.
@@ -139,7 +151,7 @@ impl Device {
     pub fn auto() -> Result<Device, Error> {
         waited(Device::auto_async()).unwrap_or_else(|| {
             let note = "running on the CPU: a page in a browser opens a GPU by Device::auto_async".to_owned();
-            Ok(Device { note: Some(note), ..Device::cpu() })
+            Ok(Device::of(DeviceKind::Cpu, Some(note)))
         })
     }
 
@@ -212,6 +224,7 @@ impl Device {
         self.adapter().is_none()
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are chosen by what a tuning measures: see [`crate::tuning`]. It holds for all sessions, trainers and tapes that are made with
     /// it afterwards.
     #[must_use]
@@ -219,6 +232,7 @@ impl Device {
         Device { tuning: Tuned::By(tuning.clone()), ..self }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// By what choices of kernels are measured: what [`Device::tuned`] was given, else what the environment asks for.
     pub(crate) fn tuning(&self) -> Option<Tuning> {
         match &self.tuning {
@@ -228,11 +242,13 @@ impl Device {
         }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are the usual ones.
     pub(crate) fn untuned(&self) -> Device {
         Device { tuning: Tuned::Never, ..self.clone() }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// What tells this device from others whose times may differ: a processor with its threads, or an adapter with its interface, its driver
     /// and the class that kernels are chosen for.
     pub(crate) fn identity(&self) -> String {
@@ -265,7 +281,7 @@ impl Device {
             }
             (false, None) => "running on the CPU: no GPU adapter was found".to_owned(),
         };
-        Device { kind: DeviceKind::Cpu, note: Some(note), tuning: Tuned::ByEnvironment }
+        Device::of(DeviceKind::Cpu, Some(note))
     }
 
     #[cfg(feature = "gpu")]
@@ -278,11 +294,7 @@ impl Device {
             Some("software") => Selector::Kind(AdapterKind::Software),
             Some(part) => Selector::Name(part.to_owned()),
         };
-        Ok(Device {
-            kind: DeviceKind::Gpu(GpuDevice::open(&selector).await?),
-            note: None,
-            tuning: Tuned::ByEnvironment,
-        })
+        Ok(Device::of(DeviceKind::Gpu(GpuDevice::open(&selector).await?), None))
     }
 
     #[cfg(not(feature = "gpu"))]

@@ -34,8 +34,8 @@
 //! | functions with gradients of one's own | [`Function`] |
 //! | numerical checks of gradients | [`check`] |
 //! | the loop around a trainer, its files and its page | `fit` |
-//! | how long each step of a plan takes | [`profile`] |
-//! | choices of kernels that are measured | [`tuning`] |
+//! | how long each step of a plan takes | `profile` |
+//! | choices of kernels that are measured | `tuning` |
 //! | accuracy, F1, R², perplexity over a data set | [`metrics`] |
 //! | fits of models to data | `least_squares` |
 //! | many processes that train together | [`group`] |
@@ -84,12 +84,15 @@ pub mod least_squares;
 pub mod metrics;
 mod pending;
 pub mod plan;
+#[cfg(not(target_family = "wasm"))]
 mod processor;
+#[cfg(not(target_family = "wasm"))]
 pub mod profile;
 mod session;
 mod tape;
 mod tensor;
 pub mod train;
+#[cfg(not(target_family = "wasm"))]
 pub mod tuning;
 pub mod weights;
 
@@ -115,6 +118,7 @@ pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use pending::Pending;
 pub use plan::Plan;
+#[cfg(not(target_family = "wasm"))]
 pub use profile::{Profile, ProfileOptions};
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
@@ -124,5 +128,6 @@ pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use train::{Adam, AdamW, Optimizer, Sgd};
 pub use train::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
+#[cfg(not(target_family = "wasm"))]
 pub use tuning::{Tuning, TuningOptions};
 pub use weights::Weights;

@@ -3,14 +3,18 @@
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
+#[cfg(not(target_family = "wasm"))]
 mod lap;
+#[cfg(not(target_family = "wasm"))]
 mod trial;
 
 use crate::plan::PlacedStep;
 use crate::plan::looped::{LoopPlan, ResultPlace};
 use crate::session::LoopPlaces;
 
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use lap::Lap;
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::{Repeated, TrialBuffers};
 
 /// What a loop moves between the buffers of its operands and results and those of its rounds, by their numbers in the session's memory.

@@ -19,6 +19,7 @@ mod parameters;
 mod parts;
 mod pool;
 mod prepared;
+#[cfg(not(target_family = "wasm"))]
 mod profile;
 mod store;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use crate::error::{Error, Given};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
+#[cfg(not(target_family = "wasm"))]
 use crate::tuning;
 use feed::Feed;
 use parameters::{Parameters, Place};
@@ -459,7 +461,11 @@ impl Session {
         let place = self.memory.place(&plan, buffer, &self.pool, &mut claim)?;
         let feed = Feed::new(&plan, &place);
         let loops = self.memory.place_loops(&plan, &place, &self.pool, &mut claim)?;
+        #[cfg(not(target_family = "wasm"))]
         let choices = tuning::choices(&self.device, &plan)?;
+        // A page in a browser measures nothing.
+        #[cfg(target_family = "wasm")]
+        let choices = Vec::new();
         let exchanged = grouped::Exchanged::of(&plan);
         let group = self.group().filter(|_| exchanged.is_some()).cloned();
         let executable = match group {
@@ -479,7 +485,23 @@ impl Session {
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
         let buffers = self.pool.take(claim);
-        Ok((Prepared { plan, feed, executable, places: place, loops, choices, outputs, buffers, exchanged }, moved))
+        Ok((
+            Prepared {
+                plan,
+                feed,
+                executable,
+                #[cfg(not(target_family = "wasm"))]
+                places: place,
+                #[cfg(not(target_family = "wasm"))]
+                loops,
+                #[cfg(not(target_family = "wasm"))]
+                choices,
+                outputs,
+                buffers,
+                exchanged,
+            },
+            moved,
+        ))
     }
 
     /// Checks and writes the inputs of a training step.

@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 use arenagrad_graph::DType;
 use arenagrad_graph::{Elements, Shape};
+#[cfg(not(target_family = "wasm"))]
 use arenagrad_kernels::Choice;
 
 use crate::error::Error;
@@ -10,7 +11,9 @@ use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
 use crate::session::grouped::Exchanged;
-use crate::session::store::{Executable, LoopPlaces, Memory, Run};
+#[cfg(not(target_family = "wasm"))]
+use crate::session::store::LoopPlaces;
+use crate::session::store::{Executable, Memory, Run};
 use crate::tensor::Tensor;
 
 /// A plan with everything that a run needs.
@@ -19,9 +22,12 @@ pub(crate) struct Prepared {
     pub(super) feed: Feed,
     pub(super) executable: Executable,
     /// The session's buffer of each of the plan's, and those of its loops.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) places: Vec<u32>,
+    #[cfg(not(target_family = "wasm"))]
     pub(super) loops: Vec<Option<LoopPlaces>>,
     /// How its kernels are computed, in their order; behind the end as usual.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) choices: Vec<Choice>,
     /// The session's buffer of each output; none for results without elements.
     pub(super) outputs: Vec<Option<u32>>,

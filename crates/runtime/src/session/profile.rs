@@ -93,8 +93,8 @@ impl Session {
         for number in 0..options.warm_up + options.runs.max(1) {
             // In turns, so that what changes meanwhile changes both.
             let begun = Instant::now();
-            prepared.executable.start(&mut self.memory, false)?;
-            self.wait()?;
+            prepared.execute(&mut self.memory, false)?;
+            self.memory.all_done()?.wait()?;
             let whole = begun.elapsed();
             let begun = Instant::now();
             let laps = timer.run(&mut self.memory, prepared)?;

@@ -408,7 +408,7 @@ impl Executable {
 }
 
 /// A plan made ready for a GPU once more, to be timed step by step.
-#[cfg(feature = "gpu")]
+#[cfg(all(feature = "gpu", not(target_family = "wasm")))]
 pub(crate) fn profiler(
     memory: &mut GpuMemory,
     device: &gpu::GpuDevice,

@@ -8,6 +8,7 @@
 mod driver;
 mod looped;
 mod safekeeping;
+#[cfg(not(target_family = "wasm"))]
 mod trial;
 mod watch;
 
@@ -15,14 +16,19 @@ use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
-use crate::backend::{Lap, LoopCopies};
+#[cfg(not(target_family = "wasm"))]
+use crate::backend::Lap;
+use crate::backend::LoopCopies;
 use crate::error::Error;
 use crate::plan::{BufferSpec, FallibleStep, PlacedStep, Plan, Task};
 use crate::session::LoopPlaces;
 use looped::PlacedLoop;
 use safekeeping::Safekeeping;
-use watch::{Stopwatch, Watch};
+#[cfg(not(target_family = "wasm"))]
+use watch::Stopwatch;
+use watch::Watch;
 
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::CpuTrial;
 
 /// The buffers of one session.
@@ -218,6 +224,7 @@ impl CpuExecutable {
         }
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// Runs the plan with a clock read between its steps, and adds to `laps`, which are as many as steps, how long each took. Where a run fails, parameters
     /// may have changed.
     pub(crate) fn run_timed(&mut self, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Error> {

@@ -2,9 +2,11 @@
 //!
 //! Each is a type of its own that the loop over steps is compiled for, so a run without a clock has no branch and no memory for one.
 
+#[cfg(not(target_family = "wasm"))]
 use std::time::Instant;
 
 use super::CpuMemory;
+#[cfg(not(target_family = "wasm"))]
 use crate::backend::Lap;
 
 /// What looks on while steps run in their order.
@@ -39,6 +41,7 @@ impl Watch for Unwatched {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 /// A clock that is read between steps.
 pub(super) struct Stopwatch<'a> {
     laps: &'a mut [Lap],
@@ -48,6 +51,7 @@ pub(super) struct Stopwatch<'a> {
     running: Option<(usize, Instant)>,
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl<'a> Stopwatch<'a> {
     /// A clock of a run that begins now, which adds to these laps, one a step.
     pub(super) fn new(laps: &'a mut [Lap]) -> Self {
@@ -61,6 +65,7 @@ impl<'a> Stopwatch<'a> {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl Watch for Stopwatch<'_> {
     type Within<'b>
         = Stopwatch<'b>

@@ -22,7 +22,9 @@ use super::device::GpuDevice;
 use super::launch::{Launch, Placed, launches};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Arrival, Passage, Readback, Staging};
-use super::rounds::{Command, MOST_COMMANDS, Round, Schedule, has_loops};
+#[cfg(not(target_family = "wasm"))]
+use super::rounds::MOST_COMMANDS;
+use super::rounds::{Command, Round, Schedule, has_loops};
 use super::submitted::Submitted;
 use crate::error::Error;
 
@@ -299,6 +301,7 @@ impl GpuExecutable {
     }
 
     /// The most commands of a submit, as far as is known before a run.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn most_commands(&self) -> usize {
         match &self.schedule {
             Some(schedule) if schedule.has_loops() => MOST_COMMANDS,

@@ -11,7 +11,8 @@
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
-//! - [`profiler`] times the steps of a plan one by one, and [`peak`] runs what a device is held against.
+//! - `profiler` times the steps of a plan one by one, `trial` runs one kernel in several ways, and `peak` what a device is held against. They wait, which a
+//!   page in a browser must not, and are not part of one.
 //!
 //! Invariants: no call panics or hangs because of what a driver did (a lost device, a refused allocation and a broken
 //! module are typed errors, and but for the first the device stays usable); a run allocates no buffer, pipeline or bind
@@ -35,10 +36,12 @@ mod join_tests;
 mod launch;
 #[cfg(test)]
 mod nest_tests;
+#[cfg(not(target_family = "wasm"))]
 mod peak;
 mod pipelines;
 #[cfg(test)]
 mod product_tests;
+#[cfg(not(target_family = "wasm"))]
 mod profiler;
 mod readback;
 mod rounds;
@@ -51,6 +54,7 @@ mod submitted;
 mod test_device;
 #[cfg(test)]
 mod tests;
+#[cfg(not(target_family = "wasm"))]
 mod trial;
 #[cfg(test)]
 mod view_tests;
@@ -60,8 +64,11 @@ pub(crate) use buffers::{GpuMemory, MemoryMark};
 pub(crate) use cut::{Bindable, cut};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use peak::GpuPeak;
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use profiler::{Profiler, Timed};
 pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::GpuTrial;

@@ -50,6 +50,7 @@ impl Command {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl Round {
     /// Calls `visit` with each step that it is or that a loop has.
     pub(super) fn for_each_step(&self, visit: &mut impl FnMut(usize)) {
@@ -129,6 +130,7 @@ impl Schedule {
     }
 
     /// Whether a run has rounds of a loop, whose number says how many commands there are.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn has_loops(&self) -> bool {
         has_loops(&self.rounds)
     }

@@ -11,6 +11,7 @@ mod function;
 mod group;
 mod inputs;
 mod outcome;
+#[cfg(not(target_family = "wasm"))]
 mod profile;
 
 use std::sync::atomic::{AtomicU32, Ordering};
