@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use arenagrad::data::{Batch, Dataset, Draws, Per, Scaling, read_idx};
 use arenagrad::nn::{Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Phase, Sequential};
-use arenagrad::{AdamW, DType, Device, Error, FunctionId, Tensor, Trainer};
+use arenagrad::{AdamW, DType, Device, Error, FunctionId, Precision, Tensor, Trainer};
+use arenagrad_examples::precision_option::precision;
 use indicatif::{ProgressBar, ProgressStyle};
 
 const SIDE: usize = 28;
@@ -20,13 +21,14 @@ const LEARNING_RATE: f64 = 2e-3;
 const SHIFT: usize = 2;
 
 const USAGE: &str =
-    "usage: mnist [--data DIR] [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--batch N] [--seed N] [--save FILE] [--resume FILE]
+    "usage: mnist [--data DIR] [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--batch N] [--seed N] [--precision f32|bf16|f16] [--save FILE] [--resume FILE]
 
   --data    a folder with the four files of MNIST, gzipped or not (default: 8,000 training images of the repository)
   --device  where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
   --epochs  passes over the training images (default 5)
   --batch   images a step (default 64)
   --seed    first values of the parameters, the order of the images and how they are moved (default 0)
+  --precision  what products read and what waits for the backward pass is rounded to (default f32: nothing)
   --save    writes parameters and optimiser state to a safetensors file at the end
   --resume  starts from such a file; the order of the images begins anew";
 
@@ -36,6 +38,7 @@ struct Options {
     epochs: u16,
     batch: usize,
     seed: u64,
+    precision: Precision,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
 }
@@ -84,7 +87,8 @@ fn run(options: &Options) -> Result<(), Error> {
     let mut trainer = Trainer::new(device, optimizer, |inputs| {
         net.apply(inputs.get("x"), Phase::Training).cross_entropy(inputs.get("labels"))
     })
-    .seed(options.seed);
+    .seed(options.seed)
+    .precision(options.precision.clone());
     let evaluation = trainer
         .add_evaluation(|inputs| vec![net.apply(inputs.get("x"), Phase::Evaluation).accuracy(inputs.get("labels"))]);
     if let Some(path) = &options.resume {
@@ -117,6 +121,10 @@ fn run(options: &Options) -> Result<(), Error> {
         bar.suspend(|| println!("{line}"));
     }
     bar.finish_and_clear();
+    // Where the loss is scaled.
+    if let Ok(skipped) = trainer.session().parameter("skipped_updates") {
+        println!("steps that overflowed and were skipped: {}", skipped.item()?);
+    }
     println!("trained {step} steps in {:.1} s", started.elapsed().as_secs_f64());
     if let Some(path) = &options.save {
         trainer.session().save(path)?;
@@ -180,6 +188,7 @@ fn options() -> Result<Option<Options>, String> {
         epochs: 5,
         batch: 64,
         seed: 0,
+        precision: Precision::full(),
         save: None,
         resume: None,
     };
@@ -193,6 +202,7 @@ fn options() -> Result<Option<Options>, String> {
             Long("epochs") => options.epochs = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("batch") => options.batch = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("seed") => options.seed = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
+            Long("precision") => options.precision = precision(&mut parser).map_err(wrong)?,
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("resume") => options.resume = Some(parser.value().map_err(wrong)?.into()),
             Short('h') | Long("help") => {

@@ -22,6 +22,7 @@ guides! {
     layers: "docs/layers.md",
     pytorch_users: "docs/pytorch_users.md",
     optimisers: "docs/optimisers.md",
+    precision: "docs/precision.md",
     tape: "docs/tape.md",
     sequences: "docs/sequences.md",
     training: "docs/training.md",

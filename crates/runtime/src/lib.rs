@@ -72,6 +72,7 @@ mod lambdify;
 pub mod least_squares;
 pub mod metrics;
 pub mod plan;
+mod precision;
 mod session;
 mod tape;
 mod tensor;
@@ -83,7 +84,7 @@ pub use arenagrad_graph::nn;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
-    CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Init, IntoExpr,
+    CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
     MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
     RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
@@ -99,9 +100,11 @@ pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
+pub use precision::Precision;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+pub use train::LossScale;
 #[cfg(feature = "fit")]
 pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};

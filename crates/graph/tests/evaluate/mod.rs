@@ -106,6 +106,9 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
         Op::Elementwise(Elementwise::Cast { operand }) => {
             elements(operand).iter().map(|&x| cast(x, node.dtype)).collect()
         }
+        Op::Elementwise(Elementwise::RoundTo { half, operand }) => {
+            elements(operand).iter().map(|&x| node.dtype.round(half.round(x))).collect()
+        }
         Op::StopGradient { operand } | Op::View { operand, arrangement: Arrangement::Reshape } => {
             elements(operand).to_vec()
         }

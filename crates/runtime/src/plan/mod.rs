@@ -25,6 +25,7 @@ mod program;
 mod recompute;
 mod shaders;
 mod step;
+mod stored;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use arenagrad_graph::{
 };
 use arenagrad_kernels::{Kernel, Program};
 
+use crate::precision::Rounding;
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
 pub(crate) use step::Task;
@@ -65,6 +67,8 @@ pub(crate) struct Request {
     /// Whether an output that is a parameter is copied even where a run leaves that as it is: for outputs that are read after other
     /// plans have run, which may change it.
     pub(crate) copies_parameters: bool,
+    /// What is rounded to 16 bits; none where all is computed in the dtypes of the graph.
+    pub(crate) rounding: Option<Rounding>,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -129,7 +133,11 @@ impl Plan {
             .chain(request.stages.iter().flat_map(|(_, nodes)| nodes))
             .copied()
             .collect();
-        let optimised = passes::optimise(graph, &wanted)?;
+        let rounded = request.rounding.as_ref().map(|rounding| rounding.apply(graph, &wanted)).transpose()?;
+        let optimised = match &rounded {
+            Some(rounded) => passes::optimise(&rounded.graph, &rounded.outputs)?,
+            None => passes::optimise(graph, &wanted)?,
+        };
         refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();
         let outputs: Vec<NodeId> = mapped.by_ref().take(request.outputs.len()).collect();

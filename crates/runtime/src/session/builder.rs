@@ -5,6 +5,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 use crate::device::Device;
 use crate::error::Error;
 use crate::plan::Plan;
+use crate::precision::Precision;
 use crate::session::Session;
 use crate::train::{Optimizer, training_request};
 
@@ -14,11 +15,12 @@ pub struct SessionBuilder<'e> {
     device: Device,
     seed: u64,
     metrics: Vec<Expr<'e>>,
+    precision: Precision,
 }
 
 impl<'e> SessionBuilder<'e> {
     pub(crate) fn new(device: Device) -> Self {
-        SessionBuilder { device, seed: 0, metrics: Vec::new() }
+        SessionBuilder { device, seed: 0, metrics: Vec::new(), precision: Precision::full() }
     }
 
     /// The seed of the parameters' first values; 0 unless set. The same seed gives the same values on every device.
@@ -31,6 +33,11 @@ impl<'e> SessionBuilder<'e> {
         SessionBuilder { metrics: metrics.to_vec(), ..self }
     }
 
+    /// In what precision the session's plans compute, those of training and all others; [`Precision::full`] unless set.
+    pub fn precision(self, precision: Precision) -> Self {
+        SessionBuilder { precision, ..self }
+    }
+
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
     /// gradients and updates are appended, planned and rewound.
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
@@ -39,6 +46,7 @@ impl<'e> SessionBuilder<'e> {
         let plan = self.training_plan(graph, loss, optimizer);
         graph.rewind(mark)?;
         let mut session = Session::new(self.device, self.seed, true);
+        session.precision = self.precision;
         let plan = plan?;
         // What stands behind the graph's own declarations is the optimiser's.
         let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
@@ -50,6 +58,7 @@ impl<'e> SessionBuilder<'e> {
     /// A session that computes `outputs`.
     pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
         let mut session = Session::new(self.device, self.seed, false);
+        session.precision = self.precision;
         session.add(graph, outputs)?;
         Ok(session)
     }
@@ -61,7 +70,7 @@ impl<'e> SessionBuilder<'e> {
             .iter()
             .map(|metric| graph.expr(metric.check()?.id()?).id())
             .collect::<Result<Vec<NodeId>, _>>()?;
-        let request = training_request(loss, &metrics, optimizer)?;
+        let request = training_request(loss, &metrics, optimizer, &self.precision, "")?;
         Ok(Plan::new(graph, &request)?)
     }
 }

@@ -29,6 +29,7 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, Plan, Request};
+use crate::precision::Precision;
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use feed::Feed;
@@ -69,6 +70,8 @@ pub struct Session {
     trains: bool,
     /// Whether others keep its plans and make more of them as they need.
     has_outside_plans: bool,
+    /// In what precision its own plans compute.
+    precision: Precision,
     number: u32,
 }
 
@@ -106,7 +109,7 @@ impl Session {
         Session::builder(device.clone()).evaluate(graph, outputs)
     }
 
-    /// A session with a seed, or with metrics.
+    /// A session with a seed, with metrics, or of another precision.
     pub fn builder<'e>(device: Device) -> SessionBuilder<'e> {
         SessionBuilder::new(device)
     }
@@ -116,8 +119,9 @@ impl Session {
     /// is refused.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
-        let request =
-            Request { outputs: ids.clone(), stages: vec![("forward", ids)], rest: "rest", ..Request::default() };
+        let rounding = self.precision.of_evaluation(graph)?;
+        let stages = vec![("forward", ids.clone())];
+        let request = Request { outputs: ids, stages, rest: "rest", rounding, ..Request::default() };
         self.prepare(Plan::new(graph, &request)?)
     }
 
@@ -378,7 +382,8 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        Session { device, memory, pool, parameters, plans: Vec::new(), trains, has_outside_plans: false, number }
+        let (plans, has_outside_plans, precision) = (Vec::new(), false, Precision::full());
+        Session { device, memory, pool, parameters, plans, trains, has_outside_plans, precision, number }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.

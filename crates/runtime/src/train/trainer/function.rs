@@ -8,6 +8,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::{Plan, Request};
+use crate::precision::Precision;
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
@@ -87,7 +88,12 @@ impl<'f> Function<'f> {
     }
 
     /// Plans the function for these tensors.
-    pub(super) fn plan(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Planned, Error> {
+    pub(super) fn plan(
+        &self,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        precision: &Precision,
+    ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
         // An expression of another graph is refused here.
@@ -104,10 +110,10 @@ impl<'f> Function<'f> {
                     Purpose::Run => {
                         let (names, metrics) = inputs.metrics()?;
                         declared = graph.declarations().len();
-                        (training_request(loss, &metrics, &optimizer)?, names, asked)
+                        (training_request(loss, &metrics, &optimizer, precision, name)?, names, asked)
                     }
                     Purpose::Gradients => {
-                        let (request, names) = gradients_request(loss, &optimizer)?;
+                        let (request, names) = gradients_request(loss, &optimizer, precision)?;
                         (request, names, asked)
                     }
                 }
@@ -120,7 +126,8 @@ impl<'f> Function<'f> {
                 let (names, metrics) = inputs.metrics()?;
                 outputs.extend(metrics);
                 let stages = vec![("forward", outputs.clone())];
-                (Request { outputs, stages, rest: "rest", ..Request::default() }, names, asked)
+                let rounding = precision.of_evaluation(&graph)?;
+                (Request { outputs, stages, rest: "rest", rounding, ..Request::default() }, names, asked)
             }
         };
         let plan = Plan::new(&graph, &request)?;

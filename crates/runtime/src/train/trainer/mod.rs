@@ -18,6 +18,7 @@ use crate::data::NamedTensors;
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::Plan;
+use crate::precision::Precision;
 use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
@@ -76,6 +77,7 @@ pub struct Trainer<'f> {
     session: Session,
     functions: Vec<Function<'f>>,
     plans_kept: usize,
+    precision: Precision,
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
     number: u32,
@@ -108,6 +110,7 @@ impl<'f> Trainer<'f> {
             session: Session::of_outside_plans(device),
             functions: Vec::new(),
             plans_kept: PLANS_KEPT,
+            precision: Precision::full(),
             now: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
         }
@@ -125,6 +128,13 @@ impl<'f> Trainer<'f> {
     #[must_use]
     pub fn plans_kept(self, plans: usize) -> Self {
         Trainer { plans_kept: plans.max(1), ..self }
+    }
+
+    /// With plans that compute in that precision, evaluations too; [`Precision::full`] unless set. Set it before the first step. Patterns
+    /// of [`Precision::keep_f32`] must be matched by each training function.
+    #[must_use]
+    pub fn precision(self, precision: Precision) -> Self {
+        Trainer { precision, ..self }
     }
 
     /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
@@ -343,7 +353,7 @@ impl<'f> Trainer<'f> {
             return Ok((number, place));
         }
         self.refuse_repeated_name(number)?;
-        let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, &self.precision)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
         self.session.mark_training_state(&parts.training_state);
