@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use arenagrad::nn::Phase;
 use arenagrad::train::schedules::{Cosine, Linear, Schedule};
-use arenagrad::{AdamW, Device, Error, FunctionId, Optimizer, Tensor, Trainer};
+use arenagrad::{AdamW, Device, Error, FunctionId, Optimizer, Precision, Tensor, Trainer};
 use arenagrad_examples::language::{Corpus, Gpt, POSITIONS, Random, places, windows};
+use arenagrad_examples::precision_option::precision;
 use indicatif::{ProgressBar, ProgressStyle};
 
 const BATCH: usize = 12;
@@ -22,11 +23,12 @@ const WARM_UP: u64 = 100;
 const TEMPERATURE: f64 = 0.8;
 
 const USAGE: &str =
-    "usage: language [--device auto|cpu|gpu|ADAPTER] [--steps N] [--seed N] [--save FILE] [--resume FILE] [--characters N]
+    "usage: language [--device auto|cpu|gpu|ADAPTER] [--steps N] [--seed N] [--precision f32|bf16|f16] [--save FILE] [--resume FILE] [--characters N]
 
   --device      where to train; auto takes a hardware GPU if there is one, else the CPU (default auto)
   --steps       training steps in all, of 12 windows of 64 characters (default 1000)
   --seed        first values of the parameters, and which windows are seen (default 0)
+  --precision   what products read and what waits for the backward pass is rounded to (default f32: nothing)
   --save        writes parameters and optimiser state to a safetensors file at the end
   --resume      goes on from such a file, as if it had not been interrupted
   --characters  how much text is written at the end (default 400)";
@@ -35,6 +37,7 @@ struct Options {
     device: String,
     steps: u64,
     seed: u64,
+    precision: Precision,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
     characters: usize,
@@ -68,7 +71,8 @@ fn run(options: Options) -> Result<(), String> {
     let optimizer = optimizer.schedule(schedule).clip_norm(1.0);
     let mut trainer =
         Trainer::new(device, optimizer, |inputs| net.loss(inputs.get("x"), inputs.get("next"), Phase::Training))
-            .seed(options.seed);
+            .seed(options.seed)
+            .precision(options.precision.clone());
     let validation =
         trainer.add_evaluation(|inputs| vec![net.loss(inputs.get("x"), inputs.get("next"), Phase::Evaluation)]);
     let logits = trainer.add_evaluation(|inputs| vec![net.logits(inputs.get("x"), Phase::Evaluation)]);
@@ -152,8 +156,15 @@ fn written(
 
 /// The options given, or nothing after `--help`.
 fn options() -> Result<Option<Options>, String> {
-    let mut options =
-        Options { device: "auto".to_owned(), steps: 1000, seed: 0, save: None, resume: None, characters: 400 };
+    let mut options = Options {
+        device: "auto".to_owned(),
+        steps: 1000,
+        seed: 0,
+        precision: Precision::full(),
+        save: None,
+        resume: None,
+        characters: 400,
+    };
     let wrong = |error: lexopt::Error| format!("{error}\n{USAGE}");
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next().map_err(wrong)? {
@@ -162,6 +173,7 @@ fn options() -> Result<Option<Options>, String> {
             Long("device") => options.device = parser.value().and_then(|value| value.string()).map_err(wrong)?,
             Long("steps") => options.steps = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("seed") => options.seed = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
+            Long("precision") => options.precision = precision(&mut parser).map_err(wrong)?,
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("resume") => options.resume = Some(parser.value().map_err(wrong)?.into()),
             Long("characters") => options.characters = parser.value().and_then(|value| value.parse()).map_err(wrong)?,

@@ -14,7 +14,8 @@ use std::time::Instant;
 use arenagrad::data::{Batch, Dataset, Draws, Per, Scaling, read_idx};
 use arenagrad::group::{Alone, Group, Mpi, share_of};
 use arenagrad::nn::{Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Phase, Sequential};
-use arenagrad::{AdamW, DType, Device, Error, FunctionId, Tensor, Trainer};
+use arenagrad::{AdamW, DType, Device, Error, FunctionId, Precision, Tensor, Trainer};
+use arenagrad_examples::precision_option::precision;
 use indicatif::{ProgressBar, ProgressStyle};
 
 const SIDE: usize = 28;
@@ -23,7 +24,7 @@ const LEARNING_RATE: f64 = 2e-3;
 const SHIFT: usize = 2;
 
 const USAGE: &str =
-    "usage: mnist [--data DIR] [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--batch N] [--seed N] [--save FILE] [--resume FILE]
+    "usage: mnist [--data DIR] [--device auto|cpu|gpu|ADAPTER] [--epochs N] [--batch N] [--seed N] [--precision f32|bf16|f16] [--save FILE] [--resume FILE]
              [--distributed]
 
   --data    a folder with the four files of MNIST, gzipped or not (default: 8,000 training images of the repository)
@@ -31,6 +32,7 @@ const USAGE: &str =
   --epochs  passes over the training images (default 5)
   --batch   images a step (default 64)
   --seed    first values of the parameters, the order of the images and how they are moved (default 0)
+  --precision  what products read and what waits for the backward pass is rounded to (default f32: nothing)
   --save    writes parameters and optimiser state to a safetensors file at the end
   --resume  starts from such a file; the order of the images begins anew
   --distributed  as one of the processes that mpirun has started: see docs/distributed.md";
@@ -41,6 +43,7 @@ struct Options {
     epochs: u16,
     batch: usize,
     seed: u64,
+    precision: Precision,
     save: Option<PathBuf>,
     resume: Option<PathBuf>,
     distributed: bool,
@@ -103,6 +106,7 @@ fn run(options: &Options) -> Result<(), Error> {
         net.apply(inputs.get("x"), Phase::Training).cross_entropy(inputs.get("labels"))
     })
     .seed(options.seed)
+    .precision(options.precision.clone())
     .in_group(Arc::clone(&group));
     let evaluation = trainer
         .add_evaluation(|inputs| vec![net.apply(inputs.get("x"), Phase::Evaluation).accuracy(inputs.get("labels"))]);
@@ -141,6 +145,10 @@ fn run(options: &Options) -> Result<(), Error> {
         }
     }
     bar.finish_and_clear();
+    // Where the loss is scaled.
+    if let Ok(skipped) = trainer.session().parameter("skipped_updates") {
+        println!("steps that overflowed and were skipped: {}", skipped.item()?);
+    }
     let seconds = started.elapsed().as_secs_f64();
     if let Some(path) = &options.save {
         trainer.save(path)?;
@@ -216,6 +224,7 @@ fn options() -> Result<Option<Options>, String> {
         epochs: 5,
         batch: 64,
         seed: 0,
+        precision: Precision::full(),
         save: None,
         resume: None,
         distributed: false,
@@ -230,6 +239,7 @@ fn options() -> Result<Option<Options>, String> {
             Long("epochs") => options.epochs = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("batch") => options.batch = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
             Long("seed") => options.seed = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
+            Long("precision") => options.precision = precision(&mut parser).map_err(wrong)?,
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("resume") => options.resume = Some(parser.value().map_err(wrong)?.into()),
             Long("distributed") => options.distributed = true,

@@ -7,6 +7,7 @@ pub mod device_option;
 pub mod digits;
 pub mod language;
 mod picture;
+pub mod precision_option;
 pub mod primer;
 pub mod profiles;
 pub mod reference_fits;

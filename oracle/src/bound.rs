@@ -122,6 +122,7 @@ fn magnitude<'g>(
             let from = graph.node(*operand)?.dtype;
             if from.is_float() { same(longest) } else { fresh() }
         }
+        Op::Elementwise(Elementwise::RoundTo { .. }) => fresh(),
         Op::Elementwise(Elementwise::Unary { function: UnaryFunction::Neg, .. }) => carried(found[0].absolute),
         Op::Elementwise(Elementwise::Binary { function, rhs, .. }) => {
             if matches!(function, BinaryFunction::Add | BinaryFunction::Sub) {

@@ -152,6 +152,11 @@ impl Body {
         self.nodes.len()
     }
 
+    /// The op of each place; its operands are places.
+    pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.nodes.iter().map(|node| &node.op)
+    }
+
     /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

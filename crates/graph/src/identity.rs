@@ -24,6 +24,7 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
             Elementwise::Compare { function, .. } => all(&[10, *function as u64]),
             Elementwise::Where { .. } => all(&[11]),
             Elementwise::Cast { .. } => all(&[12]),
+            Elementwise::RoundTo { half, .. } => all(&[65, *half as u64]),
         },
         Op::StopGradient { .. } => all(&[13]),
         Op::CustomGradient { operands, .. } => all(&[14, operands.len() as u64]),

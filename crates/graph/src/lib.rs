@@ -101,8 +101,8 @@ pub use mark::Mark;
 pub use node::{Node, NodeId, Origin};
 pub use op::{
     Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,
-    CompareFunction, CompareRow, ConvolutionAxis, CumulativeFunction, Effort, Elementwise, Exchange, Extents, Indexing,
-    Leaf, MatrixFunction, Op, OpKind, Ordered, ReduceFunction, ScatterFunction, UnaryFunction, UnaryRow,
+    CompareFunction, CompareRow, ConvolutionAxis, CumulativeFunction, Effort, Elementwise, Exchange, Extents, Half,
+    Indexing, Leaf, MatrixFunction, Op, OpKind, Ordered, ReduceFunction, ScatterFunction, UnaryFunction, UnaryRow,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -8,6 +8,7 @@ mod convolution;
 mod division;
 mod elementwise;
 mod functions;
+mod half;
 mod kind;
 mod matrix_function;
 mod ordered;
@@ -28,6 +29,7 @@ pub use elementwise::Elementwise;
 pub use functions::{
     BinaryFunction, BinaryRow, CompareFunction, CompareRow, Effort, Exchange, UnaryFunction, UnaryRow,
 };
+pub use half::Half;
 pub use kind::OpKind;
 pub use matrix_function::MatrixFunction;
 pub use ordered::{CumulativeFunction, Ordered};

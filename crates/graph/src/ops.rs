@@ -19,6 +19,7 @@ pub mod linear_algebra;
 pub mod matmul;
 pub mod ordered;
 pub mod reduce;
+pub mod rounding;
 pub mod scan;
 pub mod scatter_reduce;
 mod special;

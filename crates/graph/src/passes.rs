@@ -6,6 +6,7 @@
 //! | [`cse()`] | nodes that compute what an earlier one computes |
 //! | [`simplify()`] | operations that are the identity, or whose result is known: see [`mod@simplify`] |
 //! | [`optimise`] | all three, what only derivatives heed (`stop_gradient`, and gradients of a function's own), and products that others can be part of |
+//! | [`mixed_precision`] | what no output needs, and bits: operands of products are rounded to 16 bits, and what waits for the backward pass |
 //! | [`widen()`] | what no output needs, and f32: every such tensor is held in f64 |
 //!
 //! Each builds a fresh [`Graph`] in one sweep over the nodes in insertion order, without recursion. Declarations keep
@@ -23,6 +24,7 @@ mod cse;
 mod dce;
 mod loops;
 mod narrow;
+pub mod precision;
 mod products;
 mod rebuild;
 pub mod simplify;
@@ -33,6 +35,7 @@ use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use loops::Loops;
+pub use precision::{MixedPrecision, mixed_precision};
 use products::Joins;
 use rebuild::Rewrites;
 use sweep::{sweep, sweep_with};
@@ -56,7 +59,8 @@ pub struct Optimised {
 
 impl Optimised {
     /// This, made of what another pass made: its sources are those of the first graph.
-    fn after(mut self, first: &[u32]) -> Optimised {
+    #[must_use]
+    pub fn after(mut self, first: &[u32]) -> Optimised {
         self.sources.iter_mut().for_each(|source| *source = first[*source as usize]);
         self
     }

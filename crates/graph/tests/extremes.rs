@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arenagrad_graph::{
     Arrangement, Assembly, Axes, AxisSet, BinaryFunction, CompareFunction, CrossEntropy, DType, Elementwise, Expr,
-    Gelu, Graph, GraphError, Indexing, Init, Leaf, MAX_RANK, Op, Origin, ReduceFunction, Reduction, Shape,
+    Gelu, Graph, GraphError, Half, Indexing, Init, Leaf, MAX_RANK, Op, Origin, ReduceFunction, Reduction, Shape,
     UnaryFunction, passes, symbolic, verify,
 };
 use smallvec::smallvec;
@@ -257,6 +257,7 @@ fn raw_ops(x: arenagrad_graph::NodeId, i: arenagrad_graph::NodeId) -> Vec<Op> {
         Op::View { operand: x, arrangement: Arrangement::Reshape },
         Op::View { operand: x, arrangement: Arrangement::Broadcast },
         Op::Elementwise(Elementwise::Cast { operand: x }),
+        Op::Elementwise(Elementwise::RoundTo { half: Half::F16, operand: i }),
         Op::Leaf(Leaf::Placeholder),
     ]);
     ops

@@ -183,6 +183,9 @@ fn cases(kind: OpKind) -> Vec<Case> {
         OpKind::Where => binary(|a, b| a.greater(b).where_(a.exp(), b * a), [(-2.0, 2.0), (-2.1, 1.9)]),
         OpKind::Cast => unary(|x| x.cast(DType::F32).exp().cast(DType::F64), (-2.0, 2.0)),
         OpKind::AllReduce => unary(|x| x.sin().all_reduce() * x, (-2.0, 2.0)),
+        // Of integers that every type holds the rounding is the identity, between them a staircase: what is rounded is constant where
+        // differences are taken, and the tangent that passes through is that of the number itself.
+        OpKind::RoundTo(half) => unary(move |x| x * (x * 0.0 + 3.0).rounded_to(half) + x.square(), (-2.0, 2.0)),
         OpKind::StopGradient => {
             // Differences see through stop_gradient: what it hides must not depend on the input.
             unary(|x| x * (x * 0.0 + 3.0).stop_gradient() + x.square(), (-2.0, 2.0))

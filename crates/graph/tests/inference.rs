@@ -3,8 +3,8 @@
 
 use arenagrad_graph::{
     Attention, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, CompareFunction, Context,
-    Convolution, ConvolutionTranspose, CumulativeFunction, DType, Expr, Function, Graph, GraphError, Init, Leaf, Op,
-    OpKind, Origin, ReduceFunction, ScatterFunction, ScatterReduction, Shape, UnaryFunction, verify,
+    Convolution, ConvolutionTranspose, CumulativeFunction, DType, Expr, Function, Graph, GraphError, Half, Init, Leaf,
+    Op, OpKind, Origin, ReduceFunction, ScatterFunction, ScatterReduction, Shape, UnaryFunction, verify,
 };
 
 use crate::linear_algebra;
@@ -13,6 +13,7 @@ use DType::{Bool, F32, F64, I32};
 /// Which dtypes the operands of an elementwise op may have.
 fn accepted(kind: OpKind) -> &'static [DType] {
     match kind {
+        OpKind::RoundTo(_) => &[F32, F64],
         OpKind::Unary(function) => function.row().dtypes,
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
@@ -88,6 +89,7 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
             ]
         }
         OpKind::Cast => DType::ALL.map(|to| (x.cast(to), vec![2, 3], to)).to_vec(),
+        OpKind::RoundTo(half) => vec![(x.rounded_to(half), vec![2, 3], dtype)],
         OpKind::StopGradient => vec![(x.stop_gradient(), vec![2, 3], dtype)],
         OpKind::AllReduce => vec![(x.all_reduce(), vec![2, 3], dtype)],
         OpKind::CustomGradient => vec![(g.apply(&Identity, &[x]), vec![2, 3], dtype)],
@@ -274,7 +276,10 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     assert_eq!(names.len(), kinds.len());
     let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
     let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
-    assert_eq!(kinds.len(), 30 + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len());
+    assert_eq!(
+        kinds.len(),
+        30 + Half::ALL.len() + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len()
+    );
 }
 
 #[test]

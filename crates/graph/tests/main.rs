@@ -30,6 +30,7 @@ mod messages_order;
 mod messages_pooling;
 mod nn;
 mod passes;
+mod precision;
 mod products;
 mod reached;
 mod refused;

@@ -1,7 +1,7 @@
 //! Functions, activations and losses, called with something wrong: the error names the method and the caller's line, and nothing stays
 //! behind.
 
-use arenagrad_graph::{Ctc, DType, Expr, Graph, PoissonNll, Reduction, TripletMargin};
+use arenagrad_graph::{Ctc, DType, Expr, Graph, Half, PoissonNll, Reduction, TripletMargin};
 
 /// A public method, its name, and a call with something wrong.
 type Mistake = (&'static str, for<'g> fn(Wrong<'g>) -> Expr<'g>);
@@ -20,6 +20,8 @@ struct Wrong<'g> {
 const MEAN: Reduction = Reduction::Mean;
 
 const MISTAKES: &[Mistake] = &[
+    ("rounded_to", |w| w.i.rounded_to(Half::F16)),
+    ("rounded_to", |w| w.b.rounded_to(Half::Bf16)),
     ("frac", |w| w.i.frac()),
     ("lerp", |w| w.x.lerp(w.other, 0.5)),
     ("lerp", |w| w.x.lerp(w.x, w.unlike)),

@@ -6,7 +6,7 @@
 //! there are, and from which cost on a second one pays, is the business of each backend. Counts saturate instead of
 //! overflowing.
 
-use arenagrad_graph::{CumulativeFunction, DType, Effort, Elementwise, MatrixFunction, Shape};
+use arenagrad_graph::{CumulativeFunction, DType, Effort, Elementwise, Half, MatrixFunction, Shape};
 
 use crate::attention::Attention;
 use crate::kernel::{Cumulation, Kernel, Matrices, MatrixExtents, Piece, ProductExtents};
@@ -272,6 +272,9 @@ pub fn of_elementwise<V>(elementwise: &Elementwise<V>, dtype: DType) -> usize {
         Elementwise::Unary { function, .. } => of_function(function.row().effort, dtype),
         Elementwise::Binary { function, .. } => of_function(function.row().effort, dtype),
         Elementwise::Compare { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => 2,
+        // Arithmetic of bits: about ten instructions for f16, half of them for bf16.
+        Elementwise::RoundTo { half: Half::F16, .. } => 6,
+        Elementwise::RoundTo { half: Half::Bf16, .. } => 3,
     }
 }
 

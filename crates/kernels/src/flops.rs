@@ -109,7 +109,10 @@ fn of_instruction(instruction: &Instruction, dtype: DType) -> usize {
             usize::from(dtype.is_float())
         }
         Instruction::Elementwise(
-            Elementwise::Compare { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. },
+            Elementwise::Compare { .. }
+            | Elementwise::Where { .. }
+            | Elementwise::Cast { .. }
+            | Elementwise::RoundTo { .. },
         )
         | Instruction::Load { .. }
         | Instruction::Accumulator

@@ -12,8 +12,8 @@ use crate::view::{Axes, Axis, View};
 ///
 /// A kernel says what is computed of values and knows no storage type. Buffers of its step may hold values narrower, integers wider too: the inputs of
 /// programs and nests, both operands of a product, what a gather reads by its indices, and the pieces of an assembly, all of which are
-/// widened as they are loaded; and the outputs of programs (epilogues included) and nests, which are narrowed as they are stored. All
-/// other buffers hold values as they are.
+/// widened as they are loaded; and the outputs of programs (epilogues included) and nests, which are narrowed as they are stored. What is
+/// assembled may hold floats of 16 bits where all pieces do, which are moved as they stand. All other buffers hold values as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stored<'a> {
     /// Of the inputs.

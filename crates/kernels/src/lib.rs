@@ -24,8 +24,8 @@ mod view;
 pub mod wgsl;
 
 pub use arenagrad_graph::{
-    AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, DType, Elements, Elementwise, ReduceFunction,
-    ScatterFunction, StorageType, UnaryFunction,
+    AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, DType, Elements, Elementwise, Half,
+    ReduceFunction, ScatterFunction, StorageType, UnaryFunction,
 };
 pub use attention::{Attention, AttentionMask};
 pub use choice::{Candidate, Choice};

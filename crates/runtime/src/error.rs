@@ -299,6 +299,9 @@ pub enum Error {
     #[error("no trainable parameter has a name like {pattern:?}, which the optimiser was given; there are {known}")]
     UnmatchedPattern { pattern: String, known: String },
 
+    #[error("no layer and no parameter has a name like {pattern:?}, which shall keep f32; there are {known}")]
+    UnmatchedPrecision { pattern: String, known: String },
+
     #[error(
         "parameter {name:?} of shape {shape} is no matrix, and Muon updates no other; Muon::rest takes an optimiser for the rest"
     )]

@@ -26,6 +26,7 @@ guides! {
     pytorch_users: "docs/pytorch_users.md",
     optimisers: "docs/optimisers.md",
     profile: "docs/profile.md",
+    precision: "docs/precision.md",
     tape: "docs/tape.md",
     sequences: "docs/sequences.md",
     training: "docs/training.md",

@@ -84,6 +84,7 @@ pub mod least_squares;
 pub mod metrics;
 mod pending;
 pub mod plan;
+mod precision;
 #[cfg(not(target_family = "wasm"))]
 mod processor;
 #[cfg(not(target_family = "wasm"))]
@@ -101,7 +102,7 @@ pub use arenagrad_graph::nn;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
-    CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Init, IntoExpr,
+    CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
     MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
     RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
@@ -118,11 +119,13 @@ pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};
 pub use pending::Pending;
 pub use plan::Plan;
+pub use precision::Precision;
 #[cfg(not(target_family = "wasm"))]
 pub use profile::{Profile, ProfileOptions};
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
 pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+pub use train::LossScale;
 #[cfg(feature = "fit")]
 pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};

@@ -71,6 +71,22 @@ impl Graph {
         wrt: &[Expr<'g>],
     ) -> Result<Vec<Option<Expr<'g>>>, GraphError> {
         let method = self.enter("gradients_where_reached");
+        let origin = method.origin();
+        self.at(origin, || self.gradients_by_source(outputs, upstreams, wrt, &mut |_, _| {}))
+    }
+
+    /// As [`Graph::gradients_where_reached`], and calls `source` with a node before anything is built that the node passes back: its
+    /// derivatives are the nodes from that ordinal on, up to the one of the next call. So a caller knows of each node of a backward pass
+    /// which one of the forward pass it belongs to.
+    #[track_caller]
+    pub fn gradients_by_source<'g>(
+        &'g self,
+        outputs: &[Expr<'g>],
+        upstreams: &[Expr<'g>],
+        wrt: &[Expr<'g>],
+        source: &mut dyn FnMut(usize, NodeId),
+    ) -> Result<Vec<Option<Expr<'g>>>, GraphError> {
+        let method = self.enter("gradients_by_source");
         let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if outputs.len() != upstreams.len() {
@@ -85,7 +101,7 @@ impl Graph {
         }
         self.attempt(|| {
             let restored = self.set_origin(None);
-            let result = self.sweep(&seeds, &wanted, origin);
+            let result = self.sweep(&seeds, &wanted, origin, source);
             self.set_origin(restored);
             Ok(result)
         })
@@ -96,6 +112,7 @@ impl Graph {
         seeds: &[(NodeId, Expr<'g>)],
         wanted: &[(NodeId, Shape, u32)],
         origin: Origin,
+        source: &mut dyn FnMut(usize, NodeId),
     ) -> Vec<Option<Expr<'g>>> {
         let inputs: Vec<NodeId> = wanted.iter().map(|(id, ..)| *id).collect();
         let outputs: Vec<NodeId> = seeds.iter().map(|(id, _)| *id).collect();
@@ -121,6 +138,7 @@ impl Graph {
                 (node.op.clone(), node.shape.clone(), node.dtype, place, node.origin)
             };
             self.set_origin(Some(node_origin));
+            source(self.ordinal_bound(), id);
             let wants = |operand: NodeId| span.place(self, operand).is_some_and(|place| on_the_way[place]);
             if let Op::Scan { body, operands, result } = &op {
                 if let Some(upstream) = shares[place].total(self, &shape, dtype, node_origin) {

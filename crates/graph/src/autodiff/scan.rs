@@ -523,7 +523,10 @@ fn is_cheap(op: &Op) -> bool {
         Op::Elementwise(elementwise) => match elementwise {
             Elementwise::Unary { function, .. } => function.row().effort == Effort::Simple,
             Elementwise::Binary { function, .. } => function.row().effort == Effort::Simple,
-            Elementwise::Compare { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => true,
+            Elementwise::Compare { .. }
+            | Elementwise::Where { .. }
+            | Elementwise::Cast { .. }
+            | Elementwise::RoundTo { .. } => true,
         },
         Op::View { .. } => true,
         Op::Leaf(_)

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Expr, IntoExpr, Operand};
 use crate::node::Origin;
-use crate::op::{BinaryFunction, CompareFunction, Elementwise, Leaf, Op, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Half, Leaf, Op, UnaryFunction};
 
 /// The methods that are one function of one element each, with their documentation: calls `$with` with the list, so that whoever
 /// offers the same methods has the same ones.
@@ -312,6 +312,35 @@ impl<'g> Expr<'g> {
                 self.insert(Op::Elementwise(Elementwise::Cast { operand }), None, Some(dtype), origin)
             }
             None => Expr::poisoned(self.graph()),
+        }
+    }
+
+    /// The elements, floats, rounded to the nearest number that a float of 16 bits holds; the dtype stays. Of two equally near it is the
+    /// one whose last bit is 0, NaN stays NaN, and what is half a step past the largest number, or more, is infinite: 65,520 for f16.
+    ///
+    /// A plan stores an f32 result that is rounded so in 16 bits, if it stores it at all, and matrix products read it there: half of the
+    /// memory, and the same values on every device. So the graph alone says what a computation in mixed precision gives.
+    ///
+    /// Gradients and tangents pass through as they are, unrounded, as through a cast of PyTorch or JAX there and back.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, Half};
+    /// let g = Graph::new();
+    /// let (x, w) = (g.input("x", [8, 4]), g.parameter("w", [4, 3], arenagrad_graph::Init::KaimingUniform));
+    /// let y = x.rounded_to(Half::Bf16).matmul(w.rounded_to(Half::Bf16)); // summed in f32
+    /// let [gradient] = y.sum(..).grad([w])?;
+    /// # let _ = gradient;
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    ///
+    /// Errors: anything but floats.
+    #[track_caller]
+    pub fn rounded_to(self, half: Half) -> Expr<'g> {
+        let _method = self.enter("rounded_to");
+        let origin = self.graph().origin_or(Origin::here());
+        match self.raw() {
+            Some(operand) => self.insert(Op::Elementwise(Elementwise::RoundTo { half, operand }), None, None, origin),
+            None => self,
         }
     }
 

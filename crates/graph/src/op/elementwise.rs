@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::op::functions::{BinaryFunction, CompareFunction, UnaryFunction};
+use crate::op::half::Half;
 
 /// An elementwise operation over operands of type `V`: nodes in a graph, values in a fused program, registers in its code. All
 /// operands have the shape of the result.
@@ -19,13 +20,17 @@ pub enum Elementwise<V> {
     Where { condition: V, on_true: V, on_false: V },
     /// The operand's elements in the dtype of the result: floats to i32 truncate and saturate, NaN to 0; anything but zero is true.
     Cast { operand: V },
+    /// The operand's elements, floats, rounded to what 16 bits hold; the dtype stays.
+    RoundTo { half: Half, operand: V },
 }
 
 impl<V: Copy> Elementwise<V> {
     /// Calls `visit` with each operand, in the order of the fields.
     pub fn for_each_operand(&self, mut visit: impl FnMut(V)) {
         match *self {
-            Elementwise::Unary { operand, .. } | Elementwise::Cast { operand } => visit(operand),
+            Elementwise::Unary { operand, .. }
+            | Elementwise::Cast { operand }
+            | Elementwise::RoundTo { operand, .. } => visit(operand),
             Elementwise::Binary { lhs, rhs, .. } | Elementwise::Compare { lhs, rhs, .. } => {
                 visit(lhs);
                 visit(rhs);
@@ -59,6 +64,7 @@ impl<V: Copy> Elementwise<V> {
                 Elementwise::Where { condition: map(condition), on_true: map(on_true), on_false: map(on_false) }
             }
             Elementwise::Cast { operand } => Elementwise::Cast { operand: map(operand) },
+            Elementwise::RoundTo { half, operand } => Elementwise::RoundTo { half, operand: map(operand) },
         }
     }
 }

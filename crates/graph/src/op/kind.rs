@@ -1,8 +1,8 @@
 //! Operations without their operands: what suites iterate, so that no op is left untested.
 
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Indexing,
-    Leaf, MatrixFunction, Op, Ordered, ReduceFunction, ScatterFunction, UnaryFunction,
+    Arrangement, Assembly, AttentionResult, BinaryFunction, CompareFunction, CumulativeFunction, Elementwise, Half,
+    Indexing, Leaf, MatrixFunction, Op, Ordered, ReduceFunction, ScatterFunction, UnaryFunction,
 };
 
 /// An operation without its operands.
@@ -21,6 +21,7 @@ pub enum OpKind {
     Compare(CompareFunction),
     Where,
     Cast,
+    RoundTo(Half),
     StopGradient,
     CustomGradient,
     Reshape,
@@ -57,7 +58,9 @@ impl OpKind {
             .chain(UnaryFunction::ALL.map(OpKind::Unary))
             .chain(BinaryFunction::ALL.map(OpKind::Binary))
             .chain(CompareFunction::ALL.map(OpKind::Compare))
-            .chain([OpKind::Where, OpKind::Cast, OpKind::StopGradient, OpKind::CustomGradient])
+            .chain([OpKind::Where, OpKind::Cast])
+            .chain(Half::ALL.map(OpKind::RoundTo))
+            .chain([OpKind::StopGradient, OpKind::CustomGradient])
             .chain([OpKind::Reshape, OpKind::Permute])
             .chain([OpKind::Broadcast, OpKind::Slice, OpKind::Flip, OpKind::Windows, OpKind::Pad, OpKind::Concat])
             .chain(ReduceFunction::ALL.map(OpKind::Reduce))
@@ -86,6 +89,7 @@ impl OpKind {
             OpKind::Compare(function) => function.name(),
             OpKind::Where => "where",
             OpKind::Cast => "cast",
+            OpKind::RoundTo(half) => half.op_name(),
             OpKind::StopGradient => "stop_gradient",
             OpKind::CustomGradient => "custom_gradient",
             OpKind::Reshape => "reshape",
@@ -174,6 +178,7 @@ impl<V> Elementwise<V> {
             Elementwise::Compare { function, .. } => OpKind::Compare(*function),
             Elementwise::Where { .. } => OpKind::Where,
             Elementwise::Cast { .. } => OpKind::Cast,
+            Elementwise::RoundTo { half, .. } => OpKind::RoundTo(*half),
         }
     }
 }

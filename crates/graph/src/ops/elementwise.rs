@@ -5,7 +5,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::Elementwise;
-use crate::ops::{Differentiated, Pushed, Rule, binary, compare, unary};
+use crate::ops::{Differentiated, Pushed, Rule, binary, compare, rounding, unary};
 use crate::shape::Shape;
 
 /// `dtype` is the one that a cast converts to.
@@ -23,6 +23,7 @@ pub(crate) fn infer(
             let node = rule.node(operand);
             Ok((node.shape.clone(), dtype.unwrap_or(node.dtype)))
         }
+        Elementwise::RoundTo { operand, .. } => rounding::infer(rule, operand),
     }
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn vjp<'g>(
             compare::vjp_where(condition, on_true, on_false, node, give);
         }
         Elementwise::Cast { operand } => compare::vjp_cast(operand, node, give),
+        Elementwise::RoundTo { operand, .. } => rounding::vjp(operand, node, give),
     }
 }
 
@@ -51,5 +53,6 @@ pub(crate) fn jvp<'g>(elementwise: &Elementwise<NodeId>, node: &Pushed<'g, '_>) 
         Elementwise::Compare { .. } => None,
         Elementwise::Where { condition, on_true, on_false } => compare::jvp_where(condition, on_true, on_false, node),
         Elementwise::Cast { operand } => compare::jvp_cast(operand, node),
+        Elementwise::RoundTo { operand, .. } => rounding::jvp(operand, node),
     }
 }

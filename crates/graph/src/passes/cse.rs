@@ -93,7 +93,10 @@ fn exchangeable(elementwise: &Elementwise<NodeId>) -> Option<(NodeId, NodeId)> {
     match *elementwise {
         Elementwise::Binary { function, lhs, rhs } => is_symmetric(function.row().exchange).then_some((lhs, rhs)),
         Elementwise::Compare { function, lhs, rhs } => is_symmetric(function.row().exchange).then_some((lhs, rhs)),
-        Elementwise::Unary { .. } | Elementwise::Where { .. } | Elementwise::Cast { .. } => None,
+        Elementwise::Unary { .. }
+        | Elementwise::Where { .. }
+        | Elementwise::Cast { .. }
+        | Elementwise::RoundTo { .. } => None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::op::{Arrangement, Leaf, Op};
 use crate::passes::Optimised;
 use crate::passes::loops::Loops;
 use crate::passes::narrow::{self, Regions};
+use crate::passes::precision::Roundings;
 use crate::passes::products::Joins;
 use crate::passes::rebuild::{Rebuild, Rewrites};
 use crate::passes::widen;
@@ -22,14 +23,37 @@ pub(super) fn sweep(old: &Graph, outputs: &[NodeId], rewrites: Rewrites) -> Resu
     sweep_with(old, outputs, rewrites, None, None)
 }
 
+/// [`sweep`], in which values are rounded as `roundings` says.
+#[track_caller]
+pub(super) fn sweep_rounded(
+    old: &Graph,
+    outputs: &[NodeId],
+    rewrites: Rewrites,
+    roundings: Roundings,
+) -> Result<Optimised, GraphError> {
+    sweep_through(old, outputs, rewrites, None, None, Some(roundings))
+}
+
 /// [`sweep`], in which products are joined as `joins` says, and loops taken apart as `loops` says.
 #[track_caller]
 pub(super) fn sweep_with(
     old: &Graph,
     outputs: &[NodeId],
     rewrites: Rewrites,
+    joins: Option<Joins>,
+    loops: Option<Loops>,
+) -> Result<Optimised, GraphError> {
+    sweep_through(old, outputs, rewrites, joins, loops, None)
+}
+
+#[track_caller]
+fn sweep_through(
+    old: &Graph,
+    outputs: &[NodeId],
+    rewrites: Rewrites,
     mut joins: Option<Joins>,
     mut loops: Option<Loops>,
+    mut roundings: Option<Roundings>,
 ) -> Result<Optimised, GraphError> {
     let origin = Origin::here();
     old.check()?;
@@ -75,6 +99,12 @@ pub(super) fn sweep_with(
             };
             let joined = match &mut loops {
                 Some(loops) => loops.replace(&mut rebuild, node, &|id| replacement(&replacements, id))?.or(joined),
+                None => joined,
+            };
+            let joined = match &mut roundings {
+                Some(roundings) => {
+                    Some(roundings.replace(&mut rebuild, &arena, node, &|id| replacement(&replacements, id))?)
+                }
                 None => joined,
             };
             let op = || node.op.map_operands(|operand| replacement(&replacements, operand));

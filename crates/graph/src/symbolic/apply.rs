@@ -91,7 +91,7 @@ impl Formula {
                     Elementwise::Binary { function, lhs, rhs } => lhs.binary(function, rhs, origin),
                     Elementwise::Compare { function, lhs, rhs } => lhs.compare(function, rhs, origin),
                     Elementwise::Where { condition, on_true, on_false } => condition.select(on_true, on_false, origin),
-                    Elementwise::Cast { .. } => poisoned,
+                    Elementwise::Cast { .. } | Elementwise::RoundTo { .. } => poisoned,
                 },
                 // No formula holds one: its arena is filled by the parser, by reverse mode and by simplification.
                 Op::Leaf(_)

@@ -195,7 +195,7 @@ impl Form {
             },
             Elementwise::Binary { function, lhs, rhs } => Form::of_binary(arena, function, lhs, rhs),
             Elementwise::Where { condition, on_true, on_false } => Form::of_where(arena, condition, on_true, on_false),
-            Elementwise::Compare { .. } | Elementwise::Cast { .. } => Form::Foreign,
+            Elementwise::Compare { .. } | Elementwise::Cast { .. } | Elementwise::RoundTo { .. } => Form::Foreign,
         }
     }
 

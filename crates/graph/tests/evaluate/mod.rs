@@ -108,6 +108,9 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
         }
         // In a group of one.
         Op::AllReduce { operand, .. } => elements(operand).to_vec(),
+        Op::Elementwise(Elementwise::RoundTo { half, operand }) => {
+            elements(operand).iter().map(|&x| node.dtype.round(half.round(x))).collect()
+        }
         Op::StopGradient { operand } | Op::View { operand, arrangement: Arrangement::Reshape } => {
             elements(operand).to_vec()
         }

@@ -67,7 +67,7 @@ impl Compiled {
                 | Op::Leaf(Leaf::Iota { .. })
                 | Op::Uniform { .. }
                 | Op::Leaf(Leaf::Placeholder)
-                | Op::Elementwise(Elementwise::Cast { .. })
+                | Op::Elementwise(Elementwise::Cast { .. } | Elementwise::RoundTo { .. })
                 | Op::StopGradient { .. }
                 | Op::AllReduce { .. }
                 | Op::CustomGradient { .. }

@@ -50,6 +50,16 @@ fn f32_to_bf16(x: f32) -> u32 {
     return select(rounded, (bits >> 16u) | 0x40u, (bits & 0x7fffffffu) > 0x7f800000u);
 }
 
+// The f16 nearest to x, as f32.
+fn round_to_f16(x: f32) -> f32 {
+    return f16_to_f32(f32_to_f16(x));
+}
+
+// The bf16 nearest to x, as f32.
+fn round_to_bf16(x: f32) -> f32 {
+    return bf16_to_f32(f32_to_bf16(x));
+}
+
 // The 8 bits of the element at `place` in the word that it shares with three neighbours.
 fn quarter_of(word: u32, place: u32) -> u32 {
     return (word >> (8u * (place & 3u))) & 0xffu;

@@ -2,7 +2,7 @@
 //!
 //! A function of a dtype that it is not defined for is a broken invariant of the graph, and panics.
 
-use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Effort, UnaryFunction};
+use arenagrad_graph::{Bf16, BinaryFunction, CompareFunction, DType, Effort, F16, Half, UnaryFunction};
 
 use super::error_functions::{erfc, erfcx, erfinv};
 use super::functions::{self, in_pow_range, in_trigonometric_range};
@@ -13,7 +13,7 @@ use super::scalar::{Float, Number, maximum, minimum, relu, relu_backward};
 
 #[cold]
 #[inline(never)]
-fn undefined(function: &str, dtype: DType) -> ! {
+pub(super) fn undefined(function: &str, dtype: DType) -> ! {
     panic!("{function} is not a function of {dtype}")
 }
 
@@ -70,6 +70,19 @@ impl Block<'_, '_> {
             | UnaryFunction::Not
             | UnaryFunction::BitwiseNot => self.unary_float::<f32>(function, operand, target),
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn round_to_f32(&mut self, half: Half, operand: Register, target: Register) {
+        match half {
+            Half::F16 => self.map(operand, target, |x: f32| F16::from_f32(x).to_f32()),
+            Half::Bf16 => self.map(operand, target, |x: f32| Bf16::from_f32(x).to_f32()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn round_to_f64(&mut self, half: Half, operand: Register, target: Register) {
+        self.map(operand, target, |x: f64| half.round(x));
     }
 
     /// Transcendental functions of f64 are those of a library, called for each element: a loop of them gains nothing from vectors.

@@ -12,7 +12,7 @@ use super::buffer::{Element, Operands, Part, part};
 use super::narrow::{Source, of_storage};
 use super::parallel;
 use super::registers::BLOCK;
-use super::walk::Walk;
+use super::walk::{self, Walk};
 use crate::cost;
 use crate::kernel::Piece;
 use crate::view::View;
@@ -26,7 +26,6 @@ const FEW_PIECES: usize = 4;
 /// An assembly made ready; see [`crate::Kernel::Assemble`].
 #[derive(Clone, Debug)]
 pub(super) struct Assemble {
-    dtype: DType,
     elements: usize,
     fill: Option<f64>,
     pieces: Vec<Placed>,
@@ -54,7 +53,7 @@ impl Assemble {
             Placed { piece: piece.clone(), span: if first < end { first..end } else { 0..0 } }
         };
         let pieces = pieces.iter().map(place).collect();
-        Assemble { dtype, elements, fill, pieces, tasks, fills_by_blocks }
+        Assemble { elements, fill, pieces, tasks, fills_by_blocks }
     }
 
     /// Whether a run is shared among threads.
@@ -85,10 +84,7 @@ impl Assemble {
             self.fill(&mut result, within.clone());
             for (input, placed) in self.pieces.iter().enumerate() {
                 if placed.span.start < stretch.end && stretch.start < placed.span.end {
-                    of_storage!(operands.buffer(input).storage(), E => {
-                        let target = &mut result.typed_mut::<<E as Source>::Value>()[within.clone()];
-                        placed.copy(operands.typed::<E>(input), stretch.clone(), target);
-                    });
+                    placed.copy(operands, input, stretch.clone(), &mut result, within.clone());
                 }
             }
         }
@@ -96,38 +92,71 @@ impl Assemble {
 
     fn fill(&self, result: &mut Part<'_>, within: Range<usize>) {
         let Some(value) = self.fill else { return };
-        match self.dtype {
-            DType::F32 => result.typed_mut::<f32>()[within].fill(Element::from_f64(value)),
-            DType::F64 => result.typed_mut::<f64>()[within].fill(Element::from_f64(value)),
-            DType::I32 => result.typed_mut::<i32>()[within].fill(Element::from_f64(value)),
-            DType::Bool => result.typed_mut::<u8>()[within].fill(Element::from_f64(value)),
-        }
+        of_storage!(result.storage(), E => result.typed_mut::<E>()[within].fill(E::from_f64(value)));
     }
 }
 
 impl Placed {
-    /// Copies what of the piece lies in `stretch` of the result, which is `target`.
-    fn copy<E: Source>(&self, source: &[E], stretch: Range<usize>, target: &mut [E::Value]) {
+    /// Copies what of the piece, which is input `input`, lies in `stretch` of the result: the elements `within` of its part.
+    fn copy(
+        &self,
+        operands: Operands<'_>,
+        input: usize,
+        stretch: Range<usize>,
+        result: &mut Part<'_>,
+        within: Range<usize>,
+    ) {
+        let storage = result.storage();
+        if storage.is_native() {
+            of_storage!(operands.buffer(input).storage(), E => {
+                let target = &mut result.typed_mut::<<E as Source>::Value>()[within];
+                self.copy_typed(operands.typed::<E>(input), stretch, target, E::load_all, E::read);
+            });
+        } else {
+            // Pieces of the same type are moved as they stand.
+            of_storage!(storage, E => {
+                let target = &mut result.typed_mut::<E>()[within];
+                let load = |source: &[E], target: &mut [E]| target.copy_from_slice(source);
+                self.copy_typed(operands.typed::<E>(input), stretch, target, load, walk::read);
+            });
+        }
+    }
+
+    /// Copies elements, which `load` turns into those of the result, and `read` so from a view.
+    fn copy_typed<E, V: Copy + Default>(
+        &self,
+        source: &[E],
+        stretch: Range<usize>,
+        target: &mut [V],
+        load: impl Fn(&[E], &mut [V]),
+        read: impl Fn(&[E], &View, usize, &mut [V]),
+    ) {
         let Piece { source: view, destination } = &self.piece;
-        let elements = view.elements();
         // Where the piece lies whole in the stretch, its elements need not stand in order.
         let is_whole = stretch.start <= self.span.start && self.span.end <= stretch.end;
         let part = if is_whole {
-            0..elements
+            0..view.elements()
         } else {
             first_from(destination, stretch.start)..first_from(destination, stretch.end)
         };
         let has_lines = |view: &View| view.axes().last().is_some_and(|axis| axis.stride == 1);
         if has_lines(view) && has_lines(destination) {
-            copy_lines(source, &self.piece, part, stretch.start, target);
+            copy_lines(source, &self.piece, part, stretch.start, target, load);
         } else {
-            copy_elements(source, &self.piece, part, stretch.start, target);
+            copy_elements(source, &self.piece, part, stretch.start, target, read);
         }
     }
 }
 
 /// Copies the elements `part` of a piece, both ends of which have neighbours along their last axes, to a stretch of the result from `origin` on.
-fn copy_lines<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin: usize, target: &mut [E::Value]) {
+fn copy_lines<E, V>(
+    source: &[E],
+    piece: &Piece,
+    part: Range<usize>,
+    origin: usize,
+    target: &mut [V],
+    load: impl Fn(&[E], &mut [V]),
+) {
     let mut sources = Walk::new(&piece.source, part.start);
     let mut destinations = Walk::new(&piece.destination, part.start);
     let mut left = part.len();
@@ -137,7 +166,7 @@ fn copy_lines<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin
         while done < to.length {
             let from = sources.next(to.length - done);
             let line = &mut target[to.position + done - origin..][..from.length];
-            E::load_all(&source[from.position..from.position + from.length], line);
+            load(&source[from.position..from.position + from.length], line);
             done += from.length;
         }
         left -= to.length;
@@ -145,20 +174,27 @@ fn copy_lines<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin
 }
 
 /// Copies the elements `part` of a piece to a stretch of the result from `origin` on.
-fn copy_elements<E: Source>(source: &[E], piece: &Piece, part: Range<usize>, origin: usize, target: &mut [E::Value]) {
-    let mut block = [E::Value::default(); BLOCK];
+fn copy_elements<E, V: Copy + Default>(
+    source: &[E],
+    piece: &Piece,
+    part: Range<usize>,
+    origin: usize,
+    target: &mut [V],
+    read: impl Fn(&[E], &View, usize, &mut [V]),
+) {
+    let mut block = [V::default(); BLOCK];
     let mut destinations = Walk::new(&piece.destination, part.start);
     let mut done = part.start;
     while done < part.end {
         // Runs of the destination that are contiguous are read into place, others by way of a block.
         let run = destinations.next(part.end - done);
         if run.stride == 1 {
-            E::read(source, &piece.source, done, &mut target[run.position - origin..][..run.length]);
+            read(source, &piece.source, done, &mut target[run.position - origin..][..run.length]);
         } else {
             let mut at = 0;
             while at < run.length {
                 let length = BLOCK.min(run.length - at);
-                E::read(source, &piece.source, done + at, &mut block[..length]);
+                read(source, &piece.source, done + at, &mut block[..length]);
                 for (i, &value) in block[..length].iter().enumerate() {
                     target[run.at(at + i) - origin] = value;
                 }

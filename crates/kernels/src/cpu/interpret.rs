@@ -265,12 +265,14 @@ impl Block<'_, '_> {
             (Elementwise::Where { condition, on_true, on_false }, _) if to == DType::F32 => {
                 self.choose::<f32>(condition, on_true, on_false, target);
             }
+            (Elementwise::RoundTo { half, operand }, DType::F32) => self.round_to_f32(half, operand, target),
             (
                 Elementwise::Unary { .. }
                 | Elementwise::Binary { .. }
                 | Elementwise::Compare { .. }
                 | Elementwise::Where { .. }
-                | Elementwise::Cast { .. },
+                | Elementwise::Cast { .. }
+                | Elementwise::RoundTo { .. },
                 _,
             ) => self.execute_seldom(code),
         }

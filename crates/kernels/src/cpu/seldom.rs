@@ -5,6 +5,7 @@
 
 use arenagrad_graph::{DType, Elementwise};
 
+use super::apply::undefined;
 use super::code::Code;
 use super::interpret::Block;
 use super::processor::{Vectorise, detect, dispatch};
@@ -48,6 +49,11 @@ impl Vectorise for Seldom<'_, '_, '_> {
                 DType::Bool => block.choose::<u8>(condition, on_true, on_false, target),
             },
             Elementwise::Cast { operand } => block.cast(from, to, operand, target),
+            Elementwise::RoundTo { half, operand } => match from {
+                DType::F32 => often(code),
+                DType::F64 => block.round_to_f64(half, operand, target),
+                DType::I32 | DType::Bool => undefined("rounding to 16 bits", from),
+            },
         }
     }
 }

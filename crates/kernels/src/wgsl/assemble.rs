@@ -26,6 +26,9 @@ pub(super) fn assemble(
             DType::I32 => value as i32 as u32,
             DType::Bool => u32::from(value != 0.0),
         };
+        // Two elements of 16 bits are one word: past the last there is room for one more.
+        let narrow = lowered.module().narrow_fill(Resource::Output(0), elements, value);
+        let (elements, word) = narrow.unwrap_or((elements, word));
         let mut module = Module::default();
         module.parameter("elements", elements);
         module.parameter("value", word as usize);
@@ -48,7 +51,10 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
     for (place, (input, _)) in pieces.iter().enumerate() {
         module.bind(Resource::Input(*input as u32), false, format!("source{place}"), "u32");
     }
-    module.bind(Resource::Output(0), true, "result", "u32");
+    let is_narrow = module.is_narrow(Resource::Output(0));
+    if !is_narrow {
+        module.bind(Resource::Output(0), true, "result", "u32");
+    }
     let mut text = "fn copy_element(element: u32) {\n".to_owned();
     let mut first = 0;
     for (place, (input, piece)) in pieces.iter().enumerate() {
@@ -63,14 +69,16 @@ fn copy(pieces: &[(usize, &Piece)], profile: &AdapterProfile, lowered: &mut Lowe
             text.push_str("    {\n");
         }
         let source = format!("source{place}");
-        let word = match module.narrow_element(Resource::Input(*input as u32), &source, &from) {
-            Some(value) => format!("bitcast<u32>({value})"),
-            None => format!("{source}[{from}]"),
+        let value = module.narrow_element(Resource::Input(*input as u32), &source, &from);
+        let stored = match (is_narrow, value) {
+            (true, value) => {
+                let value = value.unwrap_or_else(|| format!("bitcast<f32>({source}[{from}])"));
+                module.narrow_store(Resource::Output(0), 1, &to, &value).unwrap_or_default()
+            }
+            (false, Some(value)) => format!("    result[{to}] = bitcast<u32>({value});\n"),
+            (false, None) => format!("    result[{to}] = {source}[{from}];\n"),
         };
-        let _ = write!(
-            text,
-            "        let i = element - {begin};\n        result[{to}] = {word};\n        return;\n    }}\n"
-        );
+        let _ = write!(text, "        let i = element - {begin};\n{stored}        return;\n    }}\n");
     }
     text.push_str("}\n");
     module.declare(text);

@@ -2,7 +2,7 @@
 
 use crate::wgsl::functions;
 use crate::wgsl::module::Module;
-use crate::{DType, Elementwise, Instruction};
+use crate::{DType, Elementwise, Half, Instruction};
 
 /// Where an instruction stands: what its expression is made of besides its operands `v0`, `v1`, ….
 #[derive(Clone, Copy)]
@@ -81,6 +81,13 @@ fn of_elementwise(
             Some(function) => format!("{}(v{operand})", module.call(function)),
             None => format!("v{operand}"),
         },
+        Elementwise::RoundTo { half, operand } => {
+            let function = module.call(match half {
+                Half::F16 => "round_to_f16",
+                Half::Bf16 => "round_to_bf16",
+            });
+            format!("{function}(v{operand})")
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use arenagrad_graph::StorageType;
+use arenagrad_graph::{Bf16, F16, StorageType};
 
 use crate::kernel::Stored;
 use crate::wgsl::emit::buffer_name;
@@ -98,6 +98,22 @@ impl Module {
     /// Whether a buffer's elements are of another width than their values.
     pub(super) fn is_narrow(&self, resource: Resource) -> bool {
         self.narrow().find(resource).is_some()
+    }
+
+    /// How many words a buffer of so many floats of 16 bits is, and the word of two elements of a value; none if it holds anything else.
+    pub(super) fn narrow_fill(&self, resource: Resource, elements: usize, value: f64) -> Option<(usize, u32)> {
+        let bits = match self.narrow().find(resource)? {
+            StorageType::F16 => F16::from_f64(value).to_bits(),
+            StorageType::Bf16 => Bf16::from_f64(value).to_bits(),
+            StorageType::F32
+            | StorageType::F64
+            | StorageType::I32
+            | StorageType::Bool
+            | StorageType::U8
+            | StorageType::I8
+            | StorageType::I64 => return None,
+        };
+        Some((elements.div_ceil(2), u32::from(bits) << 16 | u32::from(bits)))
     }
 
     /// What the words of a buffer of narrow elements are where `width` neighbours are written at once; none if the buffer holds values

@@ -83,6 +83,9 @@ pub(crate) fn program(program: &Program, inputs: &[Vec<f64>], accumulators: &[f6
                     if at(condition) != 0.0 { at(on_true) } else { at(on_false) }
                 }
                 Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand)),
+                Instruction::Elementwise(Elementwise::RoundTo { half, operand }) => {
+                    dtype.round(half.round(at(operand)))
+                }
             };
             values.push(value);
         }

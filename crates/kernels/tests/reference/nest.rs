@@ -74,6 +74,7 @@ fn element(
             at(if at(condition) != 0.0 { on_true } else { on_false })
         }
         Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand)),
+        Instruction::Elementwise(Elementwise::RoundTo { half, operand }) => dtype.round(half.round(at(operand))),
     }
 }
 

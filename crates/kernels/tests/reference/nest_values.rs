@@ -59,6 +59,9 @@ pub(crate) fn nest_values(nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
                         if at(condition, index) != 0.0 { at(on_true, index) } else { at(on_false, index) }
                     }
                     Instruction::Elementwise(Elementwise::Cast { operand }) => dtype.round(at(operand, index)),
+                    Instruction::Elementwise(Elementwise::RoundTo { half, operand }) => {
+                        dtype.round(half.round(at(operand, index)))
+                    }
                 },
             })
             .collect();

@@ -6,7 +6,7 @@ mod ordered;
 
 use arenagrad_graph::{Elementwise, Shape};
 use arenagrad_kernels::{
-    Axes, Axis, BinaryFunction, CompareFunction, DType, Factor, Instruction, Kernel, Matrices, Piece, Program,
+    Axes, Axis, BinaryFunction, CompareFunction, DType, Factor, Half, Instruction, Kernel, Matrices, Piece, Program,
     ProgramInput, ReduceFunction, ScatterFunction, UnaryFunction, View,
 };
 
@@ -169,6 +169,13 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
                 p.outputs = vec![1];
                 all.push((format!("cast {from} {to} {n}"), Kernel::Elementwise(p)));
             }
+        }
+        for half in Half::ALL {
+            let mut p = load(n);
+            p.instructions.push(Instruction::Elementwise(Elementwise::RoundTo { half, operand: 0 }));
+            p.dtypes.push(DType::F32);
+            p.outputs = vec![1];
+            all.push((format!("round to {half} {n}"), Kernel::Elementwise(p)));
         }
         // iota, uniform, where, constants that WGSL cannot write, two outputs, one of them in place of an input.
         let p = Program {

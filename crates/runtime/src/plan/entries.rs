@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::plan::attention::{self, AttentionWork, Computations};
 use crate::plan::layout::Layout;
 use crate::plan::ordered::Along;
+use crate::plan::stored;
 
 /// One thing to have or to compute.
 #[derive(Clone, Debug)]
@@ -26,7 +27,8 @@ pub(crate) struct Entry {
     pub(crate) operands: SmallVec<[Layout; 1]>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
-    /// In what its buffer holds its elements: only what is declared or stands in the graph may be narrower than its dtype.
+    /// In what its buffer holds its elements: what is declared, stands in the graph or is rounded to 16 bits may be narrower than its
+    /// dtype.
     pub(crate) storage: StorageType,
     /// The node that this computes, for names and stages.
     pub(crate) node: NodeId,
@@ -177,6 +179,7 @@ pub(crate) fn collect(
         entries: Vec::new(),
         is_for_products: for_products_alone(graph, &ids, roots, &needed)?,
         computations: Computations::default(),
+        brought: HashMap::new(),
         storage: graph.declarations().iter().map(|declaration| declaration.storage).collect(),
         loops: Vec::new(),
         first_results: HashMap::new(),
@@ -216,7 +219,9 @@ pub(crate) fn collect(
         // A whole buffer is wanted, not the beginning of a longer one.
         let whole = base.shape.elements() == layout.shape.elements();
         let empty = layout.shape.elements() == 0;
-        let owned = empty || (whole && owns_buffer(number, layout.base, &base.work));
+        // What is computed is given as it is computed with, whatever else reads it in 16 bits.
+        let is_narrowed = base.work.is_computed() && !base.storage.is_native();
+        let owned = empty || (whole && !is_narrowed && owns_buffer(number, layout.base, &base.work));
         resolved.push(if owned { layout } else { builder.copy(layout, node.dtype, *root, stage) });
     }
     Ok(Entries { entries: builder.entries, roots: resolved, loops: builder.loops })
@@ -316,6 +321,8 @@ pub(super) struct Builder {
     first_results: HashMap<Box<[NodeId]>, Vec<u32>>,
     /// The computations of attention so far.
     computations: Computations,
+    /// The operands of each, where its kernel can read them.
+    brought: HashMap<u32, SmallVec<[Layout; 1]>>,
 }
 
 impl Builder {
@@ -377,9 +384,10 @@ impl Builder {
                 let operands = self.readable(step, node, stage);
                 self.push(entry(Work::Elementwise(Some(op.clone())), operands))
             }
-            Op::Elementwise(_) => {
+            Op::Elementwise(elementwise) => {
                 let operands = self.readable(operands, node, stage);
-                self.push(entry(Work::Elementwise(Some(op.clone())), operands))
+                let storage = stored::of_elementwise(elementwise, dtype);
+                self.push(Entry { storage, ..entry(Work::Elementwise(Some(op.clone())), operands) })
             }
             Op::StopGradient { .. } | Op::CustomGradient { .. } => operands[0].clone(),
             Op::Leaf(Leaf::Placeholder) => unreachable!("a plan is refused where a placeholder is needed"),
@@ -490,7 +498,8 @@ impl Builder {
                 }
                 let operand = self.buffered(operands[0].clone(), dtype, node, stage);
                 let work = Work::Pad { lows: lows.clone(), interiors: interiors.clone(), value: *value };
-                self.push(entry(work, [operand].into_iter().collect()))
+                let storage = stored::of_pieces(&self.entries, std::slice::from_ref(&operand), Some(*value), dtype);
+                self.push(Entry { storage, ..entry(work, [operand].into_iter().collect()) })
             }
             Op::Assembly(Assembly::Concat { axis, .. }) => {
                 // Where operands are one constant the result is filled with it, instead of copied from buffers of it.
@@ -517,7 +526,8 @@ impl Builder {
                     region
                 });
                 let regions = regions.collect();
-                self.push(entry(Work::Concat { regions }, pieces))
+                let storage = stored::of_pieces(&self.entries, &pieces, None, dtype);
+                self.push(Entry { storage, ..entry(Work::Concat { regions }, pieces) })
             }
             Op::Scan { body, operands: ids, result } => {
                 let known = self.first_results.get(ids).into_iter().flatten().find_map(|&first| {
@@ -557,6 +567,18 @@ impl Builder {
         if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
             return self.push(entry(Work::Constant(value), SmallVec::new()));
         }
+        let work = AttentionWork {
+            result: attention.result,
+            computation: self.computations.number(attention),
+            is_causal: attention.is_causal,
+            scale: attention.scale,
+            has_mask: attention.mask.is_some(),
+        };
+        // Results of one computation read the same.
+        if let Some(brought) = self.brought.get(&work.computation) {
+            let brought = brought.clone();
+            return self.push(entry(Work::Attention(work), brought));
+        }
         let rank = operands[0].shape.rank();
         let scores: Shape =
             operands[0].shape[..rank - 1].iter().copied().chain([operands[1].shape[rank - 2]]).collect();
@@ -580,13 +602,7 @@ impl Builder {
                 self.copy(operand, dtype, node, stage)
             });
         }
-        let work = AttentionWork {
-            result: attention.result,
-            computation: self.computations.number(attention),
-            is_causal: attention.is_causal,
-            scale: attention.scale,
-            has_mask,
-        };
+        self.brought.insert(work.computation, brought.clone());
         self.push(entry(Work::Attention(work), brought))
     }
 

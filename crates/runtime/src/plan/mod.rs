@@ -31,6 +31,7 @@ mod report;
 mod shaders;
 mod slots;
 mod step;
+mod stored;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use arenagrad_graph::{
 use arenagrad_kernels::{Kernel, Program};
 
 use crate::error::Error;
+use crate::precision::Rounding;
 pub(crate) use bytes::ElementBytes;
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
@@ -81,6 +83,8 @@ pub(crate) struct Request {
     pub(crate) memory: MemoryPolicy,
     /// How many bytes elements take on the device that the plan is for.
     pub(crate) unit: ElementBytes,
+    /// What is rounded to 16 bits; none where all is computed in the dtypes of the graph.
+    pub(crate) rounding: Option<Rounding>,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -164,7 +168,11 @@ impl Plan {
             .collect();
         let exchanges = exchanges_of(graph, &wanted)?;
         let wanted = [wanted, exchanges].concat();
-        let optimised = passes::optimise(graph, &wanted)?;
+        let rounded = request.rounding.as_ref().map(|rounding| rounding.apply(graph, &wanted)).transpose()?;
+        let optimised = match &rounded {
+            Some(rounded) => passes::optimise(&rounded.graph, &rounded.outputs)?.after(&rounded.sources),
+            None => passes::optimise(graph, &wanted)?,
+        };
         refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();
         let outputs: Vec<NodeId> = mapped.by_ref().take(request.outputs.len()).collect();

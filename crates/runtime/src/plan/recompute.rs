@@ -4,6 +4,8 @@
 //! stored anyway. Values of rows and columns are small and always stored; so are results of reductions and of kernels of their own. What
 //! remains are elementwise values that their readers would take element by element.
 //!
+//! What is rounded to 16 bits is stored where it crosses, for that is why it was rounded.
+//!
 //! A value whose computation leads back to something that is not stored, such as the result of a matrix product that only its own
 //! elementwise work reads, is stored, unless several values lead back to the same one: then that one is stored, and
 //! they are computed from it.
@@ -71,7 +73,10 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
         match readers.kind[index] {
             Reading::AtHome => {}
             Reading::Taken
-                if matches!(entry.work, Work::Elementwise(_)) && clusters.spaces[index] == Space::Element =>
+                if matches!(entry.work, Work::Elementwise(_))
+                    && clusters.spaces[index] == Space::Element
+                    // What is rounded to fewer bytes is meant to be stored in them: from what is wider it would be computed again.
+                    && entry.storage.is_native() =>
             {
                 crossing.push(index as u32);
             }
@@ -316,7 +321,9 @@ impl Decider<'_> {
                 let in_order = is_in_order(self.entries, operand) && source.shape.elements() == entry.shape.elements();
                 let is_small = self.clusters.spaces[base as usize] != Space::Element;
                 let is_border = self.clusters.home[base as usize] != home || self.is_crossing[base as usize];
-                let ends = is_border && !storage.is_recomputed[base as usize];
+                // What is rounded to fewer bytes is stored if anything is computed again from it.
+                let is_narrow = !source.storage.is_native();
+                let ends = is_narrow || (is_border && !storage.is_recomputed[base as usize]);
                 if !source.work.is_computed() || storage.is_stored[base as usize] || is_small || ends {
                     back.loads.push((base, through));
                 } else if in_order && self.is_computable(base) {
@@ -345,8 +352,7 @@ impl Decider<'_> {
         let entry = &self.entries[value as usize];
         let elements = entry.shape.elements();
         let readers = &self.readers.clusters[value as usize];
-        let bytes = |dtype| cost::size(dtype);
-        let mut saved = bytes(entry.dtype) * (1 + readers.len());
+        let mut saved = entry.storage.bytes() * (1 + readers.len());
         let mut spent = 0;
         // What is needed at home no more is computed no more often than before if there is one reader. From users to operands.
         let mut order = back.computed.clone();
@@ -372,7 +378,7 @@ impl Decider<'_> {
             let uses = operands.filter(|operand| operand.base == through).count() as u32;
             let source = &self.entries[load as usize];
             if source.shape.elements() == elements && self.readers.loads.get(&(home, through)) == Some(&uses) {
-                saved += bytes(source.dtype);
+                saved += source.storage.bytes();
             }
         }
         let mut added: SmallVec<[(u32, u32); 8]> = SmallVec::new();
@@ -383,7 +389,7 @@ impl Decider<'_> {
                     && !self.readers.loads.contains_key(&(reader, load))
                     && !self.loads.contains(&(reader, load))
                 {
-                    spent += bytes(source.dtype);
+                    spent += source.storage.bytes();
                     added.push((reader, load));
                 }
             }

@@ -8,6 +8,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::group::Group;
 use crate::plan::{MemoryPolicy, Plan, Request};
+use crate::precision::Precision;
 use crate::session::Session;
 use crate::train::in_group::{BUCKET_BYTES, group_training_request};
 use crate::train::{Optimizer, training_request};
@@ -20,11 +21,19 @@ pub struct SessionBuilder<'e> {
     metrics: Vec<Expr<'e>>,
     memory: MemoryPolicy,
     group: Option<Arc<dyn Group>>,
+    precision: Precision,
 }
 
 impl<'e> SessionBuilder<'e> {
     pub(crate) fn new(device: Device) -> Self {
-        SessionBuilder { device, seed: 0, metrics: Vec::new(), memory: MemoryPolicy::default(), group: None }
+        SessionBuilder {
+            device,
+            seed: 0,
+            metrics: Vec::new(),
+            memory: MemoryPolicy::default(),
+            precision: Precision::full(),
+            group: None,
+        }
     }
 
     /// The seed of the parameters' first values; 0 unless set. The same seed gives the same values on every device.
@@ -94,6 +103,11 @@ impl<'e> SessionBuilder<'e> {
         SessionBuilder { group: Some(group), ..self }
     }
 
+    /// In what precision the session's plans compute, those of training and all others; [`Precision::full`] unless set.
+    pub fn precision(self, precision: Precision) -> Self {
+        SessionBuilder { precision, ..self }
+    }
+
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
     /// gradients and updates are appended, planned and rewound.
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
@@ -106,6 +120,7 @@ impl<'e> SessionBuilder<'e> {
         if let Some(group) = self.group {
             session.join(group);
         }
+        session.precision = self.precision;
         let plan = plan?;
         // What stands behind the graph's own declarations is the optimiser's.
         let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
@@ -121,6 +136,7 @@ impl<'e> SessionBuilder<'e> {
         if let Some(group) = self.group {
             session.join(group);
         }
+        session.precision = self.precision;
         session.add(graph, outputs)?;
         Ok(session)
     }
@@ -132,17 +148,12 @@ impl<'e> SessionBuilder<'e> {
             .iter()
             .map(|metric| graph.expr(metric.check()?.id()?).id())
             .collect::<Result<Vec<NodeId>, _>>()?;
-        let (memory, unit) = (self.memory.clone(), self.device.element_bytes());
-        Plan::new(
-            graph,
-            &Request {
-                memory,
-                unit,
-                ..match &self.group {
-                    Some(group) if group.size() > 1 => group_training_request(loss, &metrics, optimizer, BUCKET_BYTES)?,
-                    Some(_) | None => training_request(loss, &metrics, optimizer)?,
-                }
-            },
-        )
+        let request = match &self.group {
+            Some(group) if group.size() > 1 => {
+                group_training_request(loss, &metrics, optimizer, BUCKET_BYTES, (&self.precision, ""))?
+            }
+            Some(_) | None => training_request(loss, &metrics, optimizer, &self.precision, "")?,
+        };
+        Plan::new(graph, &Request { memory: self.memory.clone(), unit: self.device.element_bytes(), ..request })
     }
 }

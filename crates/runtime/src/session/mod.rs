@@ -36,6 +36,7 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
+use crate::precision::Precision;
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 #[cfg(not(target_family = "wasm"))]
@@ -80,6 +81,8 @@ pub struct Session {
     has_outside_plans: bool,
     /// What is wanted of the memory of each of its plans.
     memory_policy: MemoryPolicy,
+    /// In what precision its own plans compute.
+    precision: Precision,
     number: u32,
     /// The group that it is a member of.
     membership: Option<grouped::Membership>,
@@ -119,7 +122,7 @@ impl Session {
         Session::builder(device.clone()).evaluate(graph, outputs)
     }
 
-    /// A session with a seed, or with metrics.
+    /// A session with a seed, with metrics, or of another precision.
     pub fn builder<'e>(device: Device) -> SessionBuilder<'e> {
         SessionBuilder::new(device)
     }
@@ -129,10 +132,12 @@ impl Session {
     /// is refused.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
+        let rounding = self.precision.of_evaluation(graph)?;
         let request = Request {
             outputs: ids.clone(),
             stages: vec![("forward", ids)],
             rest: "rest",
+            rounding,
             memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
             unit: self.device.element_bytes(),
             ..Request::default()
@@ -382,7 +387,7 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        let (memory_policy, membership) = (MemoryPolicy::default(), None);
+        let (memory_policy, membership, precision) = (MemoryPolicy::default(), None, Precision::full());
         let (plans, has_outside_plans) = (Vec::new(), false);
         Session {
             device,
@@ -393,6 +398,7 @@ impl Session {
             trains,
             has_outside_plans,
             memory_policy,
+            precision,
             number,
             membership,
         }

@@ -246,6 +246,7 @@ mod tests {
 
     use super::{Action, Schedule};
     use crate::plan::Plan;
+    use crate::precision::Precision;
     use crate::train::Sgd;
     use crate::train::in_group::group_training_request;
 
@@ -256,7 +257,8 @@ mod tests {
         for layer in 0..layers {
             h = h.matmul(g.parameter(format!("w{layer}"), [16, 16], Init::XavierUniform)).tanh();
         }
-        let request = group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1).unwrap();
+        let request =
+            group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (&Precision::full(), "")).unwrap();
         Plan::new(&g, &request).unwrap()
     }
 

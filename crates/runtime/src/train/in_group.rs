@@ -17,8 +17,10 @@ use arenagrad_graph::{DType, Expr, Graph, NodeId, Shape};
 
 use crate::error::Error;
 use crate::plan::Request;
+use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
-use crate::train::{Optimizer, Trained, append_gradients, append_step};
+use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
+use crate::train::{Optimizer, Trained, append_gradients_of};
 
 /// What a bucket holds at least, in bytes, unless it is said otherwise: enough that the time for a message's way is small beside that for its
 /// bytes on networks of any kind.
@@ -189,15 +191,19 @@ pub(crate) fn group_training_request(
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
     bucket_bytes: usize,
+    (precision, prefix): (&Precision, &str),
 ) -> Result<Request, Error> {
     let graph = loss.graph();
+    precision.check_patterns(graph)?;
     let mark = graph.mark();
     let request = (|| {
         let buckets = Buckets::new(graph, bucket_bytes);
         let (weight, target) = weighted(loss)?;
         let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
         let outputs = reported(&buckets, weight, &results)?;
-        let step = append_step(target, &InGroup { optimizer, buckets: &buckets, weight: weight.id()? })?;
+        let optimizer = InGroup { optimizer, buckets: &buckets, weight: weight.id()? };
+        let TracedStep { step, backward, update, sources } =
+            append_traced_step(target, &optimizer, precision.scale(), prefix, Overflows::OfGroup)?;
         let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
         let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
         Ok(Request {
@@ -205,6 +211,7 @@ pub(crate) fn group_training_request(
             rest: "update",
             outputs,
             updates: step.updates,
+            rounding: precision.rounding(graph, backward, update, &sources)?,
             ..Request::default()
         })
     })();
@@ -219,17 +226,23 @@ pub(crate) fn group_gradients_request(
     loss: Expr<'_>,
     optimizer: &dyn Optimizer,
     bucket_bytes: usize,
+    precision: &Precision,
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
+    precision.check_patterns(graph)?;
     let buckets = Buckets::new(graph, bucket_bytes);
     let (weight, target) = weighted(loss)?;
     let mut outputs = reported(&buckets, weight, &[loss])?;
-    let trained = append_gradients(target, optimizer)?;
+    let backward = graph.ordinal_bound();
+    let one = graph.ones(target.shape()?, target.dtype()?);
+    let mut sources = Vec::new();
+    let trained = append_gradients_of(target, one, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
+    let rounding = precision.rounding(graph, backward, graph.ordinal_bound(), &sources)?;
     let local = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     for trained in summed_gradients(graph, &trained, &buckets)? {
         outputs.push(trained.gradient.id()?);
     }
     let names = trained.into_iter().map(|trained| trained.name).collect();
     let stages = vec![("forward", vec![loss.id()?]), ("backward", local)];
-    Ok((Request { stages, rest: "update", outputs, ..Request::default() }, names))
+    Ok((Request { stages, rest: "update", outputs, rounding, ..Request::default() }, names))
 }

@@ -16,6 +16,7 @@ mod hyperparameter;
 pub(crate) mod in_group;
 mod init;
 mod lbfgs;
+mod loss_scale;
 mod moments;
 mod norm;
 pub mod optimisers;
@@ -33,6 +34,7 @@ mod trainer;
 
 pub use adam::{Adam, AdamW};
 pub use lbfgs::{Lbfgs, LbfgsEnd, LbfgsOutcome, Objective};
+pub use loss_scale::LossScale;
 pub use optimisers::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};
 pub use scalars::Scalars;
 pub use sgd::Sgd;
@@ -242,6 +244,18 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
 
 /// Appends the gradients of `loss` with respect to the parameters that the optimiser trains, and returns those that they reach.
 pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Vec<Trained<'g>>, Error> {
+    let one = loss.graph().ones(loss.shape()?, loss.dtype()?);
+    append_gradients_of(loss, one, optimizer, &mut |_, _| {})
+}
+
+/// The same where the gradient of the loss itself is `upstream`; `source` is told of which node's derivative the nodes from an ordinal on
+/// are part ([`Graph::gradients_by_source`]).
+fn append_gradients_of<'g>(
+    loss: Expr<'g>,
+    upstream: Expr<'g>,
+    optimizer: &dyn Optimizer,
+    source: &mut dyn FnMut(usize, NodeId),
+) -> Result<Vec<Trained<'g>>, Error> {
     let graph = loss.graph();
     let (shape, dtype) = (loss.shape()?, loss.dtype()?);
     if shape.elements() != 1 || !dtype.is_float() {
@@ -254,7 +268,7 @@ pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) ->
     let (declared, frozen): (Vec<Declaration>, Vec<Declaration>) =
         trainable.into_iter().partition(|declaration| optimizer.trains(&declaration.name));
     let parameters: Vec<Expr<'_>> = declared.iter().map(|declaration| graph.expr(declaration.node)).collect();
-    let gradients = graph.gradients_where_reached(&[loss], &[graph.ones(&shape, dtype)], &parameters)?;
+    let gradients = graph.gradients_by_source(&[loss], &[upstream], &parameters, source)?;
     let trained: Vec<Trained<'_>> = declared
         .iter()
         .zip(parameters)

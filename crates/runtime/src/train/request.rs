@@ -4,15 +4,23 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::Request;
-use crate::train::{Optimizer, Trained, append_gradients, append_step};
+use crate::precision::Precision;
+use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
+use crate::train::{Optimizer, Trained, append_gradients_of};
 
-/// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph.
+/// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
+/// of the loss stand under a prefix.
 pub(crate) fn training_request(
     loss: Expr<'_>,
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
+    precision: &Precision,
+    prefix: &str,
 ) -> Result<Request, Error> {
-    let step = append_step(loss, optimizer)?;
+    let graph = loss.check()?.graph();
+    precision.check_patterns(graph)?;
+    let TracedStep { step, backward, update, sources } =
+        append_traced_step(loss, optimizer, precision.scale(), prefix, Overflows::Own)?;
     let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
     let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     Ok(Request {
@@ -20,18 +28,30 @@ pub(crate) fn training_request(
         rest: "update",
         outputs,
         updates: step.updates,
+        rounding: precision.rounding(graph, backward, update, &sources)?,
         ..Request::default()
     })
 }
 
-/// The loss and the gradients of what the optimiser trains, with the names of these; nothing is changed.
-pub(crate) fn gradients_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<(Request, Vec<String>), Error> {
-    let trained = append_gradients(loss, optimizer)?;
+/// The loss and the gradients of what the optimiser trains, with the names of these; nothing is changed. The loss is not scaled.
+pub(crate) fn gradients_request(
+    loss: Expr<'_>,
+    optimizer: &dyn Optimizer,
+    precision: &Precision,
+) -> Result<(Request, Vec<String>), Error> {
+    let graph = loss.check()?.graph();
+    precision.check_patterns(graph)?;
+    let backward = graph.ordinal_bound();
+    let one = graph.ones(loss.shape()?, loss.dtype()?);
+    let mut sources = Vec::new();
+    let trained = append_gradients_of(loss, one, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
+    let rounding = precision.rounding(graph, backward, graph.ordinal_bound(), &sources)?;
     let loss = loss.id()?;
     let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     let names = trained.into_iter().map(|trained| trained.name).collect();
     let outputs = std::iter::once(loss).chain(gradients).collect();
-    Ok((Request { stages: vec![("forward", vec![loss])], rest: "backward", outputs, ..Request::default() }, names))
+    let stages = vec![("forward", vec![loss])];
+    Ok((Request { stages, rest: "backward", outputs, rounding, ..Request::default() }, names))
 }
 
 /// An optimiser whose states stand under a prefix, so that several can work on one set of parameters.

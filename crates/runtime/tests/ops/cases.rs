@@ -186,6 +186,15 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
             case(&[(&[0], ANY)], 1, |_, x| x[0].cast(DType::I32)),
             case(&[], 1, |g, _| g.literal([4], [3e9f32, -3e9, f32::NAN, -0.9]).cast(DType::I32)),
         ],
+        // Differences would see the staircase, not the number that is meant.
+        OpKind::RoundTo(half) => fixed(
+            [
+                unary(move |x| x.rounded_to(half), ANY),
+                unary(move |x| (x * 1e5).rounded_to(half) + (x * 1e-6).rounded_to(half), ANY),
+                unary(move |x| (x.rounded_to(half) * x).rounded_to(half), ANY),
+            ]
+            .concat(),
+        ),
         // Differences would see through it.
         OpKind::StopGradient => fixed(unary(|x| x.stop_gradient() * x, ANY)),
         // In a group of one.

@@ -1,7 +1,7 @@
 //! Random graphs whose arithmetic is exact in f32: integers that are brought back into a small range before they could
 //! outgrow it. What a fused plan computes of them must equal the evaluator's result, to the last bit, on every device.
 
-use arenagrad::{DType, Expr, Graph, Init, Shape};
+use arenagrad::{DType, Expr, Graph, Half, Init, Shape};
 
 use super::evaluate::Given;
 use super::random::Random;
@@ -166,7 +166,13 @@ impl<'g, 'r> Builder<'g, 'r> {
         let (x, bound) = self.operand();
         let shape = x.shape().expect("a good expression");
         let rank = shape.rank();
-        match self.random.below(25) {
+        match self.random.below(27) {
+            25 | 26 => {
+                let half = *self.random.pick(&Half::ALL);
+                // Past the largest number it would be infinite.
+                let fits = half == Half::Bf16 || bound < 60_000.0;
+                fits.then(|| (x.rounded_to(half), bound * (1.0 + 1.0 / 256.0)))
+            }
             24 => self.diamond(x, &shape, bound),
             0 => Some(match self.random.below(5) {
                 0 => (-x, bound),

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, CompareFunction, Elementwise, Op, ReduceFunction, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Half, Op, ReduceFunction, UnaryFunction};
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::{AxisSet, Shape};
 
@@ -20,6 +20,7 @@ pub(super) fn elementwise(
         Elementwise::Compare { function, lhs, rhs } => compare(function, lhs, rhs, graph),
         Elementwise::Where { condition, on_true, on_false } => select(condition, on_true, on_false, graph),
         Elementwise::Cast { operand } => cast(operand, dtype, graph),
+        Elementwise::RoundTo { half, operand } => round_to(half, operand, dtype, graph),
     })
 }
 
@@ -247,6 +248,16 @@ fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
     let Op::Elementwise(Elementwise::Cast { operand: source }) = graph.op(operand) else { return Rewrite::Keep };
     // There and back again, through a type that holds every value of the first.
     if graph.dtype(source) == dtype && holds_all(from, dtype) { Rewrite::Existing(source) } else { Rewrite::Keep }
+}
+
+fn round_to(half: Half, operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
+    if let Some(value) = graph.constant(operand) {
+        return Rewrite::constant(dtype.round(half.round(value)));
+    }
+    // The nearest number to one of the type is itself.
+    let is_rounded =
+        matches!(graph.op(operand), Op::Elementwise(Elementwise::RoundTo { half: inner, .. }) if inner == half);
+    if is_rounded { Rewrite::Existing(operand) } else { Rewrite::Keep }
 }
 
 pub(super) fn reduce(

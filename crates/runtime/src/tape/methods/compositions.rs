@@ -1,7 +1,7 @@
 //! Losses, activations, norms and what else is composed of operators, for variables.
 
 use arenagrad_graph::{
-    Axes, BinaryFunction, CompareFunction, CrossEntropy, DType, Gelu, Origin, Reduction, UnaryFunction,
+    Axes, BinaryFunction, CompareFunction, CrossEntropy, DType, Gelu, Half, Origin, Reduction, UnaryFunction,
 };
 
 use crate::tape::Variable;
@@ -9,6 +9,8 @@ use crate::tape::Variable;
 methods! {
     /// The elements in another dtype.
     cast(; dtype: DType);
+    /// The elements rounded to the nearest number that a float of 16 bits holds.
+    rounded_to(; half: Half);
     /// The identity, through which no gradient flows.
     stop_gradient(;);
     /// A function of the table of functions of one element.

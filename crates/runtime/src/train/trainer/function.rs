@@ -8,6 +8,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
+use crate::precision::Precision;
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
@@ -77,6 +78,16 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
 }
 
+/// What a trainer wants of the plans of its functions.
+pub(super) struct Wanted<'w> {
+    pub(super) memory: MemoryPolicy,
+    /// How many bytes elements take on the device.
+    pub(super) unit: ElementBytes,
+    /// In a group, in buckets of how many bytes gradients are exchanged.
+    pub(super) exchanges_by: Option<usize>,
+    pub(super) precision: &'w Precision,
+}
+
 impl<'f> Function<'f> {
     pub(super) fn new(body: Body<'f>) -> Self {
         Function { body, plans: Vec::new() }
@@ -95,14 +106,12 @@ impl<'f> Function<'f> {
         self.plans.iter().any(|kept| matches!(kept.purpose, Purpose::Run | Purpose::Update))
     }
 
-    /// Plans the function for these tensors, on a device of that unit. In a group gradients are exchanged in buckets of so many bytes.
+    /// Plans the function for these tensors, as it is wanted of the trainer's plans.
     pub(super) fn plan(
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        memory: MemoryPolicy,
-        unit: ElementBytes,
-        exchanges_by: Option<usize>,
+        Wanted { memory, unit, exchanges_by, precision }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -122,15 +131,17 @@ impl<'f> Function<'f> {
                         let (names, metrics) = inputs.metrics()?;
                         declared = graph.declarations().len();
                         let request = match exchanges_by {
-                            Some(bytes) => group_training_request(loss, &metrics, &optimizer, bytes)?,
-                            None => training_request(loss, &metrics, &optimizer)?,
+                            Some(bytes) => {
+                                group_training_request(loss, &metrics, &optimizer, bytes, (precision, name))?
+                            }
+                            None => training_request(loss, &metrics, &optimizer, precision, name)?,
                         };
                         (request, names, asked)
                     }
                     Purpose::Gradients => {
                         let (request, names) = match exchanges_by {
-                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes)?,
-                            None => gradients_request(loss, &optimizer)?,
+                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, precision)?,
+                            None => gradients_request(loss, &optimizer, precision)?,
                         };
                         (request, names, asked)
                     }
@@ -155,7 +166,8 @@ impl<'f> Function<'f> {
                 let (names, metrics) = inputs.metrics()?;
                 outputs.extend(metrics);
                 let stages = vec![("forward", outputs.clone())];
-                (Request { outputs, stages, rest: "rest", ..Request::default() }, names, asked)
+                let rounding = precision.of_evaluation(&graph)?;
+                (Request { outputs, stages, rest: "rest", rounding, ..Request::default() }, names, asked)
             }
         };
         let plan = Plan::new(&graph, &Request { memory, unit, ..request })?;

@@ -22,11 +22,12 @@ use crate::data::NamedTensors;
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{MemoryPolicy, Plan};
+use crate::precision::Precision;
 use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
-use function::{Body, Function, Purpose};
+use function::{Body, Function, Purpose, Wanted};
 use group::Participation;
 
 pub use inputs::Inputs;
@@ -84,6 +85,7 @@ pub struct Trainer<'f> {
     plans_kept: usize,
     /// What is wanted of the memory of each plan.
     memory: MemoryPolicy,
+    precision: Precision,
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
     number: u32,
@@ -119,6 +121,7 @@ impl<'f> Trainer<'f> {
             functions: Vec::new(),
             plans_kept: PLANS_KEPT,
             memory: MemoryPolicy::default(),
+            precision: Precision::full(),
             now: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             participation: Participation { bucket_bytes: BUCKET_BYTES, shards: None },
@@ -162,6 +165,13 @@ impl<'f> Trainer<'f> {
     pub fn recompute(mut self, pattern: impl Into<String>) -> Self {
         self.memory.recomputed.push(pattern.into());
         self
+    }
+
+    /// With plans that compute in that precision, evaluations too; [`Precision::full`] unless set. Set it before the first step. Patterns
+    /// of [`Precision::keep_f32`] must be matched by each training function.
+    #[must_use]
+    pub fn precision(self, precision: Precision) -> Self {
+        Trainer { precision, ..self }
     }
 
     /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
@@ -363,9 +373,13 @@ impl<'f> Trainer<'f> {
         }
         self.refuse_repeated_name(number)?;
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
-        let memory = MemoryPolicy { is_lenient, ..self.memory.clone() };
-        let (unit, exchanges_by) = (self.device().element_bytes(), self.exchanges_by());
-        let (plan, parts) = self.functions[number].plan(purpose, tensors, memory, unit, exchanges_by)?.into_parts();
+        let wanted = Wanted {
+            memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
+            unit: self.device().element_bytes(),
+            exchanges_by: self.exchanges_by(),
+            precision: &self.precision,
+        };
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
         self.session.mark_training_state(&parts.training_state);

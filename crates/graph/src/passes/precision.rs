@@ -1,0 +1,519 @@
+//! Mixed precision: the same graph, in which what matrix products read, and what waits for the backward pass, is rounded to 16 bits.
+//!
+//! Two kinds of f32 values are rounded, and nothing else:
+//!
+//! * **Operands** of matrix products, convolutions and attention, forward and backward. Sums go on in f32, and the results are f32. A mask
+//!   of attention and its numbers a row stay as they are.
+//! * **What waits**: values of the forward pass that the backward pass reads, of which a plan keeps the rounded ones. The forward pass goes
+//!   on with what it computed, except where the backward pass compares the value with another (a maximum, a pooling): then both see the
+//!   rounded one, so that what was equal is equal.
+//!
+//! What is a cheap function of values that wait does not wait itself: the backward pass computes it again from them, as they were rounded.
+//!
+//! What waits stays f32 if it is a leaf, a reduction, an exponential, a logarithm or a power; if the backward pass only repeats it over
+//! more elements, as the statistics of a norm; or if it leads to no product, as all that stands behind the last one: losses and metrics.
+//! Behind the backward pass, in the update, nothing is rounded, so parameters and all that an optimiser keeps are f32.
+//!
+//! A rounding is put beneath views, so that products read elements where they stand. In loops the operands of products are rounded.
+//!
+//! What this does not know: names, layers and policies. The caller says which nodes keep f32.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::arena::{Arena, Graph};
+use crate::body::{Body, Cut, ScanResult};
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::node::{Node, NodeId};
+use crate::op::{
+    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Half, Indexing, Leaf, Op,
+    UnaryFunction,
+};
+use crate::passes::Optimised;
+use crate::passes::rebuild::{Rebuild, Rewrites};
+use crate::passes::sweep::sweep_rounded;
+use crate::shape::Shape;
+
+/// What is rounded of a graph: see [`mixed_precision`].
+#[derive(Clone, Copy)]
+pub struct MixedPrecision<'a> {
+    /// To what it is rounded.
+    pub half: Half,
+    /// The ordinal of the first node of the backward pass; [`Graph::ordinal_bound`] where there is none.
+    pub backward: usize,
+    /// The ordinal of the first node behind the backward pass, from which on nothing is rounded.
+    pub update: usize,
+    /// Whether the node of an ordinal is left as it is: its operands, and itself where it waits.
+    pub keeps_f32: &'a dyn Fn(usize) -> bool,
+}
+
+/// The same graph, in which operands of products and values that wait for the backward pass are rounded, as this module
+/// says. Nodes that only derivatives heed are kept. Errors as [`super::optimise`].
+///
+/// ```
+/// use arenagrad_graph::passes::{self, MixedPrecision};
+/// use arenagrad_graph::{Graph, Half, Init};
+///
+/// let g = Graph::new();
+/// let (x, w) = (g.input("x", [8, 4]), g.parameter("w", [4, 3], Init::KaimingUniform));
+/// let y = x.matmul(w);
+/// let end = g.ordinal_bound();
+/// let precision = MixedPrecision { half: Half::Bf16, backward: end, update: end, keeps_f32: &|_| false };
+/// let mixed = passes::mixed_precision(&g, &[y.id()?], &precision)?;
+/// assert_eq!(mixed.graph.to_string().matches("round_to_bf16").count(), 2);
+/// # Ok::<(), arenagrad_graph::GraphError>(())
+/// ```
+#[track_caller]
+pub fn mixed_precision(
+    graph: &Graph,
+    outputs: &[NodeId],
+    precision: &MixedPrecision<'_>,
+) -> Result<Optimised, GraphError> {
+    graph.check()?;
+    let needed = graph.needed(outputs)?;
+    let roundings = Roundings::find(graph, &needed, precision);
+    let rewrites = Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false };
+    sweep_rounded(graph, outputs, rewrites, roundings)
+}
+
+/// How a value of the forward pass waits for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Waiting {
+    /// As it is, or not at all.
+    Unrounded,
+    /// Not at all: the backward pass computes it again from what waits.
+    Recomputed,
+    /// Rounded, for the backward pass alone.
+    ForBackward,
+    /// Rounded, and the forward pass reads the rounded value too.
+    Everywhere,
+}
+
+/// What is rounded, by ordinals of the old graph, and what has been so far, by nodes of the new one.
+pub(super) struct Roundings {
+    half: Half,
+    backward: usize,
+    update: usize,
+    /// Whether the operands of a node are rounded.
+    is_product: Vec<bool>,
+    waiting: Vec<Waiting>,
+    rounded: HashMap<NodeId, NodeId>,
+    /// What the backward pass computes again, by the ordinal of the old node.
+    recomputed: HashMap<usize, NodeId>,
+}
+
+impl Roundings {
+    fn find(graph: &Graph, needed: &[NodeId], precision: &MixedPrecision<'_>) -> Roundings {
+        let MixedPrecision { half, backward, update, keeps_f32 } = *precision;
+        let arena = graph.arena();
+        let bound = arena.nodes.values().map(|node| node.ordinal as usize + 1).max().unwrap_or(0);
+        let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
+        let mut is_product = vec![false; bound];
+        for &id in needed {
+            let place = ordinal(id);
+            is_product[place] = place < update && !keeps_f32(place) && has_products(&arena.nodes[id.key].op);
+        }
+        // Which values of the forward pass lead to a product in it.
+        let mut leads = vec![false; bound];
+        for &id in needed.iter().rev() {
+            let place = ordinal(id);
+            if place < backward && (is_product[place] || leads[place]) {
+                arena.nodes[id.key].op.for_each_operand(|operand| leads[ordinal(operand)] = true);
+            }
+        }
+        let mut waiting = vec![Waiting::Unrounded; bound];
+        let mut is_operand = vec![false; bound];
+        for &id in needed {
+            let reader = &arena.nodes[id.key];
+            let place = ordinal(id);
+            if is_product[place] {
+                let mut position = 0;
+                reader.op.for_each_operand(|operand| {
+                    is_operand[ordinal(base(&arena, operand))] |= is_rounded_operand(&reader.op, position);
+                    position += 1;
+                });
+            }
+            if place < backward || place >= update || is_seen_through(&reader.op) {
+                continue;
+            }
+            let how = match reader.op {
+                Op::Elementwise(Elementwise::Compare { .. }) => Waiting::Everywhere,
+                Op::Leaf(_)
+                | Op::Uniform { .. }
+                | Op::Elementwise(_)
+                | Op::StopGradient { .. }
+                | Op::CustomGradient { .. }
+                | Op::View { .. }
+                | Op::Assembly(_)
+                | Op::Reduce { .. }
+                | Op::ArgMax { .. }
+                | Op::AllReduce { .. }
+                | Op::MatMul { .. }
+                | Op::Attention(_)
+                | Op::Convolution { .. }
+                | Op::Indexing(_)
+                | Op::Scan { .. }
+                | Op::LinearAlgebra { .. }
+                | Op::Ordered(_) => Waiting::ForBackward,
+            };
+            let mut position = 0;
+            reader.op.for_each_operand(|operand| {
+                let is_rounded = is_product[place] && is_rounded_operand(&reader.op, position);
+                position += 1;
+                let Some(shown) = seen(&arena, operand).filter(|_| !is_rounded) else { return };
+                let own = ordinal(shown);
+                let node = &arena.nodes[shown.key];
+                if own < backward && leads[own] && !keeps_f32(own) && may_wait_rounded(&arena, node) {
+                    waiting[own] = waiting[own].max(how);
+                }
+            });
+        }
+        // What stands in 16 bits for a product anyway is read there.
+        for &id in needed {
+            let (node, place) = (&arena.nodes[id.key], ordinal(id));
+            if waiting[place] != Waiting::ForBackward || is_operand[place] || !is_cheap(&node.op) {
+                continue;
+            }
+            let mut is_known = true;
+            node.op.for_each_operand(|operand| {
+                let shown = base(&arena, operand);
+                let is_leaf = matches!(arena.nodes[shown.key].op, Op::Leaf(_));
+                is_known &= is_leaf || waiting[ordinal(shown)] != Waiting::Unrounded;
+            });
+            if is_known {
+                waiting[place] = Waiting::Recomputed;
+            }
+        }
+        Roundings { half, backward, update, is_product, waiting, rounded: HashMap::new(), recomputed: HashMap::new() }
+    }
+
+    /// The node that takes the place of an old one, built over its operands' replacements.
+    pub(super) fn replace(
+        &mut self,
+        rebuild: &mut Rebuild,
+        arena: &Arena,
+        node: &Node,
+        replacement: &dyn Fn(NodeId) -> NodeId,
+    ) -> Result<NodeId, GraphError> {
+        let place = node.ordinal as usize;
+        let is_backward = (self.backward..self.update).contains(&place);
+        let mut operands = Vec::new();
+        node.op.for_each_operand(|operand| operands.push(operand));
+        let mut new = Vec::with_capacity(operands.len());
+        for (position, &operand) in operands.iter().enumerate() {
+            new.push(if self.is_product[place] && is_rounded_operand(&node.op, position) {
+                self.rounded(rebuild, replacement(operand))?
+            } else if is_backward {
+                self.for_backward(rebuild, arena, operand, replacement)?
+            } else {
+                replacement(operand)
+            });
+        }
+        let mut new = new.into_iter();
+        let op = node.op.map_operands(|operand| new.next().unwrap_or(operand));
+        let op = match op {
+            Op::Scan { body, operands, result } if self.is_product[place] => scan(self.half, &body, operands, result)?,
+            other => other,
+        };
+        let declared = if let Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) = &op {
+            Some(*declaration)
+        } else {
+            None
+        };
+        let built = rebuild.node(op, &node.shape, node.dtype)?;
+        if declared.is_some_and(|number| arena.declarations[number as usize].storage == self.half.storage()) {
+            // It holds nothing that is not rounded.
+            self.rounded.insert(built, built);
+        }
+        match self.waiting[place] {
+            Waiting::Unrounded | Waiting::ForBackward => Ok(built),
+            Waiting::Everywhere => self.rounded(rebuild, built),
+            Waiting::Recomputed => {
+                let mut again = Vec::with_capacity(operands.len());
+                for &operand in &operands {
+                    again.push(self.for_backward(rebuild, arena, operand, replacement)?);
+                }
+                let mut again = again.into_iter();
+                let op = node.op.map_operands(|operand| again.next().unwrap_or(operand));
+                let twin = rebuild.node(op, &node.shape, node.dtype)?;
+                self.recomputed.insert(place, twin);
+                Ok(built)
+            }
+        }
+    }
+
+    /// What the backward pass reads in the place of an old node: itself, unless that or what it shows waits.
+    fn for_backward(
+        &mut self,
+        rebuild: &mut Rebuild,
+        arena: &Arena,
+        operand: NodeId,
+        replacement: &dyn Fn(NodeId) -> NodeId,
+    ) -> Result<NodeId, GraphError> {
+        let shown = base(arena, operand);
+        let place = arena.nodes[shown.key].ordinal as usize;
+        match self.waiting[place] {
+            // What waits for both is rounded already.
+            Waiting::Unrounded | Waiting::Everywhere => Ok(replacement(operand)),
+            Waiting::ForBackward => self.rounded(rebuild, replacement(operand)),
+            Waiting::Recomputed => {
+                let mut views: Vec<&Node> = Vec::new();
+                let mut id = operand;
+                while id != shown {
+                    let node = &arena.nodes[id.key];
+                    id = match &node.op {
+                        Op::View { operand, .. } => {
+                            views.push(node);
+                            *operand
+                        }
+                        Op::StopGradient { operand } => *operand,
+                        Op::CustomGradient { value, .. } => *value,
+                        Op::Leaf(_)
+                        | Op::Uniform { .. }
+                        | Op::Elementwise(_)
+                        | Op::Assembly(_)
+                        | Op::Reduce { .. }
+                        | Op::ArgMax { .. }
+                        | Op::AllReduce { .. }
+                        | Op::MatMul { .. }
+                        | Op::Attention(_)
+                        | Op::Convolution { .. }
+                        | Op::Indexing(_)
+                        | Op::Scan { .. }
+                        | Op::LinearAlgebra { .. }
+                        | Op::Ordered(_) => shown,
+                    };
+                }
+                let mut twin = self.recomputed.get(&place).copied().unwrap_or_else(|| replacement(shown));
+                for view in views.into_iter().rev() {
+                    let op = view.op.map_operands(|_| twin);
+                    twin = rebuild.node(op, &view.shape, view.dtype)?;
+                }
+                Ok(twin)
+            }
+        }
+    }
+
+    /// A node of the new graph, rounded beneath the views that it is made of. What holds no f32 stays as it is.
+    fn rounded(&mut self, rebuild: &mut Rebuild, id: NodeId) -> Result<NodeId, GraphError> {
+        if rebuild.dtype(id) != DType::F32 {
+            return Ok(id);
+        }
+        let mut views: Vec<(NodeId, Arrangement, Shape)> = Vec::new();
+        let mut base = id;
+        let mut rounded = loop {
+            if let Some(&known) = self.rounded.get(&base) {
+                break known;
+            }
+            let view = rebuild.read(base, |op, shape, _| {
+                let Op::View { operand, arrangement } = op else { return None };
+                Some((*operand, arrangement.clone(), shape.clone()))
+            });
+            let Some((operand, arrangement, shape)) = view else {
+                let (half, shape) = (self.half, rebuild.shape(base));
+                let op = Op::Elementwise(Elementwise::RoundTo { half, operand: base });
+                let rounded = rebuild.node(op, &shape, DType::F32)?;
+                self.rounded.insert(base, rounded);
+                // What is rounded once is so for ever.
+                self.rounded.insert(rounded, rounded);
+                break rounded;
+            };
+            views.push((base, arrangement, shape));
+            base = operand;
+        };
+        for (view, arrangement, shape) in views.into_iter().rev() {
+            rounded = rebuild.node(Op::View { operand: rounded, arrangement }, &shape, DType::F32)?;
+            self.rounded.insert(view, rounded);
+        }
+        Ok(rounded)
+    }
+}
+
+/// Whether a node multiplies matrices of f32, or a loop's body does.
+fn has_products(op: &Op) -> bool {
+    match op {
+        Op::MatMul { .. } | Op::Convolution { .. } | Op::Attention(_) => true,
+        Op::Scan { body, .. } => body.ops().any(has_products),
+        Op::Leaf(_)
+        | Op::Uniform { .. }
+        | Op::Elementwise(_)
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::View { .. }
+        | Op::Assembly(_)
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::AllReduce { .. }
+        | Op::Indexing(_)
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => false,
+    }
+}
+
+/// Whether the operand at a position of a product is rounded: not what attention adds to scores, nor its numbers a row. What a loop reads is
+/// rounded in its body.
+fn is_rounded_operand(op: &Op, position: usize) -> bool {
+    match op {
+        Op::MatMul { .. } | Op::Convolution { .. } => true,
+        Op::Attention(attention) => position < 3 || position == 3 + usize::from(attention.mask.is_some()),
+        Op::Leaf(_)
+        | Op::Uniform { .. }
+        | Op::Elementwise(_)
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::View { .. }
+        | Op::Assembly(_)
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::AllReduce { .. }
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => false,
+    }
+}
+
+/// Whether a node shows another's elements.
+fn is_seen_through(op: &Op) -> bool {
+    matches!(op, Op::View { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. })
+}
+
+/// What a node shows the elements of: itself, if that is none of the three.
+fn base(arena: &Arena, mut id: NodeId) -> NodeId {
+    while let Op::View { operand: shown, .. }
+    | Op::StopGradient { operand: shown }
+    | Op::CustomGradient { value: shown, .. } = &arena.nodes[id.key].op
+    {
+        id = *shown;
+    }
+    id
+}
+
+/// What a node shows the elements of; none if it repeats them.
+fn seen(arena: &Arena, mut id: NodeId) -> Option<NodeId> {
+    loop {
+        id = match &arena.nodes[id.key].op {
+            Op::View { arrangement: Arrangement::Broadcast, .. } => return None,
+            Op::View { operand: shown, .. }
+            | Op::StopGradient { operand: shown }
+            | Op::CustomGradient { value: shown, .. } => *shown,
+            Op::Leaf(_)
+            | Op::Uniform { .. }
+            | Op::Elementwise(_)
+            | Op::Assembly(_)
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::AllReduce { .. }
+            | Op::MatMul { .. }
+            | Op::Attention(_)
+            | Op::Convolution { .. }
+            | Op::Indexing(_)
+            | Op::Scan { .. }
+            | Op::LinearAlgebra { .. }
+            | Op::Ordered(_) => return Some(id),
+        };
+    }
+}
+
+/// Whether a value of the forward pass may wait in 16 bits.
+fn may_wait_rounded(arena: &Arena, node: &Node) -> bool {
+    if node.dtype != DType::F32 || node.shape.elements() <= 1 {
+        return false;
+    }
+    match &node.op {
+        Op::Elementwise(elementwise) => match elementwise {
+            Elementwise::Unary { function, .. } => !is_steep(*function),
+            Elementwise::Binary { function, .. } => *function != BinaryFunction::Pow,
+            Elementwise::Where { .. } | Elementwise::RoundTo { .. } => true,
+            // Indices and counts are more than 16 bits hold.
+            Elementwise::Cast { operand } => arena.nodes[operand.key].dtype.is_float(),
+            Elementwise::Compare { .. } => false,
+        },
+        Op::MatMul { .. } | Op::Convolution { .. } => true,
+        Op::Attention(attention) => attention.result != AttentionResult::LogSumExp,
+        Op::Assembly(Assembly::Pad { .. } | Assembly::Concat { .. }) => true,
+        Op::Indexing(Indexing::Gather { .. }) => true,
+        // Sums, and what decides which element is meant.
+        Op::Reduce { .. }
+        | Op::Indexing(Indexing::ScatterAdd { .. } | Indexing::ScatterReduce { .. })
+        | Op::Ordered(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. } => false,
+        Op::Leaf(_)
+        | Op::Uniform { .. }
+        | Op::ArgMax { .. }
+        | Op::AllReduce { .. }
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::View { .. } => false,
+    }
+}
+
+/// Whether a function leaves the range of 16 bits soon, or turns small differences into large ones.
+fn is_steep(function: UnaryFunction) -> bool {
+    use UnaryFunction::*;
+    match function {
+        Exp | Expm1 | Exp2 | Log | Log1p | Log2 | Log10 | Sinh | Cosh | Erfcx | Erfinv | Atanh | Lgamma | Digamma
+        | Trigamma => true,
+        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Sqrt | Sin | Cos | Tanh | Sigmoid | Erf | Erfc | Relu
+        | Not | Atan | Asin | Acos | Asinh | Acosh | BitwiseNot => false,
+    }
+}
+
+/// Whether to compute a value again costs less than to store it.
+fn is_cheap(op: &Op) -> bool {
+    let is_little = |effort: Effort| matches!(effort, Effort::Simple | Effort::Division);
+    match op {
+        Op::Elementwise(elementwise) => match elementwise {
+            Elementwise::Unary { function, .. } => is_little(function.row().effort),
+            Elementwise::Binary { function, .. } => is_little(function.row().effort),
+            Elementwise::Where { .. } | Elementwise::Cast { .. } | Elementwise::RoundTo { .. } => true,
+            Elementwise::Compare { .. } => false,
+        },
+        Op::Leaf(_)
+        | Op::Uniform { .. }
+        | Op::StopGradient { .. }
+        | Op::CustomGradient { .. }
+        | Op::View { .. }
+        | Op::Assembly(_)
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::AllReduce { .. }
+        | Op::MatMul { .. }
+        | Op::Attention(_)
+        | Op::Convolution { .. }
+        | Op::Indexing(_)
+        | Op::Scan { .. }
+        | Op::LinearAlgebra { .. }
+        | Op::Ordered(_) => false,
+    }
+}
+
+/// A result of a loop in whose body the operands of products are rounded.
+fn scan(half: Half, body: &Body, operands: Box<[NodeId]>, result: ScanResult) -> Result<Op, GraphError> {
+    let (graph, ids) = body.alone()?;
+    let end = graph.ordinal_bound();
+    let precision = MixedPrecision { half, backward: end, update: end, keeps_f32: &|_| false };
+    let mixed = mixed_precision(&graph, &ids, &precision)?;
+    let ids = mixed.outputs;
+    let (carries, rest) = ids[..body.inputs()].split_at(body.carries());
+    let (elements, captured) = rest.split_at(body.sequences());
+    let next: Vec<NodeId> = body.next().iter().map(|&place| ids[place as usize]).collect();
+    // All places, so that the bodies of all results of a loop are the same.
+    let cut = Cut {
+        carries,
+        elements,
+        captured,
+        next: &next,
+        stacked: &ids,
+        length: body.length(),
+        reverse: body.is_reversed(),
+    };
+    let (mixed_body, places) = Body::cut(&mixed.graph, &cut)?;
+    let result = match result {
+        ScanResult::Final(carry) => ScanResult::Final(carry),
+        ScanResult::Stacked(place) => ScanResult::Stacked(places[place as usize]),
+    };
+    Ok(Op::Scan { body: Arc::new(mixed_body), operands, result })
+}

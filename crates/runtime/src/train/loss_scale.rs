@@ -1,0 +1,221 @@
+//! Scaling of the loss: gradients are computed of a multiple of it, so that in 16 bits none is lost for being small, and a step whose
+//! gradients overflow changes nothing but the scale.
+//!
+//! All of it is part of the plan: whether a gradient is infinite or NaN is a sum over all of them, by which every next value is selected.
+//! So a step is one submit on a GPU, and nothing waits for the host.
+
+use arenagrad_graph::{DType, Declaration, Expr, Graph, Init, NodeId};
+
+use crate::error::{Error, Given};
+use crate::train::hyperparameter::Hyperparameters;
+use crate::train::{Optimizer, Trained, TrainingStep, append_gradients_of, append_update, live, reserved};
+
+/// The name of the state that holds the present scale.
+pub(crate) const LOSS_SCALE: &str = "loss_scale";
+/// The name of the state that counts steps since the scale last changed.
+pub(crate) const GOOD_STEPS: &str = "good_steps";
+/// The name of the state that counts steps that changed nothing.
+pub(crate) const SKIPPED_UPDATES: &str = "skipped_updates";
+
+/// By what the loss is multiplied before it is differentiated, and what becomes of that: [`crate::Precision::loss_scale`].
+///
+/// Gradients are divided by the scale before anything else sees them: clipping, accumulation, and the norm that it reports, are of the
+/// loss itself. If an element of any gradient is infinite or NaN, the update is *skipped*: parameters, moments, counts of updates,
+/// averages and running statistics of layers stay as they are; the count of steps, from which random masks are drawn, moves on. It is what
+/// PyTorch's `GradScaler` does, and its numbers are the defaults.
+///
+/// States of the plan, in checkpoints with all others: `loss_scale` (f32), `good_steps` (i32) since the scale last changed, and
+/// `skipped_updates` (i32) in all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossScale {
+    initial: f64,
+    growth: f64,
+    backoff: f64,
+    interval: i32,
+}
+
+impl LossScale {
+    /// 65,536 at first, doubled after 2,000 steps in a row that were good, and halved by one that was skipped.
+    pub fn dynamic() -> Self {
+        LossScale { initial: 65_536.0, growth: 2.0, backoff: 0.5, interval: 2_000 }
+    }
+
+    /// A scale that stays. Steps are skipped and counted all the same.
+    pub fn fixed(scale: f64) -> Self {
+        LossScale { initial: scale, growth: 1.0, backoff: 1.0, interval: i32::MAX }
+    }
+
+    /// With another scale at first: above 0, and one that f32 holds.
+    #[must_use]
+    pub fn initial(self, scale: f64) -> Self {
+        LossScale { initial: scale, ..self }
+    }
+
+    /// Multiplied by another factor after good steps: 1 or more.
+    #[must_use]
+    pub fn growth_factor(self, factor: f64) -> Self {
+        LossScale { growth: factor, ..self }
+    }
+
+    /// Multiplied by another factor after a skipped step: above 0, and at most 1.
+    #[must_use]
+    pub fn backoff_factor(self, factor: f64) -> Self {
+        LossScale { backoff: factor, ..self }
+    }
+
+    /// Grown after so many good steps in a row: 1 or more.
+    #[must_use]
+    pub fn growth_interval(self, steps: i32) -> Self {
+        LossScale { interval: steps, ..self }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let numbers = Hyperparameters::beside([DType::F32], Given::Argument);
+        let is_scale = |scale: f64| (f32::MIN_POSITIVE..=f32::MAX).contains(&(scale as f32));
+        let scale = "a number above 0 that f32 holds";
+        numbers.require("loss scale", self.initial, is_scale(self.initial), scale)?;
+        let grows = self.growth.is_finite() && self.growth >= 1.0 && is_scale(self.growth);
+        numbers.require("growth factor", self.growth, grows, "a finite number, 1 or more")?;
+        let shrinks = self.backoff <= 1.0 && is_scale(self.backoff);
+        numbers.require("backoff factor", self.backoff, shrinks, "above 0, and at most 1")?;
+        numbers.require("growth interval", f64::from(self.interval), self.interval >= 1, "1 or more")
+    }
+}
+
+/// Whose gradients a step is skipped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overflows {
+    /// Those of this process, which trains alone.
+    Own,
+    /// Those of all members of a group: either all skip a step or none.
+    OfGroup,
+}
+
+/// A training step, and which of its nodes belong to the backward pass.
+pub(crate) struct TracedStep<'g> {
+    pub(crate) step: TrainingStep<'g>,
+    /// The ordinal of the first node of the backward pass.
+    pub(crate) backward: usize,
+    /// The ordinal of the first node behind it.
+    pub(crate) update: usize,
+    /// From an ordinal on, of which node's derivative the nodes are part.
+    pub(crate) sources: Vec<(usize, NodeId)>,
+}
+
+/// Appends a training step, of a scaled loss if there is a scale, whose states stand under a prefix. The graph is as it was if that fails.
+pub(crate) fn append_traced_step<'g>(
+    loss: Expr<'g>,
+    optimizer: &dyn Optimizer,
+    scale: Option<LossScale>,
+    prefix: &str,
+    overflows: Overflows,
+) -> Result<TracedStep<'g>, Error> {
+    let graph = loss.check()?.graph();
+    let mark = graph.mark();
+    let appended = append(graph, loss, optimizer, scale, prefix, overflows);
+    if appended.is_err() {
+        graph.rewind(mark)?;
+    }
+    appended
+}
+
+fn append<'g>(
+    graph: &'g Graph,
+    loss: Expr<'g>,
+    optimizer: &dyn Optimizer,
+    scale: Option<LossScale>,
+    prefix: &str,
+    overflows: Overflows,
+) -> Result<TracedStep<'g>, Error> {
+    let scaling = scale.map(|scale| Scaling::declare(graph, scale, prefix)).transpose()?;
+    let backward = graph.ordinal_bound();
+    let (shape, dtype) = (loss.shape()?, loss.dtype()?);
+    let upstream = match &scaling {
+        Some(scaling) if dtype.is_float() => scaling.scale.cast(dtype).broadcast_to(shape),
+        Some(_) | None => graph.ones(shape, dtype),
+    };
+    let mut sources = Vec::new();
+    let mut trained =
+        append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
+    let update = graph.ordinal_bound();
+    let finite = match &scaling {
+        Some(scaling) => Some(scaling.unscale(graph, &mut trained, overflows)?),
+        None => None,
+    };
+    let mut updates = append_update(graph, &trained, optimizer)?;
+    if let (Some(scaling), Some(finite)) = (scaling, finite) {
+        let declarations = graph.declarations();
+        for (number, next) in &mut updates {
+            let declaration = &declarations[*number as usize];
+            if !declaration.counts_steps() {
+                *next = finite.where_(graph.expr(*next), graph.expr(declaration.node)).id()?;
+            }
+        }
+        updates.extend(scaling.updates(finite, &declarations)?);
+    }
+    graph.check()?;
+    Ok(TracedStep { step: TrainingStep { trained, updates }, backward, update, sources })
+}
+
+/// The states of a scale in a graph.
+struct Scaling<'g> {
+    settings: LossScale,
+    scale: Expr<'g>,
+    good: Expr<'g>,
+    skipped: Expr<'g>,
+}
+
+impl<'g> Scaling<'g> {
+    fn declare(graph: &'g Graph, settings: LossScale, prefix: &str) -> Result<Self, Error> {
+        settings.check()?;
+        let before: Vec<Declaration> = live(graph).collect();
+        let scaling = graph.under_prefix(prefix, || Scaling {
+            settings,
+            scale: graph.state(LOSS_SCALE, [], DType::F32, Init::Constant(settings.initial)),
+            good: graph.state(GOOD_STEPS, [], DType::I32, Init::Constant(0.0)),
+            skipped: graph.state(SKIPPED_UPDATES, [], DType::I32, Init::Constant(0.0)),
+        });
+        graph.check().map_err(|error| reserved(error.into(), &before))?;
+        Ok(scaling)
+    }
+
+    /// Divides the gradients by the scale; whether all their elements are finite.
+    fn unscale(&self, graph: &'g Graph, trained: &mut [Trained<'g>], counted: Overflows) -> Result<Expr<'g>, Error> {
+        let mut overflows = graph.zeros([], DType::F32);
+        for one in trained {
+            let inverse = (1.0 / self.scale).cast(one.gradient.dtype()?);
+            let gradient = one.gradient * inverse;
+            overflows = overflows + (!gradient.isfinite()).cast(DType::F32).sum(..);
+            *one = one.with_gradient(gradient);
+        }
+        let overflows = match counted {
+            Overflows::Own => overflows,
+            Overflows::OfGroup => overflows.all_reduce(),
+        };
+        Ok(overflows.equal(0.0))
+    }
+
+    /// What becomes of the states: the numbers of their declarations, and their next values.
+    fn updates(&self, finite: Expr<'g>, declarations: &[Declaration]) -> Result<Vec<(u32, NodeId)>, Error> {
+        let LossScale { growth, backoff, interval, .. } = self.settings;
+        let one_more = self.good + 1;
+        let is_time = one_more.greater_equal(interval);
+        // What is past the largest float stays, as in PyTorch; and no scale is so small that its inverse is infinite.
+        let grown = self.scale * growth;
+        let grown = is_time.where_(grown.isfinite().where_(grown, self.scale), self.scale);
+        let shrunk = (self.scale * backoff).maximum(f64::from(f32::MIN_POSITIVE));
+        let good = is_time.where_(0, one_more);
+        let pairs = [
+            (self.scale, finite.where_(grown, shrunk)),
+            (self.good, finite.where_(good, 0)),
+            (self.skipped, self.skipped + (!finite).cast(DType::I32)),
+        ];
+        let mut updates = Vec::with_capacity(pairs.len());
+        for (state, next) in pairs {
+            let (state, next) = (state.id()?, next.id()?);
+            let number = declarations.iter().position(|declaration| declaration.node == state);
+            updates.extend(number.map(|number| (number as u32, next)));
+        }
+        Ok(updates)
+    }
+}
