@@ -24,5 +24,5 @@ fn trigamma(x: f32) -> f32 {
     var result = select(positive, slope * slope - positive, negative);
     result = select(result, 0.0, x > 3.0e38);
     result = select(result, infinity(), abs(x) < 5.0e-20 || (negative && from_integer == 0.0));
-    return select(result, nan(), is_nan(x) || x < -3.4028235e38);
+    return select(result, nan(), is_nan(x) || x < -3.4028234663852886e38);
 }

@@ -125,6 +125,9 @@ impl GpuDevice {
         };
         let (joining, join_after) = match std::env::var(JOINING_VARIABLE) {
             Ok(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
+            // A browser wants barriers where all invocations provably come, and joined modules keep their parameters where it cannot
+            // prove that.
+            Err(_) if cfg!(target_family = "wasm") => (Joining::Never, JOIN_AFTER),
             Err(_) => (Joining::default(), JOIN_AFTER),
         };
         let mut limits = limits(adapter.limits());
