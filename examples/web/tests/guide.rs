@@ -5,7 +5,8 @@ use std::path::Path;
 #[test]
 fn the_guide_shows_the_program_that_is_built() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = |path: &str| std::fs::read_to_string(package.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let text =
+        |path: &str| std::fs::read_to_string(package.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let (guide, program) = (text("../../docs/browser.md"), text("src/fit.rs"));
     let shown = guide.split("```rust,ignore\n").nth(1).and_then(|rest| rest.split("```").next());
     assert_eq!(shown, Some(program.as_str()));

@@ -254,7 +254,7 @@ fn refusal(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.open("device=gpu")?;
     let (status, device) = (visit.text("status")?, visit.text("device-name")?);
     println!("web:   {device}; {status}");
-    if !status.starts_with("No WebGPU here, so the CPU trains.") || !device.starts_with("CPU") {
+    if !status.starts_with("No WebGPU here, so the CPU trains") || !device.starts_with("CPU") {
         return Err(format!("the page says {status:?} on {device:?}"));
     }
     visit.click("run")?;
