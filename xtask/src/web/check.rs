@@ -138,6 +138,8 @@ fn trains(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
     let native = native::losses_of_first_epoch()?;
     let steps = native.len();
     visit.open_on(device, "seed=0")?;
+    // A digit to be recognised better and better meanwhile, for the pictures too.
+    visit.click("example")?;
     let start = Instant::now();
     visit.click("run")?;
     if device == "gpu" {
