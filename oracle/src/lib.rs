@@ -8,7 +8,7 @@
 mod adapter;
 mod bound;
 #[cfg(target_arch = "wasm32")]
-mod browser;
+pub mod browser;
 mod case;
 mod compare;
 mod run;

@@ -94,7 +94,7 @@ async function choose(kind) {
     begin();
     return refused;
   });
-  say(refused === null ? 'Ready.' : `No WebGPU here, so the CPU trains. ${refused}`, refused !== null);
+  say(refused === null ? 'Ready.' : `No WebGPU here, so the CPU trains (${refused}).`, refused !== null);
   await restart();
 }
 
@@ -180,7 +180,7 @@ async function rescue(reason) {
     if (saved) await page.training.load(saved.file);
   });
   const from = saved ? `from the parameters of step ${saved.steps.toLocaleString('en')}` : 'from the beginning';
-  say(`WebGPU failed, so the CPU goes on ${from} when you start it. ${reason}`, true);
+  say(`WebGPU failed, so the CPU goes on ${from} when you start it (${reason}).`, true);
 }
 
 // ---- The drawing --------------------------------------------------------------------------------------------------------------

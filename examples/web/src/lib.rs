@@ -6,11 +6,12 @@
 
 pub mod digits;
 pub mod error;
+/// The program of docs/browser.md.
 #[cfg(target_arch = "wasm32")]
-mod fit;
+pub mod fit;
 pub mod network;
 #[cfg(target_arch = "wasm32")]
-mod page;
+pub mod page;
 pub mod training;
 
 pub use digits::Digits;

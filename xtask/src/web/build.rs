@@ -85,7 +85,16 @@ fn program(toolchain: &Toolchain, package: &str, out: &Path) -> Result<Built, St
     let wasm = target.join(TARGET).join("web").join(format!("{name}.wasm"));
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let mut bind = Command::new(bindgen()?);
-    bind.args(["--target", "web", "--no-typescript", "--remove-producers-section", "--out-dir"]).arg(out).arg(&wasm);
+    bind.args([
+        "--target",
+        "web",
+        "--no-typescript",
+        "--remove-name-section",
+        "--remove-producers-section",
+        "--out-dir",
+    ])
+    .arg(out)
+    .arg(&wasm);
     run(&mut bind)?;
     let bound = out.join(format!("{name}_bg.wasm"));
     let bytes = fs::read(&bound).map_err(|error| format!("{}: {error}", bound.display()))?;
