@@ -274,7 +274,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     assert_eq!(names.len(), kinds.len());
     let functions = UnaryFunction::ALL.len() + BinaryFunction::ALL.len() + CompareFunction::ALL.len();
     let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
-    assert_eq!(kinds.len(), 30 + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len());
+    assert_eq!(kinds.len(), 31 + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len());
 }
 
 #[test]
