@@ -278,7 +278,7 @@ fn kinds_are_listed_once_and_have_names_of_their_own() {
     let results = AttentionResult::ALL.len() + arenagrad_graph::MatrixFunction::ALL.len();
     assert_eq!(
         kinds.len(),
-        30 + Half::ALL.len() + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len()
+        31 + Half::ALL.len() + functions + 2 + results + CumulativeFunction::ALL.len() + ScatterFunction::ALL.len()
     );
 }
 

@@ -78,6 +78,13 @@ pub enum GroupError {
     #[error("{function} of the MPI library failed with code {code}: {message}")]
     Call { function: &'static str, code: i32, message: String },
 
+    /// The launcher is of another MPI than the library: each process is a group of its own.
+    #[error(
+        "the launcher started {launched} processes, but {library:?} knows of {found}: the launcher is of another MPI; start the program \
+         with that library's own, or name the launcher's library by the environment variable {variable}"
+    )]
+    OtherLauncher { launched: usize, found: usize, library: String, variable: &'static str },
+
     #[error("MPI was started in this process before, and can be started only once")]
     StartedTwice,
 

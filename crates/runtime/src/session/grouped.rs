@@ -5,6 +5,7 @@
 //! is the first member's, moved on by the rank. After an error of the group every further run is refused with it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, StorageType};
 
@@ -30,6 +31,8 @@ pub(crate) struct Membership {
     failed: Option<GroupError>,
     /// What the last step cost.
     report: StepReport,
+    /// How long the last meeting took.
+    met: Duration,
 }
 
 /// What a session must know of a plan with exchanges.
@@ -70,7 +73,7 @@ pub(crate) struct Meeting {
 
 impl Membership {
     pub(crate) fn new(group: Arc<dyn Group>) -> Self {
-        Membership { group, compared: None, failed: None, report: StepReport::default() }
+        Membership { group, compared: None, failed: None, report: StepReport::default(), met: Duration::ZERO }
     }
 }
 
@@ -98,9 +101,10 @@ impl Session {
         self.membership.as_ref().map(|membership| membership.report).unwrap_or_default()
     }
 
+    /// Keeps what a step cost; to meet the others before it is waiting, too.
     pub(crate) fn set_group_report(&mut self, report: StepReport) {
         if let Some(membership) = &mut self.membership {
-            membership.report = report;
+            membership.report = StepReport { wait: report.wait + membership.met, ..report };
         }
     }
 
@@ -114,7 +118,11 @@ impl Session {
 
     /// Tells the other members what comes, and has all take the first one's parameters if anyone's may differ.
     pub(crate) fn meet(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
+        let begun = Instant::now();
         let met = self.meet_with(purpose, signature, samples);
+        if let Some(membership) = &mut self.membership {
+            membership.met = begun.elapsed();
+        }
         self.noted(met)
     }
 

@@ -11,8 +11,17 @@ use super::LIBRARY_VARIABLE;
 use super::handles::{Handles, Interface};
 use crate::group::{Exchange, GroupError, Values};
 
-/// The names that are tried, one after the other.
+/// The names that are tried, one after the other: Open MPI's, and MPICH's.
 const NAMES: [&str; 4] = ["libmpi.so.40", "libmpi.so.12", "libmpich.so.12", "libmpi.so"];
+
+/// The environment variables by which Open MPI's launcher, and MPICH's, tell how many processes they have started. A library that
+/// does not know its launcher takes a process for one on its own.
+const LAUNCHED: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+
+/// How many processes a launcher of that kind has started, if one has.
+fn launched_by(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
+}
 
 /// `MPI_THREAD_FUNNELED`: one thread makes all calls.
 const FUNNELED: c_int = 1;
@@ -82,7 +91,12 @@ struct Loaded<H> {
 /// Finds and loads the library.
 pub(super) fn load() -> Result<Box<dyn Calls>, GroupError> {
     let named = std::env::var(LIBRARY_VARIABLE).ok();
-    let names: Vec<&str> = named.as_deref().map_or_else(|| NAMES.to_vec(), |name| vec![name]);
+    let mut names: Vec<&str> = named.as_deref().map_or_else(|| NAMES.to_vec(), |name| vec![name]);
+    if launched_by(LAUNCHED[0]).is_none() && launched_by(LAUNCHED[1]).is_some() {
+        // MPICH's launcher: its library before Open MPI's, should both be there.
+        let others = names.len().min(2) - 1;
+        names.rotate_left(others);
+    }
     let mut tried = Vec::new();
     for name in names {
         match open(name) {
@@ -219,7 +233,14 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
         // SAFETY: as above.
         let code = unsafe { (functions.comm_size)(handles.world, &raw mut size) };
         self.checked("MPI_Comm_size", code)?;
-        Ok((rank as usize, size as usize))
+        let (rank, found) = (rank as usize, size as usize);
+        match LAUNCHED.into_iter().find_map(launched_by) {
+            Some(launched) if launched != found => {
+                let (library, variable) = (self.version.clone(), LIBRARY_VARIABLE);
+                Err(GroupError::OtherLauncher { launched, found, library, variable })
+            }
+            Some(_) | None => Ok((rank, found)),
+        }
     }
 
     fn begin(&self, exchange: Exchange, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {

@@ -116,7 +116,6 @@ impl Trainer<'_> {
         let group = self.session.group().cloned();
         let (rank, size) = group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
         let share = Share::new(rank, size, shards)?;
-        let begun = Instant::now();
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
         let (number, _) = self.planned(function, Purpose::Update, tensors)?;
@@ -125,6 +124,7 @@ impl Trainer<'_> {
             Ok(meeting) => meeting.samples,
             Err(error) => return Err(error),
         };
+        let begun = Instant::now();
         let stepped = self.deterministic_part(function, share, &batch, samples, tensors, group.as_deref());
         let (outcome, mut report) = self.session.noted(stepped)?;
         report.compute = begun.elapsed().saturating_sub(report.wait);
