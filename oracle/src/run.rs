@@ -211,7 +211,7 @@ async fn evaluate(
     }
     let given = built.inputs.iter().filter(|(name, _)| needed.contains(name));
     let given: Vec<(&str, &Tensor)> = given.map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    session.run(&given)
+    session.run_async(&given).await
 }
 
 fn failed(error: Error) -> Refusal {

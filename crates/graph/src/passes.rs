@@ -49,6 +49,17 @@ pub struct Optimised {
     pub graph: Graph,
     /// The outputs in it, in the order in which they were asked for.
     pub outputs: Vec<NodeId>,
+    /// For each node of the graph, by its ordinal, the ordinal in the graph that it was made of of the node that it was first built for. By
+    /// it, what belongs to places in that graph, such as layers ([`Graph::layers`]), is found again.
+    pub sources: Vec<u32>,
+}
+
+impl Optimised {
+    /// This, made of what another pass made: its sources are those of the first graph.
+    fn after(mut self, first: &[u32]) -> Optimised {
+        self.sources.iter_mut().for_each(|source| *source = first[*source as usize]);
+        self
+    }
 }
 
 /// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: what only derivatives
@@ -63,12 +74,14 @@ pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
     let mut rounds = 0;
     while let Some(loops) = Loops::find(&optimised).filter(|_| rounds < MOST_ROUNDS) {
         let apart = Rewrites { simplify: None, ..rewrites };
-        let split = sweep_with(&optimised.graph, &optimised.outputs, apart, None, Some(loops))?;
-        optimised = sweep(&split.graph, &split.outputs, rewrites)?;
+        let split =
+            sweep_with(&optimised.graph, &optimised.outputs, apart, None, Some(loops))?.after(&optimised.sources);
+        optimised = sweep(&split.graph, &split.outputs, rewrites)?.after(&split.sources);
         rounds += 1;
     }
     let Some(joins) = Joins::find(&optimised) else { return Ok(optimised) };
-    sweep_with(&optimised.graph, &optimised.outputs, rewrites, Some(joins), None)
+    let joined = sweep_with(&optimised.graph, &optimised.outputs, rewrites, Some(joins), None)?;
+    Ok(joined.after(&optimised.sources))
 }
 
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].

@@ -97,6 +97,15 @@ impl Device {
         }
     }
 
+    /// How many bytes elements take in this device's buffers.
+    pub(crate) fn element_bytes(&self) -> crate::plan::ElementBytes {
+        match &self.kind {
+            DeviceKind::Cpu => crate::plan::ElementBytes::Packed,
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(_) => crate::plan::ElementBytes::Words,
+        }
+    }
+
     /// The CPU.
     pub fn cpu() -> Device {
         Device::of(DeviceKind::Cpu, None)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
-use arenagrad_graph::{DType, GraphError, Shape, StorageType};
+use arenagrad_graph::{DType, GraphError, Origin, Shape, StorageType};
 
 pub use arenagrad_kernels::cpu::FailureReason as MatrixFailure;
 
@@ -157,11 +157,33 @@ pub enum Error {
     #[error("adapter {adapter:?} could not be opened: {reason}")]
     AdapterRefused { adapter: String, reason: String },
 
-    #[error("{what} needs {bytes} bytes in one buffer, past the {limit} that adapter {adapter:?} allows")]
-    BufferTooLarge { what: String, bytes: u64, limit: u64, adapter: String },
+    /// A tensor that is larger than what an adapter lets a kernel see at once.
+    #[error("{}{what} needs {bytes} bytes in one buffer, past the {limit} that adapter {adapter:?} allows", place(.origin))]
+    BufferTooLarge {
+        /// What was to be stored there.
+        what: String,
+        bytes: u64,
+        limit: u64,
+        adapter: String,
+        /// Where that was declared or computed, if it is known.
+        origin: Option<Origin>,
+    },
 
     #[error("{what} does not fit into memory: {bytes} bytes were refused")]
     OutOfMemory { what: String, bytes: u64 },
+
+    /// A budget of memory that no plan was found for, whatever is computed again.
+    #[error(
+        "the plan may take {budget} bytes, and the least that was reached is {least}, of which {standing} are parameters, states, inputs, \
+         literals and what loops work with; raise the budget, take a smaller batch, or name less to be kept"
+    )]
+    MemoryBudget { budget: u64, least: u64, standing: u64 },
+
+    /// A name to keep or to compute again that nothing has.
+    #[error(
+        "no layer and no named expression has a name like {pattern:?}, which was given to be kept or recomputed; there are {known}"
+    )]
+    UnmatchedName { pattern: String, known: String },
 
     #[error("{what}: this device cannot compute it: {reason}")]
     Unsupported { what: String, reason: String },
@@ -285,6 +307,11 @@ pub enum Error {
 
     #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
+}
+
+/// How an error begins with a place in the caller's source.
+fn place(origin: &Option<Origin>) -> String {
+    origin.map(|origin| format!("{origin}: ")).unwrap_or_default()
 }
 
 /// How an error calls a matrix of a batch.

@@ -12,6 +12,7 @@ macro_rules! guides {
 
 guides! {
     readme: "README.md",
+    browser: "docs/browser.md",
     checks: "docs/checks.md",
     derivatives: "docs/derivatives.md",
     devices: "docs/devices.md",
@@ -20,6 +21,7 @@ guides! {
     functions: "docs/functions.md",
     how_do_i: "docs/how_do_i.md",
     layers: "docs/layers.md",
+    memory: "docs/memory.md",
     pytorch_users: "docs/pytorch_users.md",
     optimisers: "docs/optimisers.md",
     profile: "docs/profile.md",

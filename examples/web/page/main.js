@@ -203,12 +203,20 @@ function showProbabilities(probabilities) {
   return best;
 }
 
+/** The image that the network was shown, 28 x 28 pixels from 0 to 1; nothing clears it. */
+function showSeen(pixels) {
+  const image = new ImageData(DRAWN_AT, DRAWN_AT);
+  pixels?.forEach((pixel, place) => image.data.set([251, 246, 233, Math.round(255 * pixel)], 4 * place));
+  by('seen').getContext('2d').putImageData(image, 0, 0);
+}
+
 let truth = null;
 async function recognise() {
   if (!page.training) return;
   const { ink, side } = drawing.read();
   const found = await exclusive(() => page.training.recognise(ink, side));
   const best = showProbabilities(found ? [...found.slice(0, 10)] : null);
+  showSeen(found?.slice(10));
   const known = truth === null ? '' : ` It is a ${truth}.`;
   const verdict = found ? `Looks like a ${best}.${known}` : 'Draw a digit from 0 to 9.';
   if (by('verdict').textContent !== verdict) by('verdict').textContent = verdict;

@@ -28,7 +28,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { seed: 0, batch: 64, learning_rate: 1e-3 }
+        Settings { seed: 0, batch: 64, learning_rate: 2e-3 }
     }
 }
 
@@ -95,12 +95,12 @@ impl Training {
         let mut under_way = Vec::with_capacity(count);
         for _ in 0..count {
             let batch = self.next_batch()?;
-            under_way.push(self.trainer.step(&batch));
+            under_way.push(self.trainer.step_async(&batch));
             self.steps += 1;
         }
         let mut losses = Vec::with_capacity(count);
         for step in under_way {
-            losses.push(step?.loss);
+            losses.push(step.await?.loss);
         }
         Ok(losses)
     }
@@ -133,13 +133,13 @@ impl Training {
         let Some(batch) = self.tests.resume(position).next() else { return Ok(Tested::default()) };
         let batch = batch?;
         let images = batch.get("labels").map_or(0, |labels| labels.shape().elements()) as f64;
-        let outputs = self.trainer.evaluate(self.test, &batch)?;
+        let outputs = self.trainer.evaluate_async(self.test, &batch).await?;
         Ok(Tested { recognised: outputs[0].item()? * images, loss: outputs[1].item()? * images, images })
     }
 
     /// The probability of each class for one image, `[1, 1, 28, 28]`.
     pub async fn probabilities(&mut self, image: Tensor) -> Result<Vec<f32>, WebError> {
-        let outputs = self.trainer.evaluate(self.predict, &[("x", &image)])?;
+        let outputs = self.trainer.evaluate_async(self.predict, &[("x", &image)]).await?;
         let probabilities = outputs[0].as_slice::<f32>()?.to_vec();
         debug_assert_eq!(probabilities.len(), CLASSES);
         Ok(probabilities)
@@ -148,7 +148,7 @@ impl Training {
     /// The network's parameters as a file in the safetensors format.
     pub async fn save(&mut self) -> Result<Vec<u8>, WebError> {
         self.prepare()?;
-        Ok(self.trainer.session().weights()?.to_bytes()?)
+        Ok(self.trainer.session().weights_async().await?.to_bytes()?)
     }
 
     /// Gives the network the parameters of such a file. The training goes on from them; the optimiser's moments stay what they were.
@@ -157,7 +157,7 @@ impl Training {
         self.prepare()?;
         let report = self.trainer.session_mut().load_weights(weights)?;
         // What a GPU has to say of the values comes with what is done next.
-        self.trainer.session().wait()?;
+        self.trainer.session().wait_async().await?;
         Ok(report)
     }
 

@@ -36,6 +36,8 @@ pub(super) fn sweep_with(
     let needed = with_declarations(old, old.needed(outputs)?);
     let mut rebuild = Rebuild::new(needed.len(), rewrites, origin);
     let mut replacements: Vec<Option<NodeId>> = vec![None; old.ordinal_bound()];
+    // For each new node, by its place, the ordinal of the old one that it was built for.
+    let mut sources: Vec<u32> = Vec::with_capacity(needed.len());
     {
         let arena = old.arena();
         let replacement = |replacements: &[Option<NodeId>], id: NodeId| {
@@ -49,9 +51,11 @@ pub(super) fn sweep_with(
             },
             built: HashMap::new(),
         };
+        let mut source = 0;
         for id in needed {
+            sources.resize(rebuild.graph.ordinal_bound(), source);
             let node = &arena.nodes[id.key];
-            rebuild.origin = node.origin;
+            (rebuild.origin, source) = (node.origin, node.ordinal);
             if parts.regions.contains_key(&node.ordinal) {
                 build_parts(&mut rebuild, &arena, node, &replacements, &mut parts)?;
                 continue;
@@ -86,6 +90,7 @@ pub(super) fn sweep_with(
                 rebuild.graph.set_label(new, label.clone());
             }
         }
+        sources.resize(rebuild.graph.ordinal_bound(), source);
         let replacement = |id: NodeId| arena.nodes.get(id.key).and_then(|node| replacements[node.ordinal as usize]);
         adopt_declarations(&rebuild, &arena.declarations, &replacement);
         adopt_requirements(&rebuild.graph, old, &replacement);
@@ -93,8 +98,11 @@ pub(super) fn sweep_with(
     let arena = old.arena();
     let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
     let outputs: Vec<NodeId> = outputs.iter().filter_map(|id| replacements[ordinal(id)]).collect();
+    let built = rebuild.graph.arena().order.clone();
     rebuild.graph.prune(&outputs);
-    Ok(Optimised { graph: rebuild.graph, outputs })
+    let alive = |key| rebuild.graph.arena().nodes.contains_key(key);
+    let sources = built.into_iter().zip(sources).filter(|&(key, _)| alive(key)).map(|(_, source)| source).collect();
+    Ok(Optimised { graph: rebuild.graph, outputs, sources })
 }
 
 /// Builds each wanted region of a node that is computed in parts.

@@ -89,6 +89,8 @@ pub(crate) enum Border {
     Dependence,
     /// The kernel before it would bind too many buffers, or has too many instructions.
     Limits,
+    /// It was computed before, and is computed once more so that its results need not be kept in between.
+    Again,
 }
 
 impl Border {
@@ -106,6 +108,7 @@ impl Border {
             }
             Border::Dependence => "it reads from two kernels of which one needs the other",
             Border::Limits => "the kernel before it would bind too many buffers or have too many instructions",
+            Border::Again => "it is computed once more, so that its results need not be kept in between",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arenagrad_graph::{Graph, NodeId, Op, Origin};
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
+use crate::plan::cluster::Border;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::looped::LoopPlan;
 use crate::plan::memory::Memory;
@@ -36,6 +37,8 @@ pub struct PlanStep {
     pub cost: Cost,
     /// Why it does not belong to the step before it whose results it reads.
     pub begins: &'static str,
+    /// Whether an earlier step computed the same, and this one does so again because that was not kept.
+    pub is_recomputed: bool,
     pub(crate) body: Option<Arc<LoopPlan>>,
 }
 
@@ -74,6 +77,7 @@ pub(crate) fn describe(
                 in_place,
                 cost: step.task.cost(),
                 begins: step.border.reason(),
+                is_recomputed: step.border == Border::Again,
                 body: match &step.task {
                     Task::Kernel(_) => None,
                     Task::Loop(looped) => Some(Arc::clone(looped)),
@@ -103,6 +107,7 @@ pub(crate) fn copy_back(
         in_place: Vec::new(),
         cost: crate::plan::copy(entries[parameter as usize].dtype, entries[parameter as usize].shape.elements()).cost(),
         begins: "the parameter is still read where its next value is computed",
+        is_recomputed: false,
         body: None,
     }
 }
@@ -170,7 +175,8 @@ impl fmt::Display for Plan {
                 let shared: Vec<String> = step.in_place.iter().map(|buffer| format!("b{buffer}")).collect();
                 write!(f, " (in place: {})", shared.join(", "))?;
             }
-            writeln!(f, "   {}", step.computes)?;
+            let again = if step.is_recomputed { " (again)" } else { "" };
+            writeln!(f, "   {}{again}", step.computes)?;
             if let Some(body) = step.body() {
                 for line in body.to_string().lines() {
                     writeln!(f, "       | {line}")?;
@@ -186,7 +192,7 @@ fn stage_name(stage: u8, names: &[&'static str]) -> &'static str {
 }
 
 /// The name of an entry: its node's label, or its op.
-fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
+pub(crate) fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
     let entry = &entries[entry as usize];
     match graph.label(entry.node) {
         Some(label) => label,

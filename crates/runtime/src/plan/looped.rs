@@ -108,7 +108,7 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
         .map(|carry| (carry as u32, ids[body.next()[carry] as usize]))
         .collect();
     let request = Request { outputs, updates, rest: "each round", ..Request::default() };
-    let plan = Plan::new(&graph, &request)?;
+    let plan = Plan::of_round(&graph, &request)?;
 
     let (mut operands, mut carries, mut sequences, mut captured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..body.inputs() {

@@ -1,7 +1,8 @@
 //! Which buffer holds which entry.
 //!
 //! Inputs, parameters and literals have buffers of their own. Results live in *slots*: a slot is free again after the last
-//! step that reads its content, and the next result of its type takes it. An elementwise step writes over an operand that
+//! step that reads its content, and the next result of its type takes it; where giving out slots once more, the largest results first, takes fewer
+//! bytes, that is done (`slots`). An elementwise step writes over an operand that
 //! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
 //! the schedule allows it.
 
@@ -13,6 +14,7 @@ use arenagrad_kernels::{Kernel, ProgramInput};
 
 use crate::plan::cluster::NONE;
 use crate::plan::entries::{Entry, Work};
+use crate::plan::slots;
 use crate::plan::step::{Step, Task};
 use crate::plan::update::Updates;
 
@@ -47,11 +49,26 @@ pub(crate) struct Memory {
     pub(crate) buffers: Vec<BufferSpec>,
     /// The buffer of each entry; `NONE` for entries without one.
     pub(crate) buffer_of: Vec<u32>,
+    /// When each result is in its slot, in the order in which they are computed.
+    pub(crate) held: Vec<HeldResult>,
+}
+
+/// A result in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldResult {
+    pub(crate) entry: u32,
+    pub(crate) slot: u32,
+    /// The step that computes it.
+    pub(crate) first: u32,
+    /// The last step in which the slot is its own; none if it stays to the end. A step that writes over an operand has the slot for its result.
+    pub(crate) last: Option<u32>,
+    /// The result that it is written over, by its place among those that are held.
+    pub(crate) over: Option<u32>,
 }
 
 /// Assigns buffers, and marks in the steps' kernels which inputs share one with an output.
 pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], updates: &Updates) -> Memory {
-    let mut memory = Memory { buffers: Vec::new(), buffer_of: vec![NONE; entries.len()] };
+    let mut memory = Memory { buffers: Vec::new(), buffer_of: vec![NONE; entries.len()], held: Vec::new() };
     leaves(entries, &mut memory);
 
     let mut last_use: Vec<u32> = vec![NONE; entries.len()];
@@ -61,6 +78,8 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
         }
     }
     let overwrites = updates.overwrites();
+    // Where each result stands in the list of those that are held.
+    let mut place_of: Vec<u32> = vec![NONE; entries.len()];
 
     // By size, so that a long list is searched in no time.
     let mut free: HashMap<StorageType, BTreeSet<(usize, u32)>> = HashMap::new();
@@ -76,14 +95,20 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
                 continue;
             }
             let operand = shareable(entries, step, output, &memory, &dies).filter(|operand| !taken.contains(operand));
+            let over = operand.map(|operand| place_of[operand as usize]);
             memory.buffer_of[entry as usize] = match operand {
                 Some(operand) => {
                     taken.push(operand);
+                    memory.held[place_of[operand as usize] as usize].last = Some((number as u32).saturating_sub(1));
                     share(step, operand, output);
                     memory.buffer_of[operand as usize]
                 }
                 None => memory.slot(spec.storage, spec.shape.elements(), free.entry(spec.storage).or_default()),
             };
+            place_of[entry as usize] = memory.held.len() as u32;
+            let (slot, last) = (memory.buffer_of[entry as usize], last_use[entry as usize]);
+            let last = (!required[entry as usize]).then_some(last);
+            memory.held.push(HeldResult { entry, slot, first: number as u32, last, over });
         }
         let mut released: HashSet<u32> = HashSet::new();
         for &entry in step.reads.iter().chain(&step.writes) {
@@ -95,6 +120,7 @@ pub(crate) fn assign(entries: &[Entry], steps: &mut [Step], required: &[bool], u
             }
         }
     }
+    slots::improve(entries, &mut memory);
     memory
 }
 

@@ -5,15 +5,18 @@
 //! gathered in clusters of which each can be one kernel (`cluster`), what crosses from one to another is stored or computed again
 //! (`recompute`), clusters that read the same become one (`merge`), what is too much for one kernel is cut (`divide`), kernels are made
 //! (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in place is
-//! decided in between (`update`). Results of one attention are one kernel (`attention`), and what depends on order along an axis has kernels of
+//! decided in between (`update`). Under a budget of memory steps are run again instead of keeping their results (`rematerialise`, by names of
+//! `layers`), and `report` says what is held when. Results of one attention are one kernel (`attention`), and what depends on order along an axis has kernels of
 //! its own (`ordered`). A loop is one step with a plan of its own, made before the plan around it (`looped`). A plan is the same for every device; it names no device and holds no values but literals.
 
 mod absorb;
 mod attention;
+mod bytes;
 mod cluster;
 mod describe;
 mod divide;
 mod entries;
+mod layers;
 mod layout;
 pub(crate) mod looped;
 mod memory;
@@ -23,7 +26,10 @@ mod order;
 mod ordered;
 mod program;
 mod recompute;
+mod rematerialise;
+mod report;
 mod shaders;
+mod slots;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -34,6 +40,7 @@ mod update;
 pub use arenagrad_kernels::cost::Cost;
 pub use describe::PlanStep;
 pub use memory::{BufferRole, BufferSpec};
+pub use report::{HeldBuffer, MemoryReport, MemoryRole, Recomputation, RecomputedStep};
 
 use std::collections::HashSet;
 
@@ -42,8 +49,13 @@ use arenagrad_graph::{
 };
 use arenagrad_kernels::{Kernel, Program};
 
+use crate::error::Error;
+pub(crate) use bytes::ElementBytes;
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
+use layers::LayerMap;
+pub(crate) use rematerialise::MemoryPolicy;
+use report::{Account, Once};
 pub(crate) use step::Task;
 use update::Updates;
 
@@ -65,6 +77,10 @@ pub(crate) struct Request {
     /// Whether an output that is a parameter is copied even where a run leaves that as it is: for outputs that are read after other
     /// plans have run, which may change it.
     pub(crate) copies_parameters: bool,
+    /// What is wanted of the plan's memory.
+    pub(crate) memory: MemoryPolicy,
+    /// How many bytes elements take on the device that the plan is for.
+    pub(crate) unit: ElementBytes,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -80,6 +96,8 @@ pub struct Plan {
     pub(crate) described: Vec<PlanStep>,
     /// The functions of matrices, with the numbers of their steps, ascending: what may fail in a run.
     pub(crate) fallible: Vec<(usize, FallibleStep)>,
+    /// What its results are, for a report of its memory.
+    pub(crate) account: Account,
 }
 
 /// What an error says of a function of matrices.
@@ -118,8 +136,21 @@ impl PlacedStep {
 }
 
 impl Plan {
-    /// Plans what `request` asks of `graph`. The graph's first mistake, if it has one, is the error.
-    pub(crate) fn new(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
+    /// Plans what `request` asks of `graph`. Errors: the graph's first mistake, if it has one; a budget of memory that cannot be kept.
+    pub(crate) fn new(graph: &Graph, request: &Request) -> Result<Plan, Error> {
+        let (graph, mut passes, layers) = Plan::passes(graph, request)?;
+        let once = rematerialise::rematerialise(&graph, &mut passes, &request.memory, &layers, request.unit)?;
+        Ok(Plan::place(&graph, passes, request, &layers, once))
+    }
+
+    /// Plans what each round of a loop computes, everything once.
+    pub(crate) fn of_round(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
+        let (graph, passes, layers) = Plan::passes(graph, request)?;
+        Ok(Plan::place(&graph, passes, request, &layers, None))
+    }
+
+    /// The graph that is planned, what the passes make of it, and its layers.
+    fn passes(graph: &Graph, request: &Request) -> Result<(Graph, Passes, LayerMap), GraphError> {
         graph.check()?;
         // One list of everything that must survive the passes; the request is read back from it in order.
         let wanted: Vec<NodeId> = request
@@ -137,17 +168,20 @@ impl Plan {
             request.updates.iter().map(|(declaration, _)| *declaration).zip(mapped.by_ref()).collect();
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
-        let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
         let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, request.copies_parameters)?;
-        Ok(Plan::place(&optimised.graph, passes, outputs.len(), &names))
+        let layers = LayerMap::new(graph, &optimised.sources);
+        Ok((optimised.graph, passes, layers))
     }
 
-    fn place(graph: &Graph, passes: Passes, outputs: usize, names: &[&'static str]) -> Plan {
+    fn place(graph: &Graph, passes: Passes, request: &Request, layers: &LayerMap, once: Option<Once>) -> Plan {
+        let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
+        let names = &names[..];
         let Passes { entries, roots, required, updates, mut steps, .. } = passes;
-        let (entries, roots) = (&entries[..], &roots[..outputs]);
+        let (entries, roots) = (&entries[..], &roots[..request.outputs.len()]);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let fallible = fallible(graph, entries, &steps);
+        let account = Account::new(graph, entries, &steps, &memory, layers, request.unit, once);
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
@@ -182,6 +216,7 @@ impl Plan {
             bounds: graph.index_bounds(),
             described,
             fallible,
+            account,
         }
     }
 

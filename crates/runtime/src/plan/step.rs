@@ -37,7 +37,7 @@ impl Task {
 }
 
 /// A kernel or a loop, with entries in the place of buffers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) task: Task,
     /// The entries that the kernel's inputs read.

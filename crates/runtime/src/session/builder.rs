@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::device::Device;
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{MemoryPolicy, Plan, Request};
 use crate::session::Session;
 use crate::train::{Optimizer, training_request};
 
@@ -14,11 +14,12 @@ pub struct SessionBuilder<'e> {
     device: Device,
     seed: u64,
     metrics: Vec<Expr<'e>>,
+    memory: MemoryPolicy,
 }
 
 impl<'e> SessionBuilder<'e> {
     pub(crate) fn new(device: Device) -> Self {
-        SessionBuilder { device, seed: 0, metrics: Vec::new() }
+        SessionBuilder { device, seed: 0, metrics: Vec::new(), memory: MemoryPolicy::default() }
     }
 
     /// The seed of the parameters' first values; 0 unless set. The same seed gives the same values on every device.
@@ -31,6 +32,56 @@ impl<'e> SessionBuilder<'e> {
         SessionBuilder { metrics: metrics.to_vec(), ..self }
     }
 
+    /// The most bytes that a plan of the session may take ([`MemoryReport::allocated_bytes`](crate::plan::MemoryReport::allocated_bytes)):
+    /// parameters, states, inputs and results together. Where it would take more, results are dropped and computed again just before they
+    /// are needed, those first that take many bytes for long and little work. Every value keeps its bits. What it costs says
+    /// [`Plan::memory`]. It holds for each plan of the session by itself.
+    ///
+    /// Errors, when a plan is made: [`Error::MemoryBudget`], with the least bytes that were reached.
+    ///
+    /// ```
+    /// use arenagrad::nn::{Activation, Layer, Linear, Sequential};
+    /// use arenagrad::{Device, Graph, Session, Sgd};
+    ///
+    /// let mut network = Sequential::new("network");
+    /// for layer in 0..8 {
+    ///     network = network.then(Linear::new(format!("layers.{layer}"), 64, 64)).then(Activation::tanh());
+    /// }
+    /// let g = Graph::new();
+    /// let x = g.input("x", [512, 64]);
+    /// let loss = network.forward(x, arenagrad::nn::Phase::Training).square().mean(..);
+    /// let all = Session::train(&g, loss, Sgd::new(0.1), Device::cpu())?.plan().memory();
+    /// let session = Session::builder(Device::cpu())
+    ///     .memory_budget(all.allocated_bytes * 3 / 4)
+    ///     .train(&g, loss, &Sgd::new(0.1))?;
+    /// let memory = session.plan().memory();
+    /// assert!(memory.allocated_bytes <= all.allocated_bytes * 3 / 4);
+    /// println!("{:.1} % more operations", memory.recomputation.unwrap().more_operations() * 100.0);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn memory_budget(self, bytes: u64) -> Self {
+        SessionBuilder { memory: MemoryPolicy { budget: Some(bytes), ..self.memory }, ..self }
+    }
+
+    /// Never computes again what is computed in the layers, or as the named expressions ([`Expr::named`]), whose names have the pattern, in
+    /// which `*` stands for any text. Of what is named both here and in [`SessionBuilder::recompute`], it is kept.
+    ///
+    /// Errors, when the first plan is made: [`Error::UnmatchedName`].
+    pub fn keep(mut self, pattern: impl Into<String>) -> Self {
+        self.memory.kept.push(pattern.into());
+        self
+    }
+
+    /// Computes again in the backward pass what is computed in the layers whose names have the pattern, or as the expressions of such
+    /// names, whether or not there is a budget: PyTorch's `torch.utils.checkpoint` around each of the layers. What a layer gives to the
+    /// outside is kept. The plan that computes everything once is taken after all where this one takes no less memory.
+    ///
+    /// Errors, when the first plan is made: [`Error::UnmatchedName`].
+    pub fn recompute(mut self, pattern: impl Into<String>) -> Self {
+        self.memory.recomputed.push(pattern.into());
+        self
+    }
+
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
     /// gradients and updates are appended, planned and rewound.
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
@@ -39,6 +90,7 @@ impl<'e> SessionBuilder<'e> {
         let plan = self.training_plan(graph, loss, optimizer);
         graph.rewind(mark)?;
         let mut session = Session::new(self.device, self.seed, true);
+        session.memory_policy = self.memory;
         let plan = plan?;
         // What stands behind the graph's own declarations is the optimiser's.
         let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
@@ -50,6 +102,7 @@ impl<'e> SessionBuilder<'e> {
     /// A session that computes `outputs`.
     pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
         let mut session = Session::new(self.device, self.seed, false);
+        session.memory_policy = self.memory;
         session.add(graph, outputs)?;
         Ok(session)
     }
@@ -61,7 +114,7 @@ impl<'e> SessionBuilder<'e> {
             .iter()
             .map(|metric| graph.expr(metric.check()?.id()?).id())
             .collect::<Result<Vec<NodeId>, _>>()?;
-        let request = training_request(loss, &metrics, optimizer)?;
-        Ok(Plan::new(graph, &request)?)
+        let (memory, unit) = (self.memory.clone(), self.device.element_bytes());
+        Plan::new(graph, &Request { memory, unit, ..training_request(loss, &metrics, optimizer)? })
     }
 }

@@ -31,7 +31,7 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::plan::{BufferRole, Plan, Request};
+use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 #[cfg(not(target_family = "wasm"))]
@@ -74,6 +74,8 @@ pub struct Session {
     trains: bool,
     /// Whether others keep its plans and make more of them as they need.
     has_outside_plans: bool,
+    /// What is wanted of the memory of each of its plans.
+    memory_policy: MemoryPolicy,
     number: u32,
 }
 
@@ -121,8 +123,14 @@ impl Session {
     /// is refused.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
-        let request =
-            Request { outputs: ids.clone(), stages: vec![("forward", ids)], rest: "rest", ..Request::default() };
+        let request = Request {
+            outputs: ids.clone(),
+            stages: vec![("forward", ids)],
+            rest: "rest",
+            memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
+            unit: self.device.element_bytes(),
+            ..Request::default()
+        };
         self.prepare(Plan::new(graph, &request)?)
     }
 
@@ -367,7 +375,9 @@ impl Session {
         let memory = Memory::new(&device);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (pool, parameters) = (Pool::default(), Parameters::new(seed, trains));
-        Session { device, memory, pool, parameters, plans: Vec::new(), trains, has_outside_plans: false, number }
+        let memory_policy = MemoryPolicy::default();
+        let (plans, has_outside_plans) = (Vec::new(), false);
+        Session { device, memory, pool, parameters, plans, trains, has_outside_plans, memory_policy, number }
     }
 
     /// Adds a plan; if that fails, the session has the parameters and buffers that it had.
@@ -413,7 +423,12 @@ impl Session {
                 Place::Unfit(error) => return Err(error.clone()),
                 Place::Initial(_) | Place::Host(_) => {
                     let elements = declaration.shape.elements();
-                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.storage, elements)?;
+                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.storage, elements);
+                    let own = plan.buffers.iter().position(|spec| spec.role == BufferRole::Parameter(number));
+                    let buffer = buffer.map_err(|error| match own {
+                        Some(own) => plan.told_of(own, error),
+                        None => error,
+                    })?;
                     moved.push((name.clone(), buffer));
                 }
             }

@@ -1,6 +1,10 @@
 //! The memory and executables of a session, on whichever device it has.
 
+#[cfg(feature = "gpu")]
+use std::borrow::Cow;
 use std::collections::HashMap;
+#[cfg(feature = "gpu")]
+use std::ops::Range;
 
 #[cfg(feature = "gpu")]
 use crate::backend::LoopCopies;
@@ -11,6 +15,8 @@ use crate::device::{Device, DeviceKind};
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::{BufferRole, BufferSpec, Plan, Task};
+#[cfg(feature = "gpu")]
+use crate::plan::{ElementBytes, PlacedStep};
 use crate::session::pool::{Claim, Content, Pool};
 use arenagrad_graph::{Elements, StorageType};
 use arenagrad_kernels::Choice;
@@ -227,18 +233,19 @@ impl Memory {
             BufferRole::Slot => "an intermediate result".to_owned(),
         };
         let known = known.collect();
-        self.place_in_pool(&plan.buffers, known, what, pool, claim)
+        self.place_in_pool(plan, known, what, pool, claim)
     }
 
     /// The places of buffers, of which some are known; the largest choose first.
     fn place_in_pool(
         &mut self,
-        buffers: &[BufferSpec],
+        plan: &Plan,
         mut places: Vec<Option<u32>>,
         what: impl Fn(&BufferSpec) -> String,
         pool: &Pool,
         claim: &mut Claim,
     ) -> Result<Vec<u32>, Error> {
+        let buffers = &plan.buffers;
         let mut order: Vec<usize> = (0..buffers.len()).filter(|&number| places[number].is_none()).collect();
         order.sort_by_key(|&number| std::cmp::Reverse(buffers[number].elements));
         for number in order {
@@ -247,7 +254,8 @@ impl Memory {
                 BufferRole::Literal(_) => Content::Literal,
                 BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => Content::OfARun,
             };
-            let place = pool.claim(claim, self, &what(spec), spec.storage, spec.elements, content)?;
+            let place = pool.claim(claim, self, &what(spec), spec.storage, spec.elements, content);
+            let place = place.map_err(|error| plan.told_of(number, error))?;
             places[number] = Some(place);
         }
         Ok(places.into_iter().flatten().collect())
@@ -279,7 +287,7 @@ impl Memory {
             }
             let known = (0..looped.plan.buffers.len() as u32).map(|number| given.get(&number).copied()).collect();
             let what = |_: &BufferSpec| "what a round of a loop needs".to_owned();
-            let own = self.place_in_pool(&looped.plan.buffers, known, what, pool, claim)?;
+            let own = self.place_in_pool(&looped.plan, known, what, pool, claim)?;
             let loops = self.place_loops(&looped.plan, &own, pool, claim)?;
             all.push(Some(LoopPlaces { places: own, loops }));
         }
@@ -323,6 +331,7 @@ impl Executable {
             (DeviceKind::Gpu(device), Memory::Gpu(memory)) => {
                 let mut found = Found::of(choices);
                 let rounds = found.rounds(plan, places, loops);
+                let rounds = found.cut(memory, rounds)?;
                 let steps = found.resident();
                 let reads: Vec<Readback> = plan
                     .outputs
@@ -388,6 +397,10 @@ pub(crate) fn profiler(
 ) -> Result<gpu::Profiler, Error> {
     let mut found = Found::of(choices);
     let rounds = found.rounds(plan, places, loops);
+    if found.is_cut(memory) {
+        let reason = "kernels over tensors that are too large to be bound whole run in parts".to_owned();
+        return Err(Error::Unsupported { what: "a profile of this plan".to_owned(), reason });
+    }
     gpu::Profiler::new(device, memory, &found.resident(), rounds, timestamps)
 }
 
@@ -400,12 +413,16 @@ struct Found<'a> {
 }
 
 #[cfg(feature = "gpu")]
+#[derive(Clone)]
 struct FoundStep<'a> {
-    kernel: &'a Kernel,
+    kernel: Cow<'a, Kernel>,
     bound: [Vec<u32>; 2],
     stored: [Vec<StorageType>; 2],
     choice: Choice,
     what: &'a str,
+    /// The plan that it is of, and its step there.
+    plan: &'a Plan,
+    step: &'a PlacedStep,
 }
 
 #[cfg(feature = "gpu")]
@@ -418,7 +435,7 @@ impl<'a> Found<'a> {
     fn resident(&self) -> Vec<gpu::ResidentStep<'_>> {
         let each = self.steps.iter();
         each.map(|step| gpu::ResidentStep {
-            kernel: step.kernel,
+            kernel: &step.kernel,
             inputs: &step.bound[0],
             outputs: &step.bound[1],
             stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
@@ -438,11 +455,13 @@ impl<'a> Found<'a> {
                     rounds.push(gpu::Round::Step(self.steps.len()));
                     let choice = self.choices.get(self.steps.len()).copied().unwrap_or_default();
                     self.steps.push(FoundStep {
-                        kernel,
+                        kernel: Cow::Borrowed(kernel),
                         bound: [place(&step.inputs), place(&step.outputs)],
                         stored: step.storage(&plan.buffers),
                         choice,
                         what: &described.computes,
+                        plan,
+                        step,
                     });
                 }
                 (Task::Loop(looped), Some(own)) => {
@@ -457,4 +476,85 @@ impl<'a> Found<'a> {
         }
         rounds
     }
+
+    /// Whether a kernel has a tensor that is too large to be bound whole.
+    fn is_cut(&self, memory: &GpuMemory) -> bool {
+        let limit = memory.binding_limit();
+        self.steps.iter().flat_map(|step| step.bound.iter().flatten()).any(|&index| memory.bytes(index) > limit)
+    }
+
+    /// Cuts the steps with tensors that are too large to be bound whole, and says in what order the parts run. A kernel that cannot be cut
+    /// is an error that names the tensor.
+    fn cut(&mut self, memory: &mut GpuMemory, rounds: Vec<gpu::Round>) -> Result<Vec<gpu::Round>, Error> {
+        if !self.is_cut(memory) {
+            return Ok(rounds);
+        }
+        let limit = memory.binding_limit();
+        let mut parts: Vec<Range<usize>> = Vec::with_capacity(self.steps.len());
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for step in std::mem::take(&mut self.steps) {
+            let start = steps.len();
+            step.cut(memory, limit, &mut steps)?;
+            parts.push(start..steps.len());
+        }
+        self.steps = steps;
+        Ok(in_parts(rounds, &parts))
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<'a> FoundStep<'a> {
+    /// The step, or its parts.
+    fn cut(self, memory: &mut GpuMemory, limit: u64, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
+        let large = |index: &u32| memory.bytes(*index) > limit;
+        let buffers = [&self.step.inputs, &self.step.outputs];
+        let all = self.bound.iter().zip(buffers).flat_map(|(bound, buffers)| bound.iter().zip(buffers));
+        let Some((&index, &buffer)) =
+            all.filter(|(index, _)| large(index)).max_by_key(|(index, _)| memory.bytes(**index))
+        else {
+            steps.push(self);
+            return Ok(());
+        };
+        let [inputs, outputs] = [0, 1].map(|side| {
+            let bindable = |(&index, &storage): (&u32, &StorageType)| gpu::Bindable {
+                bytes: memory.bytes(index),
+                element: ElementBytes::Words.of(storage, 64) / 64,
+            };
+            self.bound[side].iter().zip(&self.stored[side]).map(bindable).collect::<Vec<_>>()
+        });
+        let Some(parts) = gpu::cut(&self.kernel, &inputs, &outputs, limit) else {
+            let (what, bytes, adapter) = (self.what.to_owned(), memory.bytes(index), memory.adapter().to_owned());
+            let error = Error::BufferTooLarge { what, bytes, limit, adapter, origin: None };
+            return Err(self.plan.told_of(buffer as usize, error));
+        };
+        for part in parts {
+            let mut bound = self.bound.clone();
+            for (side, (windows, tensors)) in
+                [(&part.inputs, &inputs), (&part.outputs, &outputs)].into_iter().enumerate()
+            {
+                for (place, (window, tensor)) in windows.iter().zip(tensors).enumerate() {
+                    let Some(window) = window else { continue };
+                    let (offset, bytes) = (window.start as u64 * tensor.element, window.len() as u64 * tensor.element);
+                    bound[side][place] = memory.window(self.bound[side][place], offset, bytes);
+                }
+            }
+            steps.push(FoundStep { kernel: Cow::Owned(part.kernel), bound, ..self.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// The same rounds, in which each step is its parts.
+#[cfg(feature = "gpu")]
+fn in_parts(rounds: Vec<gpu::Round>, parts: &[Range<usize>]) -> Vec<gpu::Round> {
+    let mut all = Vec::with_capacity(rounds.len());
+    for round in rounds {
+        match round {
+            gpu::Round::Step(step) => all.extend(parts[step].clone().map(gpu::Round::Step)),
+            gpu::Round::Loop(gpu::Rounds { copies, body }) => {
+                all.push(gpu::Round::Loop(gpu::Rounds { copies, body: in_parts(body, parts) }));
+            }
+        }
+    }
+    all
 }

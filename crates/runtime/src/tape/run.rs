@@ -148,9 +148,10 @@ impl Inner {
                 stages: vec![("forward", outputs)],
                 rest: "rest",
                 copies_parameters: true,
+                unit: self.device.element_bytes(),
                 ..Request::default()
             };
-            Ok(Plan::new(&extracted.graph, &request)?)
+            Plan::new(&extracted.graph, &request)
         };
         let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &[] };
         Ok(self.store.run(&run, plan)?.0)

@@ -2,7 +2,8 @@
 //!
 //! A software adapter gets kernels of its own. `ARENAGRAD_ADAPTER_CLASS=gpu` gives it those that a GPU gets, which use
 //! workgroup memory, `ARENAGRAD_ADAPTER_ARITHMETIC=regrouped` takes it for one whose compiler may regroup sums, and
-//! `ARENAGRAD_ADAPTER_JOINING=always` joins small dispatches wherever that can be done. All are read once in a process: so the test
+//! `ARENAGRAD_ADAPTER_JOINING=always` joins small dispatches wherever that can be done. `ARENAGRAD_ADAPTER_BINDING=n` has kernels see no more than
+//! n bytes of a tensor at once. All are read once in a process: so the test
 //! program starts itself.
 
 use std::process::Command;
@@ -12,6 +13,7 @@ use super::devices::gpu;
 const CLASS: &str = "ARENAGRAD_ADAPTER_CLASS";
 const ARITHMETIC: &str = "ARENAGRAD_ADAPTER_ARITHMETIC";
 const JOINING: &str = "ARENAGRAD_ADAPTER_JOINING";
+const BINDING: &str = "ARENAGRAD_ADAPTER_BINDING";
 
 /// Runs tests of this program, by their full names, in a process whose kernels are those of a real GPU.
 pub fn with_kernels_of_a_gpu(tests: &[&str]) {
@@ -28,8 +30,18 @@ pub fn with_all_dispatches_joined(tests: &[&str]) {
     again(tests, JOINING, "always");
 }
 
+/// Runs tests of this program, by their full names, in a process whose adapters bind no more than so many bytes.
+pub fn with_bindings_of(bytes: u64, tests: &[&str]) {
+    again(tests, BINDING, &bytes.to_string());
+}
+
+/// The most bytes that adapters bind in this process, if that was lowered.
+pub fn lowered_binding() -> Option<u64> {
+    std::env::var(BINDING).ok()?.parse().ok()
+}
+
 fn again(tests: &[&str], variable: &str, value: &str) {
-    if [CLASS, ARITHMETIC, JOINING].iter().any(|set| std::env::var_os(set).is_some()) || gpu().is_none() {
+    if [CLASS, ARITHMETIC, JOINING, BINDING].iter().any(|set| std::env::var_os(set).is_some()) || gpu().is_none() {
         return;
     }
     let program = std::env::current_exe().expect("the path of this program");

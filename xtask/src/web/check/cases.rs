@@ -9,7 +9,7 @@ use super::Visit;
 /// Fewer cases than this would say that most were not run.
 const LEAST: usize = 400;
 /// How many are run between two looks.
-const TOGETHER: usize = 25;
+const TOGETHER: usize = 10;
 
 /// Runs the cases of crates/runtime/tests/oracle, which must all pass but those that a GPU has no kernel for.
 pub(super) fn check(visit: &mut Visit<'_>) -> Result<(), String> {

@@ -122,6 +122,7 @@ async fn machine() -> Machine {
 }
 
 /// The place of a kind of adapter in the order of preference.
+#[cfg(not(target_family = "wasm"))]
 fn preference(kind: AdapterKind) -> u8 {
     match kind {
         AdapterKind::Discrete => 0,

@@ -41,6 +41,15 @@ pub(crate) struct GpuMemory {
     free_buffers: Vec<u32>,
     /// Places in chunks that were given back.
     free_places: Vec<Place>,
+    /// The stretches of tensors that have numbers of their own.
+    windows: Vec<Window>,
+}
+
+/// A stretch of a tensor, which is bound as if it were one.
+#[derive(Clone, Copy)]
+struct Window {
+    tensor: u32,
+    index: u32,
 }
 
 /// Where a tensor stands.
@@ -73,6 +82,7 @@ pub(crate) struct MemoryMark {
     free: Vec<u32>,
     free_buffers: Vec<u32>,
     free_places: Vec<Place>,
+    windows: usize,
 }
 
 impl GpuMemory {
@@ -87,6 +97,7 @@ impl GpuMemory {
             free: Vec::new(),
             free_buffers: Vec::new(),
             free_places: Vec::new(),
+            windows: Vec::new(),
         }
     }
 
@@ -100,6 +111,7 @@ impl GpuMemory {
             free: self.free.clone(),
             free_buffers: self.free_buffers.clone(),
             free_places: self.free_places.clone(),
+            windows: self.windows.len(),
         }
     }
 
@@ -116,18 +128,21 @@ impl GpuMemory {
         self.free = mark.free;
         self.free_buffers = mark.free_buffers;
         self.free_places = mark.free_places;
+        self.windows.truncate(mark.windows);
     }
 
     /// How many bytes the tensors take, and how many there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (u64, usize) {
-        let free: u64 = self.free.iter().map(|&index| self.places[index as usize].bytes).sum();
+        let unused = self.free.iter().copied().chain(self.windows.iter().map(|window| window.index));
+        let unused: Vec<u64> = unused.map(|index| self.places[index as usize].bytes).collect();
         let all: u64 = self.places.iter().map(|place| place.bytes).sum();
-        (all - free, self.places.len() - self.free.len())
+        (all - unused.iter().sum::<u64>(), self.places.len() - unused.len())
     }
 
-    /// Room for a new tensor, of zeros, and its number. `what` names it in errors: it may be larger than the adapter binds, or
-    /// than what is left of the memory, or of a dtype that does not exist there.
+    /// Room for a new tensor, of zeros, and its number. `what` names it in errors: it may be larger than the adapter's buffers, or
+    /// than what is left of the memory, or of a dtype that does not exist there. It may be larger than what the adapter binds: see
+    /// [`GpuMemory::window`].
     pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
         require_words(what, storage)?;
         self.device.check()?;
@@ -137,22 +152,65 @@ impl GpuMemory {
             true => self.small(what, size)?,
             false => Place { buffer: self.buffer_of(what, size)?, offset: 0, bytes: size },
         };
+        Ok(self.number(place))
+    }
+
+    /// A number for what stands at a place.
+    fn number(&mut self, place: Place) -> u32 {
         match self.free.pop() {
             Some(index) => {
                 self.places[index as usize] = place;
-                Ok(index)
+                index
             }
             None => {
                 let index = u32::try_from(self.places.len()).expect("fewer tensors than 32 bits can count");
                 self.places.push(place);
-                Ok(index)
+                index
             }
         }
+    }
+
+    /// The most bytes of a tensor that a kernel binds.
+    pub(crate) fn binding_limit(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// The bytes that are a tensor's own.
+    pub(crate) fn bytes(&self, index: u32) -> u64 {
+        self.place(index).bytes
+    }
+
+    /// The adapter's name.
+    pub(crate) fn adapter(&self) -> &str {
+        &self.device.description().name
+    }
+
+    /// A number for so many bytes of a tensor from one on that is a multiple of the adapter's alignment. It is given back with the tensor.
+    pub(crate) fn window(&mut self, tensor: u32, offset: u64, bytes: u64) -> u32 {
+        let place = self.place(tensor);
+        let bytes = bytes.next_multiple_of(VECTOR_BYTES).min(place.bytes - offset);
+        let place = Place { buffer: place.buffer, offset: place.offset + offset, bytes };
+        let mut known = self.windows.iter().filter(|window| window.tensor == tensor).map(|window| window.index);
+        if let Some(index) = known.find(|&index| self.place(index) == place) {
+            return index;
+        }
+        let index = self.number(place);
+        self.windows.push(Window { tensor, index });
+        index
     }
 
     /// Gives back a tensor that nothing will use any more. What has been submitted keeps its buffer until it is done.
     pub(crate) fn release(&mut self, index: u32) {
         let place = self.place(index);
+        let GpuMemory { windows, free, .. } = self;
+        windows.retain(|window| {
+            let is_of_another = window.tensor != index;
+            if !is_of_another {
+                free.push(window.index);
+            }
+            is_of_another
+        });
         if place.bytes <= SMALL_BYTES {
             self.free_places.push(place);
         } else {
@@ -188,8 +246,7 @@ impl GpuMemory {
 
     /// A new buffer, and its number.
     fn buffer_of(&mut self, what: &str, size: u64) -> Result<u32, Error> {
-        let limits = self.device.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let limit = self.device.limits().max_buffer_size;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = create(&self.device, what, size, limit, usage)?;
         match self.free_buffers.pop() {
@@ -307,7 +364,7 @@ pub(super) fn create(
 ) -> Result<wgpu::Buffer, Error> {
     if size > limit {
         let adapter = device.description().name.clone();
-        return Err(Error::BufferTooLarge { what: what.to_owned(), bytes: size, limit, adapter });
+        return Err(Error::BufferTooLarge { what: what.to_owned(), bytes: size, limit, adapter, origin: None });
     }
     let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
     device.scoped(what, size, || device.wgpu().create_buffer(&descriptor))

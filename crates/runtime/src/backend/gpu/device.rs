@@ -27,6 +27,10 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
 const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
 
+/// With so many bytes as its value, adapters are taken as if kernels could see no more of a tensor at once, so that tests meet the limit
+/// without tensors of 128 MiB.
+const BINDING_VARIABLE: &str = "ARENAGRAD_ADAPTER_BINDING";
+
 /// Overrides which small dispatches are joined, then as soon as a plan is made ready, so that tests reach both ways.
 const JOINING_VARIABLE: &str = "ARENAGRAD_ADAPTER_JOINING";
 
@@ -123,7 +127,7 @@ impl GpuDevice {
             Ok(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
             Err(_) => (Joining::default(), JOIN_AFTER),
         };
-        let limits = limits(adapter.limits());
+        let mut limits = limits(adapter.limits());
         let wanted = match description.arithmetic {
             Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,
             Arithmetic::Regrouped => wgpu::Features::SUBGROUP,
@@ -136,6 +140,10 @@ impl GpuDevice {
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
+        if let Ok(text) = std::env::var(BINDING_VARIABLE) {
+            let bytes = parse_binding(&text).map_err(refused)?;
+            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
+        }
         let health = Arc::new(Health::default());
         let listener = Arc::clone(&health);
         device.on_uncaptured_error(Arc::new(move |error| listener.keep(Caught::Uncaptured(message(&error)))));
@@ -343,6 +351,10 @@ fn parse_class(text: &str) -> Result<AdapterClass, String> {
         "gpu" => Ok(AdapterClass::Gpu),
         other => Err(format!("{CLASS_VARIABLE} is {other:?}, which is neither \"cpu\" nor \"gpu\"")),
     }
+}
+
+fn parse_binding(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{BINDING_VARIABLE} is {text:?}, which is no number of bytes"))
 }
 
 fn parse_joining(text: &str) -> Result<Joining, String> {

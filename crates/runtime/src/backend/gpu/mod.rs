@@ -4,6 +4,7 @@
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
 //! - [`buffers`] holds the tensors of one session in storage buffers.
+//! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
@@ -27,6 +28,7 @@ mod buffers;
 #[cfg(test)]
 mod choice_tests;
 mod clock;
+mod cut;
 mod device;
 mod encode;
 #[cfg(test)]
@@ -59,6 +61,7 @@ mod view_tests;
 
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
+pub(crate) use cut::{Bindable, cut};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::{GpuExecutable, ResidentStep};
 #[cfg(not(target_family = "wasm"))]

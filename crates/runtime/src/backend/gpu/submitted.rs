@@ -19,6 +19,7 @@ pub(super) struct Submitted {
     index: Option<wgpu::SubmissionIndex>,
     answer: Arc<Answer>,
     /// Whether the answer comes from somewhere else, and later than the work is done.
+    #[cfg(not(target_family = "wasm"))]
     is_answered_apart: bool,
     /// Whether the device has been asked.
     #[cfg(not(target_family = "wasm"))]
@@ -55,9 +56,9 @@ impl Submitted {
         answer: Arc<Answer>,
         is_answered_apart: bool,
     ) -> Self {
-        // A browser's submissions have no numbers.
+        // A browser's submissions have no numbers, and every answer comes by itself.
         #[cfg(target_family = "wasm")]
-        let _ = index;
+        let (_, _) = (index, is_answered_apart);
         Submitted {
             #[cfg(target_family = "wasm")]
             scopes: device.scopes(),
@@ -65,6 +66,7 @@ impl Submitted {
             #[cfg(not(target_family = "wasm"))]
             index,
             answer,
+            #[cfg(not(target_family = "wasm"))]
             is_answered_apart,
             #[cfg(not(target_family = "wasm"))]
             is_asked: false,

@@ -241,11 +241,10 @@ fn an_unknown_adapter_is_an_error_that_names_the_known_ones() {
 fn a_buffer_past_the_limits_is_refused_and_the_device_goes_on() {
     let Some(device) = device() else { return };
     let mut memory = GpuMemory::new(&device);
-    let limits = device.limits();
-    let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let limit = device.limits().max_buffer_size;
     for elements in [usize::try_from(limit / 4).unwrap() + 1, usize::MAX] {
         let error = memory.allocate("weights", StorageType::F32, elements).unwrap_err();
-        let Error::BufferTooLarge { what, bytes, limit: named, adapter } = &error else { panic!("{error}") };
+        let Error::BufferTooLarge { what, bytes, limit: named, adapter, .. } = &error else { panic!("{error}") };
         assert_eq!((what.as_str(), *named, adapter), ("weights", limit, &device.description().name));
         assert!(*bytes > limit);
     }
@@ -423,4 +422,51 @@ fn a_thousand_runs_grow_nothing() {
     let after = run(1000);
     assert_eq!(before, after);
     assert_eq!(executable.submits(), 1100);
+}
+
+#[test]
+fn runs_under_way_have_buffers_of_their_own_and_give_them_back() {
+    let Some(device) = device_alone() else { return };
+    let mut memory = GpuMemory::new(&device);
+    let (mut executable, _) = counter(&device, &mut memory, 256, 2);
+    let mut expected = 0.0;
+    let mut round = || {
+        let arrivals: Vec<_> = (0..6).map(|_| executable.start(&memory).unwrap()).collect();
+        for (number, arrival) in arrivals.into_iter().enumerate() {
+            expected += 2.0;
+            // Some are never taken.
+            if number % 3 != 1 {
+                assert_eq!(arrival.wait().unwrap(), [f32s(&[expected; 256])]);
+            }
+        }
+        memory.wait().unwrap();
+        let report = device.wgpu().generate_allocator_report();
+        report.map(|report| (report.allocations.len(), report.total_allocated_bytes, report.total_reserved_bytes))
+    };
+    let before = (0..3).map(|_| round()).last();
+    let after = (0..100).map(|_| round()).last();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_loss_is_told_to_all_who_wait() {
+    let Some(device) = device_alone() else { return };
+    let mut memory = GpuMemory::new(&device);
+    let (mut executable, _) = counter(&device, &mut memory, 4, 1);
+    executable.run(&memory, true).unwrap();
+    let mut arrivals: Vec<_> = (0..4).map(|_| executable.start(&memory).unwrap()).collect();
+    let (last, all) = (arrivals.pop().unwrap(), memory.all_done().unwrap());
+    device.wgpu().destroy();
+    // What was submitted may still be done; nothing hangs, and what fails says why.
+    let told = |result: Result<Vec<Elements>, Error>| {
+        assert!(matches!(&result, Ok(_) | Err(Error::DeviceLost { .. } | Error::Device { .. })), "{result:?}");
+    };
+    for mut arrival in arrivals {
+        told(pollster::block_on(std::future::poll_fn(|context| arrival.poll(context))));
+    }
+    told(last.wait());
+    told(all.wait());
+    assert!(matches!(device.wait(), Err(Error::DeviceLost { .. })));
+    assert!(executable.start(&memory).is_err());
+    assert!(memory.all_done().is_err());
 }

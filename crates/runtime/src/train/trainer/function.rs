@@ -7,7 +7,7 @@
 use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
-use crate::plan::{Plan, Request};
+use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
@@ -86,8 +86,14 @@ impl<'f> Function<'f> {
         self.plans.iter().any(|kept| kept.purpose == Purpose::Run)
     }
 
-    /// Plans the function for these tensors.
-    pub(super) fn plan(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Planned, Error> {
+    /// Plans the function for these tensors, on a device of that unit.
+    pub(super) fn plan(
+        &self,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        memory: MemoryPolicy,
+        unit: ElementBytes,
+    ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
         // An expression of another graph is refused here.
@@ -123,7 +129,7 @@ impl<'f> Function<'f> {
                 (Request { outputs, stages, rest: "rest", ..Request::default() }, names, asked)
             }
         };
-        let plan = Plan::new(&graph, &request)?;
+        let plan = Plan::new(&graph, &Request { memory, unit, ..request })?;
         let state = plan.declarations.iter().skip(declared);
         let training_state = state.map(|declaration| declaration.name.clone()).collect();
         Ok(Planned { purpose, asked, names, training_state, plan })

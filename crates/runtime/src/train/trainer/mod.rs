@@ -20,7 +20,7 @@ use arenagrad_graph::{DeclarationKind, Expr};
 use crate::data::NamedTensors;
 use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::plan::Plan;
+use crate::plan::{MemoryPolicy, Plan};
 use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
@@ -79,6 +79,8 @@ pub struct Trainer<'f> {
     session: Session,
     functions: Vec<Function<'f>>,
     plans_kept: usize,
+    /// What is wanted of the memory of each plan.
+    memory: MemoryPolicy,
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
     number: u32,
@@ -111,6 +113,7 @@ impl<'f> Trainer<'f> {
             session: Session::of_outside_plans(device),
             functions: Vec::new(),
             plans_kept: PLANS_KEPT,
+            memory: MemoryPolicy::default(),
             now: 0,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
         }
@@ -128,6 +131,31 @@ impl<'f> Trainer<'f> {
     #[must_use]
     pub fn plans_kept(self, plans: usize) -> Self {
         Trainer { plans_kept: plans.max(1), ..self }
+    }
+
+    /// The most bytes that each plan may take, as [`SessionBuilder::memory_budget`](crate::SessionBuilder::memory_budget) has it. It holds
+    /// for plans that are not made yet; the error comes when one is made.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: u64) -> Self {
+        self.memory.budget = Some(bytes);
+        self
+    }
+
+    /// Never computes again what has a name of the pattern, as [`SessionBuilder::keep`](crate::SessionBuilder::keep) has it. A training
+    /// function without such a name is refused when it is planned; an evaluation need not have one.
+    #[must_use]
+    pub fn keep(mut self, pattern: impl Into<String>) -> Self {
+        self.memory.kept.push(pattern.into());
+        self
+    }
+
+    /// Computes again in the backward pass what has a name of the pattern, as
+    /// [`SessionBuilder::recompute`](crate::SessionBuilder::recompute) has it. A training function without such a name is refused when it
+    /// is planned; an evaluation need not have one.
+    #[must_use]
+    pub fn recompute(mut self, pattern: impl Into<String>) -> Self {
+        self.memory.recomputed.push(pattern.into());
+        self
     }
 
     /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
@@ -323,7 +351,10 @@ impl<'f> Trainer<'f> {
             return Ok((number, place));
         }
         self.refuse_repeated_name(number)?;
-        let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
+        let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
+        let memory = MemoryPolicy { is_lenient, ..self.memory.clone() };
+        let unit = self.device().element_bytes();
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, memory, unit)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         let prepared = self.session.prepare_outside(plan)?;
         self.session.mark_training_state(&parts.training_state);

@@ -1,0 +1,126 @@
+//! Which results a caller named to be kept, or to be computed again.
+//!
+//! A pattern names a layer, with all that is computed in it, or an expression that was given a name. What a layer gives to the outside is
+//! kept where the layer is to be computed again: what comes next begins with it, and the next layer is computed again from it.
+
+use std::collections::HashSet;
+
+use arenagrad_graph::Graph;
+
+use crate::error::Error;
+use crate::plan::Passes;
+use crate::plan::cluster::NONE;
+use crate::plan::layers::LayerMap;
+use crate::plan::rematerialise::MemoryPolicy;
+use crate::plan::rematerialise::timeline::Timeline;
+use crate::plan::report::stage;
+use crate::train::{listed, matches_pattern};
+
+/// The names of what a plan computes.
+pub(super) struct Names<'a> {
+    layers: &'a LayerMap,
+    /// For each entry the innermost layer of its node.
+    layer_of: Vec<Option<u32>>,
+    /// For each entry the label of its node.
+    labels: Vec<Option<String>>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(graph: &Graph, passes: &Passes, layers: &'a LayerMap) -> Names<'a> {
+        let layer_of = passes.entries.iter().map(|entry| layers.innermost(graph.ordinal(entry.node).ok()?)).collect();
+        let labels = passes.entries.iter().map(|entry| graph.label(entry.node)).collect();
+        Names { layers, layer_of, labels }
+    }
+
+    /// Refuses a pattern that no name has: it is a typing error.
+    pub(super) fn check(&self, policy: &MemoryPolicy) -> Result<(), Error> {
+        if policy.is_lenient {
+            return Ok(());
+        }
+        let labels = || self.labels.iter().flatten().map(String::as_str);
+        for pattern in policy.kept.iter().chain(&policy.recomputed) {
+            let mut names = self.layers.names().chain(labels());
+            if !names.any(|name| matches_pattern(pattern, name)) {
+                let mut seen = HashSet::new();
+                let known = listed(self.layers.names().chain(labels()).filter(|name| seen.insert(*name)));
+                return Err(Error::UnmatchedName { pattern: pattern.clone(), known });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in the timeline what is never dropped, and what is dropped as soon as the forward pass does not need it any more.
+    pub(super) fn apply(&self, policy: &MemoryPolicy, timeline: &mut Timeline<'_>) {
+        let entries = timeline.entries;
+        let kept = self.matching(&policy.kept);
+        let is_kept = |&write: &u32| self.is_labelled(&policy.kept, write) || self.outermost(&kept, write).is_some();
+        // What a step computes beside it would bring it along.
+        for (step, is_repeatable) in timeline.steps.iter().zip(&mut timeline.is_repeatable) {
+            if step.writes.iter().any(is_kept) {
+                *is_repeatable = false;
+                step.writes.iter().for_each(|&write| timeline.may_drop[write as usize] = false);
+            }
+        }
+        if policy.recomputed.is_empty() {
+            return;
+        }
+        let recomputed = self.matching(&policy.recomputed);
+        let is_forward = |step: u32| stage(entries, &timeline.steps[step as usize]) == 0;
+        let mut dropped: Vec<(u32, u32)> = Vec::new();
+        for entry in 0..entries.len() as u32 {
+            let layer = self.outermost(&recomputed, entry);
+            let is_labelled = self.is_labelled(&policy.recomputed, entry);
+            let uses = &timeline.uses[entry as usize];
+            if !timeline.may_drop[entry as usize] || (layer.is_none() && !is_labelled) {
+                continue;
+            }
+            let early = uses.iter().take_while(|&&step| is_forward(step)).count();
+            let Some(&later) = uses.get(early).filter(|_| is_forward(timeline.producer[entry as usize])) else {
+                continue;
+            };
+            let is_inside = |&step: &u32| {
+                let mut writes = timeline.steps[step as usize].writes.iter();
+                writes.all(|&write| self.outermost(&recomputed, write) == layer)
+            };
+            if is_labelled || uses[..early].iter().all(is_inside) {
+                let last = uses[..early].last().copied().unwrap_or(timeline.producer[entry as usize]);
+                timeline.dropped_after[entry as usize] = last;
+                dropped.push((entry, later));
+            }
+        }
+        // What they are computed from stays until then, unless it is dropped itself.
+        for &(entry, later) in &dropped {
+            let producer = timeline.producer[entry as usize];
+            for &read in &timeline.steps[producer as usize].reads {
+                let is_there =
+                    timeline.producer[read as usize] != NONE && timeline.dropped_after[read as usize] == NONE;
+                if is_there && timeline.last_use(read) < later {
+                    timeline.uses[read as usize].push(later);
+                }
+            }
+        }
+    }
+
+    /// Which layers have a name of one of these patterns.
+    fn matching(&self, patterns: &[String]) -> Vec<bool> {
+        self.layers.names().map(|name| patterns.iter().any(|pattern| matches_pattern(pattern, name))).collect()
+    }
+
+    fn is_labelled(&self, patterns: &[String], entry: u32) -> bool {
+        let label = self.labels[entry as usize].as_deref();
+        label.is_some_and(|label| patterns.iter().any(|pattern| matches_pattern(pattern, label)))
+    }
+
+    /// The outermost of the chosen layers that an entry is computed in.
+    fn outermost(&self, chosen: &[bool], entry: u32) -> Option<u32> {
+        let mut layer = self.layer_of.get(entry as usize).copied().flatten();
+        let mut outermost = None;
+        while let Some(own) = layer {
+            if chosen[own as usize] {
+                outermost = Some(own);
+            }
+            layer = self.layers.within(own);
+        }
+        outermost
+    }
+}

@@ -1,0 +1,133 @@
+//! What is named to be kept stays, and what is named to be computed again is.
+
+use super::budget::{borrowed, inputs, part_of, trained};
+use super::networks::{self, Gpt};
+use arenagrad::plan::MemoryReport;
+use arenagrad::{AdamW, DType, Device, Error, Graph, Init, Session, SessionBuilder, Sgd, Trainer};
+
+const SIZE: Gpt = Gpt { layers: 6, batch: 4, length: 16, width: 16, heads: 2, dropout: 0.1 };
+
+fn session<'e>(options: impl FnOnce(SessionBuilder<'e>) -> SessionBuilder<'e>) -> Result<(Graph, Session), Error> {
+    let graph = Graph::new();
+    let session = {
+        let loss = networks::gpt(&graph, DType::F32, SIZE);
+        options(Session::builder(Device::cpu())).train(&graph, loss, &AdamW::new(1e-3))?
+    };
+    Ok((graph, session))
+}
+
+fn layers(memory: &MemoryReport) -> Vec<String> {
+    let steps = memory.recomputation.iter().flat_map(|recomputation| &recomputation.steps);
+    steps.filter_map(|step| step.layer.clone()).collect()
+}
+
+#[test]
+fn layers_of_a_name_are_computed_again() {
+    let (graph, mut once) = session(|builder| builder).unwrap();
+    let (_, mut again) = session(|builder| builder.recompute("blocks.*")).unwrap();
+    let (before, after) = (once.plan().memory(), again.plan().memory());
+    let cost = after.recomputation.clone().expect("blocks are computed again");
+    println!(
+        "{} of {} bytes of results, {} of activations, {:.1} % more operations",
+        after.result_bytes(),
+        before.result_bytes(),
+        after.activation_bytes,
+        100.0 * cost.more_operations()
+    );
+    // Between the blocks one tensor each is kept, and little beside it; the last block is computed again at once.
+    assert!(after.activation_bytes * 2 < before.activation_bytes, "{after}");
+    assert!(after.peak_bytes < before.peak_bytes, "{after}");
+    // A forward pass is a third of a step, and of so narrow a network attention is much of it.
+    assert!(cost.more_operations() < 0.5, "{after}");
+    for block in 0..SIZE.layers {
+        assert!(
+            layers(&after).iter().any(|layer| layer.starts_with(&format!("blocks.{block}"))),
+            "{:?}",
+            layers(&after)
+        );
+    }
+    assert!(layers(&after).iter().all(|layer| layer.starts_with("blocks.")), "{:?}", layers(&after));
+    assert!(trained(&mut once, &graph, 2) == trained(&mut again, &graph, 2), "other bits");
+}
+
+#[test]
+fn one_layer_alone_is_computed_again() {
+    let (_, again) = session(|builder| builder.recompute("blocks.2")).unwrap();
+    let after = again.plan().memory();
+    assert!(!layers(&after).is_empty(), "{after}");
+    assert!(layers(&after).iter().all(|layer| layer.starts_with("blocks.2")), "{:?}", layers(&after));
+}
+
+#[test]
+fn what_is_kept_is_not_computed_again() {
+    let (graph, mut once) = session(|builder| builder).unwrap();
+    let budget = part_of(&once.plan().memory(), 0.6);
+    let (_, free) = session(|builder| builder.memory_budget(budget)).unwrap();
+    let is_kept = |layer: &String| layer.contains("linear1");
+    assert!(layers(&free.plan().memory()).iter().any(is_kept), "{:?}", layers(&free.plan().memory()));
+    let (_, mut again) = session(|builder| builder.memory_budget(budget).keep("*.linear1")).unwrap_or_else(|error| {
+        let Error::MemoryBudget { least, .. } = error else { panic!("{error}") };
+        session(|builder| builder.memory_budget(least).keep("*.linear1")).unwrap()
+    });
+    let after = again.plan().memory();
+    assert!(!layers(&after).is_empty() && !layers(&after).iter().any(is_kept), "{:?}", layers(&after));
+    assert!(trained(&mut once, &graph, 2) == trained(&mut again, &graph, 2), "other bits");
+    // Of what has both, it is kept.
+    let (_, both) = session(|builder| builder.recompute("blocks.*").keep("*.linear1")).unwrap();
+    assert!(!layers(&both.plan().memory()).iter().any(is_kept));
+}
+
+#[test]
+fn expressions_of_a_name_are_computed_again() {
+    let g = Graph::new();
+    let x = g.input("x", [64, 32]);
+    let w = g.parameter("w", [32, 256], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let u = g.parameter("u", [256, 32], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let v = g.parameter("v", [32, 512], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let wide = x.matmul(w).tanh().named("wide");
+    let loss = wide.matmul(u).tanh().matmul(v).tanh().square().mean(..);
+    let mut once = Session::train(&g, loss, Sgd::new(0.1), Device::cpu()).unwrap();
+    let mut again = Session::builder(Device::cpu()).recompute("wide").train(&g, loss, &Sgd::new(0.1)).unwrap();
+    let after = again.plan().memory();
+    let cost = after.recomputation.clone().unwrap_or_else(|| panic!("{after}\n{}", once.plan()));
+    assert_eq!(cost.steps.len(), 1, "{after}");
+    assert!(cost.steps[0].computes.starts_with("wide"), "{after}");
+    assert!(cost.steps[0].origin.file().ends_with("names.rs"), "{after}");
+    assert!(again.plan().steps()[cost.steps[0].step].is_recomputed);
+    assert!(again.plan().to_string().contains("(again)"));
+    assert!(trained(&mut once, &g, 2) == trained(&mut again, &g, 2), "other bits");
+}
+
+#[test]
+fn a_name_that_nothing_has_is_refused() {
+    let error = session(|builder| builder.keep("blokcs.*")).err().unwrap();
+    let Error::UnmatchedName { pattern, known } = &error else { panic!("{error}") };
+    assert_eq!(pattern, "blokcs.*");
+    assert!(known.contains("blocks.0"), "{known}");
+    let error = session(|builder| builder.recompute("")).err().unwrap();
+    assert!(matches!(error, Error::UnmatchedName { .. }), "{error}");
+}
+
+/// A trainer's evaluations need not have the names of its training function.
+#[test]
+fn an_evaluation_need_not_have_a_name() {
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+        let g = inputs.graph();
+        let w = g.parameter("w", [5, 4], Init::Constant(0.1));
+        inputs.get("x").matmul(w).tanh().named("hidden").square().mean(..)
+    })
+    .keep("hidden");
+    let sum = trainer.add_evaluation(|inputs| vec![inputs.get("x").sum(..)]);
+    let g = Graph::new();
+    let _ = g.input("x", [3, 5]);
+    let given = inputs(&g, 1);
+    trainer.step(&borrowed(&given)[..]).unwrap();
+    trainer.evaluate(sum, &borrowed(&given)[..]).unwrap();
+    let mut other = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+        let w = inputs.graph().parameter("w", [5, 4], Init::Constant(0.1));
+        inputs.get("x").matmul(w).square().mean(..)
+    })
+    .keep("hidden");
+    let error = other.step(&borrowed(&given)[..]).err().unwrap();
+    assert!(matches!(error, Error::UnmatchedName { .. }), "{error}");
+}
