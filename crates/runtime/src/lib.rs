@@ -101,7 +101,7 @@ pub use lambdify::{Lambdified, evaluate};
 pub use plan::Plan;
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+pub use tensor::{Comparison, Number, Tensor, TensorError, WorstElement};
 #[cfg(feature = "fit")]
 pub use train::fit;
 pub use train::{Adadelta, Adagrad, Adamax, Lamb, Lion, Muon, NAdam, RAdam, RmsProp};

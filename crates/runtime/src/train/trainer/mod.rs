@@ -6,9 +6,12 @@
 //! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
 
 mod checkpoint;
+mod epochs;
 mod function;
 mod inputs;
+mod minimise;
 mod outcome;
+mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,7 +25,9 @@ use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
 use function::{Body, Function, Purpose};
+use restored::Restored;
 
+pub(crate) use epochs::samples;
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
 
@@ -78,6 +83,10 @@ pub struct Trainer<'f> {
     plans_kept: usize,
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
+    /// How many training steps were made.
+    steps: u64,
+    /// The checkpoint that was restored, as far as functions that are planned later must fit it.
+    restored: Option<Restored>,
     number: u32,
 }
 
@@ -109,6 +118,8 @@ impl<'f> Trainer<'f> {
             functions: Vec::new(),
             plans_kept: PLANS_KEPT,
             now: 0,
+            steps: 0,
+            restored: None,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -145,6 +156,11 @@ impl<'f> Trainer<'f> {
     }
 
     /// Adds a function that computes outputs and changes nothing.
+    ///
+    /// What it computes with after training must have been trained, loaded or set: a parameter that nothing else has asked for is
+    /// [`Error::UntrainedParameter`], because it is a misspelt layer as a rule. Before the first step, and before every training function has
+    /// run, first values are what there is, and evaluations take them. Where they are wanted later, as of a random projection, plan the
+    /// evaluation by [`Trainer::prepare_of`].
     pub fn add_evaluation<O>(&mut self, outputs: O) -> FunctionId
     where
         O: for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f,
@@ -164,7 +180,7 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::step`] of a training function.
     pub fn step_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<Outcome, Error> {
         self.training(function)?;
-        let (names, mut results) = self.run(function, Purpose::Run, &batch.named_tensors(), true)?;
+        let (names, mut results) = self.run_step(function, &batch.named_tensors(), true)?;
         let loss = results.remove(0).item()?;
         Ok(Outcome { loss, metrics: names.into_iter().zip(results).collect() })
     }
@@ -177,7 +193,7 @@ impl<'f> Trainer<'f> {
     /// [`Trainer::advance`] of a training function.
     pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         self.training(function)?;
-        self.run(function, Purpose::Run, &batch.named_tensors(), false).map(drop)
+        self.run_step(function, &batch.named_tensors(), false).map(drop)
     }
 
     /// Runs an evaluation, and returns its outputs.
@@ -218,6 +234,7 @@ impl<'f> Trainer<'f> {
         batch: &(impl NamedTensors + ?Sized),
     ) -> Result<Vec<(String, Tensor)>, Error> {
         self.training(function)?;
+        refuse_empty(&batch.named_tensors())?;
         let (names, results) = self.run(function, Purpose::Gradients, &batch.named_tensors(), true)?;
         Ok(names.into_iter().zip(results.into_iter().skip(1)).collect())
     }
@@ -228,14 +245,17 @@ impl<'f> Trainer<'f> {
         self.prepare_of(self.first_training()?, batch)
     }
 
-    /// [`Trainer::prepare`] of a function, be it a training function or an evaluation.
+    /// [`Trainer::prepare`] of a function, be it a training function or an evaluation. An evaluation that is planned so may compute with
+    /// parameters that nothing has trained.
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
-        self.planned(function, Purpose::Run, &batch.named_tensors()).map(drop)
+        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), true)?;
+        self.session.vouch_for(self.functions[number].kept(place).prepared.plan());
+        Ok(())
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
     pub fn plan_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<&Plan, Error> {
-        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors())?;
+        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), false)?;
         Ok(self.functions[number].kept(place).prepared.plan())
     }
 
@@ -314,6 +334,26 @@ impl<'f> Trainer<'f> {
         }
     }
 
+    /// Makes a training step.
+    fn run_step(
+        &mut self,
+        function: FunctionId,
+        tensors: &[(&str, &Tensor)],
+        fetch: bool,
+    ) -> Result<(Vec<String>, Vec<Tensor>), Error> {
+        refuse_empty(tensors)?;
+        let results = self.run(function, Purpose::Run, tensors, fetch)?;
+        self.steps += 1;
+        Ok(results)
+    }
+
+    /// Whether everything that is ever trained is known by now.
+    fn has_trained(&self) -> bool {
+        let mut training = self.functions.iter().filter(|function| matches!(function.body, Body::Training { .. }));
+        let is_used_only = training.clone().next().is_none() && self.session.is_filled();
+        self.restored.is_some() || is_used_only || (self.steps > 0 && training.all(Function::has_run))
+    }
+
     /// Runs a function, and returns the names of what comes last among its results.
     fn run(
         &mut self,
@@ -322,7 +362,7 @@ impl<'f> Trainer<'f> {
         tensors: &[(&str, &Tensor)],
         fetch: bool,
     ) -> Result<(Vec<String>, Vec<Tensor>), Error> {
-        let (number, place) = self.planned(function, purpose, tensors)?;
+        let (number, place) = self.planned(function, purpose, tensors, false)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let results = self.session.run_outside(&mut kept.prepared, &inputs, fetch)?;
@@ -330,22 +370,41 @@ impl<'f> Trainer<'f> {
         Ok((names, results))
     }
 
-    /// Where the plan of a function for these tensors is, which is made if there is none.
+    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation may compute with first values
+    /// after training if that `is_meant`.
     fn planned(
         &mut self,
         function: FunctionId,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
+        is_meant: bool,
     ) -> Result<(usize, usize), Error> {
         let number = self.place(function)?;
+        let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
+        let is_strict = is_evaluation && !is_meant && self.has_trained();
         self.now += 1;
         if let Some(place) = self.functions[number].find(purpose, tensors, self.now) {
+            if is_strict && self.session.has_untrained() {
+                self.session.refuse_untrained(self.functions[number].kept(place).prepared.plan())?;
+            }
             return Ok((number, place));
         }
         self.refuse_repeated_name(number)?;
         let (plan, parts) = self.functions[number].plan(purpose, tensors)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
+        if purpose == Purpose::Run {
+            self.refuse_other_optimiser(number, &parts.training_state)?;
+        }
+        if is_strict {
+            self.session.refuse_untrained(&plan)?;
+        }
+        let new = if is_evaluation && !is_meant { self.session.new_names(&plan) } else { Vec::new() };
         let prepared = self.session.prepare_outside(plan)?;
+        if is_evaluation {
+            self.session.note_untrained(&new);
+        } else {
+            self.session.vouch_for(prepared.plan());
+        }
         self.session.mark_training_state(&parts.training_state);
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
         for prepared in dropped {
@@ -400,6 +459,16 @@ impl<'f> Trainer<'f> {
         let same = self.functions.iter().filter(|function| name_of(function).as_deref() == Some(&*name)).count();
         if same > 1 { Err(Error::RepeatedFunction { name }) } else { Ok(()) }
     }
+}
+
+/// Refuses a batch without samples: a mean over them is NaN, and so would be every parameter after the step. An input without
+/// elements beside others with some may be meant, such as the edges of a graph that has none.
+fn refuse_empty(tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
+    let firsts = || tensors.iter().filter_map(|(name, tensor)| Some((*name, *tensor.shape().dims().first()?)));
+    if firsts().next().is_none() || firsts().any(|(_, samples)| samples > 0) {
+        return Ok(());
+    }
+    Err(Error::EmptyBatch { inputs: listed(firsts().map(|(name, _)| name)) })
 }
 
 /// How errors call a function.
