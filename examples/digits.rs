@@ -123,7 +123,7 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     };
     let percent = |validation: Option<f64>| validation.unwrap_or(f64::NAN) * 100.0;
     let mut losses = Vec::new();
-    let mut fit = Fit::new(options.epochs.into())
+    let mut fit = Fit::new(options.epochs)
         .title(format!("digits on {device}"))
         .setting("optimiser", "AdamW, rate 2e-3, weight decay 0.02")
         .validate(measure)

@@ -1,5 +1,6 @@
 //! The tests of the examples' library in one program, which is quicker to build than one for each file.
 
+mod jobs;
 mod language;
 #[path = "../../crates/graph/tests/listed/mod.rs"]
 mod listed;

@@ -383,9 +383,11 @@ impl Arena {
         self.labels.get(&key).map(String::as_str)
     }
 
-    /// How errors refer to a node: its name in quotes, or its op and ordinal.
+    /// How errors refer to a node: its name in quotes, or its op and ordinal. What an input was called later goes before the name
+    /// that it was declared by.
     pub(crate) fn describe(&self, id: NodeId) -> String {
-        match (self.label(id.key), self.nodes.get(id.key)) {
+        let called = self.labels.get(&id.key).map(String::as_str);
+        match (called.or_else(|| self.label(id.key)), self.nodes.get(id.key)) {
             (Some(label), _) => format!("{label:?}"),
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),

@@ -195,6 +195,12 @@ impl fmt::Debug for Expr<'_> {
 }
 
 /// What can stand as an operand beside an expression: another expression, or a number, which takes its dtype.
+///
+/// On the right of an operator stands any of them: `x * 2.0`, `x * rate` for a `rate` of f32. On the left stand f64 and i32 alone:
+/// `2.0 * x` and `f64::from(rate) * x`. Were there an implementation for f32 too, the compiler could not tell the type of the number in
+/// `(1.0 - x).log()`: a method is looked up before a literal falls back to f64, so two float types that fit make
+/// it ambiguous (E0282); and one generic implementation for both types is not allowed (E0210), because neither the traits of the
+/// operators nor numbers are of this crate.
 pub trait IntoExpr<'g> {
     /// This operand, expression or number.
     fn into_operand(self) -> Operand<'g>;

@@ -78,6 +78,16 @@ impl OwnedGraph {
         Ok(())
     }
 
+    /// What errors call a node from now on; none for the name that it was declared by.
+    pub fn call(&self, id: NodeId, name: Option<String>) {
+        let mut arena = self.graph.arena_mut();
+        match name {
+            Some(name) => drop(arena.labels.insert(id.key, name)),
+            None if arena.labels.is_empty() => {}
+            None => drop(arena.labels.remove(&id.key)),
+        }
+    }
+
     /// As [`Graph::retain`]; the declarations of removed inputs are forgotten too, and the others numbered anew.
     #[track_caller]
     pub fn retain(&self, outputs: &[NodeId]) -> Result<(), GraphError> {

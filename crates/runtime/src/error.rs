@@ -111,7 +111,10 @@ pub enum Error {
     )]
     InputDType { name: String, expected: StorageType, found: StorageType, origin: String },
 
-    #[error("input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs")]
+    #[error(
+        "input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs{}",
+        ignoring(*.value)
+    )]
     IndexOutOfRange { name: String, position: usize, value: i32, bound: usize, origin: String },
 
     #[error("no parameter is named {name:?}; this session has {known}")]
@@ -225,8 +228,11 @@ pub enum Error {
     #[error("this session was made without a loss: it evaluates and cannot step")]
     NotTraining,
 
-    #[error("the loss must be one float, but is {dtype}{shape}")]
-    LossNotScalar { shape: Shape, dtype: DType },
+    #[error("{origin}: the loss must be one float, but is {dtype}{shape}{}", reduced(.shape, *.dtype))]
+    LossNotScalar { origin: String, shape: Shape, dtype: DType },
+
+    #[error("the batch has no samples: the first extent of {} is 0, and so nothing can be learnt from it", .inputs)]
+    EmptyBatch { inputs: String },
 
     #[error("{origin}: input {name:?} of shape {shape} has no axis {axis}")]
     InputAxis { origin: String, name: String, shape: Shape, axis: usize },
@@ -248,6 +254,20 @@ pub enum Error {
          names, so give each its own"
     )]
     RepeatedFunction { name: String },
+
+    #[error(
+        "{origin}: the evaluation needs a parameter {name:?}, which nothing has trained, loaded or set{}; to compute with its first \
+         value all the same, plan the evaluation by Trainer::prepare_of before",
+        near_names(.near)
+    )]
+    UntrainedParameter { origin: String, name: String, near: Vec<String> },
+
+    #[error(
+        "no layer of the tape has asked for a parameter {name:?}{}; the tape has {known}. Values for layers that are applied later are \
+         given before the first is, or by Tape::set_later_parameter",
+        near_names(.near)
+    )]
+    UnknownTapeParameter { name: String, near: Vec<String>, known: String },
 
     #[error("nothing can be trained: {reason}")]
     NothingToTrain { reason: String },
@@ -320,6 +340,37 @@ pub enum Error {
 /// How an error begins with a place in the caller's source.
 fn place(origin: &Option<Origin>) -> String {
     origin.map(|origin| format!("{origin}: ")).unwrap_or_default()
+}
+
+/// The names that may have been meant.
+fn near_names(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        [one] => format!(" (did you mean {one:?}?)"),
+        several => {
+            let several: Vec<String> = several.iter().map(|name| format!("{name:?}")).collect();
+            format!(" (did you mean {}?)", several.join(" or "))
+        }
+    }
+}
+
+/// What to do about a negative label.
+fn ignoring(value: i32) -> String {
+    if value >= 0 {
+        return String::new();
+    }
+    format!(
+        "; if labels of {value} are to be left out, say so: \
+         cross_entropy_with(labels, CrossEntropy {{ ignore_index: Some({value}), ..CrossEntropy::default() }})"
+    )
+}
+
+/// What makes one float of a loss.
+fn reduced(shape: &Shape, dtype: DType) -> &'static str {
+    match (dtype.is_float(), shape.elements()) {
+        (true, 0 | 1) | (false, _) => "",
+        (true, _) => "; reduce it, as by mean(..)",
+    }
 }
 
 /// How an error calls a matrix of a batch.

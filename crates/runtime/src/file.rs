@@ -31,6 +31,16 @@ pub fn replace_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be written: {error}") })
 }
 
+/// The whole content of a file. [`Error::File`] if it cannot be read.
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+/// That a file or folder cannot be opened, or not read to its end.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") }
+}
+
 /// Replaces the content of the file at `path`, or makes one, by what `write` writes.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     Replacement::prepare(path, write)?.put()

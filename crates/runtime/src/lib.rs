@@ -124,7 +124,7 @@ pub use precision::Precision;
 pub use profile::{Profile, ProfileOptions};
 pub use session::{PlanId, Session, SessionBuilder, StepOutcome};
 pub use tape::{GradientTape, LeafValue, Tape, TapeOptimizer, Variable};
-pub use tensor::{Comparison, Tensor, TensorError, WorstElement};
+pub use tensor::{Comparison, Number, Tensor, TensorError, WorstElement};
 pub use train::LossScale;
 #[cfg(feature = "fit")]
 pub use train::fit;

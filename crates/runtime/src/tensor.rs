@@ -1,12 +1,18 @@
 //! Tensors on the host: a shape and the elements, row-major, perhaps narrower than the values of their dtype.
 
+mod append;
+mod arithmetic;
 mod arrange;
 mod conversions;
 mod display;
 mod error;
 mod indexing;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod numbers;
 
+pub(crate) use append::{append, reserve};
+pub use arithmetic::Number;
 pub use error::TensorError;
 pub use numbers::{Comparison, WorstElement};
 

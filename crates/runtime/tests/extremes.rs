@@ -193,12 +193,12 @@ fn training_refuses_what_it_cannot_do() {
                 refused(trained(&Adam::new(rate)));
                 refused(trained(&Adam::new(0.1).betas(rate, 0.9)));
                 refused(trained(&Adam::new(0.1).betas(0.9, rate)));
-                refused(trained(&Adam::new(0.1).epsilon(rate)));
+                refused(trained(&Adam::new(0.1).eps(rate)));
                 refused(trained(&AdamW::new(0.1).weight_decay(rate)));
             }
             let _ = Session::train(&graph, loss, Sgd::new(rate).momentum(rate).weight_decay(rate), Device::cpu());
             let _ = Session::train(&graph, loss, Sgd::new(0.1).momentum(rate).nesterov(), Device::cpu());
-            let _ = Session::train(&graph, loss, Adam::new(rate).betas(rate, rate).epsilon(rate), Device::cpu());
+            let _ = Session::train(&graph, loss, Adam::new(rate).betas(rate, rate).eps(rate), Device::cpu());
             let _ = Session::train(&graph, loss, AdamW::new(rate).betas(rate, 1.0).weight_decay(rate), Device::cpu());
             let mut session = Session::train(&graph, loss, Sgd::new(0.1), Device::cpu()).unwrap();
             let _ = (session.set_learning_rate(rate), session.step(&[]), session.step(&[]));

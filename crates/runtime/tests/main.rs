@@ -16,12 +16,15 @@ mod data_byte_pair;
 mod data_files;
 #[cfg(feature = "images")]
 mod data_images;
+#[cfg(feature = "data")]
+mod data_missing;
 mod data_scaling;
 mod data_sets;
 #[cfg(feature = "data")]
 mod data_tables;
 mod data_tokens;
 mod derivatives;
+mod draws;
 mod edges;
 mod elements;
 mod errors;
@@ -89,9 +92,12 @@ mod tape_ownership;
 mod tape_random;
 mod tape_refused;
 mod tape_steps;
+mod tensor_arithmetic;
 mod tensors;
 mod threads;
 mod trainer;
+mod trainer_lbfgs;
+mod trainer_names;
 mod trainer_states;
 mod training;
 mod tuning;

@@ -95,7 +95,7 @@ fn sgd() {
 #[test]
 fn adam() {
     follows("adam", &Adam::new(0.02), "");
-    follows("adam_decay", &Adam::new(0.02).betas(0.8, 0.95).epsilon(1e-6).weight_decay(0.05), "");
+    follows("adam_decay", &Adam::new(0.02).betas(0.8, 0.95).eps(1e-6).weight_decay(0.05), "");
     follows("adam_amsgrad", &Adam::new(0.05).betas(0.7, 0.6).amsgrad(), "");
     follows("adam_maximize", &Adam::new(0.01).weight_decay(0.1).maximize(), "");
     follows("adamw", &AdamW::new(0.02), "");
@@ -116,7 +116,7 @@ fn nadam_and_radam() {
 #[test]
 fn rmsprop() {
     follows("rmsprop", &RmsProp::new(0.01), "");
-    let all = RmsProp::new(0.005).alpha(0.9).epsilon(1e-6).weight_decay(0.05).momentum(0.8).centered();
+    let all = RmsProp::new(0.005).alpha(0.9).eps(1e-6).weight_decay(0.05).momentum(0.8).centered();
     follows("rmsprop_all", &all, "");
     follows("rmsprop_maximize", &RmsProp::new(0.002).centered().maximize(), "");
 }
@@ -124,14 +124,14 @@ fn rmsprop() {
 #[test]
 fn adagrad_adadelta_and_adamax() {
     follows("adagrad", &Adagrad::new(0.1), "");
-    let all = Adagrad::new(0.1).rate_decay(0.1).weight_decay(0.05).initial_sum(0.2).epsilon(1e-6);
+    let all = Adagrad::new(0.1).rate_decay(0.1).weight_decay(0.05).initial_sum(0.2).eps(1e-6);
     follows("adagrad_all", &all, "");
     follows("adagrad_maximize", &Adagrad::new(0.01).maximize(), "");
     follows("adadelta", &Adadelta::new(1.0), "");
-    follows("adadelta_all", &Adadelta::new(0.5).rho(0.8).epsilon(1e-4).weight_decay(0.05), "");
-    follows("adadelta_maximize", &Adadelta::new(0.5).epsilon(1e-4).maximize(), "");
+    follows("adadelta_all", &Adadelta::new(0.5).rho(0.8).eps(1e-4).weight_decay(0.05), "");
+    follows("adadelta_maximize", &Adadelta::new(0.5).eps(1e-4).maximize(), "");
     follows("adamax", &Adamax::new(0.02), "");
-    follows("adamax_all", &Adamax::new(0.02).betas(0.8, 0.9).epsilon(1e-3).weight_decay(0.05), "");
+    follows("adamax_all", &Adamax::new(0.02).betas(0.8, 0.9).eps(1e-3).weight_decay(0.05), "");
     follows("adamax_maximize", &Adamax::new(0.005).maximize(), "");
 }
 
@@ -140,7 +140,7 @@ fn lion_and_lamb() {
     follows("lion", &Lion::new(0.01), "");
     follows("lion_decay", &Lion::new(0.01).betas(0.7, 0.8).weight_decay(0.5), "");
     follows("lamb", &Lamb::new(0.02), "");
-    follows("lamb_all", &Lamb::new(0.02).betas(0.8, 0.9).epsilon(1e-3).weight_decay(0.2), "");
+    follows("lamb_all", &Lamb::new(0.02).betas(0.8, 0.9).eps(1e-3).weight_decay(0.2), "");
 }
 
 #[test]

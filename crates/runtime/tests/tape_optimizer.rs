@@ -60,7 +60,7 @@ fn bad_numbers_are_refused() {
         TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1).momentum(1.0)).err(),
         TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1).weight_decay(f64::NAN)).err(),
         TapeOptimizer::new(&tape, &[&w], Adam::new(0.1).betas(0.9, 1.0)).err(),
-        TapeOptimizer::new(&tape, &[&w], Adam::new(0.1).epsilon(-1.0)).err(),
+        TapeOptimizer::new(&tape, &[&w], Adam::new(0.1).eps(-1.0)).err(),
         TapeOptimizer::new(&tape, &[&w], AdamW::new(0.1).weight_decay(f64::INFINITY)).err(),
     ];
     assert!(wrong.iter().all(|error| matches!(error, Some(Error::Hyperparameter { .. }))), "{wrong:?}");

@@ -99,12 +99,12 @@ fn adam(step: i32, g: f64, p: &mut f64, [m, v]: &mut [f64; 2], rate: f64, betas:
 #[test]
 fn adam_follows_its_formula() {
     follows(&Adam::new(0.01), |t, g, p, s| adam(t, g, p, s, 0.01, (0.9, 0.999), 1e-8));
-    follows(&Adam::new(0.02).betas(0.5, 0.75).epsilon(0.125), |t, g, p, s| adam(t, g, p, s, 0.02, (0.5, 0.75), 0.125));
+    follows(&Adam::new(0.02).betas(0.5, 0.75).eps(0.125), |t, g, p, s| adam(t, g, p, s, 0.02, (0.5, 0.75), 0.125));
     follows(&AdamW::new(0.01), |t, g, p, s| {
         *p *= 1.0 - 0.01 * 0.01;
         adam(t, g, p, s, 0.01, (0.9, 0.999), 1e-8);
     });
-    follows(&AdamW::new(0.02).weight_decay(0.25).betas(0.8, 0.9).epsilon(1e-3), |t, g, p, s| {
+    follows(&AdamW::new(0.02).weight_decay(0.25).betas(0.8, 0.9).eps(1e-3), |t, g, p, s| {
         *p *= 1.0 - 0.02 * 0.25;
         adam(t, g, p, s, 0.02, (0.8, 0.9), 1e-3);
     });

@@ -30,6 +30,47 @@ impl Graph {
         radius * ((angle_draw - 0.5) * TWO_PI_F32).cos()
     }
 
+    /// [`Graph::uniform`] that nobody counts seeds for: f32 numbers, uniform in [0, 1), of draws of their own at each place where it is
+    /// called and under each seed of a session or trainer.
+    ///
+    /// In [`Phase::Training`](crate::nn::Phase) each training step draws others. In [`Phase::Evaluation`](crate::nn::Phase) the draws are
+    /// the same each time, and others than those of training: two validations differ by what was learnt between them and by
+    /// nothing else. The places of a graph are told apart by the order in which they were built.
+    ///
+    /// ```
+    /// use arenagrad_graph::Graph;
+    /// use arenagrad_graph::nn::Phase;
+    ///
+    /// let g = Graph::new();
+    /// let (mean, deviation) = (g.input("mean", [8, 2]), g.input("deviation", [8, 2]));
+    /// // The reparametrisation of a variational autoencoder:
+    /// let sample = mean + deviation * g.normal_in(Phase::Training, [8, 2]);
+    /// assert_eq!(sample.shape()?.dims(), &[8, 2]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn uniform_in(&self, phase: Phase, shape: impl Into<Shape>) -> Expr<'_> {
+        let _method = self.enter("uniform_in");
+        let (step, seed) = self.draw_in(phase);
+        self.uniform(shape, step, seed)
+    }
+
+    /// [`Graph::normal`] that nobody counts seeds for: f32 numbers of mean 0 and deviation 1, drawn as [`Graph::uniform_in`] draws.
+    #[track_caller]
+    pub fn normal_in(&self, phase: Phase, shape: impl Into<Shape>) -> Expr<'_> {
+        let _method = self.enter("normal_in");
+        let (step, seed) = self.draw_in(phase);
+        self.normal(shape, step, seed)
+    }
+
+    /// [`Graph::bernoulli`] that nobody counts seeds for, drawn as [`Graph::uniform_in`] draws. Errors: a probability outside [0, 1].
+    #[track_caller]
+    pub fn bernoulli_in(&self, phase: Phase, shape: impl Into<Shape>, probability: f64) -> Expr<'_> {
+        let _method = self.enter("bernoulli_in");
+        let (step, seed) = self.draw_in(phase);
+        self.bernoulli(shape, probability, step, seed)
+    }
+
     /// bool: each element true with that probability. Errors: a probability outside [0, 1].
     #[track_caller]
     pub fn bernoulli(&self, shape: impl Into<Shape>, probability: f64, step: Expr<'_>, seed: u64) -> Expr<'_> {
@@ -91,6 +132,11 @@ impl Graph {
     /// What a draw of random numbers without a seed of its own takes for its step and its seed: a number that is another one in each
     /// training step and under each seed of a session, and the number of the place that draws.
     pub(crate) fn draw(&self) -> (Expr<'_>, u64) {
+        self.draw_in(Phase::Training)
+    }
+
+    /// [`Graph::draw`] in a phase: what evaluation takes does not change from step to step.
+    fn draw_in(&self, phase: Phase) -> (Expr<'_>, u64) {
         let number = f64::from(i32::MAX);
         let init = Init::Uniform { low: -number, high: number };
         let seed = match self.declaration_named("random_seed") {
@@ -105,7 +151,10 @@ impl Graph {
             arena.draws += 1;
             arena.draws
         };
-        (self.step() + seed, derived_seed(u64::from(place), 0))
+        match phase {
+            Phase::Training => (self.step() + seed, derived_seed(u64::from(place), 0)),
+            Phase::Evaluation => (seed, derived_seed(u64::from(place), 1)),
+        }
     }
 }
 

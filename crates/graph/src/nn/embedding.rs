@@ -12,6 +12,10 @@ use crate::nn::{Layer, Parameter, Phase, within};
 /// First values are normal, of mean 0 and deviation 1, as there. Indices carry no dtype of floats, so the table says its own: f32,
 /// unless [`Embedding::dtype`] is asked for.
 ///
+/// There is no `max_norm`: PyTorch's shortens the vectors that are looked up in the table itself, before the forward pass, and here computing
+/// a result changes nothing. What it is for has two other ways: vectors that are scaled where they are used,
+/// `x * (max_norm / (x.norm(2.0, -1).unsqueeze(-1) + 1e-7)).minimum(1.0)`, of which the gradient knows; or weight decay.
+///
 /// ```
 /// use arenagrad_graph::nn::Embedding;
 /// use arenagrad_graph::{DType, Graph};

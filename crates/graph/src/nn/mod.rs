@@ -66,6 +66,7 @@
 //! they have the same names. This does not know values, optimisers or sessions.
 
 mod activation;
+mod alpha_dropout;
 mod attention;
 mod batch_norm;
 mod convolution;
@@ -88,6 +89,7 @@ mod summary;
 mod transformer;
 
 pub use activation::{Activation, PRelu};
+pub use alpha_dropout::{AlphaDropout, FeatureAlphaDropout};
 pub use attention::{AttentionMasks, AttentionWeights, GroupedQueryAttention, MultiHeadAttention};
 pub use batch_norm::BatchNorm;
 pub use convolution::{Conv, Conv1d, Conv2d, Conv3d};
@@ -110,7 +112,8 @@ pub use sequential::Sequential;
 pub use shapes::{Flatten, Identity, Unflatten, Upsample};
 pub use summary::{Summary, SummaryLayer, SummaryParameter};
 pub use transformer::{
-    TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    Transformer, TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+    TransformerEncoderLayer, TransformerMasks,
 };
 
 use std::sync::Arc;

@@ -6,11 +6,14 @@
 mod block;
 mod layers;
 mod stacks;
+mod whole;
 
 pub use block::TransformerBlock;
 pub use layers::{TransformerDecoderLayer, TransformerEncoderLayer};
 pub use stacks::{TransformerDecoder, TransformerEncoder};
+pub use whole::{Transformer, TransformerMasks};
 
+use crate::declaration::Init;
 use crate::expr::Expr;
 use crate::nn::{Activation, LayerNorm, Linear, MultiHeadAttention, Phase, within};
 
@@ -26,6 +29,8 @@ struct Settings {
     has_bias: bool,
     is_batch_first: bool,
     is_norm_first: bool,
+    /// First values of all matrices, if they are not those of their layers.
+    weight: Option<Init>,
 }
 
 impl Settings {
@@ -41,12 +46,14 @@ impl Settings {
             has_bias: true,
             is_batch_first: false,
             is_norm_first: false,
+            weight: None,
         }
     }
 
     fn attention(&self, name: &str, part: &str) -> MultiHeadAttention {
         let attention = MultiHeadAttention::new(within(name, part), self.width, self.heads).dropout(self.dropout);
         let attention = if self.has_bias { attention } else { attention.without_bias() };
+        let attention = self.weight.clone().into_iter().fold(attention, MultiHeadAttention::out_weight_init);
         if self.is_batch_first { attention.batch_first() } else { attention }
     }
 
@@ -57,6 +64,7 @@ impl Settings {
 
     fn linear(&self, name: &str, part: &str, inputs: usize, outputs: usize) -> Linear {
         let linear = Linear::new(within(name, part), inputs, outputs);
+        let linear = self.weight.clone().into_iter().fold(linear, Linear::weight_init);
         if self.has_bias { linear } else { linear.without_bias() }
     }
 

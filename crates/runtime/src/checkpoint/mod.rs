@@ -29,6 +29,8 @@ const VERSION: u32 = 1;
 const VERSION_KEY: &str = "arenagrad.checkpoint";
 const SEED_KEY: &str = "arenagrad.seed";
 const VALUE_PREFIX: &str = "arenagrad.value.";
+/// What the names of tensors begin with that are neither a session's nor a tape's.
+const PART_PREFIX: &str = "arenagrad.part.";
 
 /// Everything that training goes on from.
 ///
@@ -95,6 +97,25 @@ impl Checkpoint {
     /// One of those tensors.
     pub(crate) fn new(tensors: Weights, seed: u64) -> Self {
         Checkpoint { tensors, values: BTreeMap::new(), notes: BTreeMap::new(), seed }
+    }
+
+    /// With a tensor that is neither a parameter nor a state of what is trained: it belongs to whoever asks for it by that name.
+    pub(crate) fn with_part(mut self, name: &str, tensor: Tensor) -> Self {
+        let name = format!("{PART_PREFIX}{name}");
+        self.tensors = self.tensors.with(&name, tensor);
+        self.tensors.mark_training_state(&name);
+        self
+    }
+
+    /// The tensor that [`Checkpoint::with_part`] kept under that name, if it did.
+    pub(crate) fn part(&self, name: &str) -> Result<Option<Tensor>, Error> {
+        let name = format!("{PART_PREFIX}{name}");
+        if self.tensors.contains(&name) { self.tensors.get(&name).map(Some) } else { Ok(None) }
+    }
+
+    /// The names of the tensors that belong to what is trained.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.names().filter(|name| !name.starts_with(PART_PREFIX))
     }
 
     /// With a note of whoever made the checkpoint, which must have this back.

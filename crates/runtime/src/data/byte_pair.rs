@@ -8,6 +8,7 @@ use std::path::Path;
 use super::DataError;
 use super::tokens::Tokenizer;
 use crate::error::Error;
+use crate::file::content;
 
 /// A tokenizer that a `tokenizer.json` describes: byte-pair encoding (GPT-2, Llama), WordPiece (BERT) or Unigram (T5), with the
 /// normalisation, special tokens and decoding that the file tells of.
@@ -31,8 +32,7 @@ impl BytePair {
     /// Errors: [`Error::File`] if it cannot be read, [`DataError::Tokenizer`] if it describes no tokenizer.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path)
-            .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") })?;
+        let bytes = content(path)?;
         let wrong = |reason: String| DataError::Tokenizer { reason: format!("{}: {reason}", path.display()) };
         // The crate panics where parts of a file are not what it expects: a file that was cut is found before, and whatever else there
         // may be is caught. What it was making is dropped.

@@ -15,6 +15,7 @@ use super::csv_columns::{Collected, Layout, Value};
 use super::reading;
 use super::table::Table;
 use crate::error::Error;
+use crate::file::unreadable;
 
 /// What becomes of a number that is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -325,7 +326,7 @@ fn line(record: &ByteRecord, next: u64) -> u64 {
 fn failed(error: csv::Error, path: &Path) -> Error {
     let (line, reason) = (error.position().map_or(1, csv::Position::line), error.to_string());
     if let csv::ErrorKind::Io(error) = error.into_kind() {
-        return reading::unreadable(path, &error);
+        return unreadable(path, &error);
     }
     DataError::Table { path: path.to_owned(), line, reason }.into()
 }

@@ -140,7 +140,7 @@ impl Dataset {
                 let (column, found, expected) = (name.clone(), kind(part), kind(expected));
                 return Err(DataError::Unlike { column, found, expected }.into());
             }
-            columns.push((name.clone(), Arc::new(rows::joined(&parts)?)));
+            columns.push((name.clone(), Arc::new(Tensor::concat(&parts, 0)?)));
         }
         Ok(Dataset { columns })
     }

@@ -56,11 +56,10 @@ impl Draws {
         self.uniform() < probability
     }
 
-    /// The next number of a normal distribution (Box and Muller 1958).
+    /// The next number of a normal distribution.
     pub fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
-        // 1 - u lies in (0, 1], whose logarithm is finite.
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        mean + deviation * radius * (std::f64::consts::TAU * self.uniform()).cos()
+        let (u, v) = (self.uniform(), self.uniform());
+        mean + deviation * normal_of(u, v)
     }
 
     fn word(&mut self) -> u64 {
@@ -68,6 +67,12 @@ impl Draws {
         self.next = self.next.wrapping_add(1);
         word
     }
+}
+
+/// A number of the normal distribution of mean 0 and deviation 1, of two that are uniform in `[0, 1)` (Box and Muller 1958).
+pub(crate) fn normal_of(u: f64, v: f64) -> f64 {
+    // 1 - u lies in (0, 1], whose logarithm is finite.
+    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 /// Both words of the generator as one.

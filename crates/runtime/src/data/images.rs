@@ -15,6 +15,7 @@ use super::dataset::Dataset;
 use super::source::{Source, stacked};
 use super::table::Table;
 use crate::error::Error;
+use crate::file::unreadable;
 use crate::tensor::Tensor;
 
 /// The images of a folder whose folders are classes: `cats/1.png`, `dogs/2.jpg`. (torchvision's `ImageFolder` with `ToTensor`.)
@@ -121,8 +122,7 @@ impl ImageFolder {
     /// The pixels of an image: those of one channel behind those of another.
     fn pixels(&self, path: &Path) -> Result<Tensor, Error> {
         let wrong = |reason: String| -> Error { DataError::Image { path: path.to_owned(), reason }.into() };
-        let reader = ImageReader::open(path)
-            .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") })?;
+        let reader = ImageReader::open(path).map_err(|error| unreadable(path, &error))?;
         // What a file is says its content. The reader takes no more memory than 512 MiB, whatever sizes a file tells of.
         let reader = reader.with_guessed_format().map_err(|error| wrong(error.to_string()))?;
         let mut image = reader.decode().map_err(|error| wrong(format!("no image: {error}")))?;
@@ -182,10 +182,7 @@ fn planes(image: &DynamicImage, pixels: usize) -> Vec<f32> {
 
 /// What is in a folder, in the order of the names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error: std::io::Error| Error::File {
-        path: folder.to_owned(),
-        reason: format!("the folder could not be read: {error}"),
-    };
+    let failed = |error| unreadable(folder, &error);
     let entries = fs::read_dir(folder).map_err(failed)?;
     let mut entries = entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<Vec<_>, Error>>()?;
     entries.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));

@@ -9,9 +9,10 @@
 //! | data that does not fit there | [`Source`] |
 //! | batches, shuffled, augmented, prefetched, resumed | [`Batches`], [`Epoch`], [`Position`] |
 //! | numbers on a common scale, classes as vectors | [`Scaling`], [`one_hot`] |
+//! | numbers in the place of missing ones | [`Imputation`] |
 //! | text as tokens and their windows | [`Tokens`], [`Tokenizer`] |
 //! | tokenizers of `tokenizer.json` files | `BytePair` (feature `tokenizer`) |
-//! | files: CSV, IDX, NumPy's, text | `Csv`, `read_idx`, `read_npy`, `read_npz` (feature `data`), [`read_text`] |
+//! | files: CSV, IDX, NumPy's, text | `Csv`, `read_idx`, `read_npy`, `Npz` (feature `data`), [`read_text`] |
 //! | folders of images | `ImageFolder` (feature `images`) |
 
 mod batch;
@@ -31,10 +32,13 @@ mod error;
 mod idx;
 #[cfg(feature = "images")]
 mod images;
+mod imputation;
 #[cfg(feature = "data")]
 mod npy;
 #[cfg(feature = "data")]
 mod npy_header;
+#[cfg(feature = "data")]
+mod npz;
 #[cfg(feature = "data")]
 mod reading;
 mod rows;
@@ -54,14 +58,18 @@ pub use categories::Categories;
 pub use csv::{Column, Csv, Missing};
 pub use dataset::Dataset;
 pub use draws::Draws;
+pub(crate) use draws::normal_of;
 pub use epoch::Epoch;
 pub use error::{CellProblem, DataError, Found};
 #[cfg(feature = "data")]
 pub use idx::{read_idx, write_idx};
 #[cfg(feature = "images")]
 pub use images::ImageFolder;
+pub use imputation::{Fill, Imputation};
 #[cfg(feature = "data")]
-pub use npy::{read_npy, read_npz, write_npy, write_npz};
+pub use npy::{read_npy, write_npy};
+#[cfg(feature = "data")]
+pub use npz::{Npz, read_npz, write_npz};
 pub use scaling::{Per, Scaling, one_hot};
 pub use source::Source;
 pub use split::Folds;

@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{DataError, Found};
 use crate::error::Error;
+use crate::file::unreadable;
 use crate::tensor::Tensor;
 
 /// The first bytes of a gzipped file.
@@ -20,16 +21,6 @@ pub(super) fn opened(path: &Path) -> Result<Box<dyn Read>, Error> {
     let mut file = BufReader::new(file);
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     Ok(if start.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
-}
-
-/// The whole content of a file.
-pub(super) fn content(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| unreadable(path, &error))
-}
-
-/// That a file cannot be opened, or not read to its end.
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") }
 }
 
 /// Up to `count` bytes; fewer if there are no more.

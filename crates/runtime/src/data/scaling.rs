@@ -165,28 +165,31 @@ impl Scaling {
     }
 
     fn changed(&self, samples: &Tensor, change: impl Fn(f64, f64, f64) -> f64) -> Result<Tensor, Error> {
-        let row = rows::row_shape(samples);
-        let numbers = self.offset.shape();
-        let group = group_of(numbers, &row)
-            .filter(|_| samples.shape().rank() > 0)
-            .ok_or_else(|| DataError::Scaling { numbers: numbers.clone(), found: row.clone() })?;
         let (offset, scale) = (self.offset.as_slice::<f64>()?, self.scale.as_slice::<f64>()?);
-        let rows = samples.shape().dims()[0];
-        let change = |row: &[f64], changed: &mut dyn FnMut(f64)| {
-            row.iter()
-                .enumerate()
-                .for_each(|(place, &x)| changed(change(x, offset[group(place)], scale[group(place)])));
-        };
-        // Row by row, so that a set of bytes is never held in f64 as a whole.
-        if samples.dtype() == DType::F64 {
-            let mut all: Vec<f64> = Vec::with_capacity(samples.data().len());
-            change_rows(samples, rows, |row| change(row, &mut |x| all.push(x)))?;
-            Tensor::new(samples.shape(), all)
-        } else {
-            let mut all: Vec<f32> = Vec::with_capacity(samples.data().len());
-            change_rows(samples, rows, |row| change(row, &mut |x| all.push(x as f32)))?;
-            Tensor::new(samples.shape(), all)
-        }
+        changed(samples, self.offset.shape(), |group, x| change(x, offset[group], scale[group]))
+    }
+}
+
+/// Samples, `[n, ..]`, each of whose elements is changed by the number that belongs to its place, of numbers of that shape. f64 stays, and
+/// everything else becomes f32. [`DataError::Scaling`] for samples that the numbers do not fit.
+pub(super) fn changed(samples: &Tensor, numbers: &Shape, change: impl Fn(usize, f64) -> f64) -> Result<Tensor, Error> {
+    let row = rows::row_shape(samples);
+    let group = group_of(numbers, &row)
+        .filter(|_| samples.shape().rank() > 0)
+        .ok_or_else(|| DataError::Scaling { numbers: numbers.clone(), found: row.clone() })?;
+    let rows = samples.shape().dims()[0];
+    let change = |row: &[f64], changed: &mut dyn FnMut(f64)| {
+        row.iter().enumerate().for_each(|(place, &x)| changed(change(group(place), x)));
+    };
+    // Row by row, so that a set of bytes is never held in f64 as a whole.
+    if samples.dtype() == DType::F64 {
+        let mut all: Vec<f64> = Vec::with_capacity(samples.data().len());
+        change_rows(samples, rows, |row| change(row, &mut |x| all.push(x)))?;
+        Tensor::new(samples.shape(), all)
+    } else {
+        let mut all: Vec<f32> = Vec::with_capacity(samples.data().len());
+        change_rows(samples, rows, |row| change(row, &mut |x| all.push(x as f32)))?;
+        Tensor::new(samples.shape(), all)
     }
 }
 
@@ -243,17 +246,17 @@ fn change_rows(samples: &Tensor, rows: usize, mut each: impl FnMut(&[f64])) -> R
 }
 
 /// A column that numbers are fitted to.
-struct Fit<'a> {
+pub(super) struct Fit<'a> {
     what: &'static str,
     name: &'a str,
     column: &'a Tensor,
     /// The shape of the numbers, and how many they are.
-    numbers: Shape,
-    groups: usize,
+    pub(super) numbers: Shape,
+    pub(super) groups: usize,
 }
 
 impl<'a> Fit<'a> {
-    fn new(what: &'static str, train: &'a Dataset, name: &'a str, per: Per) -> Result<Self, Error> {
+    pub(super) fn new(what: &'static str, train: &'a Dataset, name: &'a str, per: Per) -> Result<Self, Error> {
         let column = train.column(name)?;
         let row = rows::row_shape(column);
         let numbers: Shape = match per {
@@ -267,7 +270,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Goes over all numbers, those that are missing left out.
-    fn for_each(&self, mut each: impl FnMut(usize, f64)) -> Result<(), Error> {
+    pub(super) fn for_each(&self, mut each: impl FnMut(usize, f64)) -> Result<(), Error> {
         let Some(group) = group_of(&self.numbers, &rows::row_shape(self.column)) else {
             return Err(self.error("its samples have no such elements".to_owned()));
         };
@@ -284,11 +287,11 @@ impl<'a> Fit<'a> {
         Ok(Scaling { column: self.name.to_owned(), offset, scale: Tensor::new(&self.numbers, scales)? })
     }
 
-    fn refused(&self, group: usize) -> Error {
+    pub(super) fn refused(&self, group: usize) -> Error {
         self.error(format!("there is no number for element {group} of it"))
     }
 
-    fn error(&self, reason: String) -> Error {
+    pub(super) fn error(&self, reason: String) -> Error {
         let (shape, storage) = (self.column.shape().clone(), self.column.storage());
         DataError::Fit { what: self.what, column: self.name.to_owned(), shape, storage, reason }.into()
     }

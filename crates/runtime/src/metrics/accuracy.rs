@@ -44,6 +44,14 @@ impl Accuracy {
         Accuracy { likeliest: k, ignored: Some(IGNORED), right: 0, samples: 0 }
     }
 
+    /// The accuracy of all samples at once, such as [`Trainer::evaluate_batches`](crate::Trainer::evaluate_batches) gives them:
+    /// [`Accuracy::add`] to nothing, and its value.
+    pub fn of(logits: &Tensor, labels: &Tensor) -> Result<f64, Error> {
+        let mut accuracy = Accuracy::new();
+        accuracy.add(logits, labels)?;
+        Ok(accuracy.value())
+    }
+
     /// Which label is left out: -100 unless it is said here.
     #[must_use]
     pub fn ignore(mut self, label: impl Into<Option<i32>>) -> Self {

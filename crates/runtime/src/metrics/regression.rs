@@ -49,6 +49,13 @@ impl Regression {
         Regression::default()
     }
 
+    /// The errors of all samples at once: [`Regression::add`] to nothing.
+    pub fn of(predicted: &Tensor, target: &Tensor) -> Result<Self, Error> {
+        let mut regression = Regression::new();
+        regression.add(predicted, target)?;
+        Ok(regression)
+    }
+
     /// Adds a batch of predictions and targets of one shape `[n, ..]`; rank 0 is one sample.
     ///
     /// [`Error::Metric`]: shapes that differ, or another number of outputs than in earlier batches.

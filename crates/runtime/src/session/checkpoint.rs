@@ -42,7 +42,7 @@ impl Session {
             return Err(CheckpointError::Missing { origin, missing: listed(missing.into_iter()) }.into());
         }
         let (mut values, mut waiting) = (Vec::new(), Vec::new());
-        for name in checkpoint.weights().names() {
+        for name in checkpoint.names() {
             let value = checkpoint.tensor(name)?;
             match self.parameters.get(name) {
                 Some(parameter) => {
@@ -70,6 +70,7 @@ impl Session {
 
     /// Gives a parameter a value of its type, on the device if it has a buffer there.
     pub(super) fn put(&mut self, name: &str, buffer: Option<u32>, value: Tensor) -> Result<(), Error> {
+        self.parameters.vouch(name);
         match buffer {
             Some(buffer) => self.memory.write(buffer, value.storage(), value.data()),
             None => {

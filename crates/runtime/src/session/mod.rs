@@ -24,6 +24,7 @@ mod profile;
 mod store;
 #[cfg(test)]
 mod tests;
+mod untrained;
 mod weights;
 
 pub use builder::SessionBuilder;
@@ -296,14 +297,13 @@ impl Session {
     pub fn set_parameter(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
         let parameter = self.parameters.find(name)?;
         self.parameters.check(parameter, value, Given::Argument)?;
-        match &parameter.place {
-            Place::Device(buffer) => self.memory.write(*buffer, parameter.storage, value.data()),
-            Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => {
-                let value = value.cast(parameter.storage);
-                self.parameters.set_place(name, Place::Host(value));
-                Ok(())
-            }
+        let (buffer, storage) = (parameter.buffer(), parameter.storage);
+        match buffer {
+            Some(buffer) => self.memory.write(buffer, storage, value.data())?,
+            None => self.parameters.set_place(name, Place::Host(value.cast(storage))),
         }
+        self.parameters.vouch(name);
+        Ok(())
     }
 
     /// Sets the learning rate of the optimisers of this crate, from the next step on: a finite number, 0 or more, that the
@@ -373,6 +373,7 @@ impl Session {
                 (Some(buffer), Place::Host(value)) => self.memory.write(buffer, value.storage(), value.data())?,
                 (Some(_) | None, _) => self.parameters.set_place(&name, place),
             }
+            self.parameters.vouch(&name);
         }
         if let Some(later) = later {
             self.parameters.set_waiting(later, Given::File(path.to_owned()));

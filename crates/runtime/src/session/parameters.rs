@@ -3,7 +3,7 @@
 //! A session knows all parameters of its graphs, and has on its device those that a plan reads or writes. The others cost
 //! nothing: the value of one is made when somebody asks for it, or stands on the host since somebody gave it one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arenagrad_graph::{Declaration, Init, Shape, StorageType};
 
@@ -27,6 +27,10 @@ pub(super) struct Parameters {
     waiting: BTreeMap<String, (Tensor, bool)>,
     /// Who gave the values that wait.
     waiting_given: Given,
+    /// Names of trainable parameters that only an evaluation has asked for so far and that have their first values still.
+    untrained: HashSet<String>,
+    /// Whether a file or a checkpoint was read, whose values wait.
+    is_filled: bool,
 }
 
 /// A parameter or state.
@@ -58,7 +62,8 @@ pub(super) enum Place {
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
         let (prefixes, waiting, waiting_given) = (Vec::new(), BTreeMap::new(), Given::Checkpoint);
-        Parameters { list: Vec::new(), by_name: HashMap::new(), seed, trains, prefixes, waiting, waiting_given }
+        let (list, by_name, untrained, is_filled) = (Vec::new(), HashMap::new(), HashSet::new(), false);
+        Parameters { list, by_name, seed, trains, prefixes, waiting, waiting_given, untrained, is_filled }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -148,12 +153,43 @@ impl Parameters {
     /// parameter's type.
     pub(super) fn set_waiting(&mut self, values: Vec<(String, Tensor, bool)>, given: Given) {
         self.waiting_given = given;
+        self.is_filled = true;
         self.waiting = values.into_iter().map(|(name, value, of_training)| (name, (value, of_training))).collect();
     }
 
     /// The seed of first values.
     pub(super) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Whether a value waits for a parameter of that name.
+    pub(super) fn has_waiting(&self, name: &str) -> bool {
+        self.waiting.contains_key(name)
+    }
+
+    /// Whether values for all parameters were read from a file or a checkpoint.
+    pub(super) fn is_filled(&self) -> bool {
+        self.is_filled
+    }
+
+    /// Whether there is a parameter with its first value that nothing but an evaluation has asked for.
+    pub(super) fn has_untrained(&self) -> bool {
+        !self.untrained.is_empty()
+    }
+
+    /// Whether that is one.
+    pub(super) fn is_untrained(&self, name: &str) -> bool {
+        self.untrained.contains(name)
+    }
+
+    /// Notes that nothing but an evaluation has asked for that parameter yet.
+    pub(super) fn note_untrained(&mut self, name: &str) {
+        self.untrained.insert(name.to_owned());
+    }
+
+    /// Notes that a parameter is trained, was given a value, or is wanted as it is.
+    pub(super) fn vouch(&mut self, name: &str) {
+        self.untrained.remove(name);
     }
 
     /// Sets the seed of first values that are not made yet.
@@ -165,6 +201,7 @@ impl Parameters {
     pub(super) fn truncate(&mut self, len: usize) {
         for parameter in self.list.drain(len..) {
             self.by_name.remove(&parameter.name);
+            self.untrained.remove(&parameter.name);
             // Nobody else gave a new parameter a value: it waits again.
             if let Place::Host(value) = parameter.place {
                 self.waiting.insert(parameter.name, (value, parameter.is_training_state));

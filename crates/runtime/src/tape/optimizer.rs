@@ -16,9 +16,8 @@ use crate::tape::record::{Gradient, Record};
 use crate::tape::step::Update;
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{
-    Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed, matches_pattern,
-};
+use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed};
+use crate::weights::matches_pattern;
 
 /// An optimiser over leaves of a tape.
 ///

@@ -20,7 +20,7 @@ use crate::tape::record::{Place, Record};
 use crate::tape::value::Value;
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{initial_value, listed};
+use crate::train::{initial_value, listed, near_names};
 
 /// How many updates of a state may wait to be computed.
 const MOST_WAITING: u32 = 8;
@@ -105,12 +105,39 @@ impl Tape {
         }
     }
 
-    /// Gives a parameter or state another value by its name, also before a layer has asked for it: then it starts with that, so that a tape
-    /// can be filled from a file before anything runs.
+    /// Gives a parameter or state another value by its name. Before the first layer is applied it waits for the layer that asks for it, so
+    /// that a tape can be filled from a file before anything runs; [`Tape::waiting_names`] tells what none has asked for.
     ///
     /// Errors: a value of another shape or dtype than the layer's; where none has asked for it yet, that is the mistake of
-    /// the operation that does.
+    /// the operation that does. Once layers have been applied, a name that none has asked for is [`Error::UnknownTapeParameter`];
+    /// [`Tape::set_later_parameter`] is for layers that come later.
+    ///
+    /// ```
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{Device, Error, Tape, Tensor};
+    ///
+    /// let (head, tape) = (Linear::new("head", 2, 1), Tape::new(Device::cpu()));
+    /// tape.leaf(Tensor::new([1, 2], vec![1.0f32, 2.0])?).map(|x| head.apply(x)).data()?;
+    /// let weight = Tensor::new([1, 2], vec![0.5f32, 0.25])?;
+    /// let error = tape.set_parameter("hed.weight", &weight).unwrap_err();
+    /// assert!(error.to_string().contains("did you mean \"head.weight\"?"));
+    /// tape.set_parameter("head.weight", &weight)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn set_parameter(&self, name: &str, value: &Tensor) -> Result<(), Error> {
+        let parameters = self.inner.parameters.borrow();
+        if parameters.get(name).is_none() && !parameters.list.is_empty() {
+            let names = || parameters.list.iter().map(|parameter| parameter.wanted.name.as_str());
+            let (near, known) = (near_names(name, names()), listed(names()));
+            return Err(Error::UnknownTapeParameter { name: name.to_owned(), near, known });
+        }
+        drop(parameters);
+        self.set_later_parameter(name, value)
+    }
+
+    /// [`Tape::set_parameter`], also for a name that no layer has asked for though others were applied: the value waits for the layer that
+    /// does.
+    pub fn set_later_parameter(&self, name: &str, value: &Tensor) -> Result<(), Error> {
         let kept = self.inner.parameters.borrow().get(name).map(|kept| (kept.record.clone(), kept.wanted.clone()));
         let Some((record, wanted)) = kept else {
             self.inner.parameters.borrow_mut().given.insert(name.to_owned(), value.clone());
@@ -119,6 +146,14 @@ impl Tape {
         let value = fitting(&wanted, value)?;
         Variable::of(&self.inner, record).set_data(value);
         Ok(())
+    }
+
+    /// The names of values that were given and that no layer has asked for yet, in alphabetical order: after the network was applied, what is
+    /// misspelt or of another network.
+    pub fn waiting_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.inner.parameters.borrow().given.keys().cloned().collect();
+        names.sort();
+        names
     }
 
     fn kept(&self, trainable: bool) -> Vec<(String, Variable)> {

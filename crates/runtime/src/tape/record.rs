@@ -325,7 +325,9 @@ impl Slots {
         value: Rc<Value>,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
-        self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) }, origin)
+        let node = self.take(graph, Slot { value, owner: Rc::downgrade(record), end: End::of(record) }, origin)?;
+        graph.call(node, record.name());
+        Ok(node)
     }
 
     /// A node where a value stands that is no variable's.
@@ -335,12 +337,15 @@ impl Slots {
         value: Rc<Value>,
         origin: Origin,
     ) -> Result<NodeId, GraphError> {
-        self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant }, origin)
+        let node = self.take(graph, Slot { value, owner: Weak::new(), end: End::Constant }, origin)?;
+        graph.call(node, None);
+        Ok(node)
     }
 
     /// Makes a slot of a node whose value is known and through which no gradient flows.
     pub(crate) fn stand_at(&mut self, graph: &OwnedGraph, node: NodeId, value: Rc<Value>) -> Result<(), GraphError> {
-        graph.become_input(node, self.declared.to_string())?;
+        // It keeps what errors call it.
+        graph.become_input(node, format!("result {}", self.declared))?;
         self.declared += 1;
         self.taken.insert(node, Slot { value, owner: Weak::new(), end: End::Constant });
         Ok(())
@@ -351,7 +356,7 @@ impl Slots {
         let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
             Some(node) => node,
             None => {
-                let node = graph.declare(self.declared.to_string(), kind.0, kind.1, origin)?;
+                let node = graph.declare(format!("leaf {}", self.declared), kind.0, kind.1, origin)?;
                 self.declared += 1;
                 node
             }

@@ -91,7 +91,11 @@ impl Variable {
 
     /// Gives the variable a name, by which errors refer to it: `let w = tape.leaf(1.0).requires_grad().named("w")`.
     pub fn named(self, name: impl Into<String>) -> Variable {
-        self.record.set_name(name.into());
+        let name = name.into();
+        if let Some(node) = self.record.node() {
+            self.tape.graph.call(node, Some(name.clone()));
+        }
+        self.record.set_name(name);
         self
     }
 

@@ -6,7 +6,7 @@ use arenagrad_graph::{Elements, Position, Shape};
 
 use crate::error::Error;
 use crate::tensor::indexing::Places;
-use crate::tensor::{Tensor, TensorError};
+use crate::tensor::{Tensor, TensorError, append, reserve};
 
 /// Other shapes and orders, all copies.
 impl Tensor {
@@ -142,14 +142,15 @@ fn joined<T: Borrow<Tensor>>(
         }
     }
     let outer = extents[..axis].iter().fold(1usize, |outer, &extent| outer.saturating_mul(extent));
-    let sources: Vec<Vec<u8>> = tensors.iter().map(|tensor| tensor.borrow().data.to_le_bytes()).collect();
-    let mut bytes = Vec::with_capacity(sources.iter().map(Vec::len).sum());
+    let mut data = Elements::empty(first.storage());
+    let sources = || tensors.iter().map(|tensor| &tensor.borrow().data);
+    let count: usize = sources().map(Elements::len).sum();
+    reserve(&mut data, count);
     // Of no elements there may be any number of blocks.
-    let blocks = if sources.iter().all(Vec::is_empty) { 0 } else { outer };
-    for number in 0..blocks {
-        for source in &sources {
+    for number in 0..if count == 0 { 0 } else { outer } {
+        for source in sources() {
             let block = source.len() / outer;
-            bytes.extend_from_slice(&source[number * block..(number + 1) * block]);
+            append(&mut data, source, number * block, block);
         }
     }
     let mut shape = extents.to_vec();
@@ -157,5 +158,5 @@ fn joined<T: Borrow<Tensor>>(
         true => tensors.iter().map(|tensor| tensor.borrow().shape[axis]).sum(),
         false => tensors.len(),
     };
-    Tensor::from_data(shape.into(), Elements::from_le_bytes(first.storage(), &bytes))
+    Tensor::from_data(shape.into(), data)
 }

@@ -1,7 +1,8 @@
 //! Tensors as text: aligned and in brackets, as NumPy prints its arrays.
 //!
 //! Of more than 1,000 elements the first and the last three along each axis are shown, with an ellipsis between. Floats have the
-//! digits that tell them from others of their type, at most eight behind the point, and are printed in scientific notation if one
+//! digits that tell them from others of their type, at most eight behind the point or as many as a format asks for (`{:.2}`, NumPy's
+//! `precision`), and are printed in scientific notation if one
 //! is 1e8 or more, less than 1e-4, or a thousand times another. A line has at most 75 characters.
 
 use std::fmt;
@@ -15,30 +16,32 @@ const THRESHOLD: usize = 1000;
 /// How many are shown at each end of an axis then.
 const EDGE: usize = 3;
 const LINE: usize = 75;
-/// The most digits behind the point.
+/// The most digits behind the point, unless a format says otherwise.
 const PRECISION: usize = 8;
 /// How many elements `Debug` shows.
 const IN_DEBUG: usize = 16;
 
-/// As NumPy prints an array: `[[1.  2.5]\n [3.  4. ]]`.
+/// As NumPy prints an array: `[[1.  2.5]\n [3.  4. ]]`. A precision is NumPy's: `{:.2}` has at most two digits behind the point.
 ///
 /// ```
 /// use arenagrad::Tensor;
 ///
 /// let t = Tensor::from([[1.0, 2.5], [-3.0, 4.0]]);
 /// assert_eq!(t.to_string(), "[[ 1.   2.5]\n [-3.   4. ]]");
+/// assert_eq!(format!("{:.2}", Tensor::from([1.0 / 3.0, 2.5])), "[0.33 2.5 ]");
 /// ```
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(last) = self.shape.rank().checked_sub(1) else {
-            return f.write_str(&scalar(self.data.get(0).unwrap_or(f64::NAN), self.storage()));
+            let value = self.data.get(0).unwrap_or(f64::NAN);
+            return f.write_str(&scalar(value, self.storage(), f.precision().unwrap_or(usize::MAX)));
         };
         if self.data.is_empty() {
             return f.write_str("[]");
         }
         let shown: Vec<Vec<Option<usize>>> = self.shape.iter().map(|&extent| self.shown(extent)).collect();
         let strides = self.shape.strides();
-        let words = Words::new(self, &shown);
+        let words = Words::new(self, &shown, f.precision().unwrap_or(PRECISION));
         // Where the next row begins: the place among what is shown of each axis but the last.
         let mut at = vec![0; last];
         let mut opened = last + 1;
@@ -68,7 +71,7 @@ impl fmt::Debug for Tensor {
         write!(f, "Tensor({}{}, [", self.storage(), self.shape)?;
         for place in 0..self.data.len().min(IN_DEBUG) {
             let separator = if place > 0 { ", " } else { "" };
-            write!(f, "{separator}{}", scalar(self.data.get(place).unwrap_or(f64::NAN), self.storage()))?;
+            write!(f, "{separator}{}", scalar(self.data.get(place).unwrap_or(f64::NAN), self.storage(), usize::MAX))?;
         }
         f.write_str(if self.data.len() > IN_DEBUG { ", ...])" } else { "])" })
     }
@@ -121,14 +124,14 @@ fn wrapped(words: impl Iterator<Item = Option<String>>, depth: usize) -> String 
 enum Words {
     /// All right-aligned: integers and truth values.
     Whole { width: usize },
-    /// Points below points.
-    Positional { before: usize, behind: usize },
+    /// Points below points; the precision is the most digits that one may have behind its point.
+    Positional { before: usize, behind: usize, precision: usize },
     /// Points below points, all with as many digits.
-    Scientific { before: usize, behind: usize, exponent: usize },
+    Scientific { before: usize, behind: usize, exponent: usize, precision: usize },
 }
 
 impl Words {
-    fn new(tensor: &Tensor, shown: &[Vec<Option<usize>>]) -> Words {
+    fn new(tensor: &Tensor, shown: &[Vec<Option<usize>>], precision: usize) -> Words {
         let places = places(shown, &tensor.shape.strides());
         let storage = tensor.storage();
         let values: Vec<f64> = places.iter().filter_map(|&place| tensor.data.get(place)).collect();
@@ -142,17 +145,19 @@ impl Words {
         let is_scientific = greatest > 0.0 && (greatest >= 1e8 || least < 1e-4 || greatest / least > 1000.0);
         let longest = |parts: &mut dyn Iterator<Item = usize>| parts.max().unwrap_or(0);
         let mut words = if is_scientific {
-            let parts: Vec<[String; 3]> = finite.iter().map(|&value| scientific(value, storage)).collect();
+            let parts: Vec<[String; 3]> = finite.iter().map(|&value| scientific(value, storage, precision)).collect();
             Words::Scientific {
                 before: longest(&mut parts.iter().map(|[before, _, _]| before.len())),
                 behind: longest(&mut parts.iter().map(|[_, behind, _]| behind.len())),
                 exponent: longest(&mut parts.iter().map(|[_, _, exponent]| exponent.len())),
+                precision,
             }
         } else {
-            let parts: Vec<[String; 2]> = finite.iter().map(|&value| positional(value, storage)).collect();
+            let parts: Vec<[String; 2]> = finite.iter().map(|&value| positional(value, storage, precision)).collect();
             Words::Positional {
                 before: longest(&mut parts.iter().map(|[before, _]| before.len())),
                 behind: longest(&mut parts.iter().map(|[_, behind]| behind.len())),
+                precision,
             }
         };
         // NaN and the infinities take the place before and behind the point.
@@ -180,12 +185,12 @@ impl Words {
             Words::Positional { before, .. } | Words::Scientific { before, .. } if !value.is_finite() => {
                 format!("{:>width$}", special(value), width = before + 1 + self.behind_point())
             }
-            Words::Positional { before, behind } => {
-                let [integer, fraction] = positional(value, storage);
+            Words::Positional { before, behind, precision } => {
+                let [integer, fraction] = positional(value, storage, *precision);
                 format!("{integer:>before$}.{fraction:<behind$}")
             }
-            Words::Scientific { before, behind, exponent } => {
-                let [integer, fraction, power] = scientific(value, storage);
+            Words::Scientific { before, behind, exponent, precision } => {
+                let [integer, fraction, power] = scientific(value, storage, *precision);
                 let (sign, digits) = power.split_at(1);
                 let digits = format!("{digits:0>width$}", width = exponent - 1);
                 format!("{integer:>before$}.{fraction:0<behind$}e{sign}{digits}")
@@ -206,8 +211,8 @@ fn places(shown: &[Vec<Option<usize>>], strides: &[usize]) -> Vec<usize> {
     places
 }
 
-/// A scalar: at least one digit behind the point of a float.
-fn scalar(value: f64, storage: StorageType) -> String {
+/// A scalar: at least one digit behind the point of a float, at most `precision`.
+fn scalar(value: f64, storage: StorageType, precision: usize) -> String {
     if !storage.value().is_float() {
         return whole(value, storage);
     }
@@ -215,12 +220,12 @@ fn scalar(value: f64, storage: StorageType) -> String {
         return special(value).to_owned();
     }
     if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
-        let text = shortest(value, storage, true);
-        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{digits}e{}", signed(power));
+        let [before, behind, power] = scientific(value, storage, precision);
+        let point = if behind.is_empty() { "" } else { "." };
+        return format!("{before}{point}{behind}e{power}");
     }
-    let text = shortest(value, storage, false);
-    if text.contains('.') { text } else { text + ".0" }
+    let [before, behind] = positional(value, storage, precision);
+    format!("{before}.{}", if behind.is_empty() { "0" } else { &behind })
 }
 
 /// An integer or a truth value.
@@ -243,20 +248,24 @@ fn special(value: f64) -> &'static str {
 }
 
 /// What stands before and behind the point.
-fn positional(value: f64, storage: StorageType) -> [String; 2] {
+fn positional(value: f64, storage: StorageType, precision: usize) -> [String; 2] {
     let mut text = shortest(value, storage, false);
-    if behind_point(&text) > PRECISION {
-        text = format!("{value:.PRECISION$}").trim_end_matches('0').to_owned();
+    if behind_point(&text) > precision {
+        text = format!("{value:.precision$}");
+        // Without digits behind the point there is no point, and zeros in front of it stay.
+        if precision > 0 {
+            text.truncate(text.trim_end_matches('0').len());
+        }
     }
     let (before, behind) = text.split_once('.').unwrap_or((&text, ""));
     [before.to_owned(), behind.to_owned()]
 }
 
 /// What stands before and behind the point, and the exponent of at least two digits with its sign.
-fn scientific(value: f64, storage: StorageType) -> [String; 3] {
+fn scientific(value: f64, storage: StorageType, precision: usize) -> [String; 3] {
     let mut text = shortest(value, storage, true);
-    if text.split_once('e').is_some_and(|(digits, _)| behind_point(digits) > PRECISION) {
-        text = format!("{value:.PRECISION$e}");
+    if text.split_once('e').is_some_and(|(digits, _)| behind_point(digits) > precision) {
+        text = format!("{value:.precision$e}");
     }
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
     let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));

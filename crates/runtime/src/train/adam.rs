@@ -10,9 +10,9 @@ use crate::train::{Optimizer, Scalars, Trained};
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
 ///
 /// `g = gradient + weight_decay p`, `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
-/// `p = p - rate / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)`, with `t` counting updates from 1.
+/// `p = p - rate / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)`, with `t` counting updates from 1.
 ///
-/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8` and no weight decay.
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-8` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Adam {
@@ -34,7 +34,7 @@ pub struct AdamW {
 struct Rule {
     rate: f64,
     betas: (f64, f64),
-    epsilon: f64,
+    eps: f64,
     amsgrad: bool,
     maximize: bool,
 }
@@ -51,8 +51,8 @@ impl Adam {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        Adam { rule: self.rule.epsilon(epsilon), ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        Adam { rule: self.rule.eps(eps), ..self }
     }
 
     /// With an L2 penalty: `weight_decay p` is added to each gradient, and so goes through the moments. For a decay beside them take
@@ -84,8 +84,8 @@ impl AdamW {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        AdamW { rule: self.rule.epsilon(epsilon), ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        AdamW { rule: self.rule.eps(eps), ..self }
     }
 
     /// With another weight decay.
@@ -118,15 +118,15 @@ impl Optimizer for AdamW {
 
 impl Rule {
     fn new(rate: f64) -> Self {
-        Rule { rate, betas: (0.9, 0.999), epsilon: 1e-8, amsgrad: false, maximize: false }
+        Rule { rate, betas: (0.9, 0.999), eps: 1e-8, amsgrad: false, maximize: false }
     }
 
     fn betas(self, first: f64, second: f64) -> Self {
         Rule { betas: (first, second), ..self }
     }
 
-    fn epsilon(self, epsilon: f64) -> Self {
-        Rule { epsilon, ..self }
+    fn eps(self, eps: f64) -> Self {
+        Rule { eps, ..self }
     }
 
     fn amsgrad(self) -> Self {
@@ -143,12 +143,12 @@ impl Rule {
         trained: &[Trained<'g>],
         decay: Decay,
     ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &Rule { rate, betas: (first, second), epsilon, amsgrad, maximize } = self;
+        let &Rule { rate, betas: (first, second), eps, amsgrad, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let dtype = scalars.dtype()?;
@@ -178,7 +178,7 @@ impl Rule {
                 spread = largest.maximum(next_v).named(format!("{name}.largest_second_moment.next"));
                 pairs.push((largest, spread));
             }
-            let denominator = spread.sqrt() / second_correction.cast(dtype) + epsilon;
+            let denominator = spread.sqrt() / second_correction.cast(dtype) + eps;
             let kept = decay.kept(one, rate)?;
             let next = (kept - step_size.cast(dtype) * (next_m / denominator)).named(format!("{name}.next"));
             pairs.push((parameter, next));

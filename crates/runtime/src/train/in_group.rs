@@ -159,7 +159,8 @@ fn weighted<'g>(loss: Expr<'g>) -> Result<(Expr<'g>, Expr<'g>), Error> {
     let graph = loss.graph();
     let dtype = loss.dtype()?;
     if loss.shape()?.elements() != 1 || !dtype.is_float() {
-        return Err(Error::LossNotScalar { shape: loss.shape()?, dtype });
+        let origin = graph.node(loss.id()?)?.origin.to_string();
+        return Err(Error::LossNotScalar { origin, shape: loss.shape()?, dtype });
     }
     let weight = graph.input_of(WEIGHT, [], dtype).check()?;
     Ok((weight, (loss * weight).check()?))

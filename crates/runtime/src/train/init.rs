@@ -5,8 +5,10 @@ use arenagrad_graph::nn::init::{Distribution, Fan};
 use arenagrad_graph::{Elements, Init, Shape, StorageType, UnaryFunction};
 use arenagrad_kernels::cpu::random::uniform;
 
+use crate::data::normal_of;
 use crate::error::Error;
 use crate::tensor::Tensor;
+use crate::train::lbfgs::dot;
 
 /// The elements that the parameter of that name starts with.
 pub(crate) fn initial_value(
@@ -37,10 +39,9 @@ impl Draws {
         f64::from(uniform(self.key, step, index))
     }
 
-    /// Normal, of mean 0 and deviation 1, by Box and Muller 1958; 1 - u lies in (0, 1], whose logarithm is finite.
+    /// Normal, of mean 0 and deviation 1.
     fn normal(&self, index: u64) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform(0, index)).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform(1, index)).cos()
+        normal_of(self.uniform(0, index), self.uniform(1, index))
     }
 
     /// The elements that the init says, row-major.
@@ -150,10 +151,6 @@ fn orthogonal(gain: f64, rows: usize, columns: usize, values: Vec<f64>) -> Vec<f
     }
     vectors.iter_mut().for_each(|element| *element *= gain);
     if rows <= columns { vectors } else { transposed(&vectors, columns, rows) }
-}
-
-fn dot(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
 /// The transposed matrix of `[rows, columns]`.

@@ -18,11 +18,11 @@ mod init;
 mod lbfgs;
 mod loss_scale;
 mod moments;
+mod near;
 mod norm;
 pub mod optimisers;
 pub mod options;
 mod parameter_file;
-mod pattern;
 mod request;
 mod scalars;
 pub mod schedules;
@@ -44,9 +44,11 @@ pub use trainer::{Evaluation, FunctionId, Inputs, Outcome, Trainer};
 
 pub(crate) use hyperparameter::{Hyperparameters, LEARNING_RATE};
 pub(crate) use init::initial_value;
+pub(crate) use near::near_names;
 pub(crate) use parameter_file::{Wanted, listed, read_parameters};
-pub(crate) use pattern::matches_pattern;
 pub(crate) use request::training_request;
+#[cfg(feature = "fit")]
+pub(crate) use trainer::samples;
 pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
@@ -54,6 +56,7 @@ use std::collections::{HashMap, HashSet};
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, GraphError, NodeId};
 
 use crate::error::{Error, Given};
+pub(crate) use crate::weights::matches_pattern;
 
 /// Builds the update of parameters from their gradients. Implement it for an optimiser of your own: declare state with
 /// [`Graph::state`], and return what each parameter and each state becomes.
@@ -105,7 +108,9 @@ pub trait Optimizer {
         options::ValueClipped::new(self, bound)
     }
 
-    /// No weight decay for the parameters whose names have the pattern, in which `*` stands for any text: `"*.bias"`.
+    /// No weight decay for the parameters whose names have the pattern, in which `*` stands for any text: `"*.bias"`. A pattern without `*` is
+    /// the name of a parameter, or of a layer for all that is inside: `"head"` for `head.weight`, not for `header.weight`. So are all patterns
+    /// of names, those of [`Weights`](crate::Weights) too.
     ///
     /// Errors: a pattern that no trainable parameter has ([`Error::UnmatchedPattern`]), as for every pattern.
     fn no_decay(self, pattern: impl Into<String>) -> options::Scaled<Self>
@@ -168,11 +173,11 @@ pub trait Optimizer {
     ///
     /// What stands within, such as `Adam::new(1e-3).clip_norm(1.0).accumulate(4)`, sees the mean; what stands around sees the gradients
     /// of each step. It costs a state `w.accumulated` for each parameter `w`, and the counter `micro_batches`.
-    fn accumulate(self, batches: u64) -> options::Accumulated<Self>
+    fn accumulate(self, batches: impl schedules::Count) -> options::Accumulated<Self>
     where
         Self: Sized,
     {
-        options::Accumulated::new(self, batches)
+        options::Accumulated::new(self, batches.count())
     }
 
     /// Keeps for each parameter `w` a state `w.average`, the exponential moving average of its values after each update:
@@ -259,7 +264,8 @@ fn append_gradients_of<'g>(
     let graph = loss.graph();
     let (shape, dtype) = (loss.shape()?, loss.dtype()?);
     if shape.elements() != 1 || !dtype.is_float() {
-        return Err(Error::LossNotScalar { shape, dtype });
+        let origin = graph.node(loss.id()?)?.origin.to_string();
+        return Err(Error::LossNotScalar { origin, shape, dtype });
     }
     let trainable: Vec<Declaration> = live(graph)
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))

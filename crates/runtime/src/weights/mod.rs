@@ -27,6 +27,7 @@ pub use load::{ConvertedWeight, LoadReport};
 pub(crate) use format::{DecodeError, decoded, format_name, storage_named};
 pub(crate) use header::{Entry, METADATA};
 pub(crate) use load::{Need, Target, fitting};
+pub(crate) use pattern::matches_pattern;
 pub(crate) use source::Source;
 
 use std::collections::{BTreeMap, HashMap};

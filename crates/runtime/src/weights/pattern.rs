@@ -4,6 +4,11 @@
 //! stands for a tensor, or for all that is inside a module: `conv1` for `conv1` and `conv1.weight`, but not for `conv10.weight`, and
 //! `features.` for every name that begins so.
 
+/// Whether a name has the form of a pattern; none has that of an empty one.
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
+    NamePattern::new(pattern).is_ok_and(|pattern| pattern.matches(name))
+}
+
 /// A pattern of names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NamePattern<'p> {
@@ -73,6 +78,35 @@ mod tests {
 
     fn renamed(pattern: &str, to: &str, name: &str) -> Option<String> {
         NamePattern::new(pattern).unwrap().replaced(name, to)
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        let cases = [
+            ("*.bias", "layer.0.bias", true),
+            ("*.bias", "bias", false),
+            ("*bias", "bias", true),
+            ("layer.*", "layer.0.weight", true),
+            ("layer.*", "layers.0.weight", false),
+            ("weight", "weight", true),
+            ("weight", "weights", false),
+            ("head", "head.weight", true),
+            ("", "", false),
+            ("", "w", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("**", "w", true),
+            ("a*b*c", "a.b.b.c", true),
+            ("a*b*c", "a.c.b", false),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("*ab*ab", "abab", true),
+            ("*ab*ab", "ab", false),
+            ("*.größe.*", "x.größe.y", true),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(matches_pattern(pattern, name), expected, "{pattern:?} and {name:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::file::Replacement;
+use crate::file::{Replacement, content, unreadable};
 use crate::weights::{Source, Weight, Weights, WeightsError};
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -20,10 +20,10 @@ const SINGLE: &str = "model.safetensors";
 
 /// The file in a folder that says where the tensors are: the index, or the only file.
 pub(super) fn found_in(folder: &Path) -> Result<PathBuf, Error> {
-    let unreadable = |error| Error::File { path: folder.to_owned(), reason: format!("it could not be read: {error}") };
+    let failed = |error| unreadable(folder, &error);
     let mut names: Vec<String> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        names.extend(entry.map_err(unreadable)?.file_name().into_string());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
     }
     names.sort();
     let of_kind = |ending: &str| -> Vec<&str> {
@@ -48,8 +48,7 @@ pub(super) fn found_in(folder: &Path) -> Result<PathBuf, Error> {
 
 /// The tensors of the files that an index names, in its order.
 pub(super) fn open(path: &Path) -> Result<Weights, Error> {
-    let bytes = fs::read(path)
-        .map_err(|error| Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") })?;
+    let bytes = content(path)?;
     let foreign = |what: &str| index_mistake(path, &format!("it is no index of tensors: {what}"));
     let index: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| foreign(&error.to_string()))?;
     let files = index

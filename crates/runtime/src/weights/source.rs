@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
+use crate::file::unreadable;
 use crate::weights::header::{FileHeader, HeaderError};
 
 /// The bytes of a file in the safetensors format.
@@ -79,10 +80,6 @@ impl Source {
             }
         }
     }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::File { path: path.to_owned(), reason: format!("it could not be read: {error}") }
 }
 
 fn refused(path: &Path, error: HeaderError) -> Error {

@@ -3,8 +3,8 @@
 
 use arenagrad::nn::{
     Activation, AttentionMasks, AttentionWeights, GroupedQueryAttention, Gru, GruCell, Lstm, LstmCell,
-    MultiHeadAttention, Parameter, Phase, Rnn, RnnCell, RnnNonlinearity, TransformerDecoder, TransformerDecoderLayer,
-    TransformerEncoder, TransformerEncoderLayer,
+    MultiHeadAttention, Parameter, Phase, Rnn, RnnCell, RnnNonlinearity, Transformer, TransformerDecoder,
+    TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerMasks,
 };
 use arenagrad::{Expr, Gelu, Init, RotaryEmbedding, RotaryPairs, Shape};
 
@@ -113,6 +113,23 @@ fn decoders_equal_those_of_pytorch() {
         let masks = AttentionMasks::none().attention(mask(inputs, "hidden"));
         let (x, memory) = (x.transpose(0, 1), memory.transpose(0, 1));
         let pre = pre.apply(x, memory, AttentionMasks::none(), masks, PHASE);
+        outputs(inputs, vec![("post", post), ("pre", pre)])
+    });
+}
+
+#[test]
+fn whole_transformers_equal_those_of_pytorch() {
+    Reference::open("transformers").assert_equal(|inputs| {
+        let (source, target) = (read(inputs, "source", [2, 5, 4]), read(inputs, "target", [2, 3, 4]));
+        let padding = AttentionMasks::none().key_padding(mask(inputs, "padding"));
+        let masks = TransformerMasks { source: padding, memory: padding, ..TransformerMasks::causal() };
+        let post = Transformer::new("post", 4, 2).layers(2, 1).feed_forward(6).batch_first();
+        let post = post.apply(source, target, masks, PHASE);
+        let memory = AttentionMasks::none().attention(mask(inputs, "hidden"));
+        let masks = TransformerMasks { memory, ..TransformerMasks::causal() };
+        let pre = Transformer::new("pre", 4, 1).layers(1, 2).feed_forward(6).activation(Activation::gelu(Gelu::Erf));
+        let pre = pre.eps(1e-3).norm_first().without_bias();
+        let pre = pre.apply(source.transpose(0, 1), target.transpose(0, 1), masks, PHASE);
         outputs(inputs, vec![("post", post), ("pre", pre)])
     });
 }

@@ -48,6 +48,8 @@ pub struct MultiHeadAttention {
     has_bias: bool,
     is_batch_first: bool,
     dropout: f64,
+    /// First values of the last projection's weight, if they are not a linear layer's.
+    out_weight: Option<Init>,
 }
 
 impl MultiHeadAttention {
@@ -64,7 +66,14 @@ impl MultiHeadAttention {
             has_bias,
             is_batch_first,
             dropout,
+            out_weight: None,
         }
+    }
+
+    /// With other first values of the last projection's weight, `NAME.out_proj.weight`.
+    #[must_use]
+    pub fn out_weight_init(self, weight: Init) -> Self {
+        MultiHeadAttention { out_weight: Some(weight), ..self }
     }
 
     /// Under another name.
@@ -197,6 +206,7 @@ impl MultiHeadAttention {
             }
         });
         let out = Linear::new(within(&self.name, "out_proj"), self.width, self.width);
+        let out = self.out_weight.clone().into_iter().fold(out, Linear::weight_init);
         let out = if self.has_bias { out.bias_init(Init::Constant(0.0)) } else { out.without_bias() };
         Some((out.apply(attended), weights))
     }

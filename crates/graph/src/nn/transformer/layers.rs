@@ -88,6 +88,11 @@ macro_rules! layouts {
                 self
             }
 
+            /// A layer of these settings, whose name a stack gives.
+            pub(super) fn of(settings: Settings) -> Self {
+                $name { name: String::new(), settings }
+            }
+
             /// The norm behind a stack of such layers.
             pub(super) fn last_norm(&self, name: &str) -> LayerNorm {
                 self.settings.norm(name, "norm")

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
 use crate::train::fit::{Better, FitError, Record, Validation};
+use crate::train::schedules::Count;
 use crate::train::{Outcome, Trainer};
 
 /// A run of a [`Trainer`]: for how many epochs, what is measured behind each, when it ends early, and what is written down.
@@ -98,9 +99,9 @@ pub struct StepView<'s> {
 impl<'c, 'f> Fit<'c, 'f> {
     /// A run of so many epochs, those before it was resumed included, which shows its progress, writes nothing, and ends behind its present
     /// step at Ctrl-C.
-    pub fn new(epochs: u64) -> Self {
+    pub fn new(epochs: impl Count) -> Self {
         Fit {
-            epochs,
+            epochs: epochs.count(),
             title: "run".to_owned(),
             validate: None,
             monitor: None,
@@ -141,8 +142,8 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// Ends the run when the metric has not become better for so many epochs in a row ([`EarlyStopping`](super::EarlyStopping)).
-    pub fn patience(mut self, epochs: u64) -> Self {
-        self.patience = Some(epochs);
+    pub fn patience(mut self, epochs: impl Count) -> Self {
+        self.patience = Some(epochs.count());
         self
     }
 
@@ -180,14 +181,14 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// Writes `last.safetensors` also behind every so many steps, and not only behind each epoch.
-    pub fn checkpoint_every(mut self, steps: u64) -> Self {
-        self.checkpoint_every = Some(steps);
+    pub fn checkpoint_every(mut self, steps: impl Count) -> Self {
+        self.checkpoint_every = Some(steps.count());
         self
     }
 
     /// Writes down the means over every so many steps, 10 unless it is said here; over fewer behind the last step of an epoch.
-    pub fn record_every(mut self, steps: u64) -> Self {
-        self.steps_per_record = steps;
+    pub fn record_every(mut self, steps: impl Count) -> Self {
+        self.steps_per_record = steps.count();
         self
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::data::{Batch, Position};
+use crate::data::{Batch, Batches, Position};
 use crate::error::Error;
 use crate::metrics::ConfusionMatrix;
 use crate::train::Trainer;
-use crate::train::fit::state::{State, line_of};
+use crate::train::fit::state::{State, closing_line, line_of};
 use crate::train::fit::{Fit, FitError, Interrupt, Progress, Record, StepView, Validation};
 
 /// A batch as an iterator gives it: itself, a reference, or the result of making it.
@@ -78,6 +78,11 @@ pub enum FitEnd {
 }
 
 impl<'f> Fit<'_, 'f> {
+    /// [`Fit::run`] on the batches of a data set: `batches.resume(position)` of each position that is asked for.
+    pub fn train(self, trainer: &mut Trainer<'f>, batches: &Batches) -> Result<FitOutcome, Error> {
+        self.run(trainer, |position| batches.resume(position))
+    }
+
     /// Trains. `batches` gives the batches of the epoch of a [`Position`], from that batch on: the first of an epoch, but where a run is
     /// resumed. [`Batches::resume`](crate::data::Batches::resume) does so, or any iterator.
     ///
@@ -105,12 +110,14 @@ impl<'f> Fit<'_, 'f> {
         } else {
             Progress::new(self.epochs, None)
         };
-        let ended = self.train(trainer, &mut batches, &mut state, &mut progress, interrupt.as_ref());
+        let ended = self.go(trainer, &mut batches, &mut state, &mut progress, interrupt.as_ref());
         progress.finish();
-        state.finish(&self, trainer, ended)
+        let outcome = state.finish(&self, trainer, ended)?;
+        progress.say(&closing_line(&outcome));
+        Ok(outcome)
     }
 
-    fn train<S>(
+    fn go<S>(
         &mut self,
         trainer: &mut Trainer<'f>,
         batches: &mut impl FnMut(Position) -> S,

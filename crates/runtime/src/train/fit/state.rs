@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::data::{NamedTensors, Position};
 use crate::error::Error;
 use crate::metrics::{ConfusionMatrix, Mean};
@@ -12,14 +13,14 @@ use crate::train::fit::{
     BestEpoch, Better, EarlyStopping, EventFile, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind,
     Report, RunFolder, Validation, curves,
 };
-use crate::train::{LEARNING_RATE, Outcome, Trainer};
-use crate::weights::Weights;
+use crate::train::{LEARNING_RATE, Outcome, Trainer, samples};
 
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
-/// The keys of a checkpoint's metadata: epoch and batch that come next, and the steps made.
-const POSITION: &str = "arenagrad.fit.position";
-const STEPS: &str = "arenagrad.fit.steps";
+/// The values of the checkpoint: epoch and batch that come next, counted from 0, and the steps made.
+const EPOCH: &str = "epoch";
+const BATCH: &str = "batch";
+const STEPS: &str = "steps";
 /// The page is written behind an epoch no sooner than this after it was written before.
 const PAGE_AGE: Duration = Duration::from_secs(10);
 
@@ -149,17 +150,19 @@ impl State {
         S: IntoIterator,
         S::Item: FitBatch,
     {
-        let weights = Weights::open(last)?;
-        let refused = |reason: &str| FitError::Resume { path: last.to_owned(), reason: reason.to_owned() };
-        let numbers = |key: &str| -> Option<Vec<u64>> {
-            weights.metadata().get(key)?.split(' ').map(|number| number.parse().ok()).collect()
+        let foreign = || {
+            let (path, reason) = (last.to_owned(), "it does not say where the run was".to_owned());
+            Error::from(FitError::Resume { path, reason })
         };
-        let position = numbers(POSITION).and_then(|numbers| <[u64; 2]>::try_from(numbers).ok());
-        let steps = numbers(STEPS).and_then(|numbers| numbers.first().copied());
-        let (Some(position), Some(steps)) = (position, steps) else {
-            return Err(refused("it does not say where the run was").into());
+        let checkpoint = match Checkpoint::open(last) {
+            Err(Error::Checkpoint(CheckpointError::NoCheckpoint { .. })) => return Err(foreign()),
+            checkpoint => checkpoint?,
         };
-        (self.position, self.steps) = (Position::from_numbers(position), steps);
+        let number = |key: &str| checkpoint.integer::<u64>(key);
+        let (Ok(epoch), Ok(batch), Ok(steps)) = (number(EPOCH), number(BATCH), number(STEPS)) else {
+            return Err(foreign());
+        };
+        (self.position, self.steps) = (Position::from_numbers([epoch, batch]), steps);
         // The parameters are known when the training function is planned, for which any batch will do.
         let first = match batches(self.position).into_iter().next() {
             Some(first) => first,
@@ -170,7 +173,7 @@ impl State {
                 .ok_or(FitError::NoBatch { epoch: self.position.epoch + 1 })?,
         };
         trainer.prepare(first.batch()?)?;
-        trainer.session_mut().load(last)?;
+        trainer.restore(&checkpoint)?;
         self.has_checkpoint = true;
 
         let epochs = self.position.epoch;
@@ -213,10 +216,7 @@ impl State {
         }
         self.steps += 1;
         self.position.batch += 1;
-        let samples = batch
-            .named_tensors()
-            .first()
-            .map_or(1, |(_, tensor)| tensor.shape().dims().first().map_or(1, |extent| *extent as u64));
+        let samples = samples(&batch.named_tensors()) as u64;
         let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
         let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
         let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
@@ -390,9 +390,8 @@ impl State {
         self.record_steps(trainer)?;
         let Some(folder) = &self.folder else { return Ok(()) };
         let [epoch, batch] = self.position.to_numbers();
-        let path = folder.file(LAST);
-        let state = trainer.session().whole_state(&path)?.with_metadata(POSITION, format!("{epoch} {batch}"));
-        state.with_metadata(STEPS, self.steps.to_string()).save(path)?;
+        let checkpoint = trainer.checkpoint()?.with(EPOCH, epoch).with(BATCH, batch).with(STEPS, self.steps);
+        checkpoint.save(folder.file(LAST))?;
         self.has_checkpoint = true;
         Ok(())
     }
@@ -447,6 +446,24 @@ pub(super) fn line_of(record: &Record) -> String {
     let training = record.training.iter().map(|(name, value)| format!("  {name} {}", readable(*value)));
     let validation = record.validation.iter().map(|(name, value)| format!("  validation {name} {}", readable(*value)));
     format!("epoch {:>3}{}", record.epoch, training.chain(validation).collect::<String>())
+}
+
+/// What a run has come to, in a line.
+pub(super) fn closing_line(outcome: &FitOutcome) -> String {
+    let end = match outcome.end {
+        FitEnd::Finished => "finished",
+        FitEnd::StoppedEarly => "stopped early",
+        FitEnd::Interrupted => "interrupted",
+    };
+    let FitOutcome { epochs, steps, seconds, .. } = outcome;
+    let best = outcome
+        .best
+        .as_ref()
+        .map(|BestEpoch { epoch, metric, value }| format!("; best {metric} {} in epoch {epoch}", readable(*value)));
+    let of = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    let (epochs, steps) = (of(*epochs, "epoch"), of(*steps, "step"));
+    let best = best.unwrap_or_default();
+    format!("{end} after {epochs}, {steps} in {}{best}", duration(*seconds))
 }
 
 /// The learning rate of the last step, of an optimiser that has one: what its schedule made of it, if there is a schedule.

@@ -1,13 +1,16 @@
 //! L-BFGS: a quasi-Newton method for smooth losses over a whole batch, such as those of physics-informed networks and fits.
 //!
 //! One step evaluates loss and gradients several times, at points that depend on what the evaluations before gave; so it is no
-//! part of a plan, but runs on the host over whatever evaluates them: a session's [`Objective`], or a function of a slice. Its own
+//! part of a plan, but runs on the host over whatever evaluates them: a session's [`Objective`], a trainer, or a function of a slice. Its own
 //! arithmetic is in f64 whatever the parameters are. This knows no graph.
 
+mod checkpoint;
 mod line_search;
 mod objective;
 
 pub use objective::Objective;
+
+pub(crate) use objective::Gradients;
 
 use std::collections::VecDeque;
 
@@ -19,7 +22,8 @@ use line_search::{Point, strong_wolfe};
 /// iterations and 25 evaluations a step, tolerances of 1e-7 for the largest element of the gradient and of 1e-9 for changes, the last
 /// 100 changes of the gradient, and no line search unless [`Lbfgs::strong_wolfe`] asks for one, which is advised.
 ///
-/// What it has learnt of the curvature stays for the next step, which must be over the same parameters.
+/// What it has learnt of the curvature stays for the next step, which must be over the same parameters;
+/// [`Checkpoint::with_lbfgs`](crate::Checkpoint::with_lbfgs) keeps it in a file.
 ///
 /// ```
 /// use arenagrad::train::Lbfgs;
@@ -352,7 +356,7 @@ fn largest(vector: &[f64]) -> f64 {
     vector.iter().fold(0.0, |largest, element| largest.max(element.abs()))
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 

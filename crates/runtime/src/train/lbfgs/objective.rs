@@ -19,11 +19,26 @@ pub struct Objective {
 /// All parameters whose names a caller takes.
 struct Those<F>(F);
 
-/// An objective at the values of its inputs, with the parameters one behind the other.
+/// Whoever computes a loss and its gradients over a session's parameters.
+pub(crate) trait Gradients {
+    /// The session that has the parameters.
+    fn session(&mut self) -> &mut Session;
+
+    /// The loss, and then the gradients in the order of their parameters.
+    fn compute(&mut self) -> Result<Vec<Tensor>, Error>;
+}
+
+/// An objective at the values of its inputs.
 struct AtInputs<'s> {
     session: &'s mut Session,
     objective: &'s Objective,
     inputs: &'s [(&'s str, &'s Tensor)],
+}
+
+/// Parameters one behind the other, at which loss and gradients are computed.
+struct Placed<'s> {
+    gradients: &'s mut dyn Gradients,
+    names: Vec<String>,
     first: Vec<Tensor>,
     /// The types that the device holds them in.
     held: Vec<StorageType>,
@@ -92,43 +107,63 @@ impl Lbfgs {
         objective: &Objective,
         inputs: &[(&str, &Tensor)],
     ) -> Result<LbfgsOutcome, Error> {
-        let first = objective.parameters().map(|name| session.parameter(name)).collect::<Result<Vec<_>, _>>()?;
+        let names = objective.parameters().map(str::to_owned).collect();
+        self.minimise_over(&mut AtInputs { session, objective, inputs }, names)
+    }
+
+    /// One step of those parameters of a session. They are as they were after an error.
+    pub(crate) fn minimise_over(
+        &mut self,
+        gradients: &mut dyn Gradients,
+        names: Vec<String>,
+    ) -> Result<LbfgsOutcome, Error> {
+        let session = gradients.session();
+        let first = names.iter().map(|name| session.parameter(name)).collect::<Result<Vec<_>, _>>()?;
         let mut point: Vec<f64> = first.iter().flat_map(Tensor::to_f64_vec).collect();
-        let held = objective.parameters().map(|name| session.storage_of(name)).collect::<Result<Vec<_>, _>>()?;
-        let mut at_inputs = AtInputs { session, objective, inputs, first, held };
-        let outcome = self.step(&mut point, &mut at_inputs);
+        let held = names.iter().map(|name| session.storage_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut placed = Placed { gradients, names, first, held };
+        let outcome = self.step(&mut point, &mut placed);
         if outcome.is_err() {
-            at_inputs.restore()?;
+            placed.restore()?;
         } else {
-            at_inputs.set(&point)?;
+            placed.set(&point)?;
         }
         outcome
     }
 }
 
-impl AtInputs<'_> {
+impl Gradients for AtInputs<'_> {
+    fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    fn compute(&mut self) -> Result<Vec<Tensor>, Error> {
+        self.session.run_plan(self.objective.plan, self.inputs)
+    }
+}
+
+impl Placed<'_> {
     /// Sets the parameters to those one behind the other.
     fn set(&mut self, point: &[f64]) -> Result<(), Error> {
         let mut rest = point;
-        for (name, first) in self.objective.parameters().zip(&self.first) {
+        let session = self.gradients.session();
+        for (name, first) in self.names.iter().zip(&self.first) {
             let (elements, others) = rest.split_at(first.shape().elements());
             rest = others;
             let value = Tensor::new(first.shape(), elements.to_vec())?.cast(first.dtype());
-            self.session.set_parameter(name, &value)?;
+            session.set_parameter(name, &value)?;
         }
         Ok(())
     }
 
     /// Sets the parameters to what they were at first.
     fn restore(&mut self) -> Result<(), Error> {
-        for (name, first) in self.objective.parameters().zip(&self.first) {
-            self.session.set_parameter(name, first)?;
-        }
-        Ok(())
+        let session = self.gradients.session();
+        self.names.iter().zip(&self.first).try_for_each(|(name, first)| session.set_parameter(name, first))
     }
 }
 
-impl Evaluate for AtInputs<'_> {
+impl Evaluate for Placed<'_> {
     fn round(&self, point: &mut [f64]) {
         let mut rest = point;
         for (first, held) in self.first.iter().zip(&self.held) {
@@ -142,7 +177,7 @@ impl Evaluate for AtInputs<'_> {
 
     fn evaluate(&mut self, point: &[f64], gradient: &mut [f64]) -> Result<f64, Error> {
         self.set(point)?;
-        let results = self.session.run_plan(self.objective.plan, self.inputs)?;
+        let results = self.gradients.compute()?;
         let mut elements = results.iter().flat_map(Tensor::to_f64_vec);
         let loss = elements.next().ok_or(Error::NothingToRun)?;
         gradient.iter_mut().zip(elements).for_each(|(to, element)| *to = element);

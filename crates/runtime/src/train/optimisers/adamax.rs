@@ -9,16 +9,16 @@ use crate::train::{Optimizer, Scalars, Trained};
 
 /// Adamax (Kingma and Ba 2015), Adam by the infinity norm, as PyTorch's `torch.optim.Adamax` defines it:
 ///
-/// `g = gradient + weight_decay p`, `m = b1 m + (1 - b1) g`, `u = max(b2 u, |g| + epsilon)`, `p = p - rate / (1 - b1^t) * m / u`, with
+/// `g = gradient + weight_decay p`, `m = b1 m + (1 - b1) g`, `u = max(b2 u, |g| + eps)`, `p = p - rate / (1 - b1^t) * m / u`, with
 /// `t` counting updates from 1.
 ///
-/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8` and no weight decay.
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-8` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Adamax {
     rate: f64,
     betas: (f64, f64),
-    epsilon: f64,
+    eps: f64,
     weight_decay: f64,
     maximize: bool,
 }
@@ -26,7 +26,7 @@ pub struct Adamax {
 impl Adamax {
     /// Adamax at that learning rate; PyTorch's default is 0.002.
     pub fn new(rate: f64) -> Self {
-        Adamax { rate, betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0, maximize: false }
+        Adamax { rate, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, maximize: false }
     }
 
     /// With other decay rates of the mean and of the norm, each in [0, 1).
@@ -35,8 +35,8 @@ impl Adamax {
     }
 
     /// With another number added to the gradient's magnitude.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        Adamax { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        Adamax { eps, ..self }
     }
 
     /// With an L2 penalty: `weight_decay p` is added to each gradient.
@@ -52,12 +52,12 @@ impl Adamax {
 
 impl Optimizer for Adamax {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &Adamax { rate, betas: (first, second), epsilon, weight_decay, maximize } = self;
+        let &Adamax { rate, betas: (first, second), eps, weight_decay, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         numbers.not_negative("weight decay", weight_decay)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let first = scalars.momentum(trained).map_or(Beta::Number(first), Beta::Scheduled);
@@ -69,7 +69,7 @@ impl Optimizer for Adamax {
             let m = one.state(graph, "first_moment", 0.0)?;
             let norm = one.state(graph, "infinity_norm", 0.0)?;
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
-            let next_norm = (norm * second).maximum(g.abs() + epsilon).named(format!("{name}.infinity_norm.next"));
+            let next_norm = (norm * second).maximum(g.abs() + eps).named(format!("{name}.infinity_norm.next"));
             let step_size = (scalars.rate_with_factor(one.rate_factor()) / correction).cast(dtype);
             let next = (parameter - step_size * (next_m / next_norm)).named(format!("{name}.next"));
             pairs.extend([(m, next_m), (norm, next_norm), (parameter, next)]);

@@ -10,15 +10,15 @@ use crate::train::{Optimizer, Scalars, Trained};
 
 /// LAMB (You et al. 2020): Adam whose step for each parameter is as long as the parameter is, for batches of thousands.
 ///
-/// With Adam's moments, corrected for their start: `r = m / (sqrt(v) + epsilon) + weight_decay p`, `p = p - rate |p| / |r| r`, the
+/// With Adam's moments, corrected for their start: `r = m / (sqrt(v) + eps) + weight_decay p`, `p = p - rate |p| / |r| r`, the
 /// norms Euclidean over the whole parameter; where one of them is 0, the quotient is 1. PyTorch has no such optimiser; defaults and
-/// corrections are those of the paper and of NVIDIA's implementation: `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-6`, a weight decay of 0.01.
+/// corrections are those of the paper and of NVIDIA's implementation: `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-6`, a weight decay of 0.01.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct Lamb {
     rate: f64,
     betas: (f64, f64),
-    epsilon: f64,
+    eps: f64,
     weight_decay: f64,
     maximize: bool,
 }
@@ -26,7 +26,7 @@ pub struct Lamb {
 impl Lamb {
     /// LAMB at that learning rate.
     pub fn new(rate: f64) -> Self {
-        Lamb { rate, betas: (0.9, 0.999), epsilon: 1e-6, weight_decay: 0.01, maximize: false }
+        Lamb { rate, betas: (0.9, 0.999), eps: 1e-6, weight_decay: 0.01, maximize: false }
     }
 
     /// With other decay rates of the moments, each in [0, 1).
@@ -35,8 +35,8 @@ impl Lamb {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        Lamb { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        Lamb { eps, ..self }
     }
 
     /// With another weight decay.
@@ -52,12 +52,12 @@ impl Lamb {
 
 impl Optimizer for Lamb {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &Lamb { rate, betas: (first, second), epsilon, weight_decay, maximize } = self;
+        let &Lamb { rate, betas: (first, second), eps, weight_decay, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         numbers.not_negative("weight decay", weight_decay)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let (number, dtype) = (scalars.number_or_first(), scalars.dtype()?);
@@ -71,7 +71,7 @@ impl Optimizer for Lamb {
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
-            let denominator = next_v.sqrt() / second_correction.cast(dtype) + epsilon;
+            let denominator = next_v.sqrt() / second_correction.cast(dtype) + eps;
             let mut direction = next_m / first_correction.cast(dtype) / denominator;
             let decay = weight_decay * one.decay_factor();
             if decay != 0.0 {

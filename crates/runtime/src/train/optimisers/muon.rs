@@ -11,7 +11,7 @@ use crate::train::{Optimizer, Scalars, Trained};
 /// Muon (Jordan et al. 2024), for matrices: steps along the momentum made orthogonal, as PyTorch's `torch.optim.Muon` defines it.
 ///
 /// `b = momentum b + (1 - momentum) g`, `u = momentum b + (1 - momentum) g` by Nesterov's variant, else `u = b`; `o` is `u` with its
-/// singular values brought near 1, by five of Newton and Schulz's iterations `x = a x + (b x x^T + c (x x^T)^2) x` from `u / max(|u|, epsilon)`;
+/// singular values brought near 1, by five of Newton and Schulz's iterations `x = a x + (b x x^T + c (x x^T)^2) x` from `u / max(|u|, eps)`;
 /// `p = p (1 - rate weight_decay) - rate sqrt(max(1, rows / columns)) o`. PyTorch iterates in bf16, this in the parameter's dtype.
 ///
 /// It is meant for the matrices within a network. Embeddings, the last layer and everything that is no matrix want another optimiser,
@@ -34,7 +34,7 @@ pub struct Muon {
     momentum: f64,
     nesterov: bool,
     coefficients: (f64, f64, f64),
-    epsilon: f64,
+    eps: f64,
     iterations: usize,
     adjustment: MuonRate,
 }
@@ -67,7 +67,7 @@ impl Muon {
             momentum: 0.95,
             nesterov: true,
             coefficients: (3.4445, -4.775, 2.0315),
-            epsilon: 1e-7,
+            eps: 1e-7,
             iterations: 5,
             adjustment: MuonRate::Original,
         }
@@ -94,8 +94,8 @@ impl Muon {
     }
 
     /// With another least norm to divide by.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        Muon { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        Muon { eps, ..self }
     }
 
     /// With another number of iterations, below 100.
@@ -119,7 +119,7 @@ impl Muon {
         let is_tall = rows > columns;
         let wide = if is_tall { matrix.transpose(0, 1) } else { matrix };
         let norm = global_norm(&[wide], matrix.dtype()?)?;
-        let mut x = wide / norm.maximum(self.epsilon);
+        let mut x = wide / norm.maximum(self.eps);
         for _ in 0..self.iterations {
             let gram = x.matmul_with(x, false, true);
             let polynomial = gram * b + gram.matmul(gram) * c;
@@ -143,12 +143,12 @@ impl MuonRate {
 impl Optimizer for Muon {
     /// Errors: a parameter that is no matrix ([`Error::NotAMatrix`]).
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &Muon { rate, weight_decay, momentum, nesterov, coefficients, epsilon, iterations, adjustment } = self;
+        let &Muon { rate, weight_decay, momentum, nesterov, coefficients, eps, iterations, adjustment } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.not_negative("weight decay", weight_decay)?;
         numbers.fraction("momentum", momentum)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         let (a, b, c) = coefficients;
         for coefficient in [a, b, c] {
             numbers.require("coefficient", coefficient, coefficient.is_finite(), "finite")?;

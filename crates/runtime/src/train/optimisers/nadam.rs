@@ -13,17 +13,17 @@ const MOMENTUM_BASE: f64 = 0.96;
 /// NAdam (Dozat 2016), Adam with Nesterov's momentum, as PyTorch's `torch.optim.NAdam` defines it:
 ///
 /// `mu(t) = b1 (1 - 0.96^(t momentum_decay) / 2)`, `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
-/// `d = sqrt(v / (1 - b2^t)) + epsilon`,
+/// `d = sqrt(v / (1 - b2^t)) + eps`,
 /// `p = p - rate (1 - mu(t)) / (1 - mu(1) .. mu(t)) * g / d - rate mu(t + 1) / (1 - mu(1) .. mu(t + 1)) * m / d`,
 /// with `t` counting updates from 1.
 ///
-/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8`, `momentum_decay = 0.004` and no weight decay.
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-8`, `momentum_decay = 0.004` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct NAdam {
     rate: f64,
     betas: (f64, f64),
-    epsilon: f64,
+    eps: f64,
     momentum_decay: f64,
     decay: Decay,
     maximize: bool,
@@ -35,7 +35,7 @@ impl NAdam {
         NAdam {
             rate,
             betas: (0.9, 0.999),
-            epsilon: 1e-8,
+            eps: 1e-8,
             momentum_decay: 4e-3,
             decay: Decay::Penalty(0.0),
             maximize: false,
@@ -48,8 +48,8 @@ impl NAdam {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        NAdam { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        NAdam { eps, ..self }
     }
 
     /// With another decay of the momentum's schedule.
@@ -75,12 +75,12 @@ impl NAdam {
 
 impl Optimizer for NAdam {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &NAdam { rate, betas: (first, second), epsilon, momentum_decay, decay, maximize } = self;
+        let &NAdam { rate, betas: (first, second), eps, momentum_decay, decay, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         numbers.not_negative("momentum decay", momentum_decay)?;
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
@@ -102,7 +102,7 @@ impl Optimizer for NAdam {
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let next_m = (m * first + g * (1.0 - first)).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
-            let denominator = (next_v / second_correction.cast(dtype)).sqrt() + epsilon;
+            let denominator = (next_v / second_correction.cast(dtype)).sqrt() + eps;
             let step = (rate * of_gradient).cast(dtype) * g + (rate * of_moment).cast(dtype) * next_m;
             let next = (decay.kept(one, rate)? - step / denominator).named(format!("{name}.next"));
             pairs.extend([(m, next_m), (v, next_v), (parameter, next)]);

@@ -10,16 +10,16 @@ use crate::train::{Optimizer, Scalars, Trained};
 /// RAdam (Liu et al. 2020), Adam whose steps are not adapted before the variance of the second moment is known well enough, as
 /// PyTorch's `torch.optim.RAdam` defines it. With Adam's moments and `r(t) = 2 / (1 - b2) - 1 - 2 t b2^t / (1 - b2^t)`:
 ///
-/// `p = p - rate m / (1 - b1^t) * sqrt(1 - b2^t) / (sqrt(v) + epsilon) * sqrt((r - 4) (r - 2) r_inf / ((r_inf - 4) (r_inf - 2) r))` where
+/// `p = p - rate m / (1 - b1^t) * sqrt(1 - b2^t) / (sqrt(v) + eps) * sqrt((r - 4) (r - 2) r_inf / ((r_inf - 4) (r_inf - 2) r))` where
 /// `r(t) > 5`, else `p = p - rate m / (1 - b1^t)`, with `t` counting updates from 1 and `r_inf = 2 / (1 - b2) - 1`.
 ///
-/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `epsilon = 1e-8` and no weight decay.
+/// The defaults are `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-8` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct RAdam {
     rate: f64,
     betas: (f64, f64),
-    epsilon: f64,
+    eps: f64,
     decay: Decay,
     maximize: bool,
 }
@@ -27,7 +27,7 @@ pub struct RAdam {
 impl RAdam {
     /// RAdam at that learning rate; PyTorch's default is 0.001.
     pub fn new(rate: f64) -> Self {
-        RAdam { rate, betas: (0.9, 0.999), epsilon: 1e-8, decay: Decay::Penalty(0.0), maximize: false }
+        RAdam { rate, betas: (0.9, 0.999), eps: 1e-8, decay: Decay::Penalty(0.0), maximize: false }
     }
 
     /// With other decay rates of the moments, each in [0, 1).
@@ -36,8 +36,8 @@ impl RAdam {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        RAdam { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        RAdam { eps, ..self }
     }
 
     /// With an L2 penalty: `weight_decay p` is added to each gradient.
@@ -58,12 +58,12 @@ impl RAdam {
 
 impl Optimizer for RAdam {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &RAdam { rate, betas: (first, second), epsilon, decay, maximize } = self;
+        let &RAdam { rate, betas: (first, second), eps, decay, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("first beta", first)?;
         numbers.fraction("second beta", second)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let (number, dtype) = (scalars.number_or_first(), scalars.dtype()?);
@@ -80,7 +80,7 @@ impl Optimizer for RAdam {
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
-            let adapted = adapted_size.cast(dtype) / (next_v.sqrt() + epsilon);
+            let adapted = adapted_size.cast(dtype) / (next_v.sqrt() + eps);
             let step = (rate / first_correction).cast(dtype) * next_m * is_known.where_(adapted, 1.0);
             let next = (decay.kept(one, rate)? - step).named(format!("{name}.next"));
             pairs.extend([(m, next_m), (v, next_v), (parameter, next)]);

@@ -8,17 +8,17 @@ use crate::train::{Optimizer, Scalars, Trained};
 
 /// RMSprop (Tieleman and Hinton 2012), as PyTorch's `torch.optim.RMSprop` defines it:
 ///
-/// `g = gradient + weight_decay p`, `v = alpha v + (1 - alpha) g^2`, `p = p - rate g / (sqrt(v) + epsilon)`. Centred, the square of the mean
-/// `m = alpha m + (1 - alpha) g` is taken from `v` under the root. With momentum, `b = momentum b + g / (sqrt(v) + epsilon)` and
+/// `g = gradient + weight_decay p`, `v = alpha v + (1 - alpha) g^2`, `p = p - rate g / (sqrt(v) + eps)`. Centred, the square of the mean
+/// `m = alpha m + (1 - alpha) g` is taken from `v` under the root. With momentum, `b = momentum b + g / (sqrt(v) + eps)` and
 /// `p = p - rate b`.
 ///
-/// The defaults are `alpha = 0.99`, `epsilon = 1e-8`, no momentum, not centred.
+/// The defaults are `alpha = 0.99`, `eps = 1e-8`, no momentum, not centred.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an optimiser does nothing until a session or a tape takes it"]
 pub struct RmsProp {
     rate: f64,
     alpha: f64,
-    epsilon: f64,
+    eps: f64,
     weight_decay: f64,
     momentum: f64,
     centered: bool,
@@ -28,7 +28,7 @@ pub struct RmsProp {
 impl RmsProp {
     /// RMSprop at that learning rate; PyTorch's default is 0.01.
     pub fn new(rate: f64) -> Self {
-        RmsProp { rate, alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0, momentum: 0.0, centered: false, maximize: false }
+        RmsProp { rate, alpha: 0.99, eps: 1e-8, weight_decay: 0.0, momentum: 0.0, centered: false, maximize: false }
     }
 
     /// With another decay of the mean square, in [0, 1).
@@ -37,8 +37,8 @@ impl RmsProp {
     }
 
     /// With another number added to the denominator.
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        RmsProp { epsilon, ..self }
+    pub fn eps(self, eps: f64) -> Self {
+        RmsProp { eps, ..self }
     }
 
     /// With an L2 penalty: `weight_decay p` is added to each gradient.
@@ -64,11 +64,11 @@ impl RmsProp {
 
 impl Optimizer for RmsProp {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let &RmsProp { rate, alpha, epsilon, weight_decay, momentum, centered, maximize } = self;
+        let &RmsProp { rate, alpha, eps, weight_decay, momentum, centered, maximize } = self;
         let numbers = Hyperparameters::of(trained)?;
         numbers.learning_rate(rate)?;
         numbers.fraction("alpha", alpha)?;
-        numbers.not_negative("epsilon", epsilon)?;
+        numbers.not_negative("eps", eps)?;
         numbers.not_negative("weight decay", weight_decay)?;
         numbers.fraction("momentum", momentum)?;
         let scalars = Scalars::new(graph, trained, rate)?;
@@ -87,7 +87,7 @@ impl Optimizer for RmsProp {
                 pairs.push((m, next_m));
                 spread = (next_v - next_m * next_m).maximum(0.0);
             }
-            let mut direction = g / (spread.sqrt() + epsilon);
+            let mut direction = g / (spread.sqrt() + eps);
             if momentum != 0.0 || scheduled.is_some() {
                 let velocity = one.state(graph, "velocity", 0.0)?;
                 let kept = match scheduled {

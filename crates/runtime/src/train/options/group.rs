@@ -3,8 +3,8 @@
 use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
-use crate::train::pattern::matches_pattern;
 use crate::train::{Optimizer, Trained};
+use crate::weights::matches_pattern;
 
 /// Two optimisers, of which one has the parameters of a pattern and the other the rest: see [`Optimizer::group`].
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::pattern::matches_pattern;
 use crate::train::{Optimizer, Trained};
+use crate::weights::matches_pattern;
 
 /// An optimiser that trains a part of the parameters: see [`Optimizer::only`] and [`Optimizer::freeze`].
 #[derive(Clone, Debug, PartialEq)]

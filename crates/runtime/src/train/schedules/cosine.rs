@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use arenagrad_graph::Expr;
 
 use crate::error::Error;
-use crate::train::schedules::{Schedule, require, require_factor, require_updates};
+use crate::train::schedules::{Count, Schedule, require, require_factor, require_updates};
 
 /// How many updates an optimiser tells apart, in f64.
 const MOST_UPDATES: f64 = 9_007_199_254_740_992.0;
@@ -30,8 +30,8 @@ pub struct CosineRestarts {
 
 impl Cosine {
     /// Down to 0, or the floor, over so many updates.
-    pub fn new(updates: u64) -> Self {
-        Cosine { updates, floor: 0.0 }
+    pub fn new(updates: impl Count) -> Self {
+        Cosine { updates: updates.count(), floor: 0.0 }
     }
 
     /// Down to this rate instead of 0: a rate itself, not a factor.
@@ -42,13 +42,13 @@ impl Cosine {
 
 impl CosineRestarts {
     /// The first cosine takes so many updates, and the others as many unless [`CosineRestarts::growth`] is set.
-    pub fn new(first: u64) -> Self {
-        CosineRestarts { first, growth: 1, floor: 0.0 }
+    pub fn new(first: impl Count) -> Self {
+        CosineRestarts { first: first.count(), growth: 1, floor: 0.0 }
     }
 
     /// Each cosine takes so many times the updates of the one before.
-    pub fn growth(self, growth: u64) -> Self {
-        CosineRestarts { growth, ..self }
+    pub fn growth(self, growth: impl Count) -> Self {
+        CosineRestarts { growth: growth.count(), ..self }
     }
 
     /// Down to this rate instead of 0: a rate itself, not a factor.

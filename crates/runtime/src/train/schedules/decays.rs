@@ -3,7 +3,7 @@
 use arenagrad_graph::Expr;
 
 use crate::error::Error;
-use crate::train::schedules::{Schedule, dtype_of, power, require, require_factor, require_updates};
+use crate::train::schedules::{Count, Schedule, dtype_of, power, require, require_factor, require_updates};
 
 /// The base rate times a factor for the first updates, then the base rate: PyTorch's `ConstantLR`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,15 +50,15 @@ pub struct Polynomial {
 
 impl Constant {
     /// The base rate times `factor` for `updates` updates. PyTorch's defaults are 1/3 and 5.
-    pub fn new(factor: f64, updates: u64) -> Self {
-        Constant { factor, updates }
+    pub fn new(factor: f64, updates: impl Count) -> Self {
+        Constant { factor, updates: updates.count() }
     }
 }
 
 impl Step {
     /// Every `size` updates another factor, 0.1 unless set.
-    pub fn new(size: u64) -> Self {
-        Step { size, factor: 0.1 }
+    pub fn new(size: impl Count) -> Self {
+        Step { size: size.count(), factor: 0.1 }
     }
 
     /// With another factor, 0 or more.
@@ -69,8 +69,8 @@ impl Step {
 
 impl MultiStep {
     /// A factor, 0.1 unless set, from each of these counts of updates on. One that is listed twice counts twice.
-    pub fn new(milestones: impl IntoIterator<Item = u64>) -> Self {
-        MultiStep { milestones: milestones.into_iter().collect(), factor: 0.1 }
+    pub fn new(milestones: impl IntoIterator<Item = impl Count>) -> Self {
+        MultiStep { milestones: milestones.into_iter().map(Count::count).collect(), factor: 0.1 }
     }
 
     /// With another factor, 0 or more.
@@ -88,15 +88,15 @@ impl Exponential {
 
 impl Linear {
     /// From the base rate times `start` to the base rate times `end` over `updates` updates. PyTorch's defaults are 1/3, 1 and 5.
-    pub fn new(start: f64, end: f64, updates: u64) -> Self {
-        Linear { start, end, updates }
+    pub fn new(start: f64, end: f64, updates: impl Count) -> Self {
+        Linear { start, end, updates: updates.count() }
     }
 }
 
 impl Polynomial {
     /// From the base rate to 0 over so many updates, evenly unless another power is set.
-    pub fn new(updates: u64) -> Self {
-        Polynomial { updates, power: 1.0 }
+    pub fn new(updates: impl Count) -> Self {
+        Polynomial { updates: updates.count(), power: 1.0 }
     }
 
     /// With another power, 0 or more.

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use arenagrad_graph::Expr;
 
 use crate::error::Error;
-use crate::train::schedules::{Schedule, require, require_updates};
+use crate::train::schedules::{Count, Schedule, require, require_updates};
 
 /// PyTorch's `OneCycleLR` (Smith and Topin 2017): from a fraction of the base rate up to it, and down to a small part of where it
 /// began, while the momentum (or Adam's first beta) goes the other way. The base rate is what PyTorch calls `max_lr`. After its last
@@ -33,9 +33,9 @@ struct Phase {
 
 impl OneCycle {
     /// A cycle over so many updates.
-    pub fn new(updates: u64) -> Self {
+    pub fn new(updates: impl Count) -> Self {
         OneCycle {
-            updates,
+            updates: updates.count(),
             rise: 0.3,
             first_divisor: 25.0,
             last_divisor: 1e4,

@@ -1,7 +1,7 @@
 //! A rate that falls when something no longer improves: outside of the plan, for it depends on what validation gives.
 
 use crate::error::Error;
-use crate::train::schedules::{require, require_factor};
+use crate::train::schedules::{Count, require, require_factor};
 
 /// The names of the numbers that it goes on from.
 const RATE: &str = "rate";
@@ -98,8 +98,8 @@ impl ReduceOnPlateau {
 
     /// How many observations without improvement are borne; the one after them lowers the rate.
     #[must_use]
-    pub fn patience(self, patience: u64) -> Self {
-        ReduceOnPlateau { patience, ..self }
+    pub fn patience(self, patience: impl Count) -> Self {
+        ReduceOnPlateau { patience: patience.count(), ..self }
     }
 
     /// By which part of the best so far an observation must be better to count.
@@ -116,8 +116,8 @@ impl ReduceOnPlateau {
 
     /// How many observations after the rate was lowered are not counted against it.
     #[must_use]
-    pub fn cooldown(self, cooldown: u64) -> Self {
-        ReduceOnPlateau { cooldown, ..self }
+    pub fn cooldown(self, cooldown: impl Count) -> Self {
+        ReduceOnPlateau { cooldown: cooldown.count(), ..self }
     }
 
     /// The rate never falls below this. Errors: a rate that is negative or not finite.

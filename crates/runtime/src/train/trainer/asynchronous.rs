@@ -8,7 +8,7 @@ use crate::train::trainer::function::{Body, Purpose};
 use crate::train::trainer::{Evaluation, FunctionId, Outcome, Trainer, describe};
 
 /// The names of what comes last among results, and the results, which will come.
-type Started = (Vec<String>, Pending<Vec<Tensor>>);
+pub(super) type Started = (Vec<String>, Pending<Vec<Tensor>>);
 
 impl Trainer<'_> {
     /// [`Trainer::step`] without blocking: the step is submitted, and its outcome will come. Several may be under way.
@@ -27,7 +27,7 @@ impl Trainer<'_> {
                 known.and_then(|_| self.deterministic_step(function, shards, &batch.named_tensors())),
             );
         }
-        let started = self.training(function).and_then(|_| self.start(function, Purpose::Run, &batch.named_tensors()));
+        let started = self.training(function).and_then(|_| self.start_step(function, &batch.named_tensors()));
         Pending::of(started.map(|(names, results)| {
             results.then(|mut results| {
                 let loss = results.remove(0).item()?;
@@ -91,8 +91,7 @@ impl Trainer<'_> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Pending<Vec<(String, Tensor)>> {
-        let started =
-            self.training(function).and_then(|_| self.start(function, Purpose::Gradients, &batch.named_tensors()));
+        let started = self.training(function).and_then(|_| self.start_gradients(function, &batch.named_tensors()));
         Pending::of(started.map(|(names, results)| {
             results.then(|results| Ok(names.into_iter().zip(results.into_iter().skip(1)).collect()))
         }))
@@ -109,9 +108,27 @@ impl Trainer<'_> {
         }
     }
 
+    /// Starts a training step.
+    fn start_step(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
+        self.refuse_empty(tensors)?;
+        let started = self.start(function, Purpose::Run, tensors)?;
+        self.steps += 1;
+        Ok(started)
+    }
+
+    /// Starts a run that gives gradients.
+    pub(super) fn start_gradients(
+        &mut self,
+        function: FunctionId,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<Started, Error> {
+        self.refuse_empty(tensors)?;
+        self.start(function, Purpose::Gradients, tensors)
+    }
+
     /// Starts a run of a function.
     fn start(&mut self, function: FunctionId, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
-        let (number, place) = self.planned(function, purpose, tensors)?;
+        let (number, place) = self.planned(function, purpose, tensors, false)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let results = self.session.start_outside(&mut kept.prepared, &inputs)?;
@@ -124,9 +141,12 @@ impl Trainer<'_> {
         function: FunctionId,
         tensors: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
-        let (number, place) = self.planned(function, Purpose::Run, tensors)?;
+        self.refuse_empty(tensors)?;
+        let (number, place) = self.planned(function, Purpose::Run, tensors, false)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
-        self.session.advance_outside(&mut kept.prepared, &inputs)
+        let room = self.session.advance_outside(&mut kept.prepared, &inputs)?;
+        self.steps += 1;
+        Ok(room)
     }
 }

@@ -8,6 +8,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
 use crate::train::LEARNING_RATE;
 use crate::train::trainer::function::{Body, Function};
+use crate::train::trainer::restored::Restored;
 use crate::train::trainer::{Trainer, under};
 
 /// The note of a checkpoint that has the learning rates of functions which were not planned, by their names.
@@ -32,8 +33,8 @@ impl Trainer<'_> {
     /// their values then. A learning rate that was set before is that of the checkpoint from now on, if it has one for the function.
     ///
     /// Errors, after which nothing is changed: as [`Session::restore`](crate::Session::restore). Values that do not fit a function that is
-    /// planned later are an error when it is. An optimiser's state that no training function knows is refused where all of them are
-    /// planned ([`Trainer::prepare`]).
+    /// planned later are an error when it is. The states of its optimiser must be those that the checkpoint has of it, no more and no fewer: a
+    /// checkpoint of another optimiser is refused here if the training functions are planned ([`Trainer::prepare`]), and else by the first step.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let is_known = |function: &Function<'_>| match &function.body {
             Body::Training { .. } => function.has_run(),
@@ -43,6 +44,7 @@ impl Trainer<'_> {
         let steps_are_known = has_training && self.functions.iter().all(is_known);
         let rates = waiting_rates(checkpoint)?;
         self.session.restore_where(steps_are_known, checkpoint)?;
+        self.restored = Some(Restored::of(checkpoint));
         for function in &mut self.functions {
             if let Body::Training { name, learning_rate, .. } = &mut function.body {
                 if let Some(rate) = rates.get(name) {

@@ -118,7 +118,7 @@ impl Trainer<'_> {
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
-        let (number, _) = self.planned(function, Purpose::Update, tensors)?;
+        let (number, _) = self.planned(function, Purpose::Update, tensors, false)?;
         let signature = (number as u64) << 32 | shards as u64;
         let batch = match self.session.meet(Doing::Shards, signature, samples) {
             Ok(meeting) => meeting.samples,
@@ -129,6 +129,7 @@ impl Trainer<'_> {
         let (outcome, mut report) = self.session.noted(stepped)?;
         report.compute = begun.elapsed().saturating_sub(report.wait);
         self.session.set_group_report(report);
+        self.steps += 1;
         Ok(outcome)
     }
 
@@ -159,7 +160,7 @@ impl Trainer<'_> {
             let (begin, end) = (range.start - own.start, range.end - own.start);
             let part = cut(tensors, samples, begin..end)?;
             let part = borrowed(&part);
-            let (number, place) = self.planned(function, Purpose::Shard, &part)?;
+            let (number, place) = self.planned(function, Purpose::Shard, &part, false)?;
             layout.get_or_insert(self.layout(number, place)?);
             if begin == end {
                 given.push(None);
@@ -183,7 +184,7 @@ impl Trainer<'_> {
             None => {
                 // A member without a shard must know what is exchanged all the same.
                 let part = cut(tensors, samples, 0..0)?;
-                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part))?;
+                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part), false)?;
                 self.layout(number, place)?
             }
         };
@@ -201,7 +202,7 @@ impl Trainer<'_> {
         layout: &[Piece],
         report: StepReport,
     ) -> Result<(Outcome, StepReport), Error> {
-        let (number, place) = self.planned(function, Purpose::Update, &[])?;
+        let (number, place) = self.planned(function, Purpose::Update, &[], false)?;
         let named = layout.iter().zip(results).filter(|(piece, _)| piece.is_update);
         let inputs: Vec<(&str, &Tensor)> = named.map(|(piece, tensor)| (piece.name.as_str(), tensor)).collect();
         let kept = self.functions[number].kept(place);

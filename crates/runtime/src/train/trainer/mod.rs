@@ -7,12 +7,15 @@
 
 mod asynchronous;
 mod checkpoint;
+mod epochs;
 mod function;
 mod group;
 mod inputs;
+mod minimise;
 mod outcome;
 #[cfg(not(target_family = "wasm"))]
 mod profile;
+mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,7 +32,9 @@ use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
 use function::{Body, Function, Purpose, Wanted};
 use group::Participation;
+use restored::Restored;
 
+pub(crate) use epochs::samples;
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
 
@@ -88,6 +93,10 @@ pub struct Trainer<'f> {
     precision: Precision,
     /// Counts runs, so that the plan that has not run for longest is known.
     now: u64,
+    /// How many training steps were made.
+    steps: u64,
+    /// The checkpoint that was restored, as far as functions that are planned later must fit it.
+    restored: Option<Restored>,
     number: u32,
     /// How it takes part in a group, if it is in one.
     participation: Participation,
@@ -123,6 +132,8 @@ impl<'f> Trainer<'f> {
             memory: MemoryPolicy::default(),
             precision: Precision::full(),
             now: 0,
+            steps: 0,
+            restored: None,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             participation: Participation { bucket_bytes: BUCKET_BYTES, shards: None },
         }
@@ -192,6 +203,11 @@ impl<'f> Trainer<'f> {
     }
 
     /// Adds a function that computes outputs and changes nothing.
+    ///
+    /// What it computes with after training must have been trained, loaded or set: a parameter that nothing else has asked for is
+    /// [`Error::UntrainedParameter`], because it is a misspelt layer as a rule. Before the first step, and before every training function has
+    /// run, first values are what there is, and evaluations take them. Where they are wanted later, as of a random projection, plan the
+    /// evaluation by [`Trainer::prepare_of`].
     pub fn add_evaluation<O>(&mut self, outputs: O) -> FunctionId
     where
         O: for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f,
@@ -271,16 +287,19 @@ impl<'f> Trainer<'f> {
         self.prepare_of(self.first_training()?, batch)
     }
 
-    /// [`Trainer::prepare`] of a function, be it a training function or an evaluation.
+    /// [`Trainer::prepare`] of a function, be it a training function or an evaluation. An evaluation that is planned so may compute with
+    /// parameters that nothing has trained.
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         let is_training = matches!(self.functions[self.place(function)?].body, Body::Training { .. });
         let purpose = if is_training && self.shards().is_some() { Purpose::Update } else { Purpose::Run };
-        self.planned(function, purpose, &batch.named_tensors()).map(drop)
+        let (number, place) = self.planned(function, purpose, &batch.named_tensors(), true)?;
+        self.session.vouch_for(self.functions[number].kept(place).prepared.plan());
+        Ok(())
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
     pub fn plan_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<&Plan, Error> {
-        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors())?;
+        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), false)?;
         Ok(self.functions[number].kept(place).prepared.plan())
     }
 
@@ -359,16 +378,40 @@ impl<'f> Trainer<'f> {
         }
     }
 
-    /// Where the plan of a function for these tensors is, which is made if there is none.
+    /// Refuses a batch without samples: a mean over them is NaN, and so would be every parameter after the step. An input without
+    /// elements beside others with some may be meant, such as the edges of a graph that has none. In a group a member may have no samples.
+    fn refuse_empty(&self, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
+        let firsts = || tensors.iter().filter_map(|(name, tensor)| Some((*name, *tensor.shape().dims().first()?)));
+        if self.session.group().is_some() || firsts().next().is_none() || firsts().any(|(_, samples)| samples > 0) {
+            return Ok(());
+        }
+        Err(Error::EmptyBatch { inputs: listed(firsts().map(|(name, _)| name)) })
+    }
+
+    /// Whether everything that is ever trained is known by now.
+    fn has_trained(&self) -> bool {
+        let mut training = self.functions.iter().filter(|function| matches!(function.body, Body::Training { .. }));
+        let is_used_only = training.clone().next().is_none() && self.session.is_filled();
+        self.restored.is_some() || is_used_only || (self.steps > 0 && training.all(Function::has_run))
+    }
+
+    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation may compute with first values
+    /// after training if that `is_meant`.
     fn planned(
         &mut self,
         function: FunctionId,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
+        is_meant: bool,
     ) -> Result<(usize, usize), Error> {
         let number = self.place(function)?;
+        let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
+        let is_strict = is_evaluation && !is_meant && self.has_trained();
         self.now += 1;
         if let Some(place) = self.functions[number].find(purpose, tensors, self.now) {
+            if is_strict && self.session.has_untrained() {
+                self.session.refuse_untrained(self.functions[number].kept(place).prepared.plan())?;
+            }
             return Ok((number, place));
         }
         self.refuse_repeated_name(number)?;
@@ -381,7 +424,19 @@ impl<'f> Trainer<'f> {
         };
         let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
+        if purpose == Purpose::Run {
+            self.refuse_other_optimiser(number, &parts.training_state)?;
+        }
+        if is_strict {
+            self.session.refuse_untrained(&plan)?;
+        }
+        let new = if is_evaluation && !is_meant { self.session.new_names(&plan) } else { Vec::new() };
         let prepared = self.session.prepare_outside(plan)?;
+        if is_evaluation {
+            self.session.note_untrained(&new);
+        } else {
+            self.session.vouch_for(prepared.plan());
+        }
         self.session.mark_training_state(&parts.training_state);
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
         for prepared in dropped {

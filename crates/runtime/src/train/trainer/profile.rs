@@ -21,7 +21,7 @@ impl Trainer<'_> {
         options: &ProfileOptions,
     ) -> Result<Profile, Error> {
         let tensors = batch.named_tensors();
-        let (number, place) = self.planned(function, Purpose::Run, &tensors)?;
+        let (number, place) = self.planned(function, Purpose::Run, &tensors, false)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(&tensors);
         self.session.profile_prepared(&mut kept.prepared, &inputs, options)

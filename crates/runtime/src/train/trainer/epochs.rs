@@ -1,0 +1,76 @@
+//! Whole epochs of a data set: the shortest loop, and an evaluation of all of it.
+
+use arenagrad_graph::Shape;
+
+use crate::data::{Batches, NamedTensors};
+use crate::error::Error;
+use crate::metrics::Mean;
+use crate::tensor::Tensor;
+use crate::train::schedules::Count;
+use crate::train::trainer::{FunctionId, Trainer};
+
+impl Trainer<'_> {
+    /// Trains the first training function on so many epochs of these batches, from the first epoch on, and returns the mean of the last
+    /// epoch's losses over its samples; NaN for no epochs. `Fit` of the feature `fit` is the same with progress, validation and checkpoints.
+    ///
+    /// Errors: those of the batches and of [`Trainer::step`]. The steps before stay.
+    ///
+    /// ```
+    /// use arenagrad::data::Dataset;
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{Adam, Device, Tensor, Trainer};
+    ///
+    /// let x = Tensor::new([8, 1], (0..8).map(|x| x as f32 / 4.0).collect())?;
+    /// let data = Dataset::new().with("y", 2.0f32 * &x - 1.0)?.with("x", x)?;
+    /// let line = Linear::new("line", 1, 1);
+    /// let mut trainer = Trainer::new(Device::cpu(), Adam::new(0.1), |inputs| {
+    ///     (line.apply(inputs.get("x")) - inputs.get("y")).square().mean(..)
+    /// });
+    /// let predict = trainer.add_evaluation(|inputs| vec![line.apply(inputs.get("x"))]);
+    /// let loss = trainer.train(&data.batches(3).shuffled(1, 0), 100)?;
+    /// assert!(loss < 0.01);
+    /// let predicted = &trainer.evaluate_batches(predict, &data.batches(5))?[0];
+    /// assert!(predicted.allclose(data.column("y")?, 0.0, 0.3)?);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn train(&mut self, batches: &Batches, epochs: impl Count) -> Result<f64, Error> {
+        let mut loss = Mean::new();
+        for epoch in 0..epochs.count() {
+            loss = Mean::new();
+            for batch in batches.epoch(epoch) {
+                let batch = batch?;
+                let samples = samples(&batch.named_tensors());
+                loss.add(self.step(&batch)?.loss, samples as f64)?;
+            }
+        }
+        Ok(loss.value())
+    }
+
+    /// Runs an evaluation on all batches of an epoch, in their order, and returns each output for all samples: those of the batches one behind the
+    /// other along the first axis. Scalars become `[batches]`. Of batches that are not shuffled, the results are in the order of the samples.
+    ///
+    /// Errors: those of the batches and of [`Trainer::evaluate`]; outputs of batches that differ in more than the first axis
+    /// ([`TensorError::Shapes`](crate::TensorError::Shapes)); no batches ([`TensorError::NoTensors`](crate::TensorError::NoTensors)).
+    pub fn evaluate_batches(&mut self, function: FunctionId, batches: &Batches) -> Result<Vec<Tensor>, Error> {
+        let mut outputs: Vec<Vec<Tensor>> = Vec::new();
+        for batch in batches.epoch(0) {
+            for (number, output) in self.evaluate(function, &batch?)?.into_iter().enumerate() {
+                let output = if output.shape().rank() == 0 { output.reshape([1usize])? } else { output };
+                match outputs.get_mut(number) {
+                    Some(known) => known.push(output),
+                    None => outputs.push(vec![output]),
+                }
+            }
+        }
+        if outputs.is_empty() {
+            Tensor::concat::<Tensor>(&[], 0)?;
+        }
+        outputs.iter().map(|parts| Tensor::concat(parts, 0)).collect()
+    }
+}
+
+/// How many samples a batch has: the first extent of its first tensor, 1 of a scalar.
+pub(crate) fn samples(tensors: &[(&str, &Tensor)]) -> usize {
+    let first = |shape: &Shape| shape.first().copied().unwrap_or(1);
+    tensors.first().map_or(1, |(_, tensor)| first(tensor.shape()))
+}
