@@ -326,6 +326,7 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.x.dropout(0.5, o.foreign_labels, 1), |o| o.x.dropout(0.5, o.poisoned, 1);
         dropout_in: |o| o.x.dropout_in(Phase::Training, 2.0), |o| o.labels.dropout_in(Phase::Training, 0.5),
             |o| o.x.dropout_in(Phase::Evaluation, -1.0), |o| o.stale.dropout_in(Phase::Training, 0.5);
+        all_reduce: |o| o.truth.all_reduce(), |o| o.stale.all_reduce(), |o| o.poisoned.all_reduce();
         // Derivatives.
         grad: |o| o.x.grad([o.x]), |o| o.scalar.grad([o.labels]), |o| o.scalar.grad([o.foreign]), |o| o.poisoned.grad([o.x]);
         vjp: |o| o.x.vjp(o.other, [o.x]), |o| o.x.vjp(o.x, [o.labels]), |o| o.x.vjp(o.foreign, [o.x]);
@@ -423,6 +424,9 @@ fn of_graphs() -> Vec<(&'static str, Vec<Call>)> {
         uniform: |o| o.g.uniform([2], o.x, 1), |o| o.g.uniform([2], o.foreign_labels, 1), |o| o.g.uniform([1; 17], o.step, 1);
         normal: |o| o.g.normal([2], o.x, 1), |o| o.g.normal([1; 17], o.step, 1);
         bernoulli: |o| o.g.bernoulli([2], 0.5, o.x, 1), |o| o.g.bernoulli([2], 2.0, o.step, 1);
+        uniform_in: |o| o.g.uniform_in(Phase::Training, [1; 17]), |o| o.g.uniform_in(Phase::Evaluation, [1; 17]);
+        normal_in: |o| o.g.normal_in(Phase::Training, [1; 17]), |o| o.g.normal_in(Phase::Evaluation, [1; 17]);
+        bernoulli_in: |o| o.g.bernoulli_in(Phase::Training, [2], 2.0), |o| o.g.bernoulli_in(Phase::Evaluation, [1; 17], 0.5);
         concat: |o| o.g.concat(&[o.x, o.other], 0), |o| o.g.concat(&[], 0), |o| o.g.concat(&[o.x, o.foreign], 0),
             |o| o.g.concat(&[o.x], 9), |o| o.g.concat(&[o.x, o.poisoned], 0);
         stack: |o| o.g.stack(&[o.x, o.other], 0), |o| o.g.stack(&[o.x, o.foreign], 0), |o| o.g.stack(&[o.x, o.x], 9),
@@ -442,6 +446,8 @@ fn of_graphs() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.g.gradients(&[o.x], &[o.x], &[o.foreign]);
         gradients_where_reached: |o| o.g.gradients_where_reached(&[o.x], &[], &[o.x]),
             |o| o.g.gradients_where_reached(&[o.x], &[o.x], &[o.foreign]);
+        gradients_by_source: |o| o.g.gradients_by_source(&[o.x], &[], &[o.x], &mut |_, _| {}),
+            |o| o.g.gradients_by_source(&[o.x], &[o.x], &[o.foreign], &mut |_, _| {});
         jvp: |o| o.g.jvp(&[o.x], &[o.x], &[]), |o| o.g.jvp(&[o.x], &[o.x], &[o.other]);
         jacobians: |o| o.g.jacobians(o.x, &[o.labels], None), |o| o.g.jacobians(o.wide, &[o.x, o.scalar], None);
         apply: |o| o.g.apply(&Wrong { in_backward: false }, &[o.x]), |o| o.g.apply(&Wrong { in_backward: true }, &[o.x]),

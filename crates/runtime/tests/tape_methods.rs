@@ -14,6 +14,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("jvp", "a transform of a graph"),
     ("vjp", "a transform of a graph"),
     ("grad", "`backward` asks for gradients"),
+    ("all_reduce", "a sum over processes is part of a training step, and a tape belongs to one process"),
     ("check", "`data` and `item` return the error"),
 ];
 

@@ -377,12 +377,6 @@ impl Translator<'_> {
             let register = self.operand(space, output, section);
             section.stores.push(Store { stored: StoredRegister { register, in_place: false }, part });
         }
-        for (store, (output, part)) in section.stores.iter_mut().zip(self.outputs_of(space, level).collect::<Vec<_>>())
-        {
-            let register = store.stored.register;
-            store.stored.in_place = self.is_only_stored(output)
-                && write_in_place(&mut section.body, &self.inputs, register, self.dtype(output), part as u32);
-        }
         for (number, operand) in self.folds_of(space, level).collect::<Vec<_>>() {
             let value = &self.nest.values[number];
             let NestInstruction::Fold { function, .. } = value.instruction else { panic!("folds are folds") };
@@ -396,6 +390,13 @@ impl Translator<'_> {
                 total: self.totals[number],
                 result,
             });
+        }
+        // Now that all of the section's loads are there, some of which may be of what an output is written over.
+        for (store, (output, part)) in section.stores.iter_mut().zip(self.outputs_of(space, level).collect::<Vec<_>>())
+        {
+            let register = store.stored.register;
+            store.stored.in_place = self.is_only_stored(output)
+                && write_in_place(&mut section.body, &self.inputs, register, self.dtype(output), part as u32);
         }
         for (output, _) in self.outputs_of(space, level).collect::<Vec<_>>() {
             self.release(space, output);
