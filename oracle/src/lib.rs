@@ -1,7 +1,7 @@
 //! Holds the operators to what another system computed.
 //!
 //! A [`Case`] is a call of one of PyTorch's operators: arguments, outputs, upstream gradients and gradients. It is built as a graph
-//! (`adapter`), run on a device in one dtype (`run`), and every output and gradient is compared ([`compare`], with the rounding
+//! (`adapter`), run on a device in one dtype (`run`), and every output and gradient is compared (`compare`, with the rounding
 //! of long sums in `bound`). Where the cases come from and what becomes of the outcomes is the caller's business: `cargo xtask oracle`
 //! reads files, and a page in a browser fetches them (`browser`, which is there alone).
 

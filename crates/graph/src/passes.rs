@@ -59,7 +59,6 @@ pub struct Optimised {
 
 impl Optimised {
     /// This, made of what another pass made: its sources are those of the first graph.
-    #[must_use]
     pub fn after(mut self, first: &[u32]) -> Optimised {
         self.sources.iter_mut().for_each(|source| *source = first[*source as usize]);
         self

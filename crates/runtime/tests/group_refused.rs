@@ -13,7 +13,7 @@ fn x() -> Tensor {
 
 /// What a step of each of two members comes to whose networks differ.
 fn differing(networks: impl Fn(usize) -> Vec<Linear> + Sync) -> Vec<Error> {
-    let results = members(2, |group| {
+    members(2, |group| {
         let layers = networks(group.rank());
         let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
             let losses = layers.iter().map(|layer| layer.apply(inputs.get("x")).square().mean(..));
@@ -25,8 +25,7 @@ fn differing(networks: impl Fn(usize) -> Vec<Linear> + Sync) -> Vec<Error> {
         let again = trainer.step(&[("x", &x())]).map(drop).unwrap_err();
         assert!(matches!(&again, Error::Group(_)), "{again}");
         first
-    });
-    results
+    })
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn values_that_are_read_are_those_between_the_steps_around() {
         let mut read = Vec::new();
         for step in 0..3 {
             read.push((again.parameter_async("w"), again.weights_async()));
-            let _ = start(&mut again, step);
+            drop(start(&mut again, step));
         }
         read.push((again.parameter_async("w"), again.weights_async()));
         for ((parameter, weights), expected) in read.into_iter().zip(&values) {

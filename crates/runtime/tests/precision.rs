@@ -110,9 +110,12 @@ fn bytes_of_step(precision: Precision, activation: for<'g> fn(Expr<'g>) -> Expr<
     slot_bytes(&session)
 }
 
+/// A function of elements.
+type Activation = for<'g> fn(Expr<'g>) -> Expr<'g>;
+
 #[test]
 fn what_waits_for_the_backward_pass_takes_half_of_the_memory() {
-    let activations: [(&str, for<'g> fn(Expr<'g>) -> Expr<'g>); 2] = [("relu", |h| h.relu()), ("tanh", |h| h.tanh())];
+    let activations: [(&str, Activation); 2] = [("relu", |h| h.relu()), ("tanh", |h| h.tanh())];
     for (name, activation) in activations {
         let full = bytes_of_step(Precision::full(), activation);
         let mixed = bytes_of_step(Precision::mixed(Half::Bf16), activation);
@@ -379,12 +382,15 @@ fn a_network_learns_as_much_as_in_f32() {
     }
 }
 
+/// The loss of a network.
+type Loss = Box<dyn for<'g> Fn(Expr<'g>) -> Expr<'g> + Send>;
+
 /// The gradients of networks with all that products stand in, in both precisions.
 #[test]
 fn gradients_of_convolutions_attention_and_loops_are_near_those_of_f32() {
     let image = nn::Conv2d::new("conv", 2, 6, 3).padding(1);
     let (cell, head) = (nn::Gru::new("gru", 8, 8), Linear::new("head", 8, 3));
-    let losses: [(&str, Vec<usize>, Box<dyn for<'g> Fn(Expr<'g>) -> Expr<'g> + Send>); 3] = [
+    let losses: [(&str, Vec<usize>, Loss); 3] = [
         ("a convolution and a pooling", vec![3, 2, 10, 10], {
             let second = nn::Conv2d::new("second", 6, 4, 3);
             Box::new(move |x| second.apply(image.apply(x).relu().max_pool2d(2)).max_pool2d(2).square().mean(..))

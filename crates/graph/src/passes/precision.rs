@@ -212,9 +212,12 @@ impl Roundings {
         }
         let mut new = new.into_iter();
         let op = node.op.map_operands(|operand| new.next().unwrap_or(operand));
-        let op = match op {
-            Op::Scan { body, operands, result } if self.is_product[place] => scan(self.half, &body, operands, result)?,
-            other => other,
+        let op = if let Op::Scan { body, operands, result } = &op
+            && self.is_product[place]
+        {
+            scan(self.half, body, operands.clone(), *result)?
+        } else {
+            op
         };
         let declared = if let Op::Leaf(Leaf::Input { declaration } | Leaf::Parameter { declaration }) = &op {
             Some(*declaration)

@@ -138,12 +138,11 @@ impl Session {
         if let (Err(error), Some(membership)) = (&result, &mut self.membership)
             && membership.failed.is_none()
         {
-            let failed = match error {
-                Error::Group(failed) => failed.clone(),
-                other => {
-                    let (rank, size) = (membership.group.rank(), membership.group.size());
-                    GroupError::RankLeft { rank, size, own: rank, reason: other.to_string() }
-                }
+            let failed = if let Error::Group(failed) = error {
+                failed.clone()
+            } else {
+                let (rank, size) = (membership.group.rank(), membership.group.size());
+                GroupError::RankLeft { rank, size, own: rank, reason: error.to_string() }
             };
             membership.group.abandon(&error.to_string());
             membership.failed = Some(failed);
@@ -242,7 +241,7 @@ impl Session {
         let mut hashes: Vec<(String, u64)> = Vec::new();
         for parameter in self.parameters.iter().filter(|parameter| parameter.name != RANDOM_SEED) {
             let value = self.value_of(parameter)?;
-            hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes().into_iter())));
+            hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes())));
         }
         let whole = digest(hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()));
         let all = group.begin(Exchange::Gather, Values::Bytes(whole.to_le_bytes().to_vec())).wait()?.to_bytes()?;

@@ -153,15 +153,15 @@ fn read(path: &Path) -> Result<BTreeMap<String, DeviceEntries>, String> {
 
 fn of_device(name: &str, value: &Value) -> Result<DeviceEntries, String> {
     let number = |value: &Value| value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
-    let peaks = match &value["peaks"] {
-        Value::Null => None,
-        peaks => {
-            let (flops, bytes) = (number(&peaks["flops_per_second"]), number(&peaks["bytes_per_second"]));
-            let (Some(flops_per_second), Some(bytes_per_second)) = (flops, bytes) else {
-                return Err(format!("the peaks of {name:?} are no numbers above 0"));
-            };
-            Some(Peaks { flops_per_second, bytes_per_second })
-        }
+    let peaks = &value["peaks"];
+    let peaks = if peaks.is_null() {
+        None
+    } else {
+        let (flops, bytes) = (number(&peaks["flops_per_second"]), number(&peaks["bytes_per_second"]));
+        let (Some(flops_per_second), Some(bytes_per_second)) = (flops, bytes) else {
+            return Err(format!("the peaks of {name:?} are no numbers above 0"));
+        };
+        Some(Peaks { flops_per_second, bytes_per_second })
     };
     let kernels = value["kernels"].as_object().ok_or_else(|| format!("{name:?} has no kernels"))?;
     let entry = |(class, value): (&String, &Value)| {

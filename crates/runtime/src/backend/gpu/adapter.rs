@@ -51,7 +51,7 @@ impl GpuDevice {
     /// it was lost meanwhile.
     pub(crate) async fn open(selector: &Selector) -> Result<GpuDevice, Error> {
         let machine = machine().await;
-        let slot = select(&machine, selector)?;
+        let slot = select(machine, selector)?;
         let open = |opened: &Option<GpuDevice>| opened.as_ref().filter(|device| !device.is_lost()).cloned();
         if let Some(device) = open(&slot.opened.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(device);

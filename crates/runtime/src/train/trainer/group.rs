@@ -267,9 +267,11 @@ impl Given {
                 Joining::Sum => 1.0,
                 Joining::First => f64::from(u8::from(is_first)),
             };
-            match result.data() {
-                Elements::F32(list) => given.single.extend(list.iter().map(|x| x * factor as f32)),
-                other => given.double.extend((0..other.len()).map(|place| other.get(place).unwrap_or(0.0) * factor)),
+            let data = result.data();
+            if let Elements::F32(list) = data {
+                given.single.extend(list.iter().map(|x| x * factor as f32));
+            } else {
+                given.double.extend((0..data.len()).map(|place| data.get(place).unwrap_or(0.0) * factor));
             }
         }
         Ok(given)
