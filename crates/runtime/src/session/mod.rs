@@ -499,9 +499,9 @@ impl Session {
                 executable,
                 #[cfg(not(target_family = "wasm"))]
                 places: place,
-                #[cfg(not(target_family = "wasm"))]
+                #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
                 loops,
-                #[cfg(not(target_family = "wasm"))]
+                #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
                 choices,
                 outputs,
                 buffers,

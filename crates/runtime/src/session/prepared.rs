@@ -3,7 +3,7 @@
 #[cfg(feature = "gpu")]
 use arenagrad_graph::DType;
 use arenagrad_graph::{Elements, Shape};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "gpu", not(target_family = "wasm")))]
 use arenagrad_kernels::Choice;
 
 use crate::error::Error;
@@ -11,7 +11,7 @@ use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
 use crate::session::grouped::Exchanged;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "gpu", not(target_family = "wasm")))]
 use crate::session::store::LoopPlaces;
 use crate::session::store::{Executable, Memory, Run};
 use crate::tensor::Tensor;
@@ -24,10 +24,10 @@ pub(crate) struct Prepared {
     /// The session's buffer of each of the plan's, and those of its loops.
     #[cfg(not(target_family = "wasm"))]
     pub(super) places: Vec<u32>,
-    #[cfg(not(target_family = "wasm"))]
+    #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
     pub(super) loops: Vec<Option<LoopPlaces>>,
     /// How its kernels are computed, in their order; behind the end as usual.
-    #[cfg(not(target_family = "wasm"))]
+    #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
     pub(super) choices: Vec<Choice>,
     /// The session's buffer of each output; none for results without elements.
     pub(super) outputs: Vec<Option<u32>>,

@@ -181,8 +181,12 @@ impl Timer {
                 }
                 Ok(laps)
             }
+            (_, _, Executable::InGroup(_)) => Err(Error::Unsupported {
+                what: "a profile of a step that several processes make together".to_owned(),
+                reason: "its parts run between exchanges; profile the step of one process".to_owned(),
+            }),
             #[cfg(feature = "gpu")]
-            (Timer::Cpu | Timer::Gpu(..), _, _) => {
+            (Timer::Cpu | Timer::Gpu(..), _, Executable::Cpu(_) | Executable::Gpu(_)) => {
                 unreachable!("memory, executable and timer of a session are of one device")
             }
         }

@@ -34,6 +34,7 @@ use function::{Body, Function, Purpose, Wanted};
 use group::Participation;
 use restored::Restored;
 
+#[cfg(feature = "fit")]
 pub(crate) use epochs::samples;
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
