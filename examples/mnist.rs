@@ -146,7 +146,7 @@ fn run(options: &Options) -> Result<(), Error> {
     }
     bar.finish_and_clear();
     // Where the loss is scaled.
-    if let Ok(skipped) = trainer.session().parameter("skipped_updates") {
+    if is_first && let Ok(skipped) = trainer.session().parameter("skipped_updates") {
         println!("steps that overflowed and were skipped: {}", skipped.item()?);
     }
     let seconds = started.elapsed().as_secs_f64();

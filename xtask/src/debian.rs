@@ -5,8 +5,12 @@ use std::process::Command;
 
 /// Whether this is a Debian machine, and the process root on it.
 pub(crate) fn may_install() -> bool {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    root && Path::new("/usr/bin/apt-get").exists()
+    is_root() && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 /// Runs the package manager.

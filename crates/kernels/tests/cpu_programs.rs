@@ -165,6 +165,28 @@ fn inputs_that_share_the_buffer_of_an_output() {
 }
 
 #[test]
+fn an_output_is_not_written_over_an_input_that_is_still_to_be_read() {
+    for elements in SIZES {
+        // The first output lies over p, which only the second one reads.
+        let mut b = Builder::new(elements);
+        let (x, p, g) = (b.contiguous(DType::F32), b.contiguous(DType::F32), b.contiguous(DType::F32));
+        let negative = b.unary(UnaryFunction::Neg, x);
+        let product = b.binary(BinaryFunction::Mul, p, g);
+        let mut program = b.output(&[negative, product]);
+        let inputs: Vec<Vec<f64>> = (0..3).map(|seed| noise(seed, elements)).collect();
+        let expected = crate::reference::program(&program, &inputs, &[]);
+        program.inputs[1].in_place = Some(0);
+        let buffers = [buffer(DType::F32, &inputs[0]), Elements::F32(Vec::new()), buffer(DType::F32, &inputs[2])];
+        let mut outputs = [buffer(DType::F32, &inputs[1]), buffer(DType::F32, &inputs[2])];
+        let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
+        Compiled::new(&Kernel::Elementwise(program)).run(operands, &mut outputs);
+        for (found, expected) in outputs.iter().zip(&expected) {
+            assert_close(&values(found), expected, 1e-6, "in place");
+        }
+    }
+}
+
+#[test]
 fn slots_in_any_order_and_longer_buffers() {
     let mut b = Builder::new(100);
     let (x, y) = (b.contiguous(DType::F32), b.contiguous(DType::F32));

@@ -133,14 +133,22 @@ impl Device {
     /// there is, the one of the number [`Group::local_rank`](crate::group::Group::local_rank), round and round if there are fewer. [`Error::NoAdapter`] if
     /// there is none.
     pub fn gpu_of(group: &dyn crate::group::Group) -> Result<Device, Error> {
-        #[cfg(feature = "gpu")]
-        let device = waited(GpuDevice::open(&Selector::Turn(group.local_rank())))
+        waited(Device::gpu_of_async(group))
             .unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu_of".to_owned() }))
-            .map(Device::of_adapter);
-        #[cfg(not(feature = "gpu"))]
-        let device = waited(Device::open_gpu(Some(&format!("of member {}", group.rank()))))
-            .unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu_of".to_owned() }));
-        device
+    }
+
+    /// [`Device::gpu_of`] without blocking.
+    #[cfg(feature = "gpu")]
+    pub async fn gpu_of_async(group: &dyn crate::group::Group) -> Result<Device, Error> {
+        GpuDevice::open(&Selector::Turn(group.local_rank())).await.map(Device::of_adapter)
+    }
+
+    /// [`Device::gpu_of`] without blocking.
+    #[cfg(not(feature = "gpu"))]
+    pub async fn gpu_of_async(group: &dyn crate::group::Group) -> Result<Device, Error> {
+        // Without a GPU there is no turn to take.
+        let _ = group;
+        Device::open_gpu(None).await
     }
 
     /// What the environment variable `ARENAGRAD_DEVICE` names, if it is set and not blank, as [`Device::named`] understands
@@ -224,16 +232,16 @@ impl Device {
         self.adapter().is_none()
     }
 
-    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are chosen by what a tuning measures: see [`crate::tuning`]. It holds for all sessions, trainers and tapes that are made with
     /// it afterwards.
+    #[cfg(not(target_family = "wasm"))]
     #[must_use]
     pub fn tuned(self, tuning: &Tuning) -> Device {
         Device { tuning: Tuned::By(tuning.clone()), ..self }
     }
 
-    #[cfg(not(target_family = "wasm"))]
     /// By what choices of kernels are measured: what [`Device::tuned`] was given, else what the environment asks for.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn tuning(&self) -> Option<Tuning> {
         match &self.tuning {
             Tuned::ByEnvironment => Tuning::from_environment(),
@@ -242,15 +250,15 @@ impl Device {
         }
     }
 
-    #[cfg(not(target_family = "wasm"))]
     /// The same device, whose kernels are the usual ones.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn untuned(&self) -> Device {
         Device { tuning: Tuned::Never, ..self.clone() }
     }
 
-    #[cfg(not(target_family = "wasm"))]
     /// What tells this device from others whose times may differ: a processor with its threads, or an adapter with its interface, its driver
     /// and the class that kernels are chosen for.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn identity(&self) -> String {
         match &self.kind {
             DeviceKind::Cpu => format!("{} with {} threads", crate::processor::name(), rayon::current_num_threads()),

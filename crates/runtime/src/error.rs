@@ -354,9 +354,9 @@ fn near_names(near: &[String]) -> String {
     }
 }
 
-/// What to do about a negative label.
+/// What to do about the label that PyTorch leaves out unless it is said otherwise.
 fn ignoring(value: i32) -> String {
-    if value >= 0 {
+    if value != -100 {
         return String::new();
     }
     format!(

@@ -60,6 +60,7 @@
 //! | `images` | folders of images in PNG and JPEG ([`data`]) | image |
 //! | `tokenizer` | tokenizers of `tokenizer.json` files ([`data`]) | tokenizers |
 //! | `fit` | the module `fit`: the loop around a trainer, its progress, checkpoints, curves and page | indicatif, signal-hook |
+//! | `ndarray` | tensors from and to arrays of the crate ndarray | ndarray |
 //! | `mpi` | `group::Mpi`: processes that an MPI launcher started ([`group`]) | libloading |
 
 #[cfg(all(feature = "fit", target_family = "wasm"))]

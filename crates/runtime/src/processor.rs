@@ -13,6 +13,9 @@ fn told() -> Option<String> {
         let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         line.split_once(':')?.1.to_owned()
+    } else if cfg!(target_os = "macos") {
+        let output = std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?
     } else {
         std::env::var("PROCESSOR_IDENTIFIER").ok()?
     };

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use crate::suite::devices::devices;
 use crate::suite::members::{members, samples, shared};
+use arenagrad::graph::Half;
 use arenagrad::group::{Alone, Group, Values, share_of};
 use arenagrad::nn::{BatchNorm, Linear, Phase};
-use arenagrad::{AdamW, DType, Device, Error, Expr, Graph, Init, Inputs, Optimizer, Session, Sgd, Tensor, Trainer};
+use arenagrad::{
+    AdamW, DType, Device, Error, Expr, Graph, Init, Inputs, LossScale, Optimizer, Precision, Session, Sgd, Tensor,
+    Trainer,
+};
 
 /// A network of two layers over `x` and `labels`, with batch normalisation between them if it is wanted.
 struct Net {
@@ -76,7 +80,7 @@ fn run<'f>(
 /// The greatest relative difference of two lists.
 fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs() / b.abs().max(1e-3)).fold(0.0, f64::max)
+    a.iter().zip(b).map(|(a, b)| (a - b).abs() / b.abs().max(1e-3)).fold(0.0, worse)
 }
 
 /// Runs of groups of these sizes against a process on its own.
@@ -103,7 +107,7 @@ fn follow<'f, O: Optimizer + Send + 'f>(
                 assert_eq!(name, other);
                 let (found, expected) = (found.cast(DType::F64), expected.cast(DType::F64));
                 let pairs = found.as_slice::<f64>().unwrap().iter().zip(expected.as_slice::<f64>().unwrap());
-                let worst = pairs.map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max);
+                let worst = pairs.map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, worse);
                 assert!(worst < 2e-5 || name == "random_seed", "{size} members: {name} differs by {worst:e}");
             }
         }
@@ -206,7 +210,7 @@ fn a_session_of_one_graph_trains_in_a_group() {
         losses(group, own)
     });
     for found in found {
-        let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / b.max(1e-4)).fold(0.0, f64::max);
+        let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / b.max(1e-4)).fold(0.0, worse);
         assert!(worst < 2e-6, "{worst:e}");
     }
 }
@@ -325,4 +329,53 @@ fn the_loop_writes_once_and_stops_everywhere_at_the_same_step() {
     }
     assert!(folder.join("last.safetensors").exists());
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_checkpoint_is_restored_before_the_first_step() {
+    let net = Net::new(None);
+    let losses = members(2, |group| {
+        let batch = shared(&samples(20), 20, &*group, None).unwrap().epoch(0).next().unwrap().unwrap();
+        let trainer =
+            || Trainer::new(Device::cpu(), AdamW::new(1e-2), |inputs| net.loss(inputs)).in_group(Arc::clone(&group));
+        let mut first = trainer();
+        for _ in 0..3 {
+            first.step(&batch).unwrap();
+        }
+        let checkpoint = first.checkpoint().unwrap();
+        let mut second = trainer();
+        second.restore(&checkpoint).unwrap();
+        [first.step(&batch).unwrap().loss, second.step(&batch).unwrap().loss].map(f64::to_bits)
+    });
+    assert!(losses.iter().all(|[expected, found]| expected == found), "{losses:?}");
+}
+
+#[test]
+fn mixed_precision_follows_and_skips_together() {
+    // Rounding is the same in shares and in the whole, but not the order of sums; a scale that overflows is halved by all at once.
+    let net = Net::new(None);
+    let scale = LossScale::dynamic().initial(1e10);
+    let precision = Precision::mixed(Half::F16).loss_scale(scale);
+    let train = |group: Arc<dyn Group>| {
+        let batch = shared(&samples(20), 20, &*group, None).unwrap().epoch(0).next().unwrap().unwrap();
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| net.loss(inputs))
+            .precision(precision.clone())
+            .seed(7)
+            .in_group(Arc::clone(&group));
+        let losses: Vec<f64> = (0..100).map(|_| trainer.step(&batch).unwrap().loss).collect();
+        let skipped = trainer.session().parameter("skipped_updates").unwrap().item().unwrap();
+        trainer.session_mut().compare_members().unwrap();
+        (losses, skipped)
+    };
+    let (alone, skipped) = train(Arc::new(Alone));
+    assert!(skipped > 5.0 && skipped < 100.0, "{skipped}");
+    for (losses, found) in members(3, train) {
+        assert!((found - skipped).abs() <= 1.0, "{found} steps skipped, and {skipped} alone");
+        assert!(losses[99] < losses[0] && (losses[0] - alone[0]).abs() < 1e-3, "{losses:?}");
+    }
+}
+
+/// The larger of two differences; one that is no number stays.
+fn worse(worst: f64, difference: f64) -> f64 {
+    if worst.is_nan() || difference <= worst { worst } else { difference }
 }

@@ -152,3 +152,28 @@ fn what_needs_the_whole_batch_is_refused_by_name() {
         assert_eq!(error, Error::Group(expected));
     }
 }
+
+#[test]
+fn a_refused_or_an_empty_batch_changes_nothing() {
+    let alone: Arc<dyn Group> = Arc::new(Alone);
+    let layer = Linear::new("layer", 6, 3);
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1).momentum(0.9), |inputs| {
+        layer.apply(inputs.get("x")).dropout_in(Phase::Training, 0.5).cross_entropy(inputs.get("labels"))
+    })
+    .in_group(alone)
+    .deterministic(2);
+    let x = |rows: usize| Tensor::new([rows, 6], vec![0.5f32; rows * 6]).unwrap();
+    let labels = |rows: usize, label: i32| Tensor::new([rows], vec![label; rows]).unwrap();
+    trainer.step(&[("x", &x(4)), ("labels", &labels(4, 1))]).unwrap();
+    let state = |trainer: &Trainer<'_>| {
+        let names: Vec<String> = trainer.session().parameter_names().map(str::to_owned).collect();
+        let value = |name: &String| trainer.session().parameter(name).unwrap().to_f64_vec();
+        names.iter().map(|name| (name.clone(), value(name))).collect::<Vec<_>>()
+    };
+    let before = state(&trainer);
+    trainer.step(&[("x", &x(4)), ("labels", &labels(4, 7))]).unwrap_err();
+    let error = trainer.step(&[("x", &x(0)), ("labels", &labels(0, 0))]).unwrap_err();
+    assert!(matches!(error, Error::EmptyBatch { .. }), "{error}");
+    assert_eq!(state(&trainer), before);
+    trainer.step(&[("x", &x(4)), ("labels", &labels(4, 2))]).unwrap();
+}

@@ -10,7 +10,7 @@ mod resume;
 mod transformer;
 mod vae;
 
-/// What each program measured is in bounds that a network that has learnt nothing is far from.
+/// What each program measured is in bounds that a network that has learnt nothing is far from; `resume` must come to the same bits.
 macro_rules! jobs {
     ($($test:ident: $module:ident, $file:literal, $lines:literal;)*) => {$(
         #[test]

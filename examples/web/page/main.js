@@ -292,8 +292,11 @@ async function digits(which) {
 
 function listen() {
   by('run').addEventListener('click', () => {
-    if (page.running) page.running = false;
-    else page.loop = run();
+    // Until the steps under way have come, there is nothing to be started.
+    if (page.running) {
+      page.running = false;
+      by('run').disabled = true;
+    } else page.loop = run();
   });
   by('reset').addEventListener('click', async () => {
     await pause();

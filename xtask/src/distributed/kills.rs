@@ -26,10 +26,9 @@ pub(super) fn hold(kills: u64) -> Result<(), String> {
         let (rank, step, after) = (draw(0, RANKS as u64), 1 + draw(1, STEPS - 1), draw(2, LATEST));
         let die = format!("{rank}:{step}:{after}");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let taken =
-            one(&folder, rank as usize, &die).map_err(|reason| format!("kill {} at {die}: {reason}", number + 1))?;
-        slowest = slowest.max(taken);
+        let taken = one(&folder, rank as usize, &die);
         fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        slowest = slowest.max(taken.map_err(|reason| format!("kill {} at {die}: {reason}", number + 1))?);
     }
     println!(
         "distributed: killed one of {RANKS} processes {kills} times: the others named it, at the latest after {slowest} ms, and every \

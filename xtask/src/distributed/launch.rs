@@ -1,8 +1,12 @@
 //! Programs in a group: the launcher is found or installed, and told what to run.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::debian::{install, is_root, may_install};
 
 /// Debian's packages of Open MPI: the launcher, and the library that programs load.
 const PACKAGES: [&str; 2] = ["openmpi-bin", "libopenmpi3"];
@@ -14,12 +18,11 @@ pub(crate) fn find_or_install() -> Result<String, String> {
         return Ok(version);
     }
     let packages = PACKAGES.join(" ");
-    if !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+    if !may_install() {
         return Err(format!("mpirun was not found; install Open MPI (on Debian, as root: apt-get install {packages})"));
     }
     println!("distributed: mpirun was not found: installing Debian's {packages}");
-    apt_get(&["update"])?;
-    apt_get(&[&["install", "--yes", "--no-install-recommends"][..], &PACKAGES].concat())?;
+    install(&PACKAGES)?;
     version().ok_or_else(|| format!("mpirun was not found even with {packages} installed"))
 }
 
@@ -28,22 +31,12 @@ fn version() -> Option<String> {
     String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
 }
 
-pub(super) fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
-fn apt_get(arguments: &[&str]) -> Result<(), String> {
-    let status = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("apt-get {} failed ({status})", arguments.join(" "))),
-        Err(error) => Err(format!("apt-get cannot be run: {error}")),
-    }
-}
-
 /// What starts a group on this machine, before the number of processes. The survivors of a process that died go on, to tell of it; more
 /// processes than cores are allowed, and offer theirs to one another while they wait.
 const LAUNCHER: [&str; 5] = ["--enable-recovery", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"];
+
+/// How long a run may take: one that hangs, which is what must not be, would otherwise hold up whoever waits for it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A run of the example.
 pub(super) struct Launch {
@@ -87,9 +80,37 @@ impl Launch {
             self.command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
         }
         let program = self.command.get_program().to_owned();
-        self.command.output().map_err(|error| {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(|error| {
             format!("{} cannot be run: {error}; build it: cargo build --workspace --examples", program.display())
-        })
+        })?;
+        // The launcher, told to end, ends its processes: it is not killed.
+        let id = child.id();
+        let begun = Instant::now();
+        let (streams, errors) = (child.stdout.take(), child.stderr.take());
+        let read = |stream: Option<Box<dyn Read + Send>>| {
+            thread::spawn(move || {
+                let mut text = Vec::new();
+                stream.map(|mut stream| stream.read_to_end(&mut text));
+                text
+            })
+        };
+        let stdout = read(streams.map(|stream| Box::new(stream) as _));
+        let stderr = read(errors.map(|stream| Box::new(stream) as _));
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if begun.elapsed() > PATIENCE => {
+                    let _ = Command::new("kill").arg(id.to_string()).status();
+                    let _ = child.wait();
+                    return Err(format!("{} did not end in {} s", program.display(), PATIENCE.as_secs()));
+                }
+                Ok(None) => thread::sleep(Duration::from_millis(20)),
+                Err(error) => return Err(format!("{} cannot be waited for: {error}", program.display())),
+            }
+        };
+        let text = |reader: thread::JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
+        Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
     }
 }
 

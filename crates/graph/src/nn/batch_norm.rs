@@ -91,7 +91,7 @@ impl BatchNorm {
     /// The layer applied to `x`.
     ///
     /// Errors: no float; a rank below 2; other channels than the layer's; where the batch's statistics are taken, one element a
-    /// channel, which has no variance.
+    /// channel, which has no variance. How many a whole group has is not known then: one in all of it has a variance of 0.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
         const OP: &str = "BatchNorm";
@@ -101,7 +101,8 @@ impl BatchNorm {
         let Some(shape) = check_channels(x, 1, self.channels, OP, method.origin()) else {
             return Expr::poisoned(graph);
         };
-        let count = shape.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, &extent)| extent).product();
+        let extents = shape.iter().enumerate().filter(|(axis, _)| *axis != 1);
+        let count = extents.fold(1usize, |count, (_, &extent)| count.saturating_mul(extent));
         let takes_batch = phase.is_training() || !self.tracks;
         if takes_batch && count == 1 && !self.synchronised {
             let expected = "more than 1 (one element has no variance)";
@@ -125,7 +126,8 @@ impl BatchNorm {
             if let Some(running) = running.filter(|_| phase.is_training()) {
                 let (mean, variance) = statistics;
                 let unbiased = match whole {
-                    Some(whole) => variance * (whole / (whole - 1.0)),
+                    // One element in all of the group has a variance of 0.
+                    Some(whole) => variance * (whole / (whole - 1.0).maximum(1.0)),
                     None => variance * (count as f64 / (count as f64 - 1.0)),
                 };
                 running.follow((mean, unbiased), self.momentum, dtype);

@@ -322,7 +322,7 @@ fn svg(units: &[Unit], layout: &Layout) -> String {
 
 /// Text as it stands between tags.
 fn escaped(text: &str) -> String {
-    // XML has no control characters.
+    // Most control characters may not stand in XML.
     let shown: String =
         text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect();
     shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

@@ -1,10 +1,11 @@
-//! Matrix products over packed operands, a batch at a time, row-major results.
+//! Matrix products by tiles, a batch at a time, row-major results.
 //!
 //! The crate `gemm` would be the natural choice here, but it allocates its packing buffers anew on each call, and a step
 //! of a plan allocates nothing. The way is the usual one (Goto and van de Geijn: "Anatomy of high-performance matrix
 //! multiplication", 2008): panels of columns of the right operand are multiplied with panels of rows of the left one, tile
 //! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or one at a time just
-//! before it is used, so that it never leaves the second cache. Rows of the left operand are packed only where
+//! before it is used, so that it never leaves the second cache; or, where columns stand side by side over stretches, as the windows of a convolution
+//! do, and few rows are multiplied with them, they are read where they stand. Rows of the left operand are packed only where
 //! their elements stand apart or are narrower than their values; a tile reads each element of a row by itself, so neighbours may as well stay where they are.
 //!
 //! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that

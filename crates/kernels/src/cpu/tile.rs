@@ -1,4 +1,4 @@
-//! The innermost loop of a matrix product: a tile of the result that stays in vector registers, over packed operands.
+//! The innermost loop of a matrix product: a tile of the result that stays in vector registers, over operands that are packed or stand.
 
 use std::ops::Range;
 

@@ -37,9 +37,6 @@ pub enum GroupError {
     )]
     NotItsShare { rank: usize, found: usize, batch: usize, shards: usize, expected: usize },
 
-    #[error("a batch of {found} samples was given where the plan's has {expected}")]
-    NoSamples { expected: usize, found: usize },
-
     #[error("rank {rank} was asked for of a group of {size}")]
     NoSuchRank { rank: usize, size: usize },
 

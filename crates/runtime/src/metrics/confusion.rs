@@ -45,11 +45,12 @@ impl ConfusionMatrix {
         ConfusionMatrix { classes, names, ignored: Some(IGNORED), zero_division: ZeroDivision::Zero, counts }
     }
 
-    /// Of classes with these names, by which they are printed.
+    /// Of classes with these names, by which they are printed; at most a million, as [`ConfusionMatrix::new`] has it.
     #[must_use]
     pub fn named<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
-        let names: Vec<String> = names.into_iter().take(MOST_CLASSES).map(Into::into).collect();
-        ConfusionMatrix { names: names.clone(), ..ConfusionMatrix::new(names.len()) }
+        let names: Vec<String> = names.into_iter().take(MOST_CLASSES + 1).map(Into::into).collect();
+        let matrix = ConfusionMatrix::new(names.len());
+        if matrix.classes == names.len() { ConfusionMatrix { names, ..matrix } } else { matrix }
     }
 
     /// Which label is left out: -100 unless it is said here.

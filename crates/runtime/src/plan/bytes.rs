@@ -38,7 +38,7 @@ impl ElementBytes {
     /// The bytes of the buffers that a loop has to itself: of its body's plan those that are none of the step around it, and those of loops
     /// within.
     pub(crate) fn of_loop(self, looped: &LoopPlan) -> u64 {
-        let mut sum = 0;
+        let mut sum = 0u64;
         let mut loops = vec![looped];
         while let Some(looped) = loops.pop() {
             let is_given = |number: u32| {
@@ -46,7 +46,7 @@ impl ElementBytes {
                 looped.captured.iter().any(|place| place.buffer == number) || looped.carries.iter().any(last)
             };
             let own = (0..).zip(&looped.plan.buffers).filter(|(number, _)| !is_given(*number)).map(|(_, spec)| spec);
-            sum += self.of_buffers(own);
+            sum = sum.saturating_add(self.of_buffers(own));
             loops.extend(looped.plan.steps.iter().filter_map(|step| match &step.task {
                 Task::Kernel(_) => None,
                 Task::Loop(inner) => Some(&**inner),

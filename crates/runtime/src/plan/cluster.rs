@@ -195,6 +195,7 @@ pub(crate) fn cluster(entries: &[Entry]) -> Clusters {
         parents: Vec::new(),
         loops: HashMap::new(),
         attention: HashMap::new(),
+        exchange: None,
     };
     for (index, entry) in entries.iter().enumerate() {
         if entry.work.is_computed() {
@@ -232,6 +233,8 @@ struct Builder<'a> {
     loops: HashMap<u32, u32>,
     /// The cluster of each computation of attention.
     attention: HashMap<u32, u32>,
+    /// The cluster of the last exchange with other processes.
+    exchange: Option<u32>,
 }
 
 /// How an entry would join a cluster.
@@ -244,7 +247,16 @@ struct Fit {
 impl Builder<'_> {
     fn place(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        let sources = self.sources(entry);
+        let mut sources = self.sources(entry);
+        if entry.work == Work::AllReduce {
+            // Exchanges follow one another in all processes alike, so none may be of the rank of another.
+            if let Some(last) = self.exchange
+                && !sources.contains(&last)
+            {
+                sources.push(last);
+            }
+            self.exchange = Some(self.list.len() as u32);
+        }
         if let Work::Scan { number, .. } = entry.work {
             let cluster = *self.loops.entry(number).or_insert(self.list.len() as u32);
             if let Some(own) = self.list.get_mut(cluster as usize) {

@@ -7,7 +7,7 @@
 //! Of the plan that computes everything once and those that compute something again the smallest is kept, or under a budget the one that
 //! fits and takes the least work.
 //!
-//! What never runs again: a step that overwrites a parameter, one that may fail, and one that reads an old value of a parameter that
+//! What never runs again: a step that overwrites a parameter, one that may fail, an exchange with other processes, and one that reads an old value of a parameter that
 //! has been overwritten meanwhile, unless that is small enough to be copied.
 
 mod names;

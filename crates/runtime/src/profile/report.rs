@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::profile::{Clock, Peaks, Profile, StepProfile};
 
-/// The widest column of kernels and of origins; what is longer is cut.
+/// The widest column of kernels; what is longer is cut.
 const WIDEST: usize = 60;
 
 /// A line of the table.

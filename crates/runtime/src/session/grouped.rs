@@ -33,6 +33,8 @@ pub(crate) struct Membership {
     report: StepReport,
     /// How long the last meeting took.
     met: Duration,
+    /// How many samples all members together had at the last meeting.
+    samples: usize,
 }
 
 /// What a session must know of a plan with exchanges.
@@ -73,7 +75,14 @@ pub(crate) struct Meeting {
 
 impl Membership {
     pub(crate) fn new(group: Arc<dyn Group>) -> Self {
-        Membership { group, compared: None, failed: None, report: StepReport::default(), met: Duration::ZERO }
+        Membership {
+            group,
+            compared: None,
+            failed: None,
+            report: StepReport::default(),
+            met: Duration::ZERO,
+            samples: 0,
+        }
     }
 }
 
@@ -88,12 +97,13 @@ impl Meeting {
 impl Session {
     /// Makes the session a member of a group. Plans are made for it from then on.
     pub(crate) fn join(&mut self, group: Arc<dyn Group>) {
-        self.membership = Some(Membership::new(group));
+        // A group of one is as none.
+        self.membership = (group.size() > 1).then(|| Membership::new(group));
     }
 
     /// The group that the session is a member of, if it is of more than one.
     pub(crate) fn group(&self) -> Option<&Arc<dyn Group>> {
-        self.membership.as_ref().map(|membership| &membership.group).filter(|group| group.size() > 1)
+        self.membership.as_ref().map(|membership| &membership.group)
     }
 
     /// What the last step cost in the group.
@@ -108,6 +118,11 @@ impl Session {
         }
     }
 
+    /// How many samples the last step was of: those of all members, in no group the caller's own.
+    pub(crate) fn samples_of_step(&self, own: usize) -> usize {
+        self.membership.as_ref().map_or(own, |membership| membership.samples)
+    }
+
     /// Has the members take the first one's parameters before the next step, and compare them: they may have been changed by something
     /// else than steps.
     pub(crate) fn distrust(&mut self) {
@@ -118,6 +133,9 @@ impl Session {
 
     /// Tells the other members what comes, and has all take the first one's parameters if anyone's may differ.
     pub(crate) fn meet(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
+        if self.membership.is_none() {
+            return Ok(Meeting { samples: vec![samples] });
+        }
         let begun = Instant::now();
         let met = self.meet_with(purpose, signature, samples);
         if let Some(membership) = &mut self.membership {
@@ -165,6 +183,9 @@ impl Session {
             if let Some(membership) = &mut self.membership {
                 membership.compared = Some(known);
             }
+        }
+        if let Some(membership) = &mut self.membership {
+            membership.samples = headers.samples.iter().sum();
         }
         Ok(Meeting { samples: headers.samples })
     }
@@ -233,7 +254,7 @@ impl Session {
         let all = group.all_gather(text.into_bytes().into())?;
         let texts = all.into_iter().map(|text| Ok(String::from_utf8_lossy(&text.to_bytes()?).into_owned()));
         let texts = texts.collect::<Result<Vec<String>, GroupError>>()?;
-        Err(first_difference(&texts, group.rank()).into())
+        Err(first_difference(&texts).into())
     }
 
     /// Refuses members whose parameters have other bits than the first's.
@@ -289,7 +310,7 @@ fn moved_by(seed: &Elements, by: i32) -> Elements {
 }
 
 /// The first parameter that one member declares otherwise than the first member.
-fn first_difference(texts: &[String], own: usize) -> GroupError {
+fn first_difference(texts: &[String]) -> GroupError {
     let first: Vec<&str> = texts[0].lines().collect();
     let differing = texts.iter().position(|text| *text != texts[0]).unwrap_or(0);
     let theirs: Vec<&str> = texts[differing].lines().collect();
@@ -301,7 +322,6 @@ fn first_difference(texts: &[String], own: usize) -> GroupError {
     let line = theirs.get(place).or(first.get(place)).copied().unwrap_or_default();
     let parameter = line.split('\t').next().unwrap_or_default().to_owned();
     // Everyone is told of the two that differ, of which this member need not be one.
-    let _ = own;
     GroupError::ParametersDiffer {
         rank: differing,
         own: 0,

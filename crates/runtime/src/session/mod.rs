@@ -521,11 +521,13 @@ impl Session {
 
     /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
     fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
-        let weight = self.weight_for(self.plans[plan].exchanged)?;
-        let Some(weight) = weight else { return self.plans[plan].feed.write(inputs, &mut self.memory) };
-        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(grouped::WEIGHT, &weight)]).collect();
+        let exchanged = self.plans[plan].exchanged;
+        let weight = self.weight_for(exchanged)?;
+        let weight = weight.iter().map(|weight| (grouped::WEIGHT, weight));
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain(weight).collect();
         let written = self.plans[plan].feed.write(&inputs, &mut self.memory);
-        self.noted(written)
+        // The others have been met, and wait for this member.
+        if exchanged.is_some() { self.noted(written) } else { written }
     }
 
     /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.

@@ -128,12 +128,12 @@ impl Session {
 
     /// Writes the inputs of a plan, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
     fn write_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
-        let Some(weight) = self.weight_for(prepared.exchanged)? else {
-            return prepared.feed.write(inputs, &mut self.memory);
-        };
-        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(WEIGHT, &weight)]).collect();
+        let weight = self.weight_for(prepared.exchanged)?;
+        let weight = weight.iter().map(|weight| (WEIGHT, weight));
+        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain(weight).collect();
         let written = prepared.feed.write(&inputs, &mut self.memory);
-        self.noted(written)
+        // The others have been met, and wait for this member.
+        if prepared.exchanged.is_some() { self.noted(written) } else { written }
     }
 
     /// Refuses what would block where that must not be, before anything is done.

@@ -4,8 +4,7 @@
 //! begun; what does not wait for it runs meanwhile, and its result is written to where it belongs just before the first step that touches
 //! that place. Every part is a plan of its own for the device, over the same buffers, so neither device knows of exchanges.
 //!
-//! Invariants: exchanges are begun in the order of the plan, which is the same for all members; a run that fails leaves the group, so that
-//! nobody waits for it.
+//! Invariant: exchanges are begun in the order of the plan, which is the same for all members.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -141,16 +140,9 @@ impl Parts {
         Ok(Parts { group: Arc::clone(group), parts: made, actions, exchanges, report: StepReport::default() })
     }
 
-    /// Runs the plan; see [`Executable::start`]. All exchanges have been made then. A run that fails has left the group.
+    /// Runs the plan; see [`Executable::start`]. All exchanges have been made then. After a run that fails the session leaves the group
+    /// ([`Session::noted`](crate::session::Session::noted)).
     pub(crate) fn start(&mut self, memory: &mut Memory, fetch: bool) -> Result<Run, Error> {
-        let result = self.run_actions(memory, fetch);
-        if let Err(error) = &result {
-            self.group.abandon(&error.to_string());
-        }
-        result
-    }
-
-    fn run_actions(&mut self, memory: &mut Memory, fetch: bool) -> Result<Run, Error> {
         let begun = Instant::now();
         let mut report = StepReport::default();
         let mut pending: Vec<Option<Pending>> = self.exchanges.iter().map(|_| None).collect();
@@ -250,7 +242,7 @@ mod tests {
     use arenagrad_graph::{Graph, Init};
 
     use super::{Action, Schedule};
-    use crate::plan::Plan;
+    use crate::plan::{Plan, Request};
     use crate::precision::Precision;
     use crate::train::Sgd;
     use crate::train::in_group::group_training_request;
@@ -311,5 +303,18 @@ mod tests {
         // Nothing is updated before the last gradient is on its way.
         let last = place(Action::Begin(4));
         assert!((0..5).all(|number| place(Action::End(number)) > last || number == 0), "{actions:?}");
+    }
+
+    #[test]
+    fn what_reads_between_exchanges_is_no_way_back() {
+        // Two products read z between exchanges; as one kernel they would have to run before and after the third.
+        let g = Graph::new();
+        let [u, v, z] = ["u", "v", "z"].map(|name| g.input(name, [32]));
+        let first = u.all_reduce() * z;
+        let second = first.all_reduce();
+        let third = v.all_reduce() * z;
+        let request = Request { outputs: [second, third].map(|e| e.id().unwrap()).to_vec(), ..Request::default() };
+        let plan = Plan::new(&g, &request).unwrap();
+        assert_eq!((plan.exchanges.len(), plan.steps.len()), (3, 5));
     }
 }

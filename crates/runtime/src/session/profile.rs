@@ -57,6 +57,12 @@ impl Session {
         inputs: &[(&str, &Tensor)],
         options: &ProfileOptions,
     ) -> Result<Profile, Error> {
+        if matches!(prepared.executable, Executable::InGroup(_)) {
+            return Err(Error::Unsupported {
+                what: "a profile of a step that several processes make together".to_owned(),
+                reason: "its parts run between exchanges; profile the step of one process".to_owned(),
+            });
+        }
         let peaks = match options.peaks {
             Some(peaks) => peaks,
             None => Peaks::of(&self.device)?,
@@ -181,10 +187,7 @@ impl Timer {
                 }
                 Ok(laps)
             }
-            (_, _, Executable::InGroup(_)) => Err(Error::Unsupported {
-                what: "a profile of a step that several processes make together".to_owned(),
-                reason: "its parts run between exchanges; profile the step of one process".to_owned(),
-            }),
+            (_, _, Executable::InGroup(_)) => unreachable!("steps of several processes are refused before"),
             #[cfg(feature = "gpu")]
             (Timer::Cpu | Timer::Gpu(..), _, Executable::Cpu(_) | Executable::Gpu(_)) => {
                 unreachable!("memory, executable and timer of a session are of one device")

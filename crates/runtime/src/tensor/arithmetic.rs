@@ -92,6 +92,7 @@ fn with_number<N: Number>(tensor: &Tensor, number: N, side: Side, operator: Oper
         match operator {
             Operator::Add => a.wrapping_add(b),
             Operator::Sub => a.wrapping_sub(b),
+            // A quotient is of floats, so none comes here.
             Operator::Mul | Operator::Div => a.wrapping_mul(b),
         }
     };

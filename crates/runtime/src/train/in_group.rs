@@ -20,7 +20,8 @@ use crate::plan::Request;
 use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
 use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
-use crate::train::{Optimizer, Trained, append_gradients_of};
+use crate::train::request::append_rounded_gradients;
+use crate::train::{Optimizer, Trained, require_scalar};
 
 /// What a bucket holds at least, in bytes, unless it is said otherwise: enough that the time for a message's way is small beside that for its
 /// bytes on networks of any kind.
@@ -157,12 +158,8 @@ fn summed_gradients<'g>(
 /// The weight of this member's samples, which a run is given, and the loss by it.
 fn weighted<'g>(loss: Expr<'g>) -> Result<(Expr<'g>, Expr<'g>), Error> {
     let graph = loss.graph();
-    let dtype = loss.dtype()?;
-    if loss.shape()?.elements() != 1 || !dtype.is_float() {
-        let origin = graph.node(loss.id()?)?.origin.to_string();
-        return Err(Error::LossNotScalar { origin, shape: loss.shape()?, dtype });
-    }
-    let weight = graph.input_of(WEIGHT, [], dtype).check()?;
+    require_scalar(loss)?;
+    let weight = graph.input_of(WEIGHT, [], loss.dtype()?).check()?;
     Ok((weight, (loss * weight).check()?))
 }
 
@@ -203,8 +200,13 @@ pub(crate) fn group_training_request(
         let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
         let outputs = reported(&buckets, weight, &results)?;
         let optimizer = InGroup { optimizer, buckets: &buckets, weight: weight.id()? };
-        let TracedStep { step, backward, update, sources } =
-            append_traced_step(target, &optimizer, precision.scale(), prefix, Overflows::OfGroup)?;
+        let TracedStep { step, backward, update, sources } = append_traced_step(
+            target,
+            &optimizer,
+            precision.scale(),
+            prefix,
+            Overflows::OfGroup { has_samples: buckets.has_samples },
+        )?;
         let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
         let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
         Ok(Request {
@@ -230,15 +232,10 @@ pub(crate) fn group_gradients_request(
     precision: &Precision,
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
-    precision.check_patterns(graph)?;
     let buckets = Buckets::new(graph, bucket_bytes);
     let (weight, target) = weighted(loss)?;
     let mut outputs = reported(&buckets, weight, &[loss])?;
-    let backward = graph.ordinal_bound();
-    let one = graph.ones(target.shape()?, target.dtype()?);
-    let mut sources = Vec::new();
-    let trained = append_gradients_of(target, one, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
-    let rounding = precision.rounding(graph, backward, graph.ordinal_bound(), &sources)?;
+    let (trained, rounding) = append_rounded_gradients(target, optimizer, precision)?;
     let local = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     for trained in summed_gradients(graph, &trained, &buckets)? {
         outputs.push(trained.gradient.id()?);

@@ -87,8 +87,8 @@ impl LossScale {
 pub(crate) enum Overflows {
     /// Those of this process, which trains alone.
     Own,
-    /// Those of all members of a group: either all skip a step or none.
-    OfGroup,
+    /// Those of all members of a group that have samples: either all skip a step or none.
+    OfGroup { has_samples: bool },
 }
 
 /// A training step, and which of its nodes belong to the backward pass.
@@ -190,7 +190,9 @@ impl<'g> Scaling<'g> {
         }
         let overflows = match counted {
             Overflows::Own => overflows,
-            Overflows::OfGroup => overflows.all_reduce(),
+            Overflows::OfGroup { has_samples: true } => overflows.all_reduce(),
+            // What a member without samples would compute may not be numbers, and nothing of it is taken.
+            Overflows::OfGroup { has_samples: false } => graph.zeros([], DType::F32).all_reduce(),
         };
         Ok(overflows.equal(0.0))
     }

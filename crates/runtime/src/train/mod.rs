@@ -253,6 +253,16 @@ pub(crate) fn append_gradients<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) ->
     append_gradients_of(loss, one, optimizer, &mut |_, _| {})
 }
 
+/// Refuses a loss that is not one float.
+fn require_scalar(loss: Expr<'_>) -> Result<(), Error> {
+    let (shape, dtype) = (loss.shape()?, loss.dtype()?);
+    if shape.elements() == 1 && dtype.is_float() {
+        return Ok(());
+    }
+    let origin = loss.graph().node(loss.id()?)?.origin.to_string();
+    Err(Error::LossNotScalar { origin, shape, dtype })
+}
+
 /// The same where the gradient of the loss itself is `upstream`; `source` is told of which node's derivative the nodes from an ordinal on
 /// are part ([`Graph::gradients_by_source`]).
 fn append_gradients_of<'g>(
@@ -262,11 +272,7 @@ fn append_gradients_of<'g>(
     source: &mut dyn FnMut(usize, NodeId),
 ) -> Result<Vec<Trained<'g>>, Error> {
     let graph = loss.graph();
-    let (shape, dtype) = (loss.shape()?, loss.dtype()?);
-    if shape.elements() != 1 || !dtype.is_float() {
-        let origin = graph.node(loss.id()?)?.origin.to_string();
-        return Err(Error::LossNotScalar { origin, shape, dtype });
-    }
+    require_scalar(loss)?;
     let trainable: Vec<Declaration> = live(graph)
         .filter(|declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. }))
         .collect();

@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::Request;
-use crate::precision::Precision;
+use crate::precision::{Precision, Rounding};
 use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
 use crate::train::{Optimizer, Trained, append_gradients_of};
 
@@ -39,6 +39,21 @@ pub(crate) fn gradients_request(
     optimizer: &dyn Optimizer,
     precision: &Precision,
 ) -> Result<(Request, Vec<String>), Error> {
+    let (trained, rounding) = append_rounded_gradients(loss, optimizer, precision)?;
+    let loss = loss.id()?;
+    let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
+    let names = trained.into_iter().map(|trained| trained.name).collect();
+    let outputs = std::iter::once(loss).chain(gradients).collect();
+    let stages = vec![("forward", vec![loss])];
+    Ok((Request { stages, rest: "backward", outputs, rounding, ..Request::default() }, names))
+}
+
+/// Appends the gradients of `loss` with respect to what the optimiser trains, and says what of the graph is rounded. The loss is not scaled.
+pub(crate) fn append_rounded_gradients<'g>(
+    loss: Expr<'g>,
+    optimizer: &dyn Optimizer,
+    precision: &Precision,
+) -> Result<(Vec<Trained<'g>>, Option<Rounding>), Error> {
     let graph = loss.check()?.graph();
     precision.check_patterns(graph)?;
     let backward = graph.ordinal_bound();
@@ -46,12 +61,7 @@ pub(crate) fn gradients_request(
     let mut sources = Vec::new();
     let trained = append_gradients_of(loss, one, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
     let rounding = precision.rounding(graph, backward, graph.ordinal_bound(), &sources)?;
-    let loss = loss.id()?;
-    let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
-    let names = trained.into_iter().map(|trained| trained.name).collect();
-    let outputs = std::iter::once(loss).chain(gradients).collect();
-    let stages = vec![("forward", vec![loss])];
-    Ok((Request { stages, rest: "backward", outputs, rounding, ..Request::default() }, names))
+    Ok((trained, rounding))
 }
 
 /// An optimiser whose states stand under a prefix, so that several can work on one set of parameters.

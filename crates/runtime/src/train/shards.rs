@@ -9,6 +9,8 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::Request;
+use crate::precision::Precision;
+use crate::train::request::append_rounded_gradients;
 use crate::train::{Optimizer, Trained, append_gradients, append_update};
 
 /// What becomes of the values that shards give.
@@ -33,9 +35,10 @@ pub(crate) fn shard_request(
     loss: Expr<'_>,
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
+    precision: &Precision,
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
-    let trained = append_gradients(loss, optimizer)?;
+    let (trained, rounding) = append_rounded_gradients(loss, optimizer, precision)?;
     let mut outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
     let forward = outputs.clone();
     let mut names = Vec::new();
@@ -52,6 +55,7 @@ pub(crate) fn shard_request(
         rest: "backward",
         outputs,
         copies_parameters: true,
+        rounding,
         ..Request::default()
     };
     Ok((request, names))

@@ -23,7 +23,14 @@ use crate::tuning::{Found, State, Trial, Tuning};
 /// Errors: a device that was lost. What cannot be measured, for want of memory say, is computed in the usual way, and a note says why.
 pub(crate) fn choices(device: &Device, plan: &Plan) -> Result<Vec<Choice>, Error> {
     let Some(tuning) = device.tuning() else { return Ok(Vec::new()) };
-    let peaks = Peaks::of(device)?;
+    let peaks = match Peaks::of(device) {
+        Ok(peaks) => peaks,
+        Err(error @ Error::DeviceLost { .. }) => return Err(error),
+        Err(error) => {
+            tuning.state().notes.push(format!("kernels are computed in the usual way: {error}"));
+            return Ok(Vec::new());
+        }
+    };
     let mut state = tuning.state();
     let mut tuner = Tuner { device, identity: device.identity(), options: &tuning, peaks, state: &mut state };
     let mut choices = Vec::new();
@@ -75,13 +82,13 @@ impl Tuner<'_> {
             class.push_str(" (other bits)");
         }
         if let Some(entry) = self.state.cache.get(&self.identity, &class) {
-            let known = entry.choice;
-            // What is no candidate was written by another version, or for another kernel of the class.
-            if candidates.iter().any(|candidate| candidate.choice == known) {
-                let found = self.found(&class, known);
-                self.note_found(found);
-                return Ok(known);
-            }
+            // What is no candidate of this kernel was measured for another one of its class, or written by another version. Measured again,
+            // it would be exchanged for this one's, and the other kernel would measure next.
+            let is_candidate = candidates.iter().any(|candidate| candidate.choice == entry.choice);
+            let known = if is_candidate { entry.choice } else { Choice::Usual };
+            let found = self.found(&class, known);
+            self.note_found(found);
+            return Ok(known);
         }
         match self.measure(kernel, &class, &candidates, step, buffers) {
             Ok(choice) => Ok(choice),

@@ -165,16 +165,13 @@ fn gradients_keep_their_bits_under_a_budget() {
     let function = once.first_training().unwrap();
     let before = once.plan_of(function, &batch).unwrap().memory();
     let mut again = trainer().memory_budget(part_of(&before, 0.6));
-    let after = again.plan_of(function_of(&again), &batch).unwrap().memory();
+    let function = again.first_training().unwrap();
+    let after = again.plan_of(function, &batch).unwrap().memory();
     assert!(after.recomputation.is_some_and(|cost| !cost.steps.is_empty()));
     for _ in 0..2 {
         assert!(once.gradients(&batch).unwrap() == again.gradients(&batch).unwrap(), "other bits");
         assert_eq!(once.step(&batch).unwrap().loss.to_bits(), again.step(&batch).unwrap().loss.to_bits());
     }
-}
-
-fn function_of(trainer: &Trainer<'_>) -> arenagrad::FunctionId {
-    trainer.first_training().unwrap()
 }
 
 #[test]

@@ -224,9 +224,9 @@ impl CpuExecutable {
         }
     }
 
-    #[cfg(not(target_family = "wasm"))]
     /// Runs the plan with a clock read between its steps, and adds to `laps`, which are as many as steps, how long each took. Where a run fails, parameters
     /// may have changed.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn run_timed(&mut self, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Error> {
         let CpuExecutable { steps, written, fallible, divides, .. } = self;
         let mut result = Ok(());

@@ -41,8 +41,8 @@ impl Watch for Unwatched {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 /// A clock that is read between steps.
+#[cfg(not(target_family = "wasm"))]
 pub(super) struct Stopwatch<'a> {
     laps: &'a mut [Lap],
     /// When the first step of the run began.

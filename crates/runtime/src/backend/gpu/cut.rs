@@ -6,7 +6,7 @@
 //! they touch can be bound. What reads from all of a tensor wherever an index says, or goes along all of it, cannot be cut.
 //!
 //! Invariants: parts write stretches that do not overlap, and begin where an adapter lets a binding begin; each element is computed by the same
-//! operations as in one piece.
+//! formula as in one piece. The sum of a product may be grouped otherwise in a part of few rows.
 
 use std::ops::Range;
 

@@ -8,6 +8,7 @@ use arenagrad_kernels::Kernel;
 use crate::plan::bytes::ElementBytes;
 use crate::plan::cluster::NONE;
 use crate::plan::entries::Entry;
+use crate::plan::order::is_exchange;
 use crate::plan::step::{Step, Task};
 use crate::plan::update::Updates;
 
@@ -85,7 +86,7 @@ impl<'a> Timeline<'a> {
                     }
                 }
             }
-            is_repeatable.push(!overwrites_any && !may_fail(&step.task));
+            is_repeatable.push(!overwrites_any && !may_fail(&step.task) && !is_exchange(entries, step));
         }
         for (number, step) in (0..).zip(steps) {
             for &read in &step.reads {

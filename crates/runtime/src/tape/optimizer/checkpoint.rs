@@ -180,7 +180,7 @@ impl TapeOptimizer {
             Hyperparameters::beside(dtypes, given()).state(&state.name, &found)?;
             states.push((name, found));
         }
-        match checkpoint.weights().names().find(|name| !used.contains(*name)) {
+        match checkpoint.names().find(|name| !used.contains(*name)) {
             Some(name) => Err(self.unused(checkpoint, name)),
             None => Ok((variables, states)),
         }

@@ -133,7 +133,7 @@ impl<'f> Fit<'_, 'f> {
         let is_interrupted = || {
             interrupt.is_some_and(Interrupt::is_raised) || stop.as_ref().is_some_and(|flag| flag.load(Ordering::SeqCst))
         };
-        while state.position.epoch < self.epochs && !state.has_waited_enough() {
+        while state.position.epoch < self.epochs && !trainer.anyone(state.has_waited_enough())? {
             let epoch = batches(state.position).into_iter();
             if let Some(left) = epoch.size_hint().1 {
                 progress.expect(state.position.batch + left as u64, self.epochs, state.steps);
@@ -169,6 +169,11 @@ impl<'f> Fit<'_, 'f> {
                 return Ok(FitEnd::Interrupted);
             }
         }
-        Ok(if state.has_waited_enough() { FitEnd::StoppedEarly } else { FitEnd::Finished })
+        // Before the last epoch only patience ends it, be it another member's.
+        Ok(if state.position.epoch < self.epochs || state.has_waited_enough() {
+            FitEnd::StoppedEarly
+        } else {
+            FitEnd::Finished
+        })
     }
 }

@@ -216,7 +216,8 @@ impl State {
         }
         self.steps += 1;
         self.position.batch += 1;
-        let samples = samples(&batch.named_tensors()) as u64;
+        // In a group loss and metrics are those of all members.
+        let samples = trainer.session().samples_of_step(samples(&batch.named_tensors())) as u64;
         let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
         let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
         let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
@@ -310,13 +311,17 @@ impl State {
             self.checkpoint(trainer)?;
         }
         self.write_page(fit, trainer, &status)?;
-        if fit.restores_best && end != FitEnd::Interrupted && self.best.is_some() {
-            if let Some(folder) = &self.folder {
-                trainer.session_mut().load(folder.file(BEST))?;
+        if fit.restores_best && end != FitEnd::Interrupted {
+            if self.best.is_some() {
+                if let Some(folder) = &self.folder {
+                    trainer.session_mut().load(folder.file(BEST))?;
+                }
+                for (name, value) in self.best_values.iter().flatten() {
+                    trainer.session_mut().set_parameter(name, value)?;
+                }
             }
-            for (name, value) in self.best_values.iter().flatten() {
-                trainer.session_mut().set_parameter(name, value)?;
-            }
+            // In a group the first member alone has a folder, and the others take its values.
+            trainer.follow_first()?;
         }
         Ok(FitOutcome {
             end,

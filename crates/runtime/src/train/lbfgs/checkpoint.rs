@@ -88,8 +88,9 @@ impl Lbfgs {
         };
         let (elements, count) = (direction.len(), inverses.len());
         let is_count = iterations >= 0.0 && iterations.fract() == 0.0 && iterations <= (1u64 << 53) as f64;
-        if !is_count || gradient.len() != elements || [changes, moves].iter().any(|rows| rows.len() != count * elements)
-        {
+        let is_fresh = iterations == 0.0;
+        let fits = gradient.len() == elements && [changes, moves].iter().all(|rows| rows.len() == count * elements);
+        if !is_count || !fits || (is_fresh && (elements > 0 || count > 0)) {
             return Err(foreign());
         }
         let row = |rows: &[f64], number: usize| rows[number * elements..(number + 1) * elements].to_vec();

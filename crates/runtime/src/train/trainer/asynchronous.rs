@@ -111,7 +111,9 @@ impl Trainer<'_> {
     /// Starts a training step.
     fn start_step(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        let started = self.start(function, Purpose::Run, tensors)?;
+        let planned = self.planned(function, Purpose::Run, tensors, false);
+        let planned = self.session.noted(planned)?;
+        let started = self.start_planned(planned, tensors)?;
         self.steps += 1;
         Ok(started)
     }
@@ -123,12 +125,23 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        self.start(function, Purpose::Gradients, tensors)
+        let planned = self.planned(function, Purpose::Gradients, tensors, false);
+        let planned = self.session.noted(planned)?;
+        self.start_planned(planned, tensors)
     }
 
     /// Starts a run of a function.
     fn start(&mut self, function: FunctionId, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
-        let (number, place) = self.planned(function, purpose, tensors, false)?;
+        let planned = self.planned(function, purpose, tensors, false)?;
+        self.start_planned(planned, tensors)
+    }
+
+    /// Starts the run of a plan, which is that of a function and a place.
+    fn start_planned(
+        &mut self,
+        (number, place): (usize, usize),
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<Started, Error> {
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let results = self.session.start_outside(&mut kept.prepared, &inputs)?;
@@ -142,7 +155,8 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
         self.refuse_empty(tensors)?;
-        let (number, place) = self.planned(function, Purpose::Run, tensors, false)?;
+        let planned = self.planned(function, Purpose::Run, tensors, false);
+        let (number, place) = self.session.noted(planned)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let room = self.session.advance_outside(&mut kept.prepared, &inputs)?;

@@ -4,7 +4,7 @@
 //! applies are run by it; no more plans are kept than the trainer allows, and the one that has not run for longest goes
 //! first.
 
-use arenagrad_graph::{Expr, Graph, NodeId};
+use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
@@ -148,7 +148,7 @@ impl<'f> Function<'f> {
                     Purpose::Shard => {
                         let (mut names, metrics) = inputs.metrics()?;
                         reported = names.len();
-                        let (request, given) = shard_request(loss, &metrics, &optimizer)?;
+                        let (request, given) = shard_request(loss, &metrics, &optimizer, precision)?;
                         names.extend(given);
                         (request, names, asked)
                     }
@@ -171,7 +171,8 @@ impl<'f> Function<'f> {
             }
         };
         let plan = Plan::new(&graph, &Request { memory, unit, ..request })?;
-        let state = plan.declarations.iter().skip(declared);
+        let is_state = |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { .. });
+        let state = plan.declarations.iter().skip(declared).filter(is_state);
         let training_state = state.map(|declaration| declaration.name.clone()).collect();
         Ok(Planned { purpose, asked, names, reported, training_state, plan })
     }

@@ -23,6 +23,9 @@ pub(super) struct Participation {
     pub(super) shards: Option<usize>,
 }
 
+/// What the shards of a member give, those that have samples, and what that is.
+type OfShards = (Vec<Option<Given>>, Option<Vec<Piece>>);
+
 impl Trainer<'_> {
     /// As a member of a group: steps are made together with all members, each with its share of a batch
     /// ([`Batches::share`](crate::data::Batches::share)). With [`Alone`](crate::group::Alone), or any group of one, it is as without.
@@ -87,6 +90,13 @@ impl Trainer<'_> {
         self.session.group().map_or(0, |group| group.rank())
     }
 
+    /// Has all members take the first one's parameters and states; nothing without a group.
+    #[cfg(feature = "fit")]
+    pub(crate) fn follow_first(&mut self) -> Result<(), Error> {
+        self.session.distrust();
+        self.session.compare_members()
+    }
+
     /// Whether that is so on any member of the group.
     #[cfg(feature = "fit")]
     pub(crate) fn anyone(&mut self, is_so: bool) -> Result<bool, Error> {
@@ -113,21 +123,26 @@ impl Trainer<'_> {
         shards: usize,
         tensors: &[(&str, &Tensor)],
     ) -> Result<Outcome, Error> {
+        self.refuse_empty(tensors)?;
+        if self.precision.scale().is_some() {
+            return Err(GroupError::NotDeterministic { what: "a scale of the loss".to_owned() }.into());
+        }
         let group = self.session.group().cloned();
         let (rank, size) = group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
-        let (number, _) = self.planned(function, Purpose::Update, tensors, false)?;
+        let planned = self.planned(function, Purpose::Update, tensors, false);
+        let (number, _) = self.session.noted(planned)?;
         let signature = (number as u64) << 32 | shards as u64;
-        let batch = match self.session.meet(Doing::Shards, signature, samples) {
-            Ok(meeting) => meeting.samples,
-            Err(error) => return Err(error),
-        };
-        let begun = Instant::now();
+        let batch = self.session.meet(Doing::Shards, signature, samples)?.samples;
+        // Alone nothing is measured: a page in a browser has no such clock.
+        let begun = group.as_ref().map(|_| Instant::now());
         let stepped = self.deterministic_part(function, share, &batch, samples, tensors, group.as_deref());
         let (outcome, mut report) = self.session.noted(stepped)?;
-        report.compute = begun.elapsed().saturating_sub(report.wait);
+        if let Some(begun) = begun {
+            report.compute = begun.elapsed().saturating_sub(report.wait);
+        }
         self.session.set_group_report(report);
         self.steps += 1;
         Ok(outcome)
@@ -151,34 +166,13 @@ impl Trainer<'_> {
                 return Err(GroupError::NotItsShare { rank, found, batch: whole, shards, expected }.into());
             }
         }
-        let own = share.range(whole);
-        let mut given: Vec<Option<Given>> = Vec::new();
-        let mut layout = None;
         let seed = self.session.first_random_seed()?;
-        for shard in share.own_shards() {
-            let range = share.of_shard(shard, whole);
-            let (begin, end) = (range.start - own.start, range.end - own.start);
-            let part = cut(tensors, samples, begin..end)?;
-            let part = borrowed(&part);
-            let (number, place) = self.planned(function, Purpose::Shard, &part, false)?;
-            layout.get_or_insert(self.layout(number, place)?);
-            if begin == end {
-                given.push(None);
-                continue;
-            }
-            if let Some(seed) = &seed {
-                self.session.draw_as(seed, shard)?;
-            }
-            let kept = self.functions[number].kept(place);
-            let inputs = kept.chosen(&part);
-            let results = self.session.start_outside(&mut kept.prepared, &inputs)?.wait()?;
-            let weight = (end - begin) as f64 / whole as f64;
-            let is_first = range.start == 0;
-            given.push(Some(Given::new(&results, layout.as_deref().unwrap_or_default(), weight, is_first)?));
-        }
+        let ran = self.run_shards(function, share, whole, samples, tensors, seed.as_ref());
+        // Also where a shard was refused: this member draws as itself again.
         if let Some(seed) = &seed {
             self.session.draw_as(seed, rank)?;
         }
+        let (given, layout) = ran?;
         let layout = match layout {
             Some(layout) => layout,
             None => {
@@ -191,18 +185,58 @@ impl Trainer<'_> {
         let mut report = StepReport::default();
         let joined = join(given, &layout, share, whole, group, &mut report)?;
         let results = joined.results(&layout)?;
-        self.finish_deterministic(function, &results, &layout, report)
+        self.finish_deterministic(function, tensors, &results, &layout, report)
+    }
+
+    /// Runs this member's shards: what each gives, if it has samples, and what that is.
+    fn run_shards(
+        &mut self,
+        function: FunctionId,
+        share: Share,
+        whole: usize,
+        samples: usize,
+        tensors: &[(&str, &Tensor)],
+        seed: Option<&Tensor>,
+    ) -> Result<OfShards, Error> {
+        let own = share.range(whole);
+        let mut given: Vec<Option<Given>> = Vec::new();
+        let mut layout: Option<Vec<Piece>> = None;
+        for shard in share.own_shards() {
+            let range = share.of_shard(shard, whole);
+            let (begin, end) = (range.start - own.start, range.end - own.start);
+            if begin == end {
+                given.push(None);
+                continue;
+            }
+            let part = cut(tensors, samples, begin..end)?;
+            let part = borrowed(&part);
+            let (number, place) = self.planned(function, Purpose::Shard, &part, false)?;
+            let layout = match &mut layout {
+                Some(layout) => layout,
+                none => none.insert(self.layout(number, place)?),
+            };
+            if let Some(seed) = seed {
+                self.session.draw_as(seed, shard)?;
+            }
+            let kept = self.functions[number].kept(place);
+            let inputs = kept.chosen(&part);
+            let results = self.session.start_outside(&mut kept.prepared, &inputs)?.wait()?;
+            let weight = (end - begin) as f64 / whole as f64;
+            given.push(Some(Given::new(&results, layout, weight, range.start == 0)?));
+        }
+        Ok((given, layout))
     }
 
     /// Updates by what all shards have given, and says what the step has come to.
     fn finish_deterministic(
         &mut self,
         function: FunctionId,
+        tensors: &[(&str, &Tensor)],
         results: &[Tensor],
         layout: &[Piece],
         report: StepReport,
     ) -> Result<(Outcome, StepReport), Error> {
-        let (number, place) = self.planned(function, Purpose::Update, &[], false)?;
+        let (number, place) = self.planned(function, Purpose::Update, tensors, false)?;
         let named = layout.iter().zip(results).filter(|(piece, _)| piece.is_update);
         let inputs: Vec<(&str, &Tensor)> = named.map(|(piece, tensor)| (piece.name.as_str(), tensor)).collect();
         let kept = self.functions[number].kept(place);

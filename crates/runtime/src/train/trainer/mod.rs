@@ -425,7 +425,7 @@ impl<'f> Trainer<'f> {
         };
         let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
-        if purpose == Purpose::Run {
+        if matches!(purpose, Purpose::Run | Purpose::Update) {
             self.refuse_other_optimiser(number, &parts.training_state)?;
         }
         if is_strict {
