@@ -60,6 +60,11 @@ impl Exchanged {
     }
 }
 
+/// The inputs of a step and the weight of this member's samples.
+pub(crate) fn with_weight<'a>(inputs: &[(&'a str, &'a Tensor)], weight: &'a Tensor) -> Vec<(&'a str, &'a Tensor)> {
+    inputs.iter().copied().chain([(WEIGHT, weight)]).collect()
+}
+
 /// How many samples the inputs of a graph are of: the extent of the first axis of the first input that has axes, or 1.
 pub(crate) fn samples_of(declarations: &[Declaration]) -> usize {
     let is_input = |declaration: &&Declaration| declaration.kind == DeclarationKind::Input;

@@ -523,9 +523,12 @@ impl Session {
     fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         let exchanged = self.plans[plan].exchanged;
         let weight = self.weight_for(exchanged)?;
-        let weight = weight.iter().map(|weight| (grouped::WEIGHT, weight));
-        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain(weight).collect();
-        let written = self.plans[plan].feed.write(&inputs, &mut self.memory);
+        let feed = &mut self.plans[plan].feed;
+        // Nothing is allocated in a step outside of groups.
+        let written = match &weight {
+            None => feed.write(inputs, &mut self.memory),
+            Some(weight) => feed.write(&grouped::with_weight(inputs, weight), &mut self.memory),
+        };
         // The others have been met, and wait for this member.
         if exchanged.is_some() { self.noted(written) } else { written }
     }

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
-use crate::session::grouped::WEIGHT;
+use crate::session::grouped::with_weight;
 use crate::session::parameters::Place;
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -129,9 +129,10 @@ impl Session {
     /// Writes the inputs of a plan, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
     fn write_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         let weight = self.weight_for(prepared.exchanged)?;
-        let weight = weight.iter().map(|weight| (WEIGHT, weight));
-        let inputs: Vec<(&str, &Tensor)> = inputs.iter().copied().chain(weight).collect();
-        let written = prepared.feed.write(&inputs, &mut self.memory);
+        let written = match &weight {
+            None => prepared.feed.write(inputs, &mut self.memory),
+            Some(weight) => prepared.feed.write(&with_weight(inputs, weight), &mut self.memory),
+        };
         // The others have been met, and wait for this member.
         if prepared.exchanged.is_some() { self.noted(written) } else { written }
     }
