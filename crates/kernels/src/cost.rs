@@ -290,8 +290,9 @@ fn of_function(effort: Effort, dtype: DType) -> usize {
     }
 }
 
+/// A kernel and its epilogue, which reads the kernel's results where they have been computed: they are not written themselves.
 fn with_epilogue(cost: Cost, epilogue: Option<&Program>) -> Cost {
-    epilogue.map_or(cost, |epilogue| cost.and(elementwise(epilogue)))
+    epilogue.map_or(cost, |epilogue| Cost { written: 0, ..cost }.and(elementwise(epilogue)))
 }
 
 /// The bytes that inputs hold, each element that a view touches counted once.
@@ -346,6 +347,9 @@ mod tests {
         let rhs = Matrices { batch: Axes::strided(5, 0), ..matrix(3, 4) };
         let product = matmul(DType::F64, &lhs, &rhs);
         assert_eq!(product, Cost { operations: 5 * 24 / 2, read: 8 * (5 * 6 + 12), written: 8 * 5 * 8 });
+        // The epilogue reads the product where it has been computed.
+        let with_epilogue = with_epilogue(product, Some(&program(5, 8)));
+        assert_eq!((with_epilogue.read, with_epilogue.written), (product.read + 4 * (40 + 8), 4 * 40));
     }
 
     #[test]

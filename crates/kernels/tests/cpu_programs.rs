@@ -66,6 +66,7 @@ fn views_of_every_kind() {
         ("transposed with short lines", view(&[(1680, 1), (3, 1680)], 4)),
         ("row repeated", view(&[(72, 0), (70, 1)], 2)),
         ("column repeated", view(&[(72, 1), (70, 0)], 1)),
+        ("blocks repeated", view(&[(3, 1), (1680, 0)], 2)),
         ("every second", view(&[(5040, 2)], 1)),
         ("permuted", view(&[(7, 10), (72, 70), (10, 1)], 0)),
         ("of four axes", view(&[(6, 1), (7, 0), (8, 50), (15, 3)], 5)),

@@ -13,7 +13,7 @@ use crate::program::{Instruction, Program, ProgramInput};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Code {
     /// Reads an input. If `borrows`, only code reads the register, and where the elements stand side by side they are left
-    /// there.
+    /// there, and where all are one it is not repeated.
     Load {
         dtype: DType,
         input: u32,

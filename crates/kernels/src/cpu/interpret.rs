@@ -86,6 +86,7 @@ impl<'a> Sources<'a> {
             None => bank.get(register, chunks),
             Some(borrowed) => {
                 let (elements, position) = match borrowed {
+                    Borrowed::Repeated => return bank.repeated(register),
                     Borrowed::Input { input, position } => (self.input::<T>(input), position),
                     Borrowed::Accumulators { position } => (self.accumulators.typed::<T>(), position),
                 };
@@ -331,6 +332,8 @@ impl Block<'_, '_> {
             && position + self.chunks() * LANES <= data.len()
         {
             self.bank.borrow::<T>(target, Borrowed::Input { input, position });
+        } else if borrows && let Some(position) = walk::repeated(&described.view, start, length) {
+            self.bank.repeat(target, data[position]);
         } else {
             walk::read(data, &described.view, start, &mut self.bank.varying_mut::<T>(target)[..length]);
         }
@@ -350,7 +353,9 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn iota(&mut self, inner: usize, extent: usize, target: Register) {
         let (start, length) = (self.start, self.length);
-        let mut rest = &mut self.bank.varying_mut::<i32>(target)[..length];
+        let elements = &mut self.bank.varying_mut::<i32>(target)[..length];
+        let mut done = length.min(inner.saturating_mul(extent));
+        let mut rest = &mut elements[..done];
         let (mut coordinate, mut within) = (start / inner % extent, start % inner);
         while !rest.is_empty() {
             // A run along the axis, or of one coordinate.
@@ -368,6 +373,12 @@ impl Block<'_, '_> {
                 within = 0;
                 coordinate = if coordinate + 1 == extent { 0 } else { coordinate + 1 };
             }
+        }
+        // Coordinates repeat with the axis: what has been written is a whole number of periods.
+        while done < length {
+            let copied = done.min(length - done);
+            elements.copy_within(..copied, done);
+            done += copied;
         }
     }
 

@@ -3,7 +3,8 @@
 //! A *varying* register holds one value for each element of a block; a *uniform* one holds a value that is the same for
 //! all of them, once for each lane, and is computed once a run instead of once a block. Registers are typed and their
 //! number is fixed when the program is translated, so that a run allocates nothing. A varying register may also be *borrowed*: its
-//! value is not in its own memory but stands in an input or among the accumulators, until the register is written again.
+//! value is not in its own memory but stands in an input or among the accumulators, or is the same for all of a block and stands in its
+//! first chunk alone, until the register is written again.
 
 use arenagrad_graph::DType;
 
@@ -37,6 +38,8 @@ pub(super) struct Registers<T> {
 /// Where the value of a borrowed register stands, from which element on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Borrowed {
+    /// In the register's first chunk, for the whole block.
+    Repeated,
     /// In an input of the program.
     Input { input: u32, position: usize },
     /// In what the kernel computed before its epilogue.
@@ -130,6 +133,22 @@ impl Bank {
     pub(super) fn borrow<T: Lane>(&mut self, register: Register, from: Borrowed) {
         debug_assert!(!register.uniform);
         T::registers_mut(self).borrowed[register.index as usize] = Some(from);
+    }
+
+    /// Lets a varying register stand for one value, until it is written again.
+    #[inline(always)]
+    pub(super) fn repeat<T: Lane>(&mut self, register: Register, value: T) {
+        debug_assert!(!register.uniform);
+        let registers = T::registers_mut(self);
+        registers.varying[register.index as usize][0] = [value; LANES];
+        registers.borrowed[register.index as usize] = Some(Borrowed::Repeated);
+    }
+
+    /// The value of a varying register that stands for one.
+    #[inline(always)]
+    pub(super) fn repeated<T: Lane>(&self, register: Register) -> Lanes<'_, T> {
+        debug_assert!(!register.uniform);
+        Lanes::Uniform(&T::registers(self).varying[register.index as usize][0])
     }
 
     /// Where the value of a register stands if it is borrowed.

@@ -116,6 +116,13 @@ pub(super) fn contiguous(view: &View, start: usize, length: usize) -> Option<usi
     }
 }
 
+/// Where the element stands of which all of `length` domain positions from `start` on are repetitions.
+#[inline]
+pub(super) fn repeated(view: &View, start: usize, length: usize) -> Option<usize> {
+    let inner = view.axes().last().filter(|inner| inner.stride == 0 && inner.extent >= length)?;
+    (start % inner.extent + length <= inner.extent).then(|| Walk::new(view, start).next(length).position)
+}
+
 /// Reads domain positions `start..start + target.len()` of a view.
 #[inline]
 pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mut [T]) {
@@ -145,10 +152,7 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
                 let last = run.at(run.length - 1);
                 let apart = stride.unsigned_abs();
                 if stride > 0 {
-                    let values = source[run.position..=last].iter().step_by(apart);
-                    for (element, value) in piece.iter_mut().zip(values) {
-                        *element = *value;
-                    }
+                    read_apart(&source[run.position..=last], apart, piece);
                 } else {
                     let values = source[last..=run.position].iter().rev().step_by(apart);
                     for (element, value) in piece.iter_mut().zip(values) {
@@ -158,6 +162,33 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
             }
         }
         done += run.length;
+    }
+}
+
+/// Every `apart`-th element, from the first on to the last.
+#[inline(always)]
+fn read_apart<T: Copy>(source: &[T], apart: usize, target: &mut [T]) {
+    match apart {
+        2 => read_apart_exactly::<T, 2>(source, target),
+        3 => read_apart_exactly::<T, 3>(source, target),
+        4 => read_apart_exactly::<T, 4>(source, target),
+        apart => {
+            for (element, &value) in target.iter_mut().zip(source.iter().step_by(apart)) {
+                *element = value;
+            }
+        }
+    }
+}
+
+/// A distance that the compiler sees, so that it takes vectors of neighbours apart.
+#[inline(always)]
+fn read_apart_exactly<T: Copy, const APART: usize>(source: &[T], target: &mut [T]) {
+    let (pieces, rest) = source.as_chunks::<APART>();
+    for (element, piece) in target.iter_mut().zip(pieces) {
+        *element = piece[0];
+    }
+    if let (Some(last), Some(&value)) = (target.last_mut(), rest.first()) {
+        *last = value;
     }
 }
 
@@ -277,6 +308,8 @@ mod tests {
             ),
             // Flipped, every second element from the end, and windows that overlap, in order and from the end.
             View::new([Axis { extent: 24, stride: -1 }], 23),
+            View::new([Axis { extent: 3, stride: 20 }, Axis { extent: 8, stride: 3 }], 1),
+            View::new([Axis { extent: 24, stride: 4 }], 2),
             View::new([Axis { extent: 4, stride: 6 }, Axis { extent: 3, stride: -2 }], 5),
             View::new([Axis { extent: 4, stride: -6 }, Axis { extent: 6, stride: 1 }], 18),
             View::new([Axis { extent: 5, stride: 2 }, Axis { extent: 4, stride: 1 }], 1),
@@ -293,6 +326,13 @@ mod tests {
                     read(&source, &view, start, &mut found);
                     let expected: Vec<usize> = (start..end).map(|index| view.position(index)).collect();
                     assert_eq!(found, expected, "{view:?} {start}..{end}");
+                    if let Some(position) = repeated(&view, start, end - start) {
+                        assert!(expected.iter().all(|&expected| expected == position), "{view:?} {start}..{end}");
+                    } else {
+                        let differs =
+                            |inner: &Axis| inner.stride != 0 || start / inner.extent != (end - 1) / inner.extent;
+                        assert!(start == end || view.axes().last().is_none_or(differs), "{view:?} {start}..{end}");
+                    }
                     let is_contiguous = expected.windows(2).all(|pair| pair[0] + 1 == pair[1]);
                     if let Some(position) = contiguous(&view, start, end - start) {
                         assert!(is_contiguous && expected.first().is_none_or(|&first| first == position));

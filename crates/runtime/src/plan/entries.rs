@@ -10,8 +10,8 @@ mod builder;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    AxisSet, Body, DType, Elements, Graph, GraphError, Leaf, MatrixFunction, Node, NodeId, Op, ReduceFunction,
-    ScanResult, ScatterFunction, Shape, StorageType,
+    AxisSet, Body, DType, Elements, Graph, GraphError, MatrixFunction, NodeId, Op, ReduceFunction, ScanResult,
+    ScatterFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
