@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::product::{BLOCK, Columns, LINE, Product, Rows};
+use super::product::{BLOCK, Columns, LINE, Part, Product, Rows};
 use super::scores::{Attended, Place, flat};
 use super::{Inputs, Over, Own, Scheme, pack, row_stride, split_result};
 use crate::kernel::Matrices;
@@ -148,6 +148,8 @@ impl OfGroup {
                     }
                     let of_rows = query..query + rows;
                     let row = head * scheme.positions() + query;
+                    let ahead = query as isize - key as isize;
+                    let of_pairs = |part: fn(isize) -> Part| if scheme.is_causal { part(ahead) } else { Part::Whole };
                     Product {
                         left: Rows {
                             elements: &inputs.query[query_start + query * query_stride..],
@@ -162,6 +164,7 @@ impl OfGroup {
                         target: flat(&mut own.tile),
                         stride: LINE,
                         add: false,
+                        part: of_pairs(Part::Columns),
                     }
                     .run(simd);
                     if of_scores {
@@ -179,6 +182,7 @@ impl OfGroup {
                             target: flat(&mut own.differences),
                             stride: LINE,
                             add: false,
+                            part: of_pairs(Part::Columns),
                         }
                         .run(simd);
                     }
@@ -210,6 +214,7 @@ impl OfGroup {
                             target: &mut value_gradient[first * width..][..count * width],
                             stride: width,
                             add: !is_first,
+                            part: of_pairs(Part::DepthFrom),
                         }
                         .run(simd);
                     }
@@ -225,6 +230,7 @@ impl OfGroup {
                             target: &mut key_gradient[first * depth..][..count * depth],
                             stride: depth,
                             add: !is_first,
+                            part: of_pairs(Part::DepthFrom),
                         }
                         .run(simd);
                     }
@@ -244,6 +250,7 @@ impl OfGroup {
                             target: &mut query_gradient[place * depth..][..rows * depth],
                             stride: depth,
                             add: key > 0,
+                            part: of_pairs(Part::DepthUpTo),
                         }
                         .run(simd);
                     }

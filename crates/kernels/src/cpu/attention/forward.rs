@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::product::{BLOCK, LINE, Product, Rows};
+use super::product::{BLOCK, LINE, Part, Product, Rows};
 use super::scores::{Attended, Place, flat};
 use super::{CHUNK, Inputs, Own, pack, row_stride, split_result};
 
@@ -94,6 +94,8 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 if scheme.is_causal && key >= position + rows {
                     continue;
                 }
+                let ahead = position as isize - key as isize;
+                let of_pairs = |part: fn(isize) -> Part| if scheme.is_causal { part(ahead) } else { Part::Whole };
                 Product {
                     left: Rows { elements: &queries[position * stride..], stride, count: rows, depth },
                     packed: keys_across,
@@ -103,6 +105,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     target: flat(tile),
                     stride: LINE,
                     add: false,
+                    part: of_pairs(Part::Columns),
                 }
                 .run(simd);
                 let place = Place {
@@ -138,6 +141,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     target: output,
                     stride: width,
                     add: key > 0,
+                    part: of_pairs(Part::DepthUpTo),
                 }
                 .run(simd);
             }

@@ -1,5 +1,7 @@
 //! Products of the tiles of attention: of rows of an operand, or of a tile of scores, with a packed operand.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use crate::cpu::tile::{ROWS_NARROW, ROWS_WIDE, Real, RowPanel, TileTarget, Unpacked, VECTORS, multiply_tile};
@@ -76,7 +78,7 @@ impl<T: Real> Left<T> for Columns<'_, T> {
 
 impl<T: Real, const ROWS: usize> RowPanel<T, ROWS> for ColumnPanel<'_, T> {
     #[inline(always)]
-    fn part(self, range: std::ops::Range<usize>) -> Self {
+    fn part(self, range: Range<usize>) -> Self {
         ColumnPanel { tile: &self.tile[range], first: self.first }
     }
 
@@ -84,6 +86,35 @@ impl<T: Real, const ROWS: usize> RowPanel<T, ROWS> for ColumnPanel<'_, T> {
     fn at(&self, p: usize, row: usize) -> T {
         // The columns begin far enough before the end of a line, which this tells the compiler.
         self.tile[p][self.first.min(LINE - ROWS) + row]
+    }
+}
+
+/// What is needed of a product with a tile of scores where the diagonal of a causal mask crosses it, by how many places the tile's first query
+/// comes after its first key.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// The columns up to that of the row's own position: what stands past them is not needed.
+    Columns(isize),
+    /// The depth up to the row's own position: past it the left operand is 0.
+    DepthUpTo(isize),
+    /// The depth from the row's own position on: before it the left operand is 0.
+    DepthFrom(isize),
+}
+
+impl Part {
+    /// The depth over which `rows` rows from `row` on are multiplied with columns from `column` on; none if nothing of it is needed.
+    #[inline(always)]
+    fn depth(self, row: usize, rows: usize, column: usize, depth: usize) -> Option<Range<usize>> {
+        let within = |place: isize| place.clamp(0, depth as isize) as usize;
+        let (first, end) = (row as isize, (row + rows) as isize);
+        match self {
+            Part::Whole => Some(0..depth),
+            Part::Columns(ahead) => ((column as isize) < end + ahead).then_some(0..depth),
+            Part::DepthUpTo(ahead) => Some(0..within(end + ahead)),
+            Part::DepthFrom(ahead) => Some(within(first - ahead)..depth),
+        }
     }
 }
 
@@ -98,6 +129,7 @@ pub(super) struct Product<'a, T, L> {
     /// From one row of the target to the next.
     pub(super) stride: usize,
     pub(super) add: bool,
+    pub(super) part: Part,
 }
 
 impl<T: Real, L: Left<T>> WithSimd for Product<'_, T, L> {
@@ -122,19 +154,22 @@ impl<T: Real, L: Left<T>> Product<'_, T, L> {
 
     #[inline(always)]
     fn multiply<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Product { left, packed, rows, depth, columns, target, stride, add } = self;
+        let Product { left, packed, rows, depth, columns, target, stride, add, part } = self;
         let width = VECTORS * T::lanes::<S>();
         for (panel, column) in (0..columns).step_by(width).enumerate() {
             let (b, _) = T::vectors::<S>(&packed[panel * depth * width..][..depth * width]).as_chunks::<VECTORS>();
             for row in (0..rows).step_by(ROWS) {
+                let count = ROWS.min(rows - row);
+                let Some(range) = part.depth(row, count, column, depth) else { continue };
                 let target = TileTarget {
                     data: &mut target[row * stride + column..],
                     row_stride: stride,
-                    rows: ROWS.min(rows - row),
+                    rows: count,
                     columns: width.min(columns - column),
                     add,
                 };
-                multiply_tile::<T, S, _, _, ROWS, VECTORS>(simd, left.panel::<ROWS>(row), b, target);
+                let a = left.panel::<ROWS>(row).part(range.clone());
+                multiply_tile::<T, S, _, _, ROWS, VECTORS>(simd, a, &b[range], target);
             }
         }
     }

@@ -121,9 +121,10 @@ pub(super) struct Place<'a, T> {
 }
 
 impl<T: Attended> Place<'_, T> {
-    /// Makes scores of the products in one row of the tile. Past the last key, and past the position of a causal row, they are -inf.
+    /// Makes scores of the products in one row of the tile, and says how many there are. Past the last key, and past the position of a causal row, they
+    /// are -inf.
     #[inline(always)]
-    fn finish(&self, row: usize, scores: &mut [T; BLOCK]) {
+    fn finish(&self, row: usize, scores: &mut [T; BLOCK]) -> usize {
         for score in scores.iter_mut() {
             *score = *score * self.scale;
         }
@@ -137,6 +138,7 @@ impl<T: Attended> Place<'_, T> {
         for score in &mut scores[seen..] {
             *score = T::NEGATIVE_INFINITY;
         }
+        seen
     }
 
     /// Makes exponentials of the products of a tile, less the largest score of the row so far, and brings the row's sum up to date. `factors` are
@@ -152,9 +154,10 @@ impl<T: Attended> Place<'_, T> {
         let rows = tile.iter_mut().zip(largest.iter_mut().zip(sums)).zip(factors.iter_mut());
         for (row, ((line, (largest, sum)), factor)) in rows.enumerate().take(self.positions) {
             let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
-            self.finish(row, scores);
+            let seen = self.finish(row, scores);
+            let (scores, unseen) = scores.as_chunks_mut::<LANES>().0.split_at_mut(seen.div_ceil(LANES));
             let mut lanes = [T::NEGATIVE_INFINITY; LANES];
-            for chunk in scores.as_chunks::<LANES>().0 {
+            for chunk in &*scores {
                 for (lane, &score) in lanes.iter_mut().zip(chunk) {
                     *lane = if score > *lane { score } else { *lane };
                 }
@@ -168,12 +171,13 @@ impl<T: Attended> Place<'_, T> {
             *factor = (*largest - shift).exp::<FUSED>();
             *largest = now;
             let mut lanes = [T::default(); LANES];
-            for chunk in scores.as_chunks_mut::<LANES>().0 {
+            for chunk in scores {
                 for (lane, score) in lanes.iter_mut().zip(chunk) {
                     *score = (*score - shift).exp::<FUSED>();
                     *lane = *lane + *score;
                 }
             }
+            unseen.as_flattened_mut().fill(T::default());
             *sum = *sum * *factor + total(lanes);
         }
     }
@@ -184,26 +188,28 @@ impl<T: Attended> Place<'_, T> {
     pub(super) fn gradients<const FUSED: bool>(
         &self,
         tile: &mut Tile<T>,
-        differences: Option<&mut Tile<T>>,
+        mut differences: Option<&mut Tile<T>>,
         logarithms: &[T],
         weighted: &[T],
     ) {
-        for (row, (line, &logarithm)) in tile.iter_mut().zip(logarithms).enumerate().take(self.positions) {
+        for (row, (line, (&logarithm, &weighted))) in
+            tile.iter_mut().zip(logarithms.iter().zip(weighted)).enumerate().take(self.positions)
+        {
             let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
-            self.finish(row, scores);
+            let seen = self.finish(row, scores);
+            let (scores, unseen) = scores.as_chunks_mut::<LANES>().0.split_at_mut(seen.div_ceil(LANES));
             let shift = if logarithm == T::NEGATIVE_INFINITY { T::default() } else { logarithm };
-            for score in scores.iter_mut() {
+            for score in scores.as_flattened_mut() {
                 *score = (*score - shift).exp::<FUSED>();
             }
-        }
-        let Some(differences) = differences else { return };
-        let rows = differences.iter_mut().zip(tile.iter()).zip(weighted).take(self.positions);
-        for ((line, probabilities), &weighted) in rows {
-            for (difference, &probability) in line[..BLOCK].iter_mut().zip(&probabilities[..BLOCK]) {
+            unseen.as_flattened_mut().fill(T::default());
+            let Some(differences) = &mut differences else { continue };
+            let line = &mut differences[row][..BLOCK];
+            for (difference, &probability) in line.iter_mut().zip(scores.as_flattened()) {
                 *difference = probability * (*difference - weighted) * self.scale;
             }
-            // Products read past the last key.
-            line[self.keys..BLOCK].fill(T::default());
+            // Products read past the last of them.
+            line[seen..].fill(T::default());
         }
     }
 }
