@@ -84,6 +84,10 @@ fn run(options: Options) -> Result<(), String> {
     if let Some(path) = &options.resume {
         trainer.session_mut().load(path).map_err(told)?;
         first = trainer.session().parameter("updates").and_then(|updates| updates.item()).map_err(told)? as u64;
+        // Steps that overflowed in 16 bits and were skipped have had their windows too.
+        if let Ok(skipped) = trainer.session().parameter("skipped_updates") {
+            first += skipped.item().map_err(told)? as u64;
+        }
         println!("resumed after {first} steps from {}", path.display());
     }
 

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use arenagrad::data::{Batch, Dataset, Draws, Per, Scaling, read_idx};
 use arenagrad::group::{Alone, Group, Mpi, share_of};
+use arenagrad::metrics::Mean;
 use arenagrad::nn::{Activation, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Phase, Sequential};
 use arenagrad::{AdamW, DType, Device, Error, FunctionId, Precision, Tensor, Trainer};
 use arenagrad_examples::precision_option::precision;
@@ -128,18 +129,21 @@ fn run(options: &Options) -> Result<(), Error> {
     let started = Instant::now();
     let mut step = 0;
     for epoch in 0..epochs {
-        let mut sum = 0.0;
+        let mut loss = Mean::new();
+        let mut left = train.len();
         for batch in batches.epoch(epoch) {
             // Half a cosine, from the first rate to nothing.
             let done = step as f64 / steps as f64;
             trainer.set_learning_rate(LEARNING_RATE * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))?;
-            sum += trainer.step(&batch?)?.loss;
+            // The last batch may be smaller.
+            let samples = left.min(options.batch);
+            loss.add(trainer.step(&batch?)?.loss, samples as f64)?;
+            left -= samples;
             step += 1;
             bar.inc(1);
         }
-        let loss = sum / batches.len() as f64;
         let accuracy = accuracy(&mut trainer, evaluation, &own_test, &*group)?;
-        let line = format!("epoch {:>2}  loss {loss:.4}  test accuracy {:.2} %", epoch + 1, 100.0 * accuracy);
+        let line = format!("epoch {:>2}  loss {:.4}  test accuracy {:.2} %", epoch + 1, loss.value(), 100.0 * accuracy);
         if is_first {
             bar.suspend(|| println!("{line}"));
         }

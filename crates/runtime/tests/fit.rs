@@ -313,6 +313,9 @@ fn what_no_run_can_do_is_refused() {
     assert!(message.ends_with("a run cannot go on from this file: it does not say where the run was"), "{message}");
     fs::write(path.join("metrics.jsonl"), "not a record\n{\"half").unwrap();
     assert!(RunFolder::read(&path).unwrap_err().to_string().ends_with("metrics.jsonl:1: this is no record of a run"));
+    // A last line that was cut in the midst of a character.
+    fs::write(path.join("metrics.jsonl"), b"{\"training\":{\"gr\xc3").unwrap();
+    assert_eq!(RunFolder::read(&path).unwrap(), []);
     fs::remove_dir_all(&path).unwrap();
 }
 

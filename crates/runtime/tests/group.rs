@@ -379,3 +379,20 @@ fn mixed_precision_follows_and_skips_together() {
 fn worse(worst: f64, difference: f64) -> f64 {
     if worst.is_nan() || difference <= worst { worst } else { difference }
 }
+
+#[test]
+fn parts_of_no_samples_of_changed_batches_have_their_columns_and_a_mean_weighs_whole_batches() {
+    // Seven samples in batches of four: of three members the last has one sample, then none.
+    let data = samples(7);
+    let net = Net::new(None);
+    let train = |group: Arc<dyn Group>| {
+        let batches = data.batches(4).augment(1, |sample, _| Ok(sample)).share(share_of(&*group));
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| net.loss(inputs)).in_group(group);
+        trainer.train(&batches, 3)
+    };
+    let alone = train(Arc::new(Alone)).unwrap();
+    for found in members(3, train) {
+        let found = found.unwrap();
+        assert!((found - alone).abs() <= 1e-6 * alone, "{found} for {alone}");
+    }
+}

@@ -308,3 +308,12 @@ fn more_classes_than_a_matrix_has() {
     wide.add_classes(&labels, &labels).unwrap();
     assert_eq!((wide.count(0, 0), wide.class(0).unwrap().f1), (1, 1.0));
 }
+
+#[test]
+fn names_and_extents_of_any_length() {
+    let long = "a".repeat(70_000);
+    let confusion = ConfusionMatrix::named([long.as_str(), "b"]);
+    assert!(confusion.to_string().contains(&long) && confusion.report().to_string().contains(&long));
+    let none = Tensor::new([0, 1 << 40, 1 << 40], Vec::<f32>::new()).unwrap();
+    assert!(Regression::new().add(&none, &none).is_ok());
+}

@@ -148,3 +148,30 @@ fn any_and_all_of_nothing_of_nan_and_of_all_kinds() {
         assert_eq!(found[4..], [[1.0], [0.0]], "{device}");
     }
 }
+
+#[test]
+fn nearest_elements_on_a_tie_are_those_of_pytorch() {
+    let x: Vec<f64> = (0..4).map(f64::from).collect();
+    for device in devices() {
+        let exact = Interpolation::to_size(41).mode(InterpolationMode::NearestExact);
+        let (found, _) = with_gradient(&device, &[1, 1, 4], &x, |x| x.interpolate(exact.clone()));
+        assert_eq!((found[19], found[20], found[21]), (1.0, 1.0, 2.0), "{device}");
+    }
+}
+
+#[test]
+fn a_variance_far_below_0_counts_as_the_least() {
+    for device in devices() {
+        let (found, gradient) = with_gradient(&device, &[3], &[-40.0, -1000.0, 1e-6], |variance| {
+            let zeros = variance * 0.0;
+            (zeros + 1.0).gaussian_nll_loss(zeros, variance, false, 1e-6, Reduction::None)
+        });
+        let expected = 0.5 * (1e-6f64.ln() + 1e6);
+        for (loss, gradient) in found.iter().zip(&gradient) {
+            assert!(
+                (loss - expected).abs() < 1.0 && (gradient / -5e11 - 1.0).abs() < 1e-3,
+                "{device}: {found:?} {gradient}"
+            );
+        }
+    }
+}

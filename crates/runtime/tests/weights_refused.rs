@@ -215,3 +215,14 @@ fn indices_that_are_none() {
         assert!(matches!(&error, Error::ParameterFile { path, .. } if path.ends_with(part)), "{error}");
     }
 }
+
+#[test]
+fn a_header_that_nobody_would_read_is_not_written() {
+    let weights = Weights::new().with_metadata("text", "x".repeat(100_000_001));
+    let error = weights.to_bytes().unwrap_err();
+    assert!(error.to_string().contains("the format allows 100000000"), "{error}");
+    // A name of any length is told.
+    let name = "w".repeat(70_000);
+    let weights = Weights::new().with(&name, Tensor::new([1], vec![1.0f32]).unwrap());
+    assert!(weights.to_string().contains(&name));
+}

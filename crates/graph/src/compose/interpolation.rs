@@ -263,6 +263,9 @@ impl Resized {
         let Resized { extent, count, scale } = self;
         let last = extent - 1;
         let ratio = scale.unwrap_or(extent as f64 / count as f64);
+        // PyTorch's scale is of the dtype, which decides where a place falls between two elements.
+        let is_rounded = interpolation.mode == InterpolationMode::NearestExact && dtype == DType::F32;
+        let ratio = if is_rounded { f64::from(ratio as f32) } else { ratio };
         // Where elements are whole steps apart, everything falls on elements.
         let is_same = extent == count
             && (scale.is_none()

@@ -95,7 +95,8 @@ impl<'g> Expr<'g> {
             let (lhs, rhs) = (self.describe(), variance.describe());
             return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape: shape, rhs, rhs_shape: own });
         };
-        let raised = variance + (eps - variance).stop_gradient();
+        // Exactly eps for every finite variance, with the gradient of the variance.
+        let raised = (variance - variance.stop_gradient()) + eps;
         let variance = variance.less(eps).where_(raised, variance);
         let loss = (variance.log() + (self - target).square() / variance) * 0.5;
         reduction.of(if full { loss + 0.5 * (2.0 * PI).ln() } else { loss })

@@ -234,27 +234,22 @@ impl Checkpoint {
     /// Writes the checkpoint to a file, which appears whole or not at all and is on the disk when this returns: who is killed in the
     /// midst of it, or has no room left, finds the file of before. Errors: [`Error::File`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        self.written().save(path)
+        self.tensors.save_with(path.as_ref(), &self.metadata())
     }
 
     /// The bytes of the file that [`Checkpoint::save`] writes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        self.written().to_bytes()
+        self.tensors.to_bytes_with(&self.metadata())
     }
 
-    fn written(&self) -> Weights {
-        let mut weights = self
-            .tensors
-            .clone()
-            .with_metadata(VERSION_KEY, VERSION.to_string())
-            .with_metadata(SEED_KEY, self.seed.to_string());
-        for (key, text) in &self.notes {
-            weights = weights.with_metadata(key, text);
-        }
-        for (key, value) in &self.values {
-            weights = weights.with_metadata(format!("{VALUE_PREFIX}{key}"), value.written());
-        }
-        weights
+    /// What a file says beside the tensors.
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let own = [(VERSION_KEY, VERSION.to_string()), (SEED_KEY, self.seed.to_string())];
+        let mut metadata = self.tensors.metadata.clone();
+        metadata.extend(own.map(|(key, text)| (key.to_owned(), text)));
+        metadata.extend(self.notes.clone());
+        metadata.extend(self.values.iter().map(|(key, value)| (format!("{VALUE_PREFIX}{key}"), value.written())));
+        metadata
     }
 
     fn value(&self, key: &str) -> Result<&CheckpointValue, Error> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::DataError;
-use super::batch::Batch;
+use super::batch::{Batch, NamedTensors};
 use super::draws::Draws;
 use super::epoch::{Epoch, Maker};
+use super::rows::gathered;
 use super::source::{Source, stacked, unstacked};
 use crate::error::Error;
 use crate::group::Share;
@@ -238,8 +239,16 @@ impl Batches {
         }))
     }
 
-    /// The batch of these samples with all steps done to it.
+    /// The batch of these samples with all steps done to it. A member's part of a batch may be of no samples: then it has the columns of a batch.
     fn make(&self, indices: &[usize], epoch: u64) -> Result<Batch, Error> {
+        if indices.is_empty() && self.source.samples() > 0 {
+            let of_one = self.make(&[0], epoch)?;
+            return of_one.named_tensors().into_iter().try_fold(Batch::new(), |batch, (name, tensor)| {
+                let is_scalar = tensor.shape().rank() == 0;
+                let none = if is_scalar { tensor.clone() } else { gathered(tensor, std::iter::empty())? };
+                Ok(batch.with(name, none))
+            });
+        }
         let batch = self.source.batch(indices)?;
         self.steps.iter().try_fold(batch, |batch, step| match step {
             Step::Batch(change) => change(batch),

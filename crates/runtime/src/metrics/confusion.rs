@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::metrics::samples::{IGNORED, Logits, class_indices, class_of, counted, same_shape};
-use crate::metrics::scores::{Counts, averaged};
+use crate::metrics::scores::{Counts, WIDEST_NAME, averaged};
 use crate::metrics::{Average, ClassReport, ClassScores, MetricError, ZeroDivision};
 use crate::tensor::Tensor;
 
@@ -187,9 +187,9 @@ impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const CORNER: &str = "label \\ guess";
         let length = |text: &str| text.chars().count();
-        let first = self.names.iter().map(|name| length(name)).max().unwrap_or(0).max(CORNER.len());
+        let first = self.names.iter().map(|name| length(name)).max().unwrap_or(0).min(WIDEST_NAME).max(CORNER.len());
         let digits = self.counts.values().max().map_or(1, |count| length(&count.to_string()));
-        let widths: Vec<usize> = self.names.iter().map(|name| length(name).max(digits)).collect();
+        let widths: Vec<usize> = self.names.iter().map(|name| length(name).min(WIDEST_NAME).max(digits)).collect();
         write!(f, "{CORNER:first$}")?;
         for (name, width) in self.names.iter().zip(&widths) {
             write!(f, "  {name:>width$}")?;

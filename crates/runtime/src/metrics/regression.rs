@@ -62,7 +62,7 @@ impl Regression {
     pub fn add(&mut self, predicted: &Tensor, target: &Tensor) -> Result<(), Error> {
         let shape = predicted.shape();
         same_shape("targets", target.shape(), "predictions", shape)?;
-        let found = shape.iter().skip(1).product();
+        let found = shape.iter().skip(1).fold(1usize, |product, &extent| product.saturating_mul(extent));
         if !self.outputs.is_empty() && self.outputs.len() != found {
             let expected = self.outputs.len();
             return Err(MetricError::ExtentChanged { what: "predictions", unit: "outputs", found, expected }.into());

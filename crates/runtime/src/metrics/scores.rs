@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The widest column of names: what is longer stands out.
+pub(super) const WIDEST_NAME: usize = 100;
+
 /// How the scores of the classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,7 +127,7 @@ impl fmt::Display for ClassReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let averages = [("macro average", &self.macro_average), ("weighted average", &self.weighted_average)];
         let names = self.classes.iter().map(|(name, _)| name.as_str()).chain(averages.map(|(name, _)| name));
-        let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0).min(WIDEST_NAME);
         writeln!(f, "{:width$}  precision  recall      f1  samples", "")?;
         let row = |f: &mut fmt::Formatter<'_>, name: &str, scores: &ClassScores| {
             let ClassScores { precision, recall, f1, support } = scores;

@@ -124,7 +124,6 @@ impl Session {
     }
 
     /// How many samples the last step was of: those of all members, in no group the caller's own.
-    #[cfg(feature = "fit")]
     pub(crate) fn samples_of_step(&self, own: usize) -> usize {
         self.membership.as_ref().map_or(own, |membership| membership.samples)
     }

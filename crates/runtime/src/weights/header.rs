@@ -22,7 +22,7 @@ pub(crate) const METADATA: &str = "__metadata__";
 const LENGTH_BYTES: usize = 8;
 
 /// The format allows no longer header.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
+pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// The tensors of a file.
 #[derive(Debug)]

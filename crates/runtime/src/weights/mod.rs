@@ -362,9 +362,12 @@ fn cast(tensor: Tensor, storage: Option<StorageType>) -> Tensor {
 }
 
 /// A line for each tensor with its shape and the type of its elements, and one with the sums.
+/// The widest column of names: what is longer stands out, for a file may say a name of any length.
+const WIDEST_NAME: usize = 100;
+
 impl fmt::Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.names().map(|name| name.chars().count()).max().unwrap_or(0);
+        let width = self.names().map(|name| name.chars().count()).max().unwrap_or(0).min(WIDEST_NAME);
         for weight in &self.list {
             writeln!(f, "{:width$}  {} {}", weight.name, weight.stored_as(), weight.shape())?;
         }

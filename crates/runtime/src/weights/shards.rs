@@ -46,7 +46,7 @@ pub(super) fn found_in(folder: &Path) -> Result<PathBuf, Error> {
     Ok(folder.join(chosen))
 }
 
-/// The tensors of the files that an index names, in its order.
+/// The tensors of the files that an index names, sorted by name.
 pub(super) fn open(path: &Path) -> Result<Weights, Error> {
     let bytes = content(path)?;
     let foreign = |what: &str| index_mistake(path, &format!("it is no index of tensors: {what}"));
@@ -58,6 +58,9 @@ pub(super) fn open(path: &Path) -> Result<Weights, Error> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut shards: HashMap<String, Weights> = HashMap::new();
     let mut weights = Weights { source_name: Some(path.display().to_string()), ..Weights::default() };
+    // In which order an object has its entries depends on who else uses the reader.
+    let mut files: Vec<_> = files.iter().collect();
+    files.sort_by_key(|&(name, _)| name);
     for (name, file) in files {
         let file = file.as_str().ok_or_else(|| foreign(&format!("it gives {name:?} no name of a file")))?;
         if !shards.contains_key(file) {

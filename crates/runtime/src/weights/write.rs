@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::file::{Replacement, replace};
-use crate::weights::header::METADATA;
+use crate::weights::header::{MAX_HEADER_BYTES, METADATA};
 use crate::weights::{TRAINING_STATE, Weight, Weights, shards};
 
 impl Weights {
@@ -15,9 +15,14 @@ impl Weights {
     ///
     /// Errors: [`Error::File`] if the path cannot be written; what reading a tensor reports; the first mistake of a transformation.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.save_with(path.as_ref(), &self.metadata)
+    }
+
+    /// [`Weights::save`] with other metadata.
+    pub(crate) fn save_with(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<(), Error> {
         self.check()?;
         let tensors: Vec<&Weight> = self.list.iter().collect();
-        written(path.as_ref(), |write| replace(path.as_ref(), |file| write(file, &tensors, &self.metadata)))
+        written(path, |write| replace(path, |file| write(file, &tensors, metadata)))
     }
 
     /// Writes the tensors to files of at most so many bytes of tensors each (but for a tensor that is larger by itself) in a folder,
@@ -35,10 +40,15 @@ impl Weights {
 
     /// The bytes of the file that [`Weights::save`] writes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.to_bytes_with(&self.metadata)
+    }
+
+    /// [`Weights::to_bytes`] with other metadata.
+    pub(crate) fn to_bytes_with(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
         self.check()?;
         let mut bytes = Vec::new();
         let tensors: Vec<&Weight> = self.list.iter().collect();
-        written(Path::new("bytes in memory"), |write| write(&mut bytes, &tensors, &self.metadata))?;
+        written(Path::new("bytes in memory"), |write| write(&mut bytes, &tensors, metadata))?;
         Ok(bytes)
     }
 
@@ -119,6 +129,11 @@ fn header(tensors: &[&Weight], placed: &[&Weight], metadata: &BTreeMap<String, S
     // The data begins at a multiple of eight bytes, so that a reader may map it into memory.
     while text.len() % 8 != 0 {
         text.push(' ');
+    }
+    if text.len() as u64 > MAX_HEADER_BYTES {
+        let (found, most) = (text.len(), MAX_HEADER_BYTES);
+        let reason = format!("names, shapes and metadata take {found} bytes, and the format allows {most}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(text.as_bytes());

@@ -56,21 +56,19 @@ impl RunFolder {
     /// written.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>, Error> {
         let path = path.as_ref().join("metrics.jsonl");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(refused(&path, "read", &error)),
         };
-        let mut records = Vec::new();
-        for (number, line) in text.split_inclusive('\n').enumerate() {
-            match Record::from_json(line) {
-                Some(record) if line.ends_with('\n') => records.push(record),
-                // Whoever wrote it was stopped in the midst of it.
-                _ if !line.ends_with('\n') => {}
-                _ => return Err(FitError::Records { path, line: number + 1 }.into()),
-            }
-        }
-        Ok(records)
+        // What follows the last whole line was written by somebody who was stopped in the midst of it.
+        let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let lines = bytes[..end].split_inclusive(|&byte| byte == b'\n').enumerate();
+        let record = |(number, line): (usize, &[u8])| {
+            let record = std::str::from_utf8(line).ok().and_then(Record::from_json);
+            record.ok_or_else(|| FitError::Records { path: path.clone(), line: number + 1 }.into())
+        };
+        lines.map(record).collect()
     }
 
     /// Writes a record behind the others.

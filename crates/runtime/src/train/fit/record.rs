@@ -113,7 +113,10 @@ fn metrics(object: &Map<String, Value>) -> Option<Vec<(String, f64)>> {
         };
         Some((name.clone(), number))
     };
-    object.iter().map(metric).collect()
+    let mut metrics: Vec<_> = object.iter().map(metric).collect::<Option<_>>()?;
+    // In which order an object has its entries depends on who else uses the reader.
+    metrics.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Some(metrics)
 }
 
 /// A number, the text of an infinity, or null.

@@ -89,6 +89,7 @@ impl Report {
         self.write_epochs(&mut html);
         if let Some(confusion) = &self.confusion {
             write_confusion(&mut html, confusion);
+            let _ = writeln!(html, "<pre class=\"wide\">{}</pre>", escaped(&confusion.report().to_string()));
         }
         for (heading, text) in &self.sections {
             let _ = writeln!(html, "<h2>{}</h2>\n<pre class=\"wide\">{}</pre>", escaped(heading), escaped(text));
@@ -188,10 +189,18 @@ fn names(records: &[&Record], of: impl Fn(&Record) -> &Vec<(String, f64)>) -> Ve
     names
 }
 
+/// The most classes whose table a person can read.
+const MOST_CLASSES: usize = 100;
+
 /// A table of a confusion matrix, each row shaded by the shares of its label, and the scores of its classes.
 fn write_confusion(html: &mut String, confusion: &ConfusionMatrix) {
     let names = confusion.names();
-    html.push_str("<h2>Confusion matrix</h2>\n<p>A row is what a sample is, a column what it was taken for.</p>\n");
+    html.push_str("<h2>Confusion matrix</h2>\n");
+    if names.len() > MOST_CLASSES {
+        let _ = writeln!(html, "<p>The matrix of {} classes is not shown.</p>", names.len());
+        return;
+    }
+    html.push_str("<p>A row is what a sample is, a column what it was taken for.</p>\n");
     html.push_str("<div class=\"wide\"><table class=\"confusion\">\n<tr><th></th>");
     for name in names {
         let _ = write!(html, "<th>{}</th>", escaped(name));
@@ -211,7 +220,6 @@ fn write_confusion(html: &mut String, confusion: &ConfusionMatrix) {
         html.push_str("</tr>\n");
     }
     html.push_str("</table></div>\n");
-    let _ = writeln!(html, "<pre class=\"wide\">{}</pre>", escaped(&confusion.report().to_string()));
 }
 
 const STYLE: &str = "\

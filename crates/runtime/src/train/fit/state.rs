@@ -130,9 +130,8 @@ impl State {
         state.folder = Some(RunFolder::resume(path, &state.records)?);
         if fit.writes_events {
             let mut events = EventFile::create(path)?;
-            if state.steps > 0 {
-                events.restart(state.steps + 1)?;
-            }
+            // Of what an earlier run left there nothing is shown from here on.
+            events.restart(state.steps + 1)?;
             state.events = Some(events);
         }
         Ok(state)

@@ -39,8 +39,9 @@ impl Trainer<'_> {
             loss = Mean::new();
             for batch in batches.epoch(epoch) {
                 let batch = batch?;
-                let samples = samples(&batch.named_tensors());
-                loss.add(self.step(&batch)?.loss, samples as f64)?;
+                let own = samples(&batch.named_tensors());
+                let of_batch = self.step(&batch)?.loss;
+                loss.add(of_batch, self.session().samples_of_step(own) as f64)?;
             }
         }
         Ok(loss.value())

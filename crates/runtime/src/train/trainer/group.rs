@@ -419,8 +419,8 @@ fn cut(
 /// So many elements of the first axis.
 fn rows(tensor: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor, Error> {
     let shape = tensor.shape();
-    let width: usize = shape[1..].iter().product();
-    let places = range.start * width..range.end * width;
+    let width = shape[1..].iter().fold(1usize, |product, &extent| product.saturating_mul(extent));
+    let places = range.start.saturating_mul(width)..range.end.saturating_mul(width);
     let extents: Shape = std::iter::once(range.len()).chain(shape[1..].iter().copied()).collect();
     Tensor::from_data(extents, tensor.data().at(places))
 }
