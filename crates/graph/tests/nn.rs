@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use arenagrad_graph::nn::{
     Activation, AdaptiveAvgPool2d, BatchNorm, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Dropout, Dropout2d, Embedding,
-    Flatten, GroupNorm, InstanceNorm1d, InstanceNorm2d, Layer, LayerNorm, Linear, MaxPool2d, PRelu, Phase, Residual,
-    RmsNorm, Sequential,
+    Flatten, GroupNorm, GroupedQueryAttention, InstanceNorm1d, InstanceNorm2d, Layer, LayerNorm, Linear, MaxPool2d,
+    PRelu, Phase, Residual, RmsNorm, Sequential,
 };
 use arenagrad_graph::{ConvolutionPadding, DType, Expr, Graph, GraphError, Init, PadMode, StorageType};
 
@@ -52,7 +52,22 @@ fn keys_and_layouts_are_those_of_pytorch() {
     assert_eq!(declared(&LayerNorm::new("ln", [4]).without_affine().without_bias(), &[2, 3, 4]), [""; 0]);
     assert_eq!(declared(&RmsNorm::new("n", [4]), &[2, 3, 4]), ["n.weight f32[4]"]);
     assert_eq!(declared(&GroupNorm::new("gn", 2, 4), &[2, 4, 3]), ["gn.weight f32[4]", "gn.bias f32[4]"]);
+    assert_eq!(declared(&GroupNorm::new("gn", 2, 4).without_bias(), &[2, 4, 3]), ["gn.weight f32[4]"]);
+    let weight = BatchNorm::new("bn", 4).without_running_statistics().without_bias();
+    assert_eq!(declared(&weight, &[3, 4, 2]), ["bn.weight f32[4]"]);
+    let weight = InstanceNorm2d::new("bn", 4).affine().without_bias();
+    assert_eq!(declared(&weight, &[3, 4, 2, 2]), ["bn.weight f32[4]"]);
     assert_eq!(declared(&PRelu::new("act", 4), &[2, 4, 3]), ["act.weight f32[4]"]);
+}
+
+#[test]
+fn heads_too_wide_to_count_are_refused() {
+    for attention in [
+        GroupedQueryAttention::new("a", 48, 6).head_width(usize::MAX),
+        GroupedQueryAttention::new("a", 48, 6).key_value_heads(usize::MAX),
+    ] {
+        refused(|g| attention.forward(g.input("x", [2, 5, 48]), Phase::Training));
+    }
 }
 
 #[test]

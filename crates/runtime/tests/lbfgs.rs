@@ -140,6 +140,13 @@ fn what_ends_a_step() {
         Ok(f64::NAN)
     });
     assert_eq!((outcome.unwrap().end, x), (LbfgsEnd::NotFinite, [2.0]));
+    // A step past the end of where the loss is a number, without a search that would notice.
+    let mut x = [1.0f64];
+    let outcome = Lbfgs::new(4.0).minimise_function(&mut x, |x, gradient| {
+        gradient[0] = 1.0 + 0.5 / x[0].sqrt();
+        Ok(x[0] + x[0].sqrt())
+    });
+    assert_eq!(outcome.unwrap().end, LbfgsEnd::NotFinite);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What layers compute, against what PyTorch's modules of the same name gave in f64 for the same numbers.
 
 use arenagrad::nn::{
-    BatchNorm, Conv1d, Dropout1d, Dropout2d, Dropout3d, Embedding, InstanceNorm1d, Layer, PRelu, Phase, RmsNorm,
+    BatchNorm, Conv1d, Dropout1d, Dropout2d, Dropout3d, Embedding, InstanceNorm1d, Layer, Linear, PRelu, Phase, RmsNorm,
 };
 use arenagrad::{ConvolutionPadding, DType, Device, Expr, Graph, PadMode, Session, Sgd, Tensor};
 
@@ -233,4 +233,18 @@ fn whole_channels_are_dropped_anew_in_each_step() {
             assert_ne!(masks(layer, shape, 2, device.clone()), steps);
         }
     }
+}
+
+#[test]
+fn nothing_is_learned_from_nothing() {
+    let g = Graph::new();
+    let (norm, dense) = (BatchNorm::new("bn", 2), Linear::new("fc", 0, 3));
+    let empty = norm.apply(g.input("x", [0, 2, 4]), Phase::Training).sum(..);
+    let loss = empty + dense.apply(g.input("none", [2, 0])).square().sum(..);
+    let mut session = Session::train(&g, loss, Sgd::new(0.1), Device::cpu()).unwrap();
+    let (x, none) = (Tensor::zeros([0, 2, 4], DType::F32).unwrap(), Tensor::zeros([2, 0], DType::F32).unwrap());
+    assert_eq!(session.step(&[("x", &x), ("none", &none)]).unwrap(), 0.0);
+    let of = |name: &str| session.parameter(name).unwrap().to_f64_vec();
+    assert_eq!([of("bn.running_mean"), of("bn.running_var")], [[0.0; 2], [1.0; 2]]);
+    assert_eq!((of("bn.num_batches_tracked"), of("fc.bias")), (vec![1.0], vec![0.0; 3]));
 }

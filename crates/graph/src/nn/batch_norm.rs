@@ -68,6 +68,12 @@ impl BatchNorm {
         BatchNorm { momentum: None, ..self }
     }
 
+    /// With a weight alone. PyTorch's `bias=False`.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        BatchNorm { affine: self.affine.without_bias(), ..self }
+    }
+
     /// Without parameters. PyTorch's `affine=False`.
     #[must_use]
     pub fn without_affine(self) -> Self {
@@ -130,7 +136,9 @@ impl BatchNorm {
                     Some(whole) => variance * (whole / (whole - 1.0).maximum(1.0)),
                     None => variance * (count as f64 / (count as f64 - 1.0)),
                 };
-                running.follow((mean, unbiased), self.momentum, dtype);
+                // An empty batch has no statistics; it counts as a batch, as in PyTorch.
+                let followed = (count > 0 || self.synchronised).then_some((mean, unbiased));
+                running.follow(followed, self.momentum, dtype);
             }
             x.batch_norm(statistics, weight, bias, self.eps)
         })
@@ -165,12 +173,13 @@ impl<'g> Running<'g> {
     }
 
     /// Says that they follow the statistics of a batch, its mean and unbiased variance: by `momentum`, or so that they are the mean of
-    /// those of all batches.
+    /// those of all batches. Without statistics a batch is only counted.
     #[track_caller]
-    fn follow(&self, (mean, unbiased): (Expr<'g>, Expr<'g>), momentum: Option<f64>, dtype: DType) {
+    fn follow(&self, statistics: Option<(Expr<'g>, Expr<'g>)>, momentum: Option<f64>, dtype: DType) {
         let graph = self.mean.graph();
         let batches = graph.latest(self.count) + 1;
         graph.update(self.count, batches);
+        let Some((mean, unbiased)) = statistics else { return };
         match momentum {
             Some(momentum) => self.mix(mean, unbiased, momentum),
             None => {

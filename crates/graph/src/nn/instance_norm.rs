@@ -67,6 +67,12 @@ impl<const D: usize> InstanceNorm<D> {
         InstanceNorm { affine: Affine::WeightAndBias, ..self }
     }
 
+    /// With a weight alone, behind [`InstanceNorm::affine`]. PyTorch's `bias=False`.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        InstanceNorm { affine: self.affine.without_bias(), ..self }
+    }
+
     /// With running statistics, which evaluation takes. PyTorch's `track_running_stats=True`.
     #[must_use]
     pub fn running_statistics(self) -> Self {

@@ -95,8 +95,11 @@ impl Layer for Linear {
     }
 }
 
-/// Uniform in `±1 / sqrt(inputs)`, PyTorch's first values of dense and convolutional layers.
+/// Uniform in `±1 / sqrt(inputs)`, PyTorch's first values of dense and convolutional layers; 0 without inputs.
 pub(super) fn uniform_by_inputs(inputs: usize) -> Init {
-    let bound = 1.0 / (inputs.max(1) as f64).sqrt();
+    if inputs == 0 {
+        return Init::Constant(0.0);
+    }
+    let bound = 1.0 / (inputs as f64).sqrt();
     Init::Uniform { low: -bound, high: bound }
 }

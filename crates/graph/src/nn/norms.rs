@@ -81,6 +81,14 @@ pub(super) enum Affine {
 }
 
 impl Affine {
+    /// The same without a bias.
+    pub(super) fn without_bias(self) -> Self {
+        match self {
+            Affine::None => Affine::None,
+            Affine::Weight | Affine::WeightAndBias => Affine::Weight,
+        }
+    }
+
     /// The weight, 1 at first, if there is one.
     pub(super) fn weight(self, name: &str, shape: &Shape) -> Option<Parameter> {
         let parameter = || Parameter::new(within(name, "weight"), shape, Init::Constant(1.0));
@@ -111,11 +119,10 @@ impl LayerNorm {
         LayerNorm { eps, ..self }
     }
 
-    /// With a weight alone.
+    /// With a weight alone. PyTorch's `bias=False`.
     #[must_use]
     pub fn without_bias(self) -> Self {
-        let affine = if self.affine == Affine::None { Affine::None } else { Affine::Weight };
-        LayerNorm { affine, ..self }
+        LayerNorm { affine: self.affine.without_bias(), ..self }
     }
 
     /// Without parameters. PyTorch's `elementwise_affine=False`.
@@ -192,6 +199,12 @@ impl GroupNorm {
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         GroupNorm { eps, ..self }
+    }
+
+    /// With a weight alone. PyTorch's `bias=False`.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        GroupNorm { affine: self.affine.without_bias(), ..self }
     }
 
     /// Without parameters. PyTorch's `affine=False`.

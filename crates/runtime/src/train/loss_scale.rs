@@ -21,8 +21,8 @@ pub(crate) const SKIPPED_UPDATES: &str = "skipped_updates";
 ///
 /// Gradients are divided by the scale before anything else sees them: clipping, accumulation, and the norm that it reports, are of the
 /// loss itself. If an element of any gradient is infinite or NaN, the update is *skipped*: parameters, moments, counts of updates,
-/// averages and running statistics of layers stay as they are; the count of steps, from which random masks are drawn, moves on. It is what
-/// PyTorch's `GradScaler` does, and its numbers are the defaults.
+/// averages and running statistics of layers stay as they are; the count of steps, from which random masks are drawn, moves on. PyTorch's
+/// `GradScaler`, whose numbers are the defaults, skips the optimiser's step alike, though not running statistics, and under accumulation the whole update.
 ///
 /// States of the plan, in checkpoints with all others: `loss_scale` (f32), `good_steps` (i32) since the scale last changed, and
 /// `skipped_updates` (i32) in all.

@@ -167,8 +167,8 @@ pub trait Optimizer {
         options::Selected::frozen(self, pattern)
     }
 
-    /// One update in `batches` steps, from the mean of their gradients: for a loss that is a mean, what one batch of all their
-    /// examples gives. In between parameters and all that the optimiser keeps stay as they are, the count of updates among it; the
+    /// One update in `batches` steps, from the mean of their gradients: for a loss that is a mean and batches of one size, what one batch of all
+    /// their examples gives; a smaller batch weighs as much as the others. In between parameters and all that the optimiser keeps stay as they are, the count of updates among it; the
     /// state `step`, from which random masks are drawn, and running statistics of layers move on at each step.
     ///
     /// What stands within, such as `Adam::new(1e-3).clip_norm(1.0).accumulate(4)`, sees the mean; what stands around sees the gradients

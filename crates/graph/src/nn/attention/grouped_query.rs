@@ -245,7 +245,7 @@ impl GroupedQueryAttention {
             }
         };
         let projected = |place: usize, operand: Expr<'g>, inputs: usize, heads: usize| {
-            let of_heads = linear(place, inputs, heads * head_width).apply(operand);
+            let of_heads = linear(place, inputs, heads.saturating_mul(head_width)).apply(operand);
             let of_heads = if is_batched { of_heads } else { of_heads.unsqueeze(0) };
             of_heads.split_heads(heads)
         };
@@ -276,7 +276,7 @@ impl GroupedQueryAttention {
         };
         let (attended, _) = heads.attended(masks, phase, false, OP)?;
         let attended = if is_batched { attended } else { attended.squeeze(0) };
-        Some(linear(3, self.heads * head_width, self.width).apply(attended))
+        Some(linear(3, self.heads.saturating_mul(head_width), self.width).apply(attended))
     }
 }
 

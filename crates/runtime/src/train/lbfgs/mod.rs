@@ -275,6 +275,9 @@ impl Lbfgs {
             if !self.searches {
                 present = counted.at(point)?;
             }
+            if !present.is_finite() {
+                break LbfgsEnd::NotFinite;
+            }
             if counted.evaluations >= max_evaluations {
                 break LbfgsEnd::Evaluations;
             }

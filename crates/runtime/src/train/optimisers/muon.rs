@@ -109,6 +109,9 @@ impl Muon {
     }
 
     /// With another optimiser for all parameters that are no matrices. The names of its scalars begin with `rest.`.
+    ///
+    /// To freeze parameters, say [`freeze`](crate::Optimizer::freeze) or [`only`](crate::Optimizer::only) around the whole: within `rest` they keep a
+    /// parameter from being updated, but its gradient is computed and counts in what stands around.
     pub fn rest<O: Optimizer>(self, rest: O) -> MuonWithRest<O> {
         MuonWithRest { muon: self, rest }
     }

@@ -37,6 +37,10 @@ impl<O: Optimizer> Optimizer for Scheduled<O> {
             })
             .collect();
         let pairs = self.inner.update(graph, &trained)?;
+        if pairs.is_empty() {
+            // Nothing is updated, so nothing is scheduled.
+            return Ok(pairs);
+        }
         let refused = |reason: &str| Err(Error::OptimizerParts { reason: reason.to_owned() });
         if !asked.rate.get() {
             return refused("a schedule would do nothing for an optimiser whose rate is not of train::Scalars");
