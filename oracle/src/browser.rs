@@ -6,22 +6,10 @@ use wasm_bindgen::prelude::*;
 use crate::case::Case;
 use crate::run::{Outcome, Setting, run_async};
 
-#[wasm_bindgen]
-unsafe extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(message: &str);
-}
-
-/// Makes the console say what a panic says: without it there would be a bare trap.
-#[wasm_bindgen(start)]
-fn tell_panics() {
-    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
-}
-
-/// A device that cases run on.
+/// A device that cases run on, in every dtype that it has for floats.
 #[wasm_bindgen]
 pub struct CaseDevice {
-    setting: Setting,
+    settings: Vec<Setting>,
 }
 
 #[wasm_bindgen]
@@ -29,20 +17,19 @@ impl CaseDevice {
     /// The adapter that the browser offers. Rejected, with the reason, if it offers none.
     #[wasm_bindgen(js_name = openGpu)]
     pub async fn open_gpu() -> Result<CaseDevice, JsError> {
-        Ok(CaseDevice { setting: Setting::on_gpu(Device::gpu_async().await?) })
+        Ok(CaseDevice { settings: vec![Setting::on_gpu(Device::gpu_async().await?)] })
     }
 
-    /// The CPU, in floats of 32 bits.
+    /// The CPU.
     #[wasm_bindgen(js_name = openCpu)]
     pub fn open_cpu() -> CaseDevice {
-        let [_, setting] = Setting::on_cpu();
-        CaseDevice { setting }
+        CaseDevice { settings: Setting::on_cpu().into() }
     }
 
     /// What it is.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
-        self.setting.to_string()
+        self.settings.iter().map(Setting::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// Runs the case of one line. Returns `passed`, `unsupported: REASON` or `failed: CASE: REASON`.
@@ -51,7 +38,7 @@ impl CaseDevice {
             Ok(case) => case,
             Err(reason) => return format!("failed: {reason}"),
         };
-        match run_async(&case, std::slice::from_ref(&self.setting)).await {
+        match run_async(&case, &self.settings).await {
             Outcome::Passed | Outcome::PassedOnCpu => "passed".to_owned(),
             Outcome::Unsupported(reason) => format!("unsupported: {reason}"),
             Outcome::Failed(reason) => format!("failed: {}: {reason}", case.id),

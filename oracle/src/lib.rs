@@ -11,6 +11,9 @@ mod bound;
 pub mod browser;
 mod case;
 mod compare;
+#[cfg(target_arch = "wasm32")]
+#[path = "../../examples/web/src/panics.rs"]
+mod panics;
 mod run;
 
 pub use case::{Argument, Case, Element, Values};

@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var rank = 0u;
     while place < end {
         let other = ordered_key(place);
-        rank += select(0u, 1u, other < own || (other == own && place < element));
+        rank += select(0u, 1u, (other < own) | ((other == own) & (place < element)));
         place += 1u;
     }
     if rank < parameters.count {

@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
     }
     sum += run;
-    let attends_nothing = largest == -infinity() && sum == 0.0;
+    let attends_nothing = (largest == -infinity()) & (sum == 0.0);
     let shift = select(largest, 0.0, attends_nothing);
     let total = select(sum, 1.0, attends_nothing);
     rows[row] = shift;

@@ -184,7 +184,7 @@ fn part0_rhs_step(starts: vec4<u32>, depth: u32) -> vec4<f32> {
 
 fn part0_store_row(batch: u32, row: u32, column: u32, sums: vec4<f32>) {
     let index = (batch * part0_parameters.rows + row) * part0_parameters.columns + column;
-    if row < part0_parameters.rows && column < part0_parameters.columns {
+    if (row < part0_parameters.rows) & (column < part0_parameters.columns) {
         part0_write_block(index, sums);
     }
 }

@@ -17,7 +17,7 @@ const seed = Number(options.get('seed') ?? 0);
 const batch = Number(options.get('batch') ?? 64);
 
 /** All that the page knows, also for whoever looks at it from the console. */
-const page = { device: null, training: null, train: null, tests: null, running: false, losses: [], tested: [], saved: null, notes: [], memoryBytes };
+const page = { device: null, training: null, epochSteps: 0, testParts: 0, train: null, tests: null, running: false, losses: [], tested: [], saved: null, notes: [], memoryBytes };
 globalThis.page = page;
 
 function say(text, wrong = false) {
@@ -37,7 +37,7 @@ function show(now = false) {
   const { losses, tested, training } = page;
   const last = losses.slice(-24);
   by('step').textContent = losses.length.toLocaleString('en');
-  by('epoch').textContent = training ? (losses.length / training.stepsOfAnEpoch).toFixed(1) : '0';
+  by('epoch').textContent = training ? (losses.length / page.epochSteps).toFixed(1) : '0';
   by('loss').textContent = last.length > 0 ? (last.reduce((sum, loss) => sum + loss, 0) / last.length).toFixed(4) : '–';
   by('accuracy').textContent = tested.length > 0 ? `${(tested.at(-1)[1] * 100).toFixed(1)} %` : '–';
   draw(by('curve'), losses, tested);
@@ -76,6 +76,9 @@ function begin() {
   page.training = null;
   before?.free();
   page.training = new Training(page.device, page.train, page.tests, TESTED, batch, seed);
+  // Asked once: a training that is busy answers nothing.
+  page.epochSteps = page.training.stepsOfAnEpoch;
+  page.testParts = page.training.testParts;
   page.losses = [];
   page.tested = [];
   page.saved = null;
@@ -111,7 +114,7 @@ async function restart() {
 /** Share and mean loss on the test images, part by part so that the tab stays awake. */
 async function test() {
   const sums = [0, 0, 0];
-  for (let part = 0; part < page.training.testParts; part += 1) {
+  for (let part = 0; part < page.testParts; part += 1) {
     const found = await exclusive(() => page.training.testPart(part));
     found.forEach((value, place) => { sums[place] += value; });
     await breathe();
@@ -123,7 +126,7 @@ async function test() {
 }
 
 async function train() {
-  const half = Math.ceil(page.training.stepsOfAnEpoch / 2);
+  const half = Math.ceil(page.epochSteps / 2);
   let together = 1;
   let since = performance.now();
   let images = 0;

@@ -12,6 +12,8 @@ pub mod fit;
 pub mod network;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
+#[cfg(target_arch = "wasm32")]
+mod panics;
 pub mod training;
 
 pub use digits::Digits;

@@ -11,18 +11,6 @@ use crate::digits::{self, Digits};
 use crate::network;
 use crate::training::{Settings, Training};
 
-#[wasm_bindgen]
-unsafe extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(message: &str);
-}
-
-/// Makes the console say what a panic says: without it there would be a bare trap.
-#[wasm_bindgen(start)]
-fn tell_panics() {
-    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
-}
-
 /// How many bytes the program's memory has, which never shrinks.
 #[wasm_bindgen(js_name = memoryBytes)]
 pub fn memory_bytes() -> f64 {

@@ -27,5 +27,5 @@ fn step(total: Total, position: u32, index: u32) -> Total {
 fn result_of(total: Total) -> f32 {
     // Past the largest number nothing is lost by rounding, and what stands in `lost` is not a number. A loss of nothing would make 0 of -0.
     let is_finite = (bitcast<u32>(total.sum) & 0x7f800000u) != 0x7f800000u;
-    return select(total.sum, total.sum + total.lost, is_finite && total.lost != 0.0);
+    return select(total.sum, total.sum + total.lost, is_finite & (total.lost != 0.0));
 }

@@ -12,10 +12,10 @@ fn two_to_the(exponent: i32) -> f32 {
 fn brought_near(x: Scaled, by: i32) -> Scaled {
     let magnitude = abs(x.mantissa);
     let is_infinite = (bitcast<u32>(magnitude) & 0x7f800000u) == 0x7f800000u;
-    if magnitude > 4294967296.0 && !is_infinite {
+    if (magnitude > 4294967296.0) & !is_infinite {
         return Scaled(x.mantissa * two_to_the(-by), x.exponent + by);
     }
-    if magnitude < 2.3283064e-10 && magnitude > 0.0 {
+    if (magnitude < 2.3283064e-10) & (magnitude > 0.0) {
         return Scaled(x.mantissa * two_to_the(by), x.exponent - by);
     }
     return x;

@@ -9,5 +9,5 @@ fn acosh_f32(x: f32) -> f32 {
     let sum = x + sqrt(t * (t + 2.0));
     let large = log_f32(select(sum, x, huge)) + select(0.0, 0.693147181, huge);
     let result = select(large, small, t < 1.0);
-    return select(result, nan(), x < 1.0 || is_nan(x));
+    return select(result, nan(), (x < 1.0) | is_nan(x));
 }

@@ -1,4 +1,4 @@
 // Whether both hold.
 fn and(x: bool, y: bool) -> bool {
-    return x && y;
+    return x & y;
 }

@@ -10,7 +10,7 @@ fn reduced_asin(magnitude: f32) -> f32 {
     let steep = magnitude > 0.5;
     let z = select(magnitude * magnitude, 0.5 * (1.0 - magnitude), steep);
     let t = select(magnitude, sqrt(max(z, 0.0)), steep);
-    return select(angle_of_sine(t, z), nan(), magnitude > 1.0 || is_nan(magnitude));
+    return select(angle_of_sine(t, z), nan(), (magnitude > 1.0) | is_nan(magnitude));
 }
 
 // The angle whose sine is x, from -pi/2 to pi/2; NaN outside [-1, 1]. pi/2 in two parts.

@@ -8,6 +8,6 @@ fn atanh_f32(x: f32) -> f32 {
     let large = 0.5 * log1p(2.0 * inside / (1.0 - inside));
     var result = select(large, small, magnitude < 0.5);
     result = select(result, infinity(), magnitude == 1.0);
-    result = select(result, nan(), magnitude > 1.0 || is_nan(x));
+    result = select(result, nan(), (magnitude > 1.0) | is_nan(x));
     return with_sign_of(result, x);
 }

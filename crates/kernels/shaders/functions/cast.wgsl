@@ -1,8 +1,8 @@
 // The whole part of x, at most the largest and at least the smallest i32; 0 for NaN.
 fn f32_to_i32(x: f32) -> i32 {
-    let inside = select(x, 0.0, x >= 2147483648.0 || x < -2147483648.0 || is_nan(x));
+    let inside = select(x, 0.0, (x >= 2147483648.0) | (x < -2147483648.0) | is_nan(x));
     let outside = select(0, select(-0x7fffffff - 1, 0x7fffffff, x > 0.0), !is_nan(x));
-    return select(i32(inside), outside, x >= 2147483648.0 || x < -2147483648.0);
+    return select(i32(inside), outside, (x >= 2147483648.0) | (x < -2147483648.0));
 }
 
 // The nearest f32.

@@ -12,6 +12,6 @@ fn erfinv(x: f32) -> f32 {
     let outermost = fma(fma(fma(fma(fma(fma(fma(fma(-1.45487471e-5, v, 5.56838599e-5), v, -4.61785555e-5), v, -2.19835729e-4), v, 1.14646443e-3), v, -3.44552032e-3), v, 6.84308031e-3), v, 1.00266242), v, 2.832802);
     var result = select(select(outermost, outer, root < 2.0), magnitude * central, z < 0.5);
     result = select(result, infinity(), magnitude == 1.0);
-    result = select(result, nan(), magnitude > 1.0 || is_nan(x));
+    result = select(result, nan(), (magnitude > 1.0) | is_nan(x));
     return with_sign_of(result, x);
 }

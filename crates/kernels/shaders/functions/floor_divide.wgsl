@@ -2,7 +2,7 @@
 fn floor_divide(x: f32, y: f32) -> f32 {
     let quotient = x / y;
     let rest = fmod(x, y);
-    let adjusted = rest != 0.0 && (rest < 0.0) != (y < 0.0);
+    let adjusted = (rest != 0.0) & ((rest < 0.0) != (y < 0.0));
     let whole = (x - rest) / y - select(0.0, 1.0, adjusted);
     let below = floor(whole);
     var result = select(below, below + 1.0, whole - below > 0.5);
@@ -13,9 +13,9 @@ fn floor_divide(x: f32, y: f32) -> f32 {
 
 // x / y rounded down; by 0 it is 0.
 fn floor_divide_i32(x: i32, y: i32) -> i32 {
-    let divisor = select(y, 1, y == 0 || y == -1);
+    let divisor = select(y, 1, (y == 0) | (y == -1));
     let whole = x / divisor;
     let rest = x - whole * divisor;
-    let result = whole - select(0, 1, rest != 0 && (rest < 0) != (divisor < 0));
+    let result = whole - select(0, 1, (rest != 0) & ((rest < 0) != (divisor < 0)));
     return select(select(result, 0 - x, y == -1), 0, y == 0);
 }

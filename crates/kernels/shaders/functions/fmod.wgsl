@@ -47,13 +47,13 @@ fn fmod(x: f32, y: f32) -> f32 {
     var bits = select(normal, rest << (b_exponent - 1u), leading >= b_exponent);
     bits = select(bits, 0u, rest == 0u);
     bits = select(bits, a, a < b);
-    bits = select(bits, 0x7fc00000u, b == 0u || a >= 0x7f800000u || b > 0x7f800000u);
+    bits = select(bits, 0x7fc00000u, (b == 0u) | (a >= 0x7f800000u) | (b > 0x7f800000u));
     return bitcast<f32>(bits | (bitcast<u32>(x) & 0x80000000u));
 }
 
 // The remainder of x by y with the sign of x; by 0 it is x.
 fn fmod_i32(x: i32, y: i32) -> i32 {
     // By -1 it is 0, also for the least integer, whose quotient would overflow.
-    let rest = x % select(y, 1, y == 0 || y == -1);
+    let rest = x % select(y, 1, (y == 0) | (y == -1));
     return select(rest, x, y == 0);
 }

@@ -1,6 +1,6 @@
 // x >= y; false where either is NaN.
 fn greater_equal(x: f32, y: f32) -> bool {
-    return x >= y && !is_nan(x) && !is_nan(y);
+    return (x >= y) & !is_nan(x) & !is_nan(y);
 }
 
 // x >= y

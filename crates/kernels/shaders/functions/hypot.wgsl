@@ -11,6 +11,6 @@ fn hypot(x: f32, y: f32) -> f32 {
     let long = longer * scale;
     let short = shorter * scale;
     var result = sqrt(fma(long, long, short * short)) * unscale;
-    result = select(result, nan(), is_nan(x) || is_nan(y));
-    return select(result, infinity(), a == 0x7f800000u || b == 0x7f800000u);
+    result = select(result, nan(), is_nan(x) | is_nan(y));
+    return select(result, infinity(), (a == 0x7f800000u) | (b == 0x7f800000u));
 }

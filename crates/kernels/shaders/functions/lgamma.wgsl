@@ -41,6 +41,6 @@ fn lgamma(x: f32) -> f32 {
     let reflected = ((1.14472989 - log_f32(magnitude)) - sine) - positive;
     // Next to 0 the function is -ln |x|, and the sine's logarithm is not finite for the smallest ones.
     var result = select(positive, select(reflected, -log_f32(magnitude), magnitude < 1.0e-10), x < 0.0);
-    result = select(result, infinity(), magnitude > 3.0e38 || magnitude == 0.0 || (x < 0.0 && from_integer == 0.0));
+    result = select(result, infinity(), (magnitude > 3.0e38) | (magnitude == 0.0) | ((x < 0.0) & (from_integer == 0.0)));
     return select(result, x, is_nan(x));
 }

@@ -1,4 +1,4 @@
 // Whether at least one holds.
 fn or(x: bool, y: bool) -> bool {
-    return x || y;
+    return x | y;
 }

@@ -37,18 +37,18 @@ fn pow_f32(x: f32, y: f32) -> f32 {
     let y_infinite = (bitcast<u32>(y) & 0x7fffffffu) == 0x7f800000u;
     let base_infinite = bitcast<u32>(base) == 0x7f800000u;
     let whole = floor(size) == size;
-    let odd = whole && size < 16777216.0 && (u32(min(size, 16777216.0)) & 1u) == 1u;
-    let small_whole = whole && size < 64.0;
+    let odd = whole & (size < 16777216.0) & ((u32(min(size, 16777216.0)) & 1u) == 1u);
+    let small_whole = whole & (size < 64.0);
     let product = power_by_squaring(base, u32(min(size, 63.0)));
     var result = power_by_logarithm(base, y);
     result = select(result, select(product, 1.0 / product, y < 0.0), small_whole);
     // Where base or exponent is infinite, or the base 0, the result is 0 or infinity (or 1 for a base of 1).
     let grows = (base > 1.0) == (y > 0.0);
     let extreme = select(select(0.0, infinity(), grows), 1.0, base == 1.0);
-    result = select(result, extreme, y_infinite || base_infinite || base == 0.0);
+    result = select(result, extreme, y_infinite | base_infinite | (base == 0.0));
     let negative = (bitcast<u32>(x) >> 31u) == 1u;
-    result = select(result, -result, negative && odd);
-    result = select(result, nan(), x < 0.0 && !whole && !base_infinite);
-    result = select(result, nan(), is_nan(x) || is_nan(y));
-    return select(result, 1.0, y == 0.0 || x == 1.0);
+    result = select(result, -result, negative & odd);
+    result = select(result, nan(), (x < 0.0) & !whole & !base_infinite);
+    result = select(result, nan(), is_nan(x) | is_nan(y));
+    return select(result, 1.0, (y == 0.0) | (x == 1.0));
 }

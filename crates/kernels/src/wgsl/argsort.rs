@@ -89,12 +89,12 @@ pub(super) fn searchsorted(
     let is_nan = match dtype {
         DType::F32 | DType::F64 => {
             module.call("is_nan");
-            "is_nan(sequences[place]) || is_nan(searched[element]) || "
+            "is_nan(sequences[place]) | is_nan(searched[element]) | "
         }
         DType::I32 | DType::Bool => "",
     };
     module.declare(format!(
-        "fn goes_on(place: u32, element: u32) -> bool {{\n    return {is_nan}sequences[place] {comparison} searched[element];\n}}\n"
+        "fn goes_on(place: u32, element: u32) -> bool {{\n    return {is_nan}(sequences[place] {comparison} searched[element]);\n}}\n"
     ));
     module.bind(Resource::Output(0), true, "result", "i32");
     let iterations = u32::BITS as usize;

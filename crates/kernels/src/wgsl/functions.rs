@@ -197,6 +197,17 @@ mod tests {
         assert_ne!(named("maximum", DType::F32), named("maximum", DType::I32));
     }
 
+    /// `&&` and `||` are branches, and a kernel has each function many times over: a compiler that writes every call out takes seconds
+    /// over some hundred of them, or does not come back.
+    #[test]
+    fn truth_values_are_combined_without_branches() {
+        for text in FILES {
+            let code = text.lines().map(|line| line.split("//").next().unwrap_or(line));
+            let branching: Vec<&str> = code.filter(|line| line.contains("&&") || line.contains("||")).collect();
+            assert!(branching.is_empty(), "{branching:?}");
+        }
+    }
+
     #[test]
     fn every_item_is_found_with_what_it_needs() {
         let mut text = String::new();

@@ -213,7 +213,7 @@ impl Product {
                         let index = (batch * parameters.rows + row) * parameters.columns + column;\n"
             .to_owned();
         if width == 4 {
-            text.push_str("    if row < parameters.rows && column < parameters.columns {\n        write_block(index, sums);\n    }\n");
+            text.push_str("    if (row < parameters.rows) & (column < parameters.columns) {\n        write_block(index, sums);\n    }\n");
         } else {
             text.push_str("    if row >= parameters.rows {\n        return;\n    }\n");
             for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {

@@ -382,7 +382,7 @@ impl Scatter<'_> {
             let _ = write!(text, "    let c_{other} = rest % {extent};\n    rest /= {extent};\n");
             let reached = if other == self.axis { operand_shape[other] } else { updates_shape[other] };
             let limit = module.parameter(format!("reached_{other}"), reached);
-            let _ = writeln!(text, "    is_reached = is_reached && c_{other} < {limit};");
+            let _ = writeln!(text, "    is_reached = is_reached & (c_{other} < {limit});");
             let stride = module.parameter(format!("place_stride_{other}"), place_stride);
             terms.push(format!("c_{other} * {stride}"));
             place_stride *= reached;
@@ -407,7 +407,7 @@ impl Scatter<'_> {
                 let stride = module.parameter(format!("stride_{other}"), strides[other]);
                 let limit = module.parameter(format!("updated_{other}"), updates_shape[other]);
                 let _ = writeln!(text, "    updates.position += (rest % {extent}) * {stride};");
-                let _ = writeln!(text, "    updates.reached = updates.reached && rest % {extent} < {limit};");
+                let _ = writeln!(text, "    updates.reached = updates.reached & (rest % {extent} < {limit});");
             }
             let _ = writeln!(text, "    rest /= {extent};");
         }

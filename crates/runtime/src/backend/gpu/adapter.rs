@@ -51,7 +51,7 @@ impl GpuDevice {
     /// it was lost meanwhile.
     pub(crate) async fn open(selector: &Selector) -> Result<GpuDevice, Error> {
         let machine = machine().await;
-        let slot = select(machine, selector)?;
+        let slot = select(&machine, selector)?;
         let open = |opened: &Option<GpuDevice>| opened.as_ref().filter(|device| !device.is_lost()).cloned();
         if let Some(device) = open(&slot.opened.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(device);
@@ -67,7 +67,7 @@ impl GpuDevice {
     pub(super) fn open_alone(selector: &Selector) -> Result<GpuDevice, Error> {
         pollster::block_on(async {
             let machine = machine().await;
-            select(machine, selector)?.open().await
+            select(&machine, selector)?.open().await
         })
     }
 }
@@ -83,11 +83,11 @@ impl Slot {
 
 /// The adapters of this machine, which are looked for once.
 #[cfg(not(target_family = "wasm"))]
-async fn machine() -> &'static Machine {
-    static MACHINE: OnceLock<Machine> = OnceLock::new();
-    MACHINE.get_or_init(|| {
+async fn machine() -> Arc<Machine> {
+    static MACHINE: OnceLock<Arc<Machine>> = OnceLock::new();
+    let machine = MACHINE.get_or_init(|| {
         if wgpu::Instance::enabled_backend_features().is_empty() {
-            return Machine { slots: Vec::new() };
+            return Arc::new(Machine { slots: Vec::new() });
         }
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         // The default depends on how wgpu was built: it asks for validation layers in a debug build, and for pipelines
@@ -101,8 +101,9 @@ async fn machine() -> &'static Machine {
             .collect();
         // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
         slots.sort_by_key(|slot| preference(slot.description.kind));
-        Machine { slots }
-    })
+        Arc::new(Machine { slots })
+    });
+    Arc::clone(machine)
 }
 
 /// The adapter that the browser gives a page, if it gives one. An adapter of a browser opens one device, so each question asks for it anew.

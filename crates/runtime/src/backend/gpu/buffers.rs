@@ -2,12 +2,15 @@
 //!
 //! Every tensor, scratch area included, is named by a number. A large one is a buffer of its own, for wgpu tracks hazards for
 //! each buffer as a whole. Small ones stand side by side in *chunks*, so that a dispatch that touches many of them binds few
-//! buffers. What is given back is free for other tensors: a buffer of its own goes to the device, and a place in a chunk to the next
-//! tensor of about its size.
+//! buffers. Where no dispatches are joined, which is what that is for, a chunk has one tensor: WebGPU lets no dispatch bind a tensor
+//! twice, as a product of it with itself does, where it may be written, and all of a shared buffer that is written anywhere counts so.
+//! What is given back is free for other tensors: a large buffer goes to the device, and a place in a chunk to the next tensor of about
+//! its size.
 //! Elements take one 32-bit word each, or are narrower and share one; the space behind the last one up to a multiple of sixteen bytes belongs to
 //! nobody, so that a module may see a buffer as vectors of four.
 
 use arenagrad_graph::{DType, Elements, StorageType};
+use arenagrad_kernels::wgsl::Joining;
 
 use super::device::GpuDevice;
 use crate::error::Error;
@@ -229,6 +232,9 @@ impl GpuMemory {
         let fitting = (0..self.free_places.len()).filter(|&number| fits(&self.free_places[number]));
         if let Some(number) = fitting.min_by_key(|&number| self.free_places[number].bytes) {
             return Ok(self.free_places.swap_remove(number));
+        }
+        if self.device.joining() == Joining::Never {
+            return Ok(Place { buffer: self.buffer_of(what, size)?, offset: 0, bytes: size });
         }
         let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment).max(VECTOR_BYTES);
         let room = size.next_multiple_of(alignment);

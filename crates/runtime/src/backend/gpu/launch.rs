@@ -1,6 +1,6 @@
 //! What a run asks of the device, in order: the dispatches of the steps over the session's buffers, small ones joined.
 //!
-//! A dispatch may not bind one buffer both to read and to write, and small tensors share buffers. So where a dispatch writes one
+//! A dispatch may not bind one buffer both to read and to write, and small tensors may share buffers. So where a dispatch writes one
 //! tensor of a buffer, it declares all that it binds of that buffer writable. That two of its bindings would be one tensor, read through one
 //! and written through the other, is refused.
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arenagrad_graph::{BinaryFunction, DType, Elements, Elementwise, StorageType};
-use arenagrad_kernels::wgsl::{Binding, Dispatch, Joining, Lowered, Resource, Work};
+use arenagrad_kernels::wgsl::{self, Binding, Dispatch, Joining, Lowered, Resource, Work};
 use arenagrad_kernels::{Axes, Choice, Instruction, Kernel, Matrices, Program, ProgramInput, Stored, View};
 
 use super::encode::{LoweredStep, MOST_OPERATIONS};
+use super::launch::{Placed, launches};
 use super::test_device::{open_now, present};
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback, ResidentStep, Selector};
 use crate::error::Error;
@@ -367,6 +368,27 @@ fn a_buffer_bound_both_to_read_and_to_write_is_refused() {
     let steps = [step(lowered(vec![dispatch], vec![]), &alone, &alone)];
     let error = GpuExecutable::from_lowered(&device, &mut memory, &steps, &[]).err().unwrap();
     assert!(matches!(&error, Error::Device { reason, .. } if reason.starts_with("step: affine")), "{error}");
+}
+
+#[test]
+fn where_nothing_is_joined_no_tensor_is_writable_because_of_its_neighbour() {
+    let Some(device) = device() else { return };
+    let mut memory = GpuMemory::new(&device);
+    let [x, y] = ["x", "y"].map(|what| memory.allocate(what, StorageType::F32, 6).unwrap());
+    assert_ne!(memory.place(x).buffer, memory.place(y).buffer);
+    // A tensor that is bound twice is only read, which WebGPU allows and what is written it does not.
+    let kernel = product(6, DType::F32);
+    let lowered = wgsl::lower(&kernel, device.profile()).unwrap();
+    let tensors = vec![x, x, y];
+    let placed = Placed { dispatch: &lowered.dispatches[0], what: "y", tensors };
+    let launches = launches(&device, Joining::Never, &memory, &[placed]).unwrap();
+    let bound: Vec<(u32, bool)> = launches[0].buffers.iter().map(|bound| (bound.buffer, bound.writable)).collect();
+    let [x_buffer, y_buffer] = [x, y].map(|tensor| memory.place(tensor).buffer);
+    assert_eq!(bound, [(x_buffer, false), (x_buffer, false), (y_buffer, true)]);
+    // What is given back is taken again.
+    memory.release(x);
+    let z = memory.allocate("z", StorageType::F32, 5).unwrap();
+    assert_eq!(memory.place(z).buffer, x_buffer);
 }
 
 #[test]
