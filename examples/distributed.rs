@@ -12,24 +12,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arenagrad::data::Batch;
-use arenagrad::group::{Alone, Group, Mpi, Share, StepReport};
-use arenagrad::nn::{AttentionMasks, Embedding, LayerNorm, Linear, MultiHeadAttention, Phase};
-use arenagrad::{AdamW, DType, Device, Error, Expr, Gelu, Inputs, Optimizer, Sgd, Tensor, Trainer};
+use arenagrad::group::{Alone, Group, Mpi, Share, StepReport, share_of};
+use arenagrad::{AdamW, CrossEntropy, DType, Device, Error, Optimizer, Reduction, Sgd, Tensor, Trainer};
+use arenagrad_examples::networks::{Network, shuffled};
 
 const USAGE: &str =
     "usage: distributed [--alone] [--network mnist_mlp|gpt] [--device auto|cpu|gpu|ADAPTER] [--steps N] [--batch N]
-                   [--shards N] [--bucket BYTES] [--save FILE] [--die RANK:STEP:MICROSECONDS] [--notes FOLDER]
+                   [--optimizer sgd|adamw] [--clip NORM] [--accumulate N] [--average DECAY] [--order SEED]
+                   [--shards N] [--bucket BYTES] [--evaluate N] [--save FILE] [--load FILE] [--notes FOLDER]
+                   [--die RANK:STEP:MICROSECONDS] [--die-saving RANK:STEP:MICROSECONDS]
 
-  --alone    one process, without MPI
-  --network  a perceptron of 784, 128 and 10, or a GPT of 4 layers of width 128 (default mnist_mlp)
-  --device   where to train (default cpu)
-  --steps    steps to make (default 20)
-  --batch    samples of a whole batch (default 64, for gpt 12)
-  --shards   the deterministic mode, in so many shards
-  --bucket   bytes of a bucket of gradients at least (default 4 MiB)
-  --save     writes a checkpoint to that file behind every step
-  --die      that rank kills itself so long after that step has begun
-  --notes    writes to rank-N.txt in that folder how the process ended, and when";
+  --alone       one process, without MPI
+  --network     a perceptron of 784, 128 and 10, or a GPT of 4 layers of width 128 (default mnist_mlp)
+  --device      where to train (default cpu)
+  --steps       steps to make (default 20)
+  --batch       samples of a whole batch (default 64, for gpt 12)
+  --optimizer   default sgd, for gpt adamw
+  --clip        the bound of the norm of all gradients (default 1)
+  --accumulate  so many steps an update, each with samples of its own (default 1)
+  --average     keeps moving averages of the weights, with that decay
+  --order       the samples of each batch in another order, which that number gives
+  --shards      the deterministic mode, in so many shards
+  --bucket      bytes of a bucket of gradients at least (default 4 MiB)
+  --evaluate    computes at the end what becomes of so many other samples, and with averages that too
+  --save        writes a checkpoint to that file behind every step
+  --load        goes on from that checkpoint
+  --notes       writes to rank-N.txt in that folder how the process ended, and when
+  --die         that rank kills itself so long after that step has begun
+  --die-saving  the same after it has begun to write the checkpoint behind that step";
 
 struct Options {
     alone: bool,
@@ -37,11 +47,27 @@ struct Options {
     device: String,
     steps: usize,
     batch: Option<usize>,
+    optimizer: Option<String>,
+    clip: f64,
+    accumulate: usize,
+    average: Option<f64>,
+    order: Option<u32>,
     shards: Option<usize>,
     bucket: Option<usize>,
+    evaluate: Option<usize>,
     save: Option<PathBuf>,
-    die: Option<(usize, usize, u64)>,
+    load: Option<PathBuf>,
     notes: Option<PathBuf>,
+    die: Option<Death>,
+    die_saving: Option<Death>,
+}
+
+/// Which rank kills itself, at which step, and how long after it has begun.
+#[derive(Clone, Copy)]
+struct Death {
+    rank: usize,
+    step: usize,
+    after: Duration,
 }
 
 fn main() -> ExitCode {
@@ -64,62 +90,131 @@ fn run(options: &Options) -> Result<(), Error> {
 
 fn train(options: &Options, group: &Arc<dyn Group>) -> Result<(), Error> {
     let (rank, size) = (group.rank(), group.size());
-    let is_gpt = options.network == "gpt";
-    let samples = options.batch.unwrap_or(if is_gpt { 12 } else { 64 });
+    let network = Network::named(&options.network).unwrap_or_else(|| unreachable!("the name was checked"));
+    let samples = options.batch.unwrap_or(if options.network == "gpt" { 12 } else { 64 });
     let share = Share::new(rank, size, options.shards.unwrap_or(size))?;
-    let batch = part(&if is_gpt { text(samples)? } else { images(samples)? }, share.range(samples))?;
-    let (perceptron, gpt) = (Perceptron::new(), Gpt::new());
-    let optimizer: Box<dyn Optimizer + Send> =
-        if is_gpt { Box::new(AdamW::new(1e-3).clip_norm(1.0)) } else { Box::new(Sgd::new(0.1).clip_norm(1.0)) };
+    let batches = (0..options.accumulate).map(|number| {
+        let whole = network.samples(samples, 1 + 2 * number as u32)?;
+        part(&reordered(whole, samples, options.order)?, share.range(samples))
+    });
+    let batches = batches.collect::<Result<Vec<Batch>, Error>>()?;
     let device = if options.device == "gpu" { Device::gpu_of(&**group)? } else { Device::named(&options.device)? };
     let mut trainer =
-        Trainer::new(device, optimizer, |inputs| if is_gpt { gpt.loss(inputs) } else { perceptron.loss(inputs) })
-            .in_group(Arc::clone(group));
+        Trainer::new(device, optimizer(options), |inputs| network.loss(inputs)).in_group(Arc::clone(group));
     if let Some(shards) = options.shards {
         trainer = trainer.deterministic(shards);
     }
     if let Some(bytes) = options.bucket {
         trainer = trainer.bucket_bytes(bytes);
     }
+    let mut begin = 0;
+    if let Some(path) = &options.load {
+        trainer.prepare(&batches[0])?;
+        trainer.session_mut().load(path)?;
+        // The optimiser counts its updates.
+        begin = trainer.session().parameter("updates")?.item()? as usize * options.accumulate;
+    }
+    let dies = |death: Option<Death>, step: usize| {
+        if let Some(Death { after, .. }) = death.filter(|death| (death.rank, death.step) == (rank, step)) {
+            die(options, rank, after);
+        }
+    };
     let mut losses = Vec::with_capacity(options.steps);
     let mut reports: Vec<StepReport> = Vec::with_capacity(options.steps);
-    let mut times = Vec::with_capacity(options.steps);
-    for step in 0..options.steps {
-        if let Some((_, _, after)) = options.die.filter(|(dying, at, _)| (*dying, *at) == (rank, step)) {
-            die(options, rank, Duration::from_micros(after));
-        }
+    let (mut times, mut saves) = (Vec::with_capacity(options.steps), Vec::with_capacity(options.steps));
+    for step in begin..begin + options.steps {
+        dies(options.die, step);
         let begun = Instant::now();
-        losses.push(trainer.step(&batch)?.loss);
+        losses.push(trainer.step(&batches[step % batches.len()])?.loss);
         times.push(begun.elapsed());
         reports.push(trainer.group_report());
+        dies(options.die_saving, step);
+        let begun = Instant::now();
         if let Some(path) = &options.save {
             trainer.save(path)?;
         }
+        saves.push(begun.elapsed());
     }
     trainer.session_mut().compare_members()?;
-    if rank == 0 {
-        println!("network {} ranks {size} batch {samples} device {}", options.network, trainer.device());
-        for (step, loss) in losses.iter().enumerate() {
-            println!("loss {step} {loss:?} {:016x}", loss.to_bits());
+    let mut evaluations = Vec::new();
+    if let Some(count) = options.evaluate {
+        evaluations.push(("evaluation", evaluate(&mut trainer, &network, count, &**group)?));
+        if options.average.is_some() {
+            trainer.session_mut().swap_averages()?;
+            evaluations.push(("averaged", evaluate(&mut trainer, &network, count, &**group)?));
         }
-        // The first steps plan, and warm up.
-        let measured = options.steps.min(5)..options.steps;
-        let median = |of: &dyn Fn(usize) -> Duration| {
-            let mut list: Vec<Duration> = measured.clone().map(of).collect();
-            list.sort_unstable();
-            list.get(list.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e6)
-        };
-        println!(
-            "step_us {:.1} compute_us {:.1} wait_us {:.1} reduce_us {:.1} bytes {} exchanges {}",
-            median(&|step| times[step]),
-            median(&|step| reports[step].compute),
-            median(&|step| reports[step].wait),
-            median(&|step| reports[step].reduce),
-            reports.last().map_or(0, |report| report.bytes),
-            reports.last().map_or(0, |report| report.exchanges),
-        );
     }
+    if rank > 0 {
+        return Ok(());
+    }
+    println!("network {} ranks {size} batch {samples} device {}", options.network, trainer.device());
+    for (step, loss) in (begin..).zip(&losses) {
+        println!("loss {step} {loss:?} {:016x}", loss.to_bits());
+    }
+    for (name, [loss, right]) in evaluations {
+        println!("{name} {loss:?} {right:?}");
+    }
+    // The first steps plan, and warm up.
+    let measured = options.steps.min(5)..options.steps;
+    let median = |of: &dyn Fn(usize) -> Duration| {
+        let mut list: Vec<Duration> = measured.clone().map(of).collect();
+        list.sort_unstable();
+        list.get(list.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    };
+    println!(
+        "step_us {:.1} save_us {:.1} compute_us {:.1} wait_us {:.1} reduce_us {:.1} bytes {} exchanges {}",
+        median(&|step| times[step]),
+        median(&|step| saves[step]),
+        median(&|step| reports[step].compute),
+        median(&|step| reports[step].wait),
+        median(&|step| reports[step].reduce),
+        reports.last().map_or(0, |report| report.bytes),
+        reports.last().map_or(0, |report| report.exchanges),
+    );
     Ok(())
+}
+
+/// The optimiser that was asked for, with what stands around it.
+fn optimizer(options: &Options) -> Box<dyn Optimizer + Send> {
+    let usual = if options.network == "gpt" { "adamw" } else { "sgd" };
+    let inner: Box<dyn Optimizer + Send> = match options.optimizer.as_deref().unwrap_or(usual) {
+        "adamw" => Box::new(AdamW::new(1e-3)),
+        _ => Box::new(Sgd::new(0.1)),
+    };
+    let mut optimizer: Box<dyn Optimizer + Send> = Box::new(inner.clip_norm(options.clip));
+    if options.accumulate > 1 {
+        optimizer = Box::new(optimizer.accumulate(options.accumulate));
+    }
+    if let Some(decay) = options.average {
+        optimizer = Box::new(optimizer.moving_average(decay));
+    }
+    optimizer
+}
+
+/// The mean loss of the predictions of other samples, and how many are right, of all processes.
+fn evaluate<'a>(
+    trainer: &mut Trainer<'a>,
+    network: &'a Network,
+    count: usize,
+    group: &dyn Group,
+) -> Result<[f64; 2], Error> {
+    let evaluation = trainer.add_evaluation(|inputs| {
+        let [logits, labels] = network.predictions(inputs);
+        let right = logits.argmax(1).equal(labels).cast(DType::I32).sum(..);
+        let summed = CrossEntropy { reduction: Reduction::Sum, ..CrossEntropy::default() };
+        vec![logits.cross_entropy_with(labels, summed), right]
+    });
+    let own = part(&network.samples(count, 1001)?, share_of(group).range(count))?;
+    let predictions = own.get("labels").map_or(0, |labels| labels.shape().elements());
+    let mut sums = vec![0.0, 0.0, predictions as f64];
+    // A process without samples has nothing to add.
+    if predictions > 0 {
+        for (sum, value) in sums.iter_mut().zip(trainer.evaluate(evaluation, &own)?) {
+            *sum = value.item()?;
+        }
+    }
+    let sums = group.all_reduce(sums.into())?.to_f64()?;
+    Ok([sums[0] / sums[2], sums[1]])
 }
 
 /// Has this process killed so long from now, by a signal that it cannot catch.
@@ -141,6 +236,20 @@ fn note(options: &Options, rank: usize, text: String) {
     }
 }
 
+/// The samples in the order that the seed gives, if there is one.
+fn reordered(batch: Batch, samples: usize, seed: Option<u32>) -> Result<Batch, Error> {
+    let Some(seed) = seed else { return Ok(batch) };
+    let order = shuffled(samples, seed);
+    let mut reordered = Batch::new();
+    for name in ["x", "labels"] {
+        let Some(tensor) = batch.get(name) else { continue };
+        let rows: Vec<Tensor> = tensor.rows()?.collect();
+        let in_order: Vec<&Tensor> = order.iter().map(|&row| &rows[row]).collect();
+        reordered = reordered.with(name, Tensor::stack(&in_order, 0)?);
+    }
+    Ok(reordered)
+}
+
 /// The samples of that range.
 fn part(batch: &Batch, range: std::ops::Range<usize>) -> Result<Batch, Error> {
     let mut part = Batch::new();
@@ -151,105 +260,6 @@ fn part(batch: &Batch, range: std::ops::Range<usize>) -> Result<Batch, Error> {
     Ok(part)
 }
 
-/// Numbers that are the same in every process.
-fn numbers(count: usize, seed: u32) -> impl Iterator<Item = u32> {
-    let mut state = seed;
-    (0..count).map(move |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state >> 8
-    })
-}
-
-/// `x` of `[n, 784]` and `labels` of `[n]`.
-fn images(samples: usize) -> Result<Batch, Error> {
-    let x = numbers(samples * 784, 1).map(|bits| bits as f32 / (1 << 24) as f32).collect::<Vec<f32>>();
-    let labels = numbers(samples, 2).map(|bits| (bits % 10) as i32).collect::<Vec<i32>>();
-    Ok(Batch::new().with("x", Tensor::new([samples, 784], x)?).with("labels", Tensor::new([samples], labels)?))
-}
-
-const POSITIONS: usize = 64;
-const TOKENS: usize = 65;
-const WIDTH: usize = 128;
-
-/// `x` and `labels`, both of `[n, 64]` tokens.
-fn text(samples: usize) -> Result<Batch, Error> {
-    let tokens = |seed| {
-        let list = numbers(samples * POSITIONS, seed).map(|bits| (bits % TOKENS as u32) as i32).collect::<Vec<i32>>();
-        Tensor::new([samples, POSITIONS], list)
-    };
-    Ok(Batch::new().with("x", tokens(3)?).with("labels", tokens(4)?))
-}
-
-/// `[n, 784] -> [n, 10]`
-struct Perceptron {
-    hidden: Linear,
-    head: Linear,
-}
-
-impl Perceptron {
-    fn new() -> Self {
-        Perceptron { hidden: Linear::new("hidden", 784, 128), head: Linear::new("head", 128, 10) }
-    }
-
-    fn loss<'g>(&self, inputs: &Inputs<'g>) -> Expr<'g> {
-        self.head.apply(self.hidden.apply(inputs.get("x")).relu()).cross_entropy(inputs.get("labels"))
-    }
-}
-
-/// A language model in the form of GPT-2.
-struct Gpt {
-    tokens: Embedding,
-    positions: Embedding,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    head: Linear,
-}
-
-struct Block {
-    attention_norm: LayerNorm,
-    attention: MultiHeadAttention,
-    perceptron_norm: LayerNorm,
-    widen: Linear,
-    narrow: Linear,
-}
-
-impl Gpt {
-    fn new() -> Self {
-        let block = |layer: usize| {
-            let name = |part: &str| format!("layer{layer}.{part}");
-            Block {
-                attention_norm: LayerNorm::new(name("attention_norm"), [WIDTH]),
-                attention: MultiHeadAttention::new(name("attention"), WIDTH, 4).batch_first(),
-                perceptron_norm: LayerNorm::new(name("perceptron_norm"), [WIDTH]),
-                widen: Linear::new(name("widen"), WIDTH, 4 * WIDTH),
-                narrow: Linear::new(name("narrow"), 4 * WIDTH, WIDTH),
-            }
-        };
-        Gpt {
-            tokens: Embedding::new("tokens", TOKENS, WIDTH),
-            positions: Embedding::new("positions", POSITIONS, WIDTH),
-            blocks: (0..4).map(block).collect(),
-            norm: LayerNorm::new("norm", [WIDTH]),
-            head: Linear::new("head", WIDTH, TOKENS),
-        }
-    }
-
-    fn loss<'g>(&self, inputs: &Inputs<'g>) -> Expr<'g> {
-        let tokens = inputs.get("x");
-        let places = tokens.graph().iota([POSITIONS], 0);
-        let mut h = self.tokens.apply(tokens) + self.positions.apply(places);
-        for block in &self.blocks {
-            let x = block.attention_norm.apply(h);
-            h = h + block.attention.apply(x, AttentionMasks::causal(), Phase::Training);
-            let x = block.widen.apply(block.perceptron_norm.apply(h)).gelu(Gelu::Tanh);
-            h = h + block.narrow.apply(x);
-        }
-        let logits = self.head.apply(self.norm.apply(h)).cast(DType::F32);
-        let labels = inputs.get("labels");
-        logits.reshape([inputs.extent("x", 0) * POSITIONS, TOKENS]).cross_entropy(labels.flatten())
-    }
-}
-
 /// The options given, or nothing after `--help`.
 fn options() -> Result<Option<Options>, String> {
     let mut options = Options {
@@ -258,39 +268,42 @@ fn options() -> Result<Option<Options>, String> {
         device: "cpu".to_owned(),
         steps: 20,
         batch: None,
+        optimizer: None,
+        clip: 1.0,
+        accumulate: 1,
+        average: None,
+        order: None,
         shards: None,
         bucket: None,
+        evaluate: None,
         save: None,
-        die: None,
+        load: None,
         notes: None,
+        die: None,
+        die_saving: None,
     };
-    let wrong = |error: lexopt::Error| format!("{error}\n{USAGE}");
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next().map_err(wrong)? {
         use lexopt::prelude::*;
         match argument {
             Long("alone") => options.alone = true,
-            Long("network") => {
-                options.network = parser.value().and_then(|value| value.string()).map_err(wrong)?;
-                if !["mnist_mlp", "gpt"].contains(&options.network.as_str()) {
-                    return Err(format!("no network is called {:?}\n{USAGE}", options.network));
-                }
-            }
-            Long("device") => options.device = parser.value().and_then(|value| value.string()).map_err(wrong)?,
-            Long("steps") => options.steps = parser.value().and_then(|value| value.parse()).map_err(wrong)?,
-            Long("batch") => options.batch = Some(parser.value().and_then(|value| value.parse()).map_err(wrong)?),
-            Long("shards") => options.shards = Some(parser.value().and_then(|value| value.parse()).map_err(wrong)?),
-            Long("bucket") => options.bucket = Some(parser.value().and_then(|value| value.parse()).map_err(wrong)?),
+            Long("network") => options.network = one_of(&mut parser, &["mnist_mlp", "gpt"])?,
+            Long("device") => options.device = number(&mut parser)?,
+            Long("steps") => options.steps = number(&mut parser)?,
+            Long("batch") => options.batch = Some(number(&mut parser)?),
+            Long("optimizer") => options.optimizer = Some(one_of(&mut parser, &["sgd", "adamw"])?),
+            Long("clip") => options.clip = number(&mut parser)?,
+            Long("accumulate") => options.accumulate = number::<std::num::NonZeroUsize>(&mut parser)?.get(),
+            Long("average") => options.average = Some(number(&mut parser)?),
+            Long("order") => options.order = Some(number(&mut parser)?),
+            Long("shards") => options.shards = Some(number(&mut parser)?),
+            Long("bucket") => options.bucket = Some(number(&mut parser)?),
+            Long("evaluate") => options.evaluate = Some(number(&mut parser)?),
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
+            Long("load") => options.load = Some(parser.value().map_err(wrong)?.into()),
             Long("notes") => options.notes = Some(parser.value().map_err(wrong)?.into()),
-            Long("die") => {
-                let text = parser.value().and_then(|value| value.string()).map_err(wrong)?;
-                let numbers: Vec<u64> = text.split(':').filter_map(|number| number.parse().ok()).collect();
-                let [rank, step, after] = numbers[..] else {
-                    return Err(format!("--die {text:?} is not RANK:STEP:MICROSECONDS\n{USAGE}"));
-                };
-                options.die = Some((rank as usize, step as usize, after));
-            }
+            Long("die") => options.die = Some(death(&mut parser)?),
+            Long("die-saving") => options.die_saving = Some(death(&mut parser)?),
             Short('h') | Long("help") => {
                 println!("{USAGE}");
                 return Ok(None);
@@ -299,4 +312,37 @@ fn options() -> Result<Option<Options>, String> {
         }
     }
     Ok(Some(options))
+}
+
+/// The value of an option, read as what is wanted.
+fn number<T: std::str::FromStr>(parser: &mut lexopt::Parser) -> Result<T, String>
+where
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+{
+    use lexopt::ValueExt;
+    parser.value().and_then(|value| value.parse()).map_err(wrong)
+}
+
+/// The value of an option that has a few.
+fn one_of(parser: &mut lexopt::Parser, known: &[&str]) -> Result<String, String> {
+    let value: String = number(parser)?;
+    if known.contains(&value.as_str()) {
+        return Ok(value);
+    }
+    Err(format!("{value:?} is none of {}\n{USAGE}", known.join(", ")))
+}
+
+/// Which rank dies, when.
+fn death(parser: &mut lexopt::Parser) -> Result<Death, String> {
+    let text: String = number(parser)?;
+    let numbers: Vec<u64> = text.split(':').filter_map(|number| number.parse().ok()).collect();
+    let [rank, step, after] = numbers[..] else {
+        return Err(format!("{text:?} is not RANK:STEP:MICROSECONDS\n{USAGE}"));
+    };
+    Ok(Death { rank: rank as usize, step: step as usize, after: Duration::from_micros(after) })
+}
+
+/// A mistake on the command line.
+fn wrong(error: lexopt::Error) -> String {
+    format!("{error}\n{USAGE}")
 }

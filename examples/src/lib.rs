@@ -6,6 +6,7 @@ pub mod contours;
 pub mod device_option;
 pub mod digits;
 pub mod language;
+pub mod networks;
 mod picture;
 pub mod precision_option;
 pub mod primer;

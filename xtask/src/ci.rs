@@ -35,7 +35,10 @@ enum Program {
 /// Tests fail, instead of skipping, when no GPU adapter is found.
 const REQUIRE_GPU: (&str, &str) = ("ARENAGRAD_REQUIRE_GPU", "1");
 
-/// How often a process of a group is killed. `cargo xtask distributed` does it more often.
+/// How many steps several processes follow one. `cargo xtask distributed` makes more.
+const STEPS_IN_GROUP: u64 = 12;
+
+/// How often a process of a group is killed, at each of two places. `cargo xtask distributed` does it more often.
 const KILLS: u64 = 4;
 
 /// Verification builds each packaged crate outside the workspace, whose profiles do not reach it there. The same settings
@@ -152,8 +155,11 @@ fn steps(verify_packages: bool, times: &mut Vec<(&'static str, Taken)>) -> Resul
         timed(times, step.name, || step.run())?;
     }
     timed(times, "processes over MPI", || {
-        println!("ci: {}; to repeat it:\n  cargo xtask distributed --kills {KILLS}", distributed::find_or_install()?);
-        distributed::hold(KILLS)
+        println!(
+            "ci: {}; to repeat it:\n  cargo xtask distributed --steps {STEPS_IN_GROUP} --kills {KILLS}",
+            distributed::find_or_install()?
+        );
+        distributed::hold(STEPS_IN_GROUP, KILLS)
     })?;
     let unverified = packages::unverified(&published)?;
     if !verify_packages && unverified.is_empty() {

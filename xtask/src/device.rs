@@ -63,6 +63,9 @@ fn figures(options: &Options, device: &Device) -> Result<(), Error> {
     if let Some(adapter) = device.adapter() {
         println!("driver {}, {}", adapter.driver, adapter.arithmetic);
     }
+    if let Some(support) = device.f16_support() {
+        println!("{support}");
+    }
     let peaks = Peaks::of(device)?;
     println!("at most {peaks}");
     let n = options.size.unwrap_or_else(|| usual_size(device));

@@ -28,8 +28,10 @@ tasks:
   ci [--packages]                       everything that a change must pass before it is merged; with --packages the
                                         packages are verified in full although no version changed
   device [--gpu] [--size N]             what a device can do and what the engine makes of it, in a few figures
-  distributed [--kills N] [--measure]   processes that train together over MPI, held to one process, and to what they say when one
-                                        is killed (50 times unless said); or the cost of a group, as a table
+  distributed [--steps N] [--kills N] [--measure] [--slow]
+                                        processes that train together over MPI, held to one process (for 100 steps unless said), and to
+                                        what they say when one is killed (50 times in a step, 50 times saving); or the cost of a
+                                        group, as a table; or that over slow networks
   oracle DIR .. [--device cpu|gpu|all] [--passing FILE] [--write-passing FILE]
                                         hold the operators to the PyTorch cases in DIR/*.jsonl, and to a list of those of which
                                         every case passes; or write that list

@@ -191,7 +191,12 @@ mod tests {
     }
 
     fn profile(class: AdapterClass) -> AdapterProfile {
-        AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 24_000 }
+        AdapterProfile {
+            class,
+            max_workgroups_per_dimension: 65_535,
+            max_iterations_per_invocation: 24_000,
+            reads_f16: false,
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod product_cases;
 mod reference;
 mod view_cases;
 mod wgsl_cases;
+mod wgsl_f16;
 mod wgsl_for_browsers;
 mod wgsl_joined;
 mod wgsl_modules;

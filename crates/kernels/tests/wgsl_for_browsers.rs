@@ -29,7 +29,12 @@ const JOINED: &str = " joined";
 type Modules = BTreeMap<String, (String, Vec<bool>)>;
 
 fn profile(class: AdapterClass, iterations: u32) -> AdapterProfile {
-    AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: iterations }
+    AdapterProfile {
+        class,
+        max_workgroups_per_dimension: 65_535,
+        max_iterations_per_invocation: iterations,
+        reads_f16: false,
+    }
 }
 
 /// Adds the modules of dispatches, as they are and with everything declared writable, as they are where small tensors share buffers.

@@ -13,7 +13,12 @@ use crate::wgsl_cases::nests::{SHAPES, nests_of, softmax};
 use crate::wgsl_cases::{Product, binary, elementwise, indexing, load, matmul, matmuls, reductions, unary};
 
 fn profile(class: AdapterClass) -> AdapterProfile {
-    AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 24_000 }
+    AdapterProfile {
+        class,
+        max_workgroups_per_dimension: 65_535,
+        max_iterations_per_invocation: 24_000,
+        reads_f16: false,
+    }
 }
 
 fn all_cases() -> Vec<(String, Kernel)> {

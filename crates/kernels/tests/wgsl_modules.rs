@@ -21,7 +21,12 @@ use crate::wgsl_cases::{
 const CLASSES: [AdapterClass; 2] = [AdapterClass::Cpu, AdapterClass::Gpu];
 
 fn profile(class: AdapterClass) -> AdapterProfile {
-    AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 16_384 }
+    AdapterProfile {
+        class,
+        max_workgroups_per_dimension: 65_535,
+        max_iterations_per_invocation: 16_384,
+        reads_f16: false,
+    }
 }
 
 pub(crate) fn all_cases() -> Vec<(String, Kernel)> {
@@ -233,7 +238,12 @@ fn every_shader_file_is_reached() {
 #[test]
 fn small_budgets_split_the_work() {
     for class in CLASSES {
-        let profile = AdapterProfile { class, max_workgroups_per_dimension: 600, max_iterations_per_invocation: 64 };
+        let profile = AdapterProfile {
+            class,
+            max_workgroups_per_dimension: 600,
+            max_iterations_per_invocation: 64,
+            reads_f16: false,
+        };
         let shape = Product { m: 32, k: 1000, n: 32, transpose_lhs: false, transpose_rhs: false };
         let long_axis = vec![axis(100_000, 1)];
         let kernels = [
@@ -277,7 +287,12 @@ fn small_budgets_split_the_work() {
 #[test]
 fn small_budgets_split_nests() {
     for class in CLASSES {
-        let profile = AdapterProfile { class, max_workgroups_per_dimension: 600, max_iterations_per_invocation: 64 };
+        let profile = AdapterProfile {
+            class,
+            max_workgroups_per_dimension: 600,
+            max_iterations_per_invocation: 64,
+            reads_f16: false,
+        };
         for (name, nest) in [[64, 256], [1000, 3], [2, 4097]].into_iter().flat_map(nests_of) {
             for dispatch in &lower(&Kernel::Nest(nest), &profile).unwrap().dispatches {
                 check_dispatch(&name, dispatch, &profile);

@@ -87,6 +87,28 @@ pub enum AdapterKind {
     Other,
 }
 
+/// How matrix products of a GPU read operands that are held in f16. The numbers are the same either way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum F16Support {
+    /// As such: the adapter has the type in shaders, and gave every finite number of it back when it was tried.
+    Native,
+    /// Two to a word, which is taken apart by integers.
+    Emulated {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for F16Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            F16Support::Native => f.write_str("f16 is read as such"),
+            F16Support::Emulated { reason } => write!(f, "f16 is taken out of words: {reason}"),
+        }
+    }
+}
+
 impl Device {
     /// How many bytes elements take in this device's buffers.
     pub(crate) fn element_bytes(&self) -> crate::plan::ElementBytes {
@@ -224,6 +246,18 @@ impl Device {
             DeviceKind::Cpu => None,
             #[cfg(feature = "gpu")]
             DeviceKind::Gpu(device) => Some(device.description()),
+        }
+    }
+
+    /// How matrix products read operands that are held in f16, for a GPU; the first question, or the first such product, tries it out. None for
+    /// the CPU, and in a browser, where no shader has the type.
+    pub fn f16_support(&self) -> Option<F16Support> {
+        match &self.kind {
+            DeviceKind::Cpu => None,
+            #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
+            DeviceKind::Gpu(device) => Some(device.f16_support().clone()),
+            #[cfg(all(feature = "gpu", target_family = "wasm"))]
+            DeviceKind::Gpu(_) => None,
         }
     }
 

@@ -36,6 +36,7 @@ mod fit;
 mod fusion;
 mod group;
 mod group_deterministic;
+mod group_language;
 mod group_refused;
 mod guides;
 mod initial_values;

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::slow::Link;
 use crate::debian::{install, is_root, may_install};
 
 /// Debian's packages of Open MPI: the launcher, and the library that programs load.
@@ -55,6 +56,13 @@ impl Launch {
     pub(super) fn group(ranks: usize, arguments: &[&str]) -> Launch {
         let mut command = Command::new("mpirun");
         command.args(LAUNCHER).args(["-n", &ranks.to_string()]).arg(example()).args(arguments);
+        Launch { command }
+    }
+
+    /// In a process at each end of a link.
+    pub(super) fn between(link: &Link, arguments: &[&str]) -> Launch {
+        let mut command = link.launcher();
+        command.arg(example()).args(arguments);
         Launch { command }
     }
 

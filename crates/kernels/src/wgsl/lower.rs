@@ -30,7 +30,7 @@ fn lower_stored(
     choice: Choice,
 ) -> Result<Lowered, LowerError> {
     check(kernel)?;
-    let mut lowered = Lowered::over(stored, choice);
+    let mut lowered = Lowered::over(stored, choice, profile);
     match kernel {
         Kernel::Elementwise(program) => {
             let inputs = input_places(0..program.inputs.len());
@@ -125,7 +125,7 @@ pub fn lower_step_as(
 ) -> Result<Lowered, LowerError> {
     let Kernel::Elementwise(program) = kernel else { return lower_stored(kernel, stored, profile, choice) };
     check(kernel)?;
-    let mut lowered = Lowered::over(stored, choice);
+    let mut lowered = Lowered::over(stored, choice, profile);
     let outputs = output_places(program.outputs.len());
     elementwise(
         &BoundProgram { program, inputs: &shared_places(program, buffers), outputs: &outputs },

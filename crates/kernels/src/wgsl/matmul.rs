@@ -57,15 +57,31 @@ impl Operand {
     /// The value of the element at the expression `place`, where elements are read one by one.
     fn element(&self, module: &mut Module, place: &str) -> String {
         let buffer = buffer_name(self.resource);
+        if module.is_f16(self.resource) {
+            module.bind_f16(self.resource, buffer.clone(), 1);
+            return format!("f32({buffer}[{place}])");
+        }
         module.narrow_element(self.resource, &buffer, place).unwrap_or_else(|| {
             module.bind(self.resource, false, buffer.clone(), "f32");
             format!("{buffer}[{place}]")
         })
     }
 
-    /// How a module reads the operand: elements that are narrower than their values one by one.
+    /// Binds the operand as vectors of four elements; the result gives the values of the one at a place.
+    fn bind_vectors(&self, module: &mut Module) -> impl Fn(&str) -> String + use<> {
+        let buffer = buffer_name(self.resource);
+        let is_f16 = module.is_f16(self.resource);
+        if is_f16 {
+            module.bind_f16(self.resource, buffer.clone(), 4);
+        } else {
+            module.bind(self.resource, false, buffer.clone(), "vec4<f32>");
+        }
+        move |place| if is_f16 { format!("vec4<f32>({buffer}[{place}])") } else { format!("{buffer}[{place}]") }
+    }
+
+    /// How a module reads the operand: elements that are narrower than their values one by one, but for f16 where the adapter has it.
     fn layout(&self, module: &Module) -> Layout {
-        if module.is_narrow(self.resource) {
+        if module.is_narrow(self.resource) && !module.is_f16(self.resource) {
             return Layout::Scalars;
         }
         // Four neighbours, the first a multiple of four, side by side from a multiple of four, wherever the other coordinates lead.
@@ -279,10 +295,8 @@ impl Product {
         let [side, starts, tile, step] = names;
         let layout = operand.layout(module);
         let unit = if layout == Layout::Scalars { 1 } else { 4 };
-        let buffer = buffer_name(operand.resource);
-        if unit == 4 {
-            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
-        }
+        let vector = (unit == 4).then(|| operand.bind_vectors(module));
+        let vector = |place: String| vector.as_ref().map_or_else(String::new, |vector| vector(&place));
         let start = self.batch_start(module, side, operand, unit);
         let (extent, along) = if side == "lhs" { ("parameters.rows", "row") } else { ("parameters.columns", "column") };
         // Where the four rows (or columns) from `first` on begin. Past the last it is the last.
@@ -315,19 +329,19 @@ impl Product {
                 let (p, loads, step_load) = match depth_distance(module) {
                     Distance::Strided(stride) => (
                         format!("starts.x + depth * {stride}"),
-                        [0, 1, 2, 3].map(|d| format!("{buffer}[p + {d}u * {stride}]")),
-                        format!("{buffer}[starts.x + depth * {stride}]"),
+                        [0, 1, 2, 3].map(|d| vector(format!("p + {d}u * {stride}"))),
+                        vector(format!("starts.x + depth * {stride}")),
                     ),
                     Distance::Walked(function) => (
                         "starts.x".to_owned(),
-                        [0, 1, 2, 3].map(|d| format!("{buffer}[p + {function}(depth + {d}u)]")),
-                        format!("{buffer}[starts.x + {function}(depth)]"),
+                        [0, 1, 2, 3].map(|d| vector(format!("p + {function}(depth + {d}u)"))),
+                        vector(format!("starts.x + {function}(depth)")),
                     ),
                 };
                 (p, format!("vec4<u32>(start + {first})"), format!("mat4x4<f32>({})", loads.join(", ")), step_load)
             }
             Layout::DepthVectors => {
-                let loads = ["x", "y", "z", "w"].map(|lane| format!("{buffer}[starts.{lane} + p]")).join(", ");
+                let loads = ["x", "y", "z", "w"].map(|lane| vector(format!("starts.{lane} + p"))).join(", ");
                 let p = if operand.depth.is_unit() {
                     "depth / 4u".to_owned()
                 } else {
@@ -389,20 +403,19 @@ impl Product {
     /// Declares where the single row of lhs starts, four depths of it and one.
     fn declare_vector(&self, module: &mut Module, has_rest: bool) {
         let operand = &self.lhs;
-        let buffer = buffer_name(operand.resource);
         let vectors = operand.layout(module) == Layout::DepthVectors;
         let unit = if vectors { 4 } else { 1 };
-        if vectors {
-            module.bind(operand.resource, false, buffer.clone(), "vec4<f32>");
-        }
+        let vector = vectors.then(|| operand.bind_vectors(module));
         let start = self.batch_start(module, "lhs", operand, unit);
         module.declare(format!("fn lhs_rows(batch: u32, row: u32) -> u32 {{\n{start}    return start;\n}}\n"));
         let mut scalar = String::new();
-        let value = if vectors && operand.depth.is_unit() {
-            format!("{buffer}[start + depth / 4u]")
-        } else if vectors {
-            declare_position(module, "lhs_depth_position", &in_fours(&operand.depth), 0);
-            format!("{buffer}[start + lhs_depth_position(depth / 4u)]")
+        let value = if let Some(vector) = &vector {
+            if operand.depth.is_unit() {
+                vector("start + depth / 4u")
+            } else {
+                declare_position(module, "lhs_depth_position", &in_fours(&operand.depth), 0);
+                vector("start + lhs_depth_position(depth / 4u)")
+            }
         } else {
             let distance =
                 Distance::of(module, "lhs_depth".to_owned(), "lhs_depth_stride".to_owned(), &operand.depth, unit);

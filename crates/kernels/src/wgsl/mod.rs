@@ -47,6 +47,9 @@ pub struct AdapterProfile {
     pub max_workgroups_per_dimension: u32,
     /// The most loop iterations that one invocation may run in all: Mesa 22's lavapipe silently stops past 65,535.
     pub max_iterations_per_invocation: u32,
+    /// Whether modules may read elements of f16 as WGSL's `f16`, which is on some adapters alone: products then do. Elsewhere words are taken
+    /// apart by integers. The values are the same.
+    pub reads_f16: bool,
 }
 
 /// The two kinds of adapter that kernels are chosen for.
@@ -77,9 +80,10 @@ impl Lowered {
         Lowered { dispatches, scratch, narrow: Narrow::default(), choice: Choice::Usual }
     }
 
-    /// Nothing yet, of a step whose buffers hold their values so, to be computed so.
-    fn over(stored: Stored<'_>, choice: Choice) -> Lowered {
-        Lowered { dispatches: Vec::new(), scratch: Vec::new(), narrow: Narrow::new(stored), choice }
+    /// Nothing yet, of a step whose buffers hold their values so, to be computed so on such an adapter.
+    fn over(stored: Stored<'_>, choice: Choice, profile: &AdapterProfile) -> Lowered {
+        let narrow = Narrow::new(stored, profile.reads_f16);
+        Lowered { dispatches: Vec::new(), scratch: Vec::new(), narrow, choice }
     }
 }
 

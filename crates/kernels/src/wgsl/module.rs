@@ -22,6 +22,7 @@ pub(super) struct Module {
     contracts: bool,
     together: Option<usize>,
     narrow: Narrow,
+    has_f16: bool,
 }
 
 /// A word of the uniform buffer.
@@ -89,6 +90,11 @@ impl Module {
         }
     }
 
+    /// Says that the module has the type `f16`, which WGSL wants to hear first.
+    pub(super) fn enable_f16(&mut self) {
+        self.has_f16 = true;
+    }
+
     /// Notes that a function of `shaders/functions` is called, and gives its name back.
     pub(super) fn call(&mut self, name: &'static str) -> &'static str {
         self.functions.insert(name);
@@ -136,6 +142,9 @@ impl Module {
         self.parameter("first", 0);
         self.parameter("per_row", 0);
         let mut text = String::with_capacity(skeleton.len() + self.body.len() + 1024);
+        if self.has_f16 {
+            text.push_str("enable f16;\n\n");
+        }
         text.push_str(skeleton.trim_end());
         text.push_str("\n\nstruct Parameters {\n");
         for Parameter { name, dtype, .. } in &self.parameters {
@@ -270,6 +279,7 @@ mod tests {
                 class,
                 max_workgroups_per_dimension: most_groups,
                 max_iterations_per_invocation: 24_000,
+                reads_f16: false,
             };
             for (count, each, operations) in [
                 (1, 64, 1),

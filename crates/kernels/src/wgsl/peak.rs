@@ -56,8 +56,12 @@ mod tests {
     #[test]
     fn each_round_has_its_steps() {
         for class in [AdapterClass::Cpu, AdapterClass::Gpu] {
-            let profile =
-                AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 24_000 };
+            let profile = AdapterProfile {
+                class,
+                max_workgroups_per_dimension: 65_535,
+                max_iterations_per_invocation: 24_000,
+                reads_f16: false,
+            };
             let Peak { lowered, invocations, operations } = peak(&profile);
             let [dispatch] = &lowered.dispatches[..] else { panic!("{} dispatches", lowered.dispatches.len()) };
             let steps = dispatch.module.matches("fma(").count();

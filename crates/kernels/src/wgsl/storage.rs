@@ -3,7 +3,7 @@
 //! A buffer of them is an array of words whatever reads it. Where an invocation writes four neighbours, it writes whole words. Where it
 //! writes one that shares its word, words are atomic: a neighbour may be stored by another invocation, and each changes its own bits alone,
 //! so that the order does not tell. WGSL's own type `f16` is not on every adapter, and it has no integers but those of 32 bits; what stands
-//! here is arithmetic of such integers, the same on all. Of an integer of 64 bits the first word is the value, and the second repeats its sign.
+//! here is arithmetic of such integers, the same on all. Only products, which read each element often, read f16 as such where the adapter has it. Of an integer of 64 bits the first word is the value, and the second repeats its sign.
 
 use std::fmt::Write;
 
@@ -16,18 +16,23 @@ use crate::wgsl::{Lowered, Resource};
 
 /// Which of a step's buffers hold elements of another width than their values.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Narrow(Vec<(Resource, StorageType)>);
+pub(super) struct Narrow {
+    buffers: Vec<(Resource, StorageType)>,
+    /// Whether elements of f16 may be read as such.
+    reads_f16: bool,
+}
 
 impl Narrow {
-    /// Those of the storage types of a step.
-    pub(super) fn new(stored: Stored<'_>) -> Self {
+    /// Those of the storage types of a step, on an adapter that has `f16` or not.
+    pub(super) fn new(stored: Stored<'_>, reads_f16: bool) -> Self {
         let inputs = stored.inputs.iter().zip(0..).map(|(&storage, number)| (Resource::Input(number), storage));
         let outputs = stored.outputs.iter().zip(0..).map(|(&storage, number)| (Resource::Output(number), storage));
-        Narrow(inputs.chain(outputs).filter(|(_, storage)| !storage.is_native()).collect())
+        let buffers = inputs.chain(outputs).filter(|(_, storage)| !storage.is_native()).collect();
+        Narrow { buffers, reads_f16 }
     }
 
     fn find(&self, resource: Resource) -> Option<StorageType> {
-        self.0.iter().find(|(narrow, _)| *narrow == resource).map(|&(_, storage)| storage)
+        self.buffers.iter().find(|(narrow, _)| *narrow == resource).map(|&(_, storage)| storage)
     }
 }
 
@@ -98,6 +103,20 @@ impl Module {
     /// Whether a buffer's elements are of another width than their values.
     pub(super) fn is_narrow(&self, resource: Resource) -> bool {
         self.narrow().find(resource).is_some()
+    }
+
+    /// Whether a buffer is one of f16 that this adapter reads as such. Whoever does so binds it by [`Module::bind_f16`] and reads it in no other
+    /// way.
+    pub(super) fn is_f16(&self, resource: Resource) -> bool {
+        self.narrow().reads_f16
+            && matches!(resource, Resource::Input(_))
+            && self.narrow().find(resource) == Some(StorageType::F16)
+    }
+
+    /// Binds a buffer of f16 for reading, one element at a time or four.
+    pub(super) fn bind_f16(&mut self, resource: Resource, name: impl Into<String>, width: usize) {
+        self.enable_f16();
+        self.bind(resource, false, name, of_width("f16", width));
     }
 
     /// How many words a buffer of so many floats of 16 bits is, and the word of two elements of a value; none if it holds anything else.

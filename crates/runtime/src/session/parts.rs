@@ -16,7 +16,7 @@ use arenagrad_kernels::Choice;
 use crate::device::Device;
 use crate::error::Error;
 use crate::group::{Exchange, Group, Pending, StepReport, Values};
-use crate::plan::{PlacedStep, Plan, Task};
+use crate::plan::{BufferRole, PlacedStep, Plan, Task};
 use crate::session::LoopPlaces;
 use crate::session::store::{Executable, Memory, Run};
 
@@ -35,6 +35,44 @@ struct Placed {
     to: u32,
     storage: StorageType,
     elements: usize,
+    /// Whether its operand may be taken out of its buffer, and its result put into its own in the place of what is there: on the CPU nothing is
+    /// copied then.
+    is_moved: bool,
+    /// Elements that are not needed any more, for the next run.
+    spare: Elements,
+}
+
+impl Placed {
+    /// What is exchanged.
+    fn bring(&mut self, memory: &mut Memory) -> Result<Values, Error> {
+        let mut elements = std::mem::replace(&mut self.spare, Elements::empty(self.storage));
+        if !self.is_moved || !memory.exchange(self.from, &mut elements) {
+            elements = memory.read_into(self.from, self.storage, self.elements, elements)?;
+        }
+        Ok(values(elements))
+    }
+
+    /// Puts what came of it where it belongs.
+    fn put(&mut self, memory: &mut Memory, values: Values) -> Result<(), Error> {
+        self.spare = elements(values);
+        if self.is_moved && memory.exchange(self.to, &mut self.spare) {
+            return Ok(());
+        }
+        memory.write(self.to, self.storage, &self.spare)
+    }
+}
+
+/// Whether an exchange's operand is read by nothing else behind it, and both operand and result are a plan's own.
+fn is_moved(plan: &Plan, exchange: usize) -> bool {
+    let (from, to) = (plan.steps[exchange].inputs[0], plan.steps[exchange].outputs[0]);
+    let is_own = |buffer: u32| plan.buffers[buffer as usize].role == BufferRole::Slot;
+    let next =
+        plan.steps[exchange + 1..].iter().find(|step| step.inputs.contains(&from) || step.outputs.contains(&from));
+    let is_read = match next {
+        Some(next) => next.inputs.contains(&from),
+        None => plan.outputs.iter().any(|output| output.buffer == Some(from)),
+    };
+    is_own(from) && is_own(to) && !is_read
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +172,8 @@ impl Parts {
             let step = &plan.steps[exchange];
             let (from, to) = (step.inputs[0], step.outputs[0]);
             let (storage, elements) = (plan.buffers[to as usize].storage, exchanged(plan, exchange));
-            Placed { from: places[from as usize], to: places[to as usize], storage, elements }
+            let [from, to] = [from, to].map(|buffer| places[buffer as usize]);
+            Placed { from, to, storage, elements, is_moved: is_moved(plan, exchange), spare: Elements::empty(storage) }
         });
         let exchanges = exchanges.collect();
         Ok(Parts { group: Arc::clone(group), parts: made, actions, exchanges, report: StepReport::default() })
@@ -154,8 +193,7 @@ impl Parts {
                     run = self.parts[number].start(memory, fetch && number == last)?;
                 }
                 Action::Begin(number) => {
-                    let Placed { from, storage, elements, .. } = self.exchanges[number];
-                    let values = values(memory.read(from, storage, elements)?);
+                    let values = self.exchanges[number].bring(memory)?;
                     pending[number] = Some(self.group.begin(Exchange::Sum, values));
                 }
                 Action::End(number) => {
@@ -163,8 +201,7 @@ impl Parts {
                     let waiting = Instant::now();
                     let done = exchange.wait_timed()?;
                     report.exchanged(done.values.bytes(), done.took, waiting.elapsed());
-                    let Placed { to, storage, .. } = self.exchanges[number];
-                    memory.write(to, storage, &elements(done.values))?;
+                    self.exchanges[number].put(memory, done.values)?;
                 }
             }
         }
@@ -241,8 +278,8 @@ fn elements(values: Values) -> Elements {
 mod tests {
     use arenagrad_graph::{Graph, Init};
 
-    use super::{Action, Schedule};
-    use crate::plan::{Plan, Request};
+    use super::{Action, Schedule, is_moved};
+    use crate::plan::{BufferRole, Plan, Request};
     use crate::precision::Precision;
     use crate::train::Sgd;
     use crate::train::in_group::group_training_request;
@@ -303,6 +340,26 @@ mod tests {
         // Nothing is updated before the last gradient is on its way.
         let last = place(Action::Begin(4));
         assert!((0..5).all(|number| place(Action::End(number)) > last || number == 0), "{actions:?}");
+    }
+
+    #[test]
+    fn what_is_read_behind_an_exchange_is_copied() {
+        let g = Graph::new();
+        let [x, y] = ["x", "y"].map(|name| g.input(name, [8]));
+        // A product is not computed twice.
+        let (own, other) = (x.reshape([2, 4]).matmul(x.reshape([4, 2])), y * 3.0);
+        // The first operand is read again behind its exchange, the second is not, and an input is not the plan's own.
+        let outputs = [own.all_reduce() + own, other.all_reduce(), x.all_reduce()];
+        let request = Request { outputs: outputs.map(|e| e.id().unwrap()).to_vec(), ..Request::default() };
+        let plan = Plan::new(&g, &request).unwrap();
+        let mut moved: Vec<(bool, bool)> = Vec::new();
+        for &exchange in &plan.exchanges {
+            let operand = plan.steps[exchange].inputs[0];
+            let is_own = plan.buffers[operand as usize].role == BufferRole::Slot;
+            moved.push((is_own, is_moved(&plan, exchange)));
+        }
+        moved.sort_unstable();
+        assert_eq!(moved, [(false, false), (true, false), (true, true)], "{plan}");
     }
 
     #[test]

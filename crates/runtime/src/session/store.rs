@@ -155,6 +155,31 @@ impl Memory {
         }
     }
 
+    /// [`Memory::read`] into the place of elements that are not needed any more, where that can be done: memory that is new each time costs
+    /// more than the copy.
+    pub(crate) fn read_into(
+        &self,
+        index: u32,
+        storage: StorageType,
+        elements: usize,
+        place: Elements,
+    ) -> Result<Elements, Error> {
+        match self {
+            Memory::Cpu(memory) => Ok(memory.read_into(index, elements, place)),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => self.read(index, storage, elements),
+        }
+    }
+
+    /// Exchanges a buffer's elements with these without a copy, where they are on the host, as many and of one type; says whether that was done.
+    pub(crate) fn exchange(&mut self, index: u32, elements: &mut Elements) -> bool {
+        match self {
+            Memory::Cpu(memory) => memory.exchange(index, elements),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => false,
+        }
+    }
+
     /// The first elements of several buffers, by the number, type and count of each, as they are after all that was given to the device.
     pub(crate) fn read_later(&self, reads: &[BufferRead]) -> Result<Pending<Vec<Elements>>, Error> {
         match self {

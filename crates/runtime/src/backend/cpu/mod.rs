@@ -12,7 +12,7 @@ mod safekeeping;
 mod trial;
 mod watch;
 
-use arenagrad_graph::{Elements, StorageType};
+use arenagrad_graph::{Element, Elements, StorageType};
 use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
@@ -99,6 +99,32 @@ impl CpuMemory {
     /// The first `elements` elements.
     pub(crate) fn read(&self, index: u32, elements: usize) -> Elements {
         self.buffers[index as usize].first(elements)
+    }
+
+    /// [`CpuMemory::read`] into the place of so many elements that are not needed any more; into a new one if they are of another number or
+    /// type.
+    pub(crate) fn read_into(&self, index: u32, elements: usize, mut place: Elements) -> Elements {
+        fn copied<T: Element>(from: &Elements, elements: usize, to: &mut Elements) -> bool {
+            let (Some(from), Some(to)) = (T::slice(from), T::slice_mut(to)) else { return false };
+            let fits = to.len() == elements;
+            if fits {
+                to.copy_from_slice(&from[..elements]);
+            }
+            fits
+        }
+        let from = &self.buffers[index as usize];
+        let copy = [copied::<f32>, copied::<f64>, copied::<i32>];
+        if copy.iter().any(|copied| copied(from, elements, &mut place)) { place } else { from.first(elements) }
+    }
+
+    /// Exchanges a buffer's elements with these, if they are as many and of one type; says whether they were. Nothing is copied.
+    pub(crate) fn exchange(&mut self, index: u32, elements: &mut Elements) -> bool {
+        let buffer = &mut self.buffers[index as usize];
+        let is_alike = (buffer.storage(), buffer.len()) == (elements.storage(), elements.len());
+        if is_alike {
+            std::mem::swap(buffer, elements);
+        }
+        is_alike
     }
 
     /// The first element as a number, without copying; NaN if there is none.

@@ -10,13 +10,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+#[cfg(not(target_family = "wasm"))]
+use arenagrad_graph::StorageType;
+use arenagrad_kernels::Stored;
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
 
+#[cfg(not(target_family = "wasm"))]
+use super::half::HalfReads;
 use super::pipelines::PipelineCache;
 #[cfg(target_family = "wasm")]
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
+#[cfg(not(target_family = "wasm"))]
+use crate::device::F16Support;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
@@ -62,6 +69,8 @@ struct Shared {
     pipelines: PipelineCache,
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
+    half: OnceLock<HalfReads>,
+    #[cfg(not(target_family = "wasm"))]
     asker: Asker,
     #[cfg(target_family = "wasm")]
     scopes: Arc<Scopes>,
@@ -92,6 +101,35 @@ impl GpuDevice {
     /// What lowering must know of it.
     pub(crate) fn profile(&self) -> &AdapterProfile {
         &self.shared.profile
+    }
+
+    /// What lowering must know of it for a step whose buffers hold their values so: whether f16 is read as such is tried when the first
+    /// step reads any.
+    pub(super) fn profile_for(&self, stored: Stored<'_>) -> &AdapterProfile {
+        #[cfg(not(target_family = "wasm"))]
+        if stored.inputs.contains(&StorageType::F16) {
+            return &self.half().profile;
+        }
+        #[cfg(target_family = "wasm")]
+        let _ = stored;
+        self.profile()
+    }
+
+    /// How it reads f16.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn f16_support(&self) -> &F16Support {
+        &self.half().support
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn half(&self) -> &HalfReads {
+        self.shared.half.get_or_init(|| HalfReads::find(self))
+    }
+
+    /// Whether shaders have the type f16 on it.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn has_f16(&self) -> bool {
+        self.shared.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// Which small dispatches are joined.
@@ -138,7 +176,8 @@ impl GpuDevice {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("arenagrad"),
             // Timestamps cost nothing where nobody asks for them.
-            required_features: adapter.features() & (wanted | wgpu::Features::TIMESTAMP_QUERY),
+            required_features: adapter.features()
+                & (wanted | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16),
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -163,6 +202,8 @@ impl GpuDevice {
                 queue,
                 pipelines: PipelineCache::default(),
                 health,
+                #[cfg(not(target_family = "wasm"))]
+                half: OnceLock::new(),
                 #[cfg(not(target_family = "wasm"))]
                 asker: Asker::default(),
                 #[cfg(target_family = "wasm")]
@@ -384,6 +425,7 @@ fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_di
             AdapterClass::Cpu => SOFTWARE_ITERATIONS,
             AdapterClass::Gpu => GPU_ITERATIONS,
         },
+        reads_f16: false,
     }
 }
 

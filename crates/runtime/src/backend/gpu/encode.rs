@@ -368,8 +368,14 @@ pub(super) fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Resul
         let unsupported =
             |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
         lowered.push(LoweredStep {
-            lowered: wgsl::lower_step_as(step.kernel, step.inputs, step.stored, device.profile(), step.choice)
-                .map_err(unsupported)?,
+            lowered: wgsl::lower_step_as(
+                step.kernel,
+                step.inputs,
+                step.stored,
+                device.profile_for(step.stored),
+                step.choice,
+            )
+            .map_err(unsupported)?,
             inputs: step.inputs,
             outputs: step.outputs,
             what: step.what,

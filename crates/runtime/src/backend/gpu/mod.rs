@@ -8,6 +8,7 @@
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
+//! - `half` tries whether the adapter reads f16 right.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
@@ -31,6 +32,8 @@ mod clock;
 mod cut;
 mod device;
 mod encode;
+#[cfg(not(target_family = "wasm"))]
+mod half;
 #[cfg(test)]
 mod join_tests;
 mod launch;

@@ -1,13 +1,14 @@
 //! Matrix products over several axes, lowered for each class of adapter and run on the first adapter that there is, against the naive
 //! sum; without an adapter each test says `skipped`.
 
-use arenagrad_kernels::wgsl::lower_step;
+use arenagrad_kernels::wgsl::{AdapterProfile, lower_step};
 use arenagrad_kernels::{DType, Elements, Kernel, Matrices, StorageType, Stored};
 
 use super::encode::LoweredStep;
 use super::nest_tests::{data, device, profiles, reference, values};
 use super::view_tests::view_cases;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback};
+use crate::device::F16Support;
 
 #[path = "../../../../kernels/tests/product_cases/mod.rs"]
 pub(super) mod product_cases;
@@ -22,7 +23,11 @@ fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &
     let stored = operands.each_ref().map(Elements::storage);
     let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
     // A depth in stages is tested with plain matrices; here it would only take long.
-    for profile in &profiles(device)[..2] {
+    let mut profiles = profiles(device)[..2].to_vec();
+    if stored.contains(&StorageType::F16) && device.f16_support() == &F16Support::Native {
+        profiles.extend(profiles.clone().into_iter().map(|profile| AdapterProfile { reads_f16: true, ..profile }));
+    }
+    for profile in &profiles {
         let mut memory = GpuMemory::new(device);
         let inputs: Vec<u32> =
             operands.iter().map(|values| memory.allocate("x", values.storage(), values.len()).unwrap()).collect();
@@ -38,10 +43,9 @@ fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &
         let found = values(&executable.run(&memory, true).unwrap()[0]);
         let gamma = (lhs.columns.count() as f64 + 1.0) * 2f64.powi(-24);
         for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
-            let class = profile.class;
             assert!(
                 (f - e).abs() <= gamma * magnitude,
-                "{name} of {stored:?} {class:?}: element {i} is {f}, expected {e}"
+                "{name} of {stored:?} {profile:?}: element {i} is {f}, expected {e}"
             );
         }
     }

@@ -29,6 +29,10 @@ const FUNNELED: c_int = 1;
 /// No text of a library is longer: MPICH's version may have 8192 characters.
 const LONGEST_TEXT: usize = 1 << 14;
 
+/// From so many members on a long sum is split among them, of which Open MPI is capable only where the results have a place of their own. Fewer send
+/// each other everything, and need no second place.
+const LEAST_SPLIT: usize = 4;
+
 /// The most values that one call takes: its counts are C's `int`.
 pub(super) const MOST_VALUES: usize = c_int::MAX as usize;
 
@@ -252,6 +256,14 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
         let mut request = handles.no_request;
         let at = &raw mut request;
         let (function, code, results) = match exchange {
+            Exchange::Sum if size < LEAST_SPLIT => {
+                let list = address(&mut values);
+                // SAFETY: the list has `count` values of the type, and lives until the request is over or for ever.
+                let code = unsafe {
+                    (functions.iallreduce)(handles.in_place, list, count, kind, handles.sum, handles.world, at)
+                };
+                ("MPI_Iallreduce", code, None)
+            }
             Exchange::Sum => {
                 let mut sums = values.clone();
                 let (from, to) = (address(&mut values), address(&mut sums));
