@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod chromium;
 mod devtools;
+mod instructions;
 mod screenshots;
 mod serve;
 mod toolchain;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 
 use build::Built;
 use toolchain::Toolchain;
+
+use crate::cpu_time::Watch;
 
 /// What the command line asks for.
 pub(crate) struct Options {
@@ -60,12 +63,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn steps(options: &Options) -> Result<(), String> {
     let toolchain = Toolchain::find_or_install()?;
     println!("web: {toolchain}");
+    let watch = Watch::start();
     let page = build::page(&toolchain, &options.out)?;
-    println!("web: the page is in {}", options.out.display());
+    println!("web: the page is in {}, built in {}", options.out.display(), watch.taken());
     let holds = page.report();
     if options.test {
+        let watch = Watch::start();
         let cases = build::cases(&toolchain, &options.out.join("cases"))?;
         say_size("the operators' cases", &cases);
+        println!("web: built in {}", watch.taken());
         check::run(&options.out, options.only.as_deref())?;
     }
     if let Some(port) = options.serve {

@@ -83,6 +83,8 @@ fn program(toolchain: &Toolchain, package: &str, out: &Path) -> Result<Built, St
     run(&mut cargo)?;
     let name = package.replace('-', "_");
     let wasm = target.join(TARGET).join("web").join(format!("{name}.wasm"));
+    let linked = fs::read(&wasm).map_err(|error| format!("{}: {error}", wasm.display()))?;
+    println!("web: {package} may have {}", super::instructions::of(&linked)?.join(", "));
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let mut bind = Command::new(bindgen()?);
     bind.args([

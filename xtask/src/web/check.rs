@@ -4,6 +4,7 @@
 mod cases;
 mod growth;
 mod native;
+mod shaders;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const SHORT: Duration = Duration::from_secs(60);
 struct Visit<'a> {
     browser: Browser,
     server: &'a Server,
+    /// What it serves.
+    folder: &'a Path,
 }
 
 type Check = (&'static str, fn(&mut Visit<'_>) -> Result<(), String>);
@@ -44,7 +47,9 @@ const CHECKS: &[Check] = &[
     ("loss", loss_of_the_device),
     ("growth-cpu", |visit| growth::check(visit, "cpu")),
     ("growth-gpu", |visit| growth::check(visit, "gpu")),
-    ("cases", cases::check),
+    ("shaders", shaders::check),
+    ("cases-cpu", |visit| cases::check(visit, "cpu")),
+    ("cases-gpu", |visit| cases::check(visit, "gpu")),
 ];
 
 /// Runs the checks, each in a browser of its own, or the one of that name. The error says which failed.
@@ -58,9 +63,10 @@ pub(super) fn run(folder: &Path, only: Option<&str>) -> Result<(), String> {
         return Err(format!("there is no check of that name; there are {}", names.join(", ")));
     }
     let mut failed = Vec::new();
+    let (count, begun) = (wanted.len(), Instant::now());
     for (name, check) in wanted {
         let start = Instant::now();
-        let mut visit = Visit { browser: chromium::start(&program)?, server: &server };
+        let mut visit = Visit { browser: chromium::start(&program)?, server: &server, folder };
         let found = check(&mut visit).and_then(|()| match visit.browser.complaints()? {
             complaints if complaints.is_empty() => Ok(()),
             complaints => Err(format!("the console has errors: {}", complaints.join(" | "))),
@@ -74,6 +80,7 @@ pub(super) fn run(folder: &Path, only: Option<&str>) -> Result<(), String> {
             }
         }
     }
+    println!("web: {} of {count} passed in {:.1} min", count - failed.len(), begun.elapsed().as_secs_f64() / 60.0);
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 
@@ -108,6 +115,25 @@ impl Visit<'_> {
         self.browser.evaluate(script)?.as_f64().ok_or_else(|| format!("{script} is no number"))
     }
 
+    /// Has the program of docs/browser.md fit its line, on whatever device it finds.
+    fn fits_a_line(&mut self) -> Result<(), String> {
+        let loss = self
+            .number("import('./arenagrad_web.js').then((program) => program.fit([0, 1, 2, 3], [-1, 1, 3, 5], 300))")?;
+        println!("web:   the line of docs/browser.md is fitted to a loss of {loss:.1e}");
+        if loss < 1e-3 { Ok(()) } else { Err(format!("a line has a loss of {loss}")) }
+    }
+
+    /// Waits until a script says true while the page trains; that it no longer does ends the wait.
+    fn train_until(&mut self, script: &str) -> Result<(), String> {
+        self.browser.wait_until(&format!("({script}) || !page.running"), LONG)?;
+        let goes_on = self.browser.evaluate(&format!("page.running || ({script})"))?;
+        if goes_on == Value::Bool(true) {
+            Ok(())
+        } else {
+            Err(format!("the page has stopped before {script}: {}", self.text("status")?))
+        }
+    }
+
     /// Clicks on pause, and waits until the loop has ended.
     fn pause(&mut self) -> Result<(), String> {
         self.click("run")?;
@@ -127,10 +153,7 @@ fn first_paint(visit: &mut Visit<'_>) -> Result<(), String> {
 /// The program of docs/browser.md does what it says.
 fn guide(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.open("device=cpu")?;
-    let loss = visit
-        .number("import('./arenagrad_web.js').then((program) => program.fit([0, 1, 2, 3], [-1, 1, 3, 5], 300))")?;
-    println!("web:   the line of docs/browser.md is fitted to a loss of {loss:.1e}");
-    if loss < 1e-3 { Ok(()) } else { Err(format!("a line has a loss of {loss}")) }
+    visit.fits_a_line()
 }
 
 /// The page trains to the accuracy, by the losses of the native CPU.
@@ -143,14 +166,14 @@ fn trains(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
     let start = Instant::now();
     visit.click("run")?;
     if device == "gpu" {
-        visit.browser.wait_until(&format!("page.tested.length > 1 && page.losses.length > {steps}"), LONG)?;
+        visit.train_until(&format!("page.tested.length > 1 && page.losses.length > {steps}"))?;
         let files = screenshots::take(&mut visit.browser, &workspace().join("target/web-test"), "training")?;
         println!(
             "web:   pictures: {}",
             files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
         );
     }
-    visit.browser.wait_until(&format!("page.losses.length >= {steps}"), LONG)?;
+    visit.train_until(&format!("page.losses.length >= {steps}"))?;
     let epoch = start.elapsed().as_secs_f64();
     let losses = visit.browser.evaluate(&format!("page.losses.slice(0, {steps})"))?;
     let losses: Vec<f64> = losses.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
@@ -162,7 +185,7 @@ fn trains(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
         return Err(format!("loss {place} is {:?}, and {} natively", losses.get(place), native[place]));
     }
     let done = format!("page.tested.some((test) => test[1] >= {ACCURACY}) || page.losses.length >= {}", EPOCHS * steps);
-    visit.browser.wait_until(&done, LONG)?;
+    visit.train_until(&done)?;
     visit.pause()?;
     let accuracy = visit.number("Math.max(...page.tested.map((test) => test[1]))")?;
     let (trained, seconds) = (visit.number("page.losses.length")?, start.elapsed().as_secs_f64());
@@ -174,7 +197,7 @@ fn trains(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
 fn drawing(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.open_on("cpu", "seed=0")?;
     visit.click("run")?;
-    visit.browser.wait_until("page.tested.length > 0", LONG)?;
+    visit.train_until("page.tested.length > 0")?;
     visit.pause()?;
     let place = visit.browser.evaluate(
         "(() => { const canvas = document.getElementById('canvas'); canvas.scrollIntoView(); const box = canvas.getBoundingClientRect();
@@ -219,7 +242,7 @@ fn drawing(visit: &mut Visit<'_>) -> Result<(), String> {
 fn files(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.open_on("gpu", "seed=0")?;
     visit.click("run")?;
-    visit.browser.wait_until("page.losses.length >= 8", LONG)?;
+    visit.train_until("page.losses.length >= 8")?;
     visit.pause()?;
     // What the button has the browser keep, kept here instead.
     visit.browser.evaluate(
@@ -249,7 +272,7 @@ fn files(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.browser.wait_until("document.getElementById('status').textContent.startsWith('notes.txt: ')", SHORT)
 }
 
-/// Where the browser offers no adapter the CPU trains, and the page says so.
+/// Where the browser offers no adapter the CPU trains, and the page says so; and so does the program of docs/browser.md, which asks for either.
 fn refusal(visit: &mut Visit<'_>) -> Result<(), String> {
     let script = "navigator.gpu.requestAdapter = async () => null";
     visit.browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }))?;
@@ -260,8 +283,9 @@ fn refusal(visit: &mut Visit<'_>) -> Result<(), String> {
         return Err(format!("the page says {status:?} on {device:?}"));
     }
     visit.click("run")?;
-    visit.browser.wait_until("page.losses.length >= 4", LONG)?;
-    visit.pause()
+    visit.train_until("page.losses.length >= 4")?;
+    visit.pause()?;
+    visit.fits_a_line()
 }
 
 /// A GPU that is lost while it trains is given up, and the CPU goes on from what was kept.
@@ -271,7 +295,7 @@ fn loss_of_the_device(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }))?;
     visit.open_on("gpu", "batch=8")?;
     visit.click("run")?;
-    visit.browser.wait_until("page.saved !== null && page.losses.length % 500 > 3", LONG)?;
+    visit.train_until("page.saved !== null && page.losses.length % 500 > 3")?;
     let kept = visit.number("page.saved.steps")?;
     visit.browser.evaluate("opened.destroy()")?;
     visit.browser.wait_until("page.kind === 'cpu' && page.notes.at(-1).startsWith('WebGPU failed')", SHORT)?;
@@ -281,7 +305,7 @@ fn loss_of_the_device(visit: &mut Visit<'_>) -> Result<(), String> {
         return Err(format!("the parameters of step {kept} were kept, and the page says {status:?}"));
     }
     visit.click("run")?;
-    visit.browser.wait_until("page.losses.length >= 4", LONG)?;
+    visit.train_until("page.losses.length >= 4")?;
     visit.pause()?;
     // It goes on from what the GPU had learnt, not from the beginning.
     let loss = visit.number("page.losses.slice(0, 4).reduce((sum, loss) => sum + loss) / 4")?;

@@ -1,4 +1,4 @@
-//! The operators' cases on the browser's WebGPU.
+//! The operators' cases in the browser, on its WebGPU and on its CPU.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,20 @@ const LEAST: usize = 400;
 /// How many are run between two looks.
 const TOGETHER: usize = 10;
 
-/// Runs the cases of crates/runtime/tests/oracle, which must all pass but those that a GPU has no kernel for.
-pub(super) fn check(visit: &mut Visit<'_>) -> Result<(), String> {
+/// Runs the cases of crates/runtime/tests/oracle, which must all pass but the functions of matrices: a GPU has no kernel for them, and the
+/// program of a page not their code.
+pub(super) fn check(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
     visit.browser.go(&format!("http://localhost:{}/cases/", visit.server.port()))?;
-    let count = visit.browser.evaluate(
-        "(async () => {
+    let open = if device == "gpu" { "openGpu" } else { "openCpu" };
+    let count = visit.browser.evaluate(&format!(
+        "(async () => {{
             const program = await import('./arenagrad_oracle.js');
             await program.default();
-            globalThis.device = await program.CaseDevice.openGpu();
+            globalThis.device = await program.CaseDevice.{open}();
             globalThis.lines = (await (await fetch('cases.jsonl')).text()).split('\\n').filter((line) => line.trim());
             return lines.length;
-        })()",
-    )?;
+        }})()"
+    ))?;
     let count = count.as_u64().unwrap_or_default() as usize;
     println!("web:   {count} cases on {}", visit.browser.evaluate("device.name")?);
     let mut passed = 0;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{LONG, Visit};
+use super::Visit;
 
 /// Steps that are done before the first look: all plans are made by then, small steps are joined, and the browser has its caches.
 const BEFORE: u64 = 2_000;
@@ -48,7 +48,7 @@ pub(super) fn check(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
 /// What is taken after so many steps, with nothing left that nobody holds.
 fn after(visit: &mut Visit<'_>, steps: u64) -> Result<Taken, String> {
     visit.click("run")?;
-    visit.browser.wait_until(&format!("page.losses.length >= {steps}"), LONG)?;
+    visit.train_until(&format!("page.losses.length >= {steps}"))?;
     visit.pause()?;
     visit.browser.call("HeapProfiler.collectGarbage", json!({}))?;
     let objects = visit.browser.call("Runtime.getHeapUsage", json!({}))?["usedSize"].as_f64().unwrap_or(f64::NAN);
