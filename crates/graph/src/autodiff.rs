@@ -12,6 +12,7 @@
 mod batch;
 mod forward;
 mod jacobian;
+mod repeated;
 mod reverse;
 pub(crate) mod scan;
 mod shares;

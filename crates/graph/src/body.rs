@@ -8,6 +8,7 @@
 //! and dtype. Two bodies are equal if they say the same, wherever they were built.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use slotmap::{Key, KeyData};
@@ -20,6 +21,9 @@ use crate::identity;
 use crate::node::{Node, NodeId, NodeKey};
 use crate::op::{Leaf, Op};
 use crate::shape::Shape;
+
+/// An odd number with many bits, as a multiplicative hash takes.
+const DIGEST_FACTOR: u64 = 0xF135_7AEA_2E62_A9C5;
 
 /// The graph that ids within bodies are of.
 const NOWHERE: u32 = u32::MAX;
@@ -44,6 +48,8 @@ pub struct Body {
     length: usize,
     reverse: bool,
     key: Vec<u64>,
+    /// A number that equal bodies share. Each result of a loop is a node over its body, so the whole key is not read for each.
+    digest: u64,
     /// For each place on which inputs the node depends differentiably, within one step: a set of bits.
     within: OnceLock<Vec<Box<[u64]>>>,
 }
@@ -108,8 +114,9 @@ impl Body {
         let stacked = cut.stacked.iter().map(place).collect();
         let (carries, elements, captured) = (cut.carries.len(), cut.elements.len(), cut.captured.len());
         let key = key(&nodes, [carries, elements, captured, cut.length, usize::from(cut.reverse)], &next);
+        let digest = key.iter().fold(0, |digest: u64, word| (digest.rotate_left(5) ^ word).wrapping_mul(DIGEST_FACTOR));
         let (length, reverse, within) = (cut.length, cut.reverse, OnceLock::new());
-        Ok((Body { nodes, carries, elements, captured, next, length, reverse, key, within }, stacked))
+        Ok((Body { nodes, carries, elements, captured, next, length, reverse, key, digest, within }, stacked))
     }
 
     /// How many steps the loop has.
@@ -195,6 +202,11 @@ impl Body {
     /// The body as words: equal for bodies that say the same.
     pub(crate) fn key(&self) -> &[u64] {
         &self.key
+    }
+
+    /// A number that equal bodies share.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Builds the body in a graph over these nodes in the place of its inputs; the node of each place.
@@ -340,7 +352,15 @@ fn key(nodes: &[Node], numbers: [usize; 5], next: &[u32]) -> Vec<u64> {
 
 impl PartialEq for Body {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || self.key == other.key
+        std::ptr::eq(self, other) || (self.digest == other.digest && self.key == other.key)
+    }
+}
+
+impl Eq for Body {}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
     }
 }
 

@@ -20,7 +20,7 @@
 //! Results are the same up to rounding and the sign of zero; each module says where even the last bit may differ.
 
 mod convolution;
-mod cse;
+pub(crate) mod cse;
 mod dce;
 mod loops;
 mod narrow;

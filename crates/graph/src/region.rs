@@ -86,6 +86,30 @@ impl Region {
         region
     }
 
+    /// This region of a tensor that was reduced along `axes`, which keep extent 1, from one of shape `from`, as one of that.
+    pub(crate) fn before_reduce(&self, axes: AxisSet, from: &Shape) -> Region {
+        let mut region = self.clone();
+        for axis in axes.iter() {
+            (region.starts[axis], region.steps[axis], region.extents[axis]) = (0, 1, from[axis]);
+        }
+        region
+    }
+
+    /// This region of a matrix product as one of an operand of shape `from`: all along the axis that is summed over, and along the other of its
+    /// last two axes, which is the last if `is_last`, what this region takes along `axis`. The axes in front are broadcast.
+    pub(crate) fn before_product(&self, axis: usize, is_last: bool, from: &Shape) -> Region {
+        let mut region = Region::whole(from);
+        let (rank, new) = (from.rank(), self.starts.len() - from.rank());
+        let own = if is_last { rank - 1 } else { rank - 2 };
+        let in_front = (0..rank - 2).filter(|&axis| from[axis] != 1).map(|axis| (axis, axis + new));
+        for (to, of) in in_front.chain([(own, axis)]) {
+            region.starts[to] = self.starts[of];
+            region.steps[to] = self.steps[of];
+            region.extents[to] = self.extents[of];
+        }
+        region
+    }
+
     /// This region, not empty, of a tensor reshaped from `from` to `to`, as one of the tensor before; `None` if it is no region
     /// there.
     pub(crate) fn before_reshape(&self, from: &Shape, to: &Shape) -> Option<Region> {

@@ -76,6 +76,17 @@ fn many_inputs_and_literals_are_planned_in_near_linear_time() {
 }
 
 #[test]
+fn many_outputs_of_one_input_are_planned_in_near_linear_time() {
+    let plan = |n: &mut usize| {
+        let g = Graph::new();
+        let x = g.input("x", [2]);
+        let outputs: Vec<Expr<'_>> = (0..*n).map(|i| (x + i as f64).tanh()).collect();
+        drop(Session::evaluate(&g, &outputs, &Device::cpu()).unwrap());
+    };
+    assert_near_linear("outputs", 200, |n| n, plan);
+}
+
+#[test]
 fn many_parameters_are_read_and_set_in_near_linear_time() {
     let prepare = |n: usize| {
         let g = Graph::new();

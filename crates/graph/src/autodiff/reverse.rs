@@ -3,10 +3,11 @@
 //! Every node on a way from a wanted node to an output receives the sum of what its users pass back (fan-out accumulates), and
 //! passes its own share on by its op's rule in [`crate::ops`]. A view of a part passes its gradient straight to the node that
 //! it shows a part of, and a gather to what it gathered from, where all such shares are put together at once: see
-//! [`crate::autodiff::shares`]. Nodes that lead to no wanted node are not visited, so a gradient that nobody asked for is never
-//! built. The sweep is iterative, over tables indexed by ordinal.
+//! [`crate::autodiff::shares`]. What is written again for each part is one node there: see [`crate::autodiff::repeated`]. Nodes that
+//! lead to no wanted node are not visited, so a gradient that nobody asked for is never built. The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::repeated;
 use crate::autodiff::scan::{Groups, Loop};
 use crate::autodiff::shares::Shares;
 use crate::autodiff::shares::view::View;
@@ -120,10 +121,16 @@ impl Graph {
         let on_the_way = span.differentiable_way(self, &inputs, &outputs);
 
         let views = self.views(&span, &inputs, &on_the_way);
+        let firsts = repeated::firsts(self, &span, &inputs, &on_the_way);
+        // Where a node's gradients are added up.
+        let receiver = |id: NodeId| {
+            let place = span.place(self, id)?;
+            Some(firsts.as_ref().map_or(place, |firsts| firsts[place]))
+        };
         let mut loops = Groups::find(self, &span, &on_the_way);
         let mut shares: Vec<Shares<'g>> = (0..span.len()).map(|_| Shares::default()).collect();
         for (id, upstream) in seeds {
-            if let Some(place) = span.place(self, *id) {
+            if let Some(place) = receiver(*id) {
                 shares[place].add(*upstream);
             }
         }
@@ -147,7 +154,7 @@ impl Graph {
                 let Some(reached) = loops.take(place) else { continue };
                 let derived = Loop { graph: self, body, operands, origin: node_origin };
                 let derived = derived.vjp(&reached, &wants, &mut |operand, gradient| {
-                    if let Some(place) = span.place(self, operand) {
+                    if let Some(place) = receiver(operand) {
                         shares[place].add(gradient);
                     }
                 });
@@ -158,13 +165,13 @@ impl Graph {
             }
             let Some(upstream) = shares[place].total(self, &shape, dtype, node_origin) else { continue };
             if let Some(view) = views[place].as_ref().filter(|view| view.is_sliced) {
-                if let Some(place) = span.place(self, view.node) {
+                if let Some(place) = receiver(view.node) {
                     shares[place].add_part(view, upstream, node_origin);
                 }
                 continue;
             }
             if let Op::Indexing(Indexing::Gather { operand, indices, axis }) = op {
-                if let Some(place) = span.place(self, operand) {
+                if let Some(place) = receiver(operand) {
                     shares[place].add_updates(indices, axis, upstream);
                 }
                 continue;
@@ -172,7 +179,7 @@ impl Graph {
             let output = Expr::from_id(self, id);
             let node = Differentiated { output, shape: &shape, upstream, origin: node_origin, wants: &wants };
             ops::vjp(&op, &node, &mut |operand, gradient| {
-                if let Some(place) = span.place(self, operand) {
+                if let Some(place) = receiver(operand) {
                     shares[place].add(gradient);
                 }
             });

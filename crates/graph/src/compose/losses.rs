@@ -51,36 +51,43 @@ impl<'g> Expr<'g> {
     /// With `d = |x - t|`: `d^2 / 2` up to `delta`, and `delta * (d - delta / 2)` past it. Errors: `delta` is not above 0.
     #[track_caller]
     pub fn huber_loss(self, target: Expr<'g>, delta: f64, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("huber_loss");
+        let method = self.enter("huber_loss");
         if delta.is_nan() || delta <= 0.0 {
             return self.graph().refuse("huber_loss", "delta", delta, "a number above 0");
         }
         if self.shape_shared_with(target, "huber_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
-        // With c = min(d, delta) both pieces are c (d - c / 2), so that no square of a large difference overflows.
-        let distance = (self - target).abs();
-        let capped = distance.minimum(delta);
-        reduction.of(capped * (distance - capped * 0.5))
+        reduction.of((self - target).parabola_with_wings(delta, method.origin()))
+    }
+
+    /// With `d = |x|`: `d^2 / 2` up to `bound`, which is above 0, and `bound * (d - bound / 2)` past it.
+    #[track_caller]
+    fn parabola_with_wings(self, bound: f64, origin: Origin) -> Expr<'g> {
+        // With c = min(d, bound) both pieces are c (d - c / 2), so that no square of a large element overflows.
+        let distance = self.abs();
+        let capped = distance.minimum(bound);
+        // The derivative is c with the element's sign. Said outright, it has no term of infinity times 0 at an infinite element.
+        let slope = self.minimum(bound).maximum(-bound);
+        (capped * (distance - capped * 0.5)).with_slope(self, slope, origin)
     }
 
     /// With `d = |x - t|`: `d^2 / (2 beta)` up to `beta`, and `d - beta / 2` past it; [`Expr::l1_loss`] for a `beta` of 0.
     /// Errors: `beta` is below 0.
     #[track_caller]
     pub fn smooth_l1_loss(self, target: Expr<'g>, beta: f64, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("smooth_l1_loss");
+        let method = self.enter("smooth_l1_loss");
         if beta.is_nan() || beta < 0.0 {
             return self.graph().refuse("smooth_l1_loss", "beta", beta, "a number not below 0");
         }
         if self.shape_shared_with(target, "smooth_l1_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
-        let distance = (self - target).abs();
+        let difference = self - target;
         if beta == 0.0 {
-            return reduction.of(distance);
+            return reduction.of(difference.abs());
         }
-        let capped = distance.minimum(beta);
-        reduction.of(capped * (distance - capped * 0.5) / beta)
+        reduction.of(difference.parabola_with_wings(beta, method.origin()) / beta)
     }
 
     /// Of probabilities `p` in [0, 1]: `-(t ln p + (1 - t) ln(1 - p))`, where each logarithm is at least -100 as in PyTorch.
@@ -99,8 +106,9 @@ impl<'g> Expr<'g> {
         reduction.of((target - 1.0) * log_q - target * log_p)
     }
 
-    /// Of logits `x`: `-(t ln sigmoid(x) + (1 - t) ln(1 - sigmoid(x)))`, computed as `(1 - t) x + softplus(-x)`: finite for
-    /// every finite `x`. The derivative is `sigmoid(x) - t`.
+    /// Of logits `x`: `-(t ln sigmoid(x) + (1 - t) ln(1 - sigmoid(x)))`, finite for every finite `x`, and with all its digits where it
+    /// is small. An infinite logit costs nothing if the target agrees with it, 1 with infinity and 0 with minus infinity, and infinity
+    /// otherwise. The derivative is `sigmoid(x) - t`; by the target it is `-x`, and 0 where an infinite logit agrees with it.
     #[track_caller]
     pub fn binary_cross_entropy_with_logits(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
         let _method = self.enter("binary_cross_entropy_with_logits");
@@ -126,12 +134,20 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[weight, pos_weight], op, origin).is_none() {
             return Expr::poisoned(self.graph());
         }
-        let negative = -self.log_sigmoid();
-        let positive_term = match pos_weight {
-            Some(pos_weight) => ((pos_weight.broadcast_to(&shape) - 1.0) * target + 1.0) * negative,
-            None => negative,
+        // softplus(-x) is softplus(-|x|), and for a negative x another -x, which is taken together with (1 - t) x: added up one by one
+        // they would cancel, and their infinities be NaN. Both forms are one smooth function, so each may say the derivative at 0.
+        let is_negative = self.less(0.0);
+        let folded = -is_negative.where_(-self, self).log_sigmoid();
+        let (weighted, positives) = match pos_weight {
+            Some(pos_weight) => {
+                let pos_weight = pos_weight.broadcast_to(&shape);
+                (((pos_weight - 1.0) * target + 1.0) * folded, pos_weight * target)
+            }
+            None => (folded, target),
         };
-        let elements = (1.0 - target) * self + positive_term;
+        let share = is_negative.where_(-positives, 1.0 - target);
+        let is_right = share.equal(0.0) & self.abs().equal(f64::INFINITY);
+        let elements = share * is_right.where_(0.0, self) + weighted;
         reduction.of(match weight {
             Some(weight) => elements * weight.broadcast_to(&shape),
             None => elements,

@@ -33,15 +33,18 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn hardsigmoid(self) -> Expr<'g> {
         let _method = self.enter("hardsigmoid");
-        (self + 3.0).hardtanh(0.0, 6.0) / 6.0
+        // Bounded before 3 is added: next to a corner the sum rounds to the corner.
+        (self.hardtanh(-3.0, 3.0) + 3.0) / 6.0
     }
 
     /// `x` times [`Expr::hardsigmoid`] of it, by Howard et al., "Searching for MobileNetV3" (2019). The derivative is 0 up to -3,
     /// `x / 3 + 1/2` in between, and 1 from 3 on.
     #[track_caller]
     pub fn hardswish(self) -> Expr<'g> {
-        let _method = self.enter("hardswish");
-        self * self.hardsigmoid()
+        let method = self.enter("hardswish");
+        // Said outright: the product's own derivative has a term of infinity times 0 at an infinite element.
+        let slope = self.less_equal(-3.0).where_(0.0, self.greater_equal(3.0).where_(1.0, self / 3.0 + 0.5));
+        (self * self.hardsigmoid()).with_slope(self, slope, method.origin())
     }
 
     /// 0 where `|x|` is at most `lambda`, else `x`, with derivatives 0 and 1. PyTorch's default is 0.5. With a `lambda` below 0

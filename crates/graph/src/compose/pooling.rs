@@ -345,8 +345,13 @@ impl<'g> Expr<'g> {
                 }
                 let elements = kernels.iter().fold(1.0, |product, &kernel| product * kernel as f64);
                 let mean = self.powf(p).avg_pooled(axes, pooling, op);
-                // The root has an infinite derivative at 0, which `relu` keeps from windows of zeros: their gradient is 0.
-                (mean.sign() * mean.abs().relu() * elements).powf(1.0 / p)
+                let sums = mean * elements;
+                if p < 0.0 {
+                    return sums.powf(1.0 / p);
+                }
+                // The root has an infinite derivative at 0: there it is taken of 1, and the derivative of windows of zeros is 0.
+                let is_zero = mean.equal(0.0);
+                is_zero.where_(0.0, is_zero.where_(1.0, sums).powf(1.0 / p))
             }
             (Err(error), _) | (_, Err(error)) => self.fail(error),
         }

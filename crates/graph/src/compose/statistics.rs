@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::op::BinaryFunction;
+use crate::node::Origin;
 use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
@@ -29,18 +29,8 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[frequencies, weights], "cov", origin).is_none() {
             return poisoned;
         }
-        let Some((shape, dtype)) = self.read("cov", origin, |_, node| (node.shape.clone(), node.dtype)) else {
-            return poisoned;
-        };
+        let Some((shape, dtype)) = self.rows_of_observations("cov", origin) else { return poisoned };
         let rank = shape.rank();
-        if rank > 2 {
-            let (op, operand, expected) = ("cov", self.describe(), "rank 2 or less".to_owned());
-            return self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
-        }
-        if !dtype.is_float() {
-            let (op, operand, expected) = ("cov", self.describe(), "a float");
-            return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
-        }
         let observations = shape.last().copied().unwrap_or(1);
         let row = Shape::from([observations]);
         for (given, expected, name) in [(frequencies, DType::I32, "i32"), (weights, dtype, dtype.name())] {
@@ -80,7 +70,7 @@ impl<'g> Expr<'g> {
     /// Pearson's correlations of the rows, in -1..=1: `[m, n] -> [m, m]`, or of one row `[n] -> []`, which is 1. It is NaN for a row that does not vary.
     /// Floats. (PyTorch's `corrcoef`.)
     ///
-    /// The gradient is that of `cov[i, j] / sqrt(cov[i, i] cov[j, j])`. Errors: a rank above 2.
+    /// The gradient is that of `cov[i, j] / sqrt(cov[i, i] cov[j, j])`. Neither overflows where covariances would. Errors: a rank above 2.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
@@ -90,15 +80,38 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn corrcoef(self) -> Expr<'g> {
         let method = self.enter("corrcoef");
-        let covariances = self.cov(1.0, None, None);
-        let Some(shape) = covariances.read("corrcoef", method.origin(), |_, node| node.shape.clone()) else {
-            return covariances;
+        let origin = method.origin();
+        let Some((shape, dtype)) = self.rows_of_observations("corrcoef", origin) else {
+            return Expr::poisoned(self.graph());
         };
-        if shape.rank() == 0 {
-            // 1, but NaN where nothing varies.
-            return covariances.binary(BinaryFunction::Div, covariances, method.origin());
+        let observations = shape.last().copied().unwrap_or(1);
+        let x = if shape.rank() < 2 { self.reshape([1, observations]) } else { self };
+        let centred = x - x.mean_keepdims(1);
+        // Rows are brought to length 1 before they are multiplied, for covariances overflow and underflow long before a correlation
+        // would. A row that does not vary has the length 0, and 0 / 0 is NaN.
+        let unit = if observations == 0 {
+            centred
+        } else {
+            let length = centred.euclidean([1].into_iter().collect(), dtype);
+            centred / length.value.with_slope(centred, length.slope, origin)
+        };
+        let correlations = unit.matmul_node(unit, false, true, origin).clamp(Some(-1.0), Some(1.0));
+        let correlations = if observations == 0 { correlations * f64::NAN } else { correlations };
+        if shape.rank() < 2 || shape[0] == 1 { correlations.reshape(Shape::scalar()) } else { correlations }
+    }
+
+    /// The shape and dtype of variables, which are rows, over observations: floats of rank 2 or less.
+    fn rows_of_observations(self, op: &'static str, origin: Origin) -> Option<(Shape, DType)> {
+        let (shape, dtype) = self.read(op, origin, |_, node| (node.shape.clone(), node.dtype))?;
+        let rank = shape.rank();
+        if rank > 2 {
+            let (operand, expected) = (self.describe(), "rank 2 or less".to_owned());
+            return self.fail_without(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
-        let deviations = covariances.diagonal_of_matrix(&shape).sqrt();
-        (covariances / deviations.unsqueeze(1) / deviations).clamp(Some(-1.0), Some(1.0))
+        if !dtype.is_float() {
+            let (operand, expected) = (self.describe(), "a float");
+            return self.fail_without(GraphError::DType { origin, op, operand, dtype, expected });
+        }
+        Some((shape, dtype))
     }
 }

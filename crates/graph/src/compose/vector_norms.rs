@@ -89,11 +89,14 @@ impl<'g> Expr<'g> {
         let largest = magnitude.max_keepdims(axes).stop_gradient();
         let bound = (largest.equal(0.0) | largest.equal(f64::INFINITY)).where_(1.0, largest);
         let ratio = magnitude / bound;
-        // The derivative of |x|^p at 0 is infinite for p < 1: zeros are left out of the power.
-        let left_out = if p < 1.0 { Some(ratio.equal(0.0)) } else { None };
-        let raised = |x: Expr<'g>, base: Expr<'g>, exponent: f64, origin: Origin| match left_out {
-            Some(left_out) => x.graph().at(origin, || left_out.where_(0.0, left_out.where_(1.0, base).powf(exponent))),
-            None => x.graph().at(origin, || base.powf(exponent)),
+        // The derivative of |x|^p at 0 is infinite for p < 1: there zeros are left out of the power.
+        // So they are of the power p - 1 in the gradient for p < 2, for its own derivative's sake.
+        let zeros = if p < 2.0 { Some(ratio.equal(0.0)) } else { None };
+        let raised = |x: Expr<'g>, base: Expr<'g>, exponent: f64, origin: Origin| {
+            x.graph().at(origin, || match zeros.filter(|_| exponent < 1.0) {
+                Some(zeros) => zeros.where_(0.0, zeros.where_(1.0, base).powf(exponent)),
+                None => base.powf(exponent),
+            })
         };
         let origin = self.graph().origin_or(Origin::here());
         let sum = raised(self, ratio, p, origin).sum_keepdims(axes);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use slotmap::Key;
 
 use crate::arena::Arena;
+use crate::body::ScanResult;
 use crate::dtype::DType;
 use crate::identity;
 use crate::node::NodeId;
@@ -100,7 +101,8 @@ fn exchangeable(elementwise: &Elementwise<NodeId>) -> Option<(NodeId, NodeId)> {
     }
 }
 
-fn same_op(known: &Op, op: &Op) -> bool {
+/// Whether two operations compute the same from their operands, bit for bit.
+pub(crate) fn same_op(known: &Op, op: &Op) -> bool {
     match (known, op) {
         (Op::Leaf(Leaf::Constant { value: a }), Op::Leaf(Leaf::Constant { value: b })) => a.to_bits() == b.to_bits(),
         (Op::Leaf(Leaf::Literal { data: a }), Op::Leaf(Leaf::Literal { data: b })) => {
@@ -119,10 +121,19 @@ fn same_op(known: &Op, op: &Op) -> bool {
 }
 
 /// A number that equal nodes share: ops that [`same_op`] holds equal have the same.
-pub(super) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
+pub(crate) fn hash(op: &Op, shape: &Shape, dtype: DType) -> u64 {
     let mut mix = Mix(dtype as u64);
     shape.iter().for_each(|&extent| mix.word(extent as u64));
-    identity::words(op, |word| mix.word(word));
+    if let Op::Scan { body, result, .. } = op {
+        // In the place of all the words of a body, which each result of its loop has.
+        mix.word(body.digest());
+        match result {
+            ScanResult::Final(carry) => mix.word(u64::from(*carry)),
+            ScanResult::Stacked(place) => mix.word(!u64::from(*place)),
+        }
+    } else {
+        identity::words(op, |word| mix.word(word));
+    }
     if let Op::Leaf(Leaf::Literal { data }) = op {
         data.for_each_bits(|bits| mix.word(bits));
     }

@@ -38,14 +38,14 @@ impl Loops {
     pub(super) fn find(optimised: &Optimised) -> Option<Loops> {
         let arena = optimised.graph.arena();
         let mut loops = Loops { loop_of: HashMap::new(), wanted: Vec::new(), built: Vec::new() };
-        let mut known: HashMap<(&[u64], &[NodeId]), usize> = HashMap::new();
+        let mut known: HashMap<(&Body, &[NodeId]), usize> = HashMap::new();
         for key in arena.alive(..) {
             let node = &arena.nodes[key];
             let Op::Scan { body, operands, result } = &node.op else { continue };
             if body.length() == 0 {
                 continue;
             }
-            let number = *known.entry((body.key(), operands)).or_insert_with(|| {
+            let number = *known.entry((body, operands)).or_insert_with(|| {
                 loops.wanted.push(Vec::new());
                 loops.built.push(None);
                 loops.wanted.len() - 1

@@ -70,8 +70,9 @@ fn sweep_through(
         };
         let mut parts = Parts {
             regions: match rewrites.simplify {
-                Some(_) => narrow::regions(&arena, &needed, outputs, !rewrites.keep_derivatives),
-                None => Regions::new(),
+                // Products that are joined are built of whole operands; the sweep before has left nothing to narrow.
+                Some(_) if joins.is_none() => narrow::regions(&arena, &needed, outputs, !rewrites.keep_derivatives),
+                Some(_) | None => Regions::new(),
             },
             built: HashMap::new(),
         };

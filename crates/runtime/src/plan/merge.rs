@@ -4,7 +4,7 @@
 //! put them together. Clusters of one rank have no path between them and can always be merged. They are if they read one tensor in
 //! order over domains that fit together, and if one kernel can bind all that both read and write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arenagrad_kernels::Space;
 use smallvec::SmallVec;
@@ -16,6 +16,10 @@ use crate::plan::recompute::Storage;
 
 /// The most members of a cluster that is looked at for merging: what is longer is cut anyway.
 const MOST_MEMBERS: usize = 64;
+
+/// How many readers in a row are looked at that one kernel has no bindings left for, before it is taken as it is. Thousands of readers
+/// of one tensor would otherwise all be held against one another.
+const MOST_MISFITS: usize = 16;
 
 /// Merges what can be. What a cluster computes again counts as read from where that leads.
 pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage) {
@@ -44,16 +48,21 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
     let parents = (0..clusters.list.len() as u32).collect();
     let mut merger = Merger { entries, clusters, storage, parents };
     for readers in readers {
-        for (place, &first) in readers.iter().enumerate() {
-            for &second in &readers[place + 1..] {
-                merger.try_merge(first, second);
-            }
-        }
+        merger.merge_readers(&readers);
     }
     let Merger { mut parents, .. } = merger;
     for home in clusters.home.iter_mut().filter(|home| **home != NONE) {
         *home = find(&mut parents, *home);
     }
+}
+
+/// What came of two clusters.
+enum Attempt {
+    Merged,
+    /// They are of another kind, or one already.
+    Unlike,
+    /// Together they are too much for one kernel.
+    Misfit,
 }
 
 struct Merger<'a> {
@@ -64,16 +73,45 @@ struct Merger<'a> {
 }
 
 impl Merger<'_> {
-    fn try_merge(&mut self, first: u32, second: u32) {
+    /// Merges what can be of clusters that read one tensor, each with those after it.
+    fn merge_readers(&mut self, readers: &[u32]) {
+        // Clusters that have become one have been held against the rest together.
+        let mut done: HashSet<u32> = HashSet::new();
+        for (place, &first) in readers.iter().enumerate() {
+            if !done.insert(find(&mut self.parents, first)) {
+                continue;
+            }
+            let mut misfits = 0;
+            for &second in &readers[place + 1..] {
+                match self.try_merge(first, second) {
+                    Attempt::Merged => misfits = 0,
+                    Attempt::Unlike => {}
+                    Attempt::Misfit => misfits += 1,
+                }
+                if misfits == MOST_MISFITS {
+                    break;
+                }
+            }
+            done.insert(find(&mut self.parents, first));
+        }
+    }
+
+    fn try_merge(&mut self, first: u32, second: u32) -> Attempt {
         let (first, second) = (find(&mut self.parents, first), find(&mut self.parents, second));
         let list = &self.clusters.list;
         let (a, b) = (&list[first as usize], &list[second as usize]);
-        if first == second || a.rank != b.rank || a.members.len() + b.members.len() > MOST_MEMBERS {
-            return;
+        if first == second || a.rank != b.rank {
+            return Attempt::Unlike;
         }
-        let Some(domain) = a.domain.joined(&b.domain) else { return };
-        if !self.sums_columns_well(a, b, &domain) || !self.fits(first, second) {
-            return;
+        if a.members.len() + b.members.len() > MOST_MEMBERS {
+            return Attempt::Misfit;
+        }
+        let Some(domain) = a.domain.joined(&b.domain) else { return Attempt::Unlike };
+        if !self.sums_columns_well(a, b, &domain) {
+            return Attempt::Unlike;
+        }
+        if !self.fits(first, second) {
+            return Attempt::Misfit;
         }
         let members = std::mem::take(&mut self.clusters.list[second as usize].members);
         let merged = &mut self.clusters.list[first as usize];
@@ -81,6 +119,7 @@ impl Merger<'_> {
         merged.members.sort_unstable();
         merged.domain = domain;
         self.parents[second as usize] = first;
+        Attempt::Merged
     }
 
     /// Whether sums over the rows may stand beside the other work; see [`Domain::allows_column_sums`].

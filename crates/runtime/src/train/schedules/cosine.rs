@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use arenagrad_graph::Expr;
 
 use crate::error::Error;
-use crate::train::schedules::{Count, Schedule, require, require_factor, require_updates};
+use crate::train::schedules::{Count, Schedule, require, require_held, require_updates};
 
 /// How many updates an optimiser tells apart, in f64.
 const MOST_UPDATES: f64 = 9_007_199_254_740_992.0;
@@ -60,7 +60,7 @@ impl CosineRestarts {
 impl Schedule for Cosine {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
         require_updates("schedule's number of updates", self.updates)?;
-        require_factor("schedule's floor", self.floor)?;
+        require_held("schedule's floor", self.floor, base)?;
         let updates = self.updates as f64;
         let left = (updates - count.remainder(2.0 * updates)) / updates;
         Ok(between(base, self.floor, left))
@@ -71,7 +71,7 @@ impl Schedule for CosineRestarts {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
         require_updates("schedule's number of updates", self.first)?;
         require("schedule's growth", self.growth as f64, self.growth > 0, "1 or more")?;
-        require_factor("schedule's floor", self.floor)?;
+        require_held("schedule's floor", self.floor, base)?;
         let first = self.first as f64;
         if self.growth == 1 {
             return Ok(between(base, self.floor, (first - count.remainder(first)) / first));

@@ -3,7 +3,7 @@
 use arenagrad_graph::Expr;
 
 use crate::error::Error;
-use crate::train::schedules::{Count, Schedule, dtype_of, power, require, require_factor, require_updates};
+use crate::train::schedules::{Count, Schedule, dtype_of, power, require, require_held, require_updates};
 
 /// The base rate times a factor for the first updates, then the base rate: PyTorch's `ConstantLR`.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ impl Polynomial {
 
 impl Schedule for Constant {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
-        require_factor("schedule's factor", self.factor)?;
+        require_held("schedule's factor", self.factor, base)?;
         Ok(count.less(self.updates as f64).where_(base * self.factor, base))
     }
 }
@@ -115,7 +115,7 @@ impl Schedule for Constant {
 impl Schedule for Step {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
         require_updates("schedule's number of updates in a step", self.size)?;
-        require_factor("schedule's factor", self.factor)?;
+        require_held("schedule's factor", self.factor, base)?;
         // A half is added so that a quotient that should be whole is not rounded below it.
         Ok(base * power(self.factor, ((count + 0.5) / self.size as f64).floor()))
     }
@@ -123,7 +123,7 @@ impl Schedule for Step {
 
 impl Schedule for MultiStep {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
-        require_factor("schedule's factor", self.factor)?;
+        require_held("schedule's factor", self.factor, base)?;
         let dtype = dtype_of(count);
         let reached = self.milestones.iter().map(|&milestone| count.greater_equal(milestone as f64).cast(dtype));
         Ok(match reached.reduce(|sum, next| sum + next) {
@@ -135,15 +135,15 @@ impl Schedule for MultiStep {
 
 impl Schedule for Exponential {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
-        require_factor("schedule's factor", self.factor)?;
+        require_held("schedule's factor", self.factor, base)?;
         Ok(base * power(self.factor, count))
     }
 }
 
 impl Schedule for Linear {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
-        require_factor("schedule's start", self.start)?;
-        require_factor("schedule's end", self.end)?;
+        require_held("schedule's start", self.start, base)?;
+        require_held("schedule's end", self.end, base)?;
         require_updates("schedule's number of updates", self.updates)?;
         let updates = self.updates as f64;
         let factor = count.minimum(updates) * ((self.end - self.start) / updates) + self.start;

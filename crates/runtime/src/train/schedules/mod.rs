@@ -134,6 +134,12 @@ fn require_factor(what: &'static str, factor: f64) -> Result<(), Error> {
     require(what, factor, factor.is_finite() && factor >= 0.0, "a finite number, 0 or more")
 }
 
+/// Refuses a factor that is negative, or not finite in the dtype of the rates that it is used beside.
+fn require_held(what: &'static str, factor: f64, base: Expr<'_>) -> Result<(), Error> {
+    require_factor(what, factor)?;
+    require(what, factor, dtype_of(base).round(factor).is_finite(), "a number that f32 holds")
+}
+
 /// `factor^exponent` for an exponent that is a whole number, 0 or more.
 fn power(factor: f64, exponent: Expr<'_>) -> Expr<'_> {
     // By the logarithm: a factor next to 1 is none that f32 holds, and thousands of updates would raise its rounding to their power.

@@ -2,10 +2,10 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use arenagrad_graph::Expr;
+use arenagrad_graph::{DType, Expr};
 
 use crate::error::Error;
-use crate::train::schedules::{Count, Schedule, require, require_updates};
+use crate::train::schedules::{Count, Schedule, dtype_of, require, require_updates};
 
 /// PyTorch's `OneCycleLR` (Smith and Topin 2017): from a fraction of the base rate up to it, and down to a small part of where it
 /// began, while the momentum (or Adam's first beta) goes the other way. The base rate is what PyTorch calls `max_lr`. After its last
@@ -81,13 +81,14 @@ impl OneCycle {
     }
 
     /// The phases, with rates as factors of the base rate.
-    fn phases(&self) -> Result<Vec<Phase>, Error> {
+    fn phases(&self, dtype: DType) -> Result<Vec<Phase>, Error> {
         require_updates("schedule's number of updates", self.updates)?;
         require("schedule's rise", self.rise, (0.0..=1.0).contains(&self.rise), "in [0, 1]")?;
         for (what, divisor) in
             [("schedule's first divisor", self.first_divisor), ("schedule's last divisor", self.last_divisor)]
         {
             require(what, divisor, divisor.is_finite() && divisor > 0.0, "a finite number above 0")?;
+            require(what, divisor, dtype.round(1.0 / divisor).is_finite(), "a number whose reciprocal f32 holds")?;
         }
         let (least, most) = self.momentum.unwrap_or_default();
         for (what, momentum) in [("schedule's least momentum", least), ("schedule's most momentum", most)] {
@@ -113,7 +114,7 @@ impl OneCycle {
 
     /// What the phases give at that count.
     fn along<'g>(&self, count: Expr<'g>, ends: impl Fn(&Phase) -> (f64, f64)) -> Result<Expr<'g>, Error> {
-        let phases = self.phases()?;
+        let phases = self.phases(dtype_of(count))?;
         let mut start = 0.0;
         let mut parts = Vec::with_capacity(phases.len());
         for phase in &phases {

@@ -1,0 +1,208 @@
+//! Functions at infinite, vast and tiny elements and next to their corners: values, and derivatives that both modes agree on.
+
+use arenagrad::train::schedules::{Constant, Cosine, Exponential, Linear, OneCycle, Step};
+use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Reduction, Session, Sgd};
+
+use crate::suite::devices::devices;
+use crate::suite::evaluate::Given;
+use crate::suite::run::numbers;
+
+const INF: f64 = f64::INFINITY;
+
+/// What is found of a function that makes each element of its value from the same element of its operand.
+struct Found {
+    value: Vec<f64>,
+    reverse: Vec<f64>,
+    forward: Vec<f64>,
+    second: Vec<f64>,
+}
+
+fn found(device: &Device, dtype: DType, x: &[f64], function: impl for<'g> Fn(Expr<'g>) -> Expr<'g>) -> Found {
+    let g = Graph::new();
+    let operand = g.input_of("x", [x.len()], dtype);
+    let value = function(operand);
+    let [reverse] = value.sum(..).grad([operand]).unwrap_or_else(|error| panic!("{error}"));
+    let [second] = reverse.sum(..).grad([operand]).expect("a second derivative");
+    let forward = g.jvp(&[value], &[operand], &[operand.ones_like()]).expect("a tangent")[0];
+    let given = Given::from([("x".to_owned(), x.to_vec())]);
+    let mut all = numbers(&g, &[value, reverse, forward, second], &given, device).into_iter();
+    let mut next = || all.next().expect("four results");
+    Found { value: next(), reverse: next(), forward: next(), second: next() }
+}
+
+fn everywhere() -> Vec<(Device, DType)> {
+    let mut all = vec![(Device::cpu(), DType::F64)];
+    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
+    all
+}
+
+#[track_caller]
+fn close(found: &[f64], expected: &[f64], dtype: DType, what: &str) {
+    let tolerance = if dtype == DType::F64 { 1e-13 } else { 4e-6 };
+    let agrees = |(f, e): (&f64, &f64)| f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= tolerance * e.abs();
+    let all = found.len() == expected.len() && found.iter().zip(expected).all(agrees);
+    assert!(all, "{what}: {found:?}, not {expected:?}");
+}
+
+#[test]
+fn a_logit_without_bounds_costs_nothing_or_everything() {
+    let x = [INF, -INF, 10.0, -10.0, 0.0, f64::NAN];
+    let small = (-10.0f64).exp().ln_1p();
+    let half = 2f64.ln();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for (target, expected) in [
+        (1.0, [0.0, INF, small, 10.0 + small, half, f64::NAN]),
+        (0.0, [INF, 0.0, 10.0 + small, small, half, f64::NAN]),
+        (0.25, [INF, INF, 7.5 + small, 2.5 + small, half, f64::NAN]),
+    ] {
+        for (device, dtype) in everywhere() {
+            let what = format!("{device}, {dtype}, a target of {target}");
+            let found =
+                found(&device, dtype, &x, |x| x.binary_cross_entropy_with_logits(x.full_like(target), Reduction::None));
+            close(&found.value, &expected, dtype, &what);
+            let slopes: Vec<f64> = x.iter().map(|&x| sigmoid(x) - target).collect();
+            for gradient in [&found.reverse, &found.forward] {
+                for (found, expected) in gradient.iter().zip(&slopes) {
+                    assert!(
+                        (found - expected).abs() < 3e-7 || found.is_nan() && expected.is_nan(),
+                        "{what}: {gradient:?}"
+                    );
+                }
+            }
+            assert!((found.second[4] - 0.25).abs() < 1e-6, "{what}: {:?}", found.second);
+        }
+    }
+    // Weights of the positive term, and the gradient by the target.
+    for device in devices() {
+        let g = Graph::new();
+        let (x, t, p) = (g.input("x", [4]), g.input("t", [4]), g.input("p", [4]));
+        let loss = x.binary_cross_entropy_with_logits_weighted(t, None, Some(p), Reduction::None);
+        let [by_t, by_p] = loss.sum(..).grad([t, p]).expect("gradients");
+        let given = [("x", vec![2.0, -3.0, -INF, INF]), ("t", vec![0.25, 0.75, 0.0, 1.0]), ("p", vec![3.0; 4])];
+        let given = given.into_iter().map(|(name, x)| (name.to_owned(), x)).collect();
+        let results = numbers(&g, &[loss, by_t, by_p], &given, &device);
+        let softplus = |x: f64| x.exp().ln_1p();
+        let of = |x: f64, t: f64| (1.0 - t) * x + (1.0 + 2.0 * t) * softplus(-x);
+        close(&results[0], &[of(2.0, 0.25), of(-3.0, 0.75), 0.0, 0.0], DType::F32, "weighted");
+        close(&results[1][..2], &[-2.0 + 2.0 * softplus(-2.0), 3.0 + 2.0 * softplus(3.0)], DType::F32, "by the target");
+        close(&results[2][..2], &[0.25 * softplus(-2.0), 0.75 * softplus(3.0)], DType::F32, "by the weight");
+        assert!(results[1..].iter().flatten().all(|x| !x.is_nan()), "{results:?}");
+    }
+}
+
+#[test]
+fn both_modes_agree_at_infinite_elements() {
+    for (device, dtype) in everywhere() {
+        let what = format!("{device}, {dtype}");
+        let x = [INF, -INF, 4.0, -4.0, 0.25, 0.0];
+        let huber = found(&device, dtype, &x, |x| x.huber_loss(x.zeros_like(), 2.0, Reduction::None));
+        close(&huber.value, &[INF, INF, 6.0, 6.0, 0.03125, 0.0], dtype, &what);
+        let smooth = found(&device, dtype, &x, |x| x.smooth_l1_loss(x.zeros_like(), 2.0, Reduction::None));
+        close(&smooth.value, &[INF, INF, 3.0, 3.0, 0.015625, 0.0], dtype, &what);
+        let swish = found(&device, dtype, &x, |x| x.hardswish());
+        close(&swish.value[2..], &[4.0, 0.0, 0.25 * 3.25 / 6.0, 0.0], dtype, &what);
+        for (found, first, second) in [
+            (&huber, [2.0, -2.0, 2.0, -2.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]),
+            (&smooth, [1.0, -1.0, 1.0, -1.0, 0.125, 0.0], [0.0, 0.0, 0.0, 0.0, 0.5, 0.5]),
+            (&swish, [1.0, 0.0, 1.0, 0.0, 0.25 / 3.0 + 0.5, 0.5], [0.0, 0.0, 0.0, 0.0, 1.0 / 3.0, 1.0 / 3.0]),
+        ] {
+            close(&found.reverse, &first, dtype, &what);
+            close(&found.forward, &first, dtype, &what);
+            close(&found.second, &second, dtype, &what);
+        }
+    }
+}
+
+#[test]
+fn a_number_next_to_a_corner_is_not_at_it() {
+    for (device, dtype) in everywhere() {
+        let what = format!("{device}, {dtype}");
+        let next = |x: f64| f64::from((x as f32).next_down());
+        let x = [next(3.0), 3.0, -next(3.0), -3.0];
+        let sigmoid = found(&device, dtype, &x, |x| x.hardsigmoid());
+        close(&sigmoid.reverse, &[1.0 / 6.0, 0.0, 1.0 / 6.0, 0.0], dtype, &what);
+        let swish = found(&device, dtype, &x, |x| x.hardswish());
+        close(&swish.reverse, &[x[0] / 3.0 + 0.5, 1.0, 0.5 - x[0] / 3.0, 0.0], dtype, &what);
+    }
+}
+
+#[test]
+fn norms_of_vectors_with_zeros_are_differentiated_twice() {
+    for (device, dtype) in everywhere() {
+        for p in [1.25, 1.5, 2.0, 3.0] {
+            let x = [2.0, -0.5, 1e-3];
+            let found = found(&device, dtype, &x, |x| x.graph().stack(&[x, x.zeros_like()], 1).norm(p, 1));
+            let what = format!("{device}, {dtype}, {p}");
+            close(&found.value, &[2.0, 0.5, 1e-3], dtype, &what);
+            close(&found.reverse, &[1.0, -1.0, 1.0], dtype, &what);
+            // The length of a vector along an axis is |x|, which is straight.
+            let straight = |x: (&f64, &f64)| (x.0 * x.1).abs() < 1e-5;
+            assert!(found.second.iter().zip(&x).all(straight), "{what}: {:?}", found.second);
+        }
+    }
+}
+
+#[test]
+fn windows_of_zeros_have_a_norm_of_0_in_both_modes() {
+    for (device, dtype) in everywhere() {
+        for p in [2.0, 3.0] {
+            let found = found(&device, dtype, &[0.0, 3.0, 0.5], |x| {
+                x.graph().stack(&[x, x], 1).reshape([1, 3, 2]).lp_pool1d(p, 2).reshape([3])
+            });
+            let length = 2f64.powf(1.0 / p);
+            let what = format!("{device}, {dtype}, {p}");
+            close(&found.value, &[0.0, 3.0 * length, 0.5 * length], dtype, &what);
+            for gradient in [&found.reverse, &found.forward] {
+                close(gradient, &[0.0, length, length], dtype, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn correlations_neither_overflow_nor_underflow() {
+    for (device, dtype) in everywhere() {
+        let g = Graph::new();
+        let x = g.input_of("x", [3, 4], dtype);
+        let y = x.corrcoef();
+        let [gradient] = y.sum(..).grad([x]).expect("a gradient");
+        let alone = x.select_index(0, 0).corrcoef();
+        let (large, small) = if dtype == DType::F64 { (1e200, 1e-200) } else { (1e30, 1e-30) };
+        let row = [1.0, 2.0, 4.0, -3.0];
+        let elements = [large, small, -1.0].iter().flat_map(|scale| row.map(|x| x * scale)).collect();
+        let results = numbers(&g, &[y, gradient, alone], &Given::from([("x".to_owned(), elements)]), &device);
+        let what = format!("{device}, {dtype}");
+        close(&results[0], &[1.0, 1.0, -1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0], dtype, &what);
+        assert!(results[1].iter().all(|x| !x.is_nan()), "{what}: {results:?}");
+        close(&results[2], &[1.0], dtype, &what);
+    }
+    // What does not vary has no correlation, and nothing has none.
+    for device in devices() {
+        let g = Graph::new();
+        let outputs = [g.ones([2, 3], DType::F32).corrcoef(), g.zeros([2, 0], DType::F32).corrcoef()];
+        let results = numbers(&g, &outputs, &Given::new(), &device);
+        assert!(results.iter().flatten().all(|x| x.is_nan()) && results[1].len() == 4, "{results:?}");
+    }
+}
+
+#[test]
+fn numbers_of_schedules_that_f32_does_not_hold() {
+    let base = || Sgd::new(0.1);
+    let refused: [(&str, Box<dyn Optimizer>); 6] = [
+        ("an exponential", Box::new(base().schedule(Exponential::new(1e300)))),
+        ("a constant", Box::new(base().schedule(Constant::new(1e300, 5)))),
+        ("a line", Box::new(base().schedule(Linear::new(1e300, 1.0, 5)))),
+        ("a floor", Box::new(base().schedule(Cosine::new(5).floor(1e300)))),
+        ("steps", Box::new(base().schedule(Step::new(2).factor(1e300)))),
+        ("a cycle", Box::new(base().schedule(OneCycle::new(5).constant_momentum().first_divisor(1e-300)))),
+    ];
+    for (what, optimizer) in refused {
+        for dtype in [DType::F32, DType::F64] {
+            let g = Graph::new();
+            let w = g.parameter_of("w", [2], dtype, Init::Constant(1.0));
+            let session = Session::builder(Device::cpu()).train(&g, w.square().sum(..), optimizer.as_ref());
+            let is_refused = matches!(session, Err(Error::Hyperparameter { .. }));
+            assert_eq!(is_refused, dtype == DType::F32, "{what}, {dtype}");
+        }
+    }
+}
