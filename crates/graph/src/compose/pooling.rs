@@ -99,7 +99,7 @@ macro_rules! pooling_methods {
             #[doc = concat!("The p-norm of each window, `(sum of x^p)^(1/p)`: `", $from, " -> ", $to, "`. Floats.")]
             ///
             /// As PyTorch has it, a window that passes the end has a sum brought to that of a whole one. `x^p` is taken as it is: a
-            /// negative sum gives NaN for most `p`, and the derivative is not finite where the sum is 0.
+            /// negative sum gives NaN for most `p`; where the sum is 0 the derivative is 0 for a `p` from 1 on.
             ///
             #[doc = concat!("Errors: those of [`Expr::", stringify!($avg), "`]; padding; a `p` of 0 or that is not finite. PyTorch's `lp_pool", $axes, "d`.")]
             ///

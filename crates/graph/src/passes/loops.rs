@@ -38,6 +38,8 @@ impl Loops {
     pub(super) fn find(optimised: &Optimised) -> Option<Loops> {
         let arena = optimised.graph.arena();
         let mut loops = Loops { loop_of: HashMap::new(), wanted: Vec::new(), built: Vec::new() };
+        // What is found out later about a body is no part of what it is.
+        #[allow(clippy::mutable_key_type)]
         let mut known: HashMap<(&Body, &[NodeId]), usize> = HashMap::new();
         for key in arena.alive(..) {
             let node = &arena.nodes[key];
