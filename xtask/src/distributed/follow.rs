@@ -53,7 +53,7 @@ const CASES: [Case; 5] = [
     Case {
         name: "a GPT by AdamW, accumulated over 2 batches, averaged and evaluated",
         arguments: &["--network", "gpt", "--batch", "5", "--accumulate", "2", "--average", "0.9", "--evaluate", "2"],
-        bound: Bound::Orders,
+        bound: Bound::Tolerance,
     },
 ];
 
