@@ -179,7 +179,13 @@ impl<'g> Running<'g> {
         let graph = self.mean.graph();
         let batches = graph.latest(self.count) + 1;
         graph.update(self.count, batches);
-        let Some((mean, unbiased)) = statistics else { return };
+        let Some((mean, unbiased)) = statistics else {
+            // An update as any other: members of a group exchange it, whoever has samples.
+            for state in [self.mean, self.variance] {
+                graph.update(state, graph.latest(state));
+            }
+            return;
+        };
         match momentum {
             Some(momentum) => self.mix(mean, unbiased, momentum),
             None => {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 #[cfg(not(target_family = "wasm"))]
 use arenagrad_graph::StorageType;
-use arenagrad_kernels::Stored;
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
+use arenagrad_kernels::{Kernel, Stored};
 
 #[cfg(not(target_family = "wasm"))]
 use super::half::HalfReads;
@@ -26,6 +26,11 @@ use super::submitted::{Asker, Question};
 use crate::device::F16Support;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
+
+/// The most simple operations of a product that may be joined with other steps: as many as the invocations of one workgroup do in the time
+/// that a dispatch costs.
+#[cfg(not(target_family = "wasm"))]
+const MOST_JOINED_OPERATIONS: usize = 1 << 20;
 
 /// How long one submit may take before the device counts as lost.
 #[cfg(not(target_family = "wasm"))]
@@ -103,15 +108,18 @@ impl GpuDevice {
         &self.shared.profile
     }
 
-    /// What lowering must know of it for a step whose buffers hold their values so: whether f16 is read as such is tried when the first
-    /// step reads any.
-    pub(super) fn profile_for(&self, stored: Stored<'_>) -> &AdapterProfile {
+    /// What lowering must know of it for a kernel whose buffers hold their values so. Whether f16 is read as such is tried when the first
+    /// large product reads any; a small one may be joined with what stands around it, which reads words.
+    pub(super) fn profile_for(&self, kernel: &Kernel, stored: Stored<'_>) -> &AdapterProfile {
         #[cfg(not(target_family = "wasm"))]
-        if stored.inputs.contains(&StorageType::F16) {
+        if stored.inputs.contains(&StorageType::F16)
+            && matches!(kernel, Kernel::MatMul { .. })
+            && kernel.cost().operations > MOST_JOINED_OPERATIONS
+        {
             return &self.half().profile;
         }
         #[cfg(target_family = "wasm")]
-        let _ = stored;
+        let _ = (kernel, stored);
         self.profile()
     }
 

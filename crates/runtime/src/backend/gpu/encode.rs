@@ -372,7 +372,7 @@ pub(super) fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Resul
                 step.kernel,
                 step.inputs,
                 step.stored,
-                device.profile_for(step.stored),
+                device.profile_for(step.kernel, step.stored),
                 step.choice,
             )
             .map_err(unsupported)?,

@@ -83,7 +83,7 @@ fn differing(device: &GpuDevice, profile: &AdapterProfile) -> Result<Option<(f32
 
 #[cfg(test)]
 mod tests {
-    use arenagrad_kernels::{StorageType, Stored};
+    use arenagrad_kernels::{Axes, Axis, DType, Kernel, Matrices, StorageType, Stored};
 
     use super::super::nest_tests::device;
     use super::{HalfReads, differing};
@@ -105,8 +105,14 @@ mod tests {
     #[test]
     fn only_what_reads_f16_is_lowered_for_it() {
         let Some(device) = device() else { return };
-        let reads = |inputs| device.profile_for(Stored { inputs, outputs: &[StorageType::F16] }).reads_f16;
-        assert!(!reads(&[StorageType::F32, StorageType::Bf16]));
-        assert_eq!(reads(&[StorageType::F32, StorageType::F16]), device.f16_support() == &F16Support::Native);
+        let reads = |side: usize, inputs| {
+            let axis = |stride: isize| Axes::new([Axis { extent: side, stride }]);
+            let matrix = || Matrices::single(0, axis(side as isize), axis(1));
+            let kernel = Kernel::MatMul { dtype: DType::F32, lhs: matrix(), rhs: matrix(), epilogue: None };
+            device.profile_for(&kernel, Stored { inputs, outputs: &[StorageType::F16] }).reads_f16
+        };
+        assert!(!reads(256, &[StorageType::F32, StorageType::Bf16]));
+        assert!(!reads(16, &[StorageType::F32, StorageType::F16]), "a small product may be joined");
+        assert_eq!(reads(256, &[StorageType::F32, StorageType::F16]), device.f16_support() == &F16Support::Native);
     }
 }

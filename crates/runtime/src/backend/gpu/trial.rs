@@ -44,8 +44,9 @@ impl<'a> GpuTrial<'a> {
         let stored_as = Stored { inputs: &stored[0], outputs: &stored[1] };
         let unsupported =
             |error: wgsl::LowerError| Error::Unsupported { what: WHAT.to_owned(), reason: error.to_string() };
-        let lowered: Lowered = wgsl::lower_step_as(kernel, &inputs, stored_as, device.profile_for(stored_as), choice)
-            .map_err(unsupported)?;
+        let lowered: Lowered =
+            wgsl::lower_step_as(kernel, &inputs, stored_as, device.profile_for(kernel, stored_as), choice)
+                .map_err(unsupported)?;
         let step = || LoweredStep { lowered: lowered.clone(), inputs: &inputs, outputs: &outputs, what: WHAT };
         let steps: Vec<LoweredStep<'_>> = (0..runs).map(|_| step()).collect();
         let read = |&output: &u32| {
