@@ -33,7 +33,7 @@ fn rhs_tile(starts: vec4<u32>, depth: u32) -> mat4x4<f32> {
 
 fn store_row(batch: u32, row: u32, column: u32, sums: vec4<f32>) {
     let index = (batch * parameters.rows + row) * parameters.columns + column;
-    if row < parameters.rows && column < parameters.columns {
+    if (row < parameters.rows) & (column < parameters.columns) {
         write_block(index, sums);
     }
 }
