@@ -165,7 +165,11 @@ impl Memory {
         place: Elements,
     ) -> Result<Elements, Error> {
         match self {
-            Memory::Cpu(memory) => Ok(memory.read_into(index, elements, place)),
+            Memory::Cpu(memory) => {
+                let data = memory.read_into(index, elements, place);
+                debug_assert_eq!(data.storage(), storage);
+                Ok(data)
+            }
             #[cfg(feature = "gpu")]
             Memory::Gpu(_) => self.read(index, storage, elements),
         }
