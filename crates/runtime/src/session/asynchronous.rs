@@ -16,17 +16,28 @@ impl Session {
     /// [`Session::step`] without blocking: the step is submitted, and its loss will come. Several may be under way; each trains on what the
     /// one before it left.
     pub fn step_async(&mut self, inputs: &[(&str, &Tensor)]) -> Pending<f64> {
-        Pending::of(self.start(inputs).and_then(|()| {
-            let prepared = &mut self.plans[0];
-            // The CPU's loss is read where it stands.
-            if let (Memory::Cpu(memory), Executable::Cpu(executable), Some(buffer)) =
-                (&mut self.memory, &mut prepared.executable, prepared.outputs[0])
-            {
-                executable.run(memory)?;
-                return Ok(Pending::here(Ok(memory.first(buffer))));
-            }
-            Ok(self.begin(0)?.then(|results| results[0].item()))
+        Pending::of(self.start(inputs).and_then(|()| match self.loss_here()? {
+            Some(loss) => Ok(Pending::here(Ok(loss))),
+            None => self.loss_later(),
         }))
+    }
+
+    /// Runs a training step whose inputs are written, if that is done when this returns, and reads the loss where it stands: a small step takes
+    /// no longer than a result that is passed on.
+    pub(super) fn loss_here(&mut self) -> Result<Option<f64>, Error> {
+        let prepared = &mut self.plans[0];
+        let (Memory::Cpu(memory), Executable::Cpu(executable), Some(buffer)) =
+            (&mut self.memory, &mut prepared.executable, prepared.outputs[0])
+        else {
+            return Ok(None);
+        };
+        executable.run(memory)?;
+        Ok(Some(memory.first(buffer)))
+    }
+
+    /// Runs a training step whose inputs are written: its loss, which will come.
+    pub(super) fn loss_later(&mut self) -> Result<Pending<f64>, Error> {
+        Ok(self.begin(0)?.then(|results| results[0].item()))
     }
 
     /// [`Session::step_with_metrics`] without blocking.

@@ -154,7 +154,11 @@ impl Session {
     /// label outside its classes.
     pub fn step(&mut self, inputs: &[(&str, &Tensor)]) -> Result<f64, Error> {
         self.memory.require_waiting("Session::step")?;
-        self.step_async(inputs).wait()
+        self.start(inputs)?;
+        match self.loss_here()? {
+            Some(loss) => Ok(loss),
+            None => self.loss_later()?.wait(),
+        }
     }
 
     /// One training step, and the values of the metrics in it.
@@ -522,15 +526,17 @@ impl Session {
     /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
     fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         let exchanged = self.plans[plan].exchanged;
+        if exchanged.is_none() {
+            return self.plans[plan].feed.write(inputs, &mut self.memory);
+        }
         let weight = self.weight_for(exchanged)?;
         let feed = &mut self.plans[plan].feed;
-        // Nothing is allocated in a step outside of groups.
         let written = match &weight {
             None => feed.write(inputs, &mut self.memory),
             Some(weight) => feed.write(&grouped::with_weight(inputs, weight), &mut self.memory),
         };
         // The others have been met, and wait for this member.
-        if exchanged.is_some() { self.noted(written) } else { written }
+        self.noted(written)
     }
 
     /// Runs a plan whose inputs are written, and reads its outputs if they are wanted.
