@@ -288,17 +288,17 @@ fn options() -> Result<Option<Options>, String> {
         match argument {
             Long("alone") => options.alone = true,
             Long("network") => options.network = one_of(&mut parser, &["mnist_mlp", "gpt"])?,
-            Long("device") => options.device = number(&mut parser)?,
-            Long("steps") => options.steps = number(&mut parser)?,
-            Long("batch") => options.batch = Some(number(&mut parser)?),
+            Long("device") => options.device = value(&mut parser)?,
+            Long("steps") => options.steps = value(&mut parser)?,
+            Long("batch") => options.batch = Some(value(&mut parser)?),
             Long("optimizer") => options.optimizer = Some(one_of(&mut parser, &["sgd", "adamw"])?),
-            Long("clip") => options.clip = number(&mut parser)?,
-            Long("accumulate") => options.accumulate = number::<std::num::NonZeroUsize>(&mut parser)?.get(),
-            Long("average") => options.average = Some(number(&mut parser)?),
-            Long("order") => options.order = Some(number(&mut parser)?),
-            Long("shards") => options.shards = Some(number(&mut parser)?),
-            Long("bucket") => options.bucket = Some(number(&mut parser)?),
-            Long("evaluate") => options.evaluate = Some(number(&mut parser)?),
+            Long("clip") => options.clip = value(&mut parser)?,
+            Long("accumulate") => options.accumulate = value::<std::num::NonZeroUsize>(&mut parser)?.get(),
+            Long("average") => options.average = Some(value(&mut parser)?),
+            Long("order") => options.order = Some(value(&mut parser)?),
+            Long("shards") => options.shards = Some(value(&mut parser)?),
+            Long("bucket") => options.bucket = Some(value(&mut parser)?),
+            Long("evaluate") => options.evaluate = Some(value(&mut parser)?),
             Long("save") => options.save = Some(parser.value().map_err(wrong)?.into()),
             Long("load") => options.load = Some(parser.value().map_err(wrong)?.into()),
             Long("notes") => options.notes = Some(parser.value().map_err(wrong)?.into()),
@@ -315,7 +315,7 @@ fn options() -> Result<Option<Options>, String> {
 }
 
 /// The value of an option, read as what is wanted.
-fn number<T: std::str::FromStr>(parser: &mut lexopt::Parser) -> Result<T, String>
+fn value<T: std::str::FromStr>(parser: &mut lexopt::Parser) -> Result<T, String>
 where
     T::Err: Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
 {
@@ -325,7 +325,7 @@ where
 
 /// The value of an option that has a few.
 fn one_of(parser: &mut lexopt::Parser, known: &[&str]) -> Result<String, String> {
-    let value: String = number(parser)?;
+    let value: String = value(parser)?;
     if known.contains(&value.as_str()) {
         return Ok(value);
     }
@@ -334,7 +334,7 @@ fn one_of(parser: &mut lexopt::Parser, known: &[&str]) -> Result<String, String>
 
 /// Which rank dies, when.
 fn death(parser: &mut lexopt::Parser) -> Result<Death, String> {
-    let text: String = number(parser)?;
+    let text: String = value(parser)?;
     let numbers: Vec<u64> = text.split(':').filter_map(|number| number.parse().ok()).collect();
     let [rank, step, after] = numbers[..] else {
         return Err(format!("{text:?} is not RANK:STEP:MICROSECONDS\n{USAGE}"));

@@ -20,10 +20,8 @@ use crate::error::GraphError;
 use crate::identity;
 use crate::node::{Node, NodeId, NodeKey};
 use crate::op::{Leaf, Op};
+use crate::passes::cse::Mix;
 use crate::shape::Shape;
-
-/// An odd number with many bits, as a multiplicative hash takes.
-const DIGEST_FACTOR: u64 = 0xF135_7AEA_2E62_A9C5;
 
 /// The graph that ids within bodies are of.
 const NOWHERE: u32 = u32::MAX;
@@ -114,7 +112,7 @@ impl Body {
         let stacked = cut.stacked.iter().map(place).collect();
         let (carries, elements, captured) = (cut.carries.len(), cut.elements.len(), cut.captured.len());
         let key = key(&nodes, [carries, elements, captured, cut.length, usize::from(cut.reverse)], &next);
-        let digest = key.iter().fold(0, |digest: u64, word| (digest.rotate_left(5) ^ word).wrapping_mul(DIGEST_FACTOR));
+        let digest = Mix::of(&key);
         let (length, reverse, within) = (cut.length, cut.reverse, OnceLock::new());
         Ok((Body { nodes, carries, elements, captured, next, length, reverse, key, digest, within }, stacked))
     }

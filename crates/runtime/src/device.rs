@@ -87,7 +87,7 @@ pub enum AdapterKind {
     Other,
 }
 
-/// How matrix products of a GPU read operands that are held in f16. The numbers are the same either way.
+/// How large matrix products of a GPU read operands that are held in f16; small ones take them out of words. The numbers are the same either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum F16Support {
@@ -249,8 +249,8 @@ impl Device {
         }
     }
 
-    /// How matrix products read operands that are held in f16, for a GPU; the first question, or the first such product, tries it out. None for
-    /// the CPU, and in a browser, where no shader has the type.
+    /// How large matrix products read operands that are held in f16, for a GPU; the first question, or the first such product, tries it out. None for
+    /// the CPU, and in a browser, where it is not tried.
     pub fn f16_support(&self) -> Option<F16Support> {
         match &self.kind {
             DeviceKind::Cpu => None,

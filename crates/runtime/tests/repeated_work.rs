@@ -146,3 +146,30 @@ fn parts_that_are_most_of_a_product_are_parts_of_one() {
     let products = session.plan().steps().iter().filter(|step| step.kernel.starts_with("matmul")).count();
     assert_eq!(products, 1, "{}", session.plan());
 }
+
+/// What is cheap of each element is not cut apart because a sum or product stands far behind it.
+#[test]
+fn nearly_all_rows_of_a_norm_or_of_work_behind_a_product_are_rows_of_one() {
+    fn norm<'g>(x: Expr<'g>, _: Expr<'g>) -> Expr<'g> {
+        x.layer_norm(1, None, None, 1e-5)
+    }
+    fn hidden<'g>(x: Expr<'g>, w: Expr<'g>) -> Expr<'g> {
+        x.matmul(w).relu()
+    }
+    for of in [norm as for<'g> fn(Expr<'g>, Expr<'g>) -> Expr<'g>, hidden] {
+        let operations = |rows: Option<usize>| {
+            let g = Graph::new();
+            let y = of(g.input("x", [128, 512]), g.input("w", [512, 512]));
+            let outputs: Vec<Expr<'_>> = match rows {
+                None => vec![y],
+                Some(rows) => (0..rows).map(|row| y.slice(0, row, row + 1)).collect(),
+            };
+            let session = Session::evaluate(&g, &outputs, &Device::cpu()).expect("a plan");
+            // Copies of what has been computed are not what is counted.
+            let is_copy =
+                |step: &arenagrad::plan::PlanStep| step.fused.is_empty() && step.kernel.starts_with("elementwise");
+            session.plan().steps().iter().filter(|step| !is_copy(step)).count()
+        };
+        assert_eq!(operations(Some(126)), operations(None));
+    }
+}

@@ -92,8 +92,6 @@ impl Launch {
         let mut child = self.command.spawn().map_err(|error| {
             format!("{} cannot be run: {error}; build it: cargo build --workspace --examples", program.display())
         })?;
-        // The launcher, told to end, ends its processes: it is not killed.
-        let id = child.id();
         let begun = Instant::now();
         let (streams, errors) = (child.stdout.take(), child.stderr.take());
         let read = |stream: Option<Box<dyn Read + Send>>| {
@@ -109,7 +107,8 @@ impl Launch {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if begun.elapsed() > PATIENCE => {
-                    let _ = Command::new("kill").arg(id.to_string()).status();
+                    // The launcher, told to end, ends its processes: it is not killed.
+                    let _ = Command::new("kill").arg(child.id().to_string()).status();
                     let _ = child.wait();
                     return Err(format!("{} did not end in {} s", program.display(), PATIENCE.as_secs()));
                 }

@@ -61,7 +61,7 @@ pub(super) fn print() -> Result<(), String> {
 }
 
 /// The median of a number of several runs, of which there is one at least.
-pub(super) fn median(runs: &[Measured], name: &str) -> f64 {
+fn median(runs: &[Measured], name: &str) -> f64 {
     let mut list: Vec<f64> = runs.iter().map(|run| run.of(name)).collect();
     list.sort_by(f64::total_cmp);
     list[list.len() / 2]

@@ -153,9 +153,16 @@ fn key(id: NodeId) -> u64 {
 }
 
 /// A multiplicative hash in the manner of rustc's: fast, and good enough for keys that nobody chooses maliciously.
-struct Mix(u64);
+pub(crate) struct Mix(u64);
 
 impl Mix {
+    /// A number that equal words share.
+    pub(crate) fn of(words: &[u64]) -> u64 {
+        let mut mix = Mix(0);
+        words.iter().for_each(|&word| mix.word(word));
+        mix.finish()
+    }
+
     fn word(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xF135_7AEA_2E62_A9C5);
     }

@@ -84,8 +84,8 @@ fn is_less(regions: &[Region], node: &Node, effort: usize) -> bool {
     let of = |elements: usize| elements.saturating_mul(effort);
     let cost = |region: &Region| of(region.shape().elements()).saturating_add(ELEMENTS_OF_A_NODE);
     let parts = regions.iter().fold(0usize, |sum, region| sum.saturating_add(cost(region)));
-    // One long product is worth several short ones that do somewhat less together.
-    let share = if matches!(node.op, Op::MatMul { .. }) { 2 } else { 1 };
+    // One long sum or product, and what comes of it, is worth several short ones that do somewhat less together.
+    let share = if effort > 1 { 2 } else { 1 };
     !regions.is_empty() && parts <= of(node.shape.elements()) / share
 }
 
@@ -101,10 +101,14 @@ fn efforts(arena: &Arena, needed: &[NodeId], see_through: bool) -> Vec<usize> {
         });
         let extent = |id: NodeId, axis: usize| arena.nodes[id.key].shape[axis];
         efforts[node.ordinal as usize] = match node.op {
+            // What is repeated is computed once.
+            Op::View { operand, arrangement: Arrangement::Broadcast } => {
+                let from = arena.nodes[operand.key].shape.elements();
+                (most.saturating_mul(from) / node.shape.elements().max(1)).max(1)
+            }
             Op::Elementwise(_) | Op::View { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. } => most,
             Op::Reduce { operand, axes, .. } => {
-                let summed: usize = axes.iter().map(|axis| extent(operand, axis)).product();
-                most.saturating_mul(summed)
+                axes.iter().fold(most, |effort, axis| effort.saturating_mul(extent(operand, axis)))
             }
             Op::MatMul { lhs, transpose_lhs, .. } => {
                 let rank = arena.nodes[lhs.key].shape.rank();

@@ -92,7 +92,6 @@ impl Merger<'_> {
                     break;
                 }
             }
-            done.insert(find(&mut self.parents, first));
         }
     }
 

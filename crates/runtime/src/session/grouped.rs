@@ -13,8 +13,10 @@ use crate::error::Error;
 use crate::group::{Exchange, Group, GroupError, Header, Purpose, StepReport, Values, digest};
 use crate::plan::Plan;
 use crate::session::Session;
+use crate::session::feed::Feed;
 use crate::session::parameters::{Parameter, RANDOM_SEED};
 use crate::session::parts::signature;
+use crate::session::store::Memory;
 use crate::tensor::Tensor;
 
 /// The name under which a plan is given its member's share of the weight of a batch.
@@ -60,9 +62,20 @@ impl Exchanged {
     }
 }
 
-/// The inputs of a step and the weight of this member's samples.
-pub(crate) fn with_weight<'a>(inputs: &[(&'a str, &'a Tensor)], weight: &'a Tensor) -> Vec<(&'a str, &'a Tensor)> {
-    inputs.iter().copied().chain([(WEIGHT, weight)]).collect()
+/// Writes the inputs of a plan, and the weight of this member's samples if the plan asks for it. Nothing is allocated without a weight.
+pub(crate) fn write_weighted(
+    feed: &mut Feed,
+    memory: &mut Memory,
+    inputs: &[(&str, &Tensor)],
+    weight: Option<&Tensor>,
+) -> Result<(), Error> {
+    match weight {
+        None => feed.write(inputs, memory),
+        Some(weight) => {
+            let weighted: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(WEIGHT, weight)]).collect();
+            feed.write(&weighted, memory)
+        }
+    }
 }
 
 /// How many samples the inputs of a graph are of: the extent of the first axis of the first input that has axes, or 1.
@@ -175,7 +188,7 @@ impl Session {
 
     fn meet_with(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
         let known = self.parameters.len();
-        let Some(membership) = &self.membership else { return Ok(Meeting { samples: vec![samples] }) };
+        let Some(membership) = &self.membership else { unreachable!("who is in no group meets nobody") };
         if let Some(failed) = &membership.failed {
             return Err(failed.clone().into());
         }

@@ -531,10 +531,7 @@ impl Session {
         }
         let weight = self.weight_for(exchanged)?;
         let feed = &mut self.plans[plan].feed;
-        let written = match &weight {
-            None => feed.write(inputs, &mut self.memory),
-            Some(weight) => feed.write(&grouped::with_weight(inputs, weight), &mut self.memory),
-        };
+        let written = grouped::write_weighted(feed, &mut self.memory, inputs, weight.as_ref());
         // The others have been met, and wait for this member.
         self.noted(written)
     }

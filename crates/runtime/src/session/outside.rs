@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
-use crate::session::grouped::with_weight;
+use crate::session::grouped::write_weighted;
 use crate::session::parameters::Place;
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -128,13 +128,12 @@ impl Session {
 
     /// Writes the inputs of a plan, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
     fn write_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+        if prepared.exchanged.is_none() {
+            return prepared.feed.write(inputs, &mut self.memory);
+        }
         let weight = self.weight_for(prepared.exchanged)?;
-        let written = match &weight {
-            None => prepared.feed.write(inputs, &mut self.memory),
-            Some(weight) => prepared.feed.write(&with_weight(inputs, weight), &mut self.memory),
-        };
-        // The others have been met, and wait for this member.
-        if prepared.exchanged.is_some() { self.noted(written) } else { written }
+        let written = write_weighted(&mut prepared.feed, &mut self.memory, inputs, weight.as_ref());
+        self.noted(written)
     }
 
     /// Refuses what would block where that must not be, before anything is done.

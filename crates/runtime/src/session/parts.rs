@@ -58,7 +58,12 @@ impl Placed {
         if self.is_moved && memory.exchange(self.to, &mut self.spare) {
             return Ok(());
         }
-        memory.write(self.to, self.storage, &self.spare)
+        memory.write(self.to, self.storage, &self.spare)?;
+        if !memory.is_on_host() {
+            // The next run reads into memory of its own.
+            self.spare = Elements::empty(self.storage);
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::tensor::Tensor;
 
 impl Session {
     /// Profiles the session's first plan, which is its training step if it trains: see [`crate::profile`]. Inputs and errors as
-    /// [`Session::step`]; parameters, states and counters are afterwards as they were.
+    /// [`Session::step`], and [`Error::Unsupported`] in a group for a plan with exchanges; parameters, states and counters are afterwards as they were.
     pub fn profile(&mut self, inputs: &[(&str, &Tensor)]) -> Result<Profile, Error> {
         self.profile_plan(self.first_plan(), inputs, &ProfileOptions::default())
     }

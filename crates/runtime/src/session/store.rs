@@ -78,6 +78,15 @@ impl Memory {
         }
     }
 
+    /// Whether buffers are the host's own memory.
+    pub(crate) fn is_on_host(&self) -> bool {
+        match self {
+            Memory::Cpu(_) => true,
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => false,
+        }
+    }
+
     pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
         match self {
             Memory::Cpu(memory) => memory.allocate(what, storage, elements),

@@ -97,6 +97,12 @@ impl OneCycle {
         let updates = self.updates as f64;
         let first = 1.0 / self.first_divisor;
         let last = first / self.last_divisor;
+        require(
+            "schedule's last divisor",
+            self.last_divisor,
+            dtype.round(last).is_finite(),
+            "a number that leaves a rate f32 holds",
+        )?;
         let rise = self.rise * updates - 1.0;
         Ok(if self.has_three_phases {
             vec![

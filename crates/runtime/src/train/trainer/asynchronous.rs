@@ -67,8 +67,7 @@ impl Trainer<'_> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Pending<Evaluation> {
-        let started =
-            self.evaluation(function).and_then(|()| self.start(function, Purpose::Run, &batch.named_tensors()));
+        let started = self.start_evaluation(function, &batch.named_tensors());
         Pending::of(started.map(|(names, outputs)| {
             outputs.then(|mut outputs| {
                 let metrics = outputs.split_off(outputs.len() - names.len());
@@ -111,8 +110,7 @@ impl Trainer<'_> {
     /// Starts a training step.
     fn start_step(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        let planned = self.planned(function, Purpose::Run, tensors, false);
-        let planned = self.session.noted(planned)?;
+        let planned = self.planned_together(function, Purpose::Run, tensors, false)?;
         let started = self.start_planned(planned, tensors)?;
         self.steps += 1;
         Ok(started)
@@ -125,14 +123,14 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        let planned = self.planned(function, Purpose::Gradients, tensors, false);
-        let planned = self.session.noted(planned)?;
+        let planned = self.planned_together(function, Purpose::Gradients, tensors, false)?;
         self.start_planned(planned, tensors)
     }
 
-    /// Starts a run of a function.
-    fn start(&mut self, function: FunctionId, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
-        let planned = self.planned(function, purpose, tensors, false)?;
+    /// Starts an evaluation.
+    fn start_evaluation(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
+        self.evaluation(function)?;
+        let planned = self.planned(function, Purpose::Run, tensors, false)?;
         self.start_planned(planned, tensors)
     }
 
@@ -155,8 +153,7 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
         self.refuse_empty(tensors)?;
-        let planned = self.planned(function, Purpose::Run, tensors, false);
-        let (number, place) = self.session.noted(planned)?;
+        let (number, place) = self.planned_together(function, Purpose::Run, tensors, false)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let room = self.session.advance_outside(&mut kept.prepared, &inputs)?;

@@ -132,8 +132,7 @@ impl Trainer<'_> {
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
-        let planned = self.planned(function, Purpose::Update, tensors, false);
-        let (number, _) = self.session.noted(planned)?;
+        let (number, _) = self.planned_together(function, Purpose::Update, tensors, false)?;
         let signature = (number as u64) << 32 | shards as u64;
         let batch = self.session.meet(Doing::Shards, signature, samples)?.samples;
         // Alone nothing is measured: a page in a browser has no such clock.

@@ -396,6 +396,18 @@ impl<'f> Trainer<'f> {
         self.restored.is_some() || is_used_only || (self.steps > 0 && training.all(Function::has_run))
     }
 
+    /// [`Trainer::planned`] of what the members of a group do together: if it fails, the others are told, who wait for this one.
+    fn planned_together(
+        &mut self,
+        function: FunctionId,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        is_meant: bool,
+    ) -> Result<(usize, usize), Error> {
+        let planned = self.planned(function, purpose, tensors, is_meant);
+        self.session.noted(planned)
+    }
+
     /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation may compute with first values
     /// after training if that `is_meant`.
     fn planned(

@@ -8,7 +8,8 @@ use crate::train::trainer::{FunctionId, Trainer};
 
 impl Trainer<'_> {
     /// Profiles the training step of the first training function for a batch: see [`crate::profile`]. Parameters, states and counters
-    /// are afterwards as they were. Errors as [`Trainer::step`].
+    /// are afterwards as they were. Errors as [`Trainer::step`], and [`Error::Unsupported`](crate::Error::Unsupported)
+    /// in a group: its steps run in parts between exchanges.
     pub fn profile(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<Profile, Error> {
         self.profile_of(self.first_training()?, batch, &ProfileOptions::default())
     }
