@@ -66,6 +66,9 @@ fn figures(options: &Options, device: &Device) -> Result<(), Error> {
     if let Some(support) = device.f16_support() {
         println!("{support}");
     }
+    if let Some(support) = device.cooperative_support() {
+        println!("{support}");
+    }
     let peaks = Peaks::of(device)?;
     println!("at most {peaks}");
     let n = options.size.unwrap_or_else(|| usual_size(device));

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::kernel::{Kernel, ProductExtents};
+use crate::kernel::{Kernel, ProductExtents, Stored};
 use crate::wgsl::{AdapterClass, AdapterProfile};
 use crate::{DType, cpu, wgsl};
 
@@ -26,6 +26,14 @@ pub enum Choice {
     },
     /// A product on an adapter: each workgroup computes so many rows and columns, 64 or 128, by way of its own memory.
     Workgroup {
+        /// Rows of the result.
+        rows: usize,
+        /// Columns of the result.
+        columns: usize,
+    },
+    /// A product of f16 on an adapter: each workgroup computes so many rows and columns, 64 or 128, its subgroups by the matrices that they
+    /// multiply together.
+    Cooperative {
         /// Rows of the result.
         rows: usize,
         /// Columns of the result.
@@ -58,11 +66,14 @@ impl Candidate {
     }
 }
 
-/// The choices that a kernel leaves on an adapter, the usual one first; that alone where there is no other.
-pub fn on_adapter(kernel: &Kernel, profile: &AdapterProfile) -> Vec<Candidate> {
+/// The choices that a kernel over buffers that hold their values so leaves on an adapter, the usual one first; that alone where there is no
+/// other.
+pub fn on_adapter(kernel: &Kernel, stored: Stored<'_>, profile: &AdapterProfile) -> Vec<Candidate> {
     let mut candidates = vec![Candidate::same(Choice::Usual)];
     match kernel {
-        Kernel::MatMul { lhs, rhs, .. } => candidates.extend(of_product(ProductExtents::new(lhs, rhs), profile)),
+        Kernel::MatMul { lhs, rhs, .. } => {
+            candidates.extend(of_product(ProductExtents::new(lhs, rhs), stored, profile));
+        }
         Kernel::Elementwise(_) => {
             let usual = wgsl::ELEMENTWISE_INVOCATIONS;
             let sizes: &[usize] = match profile.class {
@@ -89,12 +100,12 @@ pub fn on_adapter(kernel: &Kernel, profile: &AdapterProfile) -> Vec<Candidate> {
 }
 
 /// The choices of a product beside the usual one. A row or a column by itself has a kernel of its own.
-fn of_product(extents: ProductExtents, profile: &AdapterProfile) -> Vec<Candidate> {
+fn of_product(extents: ProductExtents, stored: Stored<'_>, profile: &AdapterProfile) -> Vec<Candidate> {
     let ProductExtents { batches, m, n, .. } = extents;
     if m == 1 || n == 1 {
         return Vec::new();
     }
-    let usual = wgsl::usual_tile(profile, batches, m, n);
+    let usual = wgsl::usual_tile(profile, stored, batches, m, n);
     // What lies in a tile past the ends of the result is computed in vain: four times as much at most.
     let fits = |rows: usize, columns: usize| rows < 4 * m.max(4) && columns < 4 * n.max(4);
     let registers = wgsl::REGISTER_TILES.iter().filter(|tile| fits(tile.0, tile.1));
@@ -104,6 +115,11 @@ fn of_product(extents: ProductExtents, profile: &AdapterProfile) -> Vec<Candidat
     let workgroups = workgroups.map(|(rows, columns)| Choice::Workgroup { rows, columns });
     let (same, other): (Vec<Choice>, Vec<Choice>) = match usual {
         Choice::Workgroup { .. } => (workgroups.collect(), registers.collect()),
+        Choice::Cooperative { .. } => {
+            let cooperative = sides.into_iter().filter(|tile| fits(tile.0, tile.1));
+            let cooperative = cooperative.map(|(rows, columns)| Choice::Cooperative { rows, columns });
+            (cooperative.collect(), workgroups.chain(registers).collect())
+        }
         Choice::Usual
         | Choice::Registers { .. }
         | Choice::Invocations(_)
@@ -138,6 +154,7 @@ impl fmt::Display for Choice {
             Choice::Usual => f.write_str("usual"),
             Choice::Registers { rows, columns } => write!(f, "registers {rows}x{columns}"),
             Choice::Workgroup { rows, columns } => write!(f, "workgroup {rows}x{columns}"),
+            Choice::Cooperative { rows, columns } => write!(f, "cooperative {rows}x{columns}"),
             Choice::Invocations(count) => write!(f, "invocations {count}"),
             Choice::Panels(rows) => write!(f, "panels {rows}"),
             Choice::PackedInTurn(rows) => write!(f, "packed {rows}"),
@@ -170,6 +187,7 @@ impl FromStr for Choice {
         match kind {
             "registers" => pair().map(|(rows, columns)| Choice::Registers { rows, columns }),
             "workgroup" => pair().map(|(rows, columns)| Choice::Workgroup { rows, columns }),
+            "cooperative" => pair().map(|(rows, columns)| Choice::Cooperative { rows, columns }),
             "invocations" => number(numbers).map(Choice::Invocations),
             "panels" => number(numbers).map(Choice::Panels),
             "packed" => number(numbers).map(Choice::PackedInTurn),
@@ -180,9 +198,12 @@ impl FromStr for Choice {
 
 #[cfg(test)]
 mod tests {
+    use arenagrad_graph::StorageType;
+
     use super::*;
     use crate::kernel::Matrices;
     use crate::view::Axes;
+    use crate::wgsl::CooperativeMatrix;
 
     fn product(m: usize, k: usize, n: usize) -> Kernel {
         let lhs = Matrices::single(0, Axes::strided(m, k as isize), Axes::strided(k, 1));
@@ -196,7 +217,15 @@ mod tests {
             max_workgroups_per_dimension: 65_535,
             max_iterations_per_invocation: 24_000,
             reads_f16: false,
+            cooperative: None,
         }
+    }
+
+    const F16: Stored<'_> = Stored { inputs: &[StorageType::F16; 2], outputs: &[] };
+
+    fn with_matrices() -> AdapterProfile {
+        let cooperative = Some(CooperativeMatrix { side: 16, subgroup: 32 });
+        AdapterProfile { reads_f16: true, cooperative, ..profile(AdapterClass::Gpu) }
     }
 
     #[test]
@@ -205,6 +234,7 @@ mod tests {
             Choice::Usual,
             Choice::Registers { rows: 16, columns: 8 },
             Choice::Workgroup { rows: 128, columns: 64 },
+            Choice::Cooperative { rows: 64, columns: 128 },
             Choice::Invocations(256),
             Choice::Panels(192),
             Choice::PackedInTurn(48),
@@ -222,8 +252,9 @@ mod tests {
         for (m, k, n) in [(300, 64, 300), (20, 5, 20), (1, 64, 64), (64, 64, 1), (2, 3, 4), (17, 1000, 33)] {
             let kernel = product(m, k, n);
             let lists = [
-                on_adapter(&kernel, &profile(AdapterClass::Cpu)),
-                on_adapter(&kernel, &profile(AdapterClass::Gpu)),
+                on_adapter(&kernel, Stored::default(), &profile(AdapterClass::Cpu)),
+                on_adapter(&kernel, Stored::default(), &profile(AdapterClass::Gpu)),
+                on_adapter(&kernel, F16, &with_matrices()),
                 on_cpu(&kernel),
             ];
             for list in lists {
@@ -233,9 +264,23 @@ mod tests {
                 }
             }
         }
-        let large = on_adapter(&product(512, 512, 512), &profile(AdapterClass::Gpu));
+        let large = on_adapter(&product(512, 512, 512), Stored::default(), &profile(AdapterClass::Gpu));
         let workgroups = large.iter().filter(|candidate| matches!(candidate.choice, Choice::Workgroup { .. }));
         assert!(workgroups.clone().count() == 3 && workgroups.clone().all(|candidate| candidate.has_same_bits));
         assert!(large.iter().any(|candidate| !candidate.has_same_bits));
+    }
+
+    #[test]
+    fn cooperative_tiles_are_alike_and_other_ways_of_the_same_product_are_not() {
+        let large = on_adapter(&product(512, 512, 512), F16, &with_matrices());
+        let is_cooperative = |candidate: &Candidate| matches!(candidate.choice, Choice::Cooperative { .. });
+        // The fourth is the usual one.
+        assert_eq!(large.iter().filter(|candidate| is_cooperative(candidate)).count(), 3);
+        for candidate in &large[1..] {
+            assert_eq!(candidate.has_same_bits, is_cooperative(candidate), "{candidate:?}");
+        }
+        // Operands of another type have the choices that they have without.
+        let without = on_adapter(&product(512, 512, 512), Stored::default(), &profile(AdapterClass::Gpu));
+        assert_eq!(on_adapter(&product(512, 512, 512), Stored::default(), &with_matrices()), without);
     }
 }

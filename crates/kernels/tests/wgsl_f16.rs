@@ -1,13 +1,19 @@
 //! Products that read operands of f16 as such, for adapters that have the type.
 
-use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Lowered, lower_step};
-use arenagrad_kernels::{Kernel, StorageType, Stored};
+use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, CooperativeMatrix, Lowered, lower_step};
+use arenagrad_kernels::{Kernel, ProductExtents, StorageType, Stored};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::wgsl_cases::{Product, matmul, matmuls};
 
 fn profile(class: AdapterClass, reads_f16: bool) -> AdapterProfile {
-    AdapterProfile { class, max_workgroups_per_dimension: 65_535, max_iterations_per_invocation: 16_384, reads_f16 }
+    AdapterProfile {
+        class,
+        max_workgroups_per_dimension: 65_535,
+        max_iterations_per_invocation: 16_384,
+        reads_f16,
+        cooperative: None,
+    }
 }
 
 fn lowered(kernel: &Kernel, inputs: &[StorageType], profile: &AdapterProfile) -> Lowered {
@@ -64,4 +70,68 @@ fn four_neighbours_are_one_load() {
         std::fs::write(&path, generated).unwrap();
     }
     assert_eq!(generated, std::fs::read_to_string(&path).unwrap());
+}
+
+/// Products whose operands are both held in f16 are computed by cooperative matrices where there are any, whatever way they lie in memory; all
+/// other modules stay what they are.
+#[test]
+fn products_of_f16_go_by_cooperative_matrices_where_the_adapter_has_them() {
+    use StorageType::{Bf16, F16, F32};
+    let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
+    let mut ways = std::collections::BTreeSet::new();
+    for (name, kernel) in matmuls() {
+        let Kernel::MatMul { lhs, rhs, .. } = &kernel else { unreachable!("they are products") };
+        let ProductExtents { m, n, .. } = ProductExtents::new(lhs, rhs);
+        for (side, subgroup) in [(16, 32), (16, 64), (8, 8), (8, 32)] {
+            let plain = profile(AdapterClass::Gpu, true);
+            let matrix = CooperativeMatrix { side, subgroup };
+            let offers = AdapterProfile { cooperative: Some(matrix), ..plain };
+            for inputs in [[F16, F32], [Bf16, F16], [F32, F32]] {
+                assert_eq!(
+                    lowered(&kernel, &inputs, &plain),
+                    lowered(&kernel, &inputs, &offers),
+                    "{name} of {inputs:?}"
+                );
+            }
+            let found = lowered(&kernel, &[F16; 2], &offers);
+            let is_cooperative = |label: &str| label == "matmul_cooperative";
+            let products = || found.dispatches.iter().filter(|dispatch| dispatch.label.starts_with("matmul"));
+            assert_eq!(products().all(|dispatch| is_cooperative(dispatch.label)), m > 16 && n > 16, "{name}");
+            for dispatch in products().filter(|dispatch| is_cooperative(dispatch.label)) {
+                let module = &*dispatch.module;
+                assert!(is_valid(module, capabilities), "{name}: {module}");
+                assert!(!is_valid(module, Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP), "{name}");
+                assert!(module.starts_with("enable f16;\nenable wgpu_cooperative_matrix;\n\n"), "{name}");
+                assert!(
+                    dispatch.work.together.is_some_and(|most| most <= matrix.most_invocations() as usize),
+                    "{name}"
+                );
+                let loads = |role: &str| module.contains(&format!("coopLoadT<Matrix{role}>"));
+                ways.insert((loads("A"), loads("B")));
+            }
+        }
+    }
+    assert_eq!(ways.len(), 4, "every way in which both may lie: {ways:?}");
+}
+
+/// A workgroup's memory is what it is said to be at most.
+#[test]
+fn cooperative_products_take_no_more_memory_than_is_said() {
+    let kernel = matmul(Product { m: 2000, k: 64, n: 2000, transpose_lhs: false, transpose_rhs: false }, vec![], None);
+    for (side, subgroup) in [(16, 32), (8, 32)] {
+        let matrix = CooperativeMatrix { side, subgroup };
+        let offers = AdapterProfile { cooperative: Some(matrix), ..profile(AdapterClass::Gpu, true) };
+        let found = lowered(&kernel, &[StorageType::F16; 2], &offers);
+        let module = naga::front::wgsl::parse_str(&found.dispatches[0].module).unwrap();
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let of_workgroup = module.global_variables.iter().filter(|(_, of)| of.space == naga::AddressSpace::WorkGroup);
+        let bytes: u32 = of_workgroup.map(|(_, of)| layouter[of.ty].size).sum();
+        assert!(
+            bytes <= matrix.most_bytes() && bytes * 10 > matrix.most_bytes() * 9,
+            "{bytes} of {}",
+            matrix.most_bytes()
+        );
+        assert!(matrix.most_bytes() <= 32_768);
+    }
 }

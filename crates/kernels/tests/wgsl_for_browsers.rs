@@ -34,6 +34,7 @@ fn profile(class: AdapterClass, iterations: u32) -> AdapterProfile {
         max_workgroups_per_dimension: 65_535,
         max_iterations_per_invocation: iterations,
         reads_f16: false,
+        cooperative: None,
     }
 }
 

@@ -18,6 +18,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
         max_workgroups_per_dimension: 65_535,
         max_iterations_per_invocation: 24_000,
         reads_f16: false,
+        cooperative: None,
     }
 }
 

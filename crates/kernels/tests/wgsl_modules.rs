@@ -26,6 +26,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
         max_workgroups_per_dimension: 65_535,
         max_iterations_per_invocation: 16_384,
         reads_f16: false,
+        cooperative: None,
     }
 }
 
@@ -243,6 +244,7 @@ fn small_budgets_split_the_work() {
             max_workgroups_per_dimension: 600,
             max_iterations_per_invocation: 64,
             reads_f16: false,
+            cooperative: None,
         };
         let shape = Product { m: 32, k: 1000, n: 32, transpose_lhs: false, transpose_rhs: false };
         let long_axis = vec![axis(100_000, 1)];
@@ -292,6 +294,7 @@ fn small_budgets_split_nests() {
             max_workgroups_per_dimension: 600,
             max_iterations_per_invocation: 64,
             reads_f16: false,
+            cooperative: None,
         };
         for (name, nest) in [[64, 256], [1000, 3], [2, 4097]].into_iter().flat_map(nests_of) {
             for dispatch in &lower(&Kernel::Nest(nest), &profile).unwrap().dispatches {

@@ -109,6 +109,36 @@ impl fmt::Display for F16Support {
     }
 }
 
+/// Whether a GPU multiplies operands that are both held in f16 by cooperative matrices, which units of some graphics cards compute, in large
+/// matrix products. Sums are f32 either way; they are added up in another order, so the last digits differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CooperativeSupport {
+    /// It does: its products were right when they were tried.
+    Used {
+        /// Rows and columns of such a matrix: 8 or 16.
+        side: u32,
+    },
+    /// It does not.
+    Unused {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for CooperativeSupport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CooperativeSupport::Used { side } => {
+                write!(f, "products of f16 are computed by cooperative matrices of {side} x {side}")
+            }
+            CooperativeSupport::Unused { reason } => {
+                write!(f, "products of f16 are computed without cooperative matrices: {reason}")
+            }
+        }
+    }
+}
+
 impl Device {
     /// How many bytes elements take in this device's buffers.
     pub(crate) fn element_bytes(&self) -> crate::plan::ElementBytes {
@@ -256,6 +286,18 @@ impl Device {
             DeviceKind::Cpu => None,
             #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
             DeviceKind::Gpu(device) => Some(device.f16_support().clone()),
+            #[cfg(all(feature = "gpu", target_family = "wasm"))]
+            DeviceKind::Gpu(_) => None,
+        }
+    }
+
+    /// Whether large matrix products whose operands are both held in f16 are computed by cooperative matrices, for a GPU; the first question, or the
+    /// first such product, tries it out. None for the CPU, and in a browser, where it is not tried.
+    pub fn cooperative_support(&self) -> Option<CooperativeSupport> {
+        match &self.kind {
+            DeviceKind::Cpu => None,
+            #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
+            DeviceKind::Gpu(device) => Some(device.cooperative_support().clone()),
             #[cfg(all(feature = "gpu", target_family = "wasm"))]
             DeviceKind::Gpu(_) => None,
         }

@@ -114,7 +114,7 @@ pub use arenagrad_graph::{
 };
 pub use arenagrad_graph::{I8, I64, U8};
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointValue};
-pub use device::{AdapterDescription, AdapterKind, Arithmetic, Device, F16Support};
+pub use device::{AdapterDescription, AdapterKind, Arithmetic, CooperativeSupport, Device, F16Support};
 pub use error::{Error, Given, MatrixFailure};
 pub use file::replace_file;
 pub use lambdify::{Lambdified, evaluate};

@@ -184,6 +184,7 @@ impl MatMul {
             | Choice::Usual
             | Choice::Registers { .. }
             | Choice::Workgroup { .. }
+            | Choice::Cooperative { .. }
             | Choice::Invocations(_) => {}
         }
         debug_assert!(tasks <= (batches * m).max(1), "a task has a row at least");

@@ -1,5 +1,7 @@
 //! Lowering of matrix products.
 
+mod cooperative;
+
 use std::fmt::Write;
 
 use crate::wgsl::emit::buffer_name;
@@ -7,7 +9,10 @@ use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::{Quad, declare_position, quad};
 use crate::wgsl::reduce::Reduction;
-use crate::wgsl::tiles::{MatMulTile, TILED_SIDE, TILED_WORKGROUP, depth_parts, matmul_tile, span_depth, strip_width};
+use crate::wgsl::tiles::{
+    COOPERATIVE_DEPTH, MatMulTile, TILED_SIDE, TILED_WORKGROUP, cooperative_subgroups, depth_parts, matmul_tile,
+    span_depth, strip_width,
+};
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{Axes, Axis, DType, Matrices, ProductExtents, ReduceFunction, View};
 
@@ -130,10 +135,16 @@ impl Product {
     /// Appends the dispatches that compute the product into `output`.
     pub(super) fn lower(&self, output: Output, profile: &AdapterProfile, lowered: &mut Lowered) {
         let results = self.batches * self.m * self.n;
-        let tile = matmul_tile(profile, lowered.choice, [self.batches, self.m, self.n]);
+        let module = lowered.module();
+        let are_f16 = module.is_f16(self.lhs.resource) && module.is_f16(self.rhs.resource);
+        let cooperative = profile.cooperative.filter(|_| are_f16);
+        let tile = matmul_tile(profile, cooperative, lowered.choice, [self.batches, self.m, self.n]);
         let spans = self.k.div_ceil(span_depth(profile, tile));
-        // Spans of equal lengths: multiples of sixteen, which keeps loads of several depths aligned.
-        let span = self.k.div_ceil(spans).next_multiple_of(16);
+        // Spans of equal lengths: multiples of what is brought into a workgroup's memory at a time, which keeps loads of several depths aligned.
+        let span = self.k.div_ceil(spans).next_multiple_of(match tile {
+            MatMulTile::Vector | MatMulTile::Rows { .. } | MatMulTile::Tiled { .. } => 16,
+            MatMulTile::Cooperative { .. } => COOPERATIVE_DEPTH,
+        });
         if spans == 1 {
             let depths = Depths { begin: 0, span, parts: 1, part_depth: span };
             self.dispatch(tile, depths, &output, profile, lowered);
@@ -174,15 +185,16 @@ impl Product {
             MatMulTile::Vector => (1, 4),
             MatMulTile::Rows { rows, columns } => (rows, columns),
             MatMulTile::Tiled { rows, columns } => (rows, columns),
+            MatMulTile::Cooperative { rows, columns, matrix: _ } => (rows, columns),
         };
         let (row_tiles, column_tiles) = (self.m.div_ceil(rows), self.n.div_ceil(columns));
         let strip = match tile {
             MatMulTile::Rows { .. } => strip_width(column_tiles),
-            MatMulTile::Vector | MatMulTile::Tiled { .. } => 1,
+            MatMulTile::Vector | MatMulTile::Tiled { .. } | MatMulTile::Cooperative { .. } => 1,
         };
         let tiles = depths.parts * self.batches * row_tiles * column_tiles.next_multiple_of(strip);
         let workgroup = match tile {
-            MatMulTile::Tiled { .. } => 1,
+            MatMulTile::Tiled { .. } | MatMulTile::Cooperative { .. } => 1,
             MatMulTile::Vector | MatMulTile::Rows { .. } => module.long_running_workgroup(profile),
         };
         module.parameter("tiles", tiles);
@@ -207,6 +219,10 @@ impl Product {
                     groups[0], groups[1]
                 ));
                 (expand(include_str!("../../shaders/matmul_tiled.wgsl"), groups, false), "matmul_tiled")
+            }
+            MatMulTile::Cooperative { rows, columns, matrix } => {
+                module.parameter("parts", depths.parts);
+                (self.declare_cooperative(&mut module, [rows, columns], matrix), "matmul_cooperative")
             }
             MatMulTile::Rows { rows, columns } => {
                 module.declare(format!("const ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;"));
@@ -248,9 +264,15 @@ impl Product {
         let iterations = match tile {
             MatMulTile::Rows { .. } | MatMulTile::Vector => depth / 4 + depth / 64 + 5,
             MatMulTile::Tiled { .. } => depth.div_ceil(16) * 17,
+            // What is brought in, the steps, and the storing at the end.
+            MatMulTile::Cooperative { .. } => depth.div_ceil(COOPERATIVE_DEPTH) * 16 + 64,
         };
-        if matches!(tile, MatMulTile::Tiled { .. }) {
-            module.work_together(TILED_WORKGROUP);
+        match tile {
+            MatMulTile::Tiled { .. } => module.work_together(TILED_WORKGROUP),
+            MatMulTile::Cooperative { columns, matrix, .. } => {
+                module.work_together(cooperative_subgroups(columns) * matrix.subgroup as usize);
+            }
+            MatMulTile::Vector | MatMulTile::Rows { .. } => {}
         }
         module.dispatch(
             &skeleton,
@@ -510,7 +532,8 @@ fn in_fours(axes: &Axes) -> Vec<Axis> {
 }
 
 /// Writes the lines of a skeleton between `//for each group` and `//end` once for each group of rows, or where they have no
-/// `@`, and within each group lines with `#`, once for each group of columns. Drops what stands between
+/// `@`, and within each group lines with `#`, once for each group of columns; those between `//for each tile` and `//end` once for each pair
+/// of groups. Drops what stands between
 /// `//if depth has a rest` and its end unless there is one.
 fn expand(skeleton: &str, [row_groups, column_groups]: [usize; 2], has_rest: bool) -> String {
     let mut text = String::new();
@@ -530,6 +553,16 @@ fn expand(skeleton: &str, [row_groups, column_groups]: [usize; 2], has_rest: boo
                             text.push_str(&line.replace('@', &row.to_string()).replace('#', &column.to_string()));
                             text.push('\n');
                         }
+                    }
+                }
+            }
+            "//for each tile" => {
+                let body: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "//end").collect();
+                for (row, column) in (0..row_groups).flat_map(|row| (0..column_groups).map(move |column| (row, column)))
+                {
+                    for line in &body {
+                        text.push_str(&line.replace('@', &row.to_string()).replace('#', &column.to_string()));
+                        text.push('\n');
                     }
                 }
             }

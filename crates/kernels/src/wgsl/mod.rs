@@ -50,6 +50,30 @@ pub struct AdapterProfile {
     /// Whether modules may read elements of f16 as WGSL's `f16`, which is on some adapters alone: products then do. Elsewhere words are taken
     /// apart by integers. The values are the same.
     pub reads_f16: bool,
+    /// The matrices of f16 that the invocations of a subgroup multiply together, their sums in f32: products whose operands are both held in
+    /// f16 are then computed so. Only where `reads_f16` is set too.
+    pub cooperative: Option<CooperativeMatrix>,
+}
+
+/// Square matrices that the invocations of a subgroup hold and multiply together, as units of graphics cards for that alone do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CooperativeMatrix {
+    /// Rows and columns of each: 8 or 16.
+    pub side: u32,
+    /// How many invocations every subgroup has.
+    pub subgroup: u32,
+}
+
+impl CooperativeMatrix {
+    /// The most invocations that a workgroup of `matmul_cooperative` has with such subgroups.
+    pub const fn most_invocations(self) -> u32 {
+        self.subgroup.saturating_mul(tiles::MOST_SUBGROUPS as u32)
+    }
+
+    /// The most bytes of workgroup memory that it takes.
+    pub const fn most_bytes(self) -> u32 {
+        tiles::most_cooperative_bytes(self.side)
+    }
 }
 
 /// The two kinds of adapter that kernels are chosen for.

@@ -23,6 +23,7 @@ pub(super) struct Module {
     together: Option<usize>,
     narrow: Narrow,
     has_f16: bool,
+    has_cooperative_matrices: bool,
 }
 
 /// A word of the uniform buffer.
@@ -95,6 +96,11 @@ impl Module {
         self.has_f16 = true;
     }
 
+    /// Says that the module has cooperative matrices, an extension of WGSL that naga alone knows.
+    pub(super) fn enable_cooperative_matrices(&mut self) {
+        self.has_cooperative_matrices = true;
+    }
+
     /// Notes that a function of `shaders/functions` is called, and gives its name back.
     pub(super) fn call(&mut self, name: &'static str) -> &'static str {
         self.functions.insert(name);
@@ -143,7 +149,13 @@ impl Module {
         self.parameter("per_row", 0);
         let mut text = String::with_capacity(skeleton.len() + self.body.len() + 1024);
         if self.has_f16 {
-            text.push_str("enable f16;\n\n");
+            text.push_str("enable f16;\n");
+        }
+        if self.has_cooperative_matrices {
+            text.push_str("enable wgpu_cooperative_matrix;\n");
+        }
+        if self.has_f16 || self.has_cooperative_matrices {
+            text.push('\n');
         }
         text.push_str(skeleton.trim_end());
         text.push_str("\n\nstruct Parameters {\n");
@@ -280,6 +292,7 @@ mod tests {
                 max_workgroups_per_dimension: most_groups,
                 max_iterations_per_invocation: 24_000,
                 reads_f16: false,
+                cooperative: None,
             };
             for (count, each, operations) in [
                 (1, 64, 1),

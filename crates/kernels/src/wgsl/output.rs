@@ -22,6 +22,7 @@ pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lo
         Choice::Usual
         | Choice::Registers { .. }
         | Choice::Workgroup { .. }
+        | Choice::Cooperative { .. }
         | Choice::Panels(_)
         | Choice::PackedInTurn(_) => WORKGROUP,
     };

@@ -61,6 +61,7 @@ mod tests {
                 max_workgroups_per_dimension: 65_535,
                 max_iterations_per_invocation: 24_000,
                 reads_f16: false,
+                cooperative: None,
             };
             let Peak { lowered, invocations, operations } = peak(&profile);
             let [dispatch] = &lowered.dispatches[..] else { panic!("{} dispatches", lowered.dispatches.len()) };

@@ -1,7 +1,10 @@
 //! Which variant and tile a matrix product gets, and how much of a reduction one invocation does.
 
+use arenagrad_graph::StorageType;
+
 use crate::choice::Choice;
-use crate::wgsl::{AdapterClass, AdapterProfile};
+use crate::kernel::Stored;
+use crate::wgsl::{AdapterClass, AdapterProfile, CooperativeMatrix};
 
 /// How a matrix product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,15 @@ pub(super) enum MatMulTile {
         /// Columns of the result.
         columns: usize,
     },
+    /// `matmul_cooperative`: so many rows and columns a workgroup, multiples of [`TILED_SIDE`], by such matrices.
+    Cooperative {
+        /// Rows of the result.
+        rows: usize,
+        /// Columns of the result.
+        columns: usize,
+        /// What a subgroup multiplies.
+        matrix: CooperativeMatrix,
+    },
 }
 
 /// The side of the tile of `matmul_tiled`, or what its sides are multiples of.
@@ -30,15 +42,65 @@ pub(super) const TILED_SIDE: usize = 64;
 /// The invocations of a workgroup of `matmul_tiled`.
 pub(super) const TILED_WORKGROUP: usize = 256;
 
-/// The tile for `batches` products of `[m, k]` and `[k, n]`, computed so.
-pub(super) fn matmul_tile(profile: &AdapterProfile, choice: Choice, [batches, m, n]: [usize; 3]) -> MatMulTile {
+/// How many subgroups a workgroup of `matmul_cooperative` has with that many columns: two, one above the other, for every 32 of them.
+pub(super) const fn cooperative_subgroups(columns: usize) -> usize {
+    columns / 16
+}
+
+/// The most of them.
+pub(super) const MOST_SUBGROUPS: usize = cooperative_subgroups(2 * TILED_SIDE);
+
+/// How much of the depth a workgroup of `matmul_cooperative` has in its memory at a time.
+pub(super) const COOPERATIVE_DEPTH: usize = 32;
+
+/// The elements that separate the lines of its tiles beside those that they hold, so that lines begin in different banks of the memory.
+pub(super) const LINE_GAP: usize = 8;
+
+/// The most bytes of workgroup memory that `matmul_cooperative` takes: a tile of each operand, and a matrix of sums for each subgroup.
+pub(super) const fn most_cooperative_bytes(side: u32) -> u32 {
+    let tile = 2 * TILED_SIDE * (COOPERATIVE_DEPTH + LINE_GAP) * 2;
+    let sums = MOST_SUBGROUPS * (side * side) as usize * 4;
+    (2 * tile + sums) as u32
+}
+
+/// The results from which a workgroup of `matmul_cooperative` takes the larger tile: there are then enough of those to keep a graphics card
+/// busy.
+const MANY_COOPERATIVE_RESULTS: usize = 128 * 128 * 128;
+
+/// The matrices by which an adapter multiplies operands that are held in these types.
+pub(super) fn cooperative_matrix(profile: &AdapterProfile, operands: [StorageType; 2]) -> Option<CooperativeMatrix> {
+    profile.cooperative.filter(|_| profile.reads_f16 && operands == [StorageType::F16; 2])
+}
+
+/// The tile for `batches` products of `[m, k]` and `[k, n]`, computed so, on an adapter that multiplies the operands by such matrices, if by any.
+pub(super) fn matmul_tile(
+    profile: &AdapterProfile,
+    cooperative: Option<CooperativeMatrix>,
+    choice: Choice,
+    [batches, m, n]: [usize; 3],
+) -> MatMulTile {
     if m == 1 {
         return MatMulTile::Vector;
     }
-    match choice {
-        Choice::Registers { rows, columns } => return MatMulTile::Rows { rows, columns },
-        Choice::Workgroup { rows, columns } => return MatMulTile::Tiled { rows, columns },
-        Choice::Usual | Choice::Invocations(_) | Choice::Panels(_) | Choice::PackedInTurn(_) => {}
+    match (choice, cooperative) {
+        (Choice::Registers { rows, columns }, _) => return MatMulTile::Rows { rows, columns },
+        (Choice::Workgroup { rows, columns }, _) => return MatMulTile::Tiled { rows, columns },
+        (Choice::Cooperative { rows, columns }, Some(matrix)) => {
+            return MatMulTile::Cooperative { rows, columns, matrix };
+        }
+        (Choice::Usual, Some(matrix)) if m > 16 && n > 16 => {
+            let many = batches.saturating_mul(m).saturating_mul(n) >= MANY_COOPERATIVE_RESULTS;
+            let side = |extent| if many && extent > TILED_SIDE { 2 * TILED_SIDE } else { TILED_SIDE };
+            return MatMulTile::Cooperative { rows: side(m), columns: side(n), matrix };
+        }
+        (
+            Choice::Usual
+            | Choice::Cooperative { .. }
+            | Choice::Invocations(_)
+            | Choice::Panels(_)
+            | Choice::PackedInTurn(_),
+            _,
+        ) => {}
     }
     match profile.class {
         AdapterClass::Gpu if m > 16 && n > 16 => MatMulTile::Tiled { rows: TILED_SIDE, columns: TILED_SIDE },
@@ -54,11 +116,16 @@ pub(super) fn matmul_tile(profile: &AdapterProfile, choice: Choice, [batches, m,
 }
 
 /// The choice that is made for a product unless another is asked for.
-pub(crate) fn usual_tile(profile: &AdapterProfile, batches: usize, m: usize, n: usize) -> Choice {
-    match matmul_tile(profile, Choice::Usual, [batches, m, n]) {
+pub(crate) fn usual_tile(profile: &AdapterProfile, stored: Stored<'_>, batches: usize, m: usize, n: usize) -> Choice {
+    let operands = match stored.inputs {
+        [lhs, rhs, ..] => [*lhs, *rhs],
+        _ => [StorageType::F32; 2],
+    };
+    match matmul_tile(profile, cooperative_matrix(profile, operands), Choice::Usual, [batches, m, n]) {
         MatMulTile::Vector => Choice::Usual,
         MatMulTile::Rows { rows, columns } => Choice::Registers { rows, columns },
         MatMulTile::Tiled { rows, columns } => Choice::Workgroup { rows, columns },
+        MatMulTile::Cooperative { rows, columns, matrix: _ } => Choice::Cooperative { rows, columns },
     }
 }
 
@@ -88,6 +155,8 @@ pub(super) fn span_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
         MatMulTile::Rows { .. } => (5, 256),
         MatMulTile::Vector => (5, 4096),
         MatMulTile::Tiled { .. } => (17, 4096),
+        // Its matrices are added one after the other.
+        MatMulTile::Cooperative { .. } => (8, 1024),
     };
     let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
     (budget / iterations).max(1).saturating_mul(16).min(most)

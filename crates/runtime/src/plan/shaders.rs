@@ -9,6 +9,7 @@ use crate::plan::{Plan, Task};
 /// What every GPU offers; the device that a plan runs on may have other limits, and other modules where they matter.
 const PROFILE: AdapterProfile = AdapterProfile {
     reads_f16: false,
+    cooperative: None,
     class: AdapterClass::Gpu,
     max_workgroups_per_dimension: 65_535,
     max_iterations_per_invocation: 1 << 30,

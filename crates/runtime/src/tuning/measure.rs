@@ -69,14 +69,15 @@ impl Tuner<'_> {
     /// The choice for a kernel of a plan.
     fn kernel(&mut self, kernel: &Kernel, step: &PlacedStep, buffers: &[BufferSpec]) -> Result<Choice, Error> {
         let options = self.options.options();
+        let [inputs, outputs] = step.storage(buffers);
+        let stored = Stored { inputs: &inputs, outputs: &outputs };
         let mut candidates = match &self.device.kind {
             DeviceKind::Cpu => choice::on_cpu(kernel),
             #[cfg(feature = "gpu")]
-            DeviceKind::Gpu(device) => choice::on_adapter(kernel, device.profile()),
+            DeviceKind::Gpu(device) => choice::on_adapter(kernel, stored, device.profile_for(kernel, stored)),
         };
         candidates.retain(|candidate| candidate.has_same_bits || options.other_bits);
-        let [inputs, outputs] = step.storage(buffers);
-        let class = class(kernel, Stored { inputs: &inputs, outputs: &outputs });
+        let class = class(kernel, stored);
         let Some(mut class) = class.filter(|_| candidates.len() > 1) else { return Ok(Choice::Usual) };
         if options.other_bits {
             class.push_str(" (other bits)");
@@ -127,7 +128,10 @@ impl Tuner<'_> {
         };
         let cost = kernel.cost();
         let bytes = (cost.read as u64).saturating_add(cost.written as u64);
-        let least = self.peaks.least_seconds(kernel.flops() as u64, bytes) / share;
+        // Units that multiply matrices pass the peak of single multiplications and additions, which is what is known: bytes alone bound those.
+        let is_cooperative = |candidate: &Candidate| matches!(candidate.choice, Choice::Cooperative { .. });
+        let flops = if candidates.iter().any(is_cooperative) { 0 } else { kernel.flops() as u64 };
+        let least = self.peaks.least_seconds(flops, bytes) / share;
         let good_enough = Duration::try_from_secs_f64(least).unwrap_or(Duration::MAX);
         let usual = bench.results(Choice::Usual)?;
         let mut trials: Vec<Trial> = Vec::new();

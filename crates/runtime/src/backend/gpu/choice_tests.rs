@@ -54,13 +54,21 @@ fn every_way_of_a_product_is_right() {
     ];
     for (batches, [m, k, n], is_transposed) in shapes {
         let (lhs, rhs) = (matrices(batches, m, k, is_transposed[0]), matrices(batches, k, n, is_transposed[1]));
-        let operands = [noise(1, lhs.view().end()), noise(2, rhs.view().end())].map(|values| data(DType::F32, &values));
-        let (expected, magnitude) = products(&lhs, &rhs, &operands.each_ref().map(values));
+        let noise = [noise(1, lhs.view().end()), noise(2, rhs.view().end())];
         let results = ProductExtents::new(&lhs, &rhs).results();
-        let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
-        for profile in &profiles(&device)[..2] {
-            let candidates = choice::on_adapter(&kernel, profile);
+        let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+        let [software, card, _] = profiles(&device);
+        // Of f16 they may go by cooperative matrices.
+        let ways = [(StorageType::F32, software), (StorageType::F32, card), (StorageType::F16, *device.f16_profile())];
+        for (storage, profile) in &ways {
+            let operands = noise.each_ref().map(|values| Elements::from_f64(*storage, values));
+            let (expected, magnitude) = products(&lhs, &rhs, &operands.each_ref().map(values));
+            let stored = Stored { inputs: &[*storage; 2], outputs: &[] };
+            let candidates = choice::on_adapter(&kernel, stored, profile);
             assert!(candidates.len() > 2, "{candidates:?}");
+            let is_cooperative = |of: &Candidate| matches!(of.choice, Choice::Cooperative { .. });
+            let has_matrices = profile.cooperative.is_some() && m > 16 && n > 16;
+            assert!(!has_matrices || candidates.iter().any(is_cooperative) || (m <= 64 && n <= 64), "{candidates:?}");
             let usual = run(&device, &kernel, &operands, results, Choice::Usual, profile);
             for Candidate { choice, has_same_bits } in candidates {
                 let found = run(&device, &kernel, &operands, results, choice, profile);
@@ -81,13 +89,20 @@ fn tiles_of_a_long_depth_give_the_same_bits() {
     let Some(device) = device() else { return };
     let (m, k, n) = (70, 9000, 80);
     let (lhs, rhs) = (matrices(1, m, k, false), matrices(1, k, n, false));
-    let operands = [noise(1, m * k), noise(2, k * n)].map(|values| data(DType::F32, &values));
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
-    let profile = &profiles(&device)[1];
-    let usual = run(&device, &kernel, &operands, m * n, Choice::Usual, profile);
-    let same = choice::on_adapter(&kernel, profile).into_iter().filter(|candidate| candidate.has_same_bits);
-    for Candidate { choice, .. } in same {
-        assert!(run(&device, &kernel, &operands, m * n, choice, profile) == usual, "{choice}");
+    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+    for (storage, profile) in [(StorageType::F32, &profiles(&device)[1]), (StorageType::F16, device.f16_profile())] {
+        let operands = [noise(1, m * k), noise(2, k * n)].map(|values| Elements::from_f64(storage, &values));
+        let usual = run(&device, &kernel, &operands, m * n, Choice::Usual, profile);
+        let stored = Stored { inputs: &[storage; 2], outputs: &[] };
+        let candidates = choice::on_adapter(&kernel, stored, profile).into_iter();
+        for Candidate { choice, .. } in candidates.filter(|candidate| candidate.has_same_bits) {
+            assert!(run(&device, &kernel, &operands, m * n, choice, profile) == usual, "{storage}: {choice}");
+        }
+        // The sums of a long depth hardly lose a digit.
+        let (expected, magnitude) = products(&lhs, &rhs, &operands.each_ref().map(values));
+        for ((found, expected), magnitude) in values(&usual).iter().zip(&expected).zip(&magnitude) {
+            assert!((found - expected).abs() <= 1e-6 * magnitude, "{storage}: {found} for {expected}");
+        }
     }
 }
 
@@ -115,7 +130,7 @@ fn every_way_of_elementwise_work_gives_the_same_bits() {
             for ((found, x), y) in values(&usual).iter().zip(x).zip(y) {
                 assert!((found - x.tanh() * y).abs() <= 1e-5, "{found} for {}", x.tanh() * y);
             }
-            let candidates = choice::on_adapter(&kernel, profile);
+            let candidates = choice::on_adapter(&kernel, Stored::default(), profile);
             assert!(candidates.len() > 2 && candidates.iter().all(|candidate| candidate.has_same_bits));
             for Candidate { choice, .. } in candidates {
                 let found = run(&device, &kernel, &operands, elements, choice, profile);

@@ -12,9 +12,13 @@ use std::time::Duration;
 
 #[cfg(not(target_family = "wasm"))]
 use arenagrad_graph::StorageType;
+#[cfg(not(target_family = "wasm"))]
+use arenagrad_kernels::wgsl::CooperativeMatrix;
 use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
 use arenagrad_kernels::{Kernel, Stored};
 
+#[cfg(not(target_family = "wasm"))]
+use super::cooperative;
 #[cfg(not(target_family = "wasm"))]
 use super::half::HalfReads;
 use super::pipelines::PipelineCache;
@@ -22,9 +26,9 @@ use super::pipelines::PipelineCache;
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
-#[cfg(not(target_family = "wasm"))]
-use crate::device::F16Support;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
+#[cfg(not(target_family = "wasm"))]
+use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
 
 /// The most simple operations of a product that may be joined with other steps, rounded up: 8 invocations of 4,096 on a software adapter, 64 of 256
@@ -75,6 +79,9 @@ struct Shared {
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
     half: OnceLock<HalfReads>,
+    /// The cooperative matrices that it offers, or why there are none.
+    #[cfg(not(target_family = "wasm"))]
+    cooperative: Result<CooperativeMatrix, String>,
     #[cfg(not(target_family = "wasm"))]
     asker: Asker,
     #[cfg(target_family = "wasm")]
@@ -110,7 +117,7 @@ impl GpuDevice {
 
     /// What lowering must know of it for a kernel whose buffers hold their values so. Whether f16 is read as such is tried when the first
     /// large product reads any; a small one may be joined with what stands around it, which reads words.
-    pub(super) fn profile_for(&self, kernel: &Kernel, stored: Stored<'_>) -> &AdapterProfile {
+    pub(crate) fn profile_for(&self, kernel: &Kernel, stored: Stored<'_>) -> &AdapterProfile {
         #[cfg(not(target_family = "wasm"))]
         if stored.inputs.contains(&StorageType::F16)
             && matches!(kernel, Kernel::MatMul { .. })
@@ -127,6 +134,24 @@ impl GpuDevice {
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn f16_support(&self) -> &F16Support {
         &self.half().support
+    }
+
+    /// What lowering must know of it for products of f16.
+    #[cfg(test)]
+    pub(super) fn f16_profile(&self) -> &AdapterProfile {
+        &self.half().profile
+    }
+
+    /// How it multiplies operands that are both held in f16.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn cooperative_support(&self) -> &CooperativeSupport {
+        &self.half().cooperative
+    }
+
+    /// The cooperative matrices that it offers, which nobody has tried yet; or why there are none.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn offered_matrices(&self) -> Result<CooperativeMatrix, String> {
+        self.shared.cooperative.clone()
     }
 
     #[cfg(not(target_family = "wasm"))]
@@ -190,7 +215,14 @@ impl GpuDevice {
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
+        #[cfg(not(target_family = "wasm"))]
+        let (opened, cooperative) = {
+            let class = class.unwrap_or(own_class(description.kind));
+            cooperative::open(adapter, &descriptor, class).await.map_err(refused)?
+        };
+        #[cfg(target_family = "wasm")]
+        let opened = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
+        let (device, queue) = opened;
         if let Ok(text) = std::env::var(BINDING_VARIABLE) {
             let bytes = parse_binding(&text).map_err(refused)?;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
@@ -213,6 +245,8 @@ impl GpuDevice {
                 health,
                 #[cfg(not(target_family = "wasm"))]
                 half: OnceLock::new(),
+                #[cfg(not(target_family = "wasm"))]
+                cooperative,
                 #[cfg(not(target_family = "wasm"))]
                 asker: Asker::default(),
                 #[cfg(target_family = "wasm")]
@@ -421,12 +455,7 @@ fn parse_joining(text: &str) -> Result<Joining, String> {
 /// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which
 /// kernels run, not what a software adapter can bear.
 fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_dimension: u32) -> AdapterProfile {
-    let own = match kind {
-        AdapterKind::Software => AdapterClass::Cpu,
-        AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual | AdapterKind::Other => {
-            AdapterClass::Gpu
-        }
-    };
+    let own = own_class(kind);
     AdapterProfile {
         class: class.unwrap_or(own),
         max_workgroups_per_dimension,
@@ -435,6 +464,17 @@ fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_di
             AdapterClass::Gpu => GPU_ITERATIONS,
         },
         reads_f16: false,
+        cooperative: None,
+    }
+}
+
+/// The class of an adapter of that kind.
+fn own_class(kind: AdapterKind) -> AdapterClass {
+    match kind {
+        AdapterKind::Software => AdapterClass::Cpu,
+        AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual | AdapterKind::Other => {
+            AdapterClass::Gpu
+        }
     }
 }
 

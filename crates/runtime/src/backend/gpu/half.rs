@@ -6,12 +6,13 @@
 
 use arenagrad_graph::F16;
 use arenagrad_kernels::wgsl::{self, AdapterProfile};
-use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, StorageType, Stored};
+use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, ProductExtents, StorageType, Stored};
 
+use super::cooperative;
 use super::device::GpuDevice;
 use super::encode::LoweredStep;
 use super::{GpuExecutable, GpuMemory, Readback};
-use crate::device::F16Support;
+use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
 
 /// With `never` as its value, no adapter is taken to have the type, so that both ways can be compared on one.
@@ -20,6 +21,7 @@ const VARIABLE: &str = "ARENAGRAD_ADAPTER_F16";
 /// How a device reads f16, and what lowering must know of it then.
 pub(super) struct HalfReads {
     pub(super) support: F16Support,
+    pub(super) cooperative: CooperativeSupport,
     pub(super) profile: AdapterProfile,
 }
 
@@ -27,7 +29,11 @@ impl HalfReads {
     /// Finds out, which takes a dispatch where the adapter has the type.
     pub(super) fn find(device: &GpuDevice) -> HalfReads {
         let plain = *device.profile();
-        let emulated = |reason: String| HalfReads { support: F16Support::Emulated { reason }, profile: plain };
+        let emulated = |reason: String| HalfReads {
+            cooperative: CooperativeSupport::Unused { reason: "f16 is not read as such".to_owned() },
+            support: F16Support::Emulated { reason },
+            profile: plain,
+        };
         if std::env::var(VARIABLE).is_ok_and(|value| value == "never") {
             return emulated(format!("{VARIABLE} is \"never\""));
         }
@@ -36,7 +42,10 @@ impl HalfReads {
         }
         let profile = AdapterProfile { reads_f16: true, ..plain };
         match differing(device, &profile) {
-            Ok(None) => HalfReads { support: F16Support::Native, profile },
+            Ok(None) => {
+                let (cooperative, profile) = cooperative::find(device, profile);
+                HalfReads { support: F16Support::Native, cooperative, profile }
+            }
             Ok(Some((number, found))) => {
                 emulated(format!("the adapter has the type f16 in shaders, and reads {number:e} as {found:e}"))
             }
@@ -47,35 +56,45 @@ impl HalfReads {
     }
 }
 
-/// The first finite number of f16 that such a product does not give back, and what it gives.
-fn differing(device: &GpuDevice, profile: &AdapterProfile) -> Result<Option<(f32, f32)>, Error> {
-    const WIDTH: usize = 4;
+/// The product of operands of f16 as a device with that profile computes it.
+pub(super) fn product(
+    device: &GpuDevice,
+    profile: &AdapterProfile,
+    [lhs, rhs]: [&Matrices; 2],
+    operands: [Vec<F16>; 2],
+) -> Result<Vec<f64>, Error> {
     let what = "a trial of f16";
-    let numbers: Vec<F16> = (0..=u16::MAX).map(F16::from_bits).filter(|number| number.to_f32().is_finite()).collect();
-    let rows = numbers.len() / WIDTH;
-    let identity = (0..WIDTH * WIDTH).map(|place| if place % (WIDTH + 1) == 0 { 1.0 } else { 0.0 });
-    let identity = identity.map(F16::from_f64).collect();
-    let matrix = |rows: usize| {
-        let axis = |extent: usize, stride: isize| Axes::new([Axis { extent, stride }]);
-        Matrices::single(0, axis(rows, WIDTH as isize), axis(WIDTH, 1))
-    };
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: matrix(rows), rhs: matrix(WIDTH), epilogue: None };
+    let results = ProductExtents::new(lhs, rhs).results();
+    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
     let mut memory = GpuMemory::new(device);
-    let inputs = [
-        memory.allocate(what, StorageType::F16, numbers.len())?,
-        memory.allocate(what, StorageType::F16, WIDTH * WIDTH)?,
-    ];
-    let outputs = [memory.allocate(what, StorageType::F32, numbers.len())?];
+    let [left, right] = operands.each_ref().map(|values| memory.allocate(what, StorageType::F16, values.len()));
+    let inputs = [left?, right?];
+    let outputs = [memory.allocate(what, StorageType::F32, results)?];
     let stored = Stored { inputs: &[StorageType::F16; 2], outputs: &[StorageType::F32] };
     let unsupported = |error: wgsl::LowerError| Error::Unsupported { what: what.to_owned(), reason: error.to_string() };
     let lowered = wgsl::lower_step(&kernel, &inputs, stored, profile).map_err(unsupported)?;
     let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &outputs, what }];
-    let reads = [Readback { index: outputs[0], storage: StorageType::F32, elements: numbers.len() }];
+    let reads = [Readback { index: outputs[0], storage: StorageType::F32, elements: results }];
     let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)?;
-    memory.write(inputs[0], &Elements::F16(numbers.clone()))?;
-    memory.write(inputs[1], &Elements::F16(identity))?;
-    let results = executable.start(&memory)?.wait()?;
-    let found = results.first().map(Elements::to_f64_vec).unwrap_or_default();
+    for (&input, values) in inputs.iter().zip(operands) {
+        memory.write(input, &Elements::F16(values))?;
+    }
+    let found = executable.start(&memory)?.wait()?;
+    Ok(found.first().map(Elements::to_f64_vec).unwrap_or_default())
+}
+
+/// The first finite number of f16 that such a product does not give back, and what it gives.
+fn differing(device: &GpuDevice, profile: &AdapterProfile) -> Result<Option<(f32, f32)>, Error> {
+    const WIDTH: usize = 4;
+    let numbers: Vec<F16> = (0..=u16::MAX).map(F16::from_bits).filter(|number| number.to_f32().is_finite()).collect();
+    let rows = numbers.len() / WIDTH;
+    let identity = (0..WIDTH * WIDTH).map(|place| if place % (WIDTH + 1) == 0 { 1.0 } else { 0.0 });
+    let identity: Vec<F16> = identity.map(F16::from_f64).collect();
+    let matrix = |rows: usize| {
+        let axis = |extent: usize, stride: isize| Axes::new([Axis { extent, stride }]);
+        Matrices::single(0, axis(rows, WIDTH as isize), axis(WIDTH, 1))
+    };
+    let found = product(device, profile, [&matrix(rows), &matrix(WIDTH)], [numbers.clone(), identity])?;
     assert_eq!(found.len(), numbers.len(), "a run gives what was asked for");
     let pairs = numbers.iter().map(|number| number.to_f32()).zip(found.iter().map(|&found| found as f32));
     // A zero of either sign is one.
@@ -93,7 +112,7 @@ mod tests {
     #[test]
     fn what_is_relied_on_was_tried() {
         let Some(device) = device() else { return };
-        let HalfReads { support, profile } = HalfReads::find(&device);
+        let HalfReads { support, profile, .. } = HalfReads::find(&device);
         println!("{support:?}");
         assert_eq!(profile.reads_f16, support == F16Support::Native);
         if profile.reads_f16 {

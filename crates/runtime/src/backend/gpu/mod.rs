@@ -8,7 +8,7 @@
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
-//! - `half` tries whether the adapter reads f16 right.
+//! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
@@ -29,6 +29,8 @@ mod buffers;
 #[cfg(test)]
 mod choice_tests;
 mod clock;
+#[cfg(not(target_family = "wasm"))]
+mod cooperative;
 mod cut;
 mod device;
 mod encode;

@@ -25,7 +25,12 @@ fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &
     // A depth in stages is tested with plain matrices; here it would only take long.
     let mut profiles = profiles(device)[..2].to_vec();
     if stored.contains(&StorageType::F16) && device.f16_support() == &F16Support::Native {
-        profiles.extend(profiles.clone().into_iter().map(|profile| AdapterProfile { reads_f16: true, ..profile }));
+        let reading = |profile| AdapterProfile { reads_f16: true, ..profile };
+        profiles.extend(profiles.clone().into_iter().map(reading));
+        // By cooperative matrices too, where the adapter has any.
+        if stored == [StorageType::F16; 2] && device.f16_profile().cooperative.is_some() {
+            profiles.push(*device.f16_profile());
+        }
     }
     for profile in &profiles {
         let mut memory = GpuMemory::new(device);
@@ -86,6 +91,7 @@ fn narrow_operands() {
         [StorageType::F16, StorageType::F32],
         [StorageType::F32, StorageType::Bf16],
         [StorageType::Bf16, StorageType::F16],
+        [StorageType::F16, StorageType::F16],
     ];
     let convolutions = CONVOLUTIONS.iter().zip(7..).flat_map(|(convolution, seed)| convolution.contractions(seed));
     let convolutions = convolutions.map(|Contraction { name, lhs, rhs, .. }| Product { name, lhs, rhs });
