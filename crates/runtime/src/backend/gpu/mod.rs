@@ -6,7 +6,7 @@
 //! - [`buffers`] holds the tensors of one session in storage buffers.
 //! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
-//! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
+//! - [`spirv`] makes a module one whose arithmetic a driver may not regroup, where `float_controls` finds that the driver can be told so.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
@@ -34,6 +34,8 @@ mod cooperative;
 mod cut;
 mod device;
 mod encode;
+#[cfg(not(target_family = "wasm"))]
+mod float_controls;
 #[cfg(not(target_family = "wasm"))]
 mod half;
 #[cfg(test)]
