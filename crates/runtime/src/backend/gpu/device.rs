@@ -25,6 +25,8 @@ use super::pipelines::PipelineCache;
 #[cfg(target_family = "wasm")]
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
+use super::subgroups;
+#[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 #[cfg(not(target_family = "wasm"))]
@@ -79,6 +81,12 @@ struct Shared {
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
     half: OnceLock<HalfReads>,
+    /// How many invocations each subgroup has, if it has subgroup operations and that is one number.
+    #[cfg(not(target_family = "wasm"))]
+    subgroup: Option<u32>,
+    /// What lowering must know of it for nests.
+    #[cfg(not(target_family = "wasm"))]
+    nests: OnceLock<AdapterProfile>,
     /// The cooperative matrices that it offers, or why there are none.
     #[cfg(not(target_family = "wasm"))]
     cooperative: Result<CooperativeMatrix, String>,
@@ -116,7 +124,8 @@ impl GpuDevice {
     }
 
     /// What lowering must know of it for a kernel whose buffers hold their values so. Whether f16 is read as such is tried when the first
-    /// large product reads any; a small one may be joined with what stands around it, which reads words.
+    /// large product reads any; a small one may be joined with what stands around it, which reads words. Whether invocations exchange words within
+    /// subgroups is tried when the first nest comes.
     pub(crate) fn profile_for(&self, kernel: &Kernel, stored: Stored<'_>) -> &AdapterProfile {
         #[cfg(not(target_family = "wasm"))]
         if stored.inputs.contains(&StorageType::F16)
@@ -124,6 +133,10 @@ impl GpuDevice {
             && kernel.cost().operations > MOST_JOINED_OPERATIONS
         {
             return &self.half().profile;
+        }
+        #[cfg(not(target_family = "wasm"))]
+        if matches!(kernel, Kernel::Nest(_)) {
+            return self.shared.nests.get_or_init(|| subgroups::find(self));
         }
         #[cfg(target_family = "wasm")]
         let _ = (kernel, stored);
@@ -140,6 +153,12 @@ impl GpuDevice {
     #[cfg(test)]
     pub(super) fn f16_profile(&self) -> &AdapterProfile {
         &self.half().profile
+    }
+
+    /// How many invocations each subgroup has, if it has subgroup operations and that is one number.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn subgroup(&self) -> Option<u32> {
+        self.shared.subgroup
     }
 
     /// How it multiplies operands that are both held in f16.
@@ -223,6 +242,8 @@ impl GpuDevice {
         #[cfg(target_family = "wasm")]
         let opened = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
         let (device, queue) = opened;
+        #[cfg(not(target_family = "wasm"))]
+        let subgroup = subgroups::size(adapter).ok().filter(|_| device.features().contains(wgpu::Features::SUBGROUP));
         if let Ok(text) = std::env::var(BINDING_VARIABLE) {
             let bytes = parse_binding(&text).map_err(refused)?;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
@@ -245,6 +266,10 @@ impl GpuDevice {
                 health,
                 #[cfg(not(target_family = "wasm"))]
                 half: OnceLock::new(),
+                #[cfg(not(target_family = "wasm"))]
+                subgroup,
+                #[cfg(not(target_family = "wasm"))]
+                nests: OnceLock::new(),
                 #[cfg(not(target_family = "wasm"))]
                 cooperative,
                 #[cfg(not(target_family = "wasm"))]
@@ -465,6 +490,7 @@ fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_di
         },
         reads_f16: false,
         cooperative: None,
+        subgroup: None,
     }
 }
 

@@ -8,7 +8,8 @@
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup, where `float_controls` finds that the driver can be told so.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
-//! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right.
+//! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right; `subgroups`
+//!   tries whether invocations may exchange words within one.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
@@ -56,6 +57,8 @@ mod rounds;
 mod scopes;
 #[cfg(not(target_family = "wasm"))]
 mod spirv;
+#[cfg(not(target_family = "wasm"))]
+mod subgroups;
 mod submitted;
 #[cfg(test)]
 mod test_device;
