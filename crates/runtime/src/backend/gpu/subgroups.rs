@@ -44,7 +44,7 @@ fn has_same_bits(device: &GpuDevice, plain: &AdapterProfile, profile: &AdapterPr
         let value = |place: usize| (((place * 7919) % 4099) as f64 / 512.0 - 4.0).powi(3);
         let values = Elements::from_f64(DType::F32, &(0..rows * columns).map(value).collect::<Vec<f64>>());
         let [by_memory, by_subgroups] =
-            [plain, profile].map(|profile| results_of(device, &kernel, profile, &[values.clone()], rows));
+            [plain, profile].map(|profile| results_of(device, &kernel, profile, std::slice::from_ref(&values), rows));
         if by_memory? != by_subgroups? {
             return Ok(false);
         }
