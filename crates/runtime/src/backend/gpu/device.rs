@@ -156,7 +156,12 @@ impl GpuDevice {
 
     #[cfg(not(target_family = "wasm"))]
     fn half(&self) -> &HalfReads {
-        self.shared.half.get_or_init(|| HalfReads::find(self))
+        let known = &self.shared.half;
+        // Found before the others are made to wait: what it takes is compiled on a pool whose threads may all be waiting for this.
+        known.get().unwrap_or_else(|| {
+            let found = HalfReads::find(self);
+            known.get_or_init(|| found)
+        })
     }
 
     /// Whether shaders have the type f16 on it.
