@@ -289,9 +289,7 @@ impl GpuMemory {
             return self.device.check();
         }
         let place = self.place(index);
-        let buffer = self.buffer(place.buffer);
-        let write = || self.device.queue().write_buffer(buffer, place.offset, bytes);
-        self.device.scoped("a written tensor", bytes.len() as u64, write)
+        self.device.upload("a written tensor", self.buffer(place.buffer), place.offset, bytes)
     }
 
     /// Waits until the device has done all that was submitted to it.

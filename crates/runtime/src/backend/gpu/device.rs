@@ -26,6 +26,7 @@ use super::pipelines::PipelineCache;
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
+use super::uploads::Uploads;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
@@ -76,6 +77,7 @@ struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     pipelines: PipelineCache,
+    uploads: Uploads,
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
     half: OnceLock<HalfReads>,
@@ -247,6 +249,7 @@ impl GpuDevice {
                 device,
                 queue,
                 pipelines: PipelineCache::default(),
+                uploads: Uploads::default(),
                 health,
                 #[cfg(not(target_family = "wasm"))]
                 half: OnceLock::new(),
@@ -280,6 +283,10 @@ impl GpuDevice {
 
     pub(super) fn pipelines(&self) -> &PipelineCache {
         &self.shared.pipelines
+    }
+
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.shared.uploads
     }
 
     pub(super) fn is_lost(&self) -> bool {

@@ -291,7 +291,7 @@ impl GpuExecutable {
                 if let (true, Some(passage)) = (is_last, passage) {
                     passage.record(&mut encoder, memory);
                 }
-                self.device.queue().submit([encoder.finish()])
+                self.device.submit([encoder.finish()])
             })?;
             self.submits += 1;
             submission = Some(submitted);
@@ -332,7 +332,7 @@ impl GpuExecutable {
             if let Some(passage) = passage {
                 passage.record(&mut encoder, memory);
             }
-            self.device.queue().submit([encoder.finish()])
+            self.device.submit([encoder.finish()])
         })?;
         self.submits += 1;
         Ok(submission)
@@ -413,8 +413,7 @@ fn ready(
     }
     // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
     if !words.is_empty() {
-        let write = || device.queue().write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
-        device.scoped(PARAMETERS, parameters.size(), write)?;
+        device.upload(PARAMETERS, &parameters, 0, bytemuck::cast_slice(&words))?;
     }
     Ok((dispatches, divide(launches.iter().map(|launch| launch.operations))))
 }

@@ -4,6 +4,7 @@
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
 //! - [`buffers`] holds the tensors of one session in storage buffers.
+//! - [`uploads`] brings what the host writes there, and sees that little of it is on its way.
 //! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
@@ -61,6 +62,7 @@ mod test_device;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod trial;
+mod uploads;
 #[cfg(test)]
 mod view_tests;
 

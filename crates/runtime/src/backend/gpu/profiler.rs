@@ -148,7 +148,7 @@ impl Profiler {
                 }
             }
             timestamps.resolve(&mut encoder, steps.len());
-            device.queue().submit([encoder.finish()])
+            device.submit([encoder.finish()])
         })?;
         let ticks = timestamps.read(&device, submission, steps.len())?;
         for (step, [begin, end]) in steps.into_iter().zip(ticks) {
@@ -189,7 +189,7 @@ impl Profiler {
                         executable.record(&mut encoder, run.iter().filter_map(Command::dispatch), None);
                     }
                 }
-                device.queue().submit([encoder.finish()])
+                device.submit([encoder.finish()])
             })?;
             device.wait_for(Some(submission))?;
             if let Some(dispatch) = part.iter().find_map(Command::dispatch) {
@@ -207,7 +207,7 @@ impl Profiler {
             let begun = Instant::now();
             let submission = device.scoped("an empty run", 0, || {
                 let encoder = device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                device.queue().submit([encoder.finish()])
+                device.submit([encoder.finish()])
             })?;
             device.wait_for(Some(submission))?;
             least = least.min(begun.elapsed());
