@@ -26,6 +26,8 @@
 
 mod adapter;
 mod answer;
+#[cfg(test)]
+mod attention_tests;
 mod buffers;
 #[cfg(test)]
 mod choice_tests;
