@@ -8,6 +8,7 @@
 //! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
+//! - [`lowering`] makes dispatches of the kernels of steps.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
@@ -35,6 +36,8 @@ mod clock;
 #[cfg(not(target_family = "wasm"))]
 mod cooperative;
 mod cut;
+#[cfg(test)]
+mod cut_tests;
 mod device;
 mod encode;
 #[cfg(not(target_family = "wasm"))]
@@ -42,6 +45,7 @@ mod half;
 #[cfg(test)]
 mod join_tests;
 mod launch;
+mod lowering;
 #[cfg(test)]
 mod nest_tests;
 #[cfg(not(target_family = "wasm"))]
@@ -70,9 +74,10 @@ mod view_tests;
 
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
-pub(crate) use cut::{Bindable, cut};
+pub(crate) use cut::{Bindable, CutLimits, cut};
 pub(crate) use device::GpuDevice;
-pub(crate) use encode::{GpuExecutable, ResidentStep};
+pub(crate) use encode::GpuExecutable;
+pub(crate) use lowering::{ResidentStep, kept_bytes};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use peak::GpuPeak;
 #[cfg(not(target_family = "wasm"))]
