@@ -31,8 +31,11 @@ fn stretches(elements: usize, begins: &[usize]) -> Kernel {
     })
 }
 
-/// The stretches that the parts bind, and where each of their inputs begins in the tensor.
-fn parts(elements: usize, begins: &[usize], buffers: usize) -> Option<Vec<Vec<(Range<usize>, usize)>>> {
+/// The stretch that an input of a part is bound to, and where the input begins in the tensor.
+type Seen = (Range<usize>, usize);
+
+/// What the inputs of each part see.
+fn parts(elements: usize, begins: &[usize], buffers: usize) -> Option<Vec<Vec<Seen>>> {
     let bindable = |tensor, elements: usize| Bindable { tensor, bytes: 4 * elements as u64, element: 4 };
     let longest = elements + begins.iter().max().unwrap();
     let inputs = vec![bindable(0, longest); begins.len()];
