@@ -2,12 +2,12 @@
 //
 // with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation has a row in
 // registers: it goes over the keys, and where the row's largest score grows, what it summed before is multiplied by what that is
-// worth now. Sums of 64 keys are added to the total, so that long sums keep their digits. With more keys than loops allow,
-// later dispatches go on from the output and the logarithm that earlier ones wrote, as from a single key of that value and score.
+// worth now. Sums of 64 keys are added to the total, so that long sums keep their digits. With more keys than one dispatch goes over,
+// each but the last leaves what it has summed as it is, and the next goes on from there: the bits are those of one dispatch.
 //
-// Bindings: query, key, value, the mask (read), output, log_sum_exp (read_write).
+// Bindings: query, key, value, the mask (read), output, running (two numbers a row, between dispatches), log_sum_exp (of the last) (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, read_query, read_key, read_value, masked, read_output, write_output,
-// read_log_sum_exp, write_log_sum_exp. Lines with `#d` stand once for each four numbers of a key, and with `#w` for each four of a value.
+// write_log_sum_exp. Lines with `#d` stand once for each four numbers of a key, and with `#w` for each four of a value.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -27,8 +27,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = 0.0;
     var output_#w = vec4<f32>();
     //if it goes on
-    largest = read_log_sum_exp(row);
-    sum = select(1.0, 0.0, largest == -infinity());
+    largest = running[2u * row];
+    sum = running[2u * row + 1u];
     output_#w = read_output(row, #wu);
     //end
     var key = parameters.key_begin;
@@ -64,7 +64,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         sum += run_sum;
         output_#w += run_#w;
     }
+    //if others go on
+    running[2u * row] = largest;
+    running[2u * row + 1u] = sum;
+    write_output(row, #wu, output_#w);
+    //end
+    //if it is the last
     let total = select(sum, 1.0, sum == 0.0);
     write_output(row, #wu, output_#w / total);
     write_log_sum_exp(row, select(largest + log_f32(total), -infinity(), sum == 0.0));
+    //end
 }

@@ -3,7 +3,7 @@
 //
 // with p = e^(s - log_sum_exp[h, t]) and s = scale * query[h, t] . key[g, j] plus the mask. One invocation has a key in
 // registers: it goes over the queries of all heads of the group, and computes the probabilities again from the logarithms of their
-// sums. Sums of 64 queries are added to the total. With more queries than loops allow, later dispatches add to what earlier
+// sums. Sums of 64 queries are added to the total. With more queries than one dispatch goes over, later dispatches add to what earlier
 // ones wrote.
 //
 // Bindings: query, key, value (of keys alone), the mask, upstream, log_sum_exp, weighted (of keys alone) (read), the result (read_write).

@@ -2,7 +2,7 @@
 //
 // with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation has a row in
 // registers: it goes over the keys, and computes the probabilities again from the logarithms of their sums. Sums of 64 keys are added to
-// the total. With more keys than loops allow, later dispatches add to what earlier ones wrote.
+// the total. With more keys than one dispatch goes over, later dispatches add to what earlier ones wrote.
 //
 // Bindings: query, key, value, the mask, upstream, log_sum_exp, weighted (read), the result (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,

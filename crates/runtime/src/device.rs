@@ -182,8 +182,8 @@ impl Device {
     }
 
     /// The adapter that is a process's own in a group of which several members are on this machine: of the best kind of adapter that
-    /// there is, the one of the number [`Group::local_rank`](crate::group::Group::local_rank), round and round if there are fewer. [`Error::NoAdapter`] if
-    /// there is none.
+    /// there is, the card of the number [`Group::local_rank`](crate::group::Group::local_rank), round and round if there are fewer. A card that is
+    /// seen through several backends counts once. [`Error::NoAdapter`] if there is none.
     pub fn gpu_of(group: &dyn crate::group::Group) -> Result<Device, Error> {
         waited(Device::gpu_of_async(group))
             .unwrap_or_else(|| Err(Error::CannotWait { what: "Device::gpu_of".to_owned() }))

@@ -1,10 +1,15 @@
 //! Profiles: what they count, what they leave as it was, and how they are written down.
 
+use std::time::Duration;
+
 use arenagrad::nn::Linear;
 use arenagrad::profile::{Clock, Peaks};
 use arenagrad::{Adam, DType, Device, Error, Graph, Init, ProfileOptions, Session, Sgd, Tensor, Trainer};
 
+use rayon::prelude::*;
+
 use crate::suite::devices::devices;
+use crate::suite::respawn::in_time;
 
 /// Peaks that are given, so that no test waits for a measurement.
 const PEAKS: Peaks = Peaks { flops_per_second: 1e9, bytes_per_second: 1e9 };
@@ -259,4 +264,22 @@ fn peaks_are_measured_once() {
         assert_eq!(Peaks::of(&device).unwrap(), peaks);
         assert_eq!(peaks.least_seconds(0, 0), 0.0);
     }
+}
+
+/// Peaks are measured on all threads of the pool whose tasks ask for them.
+#[test]
+fn profiles_are_made_in_tasks_of_a_pool() {
+    in_time(Duration::from_secs(120), 4, "profile::profiles_are_made_in_tasks_of_a_pool", || {
+        for device in devices() {
+            let profile = |_| {
+                let (x, y) = batch();
+                let mut session = network(&device);
+                let profile = session.profile(&[("x", &x), ("y", &y)]).unwrap();
+                profile.peaks
+            };
+            let peaks: Vec<Peaks> = (0..4).into_par_iter().map(profile).collect();
+            let known = Peaks::of(&device).unwrap();
+            assert!(peaks.iter().all(|peaks| peaks.flops_per_second <= known.flops_per_second), "{device}: {peaks:?}");
+        }
+    });
 }

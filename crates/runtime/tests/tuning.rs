@@ -3,11 +3,15 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use arenagrad::tuning::Stopped;
 use arenagrad::{Device, Graph, Init, Session, Sgd, Tensor, Tuning, TuningOptions};
 
+use rayon::prelude::*;
+
 use crate::suite::devices::devices;
+use crate::suite::respawn::in_time;
 
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("arenagrad-tuned-{}-{name}", std::process::id()));
@@ -202,6 +206,28 @@ fn a_file_that_is_not_ours_is_left_alone() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a cache");
     assert!(tuning.notes().len() == 1 && tuning.notes()[0].contains("no JSON"), "{:?}", tuning.notes());
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What is measured runs on the pool whose threads ask for it: none may wait for another that holds what it knows.
+#[test]
+fn sessions_are_tuned_in_tasks_of_a_pool() {
+    in_time(Duration::from_secs(120), 4, "tuning::sessions_are_tuned_in_tasks_of_a_pool", || {
+        for device in devices() {
+            let usual = trained(&device);
+            let tuning = Tuning::new(TuningOptions::default());
+            let tuned = device.clone().tuned(&tuning);
+            let found: Vec<Vec<u64>> = (0..8).into_par_iter().map(|_| trained(&tuned)).collect();
+            assert!(found.iter().all(|found| *found == usual), "{device}");
+            // Each class was noted once, whoever measured it, and is known.
+            let (found, timed) = (tuning.found(), tuning.timed());
+            let mut classes: Vec<&str> = found.iter().map(|found| found.class.as_str()).collect();
+            classes.sort_unstable();
+            classes.dedup();
+            assert!(classes.len() == found.len() && timed > 0, "{found:?}");
+            assert_eq!(trained(&tuned), usual);
+            assert_eq!(tuning.timed(), timed);
+        }
+    });
 }
 
 /// Set in a process of its own: that the environment is asked.

@@ -1,8 +1,8 @@
 //! Lowering of attention: the output with the logarithms of sums, and each gradient, in dispatches of their own.
 //!
 //! On a GPU an invocation has a row of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
-//! that are more than an adapter's loops may go over, further dispatches go on from what earlier ones wrote. On a software adapter blocks of
-//! scores stand in scratch, see [`blocks`].
+//! that are more than an adapter's loops may go over, or so many that a dispatch would have to be a few workgroups to end soon, further dispatches go on
+//! from what earlier ones left. On a software adapter blocks of scores stand in scratch, see [`blocks`].
 
 mod blocks;
 
@@ -13,13 +13,17 @@ use arenagrad_graph::AttentionResult;
 use crate::attention::Attention;
 use crate::kernel::Matrices;
 use crate::wgsl::attention::blocks::Blocks;
-use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
+use crate::wgsl::module::{Grid, MOST_OPERATIONS, Module, WORKGROUP, storage_type};
 use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
 
 /// The rows that are summed up before the sum is added to the total.
 const RUN: usize = 64;
+
+/// As many workgroups as keep a large GPU busy, for each of which a dispatch has room: long attention is cut along what is summed up
+/// rather than to fewer of them.
+const FULL: usize = 1 << 11;
 
 /// Appends the dispatches of a step of attention.
 pub(super) fn lower(attention: &Attention, profile: &AdapterProfile, lowered: &mut Lowered) {
@@ -66,12 +70,12 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn forward(&self, output: Option<Resource>, log_sum_exp: Option<Resource>, lowered: &mut Lowered) {
         let Attention { is_causal, .. } = *self.attention;
-        let chunks = self.chunks(self.attention.keys());
         let rows = self.attention.heads() * self.attention.positions();
-        // Later dispatches need both to go on from.
-        let log_sum_exp = log_sum_exp.or_else(|| (chunks.len() > 1).then(|| new_scratch(rows, lowered)));
+        let chunks = self.chunks(self.attention.keys(), rows, self.vectors());
+        // The largest score of each row so far, and the sum.
+        let running = (chunks.len() > 1).then(|| new_scratch(2 * rows, lowered));
         for (number, &(begin, end)) in chunks.iter().enumerate() {
-            let goes_on = number > 0;
+            let is_last = number + 1 == chunks.len();
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
             module.parameter("key_begin", begin);
@@ -82,16 +86,23 @@ impl Lowering<'_> {
             declare_masked(self.attention, &mut module);
             module.call("log_f32");
             declare_result(&mut module, "output", output, self.attention.width());
-            let (read, write) = match log_sum_exp {
+            if let Some(running) = running {
+                module.bind(running, true, "running", "f32");
+            }
+            let write = match log_sum_exp.filter(|_| is_last) {
                 Some(resource) => {
                     module.bind(resource, true, "log_sum_exp", "f32");
-                    ("log_sum_exp[row]", "log_sum_exp[row] = value;")
+                    "log_sum_exp[row] = value;"
                 }
-                None => ("-infinity()", ""),
+                None => "",
             };
-            module.declare(format!("fn read_log_sum_exp(row: u32) -> f32 {{\n    return {read};\n}}\n"));
             module.declare(format!("fn write_log_sum_exp(row: u32, value: f32) {{\n    {write}\n}}\n"));
-            let conditions = [("it goes on", goes_on), ("it is causal", is_causal)];
+            let conditions = [
+                ("it goes on", number > 0),
+                ("others go on", !is_last),
+                ("it is the last", is_last),
+                ("it is causal", is_causal),
+            ];
             let text = include_str!("../../shaders/attention.wgsl");
             let grid = grid(rows, end - begin, self.vectors());
             module.dispatch(
@@ -108,7 +119,7 @@ impl Lowering<'_> {
         let Some(upstream) = self.upstream() else { return };
         let vectors = 2 * self.vectors();
         let rows = self.attention.heads() * self.attention.positions();
-        for (number, &(begin, end)) in self.chunks(self.attention.keys()).iter().enumerate() {
+        for (number, &(begin, end)) in self.chunks(self.attention.keys(), rows, vectors).iter().enumerate() {
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
             module.parameter("key_begin", begin);
@@ -136,7 +147,7 @@ impl Lowering<'_> {
         let vectors = if of_keys { 2 * self.vectors() } else { self.vectors() };
         let rows = groups * keys;
         let queries = self.attention.heads_of_a_group() * self.attention.positions();
-        for (number, &(begin, end)) in self.chunks(queries).iter().enumerate() {
+        for (number, &(begin, end)) in self.chunks(queries, rows, vectors).iter().enumerate() {
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
             module.parameter("query_begin", begin);
@@ -194,13 +205,15 @@ impl Lowering<'_> {
         [self.attention.depth().div_ceil(4), self.attention.width().div_ceil(4)]
     }
 
-    /// The rows that are summed over, in parts that a dispatch may go over.
-    fn chunks(&self, rows: usize) -> Vec<(usize, usize)> {
+    /// What is summed up for each of so many rows of a result, in parts that a dispatch may go over: no more than loops may, and no more than leaves
+    /// room in a dispatch for all workgroups, or for enough of them.
+    fn chunks(&self, summed: usize, rows: usize, vectors: usize) -> Vec<(usize, usize)> {
         // Each run is a round of the outer loop beside those of the inner.
-        let most =
-            (self.profile.max_iterations_per_invocation as usize * RUN / (RUN + 1)).saturating_sub(1) / RUN * RUN;
-        let most = most.max(RUN);
-        (0..rows).step_by(most).map(|begin| (begin, rows.min(begin + most))).collect()
+        let loops = (self.profile.max_iterations_per_invocation as usize * RUN / (RUN + 1)).saturating_sub(1);
+        let invocations = rows.div_ceil(WORKGROUP).clamp(1, FULL) * WORKGROUP;
+        let work = MOST_OPERATIONS / invocations / operations(vectors);
+        let most = (loops.min(work) / RUN * RUN).max(RUN);
+        (0..summed).step_by(most).map(|begin| (begin, summed.min(begin + most))).collect()
     }
 
     fn declare_extents(&self, module: &mut Module, rows: usize) {
@@ -217,9 +230,14 @@ impl Lowering<'_> {
 
 /// The grid of invocations with a row each, which is a sum over `summed` others.
 fn grid(rows: usize, summed: usize, vectors: usize) -> Grid {
-    // Multiplications and additions of four numbers are four simple operations, and as many are loads.
-    let operations = summed.saturating_mul(8 * vectors + 32);
+    let operations = summed.saturating_mul(operations(vectors));
     Grid { count: rows, each: WORKGROUP, operations, iterations: summed + summed.div_ceil(RUN) }
+}
+
+/// Roughly how many simple operations each of what is summed up costs: multiplications and additions of four numbers are four, and as many
+/// are loads.
+fn operations(vectors: usize) -> usize {
+    8 * vectors + 32
 }
 
 /// Declares what makes a score of a product: -inf where a causal row ends, and the scale and the mask before.
@@ -347,4 +365,70 @@ fn declare_result(module: &mut Module, name: &str, result: Option<Resource>, wid
     }
     module.declare(format!("fn read_{name}(row: u32, vector: u32) -> vec4<f32> {{\n{read}    return four;\n}}\n"));
     module.declare(format!("fn write_{name}(row: u32, vector: u32, four: vec4<f32>) {{\n{write}}}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wgsl::lower;
+    use crate::{Axes, DType, Kernel};
+
+    fn matrices(heads: usize, rows: usize, columns: usize) -> Matrices {
+        Matrices {
+            offset: 0,
+            batch: Axes::strided(heads, (rows * columns) as isize),
+            rows: Axes::strided(rows, columns as isize),
+            columns: Axes::strided(columns, 1),
+        }
+    }
+
+    fn attention(heads: usize, positions: usize, keys: usize, results: &[AttentionResult]) -> Kernel {
+        const WIDTH: usize = 64;
+        let is_backward = results.iter().any(|result| *result != AttentionResult::Output);
+        Kernel::Attention(Box::new(Attention {
+            dtype: DType::F32,
+            query: matrices(heads, positions, WIDTH),
+            key: matrices(heads, keys, WIDTH),
+            value: matrices(heads, keys, WIDTH),
+            mask: None,
+            upstream: is_backward.then(|| matrices(heads, positions, WIDTH)),
+            is_causal: false,
+            scale: 0.125,
+            results: results.to_vec(),
+        }))
+    }
+
+    /// Dispatches that end soon, and are no fewer workgroups than there are or than fill a GPU.
+    #[test]
+    fn long_attention_fills_a_gpu() {
+        let profile = AdapterProfile {
+            class: AdapterClass::Gpu,
+            max_workgroups_per_dimension: 65_535,
+            max_iterations_per_invocation: 1 << 24,
+            reads_f16: false,
+            cooperative: None,
+        };
+        let gradients = [AttentionResult::QueryGradient, AttentionResult::KeyGradient, AttentionResult::ValueGradient];
+        for (heads, positions, keys) in [(8, 2048, 2048), (2, 1000, 1 << 17), (1, 1 << 16, 1 << 16), (16, 1, 1 << 20)] {
+            for results in [&[AttentionResult::Output][..], &gradients] {
+                let lowered = lower(&attention(heads, positions, keys, results), &profile).unwrap();
+                let mut covered = 0;
+                for dispatch in &lowered.dispatches {
+                    let is_of_keys = ["key", "value"].iter().any(|name| dispatch.label.contains(name));
+                    let rows = heads * if is_of_keys { keys } else { positions };
+                    covered += dispatch.work.count;
+                    if covered == rows {
+                        // The last of them, which has what is left.
+                        covered = 0;
+                    } else {
+                        let [x, y, _] = dispatch.workgroups;
+                        let wanted = rows.div_ceil(WORKGROUP).min(FULL);
+                        assert!((x * y) as usize >= wanted, "{}: {x} by {y}, not {wanted}", dispatch.label);
+                    }
+                    assert!(dispatch.operations <= MOST_OPERATIONS);
+                }
+                assert_eq!(covered, 0);
+            }
+        }
+    }
 }

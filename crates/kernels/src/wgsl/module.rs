@@ -204,7 +204,7 @@ const FLAT: &str =
 
 /// The most simple operations of one dispatch: some seconds on a software adapter, milliseconds on a GPU. Drivers and operating
 /// systems take a device away that does not come back for seconds. Where counts have 32 bits they saturate above, so it is less there.
-const MOST_OPERATIONS: usize = 1 << if usize::BITS == 64 { 33 } else { 31 };
+pub(super) const MOST_OPERATIONS: usize = 1 << if usize::BITS == 64 { 33 } else { 31 };
 
 /// The invocations of a module; or its workgroups, if it counts those.
 #[derive(Clone, Copy, Debug)]

@@ -40,6 +40,7 @@ const COPIED: usize = 1 << 24;
 
 impl Peaks {
     /// The peaks of a device: those that its tuning knows, else measured at the first question of a process, which takes some tenths of a second.
+    /// Threads that ask at the same time measure at the same time, and what any of them reached counts.
     ///
     /// Errors: what the device cannot hold.
     pub fn of(device: &Device) -> Result<Peaks, Error> {
@@ -48,13 +49,20 @@ impl Peaks {
         if let Some(peaks) = tuning.as_ref().and_then(|tuning| tuning.peaks(&key)) {
             return Ok(peaks);
         }
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get_or_insert_default();
-        let peaks = match known.get(&key) {
-            Some(peaks) => *peaks,
-            None => Peaks::measure(device)?,
+        // Never held while something is measured: that waits for all threads of a pool, and one of them may be asking the same.
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().as_ref().and_then(|known| known.get(&key).copied());
+        let peaks = match before {
+            Some(peaks) => peaks,
+            None => {
+                let measured = Peaks::measure(device)?;
+                // Of several that measured at the same time none had the machine for itself: what any of them reached is possible.
+                let mut known = known();
+                let peaks = known.get_or_insert_default().entry(key.clone()).or_insert(measured);
+                *peaks = peaks.or_higher(measured);
+                *peaks
+            }
         };
-        known.insert(key.clone(), peaks);
         if let Some(tuning) = tuning {
             tuning.keep_peaks(&key, peaks);
         }
@@ -66,6 +74,14 @@ impl Peaks {
         // To tune by peaks, these must be there first.
         let device = &device.untuned();
         Ok(Peaks { flops_per_second: flops_per_second(device)?, bytes_per_second: bytes_per_second(device)? })
+    }
+
+    /// Of each figure the higher.
+    fn or_higher(self, other: Peaks) -> Peaks {
+        Peaks {
+            flops_per_second: self.flops_per_second.max(other.flops_per_second),
+            bytes_per_second: self.bytes_per_second.max(other.bytes_per_second),
+        }
     }
 
     /// The least time in seconds that so many f32 operations and bytes can take: of both, what takes longer.

@@ -1,5 +1,5 @@
-//! The kernels of a plan as a GPU runs them: those of loops' bodies among them, and those over tensors that are too large to be bound whole
-//! as kernels over parts.
+//! The kernels of a plan as a GPU runs them: those of loops' bodies among them, and those over tensors that are too large to be bound whole, or
+//! that would keep too much in between, as kernels over parts.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -40,16 +40,7 @@ impl<'a> Found<'a> {
 
     /// The kernels as a device takes them.
     pub(super) fn resident(&self) -> Vec<gpu::ResidentStep<'_>> {
-        let each = self.steps.iter();
-        each.map(|step| gpu::ResidentStep {
-            kernel: &step.kernel,
-            inputs: &step.bound[0],
-            outputs: &step.bound[1],
-            stored: Stored { inputs: &step.stored[0], outputs: &step.stored[1] },
-            choice: step.choice,
-            what: step.what,
-        })
-        .collect()
+        self.steps.iter().map(|step| step.resident(&step.kernel)).collect()
     }
 
     /// Adds the kernels of a plan, and says in what order they run.
@@ -84,24 +75,22 @@ impl<'a> Found<'a> {
         rounds
     }
 
-    /// Whether a kernel has a tensor that is too large to be bound whole.
+    /// Whether a kernel binds something that is too large.
     pub(super) fn is_cut(&self, memory: &GpuMemory) -> bool {
-        let limit = memory.binding_limit();
-        self.steps.iter().flat_map(|step| step.bound.iter().flatten()).any(|&index| memory.bytes(index) > limit)
+        self.steps.iter().any(|step| step.too_large(memory).is_some())
     }
 
-    /// Cuts the steps with tensors that are too large to be bound whole, and says in what order the parts run. A kernel that cannot be cut
-    /// is an error that names the tensor.
+    /// Cuts the steps that bind something too large, and says in what order the parts run. A kernel that cannot be cut is an error that names
+    /// the tensor.
     pub(super) fn cut(&mut self, memory: &mut GpuMemory, rounds: Vec<gpu::Round>) -> Result<Vec<gpu::Round>, Error> {
         if !self.is_cut(memory) {
             return Ok(rounds);
         }
-        let limit = memory.binding_limit();
         let mut parts: Vec<Range<usize>> = Vec::with_capacity(self.steps.len());
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in std::mem::take(&mut self.steps) {
             let start = steps.len();
-            step.cut(memory, limit, &mut steps)?;
+            step.cut(memory, &mut steps)?;
             parts.push(start..steps.len());
         }
         self.steps = steps;
@@ -110,29 +99,57 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> FoundStep<'a> {
-    /// The step, or its parts.
-    fn cut(self, memory: &mut GpuMemory, limit: u64, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
-        let large = |index: &u32| memory.bytes(*index) > limit;
+    /// The step as a device takes it, or one like it with another kernel.
+    fn resident<'b>(&'b self, kernel: &'b Kernel) -> gpu::ResidentStep<'b> {
+        gpu::ResidentStep {
+            kernel,
+            inputs: &self.bound[0],
+            outputs: &self.bound[1],
+            stored: Stored { inputs: &self.stored[0], outputs: &self.stored[1] },
+            choice: self.choice,
+            what: self.what,
+        }
+    }
+
+    /// The error of what the step binds that is too large: the largest of its tensors, else what it keeps in between.
+    fn too_large(&self, memory: &GpuMemory) -> Option<Error> {
+        let limit = memory.binding_limit();
         let buffers = [&self.step.inputs, &self.step.outputs];
         let all = self.bound.iter().zip(buffers).flat_map(|(bound, buffers)| bound.iter().zip(buffers));
-        let Some((&index, &buffer)) =
-            all.filter(|(index, _)| large(index)).max_by_key(|(index, _)| memory.bytes(**index))
-        else {
+        let of_tensors = all.map(|(&index, &buffer)| (memory.bytes(index), buffer)).max_by_key(|(bytes, _)| *bytes);
+        if let Some((bytes, buffer)) = of_tensors.filter(|(bytes, _)| *bytes > limit) {
+            return Some(self.plan.told_of(buffer as usize, memory.too_large(self.what, bytes)));
+        }
+        let kept = gpu::kept_bytes(memory.device(), &self.resident(&self.kernel), limit);
+        if kept <= limit {
+            return None;
+        }
+        let error = memory.too_large(self.what, kept);
+        let error =
+            self.step.outputs.first().map_or(error.clone(), |&output| self.plan.told_of(output as usize, error));
+        let Error::BufferTooLarge { what, bytes, limit, adapter, origin } = error else { return Some(error) };
+        let what = format!("an intermediate result of {what}");
+        Some(Error::BufferTooLarge { what, bytes, limit, adapter, origin })
+    }
+
+    /// The step, or its parts.
+    fn cut(self, memory: &mut GpuMemory, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
+        let Some(error) = self.too_large(memory) else {
             steps.push(self);
             return Ok(());
         };
         let [inputs, outputs] = [0, 1].map(|side| {
-            let bindable = |(&index, &storage): (&u32, &StorageType)| gpu::Bindable {
-                bytes: memory.bytes(index),
+            let bindable = |(&tensor, &storage): (&u32, &StorageType)| gpu::Bindable {
+                tensor,
+                bytes: memory.bytes(tensor),
                 element: ElementBytes::Words.of(storage, 64) / 64,
             };
             self.bound[side].iter().zip(&self.stored[side]).map(bindable).collect::<Vec<_>>()
         });
-        let Some(parts) = gpu::cut(&self.kernel, &inputs, &outputs, limit) else {
-            let (what, bytes, adapter) = (self.what.to_owned(), memory.bytes(index), memory.adapter().to_owned());
-            let error = Error::BufferTooLarge { what, bytes, limit, adapter, origin: None };
-            return Err(self.plan.told_of(buffer as usize, error));
-        };
+        let limit = memory.binding_limit();
+        let kept = |kernel: &Kernel| gpu::kept_bytes(memory.device(), &self.resident(kernel), limit);
+        let limits = gpu::CutLimits { bytes: limit, buffers: memory.most_bindings(), kept: &kept };
+        let Some(parts) = gpu::cut(&self.kernel, &inputs, &outputs, limits) else { return Err(error) };
         for part in parts {
             let mut bound = self.bound.clone();
             for (side, (windows, tensors)) in

@@ -31,25 +31,26 @@ pub(crate) fn choices(device: &Device, plan: &Plan) -> Result<Vec<Choice>, Error
             return Ok(Vec::new());
         }
     };
-    let mut state = tuning.state();
-    let mut tuner = Tuner { device, identity: device.identity(), options: &tuning, peaks, state: &mut state };
+    let mut tuner = Tuner { device, identity: device.identity(), options: &tuning, peaks, has_measured: false };
     let mut choices = Vec::new();
-    let before = tuner.state.timed;
     let result = tuner.plan(plan, &mut choices);
     // What was measured before something failed is known all the same.
-    if tuner.state.timed > before {
-        let State { cache, notes, .. } = &mut *tuner.state;
+    if tuner.has_measured {
+        let mut state = tuning.state();
+        let State { cache, notes, .. } = &mut *state;
         cache.save(notes);
     }
     result.map(|()| choices)
 }
 
+/// What is known is looked up and noted under a lock, which is never held while something is measured: kernels run on the threads of a pool,
+/// and one that waits for the others may do another of their tasks meanwhile, which makes a tuned session too.
 struct Tuner<'a> {
     device: &'a Device,
     identity: String,
     options: &'a Tuning,
     peaks: Peaks,
-    state: &'a mut State,
+    has_measured: bool,
 }
 
 impl Tuner<'_> {
@@ -82,35 +83,33 @@ impl Tuner<'_> {
         if options.other_bits {
             class.push_str(" (other bits)");
         }
-        if let Some(entry) = self.state.cache.get(&self.identity, &class) {
-            // What is no candidate of this kernel was measured for another one of its class, or written by another version. Measured again,
-            // it would be exchanged for this one's, and the other kernel would measure next.
-            let is_candidate = candidates.iter().any(|candidate| candidate.choice == entry.choice);
-            let known = if is_candidate { entry.choice } else { Choice::Usual };
-            let found = self.found(&class, known);
-            self.note_found(found);
+        if let Some(known) = self.known(&mut self.options.state(), &class, &candidates) {
             return Ok(known);
         }
         match self.measure(kernel, &class, &candidates, step, buffers) {
             Ok(choice) => Ok(choice),
             Err(error @ Error::DeviceLost { .. }) => Err(error),
             Err(error) => {
-                self.state.notes.push(format!("{class} is computed in the usual way: {error}"));
+                self.options.state().notes.push(format!("{class} is computed in the usual way: {error}"));
                 Ok(Choice::Usual)
             }
         }
     }
 
+    /// The choice for kernels of that class, if it is known.
+    fn known(&self, state: &mut State, class: &str, candidates: &[Candidate]) -> Option<Choice> {
+        let entry = state.cache.get(&self.identity, class)?;
+        // What is no candidate of this kernel was measured for another one of its class, or written by another version. Measured again,
+        // it would be exchanged for this one's, and the other kernel would measure next.
+        let is_candidate = candidates.iter().any(|candidate| candidate.choice == entry.choice);
+        let known = if is_candidate { entry.choice } else { Choice::Usual };
+        note_found(state, self.found(class, known));
+        Some(known)
+    }
+
     fn found(&self, class: &str, choice: Choice) -> Found {
         let (device, class, chosen) = (self.identity.clone(), class.to_owned(), choice.to_string());
         Found { device, class, chosen, trials: Vec::new(), stopped: None }
-    }
-
-    fn note_found(&mut self, found: Found) {
-        let is_known = |known: &Found| known.device == found.device && known.class == found.class;
-        if !self.state.found.iter().any(is_known) {
-            self.state.found.push(found);
-        }
     }
 
     fn measure(
@@ -135,7 +134,8 @@ impl Tuner<'_> {
         let good_enough = Duration::try_from_secs_f64(least).unwrap_or(Duration::MAX);
         let usual = bench.results(Choice::Usual)?;
         let mut trials: Vec<Trial> = Vec::new();
-        let timed = &mut self.state.timed;
+        self.has_measured = true;
+        let state = || self.options.state();
         let time = |number: usize| -> Result<Option<Duration>, Error> {
             let Candidate { choice, has_same_bits } = candidates[number];
             let refused = match bench.results(choice) {
@@ -148,7 +148,7 @@ impl Tuner<'_> {
             };
             let time = match refused {
                 None => {
-                    *timed += 1;
+                    state().timed += 1;
                     Some(bench.time(choice)?)
                 }
                 Some(_) => None,
@@ -169,10 +169,22 @@ impl Tuner<'_> {
             nanoseconds: nanoseconds(&choice.to_string()),
             usual_nanoseconds: nanoseconds(&Choice::Usual.to_string()),
         };
-        self.state.cache.insert(&self.identity, class, entry);
-        let found = Found { stopped: Some(stopped), trials, ..self.found(class, choice) };
-        self.note_found(found);
+        let mut state = state();
+        // Another thread may have measured the class meanwhile. What it found stays, so that all sessions compute in one way.
+        if let Some(known) = self.known(&mut state, class, candidates) {
+            return Ok(known);
+        }
+        state.cache.insert(&self.identity, class, entry);
+        note_found(&mut state, Found { stopped: Some(stopped), trials, ..self.found(class, choice) });
         Ok(choice)
+    }
+}
+
+/// Notes what was found for a class, once.
+fn note_found(state: &mut State, found: Found) {
+    let is_known = |known: &Found| known.device == found.device && known.class == found.class;
+    if !state.found.iter().any(is_known) {
+        state.found.push(found);
     }
 }
 

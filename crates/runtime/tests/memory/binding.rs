@@ -2,8 +2,10 @@
 
 use super::budget::{borrowed, inputs};
 use crate::suite::devices::gpu;
-use crate::suite::respawn::{lowered_binding, with_bindings_of};
-use arenagrad::{DType, Device, Error, Expr, Gelu, Graph, Init, Session, Sgd, StorageType, Tensor};
+use crate::suite::respawn::{lowered_binding, with_bindings_of, with_bindings_of_and_joined};
+use arenagrad::{
+    AdapterKind, Attention, DType, Device, Error, Expr, Gelu, Graph, Init, Session, Sgd, StorageType, Tensor,
+};
 
 /// What the process of these tests binds at most.
 const LIMIT: u64 = 1 << 16;
@@ -21,6 +23,19 @@ fn large_tensors_under_a_lowered_limit() {
             "memory::binding::kernels_over_parts_give_what_kernels_over_all_give",
             "memory::binding::an_update_over_parts",
             "memory::binding::what_cannot_be_cut_is_refused_by_name",
+            "memory::binding::what_is_kept_in_between_is_bound_too",
+        ],
+    );
+}
+
+/// What is joined binds buffers whole.
+#[test]
+fn the_same_joined() {
+    with_bindings_of_and_joined(
+        LIMIT,
+        &[
+            "memory::binding::kernels_over_parts_give_what_kernels_over_all_give",
+            "memory::binding::an_update_over_parts",
         ],
     );
 }
@@ -56,6 +71,19 @@ fn kernels_over_parts_give_what_kernels_over_all_give() {
         let x = g.input("x", [40_001]);
         let y = x.exp();
         vec![y, y * x, y - x]
+    });
+    compare("many parts of one tensor in one kernel", &device, |g| {
+        let x = g.input("x", [50_030]);
+        let part = |number: usize| x.slice(0, number * 3, number * 3 + 50_000) * (number + 1) as f64;
+        vec![(1..10).fold(part(0), |sum, number| sum + part(number))]
+    });
+    // No tensor here is too large by itself.
+    compare("rows that are kept in between", &device, |g| {
+        let softmaxes = |name: &str, rows: usize, columns: usize| {
+            let x = g.input(name, [rows, columns]);
+            (x.softmax(-1) * x).exp().softmax(-1)
+        };
+        vec![softmaxes("x", 160, 100), softmaxes("y", 4, 4000), softmaxes("z", 1, 16_000)]
     });
     compare("repeated rows and columns", &device, |g| {
         let (x, row, column) = (g.input("x", [300, 96]), g.input("row", [96]), g.input("column", [300, 1]));
@@ -139,4 +167,25 @@ fn what_cannot_be_cut_is_refused_by_name() {
     let error = refused(&g, g.input("huge", [1 << 17, 1 << 17]).sum(..));
     let Error::BufferTooLarge { what, origin: Some(_), .. } = &error else { panic!("{error}") };
     assert!(what.contains("\"huge\""), "{error}");
+}
+
+/// What a kernel keeps between its dispatches, where no tensor of it is too large.
+#[test]
+fn what_is_kept_in_between_is_bound_too() {
+    let Some(device) = adapter() else { return };
+    // Blocks of scores are kept on a software adapter alone.
+    let g = Graph::new();
+    let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, [4, 100, 4]));
+    let line = line!() + 1;
+    let y = q.scaled_dot_product_attention(k, v, None, Attention::default()).named("attended");
+    match Session::evaluate(&g, &[y], &device) {
+        Ok(_) => assert_ne!(device.adapter().unwrap().kind, AdapterKind::Software),
+        Err(error) => {
+            let Error::BufferTooLarge { what, bytes, limit, origin: Some(origin), .. } = &error else {
+                panic!("{error}")
+            };
+            assert!(what.contains("an intermediate result of attended"), "{error}");
+            assert_eq!((*bytes, *limit, origin.line()), (160_000, LIMIT, line), "{error}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Selector {
     Kind(AdapterKind),
     /// The first whose name contains this text, in any case.
     Name(String),
-    /// Of those of the kind of the first one, the one of that number, counted round and round.
+    /// Of the cards of the kind of the first one, that of that number, counted round and round, by the backend that comes first.
     Turn(usize),
 }
 
@@ -31,9 +31,22 @@ struct Machine {
 
 struct Slot {
     description: AdapterDescription,
+    card: Card,
     adapter: wgpu::Adapter,
     opened: Opened,
 }
+
+/// What tells the card of an adapter from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Card {
+    vendor: u32,
+    device: u32,
+    /// Its place on the bus, where that is known for certain, or nothing.
+    bus: String,
+}
+
+/// An adapter as it is chosen by.
+type Shown<'a> = (&'a AdapterDescription, &'a Card);
 
 /// The device of an adapter, if it is open.
 type Opened = Arc<Mutex<Option<GpuDevice>>>;
@@ -99,7 +112,12 @@ async fn machine() -> Arc<Machine> {
         // It gives its answer at once here.
         let mut slots: Vec<Slot> = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
             .into_iter()
-            .map(|adapter| Slot { description: describe(&adapter), adapter, opened: Arc::default() })
+            .map(|adapter| Slot {
+                description: describe(&adapter),
+                card: Card::of(&adapter),
+                adapter,
+                opened: Arc::default(),
+            })
             .collect();
         // Stable: adapters of one kind, and one adapter seen through several backends, stay in the backends' order.
         slots.sort_by_key(|slot| preference(slot.description.kind));
@@ -122,7 +140,12 @@ async fn machine() -> Machine {
     };
     let adapter = instance.request_adapter(&options).await.into_iter();
     let opened = Arc::clone(OPENED.get_or_init(Arc::default));
-    let slot = |adapter| Slot { description: describe(&adapter), adapter, opened: Arc::clone(&opened) };
+    let slot = |adapter| Slot {
+        description: describe(&adapter),
+        card: Card::of(&adapter),
+        adapter,
+        opened: Arc::clone(&opened),
+    };
     Machine { slots: adapter.map(slot).collect() }
 }
 
@@ -160,6 +183,15 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
     }
 }
 
+impl Card {
+    fn of(adapter: &wgpu::Adapter) -> Card {
+        let wgpu::AdapterInfo { vendor, device, backend, device_pci_bus_id, .. } = adapter.get_info();
+        // Direct3D looks it up by the model, which gives one place for two cards.
+        let bus = if backend == wgpu::Backend::Vulkan { device_pci_bus_id } else { String::new() };
+        Card { vendor, device, bus }
+    }
+}
+
 /// How an adapter takes arithmetic: SPIR-V can forbid regrouping, only Vulkan takes SPIR-V, and the driver must offer to keep special numbers.
 #[cfg(not(target_family = "wasm"))]
 fn arithmetic(adapter: &wgpu::Adapter, backend: wgpu::Backend) -> Arithmetic {
@@ -193,36 +225,67 @@ fn check_environment() -> Result<(), String> {
 }
 
 fn select<'a>(machine: &'a Machine, selector: &Selector) -> Result<&'a Slot, Error> {
-    let descriptions: Vec<&AdapterDescription> = machine.slots.iter().map(|slot| &slot.description).collect();
-    choose(&descriptions, selector).map(|position| &machine.slots[position])
+    let adapters: Vec<Shown<'_>> = machine.slots.iter().map(|slot| (&slot.description, &slot.card)).collect();
+    choose(&adapters, selector).map(|position| &machine.slots[position])
 }
 
 /// The position of the wanted adapter among those that there are, in the order of preference.
-fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize, Error> {
+fn choose(adapters: &[Shown<'_>], selector: &Selector) -> Result<usize, Error> {
     if adapters.is_empty() {
         return Err(Error::NoAdapter { reason: no_adapter_reason() });
     }
-    let known = || adapters.iter().map(|adapter| adapter.to_string()).collect::<Vec<_>>().join(", ");
+    let known = || adapters.iter().map(|(adapter, _)| adapter.to_string()).collect::<Vec<_>>().join(", ");
     match selector {
         Selector::Any => Ok(0),
         Selector::Turn(turn) => {
             // The order of preference puts those of one kind beside one another.
-            let alike = adapters.iter().take_while(|adapter| adapter.kind == adapters[0].kind).count();
-            Ok(turn % alike)
+            let alike = adapters.iter().take_while(|(adapter, _)| adapter.kind == adapters[0].0.kind).count();
+            let cards = distinct(&adapters[..alike]);
+            Ok(cards[turn % cards.len()])
         }
         Selector::Kind(kind) => adapters
             .iter()
-            .position(|adapter| adapter.kind == *kind)
+            .position(|(adapter, _)| adapter.kind == *kind)
             .ok_or_else(|| Error::NoAdapter { reason: format!("none is a {kind}; this machine has {}", known()) }),
         Selector::Name(name) => {
             // Nothing is a part of every name, and so is a space of most: neither says which adapter is meant.
             let wanted = name.trim().to_lowercase();
             adapters
                 .iter()
-                .position(|adapter| !wanted.is_empty() && adapter.name.to_lowercase().contains(&wanted))
+                .position(|(adapter, _)| !wanted.is_empty() && adapter.name.to_lowercase().contains(&wanted))
                 .ok_or_else(|| Error::UnknownDevice { name: name.clone(), known: known() })
         }
     }
+}
+
+/// The positions of adapters that are different cards, of each the first. A card is seen through several backends, and through one backend
+/// several times where several drivers serve it: then its place on the bus says so. The cards of one model are as many as one backend shows.
+fn distinct(adapters: &[Shown<'_>]) -> Vec<usize> {
+    // The model, and how many of it the same backend showed before.
+    let mut shown: Vec<(&Shown<'_>, usize)> = Vec::new();
+    let mut cards = Vec::new();
+    for (position, adapter) in adapters.iter().enumerate() {
+        let backend = adapter.0.backend;
+        let is_again =
+            |other: &Shown<'_>| other.0.backend == backend && !adapter.1.bus.is_empty() && other.1.bus == adapter.1.bus;
+        if adapters[..position].iter().any(is_again) {
+            continue;
+        }
+        let of_model = || shown.iter().filter(|(other, _)| is_of_one_model(other, adapter));
+        let number = of_model().filter(|(other, _)| other.0.backend == backend).count();
+        if !of_model().any(|(_, other)| *other == number) {
+            cards.push(position);
+        }
+        shown.push((adapter, number));
+    }
+    cards
+}
+
+/// Whether two adapters are of one model, as far as their numbers or, where they have none, their names say.
+fn is_of_one_model(a: &Shown<'_>, b: &Shown<'_>) -> bool {
+    let numbers = |adapter: &Shown<'_>| (adapter.1.vendor, adapter.1.device);
+    let are_known = [a, b].iter().all(|adapter| adapter.1.vendor != 0 && adapter.1.device != 0);
+    if are_known { numbers(a) == numbers(b) } else { a.0.name == b.0.name }
 }
 
 #[cfg(target_family = "wasm")]
@@ -243,6 +306,12 @@ fn no_adapter_reason() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// [`super::choose`] among adapters of which nothing but the description is known.
+    fn choose(adapters: &[&AdapterDescription], selector: &Selector) -> Result<usize, Error> {
+        let card = Card::default();
+        super::choose(&adapters.iter().map(|&adapter| (adapter, &card)).collect::<Vec<_>>(), selector)
+    }
 
     fn adapter(name: &str, kind: AdapterKind) -> AdapterDescription {
         AdapterDescription {
@@ -275,6 +344,29 @@ mod tests {
         let Error::UnknownDevice { name, known } = &error else { panic!("{error}") };
         assert_eq!(name, "Radeon");
         assert_eq!(known, "NVIDIA H200 (discrete GPU, vulkan), llvmpipe (LLVM 15) (software adapter, vulkan)");
+    }
+
+    #[test]
+    fn a_card_takes_one_turn_through_however_many_backends_it_is_seen() {
+        let through = |backend| AdapterDescription { backend, ..adapter("Card", AdapterKind::Discrete) };
+        let (vulkan, other) = (through("vulkan"), through("dx12"));
+        let card = |device, bus: &str| Card { vendor: 0x10de, device, bus: bus.to_owned() };
+        let turns = |adapters: &[(&AdapterDescription, Card)]| {
+            let adapters: Vec<_> = adapters.iter().map(|(adapter, card)| (*adapter, card)).collect();
+            [0, 1, 2, 3].map(|turn| super::choose(&adapters, &Selector::Turn(turn)).unwrap())
+        };
+        let (a, b) = (card(1, "0000:01:00.0"), card(1, "0000:02:00.0"));
+        // One card, and two of one model.
+        assert_eq!(turns(&[(&vulkan, a.clone()), (&other, card(1, ""))]), [0; 4]);
+        let both = [(&vulkan, a.clone()), (&vulkan, b.clone()), (&other, card(1, "")), (&other, card(1, ""))];
+        assert_eq!(turns(&both), [0, 1, 0, 1]);
+        // Two drivers of one card, and a card of another model that one backend alone shows.
+        assert_eq!(turns(&[(&vulkan, a.clone()), (&vulkan, a.clone()), (&vulkan, b)]), [0, 2, 0, 2]);
+        assert_eq!(turns(&[(&vulkan, a), (&other, card(1, "")), (&other, card(2, ""))]), [0, 2, 0, 2]);
+        // Without numbers the names tell.
+        assert_eq!(turns(&[(&vulkan, Card::default()), (&other, Card::default())]), [0; 4]);
+        let renamed = AdapterDescription { name: String::from("Another"), ..other };
+        assert_eq!(turns(&[(&vulkan, Card::default()), (&renamed, Card::default())]), [0, 1, 0, 1]);
     }
 
     #[test]

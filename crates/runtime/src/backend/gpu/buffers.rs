@@ -184,9 +184,20 @@ impl GpuMemory {
         self.place(index).bytes
     }
 
-    /// The adapter's name.
-    pub(crate) fn adapter(&self) -> &str {
-        &self.device.description().name
+    /// The device that it is on.
+    pub(crate) fn device(&self) -> &GpuDevice {
+        &self.device
+    }
+
+    /// The most buffers that a kernel binds beside its parameters.
+    pub(crate) fn most_bindings(&self) -> usize {
+        self.device.limits().max_storage_buffers_per_shader_stage as usize
+    }
+
+    /// The error of something that is too large to be bound.
+    pub(crate) fn too_large(&self, what: &str, bytes: u64) -> Error {
+        let (limit, adapter) = (self.binding_limit(), self.device.description().name.clone());
+        Error::BufferTooLarge { what: what.to_owned(), bytes, limit, adapter, origin: None }
     }
 
     /// A number for so many bytes of a tensor from one on that is a multiple of the adapter's alignment. It is given back with the tensor.
@@ -289,9 +300,7 @@ impl GpuMemory {
             return self.device.check();
         }
         let place = self.place(index);
-        let buffer = self.buffer(place.buffer);
-        let write = || self.device.queue().write_buffer(buffer, place.offset, bytes);
-        self.device.scoped("a written tensor", bytes.len() as u64, write)
+        self.device.upload("a written tensor", self.buffer(place.buffer), place.offset, bytes)
     }
 
     /// Waits until the device has done all that was submitted to it.
@@ -320,7 +329,8 @@ impl GpuMemory {
         }
         // A plan that was made ready before keeps the smaller buffer that it bound. Growth is by factors of two, so that all of them
         // together are not larger than the last.
-        let words = if number < self.scratch.len() { words.next_power_of_two() } else { words };
+        let most = usize::try_from(self.binding_limit() / WORD_BYTES).unwrap_or(usize::MAX);
+        let words = if number < self.scratch.len() { words.next_power_of_two().min(most).max(words) } else { words };
         let index = self.allocate("an intermediate result", StorageType::F32, words)?;
         match self.scratch.get_mut(number) {
             Some(entry) => *entry = (index, words),

@@ -3,7 +3,8 @@
 //! A tensor may be as large as a buffer, but a kernel sees no more than an adapter's binding limit of it. So a kernel is cut along the outermost
 //! positions of its result, and each part is bound to that stretch of every tensor that it touches: elementwise work and copies, matrix products by
 //! rows or by matrices, reductions and nests by the rows that are kept. Other reductions, and assemblies, are computed in one piece if the stretches that
-//! they touch can be bound. What reads from all of a tensor wherever an index says, or goes along all of it, cannot be cut.
+//! they touch can be bound. What reads from all of a tensor wherever an index says, or goes along all of it, cannot be cut. What a kernel keeps in between is
+//! bound too: a kernel that would keep too much is cut further.
 //!
 //! Invariants: parts write stretches that do not overlap, and begin where an adapter lets a binding begin; each element is computed by the same
 //! formula as in one piece. The sum of a product may be grouped otherwise in a part of few rows.
@@ -20,9 +21,22 @@ const ALIGNMENT: u64 = 256;
 /// The most parts of a kernel.
 const MOST_PARTS: usize = 1 << 12;
 
+/// What a part may bind.
+#[derive(Clone, Copy)]
+pub(crate) struct CutLimits<'a> {
+    /// The most bytes of a tensor, or of what is kept in between.
+    pub(crate) bytes: u64,
+    /// The most buffers.
+    pub(crate) buffers: usize,
+    /// How many bytes a kernel keeps in between, of the largest.
+    pub(crate) kept: &'a dyn Fn(&Kernel) -> u64,
+}
+
 /// A tensor that a kernel reads or writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bindable {
+    /// Its number.
+    pub(crate) tensor: u32,
     /// All its bytes.
     pub(crate) bytes: u64,
     /// Those of an element.
@@ -37,16 +51,22 @@ pub(crate) struct Part {
     pub(crate) outputs: Vec<Option<Range<usize>>>,
 }
 
-/// The parts of a kernel, each of which binds no more than `limit` bytes of a tensor; none if the kernel cannot be cut so.
-pub(crate) fn cut(kernel: &Kernel, inputs: &[Bindable], outputs: &[Bindable], limit: u64) -> Option<Vec<Part>> {
-    let cutter = Cutter { inputs, outputs, limit };
+/// The parts of a kernel, each of which keeps within the limits; none if the kernel cannot be cut so.
+pub(crate) fn cut(
+    kernel: &Kernel,
+    inputs: &[Bindable],
+    outputs: &[Bindable],
+    limits: CutLimits<'_>,
+) -> Option<Vec<Part>> {
+    let cutter = Cutter { inputs, outputs, limits };
     let unit = outputs.iter().map(aligned).max().unwrap_or(1);
     match kernel {
         Kernel::Elementwise(program) => {
             let step = step_of_program(program, 1, unit)?;
             cutter.parts(program.elements, step, |positions| {
                 let mut windows = Vec::new();
-                let program = cutter.program(program, positions.clone(), 0, &mut windows)?;
+                let mut program = cutter.program(program, positions.clone(), 0, &mut windows)?;
+                cutter.share_windows(&mut program, &mut windows);
                 let outputs = vec![Some(positions); program.outputs.len()];
                 Some(Part { kernel: Kernel::Elementwise(program), inputs: windows, outputs })
             })
@@ -174,7 +194,7 @@ pub(crate) fn cut(kernel: &Kernel, inputs: &[Bindable], outputs: &[Bindable], li
 struct Cutter<'a> {
     inputs: &'a [Bindable],
     outputs: &'a [Bindable],
-    limit: u64,
+    limits: CutLimits<'a>,
 }
 
 impl Cutter<'_> {
@@ -204,14 +224,55 @@ impl Cutter<'_> {
 
     fn fits(&self, part: &Part) -> bool {
         let fits = |(tensor, window): (&Bindable, &Option<Range<usize>>)| match window {
-            Some(window) => window.len() as u64 * tensor.element <= self.limit,
-            None => tensor.bytes <= self.limit,
+            Some(window) => window.len() as u64 * tensor.element <= self.limits.bytes,
+            None => tensor.bytes <= self.limits.bytes,
         };
         let inputs = self.inputs.iter().zip(&part.inputs);
         // An input that shares an output's buffer is read through that.
         let is_bound = |number: usize| !reads_in_place(&part.kernel, number);
         inputs.enumerate().all(|(number, pair)| !is_bound(number) || fits(pair))
             && self.outputs.iter().zip(&part.outputs).all(fits)
+            && self.bound(part) <= self.limits.buffers
+            && (self.limits.kept)(&part.kernel) <= self.limits.bytes
+    }
+
+    /// How many buffers a part of elementwise work binds, in which inputs over one stretch of a tensor take one binding. Of other
+    /// kernels each has one, whether they are cut or not.
+    fn bound(&self, part: &Part) -> usize {
+        if !matches!(part.kernel, Kernel::Elementwise(_)) {
+            return 0;
+        }
+        let mut seen: Vec<(u32, &Option<Range<usize>>)> = Vec::new();
+        for (number, (tensor, window)) in self.inputs.iter().zip(&part.inputs).enumerate() {
+            if !reads_in_place(&part.kernel, number) && !seen.contains(&(tensor.tensor, window)) {
+                seen.push((tensor.tensor, window));
+            }
+        }
+        seen.len() + self.outputs.len()
+    }
+
+    /// Gives all inputs over one tensor the same stretch of it, where that can be bound: so that cut work binds no more buffers than whole.
+    fn share_windows(&self, program: &mut Program, windows: &mut [Option<Range<usize>>]) {
+        for first in 0..windows.len() {
+            let Bindable { tensor, element, .. } = self.inputs[first];
+            let same: Vec<usize> =
+                (first..windows.len()).filter(|&number| self.inputs[number].tensor == tensor).collect();
+            let own = || same.iter().filter_map(|&number| windows[number].clone());
+            let (Some(begin), Some(end)) = (own().map(|own| own.start).min(), own().map(|own| own.end).max()) else {
+                continue;
+            };
+            if (end - begin) as u64 * element > self.limits.bytes {
+                continue;
+            }
+            for &number in &same {
+                if let Some(window) = &mut windows[number] {
+                    let input = &mut program.inputs[number];
+                    let offset = input.view.offset() + (window.start - begin);
+                    input.view = View::new(input.view.axes().iter().copied(), offset);
+                    *window = begin..end;
+                }
+            }
+        }
     }
 
     /// The program over a stretch of its domain, whose inputs are those of the step from `first` on.
@@ -267,7 +328,7 @@ impl Cutter<'_> {
 
     /// A view of the stretch of a tensor that it touches, if the tensor is too large to be bound whole.
     fn window(&self, view: View, number: usize) -> (View, Option<Range<usize>>) {
-        if self.inputs[number].bytes <= self.limit {
+        if self.inputs[number].bytes <= self.limits.bytes {
             return (view, None);
         }
         let unit = aligned(&self.inputs[number]);

@@ -28,6 +28,7 @@ use super::scopes::Scopes;
 use super::subgroups;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
+use super::uploads::Uploads;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
@@ -78,6 +79,7 @@ struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     pipelines: PipelineCache,
+    uploads: Uploads,
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
     half: OnceLock<HalfReads>,
@@ -175,7 +177,12 @@ impl GpuDevice {
 
     #[cfg(not(target_family = "wasm"))]
     fn half(&self) -> &HalfReads {
-        self.shared.half.get_or_init(|| HalfReads::find(self))
+        let known = &self.shared.half;
+        // Found before the others are made to wait: what it takes is compiled on a pool whose threads may all be waiting for this.
+        known.get().unwrap_or_else(|| {
+            let found = HalfReads::find(self);
+            known.get_or_init(|| found)
+        })
     }
 
     /// Whether shaders have the type f16 on it.
@@ -263,6 +270,7 @@ impl GpuDevice {
                 device,
                 queue,
                 pipelines: PipelineCache::default(),
+                uploads: Uploads::default(),
                 health,
                 #[cfg(not(target_family = "wasm"))]
                 half: OnceLock::new(),
@@ -300,6 +308,10 @@ impl GpuDevice {
 
     pub(super) fn pipelines(&self) -> &PipelineCache {
         &self.shared.pipelines
+    }
+
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.shared.uploads
     }
 
     pub(super) fn is_lost(&self) -> bool {

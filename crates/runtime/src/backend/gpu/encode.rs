@@ -11,8 +11,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 use arenagrad_graph::Elements;
-use arenagrad_kernels::wgsl::{self, AdapterClass, Dispatch, Joining, Lowered, Resource};
-use arenagrad_kernels::{Choice, Kernel, Stored};
+use arenagrad_kernels::wgsl::{AdapterClass, Dispatch, Joining, Lowered, Resource};
 #[cfg(not(target_family = "wasm"))]
 use rayon::prelude::*;
 
@@ -20,6 +19,7 @@ use super::buffers::{GpuMemory, WORD_BYTES, create};
 use super::clock::{Begun, Clock};
 use super::device::GpuDevice;
 use super::launch::{Launch, Placed, launches};
+use super::lowering::{ResidentStep, lower};
 use super::pipelines::{Pipeline, PipelineKey};
 use super::readback::{Arrival, Passage, Readback, Staging};
 #[cfg(not(target_family = "wasm"))]
@@ -42,23 +42,6 @@ const GPU_DISPATCH: Duration = Duration::from_micros(5);
 
 /// Dispatches are joined where that saves at least one part in so many of a run.
 const LEAST_SHARE: u32 = 10;
-
-/// A step of a plan, its tensors named by their numbers in a [`GpuMemory`].
-#[derive(Clone, Copy)]
-pub(crate) struct ResidentStep<'a> {
-    /// What is computed.
-    pub(crate) kernel: &'a Kernel,
-    /// The buffers of its inputs, in the kernel's order.
-    pub(crate) inputs: &'a [u32],
-    /// The buffers of its outputs, in the kernel's order.
-    pub(crate) outputs: &'a [u32],
-    /// In what types these hold their values.
-    pub(crate) stored: Stored<'a>,
-    /// How the kernel is computed.
-    pub(crate) choice: Choice,
-    /// The step's name in errors.
-    pub(crate) what: &'a str,
-}
 
 /// A step whose kernel has been lowered.
 pub(super) struct LoweredStep<'a> {
@@ -291,7 +274,7 @@ impl GpuExecutable {
                 if let (true, Some(passage)) = (is_last, passage) {
                     passage.record(&mut encoder, memory);
                 }
-                self.device.queue().submit([encoder.finish()])
+                self.device.submit([encoder.finish()])
             })?;
             self.submits += 1;
             submission = Some(submitted);
@@ -332,7 +315,7 @@ impl GpuExecutable {
             if let Some(passage) = passage {
                 passage.record(&mut encoder, memory);
             }
-            self.device.queue().submit([encoder.finish()])
+            self.device.submit([encoder.finish()])
         })?;
         self.submits += 1;
         Ok(submission)
@@ -359,29 +342,6 @@ impl GpuExecutable {
             pass.dispatch_workgroups(x, y, z);
         }
     }
-}
-
-/// The kernels of steps, lowered for a device.
-pub(super) fn lower<'a>(device: &GpuDevice, steps: &[ResidentStep<'a>]) -> Result<Vec<LoweredStep<'a>>, Error> {
-    let mut lowered = Vec::with_capacity(steps.len());
-    for step in steps {
-        let unsupported =
-            |error: wgsl::LowerError| Error::Unsupported { what: step.what.to_owned(), reason: error.to_string() };
-        lowered.push(LoweredStep {
-            lowered: wgsl::lower_step_as(
-                step.kernel,
-                step.inputs,
-                step.stored,
-                device.profile_for(step.kernel, step.stored),
-                step.choice,
-            )
-            .map_err(unsupported)?,
-            inputs: step.inputs,
-            outputs: step.outputs,
-            what: step.what,
-        });
-    }
-    Ok(lowered)
 }
 
 /// Launches made ready to be recorded, and the dispatches of each submit.
@@ -413,8 +373,7 @@ fn ready(
     }
     // Last: wgpu keeps what is written until the next submit, also if the plan was refused meanwhile.
     if !words.is_empty() {
-        let write = || device.queue().write_buffer(&parameters, 0, bytemuck::cast_slice(&words));
-        device.scoped(PARAMETERS, parameters.size(), write)?;
+        device.upload(PARAMETERS, &parameters, 0, bytemuck::cast_slice(&words))?;
     }
     Ok((dispatches, divide(launches.iter().map(|launch| launch.operations))))
 }

@@ -2,7 +2,7 @@
 //!
 //! A dispatch may not bind one buffer both to read and to write, and small tensors may share buffers. So where a dispatch writes one
 //! tensor of a buffer, it declares all that it binds of that buffer writable. That two of its bindings would be one tensor, read through one
-//! and written through the other, is refused.
+//! and written through the other, is refused. So is what would bind more of a buffer than the adapter allows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,10 +70,12 @@ pub(super) fn launches(
         for other in &rest[1..taken.max(1)] {
             other.refuse_aliases(device)?;
         }
-        launches.push(match joined {
+        let launch = match joined {
             Some(joined) => Launch::of_joined(joined, first.what),
             None => Launch::of_one(first, memory),
-        });
+        };
+        launch.refuse_unbindable(memory)?;
+        launches.push(launch);
         rest = &rest[taken.max(1)..];
     }
     Ok(launches)
@@ -87,7 +89,12 @@ fn join(
     placed: &[Placed<'_>],
 ) -> (Option<Joined>, usize) {
     let mut joiner = Joiner::new(profile, joining);
+    let limit = memory.binding_limit();
     for placed in placed {
+        // What is joined binds each buffer whole.
+        if placed.tensors.iter().any(|&tensor| memory.buffer(memory.place(tensor).buffer).size() > limit) {
+            break;
+        }
         let location = |tensor: &u32| {
             let Place { buffer, offset, .. } = memory.place(*tensor);
             // No shader reaches past 32 bits of words.
@@ -149,6 +156,15 @@ impl Launch {
             parameters: dispatch.parameters.clone(),
             workgroups: dispatch.workgroups,
             operations: dispatch.operations,
+        }
+    }
+
+    /// Refuses what binds more than the adapter allows: wgpu would refuse it too, without saying what is too large.
+    fn refuse_unbindable(&self, memory: &GpuMemory) -> Result<(), Error> {
+        let bytes = |bound: &Bound| bound.range.map_or(memory.buffer(bound.buffer).size(), |(_, bytes)| bytes);
+        match self.buffers.iter().map(bytes).max() {
+            Some(bytes) if bytes > memory.binding_limit() => Err(memory.too_large(&self.what, bytes)),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -4,9 +4,11 @@
 //! - [`adapter`] lists the adapters of this machine and chooses one; each is opened once a process.
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
 //! - [`buffers`] holds the tensors of one session in storage buffers.
+//! - [`uploads`] brings what the host writes there, and sees that little of it is on its way.
 //! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup, where `float_controls` finds that the driver can be told so.
+//! - [`lowering`] makes dispatches of the kernels of steps.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
 //! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right; `subgroups`
 //!   tries whether invocations may exchange words within one.
@@ -26,6 +28,8 @@
 
 mod adapter;
 mod answer;
+#[cfg(test)]
+mod attention_tests;
 mod buffers;
 #[cfg(test)]
 mod choice_tests;
@@ -33,6 +37,8 @@ mod clock;
 #[cfg(not(target_family = "wasm"))]
 mod cooperative;
 mod cut;
+#[cfg(test)]
+mod cut_tests;
 mod device;
 mod encode;
 #[cfg(not(target_family = "wasm"))]
@@ -42,6 +48,7 @@ mod half;
 #[cfg(test)]
 mod join_tests;
 mod launch;
+mod lowering;
 #[cfg(test)]
 mod nest_tests;
 #[cfg(not(target_family = "wasm"))]
@@ -66,14 +73,16 @@ mod test_device;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod trial;
+mod uploads;
 #[cfg(test)]
 mod view_tests;
 
 pub(crate) use adapter::Selector;
 pub(crate) use buffers::{GpuMemory, MemoryMark};
-pub(crate) use cut::{Bindable, cut};
+pub(crate) use cut::{Bindable, CutLimits, cut};
 pub(crate) use device::GpuDevice;
-pub(crate) use encode::{GpuExecutable, ResidentStep};
+pub(crate) use encode::GpuExecutable;
+pub(crate) use lowering::{ResidentStep, kept_bytes};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use peak::GpuPeak;
 #[cfg(not(target_family = "wasm"))]

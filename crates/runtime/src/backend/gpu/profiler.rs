@@ -11,7 +11,8 @@ use arenagrad_graph::StorageType;
 use super::GpuMemory;
 use super::buffers::create;
 use super::device::GpuDevice;
-use super::encode::{GpuExecutable, LoweredStep, ResidentStep, lower};
+use super::encode::{GpuExecutable, LoweredStep};
+use super::lowering::{ResidentStep, lower};
 use super::rounds::{Command, Round, Schedule};
 use crate::backend::Lap;
 use crate::error::Error;
@@ -148,7 +149,7 @@ impl Profiler {
                 }
             }
             timestamps.resolve(&mut encoder, steps.len());
-            device.queue().submit([encoder.finish()])
+            device.submit([encoder.finish()])
         })?;
         let ticks = timestamps.read(&device, submission, steps.len())?;
         for (step, [begin, end]) in steps.into_iter().zip(ticks) {
@@ -189,7 +190,7 @@ impl Profiler {
                         executable.record(&mut encoder, run.iter().filter_map(Command::dispatch), None);
                     }
                 }
-                device.queue().submit([encoder.finish()])
+                device.submit([encoder.finish()])
             })?;
             device.wait_for(Some(submission))?;
             if let Some(dispatch) = part.iter().find_map(Command::dispatch) {
@@ -207,7 +208,7 @@ impl Profiler {
             let begun = Instant::now();
             let submission = device.scoped("an empty run", 0, || {
                 let encoder = device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                device.queue().submit([encoder.finish()])
+                device.submit([encoder.finish()])
             })?;
             device.wait_for(Some(submission))?;
             least = least.min(begun.elapsed());

@@ -212,7 +212,7 @@ impl GpuMemory {
         let submission = self.device.scoped("a readback", 0, || {
             let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             passage.record(&mut encoder, self);
-            self.device.queue().submit([encoder.finish()])
+            self.device.submit([encoder.finish()])
         })?;
         passage.arrive(&self.device, submission, None)
     }
