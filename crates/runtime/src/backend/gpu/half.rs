@@ -10,6 +10,7 @@ use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, StorageTy
 
 use super::device::GpuDevice;
 use super::encode::LoweredStep;
+use super::variables::variable;
 use super::{GpuExecutable, GpuMemory, Readback};
 use crate::device::F16Support;
 use crate::error::Error;
@@ -28,7 +29,7 @@ impl HalfReads {
     pub(super) fn find(device: &GpuDevice) -> HalfReads {
         let plain = *device.profile();
         let emulated = |reason: String| HalfReads { support: F16Support::Emulated { reason }, profile: plain };
-        if std::env::var(VARIABLE).is_ok_and(|value| value == "never") {
+        if variable(VARIABLE).is_some_and(|value| value == "never") {
             return emulated(format!("{VARIABLE} is \"never\""));
         }
         if !device.has_f16() {

@@ -59,6 +59,7 @@ mod test_device;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod trial;
+mod variables;
 #[cfg(test)]
 mod view_tests;
 
@@ -75,3 +76,5 @@ pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::GpuTrial;
+#[cfg(target_family = "wasm")]
+pub(crate) use variables::set_variable;
