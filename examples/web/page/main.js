@@ -168,6 +168,7 @@ async function run() {
     // Whoever has given the GPU up meanwhile has said so.
     if (page.training === training) say('Paused.');
   } catch (error) {
+    page.running = false;
     await failed(error);
   }
   enable();
@@ -189,7 +190,6 @@ function handled(task) {
 
 /** Says what went wrong, `where` it did. A GPU that fails is given up, and the CPU goes on from the parameters that were kept last. */
 async function failed(error, where = '') {
-  page.running = false;
   console.warn(error);
   if (error?.name !== 'GpuError') {
     say(`${where}${words(error)}`, true);
@@ -198,6 +198,7 @@ async function failed(error, where = '') {
   }
   // One that is given up already may still be told of by what was under way on it.
   if (page.kind !== 'gpu') return;
+  page.running = false;
   rescuing ??= rescue(words(error)).finally(() => { rescuing = null; });
   try {
     await rescuing;
