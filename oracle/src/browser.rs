@@ -6,6 +6,12 @@ use wasm_bindgen::prelude::*;
 use crate::case::Case;
 use crate::run::{Outcome, Setting, run_async};
 
+/// Gives one of the variables `ARENAGRAD_ADAPTER_*` a value in this page, for devices that are opened afterwards.
+#[wasm_bindgen(js_name = setAdapterVariable)]
+pub fn set_adapter_variable(name: &str, value: &str) {
+    Device::set_adapter_variable(name, value);
+}
+
 /// A device that cases run on, in every dtype that it has for floats.
 #[wasm_bindgen]
 pub struct CaseDevice {

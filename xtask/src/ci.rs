@@ -6,6 +6,7 @@
 mod packages;
 mod sources;
 mod vulkan;
+mod wasm;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -154,6 +155,7 @@ fn steps(verify_packages: bool, times: &mut Vec<(&'static str, Taken)>) -> Resul
     for step in STEPS {
         timed(times, step.name, || step.run())?;
     }
+    timed(times, "check for WebAssembly", wasm::check)?;
     timed(times, "processes over MPI", || {
         println!(
             "ci: {}; to repeat it:\n  cargo xtask distributed --steps {STEPS_IN_GROUP} --kills {KILLS}",

@@ -40,9 +40,9 @@ tasks:
                                         with --release for times that mean something
   tune WORKLOAD [--gpu] [--folder FOLDER] [--patience N] [--other-bits]
                                         time the ways in which the kernels of a workload's plan can be computed, and say which is taken
-  web [--out DIR] [--serve PORT] [--test [--only NAME]]
+  web [--out DIR] [--simd] [--serve PORT] [--test [--only NAME]]
                                         build the page of examples/web into a folder of static files, serve it to a browser of this
-                                        machine, or hold it to the native CPU in headless Chromium
+                                        machine, or hold it to the native CPU in headless Chromium; --simd: its CPU computes with vectors
 
 options:
   -h, --help                            print this text";

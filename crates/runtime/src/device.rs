@@ -308,6 +308,14 @@ impl Device {
         self.adapter().is_none()
     }
 
+    /// Gives one of the variables `ARENAGRAD_ADAPTER_*`, by which tests have an adapter taken for another, a value in this page, which has no
+    /// environment. It holds for adapters that are opened afterwards.
+    #[cfg(all(feature = "gpu", target_family = "wasm"))]
+    #[doc(hidden)]
+    pub fn set_adapter_variable(name: &str, value: &str) {
+        crate::backend::gpu::set_variable(name, value);
+    }
+
     /// The same device, whose kernels are chosen by what a tuning measures: see [`crate::tuning`]. It holds for all sessions, trainers and tapes that are made with
     /// it afterwards.
     #[cfg(not(target_family = "wasm"))]

@@ -211,8 +211,8 @@ pub enum Error {
 
     /// Something would block where that is not allowed: a page in a browser, which waits for its GPU by awaiting.
     #[error(
-        "{what} would wait for the GPU, which a page in a browser must not; await what the method of its name that ends in \
-         _async gives"
+        "{what} would wait for the GPU, which a page in a browser must not; where there is a method of its name that ends in _async, await \
+         what that gives"
     )]
     CannotWait { what: String },
 

@@ -27,7 +27,10 @@
 //! |---|---|
 //! | expressions and their derivatives | [`Graph`], [`Expr`] |
 //! | readers, splits, scales and batches of data | [`data`] |
-//! | running and training | [`Session`], [`train`], [`Device`] |
+//! | layers and networks of them | [`nn`] |
+//! | training on batches of any shapes | [`Trainer`], [`train`] |
+//! | plans of one graph, with their parameters | [`Session`], [`Device`] |
+//! | weights from elsewhere and for others; files that training goes on from | [`Weights`], [`Checkpoint`] |
 //! | the same without blocking, as a page in a browser must | [`Pending`] |
 //! | define-by-run | [`Tape`], [`GradientTape`] |
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |

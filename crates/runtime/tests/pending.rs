@@ -75,6 +75,33 @@ fn parameters(session: &Session) -> Vec<Tensor> {
 }
 
 #[test]
+fn a_checkpoint_that_comes_later_is_the_one_that_blocks() {
+    for device in devices() {
+        let line = Linear::new("line", 3, 2);
+        let mut trainer = Trainer::new(device, Adam::new(0.01), |inputs| {
+            (line.apply(inputs.get("x")) - inputs.get("t")).square().mean(..)
+        });
+        let other = trainer.add_training("other", Sgd::new(0.1), |inputs| line.apply(inputs.get("x")).mean(..));
+        trainer.set_learning_rate_of(other, 0.25).unwrap(); // which nothing is planned for yet
+        let (x, t) = inputs(0);
+        let under_way = [(); 3].map(|()| trainer.step_async(&[("x", &x), ("t", &t)]));
+        // As it is after the steps that were submitted before, whoever has awaited them.
+        let coming = trainer.checkpoint_async();
+        trainer.advance(&[("x", &x), ("t", &t)]).unwrap();
+        let found = coming.wait().unwrap().to_bytes().unwrap();
+        under_way.into_iter().for_each(|step| assert!(step.wait().is_ok()));
+
+        let mut other = Trainer::new(trainer.device().clone(), Adam::new(0.01), |inputs| {
+            (line.apply(inputs.get("x")) - inputs.get("t")).square().mean(..)
+        });
+        let also = other.add_training("other", Sgd::new(0.1), |inputs| line.apply(inputs.get("x")).mean(..));
+        other.set_learning_rate_of(also, 0.25).unwrap();
+        (0..3).for_each(|_| assert!(other.step(&[("x", &x), ("t", &t)]).is_ok()));
+        assert!(found == other.checkpoint().unwrap().to_bytes().unwrap(), "on {}", other.device());
+    }
+}
+
+#[test]
 fn steps_under_way_have_the_bits_of_steps_that_block() {
     for device in devices() {
         let (losses, last) = blocking(&device, 24);

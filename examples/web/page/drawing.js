@@ -136,10 +136,13 @@ export class Drawing {
     view.fillRect(0, 0, SIDE, SIDE);
     view.globalCompositeOperation = 'source-over';
     if (!cursor.shown) return;
-    view.strokeStyle = style.getPropertyValue(cursor.down ? '--warm' : '--accent');
+    // In the colour of chalk, which stands out from the board in either scheme; a lifted pen is a broken ring, a lowered one a whole ring.
+    view.strokeStyle = style.getPropertyValue('--chalk') || '#fff';
     view.lineWidth = 2;
+    view.setLineDash(cursor.down ? [] : [5, 4]);
     view.beginPath();
     view.arc(cursor.x, cursor.y, PEN / 2 + 2, 0, 2 * Math.PI);
     view.stroke();
+    view.setLineDash([]);
   }
 }

@@ -1,6 +1,6 @@
 // The page: what its buttons do, and the loop that trains. All numbers come from the program in `arenagrad_web.js`.
 
-import init, { Device, Digits, Training, memoryBytes, networkDrawing, networkTable } from './arenagrad_web.js';
+import init, { Device, Digits, Training, memoryBytes, networkDrawing, networkTable, setAdapterVariable } from './arenagrad_web.js';
 import { draw } from './curve.js';
 import { Drawing } from './drawing.js';
 import { breathe, exclusive } from './queue.js';
@@ -157,24 +157,58 @@ async function train() {
   }
 }
 
-/** Trains until it is paused. A GPU that fails is given up, and the CPU goes on from the parameters that were kept last. */
+/** Trains until it is paused. */
 async function run() {
+  const { training } = page;
   page.running = true;
   enable();
   say('Training …');
   try {
     await train();
-    say('Paused.');
+    // Whoever has given the GPU up meanwhile has said so.
+    if (page.training === training) say('Paused.');
   } catch (error) {
     page.running = false;
-    console.warn(error);
-    if (page.kind === 'gpu') await rescue(words(error));
-    else say(words(error), true);
+    await failed(error);
   }
   enable();
   show(true);
 }
 
+// ---- What goes wrong ----------------------------------------------------------------------------------------------------------
+
+/** What a button does, or whatever else is asked for, with an end to what goes wrong on the way. */
+function handled(task) {
+  return async (...given) => {
+    try {
+      await task(...given);
+    } catch (error) {
+      await failed(error);
+    }
+  };
+}
+
+/** Says what went wrong, `where` it did. A GPU that fails is given up, and the CPU goes on from the parameters that were kept last. */
+async function failed(error, where = '') {
+  console.warn(error);
+  if (error?.name !== 'GpuError') {
+    say(`${where}${words(error)}`, true);
+    enable();
+    return;
+  }
+  // One that is given up already may still be told of by what was under way on it.
+  if (page.kind !== 'gpu') return;
+  page.running = false;
+  rescuing ??= rescue(words(error)).finally(() => { rescuing = null; });
+  try {
+    await rescuing;
+  } catch (worse) {
+    say(words(worse), true);
+    enable();
+  }
+}
+
+let rescuing = null;
 async function rescue(reason) {
   const { saved } = page;
   await exclusive(async () => {
@@ -184,6 +218,7 @@ async function rescue(reason) {
   });
   const from = saved ? `from the parameters of step ${saved.steps.toLocaleString('en')}` : 'from the beginning';
   say(`WebGPU failed, so the CPU goes on ${from} when you start it (${reason}).`, true);
+  await restart();
 }
 
 // ---- The drawing --------------------------------------------------------------------------------------------------------------
@@ -231,15 +266,11 @@ let recognisedAt = 0;
 function recogniseSoon() {
   if (due) return;
   due = true;
-  setTimeout(async () => {
+  setTimeout(handled(async () => {
     due = false;
     recognisedAt = performance.now();
-    try {
-      await recognise();
-    } catch (error) {
-      console.warn(error);
-    }
-  }, Math.max(0, 200 - (performance.now() - recognisedAt)));
+    await recognise();
+  }), Math.max(0, 200 - (performance.now() - recognisedAt)));
 }
 
 const drawing = new Drawing(by('canvas'), recogniseSoon);
@@ -274,7 +305,7 @@ async function load(file) {
     show(true);
     await recognise();
   } catch (error) {
-    say(`${file.name}: ${words(error)}`, true);
+    await failed(error, `${file.name}: `);
   }
 }
 
@@ -301,28 +332,28 @@ function listen() {
       by('run').disabled = true;
     } else page.loop = run();
   });
-  by('reset').addEventListener('click', async () => {
+  by('reset').addEventListener('click', handled(async () => {
     await pause();
     await exclusive(async () => begin());
     say('The network is as it was at first.');
     await restart();
-  });
-  for (const choice of document.querySelectorAll('[name=device]')) choice.addEventListener('change', () => choose(choice.value));
+  }));
+  for (const choice of document.querySelectorAll('[name=device]')) choice.addEventListener('change', handled(() => choose(choice.value)));
   by('clear').addEventListener('click', () => { truth = null; drawing.clear(); });
   by('canvas').addEventListener('pointerdown', () => { truth = null; });
   by('canvas').addEventListener('keydown', () => { truth = null; });
-  by('example').addEventListener('click', example);
-  by('save').addEventListener('click', save);
+  by('example').addEventListener('click', handled(async () => example()));
+  by('save').addEventListener('click', handled(save));
   by('load').addEventListener('click', () => by('file').click());
-  by('file').addEventListener('change', async () => {
+  by('file').addEventListener('change', handled(async () => {
     const [file] = by('file').files;
     by('file').value = '';
     if (file) await load(file);
-  });
+  }));
   for (const [id, text] of [['plan', () => page.training.plan()], ['explanation', () => page.training.explanation()]]) {
-    by(id).addEventListener('toggle', async () => {
+    by(id).addEventListener('toggle', handled(async () => {
       if (by(id).open && page.training) by(id).querySelector('pre').textContent = await exclusive(async () => text());
-    });
+    }));
   }
   new ResizeObserver(() => show(true)).observe(by('curve'));
 }
@@ -333,6 +364,8 @@ async function start() {
   listen();
   try {
     const [, train, tests] = await Promise.all([init(), digits('train'), digits('t10k')]);
+    // For tests: a software adapter may be taken for a GPU, and gets the kernels of one.
+    if (options.has('class')) setAdapterVariable('ARENAGRAD_ADAPTER_CLASS', options.get('class'));
     page.train = train();
     page.tests = tests();
     by('network-drawing').innerHTML = networkDrawing(batch);

@@ -8,10 +8,21 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::toolchain::{TARGET, Toolchain, run};
+use super::toolchain::{self, TARGET, Toolchain, run};
 
 /// The most that the page's program may take on its way, gzipped: a second at 12 Mbit/s.
 const BUDGET: u64 = 1_500_000;
+/// What compilers call vectors of 128 bits.
+const VECTORS: &str = "simd128";
+
+/// Whether the CPU of a page computes with several numbers at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vectors {
+    /// With one number at a time, which every engine can.
+    None,
+    /// With vectors of 128 bits, `simd128`, which every browser has had since 2023.
+    Of128Bits,
+}
 
 /// A program for a page.
 pub(super) struct Built {
@@ -34,9 +45,9 @@ impl Built {
 }
 
 /// Builds the page: its program, its files and its data.
-pub(super) fn page(toolchain: &Toolchain, out: &Path) -> Result<Built, String> {
+pub(super) fn page(toolchain: &Toolchain, out: &Path, vectors: Vectors) -> Result<Built, String> {
     let examples = super::workspace().join("examples");
-    let built = program(toolchain, "arenagrad-web", out)?;
+    let built = program(toolchain, "arenagrad-web", out, vectors)?;
     copy(&examples.join("web/page"), out)?;
     copy(&examples.join("data/mnist"), &out.join("data"))?;
     copy_file(&examples.join("data/SOURCE.md"), &out.join("data/SOURCE.md"))?;
@@ -44,8 +55,8 @@ pub(super) fn page(toolchain: &Toolchain, out: &Path) -> Result<Built, String> {
 }
 
 /// Builds what runs the operators' cases, with the cases.
-pub(super) fn cases(toolchain: &Toolchain, out: &Path) -> Result<Built, String> {
-    let built = program(toolchain, "arenagrad-oracle", out)?;
+pub(super) fn cases(toolchain: &Toolchain, out: &Path, vectors: Vectors) -> Result<Built, String> {
+    let built = program(toolchain, "arenagrad-oracle", out, vectors)?;
     let folder = super::workspace().join("crates/runtime/tests/oracle");
     let mut lines = String::new();
     for path in sorted(&folder)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl")) {
@@ -60,8 +71,8 @@ pub(super) fn cases(toolchain: &Toolchain, out: &Path) -> Result<Built, String> 
 }
 
 /// Builds a package as a program for pages, with the scripts that call it.
-fn program(toolchain: &Toolchain, package: &str, out: &Path) -> Result<Built, String> {
-    let target = super::workspace().join("target/wasm");
+fn program(toolchain: &Toolchain, package: &str, out: &Path, vectors: Vectors) -> Result<Built, String> {
+    let target = super::workspace().join(toolchain::BUILT);
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(super::workspace())
@@ -80,11 +91,18 @@ fn program(toolchain: &Toolchain, package: &str, out: &Path) -> Result<Built, St
         .args(toolchain.arguments())
         .arg("--target-dir")
         .arg(&target);
+    if vectors == Vectors::Of128Bits {
+        cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("-Ctarget-feature=+{VECTORS}"));
+    }
     run(&mut cargo)?;
     let name = package.replace('-', "_");
     let wasm = target.join(TARGET).join("web").join(format!("{name}.wasm"));
     let linked = fs::read(&wasm).map_err(|error| format!("{}: {error}", wasm.display()))?;
-    println!("web: {package} may have {}", super::instructions::of(&linked)?.join(", "));
+    let instructions = super::instructions::of(&linked)?;
+    println!("web: {package} may have {}", instructions.join(", "));
+    if vectors == Vectors::Of128Bits && !instructions.contains(&VECTORS) {
+        return Err(format!("{package} was to have {VECTORS}, and has not"));
+    }
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let mut bind = Command::new(bindgen()?);
     bind.args([
@@ -121,7 +139,8 @@ fn bindgen() -> Result<PathBuf, String> {
     }
     println!("web: installing the command of wasm-bindgen {version} into {}", folder.display());
     let mut cargo = Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-    cargo.args(["install", "wasm-bindgen-cli", "--force", "--version", version, "--root"]).arg(&folder);
+    // With the dependencies that its makers have tried it with.
+    cargo.args(["install", "wasm-bindgen-cli", "--locked", "--force", "--version", version, "--root"]).arg(&folder);
     run(&mut cargo)?;
     Ok(command)
 }

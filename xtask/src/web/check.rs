@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::devtools::Browser;
 use super::serve::Server;
-use super::{chromium, screenshots, workspace};
+use super::{CASES, CASES_WITH_VECTORS, chromium, screenshots, workspace};
 
 /// What must be reached on the test images, and after at most so many epochs.
 const ACCURACY: f64 = 0.97;
@@ -22,7 +22,7 @@ const EPOCHS: usize = 8;
 const TOLERANCE: f64 = 1e-3;
 /// The longest that the first paint may take, in milliseconds.
 const FIRST_PAINT: f64 = 1000.0;
-/// How long the page may take for what takes minutes in software.
+/// How long the page may take for what takes minutes in software, unless a check says its own.
 const LONG: Duration = Duration::from_secs(900);
 const SHORT: Duration = Duration::from_secs(60);
 
@@ -34,40 +34,65 @@ struct Visit<'a> {
     folder: &'a Path,
 }
 
-type Check = (&'static str, fn(&mut Visit<'_>) -> Result<(), String>);
+/// Something that the page must do.
+pub(super) struct Check {
+    name: &'static str,
+    run: fn(&mut Visit<'_>) -> Result<(), String>,
+    /// The folder of the operators' cases that it needs.
+    pub(super) cases: Option<&'static str>,
+}
+
+impl Check {
+    const fn new(name: &'static str, run: fn(&mut Visit<'_>) -> Result<(), String>) -> Check {
+        Check { name, run, cases: None }
+    }
+
+    const fn of_cases(name: &'static str, cases: &'static str, run: fn(&mut Visit<'_>) -> Result<(), String>) -> Check {
+        Check { name, run, cases: Some(cases) }
+    }
+}
 
 const CHECKS: &[Check] = &[
-    ("paint", first_paint),
-    ("guide", guide),
-    ("gpu", |visit| trains(visit, "gpu")),
-    ("cpu", |visit| trains(visit, "cpu")),
-    ("drawing", drawing),
-    ("files", files),
-    ("refusal", refusal),
-    ("loss", loss_of_the_device),
-    ("growth-cpu", |visit| growth::check(visit, "cpu")),
-    ("growth-gpu", |visit| growth::check(visit, "gpu")),
-    ("shaders", shaders::check),
-    ("cases-cpu", |visit| cases::check(visit, "cpu")),
-    ("cases-gpu", |visit| cases::check(visit, "gpu")),
+    Check::new("paint", first_paint),
+    Check::new("guide", guide),
+    Check::new("gpu", |visit| trains(visit, "gpu")),
+    Check::new("cpu", |visit| trains(visit, "cpu")),
+    Check::new("drawing", drawing),
+    Check::new("files", files),
+    Check::new("refusal", refusal),
+    Check::new("loss", loss_of_the_device),
+    Check::new("growth-cpu", |visit| growth::check(visit, "cpu")),
+    Check::new("growth-gpu", |visit| growth::check(visit, "gpu")),
+    Check::new("shaders", shaders::check),
+    Check::of_cases("cases-cpu", CASES, |visit| cases::check(visit, CASES, cases::On::Cpu)),
+    Check::of_cases("cases-cpu-simd", CASES_WITH_VECTORS, |visit| {
+        cases::check(visit, CASES_WITH_VECTORS, cases::On::Cpu)
+    }),
+    Check::of_cases("cases-gpu", CASES, |visit| cases::check(visit, CASES, cases::On::Gpu)),
+    Check::of_cases("cases-gpu-class", CASES, |visit| cases::check(visit, CASES, cases::On::GpuAsHardware)),
 ];
 
-/// Runs the checks, each in a browser of its own, or the one of that name. The error says which failed.
-pub(super) fn run(folder: &Path, only: Option<&str>) -> Result<(), String> {
+/// All checks, or the one of that name.
+pub(super) fn of(only: Option<&str>) -> Result<Vec<&'static Check>, String> {
+    let wanted: Vec<&Check> = CHECKS.iter().filter(|check| only.is_none_or(|only| check.name == only)).collect();
+    if wanted.is_empty() {
+        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        return Err(format!("there is no check of that name; there are {}", names.join(", ")));
+    }
+    Ok(wanted)
+}
+
+/// Runs checks, each in a browser of its own. The error says which failed.
+pub(super) fn run(folder: &Path, wanted: &[&Check]) -> Result<(), String> {
     let program = chromium::find_or_install()?;
     println!("web: {}", chromium::version(&program));
     let server = Server::start(folder, 0)?;
-    let wanted: Vec<&Check> = CHECKS.iter().filter(|(name, _)| only.is_none_or(|only| *name == only)).collect();
-    if wanted.is_empty() {
-        let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no check of that name; there are {}", names.join(", ")));
-    }
     let mut failed = Vec::new();
     let (count, begun) = (wanted.len(), Instant::now());
-    for (name, check) in wanted {
+    for Check { name, run, .. } in wanted {
         let start = Instant::now();
         let mut visit = Visit { browser: chromium::start(&program)?, server: &server, folder };
-        let found = check(&mut visit).and_then(|()| match visit.browser.complaints()? {
+        let found = run(&mut visit).and_then(|()| match visit.browser.complaints()? {
             complaints if complaints.is_empty() => Ok(()),
             complaints => Err(format!("the console has errors: {}", complaints.join(" | "))),
         });
@@ -115,17 +140,27 @@ impl Visit<'_> {
         self.browser.evaluate(script)?.as_f64().ok_or_else(|| format!("{script} is no number"))
     }
 
-    /// Has the program of docs/browser.md fit its line, on whatever device it finds.
-    fn fits_a_line(&mut self) -> Result<(), String> {
-        let loss = self
-            .number("import('./arenagrad_web.js').then((program) => program.fit([0, 1, 2, 3], [-1, 1, 3, 5], 300))")?;
-        println!("web:   the line of docs/browser.md is fitted to a loss of {loss:.1e}");
-        if loss < 1e-3 { Ok(()) } else { Err(format!("a line has a loss of {loss}")) }
+    /// Has the program of docs/browser.md fit its line. Returns the device that it has used.
+    fn fits_a_line(&mut self, device: &str) -> Result<String, String> {
+        let told = self.browser.evaluate(&format!(
+            "import('./arenagrad_web.js').then((program) => program.fit([0, 1, 2, 3], [-1, 1, 3, 5], 300, '{device}'))"
+        ))?;
+        println!("web:   the line of docs/browser.md on {device:?}: a loss of {told}");
+        let told = told.as_str().unwrap_or_default();
+        let (loss, used) = told.split_once(" on ").ok_or_else(|| format!("no loss and device are in {told:?}"))?;
+        match loss.parse::<f64>() {
+            Ok(loss) if loss < 1e-3 => Ok(used.to_owned()),
+            Ok(_) | Err(_) => Err(format!("a line has a loss of {loss}")),
+        }
     }
 
     /// Waits until a script says true while the page trains; that it no longer does ends the wait.
     fn train_until(&mut self, script: &str) -> Result<(), String> {
-        self.browser.wait_until(&format!("({script}) || !page.running"), LONG)?;
+        self.train_until_within(script, LONG)
+    }
+
+    fn train_until_within(&mut self, script: &str, most: Duration) -> Result<(), String> {
+        self.browser.wait_until(&format!("({script}) || !page.running"), most)?;
         let goes_on = self.browser.evaluate(&format!("page.running || ({script})"))?;
         if goes_on == Value::Bool(true) {
             Ok(())
@@ -150,10 +185,17 @@ fn first_paint(visit: &mut Visit<'_>) -> Result<(), String> {
     if paint <= FIRST_PAINT { Ok(()) } else { Err(format!("the first paint took {paint:.0} ms")) }
 }
 
-/// The program of docs/browser.md does what it says.
+/// The program of docs/browser.md does what it says, on each device that it is given.
 fn guide(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.open("device=cpu")?;
-    visit.fits_a_line()
+    visit.fits_a_line("auto")?;
+    for (device, is_cpu) in [("cpu", true), ("gpu", false)] {
+        let used = visit.fits_a_line(device)?;
+        if used.starts_with("CPU") != is_cpu {
+            return Err(format!("it was told {device:?} and has used {used}"));
+        }
+    }
+    Ok(())
 }
 
 /// The page trains to the accuracy, by the losses of the native CPU.
@@ -285,15 +327,19 @@ fn refusal(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.click("run")?;
     visit.train_until("page.losses.length >= 4")?;
     visit.pause()?;
-    visit.fits_a_line()
+    let used = visit.fits_a_line("auto")?;
+    if used.starts_with("CPU") { Ok(()) } else { Err(format!("the line was fitted on {used}")) }
 }
 
-/// A GPU that is lost while it trains is given up, and the CPU goes on from what was kept.
+/// A GPU that is lost is given up, while it trains or while it does nothing, and the CPU goes on from what was kept.
 fn loss_of_the_device(visit: &mut Visit<'_>) -> Result<(), String> {
     let script = "const request = GPUAdapter.prototype.requestDevice;
         GPUAdapter.prototype.requestDevice = async function (...given) { return (globalThis.opened = await request.apply(this, given)); }";
     visit.browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }))?;
     visit.open_on("gpu", "batch=8")?;
+    lost_while_paused(visit)?;
+    visit.browser.evaluate("document.querySelector('[name=device][value=gpu]').click()")?;
+    visit.browser.wait_until("page.kind === 'gpu' && !document.getElementById('run').disabled", SHORT)?;
     visit.click("run")?;
     visit.train_until("page.saved !== null && page.losses.length % 500 > 3")?;
     let kept = visit.number("page.saved.steps")?;
@@ -310,4 +356,17 @@ fn loss_of_the_device(visit: &mut Visit<'_>) -> Result<(), String> {
     // It goes on from what the GPU had learnt, not from the beginning.
     let loss = visit.number("page.losses.slice(0, 4).reduce((sum, loss) => sum + loss) / 4")?;
     if loss < 1.5 { Ok(()) } else { Err(format!("the loss is {loss} after {kept} steps that were kept")) }
+}
+
+/// Whoever saves the parameters of a GPU that was lost while the page was paused is told, and has the CPU.
+fn lost_while_paused(visit: &mut Visit<'_>) -> Result<(), String> {
+    visit.click("run")?;
+    visit.train_until("page.losses.length >= 4")?;
+    visit.pause()?;
+    visit.browser.evaluate("opened.destroy()")?;
+    visit.click("save")?;
+    let given_up = "page.kind === 'cpu' && page.notes.at(-1).startsWith('WebGPU failed')";
+    visit.browser.wait_until(&format!("{given_up} && !document.getElementById('run').disabled"), SHORT)?;
+    println!("web:   {}", visit.text("status")?);
+    Ok(())
 }

@@ -11,14 +11,17 @@ use std::process::Command;
 
 use crate::debian;
 
-pub(super) const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Where everything is built for it, in the workspace.
+pub(crate) const BUILT: &str = "target/wasm";
 
 /// What Debian's compiler is linked with, and its linker for WebAssembly.
 const NEEDED: &[&str] = &["libllvm22", "lld-22", "libgit2-1.5", "libhttp-parser2.9"];
 const LINKER: &str = "wasm-ld-22";
 
 /// A toolchain.
-pub(super) enum Toolchain {
+pub(crate) enum Toolchain {
     /// The one that runs this program, which has the target.
     Present,
     /// Debian's, unpacked into this folder.
@@ -27,7 +30,7 @@ pub(super) enum Toolchain {
 
 impl Toolchain {
     /// The toolchain at hand if it has the target, else Debian's. The error says what to do.
-    pub(super) fn find_or_install() -> Result<Toolchain, String> {
+    pub(crate) fn find_or_install() -> Result<Toolchain, String> {
         if has_target()? {
             return Ok(Toolchain::Present);
         }
@@ -49,8 +52,22 @@ impl Toolchain {
         }
     }
 
-    /// Cargo, to be told what to do.
-    pub(super) fn cargo(&self) -> Command {
+    /// Cargo, to be told what to do. What the environment would have compilers do is meant for this machine's programs, and is not passed on:
+    /// a page's program would have other instructions, or none of those that are asked for here.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut cargo = self.inheriting();
+        for variable in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            "CARGO_BUILD_RUSTFLAGS",
+        ] {
+            cargo.env_remove(variable);
+        }
+        cargo
+    }
+
+    fn inheriting(&self) -> Command {
         match self {
             Toolchain::Present => Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)),
             Toolchain::Debian(folder) => {
@@ -70,7 +87,7 @@ impl Toolchain {
     }
 
     /// What a build must be told beside the target.
-    pub(super) fn arguments(&self) -> &'static [&'static str] {
+    pub(crate) fn arguments(&self) -> &'static [&'static str] {
         match self {
             Toolchain::Present => &[],
             Toolchain::Debian(_) => &["-Zbuild-std=std,panic_abort"],
@@ -113,6 +130,10 @@ fn libraries(folder: &Path) -> std::ffi::OsString {
 fn unpack(folder: &Path) -> Result<(), String> {
     debian::install(NEEDED)?;
     let packages = folder.join("packages");
+    // What an earlier try has left there may be of another version, or half of a file.
+    if packages.exists() {
+        fs::remove_dir_all(&packages).map_err(|error| format!("{}: {error}", packages.display()))?;
+    }
     fs::create_dir_all(&packages).map_err(|error| format!("{}: {error}", packages.display()))?;
     let version = candidate("rustc-web")?;
     // The library's package has the compiler's version in its name: 1.96.
@@ -141,10 +162,24 @@ fn candidate(package: &str) -> Result<String, String> {
 }
 
 /// Runs a command to its end.
-pub(super) fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{command:?}: {status}")),
         Err(error) => Err(format!("{command:?} cannot be run: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_for_programs_of_this_machine_do_not_reach_those_of_a_page() {
+        for toolchain in [Toolchain::Present, Toolchain::Debian(PathBuf::from("folder"))] {
+            let cargo = toolchain.cargo();
+            let removed = |variable: &str| cargo.get_envs().any(|(name, value)| name == variable && value.is_none());
+            assert!(removed("RUSTFLAGS") && removed("CARGO_ENCODED_RUSTFLAGS"), "{cargo:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::{Error, Given};
+use crate::pending::Pending;
 use crate::session::Session;
 use crate::session::parameters::Place;
 use crate::tensor::Tensor;
@@ -16,6 +17,13 @@ impl Session {
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let weights = self.whole_state(&PathBuf::from("a checkpoint"))?;
         Ok(Checkpoint::new(weights, self.parameters.seed()))
+    }
+
+    /// [`Session::checkpoint`] without blocking: everything as it is after all steps that were submitted before, read at once.
+    pub fn checkpoint_async(&self) -> Pending<Checkpoint> {
+        let seed = self.parameters.seed();
+        Pending::of(self.whole_state_later(&PathBuf::from("a checkpoint")))
+            .then(move |weights| Ok(Checkpoint::new(weights, seed)))
     }
 
     /// Goes on from a checkpoint: every parameter and state gets the bits that it had when the checkpoint was made, so that the next

@@ -229,6 +229,7 @@ impl Session {
 
     /// What a plan computed when it last ran.
     pub(crate) fn output(&self, plan: PlanId, number: u32) -> Result<Tensor, Error> {
+        self.memory.require_waiting("Variable::data")?;
         let prepared = &self.plans[plan.plan as usize];
         let output = &prepared.plan.outputs[number as usize];
         let data = match (output.buffer, prepared.outputs[number as usize]) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use arenagrad_graph::StorageType;
 
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::session::Session;
 use crate::session::parameters::{Parameter, Place};
 use crate::tensor::Tensor;
@@ -89,13 +90,7 @@ impl Session {
 
     /// Everything that training goes on from, for a file of that path.
     pub(crate) fn whole_state(&self, path: &Path) -> Result<Weights, Error> {
-        if let Some(parameter) = self.parameters.get(METADATA) {
-            let reason = format!(
-                "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
-                parameter.origin
-            );
-            return Err(Error::File { path: path.to_owned(), reason });
-        }
+        self.require_storable(path)?;
         let mut weights = self.values(|_| true)?;
         for parameter in self.parameters.iter().filter(|parameter| parameter.is_training_state) {
             weights.mark_training_state(&parameter.name);
@@ -108,6 +103,39 @@ impl Session {
             }
         }
         Ok(weights)
+    }
+
+    /// [`Session::whole_state`], which will come: all values are read at once.
+    pub(crate) fn whole_state_later(&self, path: &Path) -> Result<Pending<Weights>, Error> {
+        self.require_storable(path)?;
+        let is_there = |parameter: &&Parameter| !matches!(parameter.place, Place::Unfit(_));
+        let known: Vec<&Parameter> = self.parameters.iter().filter(is_there).collect();
+        let names: Vec<(String, bool)> =
+            known.iter().map(|parameter| (parameter.name.clone(), parameter.is_training_state)).collect();
+        let waiting =
+            self.parameters.waiting().map(|(name, (value, is_state))| (name.clone(), value.clone(), *is_state));
+        let waiting: Vec<(String, Tensor, bool)> = waiting.collect();
+        Ok(self.values_later(&known)?.then(|values| {
+            let known = names.into_iter().zip(values).map(|((name, is_state), value)| (name, value, is_state));
+            let mut weights = Weights::new();
+            for (name, value, is_training_state) in known.chain(waiting) {
+                weights = weights.with(&name, value);
+                if is_training_state {
+                    weights.mark_training_state(&name);
+                }
+            }
+            Ok(weights)
+        }))
+    }
+
+    /// Refuses a parameter whose name a file cannot hold.
+    fn require_storable(&self, path: &Path) -> Result<(), Error> {
+        let Some(parameter) = self.parameters.get(METADATA) else { return Ok(()) };
+        let reason = format!(
+            "the safetensors format reserves the name {METADATA:?}, which a parameter has at {}; rename it",
+            parameter.origin
+        );
+        Err(Error::File { path: path.to_owned(), reason })
     }
 
     fn values(&self, is_wanted: impl Fn(&Parameter) -> bool) -> Result<Weights, Error> {

@@ -230,6 +230,7 @@ impl Inside {
     /// Begins anew with a session that has no plans. What is held comes to the host, and the state of optimisers waits for the plans
     /// that need it.
     fn renew(&mut self) -> Result<(), Error> {
+        self.session.require_waiting("a tape that has made many plans")?;
         for (number, resident) in (0..).zip(&self.residents) {
             self.rescue(number)?;
             if let Some(value) = resident.current.upgrade() {

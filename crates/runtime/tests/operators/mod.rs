@@ -9,6 +9,7 @@ mod activations;
 mod attention;
 mod convolution;
 mod elementwise;
+mod first_things;
 mod indexing;
 mod integers;
 mod linear_algebra;
@@ -34,6 +35,7 @@ use table::{Element, Operator, dtype};
 
 /// The families, in the order of the page, with the headings that they have there.
 const FAMILIES: &[(&str, &[Operator])] = &[
+    ("First things", first_things::OPERATORS),
     ("Functions of elements", elementwise::OPERATORS),
     ("Integers", integers::OPERATORS),
     ("Activations", activations::OPERATORS),

@@ -11,16 +11,38 @@ const LEAST: usize = 400;
 /// How many are run between two looks.
 const TOGETHER: usize = 10;
 
+/// What they run on.
+pub(super) enum On {
+    Cpu,
+    /// The browser's adapter, with the kernels that are chosen for what it says of itself.
+    Gpu,
+    /// The same adapter, with the kernels of a GPU of hardware, whatever it says of itself.
+    GpuAsHardware,
+}
+
 /// Runs the cases of crates/runtime/tests/oracle, which must all pass but the functions of matrices: a GPU has no kernel for them, and the
-/// program of a page not their code.
-pub(super) fn check(visit: &mut Visit<'_>, device: &str) -> Result<(), String> {
-    visit.browser.go(&format!("http://localhost:{}/cases/", visit.server.port()))?;
-    let open = if device == "gpu" { "openGpu" } else { "openCpu" };
+/// program of a page not their code. The page that runs them is in the folder of that name.
+pub(super) fn check(visit: &mut Visit<'_>, folder: &str, on: On) -> Result<(), String> {
+    visit.browser.go(&format!("http://localhost:{}/{folder}/", visit.server.port()))?;
+    let open = match on {
+        On::Cpu => "program.CaseDevice.openCpu()",
+        On::Gpu => "program.CaseDevice.openGpu()",
+        // A class that there is not is refused, which shows that the adapter is taken for what is set.
+        On::GpuAsHardware => {
+            "(async () => {
+                program.setAdapterVariable('ARENAGRAD_ADAPTER_CLASS', 'tpu');
+                const refused = await program.CaseDevice.openGpu().then(() => 'nothing', String);
+                if (!refused.includes('tpu')) throw new Error(`of the class tpu is refused: ${refused}`);
+                program.setAdapterVariable('ARENAGRAD_ADAPTER_CLASS', 'gpu');
+                return program.CaseDevice.openGpu();
+            })()"
+        }
+    };
     let count = visit.browser.evaluate(&format!(
         "(async () => {{
             const program = await import('./arenagrad_oracle.js');
             await program.default();
-            globalThis.device = await program.CaseDevice.{open}();
+            globalThis.device = await {open};
             globalThis.lines = (await (await fetch('cases.jsonl')).text()).split('\\n').filter((line) => line.trim());
             return lines.length;
         }})()"

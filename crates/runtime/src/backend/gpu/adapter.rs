@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::device::GpuDevice;
 #[cfg(not(target_family = "wasm"))]
 use super::float_controls;
+use super::variables::variable;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
@@ -213,14 +214,16 @@ fn arithmetic(_: &wgpu::Adapter, _: wgpu::Backend) -> Arithmetic {
 /// Whether the environment asks to take adapters for such as may regroup.
 #[cfg(not(target_family = "wasm"))]
 fn regrouped() -> bool {
-    std::env::var(ARITHMETIC_VARIABLE).is_ok_and(|text| text == REGROUPED)
+    variable(ARITHMETIC_VARIABLE).is_some_and(|text| text == REGROUPED)
 }
 
 /// Refuses a value of the environment that would be ignored.
 fn check_environment() -> Result<(), String> {
-    match std::env::var(ARITHMETIC_VARIABLE) {
-        Ok(text) if text != REGROUPED => Err(format!("{ARITHMETIC_VARIABLE} is {text:?}, which is not {REGROUPED:?}")),
-        Ok(_) | Err(_) => Ok(()),
+    match variable(ARITHMETIC_VARIABLE) {
+        Some(text) if text != REGROUPED => {
+            Err(format!("{ARITHMETIC_VARIABLE} is {text:?}, which is not {REGROUPED:?}"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

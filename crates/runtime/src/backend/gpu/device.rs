@@ -26,6 +26,7 @@ use super::pipelines::PipelineCache;
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
 use super::subgroups;
+use super::variables::variable;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
@@ -216,16 +217,13 @@ impl GpuDevice {
     /// Opens an adapter anew.
     pub(super) async fn request(adapter: &wgpu::Adapter, description: AdapterDescription) -> Result<GpuDevice, Error> {
         let refused = |reason: String| Error::AdapterRefused { adapter: description.name.clone(), reason };
-        let class = match std::env::var(CLASS_VARIABLE) {
-            Ok(text) => Some(parse_class(&text).map_err(refused)?),
-            Err(_) => None,
-        };
-        let (joining, join_after) = match std::env::var(JOINING_VARIABLE) {
-            Ok(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
+        let class = variable(CLASS_VARIABLE).map(|text| parse_class(&text)).transpose().map_err(refused)?;
+        let (joining, join_after) = match variable(JOINING_VARIABLE) {
+            Some(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
             // A browser wants barriers where all invocations provably come, and joined modules keep their parameters where it cannot
             // prove that.
-            Err(_) if cfg!(target_family = "wasm") => (Joining::Never, JOIN_AFTER),
-            Err(_) => (Joining::default(), JOIN_AFTER),
+            None if cfg!(target_family = "wasm") => (Joining::Never, JOIN_AFTER),
+            None => (Joining::default(), JOIN_AFTER),
         };
         let mut limits = limits(adapter.limits());
         let wanted = match description.arithmetic {
@@ -251,7 +249,7 @@ impl GpuDevice {
         let (device, queue) = opened;
         #[cfg(not(target_family = "wasm"))]
         let subgroup = subgroups::size(adapter).ok().filter(|_| device.features().contains(wgpu::Features::SUBGROUP));
-        if let Ok(text) = std::env::var(BINDING_VARIABLE) {
+        if let Some(text) = variable(BINDING_VARIABLE) {
             let bytes = parse_binding(&text).map_err(refused)?;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
         }
@@ -345,6 +343,18 @@ impl GpuDevice {
     /// Does `work` and returns the errors that wgpu finds in it, under the name `what`; `bytes` is what is asked of
     /// memory. A browser finds them later: they are kept until what comes next is awaited.
     pub(super) fn scoped<T>(&self, what: &str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, Error> {
+        self.scoped_until(what, bytes, work, || {})
+    }
+
+    /// [`GpuDevice::scoped`], with what is to be done when a browser finds an error later, for whoever has kept what `work` gave.
+    #[cfg_attr(not(target_family = "wasm"), allow(unused_variables))]
+    pub(super) fn scoped_until<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        work: impl FnOnce() -> T,
+        found_later: impl FnOnce() + 'static,
+    ) -> Result<T, Error> {
         self.check()?;
         let device = &self.shared.device;
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
@@ -372,6 +382,7 @@ impl GpuDevice {
             scopes.ask();
             wasm_bindgen_futures::spawn_local(async move {
                 if let Err(error) = found.await {
+                    found_later();
                     health.keep(Caught::Scoped(error));
                 }
                 scopes.answer();

@@ -11,6 +11,7 @@ use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, ProductEx
 use super::cooperative;
 use super::device::GpuDevice;
 use super::trial::results_of;
+use super::variables::variable;
 use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
 
@@ -33,7 +34,7 @@ impl HalfReads {
             support: F16Support::Emulated { reason },
             profile: plain,
         };
-        if std::env::var(VARIABLE).is_ok_and(|value| value == "never") {
+        if variable(VARIABLE).is_some_and(|value| value == "never") {
             return emulated(format!("{VARIABLE} is \"never\""));
         }
         if !device.has_f16() {

@@ -74,6 +74,7 @@ mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod trial;
 mod uploads;
+mod variables;
 #[cfg(test)]
 mod view_tests;
 
@@ -91,3 +92,5 @@ pub(crate) use readback::{Arrival, Readback};
 pub(crate) use rounds::{Round, Rounds};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use trial::GpuTrial;
+#[cfg(target_family = "wasm")]
+pub(crate) use variables::set_variable;

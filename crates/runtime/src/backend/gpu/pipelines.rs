@@ -36,8 +36,11 @@ pub(super) struct PipelineKey {
 /// side.
 #[derive(Default)]
 pub(super) struct PipelineCache {
-    slots: Mutex<HashMap<PipelineKey, Arc<Mutex<Option<Pipeline>>>>>,
+    slots: Mutex<HashMap<PipelineKey, Slot>>,
 }
+
+/// The place of one pipeline, empty until it is compiled.
+type Slot = Arc<Mutex<Option<Pipeline>>>;
 
 impl PipelineKey {
     pub(super) fn new(launch: &Launch) -> Self {
@@ -51,7 +54,7 @@ impl PipelineKey {
 
 impl PipelineCache {
     /// The pipeline of that key, compiled now if it never was. Errors name `what`, and neither they nor the key are kept:
-    /// a module that failed for want of memory may succeed later.
+    /// a module that failed for want of memory may succeed later. A browser tells an error later: then the key is forgotten when it does.
     pub(super) fn get(
         &self,
         device: &GpuDevice,
@@ -64,19 +67,28 @@ impl PipelineCache {
             Arc::clone(slots.entry(key.clone()).or_default())
         };
         let compiled = {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*slot {
+            let mut compiled = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*compiled {
                 Some(pipeline) => Ok(pipeline.clone()),
-                None => compile(device, key, label, what).map(|pipeline| slot.insert(pipeline).clone()),
+                None => {
+                    let (kept, forgotten) = (device.clone(), (key.clone(), Arc::clone(&slot)));
+                    let forget = move || kept.pipelines().forget(&forgotten.0, &forgotten.1);
+                    compile(device, key, label, what, forget).map(|pipeline| compiled.insert(pipeline).clone())
+                }
             }
         };
         if compiled.is_err() {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            if slots.get(key).is_some_and(|kept| Arc::ptr_eq(kept, &slot)) {
-                slots.remove(key);
-            }
+            self.forget(key, &slot);
         }
         compiled
+    }
+
+    /// Forgets the key of a pipeline that cannot be used, unless something else has taken its place meanwhile.
+    fn forget(&self, key: &PipelineKey, slot: &Slot) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.get(key).is_some_and(|kept| Arc::ptr_eq(kept, slot)) {
+            slots.remove(key);
+        }
     }
 
     /// How many pipelines have been asked for.
@@ -86,7 +98,14 @@ impl PipelineCache {
     }
 }
 
-fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Result<Pipeline, Error> {
+/// Compiles a pipeline. `forget` is called if a browser refuses it after this has returned.
+fn compile(
+    device: &GpuDevice,
+    key: &PipelineKey,
+    label: &str,
+    what: &str,
+    forget: impl FnOnce() + 'static,
+) -> Result<Pipeline, Error> {
     let limit = device.limits().max_storage_buffers_per_shader_stage as usize;
     if key.writable.len() > limit {
         return Err(Error::Unsupported {
@@ -114,7 +133,7 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
         }
         Arithmetic::Regrouped => None,
     };
-    device.scoped(what, 0, || {
+    let work = || {
         let wgpu = device.wgpu();
         let bindings =
             wgpu.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
@@ -137,7 +156,8 @@ fn compile(device: &GpuDevice, key: &PipelineKey, label: &str, what: &str) -> Re
             cache: None,
         });
         Pipeline { compute, bindings }
-    })
+    };
+    device.scoped_until(what, 0, work, forget)
 }
 
 /// The module of that key: as SPIR-V where the device takes arithmetic as it is written, else as WGSL.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::train::LEARNING_RATE;
 use crate::train::trainer::function::{Body, Function};
 use crate::train::trainer::restored::Restored;
@@ -18,7 +19,17 @@ impl Trainer<'_> {
     /// Everything that training goes on from: see [`Session::checkpoint`](crate::Session::checkpoint). What is not planned yet has no
     /// parameters and no optimiser's state to be kept, and begins from the seed; a learning rate that was set for it is kept.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let checkpoint = self.session.checkpoint()?;
+        Ok(noted(self.session.checkpoint()?, self.rates_for_later()))
+    }
+
+    /// [`Trainer::checkpoint`] without blocking: everything as it is after all steps that were submitted before, read at once.
+    pub fn checkpoint_async(&self) -> Pending<Checkpoint> {
+        let rates = self.rates_for_later();
+        self.session.checkpoint_async().then(|checkpoint| Ok(noted(checkpoint, rates)))
+    }
+
+    /// The learning rates that were set for functions which are not planned yet, by their names.
+    fn rates_for_later(&self) -> Map<String, Value> {
         let mut rates = Map::new();
         for function in &self.functions {
             if let Body::Training { name, learning_rate: Some(rate), .. } = &function.body {
@@ -26,7 +37,7 @@ impl Trainer<'_> {
                 rates.insert(name.clone(), Value::from(format!("{rate:?}")));
             }
         }
-        Ok(if rates.is_empty() { checkpoint } else { checkpoint.with_note(NOTE, Value::from(rates).to_string()) })
+        rates
     }
 
     /// Goes on from a checkpoint, before the first step or after any: parameters and states of functions that are planned later get
@@ -56,6 +67,11 @@ impl Trainer<'_> {
         }
         Ok(())
     }
+}
+
+/// A checkpoint with the learning rates that are set later.
+fn noted(checkpoint: Checkpoint, rates: Map<String, Value>) -> Checkpoint {
+    if rates.is_empty() { checkpoint } else { checkpoint.with_note(NOTE, Value::from(rates).to_string()) }
 }
 
 /// The learning rates of functions that were not planned when a checkpoint was made. Refuses a note that no trainer writes.

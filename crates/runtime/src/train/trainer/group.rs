@@ -123,6 +123,7 @@ impl Trainer<'_> {
         shards: usize,
         tensors: &[(&str, &Tensor)],
     ) -> Result<Outcome, Error> {
+        self.session.require_waiting("a deterministic step")?;
         self.refuse_empty(tensors)?;
         if self.precision.scale().is_some() {
             return Err(GroupError::NotDeterministic { what: "a scale of the loss".to_owned() }.into());

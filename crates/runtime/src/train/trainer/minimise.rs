@@ -51,6 +51,7 @@ impl Trainer<'_> {
         lbfgs: &mut Lbfgs,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Result<LbfgsOutcome, Error> {
+        self.session.require_waiting("Trainer::minimise")?;
         self.training(function)?;
         let batch = batch.named_tensors();
         self.refuse_empty(&batch)?;
