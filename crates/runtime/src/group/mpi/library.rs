@@ -29,8 +29,10 @@ const FUNNELED: c_int = 1;
 /// No text of a library is longer: MPICH's version may have 8192 characters.
 const LONGEST_TEXT: usize = 1 << 14;
 
-/// From so many members on a long sum is split among them, of which Open MPI is capable only where the results have a place of their own. Fewer send
-/// each other everything, and need no second place.
+/// From so many members on a sum is left to the library: Open MPI's `MPI_Iallreduce` splits a sum of 64 KiB or more among four or more, if the results
+/// have a place of their own. Of fewer it brings everything to one and back, so that the values go over each link twice, one after the other
+/// (`nbc_iallreduce.c`). These few send each other what they have and add it themselves: the way is taken once, and the order of a sum is that
+/// of the ranks.
 const LEAST_SPLIT: usize = 4;
 
 /// The most values that one call takes: its counts are C's `int`.
@@ -43,6 +45,9 @@ pub(super) trait Calls: Send {
 
     /// Initialises MPI; the rank and the size of the group.
     fn start(&self) -> Result<(usize, usize), GroupError>;
+
+    /// Has the library go on with what it was given, where no exchange of this member's is under way that would do so.
+    fn progress(&self);
 
     /// Begins an exchange.
     fn begin(&self, exchange: Exchange, values: Values, size: usize) -> Result<Box<dyn Request>, GroupError>;
@@ -74,6 +79,7 @@ struct Functions<H> {
     iallgather: unsafe extern "C" fn(*const c_void, c_int, H, *mut c_void, c_int, H, H, *mut H) -> Code,
     ibcast: unsafe extern "C" fn(*mut c_void, c_int, H, c_int, H, *mut H) -> Code,
     ibarrier: unsafe extern "C" fn(H, *mut H) -> Code,
+    iprobe: unsafe extern "C" fn(c_int, c_int, H, *mut c_int, *mut c_void) -> Code,
     test: unsafe extern "C" fn(*mut H, *mut c_int, *mut c_void) -> Code,
 }
 
@@ -182,6 +188,7 @@ fn functions<H>(library: &Library, missing: &dyn Fn(&str, String) -> GroupError)
         iallgather: function!("MPI_Iallgather"),
         ibcast: function!("MPI_Ibcast"),
         ibarrier: function!("MPI_Ibarrier"),
+        iprobe: function!("MPI_Iprobe"),
         test: function!("MPI_Test"),
     })
 }
@@ -247,46 +254,55 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
         }
     }
 
+    fn progress(&self) {
+        let mut is_there = 0;
+        // Nobody sends such a message. To look for one makes the library read and write what is due.
+        // SAFETY: MPI is initialised; the answer is written to a number of this frame, and nobody wants a status.
+        let _ =
+            unsafe { (self.functions.iprobe)(0, 0, self.handles.world, &raw mut is_there, self.handles.ignore_status) };
+    }
+
     fn begin(&self, exchange: Exchange, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {
         let Loaded { functions, handles, .. } = self;
-        if values.len() > MOST_VALUES {
-            return Err(GroupError::TooMany { elements: values.len(), limit: MOST_VALUES });
+        // Open MPI counts what all members gather together by an `int`, too.
+        let most_gathered = MOST_VALUES / size.max(1);
+        let is_gathered = match exchange {
+            Exchange::Gather => true,
+            Exchange::Sum => size < LEAST_SPLIT && values.len() <= most_gathered,
+            Exchange::Broadcast { .. } | Exchange::Barrier => false,
+        };
+        let limit = if is_gathered { most_gathered } else { MOST_VALUES };
+        if values.len() > limit {
+            return Err(GroupError::TooMany { elements: values.len(), limit });
         }
         let (count, kind) = (values.len() as c_int, kind(handles, &values));
         let mut request = handles.no_request;
         let at = &raw mut request;
         let (function, code, results) = match exchange {
-            Exchange::Sum if size < LEAST_SPLIT => {
-                let list = address(&mut values);
-                // SAFETY: the list has `count` values of the type, and lives until the request is over or for ever.
-                let code = unsafe {
-                    (functions.iallreduce)(handles.in_place, list, count, kind, handles.sum, handles.world, at)
-                };
-                ("MPI_Iallreduce", code, None)
-            }
-            Exchange::Sum => {
-                let mut sums = values.clone();
-                let (from, to) = (address(&mut values), address(&mut sums));
-                // SAFETY: both lists have `count` values of the type, and live until the request is over or for ever.
-                let code = unsafe { (functions.iallreduce)(from, to, count, kind, handles.sum, handles.world, at) };
-                ("MPI_Iallreduce", code, Some(sums))
-            }
-            Exchange::Gather => {
-                let mut all = values.clone().padded(values.len() * size);
+            Exchange::Gather | Exchange::Sum if is_gathered => {
+                let mut all = values.zeros(values.len() * size);
                 let (from, to) = (address(&mut values), address(&mut all));
                 // SAFETY: one list has `count` values, the other as many of each member; both live until the request is over or
                 // for ever.
                 let code = unsafe { (functions.iallgather)(from, count, kind, to, count, kind, handles.world, at) };
-                ("MPI_Iallgather", code, Some(all))
+                let results = if exchange == Exchange::Sum { Results::Summands(all) } else { Results::At(all) };
+                ("MPI_Iallgather", code, results)
+            }
+            Exchange::Gather | Exchange::Sum => {
+                let mut sums = values.clone();
+                let (from, to) = (address(&mut values), address(&mut sums));
+                // SAFETY: both lists have `count` values of the type, and live until the request is over or for ever.
+                let code = unsafe { (functions.iallreduce)(from, to, count, kind, handles.sum, handles.world, at) };
+                ("MPI_Iallreduce", code, Results::At(sums))
             }
             Exchange::Broadcast { root } => {
                 let list = address(&mut values);
                 // SAFETY: the list has `count` values, and lives until the request is over or for ever.
                 let code = unsafe { (functions.ibcast)(list, count, kind, root as c_int, handles.world, at) };
-                ("MPI_Ibcast", code, None)
+                ("MPI_Ibcast", code, Results::InPlace)
             }
             // SAFETY: MPI is initialised, and the handle is the library's own.
-            Exchange::Barrier => ("MPI_Ibarrier", unsafe { (functions.ibarrier)(handles.world, at) }, None),
+            Exchange::Barrier => ("MPI_Ibarrier", unsafe { (functions.ibarrier)(handles.world, at) }, Results::InPlace),
         };
         self.checked(function, code)?;
         Ok(Box::new(Running { functions: *functions, ignore_status: handles.ignore_status, request, values, results }))
@@ -309,8 +325,14 @@ fn kind<H: Copy>(handles: &Handles<H>, values: &Values) -> H {
     }
 }
 
-/// Where the values stand. A list that is moved keeps its memory.
+/// Where the values stand. A list that is moved keeps its memory. One without values has none, and what stands for its address may be what
+/// a library takes for a word of its own, as Open MPI does 1: it gets the address of something.
 fn address(values: &mut Values) -> *mut c_void {
+    static NOTHING: u64 = 0;
+    if values.is_empty() {
+        // Neither read nor written, for there are no values.
+        return (&raw const NOTHING).cast_mut().cast();
+    }
     match values {
         Values::F32(list) => list.as_mut_ptr().cast(),
         Values::F64(list) => list.as_mut_ptr().cast(),
@@ -325,8 +347,17 @@ struct Running<H> {
     ignore_status: *mut c_void,
     request: H,
     values: Values,
-    /// Where results go, if that is not where the values stand.
-    results: Option<Values>,
+    results: Results,
+}
+
+/// Where the results of an exchange are.
+enum Results {
+    /// Where the values stood.
+    InPlace,
+    /// In a place of their own.
+    At(Values),
+    /// They are the sums of what all members have, which is here in the order of their ranks.
+    Summands(Values),
 }
 
 impl<H: Copy> Request for Running<H> {
@@ -338,11 +369,34 @@ impl<H: Copy> Request for Running<H> {
         if is_over == 0 {
             return Ok(None);
         }
-        let values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
-        Ok(Some(self.results.take().unwrap_or(values)))
+        let mut values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
+        Ok(Some(match std::mem::replace(&mut self.results, Results::InPlace) {
+            Results::InPlace => values,
+            Results::At(results) => results,
+            Results::Summands(all) => {
+                values.become_sums(&all);
+                values
+            }
+        }))
     }
 
     fn leak(self: Box<Self>) {
         Box::leak(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+    use crate::group::Values;
+
+    #[test]
+    fn no_values_have_an_address_that_no_library_takes_for_a_word() {
+        for mut values in [Values::Bytes(vec![]), Values::F32(vec![]), Values::F64(vec![]), Values::I32(vec![])] {
+            assert!(address(&mut values).addr() > 4096, "{values:?}");
+        }
+        let mut values = Values::I32(vec![7]);
+        let expected = if let Values::I32(list) = &values { list.as_ptr().addr() } else { 0 };
+        assert_eq!(address(&mut values).addr(), expected);
     }
 }
