@@ -179,3 +179,23 @@ fn what_is_reported_of_each_sample_is_each_members_own_of_one_sample_too() {
     let whole = (reported[0].1[0] + reported[1].1[0] + reported[1].1[1]) / 3.0;
     assert!(reported.iter().all(|(loss, _)| (loss - whole).abs() < 1e-6), "{reported:?}");
 }
+
+#[test]
+fn a_row_for_all_samples_is_none_of_one_sample() {
+    // In the deterministic mode a part of one row is the row, whatever it is of.
+    let layer = Linear::new("layer", 6, 3);
+    let train = |group: Arc<dyn Group>| {
+        // Of three samples in two shards the first member has one.
+        let own = arenagrad::group::Share::new(group.rank(), group.size(), 2).unwrap().range(3);
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+            (layer.apply(inputs.get("x")) * inputs.get("row")).square().mean(..)
+        })
+        .in_group(group)
+        .deterministic(2);
+        let x = x(3).slice(0, own.start, own.end).unwrap();
+        let row = Tensor::new([1, 3], vec![1.0f32, 2.0, 3.0]).unwrap();
+        trainer.step(&[("x", &x), ("row", &row)]).unwrap().loss.to_bits()
+    };
+    let expected = train(Arc::new(Alone));
+    assert_eq!(members(2, train), [expected; 2]);
+}

@@ -1,5 +1,6 @@
 //! A trainer that is a member of a group, and the deterministic step.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,11 @@ use crate::train::trainer::{FunctionId, Outcome, Trainer, empty};
 
 /// How many values of each shard are gathered at once in the deterministic mode.
 const GATHERED: usize = 1 << 18;
+
+/// What members say of an input in the deterministic mode: that it has a part for each shard, that it has none, or that both come to the same.
+const CUT: char = 'c';
+const WHOLE: char = 'w';
+const EITHER: char = 'e';
 
 /// How a trainer takes part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +50,8 @@ impl Trainer<'_> {
     ///
     /// Evaluations are each member's own. Join before the first plan is made.
     ///
-    /// Errors of steps: [`Error::Group`]. A step that fails for whatever reason ends the group: the other members get an error that
+    /// Errors of steps: [`Error::Group`], on WebAssembly in any group of more than one; a batch of which no member has a sample
+    /// ([`Error::EmptyBatch`]), after which the group goes on. A step that fails for whatever reason ends the group: the other members get an error that
     /// names this one.
     #[must_use]
     pub fn in_group(mut self, group: Arc<dyn Group>) -> Self {
@@ -451,27 +458,34 @@ fn is_cut(tensor: &Tensor, samples: usize) -> bool {
 }
 
 /// Refuses an input that is as long as the share of some members and not of others: whether it is of samples, and has a part for each shard,
-/// cannot be known then, and the results would depend on how many members there are.
+/// cannot be known then, and the results would depend on how many members there are. Of one sample the part is the whole, so a member that
+/// has one says of an input of that length neither.
 fn require_same_cut(group: &dyn Group, tensors: &[(&str, &Tensor)], samples: usize) -> Result<(), Error> {
-    let mut names: Vec<&str> =
-        tensors.iter().filter(|(_, tensor)| is_cut(tensor, samples)).map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    let text = names.join("\n");
+    let said = |tensor: &Tensor| match is_cut(tensor, samples) {
+        true if samples == 1 => EITHER,
+        true => CUT,
+        false => WHOLE,
+    };
+    let mut lines: Vec<String> = tensors.iter().map(|(name, tensor)| format!("{}{name}", said(tensor))).collect();
+    lines.sort_unstable();
+    let text = lines.join("\n");
     let hash = Values::Bytes(digest(text.bytes()).to_le_bytes().to_vec());
     let hashes = group.begin(Exchange::Gather, hash).wait()?.to_bytes()?;
     if hashes.chunks_exact(8).all(|hash| hash == &hashes[..8]) {
         return Ok(());
     }
     // Rarely, so that names may be sent whole.
-    let mut cut: Vec<Vec<String>> = Vec::new();
+    let (mut cut, mut whole) = (BTreeSet::new(), BTreeSet::new());
     for text in group.all_gather(text.into_bytes().into())? {
-        let text = text.to_bytes()?;
-        cut.push(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect());
+        for line in String::from_utf8_lossy(&text.to_bytes()?).lines() {
+            if let Some(name) = line.strip_prefix(CUT) {
+                cut.insert(name.to_owned());
+            } else if let Some(name) = line.strip_prefix(WHOLE) {
+                whole.insert(name.to_owned());
+            }
+        }
     }
-    let mut all: Vec<&String> = cut.iter().flatten().collect();
-    all.sort_unstable();
-    let name = all.into_iter().find(|name| !cut.iter().all(|names| names.contains(name)));
-    let name = name.map(String::as_str).unwrap_or_default();
+    let Some(name) = cut.intersection(&whole).next() else { return Ok(()) };
     let what = format!(
         "the input {name:?}, whose first axis is as long as the share of some ranks and not as that of others, so that it cannot be \
          known whether it is of samples"
