@@ -35,6 +35,12 @@ const LONGEST_TEXT: usize = 1 << 14;
 /// of the ranks.
 const LEAST_SPLIT: usize = 4;
 
+/// What is sent to few is sent in pieces of at least so many bytes, and in so many of them at most. Open MPI asks the other end before it sends a
+/// message of more than 64 KiB, and over TCP the answer waits behind what its sender sends itself: two messages that cross each other would go one
+/// after the other.
+const PIECE_BYTES: usize = 60 << 10;
+const MOST_PIECES: usize = 64;
+
 /// The most values that one call takes: its counts are C's `int`.
 pub(super) const MOST_VALUES: usize = c_int::MAX as usize;
 
@@ -205,6 +211,49 @@ fn text(write: impl FnOnce(*mut c_char, *mut c_int) -> Code) -> String {
 }
 
 impl<H: Copy + 'static> Loaded<H> {
+    /// Begins a sum to which each member is sent what the others have, all pieces at once: members must begin the same in the same order.
+    fn begin_pieces(&self, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {
+        let Loaded { functions, handles, .. } = self;
+        let (len, kind) = (values.len(), kind(handles, &values));
+        let width = values.bytes() / len.max(1);
+        let piece = (PIECE_BYTES / width.max(1)).max(len.div_ceil(MOST_PIECES)).max(1);
+        let mut all = values.zeros(len * size);
+        let (from, to) = (address(&mut values).cast::<u8>(), address(&mut all).cast::<u8>());
+        let mut requests = Vec::with_capacity(len.div_ceil(piece));
+        for start in (0..len).step_by(piece) {
+            let count = piece.min(len - start) as c_int;
+            let mut request = handles.no_request;
+            // What all have of a piece stands together, behind what all have of the pieces before it.
+            let (from, to) = (from.wrapping_add(start * width), to.wrapping_add(start * size * width));
+            // SAFETY: from there on one list has `count` values, the other as many of each member; both live until the request is over or for
+            // ever.
+            let code = unsafe {
+                (functions.iallgather)(
+                    from.cast(),
+                    count,
+                    kind,
+                    to.cast(),
+                    count,
+                    kind,
+                    handles.world,
+                    &raw mut request,
+                )
+            };
+            if let Err(error) = self.checked("MPI_Iallgather", code) {
+                // The library may still write what was begun.
+                Box::new(self.running(requests, values, Results::Summands { all, piece })).leak();
+                return Err(error);
+            }
+            requests.push(request);
+        }
+        Ok(Box::new(self.running(requests, values, Results::Summands { all, piece })))
+    }
+
+    fn running(&self, requests: Vec<H>, values: Values, results: Results) -> Running<H> {
+        let (functions, ignore_status) = (self.functions, self.handles.ignore_status);
+        Running { functions, ignore_status, requests, over: 0, values, results }
+    }
+
     fn checked(&self, function: &'static str, code: Code) -> Result<(), GroupError> {
         checked(&self.functions, function, code)
     }
@@ -279,14 +328,14 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
         let mut request = handles.no_request;
         let at = &raw mut request;
         let (function, code, results) = match exchange {
-            Exchange::Gather | Exchange::Sum if is_gathered => {
+            Exchange::Sum if is_gathered => return self.begin_pieces(values, size),
+            Exchange::Gather if is_gathered => {
                 let mut all = values.zeros(values.len() * size);
                 let (from, to) = (address(&mut values), address(&mut all));
                 // SAFETY: one list has `count` values, the other as many of each member; both live until the request is over or
                 // for ever.
                 let code = unsafe { (functions.iallgather)(from, count, kind, to, count, kind, handles.world, at) };
-                let results = if exchange == Exchange::Sum { Results::Summands(all) } else { Results::At(all) };
-                ("MPI_Iallgather", code, results)
+                ("MPI_Iallgather", code, Results::At(all))
             }
             Exchange::Gather | Exchange::Sum => {
                 let mut sums = values.clone();
@@ -305,7 +354,7 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
             Exchange::Barrier => ("MPI_Ibarrier", unsafe { (functions.ibarrier)(handles.world, at) }, Results::InPlace),
         };
         self.checked(function, code)?;
-        Ok(Box::new(Running { functions: *functions, ignore_status: handles.ignore_status, request, values, results }))
+        Ok(Box::new(self.running(vec![request], values, results)))
     }
 
     fn finish(&self) -> Result<(), GroupError> {
@@ -345,7 +394,9 @@ fn address(values: &mut Values) -> *mut c_void {
 struct Running<H> {
     functions: Functions<H>,
     ignore_status: *mut c_void,
-    request: H,
+    /// What it is made of, and how many of these, from the first on, are over.
+    requests: Vec<H>,
+    over: usize,
     values: Values,
     results: Results,
 }
@@ -356,25 +407,28 @@ enum Results {
     InPlace,
     /// In a place of their own.
     At(Values),
-    /// They are the sums of what all members have, which is here in the order of their ranks.
-    Summands(Values),
+    /// They are the sums of what all members have, which is here: of so many values of each in the order of their ranks, and so on.
+    Summands { all: Values, piece: usize },
 }
 
 impl<H: Copy> Request for Running<H> {
     fn test(&mut self) -> Result<Option<Values>, GroupError> {
-        let mut is_over = 0;
-        // SAFETY: the request is this one's own, and its memory is here.
-        let code = unsafe { (self.functions.test)(&raw mut self.request, &raw mut is_over, self.ignore_status) };
-        checked(&self.functions, "MPI_Test", code)?;
-        if is_over == 0 {
-            return Ok(None);
+        while let Some(request) = self.requests.get_mut(self.over) {
+            let mut is_over = 0;
+            // SAFETY: the request is this one's own, and its memory is here.
+            let code = unsafe { (self.functions.test)(request, &raw mut is_over, self.ignore_status) };
+            checked(&self.functions, "MPI_Test", code)?;
+            if is_over == 0 {
+                return Ok(None);
+            }
+            self.over += 1;
         }
         let mut values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
         Ok(Some(match std::mem::replace(&mut self.results, Results::InPlace) {
             Results::InPlace => values,
             Results::At(results) => results,
-            Results::Summands(all) => {
-                values.become_sums(&all);
+            Results::Summands { all, piece } => {
+                values.become_sums(&all, piece);
                 values
             }
         }))
