@@ -2,8 +2,9 @@
 //! what a group costs, and to see what becomes of it when a process dies.
 //!
 //! ```text
-//! mpirun -n 2 cargo run --release --example distributed -- --network gpt --steps 50
-//! cargo run --release --example distributed -- --alone --network gpt --steps 50     # the same in one process, without MPI
+//! cargo build --release --example distributed
+//! mpirun -n 2 --enable-recovery target/release/examples/distributed --network gpt --steps 50     # with Open MPI installed
+//! target/release/examples/distributed --alone --network gpt --steps 50                           # the same in one process, without MPI
 //! ```
 
 use std::path::PathBuf;
@@ -99,8 +100,12 @@ fn train(options: &Options, group: &Arc<dyn Group>) -> Result<(), Error> {
     });
     let batches = batches.collect::<Result<Vec<Batch>, Error>>()?;
     let device = if options.device == "gpu" { Device::gpu_of(&**group)? } else { Device::named(&options.device)? };
-    let mut trainer =
-        Trainer::new(device, optimizer(options), |inputs| network.loss(inputs)).in_group(Arc::clone(group));
+    let mut trainer = Trainer::new(device, optimizer(options), |inputs| {
+        // Whatever the optimiser counts itself: a run that goes on must know how many steps there were.
+        inputs.graph().step();
+        network.loss(inputs)
+    })
+    .in_group(Arc::clone(group));
     if let Some(shards) = options.shards {
         trainer = trainer.deterministic(shards);
     }
@@ -111,8 +116,7 @@ fn train(options: &Options, group: &Arc<dyn Group>) -> Result<(), Error> {
     if let Some(path) = &options.load {
         trainer.prepare(&batches[0])?;
         trainer.session_mut().load(path)?;
-        // The optimiser counts its updates.
-        begin = trainer.session().parameter("updates")?.item()? as usize * options.accumulate;
+        begin = trainer.session().parameter("step")?.item()? as usize;
     }
     let dies = |death: Option<Death>, step: usize| {
         if let Some(Death { after, .. }) = death.filter(|death| (death.rank, death.step) == (rank, step)) {

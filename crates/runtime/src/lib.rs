@@ -70,6 +70,12 @@
 compile_error!(
     "the feature `fit` writes files and watches signals, which WebAssembly has not: leave it out for this target"
 );
+#[cfg(all(feature = "mpi", target_family = "wasm"))]
+compile_error!(
+    "the feature `mpi` loads a library and starts a thread, which WebAssembly has not: leave it out for this target"
+);
+#[cfg(all(feature = "tokenizer", target_family = "wasm"))]
+compile_error!("the feature `tokenizer` needs crates that do not build for WebAssembly: leave it out for this target");
 
 mod backend;
 pub mod check;

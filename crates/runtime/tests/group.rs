@@ -303,34 +303,6 @@ fn exchanges_do_what_they_say() {
     assert_eq!(Alone.all_reduce_mean(vec![2.0f32].into()), Ok(Values::F32(vec![2.0])));
 }
 
-#[cfg(feature = "fit")]
-#[test]
-fn the_loop_writes_once_and_stops_everywhere_at_the_same_step() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    let folder = std::env::temp_dir().join(format!("arenagrad-group-fit-{}", std::process::id()));
-    let net = Net::new(None);
-    let data = samples(20);
-    let outcomes = members(2, |group| {
-        let (rank, stop) = (group.rank(), Arc::new(AtomicBool::new(false)));
-        let batches = shared(&data, 5, &*group, None).unwrap();
-        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| net.loss(inputs)).in_group(group);
-        let flag = Arc::clone(&stop);
-        let fit = arenagrad::fit::Fit::new(10)
-            .quiet()
-            .folder(&folder)
-            .without_signals()
-            .stop_when(stop)
-            .on_step(move |view| flag.store(rank == 1 && view.step == 6, Ordering::SeqCst));
-        fit.run(&mut trainer, |position| batches.resume(position)).unwrap()
-    });
-    for outcome in &outcomes {
-        assert_eq!((outcome.end, outcome.steps), (arenagrad::fit::FitEnd::Interrupted, 6));
-    }
-    assert!(folder.join("last.safetensors").exists());
-    std::fs::remove_dir_all(&folder).unwrap();
-}
-
 #[test]
 fn a_checkpoint_is_restored_before_the_first_step() {
     let net = Net::new(None);

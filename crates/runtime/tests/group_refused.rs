@@ -30,16 +30,23 @@ fn differing(networks: impl Fn(usize) -> Vec<Linear> + Sync) -> Vec<Error> {
 
 #[test]
 fn members_with_other_parameters_are_named() {
-    // Other sizes: the exchanges differ, which is noticed first.
+    // Other sizes: the exchanges differ, too.
     for error in differing(|rank| vec![Linear::new("line", 3, 2 + rank)]) {
-        assert!(matches!(error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
+        let Error::Group(GroupError::ParametersDiffer { rank: 1, parameter, .. }) = &error else { panic!("{error}") };
+        assert_eq!(parameter, "line.bias");
+        assert!(error.to_string().contains("rank 1 declares \"line.bias\" as f32[3], but rank 0 declares"), "{error}");
     }
     // One has a parameter of another name, of the same size.
     for error in differing(|rank| vec![Linear::new(["line", "other"][rank], 3, 2)]) {
         let Error::Group(GroupError::ParametersDiffer { rank: 1, parameter, .. }) = &error else { panic!("{error}") };
-        assert_eq!(parameter, "other.weight");
-        let text = "rank 1 declares \"other.weight\" as f32[2, 3] in that place, but rank 0 declares \"line.weight\"";
+        assert_eq!(parameter, "line.bias");
+        let text = "rank 1 declares no \"line.bias\", but rank 0 declares \"line.bias\" as f32[2]";
         assert!(error.to_string().contains(text), "{error}");
+    }
+    // The same parameters in another order, which gradients are exchanged in.
+    let both = ["line", "other"];
+    for error in differing(|rank| vec![Linear::new(both[rank], 3, 2), Linear::new(both[1 - rank], 3, 2)]) {
+        assert!(matches!(error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
     }
 }
 

@@ -37,8 +37,11 @@ mod fit;
 mod fusion;
 mod group;
 mod group_deterministic;
+#[cfg(feature = "fit")]
+mod group_fit;
 mod group_language;
 mod group_refused;
+mod group_shares;
 mod guides;
 mod initial_values;
 mod integer_storage;

@@ -63,7 +63,8 @@ pub(super) fn hold(steps: u64) -> Result<(), String> {
         case.hold(&steps.to_string())?;
     }
     buckets()?;
-    deterministic()
+    deterministic()?;
+    resumed()
 }
 
 /// What a run came to.
@@ -182,6 +183,28 @@ fn deterministic() -> Result<(), String> {
         }
     }
     println!("distributed: 1 to 4 processes have the same bits in the deterministic mode");
+    Ok(())
+}
+
+/// A run goes on from its checkpoint with the bits that it has otherwise, whatever its optimiser keeps.
+fn resumed() -> Result<(), String> {
+    let file = std::env::temp_dir().join(format!("arenagrad-resumed-{}.safetensors", std::process::id()));
+    let path = file.to_string_lossy();
+    let held = (|| {
+        for optimizer in ["sgd", "adamw"] {
+            let bits = |own: &[&str]| losses(&Launch::group(2, &[&["--optimizer", optimizer], own].concat()).run()?);
+            let expected = bits(&["--steps", "5"])?;
+            let before = bits(&["--steps", "3", "--save", &path])?;
+            let after = bits(&["--steps", "2", "--load", &path])?;
+            if [before, after].concat() != expected {
+                return Err(format!("{optimizer}: a run that goes on from its checkpoint has other bits"));
+            }
+        }
+        Ok(())
+    })();
+    let _ = std::fs::remove_file(&file);
+    held?;
+    println!("distributed: 2 processes go on from a checkpoint with the same bits");
     Ok(())
 }
 

@@ -17,7 +17,7 @@ const STEPS: u64 = 12;
 const RESUMED: &str = "2";
 /// How long the others may take to learn of it, in milliseconds.
 const LIMIT: u128 = 30_000;
-/// What is trained. Its optimiser counts its steps, which a checkpoint goes on from.
+/// What is trained. Its optimiser has states of its own, which a checkpoint goes on from.
 const TRAINED: [&str; 4] = ["--batch", "9", "--optimizer", "adamw"];
 
 /// Kills a process of a group so many times, each time another one at another place; and as many times the one that writes checkpoints, while it

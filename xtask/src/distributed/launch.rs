@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ pub(super) struct Launch {
 impl Launch {
     /// In one process without MPI.
     pub(super) fn alone(arguments: &[&str]) -> Launch {
-        let mut command = Command::new(example());
+        let mut command = Command::new(Place::here().example());
         command.arg("--alone").args(arguments);
         Launch { command }
     }
@@ -55,14 +56,14 @@ impl Launch {
     /// In so many processes.
     pub(super) fn group(ranks: usize, arguments: &[&str]) -> Launch {
         let mut command = Command::new("mpirun");
-        command.args(LAUNCHER).args(["-n", &ranks.to_string()]).arg(example()).args(arguments);
+        command.args(LAUNCHER).args(["-n", &ranks.to_string()]).arg(Place::here().example()).args(arguments);
         Launch { command }
     }
 
     /// In a process at each end of a link.
     pub(super) fn between(link: &Link, arguments: &[&str]) -> Launch {
         let mut command = link.launcher();
-        command.arg(example()).args(arguments);
+        command.arg(Place::here().example()).args(arguments);
         Launch { command }
     }
 
@@ -89,9 +90,8 @@ impl Launch {
         }
         let program = self.command.get_program().to_owned();
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().map_err(|error| {
-            format!("{} cannot be run: {error}; build it: cargo build --workspace --examples", program.display())
-        })?;
+        let mut child =
+            self.command.spawn().map_err(|error| format!("{} cannot be run: {error}", program.display()))?;
         let begun = Instant::now();
         let (streams, errors) = (child.stdout.take(), child.stderr.take());
         let read = |stream: Option<Box<dyn Read + Send>>| {
@@ -121,9 +121,64 @@ impl Launch {
     }
 }
 
-/// The example, beside this program.
-fn example() -> OsString {
-    let here = std::env::current_exe().unwrap_or_default();
-    let name = here.with_file_name("examples").join("distributed");
-    name.with_extension(std::env::consts::EXE_EXTENSION).into_os_string()
+/// Has `cargo` build the example in the profile that this program was built in: what lies beside it may be of other sources, or not be there.
+pub(super) fn build() -> Result<(), String> {
+    let Place { target, profile } = Place::here();
+    // In the features that a build of the whole workspace has, so that what the tests have built serves.
+    let arguments = ["build", "--workspace", "--example", "distributed", "--profile", &profile, "--target-dir"];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace).args(arguments).arg(target).stdin(Stdio::null());
+    let status = command.status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the example could not be built ({status}): cargo {} ..", arguments.join(" "))),
+        Err(error) => Err(format!("cargo cannot be run: {error}")),
+    }
+}
+
+/// Where this program lies: `cargo`'s folder, and the profile.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    target: PathBuf,
+    profile: String,
+}
+
+impl Place {
+    fn here() -> Place {
+        Place::of(&std::env::current_exe().unwrap_or_default())
+    }
+
+    fn of(program: &Path) -> Place {
+        let folder = program.parent().unwrap_or(Path::new(""));
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // The only profile whose folder has another name.
+        let profile = if name == "debug" { "dev".to_owned() } else { name };
+        Place { target: folder.parent().unwrap_or(Path::new("")).to_owned(), profile }
+    }
+
+    fn example(&self) -> OsString {
+        let folder = if self.profile == "dev" { "debug" } else { &self.profile };
+        let name = self.target.join(folder).join("examples").join("distributed");
+        name.with_extension(std::env::consts::EXE_EXTENSION).into_os_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Place;
+
+    #[test]
+    fn the_example_is_built_and_run_where_this_program_was() {
+        for (folder, profile) in [("debug", "dev"), ("release", "release"), ("bench", "bench")] {
+            let place = Place::of(&Path::new("target").join(folder).join("xtask"));
+            assert_eq!(place, Place { target: "target".into(), profile: profile.to_owned() });
+            let example = Path::new("target").join(folder).join("examples").join("distributed");
+            let expected = example.with_extension(std::env::consts::EXE_EXTENSION);
+            assert_eq!(Path::new(&place.example()), expected);
+        }
+    }
 }

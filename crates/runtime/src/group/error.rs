@@ -29,6 +29,13 @@ pub enum GroupError {
     #[error("rank {rank} {theirs}, but rank {own} {ours}: all ranks must build the same network")]
     ParametersDiffer { rank: usize, own: usize, parameter: String, theirs: String, ours: String },
 
+    /// Members would go on with a run from different places.
+    #[error(
+        "rank {rank} {theirs}, while rank {own} {ours}: every rank reads the run's checkpoint itself; give all of them the same folder, on a disk \
+         that their hosts share, or copy rank 0's to each host"
+    )]
+    StartsDiffer { rank: usize, own: usize, theirs: String, ours: String },
+
     #[error("parameter {parameter:?} has other bits on rank {rank} than on rank 0; do all ranks run the same program?")]
     ValuesDiffer { rank: usize, parameter: String },
 
@@ -51,6 +58,10 @@ pub enum GroupError {
 
     #[error("a group is cut in at least one shard")]
     NoShards,
+
+    /// On WebAssembly.
+    #[error("a group of {size} members cannot be here: they wait for each other, and on WebAssembly nothing can wait")]
+    CannotWait { size: usize },
 
     #[error("{what}: not in the deterministic mode, in which each shard of a batch is computed on its own")]
     NotDeterministic { what: String },

@@ -1,15 +1,20 @@
 //! What members tell each other before a step: that they make the same one, and how many samples each has.
 //!
 //! It is one gathering of a few numbers, the same for everything that begins with it. So members that are not at the same place of their
-//! programs find out before they exchange anything of another size.
+//! programs find out before they exchange anything of another size, or of the same size and another meaning.
 
 use super::{Exchange, Group, GroupError, Values, values};
 
 /// What a member is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A run of a plan with exchanges.
+    /// A run of a plan with exchanges that trains nothing, such as an evaluation.
+    #[default]
     Run,
+    /// A training step.
+    Step,
+    /// The gradients of a training step.
+    Gradients,
     /// A step of the deterministic mode.
     Shards,
     /// A comparison of all parameters.
@@ -22,19 +27,37 @@ impl Purpose {
     fn number(self) -> u64 {
         match self {
             Purpose::Run => 1,
-            Purpose::Shards => 2,
-            Purpose::Compare => 3,
-            Purpose::Save => 4,
+            Purpose::Step => 2,
+            Purpose::Gradients => 3,
+            Purpose::Shards => 4,
+            Purpose::Compare => 5,
+            Purpose::Save => 6,
         }
+    }
+}
+
+/// All that must be the same of what members are about to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Intent {
+    pub(crate) purpose: Purpose,
+    /// Which function of a trainer, or plan of a session, it is done with; 0 without one.
+    pub(crate) function: u64,
+    /// What depends on everything that is exchanged, in order: what it is, its length and its type. Lengths alone do not tell one
+    /// parameter from another.
+    pub(crate) signature: u64,
+}
+
+impl Intent {
+    /// To do what has no plan.
+    pub(crate) fn to(purpose: Purpose) -> Self {
+        Intent { purpose, ..Intent::default() }
     }
 }
 
 /// What a member says of what it is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    pub(crate) purpose: Purpose,
-    /// What depends on everything that must be the same: the exchanges of the plan, in order.
-    pub(crate) signature: u64,
+    pub(crate) intent: Intent,
     /// How many samples it has.
     pub(crate) samples: usize,
     /// Whether its parameters may differ from the others'.
@@ -47,28 +70,37 @@ pub(crate) struct Headers {
     pub(crate) samples: Vec<usize>,
     /// Whether anyone's parameters may differ.
     pub(crate) is_new: bool,
+    /// Members that do the same with other exchanges, if there are any: most likely their networks differ, and whoever knows these
+    /// can say where. All members find this, or none.
+    pub(crate) differing: Option<GroupError>,
 }
 
-const NUMBERS: usize = 4;
+const NUMBERS: usize = 5;
 
 impl Header {
     /// Tells it to all, and learns what they tell. Errors: a member that is about to do something else.
     pub(crate) fn exchange(self, group: &dyn Group) -> Result<Headers, GroupError> {
-        let numbers = [self.purpose.number(), self.signature, self.samples as u64, u64::from(self.is_new)];
+        let Header { intent: Intent { purpose, function, signature }, samples, is_new } = self;
+        let numbers = [purpose.number(), function, signature, samples as u64, u64::from(is_new)];
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let all = group.begin(Exchange::Gather, Values::Bytes(bytes)).wait()?.to_bytes()?;
         let all: Vec<u64> = all.chunks_exact(8).map(values::number).collect();
         let own = group.rank();
-        for (rank, theirs) in all.chunks_exact(NUMBERS).enumerate() {
-            if theirs[..2] != numbers[..2] {
-                let (theirs, ours) = (described(theirs), described(&numbers));
-                return Err(GroupError::StepsDiffer { rank, own, theirs, ours });
-            }
+        // The first member whose first numbers are others than this one's.
+        let differing = |count: usize| {
+            let mut members = all.chunks_exact(NUMBERS).enumerate();
+            let (rank, theirs) = members.find(|(_, theirs)| theirs[..count] != numbers[..count])?;
+            let (theirs, ours) = (described(theirs), described(&numbers));
+            Some(GroupError::StepsDiffer { rank, own, theirs, ours })
+        };
+        if let Some(error) = differing(2) {
+            return Err(error);
         }
         let of = |place: usize| all.iter().skip(place).step_by(NUMBERS);
         Ok(Headers {
-            samples: of(2).map(|&samples| samples as usize).collect(),
-            is_new: of(3).any(|&is_new| is_new != 0),
+            samples: of(3).map(|&samples| samples as usize).collect(),
+            is_new: of(4).any(|&is_new| is_new != 0),
+            differing: differing(3),
         })
     }
 }
@@ -76,11 +108,16 @@ impl Header {
 /// What a member is about to do, in words.
 fn described(numbers: &[u64]) -> String {
     let what = match numbers[0] {
-        1 => "a step",
-        2 => "a deterministic step",
-        3 => "a comparison",
-        4 => "the writing of a file",
+        1 => "an evaluation",
+        2 => "a step",
+        3 => "gradients",
+        4 => "a deterministic step",
+        5 => "a comparison",
+        6 => "the writing of a file",
         _ => "something unknown",
     };
-    format!("{what} with the exchanges {:016x}", numbers[1])
+    match numbers[1] {
+        0 => what.to_owned(),
+        function => format!("{what} of the function {function:016x} with the exchanges {:016x}", numbers[2]),
+    }
 }

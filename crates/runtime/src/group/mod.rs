@@ -2,7 +2,7 @@
 //!
 //! A [`Group`] is what a program of many processes needs of an engine for messages: a rank, a size, and four exchanges. [`Alone`] is a group
 //! of one, so a program needs no branch; [`Threads`] are a group within a process; `Mpi` (the feature `mpi`) loads the MPI library
-//! that the machine has.
+//! that the machine has. On WebAssembly, where nothing can wait for another, there is `Alone` and no other.
 //!
 //! Invariants: all members make the same exchanges in the same order, as in MPI; an exchange never waits for ever: a member that ends, or that
 //! is killed, ends it with an error that names it; after such an error every further exchange of the group is refused with the same
@@ -16,6 +16,7 @@ mod mpi;
 mod report;
 mod share;
 mod sums;
+#[cfg(not(target_family = "wasm"))]
 mod threads;
 mod values;
 
@@ -28,11 +29,14 @@ pub use error::GroupError;
 pub use mpi::{Limits, Mpi};
 pub use report::StepReport;
 pub use share::{Share, share_of};
+#[cfg(not(target_family = "wasm"))]
 pub use threads::Threads;
 pub use values::Values;
 
-pub(crate) use header::{Header, Purpose};
+pub(crate) use header::{Header, Intent, Purpose};
 pub(crate) use sums::tree_sum;
+#[cfg(feature = "fit")]
+pub(crate) use values::number;
 
 /// A hash of bytes that is the same in every process: FNV-1a, of 64 bits (Fowler, Noll, Vo).
 pub(crate) fn digest(bytes: impl IntoIterator<Item = u8>) -> u64 {

@@ -100,6 +100,15 @@ impl Values {
         })
     }
 
+    /// So many zeros of the same type.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn zeros(&self, len: usize) -> Self {
+        of_same!(self, list => {
+            let _ = list;
+            vec![Default::default(); len]
+        })
+    }
+
     /// `len` of them from `start` on.
     pub(crate) fn part(&self, start: usize, len: usize) -> Self {
         of_same!(self, list => list[start..start + len].to_vec())
@@ -113,6 +122,18 @@ impl Values {
             (Values::I32(sums), Values::I32(other)) => {
                 sums.iter_mut().zip(other).for_each(|(sum, x)| *sum = sum.wrapping_add(*x));
             }
+            (Values::F32(_) | Values::F64(_) | Values::I32(_) | Values::Bytes(_), _) => {}
+        }
+    }
+
+    /// Becomes the sums at each place of lists as long as this one, in their order. They stand in pieces of so many values: the first of all
+    /// lists, then the second of all.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn become_sums(&mut self, lists: &Values, piece: usize) {
+        match (self, lists) {
+            (Values::F32(sums), Values::F32(all)) => sum_pieces(sums, all, piece, |a, b| a + b),
+            (Values::F64(sums), Values::F64(all)) => sum_pieces(sums, all, piece, |a, b| a + b),
+            (Values::I32(sums), Values::I32(all)) => sum_pieces(sums, all, piece, i32::wrapping_add),
             (Values::F32(_) | Values::F64(_) | Values::I32(_) | Values::Bytes(_), _) => {}
         }
     }
@@ -162,7 +183,44 @@ impl From<Vec<u8>> for Values {
     }
 }
 
+#[cfg(feature = "mpi")]
+fn sum_pieces<T: Copy>(sums: &mut [T], all: &[T], piece: usize, add: impl Fn(T, T) -> T) {
+    let members = all.len().checked_div(sums.len()).unwrap_or(0);
+    for (number, sums) in sums.chunks_mut(piece.max(1)).enumerate() {
+        let start = number * piece * members;
+        let mut lists = all[start..start + sums.len() * members].chunks_exact(sums.len());
+        if let Some(first) = lists.next() {
+            sums.copy_from_slice(first);
+        }
+        for list in lists {
+            sums.iter_mut().zip(list).for_each(|(sum, x)| *sum = add(*sum, *x));
+        }
+    }
+}
+
 /// The number that eight bytes are, the lowest first; 0 of fewer.
-pub(super) fn number(bytes: &[u8]) -> u64 {
+pub(crate) fn number(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(all(test, feature = "mpi"))]
+mod tests {
+    use super::Values;
+
+    #[test]
+    fn sums_of_lists_are_added_in_their_order() {
+        let mut sums = Values::F32(vec![1.0, 2.0]);
+        sums.become_sums(&Values::F32(vec![1e8, 1.0, 1.0, 2.0, -1e8, 3.0]), 2);
+        // The one is lost beside 1e8, as it would not be in another order.
+        assert_eq!(sums, Values::F32(vec![0.0, 6.0]));
+        let mut sums = Values::I32(vec![0]);
+        sums.become_sums(&Values::I32(vec![i32::MAX, 1]), 7);
+        assert_eq!(sums, Values::I32(vec![i32::MIN]));
+        let mut sums = Values::I32(vec![0; 3]);
+        sums.become_sums(&Values::I32(vec![1, 2, 10, 20, 3, 30]), 2);
+        assert_eq!(sums, Values::I32(vec![11, 22, 33]));
+        let mut none = Values::F64(vec![]);
+        none.become_sums(&Values::F64(vec![]), 1);
+        assert_eq!(none, Values::F64(vec![]));
+    }
 }

@@ -51,6 +51,7 @@ use arenagrad_graph::{
 use arenagrad_kernels::{Kernel, Program};
 
 use crate::error::Error;
+use crate::group::Intent;
 use crate::precision::Rounding;
 pub(crate) use bytes::ElementBytes;
 use cluster::NONE;
@@ -85,6 +86,8 @@ pub(crate) struct Request {
     pub(crate) unit: ElementBytes,
     /// What is rounded to 16 bits; none where all is computed in the dtypes of the graph.
     pub(crate) rounding: Option<Rounding>,
+    /// What it is for and what it exchanges, as members of a group tell each other.
+    pub(crate) intent: Intent,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -104,6 +107,8 @@ pub struct Plan {
     pub(crate) account: Account,
     /// The numbers of the steps that are exchanges with other processes, ascending.
     pub(crate) exchanges: Vec<usize>,
+    /// What it is for, and what its exchanges are of.
+    pub(crate) intent: Intent,
 }
 
 /// What an error says of a function of matrices.
@@ -232,6 +237,7 @@ impl Plan {
             fallible,
             account,
             exchanges,
+            intent: request.intent,
         }
     }
 

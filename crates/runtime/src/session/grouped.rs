@@ -4,23 +4,28 @@
 //! differ, all take those of the first member then, and compare them. Random draws are other ones on each member: the state `random_seed`
 //! is the first member's, moved on by the rank. After an error of the group every further run is refused with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, StorageType};
 
 use crate::error::Error;
-use crate::group::{Exchange, Group, GroupError, Header, Purpose, StepReport, Values, digest};
+use crate::group::{Exchange, Group, GroupError, Header, Intent, Purpose, StepReport, Values, digest};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::session::feed::Feed;
 use crate::session::parameters::{Parameter, RANDOM_SEED};
-use crate::session::parts::signature;
+use crate::session::parts::intent;
 use crate::session::store::Memory;
 use crate::tensor::Tensor;
+use crate::train::listed;
 
 /// The name under which a plan is given its member's share of the weight of a batch.
 pub(crate) const WEIGHT: &str = "group_weight";
+
+/// How many bytes of a parameter are sent at once: MPI libraries count what one call takes by an `int`.
+const MOST_SENT: usize = 1 << 30;
 
 /// By how much the seed of random draws differs between members: odd, so that none is another's for billions of members.
 const STRIDE: i32 = 0x1E37_79B1;
@@ -40,13 +45,15 @@ pub(crate) struct Membership {
 }
 
 /// What a session must know of a plan with exchanges.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchanged {
-    signature: u64,
+    intent: Intent,
     /// How many samples its inputs are of.
     samples: usize,
     /// The dtype of the weight that it asks for, if it does.
     weight: Option<DType>,
+    /// The names of its inputs, as an error lists them.
+    inputs: Arc<str>,
 }
 
 impl Exchanged {
@@ -58,7 +65,11 @@ impl Exchanged {
         let alive = plan.declarations.iter().zip(&plan.alive).filter(|(_, alive)| **alive);
         let weight = alive.map(|(declaration, _)| declaration).find(|declaration| declaration.name == WEIGHT);
         let weight = weight.map(|declaration| declaration.dtype);
-        Some(Exchanged { signature: signature(plan), samples: samples_of(&plan.declarations), weight })
+        let is_of_samples =
+            |declaration: &&Declaration| declaration.kind == DeclarationKind::Input && declaration.shape.rank() > 0;
+        let inputs = plan.declarations.iter().filter(is_of_samples).map(|input| input.name.as_str());
+        let inputs = listed(inputs).into();
+        Some(Exchanged { intent: intent(plan), samples: samples_of(&plan.declarations), weight, inputs })
     }
 }
 
@@ -93,22 +104,18 @@ pub(crate) struct Meeting {
 
 impl Membership {
     pub(crate) fn new(group: Arc<dyn Group>) -> Self {
-        Membership {
-            group,
-            compared: None,
-            failed: None,
-            report: StepReport::default(),
-            met: Duration::ZERO,
-            samples: 0,
-        }
+        // There waiting would never end, and reading the clock, which is done around every exchange, ends the program.
+        let failed = cfg!(target_family = "wasm").then(|| GroupError::CannotWait { size: group.size() });
+        Membership { group, compared: None, failed, report: StepReport::default(), met: Duration::ZERO, samples: 0 }
     }
 }
 
 impl Meeting {
-    /// The share of the weight that a member's samples have, which is 1 over all members; equal shares if there are no samples.
-    pub(crate) fn weight(&self, rank: usize) -> f64 {
+    /// The share of the weight that a member's samples have, which is 1 over all members; none if there are no samples, of which a mean is
+    /// none either. All members find that alike.
+    pub(crate) fn weight(&self, rank: usize) -> Option<f64> {
         let total: usize = self.samples.iter().sum();
-        if total == 0 { 1.0 / self.samples.len() as f64 } else { self.samples[rank] as f64 / total as f64 }
+        (total > 0).then(|| self.samples[rank] as f64 / total as f64)
     }
 }
 
@@ -150,12 +157,13 @@ impl Session {
     }
 
     /// Tells the other members what comes, and has all take the first one's parameters if anyone's may differ.
-    pub(crate) fn meet(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
-        if self.membership.is_none() {
-            return Ok(Meeting { samples: vec![samples] });
+    pub(crate) fn meet(&mut self, intent: Intent, samples: usize) -> Result<Meeting, Error> {
+        let Some(membership) = &self.membership else { return Ok(Meeting { samples: vec![samples] }) };
+        if let Some(failed) = &membership.failed {
+            return Err(failed.clone().into());
         }
         let begun = Instant::now();
-        let met = self.meet_with(purpose, signature, samples);
+        let met = self.meet_with(intent, samples);
         if let Some(membership) = &mut self.membership {
             membership.met = begun.elapsed();
         }
@@ -186,15 +194,17 @@ impl Session {
         result
     }
 
-    fn meet_with(&mut self, purpose: Purpose, signature: u64, samples: usize) -> Result<Meeting, Error> {
+    fn meet_with(&mut self, intent: Intent, samples: usize) -> Result<Meeting, Error> {
         let known = self.parameters.len();
         let Some(membership) = &self.membership else { unreachable!("who is in no group meets nobody") };
-        if let Some(failed) = &membership.failed {
-            return Err(failed.clone().into());
-        }
         let is_new = membership.compared != Some(known);
         let group = Arc::clone(&membership.group);
-        let headers = Header { purpose, signature, samples, is_new }.exchange(&*group)?;
+        let headers = Header { intent, samples, is_new }.exchange(&*group)?;
+        if let Some(error) = headers.differing {
+            // Where networks differ that says more.
+            self.compare_declarations(&*group)?;
+            return Err(error.into());
+        }
         if headers.is_new {
             self.take_from_first(&*group)?;
             self.compare(&*group)?;
@@ -209,12 +219,14 @@ impl Session {
     }
 
     /// What a run is given beside its inputs: the weight of this member's samples, if its plan asks for it. The other members are met
-    /// before.
+    /// before. A batch of which nobody has a sample is refused by all alike, and the group goes on.
     pub(crate) fn weight_for(&mut self, exchanged: Option<Exchanged>) -> Result<Option<Tensor>, Error> {
-        let Some(Exchanged { signature, samples, weight }) = exchanged else { return Ok(None) };
+        let Some(Exchanged { intent, samples, weight, inputs }) = exchanged else { return Ok(None) };
         let Some(rank) = self.group().map(|group| group.rank()) else { return Ok(None) };
-        let meeting = self.meet(Purpose::Run, signature, samples)?;
-        Ok(weight.map(|dtype| Tensor::scalar(meeting.weight(rank)).cast(dtype)))
+        let meeting = self.meet(intent, samples)?;
+        let Some(dtype) = weight else { return Ok(None) };
+        let weight = meeting.weight(rank).ok_or_else(|| Error::EmptyBatch { inputs: (*inputs).to_owned() })?;
+        Ok(Some(Tensor::scalar(weight).cast(dtype)))
     }
 
     /// Compares the parameters and states of all members, bit for bit, by their hashes. All members must call it.
@@ -223,14 +235,14 @@ impl Session {
     /// [`GroupError::ValuesDiffer`]); what ended the group. In a session that is in no group there is nothing to compare.
     pub fn compare_members(&mut self) -> Result<(), Error> {
         let Some(group) = self.group().cloned() else { return Ok(()) };
-        let compared = self.meet(Purpose::Compare, 0, 0).and_then(|_| self.compare(&*group));
+        let compared = self.meet(Intent::to(Purpose::Compare), 0).and_then(|_| self.compare(&*group));
         self.noted(compared)
     }
 
     /// Takes the values of the first member's parameters, which must be declared alike on all.
     fn take_from_first(&mut self, group: &dyn Group) -> Result<(), Error> {
         self.compare_declarations(group)?;
-        let known: Vec<String> = self.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let known: Vec<String> = self.by_name().iter().map(|parameter| parameter.name.clone()).collect();
         for name in known {
             let parameter = self.parameters.find(&name)?;
             let (storage, shape) = (parameter.storage, parameter.shape.clone());
@@ -238,8 +250,7 @@ impl Session {
                 continue;
             }
             let value = self.value_of(parameter)?;
-            let bytes = value.data().to_le_bytes();
-            let first = group.begin(Exchange::Broadcast { root: 0 }, Values::Bytes(bytes)).wait()?.to_bytes()?;
+            let first = from_first(group, value.data().to_le_bytes(), MOST_SENT)?;
             let mut data = Elements::from_le_bytes(storage, &first);
             if name == RANDOM_SEED {
                 data = moved_on(&data, group.rank());
@@ -255,14 +266,18 @@ impl Session {
         Ok(self.values_later(&[parameter])?.wait()?.remove(0))
     }
 
+    /// The parameters by their names: in which order they were declared depends on which plan was made first, and a member may have made
+    /// one of its own, such as an evaluation.
+    fn by_name(&self) -> Vec<&Parameter> {
+        let mut parameters: Vec<&Parameter> = self.parameters.iter().collect();
+        parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        parameters
+    }
+
     /// Refuses members that have other parameters than the first.
     fn compare_declarations(&self, group: &dyn Group) -> Result<(), Error> {
-        let declared: Vec<(String, String)> = self
-            .parameters
-            .iter()
-            .map(|parameter| (parameter.name.clone(), format!("{}{}", parameter.storage, parameter.shape)))
-            .collect();
-        let text = declared.iter().map(|(name, kind)| format!("{name}\t{kind}")).collect::<Vec<_>>().join("\n");
+        let line = |parameter: &&Parameter| format!("{}\t{}{}", parameter.name, parameter.storage, parameter.shape);
+        let text = self.by_name().iter().map(line).collect::<Vec<_>>().join("\n");
         let hash = digest(text.bytes());
         let hashes = group.begin(Exchange::Gather, Values::Bytes(hash.to_le_bytes().to_vec())).wait()?.to_bytes()?;
         if hashes.chunks_exact(8).all(|other| other == &hashes[..8]) {
@@ -278,7 +293,7 @@ impl Session {
     /// Refuses members whose parameters have other bits than the first's.
     fn compare(&self, group: &dyn Group) -> Result<(), Error> {
         let mut hashes: Vec<(String, u64)> = Vec::new();
-        for parameter in self.parameters.iter().filter(|parameter| parameter.name != RANDOM_SEED) {
+        for parameter in self.by_name().into_iter().filter(|parameter| parameter.name != RANDOM_SEED) {
             let value = self.value_of(parameter)?;
             hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes())));
         }
@@ -327,24 +342,79 @@ fn moved_by(seed: &Elements, by: i32) -> Elements {
     Elements::I32(vec![seed.wrapping_add(by)])
 }
 
-/// The first parameter that one member declares otherwise than the first member.
+/// The bytes that the first member has, of which all have as many: in pieces of no more than `most`.
+fn from_first(group: &dyn Group, mut bytes: Vec<u8>, most: usize) -> Result<Vec<u8>, GroupError> {
+    let broadcast =
+        |bytes: Vec<u8>| group.begin(Exchange::Broadcast { root: 0 }, Values::Bytes(bytes)).wait()?.to_bytes();
+    if bytes.len() <= most {
+        return broadcast(bytes);
+    }
+    for piece in bytes.chunks_mut(most) {
+        let first = broadcast(piece.to_vec())?;
+        piece.copy_from_slice(&first);
+    }
+    Ok(bytes)
+}
+
+/// The first parameter by name that one member declares otherwise than the first member, or that only one of them has.
 fn first_difference(texts: &[String]) -> GroupError {
-    let first: Vec<&str> = texts[0].lines().collect();
-    let differing = texts.iter().position(|text| *text != texts[0]).unwrap_or(0);
-    let theirs: Vec<&str> = texts[differing].lines().collect();
-    let place = first.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(first.len().min(theirs.len()));
-    let says = |line: Option<&&str>| match line.and_then(|line| line.split_once('\t')) {
-        Some((name, kind)) => format!("declares {name:?} as {kind} in that place"),
-        None => "declares nothing more".to_owned(),
+    let declared = |text: &String| -> BTreeMap<String, String> {
+        let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+        pairs.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
     };
-    let line = theirs.get(place).or(first.get(place)).copied().unwrap_or_default();
-    let parameter = line.split('\t').next().unwrap_or_default().to_owned();
+    let differing = texts.iter().position(|text| *text != texts[0]).unwrap_or(0);
+    let (first, theirs) = (declared(&texts[0]), declared(&texts[differing]));
+    let mut names: Vec<&String> = first.keys().chain(theirs.keys()).collect();
+    names.sort_unstable();
+    let name = names.into_iter().find(|name| first.get(*name) != theirs.get(*name));
+    let parameter = name.cloned().unwrap_or_default();
+    let says = |known: &BTreeMap<String, String>| match known.get(&parameter) {
+        Some(kind) => format!("declares {parameter:?} as {kind}"),
+        None => format!("declares no {parameter:?}"),
+    };
+    let (theirs, ours) = (says(&theirs), says(&first));
     // Everyone is told of the two that differ, of which this member need not be one.
-    GroupError::ParametersDiffer {
-        rank: differing,
-        own: 0,
-        parameter,
-        theirs: says(theirs.get(place)),
-        ours: says(first.get(place)),
+    GroupError::ParametersDiffer { rank: differing, own: 0, parameter, theirs, ours }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::from_first;
+    use crate::group::{Exchange, Group, Pending, Values};
+
+    /// A first member whose others are not there, which notes how much it sends at once.
+    #[derive(Default)]
+    struct First {
+        sent: Mutex<Vec<usize>>,
+    }
+
+    impl Group for First {
+        fn rank(&self) -> usize {
+            0
+        }
+
+        fn size(&self) -> usize {
+            2
+        }
+
+        fn begin(&self, exchange: Exchange, values: Values) -> Pending {
+            assert_eq!(exchange, Exchange::Broadcast { root: 0 });
+            self.sent.lock().unwrap().push(values.len());
+            Pending::ready(Ok(values))
+        }
+
+        fn abandon(&self, _: &str) {}
+    }
+
+    #[test]
+    fn large_parameters_are_sent_in_pieces() {
+        for (len, pieces) in [(0, vec![0]), (4, vec![4]), (8, vec![8]), (9, vec![8, 1]), (24, vec![8, 8, 8])] {
+            let first = First::default();
+            let bytes: Vec<u8> = (0..len).collect();
+            assert_eq!(from_first(&first, bytes.clone(), 8), Ok(bytes));
+            assert_eq!(*first.sent.lock().unwrap(), pieces);
+        }
     }
 }

@@ -36,6 +36,7 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
+use crate::group::{Intent, digest};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
 use crate::tensor::Tensor;
@@ -44,6 +45,7 @@ use crate::train::{LEARNING_RATE, Optimizer, Wanted, read_parameters};
 use crate::tuning;
 use feed::Feed;
 use parameters::{Parameters, Place};
+pub(crate) use parts::intent;
 use pool::{Claim, Pool, Sharing};
 pub(crate) use prepared::Prepared;
 pub(crate) use store::LoopPlaces;
@@ -141,6 +143,7 @@ impl Session {
             rounding,
             memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
             unit: self.device.element_bytes(),
+            intent: Intent { function: digest(self.plans.len().to_le_bytes()), ..Intent::default() },
             ..Request::default()
         };
         self.prepare(Plan::new(graph, &request)?)
@@ -526,7 +529,7 @@ impl Session {
 
     /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
     fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
-        let exchanged = self.plans[plan].exchanged;
+        let exchanged = self.plans[plan].exchanged.clone();
         if exchanged.is_none() {
             return self.plans[plan].feed.write(inputs, &mut self.memory);
         }

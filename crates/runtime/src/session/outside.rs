@@ -131,7 +131,7 @@ impl Session {
         if prepared.exchanged.is_none() {
             return prepared.feed.write(inputs, &mut self.memory);
         }
-        let weight = self.weight_for(prepared.exchanged)?;
+        let weight = self.weight_for(prepared.exchanged.clone())?;
         let written = write_weighted(&mut prepared.feed, &mut self.memory, inputs, weight.as_ref());
         self.noted(written)
     }

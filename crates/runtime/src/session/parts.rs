@@ -10,12 +10,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arenagrad_graph::{Elements, StorageType};
+use arenagrad_graph::{DeclarationKind, Elements, StorageType};
 use arenagrad_kernels::Choice;
 
 use crate::device::Device;
 use crate::error::Error;
-use crate::group::{Exchange, Group, Pending, StepReport, Values};
+use crate::group::{Exchange, Group, Intent, Pending, StepReport, Values, digest};
 use crate::plan::{BufferRole, PlacedStep, Plan, Task};
 use crate::session::LoopPlaces;
 use crate::session::store::{Executable, Memory, Run};
@@ -245,13 +245,18 @@ fn exchanged(plan: &Plan, exchange: usize) -> usize {
     }
 }
 
-/// A number that depends on the exchanges of a plan, their order, types and lengths (FNV-1a).
-pub(crate) fn signature(plan: &Plan) -> u64 {
-    let numbers = plan.exchanges.iter().flat_map(|&exchange| {
+/// What members of a group must have alike to run a plan together: what it is for, the exchanges, their order, types and lengths, what is
+/// in them, and the names of the parameters.
+pub(crate) fn intent(plan: &Plan) -> Intent {
+    let exchanges = plan.exchanges.iter().flat_map(|&exchange| {
         let storage = plan.buffers[plan.steps[exchange].outputs[0] as usize].storage;
         [exchanged(plan, exchange) as u64, storage as u64]
     });
-    crate::group::digest(numbers.flat_map(u64::to_le_bytes))
+    let numbers = std::iter::once(plan.intent.signature).chain(exchanges);
+    // All that were declared: which of them are needed may depend on how many samples there are.
+    let parameters = plan.declarations.iter().filter(|declaration| declaration.kind != DeclarationKind::Input);
+    let names = parameters.flat_map(|parameter| parameter.name.bytes().chain([b'\n']));
+    Intent { signature: digest(numbers.flat_map(u64::to_le_bytes).chain(names)), ..plan.intent }
 }
 
 /// What a buffer holds, as members exchange it.
@@ -281,23 +286,27 @@ fn elements(values: Values) -> Elements {
 
 #[cfg(test)]
 mod tests {
-    use arenagrad_graph::{Graph, Init};
+    use arenagrad_graph::{Graph, Half, Init};
 
-    use super::{Action, Schedule, is_moved};
+    use super::{Action, Schedule, exchanged, is_moved};
     use crate::plan::{BufferRole, Plan, Request};
     use crate::precision::Precision;
-    use crate::train::Sgd;
     use crate::train::in_group::group_training_request;
+    use crate::train::{LossScale, Sgd};
 
     /// A training step of a network of so many layers, whose gradients are exchanged one by one.
     fn plan(layers: usize) -> Plan {
+        plan_in(layers, &Precision::full())
+    }
+
+    /// The same in that precision.
+    fn plan_in(layers: usize, precision: &Precision) -> Plan {
         let g = Graph::new();
         let mut h = g.input("x", [8, 16]);
         for layer in 0..layers {
             h = h.matmul(g.parameter(format!("w{layer}"), [16, 16], Init::XavierUniform)).tanh();
         }
-        let request =
-            group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (&Precision::full(), "")).unwrap();
+        let request = group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (precision, "")).unwrap();
         Plan::new(&g, &request).unwrap()
     }
 
@@ -326,8 +335,21 @@ mod tests {
 
     #[test]
     fn exchanges_go_on_while_the_backward_pass_does() {
-        let plan = plan(4);
-        let Schedule { parts, actions } = Schedule::new(&plan);
+        overlaps(&plan(4));
+    }
+
+    #[test]
+    fn a_scale_of_the_loss_leaves_that_as_it_is() {
+        let plan = plan_in(4, &Precision::mixed(Half::F16).loss_scale(LossScale::dynamic()));
+        let lengths: Vec<usize> = plan.exchanges.iter().map(|&exchange| exchanged(&plan, exchange)).collect();
+        // Whether a gradient has overflown is seen in the sums.
+        assert_eq!(lengths, [1, 256, 256, 256, 256]);
+        overlaps(&plan);
+    }
+
+    /// Holds a plan of four layers to it that gradients are exchanged while those before them are computed.
+    fn overlaps(plan: &Plan) {
+        let Schedule { parts, actions } = Schedule::new(plan);
         let place = |action: Action| actions.iter().position(|other| *other == action).unwrap();
         let products = |action: &Action| match action {
             Action::Run(number) => {
@@ -340,7 +362,7 @@ mod tests {
         for number in 1..4 {
             let between = &actions[place(Action::Begin(number))..place(Action::End(number))];
             let computed: usize = between.iter().map(products).sum();
-            assert!(computed > 0, "exchange {number} waits for nothing: {actions:?}");
+            assert!(computed > 0, "exchange {number} waits for nothing: {actions:?}\n{plan}");
         }
         // Nothing is updated before the last gradient is on its way.
         let last = place(Action::Begin(4));

@@ -5,22 +5,28 @@
 //! and the update ([`Expr::all_reduce`]); clipping, accumulation and the optimiser itself see the sums. These are operations of the graph
 //! like any other: a plan begins each as early as it can and does something else meanwhile.
 //!
-//! Gradients are exchanged in buckets, in the order in which the backward pass has them, so that the first are under way while the last are
-//! computed. A bucket's content follows from the graph alone, so it is the same for all members.
+//! Gradients are exchanged in buckets, those of the parameters that were declared last first, as PyTorch's `DistributedDataParallel` has it: about the
+//! order in which a backward pass has them, so that the first are under way while the last are computed. The order in which reverse mode
+//! makes them would be nearer, but it depends on the extents of a batch, which differ between members: where nothing is broadcast, what is passed
+//! to a parameter is a node that was there before. What is in which bucket, by name and shape, is part of what members
+//! tell each other before a step ([`Intent`]).
 //!
 //! Other floats that a step carries on, such as running statistics, become the weighted means over the members. Integers are left alone: each
 //! member counts the same.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use arenagrad_graph::{DType, Expr, Graph, NodeId, Shape};
 
 use crate::error::Error;
+use crate::group::{Intent, Purpose, digest};
 use crate::plan::Request;
 use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
-use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
+use crate::train::loss_scale::{TracedStep, append_traced_step};
 use crate::train::request::append_rounded_gradients;
+use crate::train::shards::name_of;
 use crate::train::{Optimizer, Trained, require_scalar};
 
 /// What a bucket holds at least, in bytes, unless it is said otherwise: enough that the time for a message's way is small beside that for its
@@ -33,22 +39,35 @@ pub(crate) struct Buckets {
     pub(crate) bytes: usize,
     /// Whether this member has samples. One that has none takes part in each sum with zeros: what it would compute may not be numbers.
     has_samples: bool,
+    /// What depends on the names and shapes of everything that was put into a bucket, in order.
+    contents: Cell<u64>,
+}
+
+/// What is summed, and what it is called: the same on all members.
+struct Part<'g> {
+    name: String,
+    value: Expr<'g>,
 }
 
 impl Buckets {
     fn new(graph: &Graph, bytes: usize) -> Self {
-        Buckets { bytes, has_samples: samples_of(&graph.declarations()) > 0 }
+        Buckets { bytes, has_samples: samples_of(&graph.declarations()) > 0, contents: Cell::new(0) }
+    }
+
+    /// What members tell each other of a plan whose exchanges these are.
+    fn intent(&self, purpose: Purpose) -> Intent {
+        Intent { purpose, function: digest([]), signature: self.contents.get() }
     }
 
     /// The sums of these over the group, each in its shape.
-    fn summed<'g>(&self, graph: &'g Graph, parts: &[Expr<'g>]) -> Result<Vec<Expr<'g>>, Error> {
+    fn summed<'g>(&self, graph: &'g Graph, parts: &[Part<'g>]) -> Result<Vec<Expr<'g>>, Error> {
         let mut sums: Vec<Option<Expr<'g>>> = vec![None; parts.len()];
         for dtype in [DType::F32, DType::F64, DType::I32] {
             let mut bucket: Vec<(usize, Shape)> = Vec::new();
             let mut elements = 0;
             for (place, part) in parts.iter().enumerate() {
-                let shape = part.shape()?;
-                if part.dtype()? != dtype || shape.elements() == 0 {
+                let shape = part.value.shape()?;
+                if part.value.dtype()? != dtype || shape.elements() == 0 {
                     continue;
                 }
                 elements += shape.elements();
@@ -60,13 +79,13 @@ impl Buckets {
             }
             self.exchange(graph, parts, &bucket, dtype, &mut sums)?;
         }
-        Ok(sums.into_iter().zip(parts).map(|(sum, part)| sum.unwrap_or(*part)).collect())
+        Ok(sums.into_iter().zip(parts).map(|(sum, part)| sum.unwrap_or(part.value)).collect())
     }
 
     fn exchange<'g>(
         &self,
         graph: &'g Graph,
-        parts: &[Expr<'g>],
+        parts: &[Part<'g>],
         bucket: &[(usize, Shape)],
         dtype: DType,
         sums: &mut [Option<Expr<'g>>],
@@ -74,9 +93,14 @@ impl Buckets {
         if bucket.is_empty() {
             return Ok(());
         }
+        for (place, shape) in bucket {
+            let known = self.contents.get().to_le_bytes().into_iter();
+            let extents = shape.iter().flat_map(|extent| extent.to_le_bytes());
+            self.contents.set(digest(known.chain(parts[*place].name.bytes()).chain(extents)));
+        }
         let flat = bucket.iter().map(|(place, shape)| {
             if self.has_samples {
-                parts[*place].reshape([shape.elements()])
+                parts[*place].value.reshape([shape.elements()])
             } else {
                 graph.zeros([shape.elements()], dtype)
             }
@@ -95,33 +119,36 @@ impl Buckets {
     }
 }
 
-/// An optimiser in a group: it is given the gradients of all members.
+/// What layers carry on in floats, and what becomes of it: the mean over all members, by their weights. With it go gradients.
+fn carried(graph: &Graph, buckets: &Buckets, weight: NodeId) -> Result<Vec<(NodeId, NodeId)>, Error> {
+    let weight = graph.expr(weight);
+    let (mut states, mut parts) = (Vec::new(), Vec::new());
+    for (state, next) in graph.updates() {
+        let (name, next) = (name_of(graph, state), graph.expr(next));
+        let dtype = next.dtype()?;
+        if dtype.is_float() {
+            states.push(state);
+            parts.push(Part { name, value: next * weight.cast(dtype) });
+        }
+    }
+    let means = buckets.summed(graph, &parts)?;
+    states.into_iter().zip(means).map(|(state, mean)| Ok((state, mean.id()?))).collect()
+}
+
+/// An optimiser in a group: beside what it updates stands what layers carry on.
 struct InGroup<'o> {
     optimizer: &'o dyn Optimizer,
-    buckets: &'o Buckets,
-    /// The node of this member's weight.
-    weight: NodeId,
+    /// States, and what becomes of them. They are known when gradients are, before this is asked.
+    carried: &'o RefCell<Vec<(NodeId, NodeId)>>,
 }
 
 impl Optimizer for InGroup<'_> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        // What layers carry on goes with the gradients.
-        let weight = graph.expr(self.weight);
-        let mut carried: Vec<(Expr<'g>, Expr<'g>)> = Vec::new();
-        for (state, next) in graph.updates() {
-            let (state, next) = (graph.expr(state), graph.expr(next));
-            let dtype = next.dtype()?;
-            if dtype.is_float() {
-                carried.push((state, next * weight.cast(dtype)));
-            }
-        }
-        let parts: Vec<Expr<'g>> = carried.iter().map(|(_, next)| *next).collect();
-        let means = self.buckets.summed(graph, &parts)?;
-        let trained = summed_gradients(graph, trained, self.buckets)?;
-        let mut pairs = self.optimizer.update(graph, &trained)?;
+        let mut pairs = self.optimizer.update(graph, trained)?;
         let updated: HashSet<NodeId> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
-        let carried = carried.into_iter().zip(means).map(|((state, _), mean)| (state, mean));
-        pairs.extend(carried.filter(|(state, _)| state.id().is_ok_and(|id| !updated.contains(&id))));
+        let carried = self.carried.borrow();
+        let carried = carried.iter().filter(|(state, _)| !updated.contains(state));
+        pairs.extend(carried.map(|(state, mean)| (graph.expr(*state), graph.expr(*mean))));
         Ok(pairs)
     }
 
@@ -140,19 +167,10 @@ fn summed_gradients<'g>(
     trained: &[Trained<'g>],
     buckets: &Buckets,
 ) -> Result<Vec<Trained<'g>>, Error> {
-    // The order in which reverse mode made them is that in which a backward pass has them.
-    let mut order = Vec::with_capacity(trained.len());
-    for (number, one) in trained.iter().enumerate() {
-        order.push((graph.ordinal(one.gradient.id()?)?, number));
-    }
-    order.sort_unstable();
-    let gradients: Vec<Expr<'g>> = order.iter().map(|&(_, number)| trained[number].gradient).collect();
-    let sums = buckets.summed(graph, &gradients)?;
-    let mut summed = trained.to_vec();
-    for (&(_, number), sum) in order.iter().zip(sums) {
-        summed[number] = trained[number].with_gradient(sum);
-    }
-    Ok(summed)
+    // In the order of their declarations reversed.
+    let parts = trained.iter().rev().map(|one| Part { name: one.name.clone(), value: one.gradient });
+    let sums = buckets.summed(graph, &parts.collect::<Vec<_>>())?;
+    Ok(trained.iter().zip(sums.into_iter().rev()).map(|(one, sum)| one.with_gradient(sum)).collect())
 }
 
 /// The weight of this member's samples, which a run is given, and the loss by it.
@@ -163,18 +181,19 @@ fn weighted<'g>(loss: Expr<'g>) -> Result<(Expr<'g>, Expr<'g>), Error> {
     Ok((weight, (loss * weight).check()?))
 }
 
-/// What all members report: of floats of one element the weighted mean, of integers of one element the sum; what has more elements is each
-/// member's own.
+/// What all members report: of floats without axes, and of the loss, which comes first, the weighted mean, of integers without axes the sum; what
+/// has axes is each member's own. It may have an element for each sample, and a member one sample.
 fn reported<'g>(buckets: &Buckets, weight: Expr<'g>, results: &[Expr<'g>]) -> Result<Vec<NodeId>, Error> {
     let graph = weight.graph();
     let (mut places, mut parts) = (Vec::new(), Vec::new());
     for (place, result) in results.iter().enumerate() {
         let (shape, dtype) = (result.shape()?, result.dtype()?);
-        if shape.elements() != 1 || dtype == DType::Bool {
+        if (shape.rank() > 0 && place > 0) || dtype == DType::Bool {
             continue;
         }
         places.push(place);
-        parts.push(if dtype.is_float() { *result * weight.cast(dtype) } else { *result });
+        let value = if dtype.is_float() { *result * weight.cast(dtype) } else { *result };
+        parts.push(Part { name: format!("result {place}"), value });
     }
     let mut reported = results.to_vec();
     for (place, sum) in places.into_iter().zip(buckets.summed(graph, &parts)?) {
@@ -184,8 +203,8 @@ fn reported<'g>(buckets: &Buckets, weight: Expr<'g>, results: &[Expr<'g>]) -> Re
 }
 
 /// A training step in a group: as [`training_request`](super::request::training_request), with gradients, loss and metrics of all members.
-pub(crate) fn group_training_request(
-    loss: Expr<'_>,
+pub(crate) fn group_training_request<'g>(
+    loss: Expr<'g>,
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
     bucket_bytes: usize,
@@ -199,22 +218,22 @@ pub(crate) fn group_training_request(
         let (weight, target) = weighted(loss)?;
         let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
         let outputs = reported(&buckets, weight, &results)?;
-        let optimizer = InGroup { optimizer, buckets: &buckets, weight: weight.id()? };
-        let TracedStep { step, backward, update, sources } = append_traced_step(
-            target,
-            &optimizer,
-            precision.scale(),
-            prefix,
-            Overflows::OfGroup { has_samples: buckets.has_samples },
-        )?;
+        let (states, weight) = (RefCell::default(), weight.id()?);
+        let optimizer = InGroup { optimizer, carried: &states };
+        let exchange = |trained: &[Trained<'g>]| -> Result<Vec<Trained<'g>>, Error> {
+            states.replace(carried(graph, &buckets, weight)?);
+            summed_gradients(graph, trained, &buckets)
+        };
+        let TracedStep { step, gradients, backward, update, sources } =
+            append_traced_step(target, &optimizer, precision.scale(), prefix, Some(&exchange))?;
         let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
-        let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
         Ok(Request {
             stages: vec![("forward", local), ("backward", gradients)],
             rest: "update",
             outputs,
             updates: step.updates,
             rounding: precision.rounding(graph, backward, update, &sources)?,
+            intent: buckets.intent(Purpose::Step),
             ..Request::default()
         })
     })();
@@ -242,5 +261,6 @@ pub(crate) fn group_gradients_request(
     }
     let names = trained.into_iter().map(|trained| trained.name).collect();
     let stages = vec![("forward", vec![loss.id()?]), ("backward", local)];
-    Ok((Request { stages, rest: "update", outputs, rounding, ..Request::default() }, names))
+    let intent = buckets.intent(Purpose::Gradients);
+    Ok((Request { stages, rest: "update", outputs, rounding, intent, ..Request::default() }, names))
 }

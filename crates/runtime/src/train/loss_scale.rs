@@ -82,18 +82,15 @@ impl LossScale {
     }
 }
 
-/// Whose gradients a step is skipped for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Overflows {
-    /// Those of this process, which trains alone.
-    Own,
-    /// Those of all members of a group that have samples: either all skip a step or none.
-    OfGroup { has_samples: bool },
-}
+/// What becomes of gradients before anything else sees them: in a group the sums over its members, which are exchanged. As they are the same for
+/// all, either all skip a step or none.
+pub(crate) type Exchange<'e, 'g> = &'e dyn Fn(&[Trained<'g>]) -> Result<Vec<Trained<'g>>, Error>;
 
 /// A training step, and which of its nodes belong to the backward pass.
 pub(crate) struct TracedStep<'g> {
     pub(crate) step: TrainingStep<'g>,
+    /// What the backward pass ends with: gradients before they are exchanged.
+    pub(crate) gradients: Vec<NodeId>,
     /// The ordinal of the first node of the backward pass.
     pub(crate) backward: usize,
     /// The ordinal of the first node behind it.
@@ -108,11 +105,11 @@ pub(crate) fn append_traced_step<'g>(
     optimizer: &dyn Optimizer,
     scale: Option<LossScale>,
     prefix: &str,
-    overflows: Overflows,
+    exchange: Option<Exchange<'_, 'g>>,
 ) -> Result<TracedStep<'g>, Error> {
     let graph = loss.check()?.graph();
     let mark = graph.mark();
-    let appended = append(graph, loss, optimizer, scale, prefix, overflows);
+    let appended = append(graph, loss, optimizer, scale, prefix, exchange);
     if appended.is_err() {
         graph.rewind(mark)?;
     }
@@ -125,7 +122,7 @@ fn append<'g>(
     optimizer: &dyn Optimizer,
     scale: Option<LossScale>,
     prefix: &str,
-    overflows: Overflows,
+    exchange: Option<Exchange<'_, 'g>>,
 ) -> Result<TracedStep<'g>, Error> {
     let scaling = scale.map(|scale| Scaling::declare(graph, scale, prefix)).transpose()?;
     let backward = graph.ordinal_bound();
@@ -138,9 +135,16 @@ fn append<'g>(
     let mut trained =
         append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
     let update = graph.ordinal_bound();
-    let finite = match &scaling {
-        Some(scaling) => Some(scaling.unscale(graph, &mut trained, overflows)?),
-        None => None,
+    let ids = |trained: &[Trained<'g>]| trained.iter().map(|one| one.gradient.id()).collect::<Result<Vec<_>, _>>();
+    let local = exchange.map(|_| ids(&trained)).transpose()?;
+    if let Some(exchange) = exchange {
+        // Scaled as they are: whether a sum is finite all members see alike, and nothing more has to be exchanged for it.
+        trained = exchange(&trained)?;
+    }
+    let finite = scaling.as_ref().map(|scaling| scaling.unscale(graph, &mut trained)).transpose()?;
+    let gradients = match local {
+        Some(local) => local,
+        None => ids(&trained)?,
     };
     let mut updates = append_update(graph, &trained, optimizer)?;
     if let (Some(scaling), Some(finite)) = (scaling, finite) {
@@ -154,7 +158,7 @@ fn append<'g>(
         updates.extend(scaling.updates(finite, &declarations)?);
     }
     graph.check()?;
-    Ok(TracedStep { step: TrainingStep { trained, updates }, backward, update, sources })
+    Ok(TracedStep { step: TrainingStep { trained, updates }, gradients, backward, update, sources })
 }
 
 /// The states of a scale in a graph.
@@ -180,7 +184,7 @@ impl<'g> Scaling<'g> {
     }
 
     /// Divides the gradients by the scale; whether all their elements are finite.
-    fn unscale(&self, graph: &'g Graph, trained: &mut [Trained<'g>], counted: Overflows) -> Result<Expr<'g>, Error> {
+    fn unscale(&self, graph: &'g Graph, trained: &mut [Trained<'g>]) -> Result<Expr<'g>, Error> {
         let mut overflows = graph.zeros([], DType::F32);
         for one in trained {
             let inverse = (1.0 / self.scale).cast(one.gradient.dtype()?);
@@ -188,12 +192,6 @@ impl<'g> Scaling<'g> {
             overflows = overflows + (!gradient.isfinite()).cast(DType::F32).sum(..);
             *one = one.with_gradient(gradient);
         }
-        let overflows = match counted {
-            Overflows::Own => overflows,
-            Overflows::OfGroup { has_samples: true } => overflows.all_reduce(),
-            // What a member without samples would compute may not be numbers, and nothing of it is taken.
-            Overflows::OfGroup { has_samples: false } => graph.zeros([], DType::F32).all_reduce(),
-        };
         Ok(overflows.equal(0.0))
     }
 

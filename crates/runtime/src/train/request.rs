@@ -5,7 +5,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::{Precision, Rounding};
-use crate::train::loss_scale::{Overflows, TracedStep, append_traced_step};
+use crate::train::loss_scale::{TracedStep, append_traced_step};
 use crate::train::{Optimizer, Trained, append_gradients_of};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
@@ -19,10 +19,9 @@ pub(crate) fn training_request(
 ) -> Result<Request, Error> {
     let graph = loss.check()?.graph();
     precision.check_patterns(graph)?;
-    let TracedStep { step, backward, update, sources } =
-        append_traced_step(loss, optimizer, precision.scale(), prefix, Overflows::Own)?;
+    let TracedStep { step, gradients, backward, update, sources } =
+        append_traced_step(loss, optimizer, precision.scale(), prefix, None)?;
     let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
-    let gradients = step.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     Ok(Request {
         stages: vec![("forward", outputs.clone()), ("backward", gradients)],
         rest: "update",

@@ -95,7 +95,7 @@ impl Optimizer for Given<'_> {
 }
 
 /// The name of a state.
-fn name_of(graph: &Graph, state: NodeId) -> String {
+pub(crate) fn name_of(graph: &Graph, state: NodeId) -> String {
     let declared = graph.declarations().into_iter().find(|declaration| declaration.node == state);
     declared.map(|declaration| declaration.name).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use arenagrad_kernels::{Axes, Matrices};
 use super::device::GpuDevice;
 use super::half::product;
 use super::subgroups;
+use super::variables::variable;
 use crate::device::CooperativeSupport;
 use crate::error::Error;
 
@@ -29,7 +30,7 @@ pub(super) async fn open(
     descriptor: &wgpu::DeviceDescriptor<'_>,
     class: AdapterClass,
 ) -> Result<((wgpu::Device, wgpu::Queue), Result<CooperativeMatrix, String>), String> {
-    let mut offered = wanted(std::env::var(VARIABLE).ok().as_deref(), class)?.and_then(|()| offered(adapter));
+    let mut offered = wanted(variable(VARIABLE).as_deref(), class)?.and_then(|()| offered(adapter));
     if let Ok(matrix) = offered {
         let with = wgpu::DeviceDescriptor {
             required_features: descriptor.required_features | FEATURES,

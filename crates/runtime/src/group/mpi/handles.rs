@@ -25,8 +25,6 @@ pub(super) struct Handles<H> {
     pub(super) no_request: H,
     /// Where nobody wants a status.
     pub(super) ignore_status: *mut c_void,
-    /// What stands for what is sent where the results take its place.
-    pub(super) in_place: *mut c_void,
 }
 
 // SAFETY: handles are names of objects of the library, which itself sees to who may use them; one thread makes all calls.
@@ -84,7 +82,6 @@ impl Handles<*mut c_void> {
             byte: address("ompi_mpi_byte")?,
             no_request: address("ompi_request_null")?,
             ignore_status: ptr::null_mut(),
-            in_place: ptr::without_provenance_mut(1),
         })
     }
 }
@@ -102,7 +99,6 @@ impl Handles<c_int> {
             byte: 0x4c00_010d,
             no_request: 0x2c00_0000,
             ignore_status: ptr::without_provenance_mut(1),
-            in_place: ptr::without_provenance_mut(usize::MAX),
         }
     }
 }

@@ -29,9 +29,17 @@ const FUNNELED: c_int = 1;
 /// No text of a library is longer: MPICH's version may have 8192 characters.
 const LONGEST_TEXT: usize = 1 << 14;
 
-/// From so many members on a long sum is split among them, of which Open MPI is capable only where the results have a place of their own. Fewer send
-/// each other everything, and need no second place.
+/// From so many members on a sum is left to the library: Open MPI's `MPI_Iallreduce` splits a sum of 64 KiB or more among four or more, if the results
+/// have a place of their own. Of fewer it brings everything to one and back, so that the values go over each link twice, one after the other
+/// (`nbc_iallreduce.c`). These few send each other what they have and add it themselves: the way is taken once, and the order of a sum is that
+/// of the ranks.
 const LEAST_SPLIT: usize = 4;
+
+/// What is sent to few is sent in pieces of at least so many bytes, and in so many of them at most. Open MPI asks the other end before it sends a
+/// message of more than 64 KiB, and over TCP the answer waits behind what its sender sends itself: two messages that cross each other would go one
+/// after the other.
+const PIECE_BYTES: usize = 60 << 10;
+const MOST_PIECES: usize = 64;
 
 /// The most values that one call takes: its counts are C's `int`.
 pub(super) const MOST_VALUES: usize = c_int::MAX as usize;
@@ -43,6 +51,9 @@ pub(super) trait Calls: Send {
 
     /// Initialises MPI; the rank and the size of the group.
     fn start(&self) -> Result<(usize, usize), GroupError>;
+
+    /// Has the library go on with what it was given, where no exchange of this member's is under way that would do so.
+    fn progress(&self);
 
     /// Begins an exchange.
     fn begin(&self, exchange: Exchange, values: Values, size: usize) -> Result<Box<dyn Request>, GroupError>;
@@ -74,6 +85,7 @@ struct Functions<H> {
     iallgather: unsafe extern "C" fn(*const c_void, c_int, H, *mut c_void, c_int, H, H, *mut H) -> Code,
     ibcast: unsafe extern "C" fn(*mut c_void, c_int, H, c_int, H, *mut H) -> Code,
     ibarrier: unsafe extern "C" fn(H, *mut H) -> Code,
+    iprobe: unsafe extern "C" fn(c_int, c_int, H, *mut c_int, *mut c_void) -> Code,
     test: unsafe extern "C" fn(*mut H, *mut c_int, *mut c_void) -> Code,
 }
 
@@ -182,6 +194,7 @@ fn functions<H>(library: &Library, missing: &dyn Fn(&str, String) -> GroupError)
         iallgather: function!("MPI_Iallgather"),
         ibcast: function!("MPI_Ibcast"),
         ibarrier: function!("MPI_Ibarrier"),
+        iprobe: function!("MPI_Iprobe"),
         test: function!("MPI_Test"),
     })
 }
@@ -198,6 +211,49 @@ fn text(write: impl FnOnce(*mut c_char, *mut c_int) -> Code) -> String {
 }
 
 impl<H: Copy + 'static> Loaded<H> {
+    /// Begins a sum to which each member is sent what the others have, all pieces at once: members must begin the same in the same order.
+    fn begin_pieces(&self, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {
+        let Loaded { functions, handles, .. } = self;
+        let (len, kind) = (values.len(), kind(handles, &values));
+        let width = values.bytes() / len.max(1);
+        let piece = (PIECE_BYTES / width.max(1)).max(len.div_ceil(MOST_PIECES)).max(1);
+        let mut all = values.zeros(len * size);
+        let (from, to) = (address(&mut values).cast::<u8>(), address(&mut all).cast::<u8>());
+        let mut requests = Vec::with_capacity(len.div_ceil(piece));
+        for start in (0..len).step_by(piece) {
+            let count = piece.min(len - start) as c_int;
+            let mut request = handles.no_request;
+            // What all have of a piece stands together, behind what all have of the pieces before it.
+            let (from, to) = (from.wrapping_add(start * width), to.wrapping_add(start * size * width));
+            // SAFETY: from there on one list has `count` values, the other as many of each member; both live until the request is over or for
+            // ever.
+            let code = unsafe {
+                (functions.iallgather)(
+                    from.cast(),
+                    count,
+                    kind,
+                    to.cast(),
+                    count,
+                    kind,
+                    handles.world,
+                    &raw mut request,
+                )
+            };
+            if let Err(error) = self.checked("MPI_Iallgather", code) {
+                // The library may still write what was begun.
+                Box::new(self.running(requests, values, Results::Summands { all, piece })).leak();
+                return Err(error);
+            }
+            requests.push(request);
+        }
+        Ok(Box::new(self.running(requests, values, Results::Summands { all, piece })))
+    }
+
+    fn running(&self, requests: Vec<H>, values: Values, results: Results) -> Running<H> {
+        let (functions, ignore_status) = (self.functions, self.handles.ignore_status);
+        Running { functions, ignore_status, requests, over: 0, values, results }
+    }
+
     fn checked(&self, function: &'static str, code: Code) -> Result<(), GroupError> {
         checked(&self.functions, function, code)
     }
@@ -247,49 +303,58 @@ impl<H: Copy + 'static> Calls for Loaded<H> {
         }
     }
 
+    fn progress(&self) {
+        let mut is_there = 0;
+        // Nobody sends such a message. To look for one makes the library read and write what is due.
+        // SAFETY: MPI is initialised; the answer is written to a number of this frame, and nobody wants a status.
+        let _ =
+            unsafe { (self.functions.iprobe)(0, 0, self.handles.world, &raw mut is_there, self.handles.ignore_status) };
+    }
+
     fn begin(&self, exchange: Exchange, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {
         let Loaded { functions, handles, .. } = self;
-        if values.len() > MOST_VALUES {
-            return Err(GroupError::TooMany { elements: values.len(), limit: MOST_VALUES });
+        // Open MPI counts what all members gather together by an `int`, too.
+        let most_gathered = MOST_VALUES / size.max(1);
+        let is_gathered = match exchange {
+            Exchange::Gather => true,
+            Exchange::Sum => size < LEAST_SPLIT && values.len() <= most_gathered,
+            Exchange::Broadcast { .. } | Exchange::Barrier => false,
+        };
+        let limit = if is_gathered { most_gathered } else { MOST_VALUES };
+        if values.len() > limit {
+            return Err(GroupError::TooMany { elements: values.len(), limit });
         }
         let (count, kind) = (values.len() as c_int, kind(handles, &values));
         let mut request = handles.no_request;
         let at = &raw mut request;
         let (function, code, results) = match exchange {
-            Exchange::Sum if size < LEAST_SPLIT => {
-                let list = address(&mut values);
-                // SAFETY: the list has `count` values of the type, and lives until the request is over or for ever.
-                let code = unsafe {
-                    (functions.iallreduce)(handles.in_place, list, count, kind, handles.sum, handles.world, at)
-                };
-                ("MPI_Iallreduce", code, None)
-            }
-            Exchange::Sum => {
-                let mut sums = values.clone();
-                let (from, to) = (address(&mut values), address(&mut sums));
-                // SAFETY: both lists have `count` values of the type, and live until the request is over or for ever.
-                let code = unsafe { (functions.iallreduce)(from, to, count, kind, handles.sum, handles.world, at) };
-                ("MPI_Iallreduce", code, Some(sums))
-            }
-            Exchange::Gather => {
-                let mut all = values.clone().padded(values.len() * size);
+            Exchange::Sum if is_gathered => return self.begin_pieces(values, size),
+            Exchange::Gather if is_gathered => {
+                let mut all = values.zeros(values.len() * size);
                 let (from, to) = (address(&mut values), address(&mut all));
                 // SAFETY: one list has `count` values, the other as many of each member; both live until the request is over or
                 // for ever.
                 let code = unsafe { (functions.iallgather)(from, count, kind, to, count, kind, handles.world, at) };
-                ("MPI_Iallgather", code, Some(all))
+                ("MPI_Iallgather", code, Results::At(all))
+            }
+            Exchange::Gather | Exchange::Sum => {
+                let mut sums = values.clone();
+                let (from, to) = (address(&mut values), address(&mut sums));
+                // SAFETY: both lists have `count` values of the type, and live until the request is over or for ever.
+                let code = unsafe { (functions.iallreduce)(from, to, count, kind, handles.sum, handles.world, at) };
+                ("MPI_Iallreduce", code, Results::At(sums))
             }
             Exchange::Broadcast { root } => {
                 let list = address(&mut values);
                 // SAFETY: the list has `count` values, and lives until the request is over or for ever.
                 let code = unsafe { (functions.ibcast)(list, count, kind, root as c_int, handles.world, at) };
-                ("MPI_Ibcast", code, None)
+                ("MPI_Ibcast", code, Results::InPlace)
             }
             // SAFETY: MPI is initialised, and the handle is the library's own.
-            Exchange::Barrier => ("MPI_Ibarrier", unsafe { (functions.ibarrier)(handles.world, at) }, None),
+            Exchange::Barrier => ("MPI_Ibarrier", unsafe { (functions.ibarrier)(handles.world, at) }, Results::InPlace),
         };
         self.checked(function, code)?;
-        Ok(Box::new(Running { functions: *functions, ignore_status: handles.ignore_status, request, values, results }))
+        Ok(Box::new(self.running(vec![request], values, results)))
     }
 
     fn finish(&self) -> Result<(), GroupError> {
@@ -309,8 +374,14 @@ fn kind<H: Copy>(handles: &Handles<H>, values: &Values) -> H {
     }
 }
 
-/// Where the values stand. A list that is moved keeps its memory.
+/// Where the values stand. A list that is moved keeps its memory. One without values has none, and what stands for its address may be what
+/// a library takes for a word of its own, as Open MPI does 1: it gets the address of something.
 fn address(values: &mut Values) -> *mut c_void {
+    static NOTHING: u64 = 0;
+    if values.is_empty() {
+        // Neither read nor written, for there are no values.
+        return (&raw const NOTHING).cast_mut().cast();
+    }
     match values {
         Values::F32(list) => list.as_mut_ptr().cast(),
         Values::F64(list) => list.as_mut_ptr().cast(),
@@ -323,26 +394,63 @@ fn address(values: &mut Values) -> *mut c_void {
 struct Running<H> {
     functions: Functions<H>,
     ignore_status: *mut c_void,
-    request: H,
+    /// What it is made of, and how many of these, from the first on, are over.
+    requests: Vec<H>,
+    over: usize,
     values: Values,
-    /// Where results go, if that is not where the values stand.
-    results: Option<Values>,
+    results: Results,
+}
+
+/// Where the results of an exchange are.
+enum Results {
+    /// Where the values stood.
+    InPlace,
+    /// In a place of their own.
+    At(Values),
+    /// They are the sums of what all members have, which is here: of so many values of each in the order of their ranks, and so on.
+    Summands { all: Values, piece: usize },
 }
 
 impl<H: Copy> Request for Running<H> {
     fn test(&mut self) -> Result<Option<Values>, GroupError> {
-        let mut is_over = 0;
-        // SAFETY: the request is this one's own, and its memory is here.
-        let code = unsafe { (self.functions.test)(&raw mut self.request, &raw mut is_over, self.ignore_status) };
-        checked(&self.functions, "MPI_Test", code)?;
-        if is_over == 0 {
-            return Ok(None);
+        while let Some(request) = self.requests.get_mut(self.over) {
+            let mut is_over = 0;
+            // SAFETY: the request is this one's own, and its memory is here.
+            let code = unsafe { (self.functions.test)(request, &raw mut is_over, self.ignore_status) };
+            checked(&self.functions, "MPI_Test", code)?;
+            if is_over == 0 {
+                return Ok(None);
+            }
+            self.over += 1;
         }
-        let values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
-        Ok(Some(self.results.take().unwrap_or(values)))
+        let mut values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
+        Ok(Some(match std::mem::replace(&mut self.results, Results::InPlace) {
+            Results::InPlace => values,
+            Results::At(results) => results,
+            Results::Summands { all, piece } => {
+                values.become_sums(&all, piece);
+                values
+            }
+        }))
     }
 
     fn leak(self: Box<Self>) {
         Box::leak(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+    use crate::group::Values;
+
+    #[test]
+    fn no_values_have_an_address_that_no_library_takes_for_a_word() {
+        for mut values in [Values::Bytes(vec![]), Values::F32(vec![]), Values::F64(vec![]), Values::I32(vec![])] {
+            assert!(address(&mut values).addr() > 4096, "{values:?}");
+        }
+        let mut values = Values::I32(vec![7]);
+        let expected = if let Values::I32(list) = &values { list.as_ptr().addr() } else { 0 };
+        assert_eq!(address(&mut values).addr(), expected);
     }
 }

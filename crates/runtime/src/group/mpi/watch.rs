@@ -42,6 +42,8 @@ pub(super) struct Watch {
 struct State {
     peers: Vec<Peer>,
     lost: Option<GroupError>,
+    /// The first member that has left properly, and when that was heard.
+    left: Option<(usize, Instant)>,
     has_said_goodbye: bool,
 }
 
@@ -79,7 +81,7 @@ pub(super) fn connect(
     silence: Duration,
     gather: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, GroupError>,
 ) -> Result<(usize, Arc<Watch>), GroupError> {
-    let state = State { peers: Vec::new(), lost: None, has_said_goodbye: false };
+    let state = State { peers: Vec::new(), lost: None, left: None, has_said_goodbye: false };
     let watch = Watch { own, size, state: Mutex::new(state) };
     if size == 1 {
         return Ok((0, Arc::new(watch)));
@@ -225,6 +227,13 @@ fn host_name() -> String {
 }
 
 impl Watch {
+    /// That of a member of two of which the other has left at that time.
+    #[cfg(test)]
+    pub(super) fn of_one_that_left(left: Instant) -> Watch {
+        let state = State { peers: Vec::new(), lost: None, left: Some((1, left)), has_said_goodbye: false };
+        Watch { own: 0, size: 2, state: Mutex::new(state) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // What is shared is whole between any two statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -235,11 +244,10 @@ impl Watch {
         self.lock().lost.clone()
     }
 
-    /// A member that has left properly, if there is one.
-    pub(super) fn left(&self) -> Option<GroupError> {
-        let state = self.lock();
-        let peer = state.peers.iter().find(|peer| peer.state == PeerState::Left)?;
-        Some(self.left_by(peer.rank, "it was done"))
+    /// The first member that has left properly, if there is one, and when.
+    pub(super) fn left(&self) -> Option<(Instant, GroupError)> {
+        let (rank, left) = self.lock().left?;
+        Some((left, self.left_by(rank, "it was done")))
     }
 
     /// Says that this member gives up.
@@ -253,8 +261,8 @@ impl Watch {
         state.lost.get_or_insert(own);
     }
 
-    /// Says goodbye, and waits until everyone has or is gone. Whether everyone has.
-    pub(super) fn say_goodbye(&self) -> bool {
+    /// Says goodbye, and waits until everyone has or is gone; meanwhile it calls `go_on` again and again. Whether everyone has.
+    pub(super) fn say_goodbye(&self, go_on: impl Fn()) -> bool {
         self.lock().has_said_goodbye = true;
         self.tell(&[GOODBYE]);
         loop {
@@ -266,6 +274,7 @@ impl Watch {
                 return true;
             }
             drop(state);
+            go_on();
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -292,12 +301,16 @@ impl Watch {
         let mut told: Vec<GroupError> = Vec::new();
         {
             let mut state = self.lock();
-            for peer in state.peers.iter_mut().filter(|peer| peer.state != PeerState::Gone) {
+            let State { peers, left, .. } = &mut *state;
+            for peer in peers.iter_mut().filter(|peer| peer.state != PeerState::Gone) {
                 let is_open = peer.read();
                 while let Some(word) = next_word(&mut peer.unread) {
                     match word {
                         Word::Alive => {}
-                        Word::Goodbye => peer.state = PeerState::Left,
+                        Word::Goodbye => {
+                            peer.state = PeerState::Left;
+                            left.get_or_insert((peer.rank, Instant::now()));
+                        }
                         Word::Abandoned(reason) => told.push(self.left_by(peer.rank, &reason)),
                         Word::Lost(rank) if rank != self.own => {
                             told.insert(0, self.lost_by(rank, &format!("as rank {} says", peer.rank)));

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// How often an exchange that somebody waits for is looked after before the processor is offered to others.
 const LOOKS: u32 = 64;
 
-/// How long a member that has left properly may be behind with what it sent.
+/// How long a member that has left properly may be behind with what it sent: what it gave to its system before it left may still be on its way.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What the thread is told.
@@ -61,6 +61,8 @@ struct Worker<'a> {
     size: usize,
     own: usize,
     under_way: Vec<UnderWay>,
+    /// When the last exchange ended: one behind it could not end before.
+    last_end: Instant,
     failed: Option<GroupError>,
     is_awaited: &'a AtomicBool,
 }
@@ -87,8 +89,8 @@ pub(super) fn run(
         }
     };
     let _ = ready.send(Ok(Started { rank, size, local_rank, watch: Arc::clone(&watch) }));
-    let (under_way, failed) = (Vec::new(), None);
-    let mut worker = Worker { calls, limits, watch, size, own: rank, under_way, failed, is_awaited };
+    let (under_way, last_end, failed) = (Vec::new(), Instant::now(), None);
+    let mut worker = Worker { calls, limits, watch, size, own: rank, under_way, last_end, failed, is_awaited };
     worker.work(messages);
     worker.quit();
 }
@@ -158,6 +160,7 @@ impl Worker<'_> {
                 Ok(None) => place += 1,
                 Ok(Some(values)) => {
                     let UnderWay { begun, reply, .. } = self.under_way.remove(place);
+                    self.last_end = Instant::now();
                     // Nobody may want it any more.
                     let _ = reply.send(Ok(Done { values, took: begun.elapsed() }));
                 }
@@ -180,12 +183,14 @@ impl Worker<'_> {
         if let Some(error) = self.watch.lost() {
             return Some(error);
         }
-        if oldest.begun.elapsed() > GRACE
-            && let Some(error) = self.watch.left()
+        // An exchange that waited behind others has had no time of its own until the last of them ended.
+        let begun = oldest.begun.max(self.last_end);
+        if let Some((left, error)) = self.watch.left()
+            && begun.max(left).elapsed() > GRACE
         {
             return Some(error);
         }
-        if oldest.begun.elapsed() > self.limits.exchange {
+        if begun.elapsed() > self.limits.exchange {
             let (exchange, bytes) = (oldest.exchange.to_string(), oldest.bytes);
             let (seconds, size, own) = (self.limits.exchange.as_secs(), self.size, self.own);
             return Some(GroupError::TimedOut { exchange, bytes, seconds, size, own });
@@ -203,7 +208,9 @@ impl Worker<'_> {
 
     /// Leaves the group.
     fn quit(&mut self) {
-        let is_whole = self.failed.is_none() && self.under_way.is_empty() && self.watch.say_goodbye();
+        // What is sent to others may not have left this process yet, and they wait for it.
+        let go_on = || self.calls.progress();
+        let is_whole = self.failed.is_none() && self.under_way.is_empty() && self.watch.say_goodbye(go_on);
         for UnderWay { request, .. } in self.under_way.drain(..) {
             request.leak();
         }
@@ -211,5 +218,86 @@ impl Worker<'_> {
             // Nobody is left to be told of a failure.
             let _ = self.calls.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    use super::{GRACE, UnderWay, Watch, Worker};
+    use crate::group::mpi::Limits;
+    use crate::group::mpi::library::{Calls, Request};
+    use crate::group::{Exchange, GroupError, Values};
+
+    /// A library that is never called.
+    struct Uncalled;
+
+    impl Calls for Uncalled {
+        fn version(&self) -> &str {
+            "none"
+        }
+
+        fn start(&self) -> Result<(usize, usize), GroupError> {
+            unreachable!()
+        }
+
+        fn progress(&self) {}
+
+        fn begin(&self, _: Exchange, _: Values, _: usize) -> Result<Box<dyn Request>, GroupError> {
+            unreachable!()
+        }
+
+        fn finish(&self) -> Result<(), GroupError> {
+            unreachable!()
+        }
+    }
+
+    impl Request for Uncalled {
+        fn test(&mut self) -> Result<Option<Values>, GroupError> {
+            Ok(None)
+        }
+
+        fn leak(self: Box<Self>) {}
+    }
+
+    /// Why an exchange that was begun so long ago does not end, if the other member left so long ago, and the last exchange ended so long ago.
+    fn ended([begun, left, last_end]: [Duration; 3]) -> Option<GroupError> {
+        let now = Instant::now();
+        let ago = |duration: Duration| now.checked_sub(duration).expect("the clock began before");
+        let (reply, _waits) = channel();
+        let is_awaited = AtomicBool::new(false);
+        let (request, exchange) = (Box::new(Uncalled), Exchange::Sum);
+        let worker = Worker {
+            calls: Box::new(Uncalled),
+            limits: Limits { exchange: Duration::from_secs(20), ..Limits::default() },
+            watch: Arc::new(Watch::of_one_that_left(ago(left))),
+            size: 2,
+            own: 0,
+            under_way: vec![UnderWay { request, exchange, bytes: 4, begun: ago(begun), reply }],
+            last_end: ago(last_end),
+            failed: None,
+            is_awaited: &is_awaited,
+        };
+        worker.ended()
+    }
+
+    #[test]
+    fn one_that_has_left_may_be_behind_from_then_on() {
+        let (little, long) = (Duration::from_millis(10), GRACE + Duration::from_secs(1));
+        assert_eq!(ended([long, little, long]), None, "it left just now, and what it sent is on its way");
+        assert_eq!(ended([little, long, long]), None);
+        assert_eq!(ended([long, long, little]), None, "what was before it has just ended");
+        assert!(matches!(ended([long, long, long]), Some(GroupError::RankLeft { rank: 1, .. })));
+    }
+
+    #[test]
+    fn what_waits_behind_others_has_its_whole_time() {
+        let (little, long) = (Duration::from_millis(10), Duration::from_secs(30));
+        assert_eq!(ended([long, little, little]), None);
+        assert!(matches!(ended([long, little, long]), Some(GroupError::TimedOut { .. })));
     }
 }

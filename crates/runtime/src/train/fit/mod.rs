@@ -29,6 +29,7 @@ mod progress;
 mod record;
 mod report;
 mod run;
+mod start;
 mod state;
 mod stopping;
 mod text;

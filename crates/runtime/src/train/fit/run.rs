@@ -87,30 +87,46 @@ impl<'f> Fit<'_, 'f> {
     /// resumed. [`Batches::resume`](crate::data::Batches::resume) does so, or any iterator.
     ///
     /// In a group ([`Trainer::in_group`]) every member runs it, with its share of each batch; the first one shows progress and writes files, all read them
-    /// where a run is resumed, and all stop at the same step. What `validate` measures must be the same on all of them.
+    /// where a run is resumed, and all stop at the same step: they ask each other after every step, which is an exchange of 4 bytes more. What
+    /// `validate` measures must be the same on all of them. Members that would begin at different places, because one has another checkpoint or
+    /// none, are refused ([`GroupError::StartsDiffer`](crate::group::GroupError::StartsDiffer)); an error that one member has ends the group.
     ///
     /// A run that is interrupted ends behind its present step as one that is finished does: with a checkpoint and the page of the run.
     ///
     /// Errors, for which the page is finished too and no checkpoint is written: what the trainer, the batches or the validation report;
     /// [`FitError::NotFinite`] for a loss that is NaN or infinite; [`FitError::NoBatch`] for an epoch without one; what cannot be written.
-    pub fn run<S>(
-        mut self,
-        trainer: &mut Trainer<'f>,
-        mut batches: impl FnMut(Position) -> S,
-    ) -> Result<FitOutcome, Error>
+    pub fn run<S>(self, trainer: &mut Trainer<'f>, mut batches: impl FnMut(Position) -> S) -> Result<FitOutcome, Error>
     where
         S: IntoIterator,
         S::Item: FitBatch,
     {
         self.check()?;
+        let ran = self.run_here(trainer, &mut batches);
+        match ran {
+            // Losses are those of all members of a group: these errors all have alike, and the group goes on.
+            Err(error @ (Error::Fit(FitError::NotFinite { .. }) | Error::EmptyBatch { .. })) => Err(error),
+            // Whatever else happens to one, such as a full disk or a batch that cannot be made, the others are told, who wait for it.
+            ran => trainer.tell(ran),
+        }
+    }
+
+    fn run_here<S>(
+        mut self,
+        trainer: &mut Trainer<'f>,
+        batches: &mut impl FnMut(Position) -> S,
+    ) -> Result<FitOutcome, Error>
+    where
+        S: IntoIterator,
+        S::Item: FitBatch,
+    {
         let interrupt = if self.handles_signals { Some(Interrupt::watch()?) } else { None };
-        let mut state = State::begin(&self, trainer, &mut batches)?;
+        let mut state = State::begin(&self, trainer, batches)?;
         let mut progress = if self.is_quiet || trainer.group_rank() != 0 {
             Progress::quiet()
         } else {
             Progress::new(self.epochs, None)
         };
-        let ended = self.go(trainer, &mut batches, &mut state, &mut progress, interrupt.as_ref());
+        let ended = self.go(trainer, batches, &mut state, &mut progress, interrupt.as_ref());
         progress.finish();
         let outcome = state.finish(&self, trainer, ended)?;
         progress.say(&closing_line(&outcome));

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::data::{NamedTensors, Position};
 use crate::error::Error;
 use crate::metrics::{ConfusionMatrix, Mean};
 use crate::tensor::Tensor;
+use crate::train::fit::start::{BATCH, EPOCH, Found, STEPS, require_same_start};
 use crate::train::fit::text::{duration, readable};
 use crate::train::fit::{
     BestEpoch, Better, EarlyStopping, EventFile, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind,
@@ -17,10 +17,6 @@ use crate::train::{LEARNING_RATE, Outcome, Trainer, samples};
 
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
-/// The values of the checkpoint: epoch and batch that come next, counted from 0, and the steps made.
-const EPOCH: &str = "epoch";
-const BATCH: &str = "batch";
-const STEPS: &str = "steps";
 /// The page is written behind an epoch no sooner than this after it was written before.
 const PAGE_AGE: Duration = Duration::from_secs(10);
 
@@ -107,10 +103,12 @@ impl State {
             seconds_before: 0.0,
             page_written: None,
         };
+        let last = fit.folder.as_ref().map(|path| path.join(LAST)).filter(|last| fit.resumes && last.exists());
+        let found = last.map(Found::open).transpose()?;
+        require_same_start(trainer, found.as_ref())?;
         let Some(path) = &fit.folder else { return Ok(state) };
-        let last = path.join(LAST);
-        if fit.resumes && last.exists() {
-            state.go_on(path, &last, trainer, batches)?;
+        if let Some(found) = found {
+            state.go_on(path, &found, trainer, batches)?;
         } else if trainer.group_rank() == 0 {
             // What an earlier run left is not this one's: if this ends before its first checkpoint, there is nothing to go on from.
             for name in [LAST, BEST] {
@@ -141,7 +139,7 @@ impl State {
     fn go_on<S>(
         &mut self,
         path: &Path,
-        last: &Path,
+        found: &Found,
         trainer: &mut Trainer<'_>,
         batches: &mut impl FnMut(Position) -> S,
     ) -> Result<(), Error>
@@ -149,19 +147,9 @@ impl State {
         S: IntoIterator,
         S::Item: FitBatch,
     {
-        let foreign = || {
-            let (path, reason) = (last.to_owned(), "it does not say where the run was".to_owned());
-            Error::from(FitError::Resume { path, reason })
-        };
-        let checkpoint = match Checkpoint::open(last) {
-            Err(Error::Checkpoint(CheckpointError::NoCheckpoint { .. })) => return Err(foreign()),
-            checkpoint => checkpoint?,
-        };
-        let number = |key: &str| checkpoint.integer::<u64>(key);
-        let (Ok(epoch), Ok(batch), Ok(steps)) = (number(EPOCH), number(BATCH), number(STEPS)) else {
-            return Err(foreign());
-        };
-        (self.position, self.steps) = (Position::from_numbers([epoch, batch]), steps);
+        let Found { checkpoint, position, steps } = found;
+        let steps = *steps;
+        (self.position, self.steps) = (*position, steps);
         // The parameters are known when the training function is planned, for which any batch will do.
         let first = match batches(self.position).into_iter().next() {
             Some(first) => first,
@@ -172,7 +160,7 @@ impl State {
                 .ok_or(FitError::NoBatch { epoch: self.position.epoch + 1 })?,
         };
         trainer.prepare(first.batch()?)?;
-        trainer.restore(&checkpoint)?;
+        trainer.restore(checkpoint)?;
         self.has_checkpoint = true;
 
         let epochs = self.position.epoch;

@@ -38,7 +38,8 @@ impl Trainer<'_> {
         for epoch in 0..epochs.count() {
             loss = Mean::new();
             for batch in batches.epoch(epoch) {
-                let batch = batch?;
+                // The others of a group are told, who wait for this member.
+                let batch = self.session.noted(batch)?;
                 let own = samples(&batch.named_tensors());
                 let of_batch = self.step(&batch)?.loss;
                 loss.add(of_batch, self.session().samples_of_step(own) as f64)?;

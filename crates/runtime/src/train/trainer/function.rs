@@ -7,6 +7,7 @@
 use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId};
 
 use crate::error::Error;
+use crate::group::{Intent, digest};
 use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
 use crate::session::Prepared;
@@ -86,6 +87,8 @@ pub(super) struct Wanted<'w> {
     /// In a group, in buckets of how many bytes gradients are exchanged.
     pub(super) exchanges_by: Option<usize>,
     pub(super) precision: &'w Precision,
+    /// The function's number among those of the trainer.
+    pub(super) number: usize,
 }
 
 impl<'f> Function<'f> {
@@ -111,7 +114,7 @@ impl<'f> Function<'f> {
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, unit, exchanges_by, precision }: Wanted<'_>,
+        Wanted { memory, unit, exchanges_by, precision, number }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -170,7 +173,16 @@ impl<'f> Function<'f> {
                 (Request { outputs, stages, rest: "rest", rounding, ..Request::default() }, names, asked)
             }
         };
-        let plan = Plan::new(&graph, &Request { memory, unit, ..request })?;
+        // Members of a group find each other's training functions by their names; evaluations have none.
+        let function = match &self.body {
+            Body::Training { name, .. } => digest(name.bytes()),
+            Body::Evaluation(_) => digest(number.to_le_bytes()),
+        };
+        let Intent { signature, .. } = request.intent;
+        let named = names.iter().flat_map(|name| name.bytes().chain([b'\n']));
+        let signature = digest(signature.to_le_bytes().into_iter().chain(named));
+        let intent = Intent { function, signature, ..request.intent };
+        let plan = Plan::new(&graph, &Request { memory, unit, intent, ..request })?;
         let is_state = |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { .. });
         let state = plan.declarations.iter().skip(declared).filter(is_state);
         let training_state = state.map(|declaration| declaration.name.clone()).collect();

@@ -1,19 +1,30 @@
 //! A trainer that is a member of a group, and the deterministic step.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arenagrad_graph::{DType, Elements, Shape};
 
 use crate::error::Error;
-use crate::group::{Exchange, Group, GroupError, Purpose as Doing, Share, StepReport, Values, tree_sum};
+#[cfg(feature = "fit")]
+use crate::group::number;
+use crate::group::{
+    Exchange, Group, GroupError, Intent, Purpose as Doing, Share, StepReport, Values, digest, tree_sum,
+};
+use crate::session::intent;
 use crate::tensor::Tensor;
 use crate::train::shards::Joining;
 use crate::train::trainer::function::Purpose;
-use crate::train::trainer::{FunctionId, Outcome, Trainer};
+use crate::train::trainer::{FunctionId, Outcome, Trainer, empty};
 
 /// How many values of each shard are gathered at once in the deterministic mode.
 const GATHERED: usize = 1 << 18;
+
+/// What members say of an input in the deterministic mode: that it has a part for each shard, that it has none, or that both come to the same.
+const CUT: char = 'c';
+const WHOLE: char = 'w';
+const EITHER: char = 'e';
 
 /// How a trainer takes part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -32,14 +43,15 @@ impl Trainer<'_> {
     ///
     /// Before the first step, and after parameters were loaded, all members take the values of the first one's parameters and states, and compare
     /// them. A step's gradients are the means over all samples of all members, before clipping and whatever else stands around or in
-    /// the optimiser; so are the loss and the metrics of one float, and running statistics. Metrics of one integer are summed; those of
-    /// more elements are each member's own. How many samples a member has is the extent of the first axis of the first input that
+    /// the optimiser; so are the loss and the metrics that are a float without axes, and running statistics. Metrics that are an integer without axes are
+    /// summed; those with axes are each member's own. How many samples a member has is the extent of the first axis of the first input that
     /// its function asks for and that has axes; it may be 0. Dropout and whatever else draws at random draws something else on each
     /// member.
     ///
     /// Evaluations are each member's own. Join before the first plan is made.
     ///
-    /// Errors of steps: [`Error::Group`]. A step that fails for whatever reason ends the group: the other members get an error that
+    /// Errors of steps: [`Error::Group`], on WebAssembly in any group of more than one; a batch of which no member has a sample
+    /// ([`Error::EmptyBatch`]), after which the group goes on. A step that fails for whatever reason ends the group: the other members get an error that
     /// names this one.
     #[must_use]
     pub fn in_group(mut self, group: Arc<dyn Group>) -> Self {
@@ -58,10 +70,11 @@ impl Trainer<'_> {
     /// In the deterministic mode: a step has the same bits however many members there are, one included. A batch is cut in `shards` parts
     /// ([`Share`]), each is computed on its own, and what they give is gathered and summed by a fixed tree on every member.
     ///
-    /// Inputs whose first axis has as many elements as the first tensor of a batch are cut along it; others are given to each shard whole. It costs
-    /// `shards` times the bytes, and as many runs of a smaller batch; nothing overlaps.
+    /// Inputs whose first axis has as many elements as the first tensor of a batch are cut along it; others are given to each shard whole. So an
+    /// input that is not of samples, such as weights of classes, must not be as long as a member's share: one that is on some members and not on others
+    /// is refused; one that happens to be on all would be cut. It costs `shards` times the bytes, and as many runs of a smaller batch; nothing overlaps.
     ///
-    /// Errors of steps: a share that is not this member's ([`GroupError::NotItsShare`]); what needs the whole batch at once, such as
+    /// Errors of steps: a share that is not this member's ([`GroupError::NotItsShare`]); such an input; what needs the whole batch at once, such as
     /// synchronised batch normalisation, and metrics of more than one element ([`GroupError::NotDeterministic`]).
     #[must_use]
     pub fn deterministic(mut self, shards: usize) -> Self {
@@ -79,7 +92,7 @@ impl Trainer<'_> {
     /// ([`Session::load`](crate::Session::load)); those on other hosts need the same folder, or a copy.
     pub fn save(&mut self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
         let Some(group) = self.session.group().cloned() else { return self.session.save(path) };
-        self.session.meet(Doing::Save, 0, 0)?;
+        self.session.meet(Intent::to(Doing::Save), 0)?;
         let saved = group.on_first(|| self.session.save(path));
         self.session.noted(saved)
     }
@@ -104,6 +117,23 @@ impl Trainer<'_> {
         let count = group.begin(Exchange::Sum, Values::I32(vec![i32::from(is_so)])).wait();
         let count = self.session.noted(count.map_err(Error::from))?;
         Ok(count != Values::I32(vec![0]))
+    }
+
+    /// The numbers that each member gives, as many each, by rank: this one's alone without a group.
+    #[cfg(feature = "fit")]
+    pub(crate) fn numbers_of_all<const N: usize>(&mut self, own: [u64; N]) -> Result<Vec<[u64; N]>, Error> {
+        let Some(group) = self.session.group().cloned() else { return Ok(vec![own]) };
+        let bytes = own.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let all = group.begin(Exchange::Gather, Values::Bytes(bytes)).wait().and_then(Values::to_bytes);
+        let all = self.session.noted(all.map_err(Error::from))?;
+        let numbers = |bytes: &[u8]| std::array::from_fn(|place| number(&bytes[8 * place..]));
+        Ok(all.chunks_exact(8 * N).map(numbers).collect())
+    }
+
+    /// Tells the others of an error that they may not have: they would wait for this member.
+    #[cfg(feature = "fit")]
+    pub(crate) fn tell<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        self.session.noted(result)
     }
 
     /// Whether steps are deterministic ones, and in how many shards.
@@ -133,9 +163,14 @@ impl Trainer<'_> {
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
-        let (number, _) = self.planned_together(function, Purpose::Update, tensors, false)?;
-        let signature = (number as u64) << 32 | shards as u64;
-        let batch = self.session.meet(Doing::Shards, signature, samples)?.samples;
+        let (number, place) = self.planned_together(function, Purpose::Update, tensors, false)?;
+        let intent = intent(self.functions[number].kept(place).prepared.plan());
+        let signature = digest([intent.signature, shards as u64].into_iter().flat_map(u64::to_le_bytes));
+        let batch = self.session.meet(Intent { purpose: Doing::Shards, signature, ..intent }, samples)?.samples;
+        if batch.iter().all(|samples| *samples == 0) {
+            // All members find that, and the group goes on.
+            return Err(empty(tensors));
+        }
         // Alone nothing is measured: a page in a browser has no such clock.
         let begun = group.as_ref().map(|_| Instant::now());
         let stepped = self.deterministic_part(function, share, &batch, samples, tensors, group.as_deref());
@@ -159,6 +194,9 @@ impl Trainer<'_> {
     ) -> Result<(Outcome, StepReport), Error> {
         let (rank, size) = group.map_or((0, 1), |group| (group.rank(), group.size()));
         let whole: usize = batch.iter().sum();
+        if let Some(group) = group {
+            require_same_cut(group, tensors, samples)?;
+        }
         for (rank, &found) in batch.iter().enumerate() {
             let shards = share.shards();
             let expected = Share::new(rank, size, shards)?.range(whole).len();
@@ -409,11 +447,51 @@ fn cut(
     range: std::ops::Range<usize>,
 ) -> Result<Vec<(String, Tensor)>, Error> {
     let cut = tensors.iter().map(|(name, tensor)| {
-        let is_cut = tensor.shape().first() == Some(&samples);
-        let part = if is_cut { rows(tensor, range.clone())? } else { (*tensor).clone() };
+        let part = if is_cut(tensor, samples) { rows(tensor, range.clone())? } else { (*tensor).clone() };
         Ok(((*name).to_owned(), part))
     });
     cut.collect()
+}
+
+/// Whether a tensor is cut into shards, of a member that has so many samples.
+fn is_cut(tensor: &Tensor, samples: usize) -> bool {
+    tensor.shape().first() == Some(&samples)
+}
+
+/// Refuses an input that is as long as the share of some members and not of others: whether it is of samples, and has a part for each shard,
+/// cannot be known then, and the results would depend on how many members there are. Of one sample the part is the whole, so a member that
+/// has one says of an input of that length neither.
+fn require_same_cut(group: &dyn Group, tensors: &[(&str, &Tensor)], samples: usize) -> Result<(), Error> {
+    let said = |tensor: &Tensor| match is_cut(tensor, samples) {
+        true if samples == 1 => EITHER,
+        true => CUT,
+        false => WHOLE,
+    };
+    let mut lines: Vec<String> = tensors.iter().map(|(name, tensor)| format!("{}{name}", said(tensor))).collect();
+    lines.sort_unstable();
+    let text = lines.join("\n");
+    let hash = Values::Bytes(digest(text.bytes()).to_le_bytes().to_vec());
+    let hashes = group.begin(Exchange::Gather, hash).wait()?.to_bytes()?;
+    if hashes.chunks_exact(8).all(|hash| hash == &hashes[..8]) {
+        return Ok(());
+    }
+    // Rarely, so that names may be sent whole.
+    let (mut cut, mut whole) = (BTreeSet::new(), BTreeSet::new());
+    for text in group.all_gather(text.into_bytes().into())? {
+        for line in String::from_utf8_lossy(&text.to_bytes()?).lines() {
+            if let Some(name) = line.strip_prefix(CUT) {
+                cut.insert(name.to_owned());
+            } else if let Some(name) = line.strip_prefix(WHOLE) {
+                whole.insert(name.to_owned());
+            }
+        }
+    }
+    let Some(name) = cut.intersection(&whole).next() else { return Ok(()) };
+    let what = format!(
+        "the input {name:?}, whose first axis is as long as the share of some ranks and not as that of others, so that it cannot be \
+         known whether it is of samples"
+    );
+    Err(GroupError::NotDeterministic { what }.into())
 }
 
 /// So many elements of the first axis.

@@ -380,13 +380,12 @@ impl<'f> Trainer<'f> {
     }
 
     /// Refuses a batch without samples: a mean over them is NaN, and so would be every parameter after the step. An input without
-    /// elements beside others with some may be meant, such as the edges of a graph that has none. In a group a member may have no samples.
+    /// elements beside others with some may be meant, such as the edges of a graph that has none. In a group a member may have no samples, and
+    /// a batch is refused when all have said that they have none.
     fn refuse_empty(&self, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
-        let firsts = || tensors.iter().filter_map(|(name, tensor)| Some((*name, *tensor.shape().dims().first()?)));
-        if self.session.group().is_some() || firsts().next().is_none() || firsts().any(|(_, samples)| samples > 0) {
-            return Ok(());
-        }
-        Err(Error::EmptyBatch { inputs: listed(firsts().map(|(name, _)| name)) })
+        let mut firsts = tensors.iter().filter_map(|(_, tensor)| tensor.shape().dims().first());
+        let has_samples = firsts.clone().next().is_none() || firsts.any(|samples| *samples > 0);
+        if has_samples || self.session.group().is_some() { Ok(()) } else { Err(empty(tensors)) }
     }
 
     /// Whether everything that is ever trained is known by now.
@@ -434,6 +433,7 @@ impl<'f> Trainer<'f> {
             unit: self.device().element_bytes(),
             exchanges_by: self.exchanges_by(),
             precision: &self.precision,
+            number,
         };
         let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
@@ -504,6 +504,12 @@ impl<'f> Trainer<'f> {
         let same = self.functions.iter().filter(|function| name_of(function).as_deref() == Some(&*name)).count();
         if same > 1 { Err(Error::RepeatedFunction { name }) } else { Ok(()) }
     }
+}
+
+/// The error of a batch without samples.
+fn empty(tensors: &[(&str, &Tensor)]) -> Error {
+    let of_samples = tensors.iter().filter(|(_, tensor)| tensor.shape().rank() > 0);
+    Error::EmptyBatch { inputs: listed(of_samples.map(|(name, _)| *name)) }
 }
 
 /// How errors call a function.
