@@ -51,6 +51,7 @@ mod scatters;
 mod shuffles;
 mod smooth;
 mod softmax;
+mod standing;
 mod statistics;
 mod vector_norms;
 

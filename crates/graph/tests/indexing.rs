@@ -121,6 +121,13 @@ fn negative_positions_count_from_the_end() {
         elements(x.index_put(&[Some(mask)], row, false)),
         [-1.0, -1.0, -1.0, -1.0, 4.0, 5.0, 6.0, 7.0, -2.0, -2.0, -2.0, -2.0]
     );
+    // Views of masks, and constants, stand in the graph as well.
+    let turned = g.literal([1, 3], [true, false, false]).flip([1]).reshape([3]);
+    let put = elements(x.index_put(&[Some(turned)], -1.0, false));
+    assert_eq!(put, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, -1.0, -1.0, -1.0, -1.0]);
+    let all = g.full([3, 1], 1.0, DType::Bool).broadcast_to([3, 4]);
+    assert_eq!(elements(x.index_put(&[Some(all)], -1.0, false)), [-1.0; 12]);
+    assert_eq!(elements(x.index_put(&[Some(g.zeros([3], DType::Bool))], -1.0, false)), elements(x));
 }
 
 #[test]
@@ -308,6 +315,8 @@ fn evenly_spaced_numbers() {
     assert_eq!(elements(g.arange(1.0, 2.0, 0.25, DType::F64)), [1.0, 1.25, 1.5, 1.75]);
     assert_eq!(elements(g.arange(3.0, -3.0, -2.0, DType::I32)), [3.0, 1.0, -1.0]);
     assert_eq!(elements(g.arange(0.0, 0.0, 1.0, DType::I32)), [0.0; 0]);
+    // A way that is nothing beside the step has its start.
+    assert_eq!(elements(g.arange(1e-200, 2e-200, 1e200, DType::F64)), [1e-200]);
     assert_eq!(elements(g.linspace(-1.0, 1.0, 5, DType::F64)), [-1.0, -0.5, 0.0, 0.5, 1.0]);
     assert_eq!(elements(g.linspace(0.1, 0.7, 4, DType::F64))[3], 0.7);
     assert_eq!(

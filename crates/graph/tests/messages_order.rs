@@ -78,6 +78,11 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     }),
     ("trapezoid", "\"i\" is i32, but a float is needed", |w| w.i.trapezoid(1.0, 0)),
     ("trapezoid_at", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.trapezoid_at(w.x, 2)),
+    ("trapezoid_at", "\"x\" of shape [2, 3] does not broadcast to [3]", |w| w.x.sum(0).trapezoid_at(w.x, 0)),
+    ("trapezoid_at", "slice (node 4) of shape [2, 2] does not broadcast to [2, 3]", |w| {
+        w.x.trapezoid_at(w.x.slice(1, 0, 2), 1)
+    }),
+    ("trapezoid_at", "reshape (node 5) of shape [3] does not broadcast to [2]", |w| w.x.trapezoid_at(w.x.sum(0), 0)),
     ("numerical_gradient", "the order of the error at the ends is 3, but 1 or 2 is needed", |w| {
         w.x.numerical_gradient(1.0, 1, 3)
     }),

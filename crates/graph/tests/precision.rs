@@ -1,7 +1,7 @@
 //! Which values of a graph are rounded in mixed precision.
 
 use arenagrad_graph::passes::{self, MixedPrecision};
-use arenagrad_graph::{Attention, DType, Elementwise, Expr, Graph, Half, Init, NodeId, Op, verify};
+use arenagrad_graph::{Attention, DType, Elementwise, Expr, Graph, Half, Init, NodeId, Op, OpKind, verify};
 
 /// A graph with a backward pass and an update behind it.
 struct Step {
@@ -28,7 +28,8 @@ fn step(build: impl for<'g> Fn(&'g Graph) -> Expr<'g>) -> Step {
 
 impl Step {
     fn mixed(&self, keeps_f32: &dyn Fn(usize) -> bool) -> passes::Optimised {
-        let precision = MixedPrecision { half: Half::F16, backward: self.backward, update: self.update, keeps_f32 };
+        let (half, backward, update) = (Half::F16, self.backward, self.update);
+        let precision = MixedPrecision { half, backward, update, keeps_f32, keeps_f32_in_loops: &|_| false };
         let mixed = passes::mixed_precision(&self.graph, &self.outputs, &precision).unwrap();
         verify(&mixed.graph).unwrap();
         mixed
@@ -190,16 +191,46 @@ fn products_in_loops_read_rounded_operands() {
         .unwrap();
     let output = scanned.carries[0].id().unwrap();
     let end = g.ordinal_bound();
-    let precision = MixedPrecision { half: Half::Bf16, backward: end, update: end, keeps_f32: &|_| false };
-    let mixed = passes::mixed_precision(&g, &[output], &precision).unwrap();
-    verify(&mixed.graph).unwrap();
+    let mixed = |keeps_f32_in_loops: &dyn Fn(OpKind) -> bool| {
+        let (half, keeps_f32) = (Half::Bf16, &|_| false);
+        let precision = MixedPrecision { half, backward: end, update: end, keeps_f32, keeps_f32_in_loops };
+        let mixed = passes::mixed_precision(&g, &[output], &precision).unwrap();
+        verify(&mixed.graph).unwrap();
+        mixed
+    };
     let bodies = |graph: &Graph| {
         let ids = graph.ids();
         let of =
             |id: &NodeId| if let Op::Scan { body, .. } = graph.node(*id).unwrap().op { Some(body.len()) } else { None };
         ids.iter().find_map(of).expect("a loop")
     };
-    assert_eq!(bodies(&mixed.graph), bodies(&g) + 2);
+    assert_eq!(bodies(&mixed(&|_| false).graph), bodies(&g) + 2);
+    assert_eq!(bodies(&mixed(&|kind| kind == OpKind::MatMul).graph), bodies(&g));
+}
+
+/// What a plan knows of a rounding is what it knows of the node that it was built for: so it is built beside the value, and has its name.
+#[test]
+fn roundings_are_built_beside_what_they_round() {
+    let step = step(|g| {
+        let (x, w) = (g.input("x", [4, 3]), g.parameter("w", [3, 3], Init::KaimingUniform));
+        // The first product waits for the cosine; the sine is an operand, by a view of it.
+        let h = x.matmul(w).named("product");
+        let s = h.sin().named("sine");
+        (s + 1.0).t().named("turned").matmul(w).sum(..)
+    });
+    let mixed = step.mixed(&|_| false);
+    let mut names = Vec::new();
+    for id in mixed.graph.ids() {
+        let node = mixed.graph.node(id).unwrap();
+        let Op::Elementwise(Elementwise::RoundTo { operand, .. }) = node.op else { continue };
+        let source = |id: NodeId| mixed.sources[mixed.graph.ordinal(id).unwrap()];
+        names.extend(mixed.graph.label(id));
+        if !matches!(mixed.graph.node(operand).unwrap().op, Op::Leaf(_)) {
+            assert_eq!(source(id), source(operand), "{}", mixed.graph);
+            assert_eq!(mixed.graph.label(id), mixed.graph.label(operand), "{}", mixed.graph);
+        }
+    }
+    assert_eq!(names, ["product"], "{}", mixed.graph);
 }
 
 #[test]

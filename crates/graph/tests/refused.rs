@@ -239,7 +239,7 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.poisoned.bucketize(o.row, false), |o| o.x.bucketize(o.stale, false);
         diff_with: |o| o.x.diff_with(1, 0, Some(o.other), None), |o| o.x.diff_with(1, 0, None, Some(o.foreign)),
             |o| o.x.diff_with(1, 0, Some(o.labels), None), |o| o.stale.diff_with(1, 0, None, None);
-        trapezoid_at: |o| o.x.trapezoid_at(o.other, 0), |o| o.x.trapezoid_at(o.foreign, 0),
+        trapezoid_at: |o| o.x.trapezoid_at(o.other, 0), |o| o.row.trapezoid_at(o.x, 0), |o| o.x.trapezoid_at(o.foreign, 0),
             |o| o.x.trapezoid_at(o.x, 7), |o| o.labels.trapezoid_at(o.labels, 0), |o| o.stale.trapezoid_at(o.x, 0);
         numerical_gradient_at: |o| o.x.numerical_gradient_at(o.other, 0, 1), |o| o.x.numerical_gradient_at(o.x, 0, 0),
             |o| o.x.numerical_gradient_at(o.foreign_row, 1, 1), |o| o.poisoned.numerical_gradient_at(o.row, 0, 1);
@@ -390,7 +390,7 @@ fn of_indexing() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.x.index_put(&[Some(o.labels), Some(o.index_row)], 1.0, true), |o| o.x.index_put(&[Some(o.literal)], 1.0, true),
             |o| o.x.index_put(&[Some(o.foreign_labels)], 1.0, true), |o| o.x.index_put(&[Some(o.labels)], o.foreign, true),
             |o| o.x.index_put(&[Some(o.labels)], o.step, true), |o| o.indices.index_put(&[Some(o.labels)], 0.5, true);
-        arange: |o| o.g.arange(0.0, 1.0, 0.0, DType::F32), |o| o.g.arange(0.0, 1.0, 0.5, DType::I32), |o| o.g.arange(0.0, 1e300, 1.0, DType::F32);
+        arange: |o| o.g.arange(1e-200, 0.0, 1e-200, DType::F64), |o| o.g.arange(0.0, 1.0, 0.0, DType::F32), |o| o.g.arange(0.0, 1.0, 0.5, DType::I32), |o| o.g.arange(0.0, 1e300, 1.0, DType::F32);
         input_not_given: |o| o.g.input_not_given("labels", &[]), |o| o.g.input_not_given("labels", &["x", "y"]);
         linspace: |o| o.g.linspace(0.0, 1.0, 3, DType::Bool), |o| o.g.linspace(0.0, 1.0, usize::MAX, DType::F32);
         eye: |o| o.g.eye(usize::MAX, 2, DType::F32);

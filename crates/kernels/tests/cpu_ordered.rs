@@ -114,6 +114,46 @@ fn products_pass_runs_that_overflow_by_themselves() {
     }
 }
 
+/// Each result is made of the one before it, wherever runs begin: what was infinite is not finite again, and what was lost stays 0.
+#[test]
+fn results_outside_the_range_do_not_come_back() {
+    // By place along the axis: out above the range and back, out below it and back, and from infinity to NaN.
+    let courses: [fn(usize) -> f64; 4] = [
+        |place| if place % 600 < 300 { 1e30 } else { 1e-30 },
+        |place| if place % 600 < 300 { 1e-30 } else { 1e30 },
+        |place| if place == 650 { 0.0 } else { 1.5 * (1.0 - 2.0 * (place % 2) as f64) },
+        |place| if place == 100 { f64::INFINITY } else { 1.0 / (1.0 + (place % 3) as f64) },
+    ];
+    for extents in [[1, 5000, 1], [3, 1025, 1], [70, 1300, 1], [1, 1400, 7]] {
+        let [outer, extent, inner] = extents;
+        for (number, course) in courses.iter().enumerate() {
+            for is_reversed in [false, true] {
+                let at = |position: usize| {
+                    let index = position / inner % extent;
+                    course(if is_reversed { extent - 1 - index } else { index })
+                };
+                let factors: Vec<f64> = (0..outer * extent * inner).map(at).collect();
+                let ones = vec![1.0; factors.len()];
+                let products = along(extents, is_reversed, |product, at, _| product.unwrap_or(1.0) * factors[at]);
+                let recurrence = along(extents, is_reversed, |y, at, _| y.map_or(1.0, |y| y * factors[at] + ones[at]));
+                for dtype in [DType::F32, DType::F64] {
+                    let function = Cumulation::Function(CumulativeFunction::Product);
+                    let factors: Vec<f64> = factors.iter().map(|x| dtype.round(*x)).collect();
+                    let found = cumulated(function, dtype, extents, is_reversed, std::slice::from_ref(&factors));
+                    let inputs = [ones.clone(), factors];
+                    let recurred = cumulated(Cumulation::Recurrence, dtype, extents, is_reversed, &inputs);
+                    for (found, expected) in found.iter().chain(&recurred).zip(products.iter().chain(&recurrence)) {
+                        let is_same = found.is_nan() == expected.is_nan()
+                            && found.is_infinite() == dtype.round(*expected).is_infinite()
+                            && (*found == 0.0) == (dtype.round(*expected) == 0.0);
+                        assert!(is_same, "{extents:?} {dtype}, course {number}: {found}, not {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn extremes_take_the_last_of_equal_elements() {
     for (extents, is_reversed) in shapes().flat_map(|extents| [(extents, false), (extents, true)]) {

@@ -67,7 +67,7 @@ impl Precision {
     }
 
     /// Leaves operations of a kind alone: the products of all [`OpKind::Convolution`], say, which then read f32, or all results of
-    /// [`OpKind::Unary`] functions that wait for the backward pass. Of attention any of its results stands for all.
+    /// [`OpKind::Unary`] functions that wait for the backward pass. Of attention any of its results stands for all. In loops too.
     #[must_use]
     pub fn keep_f32_op(mut self, kind: OpKind) -> Self {
         self.kept_ops.push(kind);
@@ -122,7 +122,7 @@ impl Precision {
                 }
             }
         }
-        Ok(Some(Rounding { half, backward, update, keeps_f32 }))
+        Ok(Some(Rounding { half, backward, update, keeps_f32, kept_ops: self.kept_ops.clone() }))
     }
 
     /// Refuses a pattern that neither a layer nor a parameter has.
@@ -154,7 +154,7 @@ impl Precision {
             if place >= keeps_f32.len() {
                 break;
             }
-            keeps_f32[place] |= self.kept_ops.iter().any(|kind| is_same_kind(*kind, node.op.kind()));
+            keeps_f32[place] |= is_among(&self.kept_ops, node.op.kind());
             match &node.op {
                 Op::Leaf(Leaf::Parameter { declaration }) => {
                     shows_kept[place] = is_kept(&declarations[*declaration as usize].name);
@@ -194,9 +194,10 @@ fn is_like(pattern: &str, name: &str) -> bool {
     !name.is_empty() && (matches_pattern(pattern, name) || matches_pattern(pattern, &format!("{name}.")))
 }
 
-/// Whether two kinds are one operation: attention computes several results.
-fn is_same_kind(one: OpKind, other: OpKind) -> bool {
-    one == other || matches!((one, other), (OpKind::Attention(_), OpKind::Attention(_)))
+/// Whether a kind is one of these operations: attention is one, which computes several results.
+fn is_among(kinds: &[OpKind], own: OpKind) -> bool {
+    let is_same = |kind: &OpKind| *kind == own || matches!((kind, own), (OpKind::Attention(_), OpKind::Attention(_)));
+    kinds.iter().any(is_same)
 }
 
 /// The names of the trainable parameters of a graph.
@@ -214,14 +215,22 @@ pub(crate) struct Rounding {
     update: usize,
     /// By ordinal, which nodes keep f32.
     keeps_f32: Vec<bool>,
+    /// Which operations keep f32 in loops.
+    kept_ops: Vec<OpKind>,
 }
 
 impl Rounding {
     /// The graph with its values rounded, and `wanted` in it.
     pub(crate) fn apply(&self, graph: &Graph, wanted: &[NodeId]) -> Result<Optimised, GraphError> {
         let keeps_f32 = |ordinal: usize| self.keeps_f32.get(ordinal).copied().unwrap_or(false);
-        let precision =
-            MixedPrecision { half: self.half, backward: self.backward, update: self.update, keeps_f32: &keeps_f32 };
+        let keeps_f32_in_loops = |kind: OpKind| is_among(&self.kept_ops, kind);
+        let precision = MixedPrecision {
+            half: self.half,
+            backward: self.backward,
+            update: self.update,
+            keeps_f32: &keeps_f32,
+            keeps_f32_in_loops: &keeps_f32_in_loops,
+        };
         passes::mixed_precision(graph, wanted, &precision)
     }
 }

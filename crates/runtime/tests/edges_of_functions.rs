@@ -45,6 +45,24 @@ fn close(found: &[f64], expected: &[f64], dtype: DType, what: &str) {
 }
 
 #[test]
+fn the_inverse_of_the_sigmoid_has_no_derivative_where_it_has_no_value() {
+    let x = [-0.5, 0.0, 0.25, 1.5, INF, f64::NAN];
+    for (device, dtype) in everywhere() {
+        for eps in [None, Some(-1.0)] {
+            let what = format!("{device}, {dtype}, {eps:?}");
+            let found = found(&device, dtype, &x[..4 + 2 * usize::from(eps.is_none())], |x| x.logit(eps));
+            let count = found.value.len();
+            close(&found.value, &[f64::NAN, -INF, -(3f64.ln()), f64::NAN, f64::NAN, f64::NAN][..count], dtype, &what);
+            let slopes = [f64::NAN, INF, 1.0 / (0.25 * 0.75), f64::NAN, f64::NAN, f64::NAN];
+            close(&found.reverse, &slopes[..count], dtype, &what);
+            close(&found.forward, &slopes[..count], dtype, &what);
+        }
+        let found = found(&device, dtype, &[-0.5, 1.5], |x| x.logit(Some(0.25)));
+        close(&found.reverse, &[0.0, 0.0], dtype, "bounds");
+    }
+}
+
+#[test]
 fn a_logit_without_bounds_costs_nothing_or_everything() {
     let x = [INF, -INF, 10.0, -10.0, 0.0, f64::NAN];
     let small = (-10.0f64).exp().ln_1p();

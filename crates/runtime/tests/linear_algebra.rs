@@ -81,6 +81,8 @@ mod computed {
         let of = |element: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
             (0..count).map(|place| element(at(place).0, at(place).1)).collect()
         };
+        let full = random.floats(count, -1.0, 1.0);
+        let scaled_rows = |scales: &[f64]| of(&|row, column| full[row * columns + column] * scales[row % scales.len()]);
         vec![
             random.floats(count, -1.0, 1.0),
             of(&|row, column| left[row] * right[column]),
@@ -90,6 +92,9 @@ mod computed {
             of(&|row, column| if row == column { 10f64.powi(-3 * row as i32) } else { 0.0 }),
             of(&|row, column| 1.0 / (row + column + 1) as f64),
             random.floats(count, -1.0, 1.0).iter().map(|x| x * 1e-30).collect(),
+            // Rows whose squares vanish, or keep a few digits, beside an ordinary one.
+            scaled_rows(&[1.0, 1e-155, 1e-165, 1e-300]),
+            scaled_rows(&[1e-158, 1.0, 1e-161]),
         ]
     }
 
@@ -142,7 +147,11 @@ mod computed {
     #[test]
     fn qr_of_any_matrix() {
         for (rows, columns) in SIZES {
-            for (kind, data) in matrices(rows, columns).into_iter().enumerate() {
+            let mut kinds = matrices(rows, columns);
+            for scale in [1e160, 1e-161, 1e300, 1e-300] {
+                kinds.push(kinds[0].iter().map(|x| x * scale).collect());
+            }
+            for (kind, data) in kinds.into_iter().enumerate() {
                 let (what, k) = (format!("{rows}x{columns}, kind {kind}"), rows.min(columns));
                 let largest = data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
                 let a = tensor(&[rows, columns], data.clone(), DType::F64);

@@ -94,6 +94,27 @@ fn an_evaluation_reads_rounded_operands() {
     }
 }
 
+#[test]
+fn operations_keep_f32_in_loops_too() {
+    let (x, w) = (drawn(1, [5, 8, 8]), drawn(2, [8, 8]));
+    let found = |precision: Precision| {
+        let g = Graph::new();
+        let (elements, weight) = (g.input("x", [5, 8, 8]), g.input("w", [8, 8]));
+        let first = g.zeros([8, 8], DType::F32);
+        let looped = g.scan(&[first], &[elements], |carries, elements| {
+            let next = (carries[0].matmul(weight) + elements[0]).tanh();
+            (vec![next], vec![next])
+        });
+        let last = looped.unwrap().carries[0];
+        let mut session = Session::builder(Device::cpu()).precision(precision).evaluate(&g, &[last]).unwrap();
+        bits(&session.run(&[("x", &x), ("w", &w)]).unwrap()[0])
+    };
+    let mixed = || Precision::mixed(Half::Bf16);
+    assert_ne!(found(mixed()), found(Precision::full()));
+    assert_eq!(found(mixed().keep_f32_op(OpKind::MatMul)), found(Precision::full()));
+    assert_eq!(found(mixed().keep_f32_op(OpKind::Scan)), found(Precision::full()));
+}
+
 fn slot_bytes(session: &Session) -> usize {
     let slots = session.plan().buffers().iter().filter(|buffer| buffer.role == BufferRole::Slot);
     slots.map(|buffer| buffer.elements * buffer.storage.bytes()).sum()
@@ -209,6 +230,8 @@ fn numbers_of_a_scale_that_are_out_of_range_are_refused() {
         ("loss scale", scale().initial(0.0)),
         ("loss scale", scale().initial(f64::INFINITY)),
         ("loss scale", scale().initial(1e39)),
+        // Its inverse is less than a normal number.
+        ("loss scale", LossScale::fixed(2f64.powi(127))),
         ("loss scale", LossScale::fixed(-1.0)),
         ("growth factor", scale().growth_factor(0.5)),
         ("growth factor", scale().growth_factor(f64::NAN)),
@@ -306,6 +329,28 @@ fn a_step_that_overflows_changes_nothing_but_the_scale() {
         assert_eq!(states(&session), [4.0, 0.0, 2.0, 3.0, 5.0], "{device}");
         assert!(of(&session, "running").is_finite(), "{device}");
         assert!(parameters(&session).iter().all(|(_, values)| values.iter().all(|x| x.is_finite())), "{device}");
+    }
+}
+
+/// Gradients that never overflow let a scale grow as far as f32 holds its inverse.
+#[test]
+fn a_scale_grows_no_further_than_its_inverse_is_held() {
+    for device in devices() {
+        let g = Graph::new();
+        let (x, w) = (g.input("x", [4]), g.parameter("w", [4], Init::Constant(1.0)));
+        let loss = (x * w).sum(..) * 1e-10;
+        let scale = LossScale::dynamic().initial(2f64.powi(125)).growth_interval(1);
+        let precision = Precision::mixed(Half::Bf16).loss_scale(scale);
+        let mut session =
+            Session::builder(device.clone()).precision(precision).train(&g, loss, &Sgd::new(1e9)).unwrap();
+        let x = Tensor::new([4], vec![1.0f32; 4]).unwrap();
+        for _ in 0..4 {
+            session.step(&[("x", &x)]).unwrap();
+        }
+        assert_eq!(session.parameter("loss_scale").unwrap().item().unwrap(), 2f64.powi(126), "{device}");
+        for w in session.parameter("w").unwrap().to_f64_vec() {
+            assert!((w - 0.6).abs() < 1e-5, "{device}: {w}");
+        }
     }
 }
 

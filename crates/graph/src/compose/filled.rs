@@ -80,10 +80,13 @@ impl Graph {
             let (op, operand, expected) = ("arange", "the result".to_owned(), "a float or i32");
             return self.finish(Err(GraphError::DType { origin, op, operand, dtype, expected }));
         }
-        if step == 0.0 || (end - start) * step < 0.0 {
+        // Signs are compared, for the product of two small numbers is 0.
+        let is_away = end != start && (end > start) != (step > 0.0);
+        if step == 0.0 || is_away {
             return refuse("the step", step, "one that leads from the start to the end");
         }
-        let count = ((end - start) / step).ceil();
+        // The start is one of them, however small the way is beside the step.
+        let count = ((end - start) / step).ceil().max(if end == start { 0.0 } else { 1.0 });
         if count > f64::from(i32::MAX) {
             return refuse("the number of elements", count, "at most 2147483647");
         }

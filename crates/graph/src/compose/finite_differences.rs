@@ -81,9 +81,10 @@ impl<'g> Expr<'g> {
     }
 
     /// The integral along `axis`, which falls away, of what has these samples at `places`, by the trapezoidal rule: `sum((x[i+1] - x[i])
-    /// (y[i] + y[i+1]) / 2)` (`torch.trapezoid` with `x`). Places `[n]` are those along the axis; others are broadcast. Floats.
+    /// (y[i] + y[i+1]) / 2)` (`torch.trapezoid` with `x`). Places `[n]` are those along the axis, one for each sample; others have at most
+    /// as many axes as this expression, and are broadcast. Floats.
     ///
-    /// Errors: an axis that there is not; shapes that do not broadcast, dtypes that differ; no floats.
+    /// Errors: an axis that there is not; another number of places than of samples; shapes that do not broadcast, dtypes that differ; no floats.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -96,15 +97,28 @@ impl<'g> Expr<'g> {
     pub fn trapezoid_at(self, places: Expr<'g>, axis: isize) -> Expr<'g> {
         let method = self.enter("trapezoid_at");
         let origin = method.origin();
+        const NAME: &str = "trapezoid_at";
         let poisoned = Expr::poisoned(self.graph());
-        if self.same_graph(places, "trapezoid_at", origin).is_none() {
+        if self.same_graph(places, NAME, origin).is_none() {
             return poisoned;
         }
-        let found = self.samples("trapezoid_at", axis, origin);
-        let shape = self.read("trapezoid_at", origin, |_, node| node.shape.clone());
-        let (Some((axis, extent)), Some(shape)) = (found, shape) else { return poisoned };
+        let found = self.samples(NAME, axis, origin);
+        let shape = self.read(NAME, origin, |_, node| node.shape.clone());
+        let place_shape = places.read(NAME, origin, |_, node| node.shape.clone());
+        let (Some((axis, extent)), Some(shape), Some(place_shape)) = (found, shape, place_shape) else {
+            return poisoned;
+        };
+        // A list has a place for each sample. Of others the axis is counted from the end, and one place is repeated.
+        let own_axis =
+            if place_shape.rank() == 1 { Some(0) } else { (axis + place_shape.rank()).checked_sub(shape.rank()) };
+        let count = own_axis.map_or(1, |own| place_shape[own]);
+        let is_repeated = place_shape.rank() != 1 && count == 1;
+        if place_shape.rank() > shape.rank() || (count != extent && !is_repeated) {
+            let to = if place_shape.rank() == 1 { Shape::from([extent]) } else { shape };
+            let (operand, from) = (places.describe(), place_shape);
+            return self.fail(GraphError::BroadcastTo { origin, op: NAME, operand, from, to });
+        }
         let Some(places) = places.along(axis, &shape, origin) else { return poisoned };
-        let Some(count) = places.read("trapezoid_at", origin, |_, node| node.shape[axis]) else { return poisoned };
         let steps = places.diff(1, axis as isize);
         // One place for all samples leaves no steps, as it would repeated.
         let steps = if count == 1 { steps.sum_keepdims([axis]) } else { steps };

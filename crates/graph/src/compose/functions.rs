@@ -81,8 +81,8 @@ impl<'g> Expr<'g> {
     }
 
     /// The inverse of the sigmoid, `ln(x / (1 - x))`: infinite at 0 and 1, NaN outside. With `eps` each element is first brought
-    /// into `eps..=1 - eps`, and what was outside gets no gradient. The derivative is `1 / (x (1 - x))`. Next to 1/2, where it is 0, and
-    /// next to 0 it keeps its digits.
+    /// into `eps..=1 - eps`, and what was outside gets no gradient. The derivative is `1 / (x (1 - x))`, and NaN where the value is. Next to
+    /// 1/2, where it is 0, and next to 0 it keeps its digits.
     ///
     /// Errors: an `eps` of NaN.
     #[track_caller]
@@ -93,6 +93,12 @@ impl<'g> Expr<'g> {
             // In this order, so that with an `eps` past 1/2 each element goes to the bound that it is outside of first.
             Some(eps) => self.less(eps).where_(eps, self.greater(1.0 - eps).where_(1.0 - eps, self)),
             None => self,
+        };
+        let x = if eps.is_some_and(|eps| eps >= 0.0) {
+            x
+        } else {
+            // The logarithm of a negative number is NaN, but its derivative is a number: as a factor NaN is in both.
+            x * (x.less(0.0) | x.greater(1.0)).where_(x.full_like(f64::NAN), 1.0)
         };
         x.log() - (-x).log1p()
     }

@@ -117,7 +117,7 @@ impl<'g> Expr<'g> {
     /// positions along axis `a`, and `None` is the whole axis; axes past the last index are whole. (PyTorch's `index_put` and
     /// `x[i, :, j] = values`.) The index tensors broadcast to one shape `[b..]`, and `values`, a number or what broadcasts, to the elements that they
     /// name: where the indexed axes are neighbours, this shape with `[b..]` in their place, else `[b..]` and then the whole axes. A bool
-    /// tensor that stands in the graph is the positions where it holds, along as many axes as it has.
+    /// tensor that stands in the graph, a literal, a constant or a view of one, is the positions where it holds, along as many axes as it has.
     ///
     /// Negative positions count from the end. Of several values for one place the last in row-major order wins; with `accumulate` they add up.
     /// The gradient of `values` is the upstream gradient at the positions, without `accumulate` of the winners alone; this
@@ -290,12 +290,10 @@ impl<'g> Expr<'g> {
             let (operand, expected) = (self.describe(), "rank 1 or more, for a mask stands for its axes,".to_owned());
             return self.fail_without(GraphError::Rank { origin, op, operand, shape: own, rank: 0, expected });
         }
-        let node = self.read(op, origin, |_, node| node.op.clone())?;
-        let stands = if let Op::Leaf(Leaf::Literal { data }) = &node { Some(data.to_f64_vec()) } else { None };
-        let Some(holds) = stands else {
+        if !self.stands_in_graph() {
             let (operand, expected) = (self.describe(), "i32, or bool that stands in the graph");
             return self.fail_without(GraphError::DType { origin, op, operand, dtype: DType::Bool, expected });
-        };
+        }
         let end = (first + own.rank()).min(shape.rank());
         let lhs_shape = Shape::from(&shape[first.min(end)..end]);
         if lhs_shape != own {
@@ -303,8 +301,12 @@ impl<'g> Expr<'g> {
             let (rhs, rhs_shape) = (self.describe(), own);
             return self.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
         }
+        if i32::try_from(own.elements()).is_err() {
+            let (what, value) = ("the number of places", own.elements() as f64);
+            return self.fail_without(GraphError::Argument { origin, op, what, value, expected: "at most 2147483647" });
+        }
+        let found = self.places_that_hold()?;
         let strides = own.strides();
-        let found: Vec<usize> = (0..holds.len()).filter(|&place| holds[place] != 0.0).collect();
         let along = |axis: usize| {
             let positions: Vec<i32> = found.iter().map(|&place| (place / strides[axis] % own[axis]) as i32).collect();
             self.graph().at(origin, || self.graph().literal([found.len()], positions))

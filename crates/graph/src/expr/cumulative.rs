@@ -25,6 +25,9 @@ impl<'g> Expr<'g> {
 
     /// The cumulative product along `axis`: `y[i] = x[0] .. x[i]` (`torch.cumprod`). Shape and dtype stay. Floats and i32, which wraps.
     ///
+    /// On the CPU `y[i]` is `y[i-1] x[i]` in f64, whatever the dtype, as in PyTorch: past the range of f64 it is infinite or NaN to the end of the
+    /// axis. A GPU computes long axes in chunks of f32, behind which a product may be in the range again.
+    ///
     /// Derivatives of any order are right where elements are 0, one or several, for nothing is divided: the gradient of `x[k]` is
     /// `y[k-1] (u[k] + x[k+1] (u[k+1] + x[k+2] (..)))`. Errors: an axis that there is not; an expression of bool.
     ///
@@ -75,6 +78,8 @@ impl<'g> Expr<'g> {
 
     /// The linear recurrence along `axis` that this expression drives: `y[i] = factors[i] y[i-1] + x[i]`, with `y[0] = x[0]`
     /// (`factors[0]` has no part in it). Operands and result are of one shape and one dtype of floats.
+    ///
+    /// On the CPU it is computed in f64, and what is infinite or NaN stays so to the end of the axis; of a GPU see [`Expr::cumprod`].
     ///
     /// It is the recurrence of exponential moving averages, discounted returns and diagonal state space models, computed in
     /// linear work and in parallel along the axis. The gradient of x is `s[k] = u[k] + factors[k+1] s[k+1]`, a recurrence from the

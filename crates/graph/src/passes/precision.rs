@@ -14,7 +14,9 @@
 //! more elements, as the statistics of a norm; or if it leads to no product, as all that stands behind the last one: losses and metrics.
 //! Behind the backward pass, in the update, nothing is rounded, so parameters and all that an optimiser keeps are f32.
 //!
-//! A rounding is put beneath views, so that products read elements where they stand. In loops the operands of products are rounded.
+//! A rounding is put beneath views, so that products read elements where they stand, and beside the value that it rounds: it has its
+//! origin, layer and name, and takes its place in the order. That of a leaf stands before the first product that reads it: a graph may
+//! declare all its parameters first, and their roundings would be held from then on. In loops the operands of products are rounded.
 //!
 //! What this does not know: names, layers and policies. The caller says which nodes keep f32.
 
@@ -27,7 +29,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Half, Indexing, Leaf, Op,
+    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Half, Indexing, Leaf, Op, OpKind,
     UnaryFunction,
 };
 use crate::passes::Optimised;
@@ -46,6 +48,8 @@ pub struct MixedPrecision<'a> {
     pub update: usize,
     /// Whether the node of an ordinal is left as it is: its operands, and itself where it waits.
     pub keeps_f32: &'a dyn Fn(usize) -> bool,
+    /// Whether operations of a kind are left as they are in the bodies of loops, whose nodes have no ordinals in the graph.
+    pub keeps_f32_in_loops: &'a dyn Fn(OpKind) -> bool,
 }
 
 /// The same graph, in which operands of products and values that wait for the backward pass are rounded, as this module
@@ -59,7 +63,13 @@ pub struct MixedPrecision<'a> {
 /// let (x, w) = (g.input("x", [8, 4]), g.parameter("w", [4, 3], Init::KaimingUniform));
 /// let y = x.matmul(w);
 /// let end = g.ordinal_bound();
-/// let precision = MixedPrecision { half: Half::Bf16, backward: end, update: end, keeps_f32: &|_| false };
+/// let precision = MixedPrecision {
+///     half: Half::Bf16,
+///     backward: end,
+///     update: end,
+///     keeps_f32: &|_| false,
+///     keeps_f32_in_loops: &|_| false,
+/// };
 /// let mixed = passes::mixed_precision(&g, &[y.id()?], &precision)?;
 /// assert_eq!(mixed.graph.to_string().matches("round_to_bf16").count(), 2);
 /// # Ok::<(), arenagrad_graph::GraphError>(())
@@ -91,28 +101,33 @@ enum Waiting {
 }
 
 /// What is rounded, by ordinals of the old graph, and what has been so far, by nodes of the new one.
-pub(super) struct Roundings {
+pub(super) struct Roundings<'a> {
     half: Half,
     backward: usize,
     update: usize,
+    /// Whether operations of a kind are left as they are in loops.
+    keeps_f32_in_loops: &'a dyn Fn(OpKind) -> bool,
     /// Whether the operands of a node are rounded.
     is_product: Vec<bool>,
     waiting: Vec<Waiting>,
+    /// Whether a node is rounded as soon as it is built.
+    is_rounded_at_once: Vec<bool>,
     rounded: HashMap<NodeId, NodeId>,
     /// What the backward pass computes again, by the ordinal of the old node.
     recomputed: HashMap<usize, NodeId>,
 }
 
-impl Roundings {
-    fn find(graph: &Graph, needed: &[NodeId], precision: &MixedPrecision<'_>) -> Roundings {
-        let MixedPrecision { half, backward, update, keeps_f32 } = *precision;
+impl<'a> Roundings<'a> {
+    fn find(graph: &Graph, needed: &[NodeId], precision: &MixedPrecision<'a>) -> Roundings<'a> {
+        let MixedPrecision { half, backward, update, keeps_f32, keeps_f32_in_loops } = *precision;
         let arena = graph.arena();
         let bound = arena.nodes.values().map(|node| node.ordinal as usize + 1).max().unwrap_or(0);
         let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
         let mut is_product = vec![false; bound];
         for &id in needed {
             let place = ordinal(id);
-            is_product[place] = place < update && !keeps_f32(place) && has_products(&arena.nodes[id.key].op);
+            is_product[place] =
+                place < update && !keeps_f32(place) && has_products(&arena.nodes[id.key].op, keeps_f32_in_loops);
         }
         // Which values of the forward pass lead to a product in it.
         let mut leads = vec![false; bound];
@@ -124,13 +139,19 @@ impl Roundings {
         }
         let mut waiting = vec![Waiting::Unrounded; bound];
         let mut is_operand = vec![false; bound];
+        let mut is_rounded_at_once = vec![false; bound];
         for &id in needed {
             let reader = &arena.nodes[id.key];
             let place = ordinal(id);
             if is_product[place] {
                 let mut position = 0;
                 reader.op.for_each_operand(|operand| {
-                    is_operand[ordinal(base(&arena, operand))] |= is_rounded_operand(&reader.op, position);
+                    if is_rounded_operand(&reader.op, position) {
+                        let base = base(&arena, operand);
+                        is_operand[ordinal(base)] = true;
+                        is_rounded_at_once[ordinal(base)] = true;
+                        is_rounded_at_once[ordinal(operand)] = true;
+                    }
                     position += 1;
                 });
             }
@@ -185,7 +206,23 @@ impl Roundings {
                 waiting[place] = Waiting::Recomputed;
             }
         }
-        Roundings { half, backward, update, is_product, waiting, rounded: HashMap::new(), recomputed: HashMap::new() }
+        for &id in needed {
+            let place = ordinal(id);
+            is_rounded_at_once[place] |= waiting[place] == Waiting::ForBackward;
+            is_rounded_at_once[place] &= !matches!(arena.nodes[base(&arena, id).key].op, Op::Leaf(_));
+        }
+        let (rounded, recomputed) = (HashMap::new(), HashMap::new());
+        Roundings {
+            half,
+            backward,
+            update,
+            keeps_f32_in_loops,
+            is_product,
+            waiting,
+            is_rounded_at_once,
+            rounded,
+            recomputed,
+        }
     }
 
     /// The node that takes the place of an old one, built over its operands' replacements.
@@ -215,7 +252,7 @@ impl Roundings {
         let op = if let Op::Scan { body, operands, result } = &op
             && self.is_product[place]
         {
-            scan(self.half, body, operands.clone(), *result)?
+            scan(self.half, self.keeps_f32_in_loops, body, operands.clone(), *result)?
         } else {
             op
         };
@@ -228,6 +265,11 @@ impl Roundings {
         if declared.is_some_and(|number| arena.declarations[number as usize].storage == self.half.storage()) {
             // It holds nothing that is not rounded.
             self.rounded.insert(built, built);
+        }
+        if self.is_rounded_at_once[place] {
+            // Not when its first reader is built: what a plan knows of the rounding, from the layer to the place in the order, is that of
+            // the node that it is built for.
+            self.rounded(rebuild, built)?;
         }
         match self.waiting[place] {
             Waiting::Unrounded | Waiting::ForBackward => Ok(built),
@@ -244,6 +286,11 @@ impl Roundings {
                 Ok(built)
             }
         }
+    }
+
+    /// The rounding of a node of the new graph, if it has been built.
+    pub(super) fn rounding_of(&self, id: NodeId) -> Option<NodeId> {
+        self.rounded.get(&id).copied()
     }
 
     /// What the backward pass reads in the place of an old node: itself, unless that or what it shows waits.
@@ -333,11 +380,13 @@ impl Roundings {
     }
 }
 
-/// Whether a node multiplies matrices of f32, or a loop's body does.
-fn has_products(op: &Op) -> bool {
+/// Whether a node multiplies matrices, or a loop's body does by operations that are not left as they are.
+fn has_products(op: &Op, keeps_f32_in_loops: &dyn Fn(OpKind) -> bool) -> bool {
     match op {
         Op::MatMul { .. } | Op::Convolution { .. } | Op::Attention(_) => true,
-        Op::Scan { body, .. } => body.ops().any(has_products),
+        Op::Scan { body, .. } => {
+            body.ops().any(|op| !keeps_f32_in_loops(op.kind()) && has_products(op, keeps_f32_in_loops))
+        }
         Op::Leaf(_)
         | Op::Uniform { .. }
         | Op::Elementwise(_)
@@ -494,10 +543,22 @@ fn is_cheap(op: &Op) -> bool {
 }
 
 /// A result of a loop in whose body the operands of products are rounded.
-fn scan(half: Half, body: &Body, operands: Box<[NodeId]>, result: ScanResult) -> Result<Op, GraphError> {
+fn scan(
+    half: Half,
+    keeps_f32_in_loops: &dyn Fn(OpKind) -> bool,
+    body: &Body,
+    operands: Box<[NodeId]>,
+    result: ScanResult,
+) -> Result<Op, GraphError> {
     let (graph, ids) = body.alone()?;
     let end = graph.ordinal_bound();
-    let precision = MixedPrecision { half, backward: end, update: end, keeps_f32: &|_| false };
+    let mut keeps_f32 = vec![false; end];
+    for id in graph.ids() {
+        let node = graph.node(id)?;
+        keeps_f32[node.ordinal as usize] = keeps_f32_in_loops(node.op.kind());
+    }
+    let keeps_f32 = |ordinal: usize| keeps_f32[ordinal];
+    let precision = MixedPrecision { half, backward: end, update: end, keeps_f32: &keeps_f32, keeps_f32_in_loops };
     let mixed = mixed_precision(&graph, &ids, &precision)?;
     let ids = mixed.outputs;
     let (carries, rest) = ids[..body.inputs()].split_at(body.carries());

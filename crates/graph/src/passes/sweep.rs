@@ -29,7 +29,7 @@ pub(super) fn sweep_rounded(
     old: &Graph,
     outputs: &[NodeId],
     rewrites: Rewrites,
-    roundings: Roundings,
+    roundings: Roundings<'_>,
 ) -> Result<Optimised, GraphError> {
     sweep_through(old, outputs, rewrites, None, None, Some(roundings))
 }
@@ -53,7 +53,7 @@ fn sweep_through(
     rewrites: Rewrites,
     mut joins: Option<Joins>,
     mut loops: Option<Loops>,
-    mut roundings: Option<Roundings>,
+    mut roundings: Option<Roundings<'_>>,
 ) -> Result<Optimised, GraphError> {
     let origin = Origin::here();
     old.check()?;
@@ -115,10 +115,14 @@ fn sweep_through(
                 None => rebuild.node(op(), &node.shape, node.dtype)?,
             };
             replacements[node.ordinal as usize] = Some(new);
-            if let Some(label) = arena.labels.get(&id.key)
-                && rebuild.graph.label(new).is_none()
-            {
-                rebuild.graph.set_label(new, label.clone());
+            if let Some(label) = arena.labels.get(&id.key) {
+                // What is rounded is one value in two forms, of which a plan may store either.
+                let rounding = roundings.as_ref().and_then(|roundings| roundings.rounding_of(new));
+                for named in [Some(new), rounding].into_iter().flatten() {
+                    if rebuild.graph.label(named).is_none() {
+                        rebuild.graph.set_label(named, label.clone());
+                    }
+                }
             }
         }
         sources.resize(rebuild.graph.ordinal_bound(), source);

@@ -10,8 +10,8 @@ mod builder;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    AxisSet, Body, DType, Elements, Graph, GraphError, MatrixFunction, NodeId, Op, ReduceFunction, ScanResult,
-    ScatterFunction, Shape, StorageType,
+    AxisSet, Body, DType, Elements, Elementwise, Graph, GraphError, MatrixFunction, NodeId, Op, ReduceFunction,
+    ScanResult, ScatterFunction, Shape, StorageType,
 };
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
@@ -162,7 +162,8 @@ pub(crate) struct Entries {
 }
 
 /// The entries that `roots` need, each root contiguous in a buffer for which `owns_buffer` holds, by copying if need be.
-/// `stages[i]` lists the nodes up to which stage `i` reaches: an entry belongs to the first stage one of whose nodes needs it.
+/// `stages[i]` lists the nodes up to which stage `i` reaches: an entry belongs to the first stage one of whose nodes needs it. What is
+/// rounded to 16 bits belongs to the stage of the value that it is the rounding of, whoever reads it: it is computed beside that.
 pub(crate) fn collect(
     graph: &Graph,
     roots: &[NodeId],
@@ -174,6 +175,14 @@ pub(crate) fn collect(
     let ids = graph.ids();
     for (stage, nodes) in stages.iter().map(Vec::as_slice).chain([roots]).enumerate() {
         mark_needed(graph, &ids, nodes, stage as u8, &mut stage_of)?;
+    }
+    for &id in &ids {
+        let node = graph.node(id)?;
+        let Op::Elementwise(Elementwise::RoundTo { operand, .. }) = node.op else { continue };
+        let value = graph.node(operand)?;
+        if stage_of[node.ordinal as usize] != u8::MAX && !matches!(value.op, Op::Leaf(_)) {
+            stage_of[node.ordinal as usize] = stage_of[value.ordinal as usize];
+        }
     }
 
     let needed = |ordinal: usize| stage_of[ordinal] != u8::MAX;

@@ -8,7 +8,7 @@ use arenagrad_graph::{DType, Shape};
 use crate::error::{Error, Given};
 use crate::tensor::Tensor;
 use crate::train::Trained;
-use crate::train::loss_scale::LOSS_SCALE;
+use crate::train::loss_scale::{EXPECTED_LOSS_SCALE, LOSS_SCALE, is_loss_scale};
 
 /// The name of the state that holds the learning rate.
 pub(crate) const LEARNING_RATE: &str = "learning_rate";
@@ -79,10 +79,7 @@ impl Hyperparameters {
                 let counts = number.is_finite() && number >= 0.0 && number.fract() == 0.0;
                 self.require("count of updates", number, counts, "a whole number, 0 or more")
             }
-            LOSS_SCALE => {
-                let is_scale = number.is_finite() && number >= f64::from(f32::MIN_POSITIVE);
-                self.require("loss scale", number, is_scale, "a finite number above 0")
-            }
+            LOSS_SCALE => self.require("loss scale", number, is_loss_scale(number), EXPECTED_LOSS_SCALE),
             _ => Ok(()),
         }
     }

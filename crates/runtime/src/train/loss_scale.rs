@@ -17,6 +17,16 @@ pub(crate) const GOOD_STEPS: &str = "good_steps";
 /// The name of the state that counts steps that changed nothing.
 pub(crate) const SKIPPED_UPDATES: &str = "skipped_updates";
 
+/// The largest scale, `2^126`: the inverse of a larger one is less than the least normal number, which a device may take for 0.
+const LARGEST: f32 = 1.0 / f32::MIN_POSITIVE;
+/// What is said of another scale.
+pub(crate) const EXPECTED_LOSS_SCALE: &str = "a number from 2^-126 to 2^126";
+
+/// Whether f32 holds a scale and its inverse as normal numbers.
+pub(crate) fn is_loss_scale(scale: f64) -> bool {
+    (f32::MIN_POSITIVE..=LARGEST).contains(&(scale as f32))
+}
+
 /// By what the loss is multiplied before it is differentiated, and what becomes of that: [`crate::Precision::loss_scale`].
 ///
 /// Gradients are divided by the scale before anything else sees them: clipping, accumulation, and the norm that it reports, are of the
@@ -35,7 +45,7 @@ pub struct LossScale {
 }
 
 impl LossScale {
-    /// 65,536 at first, doubled after 2,000 steps in a row that were good, and halved by one that was skipped.
+    /// 65,536 at first, doubled after 2,000 steps in a row that were good, up to `2^126`, and halved by one that was skipped.
     pub fn dynamic() -> Self {
         LossScale { initial: 65_536.0, growth: 2.0, backoff: 0.5, interval: 2_000 }
     }
@@ -45,13 +55,13 @@ impl LossScale {
         LossScale { initial: scale, growth: 1.0, backoff: 1.0, interval: i32::MAX }
     }
 
-    /// With another scale at first: above 0, and one that f32 holds.
+    /// With another scale at first: from `2^-126` to `2^126`, so that f32 holds its inverse too.
     #[must_use]
     pub fn initial(self, scale: f64) -> Self {
         LossScale { initial: scale, ..self }
     }
 
-    /// Multiplied by another factor after good steps: 1 or more.
+    /// Multiplied by another factor after good steps: 1 or more. No scale grows past `2^126`.
     #[must_use]
     pub fn growth_factor(self, factor: f64) -> Self {
         LossScale { growth: factor, ..self }
@@ -71,12 +81,10 @@ impl LossScale {
 
     fn check(&self) -> Result<(), Error> {
         let numbers = Hyperparameters::beside([DType::F32], Given::Argument);
-        let is_scale = |scale: f64| (f32::MIN_POSITIVE..=f32::MAX).contains(&(scale as f32));
-        let scale = "a number above 0 that f32 holds";
-        numbers.require("loss scale", self.initial, is_scale(self.initial), scale)?;
-        let grows = self.growth.is_finite() && self.growth >= 1.0 && is_scale(self.growth);
+        numbers.require("loss scale", self.initial, is_loss_scale(self.initial), EXPECTED_LOSS_SCALE)?;
+        let grows = self.growth >= 1.0 && (self.growth as f32).is_finite();
         numbers.require("growth factor", self.growth, grows, "a finite number, 1 or more")?;
-        let shrinks = self.backoff <= 1.0 && is_scale(self.backoff);
+        let shrinks = (f32::MIN_POSITIVE..=1.0).contains(&(self.backoff as f32)) && self.backoff <= 1.0;
         numbers.require("backoff factor", self.backoff, shrinks, "above 0, and at most 1")?;
         numbers.require("growth interval", f64::from(self.interval), self.interval >= 1, "1 or more")
     }
@@ -200,9 +208,8 @@ impl<'g> Scaling<'g> {
         let LossScale { growth, backoff, interval, .. } = self.settings;
         let one_more = self.good + 1;
         let is_time = one_more.greater_equal(interval);
-        // What is past the largest float stays, as in PyTorch; and no scale is so small that its inverse is infinite.
-        let grown = self.scale * growth;
-        let grown = is_time.where_(grown.isfinite().where_(grown, self.scale), self.scale);
+        // Neither the scale nor its inverse leaves the range of normal numbers.
+        let grown = is_time.where_((self.scale * growth).minimum(f64::from(LARGEST)), self.scale);
         let shrunk = (self.scale * backoff).maximum(f64::from(f32::MIN_POSITIVE));
         let good = is_time.where_(0, one_more);
         let pairs = [

@@ -2,8 +2,9 @@
 
 use super::budget::{borrowed, inputs, part_of, trained};
 use super::networks::{self, Gpt};
+use arenagrad::nn::Linear;
 use arenagrad::plan::MemoryReport;
-use arenagrad::{AdamW, DType, Device, Error, Graph, Init, Session, SessionBuilder, Sgd, Trainer};
+use arenagrad::{AdamW, DType, Device, Error, Graph, Half, Init, Precision, Session, SessionBuilder, Sgd, Trainer};
 
 const SIZE: Gpt = Gpt { layers: 6, batch: 4, length: 16, width: 16, heads: 2, dropout: 0.1 };
 
@@ -16,6 +17,11 @@ fn session<'e>(options: impl FnOnce(SessionBuilder<'e>) -> SessionBuilder<'e>) -
     Ok((graph, session))
 }
 
+/// In which all that names do is tried.
+fn precisions() -> [Precision; 2] {
+    [Precision::full(), Precision::mixed(Half::Bf16)]
+}
+
 fn layers(memory: &MemoryReport) -> Vec<String> {
     let steps = memory.recomputation.iter().flat_map(|recomputation| &recomputation.steps);
     steps.filter_map(|step| step.layer.clone()).collect()
@@ -23,8 +29,12 @@ fn layers(memory: &MemoryReport) -> Vec<String> {
 
 #[test]
 fn layers_of_a_name_are_computed_again() {
-    let (graph, mut once) = session(|builder| builder).unwrap();
-    let (_, mut again) = session(|builder| builder.recompute("blocks.*")).unwrap();
+    precisions().into_iter().for_each(layers_are_computed_again);
+}
+
+fn layers_are_computed_again(precision: Precision) {
+    let (graph, mut once) = session(|builder| builder.precision(precision.clone())).unwrap();
+    let (_, mut again) = session(|builder| builder.precision(precision).recompute("blocks.*")).unwrap();
     let (before, after) = (once.plan().memory(), again.plan().memory());
     let cost = after.recomputation.clone().expect("blocks are computed again");
     println!(
@@ -52,28 +62,37 @@ fn layers_of_a_name_are_computed_again() {
 
 #[test]
 fn one_layer_alone_is_computed_again() {
-    let (_, again) = session(|builder| builder.recompute("blocks.2")).unwrap();
-    let after = again.plan().memory();
-    assert!(!layers(&after).is_empty(), "{after}");
-    assert!(layers(&after).iter().all(|layer| layer.starts_with("blocks.2")), "{:?}", layers(&after));
+    for precision in precisions() {
+        let (_, again) = session(|builder| builder.precision(precision).recompute("blocks.2")).unwrap();
+        let after = again.plan().memory();
+        assert!(!layers(&after).is_empty(), "{after}");
+        assert!(layers(&after).iter().all(|layer| layer.starts_with("blocks.2")), "{:?}", layers(&after));
+    }
 }
 
 #[test]
 fn what_is_kept_is_not_computed_again() {
-    let (graph, mut once) = session(|builder| builder).unwrap();
+    precisions().into_iter().for_each(what_is_kept_stays);
+}
+
+fn what_is_kept_stays(precision: Precision) {
+    let session = |options: &dyn Fn(SessionBuilder<'static>) -> SessionBuilder<'static>| {
+        session(|builder| options(builder.precision(precision.clone())))
+    };
+    let (graph, mut once) = session(&|builder| builder).unwrap();
     let budget = part_of(&once.plan().memory(), 0.6);
-    let (_, free) = session(|builder| builder.memory_budget(budget)).unwrap();
+    let (_, free) = session(&|builder| builder.memory_budget(budget)).unwrap();
     let is_kept = |layer: &String| layer.contains("linear1");
     assert!(layers(&free.plan().memory()).iter().any(is_kept), "{:?}", layers(&free.plan().memory()));
-    let (_, mut again) = session(|builder| builder.memory_budget(budget).keep("*.linear1")).unwrap_or_else(|error| {
+    let (_, mut again) = session(&|builder| builder.memory_budget(budget).keep("*.linear1")).unwrap_or_else(|error| {
         let Error::MemoryBudget { least, .. } = error else { panic!("{error}") };
-        session(|builder| builder.memory_budget(least).keep("*.linear1")).unwrap()
+        session(&|builder| builder.memory_budget(least).keep("*.linear1")).unwrap()
     });
     let after = again.plan().memory();
     assert!(!layers(&after).is_empty() && !layers(&after).iter().any(is_kept), "{:?}", layers(&after));
     assert!(trained(&mut once, &graph, 2) == trained(&mut again, &graph, 2), "other bits");
     // Of what has both, it is kept.
-    let (_, both) = session(|builder| builder.recompute("blocks.*").keep("*.linear1")).unwrap();
+    let (_, both) = session(&|builder| builder.recompute("blocks.*").keep("*.linear1")).unwrap();
     assert!(!layers(&both.plan().memory()).iter().any(is_kept));
 }
 
@@ -86,16 +105,46 @@ fn expressions_of_a_name_are_computed_again() {
     let v = g.parameter("v", [32, 512], Init::Normal { mean: 0.0, deviation: 0.1 });
     let wide = x.matmul(w).tanh().named("wide");
     let loss = wide.matmul(u).tanh().matmul(v).tanh().square().mean(..);
-    let mut once = Session::train(&g, loss, Sgd::new(0.1), Device::cpu()).unwrap();
-    let mut again = Session::builder(Device::cpu()).recompute("wide").train(&g, loss, &Sgd::new(0.1)).unwrap();
-    let after = again.plan().memory();
-    let cost = after.recomputation.clone().unwrap_or_else(|| panic!("{after}\n{}", once.plan()));
-    assert_eq!(cost.steps.len(), 1, "{after}");
-    assert!(cost.steps[0].computes.starts_with("wide"), "{after}");
-    assert!(cost.steps[0].origin.file().ends_with("names.rs"), "{after}");
-    assert!(again.plan().steps()[cost.steps[0].step].is_recomputed);
-    assert!(again.plan().to_string().contains("(again)"));
-    assert!(trained(&mut once, &g, 2) == trained(&mut again, &g, 2), "other bits");
+    for precision in precisions() {
+        let builder = || Session::builder(Device::cpu()).precision(precision.clone());
+        let mut once = builder().train(&g, loss, &Sgd::new(0.1)).unwrap();
+        let mut again = builder().recompute("wide").train(&g, loss, &Sgd::new(0.1)).unwrap();
+        let after = again.plan().memory();
+        let cost = after.recomputation.clone().unwrap_or_else(|| panic!("{after}\n{}", once.plan()));
+        assert_eq!(cost.steps.len(), 1, "{after}");
+        assert!(cost.steps[0].computes.starts_with("wide"), "{after}");
+        assert!(cost.steps[0].origin.file().ends_with("names.rs"), "{after}");
+        assert!(again.plan().steps()[cost.steps[0].step].is_recomputed);
+        assert!(again.plan().to_string().contains("(again)"));
+        assert!(trained(&mut once, &g, 2) == trained(&mut again, &g, 2), "other bits");
+    }
+}
+
+/// A name of what is computed on the way to what a kernel stores stands for that.
+#[test]
+fn names_of_what_is_not_stored_stand_for_their_step() {
+    let g = Graph::new();
+    let x = g.input("x", [64, 32]);
+    let u = g.parameter("u", [256, 32], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let v = g.parameter("v", [32, 512], Init::Normal { mean: 0.0, deviation: 0.1 });
+    // The product and the sum with the bias end in the tangent, which its derivative reads.
+    let inner = Linear::new("first", 32, 256).apply(x).named("inner");
+    let loss = inner.tanh().named("wide").matmul(u).tanh().matmul(v).tanh().square().mean(..);
+    for precision in precisions() {
+        let recomputed = |options: &dyn Fn(SessionBuilder<'static>) -> SessionBuilder<'static>| {
+            let builder = options(Session::builder(Device::cpu()).precision(precision.clone()));
+            let session = builder.train(&g, loss, &Sgd::new(0.1)).unwrap();
+            let recomputation = session.plan().memory().recomputation;
+            recomputation.map_or(Vec::new(), |cost| cost.steps.into_iter().map(|step| step.computes).collect())
+        };
+        let wide = recomputed(&|builder| builder.recompute("wide"));
+        assert!(wide.len() == 1 && wide[0].starts_with("wide"), "{wide:?}");
+        assert_eq!(recomputed(&|builder| builder.recompute("inner")), wide);
+        for kept in ["first", "inner", "wide"] {
+            let computed = recomputed(&|builder| builder.recompute("wide").keep(kept));
+            assert!(computed.is_empty(), "{kept}: {computed:?}");
+        }
+    }
 }
 
 #[test]

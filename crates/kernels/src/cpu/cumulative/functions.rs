@@ -7,6 +7,7 @@
 use arenagrad_graph::DType;
 
 use crate::cpu::buffer::Element;
+use crate::cpu::cumulative::scaled::{Course, Scaled};
 use crate::cpu::total::Summable;
 
 /// The operands of a cumulative operation.
@@ -37,6 +38,13 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn join(first: Self::Total, second: Self::Total) -> Self::Total;
     /// The result of a run.
     fn result(total: Self::Total) -> Self::Output;
+
+    /// Whether the results of a run, which is behind all of `before`, may not be what they are if each is computed from the one before it:
+    /// because one of them, or one of an earlier run, leaves the range of numbers.
+    #[inline(always)]
+    fn leaves_range(_before: Option<&Self::Total>, _run: &Self::Total) -> bool {
+        false
+    }
 
     /// What a total is grown from when no more than results are wanted of it.
     #[inline(always)]
@@ -109,70 +117,6 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
     }
 }
 
-/// A product that neither overflows nor underflows: `mantissa * 2^exponent`, with a mantissa far from both ends of the range, or 0,
-/// infinite or NaN.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scaled {
-    mantissa: f64,
-    exponent: i32,
-}
-
-impl Default for Scaled {
-    fn default() -> Self {
-        Scaled { mantissa: 1.0, exponent: 0 }
-    }
-}
-
-/// Mantissas are brought within `2^-NEAR ..= 2^NEAR`.
-const NEAR: i32 = 256;
-
-impl Scaled {
-    #[inline(always)]
-    fn new(value: f64) -> Self {
-        // Three times as far, so that the least and the largest number end up well within the range.
-        Scaled { mantissa: value, exponent: 0 }.brought_near(3 * NEAR)
-    }
-
-    #[inline(always)]
-    fn brought_near(self, by: i32) -> Self {
-        let Scaled { mantissa, exponent } = self;
-        let magnitude = mantissa.abs();
-        if magnitude > power_of_two(NEAR) && magnitude < f64::INFINITY {
-            Scaled { mantissa: mantissa * power_of_two(-by), exponent: exponent.saturating_add(by) }
-        } else if magnitude < power_of_two(-NEAR) && magnitude > 0.0 {
-            Scaled { mantissa: mantissa * power_of_two(by), exponent: exponent.saturating_sub(by) }
-        } else {
-            self
-        }
-    }
-
-    #[inline(always)]
-    fn times(self, other: Scaled) -> Self {
-        let exponent = self.exponent.saturating_add(other.exponent);
-        Scaled { mantissa: self.mantissa * other.mantissa, exponent }.brought_near(2 * NEAR)
-    }
-
-    /// The number, rounded once if it is in the range of normal numbers.
-    #[inline(always)]
-    fn value(self) -> f64 {
-        let mut value = self.mantissa;
-        // Each step is exact until the last: what is far out of range needs no more of them to get there.
-        let mut exponent = self.exponent.clamp(-4 * 1024, 4 * 1024);
-        while exponent != 0 {
-            let step = exponent.clamp(-512, 512);
-            value *= power_of_two(step);
-            exponent -= step;
-        }
-        value
-    }
-}
-
-/// `2^exponent`, for exponents of normal numbers.
-#[inline(always)]
-fn power_of_two(exponent: i32) -> f64 {
-    f64::from_bits(((exponent + 1023) as u64) << 52)
-}
-
 /// The cumulative product of floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Product<T>(std::marker::PhantomData<T>);
@@ -210,36 +154,41 @@ impl Wide for f64 {
 impl<T: Wide> Run for Product<T> {
     type Element = T;
     type Output = T;
-    type Total = Scaled;
+    type Total = Course;
 
     #[inline(always)]
-    fn start(source: Source<'_, T>, position: usize, _: usize) -> Scaled {
-        Scaled::new(source.elements[position].wide())
+    fn start(source: Source<'_, T>, position: usize, _: usize) -> Course {
+        Course::new(source.elements[position].wide())
     }
 
     #[inline(always)]
-    fn grow(total: Scaled, source: Source<'_, T>, position: usize, _: usize) -> Scaled {
-        total.times(Scaled::new(source.elements[position].wide()))
+    fn grow(total: Course, source: Source<'_, T>, position: usize, _: usize) -> Course {
+        total.grown(source.elements[position].wide())
     }
 
     #[inline(always)]
-    fn join(first: Scaled, second: Scaled) -> Scaled {
-        first.times(second)
+    fn join(first: Course, second: Course) -> Course {
+        Course::of_product(first.product.times(second.product))
     }
 
     #[inline(always)]
-    fn result(total: Scaled) -> T {
-        T::narrow(total.mantissa)
+    fn result(total: Course) -> T {
+        T::narrow(total.product.mantissa)
     }
 
     #[inline(always)]
-    fn begin(total: Scaled) -> Scaled {
-        Scaled { mantissa: total.value(), exponent: 0 }
+    fn leaves_range(before: Option<&Course>, run: &Course) -> bool {
+        run.leaves_range_behind(before.map_or_else(Scaled::default, |before| before.product))
     }
 
     #[inline(always)]
-    fn step(total: Scaled, source: Source<'_, T>, position: usize, _: usize) -> Scaled {
-        Scaled { mantissa: total.mantissa * source.elements[position].wide(), exponent: 0 }
+    fn begin(total: Course) -> Course {
+        Course::of_product(Scaled::unscaled(total.product.value()))
+    }
+
+    #[inline(always)]
+    fn step(total: Course, source: Source<'_, T>, position: usize, _: usize) -> Course {
+        Course::of_product(Scaled::unscaled(total.product.mantissa * source.elements[position].wide()))
     }
 }
 
@@ -328,9 +277,14 @@ pub(super) struct Recurrence<T>(std::marker::PhantomData<T>);
 /// What a run makes of the result before it: `factor * before + value`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passed {
-    factor: Scaled,
+    factor: Course,
     value: f64,
+    /// The largest magnitude of what was added so far, as it was passed on.
+    largest: f64,
 }
+
+/// Sums of numbers that are no larger are in the range.
+const LARGE: f64 = f64::MAX / 1e6;
 
 impl<T: Wide> Run for Recurrence<T> {
     type Element = T;
@@ -339,19 +293,30 @@ impl<T: Wide> Run for Recurrence<T> {
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> Passed {
-        Passed { factor: Scaled::new(source.factors[position].wide()), value: source.elements[position].wide() }
+        let value = source.elements[position].wide();
+        Passed { factor: Course::new(source.factors[position].wide()), value, largest: value.abs() }
     }
 
     #[inline(always)]
     fn grow(total: Passed, source: Source<'_, T>, position: usize, index: usize) -> Passed {
-        let factor = total.factor.times(Scaled::new(source.factors[position].wide()));
-        Passed { factor, value: Self::step(total, source, position, index).value }
+        let factor = total.factor.grown(source.factors[position].wide());
+        let value = Self::step(total, source, position, index).value;
+        Passed { factor, value, largest: total.largest.max(value.abs()) }
     }
 
     #[inline(always)]
     fn join(first: Passed, second: Passed) -> Passed {
-        let before = second.factor.times(Scaled::new(first.value)).value();
-        Passed { factor: first.factor.times(second.factor), value: before + second.value }
+        let before = second.factor.product.times(Scaled::new(first.value)).value();
+        let value = before + second.value;
+        let factor = Course::of_product(first.factor.product.times(second.factor.product));
+        Passed { factor, value, largest: value.abs() }
+    }
+
+    #[inline(always)]
+    fn leaves_range(before: Option<&Passed>, run: &Passed) -> bool {
+        // What is not finite stays so to the end of the run. The factor of the first element has no part in anything.
+        let is_near = run.value.is_finite() && run.largest <= LARGE;
+        !is_near || before.is_some_and(|before| run.factor.leaves_range_behind(Scaled::new(before.value)))
     }
 
     #[inline(always)]
@@ -363,23 +328,5 @@ impl<T: Wide> Run for Recurrence<T> {
     fn step(total: Passed, source: Source<'_, T>, position: usize, _: usize) -> Passed {
         let value = source.factors[position].wide() * total.value + source.elements[position].wide();
         Passed { value, ..total }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn products_pass_over_both_ends_of_the_range() {
-        let product = |factors: &[f64]| {
-            factors.iter().fold(Scaled::default(), |product, &factor| product.times(Scaled::new(factor))).value()
-        };
-        assert_eq!(product(&[f64::MAX, 4.0, f64::MIN_POSITIVE, 0.25]), f64::MAX * f64::MIN_POSITIVE);
-        assert_eq!(product(&[5e-324, 5e-324, f64::powi(2.0, 1023), f64::powi(2.0, 1023)]), f64::powi(2.0, -102));
-        assert_eq!(product(&[f64::MAX; 100]), f64::INFINITY);
-        assert_eq!(product(&[1e-300; 100]), 0.0);
-        assert_eq!(product(&[0.0, f64::MAX, f64::MAX]), 0.0);
-        assert!(product(&[0.0, f64::INFINITY]).is_nan() && product(&[f64::NAN, 0.0]).is_nan());
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! An axis is cut into runs of a length that the shape alone decides. The total of each run is computed, the totals before each run are
 //! joined, and from there every run is gone through once more, element by element. So runs can be computed on several threads, and
-//! the bits do not depend on how many there are. An axis of one run is gone through once.
+//! the bits do not depend on how many there are. An axis of one run is gone through once, and so is one on which products leave the
+//! range of numbers: in runs they might come back, and results are what each is computed from the one before it.
 
 mod functions;
 mod groups;
+mod scaled;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -252,23 +254,37 @@ impl Scheme {
         source: Source<'_, F::Element>,
         result: &mut [F::Output],
     ) {
+        if self.runs() == 1 || !self.axis_in_runs::<F>(scratch, of_runs, source, result) {
+            let whole = Scheme { run: self.extent, ..*self };
+            let starts = &mut scratch.running;
+            dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts, source, result });
+        }
+    }
+
+    /// Goes through one axis and those beside it in runs. Says whether the results are those of going through it once.
+    fn axis_in_runs<F: Run>(
+        &self,
+        scratch: &mut Scratch<F>,
+        of_runs: usize,
+        source: Source<'_, F::Element>,
+        result: &mut [F::Output],
+    ) -> bool {
         let runs = self.runs();
         let Scratch { totals, running } = scratch;
-        if runs == 1 {
-            dispatch(self.arch, Results::<F> { scheme: self, first: 0, starts: running, source, result });
-            return;
-        }
         let side_by_side = if of_runs > 1 { runs } else { SIDE_BY_SIDE };
         let (mut first, mut rest) = (0, result);
         while first < runs {
             let now = side_by_side.min(runs - first);
             let totals = &mut totals[..now * self.inner];
             self.divide_totals::<F>(of_runs, first, totals, source);
-            join_totals::<F>(first, totals, running);
+            if join_totals::<F>(first, totals, running) {
+                return false;
+            }
             let (part, others) = self.split(rest, first, now);
             self.divide_results::<F>(of_runs, first, totals, source, part);
             (first, rest) = (first + now, others);
         }
+        true
     }
 
     fn divide_totals<F: Run>(
@@ -319,19 +335,23 @@ impl Scheme {
 }
 
 /// Makes of the totals of runs, the first of which is run `first`, the totals of all that is before each; `running` is that of all so
-/// far. Nothing is before the first run of all.
-fn join_totals<F: Run>(first: usize, totals: &mut [F::Total], running: &mut [F::Total]) {
+/// far. Nothing is before the first run of all. Says whether any of these runs leaves the range of numbers.
+fn join_totals<F: Run>(first: usize, totals: &mut [F::Total], running: &mut [F::Total]) -> bool {
     let inner = running.len();
+    let mut leaves_range = false;
     for (run, totals) in (first..).zip(totals.chunks_exact_mut(inner)) {
         if run == 0 {
+            leaves_range |= totals.iter().any(|total| F::leaves_range(None, total));
             running.copy_from_slice(totals);
             continue;
         }
         for (total, running) in totals.iter_mut().zip(&mut *running) {
+            leaves_range |= F::leaves_range(Some(running), total);
             let joined = F::join(*running, *total);
             *total = std::mem::replace(running, joined);
         }
     }
+    leaves_range
 }
 
 /// The totals of runs from run `first` on.

@@ -39,7 +39,7 @@ pub(super) fn compute(
         MatrixFunction::SignLogDeterminant => sign_and_logarithm(matrix).to_vec(),
         MatrixFunction::Cofactors => cofactors(matrix)?,
         MatrixFunction::Cholesky => row_major(&Cholesky::new(matrix).ok_or(FailureReason::NotPositiveDefinite)?.l()),
-        MatrixFunction::Orthonormal => row_major(&QR::new(matrix).q()),
+        MatrixFunction::Orthonormal => row_major(&orthonormal(matrix)),
         MatrixFunction::Eigenvectors => row_major(&eigenvectors(matrix)?),
         MatrixFunction::SingularVectors => {
             is_finite(&matrix)?;
@@ -117,6 +117,25 @@ fn cofactors(matrix: DMatrix<f64>) -> Result<Vec<f64>, FailureReason> {
         column *= *factor;
     }
     Ok(row_major(&(scaled * v.transpose())))
+}
+
+/// The orthonormal columns of `A = Q R`.
+fn orthonormal(mut matrix: DMatrix<f64>) -> DMatrix<f64> {
+    // The squares of a column's elements must neither overflow nor vanish. A factor of a column is one of a column of R: Q is the same, and
+    // by powers of two it has the same bits.
+    for mut column in matrix.column_iter_mut() {
+        let largest = column.amax();
+        if largest > 0.0 && largest < f64::INFINITY {
+            column *= inverse_power_of_two(largest);
+        }
+    }
+    QR::new(matrix).q()
+}
+
+/// A power of two that brings a number near 1, exactly; those at both ends of the range less near.
+fn inverse_power_of_two(number: f64) -> f64 {
+    let exponent = ((number.to_bits() >> 52) & 0x7ff).clamp(23, 2023);
+    f64::from_bits((2046 - exponent) << 52)
 }
 
 /// By ascending eigenvalue, the largest element of each positive.

@@ -11,6 +11,10 @@ use crate::cpu::linear_algebra::FailureReason;
 /// Rounds over all pairs, after which it is given up. Six to ten are usual.
 const ROUNDS: usize = 60;
 
+/// The least square of a length that has all its digits. A shorter column, beside which the longest is about 1, has no direction that could be
+/// computed: its products with others vanish, or keep a few digits that never get small enough.
+const LEAST_SQUARE: f64 = f64::MIN_POSITIVE / f64::EPSILON;
+
 /// `A = U diag(values) V^T`, the values descending; the columns of U and V are orthonormal, also those of values of 0.
 pub(super) struct Singular {
     pub(super) u: DMatrix<f64>,
@@ -51,7 +55,7 @@ fn rotate(columns: &mut DMatrix<f64>, rotations: &mut DMatrix<f64>) -> Result<()
             for q in p + 1..count {
                 let product = columns.column(p).dot(&columns.column(q));
                 let (a, b) = (columns.column(p).norm_squared(), columns.column(q).norm_squared());
-                if product == 0.0 || product.abs() <= tolerance * a.sqrt() * b.sqrt() {
+                if a.min(b) < LEAST_SQUARE || product == 0.0 || product.abs() <= tolerance * a.sqrt() * b.sqrt() {
                     continue;
                 }
                 is_orthogonal = false;
@@ -79,10 +83,10 @@ fn turn(matrix: &mut DMatrix<f64>, p: usize, q: usize, cosine: f64, sine: f64) {
 
 /// Brings columns of these lengths to length 1. Those of length 0 become orthogonal to all others.
 fn normalise(columns: &mut DMatrix<f64>, lengths: &DVector<f64>) {
-    // What is as small has lost its direction.
-    let least = f64::MIN_POSITIVE / f64::EPSILON;
+    // What is shorter was not made orthogonal to others.
+    let least = LEAST_SQUARE.sqrt();
     for column in 0..columns.ncols() {
-        if lengths[column] > least {
+        if lengths[column] >= least {
             let length = columns.column(column).norm();
             columns.column_mut(column).unscale_mut(length);
             continue;

@@ -2,6 +2,8 @@
 //!
 //! A pattern names a layer, with all that is computed in it, or an expression that was given a name. What a layer gives to the outside is
 //! kept where the layer is to be computed again: what comes next begins with it, and the next layer is computed again from it.
+//!
+//! What a step computes for itself and does not store is named too: the name then stands for what the step stores.
 
 use std::collections::HashSet;
 
@@ -10,6 +12,7 @@ use arenagrad_graph::Graph;
 use crate::error::Error;
 use crate::plan::Passes;
 use crate::plan::cluster::NONE;
+use crate::plan::divide::part_of;
 use crate::plan::layers::LayerMap;
 use crate::plan::rematerialise::MemoryPolicy;
 use crate::plan::rematerialise::timeline::Timeline;
@@ -23,13 +26,23 @@ pub(super) struct Names<'a> {
     layer_of: Vec<Option<u32>>,
     /// For each entry the label of its node.
     labels: Vec<Option<String>>,
+    /// For each step all entries that it computes, those that it does not store among them.
+    computed: Vec<Vec<u32>>,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn new(graph: &Graph, passes: &Passes, layers: &'a LayerMap) -> Names<'a> {
+        let part_of = part_of(&passes.parts, passes.entries.len());
+        let computed = passes.steps.iter().map(|step| {
+            let part = step.writes.iter().map(|&write| part_of[write as usize]).find(|&part| part != NONE);
+            let members = part.map_or(&[][..], |part| &passes.parts[part as usize].members);
+            let unstored = members.iter().filter(|member| !step.writes.contains(member));
+            step.writes.iter().chain(unstored).copied().collect()
+        });
+        let computed = computed.collect();
         let layer_of = passes.entries.iter().map(|entry| layers.innermost(graph.ordinal(entry.node).ok()?)).collect();
         let labels = passes.entries.iter().map(|entry| graph.label(entry.node)).collect();
-        Names { layers, layer_of, labels }
+        Names { layers, layer_of, labels, computed }
     }
 
     /// Refuses a pattern that no name has: it is a typing error.
@@ -53,10 +66,11 @@ impl<'a> Names<'a> {
     pub(super) fn apply(&self, policy: &MemoryPolicy, timeline: &mut Timeline<'_>) {
         let entries = timeline.entries;
         let kept = self.matching(&policy.kept);
-        let is_kept = |&write: &u32| self.is_labelled(&policy.kept, write) || self.outermost(&kept, write).is_some();
+        let is_kept = |&entry: &u32| self.is_labelled(&policy.kept, entry) || self.outermost(&kept, entry).is_some();
         // What a step computes beside it would bring it along.
-        for (step, is_repeatable) in timeline.steps.iter().zip(&mut timeline.is_repeatable) {
-            if step.writes.iter().any(is_kept) {
+        let steps = timeline.steps.iter().zip(&self.computed);
+        for ((step, computed), is_repeatable) in steps.zip(&mut timeline.is_repeatable) {
+            if computed.iter().any(is_kept) {
                 *is_repeatable = false;
                 step.writes.iter().for_each(|&write| timeline.may_drop[write as usize] = false);
             }
@@ -65,11 +79,12 @@ impl<'a> Names<'a> {
             return;
         }
         let recomputed = self.matching(&policy.recomputed);
+        let labelled = self.named(&policy.recomputed, timeline);
         let is_forward = |step: u32| stage(entries, &timeline.steps[step as usize]) == 0;
         let mut dropped: Vec<(u32, u32)> = Vec::new();
         for entry in 0..entries.len() as u32 {
             let layer = self.outermost(&recomputed, entry);
-            let is_labelled = self.is_labelled(&policy.recomputed, entry);
+            let is_labelled = labelled[entry as usize];
             let uses = &timeline.uses[entry as usize];
             if !timeline.may_drop[entry as usize] || (layer.is_none() && !is_labelled) {
                 continue;
@@ -104,6 +119,24 @@ impl<'a> Names<'a> {
     /// Which layers have a name of one of these patterns.
     fn matching(&self, patterns: &[String]) -> Vec<bool> {
         self.layers.names().map(|name| patterns.iter().any(|pattern| matches_pattern(pattern, name))).collect()
+    }
+
+    /// Which entries stand for a label of one of these patterns: those that have it, and all that a step stores that computes one that
+    /// has it and stores none.
+    fn named(&self, patterns: &[String], timeline: &Timeline<'_>) -> Vec<bool> {
+        let mut named: Vec<bool> =
+            (0..self.labels.len() as u32).map(|entry| self.is_labelled(patterns, entry)).collect();
+        for (step, computed) in timeline.steps.iter().zip(&self.computed) {
+            let (stored, unstored) = computed.split_at(step.writes.len());
+            let label = |entry: &u32| self.labels[*entry as usize].as_ref();
+            let is_alone = |&&entry: &&u32| {
+                self.is_labelled(patterns, entry) && stored.iter().all(|write| label(write) != label(&entry))
+            };
+            if unstored.iter().any(|entry| is_alone(&entry)) {
+                stored.iter().for_each(|&write| named[write as usize] = true);
+            }
+        }
+        named
     }
 
     fn is_labelled(&self, patterns: &[String], entry: u32) -> bool {
