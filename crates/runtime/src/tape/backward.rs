@@ -357,7 +357,13 @@ fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origi
         // Nobody differentiates through an accumulated gradient.
         Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone(), origin)?,
     };
-    add(tape, earlier, gradient, origin)
+    let total = add(tape, earlier, gradient, origin)?;
+    // What is added to what cannot be computed cannot be either, until it is cleared.
+    let mut left_out = tape.left_out.borrow_mut();
+    if left_out.contains(&earlier) {
+        left_out.insert(total);
+    }
+    Ok(total)
 }
 
 /// The node of the sum of gradients of one variable; `None` of none.

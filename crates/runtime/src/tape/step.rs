@@ -214,12 +214,17 @@ impl Inner {
     /// recorded from them and not differentiated, or is kept.
     fn rescue(&self, work: &Work) -> Result<(), Error> {
         let overwritten: HashSet<u32> = work.overwritten.iter().copied().collect();
-        let (slots, released) = (self.slots.borrow(), self.released.borrow());
+        let (slots, released, left_out) = (self.slots.borrow(), self.released.borrow(), self.left_out.borrow());
         let (values, states) = (records_of(&work.values), records_of(&work.states));
         let taken = |value: &Value| value.resident().filter(|number| overwritten.contains(number));
         let needed: RefCell<Vec<u32>> = RefCell::default();
         let mut history: Vec<NodeId> = Vec::new();
         self.records.borrow_mut().for_each_placed(|record| {
+            if let Some(Gradient::Node(gradient)) = record.gradient()
+                && left_out.contains(&gradient)
+            {
+                history.push(gradient);
+            }
             let Some(node) = record.node() else { return };
             if let Some(slot) = slots.get(node) {
                 // Of a leaf that is updated the new value stands there.
