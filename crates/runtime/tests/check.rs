@@ -85,7 +85,7 @@ fn elements_that_are_held_narrower_move_as_far_as_they_are_held() {
             let expected = [8.0 + beyond, 2.0 + beyond, 3.0, 3.0];
             let near = found.iter().zip(expected).all(|(slope, expected)| (slope - expected).abs() < 1e-2);
             assert!(is_exact && near, "{storage}: {found:?}");
-            let vanishes = slopes(1e-3);
+            let vanishes = slopes(1e-4);
             let is_coarse = storage != StorageType::F32;
             let is_told = matches!(vanishes, Err(Error::Check(CheckError::StepVanishes { .. })));
             assert_eq!(is_told, is_coarse, "{storage}: {vanishes:?}");

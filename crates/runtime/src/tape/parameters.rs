@@ -11,7 +11,7 @@
 //! Invariants: what a refused operation asked for anew is not kept; a state is never computed from more than a few
 //! applications that were not computed themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{Declaration, GraphError, Lender, NodeId, Origin, Wanted};
@@ -279,26 +279,32 @@ impl Inner {
     }
 
     /// After a run that failed: computes the updates that wait, so that nothing which follows fails for what this batch or an earlier one was.
-    /// A state whose update cannot be computed keeps the value that it had before.
+    /// Where one cannot be computed, the states that were updated since the same backward pass keep the values that they had before: a batch that
+    /// is refused counts for none of them.
     pub(crate) fn settle_states(&self, error: &Error) {
         if error.is_of_device() {
             return;
         }
-        let states = self.waiting_states();
-        if states.is_empty() {
-            return;
-        }
-        let nodes: Vec<NodeId> = states.iter().map(|(_, node)| *node).collect();
-        if let Ok(values) = self.run(&nodes) {
-            return self.set_states(&states, values);
-        }
-        for state in states {
-            let value = match self.run(&[state.1]) {
-                Ok(values) => values.into_iter().next(),
-                Err(error) if error.is_of_device() => None,
-                Err(_) => self.parameters.borrow_mut().get_mut(&state.0).and_then(|parameter| parameter.before.clone()),
-            };
-            self.set_states(&[state], value);
+        let epochs: BTreeSet<u64> = {
+            let parameters = self.parameters.borrow();
+            parameters.list.iter().filter(|one| one.waiting > 0).map(|one| one.updated_at).collect()
+        };
+        for epoch in epochs {
+            let states = self.parameters.borrow().waiting(|parameter| parameter.updated_at == epoch);
+            let nodes: Vec<NodeId> = states.iter().map(|(_, node)| *node).collect();
+            if nodes.is_empty() {
+                continue;
+            }
+            match self.run(&nodes) {
+                Ok(values) => self.set_states(&states, values),
+                Err(error) if error.is_of_device() => {}
+                Err(_) => {
+                    for state in states {
+                        let before = self.parameters.borrow_mut().get_mut(&state.0).and_then(|one| one.before.clone());
+                        self.set_states(&[state], before);
+                    }
+                }
+            }
         }
     }
 

@@ -22,7 +22,7 @@ const NOTE: &str = "arenagrad.tape";
 impl TapeOptimizer {
     /// Everything that training goes on from, with the bits that it has now: the leaves under the names by which the optimiser knows
     /// them, the states that layers keep on the tape (running statistics, the count of draws and their seed), and the optimiser's own,
-    /// the learning rate among them. Gradients are not kept.
+    /// the learning rate among them. Parameters of the tape that join at the next step are among the leaves. Gradients are not kept.
     ///
     /// ```
     /// use arenagrad::{Adam, Checkpoint, Device, Error, Tape, TapeOptimizer, Variable};
