@@ -7,44 +7,43 @@ use crate::node::{NodeId, Origin};
 impl Graph {
     /// The nodes on the ways that derivatives of `output` take to nodes at which `ends` holds, both included, latest first;
     /// `output` is always among them. No way leads through a `stop_gradient`, an integer or a truth value, nor through what a
-    /// function with gradients of its own does inside. Errors: an output that is stale or of another graph.
+    /// function with gradients of its own does inside. The cost is that of what is differentiated, however large the graph is. Errors: an output that is stale or of another graph.
     #[track_caller]
     pub fn differentiated(&self, output: NodeId, ends: impl Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
-        let last = self.ordinal(output)?;
+        self.ordinal(output)?;
         let arena = self.arena();
-        let mut reached = vec![false; last + 1];
-        reached[last] = true;
-        let (mut waiting, mut found) = (1, Vec::new());
-        for key in arena.alive(..=last).rev() {
-            if waiting == 0 {
-                break;
+        let mut found = vec![output];
+        self.with_places(|places| {
+            places.insert(arena.nodes[output.key].ordinal, 0);
+            let mut visited = 0;
+            while let Some(id) = found.get(visited) {
+                visited += 1;
+                arena.nodes[id.key].op.for_each_differentiated(|operand| {
+                    let node = &arena.nodes[operand.key];
+                    if node.dtype.is_float() && places.insert(node.ordinal, 0) {
+                        found.push(operand);
+                    }
+                });
             }
-            let node = &arena.nodes[key];
-            if !reached[node.ordinal as usize] {
-                continue;
+        });
+        found.sort_unstable_by_key(|id| arena.nodes[id.key].ordinal);
+        // Operands first: which of them lead to an end.
+        let mut leads: Vec<bool> = Vec::with_capacity(found.len());
+        self.with_places(|places| {
+            for (id, place) in found.iter().zip(0..) {
+                let node = &arena.nodes[id.key];
+                let mut leads_on = *id == output || ends(*id);
+                node.op.for_each_differentiated(|operand| {
+                    leads_on |= places.get(arena.nodes[operand.key].ordinal).is_some_and(|place| leads[place as usize]);
+                });
+                places.insert(node.ordinal, place);
+                leads.push(leads_on);
             }
-            waiting -= 1;
-            found.push(NodeId { key, graph: self.tag() });
-            node.op.for_each_differentiated(|operand| {
-                let operand = &arena.nodes[operand.key];
-                if operand.dtype.is_float() && !reached[operand.ordinal as usize] {
-                    reached[operand.ordinal as usize] = true;
-                    waiting += 1;
-                }
-            });
-        }
-        // Back up, operands first: `reached` now says what leads to an end.
-        for id in found.iter().rev() {
-            let node = &arena.nodes[id.key];
-            let mut leads = *id == output || ends(*id);
-            node.op.for_each_differentiated(|operand| {
-                let operand = &arena.nodes[operand.key];
-                leads |= operand.dtype.is_float() && reached[operand.ordinal as usize];
-            });
-            reached[node.ordinal as usize] = leads;
-        }
-        found.retain(|id| reached[arena.nodes[id.key].ordinal as usize]);
-        Ok(found)
+        });
+        let reached = found.into_iter().zip(leads).filter(|(_, leads)| *leads);
+        let mut reached: Vec<NodeId> = reached.map(|(id, _)| id).collect();
+        reached.reverse();
+        Ok(reached)
     }
 
     /// The nodes that `outputs` are computed from, themselves included, in insertion order. Errors: an output that is stale

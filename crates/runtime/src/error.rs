@@ -337,6 +337,13 @@ pub enum Error {
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }
 
+impl Error {
+    /// Whether it says nothing of what was to be computed: the same may be computed later, or nothing can be any more.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self, Error::CannotWait { .. } | Error::DeviceLost { .. } | Error::Device { .. })
+    }
+}
+
 /// How an error begins with a place in the caller's source.
 fn place(origin: &Option<Origin>) -> String {
     origin.map(|origin| format!("{origin}: ")).unwrap_or_default()

@@ -6,6 +6,7 @@ use arenagrad::check::{
     Adjoint, CheckError, DifferenceScheme, Differences, GradCheck, Order, Parity, adjoint, gradcheck, gradgradcheck,
     parity,
 };
+use arenagrad::graph::StorageType;
 use arenagrad::{
     Context, DType, Device, Error, Expr, Function as CustomFunction, Gelu, Graph, Init, Mode, Reduction, Tensor,
 };
@@ -54,6 +55,42 @@ fn every_step_is_shown() {
         })
         .unwrap();
     assert_eq!(seen, [(0, 2.0, 1.75, 2.25, Some(1.5), 3.0), (1, 3.0, 2.75, 3.25, Some(1.0), 2.0)]);
+}
+
+/// What a run holds narrower than its dtype moves as far as it holds.
+#[test]
+fn elements_that_are_held_narrower_move_as_far_as_they_are_held() {
+    for storage in [StorageType::Bf16, StorageType::F16, StorageType::F32] {
+        let g = Graph::new();
+        let w = g.parameter_of("w", [2], storage, Init::Values(vec![4.0, 1.0]));
+        let x = g.input_of("x", [2], storage);
+        let y = (w * w + x * 3.0).sum(..);
+        // Halfway between two numbers of bf16.
+        let x_value = Tensor::new([2], vec![2.0f32, 1.001953125]).unwrap();
+        for differences in [Differences::central(), Differences::forward()] {
+            let slopes = |step: f64| {
+                let mut exact = true;
+                let observe = |probe: &arenagrad::check::Probe<'_>| {
+                    let held = |at: f64| Tensor::scalar(at).cast(storage).item() == Ok(at);
+                    exact &= held(probe.old) && held(probe.lower.at) && held(probe.upper.at);
+                };
+                let differences = differences.step(step);
+                let jacobians =
+                    differences.jacobian_observed(y, &["w", "x"], &[("x", &x_value)], &Device::cpu(), observe);
+                jacobians.map(|jacobians| (exact, jacobians.iter().flat_map(Tensor::to_f64_vec).collect::<Vec<_>>()))
+            };
+            let beyond = if differences.scheme() == DifferenceScheme::Central { 0.0 } else { 0.25 };
+            let (is_exact, found) = slopes(0.25).unwrap();
+            // The sum is in f32.
+            let expected = [8.0 + beyond, 2.0 + beyond, 3.0, 3.0];
+            let near = found.iter().zip(expected).all(|(slope, expected)| (slope - expected).abs() < 1e-2);
+            assert!(is_exact && near, "{storage}: {found:?}");
+            let vanishes = slopes(1e-4);
+            let is_coarse = storage != StorageType::F32;
+            let is_told = matches!(vanishes, Err(Error::Check(CheckError::StepVanishes { .. })));
+            assert_eq!(is_told, is_coarse, "{storage}: {vanishes:?}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod devices;
 use std::time::{Duration, Instant};
 
 use arenagrad::train::Trained;
-use arenagrad::{Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tensor};
+use arenagrad::{Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, Tensor, Variable};
 use devices::devices;
 
 /// Holds one run over `8 few` against eight over `few`, as long as each other if time is linear, so that a busy machine hinders
@@ -153,6 +153,39 @@ fn chained_updates_are_ordered_in_near_linear_time() {
         drop(Session::train(&g, loss_of(&g, *n), Chained, Device::cpu()).unwrap());
     };
     assert_near_linear("chained updates", 60, |n| n, train);
+}
+
+/// Functions of one leaf of a tape, recorded one after the other.
+fn recorded(n: usize, with_gradients: bool) -> (Tape, Variable, Vec<Variable>) {
+    let tape = Tape::new(Device::cpu());
+    let w = tape.leaf(0.5);
+    w.set_requires_grad(with_gradients).unwrap();
+    let values = (0..n).map(|number| (&w * &tape.leaf(number as f64)).tanh()).collect();
+    (tape, w, values)
+}
+
+#[test]
+fn many_values_of_a_tape_are_asked_in_near_linear_time() {
+    // The arena of so many has grown far since it was swept.
+    for with_gradients in [false, true] {
+        let prepare = |n: usize| recorded(n, with_gradients);
+        assert_near_linear("values", 1_050, prepare, |(_, _, values)| {
+            for (number, value) in values.iter().enumerate() {
+                let expected = (0.5 * number as f64).tanh();
+                assert!((value.item().unwrap() - expected).abs() < 1e-5);
+            }
+        });
+    }
+}
+
+#[test]
+fn many_values_of_a_tape_are_differentiated_in_near_linear_time() {
+    let prepare = |n: usize| recorded(n, true);
+    assert_near_linear("losses", 500, prepare, |(_, w, losses)| {
+        losses.iter().for_each(|loss| loss.backward().unwrap());
+        let expected: f64 = (0..losses.len()).map(|n| n as f64 * (1.0 - (0.5 * n as f64).tanh().powi(2))).sum();
+        assert!((w.grad().unwrap().item().unwrap() - expected).abs() < 1e-4);
+    });
 }
 
 /// Gradients of parts, of which every element is known: how often it is used, and with what weight.

@@ -97,6 +97,8 @@ mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;
 mod tape_refused;
+mod tape_refused_batches;
+mod tape_residents;
 mod tape_steps;
 mod tensor_arithmetic;
 mod tensors;

@@ -470,3 +470,15 @@ fn doubles_and_integers() {
     assert!(matches!((&i + 1).backward(), Err(Error::NoGradientRequired { .. })));
     assert!(i.backward().is_err());
 }
+
+/// An upstream gradient is widened as a leaf is.
+#[test]
+fn an_upstream_gradient_that_is_held_narrower() {
+    for storage in [arenagrad::graph::StorageType::Bf16, arenagrad::graph::StorageType::F16] {
+        let tape = Tape::new(Device::cpu());
+        let w = tape.leaf(Tensor::new([2], vec![1.0f32, 2.0]).unwrap()).requires_grad();
+        let upstream = Tensor::new([2], vec![0.5f32, -3.0]).unwrap().cast(storage);
+        (&w * 2.0).backward_with(upstream).unwrap();
+        assert_eq!(w.grad().unwrap().to_f64_vec(), [1.0, -6.0], "{storage}");
+    }
+}

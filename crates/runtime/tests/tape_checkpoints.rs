@@ -146,3 +146,45 @@ fn a_checkpoint_that_does_not_fit_changes_nothing() {
     assert!(matches!(&error, Error::Checkpoint(CheckpointError::Foreign { .. })), "{error}");
     assert_eq!((a.item().unwrap(), adam.state().unwrap()), (value, before));
 }
+
+/// Parameters that a layer has asked for and that no step has updated belong to the optimiser as well.
+#[test]
+fn parameters_that_have_not_joined_yet() {
+    let (first, second) = (Linear::new("first", 3, 2), Linear::new("second", 2, 1));
+    let loss = |tape: &Tape, layers: usize| {
+        let y = tape.leaf(numbers(1)).map(|x| first.apply(x));
+        if layers > 1 { y.map(|y| second.apply(y)).square().mean(..) } else { y.square().mean(..) }
+    };
+    let optimizer_of = |tape: &Tape| TapeOptimizer::of_parameters(tape, Adam::new(0.05)).unwrap();
+    let values = |tape: &Tape| tape.parameters().iter().map(|(_, value)| value.data().unwrap()).collect::<Vec<_>>();
+    for steps_before in [0, 2] {
+        let tape = Tape::new(Device::cpu()).seed(4);
+        let mut optimizer = optimizer_of(&tape);
+        for _ in 0..steps_before {
+            optimizer.zero_grad();
+            loss(&tape, 1).backward().unwrap();
+            optimizer.step().unwrap();
+        }
+        loss(&tape, 2).backward().unwrap();
+        assert!(tape.parameter("second.weight").unwrap().has_grad());
+        optimizer.zero_grad();
+        assert!(tape.parameters().iter().all(|(_, parameter)| !parameter.has_grad()), "{steps_before} steps");
+        optimizer.set_learning_rate(0.25).unwrap();
+        optimizer.set_state("second.weight.first_moment", &Tensor::new([1, 2], vec![0.5f32, -0.5]).unwrap()).unwrap();
+        let checkpoint = optimizer.checkpoint().unwrap();
+
+        let other = Tape::new(Device::cpu()).seed(5);
+        let _ = loss(&other, 2);
+        let mut resumed = optimizer_of(&other);
+        resumed.restore(&checkpoint).unwrap();
+        for _ in 0..3 {
+            for (tape, optimizer) in [(&tape, &mut optimizer), (&other, &mut resumed)] {
+                optimizer.zero_grad();
+                loss(tape, 2).backward().unwrap();
+                optimizer.step().unwrap();
+            }
+            assert_eq!(values(&tape), values(&other), "{steps_before} steps");
+        }
+        assert_eq!(optimizer.state().unwrap(), resumed.state().unwrap());
+    }
+}

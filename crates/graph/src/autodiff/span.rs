@@ -1,4 +1,4 @@
-//! The stretch of a graph between what is differentiated and what it is differentiated with respect to, as a dense table.
+//! The part of a graph between what is differentiated and what it is differentiated with respect to, as a dense table.
 
 use crate::arena::Graph;
 use crate::error::GraphError;
@@ -6,38 +6,67 @@ use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
 
-/// The live nodes from the first of some nodes to the last of others. A node's *place* is its ordinal, counted from the
-/// first node's.
+/// What some nodes need of the nodes from the first of others on. A node's *place* is its number among them.
 pub(crate) struct Span {
     nodes: Vec<NodeId>,
+    /// The ordinal of the first.
     first: usize,
-    len: usize,
+    places: Places,
 }
 
+/// Where the places of ordinals are found: what little is differentiated of a large graph takes no table of all of it.
+enum Places {
+    /// By the distance from the first ordinal; `NONE` where the node is not needed.
+    Table(Vec<u32>),
+    /// The ordinals of the nodes, ascending.
+    Sorted(Vec<u32>),
+}
+
+const NONE: u32 = u32::MAX;
+
+/// How many ordinals there may be to a node for a table of them.
+const SPARSE: usize = 8;
+
 impl Span {
-    /// The nodes from the earliest of `starts` to the latest of `ends`; none if those stand before it.
+    /// The nodes from the earliest of `starts` on that `ends` need; none if those stand before it.
     pub(crate) fn between(graph: &Graph, starts: &[NodeId], ends: &[NodeId]) -> Span {
         let arena = graph.arena();
-        let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
-        let first = starts.iter().map(ordinal).min().unwrap_or(0);
-        let end = ends.iter().map(ordinal).max().map_or(0, |last| last + 1);
-        let nodes = arena.alive(first.min(end)..end).map(|key| NodeId { key, graph: graph.tag() }).collect();
-        Span { nodes, first, len: end.saturating_sub(first) }
+        let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal;
+        let earliest = starts.iter().map(ordinal).min().unwrap_or(0);
+        // What is asked for is alive, so this cannot fail.
+        let mut nodes = graph.needed_until(ends, &|id| ordinal(&id) < earliest).unwrap_or_default();
+        nodes.retain(|id| ordinal(id) >= earliest);
+        let first = nodes.first().map_or(0, |id| ordinal(id) as usize);
+        let len = nodes.last().map_or(0, |id| ordinal(id) as usize + 1 - first);
+        let places = if len <= SPARSE * nodes.len() {
+            let mut table = vec![NONE; len];
+            nodes.iter().zip(0..).for_each(|(id, place)| table[ordinal(id) as usize - first] = place);
+            Places::Table(table)
+        } else {
+            Places::Sorted(nodes.iter().map(ordinal).collect())
+        };
+        Span { nodes, first, places }
     }
 
     /// The number of places.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.nodes.len()
     }
 
-    /// The live nodes, in insertion order.
+    /// The nodes, in insertion order.
     pub(crate) fn nodes(&self) -> &[NodeId] {
         &self.nodes
     }
 
     /// The place of an ordinal, if it is in the span.
     pub(crate) fn place_of(&self, ordinal: u32) -> Option<usize> {
-        (ordinal as usize).checked_sub(self.first).filter(|&place| place < self.len)
+        match &self.places {
+            Places::Table(table) => {
+                let place = *table.get((ordinal as usize).checked_sub(self.first)?)?;
+                (place != NONE).then_some(place as usize)
+            }
+            Places::Sorted(ordinals) => ordinals.binary_search(&ordinal).ok(),
+        }
     }
 
     /// The place of a live node, if it is in the span.
@@ -48,7 +77,7 @@ impl Span {
     /// For each place: whether the node is one of `inputs`, or differentiably depends on one.
     pub(crate) fn differentiable_from(&self, graph: &Graph, inputs: &[NodeId]) -> Vec<bool> {
         let arena = graph.arena();
-        let mut depends = vec![false; self.len];
+        let mut depends = vec![false; self.nodes.len()];
         for input in inputs {
             if let Some(place) = self.place_of(arena.nodes[input.key].ordinal) {
                 depends[place] = true;
@@ -73,7 +102,7 @@ impl Span {
     pub(crate) fn differentiable_way(&self, graph: &Graph, inputs: &[NodeId], targets: &[NodeId]) -> Vec<bool> {
         let mut way = self.differentiable_from(graph, inputs);
         let arena = graph.arena();
-        let mut needed = vec![false; self.len];
+        let mut needed = vec![false; self.nodes.len()];
         for target in targets {
             if let Some(place) = self.place_of(arena.nodes[target.key].ordinal) {
                 needed[place] = true;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, StorageType};
 
 use crate::check::CheckError;
 use crate::check::differences::Movable;
@@ -22,6 +22,9 @@ pub(super) struct Evaluation {
 struct Value {
     name: String,
     kind: ValueKind,
+    /// In what a run holds the elements, which may be narrower than the tensor's.
+    storage: StorageType,
+    /// What a run holds of what was given.
     tensor: Tensor,
 }
 
@@ -91,10 +94,10 @@ impl Evaluation {
         &self.values[place].tensor
     }
 
-    /// Sets one element of a float and returns what its dtype holds of the number.
+    /// Sets one element of a float and returns what a run holds of the number.
     pub(super) fn set(&mut self, place: usize, element: usize, number: f64) -> Result<f64, Error> {
-        let Value { name, kind, tensor } = &mut self.values[place];
-        let held = tensor.dtype().round(number);
+        let Value { name, kind, storage, tensor } = &mut self.values[place];
+        let held = Tensor::scalar(number).cast(*storage).item()?;
         if tensor.dtype() == DType::F32 {
             tensor.as_mut_slice::<f32>()?[element] = held as f32;
         } else {
@@ -120,7 +123,11 @@ impl Evaluation {
             }
         };
         self.places.insert(declaration.name.clone(), self.values.len());
-        self.values.push(Value { name: declaration.name.clone(), kind, tensor });
+        // What does not fit the declaration is the mistake of the run, and integers are not moved.
+        let fits = tensor.dtype() == declaration.dtype && declaration.dtype.is_float();
+        let storage = if fits { declaration.storage } else { tensor.storage() };
+        let tensor = tensor.cast(storage).into_native();
+        self.values.push(Value { name: declaration.name.clone(), kind, storage, tensor });
         Ok(())
     }
 }

@@ -77,8 +77,8 @@ pub(crate) struct Request {
     pub(crate) stages: Vec<(&'static str, Vec<NodeId>)>,
     /// The name of what no stage needs.
     pub(crate) rest: &'static str,
-    /// Whether an output that is a parameter is copied even where a run leaves that as it is: for outputs that are read after other
-    /// plans have run, which may change it.
+    /// Whether no output stands in the place of a parameter, be it the parameter as a run leaves it or the next value that a run gives it:
+    /// for outputs that are read after other plans have run, which may change it.
     pub(crate) copies_parameters: bool,
     /// What is wanted of the plan's memory.
     pub(crate) memory: MemoryPolicy,
@@ -285,14 +285,19 @@ impl Passes {
         let mut roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
         roots.extend(unneeded(graph, exchanges, &roots)?);
-        let mut next_values: HashSet<u32> = HashSet::new();
+        // What no next value may stand at: another one does, or an output that is read after other plans have run, which may be written
+        // over the parameter otherwise.
+        let mut taken: HashSet<u32> = HashSet::new();
         let Entries { mut entries, roots, loops } =
             entries::collect(graph, &roots, stages, &mut |number, base, work| {
                 if number < outputs.len() {
+                    if copies_parameters {
+                        taken.insert(base);
+                    }
                     // A parameter that this run changes is read as it was before.
                     !matches!(work, Work::Parameter(declaration) if copies_parameters || updated.contains(declaration))
                 } else if number < outputs.len() + updates.len() {
-                    work.is_computed() && next_values.insert(base)
+                    work.is_computed() && taken.insert(base)
                 } else {
                     true
                 }

@@ -47,6 +47,12 @@ impl Session {
         unknown.map(value).collect::<Result<Vec<_>, Error>>().map(Some)
     }
 
+    /// How much memory the elements of a parameter or state take on the host; none if there is none of that name.
+    pub(crate) fn parameter_bytes(&self, name: &str) -> Option<usize> {
+        let parameter = self.parameters.get(name)?;
+        Some(parameter.shape.elements() * parameter.storage.value().bytes())
+    }
+
     /// Sets the seed of first values that are not made yet.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.parameters.set_seed(seed);
@@ -83,6 +89,7 @@ impl Session {
         let (mark, known) = (self.memory.mark(), self.parameters.len());
         match self.make_ready(plan, sharing) {
             Ok((prepared, moved)) => {
+                self.parameters.settle(known);
                 for (name, buffer) in moved {
                     self.parameters.set_place(&name, Place::Device(buffer));
                 }

@@ -45,6 +45,8 @@ pub(super) struct Parameter {
     /// Where it was declared.
     pub(super) origin: String,
     pub(super) place: Place,
+    /// The value that waited for it, where it was converted: as long as the plan that declares it may be refused.
+    waited: Option<Tensor>,
 }
 
 /// Where the value of a parameter is.
@@ -109,6 +111,7 @@ impl Parameters {
             is_training_state: declaration.counts_steps() || declaration.name == RANDOM_SEED,
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
+            waited: None,
         });
         self.take_waiting(&declaration.name);
     }
@@ -121,11 +124,13 @@ impl Parameters {
         let place = match self.fitting(parameter, &value) {
             Ok(fitting) => Place::Host(fitting),
             Err(error) => {
-                self.waiting.insert(name.to_owned(), (value, of_training));
+                self.waiting.insert(name.to_owned(), (value.clone(), of_training));
                 Place::Unfit(error)
             }
         };
         if let Some(parameter) = self.list.last_mut() {
+            let is_converted = matches!(&place, Place::Host(fitting) if fitting.storage() != value.storage());
+            parameter.waited = is_converted.then_some(value);
             parameter.is_training_state |= of_training;
             parameter.place = place;
         }
@@ -204,9 +209,15 @@ impl Parameters {
             self.untrained.remove(&parameter.name);
             // Nobody else gave a new parameter a value: it waits again.
             if let Place::Host(value) = parameter.place {
+                let value = parameter.waited.unwrap_or(value);
                 self.waiting.insert(parameter.name, (value, parameter.is_training_state));
             }
         }
+    }
+
+    /// That what was added after there were `len` of them stays.
+    pub(super) fn settle(&mut self, len: usize) {
+        self.list[len..].iter_mut().for_each(|parameter| parameter.waited = None);
     }
 
     /// Notes that these belong to the training and not to the network.

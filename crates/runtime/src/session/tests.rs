@@ -1,9 +1,9 @@
 //! What a session's memory holds after calls that were refused: exactly what it held before.
 
-use arenagrad_graph::{DType, Expr, Graph, Init};
+use arenagrad_graph::{DType, Expr, Graph, Init, StorageType};
 
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Given};
 use crate::plan::{Plan, Request};
 use crate::session::Session;
 use crate::tensor::Tensor;
@@ -261,6 +261,35 @@ fn shared_and_reused_buffers_change_no_bit() {
         };
         assert_eq!(run(1), run(32), "{device}");
     }
+}
+
+/// A value that waits is converted for the parameter that takes it. If the plan of that is refused, it waits as it was given.
+#[test]
+fn a_value_waits_as_it_was_given() {
+    for device in devices() {
+        let mut session = Session::of_outside_plans(device.clone());
+        let prepare = |session: &mut Session, storage: StorageType, elements: usize| {
+            let g = Graph::new();
+            let w = g.parameter_of("w", [], storage, Init::Constant(0.0));
+            let y = w * g.parameter("v", [elements], Init::Constant(1.0));
+            let request = Request { outputs: vec![y.id().unwrap()], ..Request::default() };
+            session.prepare_outside(Plan::new(&g, &request).unwrap()).map(drop)
+        };
+        prepare_other(&mut session);
+        let given = Tensor::scalar(1.2345678f32);
+        session.parameters.set_waiting(vec![("w".to_owned(), given.clone(), false)], Given::Argument);
+        assert!(prepare(&mut session, StorageType::Bf16, 3).is_err());
+        prepare(&mut session, StorageType::F32, 2).unwrap();
+        assert_eq!(session.parameter("w").unwrap(), given, "{device}");
+    }
+}
+
+/// A plan over the parameter `v` of two elements.
+fn prepare_other(session: &mut Session) {
+    let g = Graph::new();
+    let y = g.parameter("v", [2], Init::Constant(1.0)) * 2.0;
+    let request = Request { outputs: vec![y.id().unwrap()], ..Request::default() };
+    session.prepare_outside(Plan::new(&g, &request).unwrap()).unwrap();
 }
 
 /// A function that is refused when it is planned leaves neither parameters nor buffers, and the next good call works.

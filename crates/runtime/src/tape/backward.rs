@@ -8,6 +8,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::error::Error;
 use crate::tape::record::{End, Gradient, Place, Record};
+use crate::tape::step::Pass;
 use crate::tape::value::Value;
 use crate::tape::{Inner, Variable};
 
@@ -86,16 +87,7 @@ fn add_gradients(
 ) -> Result<(), Error> {
     let differentiated = reach(tape, output, origin)?;
     let upstream = upstream_node(tape, output, differentiated.root, upstream, origin)?;
-    let mut on_the_way = Vec::new();
-    tape.records.borrow_mut().for_each_placed(|record| {
-        if let Some(node) = record.node()
-            && record.requires_grad()
-            && !record.is_leaf()
-            && differentiated.reached.contains(&node)
-        {
-            on_the_way.push((record.clone(), node));
-        }
-    });
+    let on_the_way = tape.records.borrow_mut().results_at(&differentiated.reached);
     // In the order in which they were made. Where they stand in the arena changes from step to step, and must not make
     // another computation of the same step, which would be planned anew.
     let mut leaves: Vec<&(Rc<Record>, Places)> = differentiated.leaves.iter().collect();
@@ -134,22 +126,22 @@ fn add_gradients(
     }
     let record = output.record();
     if waits {
+        let is_held = |(record, _): &&(Rc<Record>, NodeId)| record.residents().value.is_some();
+        let gradients = totals.iter().filter(is_held).map(|(_, total)| *total).collect();
         for (record, total) in totals.into_iter().chain(deferred) {
             record.set_gradient(Gradient::Node(total));
             tape.records.borrow_mut().list_placed(&record);
         }
         tape.waits.set(true);
-        tape.waiting.borrow_mut().push(Rc::downgrade(record));
+        tape.waiting.borrow_mut().push(Pass { output: Rc::downgrade(record), gradients });
         release(tape, &differentiated, retain);
         return Ok(());
     }
     let mut outputs: Vec<NodeId> = totals.iter().map(|(_, total)| *total).collect();
-    if record.value().is_none() {
-        outputs.push(differentiated.root);
-    }
-    let kept: &[NodeId] = if outputs.len() > totals.len() { &[differentiated.root] } else { &[] };
-    let mut values = tape.compute(&outputs, kept, false)?;
-    if outputs.len() > totals.len()
+    let root: &[NodeId] = if record.value().is_none() { &[differentiated.root] } else { &[] };
+    outputs.extend(root);
+    let mut values = compute_with_states(tape, &outputs, root)?;
+    if !root.is_empty()
         && let Some(value) = values.pop()
     {
         record.set_value(value);
@@ -162,6 +154,22 @@ fn add_gradients(
     }
     release(tape, &differentiated, retain);
     Ok(())
+}
+
+/// The values of nodes, and with them the updates of states that were recorded on the way: they are computed from the same.
+fn compute_with_states(tape: &Inner, outputs: &[NodeId], kept: &[NodeId]) -> Result<Vec<Rc<Value>>, Error> {
+    let states = tape.recent_states();
+    if !states.is_empty() {
+        let nodes = |list: &[NodeId]| -> Vec<NodeId> {
+            list.iter().copied().chain(states.iter().map(|(_, node)| *node)).collect()
+        };
+        if let Ok(mut values) = tape.compute(&nodes(outputs), &nodes(kept), false) {
+            tape.set_states(&states, values.split_off(outputs.len()));
+            return Ok(values);
+        }
+        // They may be of another batch, and are settled by now.
+    }
+    tape.compute(outputs, kept, false)
 }
 
 /// Says that a graph was differentiated, and is not kept for another pass.
@@ -349,7 +357,13 @@ fn accumulated(tape: &Inner, earlier: &Gradient, gradient: NodeId, origin: Origi
         // Nobody differentiates through an accumulated gradient.
         Gradient::Value(value) => tape.slots.borrow_mut().take_constant(&tape.graph, value.clone(), origin)?,
     };
-    add(tape, earlier, gradient, origin)
+    let total = add(tape, earlier, gradient, origin)?;
+    // What is added to what cannot be computed cannot be either, until it is cleared.
+    let mut left_out = tape.left_out.borrow_mut();
+    if left_out.contains(&earlier) {
+        left_out.insert(total);
+    }
+    Ok(total)
 }
 
 /// The node of the sum of gradients of one variable; `None` of none.

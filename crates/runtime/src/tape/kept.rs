@@ -52,7 +52,11 @@ impl Inner {
     ) -> Result<Vec<Rc<Value>>, Error> {
         let pending = self.pending(outputs)?;
         let mut keeps: HashSet<NodeId> = kept.iter().copied().collect();
-        if pending.len() > LONG_RUN || self.has_grown() {
+        self.unlooked.set(self.unlooked.get() + pending.len());
+        // Looking goes through all variables that stand in the arena, and is paid for by as many nodes that were computed.
+        let is_paid = self.unlooked.get() >= self.records.borrow().placed_len();
+        if is_paid && (pending.len() > LONG_RUN || self.has_grown()) {
+            self.unlooked.set(0);
             let standing = self.standing();
             let with_history = with_history && pending.len() > VERY_LONG_RUN;
             let is_needed = |pending: &&Pending| {
@@ -67,7 +71,7 @@ impl Inner {
         let asked: HashSet<NodeId> = outputs.iter().copied().collect();
         let further = keeps.iter().map(|pending| pending.node).filter(|node| !asked.contains(node));
         let nodes: Vec<NodeId> = outputs.iter().copied().chain(further).collect();
-        let mut values = self.run(&nodes)?;
+        let mut values = self.run(&nodes).inspect_err(|error| self.settle_states(error))?;
         let by_node: HashMap<NodeId, &Rc<Value>> = nodes.iter().copied().zip(&values).collect();
         for Pending { node, carries_gradient, .. } in keeps {
             if let Some(value) = by_node.get(&node) {

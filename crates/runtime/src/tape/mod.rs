@@ -46,7 +46,7 @@ pub use variable::{LeafValue, Variable};
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use arenagrad_graph::symbolic::Formula;
 use arenagrad_graph::{Arrangement, Expr, Function, Graph, GraphError, Lender, Node, NodeId, Op, Origin, OwnedGraph};
@@ -57,6 +57,7 @@ use kept::Known;
 use parameters::{Asked, Parameters, TapeLender};
 use record::{Place, Record, Records, Slots};
 use run::Plans;
+use step::Pass;
 use store::Store;
 use variable::Recorded;
 
@@ -95,9 +96,11 @@ pub(crate) struct Inner {
     plans: RefCell<Plans>,
     /// What is on the device between runs.
     store: Rc<Store>,
-    /// Whether backward passes may wait to be computed, and the results that they went out from.
+    /// Whether backward passes may wait to be computed, and those that do.
     waits: Cell<bool>,
-    waiting: RefCell<Vec<Weak<Record>>>,
+    waiting: RefCell<Vec<Pass>>,
+    /// Nodes that no step computes: they could not be, and no gradient that was wanted needed them.
+    left_out: RefCell<HashSet<NodeId>>,
     /// How many optimisers were made.
     optimizers: Cell<u64>,
     /// The values that are known of nodes that gradients flow through.
@@ -117,6 +120,8 @@ pub(crate) struct Inner {
     sweep_at: Cell<usize>,
     /// How many nodes were computed since then: what they were computed from may be needed no longer.
     computed: Cell<usize>,
+    /// How many were computed since what others need of a run was last looked for.
+    unlooked: Cell<usize>,
     /// How much memory the values take that are kept at nodes, and how much they may.
     kept_bytes: Cell<usize>,
     sweep_at_bytes: Cell<usize>,
@@ -132,6 +137,7 @@ impl Tape {
                 device,
                 waits: Cell::new(false),
                 waiting: RefCell::default(),
+                left_out: RefCell::default(),
                 optimizers: Cell::new(0),
                 recording: Cell::new(true),
                 building: Cell::new(false),
@@ -147,6 +153,7 @@ impl Tape {
                 epoch: Cell::new(0),
                 sweep_at: Cell::new(run::LEAST_SWEEP),
                 computed: Cell::new(0),
+                unlooked: Cell::new(0),
                 kept_bytes: Cell::new(0),
                 sweep_at_bytes: Cell::new(run::LEAST_SWEEP_BYTES),
             }),

@@ -5,19 +5,22 @@
 //! have had gradients at the same steps are updated together, and where some of them have none the group is split, with its state.
 
 mod checkpoint;
+mod members;
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, DeclarationKind, Graph, GraphError, Init, Origin, Shape, StorageType};
+use arenagrad_graph::{GraphError, Origin};
 
 use crate::error::{Error, Given};
 use crate::tape::record::{Gradient, Record};
 use crate::tape::step::Update;
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, Trained, append_update, initial_value, listed};
+use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, initial_value, listed};
 use crate::weights::matches_pattern;
+use members::{Group, Leaf, Members, Names, State, described, shown_name};
 
 /// An optimiser over leaves of a tape.
 ///
@@ -41,52 +44,17 @@ use crate::weights::matches_pattern;
 /// there.
 pub struct TapeOptimizer {
     tape: Rc<Inner>,
-    leaves: Vec<Leaf>,
+    members: Members,
     /// Whether the parameters of the tape join that appear later.
     joins: bool,
     optimizer: Box<dyn Optimizer>,
     number: u64,
-    groups: Vec<Group>,
-    /// How many groups there have been.
-    grouped: u64,
     /// The learning rate that was set, for groups that come later.
     rate: Option<f64>,
     /// States of leaves that have not joined yet.
     given: HashMap<String, Tensor>,
     /// Whether every pattern by which leaves were named around the optimiser has been found to be some leaf's name.
     is_matched: bool,
-}
-
-/// A leaf that is updated, and what it was when the optimiser was given it.
-struct Leaf {
-    record: Rc<Record>,
-    /// The name by which the optimiser knows it.
-    name: String,
-    shape: Shape,
-    dtype: DType,
-    /// Whether the optimiser trains what has that name.
-    is_trained: bool,
-}
-
-/// Leaves that have had gradients at the same steps.
-struct Group {
-    number: u64,
-    /// The leaves' places in the optimiser's list.
-    members: Vec<usize>,
-    states: Vec<State>,
-    /// Whether a step was taken.
-    is_begun: bool,
-}
-
-/// A state of the optimiser.
-struct State {
-    /// The name that the optimiser gave it.
-    name: String,
-    /// Whether it is one leaf's alone.
-    is_of_leaf: bool,
-    shape: Shape,
-    storage: StorageType,
-    init: Init,
 }
 
 impl TapeOptimizer {
@@ -120,7 +88,7 @@ impl TapeOptimizer {
             }
         }
         let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer));
-        let new = made.named(leaves.iter().map(|leaf| leaf.record().clone()).collect());
+        let new = made.members.named(leaves.iter().map(|leaf| leaf.record().clone()).collect());
         made.check_patterns(&new)?;
         made.join(new)?;
         Ok(made)
@@ -152,7 +120,7 @@ impl TapeOptimizer {
     pub fn of_parameters(tape: &Tape, optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer));
         // An optimiser of nothing tells its mistakes as well.
-        made.states(&[])?;
+        made.members.states(&[], &*made.optimizer)?;
         made.join_new()?;
         Ok(made)
     }
@@ -173,8 +141,8 @@ impl TapeOptimizer {
             self.join(new)?;
         }
         self.set_given()?;
-        let mut active = Vec::with_capacity(self.leaves.len());
-        for (place, Leaf { record, shape, dtype, is_trained, .. }) in self.leaves.iter().enumerate() {
+        let mut active = Vec::with_capacity(self.members.leaves.len());
+        for (place, Leaf { record, shape, dtype, is_trained, .. }) in self.members.leaves.iter().enumerate() {
             if !is_trained {
                 active.push(false);
                 continue;
@@ -196,7 +164,7 @@ impl TapeOptimizer {
             }
         }
         if !active.contains(&true) {
-            let trained = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_trained);
+            let trained = self.members.leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_trained);
             let leaves: Vec<String> = trained.map(|(place, leaf)| described(place, &leaf.record)).collect();
             let variable = if leaves.is_empty() {
                 "the tape, which has no parameters that are trained".to_owned()
@@ -207,18 +175,20 @@ impl TapeOptimizer {
         }
         self.tape.sweep_if_grown();
         self.split(&active)?;
+        let Members { leaves, groups, .. } = &mut self.members;
         let is_active = |group: &Group| group.members.iter().any(|&member| active[member]);
-        if self.groups.iter().filter(|group| is_active(group)).count() > 1 {
+        if groups.iter().filter(|group| is_active(group)).count() > 1 {
             // Each group reads what was computed once.
             self.tape.catch_up(None)?;
         }
-        for group in self.groups.iter_mut().filter(|group| is_active(group)) {
-            let members = group.members.iter().map(|&place| &self.leaves[place]);
+        let names = Names::of(leaves);
+        for group in groups.iter_mut().filter(|group| is_active(group)) {
+            let members = group.members.iter().map(|&place| &leaves[place]);
             let update = Update {
                 members: members.map(|leaf| (&leaf.record, leaf.name.as_str())).collect(),
                 optimizer: &*self.optimizer,
                 key: [self.number, group.number],
-                state_name: &|name| stored_name(self.number, group.number, is_of_leaf(&self.leaves, name), name),
+                state_name: &|name| stored_name(self.number, group.number, names.are_in(name), name),
             };
             self.tape.advance(Some(&update), None)?;
             group.is_begun = true;
@@ -226,36 +196,30 @@ impl TapeOptimizer {
         Ok(())
     }
 
-    /// Clears the gradients of the leaves.
+    /// Clears the gradients of the leaves, and of the parameters of the tape that will join.
     pub fn zero_grad(&self) {
-        self.leaves.iter().for_each(|leaf| leaf.record.clear_gradient());
+        self.members.leaves.iter().for_each(|leaf| leaf.record.clear_gradient());
+        self.new_parameters().iter().for_each(|(record, _)| record.clear_gradient());
     }
 
     /// Sets the learning rate, from the next step on. Errors: a rate that is below 0 or not finite; an optimiser that has none.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        Hyperparameters::beside(self.leaves.iter().map(|leaf| leaf.dtype), Given::Argument).learning_rate(rate)?;
-        if !self.groups.is_empty() && !self.named_states().any(|(_, state)| state.name == LEARNING_RATE) {
-            let known: Vec<String> = self.named_states().map(|(_, state)| state.name.clone()).collect();
+        Hyperparameters::beside(self.members.dtypes(), Given::Argument).learning_rate(rate)?;
+        if !self.members.groups.is_empty() && !self.members.named_states().any(|(_, state)| state.name == LEARNING_RATE)
+        {
+            let known: Vec<String> = self.members.named_states().map(|(_, state)| state.name.clone()).collect();
             let known = listed(known.iter().map(String::as_str));
             return Err(Error::UnknownParameter { name: LEARNING_RATE.to_owned(), known });
         }
         self.rate = Some(rate);
-        self.groups.iter().try_for_each(|group| self.set_rate(group))
+        self.members.groups.iter().try_for_each(|group| self.set_rate(group))
     }
 
     /// The state of the optimiser by name, as sessions name it: `w.first_moment` of the leaf `w`, `updates`, `learning_rate`. What is not one leaf's
     /// alone has a number in front where leaves have had gradients at different steps: `1.updates` is the count of the leaves that
     /// were the first to have none where others had.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
-        let value = |(group, state): (&Group, &State)| {
-            let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
-            let value = match self.tape.store.parameter(&stored)? {
-                Some(value) => value,
-                None => initial_value(&state.init, &stored, &state.shape, state.storage, 0)?,
-            };
-            Ok((shown_name(group, state), value.into_native()))
-        };
-        self.named_states().map(value).collect()
+        self.state_of(&self.members, &HashMap::new())
     }
 
     /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it. Where parameters may join later
@@ -264,16 +228,35 @@ impl TapeOptimizer {
     ///
     /// Errors: a name that is none, a value of another shape or dtype, or one that the optimiser could not use.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
-        let found = self.named_states().find(|(group, state)| shown_name(group, state) == name);
-        let Some((group, state)) = found else {
-            if self.joins {
-                self.given.insert(name.to_owned(), value.clone());
-                return Ok(());
+        self.set_states(&[(name.to_owned(), value.clone())])
+    }
+
+    /// Sets states in their order, up to the first that is refused.
+    fn set_states(&mut self, values: &[(String, Tensor)]) -> Result<(), Error> {
+        let states = self.members.named_states().map(|(group, state)| (shown_name(group, state), (group, state)));
+        let states: HashMap<String, (&Group, &State)> = states.collect();
+        for (name, value) in values {
+            match states.get(name) {
+                Some((group, state)) => {
+                    self.check_state(state, name, value)?;
+                    self.tape.store.set_parameter(&self.stored_name(group, state), value.cast(state.storage))?;
+                    // What waited under the name was given before.
+                    self.given.remove(name);
+                }
+                None if self.joins => drop(self.given.insert(name.clone(), value.clone())),
+                None => {
+                    let known: Vec<String> =
+                        self.members.named_states().map(|(group, state)| shown_name(group, state)).collect();
+                    let known = listed(known.iter().map(String::as_str));
+                    return Err(Error::UnknownParameter { name: name.clone(), known });
+                }
             }
-            let known: Vec<String> = self.named_states().map(|(group, state)| shown_name(group, state)).collect();
-            let known = listed(known.iter().map(String::as_str));
-            return Err(Error::UnknownParameter { name: name.to_owned(), known });
-        };
+        }
+        Ok(())
+    }
+
+    /// Refuses a value that a state cannot have.
+    fn check_state(&self, state: &State, name: &str, value: &Tensor) -> Result<(), Error> {
         let (given, name) = (Given::Argument, name.to_owned());
         if state.shape != *value.shape() {
             let (expected, found) = (state.shape.clone(), value.shape().clone());
@@ -282,21 +265,44 @@ impl TapeOptimizer {
         if state.storage.value() != value.dtype() {
             return Err(Error::ParameterDType { name, expected: state.storage, found: value.storage(), given });
         }
-        let dtypes = self.leaves.iter().map(|leaf| leaf.dtype);
-        Hyperparameters::beside(dtypes, given).state(&state.name, value)?;
-        let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
-        self.tape.store.set_parameter(&stored, value.cast(state.storage))?;
-        // What waited under the name was given before.
-        self.given.remove(&name);
-        Ok(())
+        Hyperparameters::beside(self.members.dtypes(), given).state(&state.name, value)
+    }
+
+    /// The state of the optimiser, of these members, of which some may be about to join: then these values wait for them.
+    fn state_of(&self, members: &Members, given: &HashMap<String, Tensor>) -> Result<Vec<(String, Tensor)>, Error> {
+        let value = |(group, state): (&Group, &State)| {
+            let (shown, stored) = (shown_name(group, state), self.stored_name(group, state));
+            let value = match (given.get(&shown), self.tape.store.parameter(&stored)?, self.rate) {
+                (Some(given), ..) => {
+                    self.check_state(state, &shown, given)?;
+                    given.cast(state.storage)
+                }
+                (None, Some(value), _) => value,
+                (None, None, Some(rate)) if state.name == LEARNING_RATE => Tensor::scalar(rate).cast(state.storage),
+                (None, None, _) => initial_value(&state.init, &stored, &state.shape, state.storage, 0)?,
+            };
+            Ok((shown, value.into_native()))
+        };
+        members.named_states().map(value).collect()
+    }
+
+    /// The members as they will be when the parameters of the tape have joined that are new.
+    fn members_to_be(&self) -> Result<Cow<'_, Members>, Error> {
+        let new = self.new_parameters();
+        if new.is_empty() {
+            return Ok(Cow::Borrowed(&self.members));
+        }
+        let mut members = self.members.clone();
+        members.add(&self.tape, new, &*self.optimizer)?;
+        Ok(Cow::Owned(members))
     }
 
     fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>) -> TapeOptimizer {
-        let (tape, leaves, groups) = (tape.inner.clone(), Vec::new(), Vec::new());
+        let (tape, members) = (tape.inner.clone(), Members::default());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
         let (rate, given) = (None, HashMap::new());
-        TapeOptimizer { tape, leaves, joins, optimizer, number, groups, grouped: 0, rate, given, is_matched: false }
+        TapeOptimizer { tape, members, joins, optimizer, number, rate, given, is_matched: false }
     }
 
     /// Takes the parameters of the tape in that are new, whatever patterns there are.
@@ -306,28 +312,17 @@ impl TapeOptimizer {
         self.set_given()
     }
 
-    /// The parameters of the tape that have not joined, and the names that they will have.
+    /// The parameters of the tape that have not joined and will, and the names that they will have.
     fn new_parameters(&self) -> Vec<(Rc<Record>, String)> {
-        let kept: Vec<Rc<Record>> =
-            Tape { inner: self.tape.clone() }.parameters().iter().map(|(_, kept)| kept.record().clone()).collect();
-        if kept.len() == self.leaves.len() {
+        if !self.joins {
             return Vec::new();
         }
-        let known: HashSet<*const Record> = self.leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)).collect();
-        self.named(kept.into_iter().filter(|record| !known.contains(&Rc::as_ptr(record))).collect())
-    }
-
-    /// Leaves that are to join, with the names by which the optimiser will know them.
-    fn named(&self, records: Vec<Rc<Record>>) -> Vec<(Rc<Record>, String)> {
-        let mut names: HashSet<String> = self.leaves.iter().map(|leaf| leaf.name.clone()).collect();
-        let mut named = Vec::with_capacity(records.len());
-        for (record, place) in records.into_iter().zip(self.leaves.len()..) {
-            let own = record.name().filter(|name| !name.is_empty() && !names.contains(name));
-            let name = own.unwrap_or_else(|| format!("leaf{place}"));
-            names.insert(name.clone());
-            named.push((record, name));
+        let kept: Vec<Rc<Record>> =
+            Tape { inner: self.tape.clone() }.parameters().iter().map(|(_, kept)| kept.record().clone()).collect();
+        if kept.len() == self.members.leaves.len() {
+            return Vec::new();
         }
-        named
+        self.members.named(kept.into_iter().filter(|record| !self.members.contains(record)).collect())
     }
 
     /// Refuses a pattern by which leaves were named around the optimiser, and that no leaf's name has, those that are to join among
@@ -336,8 +331,9 @@ impl TapeOptimizer {
         if self.is_matched {
             return Ok(());
         }
-        let names =
-            || self.leaves.iter().map(|leaf| leaf.name.as_str()).chain(new.iter().map(|(_, name)| name.as_str()));
+        let names = || {
+            self.members.leaves.iter().map(|leaf| leaf.name.as_str()).chain(new.iter().map(|(_, name)| name.as_str()))
+        };
         let has_none = |pattern: &String| !names().any(|name| matches_pattern(pattern, name));
         match self.optimizer.patterns().into_iter().find(has_none) {
             Some(pattern) => Err(Error::UnmatchedPattern { pattern, known: listed(names()) }),
@@ -348,45 +344,13 @@ impl TapeOptimizer {
         }
     }
 
-    /// Takes leaves in. Those that come before the first step are one group.
+    /// Takes leaves in.
     fn join(&mut self, new: Vec<(Rc<Record>, String)>) -> Result<(), Error> {
-        let first = self.leaves.len();
-        for (record, name) in new {
-            let value = self.tape.value_of(&record)?;
-            let is_trained = self.optimizer.trains(&name);
-            self.leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype(), is_trained });
-        }
-        let mut members: Vec<usize> =
-            (first..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
-        if members.is_empty() {
-            return Ok(());
-        }
-        let open = self.groups.iter().position(|group| !group.is_begun);
-        if let Some(open) = open {
-            members = self.groups[open].members.iter().copied().chain(members).collect();
-        }
-        let states = match self.states(&members) {
-            Ok(states) => states,
-            Err(error) => {
-                self.leaves.truncate(first);
-                return Err(error);
-            }
-        };
-        match open {
-            Some(open) => {
-                let group = &mut self.groups[open];
-                (group.members, group.states) = (members, states);
-                self.set_rate(&self.groups[open])?;
-            }
-            None => {
-                let group = Group { number: self.grouped, members, states, is_begun: false };
-                self.grouped += 1;
-                self.set_rate(&group)?;
-                self.groups.push(group);
-            }
-        }
+        let first = self.members.leaves.len();
+        let Some(group) = self.members.add(&self.tape, new, &*self.optimizer)? else { return Ok(()) };
+        self.set_rate(&self.members.groups[group])?;
         // From now on the leaves' values have places on the device.
-        for Leaf { record, shape, dtype, .. } in self.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
+        for Leaf { record, shape, dtype, .. } in self.members.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
             let mut residents = record.residents();
             residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
             record.set_residents(residents);
@@ -400,85 +364,51 @@ impl TapeOptimizer {
         if self.given.is_empty() {
             return Ok(());
         }
-        let named = self.named_states().map(|(group, state)| shown_name(group, state));
+        let named = self.members.named_states().map(|(group, state)| shown_name(group, state));
         let given = named.filter_map(|name| self.given.get(&name).cloned().map(|value| (name, value)));
         let given: Vec<(String, Tensor)> = given.collect();
-        given.iter().try_for_each(|(name, value)| self.set_state(name, value))
-    }
-
-    /// The states that the optimiser has beside leaves. Its mistakes are the error.
-    fn states(&self, members: &[usize]) -> Result<Vec<State>, Error> {
-        let graph = Graph::new();
-        let mut trained = Vec::with_capacity(members.len());
-        for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
-            let parameter = graph.parameter_of(name, shape, *dtype, Init::Constant(0.0));
-            let gradient = graph.zeros(shape, *dtype);
-            trained.push(Trained::new(name.clone(), parameter, gradient));
-        }
-        append_update(&graph, &trained, &*self.optimizer)?;
-        let declared = graph.declarations().into_iter().skip(members.len());
-        let state = |declaration: arenagrad_graph::Declaration| match declaration.kind {
-            DeclarationKind::Input => None,
-            DeclarationKind::Parameter { init, .. } => {
-                let (name, shape, storage) = (declaration.name, declaration.shape, declaration.storage);
-                Some(State { is_of_leaf: is_of_leaf(&self.leaves, &name), name, shape, storage, init })
-            }
-        };
-        Ok(declared.filter_map(state).collect())
-    }
-
-    /// Every state once, with its group.
-    fn named_states(&self) -> impl Iterator<Item = (&Group, &State)> {
-        self.groups.iter().flat_map(|group| group.states.iter().map(move |state| (group, state)))
+        self.set_states(&given)
     }
 
     /// Gives a group the learning rate that was set, if one was.
     fn set_rate(&self, group: &Group) -> Result<(), Error> {
         let state = group.states.iter().find(|state| state.name == LEARNING_RATE);
         let (Some(rate), Some(state)) = (self.rate, state) else { return Ok(()) };
-        let stored = stored_name(self.number, group.number, state.is_of_leaf, &state.name);
-        self.tape.store.set_parameter(&stored, Tensor::scalar(rate).cast(state.storage))
+        self.tape.store.set_parameter(&self.stored_name(group, state), Tensor::scalar(rate).cast(state.storage))
+    }
+
+    /// What a state is called on the device.
+    fn stored_name(&self, group: &Group, state: &State) -> String {
+        stored_name(self.number, group.number, state.is_of_leaf, &state.name)
     }
 
     /// Splits the groups of which some leaves are active now and others are not.
     fn split(&mut self, is_active: &[bool]) -> Result<(), Error> {
         let mut place = 0;
-        while let Some(group) = self.groups.get(place) {
+        while let Some(group) = self.members.groups.get(place) {
             let (active, passive): (Vec<usize>, Vec<usize>) =
                 group.members.iter().partition(|&&member| is_active[member]);
             if !active.is_empty() && !passive.is_empty() {
-                let (own, other) = (self.states(&active)?, self.states(&passive)?);
-                let new = Group { number: self.grouped, members: passive, states: other, is_begun: group.is_begun };
+                let states = |members: &[usize]| self.members.states(members, &*self.optimizer);
+                let (own, other) = (states(&active)?, states(&passive)?);
+                let (number, is_begun) = (self.members.grouped, group.is_begun);
+                let new = Group { number, members: passive, states: other, is_begun };
                 // What is one leaf's alone goes with it by its name.
                 for state in new.states.iter().filter(|state| !state.is_of_leaf) {
-                    let [from, to] =
-                        [group, &new].map(|group| stored_name(self.number, group.number, false, &state.name));
+                    let [from, to] = [group, &new].map(|group| self.stored_name(group, state));
                     if let Some(value) = self.tape.store.parameter(&from)? {
                         self.tape.store.set_parameter(&to, value)?;
                     }
                 }
-                self.grouped += 1;
-                let group = &mut self.groups[place];
+                self.members.grouped += 1;
+                let group = &mut self.members.groups[place];
                 (group.members, group.states) = (active, own);
-                self.groups.push(new);
+                self.members.groups.push(new);
             }
             place += 1;
         }
         Ok(())
     }
-}
-
-/// How errors refer to a leaf: by its place in the optimiser's list, and by its name if it has one.
-fn described(place: usize, record: &Record) -> String {
-    match record.name() {
-        Some(name) => format!("leaf {place} of the optimiser, {name:?}"),
-        None => format!("leaf {place} of the optimiser"),
-    }
-}
-
-/// Whether a state is one leaf's alone, by its name.
-fn is_of_leaf(leaves: &[Leaf], name: &str) -> bool {
-    leaves.iter().any(|leaf| name.strip_prefix(leaf.name.as_str()).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// What a state is called on the device, where those of other optimisers and groups are too.
@@ -490,7 +420,14 @@ fn stored_name(optimizer: u64, group: u64, is_of_leaf: bool, name: &str) -> Stri
     }
 }
 
-/// What a state is called to a caller.
-fn shown_name(group: &Group, state: &State) -> String {
-    if state.is_of_leaf || group.number == 0 { state.name.clone() } else { format!("{}.{}", group.number, state.name) }
+/// Whether that is what a state of an optimiser is called.
+fn is_stored_of(optimizer: u64, name: &str) -> bool {
+    name.strip_prefix(&format!("optimiser {optimizer}")).is_some_and(|rest| rest.starts_with([':', ',']))
+}
+
+/// Its state goes with it.
+impl Drop for TapeOptimizer {
+    fn drop(&mut self) {
+        self.tape.store.forget(|name| is_stored_of(self.number, name));
+    }
 }

@@ -2,15 +2,16 @@
 //!
 //! A layer asks the tape's graph for what it needs, and the graph asks its owner (see [`Lender`]): a leaf of that name, made at the first
 //! application and found at the next. First values are those of a session with the same seed. What a layer says that a
-//! state becomes is the leaf's value from then on, without a gradient, and is computed when somebody asks or with the next step of an
-//! optimiser.
+//! state becomes is the leaf's value from then on, without a gradient, and is computed when somebody asks, with the next backward pass or with
+//! the next step of an optimiser. One that cannot be computed, because its batch is refused, is dropped: the state keeps the value that it
+//! had before, so that nothing that follows is refused for that batch.
 //!
 //! The state `step` counts the recorded operations that drew random numbers: each draws others.
 //!
 //! Invariants: what a refused operation asked for anew is not kept; a state is never computed from more than a few
 //! applications that were not computed themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{Declaration, GraphError, Lender, NodeId, Origin, Wanted};
@@ -33,6 +34,7 @@ const STEP: &str = "step";
 pub(crate) struct Parameters {
     list: Vec<Parameter>,
     by_name: HashMap<String, usize>,
+    by_record: HashMap<*const Record, usize>,
     seed: u64,
     /// Values of what no layer has asked for yet.
     given: HashMap<String, Tensor>,
@@ -45,7 +47,12 @@ struct Parameter {
     /// The tape's epoch at its last update, and how many updates wait to be computed.
     updated_at: u64,
     waiting: u32,
+    /// Its value before the updates that wait.
+    before: Option<Rc<Value>>,
 }
+
+/// States whose updates wait, and the nodes of their next values.
+pub(crate) type Waiting = Vec<(Rc<Record>, NodeId)>;
 
 /// What an operation that is being built has asked for.
 #[derive(Default)]
@@ -171,15 +178,39 @@ impl Parameters {
         self.by_name.get(name).map(|&place| &self.list[place])
     }
 
+    fn get_mut(&mut self, record: &Rc<Record>) -> Option<&mut Parameter> {
+        self.by_record.get(&Rc::as_ptr(record)).map(|&place| &mut self.list[place])
+    }
+
     fn add(&mut self, wanted: Wanted, record: Rc<Record>) {
         self.by_name.insert(wanted.name.clone(), self.list.len());
-        self.list.push(Parameter { record, wanted, updated_at: 0, waiting: 0 });
+        self.by_record.insert(Rc::as_ptr(&record), self.list.len());
+        self.list.push(Parameter { record, wanted, updated_at: 0, waiting: 0, before: None });
     }
 
     fn forget(&mut self, names: &[String]) {
         self.list.retain(|parameter| !names.contains(&parameter.wanted.name));
-        self.by_name =
-            self.list.iter().zip(0..).map(|(parameter, place)| (parameter.wanted.name.clone(), place)).collect();
+        let places = || self.list.iter().zip(0..);
+        self.by_name = places().map(|(parameter, place)| (parameter.wanted.name.clone(), place)).collect();
+        self.by_record = places().map(|(parameter, place)| (Rc::as_ptr(&parameter.record), place)).collect();
+    }
+
+    /// Those of the states whose updates wait that `is_meant` says, and the nodes of their next values, in the order in which they were first
+    /// asked for.
+    fn waiting(&self, is_meant: impl Fn(&Parameter) -> bool) -> Waiting {
+        let of_record = |record: &Rc<Record>| match record.place() {
+            Place::Node(node, None) => Some((record.clone(), node)),
+            Place::Node(_, Some(_)) | Place::Value(_) | Place::Poisoned(_) => None,
+        };
+        let waiting = self.list.iter().filter(|parameter| parameter.waiting > 0 && is_meant(parameter));
+        waiting.filter_map(|parameter| of_record(&parameter.record)).collect()
+    }
+}
+
+impl Parameter {
+    /// That no update waits any more.
+    fn is_computed(&mut self) {
+        (self.waiting, self.before) = (0, None);
     }
 }
 
@@ -191,16 +222,23 @@ impl Inner {
         updates: &[(NodeId, NodeId)],
         origin: Origin,
     ) -> Result<(), Error> {
+        let of_record = |record: &'_ Rc<Record>| Some((record.node()?, record.clone()));
+        let asked_at: HashMap<NodeId, Rc<Record>> = match updates {
+            [] => HashMap::new(),
+            _ => asked.records.iter().filter_map(of_record).collect(),
+        };
         for (state, next) in updates {
-            let Some(record) = asked.records.iter().find(|record| record.node() == Some(*state)) else { continue };
+            let Some(record) = asked_at.get(state) else { continue };
             let next = self.graph.attempt(|| self.graph.at(origin, || self.graph.expr(*next).stop_gradient()).id())?;
-            record.set_place(Place::Node(next, None));
-            self.records.borrow_mut().list_placed(record);
-            let mut parameters = self.parameters.borrow_mut();
-            if let Some(parameter) = parameters.list.iter_mut().find(|one| Rc::ptr_eq(&one.record, record)) {
+            if let Some(parameter) = self.parameters.borrow_mut().get_mut(record) {
+                if parameter.waiting == 0 {
+                    parameter.before = record.value();
+                }
                 parameter.updated_at = self.epoch.get();
                 parameter.waiting += 1;
             }
+            record.set_place(Place::Node(next, None));
+            self.records.borrow_mut().list_placed(record);
         }
         let counter = self.parameters.borrow().get(STEP).map(|step| step.record.clone());
         if let Some(counter) = counter.filter(|counter| asked.records.iter().any(|record| Rc::ptr_eq(record, counter)))
@@ -214,19 +252,81 @@ impl Inner {
     }
 
     /// The states whose updates wait to be computed, and the nodes of their next values, in the order in which they were first asked for.
-    pub(crate) fn waiting_states(&self) -> Vec<(Rc<Record>, NodeId)> {
-        let parameters = self.parameters.borrow();
-        let waiting = parameters.list.iter().filter(|parameter| parameter.waiting > 0);
-        let of_record = |record: &Rc<Record>| match record.place() {
-            Place::Node(node, None) => Some((record.clone(), node)),
-            Place::Node(_, Some(_)) | Place::Value(_) | Place::Poisoned(_) => None,
-        };
-        waiting.filter_map(|parameter| of_record(&parameter.record)).collect()
+    pub(crate) fn waiting_states(&self) -> Waiting {
+        self.parameters.borrow().waiting(|_| true)
+    }
+
+    /// Those of them that were last updated since a backward pass released its graph: the next pass goes through what they are computed
+    /// from.
+    pub(crate) fn recent_states(&self) -> Waiting {
+        self.parameters.borrow().waiting(|parameter| parameter.updated_at == self.epoch.get())
     }
 
     /// That no update of a state waits any more.
     pub(crate) fn states_are_computed(&self) {
-        self.parameters.borrow_mut().list.iter_mut().for_each(|parameter| parameter.waiting = 0);
+        self.parameters.borrow_mut().list.iter_mut().for_each(Parameter::is_computed);
+    }
+
+    /// What states became.
+    pub(crate) fn set_states(&self, states: &[(Rc<Record>, NodeId)], values: impl IntoIterator<Item = Rc<Value>>) {
+        let mut parameters = self.parameters.borrow_mut();
+        for ((record, _), value) in states.iter().zip(values) {
+            record.set_place(Place::Value(value));
+            if let Some(parameter) = parameters.get_mut(record) {
+                parameter.is_computed();
+            }
+        }
+    }
+
+    /// After a run that failed: computes the updates that wait, so that nothing which follows fails for what this batch or an earlier one was.
+    /// Where one cannot be computed, the states that were updated since the same backward pass keep the values that they had before: a batch that
+    /// is refused counts for none of them.
+    pub(crate) fn settle_states(&self, error: &Error) {
+        if error.is_of_device() {
+            return;
+        }
+        let epochs: BTreeSet<u64> = {
+            let parameters = self.parameters.borrow();
+            parameters.list.iter().filter(|one| one.waiting > 0).map(|one| one.updated_at).collect()
+        };
+        for epoch in epochs {
+            let states = self.parameters.borrow().waiting(|parameter| parameter.updated_at == epoch);
+            let nodes: Vec<NodeId> = states.iter().map(|(_, node)| *node).collect();
+            if nodes.is_empty() {
+                continue;
+            }
+            match self.run(&nodes) {
+                Ok(values) => self.set_states(&states, values),
+                Err(error) if error.is_of_device() => {}
+                Err(_) => {
+                    for state in states {
+                        let before = self.parameters.borrow_mut().get_mut(&state.0).and_then(|one| one.before.clone());
+                        self.set_states(&[state], before);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Computes the updates that have waited for long enough, all in one run: what they are computed from is the same.
+    fn compute_states(&self) -> Result<(), Error> {
+        // What a backward pass left goes through what they are computed from. If it fails, whoever asks for its gradients is told.
+        if self.waits.get() && self.catch_up(None).is_ok() {
+            return Ok(());
+        }
+        let due = self.parameters.borrow().waiting(|parameter| self.is_due(parameter.updated_at, parameter.waiting));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let nodes: Vec<NodeId> = due.iter().map(|(_, node)| *node).collect();
+        let values = self.compute(&nodes, &nodes, true)?;
+        self.set_states(&due, values);
+        Ok(())
+    }
+
+    /// Whether an update has waited for long enough: what was said in this epoch is built on where it stands, and one step computes it all.
+    fn is_due(&self, updated_at: u64, waiting: u32) -> bool {
+        updated_at != self.epoch.get() || waiting >= MOST_WAITING
     }
 
     /// That what an operation asked for anew is kept: it has the values that were given before.
@@ -249,17 +349,14 @@ impl Inner {
             parameters.get(name).map(|one| (one.record.clone(), one.wanted.clone(), one.updated_at, one.waiting))
         };
         let Some((record, wanted, updated_at, waiting)) = found else { return Ok(None) };
-        let is_waiting = waiting > 0 && matches!(record.place(), Place::Node(_, None));
-        // What was said in this epoch is built on where it stands: one step computes it all.
-        if !is_waiting || updated_at != self.epoch.get() || waiting >= MOST_WAITING {
-            self.settle_record(&record)?;
-            if is_waiting {
-                record.set_place(Place::Value(self.value_of(&record)?));
+        if waiting > 0 && matches!(record.place(), Place::Node(_, None)) {
+            if self.is_due(updated_at, waiting) {
+                self.compute_states()?;
             }
-            if let Some(parameter) =
-                self.parameters.borrow_mut().list.iter_mut().find(|one| Rc::ptr_eq(&one.record, &record))
-            {
-                parameter.waiting = 0;
+        } else {
+            self.settle_record(&record)?;
+            if let Some(parameter) = self.parameters.borrow_mut().get_mut(&record) {
+                parameter.is_computed();
             }
         }
         let node = self.node_of(&record, origin)?;

@@ -4,10 +4,11 @@
 //! more takes the next value of its shape and dtype.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
+use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::tape::Inner;
@@ -73,6 +74,9 @@ pub(crate) enum Gradient {
     Node(NodeId),
 }
 
+/// So many variables to a node are looked through rather than found by their nodes.
+const FEW_TIMES: usize = 4;
+
 /// The living variables of a tape.
 #[derive(Default)]
 pub(crate) struct Records {
@@ -81,6 +85,9 @@ pub(crate) struct Records {
     /// Those of them that stand in the arena or whose gradient does, each once, likewise, with some that no longer do. A program
     /// may hold far more values than these.
     placed: Vec<Weak<Record>>,
+    /// The first `indexed` of these by their nodes, with some that stand there no longer.
+    by_node: HashMap<NodeId, SmallVec<[Weak<Record>; 1]>>,
+    indexed: usize,
     /// How many of them there may be before those that have died are forgotten.
     forget_at: usize,
     /// How many there have been.
@@ -101,15 +108,58 @@ impl Records {
 
     /// Calls `visit` with each living record that stands in the arena, or whose gradient does.
     pub(crate) fn for_each_placed(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
-        self.placed.retain(|record| match record.upgrade() {
-            Some(record) => {
+        let (mut number, mut indexed) = (0, 0);
+        self.placed.retain(|record| {
+            let is_placed = record.upgrade().is_some_and(|record| {
                 visit(&record);
                 let is_placed = record.node().is_some() || matches!(record.gradient(), Some(Gradient::Node(_)));
                 record.is_listed.set(is_placed);
                 is_placed
-            }
-            None => false,
+            });
+            indexed += usize::from(is_placed && number < self.indexed);
+            number += 1;
+            is_placed
         });
+        self.indexed = indexed;
+        if self.by_node.len() > FEW_TIMES * self.placed.len() {
+            (self.by_node, self.indexed) = (HashMap::new(), 0);
+        }
+    }
+
+    /// The living results that stand at nodes and have gradients, in the order in which they were made. The cost is that of the nodes, or of the
+    /// results that were recorded since this was last asked.
+    pub(crate) fn results_at(&mut self, nodes: &HashSet<NodeId>) -> Vec<(Rc<Record>, NodeId)> {
+        let mut found = Vec::new();
+        let mut add = |record: &Rc<Record>| {
+            let node = record.node().filter(|node| nodes.contains(node));
+            found.extend(
+                node.filter(|_| record.requires_grad() && !record.is_leaf()).map(|node| (record.clone(), node)),
+            );
+        };
+        if self.placed.len() <= FEW_TIMES * nodes.len() {
+            self.for_each_placed(add);
+        } else {
+            self.index();
+            let at = |node| self.by_node.get(node).into_iter().flatten();
+            nodes.iter().flat_map(at).filter_map(Weak::upgrade).for_each(|record| add(&record));
+        }
+        found.sort_by_key(|(record, _)| record.number());
+        found.dedup_by_key(|(record, _)| record.number());
+        found
+    }
+
+    fn index(&mut self) {
+        for record in &self.placed[self.indexed..] {
+            if let Some(node) = record.upgrade().and_then(|record| record.node()) {
+                self.by_node.entry(node).or_default().push(record.clone());
+            }
+        }
+        self.indexed = self.placed.len();
+    }
+
+    /// How many there are at most that stand in the arena, or whose gradient does.
+    pub(crate) fn placed_len(&self) -> usize {
+        self.placed.len()
     }
 
     /// Notes that a record stands in the arena.

@@ -1,9 +1,10 @@
 //! Running parts of a tape's arena: plans by structure, and what is done before and after.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
-use arenagrad_graph::{Graph, GraphError, NodeId, Origin, Structure};
+use arenagrad_graph::{Graph, GraphError, IndexBound, NodeId, Origin, Structure};
 
 use crate::device::Device;
 use crate::error::Error;
@@ -131,9 +132,10 @@ impl Inner {
         let structure = self.graph.structure_until(outputs, is_known)?;
         let given = self.given(&structure)?;
         if given.iter().all(|given| given.resident.is_none()) {
-            let values = given.into_iter().map(|given| given.value).collect();
-            let results =
-                self.plans.borrow_mut().run(&self.graph, &self.device, (outputs, &structure), is_known, values)?;
+            let values = given.iter().map(|given| given.value.clone()).collect();
+            let mut plans = self.plans.borrow_mut();
+            let results = plans.run(&self.graph, &self.device, (outputs, &structure), is_known, values);
+            let results = results.map_err(|error| self.told(error, &structure, &given))?;
             return Ok(results.into_iter().map(Value::new).collect());
         }
         let key = key_of(&structure, &given, &[]);
@@ -154,28 +156,58 @@ impl Inner {
             Plan::new(&extracted.graph, &request)
         };
         let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &[] };
-        Ok(self.store.run(&run, plan)?.0)
+        Ok(self.store.run(&run, plan).map_err(|error| self.told(error, &structure, &given))?.0)
     }
 
-    /// What stands at the inputs of a structure, and where on the device it is to stand.
+    /// An error of a run as it is told of what was recorded: a plan knows its inputs by their numbers, and where the first computation of its
+    /// structure was recorded.
+    pub(crate) fn told(&self, error: Error, structure: &Structure, given: &[Given]) -> Error {
+        let Error::IndexOutOfRange { name, position, value, bound, origin } = error else { return error };
+        let written = structure.inputs().iter().zip(given).filter(|(_, given)| given.resident.is_none());
+        let input = name.parse().ok().and_then(|number| written.map(|(input, _)| *input).nth(number));
+        let is_broken = |one: &&IndexBound| Some(one.node) == input && one.bound == bound && one.except != Some(value);
+        let (Some(input), Some(broken)) = (input, structure.index_bounds().iter().find(is_broken)) else {
+            return Error::IndexOutOfRange { name, position, value, bound, origin };
+        };
+        let owner = self.slots.borrow().get(input).and_then(|slot| slot.owner.upgrade());
+        let name = owner.map(|owner| owner.name().unwrap_or_else(|| owner.describe()));
+        let name = name.unwrap_or_else(|| "a leaf that was dropped".to_owned());
+        Error::IndexOutOfRange { name, position, value, bound, origin: broken.origin.to_string() }
+    }
+
+    /// What stands at the inputs of a structure, and where on the device it is to stand. A place is one input's alone: a leaf's that was used
+    /// frozen too, or that has another value by now, stands at several. It is that of the node at which the leaf stands now, if that is
+    /// among them, and what the others read is written for the run.
     pub(crate) fn given(&self, structure: &Structure) -> Result<Vec<Given>, Error> {
         let (slots, known) = (self.slots.borrow(), self.known.borrow());
-        let given = |input: &NodeId| {
-            if let Some(slot) = slots.get(*input) {
-                let value = slot.value.clone();
-                // The value of a leaf that an optimiser holds, unless the leaf was given another since.
-                let of_owner = || {
-                    let owner = slot.owner.upgrade()?;
-                    let is_current = owner.value().is_some_and(|current| Rc::ptr_eq(&current, &value));
-                    owner.residents().value.filter(|_| is_current)
-                };
-                let resident = value.resident().or_else(of_owner);
-                return Ok(Given { value, resident });
+        let mut given: Vec<Given> = Vec::with_capacity(structure.inputs().len());
+        let mut holders: HashMap<u32, usize> = HashMap::new();
+        for input in structure.inputs() {
+            let (value, owner) = match slots.get(*input) {
+                Some(slot) => (slot.value.clone(), slot.owner.upgrade()),
+                None => (known.get(input).cloned().ok_or_else(|| unbound(&self.graph, *input))?, None),
+            };
+            // The value of a leaf that an optimiser holds, unless the leaf was given another since, or one that does not fit its place.
+            let of_owner = || {
+                let owner = owner.as_ref()?;
+                let is_current = owner.value().is_some_and(|current| Rc::ptr_eq(&current, &value));
+                owner.residents().value.filter(|number| is_current && self.store.fits(*number, &value))
+            };
+            let mut resident = value.resident().or_else(of_owner);
+            if let Some(number) = resident {
+                let is_home = owner.is_some_and(|owner| owner.node() == Some(*input));
+                match holders.entry(number) {
+                    Entry::Vacant(holder) => drop(holder.insert(given.len())),
+                    Entry::Occupied(mut holder) if is_home => {
+                        let earlier = holder.insert(given.len());
+                        given[earlier].resident = None;
+                    }
+                    Entry::Occupied(_) => resident = None,
+                }
             }
-            let value = known.get(input).cloned().ok_or_else(|| unbound(&self.graph, *input))?;
-            Ok(Given { resident: value.resident(), value })
-        };
-        structure.inputs().iter().map(given).collect()
+            given.push(Given { value, resident });
+        }
+        Ok(given)
     }
 
     /// The value of a variable, computed if it is not known.
@@ -186,10 +218,12 @@ impl Inner {
             Place::Node(node, None) => {
                 if self.waits.get() && self.released.borrow().contains(&node) {
                     // It is on the way of a backward pass that waits: what that needs is computed with it.
-                    self.catch_up(Some(node))?;
-                    if let Some(value) = record.value() {
+                    if self.catch_up(Some(node)).is_ok()
+                        && let Some(value) = record.value()
+                    {
                         return Ok(value);
                     }
+                    // Whoever asks for what could not be computed is told. This may be of another batch.
                 }
                 let value = self.evaluate(node)?;
                 record.set_value(value.clone());
@@ -312,6 +346,7 @@ impl Inner {
             debug_assert_eq!(removed, Ok(()));
         }
         self.released.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
+        self.left_out.borrow_mut().retain(|node| self.graph.ordinal(*node).is_ok());
         self.known.borrow_mut().retain(|node, _| self.graph.ordinal(*node).is_ok());
         let known: usize = self.known.borrow().values().map(|value| value.bytes()).sum();
         self.kept_bytes.set(known + self.slots.borrow().bytes());

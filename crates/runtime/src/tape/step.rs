@@ -5,7 +5,8 @@
 //! Whoever asks for a gradient before has the passes computed without an update.
 //!
 //! Invariants: what anybody may ask later is computed with the step or keeps the values that it needs. A step that fails changes no
-//! leaf, and what waited still waits.
+//! leaf, and what waited still waits. No step fails for what belongs to no gradient that it needs: what was recorded from a batch that was
+//! refused, and is held still, keeps what it needs and is computed when somebody asks.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -31,6 +32,14 @@ pub(crate) struct Update<'a> {
     pub(crate) key: [u64; 2],
     /// What a state of the optimiser is called on the device.
     pub(crate) state_name: &'a dyn Fn(&str) -> String,
+}
+
+/// A backward pass that waits.
+pub(crate) struct Pass {
+    /// What it went out from.
+    pub(crate) output: Weak<Record>,
+    /// The gradients that it gave to leaves of optimisers. Once all have been cleared, nothing waits for it.
+    pub(crate) gradients: Vec<NodeId>,
 }
 
 /// Variables, and nodes that compute something of theirs.
@@ -60,7 +69,17 @@ impl Inner {
 
     /// Computes what backward passes have left, and an update.
     pub(crate) fn advance(&self, update: Option<&Update<'_>>, also: Option<NodeId>) -> Result<(), Error> {
-        let mut work = self.work(update, also)?;
+        let work = self.work(update, also)?;
+        let Err(error) = self.attempt(work, update) else { return Ok(()) };
+        self.settle_states(&error);
+        if error.is_of_device() || !self.leave_out(&self.work(update, also)?, also)? {
+            return Err(error);
+        }
+        self.attempt(self.work(update, also)?, update)
+    }
+
+    /// Computes that work, which changes nothing if it fails.
+    fn attempt(&self, mut work: Work, update: Option<&Update<'_>>) -> Result<(), Error> {
         if work.outputs().is_empty() {
             self.nothing_waits();
             return Ok(());
@@ -88,31 +107,72 @@ impl Inner {
             };
             self.rescue(&work)?;
             let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &work.overwritten };
-            self.store.run(&run, plan)?
+            self.store.run(&run, plan).map_err(|error| self.told(error, &structure, &given))?
         };
         self.take_results(work, update, values, residents)
+    }
+
+    /// Of work that could not be done as a whole: computes alone what belongs to no backward pass whose gradients are wanted, and leaves out
+    /// of all work that comes what cannot be. Says whether there is such.
+    fn leave_out(&self, work: &Work, also: Option<NodeId>) -> Result<bool, Error> {
+        let wanted: HashSet<NodeId> = work.leaves.iter().map(|(_, gradient)| *gradient).collect();
+        let is_wanted = |pass: &&Pass| pass.gradients.iter().any(|gradient| wanted.contains(gradient));
+        let current: HashSet<*const Record> = {
+            let waiting = self.waiting.borrow();
+            waiting.iter().filter(is_wanted).map(|pass| pass.output.as_ptr()).collect()
+        };
+        let mut left_out = Vec::new();
+        let mut alone = |node: NodeId| match self.run(&[node]) {
+            Ok(values) => values.into_iter().next(),
+            Err(error) => {
+                left_out.extend(Some(node).filter(|_| !error.is_of_device()));
+                None
+            }
+        };
+        for (record, node) in &work.values {
+            if also == Some(*node) || current.contains(&Rc::as_ptr(record)) {
+                continue;
+            }
+            if let Some(value) = alone(*node) {
+                self.set_computed(record, *node, value)?;
+            }
+        }
+        for (record, node) in &work.gradients {
+            if let Some(value) = alone(*node) {
+                record.set_gradient(Gradient::Value(value));
+            }
+        }
+        let is_any = !left_out.is_empty();
+        self.left_out.borrow_mut().extend(left_out);
+        Ok(is_any)
     }
 
     /// What is left to compute.
     fn work(&self, update: Option<&Update<'_>>, also: Option<NodeId>) -> Result<Work, Error> {
         let mut work = Work { states: self.waiting_states(), ..Work::default() };
-        let waiting: Vec<Rc<Record>> = self.waiting.borrow().iter().filter_map(Weak::upgrade).collect();
-        let (slots, released) = (self.slots.borrow(), self.released.borrow());
+        let states = records_of(&work.states);
+        let waiting: HashSet<*const Record> = self.waiting.borrow().iter().map(|pass| pass.output.as_ptr()).collect();
+        let (slots, released, left_out) = (self.slots.borrow(), self.released.borrow(), self.left_out.borrow());
         self.records.borrow_mut().for_each_placed(|record| {
             if let Some(Gradient::Node(node)) = record.gradient() {
-                let list = if record.residents().value.is_some() { &mut work.leaves } else { &mut work.gradients };
-                list.push((record.clone(), node));
+                if record.residents().value.is_some() {
+                    work.leaves.push((record.clone(), node));
+                } else if !left_out.contains(&node) {
+                    work.gradients.push((record.clone(), node));
+                }
             }
             let Place::Node(node, None) = record.place() else { return };
-            if slots.get(node).is_some() || work.states.iter().any(|(state, _)| Rc::ptr_eq(state, record)) {
+            let itself = Rc::as_ptr(record);
+            if slots.get(node).is_some() || states.contains(&itself) || left_out.contains(&node) {
                 return;
             }
             // After an update it could not be computed any more; and what no gradient flows through lets go of its history so.
             let is_last = update.is_some() && (released.contains(&node) || !record.requires_grad());
-            if is_last || also == Some(node) || waiting.iter().any(|output| Rc::ptr_eq(output, record)) {
+            if is_last || also == Some(node) || waiting.contains(&itself) {
                 work.values.push((record.clone(), node));
             }
         });
+        drop(left_out);
         drop((slots, released));
         // In the order in which they were made, so that one computation is one plan.
         for list in [&mut work.values, &mut work.gradients, &mut work.leaves] {
@@ -154,22 +214,28 @@ impl Inner {
     /// recorded from them and not differentiated, or is kept.
     fn rescue(&self, work: &Work) -> Result<(), Error> {
         let overwritten: HashSet<u32> = work.overwritten.iter().copied().collect();
-        let (slots, released) = (self.slots.borrow(), self.released.borrow());
+        let (slots, released, left_out) = (self.slots.borrow(), self.released.borrow(), self.left_out.borrow());
+        let (values, states) = (records_of(&work.values), records_of(&work.states));
         let taken = |value: &Value| value.resident().filter(|number| overwritten.contains(number));
         let needed: RefCell<Vec<u32>> = RefCell::default();
         let mut history: Vec<NodeId> = Vec::new();
         self.records.borrow_mut().for_each_placed(|record| {
+            if let Some(Gradient::Node(gradient)) = record.gradient()
+                && left_out.contains(&gradient)
+            {
+                history.push(gradient);
+            }
             let Some(node) = record.node() else { return };
-            let is_computed = |list: &Wanted| list.iter().any(|(computed, _)| Rc::ptr_eq(computed, record));
             if let Some(slot) = slots.get(node) {
                 // Of a leaf that is updated the new value stands there.
                 let number = taken(&slot.value).filter(|number| record.residents().value != Some(*number));
                 needed.borrow_mut().extend(number);
                 return;
             }
-            let has_value = record.value().is_some() || is_computed(&work.values);
+            let itself = Rc::as_ptr(record);
+            let has_value = record.value().is_some() || values.contains(&itself);
             let is_done = has_value && (released.contains(&node) || !record.requires_grad());
-            if !is_done && !is_computed(&work.states) {
+            if !is_done && !states.contains(&itself) {
                 history.push(node);
             }
         });
@@ -194,10 +260,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let (mut values, mut residents) = (values.into_iter(), residents.into_iter());
         for ((record, node), value) in work.values.iter().zip(values.by_ref()) {
-            record.set_value(value.clone());
-            if !record.requires_grad() {
-                self.keep(*node, &value, false)?;
-            }
+            self.set_computed(record, *node, value)?;
         }
         for ((record, _), value) in work.gradients.iter().zip(values) {
             record.set_gradient(Gradient::Value(value));
@@ -205,9 +268,7 @@ impl Inner {
         for ((record, _), value) in work.leaves.iter().zip(residents.by_ref()) {
             record.set_gradient(Gradient::Value(value));
         }
-        for ((record, _), value) in work.states.iter().zip(residents.by_ref()) {
-            record.set_place(Place::Value(value));
-        }
+        self.set_states(&work.states, residents.by_ref().take(work.states.len()));
         for ((record, _), value) in update.iter().flat_map(|update| &update.members).zip(residents) {
             record.set_place(Place::Value(value));
         }
@@ -215,11 +276,22 @@ impl Inner {
         Ok(())
     }
 
+    /// Says what a variable is. One through which no gradient flows lets go of its history.
+    fn set_computed(&self, record: &Record, node: NodeId, value: Rc<Value>) -> Result<(), Error> {
+        record.set_value(value.clone());
+        if record.requires_grad() { Ok(()) } else { self.keep(node, &value, false) }
+    }
+
     fn nothing_waits(&self) {
         self.states_are_computed();
         self.waits.set(false);
         self.waiting.borrow_mut().clear();
     }
+}
+
+/// Which records those are.
+fn records_of(wanted: &Wanted) -> HashSet<*const Record> {
+    wanted.iter().map(|(record, _)| Rc::as_ptr(record)).collect()
 }
 
 impl Work {
@@ -268,13 +340,20 @@ impl Work {
                 .collect();
             updates = append_update(&graph, &trained, *optimizer)?;
         }
+        let declarations = graph.declarations();
+        let mut new = declarations.len() as u32..;
+        let declared: HashMap<&str, u32> =
+            declarations.iter().map(|declaration| declaration.name.as_str()).zip(0..).collect();
         for (number, next) in self.overwritten.iter().zip(next) {
             let (name, node) = (resident_name(*number), graph.node(*next)?);
-            if graph.declaration_named(&name).is_none() {
-                graph.parameter_of(&name, node.shape, node.dtype, Init::Constant(0.0)).id()?;
-            }
-            let declared = graph.declarations().iter().position(|declaration| declaration.name == name);
-            updates.extend(declared.map(|declared| (declared as u32, *next)));
+            let declaration = match declared.get(name.as_str()) {
+                Some(declaration) => Some(*declaration),
+                None => {
+                    graph.parameter_of(&name, node.shape, node.dtype, Init::Constant(0.0)).id()?;
+                    new.next()
+                }
+            };
+            updates.extend(declaration.map(|declaration| (declaration, *next)));
             residents.insert(name);
         }
         let request =

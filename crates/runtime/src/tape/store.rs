@@ -10,7 +10,7 @@
 //! grow without bound.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{DType, Shape};
@@ -25,6 +25,9 @@ use crate::tensor::Tensor;
 /// How many plans are kept at a time.
 const MAX_PLANS: usize = 64;
 
+/// Parameters that nobody knows any more and that take less memory than this are not worth planning anew.
+const LEAST_FORGOTTEN_BYTES: usize = 16 << 20;
+
 /// Values and plans on the device.
 pub(crate) struct Store {
     inside: RefCell<Inside>,
@@ -38,6 +41,9 @@ struct Inside {
     plans: usize,
     /// Values of parameters that the session does not have yet, by their names there.
     waiting: HashMap<String, Tensor>,
+    /// Those of its parameters that nobody knows any more, and how much memory they take.
+    forgotten: HashSet<String>,
+    forgotten_bytes: usize,
 }
 
 struct Resident {
@@ -79,10 +85,10 @@ pub(crate) type Values = Vec<Rc<Value>>;
 impl Store {
     pub(crate) fn new(device: &Device) -> Store {
         let session = Session::empty(device.clone());
-        let (residents, by_hash, waiting) = (Vec::new(), HashMap::new(), HashMap::new());
-        Store {
-            inside: RefCell::new(Inside { device: device.clone(), session, residents, by_hash, plans: 0, waiting }),
-        }
+        let (residents, by_hash, waiting, forgotten) = (Vec::new(), HashMap::new(), HashMap::new(), HashSet::new());
+        let (device, plans, forgotten_bytes) = (device.clone(), 0, 0);
+        let inside = Inside { device, session, residents, by_hash, plans, waiting, forgotten, forgotten_bytes };
+        Store { inside: RefCell::new(inside) }
     }
 
     /// The number of a resident of that shape and dtype: `known`, if that is one.
@@ -96,6 +102,12 @@ impl Store {
         }
         inside.residents.push(Resident { shape: shape.clone(), dtype, current: Weak::new() });
         inside.residents.len() as u32 - 1
+    }
+
+    /// Whether a value may stand at a resident.
+    pub(crate) fn fits(&self, number: u32, value: &Value) -> bool {
+        let resident = &self.inside.borrow().residents[number as usize];
+        resident.shape == *value.shape() && resident.dtype == value.dtype()
     }
 
     /// How many plans there are.
@@ -119,7 +131,7 @@ impl Store {
         if let Some(waiting) = inside.waiting.get(name) {
             return Ok(Some(waiting.clone()));
         }
-        if inside.session.parameter_names().any(|known| known == name) {
+        if inside.session.parameter_bytes(name).is_some() {
             return inside.session.parameter(name).map(Some);
         }
         Ok(None)
@@ -128,11 +140,23 @@ impl Store {
     /// Sets a parameter of the session, which may not have it yet.
     pub(crate) fn set_parameter(&self, name: &str, value: Tensor) -> Result<(), Error> {
         let mut inside = self.inside.borrow_mut();
-        if inside.session.parameter_names().any(|known| known == name) {
+        if inside.session.parameter_bytes(name).is_some() {
             return inside.session.set_parameter(name, &value);
         }
         inside.waiting.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// Forgets the parameters of those names. Their memory is given back when plans are next made anew, which is soon if it is much.
+    pub(crate) fn forget(&self, is_meant: impl Fn(&str) -> bool) {
+        let mut inside = self.inside.borrow_mut();
+        let Inside { session, waiting, forgotten, forgotten_bytes, .. } = &mut *inside;
+        waiting.retain(|name, _| !is_meant(name));
+        for name in session.parameter_names().filter(|name| is_meant(name)) {
+            if forgotten.insert(name.to_owned()) {
+                *forgotten_bytes += session.parameter_bytes(name).unwrap_or(0);
+            }
+        }
     }
 
     /// Runs the plan of that key, which `plan` makes if there is none. Its outputs are returned as values that stay where they are,
@@ -211,7 +235,7 @@ impl Inside {
 
     /// Makes a plan ready, and says which of its hash it is.
     fn add(&mut self, hash: u64, key: &[u64], plan: Plan) -> Result<usize, Error> {
-        if self.plans >= MAX_PLANS {
+        if self.plans >= MAX_PLANS || self.forgotten_bytes >= LEAST_FORGOTTEN_BYTES {
             self.renew()?;
         }
         let names: Vec<String> = plan.declarations.iter().map(|declaration| declaration.name.clone()).collect();
@@ -241,12 +265,13 @@ impl Inside {
             self.fetch(stored)?;
         }
         let names: Vec<String> = self.session.parameter_names().map(str::to_owned).collect();
-        for name in names.into_iter().filter(|name| !name.starts_with('(')) {
+        for name in names.into_iter().filter(|name| !name.starts_with('(') && !self.forgotten.contains(name)) {
             let value = self.session.parameter(&name)?;
             self.waiting.insert(name, value);
         }
         self.by_hash.clear();
-        self.plans = 0;
+        (self.plans, self.forgotten_bytes) = (0, 0);
+        self.forgotten.clear();
         self.session = Session::empty(self.device.clone());
         Ok(())
     }
@@ -326,5 +351,58 @@ impl Inside {
         same.push(stored);
         let last = same.len() - 1;
         same.swap(position, last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use crate::{Adam, DType, Device, Sgd, Tape, TapeOptimizer, Tensor};
+
+    /// What one plan computed is what another was given, and both are kept.
+    #[test]
+    fn a_store_goes_with_its_tape() {
+        let tape = Tape::new(Device::cpu());
+        let w = tape.leaf(1.0).requires_grad();
+        let mut optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1)).unwrap();
+        let mut carried = tape.leaf(0.0);
+        for _ in 0..3 {
+            let next = &carried * 0.5 + &w;
+            next.square().backward().unwrap();
+            carried = next.detach();
+            optimizer.step().unwrap();
+            optimizer.zero_grad();
+        }
+        let (inner, store) = (Rc::downgrade(&tape.inner), Rc::downgrade(&tape.inner.store));
+        drop((w, carried, optimizer, tape));
+        assert!(inner.upgrade().is_none() && store.upgrade().is_none());
+    }
+
+    /// The state of an optimiser goes with it, soon where it takes much memory.
+    #[test]
+    fn an_optimiser_that_is_dropped_leaves_nothing() {
+        for elements in [super::LEAST_FORGOTTEN_BYTES / 8, 2] {
+            let tape = Tape::new(Device::cpu());
+            let w = tape.leaf(Tensor::zeros([elements], DType::F32).unwrap()).requires_grad();
+            let states = |prefix: &str| {
+                let inside = tape.inner.store.inside.borrow();
+                let known = inside.session.parameter_names().chain(inside.waiting.keys().map(String::as_str));
+                known.filter(|name| name.starts_with(prefix)).count()
+            };
+            for number in 0..3 {
+                let mut optimizer = TapeOptimizer::new(&tape, &[&w], Adam::new(0.1)).unwrap();
+                optimizer.set_learning_rate(0.5).unwrap();
+                (&w + 1.0).square().sum(..).backward().unwrap();
+                optimizer.step().unwrap();
+                optimizer.zero_grad();
+                assert_eq!(states(&format!("optimiser {number}")), 4);
+                let earlier = states("optimiser ") - 4;
+                assert_eq!(earlier, if elements > 2 { 0 } else { 4 * number });
+            }
+            tape.inner.store.inside.borrow_mut().renew().unwrap();
+            assert_eq!(states("optimiser "), 0);
+            assert_eq!(w.data().unwrap().shape().elements(), elements);
+        }
     }
 }

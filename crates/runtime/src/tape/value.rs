@@ -4,7 +4,7 @@
 //! host before that if somebody still holds it; so it is with a place that a later value takes.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{DType, Shape};
 
@@ -19,7 +19,9 @@ pub(crate) struct Value {
     dtype: DType,
     host: RefCell<Option<Rc<Tensor>>>,
     place: Cell<Option<DevicePlace>>,
-    store: Option<Rc<Store>>,
+    /// Where the device's values are. Weakly, for a store holds values of what its plans were given; whoever has a value has a variable,
+    /// which keeps the tape and with it the store.
+    store: Weak<Store>,
 }
 
 /// Where on the device a value is.
@@ -36,12 +38,12 @@ impl Value {
     pub(crate) fn new(tensor: Tensor) -> Rc<Value> {
         let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
         let host = RefCell::new(Some(Rc::new(tensor)));
-        Rc::new(Value { shape, dtype, host, place: Cell::new(None), store: None })
+        Rc::new(Value { shape, dtype, host, place: Cell::new(None), store: Weak::new() })
     }
 
     /// A value on the device of a store.
     pub(crate) fn on_device(store: &Rc<Store>, shape: Shape, dtype: DType, place: DevicePlace) -> Rc<Value> {
-        let (host, store) = (RefCell::new(None), Some(store.clone()));
+        let (host, store) = (RefCell::new(None), Rc::downgrade(store));
         Rc::new(Value { shape, dtype, host, place: Cell::new(Some(place)), store })
     }
 
@@ -63,7 +65,7 @@ impl Value {
         if let Some(host) = &*self.host.borrow() {
             return Ok(host.clone());
         }
-        let (Some(store), Some(place)) = (&self.store, self.place.get()) else {
+        let (Some(store), Some(place)) = (self.store.upgrade(), self.place.get()) else {
             // Whoever takes a place away asks first whether the value is needed.
             debug_assert!(false, "a value that is nowhere");
             return Err(Error::GraphReleased { variable: "a value".to_owned() });

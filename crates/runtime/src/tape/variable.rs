@@ -270,7 +270,7 @@ impl Variable {
     }
 
     fn backward_from(&self, upstream: Tensor, retain: bool, origin: Origin) -> Result<(), Error> {
-        let upstream = Variable::of(self.tape_inner(), Record::leaf(self.tape_inner(), upstream, false));
+        let upstream = Variable::of(self.tape_inner(), Record::leaf(self.tape_inner(), upstream.into_native(), false));
         backward::backward(self.tape_inner(), self, Some(&upstream), retain, origin)
     }
 }

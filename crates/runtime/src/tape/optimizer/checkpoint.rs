@@ -3,13 +3,14 @@
 //! Beside leaves and states a checkpoint notes which leaves have had gradients at the same steps, because each such group has a count of
 //! updates of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::{Error, Given};
-use crate::tape::optimizer::{Group, TapeOptimizer, shown_name};
+use crate::tape::optimizer::TapeOptimizer;
+use crate::tape::optimizer::members::{Group, Leaf, shown_name};
 use crate::tape::{Tape, Variable};
 use crate::tensor::Tensor;
 use crate::train::Hyperparameters;
@@ -21,7 +22,7 @@ const NOTE: &str = "arenagrad.tape";
 impl TapeOptimizer {
     /// Everything that training goes on from, with the bits that it has now: the leaves under the names by which the optimiser knows
     /// them, the states that layers keep on the tape (running statistics, the count of draws and their seed), and the optimiser's own,
-    /// the learning rate among them. Gradients are not kept.
+    /// the learning rate among them. Parameters of the tape that join at the next step are among the leaves. Gradients are not kept.
     ///
     /// ```
     /// use arenagrad::{Adam, Checkpoint, Device, Error, Tape, TapeOptimizer, Variable};
@@ -50,25 +51,26 @@ impl TapeOptimizer {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let members = self.members_to_be()?;
         let mut weights = Weights::new();
-        for leaf in &self.leaves {
+        for leaf in &members.leaves {
             weights = weights.with(&leaf.name, Variable::of(&self.tape, leaf.record.clone()).data()?);
         }
         for (name, state) in self.kept_states() {
             weights = weights.with(name, state.data()?);
         }
-        for (name, value) in self.state()? {
+        for (name, value) in self.state_of(&members, &self.given)? {
             weights = weights.with(&name, value);
             weights.mark_training_state(&name);
         }
         let group = |group: &Group| {
-            let members: Vec<&str> = group.members.iter().map(|&place| self.leaves[place].name.as_str()).collect();
-            json!({ "number": group.number, "members": members, "is_begun": group.is_begun })
+            let names: Vec<&str> = group.members.iter().map(|&place| members.leaves[place].name.as_str()).collect();
+            json!({ "number": group.number, "members": names, "is_begun": group.is_begun })
         };
-        let groups: Vec<Value> = self.groups.iter().map(group).collect();
+        let groups: Vec<Value> = members.groups.iter().map(group).collect();
         // As text, because JSON has no infinite numbers and readers of it may round others.
         let rate = self.rate.map(|rate| format!("{rate:?}"));
-        let note = json!({ "groups": groups, "grouped": self.grouped, "rate": rate });
+        let note = json!({ "groups": groups, "grouped": members.grouped, "rate": rate });
         Ok(Checkpoint::new(weights, 0).with_note(NOTE, note.to_string()))
     }
 
@@ -82,15 +84,16 @@ impl TapeOptimizer {
             self.join_new()?;
         }
         let noted = self.noted(checkpoint)?;
-        let kept = (std::mem::replace(&mut self.groups, noted.groups), self.grouped, self.rate);
-        (self.grouped, self.rate) = (noted.grouped, noted.rate);
+        let members = &mut self.members;
+        let kept = (std::mem::replace(&mut members.groups, noted.groups), members.grouped, self.rate);
+        (members.grouped, self.rate) = (noted.grouped, noted.rate);
         match self.fitting(checkpoint) {
             Ok((variables, states)) => {
                 variables.into_iter().for_each(|(variable, value)| variable.set_data(value));
-                states.iter().try_for_each(|(name, value)| self.set_state(name, value))
+                self.set_states(&states)
             }
             Err(error) => {
-                (self.groups, self.grouped, self.rate) = kept;
+                (self.members.groups, self.members.grouped, self.rate) = kept;
                 Err(error)
             }
         }
@@ -115,6 +118,8 @@ impl TapeOptimizer {
             Some(rate) => Some(rate.parse::<f64>().map_err(|_| foreign())?),
             None => None,
         };
+        let trained = self.members.leaves.iter().zip(0..).filter(|(leaf, _)| leaf.is_trained);
+        let places: HashMap<&str, usize> = trained.map(|(leaf, place)| (leaf.name.as_str(), place)).collect();
         let mut groups = Vec::with_capacity(listed.len());
         let mut seen = HashSet::new();
         for group in listed {
@@ -122,18 +127,16 @@ impl TapeOptimizer {
             let mut members = Vec::new();
             for name in group["members"].as_array().ok_or_else(foreign)? {
                 let name = name.as_str().ok_or_else(foreign)?;
-                let place = self.leaves.iter().position(|leaf| leaf.is_trained && leaf.name == name);
-                let place = place.ok_or_else(|| self.unused(checkpoint, name))?;
+                let place = places.get(name).copied().ok_or_else(|| self.unused(checkpoint, name))?;
                 if !seen.insert(place) {
                     return Err(foreign());
                 }
                 members.push(place);
             }
-            groups.push(Group { number, states: self.states(&members)?, members, is_begun });
+            groups.push(Group { number, states: self.members.states(&members, &*self.optimizer)?, members, is_begun });
         }
-        let ungrouped =
-            |(place, leaf): &(usize, &crate::tape::optimizer::Leaf)| leaf.is_trained && !seen.contains(place);
-        match self.leaves.iter().enumerate().find(ungrouped) {
+        let ungrouped = |(place, leaf): &(usize, &Leaf)| leaf.is_trained && !seen.contains(place);
+        match self.members.leaves.iter().enumerate().find(ungrouped) {
             Some((_, leaf)) => Err(self.missing(checkpoint, &leaf.name)),
             None => Ok(Noted { groups, grouped, rate }),
         }
@@ -150,7 +153,8 @@ impl TapeOptimizer {
             checkpoint.tensor(name)
         };
         let given = || Given::File(checkpoint.origin().into());
-        let leaves = self.leaves.iter().map(|leaf| (leaf.name.clone(), Variable::of(&self.tape, leaf.record.clone())));
+        let leaves =
+            self.members.leaves.iter().map(|leaf| (leaf.name.clone(), Variable::of(&self.tape, leaf.record.clone())));
         let mut variables = Vec::new();
         for (name, variable) in leaves.chain(self.kept_states()) {
             let (found, present) = (value(&name)?, variable.data()?);
@@ -165,7 +169,7 @@ impl TapeOptimizer {
             variables.push((variable, found));
         }
         let mut states = Vec::new();
-        for (group, state) in self.named_states() {
+        for (group, state) in self.members.named_states() {
             let name = shown_name(group, state);
             let found = value(&name)?;
             if *found.shape() != state.shape {
@@ -176,8 +180,7 @@ impl TapeOptimizer {
                 let (expected, found) = (state.storage, found.storage());
                 return Err(Error::ParameterDType { name, expected, found, given: given() });
             }
-            let dtypes = self.leaves.iter().map(|leaf| leaf.dtype);
-            Hyperparameters::beside(dtypes, given()).state(&state.name, &found)?;
+            Hyperparameters::beside(self.members.dtypes(), given()).state(&state.name, &found)?;
             states.push((name, found));
         }
         match checkpoint.names().find(|name| !used.contains(*name)) {
