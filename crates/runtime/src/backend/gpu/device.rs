@@ -26,10 +26,10 @@ use super::pipelines::PipelineCache;
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
 use super::subgroups;
-use super::variables::variable;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
+use super::variables::variable;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
