@@ -102,7 +102,7 @@ fn train(options: &Options, group: &Arc<dyn Group>) -> Result<(), Error> {
     let device = if options.device == "gpu" { Device::gpu_of(&**group)? } else { Device::named(&options.device)? };
     let mut trainer = Trainer::new(device, optimizer(options), |inputs| {
         // Whatever the optimiser counts itself: a run that goes on must know how many steps there were.
-        let _ = inputs.graph().step();
+        let _step = inputs.graph().step();
         network.loss(inputs)
     })
     .in_group(Arc::clone(group));
