@@ -2,7 +2,8 @@
 //
 // For GPUs. So many neighbouring invocations as there are lanes, a power of two, share a row, and a workgroup has as many rows as it
 // has place for. Each invocation takes every lanes-th block of WIDTH columns, so that neighbours read what lies side by side. The
-// totals of the lanes are combined by a tree through the memory of the workgroup; the order is fixed, so the result is too. Passes are
+// totals of the lanes are combined by a tree through the memory of the workgroup, or by exchange within subgroups where the adapter has such; the order is fixed
+// and the same, so the result is too. Passes are
 // those of nest_rows. Invocations of rows past the end read what the last row knows and write nothing.
 //
 // Bindings: the inputs that elements and rows read (read), the outputs of elements and rows (read_write), and a buffer of words

@@ -13,6 +13,7 @@ fn profile(class: AdapterClass, reads_f16: bool) -> AdapterProfile {
         max_iterations_per_invocation: 16_384,
         reads_f16,
         cooperative: None,
+        subgroup: None,
     }
 }
 

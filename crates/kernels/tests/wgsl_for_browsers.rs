@@ -35,6 +35,7 @@ fn profile(class: AdapterClass, iterations: u32) -> AdapterProfile {
         max_iterations_per_invocation: iterations,
         reads_f16: false,
         cooperative: None,
+        subgroup: None,
     }
 }
 

@@ -19,6 +19,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
         max_iterations_per_invocation: 24_000,
         reads_f16: false,
         cooperative: None,
+        subgroup: None,
     }
 }
 

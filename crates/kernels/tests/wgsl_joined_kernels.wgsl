@@ -448,9 +448,9 @@ fn exp_f32(x: f32) -> f32 {
     return select(result, x, is_nan(x));
 }
 
-// The larger of x and y; NaN if either is.
+// The larger of x and y; NaN if either is, and y if neither is larger, as zeros of two signs: WGSL's max leaves that open.
 fn maximum(x: f32, y: f32) -> f32 {
-    return select(select(max(x, y), y, is_nan(y)), x, is_nan(x));
+    return select(select(y, x, x > y), x, is_nan(x));
 }
 
 // x - y

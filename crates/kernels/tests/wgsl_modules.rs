@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use arenagrad_kernels::wgsl::{
-    AdapterClass, AdapterProfile, Binding, Dispatch, LowerError, Resource, lower, lower_step, peak,
+    AdapterClass, AdapterProfile, Binding, CooperativeMatrix, Dispatch, LowerError, Resource, lower, lower_step, peak,
 };
 use arenagrad_kernels::{
-    Axis, BinaryFunction, Cumulation, DType, Elementwise, Instruction, Kernel, ReduceFunction, Stored, UnaryFunction,
-    View,
+    Axis, BinaryFunction, Cumulation, DType, Elementwise, Instruction, Kernel, ReduceFunction, StorageType, Stored,
+    UnaryFunction, View,
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -27,6 +27,7 @@ fn profile(class: AdapterClass) -> AdapterProfile {
         max_iterations_per_invocation: 16_384,
         reads_f16: false,
         cooperative: None,
+        subgroup: None,
     }
 }
 
@@ -220,6 +221,14 @@ fn every_shader_file_is_reached() {
             );
         }
     }
+    // Only operands of f16 are multiplied by cooperative matrices.
+    let matrix = CooperativeMatrix { side: 16, subgroup: 32 };
+    let offers = AdapterProfile { reads_f16: true, cooperative: Some(matrix), ..profile(AdapterClass::Gpu) };
+    let stored = Stored { inputs: &[StorageType::F16; 2], outputs: &[] };
+    for (_, kernel) in matmuls() {
+        let lowered = lower_step(&kernel, &[0, 1], stored, &offers).unwrap();
+        labels.extend(lowered.dispatches.iter().map(|dispatch| dispatch.label.to_owned()));
+    }
     // What a device is held against is no kernel of a plan.
     for class in CLASSES {
         let measured = peak(&profile(class)).lowered;
@@ -236,6 +245,39 @@ fn every_shader_file_is_reached() {
     }
 }
 
+/// Where invocations exchange words within subgroups, rows of several lanes do so, and nothing else changes.
+#[test]
+fn lanes_of_a_row_exchange_within_subgroups_where_there_are_any() {
+    let mut exchanging = 0;
+    for (name, kernel) in all_cases() {
+        for class in CLASSES {
+            let plain = lower(&kernel, &profile(class)).unwrap();
+            let with = lower(&kernel, &AdapterProfile { subgroup: Some(32), ..profile(class) }).unwrap();
+            assert_eq!((plain.dispatches.len(), &plain.scratch), (with.dispatches.len(), &with.scratch), "{name}");
+            for (plain, with) in plain.dispatches.iter().zip(&with.dispatches) {
+                if plain.module == with.module {
+                    assert_eq!(plain, with, "{name}");
+                    continue;
+                }
+                exchanging += 1;
+                assert_eq!((plain.label, with.label), ("nest_workgroup", "nest_workgroup"), "{name}");
+                assert_eq!((plain.workgroups, &plain.parameters), (with.workgroups, &with.parameters), "{name}");
+                let module = naga::front::wgsl::parse_str(&with.module);
+                let module = module.unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&with.module)));
+                let is_valid = |capabilities| {
+                    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+                    validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+                    validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+                    validator.validate(&module).is_ok()
+                };
+                assert!(is_valid(Capabilities::SUBGROUP), "{name}: {}", with.module);
+                assert!(with.module.contains("subgroupShuffleXor"), "{name}");
+            }
+        }
+    }
+    assert!(exchanging > 20, "{exchanging} dispatches exchange");
+}
+
 #[test]
 fn small_budgets_split_the_work() {
     for class in CLASSES {
@@ -245,6 +287,7 @@ fn small_budgets_split_the_work() {
             max_iterations_per_invocation: 64,
             reads_f16: false,
             cooperative: None,
+            subgroup: None,
         };
         let shape = Product { m: 32, k: 1000, n: 32, transpose_lhs: false, transpose_rhs: false };
         let long_axis = vec![axis(100_000, 1)];
@@ -295,6 +338,7 @@ fn small_budgets_split_nests() {
             max_iterations_per_invocation: 64,
             reads_f16: false,
             cooperative: None,
+            subgroup: None,
         };
         for (name, nest) in [[64, 256], [1000, 3], [2, 4097]].into_iter().flat_map(nests_of) {
             for dispatch in &lower(&Kernel::Nest(nest), &profile).unwrap().dispatches {

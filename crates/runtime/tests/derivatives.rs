@@ -1,7 +1,7 @@
 //! Derivatives where formulas break down: at zeros, infinities, NaN and the ends of a dtype's range, in both modes, against
 //! what mathematics says, on every device.
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, flushes_subnormals};
 use crate::suite::run::numbers;
 use arenagrad::{CrossEntropy, DType, Device, Expr, Graph, Reduction, Session};
 
@@ -242,12 +242,14 @@ fn powers_have_the_derivatives_of_mathematics_at_every_edge() {
     let (a, b): (Vec<f64>, Vec<f64>) = f32_cases.iter().map(|case| (case[0], case[1])).unzip();
     for (device, dtype) in everywhere() {
         let found = found(&device, dtype, &[&a, &b], |_, x| x[0].pow(x[1]));
+        // A device may take it for -0.
+        let flushes = flushes_subnormals(&device);
         let n = a.len();
         for (i, &[a, b, by_a, by_b]) in f32_cases.iter().enumerate() {
             // The logarithm of a subnormal number is left to the functions' own tests.
             for (name, found) in [("reverse", &found.reverse), ("forward", &found.diagonal)] {
                 assert_agree(&[found[i]], &[by_a], dtype, &format!("{device} {dtype} {name} {a}^{b} in a"));
-                if a != 1e-40 {
+                if a != 1e-40 && !(a == -1e-40 && flushes) {
                     assert_agree(&[found[n + i]], &[by_b], dtype, &format!("{device} {dtype} {name} {a}^{b} in b"));
                 }
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arenagrad::plan::BufferRole;
 use arenagrad::{DType, Device, Elements, Expr, Graph, Half, Session, Shape, StorageType, Tape, Tensor};
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, uses_matrix_units};
 use crate::suite::random::Random;
 
 /// How many significant bits a type has, and the exponents of its least normal number and of its largest.
@@ -189,7 +189,16 @@ fn a_value_that_is_stored_in_16_bits_is_read_as_it_was_rounded() {
                 let found = whole.run(&[("x", &x), ("w", &w)]).unwrap().remove(0);
                 let bits =
                     |tensor: &Tensor| tensor.as_slice::<f32>().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(&found), bits(&right), "{device}, {half}, {name}");
+                let what = format!("{device}, {half}, {name}");
+                if half == Half::F16 && name.starts_with("a product with its") && uses_matrix_units(&device) {
+                    // Units that multiply matrices of f16 add up in an order of their own.
+                    let most = right.to_f64_vec().iter().fold(0.0f64, |most, of| most.max(of.abs()));
+                    for (found, right) in found.to_f64_vec().iter().zip(right.to_f64_vec()) {
+                        assert!((found - right).abs() <= 1e-6 * most, "{what}: {found} for {right}");
+                    }
+                } else {
+                    assert_eq!(bits(&found), bits(&right), "{what}");
+                }
                 if !STORED.contains(name) {
                     continue;
                 }

@@ -10,7 +10,7 @@ use arenagrad::{
     Adam, Bf16, DType, Device, Elements, Error, Expr, F16, Graph, Init, Session, Sgd, Shape, StorageType, Tensor, plan,
 };
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, flushes_subnormals, uses_matrix_units};
 use crate::suite::random::Random;
 
 /// The types of floating-point numbers that are narrower than their values.
@@ -175,7 +175,8 @@ fn every_kernel_loads_narrow_elements_exactly() {
                     assert_eq!(bits(narrow), bits(wide), "{what}");
                     if case.is_product {
                         for (found, expected) in f32s(narrow).into_iter().zip(f32s(expected)) {
-                            let near = 1e-5 * expected.abs().max(1.0);
+                            // Units that multiply matrices of f16 add up in an order of their own.
+                            let near = if uses_matrix_units(&device) { 4e-5 } else { 1e-5 } * expected.abs().max(1.0);
                             assert!((found - expected).abs() <= near, "{what}: {found} for {expected}");
                         }
                     } else {
@@ -234,7 +235,10 @@ fn hard_values(storage: StorageType) -> Vec<f32> {
 fn an_update_is_rounded_once_as_it_is_stored() {
     for device in devices() {
         for storage in narrow() {
-            let hard = hard_values(storage);
+            let mut hard = hard_values(storage);
+            if flushes_subnormals(&device) {
+                hard.retain(|value| !value.is_subnormal());
+            }
             for count in [hard.len() / 8 * 8, hard.len() / 8 * 8 - 1, 1] {
                 let g = Graph::new();
                 let w = g.parameter_of("w", [count], storage, Init::Constant(0.0));

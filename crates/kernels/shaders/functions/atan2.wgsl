@@ -22,5 +22,5 @@ fn atan2_f32(y: f32, x: f32) -> f32 {
     angle = select(angle, 0.0, max(side, other) == 0u);
     angle = select(angle, (3.14159265 - angle) - 8.74227766e-8, (bitcast<u32>(x) >> 31u) == 1u);
     angle = select(angle, nan(), is_nan(x) | is_nan(y));
-    return bitcast<f32>((bitcast<u32>(angle) & 0x7fffffffu) | (bitcast<u32>(y) & 0x80000000u));
+    return with_sign_of(angle, y);
 }

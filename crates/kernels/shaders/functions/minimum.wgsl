@@ -1,6 +1,6 @@
-// The smaller of x and y; NaN if either is.
+// The smaller of x and y; NaN if either is, and y if neither is smaller, as zeros of two signs: WGSL's min leaves that open.
 fn minimum(x: f32, y: f32) -> f32 {
-    return select(select(min(x, y), y, is_nan(y)), x, is_nan(x));
+    return select(select(y, x, x < y), x, is_nan(x));
 }
 
 // The smaller of x and y.

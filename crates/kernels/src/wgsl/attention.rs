@@ -407,6 +407,7 @@ mod tests {
             max_iterations_per_invocation: 1 << 24,
             reads_f16: false,
             cooperative: None,
+            subgroup: None,
         };
         let gradients = [AttentionResult::QueryGradient, AttentionResult::KeyGradient, AttentionResult::ValueGradient];
         for (heads, positions, keys) in [(8, 2048, 2048), (2, 1000, 1 << 17), (1, 1 << 16, 1 << 16), (16, 1, 1 << 20)] {

@@ -53,6 +53,9 @@ pub struct AdapterProfile {
     /// The matrices of f16 that the invocations of a subgroup multiply together, their sums in f32: products whose operands are both held in
     /// f16 are then computed so. Only where `reads_f16` is set too.
     pub cooperative: Option<CooperativeMatrix>,
+    /// How many invocations every subgroup has, a power of two, where invocations may exchange words within one and lie in it in their order. The lanes
+    /// of a row then do so; elsewhere by way of their workgroup's memory. The values are the same.
+    pub subgroup: Option<u32>,
 }
 
 /// Square matrices that the invocations of a subgroup hold and multiply together, as units of graphics cards for that alone do it.

@@ -293,6 +293,7 @@ mod tests {
                 max_iterations_per_invocation: 24_000,
                 reads_f16: false,
                 cooperative: None,
+                subgroup: None,
             };
             for (count, each, operations) in [
                 (1, 64, 1),

@@ -62,6 +62,7 @@ mod tests {
                 max_iterations_per_invocation: 24_000,
                 reads_f16: false,
                 cooperative: None,
+                subgroup: None,
             };
             let Peak { lowered, invocations, operations } = peak(&profile);
             let [dispatch] = &lowered.dispatches[..] else { panic!("{} dispatches", lowered.dispatches.len()) };

@@ -10,6 +10,7 @@ use crate::plan::{Plan, Task};
 const PROFILE: AdapterProfile = AdapterProfile {
     reads_f16: false,
     cooperative: None,
+    subgroup: None,
     class: AdapterClass::Gpu,
     max_workgroups_per_dimension: 65_535,
     max_iterations_per_invocation: 1 << 30,

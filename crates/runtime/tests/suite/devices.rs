@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use arenagrad::{Device, Error};
+use arenagrad::{CooperativeSupport, Device, Error, Graph, Session, Tensor};
 
 /// The tests that went without a GPU. The harness gives each test's thread its name.
 static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -35,4 +35,17 @@ pub fn gpu() -> Option<Device> {
 /// The CPU, and the first adapter if there is one.
 pub fn devices() -> Vec<Device> {
     std::iter::once(Device::cpu()).chain(gpu()).collect()
+}
+
+/// Whether the device takes numbers of f32 below 2^-126 for 0 as it adds, as WGSL allows an adapter.
+pub fn flushes_subnormals(device: &Device) -> bool {
+    let graph = Graph::new();
+    let x = graph.input("x", []);
+    let mut session = Session::evaluate(&graph, &[x + x], device).unwrap();
+    session.run(&[("x", &Tensor::scalar(1e-40f32))]).unwrap()[0].item().unwrap() == 0.0
+}
+
+/// Whether the device multiplies matrices of f16 by units for that.
+pub fn uses_matrix_units(device: &Device) -> bool {
+    matches!(device.cooperative_support(), Some(CooperativeSupport::Used { .. }))
 }

@@ -436,8 +436,9 @@ impl Code<'_> {
         self.module.declare(text);
     }
 
-    /// Declares what combines a number of each lane of a row, once for each kind of fold: `fn across_add(value: f32, local: u32) -> f32`.
-    pub(super) fn declare_across(&mut self, folds: &[Fold]) {
+    /// Declares what combines a number of each lane of a row, once for each kind of fold: `fn across_add(value: f32, local: u32) -> f32`. Lanes that a
+    /// subgroup has side by side exchange their totals directly.
+    pub(super) fn declare_across(&mut self, folds: &[Fold], subgroup: Option<u32>) {
         let mut declared = BTreeSet::new();
         for fold in folds {
             let dtype = self.dtype(fold.operand);
@@ -447,26 +448,49 @@ impl Code<'_> {
             }
             let kind = value_type(dtype);
             let lanes = self.module.parameter("lanes", self.lanes);
-            let read = |place: &str| from_storage("u32", dtype, 1, &format!("exchange[{place}]"));
+            let value_of = |word: &str| from_storage("u32", dtype, 1, word);
+            let read = |place: &str| value_of(&format!("exchange[{place}]"));
             let combined = to_word(dtype, &format!("{combine}({}, {})", read("local"), read("local + half")));
-            self.module.declare(format!(
-                "fn across_{combine}(value: {kind}, local: u32) -> {kind} {{
-    let lane = local % {lanes};
-    exchange[local] = {};
-    for (var half = {lanes} / 2u; half > 0u; half /= 2u) {{
+            // The lanes of which each holds a total when the memory has done its part: all of a subgroup, or the first of the row.
+            let last = subgroup.unwrap_or(1);
+            let through_memory = format!(
+                "exchange[local] = {};
+    for (var half = {lanes} / 2u; half >= {last}u; half /= 2u) {{
         workgroupBarrier();
         if lane < half {{
             exchange[local] = {combined};
         }}
     }}
-    workgroupBarrier();
-    let total = {};
+    workgroupBarrier();",
+                to_word(dtype, "value"),
+            );
+            let body = match subgroup {
+                None => format!("{through_memory}\n    let total = {};", read("local - lane")),
+                // In each step both of a pair combine the lower with the higher, so that all lanes have the total that the first has by way of
+                // the memory.
+                Some(size) => format!(
+                    "var total = value;
+    if {lanes} > {size}u {{
+    {through_memory}
+    total = {};
+    }}
+    for (var half = min({lanes}, {size}u) / 2u; half > 0u; half /= 2u) {{
+        let other = {};
+        let is_lower = (lane & half) == 0u;
+        total = {combine}(select(other, total, is_lower), select(total, other, is_lower));
+    }}",
+                    read(&format!("local - lane + lane % {size}u")),
+                    value_of(&format!("subgroupShuffleXor({}, half)", to_word(dtype, "total"))),
+                ),
+            };
+            self.module.declare(format!(
+                "fn across_{combine}(value: {kind}, local: u32) -> {kind} {{
+    let lane = local % {lanes};
+    {body}
     workgroupBarrier();
     return total;
 }}
-",
-                to_word(dtype, "value"),
-                read("local - lane"),
+"
             ));
         }
     }

@@ -54,7 +54,7 @@ impl Lowering<'_> {
         code.declare_reads(&elements);
         if lanes > 1 {
             let folds: Vec<Fold> = passes.iter().flat_map(|pass| pass.folds.clone()).collect();
-            code.declare_across(&folds);
+            code.declare_across(&folds, self.profile.subgroup);
         }
         for pass in &passes {
             code.declare_pass(pass, None);

@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::device::GpuDevice;
+#[cfg(not(target_family = "wasm"))]
+use super::float_controls;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
 use crate::error::Error;
 
@@ -177,7 +179,7 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
         },
         backend: info.backend.to_str(),
         driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
-        arithmetic: arithmetic(info.backend, adapter.features()),
+        arithmetic: arithmetic(adapter, info.backend),
     }
 }
 
@@ -190,16 +192,26 @@ impl Card {
     }
 }
 
-/// How an adapter with these features takes arithmetic: SPIR-V can forbid regrouping, and only Vulkan takes SPIR-V.
-fn arithmetic(backend: wgpu::Backend, features: wgpu::Features) -> Arithmetic {
-    if backend == wgpu::Backend::Vulkan && features.contains(wgpu::Features::PASSTHROUGH_SHADERS) && !regrouped() {
+/// How an adapter takes arithmetic: SPIR-V can forbid regrouping, only Vulkan takes SPIR-V, and the driver must offer to keep special numbers.
+#[cfg(not(target_family = "wasm"))]
+fn arithmetic(adapter: &wgpu::Adapter, backend: wgpu::Backend) -> Arithmetic {
+    let takes_spirv =
+        backend == wgpu::Backend::Vulkan && adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
+    if takes_spirv && !regrouped() && float_controls::keep_special_numbers(adapter) {
         Arithmetic::AsWritten
     } else {
         Arithmetic::Regrouped
     }
 }
 
+/// How a browser takes arithmetic.
+#[cfg(target_family = "wasm")]
+fn arithmetic(_: &wgpu::Adapter, _: wgpu::Backend) -> Arithmetic {
+    Arithmetic::Regrouped
+}
+
 /// Whether the environment asks to take adapters for such as may regroup.
+#[cfg(not(target_family = "wasm"))]
 fn regrouped() -> bool {
     std::env::var(ARITHMETIC_VARIABLE).is_ok_and(|text| text == REGROUPED)
 }

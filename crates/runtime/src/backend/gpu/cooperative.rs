@@ -11,15 +11,13 @@ use arenagrad_kernels::{Axes, Matrices};
 
 use super::device::GpuDevice;
 use super::half::product;
+use super::subgroups;
 use crate::device::CooperativeSupport;
 use crate::error::Error;
 
 /// With `never` as its value, no adapter is taken to have cooperative matrices; with `always` software adapters use theirs too, which show
 /// that the kernels are right, not that they are fast.
 const VARIABLE: &str = "ARENAGRAD_ADAPTER_COOPERATIVE";
-
-/// How many invocations a subgroup has on Apple's graphics cards, for which wgpu gives a range.
-const METAL_SUBGROUP: u32 = 32;
 
 /// What a device needs for them.
 const FEATURES: wgpu::Features =
@@ -64,14 +62,7 @@ fn offered(adapter: &wgpu::Adapter) -> Result<CooperativeMatrix, String> {
     if !adapter.features().contains(FEATURES) {
         return Err("the adapter has no cooperative matrices of f16".to_owned());
     }
-    let info = adapter.get_info();
-    let subgroup = match (info.backend, info.subgroup_min_size, info.subgroup_max_size) {
-        (wgpu::Backend::Metal, ..) => METAL_SUBGROUP,
-        (_, least, most) if least == most => least,
-        (_, least, most) => {
-            return Err(format!("its subgroups have {least} to {most} invocations, and not one number"));
-        }
-    };
+    let subgroup = subgroups::size(adapter)?;
     let limits = adapter.limits();
     let properties = adapter.cooperative_matrix_properties();
     let has = |side: u32| {

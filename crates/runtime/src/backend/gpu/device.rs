@@ -25,6 +25,8 @@ use super::pipelines::PipelineCache;
 #[cfg(target_family = "wasm")]
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
+use super::subgroups;
+#[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
 use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
@@ -81,6 +83,12 @@ struct Shared {
     health: Arc<Health>,
     #[cfg(not(target_family = "wasm"))]
     half: OnceLock<HalfReads>,
+    /// How many invocations each subgroup has, if it has subgroup operations and that is one number.
+    #[cfg(not(target_family = "wasm"))]
+    subgroup: Option<u32>,
+    /// What lowering must know of it for nests.
+    #[cfg(not(target_family = "wasm"))]
+    nests: OnceLock<AdapterProfile>,
     /// The cooperative matrices that it offers, or why there are none.
     #[cfg(not(target_family = "wasm"))]
     cooperative: Result<CooperativeMatrix, String>,
@@ -118,7 +126,8 @@ impl GpuDevice {
     }
 
     /// What lowering must know of it for a kernel whose buffers hold their values so. Whether f16 is read as such is tried when the first
-    /// large product reads any; a small one may be joined with what stands around it, which reads words.
+    /// large product reads any; a small one may be joined with what stands around it, which reads words. Whether invocations exchange words within
+    /// subgroups is tried when the first nest comes.
     pub(crate) fn profile_for(&self, kernel: &Kernel, stored: Stored<'_>) -> &AdapterProfile {
         #[cfg(not(target_family = "wasm"))]
         if stored.inputs.contains(&StorageType::F16)
@@ -126,6 +135,10 @@ impl GpuDevice {
             && kernel.cost().operations > MOST_JOINED_OPERATIONS
         {
             return &self.half().profile;
+        }
+        #[cfg(not(target_family = "wasm"))]
+        if matches!(kernel, Kernel::Nest(_)) {
+            return tried(&self.shared.nests, || subgroups::find(self));
         }
         #[cfg(target_family = "wasm")]
         let _ = (kernel, stored);
@@ -144,6 +157,12 @@ impl GpuDevice {
         &self.half().profile
     }
 
+    /// How many invocations each subgroup has, if it has subgroup operations and that is one number.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn subgroup(&self) -> Option<u32> {
+        self.shared.subgroup
+    }
+
     /// How it multiplies operands that are both held in f16.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn cooperative_support(&self) -> &CooperativeSupport {
@@ -158,12 +177,7 @@ impl GpuDevice {
 
     #[cfg(not(target_family = "wasm"))]
     fn half(&self) -> &HalfReads {
-        let known = &self.shared.half;
-        // Found before the others are made to wait: what it takes is compiled on a pool whose threads may all be waiting for this.
-        known.get().unwrap_or_else(|| {
-            let found = HalfReads::find(self);
-            known.get_or_init(|| found)
-        })
+        tried(&self.shared.half, || HalfReads::find(self))
     }
 
     /// Whether shaders have the type f16 on it.
@@ -230,6 +244,8 @@ impl GpuDevice {
         #[cfg(target_family = "wasm")]
         let opened = adapter.request_device(&descriptor).await.map_err(|error| refused(error.to_string()))?;
         let (device, queue) = opened;
+        #[cfg(not(target_family = "wasm"))]
+        let subgroup = subgroups::size(adapter).ok().filter(|_| device.features().contains(wgpu::Features::SUBGROUP));
         if let Ok(text) = std::env::var(BINDING_VARIABLE) {
             let bytes = parse_binding(&text).map_err(refused)?;
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
@@ -253,6 +269,10 @@ impl GpuDevice {
                 health,
                 #[cfg(not(target_family = "wasm"))]
                 half: OnceLock::new(),
+                #[cfg(not(target_family = "wasm"))]
+                subgroup,
+                #[cfg(not(target_family = "wasm"))]
+                nests: OnceLock::new(),
                 #[cfg(not(target_family = "wasm"))]
                 cooperative,
                 #[cfg(not(target_family = "wasm"))]
@@ -425,6 +445,16 @@ impl Health {
     }
 }
 
+/// What a trial found, made now if there was none. Others do not wait while it is made: what it takes is compiled on a pool whose threads may
+/// all be asking for this.
+#[cfg(not(target_family = "wasm"))]
+fn tried<T>(known: &OnceLock<T>, find: impl FnOnce() -> T) -> &T {
+    known.get().unwrap_or_else(|| {
+        let found = find();
+        known.get_or_init(|| found)
+    })
+}
+
 /// What is asked of an adapter that has these limits: all that it has. Of a browser only as much as every page may have, so that a plan that
 /// runs in one runs in each; but for the sizes of buffers, of which small defaults would refuse what many adapters hold.
 fn limits(own: wgpu::Limits) -> wgpu::Limits {
@@ -477,6 +507,7 @@ fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_di
         },
         reads_f16: false,
         cooperative: None,
+        subgroup: None,
     }
 }
 

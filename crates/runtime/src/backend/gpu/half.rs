@@ -5,13 +5,12 @@
 //! device that fails reads words and takes them apart by integers, as those without the type do, and says why.
 
 use arenagrad_graph::F16;
-use arenagrad_kernels::wgsl::{self, AdapterProfile};
-use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, ProductExtents, StorageType, Stored};
+use arenagrad_kernels::wgsl::AdapterProfile;
+use arenagrad_kernels::{Axes, Axis, DType, Elements, Kernel, Matrices, ProductExtents};
 
 use super::cooperative;
 use super::device::GpuDevice;
-use super::encode::LoweredStep;
-use super::{GpuExecutable, GpuMemory, Readback};
+use super::trial::results_of;
 use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
 
@@ -63,24 +62,9 @@ pub(super) fn product(
     [lhs, rhs]: [&Matrices; 2],
     operands: [Vec<F16>; 2],
 ) -> Result<Vec<f64>, Error> {
-    let what = "a trial of f16";
     let results = ProductExtents::new(lhs, rhs).results();
     let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
-    let mut memory = GpuMemory::new(device);
-    let [left, right] = operands.each_ref().map(|values| memory.allocate(what, StorageType::F16, values.len()));
-    let inputs = [left?, right?];
-    let outputs = [memory.allocate(what, StorageType::F32, results)?];
-    let stored = Stored { inputs: &[StorageType::F16; 2], outputs: &[StorageType::F32] };
-    let unsupported = |error: wgsl::LowerError| Error::Unsupported { what: what.to_owned(), reason: error.to_string() };
-    let lowered = wgsl::lower_step(&kernel, &inputs, stored, profile).map_err(unsupported)?;
-    let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &outputs, what }];
-    let reads = [Readback { index: outputs[0], storage: StorageType::F32, elements: results }];
-    let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)?;
-    for (&input, values) in inputs.iter().zip(operands) {
-        memory.write(input, &Elements::F16(values))?;
-    }
-    let found = executable.start(&memory)?.wait()?;
-    Ok(found.first().map(Elements::to_f64_vec).unwrap_or_default())
+    results_of(device, &kernel, profile, &operands.map(Elements::F16), results)
 }
 
 /// The first finite number of f16 that such a product does not give back, and what it gives.

@@ -7,10 +7,11 @@
 //! - [`uploads`] brings what the host writes there, and sees that little of it is on its way.
 //! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
-//! - [`spirv`] makes a module one whose arithmetic a driver may not regroup.
+//! - [`spirv`] makes a module one whose arithmetic a driver may not regroup, where `float_controls` finds that the driver can be told so.
 //! - [`lowering`] makes dispatches of the kernels of steps.
 //! - [`launch`] says what a run asks of the device: the dispatches of the steps, small ones joined.
-//! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right.
+//! - `half` tries whether the adapter reads f16 right, and `cooperative` whether it multiplies matrices of it right; `subgroups`
+//!   tries whether invocations may exchange words within one.
 //! - [`encode`] makes the steps of a plan into something that is recorded and submitted as often as wanted.
 //! - [`rounds`] runs the bodies of loops, round after round.
 //! - [`readback`] brings results to the host, [`submitted`] and [`answer`] say when, and [`clock`] how long it took.
@@ -41,6 +42,8 @@ mod cut_tests;
 mod device;
 mod encode;
 #[cfg(not(target_family = "wasm"))]
+mod float_controls;
+#[cfg(not(target_family = "wasm"))]
 mod half;
 #[cfg(test)]
 mod join_tests;
@@ -61,6 +64,8 @@ mod rounds;
 mod scopes;
 #[cfg(not(target_family = "wasm"))]
 mod spirv;
+#[cfg(not(target_family = "wasm"))]
+mod subgroups;
 mod submitted;
 #[cfg(test)]
 mod test_device;

@@ -23,10 +23,10 @@ pub(super) fn device() -> Option<GpuDevice> {
 
 pub(super) fn profiles(device: &GpuDevice) -> [AdapterProfile; 3] {
     let profile = *device.profile();
-    // Both classes, and loops so short that everything is done in stages.
+    // Both classes, a graphics card with exchange within subgroups if there are any, and loops so short that everything is done in stages.
     [
         AdapterProfile { class: AdapterClass::Cpu, ..profile },
-        AdapterProfile { class: AdapterClass::Gpu, ..profile },
+        AdapterProfile { class: AdapterClass::Gpu, subgroup: device.subgroup(), ..profile },
         AdapterProfile { class: AdapterClass::Gpu, max_iterations_per_invocation: 64, ..profile },
     ]
 }

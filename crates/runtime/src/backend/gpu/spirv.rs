@@ -3,7 +3,8 @@
 //! WGSL allows a compiler to regroup sums, to join a product and a sum, and to assume that nothing is NaN or infinite:
 //! `(x + 12582912) - 12582912` may become `x`, and `x - x` may become 0. SPIR-V has a word against that, the decoration
 //! NoContraction, which WGSL cannot say. So naga translates the module as wgpu would, and here each arithmetic
-//! instruction on floats is decorated afterwards.
+//! instruction on floats is decorated afterwards. Newer drivers take that for products and sums that are not to be joined or
+//! regrouped, and no more: that NaN, infinities and the sign of zero matter, a mode of the whole module says.
 //!
 //! Nothing is known here of devices or of what a module computes. What a decoration cannot prevent is that a compiler
 //! drops a factor or a dividend that is the *constant* 0: lowering writes no such constant into arithmetic.
@@ -20,13 +21,24 @@ const OP_TYPES: std::ops::RangeInclusive<u16> = 19..=39;
 const OP_FUNCTION: u16 = 54;
 const OP_DECORATE: u32 = 71;
 const NO_CONTRACTION: u32 = 42;
+const OP_EXTENSION: u32 = 10;
+const OP_ENTRY_POINT: u16 = 15;
+const OP_EXECUTION_MODE: u32 = 16;
+const OP_CAPABILITY: u32 = 17;
+
+/// The capability and the execution mode by which special numbers are kept, the extension of both, and of which width of float they speak here.
+const KEEP_SPECIAL_CAPABILITY: u32 = 4466;
+const KEEP_SPECIAL_MODE: u32 = 4461;
+const FLOAT_CONTROLS: &str = "SPV_KHR_float_controls";
+const WIDTH: u32 = 32;
 
 /// OpFNegate, OpFAdd, OpFSub, OpFMul, OpFDiv, OpFRem, OpFMod and OpVectorTimesScalar to OpDot: all that computes with
 /// floats, but for the extended instructions, to which the decoration does not apply.
 const FLOAT_ARITHMETIC: [u16; 14] = [127, 129, 131, 133, 136, 140, 141, 142, 143, 144, 145, 146, 147, 148];
 
 /// The module of that WGSL with one entry point `main`, its floating-point arithmetic decorated. `writable` tells of each
-/// storage buffer of the layout whether the module may write it. The functions `contracting` are themselves left undecorated, so
+/// storage buffer of the layout whether the module may write it. The driver must offer to keep special numbers, as
+/// [`super::float_controls`] asks. The functions `contracting` are themselves left undecorated, so
 /// that a GPU may use its fused multiply-add there. `subgroups` says that the device is recent enough for SPIR-V 1.3, which
 /// subgroup operations need.
 ///
@@ -63,7 +75,7 @@ pub(super) fn as_written(
     };
     let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_owned() };
     let words = spv::write_vec(&module, &information, &options, Some(&entry)).map_err(|error| error.to_string())?;
-    Ok(decorated(&words, contracting))
+    Ok(keeping_special(&decorated(&words, contracting)))
 }
 
 /// Refuses a module that binds what the layout does not have: a uniform buffer at 0, then the storage buffers.
@@ -121,6 +133,35 @@ fn decorated(words: &[u32], contracting: &[String]) -> Vec<u32> {
     }
     decorated.extend_from_slice(&words[annotations_end..]);
     decorated
+}
+
+/// The module with the mode that keeps NaN, infinities and the sign of zero.
+fn keeping_special(words: &[u32]) -> Vec<u32> {
+    // Capabilities stand first, extensions after them, and modes right behind the entry points.
+    let mut capabilities_end = HEADER;
+    let mut entry_points = (0, 0);
+    for (place, instruction) in instructions(words) {
+        if instruction[0] as u16 == OP_CAPABILITY as u16 {
+            capabilities_end = place + instruction.len();
+        } else if instruction[0] as u16 == OP_ENTRY_POINT {
+            entry_points = (instruction[2], place + instruction.len());
+        }
+    }
+    let (entry_point, entry_points_end) = entry_points;
+    let mut name: Vec<u8> = FLOAT_CONTROLS.bytes().chain([0]).collect();
+    name.resize(name.len().next_multiple_of(4), 0);
+    let name = name.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    let mut extension: Vec<u32> = vec![0];
+    extension.extend(name);
+    extension[0] = (extension.len() as u32) << 16 | OP_EXTENSION;
+    let mut kept = Vec::with_capacity(words.len() + extension.len() + 6);
+    kept.extend_from_slice(&words[..capabilities_end]);
+    kept.extend([2 << 16 | OP_CAPABILITY, KEEP_SPECIAL_CAPABILITY]);
+    kept.extend(extension);
+    kept.extend_from_slice(&words[capabilities_end..entry_points_end]);
+    kept.extend([4 << 16 | OP_EXECUTION_MODE, entry_point, KEEP_SPECIAL_MODE, WIDTH]);
+    kept.extend_from_slice(&words[entry_points_end..]);
+    kept
 }
 
 /// The text that words hold, four bytes each, up to the first zero.
@@ -197,6 +238,25 @@ mod tests {
         let last = opcodes.iter().rposition(|&opcode| u32::from(opcode) == OP_DECORATE).unwrap();
         assert!(opcodes[..last].iter().all(|opcode| !OP_TYPES.contains(opcode) && *opcode != OP_FUNCTION));
         assert_eq!(instructions(&words).map(|(_, instruction)| instruction.len()).sum::<usize>() + HEADER, words.len());
+    }
+
+    #[test]
+    fn every_module_keeps_special_numbers() {
+        for subgroups in [false, true] {
+            let words = as_written(MODULE, &[true], &[], subgroups).unwrap();
+            let all: Vec<&[u32]> = instructions(&words).map(|(_, instruction)| instruction).collect();
+            let place = |opcode: u32, operands: &[u32]| {
+                all.iter().position(|of| of[0] & 0xffff == opcode && of[1..].ends_with(operands))
+            };
+            let capability = place(OP_CAPABILITY, &[KEEP_SPECIAL_CAPABILITY]).unwrap();
+            let extension =
+                all.iter().position(|of| of[0] & 0xffff == OP_EXTENSION && text(&of[1..]) == FLOAT_CONTROLS.as_bytes());
+            let mode = place(OP_EXECUTION_MODE, &[KEEP_SPECIAL_MODE, WIDTH]).unwrap();
+            let entry_point = all.iter().position(|of| of[0] as u16 == OP_ENTRY_POINT).unwrap();
+            assert_eq!((all[mode][1], mode), (all[entry_point][2], entry_point + 1));
+            assert!(capability < extension.unwrap() && extension.unwrap() < entry_point);
+            assert_eq!(all.iter().rfind(|of| of[0] & 0xffff == OP_CAPABILITY).unwrap()[1], KEEP_SPECIAL_CAPABILITY);
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use arenagrad_graph::Elements;
-use arenagrad_kernels::wgsl::{self, Lowered};
-use arenagrad_kernels::{Choice, Kernel, Stored};
+use arenagrad_kernels::wgsl::{self, AdapterProfile, Lowered};
+use arenagrad_kernels::{Choice, Kernel, StorageType, Stored};
 
 use super::device::GpuDevice;
 use super::encode::{GpuExecutable, LoweredStep};
@@ -14,6 +14,32 @@ use crate::error::Error;
 
 /// The name of what is tried in errors.
 const WHAT: &str = "a kernel that is tried";
+
+/// What a kernel with one output of f32 computes of these inputs, lowered for an adapter with that profile.
+pub(super) fn results_of(
+    device: &GpuDevice,
+    kernel: &Kernel,
+    profile: &AdapterProfile,
+    inputs: &[Elements],
+    results: usize,
+) -> Result<Vec<f64>, Error> {
+    let mut memory = GpuMemory::new(device);
+    let stored: Vec<StorageType> = inputs.iter().map(Elements::storage).collect();
+    let allocated = inputs.iter().map(|values| memory.allocate(WHAT, values.storage(), values.len()));
+    let buffers = allocated.collect::<Result<Vec<u32>, Error>>()?;
+    let outputs = [memory.allocate(WHAT, StorageType::F32, results)?];
+    let stored = Stored { inputs: &stored, outputs: &[StorageType::F32] };
+    let unsupported = |error: wgsl::LowerError| Error::Unsupported { what: WHAT.to_owned(), reason: error.to_string() };
+    let lowered = wgsl::lower_step(kernel, &buffers, stored, profile).map_err(unsupported)?;
+    let steps = [LoweredStep { lowered, inputs: &buffers, outputs: &outputs, what: WHAT }];
+    let reads = [Readback { index: outputs[0], storage: StorageType::F32, elements: results }];
+    let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads)?;
+    for (&buffer, values) in buffers.iter().zip(inputs) {
+        memory.write(buffer, values)?;
+    }
+    let found = executable.start(&memory)?.wait()?;
+    Ok(found.first().map(Elements::to_f64_vec).unwrap_or_default())
+}
 
 /// A kernel to be tried.
 pub(crate) struct GpuTrial<'a> {
