@@ -139,7 +139,7 @@ impl GpuDevice {
         }
         #[cfg(not(target_family = "wasm"))]
         if matches!(kernel, Kernel::Nest(_)) {
-            return self.shared.nests.get_or_init(|| subgroups::find(self));
+            return tried(&self.shared.nests, || subgroups::find(self));
         }
         #[cfg(target_family = "wasm")]
         let _ = (kernel, stored);
@@ -178,12 +178,7 @@ impl GpuDevice {
 
     #[cfg(not(target_family = "wasm"))]
     fn half(&self) -> &HalfReads {
-        let known = &self.shared.half;
-        // Found before the others are made to wait: what it takes is compiled on a pool whose threads may all be waiting for this.
-        known.get().unwrap_or_else(|| {
-            let found = HalfReads::find(self);
-            known.get_or_init(|| found)
-        })
+        tried(&self.shared.half, || HalfReads::find(self))
     }
 
     /// Whether shaders have the type f16 on it.
@@ -459,6 +454,16 @@ impl Health {
         // The first error is the cause of those that follow.
         self.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(caught);
     }
+}
+
+/// What a trial found, made now if there was none. Others do not wait while it is made: what it takes is compiled on a pool whose threads may
+/// all be asking for this.
+#[cfg(not(target_family = "wasm"))]
+fn tried<T>(known: &OnceLock<T>, find: impl FnOnce() -> T) -> &T {
+    known.get().unwrap_or_else(|| {
+        let found = find();
+        known.get_or_init(|| found)
+    })
 }
 
 /// What is asked of an adapter that has these limits: all that it has. Of a browser only as much as every page may have, so that a plan that
