@@ -66,7 +66,7 @@ fn elements_that_are_held_narrower_move_as_far_as_they_are_held() {
         let x = g.input_of("x", [2], storage);
         let y = (w * w + x * 3.0).sum(..);
         // Halfway between two numbers of bf16.
-        let x_value = Tensor::new([2], vec![2.0f32, 1.001953125]).unwrap();
+        let x_value = Tensor::new([2], vec![2.0f32, 1.0 + 1.0 / 512.0]).unwrap();
         for differences in [Differences::central(), Differences::forward()] {
             let slopes = |step: f64| {
                 let mut exact = true;
