@@ -180,9 +180,9 @@ fn an_index_is_told_of_the_operation_that_reads_it() {
     assert!(w.gather(0, &index(1)).item().is_ok());
     let (first, unnamed) = (index(7).named("labels"), index(-1));
     let (line, named) = (line!(), w.gather(0, &first));
-    let told = |error: Error| match error {
-        Error::IndexOutOfRange { name, position, value, bound, origin } => (name, position, value, bound, origin),
-        other => panic!("{other}"),
+    let told = |error: Error| {
+        let Error::IndexOutOfRange { name, position, value, bound, origin } = error else { panic!("{error}") };
+        (name, position, value, bound, origin)
     };
     let (name, position, value, bound, origin) = told(named.item().unwrap_err());
     assert_eq!((name.as_str(), position, value, bound), ("labels", 0, 7, 2));
