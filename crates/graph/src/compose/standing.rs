@@ -15,13 +15,10 @@ impl<'g> Expr<'g> {
         let arena = self.graph().arena();
         let mut next = self.raw();
         while let Some(node) = next.and_then(|id| arena.nodes.get(id.key)) {
-            next = if let Op::Leaf(leaf) = &node.op {
+            if let Op::Leaf(leaf) = &node.op {
                 return matches!(leaf, Leaf::Literal { .. } | Leaf::Constant { .. });
-            } else if let Op::View { operand, .. } = &node.op {
-                Some(*operand)
-            } else {
-                viewed(&node.op)
-            };
+            }
+            next = if let Op::View { operand, .. } = &node.op { Some(*operand) } else { viewed(&node.op) };
         }
         false
     }
