@@ -138,10 +138,16 @@ fn bindgen() -> Result<PathBuf, String> {
         return Ok(command);
     }
     println!("web: installing the command of wasm-bindgen {version} into {}", folder.display());
-    let mut cargo = Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-    // With the dependencies that its makers have tried it with.
-    cargo.args(["install", "wasm-bindgen-cli", "--locked", "--force", "--version", version, "--root"]).arg(&folder);
-    run(&mut cargo)?;
+    let install = |locked: &[&str]| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
+        cargo.args(["install", "wasm-bindgen-cli", "--force", "--version", version, "--root"]).arg(&folder);
+        run(cargo.args(locked))
+    };
+    // With the dependencies that its makers have tried it with. A mirror of the registry may not have all of them yet.
+    install(&["--locked"]).or_else(|refusal| {
+        println!("web: {refusal}; again with the dependencies that there are");
+        install(&[])
+    })?;
     Ok(command)
 }
 
