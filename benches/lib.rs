@@ -5,9 +5,8 @@
 //! in PyTorch and JAX that the figures are compared with.
 //!
 //! What is timed, in every phase but [`Phase::QueuedSteps`], is a call that is finished: its inputs are checked and copied to
-//! the device, its loss has come back to the host. Parameters and gradients stay on the device, and so do the results of a single
-//! operator, which has no loss. Making the session, its
-//! parameters and its data is not timed.
+//! the device, its loss has come back to the host, or the results of a single operator, which has no loss. Parameters and gradients stay on the
+//! device. Making the session, its parameters and its data is not timed.
 
 mod data;
 mod program;
@@ -36,7 +35,7 @@ enum Kind {
     /// Records a loss on a tape, differentiates it and, where there is one, makes the update, all of it anew at each call.
     /// `compiled` is the workload that computes the same from a graph that is planned once.
     Tape { define: fn() -> Result<TapeModel, Error>, update: Option<Update>, compiled: &'static str },
-    /// Computes the results of an operator, which stay on the device as other systems leave theirs in their own memory.
+    /// Computes the results of an operator, which are given as tensors, as other systems give theirs.
     Operator { define: for<'g> fn(&'g Graph) -> Result<Vec<Expr<'g>>, Error> },
     /// Builds a graph that is never run.
     Construction { build: fn() -> Result<Graph, GraphError> },

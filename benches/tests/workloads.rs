@@ -19,6 +19,8 @@ fn phases_and_devices_agree_on_the_loss() {
             for &phase in workload.phases(!device.is_cpu()) {
                 let mut program = workload.program(phase, &device).unwrap();
                 let loss = program.call().unwrap();
+                // What is timed is what was called.
+                program.time(1).unwrap_or_else(|error| panic!("{} {phase:?} on {device}: {error}", workload.name));
                 if phase == Phase::QueuedSteps {
                     continue;
                 }

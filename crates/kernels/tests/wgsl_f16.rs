@@ -1,7 +1,7 @@
 //! Products that read operands of f16 as such, for adapters that have the type.
 
-use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, CooperativeMatrix, Lowered, lower_step};
-use arenagrad_kernels::{Kernel, ProductExtents, StorageType, Stored};
+use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, CooperativeMatrix, Lowered, lower_step, lower_step_as};
+use arenagrad_kernels::{Choice, Kernel, ProductExtents, StorageType, Stored};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::wgsl_cases::{Product, matmul, matmuls};
@@ -134,5 +134,37 @@ fn cooperative_products_take_no_more_memory_than_is_said() {
             matrix.most_bytes()
         );
         assert!(matrix.most_bytes() <= 32_768);
+    }
+}
+
+/// No invocation runs through its loops more often than the adapter bears.
+#[test]
+fn long_cooperative_products_are_cut() {
+    let kernel = matmul(Product { m: 70, k: 9000, n: 130, transpose_lhs: true, transpose_rhs: false }, vec![], None);
+    for (side, subgroup) in [(16, 32), (16, 64), (8, 8), (8, 32)] {
+        let matrix = Some(CooperativeMatrix { side, subgroup });
+        for most in [400, 1000, 100_000] {
+            let plain = profile(AdapterClass::Gpu, true);
+            let offers = AdapterProfile { cooperative: matrix, max_iterations_per_invocation: most, ..plain };
+            for choice in [(64, 64), (128, 64), (64, 128), (128, 128)] {
+                let choice = Choice::Cooperative { rows: choice.0, columns: choice.1 };
+                let stored = Stored { inputs: &[StorageType::F16; 2], outputs: &[] };
+                let found = lower_step_as(&kernel, &[0, 1], stored, &offers, choice).unwrap();
+                for dispatch in found.dispatches.iter().filter(|dispatch| dispatch.label == "matmul_cooperative") {
+                    let iterations = dispatch.work.iterations;
+                    assert!(iterations <= most as usize, "{side}, {subgroup}, {choice}: {iterations} of {most}");
+                    // And as it says: what it brings in and multiplies for each 32 of the depth, and what it stores.
+                    let constant = |name: &str| -> usize {
+                        let text = dispatch.module.split(&format!("const {name}: u32 = ")).nth(1).unwrap();
+                        text.split('u').next().unwrap().parse().unwrap()
+                    };
+                    let invocations = constant("INVOCATIONS");
+                    let brought = ["LHS_FOURS", "RHS_FOURS"].map(|name| constant(name).div_ceil(invocations));
+                    let of_step = brought[0] + brought[1] + 32 / side as usize + 1;
+                    let stored = constant("ROWS") * constant("COLUMNS") / 4 / invocations;
+                    assert!((iterations - stored).is_multiple_of(of_step), "{side}, {subgroup}, {choice}");
+                }
+            }
+        }
     }
 }

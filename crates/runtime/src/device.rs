@@ -55,9 +55,9 @@ pub struct AdapterDescription {
 /// How an adapter's compiler takes floating-point arithmetic.
 ///
 /// WGSL lets a compiler regroup sums, join a product and a sum into one rounding, and assume that nothing is NaN or
-/// infinite. Vulkan has a way to forbid that, which is used wherever there is Vulkan; through Metal, Direct3D and a browser there is
-/// none here, and results may differ from the CPU's where a graph relies on one of these:
-/// - sums whose rounding matters: `(x + c) - c`, the error term of a compensated sum;
+/// infinite. Through Vulkan that is forbidden, where the driver can also keep NaN, infinities and the sign of zero. Through Metal, Direct3D and a
+/// browser, and with a Vulkan driver that cannot, results may differ from the CPU's where a graph relies on one of these:
+/// - sums whose rounding matters: `(x + c) - c`, the error term of a compensated sum (but not with such a Vulkan driver);
 /// - NaN and infinity in arithmetic: `x - x`, `x * 0`, `0 / x` and `x / 0` may give 0, so softmax, cross-entropy,
 ///   variances and norms of NaN may be finite, and a test such as `(x - x).equal(0)` always true. Comparisons, maxima and
 ///   minima, and the functions themselves keep NaN and infinity everywhere: they look at the bits;

@@ -95,6 +95,8 @@ mod computed {
             // Rows whose squares vanish, or keep a few digits, beside an ordinary one.
             scaled_rows(&[1.0, 1e-155, 1e-165, 1e-300]),
             scaled_rows(&[1e-158, 1.0, 1e-161]),
+            scaled_rows(&[1.0, 1e-160, 1e-161, 1e-162]),
+            of(&|row, column| if row == column { [1.0, 1e-155, 1e-160][row % 3] } else { 0.0 }),
         ]
     }
 
@@ -122,6 +124,28 @@ mod computed {
                     assert!(error <= epsilon * (rows + columns) as f64 * largest, "{what}, {dtype}: {error:e}");
                 }
             }
+        }
+    }
+
+    /// Values far below the largest have digits and vectors of their own, and so have gradients that are made of them.
+    #[test]
+    fn small_singular_values_keep_their_vectors() {
+        let diagonal = [1.0, 1e-155, 1e-160];
+        let data: Vec<f64> = (0..9).map(|place| if place % 4 == 0 { diagonal[place / 4] } else { 0.0 }).collect();
+        let a = tensor(&[3, 3], data, DType::F64);
+        let [u, s, vt] = of(&a, |a| [a.svd().0, a.svd().1, a.svd().2]).unwrap();
+        for (value, expected) in s.iter().zip(diagonal) {
+            assert!((value / expected - 1.0).abs() < 1e-13, "{s:?}");
+        }
+        for place in 0..9 {
+            let product = if place % 4 == 0 { 1.0 } else { 0.0 };
+            assert!((u[place].abs() - product).abs() < 1e-13 && (vt[place] - u[place]).abs() < 1e-13, "{u:?}, {vt:?}");
+        }
+        let [gradient] = of(&a, |a| a.det().grad([a]).unwrap()).unwrap();
+        for (place, found) in gradient.iter().enumerate() {
+            let expected = if place % 4 == 0 { 1e-315 / diagonal[place / 4] } else { 0.0 };
+            // The products themselves are near the end of the range.
+            assert!((found - expected).abs() <= 1e-12 * expected.max(1e-300), "{gradient:?}");
         }
     }
 

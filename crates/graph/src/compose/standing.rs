@@ -47,51 +47,67 @@ impl<'g> Expr<'g> {
             return Some(if *value == 0.0 { Vec::new() } else { (0..elements).collect() });
         }
         let Leaf::Literal { data } = leaf else { return None };
-        let mut holds: Vec<bool> = data.to_f64_vec().into_iter().map(|element| element != 0.0).collect();
-        for (arrangement, from, to) in views.into_iter().rev() {
-            holds = places(arrangement, from, to).into_iter().map(|place| holds[place]).collect();
-        }
-        Some((0..holds.len()).filter(|&place| holds[place]).collect())
+        // Each element is followed to the literal by itself: what lies between may be larger than both.
+        let views: Vec<Strided<'_>> =
+            views.into_iter().map(|(arrangement, from, to)| Strided::new(arrangement, from, to)).collect();
+        let holds: Vec<bool> = data.to_f64_vec().into_iter().map(|element| element != 0.0).collect();
+        let origin = |place: usize| views.iter().fold(place, |place, view| view.origin(place));
+        Some((0..elements).filter(|&place| holds[origin(place)]).collect())
     }
 }
 
-/// Where the elements of a view stand among those of its operand, in order.
-fn places(arrangement: &Arrangement, from: &Shape, to: &Shape) -> Vec<usize> {
+/// Where the elements of a view stand among those of its operand: so far apart along each axis.
+struct Strided<'a> {
+    shape: &'a Shape,
+    first: usize,
     // Distances may be negative, and that of a step that is never taken may be out of all proportion: they wrap.
-    let own = from.strides();
-    let mut first = 0;
-    let strides: SmallVec<[usize; 4]> = match arrangement {
-        Arrangement::Reshape => to.strides(),
-        Arrangement::Permute { axes } => axes.iter().map(|&axis| own[axis]).collect(),
-        Arrangement::Broadcast => {
-            let new = std::iter::repeat_n(0, to.rank() - from.rank());
-            new.chain((0..from.rank()).map(|axis| if from[axis] == 1 { 0 } else { own[axis] })).collect()
-        }
-        Arrangement::Slice { starts, steps } => {
-            first = starts.iter().zip(&own).map(|(start, stride)| start * stride).sum();
-            steps.iter().zip(&own).map(|(&step, &stride)| stride.wrapping_mul(step)).collect()
-        }
-        Arrangement::Flip { axes } => {
-            first = axes.iter().map(|axis| from[axis].saturating_sub(1) * own[axis]).sum();
-            (0..from.rank())
-                .map(|axis| if axes.contains(axis) { own[axis].wrapping_neg() } else { own[axis] })
-                .collect()
-        }
-        Arrangement::Windows { axes, steps, dilations, .. } => {
-            let mut strides: SmallVec<[usize; 4]> = own.clone();
-            for (&axis, &step) in axes.iter().zip(steps) {
-                strides[axis] = own[axis].wrapping_mul(step);
+    strides: SmallVec<[usize; 4]>,
+}
+
+impl<'a> Strided<'a> {
+    fn new(arrangement: &Arrangement, from: &Shape, to: &'a Shape) -> Self {
+        let own = from.strides();
+        let mut first = 0;
+        let strides: SmallVec<[usize; 4]> = match arrangement {
+            Arrangement::Reshape => to.strides(),
+            Arrangement::Permute { axes } => axes.iter().map(|&axis| own[axis]).collect(),
+            Arrangement::Broadcast => {
+                let new = std::iter::repeat_n(0, to.rank() - from.rank());
+                new.chain((0..from.rank()).map(|axis| if from[axis] == 1 { 0 } else { own[axis] })).collect()
             }
-            strides.extend(axes.iter().zip(dilations).map(|(&axis, &dilation)| own[axis].wrapping_mul(dilation)));
-            strides
-        }
-    };
-    let mut places = vec![first];
-    for (axis, stride) in strides.into_iter().enumerate() {
-        let along = |before: usize| (0..to[axis]).map(move |j| before.wrapping_add(stride.wrapping_mul(j)));
-        places = places.into_iter().flat_map(along).collect();
+            Arrangement::Slice { starts, steps } => {
+                first = starts.iter().zip(&own).map(|(start, stride)| start * stride).sum();
+                steps.iter().zip(&own).map(|(&step, &stride)| stride.wrapping_mul(step)).collect()
+            }
+            Arrangement::Flip { axes } => {
+                first = axes.iter().map(|axis| from[axis].saturating_sub(1) * own[axis]).sum();
+                (0..from.rank())
+                    .map(|axis| if axes.contains(axis) { own[axis].wrapping_neg() } else { own[axis] })
+                    .collect()
+            }
+            Arrangement::Windows { axes, steps, dilations, .. } => {
+                let mut strides: SmallVec<[usize; 4]> = own.clone();
+                for (&axis, &step) in axes.iter().zip(steps) {
+                    strides[axis] = own[axis].wrapping_mul(step);
+                }
+                strides.extend(axes.iter().zip(dilations).map(|(&axis, &dilation)| own[axis].wrapping_mul(dilation)));
+                strides
+            }
+        };
+        Strided { shape: to, first, strides }
     }
-    places
+
+    /// The place in the operand of the element at a place of the view, both in row-major order.
+    fn origin(&self, place: usize) -> usize {
+        let mut rest = place;
+        let mut origin = self.first;
+        for axis in (0..self.shape.rank()).rev() {
+            let extent = self.shape[axis];
+            origin = origin.wrapping_add(self.strides[axis].wrapping_mul(rest % extent));
+            rest /= extent;
+        }
+        origin
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +128,9 @@ mod tests {
         assert_eq!(g.full([2, 2], 1.0, DType::Bool).slice(0, 0, 1).places_that_hold(), Some(vec![0, 1]));
         assert_eq!(g.full([2, 2], 0.0, DType::Bool).places_that_hold(), Some(Vec::new()));
         assert_eq!(mask.slice(0, 0, 0).places_that_hold(), Some(Vec::new()));
+        // What is broadcast on the way need not fit anywhere.
+        let wide = mask.unsqueeze(2).broadcast_to([2, 3, 1 << 40]).slice(2, 5, 7);
+        assert_eq!(wide.slice(0, 0, 1).places_that_hold(), Some(vec![0, 1]));
         assert_eq!(g.input_of("given", [2], DType::Bool).places_that_hold(), None);
         assert_eq!((!mask).places_that_hold(), None);
     }

@@ -154,4 +154,6 @@ mod decompose {
 #[cfg(feature = "linear_algebra")]
 mod decompose;
 #[cfg(feature = "linear_algebra")]
+mod orthonormal;
+#[cfg(feature = "linear_algebra")]
 mod singular;

@@ -10,8 +10,8 @@ use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::{Quad, declare_position, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::{
-    COOPERATIVE_DEPTH, MatMulTile, TILED_SIDE, TILED_WORKGROUP, cooperative_subgroups, depth_parts, matmul_tile,
-    span_depth, strip_width,
+    COOPERATIVE_DEPTH, MatMulTile, TILED_SIDE, TILED_WORKGROUP, cooperative_iterations, cooperative_subgroups,
+    depth_parts, matmul_tile, span_depth, strip_width,
 };
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{Axes, Axis, DType, Matrices, ProductExtents, ReduceFunction, View};
@@ -264,8 +264,10 @@ impl Product {
         let iterations = match tile {
             MatMulTile::Rows { .. } | MatMulTile::Vector => depth / 4 + depth / 64 + 5,
             MatMulTile::Tiled { .. } => depth.div_ceil(16) * 17,
-            // What is brought in, the steps, and the storing at the end.
-            MatMulTile::Cooperative { .. } => depth.div_ceil(COOPERATIVE_DEPTH) * 16 + 64,
+            MatMulTile::Cooperative { rows, columns, matrix } => {
+                depth.div_ceil(COOPERATIVE_DEPTH) * cooperative_iterations(rows, columns, matrix)
+                    + cooperative_stores(rows, columns, matrix)
+            }
         };
         match tile {
             MatMulTile::Tiled { .. } => module.work_together(TILED_WORKGROUP),

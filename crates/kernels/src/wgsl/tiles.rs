@@ -53,6 +53,20 @@ pub(super) const MOST_SUBGROUPS: usize = cooperative_subgroups(2 * TILED_SIDE);
 /// How much of the depth a workgroup of `matmul_cooperative` has in its memory at a time.
 pub(super) const COOPERATIVE_DEPTH: usize = 32;
 
+/// The loop iterations of an invocation for that much depth: fours of both operands that it brings in, the steps of its subgroup, and one of the loop
+/// around them.
+pub(super) const fn cooperative_iterations(rows: usize, columns: usize, matrix: CooperativeMatrix) -> usize {
+    let invocations = cooperative_subgroups(columns) * matrix.subgroup as usize;
+    let of_rows = (rows * COOPERATIVE_DEPTH / 4).div_ceil(invocations);
+    let of_columns = (columns * COOPERATIVE_DEPTH / 4).div_ceil(invocations);
+    of_rows + of_columns + COOPERATIVE_DEPTH / matrix.side as usize + 1
+}
+
+/// The loop iterations of an invocation that stores what its subgroup has summed.
+pub(super) const fn cooperative_stores(rows: usize, columns: usize, matrix: CooperativeMatrix) -> usize {
+    (rows * columns / 4).div_ceil(cooperative_subgroups(columns) * matrix.subgroup as usize)
+}
+
 /// The elements that separate the lines of its tiles beside those that they hold, so that lines begin in different banks of the memory.
 pub(super) const LINE_GAP: usize = 8;
 
@@ -151,14 +165,18 @@ pub(super) fn strip_width(column_tiles: usize) -> usize {
 /// digit.
 pub(super) fn span_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
     // The loops' iterations for sixteen steps of the depth, rounded up; and 64 sums of four steps, or 16 and 64 runs of sums.
-    let (iterations, most) = match tile {
-        MatMulTile::Rows { .. } => (5, 256),
-        MatMulTile::Vector => (5, 4096),
-        MatMulTile::Tiled { .. } => (17, 4096),
+    // What else they do is beside it.
+    let (iterations, most, beside) = match tile {
+        MatMulTile::Rows { .. } => (5, 256, 8),
+        MatMulTile::Vector => (5, 4096, 8),
+        MatMulTile::Tiled { .. } => (17, 4096, 8),
         // Its matrices are added one after the other.
-        MatMulTile::Cooperative { .. } => (8, 1024),
+        MatMulTile::Cooperative { rows, columns, matrix } => {
+            let iterations = cooperative_iterations(rows, columns, matrix).div_ceil(COOPERATIVE_DEPTH / 16);
+            (iterations, 1024, cooperative_stores(rows, columns, matrix) + iterations)
+        }
     };
-    let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(8);
+    let budget = (profile.max_iterations_per_invocation as usize).saturating_sub(beside);
     (budget / iterations).max(1).saturating_mul(16).min(most)
 }
 

@@ -458,7 +458,7 @@ pub(crate) fn profiler(
     let mut found = Found::of(choices);
     let rounds = found.rounds(plan, places, loops);
     if found.is_cut(memory) {
-        let reason = "kernels over tensors that are too large to be bound whole run in parts".to_owned();
+        let reason = "kernels that would bind more at once than the adapter allows run in parts".to_owned();
         return Err(Error::Unsupported { what: "a profile of this plan".to_owned(), reason });
     }
     gpu::Profiler::new(device, memory, &found.resident(), rounds, timestamps)

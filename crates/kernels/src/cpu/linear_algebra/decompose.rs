@@ -1,9 +1,10 @@
 //! One matrix of f64: its solutions, inverse, determinant and decompositions.
 
 use arenagrad_graph::MatrixFunction;
-use nalgebra::linalg::{Cholesky, QR, SymmetricEigen};
+use nalgebra::linalg::{Cholesky, SymmetricEigen};
 use nalgebra::{DMatrix, DVector};
 
+use super::orthonormal::orthonormal;
 use super::singular::{Singular, singular_vectors};
 use super::{FailureReason, MatrixExtents};
 
@@ -117,25 +118,6 @@ fn cofactors(matrix: DMatrix<f64>) -> Result<Vec<f64>, FailureReason> {
         column *= *factor;
     }
     Ok(row_major(&(scaled * v.transpose())))
-}
-
-/// The orthonormal columns of `A = Q R`.
-fn orthonormal(mut matrix: DMatrix<f64>) -> DMatrix<f64> {
-    // The squares of a column's elements must neither overflow nor vanish. A factor of a column is one of a column of R: Q is the same, and
-    // by powers of two it has the same bits.
-    for mut column in matrix.column_iter_mut() {
-        let largest = column.amax();
-        if largest > 0.0 && largest < f64::INFINITY {
-            column *= inverse_power_of_two(largest);
-        }
-    }
-    QR::new(matrix).q()
-}
-
-/// A power of two that brings a number near 1, exactly; those at both ends of the range less near.
-fn inverse_power_of_two(number: f64) -> f64 {
-    let exponent = ((number.to_bits() >> 52) & 0x7ff).clamp(23, 2023);
-    f64::from_bits((2046 - exponent) << 52)
 }
 
 /// By ascending eigenvalue, the largest element of each positive.

@@ -4,16 +4,17 @@
 //! It finds small singular values, and vectors of them, to more digits than the usual way over a bidiagonal matrix, and each kind of matrix
 //! (of low rank, of ones, of zeros) is like any other to it.
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::{DMatrix, DVector, DVectorView};
 
 use crate::cpu::linear_algebra::FailureReason;
+use crate::cpu::linear_algebra::orthonormal::{inverse_power_of_two, orthonormalised};
 
 /// Rounds over all pairs, after which it is given up. Six to ten are usual.
 const ROUNDS: usize = 60;
 
-/// The least square of a length that has all its digits. A shorter column, beside which the longest is about 1, has no direction that could be
-/// computed: its products with others vanish, or keep a few digits that never get small enough.
-const LEAST_SQUARE: f64 = f64::MIN_POSITIVE / f64::EPSILON;
+/// The least number whose rounding is a rounding of its digits: below it results lose digits by themselves. It is so of squares of lengths, and of
+/// elements.
+const LEAST: f64 = f64::MIN_POSITIVE / f64::EPSILON;
 
 /// `A = U diag(values) V^T`, the values descending; the columns of U and V are orthonormal, also those of values of 0.
 pub(super) struct Singular {
@@ -29,12 +30,17 @@ pub(super) fn singular_vectors(matrix: DMatrix<f64>) -> Result<Singular, Failure
     let largest = tall.amax();
     // Squares of elements must neither overflow nor vanish.
     let scale = if largest > 0.0 { largest } else { 1.0 };
-    let (q, mut r, order) = (tall / scale).col_piv_qr().unpack();
+    let scaled = tall / scale;
+    let (mut q, mut r, order) = scaled.clone().col_piv_qr().unpack();
     order.inv_permute_columns(&mut r);
+    if let Some(orthonormal) = orthonormalised(&q, &r) {
+        r = orthonormal.tr_mul(&scaled);
+        q = orthonormal;
+    }
     // With R^T W = Y, whose columns are orthogonal, R = W Y^T, and so A = (Q W) Y^T.
     let (mut columns, mut rotations) = (r.transpose(), DMatrix::identity(r.ncols(), r.ncols()));
     rotate(&mut columns, &mut rotations)?;
-    let lengths: Vec<f64> = columns.column_iter().map(|column| column.norm()).collect();
+    let lengths: Vec<f64> = columns.column_iter().map(length).collect();
     let mut descending: Vec<usize> = (0..lengths.len()).collect();
     descending.sort_by(|&a, &b| lengths[b].total_cmp(&lengths[a]));
     let left = q * rotations.select_columns(&descending);
@@ -53,9 +59,16 @@ fn rotate(columns: &mut DMatrix<f64>, rotations: &mut DMatrix<f64>) -> Result<()
         let mut is_orthogonal = true;
         for p in 0..count {
             for q in p + 1..count {
-                let product = columns.column(p).dot(&columns.column(q));
-                let (a, b) = (columns.column(p).norm_squared(), columns.column(q).norm_squared());
-                if a.min(b) < LEAST_SQUARE || product == 0.0 || product.abs() <= tolerance * a.sqrt() * b.sqrt() {
+                let (mut a, mut b, mut product) = products(columns, p, q, 1.0);
+                if a.min(b) < LEAST {
+                    // Short columns beside each other are as good as long ones, once both are brought to where squares have all their digits.
+                    let largest = [columns.column(p).amax(), columns.column(q).amax()];
+                    if largest[0].min(largest[1]) < LEAST {
+                        continue;
+                    }
+                    (a, b, product) = products(columns, p, q, inverse_power_of_two(largest[0].max(largest[1])));
+                }
+                if a.min(b) < LEAST || product == 0.0 || product.abs() <= tolerance * a.sqrt() * b.sqrt() {
                     continue;
                 }
                 is_orthogonal = false;
@@ -81,29 +94,48 @@ fn turn(matrix: &mut DMatrix<f64>, p: usize, q: usize, cosine: f64, sine: f64) {
     }
 }
 
-/// Brings columns of these lengths to length 1. Those of length 0 become orthogonal to all others.
+/// The squares of the lengths of two columns and their product with each other, all of them after multiplication with `factor`.
+fn products(columns: &DMatrix<f64>, p: usize, q: usize, factor: f64) -> (f64, f64, f64) {
+    let (first, second) = (columns.column(p), columns.column(q));
+    if factor == 1.0 {
+        return (first.norm_squared(), second.norm_squared(), first.dot(&second));
+    }
+    let (first, second) = (first * factor, second * factor);
+    (first.norm_squared(), second.norm_squared(), first.dot(&second))
+}
+
+/// The length of a column, whose square may vanish.
+fn length(column: DVectorView<'_, f64>) -> f64 {
+    let factor = inverse_power_of_two(column.amax());
+    (column * factor).norm() / factor
+}
+
+/// Brings columns of these lengths to length 1. Short ones, which are not orthogonal to much longer ones, keep of their direction what is;
+/// where that is next to nothing, as of columns of length 0, any direction orthogonal to all others will do.
 fn normalise(columns: &mut DMatrix<f64>, lengths: &DVector<f64>) {
-    // What is shorter was not made orthogonal to others.
-    let least = LEAST_SQUARE.sqrt();
+    let least = LEAST.sqrt();
     for column in 0..columns.ncols() {
         if lengths[column] >= least {
             let length = columns.column(column).norm();
             columns.column_mut(column).unscale_mut(length);
             continue;
         }
-        let rows = columns.nrows();
-        let directions = (0..rows).map(|row| {
-            let mut direction = DVector::zeros(rows);
-            direction[row] = 1.0;
+        let apart = |mut direction: DVector<f64>| {
             for other in (0..column).chain(0..column) {
                 let share = columns.column(other).dot(&direction);
                 direction.axpy(-share, &columns.column(other), 1.0);
             }
             direction
+        };
+        let own = columns.column(column) * inverse_power_of_two(columns.column(column).amax());
+        let own = Some(own).filter(|own| own.norm() > 0.0).map(|own| apart(own.normalize()));
+        let rows = columns.nrows();
+        let unit = |row: usize| DVector::from_fn(rows, |place, _| if place == row { 1.0 } else { 0.0 });
+        let direction = own.filter(|own| own.norm() > 0.5).or_else(|| {
+            // One of them is at least as long as all have on average, which is not 0: there are fewer columns before than rows.
+            (0..rows).map(|row| apart(unit(row))).max_by(|a, b| a.norm_squared().total_cmp(&b.norm_squared()))
         });
-        // One of them is at least as long as all have on average, which is not 0: there are fewer columns before than rows.
-        let longest = directions.max_by(|a, b| a.norm_squared().total_cmp(&b.norm_squared()));
-        if let Some(direction) = longest {
+        if let Some(direction) = direction {
             columns.set_column(column, &direction.normalize());
         }
     }

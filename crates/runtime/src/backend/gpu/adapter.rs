@@ -180,7 +180,7 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
         },
         backend: info.backend.to_str(),
         driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
-        arithmetic: arithmetic(adapter, info.backend),
+        arithmetic: arithmetic(adapter),
     }
 }
 
@@ -193,28 +193,23 @@ impl Card {
     }
 }
 
-/// How an adapter takes arithmetic: SPIR-V can forbid regrouping, only Vulkan takes SPIR-V, and the driver must offer to keep special numbers.
-#[cfg(not(target_family = "wasm"))]
-fn arithmetic(adapter: &wgpu::Adapter, backend: wgpu::Backend) -> Arithmetic {
-    let takes_spirv =
-        backend == wgpu::Backend::Vulkan && adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
-    if takes_spirv && !regrouped() && float_controls::keep_special_numbers(adapter) {
-        Arithmetic::AsWritten
-    } else {
-        Arithmetic::Regrouped
+/// How an adapter takes arithmetic: SPIR-V can forbid to regroup it, and then the driver must also offer to keep special numbers.
+fn arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
+    #[cfg(not(target_family = "wasm"))]
+    if takes_spirv(adapter) && float_controls::keep_special_numbers(adapter) {
+        return Arithmetic::AsWritten;
     }
-}
-
-/// How a browser takes arithmetic.
-#[cfg(target_family = "wasm")]
-fn arithmetic(_: &wgpu::Adapter, _: wgpu::Backend) -> Arithmetic {
+    #[cfg(target_family = "wasm")]
+    let _ = adapter;
     Arithmetic::Regrouped
 }
 
-/// Whether the environment asks to take adapters for such as may regroup.
+/// Whether modules go to an adapter as SPIR-V, which only Vulkan takes, and which the environment may refuse.
 #[cfg(not(target_family = "wasm"))]
-fn regrouped() -> bool {
-    variable(ARITHMETIC_VARIABLE).is_some_and(|text| text == REGROUPED)
+pub(super) fn takes_spirv(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_info().backend == wgpu::Backend::Vulkan
+        && adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS)
+        && variable(ARITHMETIC_VARIABLE).is_none_or(|text| text != REGROUPED)
 }
 
 /// Refuses a value of the environment that would be ignored.

@@ -18,6 +18,8 @@ use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
 use arenagrad_kernels::{Kernel, Stored};
 
 #[cfg(not(target_family = "wasm"))]
+use super::adapter;
+#[cfg(not(target_family = "wasm"))]
 use super::cooperative;
 #[cfg(not(target_family = "wasm"))]
 use super::half::HalfReads;
@@ -25,12 +27,14 @@ use super::pipelines::PipelineCache;
 #[cfg(target_family = "wasm")]
 use super::scopes::Scopes;
 #[cfg(not(target_family = "wasm"))]
-use super::subgroups;
-#[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
 use super::variables::variable;
-use crate::device::{AdapterDescription, AdapterKind, Arithmetic};
+#[cfg(not(target_family = "wasm"))]
+use super::{spirv, subgroups};
+#[cfg(not(target_family = "wasm"))]
+use crate::device::Arithmetic;
+use crate::device::{AdapterDescription, AdapterKind};
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
@@ -221,10 +225,9 @@ impl GpuDevice {
             None => (Joining::default(), JOIN_AFTER),
         };
         let mut limits = limits(adapter.limits());
-        let wanted = match description.arithmetic {
-            Arithmetic::AsWritten => wgpu::Features::SUBGROUP | wgpu::Features::PASSTHROUGH_SHADERS,
-            Arithmetic::Regrouped => wgpu::Features::SUBGROUP,
-        };
+        let wanted = wgpu::Features::SUBGROUP;
+        #[cfg(not(target_family = "wasm"))]
+        let wanted = if adapter::takes_spirv(adapter) { wanted | wgpu::Features::PASSTHROUGH_SHADERS } else { wanted };
         #[cfg(not(target_family = "wasm"))]
         let wanted = wanted | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
@@ -293,10 +296,14 @@ impl GpuDevice {
         &self.shared.limits
     }
 
-    /// Whether it has subgroup operations.
+    /// What its driver is told of arithmetic by SPIR-V; none where modules go to it as WGSL.
     #[cfg(not(target_family = "wasm"))]
-    pub(super) fn has_subgroups(&self) -> bool {
-        self.shared.device.features().contains(wgpu::Features::SUBGROUP)
+    pub(super) fn spirv(&self) -> Option<spirv::Driver> {
+        let features = self.shared.device.features();
+        features.contains(wgpu::Features::PASSTHROUGH_SHADERS).then(|| spirv::Driver {
+            has_subgroups: features.contains(wgpu::Features::SUBGROUP),
+            keeps_special_numbers: self.shared.description.arithmetic == Arithmetic::AsWritten,
+        })
     }
 
     pub(super) fn pipelines(&self) -> &PipelineCache {

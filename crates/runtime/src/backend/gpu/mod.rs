@@ -5,7 +5,7 @@
 //! - [`device`] is an opened adapter: what it can do, whether it still lives, how errors come back.
 //! - [`buffers`] holds the tensors of one session in storage buffers.
 //! - [`uploads`] brings what the host writes there, and sees that little of it is on its way.
-//! - [`cut`] makes kernels over parts of tensors that are too large to be bound whole.
+//! - [`cut`] makes kernels over parts, where whole ones would bind more at once than the adapter allows.
 //! - [`pipelines`] compiles modules, once for each text and access pattern, for all sessions of a device.
 //! - [`spirv`] makes a module one whose arithmetic a driver may not regroup, where `float_controls` finds that the driver can be told so.
 //! - [`lowering`] makes dispatches of the kernels of steps.

@@ -11,8 +11,6 @@ use super::device::GpuDevice;
 use super::launch::Launch;
 #[cfg(not(target_family = "wasm"))]
 use super::spirv;
-#[cfg(not(target_family = "wasm"))]
-use crate::device::Arithmetic;
 use crate::error::Error;
 
 /// A module made ready, and the layout of its bind group.
@@ -126,12 +124,12 @@ fn compile(
     #[cfg(target_family = "wasm")]
     let spirv = None;
     #[cfg(not(target_family = "wasm"))]
-    let spirv = match device.description().arithmetic {
-        Arithmetic::AsWritten => {
-            let words = spirv::as_written(&key.module, &key.writable, &key.contracting, device.has_subgroups());
+    let spirv = match device.spirv() {
+        Some(driver) => {
+            let words = spirv::as_written(&key.module, &key.writable, &key.contracting, driver);
             Some(words.map_err(|reason| device.error(format!("{what}: {reason}")))?)
         }
-        Arithmetic::Regrouped => None,
+        None => None,
     };
     let work = || {
         let wgpu = device.wgpu();
@@ -160,7 +158,7 @@ fn compile(
     device.scoped_until(what, 0, work, forget)
 }
 
-/// The module of that key: as SPIR-V where the device takes arithmetic as it is written, else as WGSL.
+/// The module of that key: as SPIR-V where the device takes that, else as WGSL.
 fn module(device: &GpuDevice, key: &PipelineKey, label: &str, spirv: Option<Vec<u32>>) -> wgpu::ShaderModule {
     let wgpu = device.wgpu();
     match spirv {

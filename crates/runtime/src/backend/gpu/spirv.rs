@@ -36,18 +36,25 @@ const WIDTH: u32 = 32;
 /// floats, but for the extended instructions, to which the decoration does not apply.
 const FLOAT_ARITHMETIC: [u16; 14] = [127, 129, 131, 133, 136, 140, 141, 142, 143, 144, 145, 146, 147, 148];
 
+/// What the driver that takes a module can be told.
+#[derive(Clone, Copy)]
+pub(super) struct Driver {
+    /// It is recent enough for SPIR-V 1.3, which subgroup operations need.
+    pub(super) has_subgroups: bool,
+    /// It offers to keep special numbers, as [`super::float_controls`] asks.
+    pub(super) keeps_special_numbers: bool,
+}
+
 /// The module of that WGSL with one entry point `main`, its floating-point arithmetic decorated. `writable` tells of each
-/// storage buffer of the layout whether the module may write it. The driver must offer to keep special numbers, as
-/// [`super::float_controls`] asks. The functions `contracting` are themselves left undecorated, so
-/// that a GPU may use its fused multiply-add there. `subgroups` says that the device is recent enough for SPIR-V 1.3, which
-/// subgroup operations need.
+/// storage buffer of the layout whether the module may write it. The functions `contracting` are themselves left undecorated, so
+/// that a GPU may use its fused multiply-add there.
 ///
 /// Errors: naga's, for a module that is not valid, and a binding that the layout does not have, which wgpu would not see.
 pub(super) fn as_written(
     wgsl: &str,
     writable: &[bool],
     contracting: &[String],
-    subgroups: bool,
+    driver: Driver,
 ) -> Result<Vec<u32>, String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
     let mut validator =
@@ -56,7 +63,7 @@ pub(super) fn as_written(
     hold_to_layout(&module, writable)?;
     let unchecked = BoundsCheckPolicy::Unchecked;
     let options = spv::Options {
-        lang_version: if subgroups { (1, 3) } else { (1, 0) },
+        lang_version: if driver.has_subgroups { (1, 3) } else { (1, 0) },
         // Functions have names only where some of them are told apart by theirs.
         flags: if contracting.is_empty() { spv::WriterFlags::empty() } else { spv::WriterFlags::DEBUG },
         // A binding without an entry keeps group and number as descriptor set and binding, which is how wgpu numbers
@@ -75,7 +82,8 @@ pub(super) fn as_written(
     };
     let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_owned() };
     let words = spv::write_vec(&module, &information, &options, Some(&entry)).map_err(|error| error.to_string())?;
-    Ok(keeping_special(&decorated(&words, contracting)))
+    let words = decorated(&words, contracting);
+    Ok(if driver.keeps_special_numbers { keeping_special(&words) } else { words })
 }
 
 /// Refuses a module that binds what the layout does not have: a uniform buffer at 0, then the storage buffers.
@@ -192,6 +200,9 @@ mod tests {
         fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] = affine(x[id.x]) - factor.z / factor.w; }
     ";
 
+    const OLD: Driver = Driver { has_subgroups: false, keeps_special_numbers: false };
+    const RECENT: Driver = Driver { has_subgroups: true, keeps_special_numbers: true };
+
     /// The numbers of the decorated results.
     fn decorations(words: &[u32]) -> Vec<u32> {
         instructions(words)
@@ -210,30 +221,33 @@ mod tests {
 
     #[test]
     fn every_arithmetic_instruction_is_decorated() {
-        let words = as_written(MODULE, &[true], &[], false).unwrap();
+        let words = as_written(MODULE, &[true], &[], OLD).unwrap();
         assert_eq!(results(&words).len(), 4);
         assert_eq!(decorations(&words), results(&words));
     }
 
     #[test]
     fn an_entry_point_that_contracts_is_left_alone_and_what_it_calls_is_not() {
-        let words = as_written(MODULE, &[true], &["main".to_owned()], true).unwrap();
+        let words = as_written(MODULE, &[true], &["main".to_owned()], RECENT).unwrap();
         assert_eq!(results(&words).len(), 4);
         assert_eq!(decorations(&words).len(), 2);
     }
 
     #[test]
     fn any_function_may_contract_by_its_name() {
-        let words = as_written(MODULE, &[true], &["affine".to_owned()], true).unwrap();
+        let words = as_written(MODULE, &[true], &["affine".to_owned()], RECENT).unwrap();
         assert_eq!(results(&words).len(), 4);
         // The difference and the quotient of the entry point.
         assert_eq!(decorations(&words).len(), 2);
-        assert_ne!(decorations(&words), decorations(&as_written(MODULE, &[true], &["main".to_owned()], true).unwrap()));
+        assert_ne!(
+            decorations(&words),
+            decorations(&as_written(MODULE, &[true], &["main".to_owned()], RECENT).unwrap())
+        );
     }
 
     #[test]
     fn decorations_stand_before_all_types_and_functions() {
-        let words = as_written(MODULE, &[true], &[], true).unwrap();
+        let words = as_written(MODULE, &[true], &[], RECENT).unwrap();
         let opcodes: Vec<u16> = instructions(&words).map(|(_, instruction)| instruction[0] as u16).collect();
         let last = opcodes.iter().rposition(|&opcode| u32::from(opcode) == OP_DECORATE).unwrap();
         assert!(opcodes[..last].iter().all(|opcode| !OP_TYPES.contains(opcode) && *opcode != OP_FUNCTION));
@@ -241,9 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn every_module_keeps_special_numbers() {
-        for subgroups in [false, true] {
-            let words = as_written(MODULE, &[true], &[], subgroups).unwrap();
+    fn special_numbers_are_kept_where_the_driver_offers_it() {
+        let mode = [4 << 16 | OP_EXECUTION_MODE, KEEP_SPECIAL_MODE, WIDTH];
+        let has_mode =
+            |words: &[u32]| instructions(words).any(|(_, of)| [of[0], of[of.len() - 2], of[of.len() - 1]] == mode);
+        assert!(!has_mode(&as_written(MODULE, &[true], &[], OLD).unwrap()));
+        for driver in [RECENT, Driver { has_subgroups: false, ..RECENT }] {
+            let words = as_written(MODULE, &[true], &[], driver).unwrap();
+            assert!(has_mode(&words));
             let all: Vec<&[u32]> = instructions(&words).map(|(_, instruction)| instruction).collect();
             let place = |opcode: u32, operands: &[u32]| {
                 all.iter().position(|of| of[0] & 0xffff == opcode && of[1..].ends_with(operands))
@@ -261,13 +280,13 @@ mod tests {
 
     #[test]
     fn a_broken_module_is_an_error() {
-        assert!(as_written("fn main() { let x = ; }", &[], &[], false).is_err());
+        assert!(as_written("fn main() { let x = ; }", &[], &[], OLD).is_err());
     }
 
     #[test]
     fn a_binding_that_the_layout_lacks_is_an_error() {
         for writable in [&[][..], &[false]] {
-            let error = as_written(MODULE, writable, &[], false).unwrap_err();
+            let error = as_written(MODULE, writable, &[], OLD).unwrap_err();
             assert_eq!(error, "x is bound at group 0, binding 1, where it does not fit");
         }
     }

@@ -13,6 +13,9 @@ use super::device::GpuDevice;
 use super::trial::results_of;
 use crate::error::Error;
 
+/// The most lanes that a row is given.
+const MOST_LANES: usize = 256;
+
 /// How many invocations a subgroup has on Apple's graphics cards, for which wgpu gives a range.
 const METAL_SUBGROUP: u32 = 32;
 
@@ -37,8 +40,8 @@ pub(super) fn find(device: &GpuDevice) -> AdapterProfile {
 
 /// Whether sums of rows have the same bits with both profiles.
 fn has_same_bits(device: &GpuDevice, plain: &AdapterProfile, profile: &AdapterProfile) -> Result<bool, Error> {
-    for columns in [40, 200, 6000] {
-        let rows = 33;
+    for lanes in (1..=MOST_LANES.ilog2()).map(|power| 1usize << power) {
+        let [rows, columns] = [33, columns_for(lanes)];
         let kernel = sums([rows, columns]);
         // Of many signs and sizes, so that another order has other bits.
         let value = |place: usize| (((place * 7919) % 4099) as f64 / 512.0 - 4.0).powi(3);
@@ -50,6 +53,11 @@ fn has_same_bits(device: &GpuDevice, plain: &AdapterProfile, profile: &AdapterPr
         }
     }
     Ok(true)
+}
+
+/// Columns for which a row is given so many lanes: two blocks of four for each, and one more.
+fn columns_for(lanes: usize) -> usize {
+    8 * lanes + 4
 }
 
 /// A nest that sums each of its rows.
@@ -68,10 +76,10 @@ fn sums([rows, columns]: [usize; 2]) -> Kernel {
 
 #[cfg(test)]
 mod tests {
-    use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, lower};
+    use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Dispatch, lower};
 
     use super::super::nest_tests::device;
-    use super::{has_same_bits, sums};
+    use super::{MOST_LANES, columns_for, has_same_bits, sums};
 
     #[test]
     fn exchange_within_subgroups_has_the_bits_of_exchange_by_memory() {
@@ -80,6 +88,16 @@ mod tests {
         let plain = AdapterProfile { class: AdapterClass::Gpu, ..*device.profile() };
         let profile = AdapterProfile { subgroup: Some(size), ..plain };
         let modules = [plain, profile].map(|profile| lower(&sums([33, 200]), &profile).unwrap().dispatches);
+        // The trial tries as many lanes as it says, up to the most that there are.
+        let lanes = |columns: usize| -> usize {
+            let found = lower(&sums([MOST_LANES, columns]), &profile).unwrap();
+            let together = |of: &Dispatch| of.work.together.map(|together| of.work.count * together / MOST_LANES);
+            found.dispatches.iter().find_map(together).unwrap_or(1)
+        };
+        for power in 1..=MOST_LANES.ilog2() {
+            assert_eq!(lanes(columns_for(1 << power)), 1 << power);
+        }
+        assert_eq!(lanes(columns_for(2 * MOST_LANES)), MOST_LANES);
         assert!(!modules[0].iter().any(|dispatch| dispatch.module.contains("subgroupShuffleXor")));
         assert!(modules[1].iter().any(|dispatch| dispatch.module.contains("subgroupShuffleXor")));
         assert!(has_same_bits(&device, &plain, &profile).unwrap());
