@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::suite::members::members;
 use arenagrad::group::{Alone, Group, GroupError};
 use arenagrad::nn::{BatchNorm, Linear, Phase};
-use arenagrad::{Device, Error, Expr, Init, Inputs, Sgd, Tensor, Trainer};
+use arenagrad::{Device, Error, Expr, Graph, Init, Inputs, Session, Sgd, Tensor, Trainer};
 
 /// So many samples of six features.
 fn x(samples: usize) -> Tensor {
@@ -111,6 +111,64 @@ fn one_member_may_evaluate_before_the_first_step() {
     assert_eq!(values[0], values[1]);
 }
 
+/// The samples by their mean over all members.
+fn centred(x: Expr<'_>) -> Expr<'_> {
+    let graph = x.graph();
+    let count = graph.scalar(x.shape().unwrap()[0] as f64);
+    x - x.sum(0).all_reduce() / count.all_reduce()
+}
+
+#[test]
+fn a_member_may_have_evaluations_of_its_own_beside_those_of_all() {
+    let found = members(2, |group| {
+        let rank = group.rank();
+        let mut trainer =
+            Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| inputs.get("x").mean(..)).in_group(Arc::clone(&group));
+        if rank == 1 {
+            let own = trainer.add_evaluation(|inputs| vec![inputs.get("x").sum(..)]);
+            trainer.evaluate(own, &[("x", &x(2))])?;
+        }
+        let shared = trainer.add_evaluation(|inputs| vec![centred(inputs.get("x"))]);
+        let by_trainer = trainer.evaluate(shared, &[("x", &x(2 + rank))])?.remove(0);
+        // And so the plans of a session, of which the second member has more for another number of samples.
+        let g = Graph::new();
+        let plain = g.input("x", [2, 6]);
+        let mut session = Session::builder(Device::cpu()).in_group(group).evaluate(&g, &[plain.sum(..)])?;
+        let mut plan = session.add(&g, &[centred(plain)])?;
+        let first = session.run_plan(plan, &[("x", &x(2))])?.remove(0);
+        if rank == 1 {
+            let g = Graph::new();
+            plan = session.add(&g, &[centred(g.input("x", [3, 6]))])?;
+        }
+        let second = session.run_plan(plan, &[("x", &x(2 + rank))])?.remove(0);
+        assert_eq!((by_trainer.shape().dims(), second.shape().dims()), (&[2 + rank, 6][..], &[2 + rank, 6][..]));
+        Ok::<_, Error>((by_trainer, first, second))
+    });
+    for found in found {
+        let (by_trainer, first, second) = found.unwrap();
+        assert_eq!(by_trainer, second);
+        assert_ne!(first.to_f64_vec()[0], second.to_f64_vec()[0], "the means are others");
+    }
+}
+
+#[test]
+fn evaluations_that_compute_other_things_are_told() {
+    let errors = members(2, |group| {
+        let rank = group.rank();
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| inputs.get("x").mean(..)).in_group(group);
+        // As much is exchanged.
+        let evaluations = [
+            trainer.add_evaluation(|inputs| vec![inputs.get("x").sum(0).all_reduce()]),
+            trainer.add_evaluation(|inputs| vec![inputs.get("x").max(0).all_reduce().sum(..)]),
+        ];
+        trainer.evaluate(evaluations[rank], &[("x", &x(2))]).map(drop).unwrap_err()
+    });
+    for error in errors {
+        assert!(matches!(&error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
+        assert!(error.to_string().contains("an evaluation with the exchanges"), "{error}");
+    }
+}
+
 #[test]
 fn a_batch_of_which_nobody_has_a_sample_changes_nothing() {
     let (layer, norm) = (Linear::new("layer", 6, 4), BatchNorm::new("norm", 4));
@@ -158,6 +216,26 @@ fn an_input_that_is_as_long_as_some_shares_is_refused_in_the_deterministic_mode(
     for error in results {
         assert!(matches!(&error, Error::Group(GroupError::NotDeterministic { .. })), "{error}");
         assert!(error.to_string().contains("the input \"weights\""), "{error}");
+    }
+}
+
+#[test]
+fn an_input_without_rows_beside_a_share_without_samples_is_no_difference() {
+    let layer = Linear::new("layer", 6, 3);
+    let losses = |group: Arc<dyn Group>, shards: usize| {
+        // Of one sample in two shards one member has none.
+        let own = arenagrad::group::Share::new(group.rank(), group.size(), shards).unwrap().range(1);
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+            layer.apply(inputs.get("x")).square().mean(..) + inputs.get("edges").sum(..)
+        })
+        .in_group(group)
+        .deterministic(shards);
+        let edges = Tensor::new([0, 2], Vec::<f32>::new()).unwrap();
+        trainer.step(&[("x", &x(own.len())), ("edges", &edges)]).map(|outcome| outcome.loss)
+    };
+    let expected = losses(Arc::new(Alone), 2).unwrap();
+    for found in members(2, |group| losses(group, 2)) {
+        assert_eq!(found.unwrap(), expected);
     }
 }
 

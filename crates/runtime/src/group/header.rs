@@ -3,7 +3,7 @@
 //! It is one gathering of a few numbers, the same for everything that begins with it. So members that are not at the same place of their
 //! programs find out before they exchange anything of another size, or of the same size and another meaning.
 
-use super::{Exchange, Group, GroupError, Values, values};
+use super::{Group, GroupError, gather_numbers};
 
 /// What a member is about to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +40,13 @@ impl Purpose {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) purpose: Purpose,
-    /// Which function of a trainer, or plan of a session, it is done with; 0 without one.
+    /// Which training function it is done with, by its name: that of a session and the first of a trainer have an empty one. 0 for what trains
+    /// nothing: evaluations have no names, and their numbers tell nothing, for a member may have others of its own, or a plan more for another
+    /// number of samples.
     pub(crate) function: u64,
-    /// What depends on everything that is exchanged, in order: what it is, its length and its type. Lengths alone do not tell one
-    /// parameter from another.
+    /// What depends on everything that is exchanged, in order: what it is, its length and its type; and on the types and numbers of axes of what
+    /// is computed, which tell most evaluations apart. Lengths alone do not tell one parameter from another, and extents depend on how many
+    /// samples a member has.
     pub(crate) signature: u64,
 }
 
@@ -75,39 +78,33 @@ pub(crate) struct Headers {
     pub(crate) differing: Option<GroupError>,
 }
 
-const NUMBERS: usize = 5;
-
 impl Header {
     /// Tells it to all, and learns what they tell. Errors: a member that is about to do something else.
     pub(crate) fn exchange(self, group: &dyn Group) -> Result<Headers, GroupError> {
         let Header { intent: Intent { purpose, function, signature }, samples, is_new } = self;
         let numbers = [purpose.number(), function, signature, samples as u64, u64::from(is_new)];
-        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let all = group.begin(Exchange::Gather, Values::Bytes(bytes)).wait()?.to_bytes()?;
-        let all: Vec<u64> = all.chunks_exact(8).map(values::number).collect();
+        let all = gather_numbers(group, numbers)?;
         let own = group.rank();
         // The first member whose first numbers are others than this one's.
         let differing = |count: usize| {
-            let mut members = all.chunks_exact(NUMBERS).enumerate();
-            let (rank, theirs) = members.find(|(_, theirs)| theirs[..count] != numbers[..count])?;
-            let (theirs, ours) = (described(theirs), described(&numbers));
+            let rank = all.iter().position(|theirs| theirs[..count] != numbers[..count])?;
+            let (theirs, ours) = (described(all[rank]), described(numbers));
             Some(GroupError::StepsDiffer { rank, own, theirs, ours })
         };
         if let Some(error) = differing(2) {
             return Err(error);
         }
-        let of = |place: usize| all.iter().skip(place).step_by(NUMBERS);
         Ok(Headers {
-            samples: of(3).map(|&samples| samples as usize).collect(),
-            is_new: of(4).any(|&is_new| is_new != 0),
+            samples: all.iter().map(|&[_, _, _, samples, _]| samples as usize).collect(),
+            is_new: all.iter().any(|&[.., is_new]| is_new != 0),
             differing: differing(3),
         })
     }
 }
 
 /// What a member is about to do, in words.
-fn described(numbers: &[u64]) -> String {
-    let what = match numbers[0] {
+fn described([purpose, function, signature, _, _]: [u64; 5]) -> String {
+    let what = match purpose {
         1 => "an evaluation",
         2 => "a step",
         3 => "gradients",
@@ -116,8 +113,9 @@ fn described(numbers: &[u64]) -> String {
         6 => "the writing of a file",
         _ => "something unknown",
     };
-    match numbers[1] {
-        0 => what.to_owned(),
-        function => format!("{what} of the function {function:016x} with the exchanges {:016x}", numbers[2]),
+    match (function, signature) {
+        (0, 0) => what.to_owned(),
+        (0, _) => format!("{what} with the exchanges {signature:016x}"),
+        (_, _) => format!("{what} of the function {function:016x} with the exchanges {signature:016x}"),
     }
 }

@@ -10,6 +10,7 @@
 
 mod alone;
 mod error;
+mod gathering;
 mod header;
 #[cfg(feature = "mpi")]
 mod mpi;
@@ -33,10 +34,9 @@ pub use share::{Share, share_of};
 pub use threads::Threads;
 pub use values::Values;
 
+pub(crate) use gathering::{differing_texts, gather_numbers};
 pub(crate) use header::{Header, Intent, Purpose};
 pub(crate) use sums::tree_sum;
-#[cfg(feature = "fit")]
-pub(crate) use values::number;
 
 /// A hash of bytes that is the same in every process: FNV-1a, of 64 bits (Fowler, Noll, Vo).
 pub(crate) fn digest(bytes: impl IntoIterator<Item = u8>) -> u64 {
@@ -92,9 +92,8 @@ pub trait Group: Send + Sync {
 
     /// What each member has, in the order of their ranks. Members may have different numbers of values, of one type.
     fn all_gather(&self, values: Values) -> Result<Vec<Values>, GroupError> {
-        let own = Values::Bytes((values.len() as u64).to_le_bytes().to_vec());
-        let lengths = self.begin(Exchange::Gather, own).wait()?.to_bytes()?;
-        let lengths: Vec<usize> = lengths.chunks_exact(8).map(|bytes| values::number(bytes) as usize).collect();
+        let lengths = gather_numbers(self, [values.len() as u64])?;
+        let lengths: Vec<usize> = lengths.into_iter().map(|[len]| len as usize).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let gathered = self.begin(Exchange::Gather, values.padded(longest)).wait()?;
         Ok(lengths.iter().enumerate().map(|(rank, &len)| gathered.part(rank * longest, len)).collect())

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use arenagrad_graph::{DType, Declaration, DeclarationKind, Elements, StorageType};
 
 use crate::error::Error;
-use crate::group::{Exchange, Group, GroupError, Header, Intent, Purpose, StepReport, Values, digest};
+use crate::group::{
+    Exchange, Group, GroupError, Header, Intent, Purpose, StepReport, Values, differing_texts, digest, gather_numbers,
+};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::session::feed::Feed;
@@ -278,16 +280,10 @@ impl Session {
     fn compare_declarations(&self, group: &dyn Group) -> Result<(), Error> {
         let line = |parameter: &&Parameter| format!("{}\t{}{}", parameter.name, parameter.storage, parameter.shape);
         let text = self.by_name().iter().map(line).collect::<Vec<_>>().join("\n");
-        let hash = digest(text.bytes());
-        let hashes = group.begin(Exchange::Gather, Values::Bytes(hash.to_le_bytes().to_vec())).wait()?.to_bytes()?;
-        if hashes.chunks_exact(8).all(|other| other == &hashes[..8]) {
-            return Ok(());
+        match differing_texts(group, text)? {
+            Some(texts) => Err(first_difference(&texts).into()),
+            None => Ok(()),
         }
-        // Rarely, so that names may be sent whole.
-        let all = group.all_gather(text.into_bytes().into())?;
-        let texts = all.into_iter().map(|text| Ok(String::from_utf8_lossy(&text.to_bytes()?).into_owned()));
-        let texts = texts.collect::<Result<Vec<String>, GroupError>>()?;
-        Err(first_difference(&texts).into())
     }
 
     /// Refuses members whose parameters have other bits than the first's.
@@ -298,8 +294,8 @@ impl Session {
             hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes())));
         }
         let whole = digest(hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()));
-        let all = group.begin(Exchange::Gather, Values::Bytes(whole.to_le_bytes().to_vec())).wait()?.to_bytes()?;
-        if all.chunks_exact(8).all(|other| other == &all[..8]) {
+        let all = gather_numbers(group, [whole])?;
+        if all.iter().all(|other| *other == all[0]) {
             return Ok(());
         }
         let own: Vec<u8> = hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()).collect();

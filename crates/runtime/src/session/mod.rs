@@ -36,7 +36,6 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::group::{Intent, digest};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
 use crate::tensor::Tensor;
@@ -143,7 +142,6 @@ impl Session {
             rounding,
             memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
             unit: self.device.element_bytes(),
-            intent: Intent { function: digest(self.plans.len().to_le_bytes()), ..Intent::default() },
             ..Request::default()
         };
         self.prepare(Plan::new(graph, &request)?)

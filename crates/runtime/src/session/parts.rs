@@ -60,7 +60,7 @@ impl Placed {
         }
         memory.write(self.to, self.storage, &self.spare)?;
         if !memory.is_on_host() {
-            // The next run reads into memory of its own.
+            // Reading from a GPU makes a list of its own whatever it is given, so one that were kept would only take memory.
             self.spare = Elements::empty(self.storage);
         }
         Ok(())
@@ -246,13 +246,15 @@ fn exchanged(plan: &Plan, exchange: usize) -> usize {
 }
 
 /// What members of a group must have alike to run a plan together: what it is for, the exchanges, their order, types and lengths, what is
-/// in them, and the names of the parameters.
+/// in them, the types and numbers of axes of the results, and the names of the parameters.
 pub(crate) fn intent(plan: &Plan) -> Intent {
     let exchanges = plan.exchanges.iter().flat_map(|&exchange| {
         let storage = plan.buffers[plan.steps[exchange].outputs[0] as usize].storage;
         [exchanged(plan, exchange) as u64, storage as u64]
     });
-    let numbers = std::iter::once(plan.intent.signature).chain(exchanges);
+    // Their extents may depend on how many samples there are.
+    let results = plan.outputs.iter().flat_map(|output| [output.dtype as u64, output.shape.rank() as u64]);
+    let numbers = std::iter::once(plan.intent.signature).chain(exchanges).chain(results);
     // All that were declared: which of them are needed may depend on how many samples there are.
     let parameters = plan.declarations.iter().filter(|declaration| declaration.kind != DeclarationKind::Input);
     let names = parameters.flat_map(|parameter| parameter.name.bytes().chain([b'\n']));

@@ -35,11 +35,12 @@ const LONGEST_TEXT: usize = 1 << 14;
 /// of the ranks.
 const LEAST_SPLIT: usize = 4;
 
-/// What is sent to few is sent in pieces of at least so many bytes, and in so many of them at most. Open MPI asks the other end before it sends a
-/// message of more than 64 KiB, and over TCP the answer waits behind what its sender sends itself: two messages that cross each other would go one
-/// after the other.
+/// What is sent to few is sent in pieces of at least so many bytes, and in so many of them at most: enough of them that a bucket of gradients, unless
+/// a parameter in it is larger than that, goes in pieces no longer. Open MPI asks the other end before it sends a message of more than about 64 KiB,
+/// its header included, and over TCP the answer waits behind what its sender sends itself: two messages that cross each other would go one after the
+/// other.
 const PIECE_BYTES: usize = 60 << 10;
-const MOST_PIECES: usize = 64;
+const MOST_PIECES: usize = 128;
 
 /// The most values that one call takes: its counts are C's `int`.
 pub(super) const MOST_VALUES: usize = c_int::MAX as usize;
@@ -210,13 +211,18 @@ fn text(write: impl FnOnce(*mut c_char, *mut c_int) -> Code) -> String {
     String::from_utf8_lossy(&buffer[..end]).trim().to_owned()
 }
 
+/// How many values of so many bytes each go in one piece, of so many values in all.
+fn piece_of(len: usize, width: usize) -> usize {
+    (PIECE_BYTES / width.max(1)).max(len.div_ceil(MOST_PIECES)).max(1)
+}
+
 impl<H: Copy + 'static> Loaded<H> {
     /// Begins a sum to which each member is sent what the others have, all pieces at once: members must begin the same in the same order.
     fn begin_pieces(&self, mut values: Values, size: usize) -> Result<Box<dyn Request>, GroupError> {
         let Loaded { functions, handles, .. } = self;
         let (len, kind) = (values.len(), kind(handles, &values));
         let width = values.bytes() / len.max(1);
-        let piece = (PIECE_BYTES / width.max(1)).max(len.div_ceil(MOST_PIECES)).max(1);
+        let piece = piece_of(len, width);
         let mut all = values.zeros(len * size);
         let (from, to) = (address(&mut values).cast::<u8>(), address(&mut all).cast::<u8>());
         let mut requests = Vec::with_capacity(len.div_ceil(piece));
@@ -441,8 +447,22 @@ impl<H: Copy> Request for Running<H> {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::{MOST_PIECES, address, piece_of};
     use crate::group::Values;
+    use crate::train::in_group::BUCKET_BYTES;
+
+    #[test]
+    fn a_bucket_goes_in_pieces_that_are_sent_without_asking() {
+        // A bucket may be somewhat larger: it ends with the parameter that fills it.
+        for bytes in [1, 1 << 16, BUCKET_BYTES, BUCKET_BYTES + (2 << 20)] {
+            for width in [4, 8] {
+                let (len, most) = (bytes / width, (64 << 10) - 256);
+                assert!(piece_of(len, width) * width <= most, "{bytes} bytes in values of {width}");
+            }
+        }
+        let len = 1 << 30;
+        assert!(len.div_ceil(piece_of(len, 4)) <= MOST_PIECES);
+    }
 
     #[test]
     fn no_values_have_an_address_that_no_library_takes_for_a_word() {

@@ -100,12 +100,12 @@ impl<'f> Fit<'_, 'f> {
         S: IntoIterator,
         S::Item: FitBatch,
     {
-        self.check()?;
-        let ran = self.run_here(trainer, &mut batches);
+        let ran = self.check().and_then(|()| self.run_here(trainer, &mut batches));
         match ran {
             // Losses are those of all members of a group: these errors all have alike, and the group goes on.
             Err(error @ (Error::Fit(FitError::NotFinite { .. }) | Error::EmptyBatch { .. })) => Err(error),
-            // Whatever else happens to one, such as a full disk or a batch that cannot be made, the others are told, who wait for it.
+            // Whatever else happens to one, such as a wrong option, a full disk or a batch that cannot be made, the others are told, who
+            // wait for it.
             ran => trainer.tell(ran),
         }
     }

@@ -110,7 +110,7 @@ impl Trainer<'_> {
     /// Starts a training step.
     fn start_step(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        let planned = self.planned_together(function, Purpose::Run, tensors, false)?;
+        let planned = self.planned_together(function, Purpose::Run, tensors)?;
         let started = self.start_planned(planned, tensors)?;
         self.steps += 1;
         Ok(started)
@@ -123,7 +123,7 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
-        let planned = self.planned_together(function, Purpose::Gradients, tensors, false)?;
+        let planned = self.planned_together(function, Purpose::Gradients, tensors)?;
         self.start_planned(planned, tensors)
     }
 
@@ -153,7 +153,7 @@ impl Trainer<'_> {
         tensors: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
         self.refuse_empty(tensors)?;
-        let (number, place) = self.planned_together(function, Purpose::Run, tensors, false)?;
+        let (number, place) = self.planned_together(function, Purpose::Run, tensors)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let room = self.session.advance_outside(&mut kept.prepared, &inputs)?;

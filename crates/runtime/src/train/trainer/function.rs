@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::group::{Intent, digest};
 use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
-use crate::session::Prepared;
+use crate::session::{Prepared, intent};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
 use crate::train::in_group::{group_gradients_request, group_training_request};
@@ -65,6 +65,8 @@ pub(super) struct Kept {
     /// How many of the names are those of metrics.
     pub(super) reported: usize,
     pub(super) prepared: Prepared,
+    /// What [`Kept::intent`] gives, once it was asked for.
+    intent: Option<Intent>,
     /// When it was last asked for.
     last: u64,
 }
@@ -87,8 +89,6 @@ pub(super) struct Wanted<'w> {
     /// In a group, in buckets of how many bytes gradients are exchanged.
     pub(super) exchanges_by: Option<usize>,
     pub(super) precision: &'w Precision,
-    /// The function's number among those of the trainer.
-    pub(super) number: usize,
 }
 
 impl<'f> Function<'f> {
@@ -114,7 +114,7 @@ impl<'f> Function<'f> {
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, unit, exchanges_by, precision, number }: Wanted<'_>,
+        Wanted { memory, unit, exchanges_by, precision }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -173,10 +173,10 @@ impl<'f> Function<'f> {
                 (Request { outputs, stages, rest: "rest", rounding, ..Request::default() }, names, asked)
             }
         };
-        // Members of a group find each other's training functions by their names; evaluations have none.
+        // Members of a group find each other's training functions by their names. Evaluations have none.
         let function = match &self.body {
             Body::Training { name, .. } => digest(name.bytes()),
-            Body::Evaluation(_) => digest(number.to_le_bytes()),
+            Body::Evaluation(_) => 0,
         };
         let Intent { signature, .. } = request.intent;
         let named = names.iter().flat_map(|name| name.bytes().chain([b'\n']));
@@ -197,7 +197,7 @@ impl<'f> Function<'f> {
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
         let Parts { purpose, asked, names, reported, training_state: _ } = planned;
-        self.plans.push(Kept { purpose, asked, names, reported, prepared, last: now });
+        self.plans.push(Kept { purpose, asked, names, reported, prepared, intent: None, last: now });
         (self.plans.len() - 1, dropped)
     }
 
@@ -230,6 +230,12 @@ impl Planned {
 }
 
 impl Kept {
+    /// What members of a group must have alike to make a step with this plan: it takes the names of all parameters to compute.
+    pub(super) fn intent(&mut self) -> Intent {
+        let Kept { prepared, intent: known, .. } = self;
+        *known.get_or_insert_with(|| intent(prepared.plan()))
+    }
+
     /// Those of the tensors that the plan's graph declares.
     pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
         let asked = |name: &str| self.asked.iter().any(|asked| asked.is_declared && asked.name == name);

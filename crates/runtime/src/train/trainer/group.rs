@@ -1,30 +1,22 @@
 //! A trainer that is a member of a group, and the deterministic step.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arenagrad_graph::{DType, Elements, Shape};
+use arenagrad_graph::DType;
 
 use crate::error::Error;
 #[cfg(feature = "fit")]
-use crate::group::number;
-use crate::group::{
-    Exchange, Group, GroupError, Intent, Purpose as Doing, Share, StepReport, Values, digest, tree_sum,
-};
-use crate::session::intent;
+use crate::group::gather_numbers;
+#[cfg(feature = "fit")]
+use crate::group::{Exchange, Values};
+use crate::group::{Group, GroupError, Intent, Purpose as Doing, Share, StepReport, digest};
 use crate::tensor::Tensor;
 use crate::train::shards::Joining;
+use crate::train::trainer::cut::{borrowed, cut, require_same_cut};
 use crate::train::trainer::function::Purpose;
+use crate::train::trainer::given::{Given, Piece, join};
 use crate::train::trainer::{FunctionId, Outcome, Trainer, empty};
-
-/// How many values of each shard are gathered at once in the deterministic mode.
-const GATHERED: usize = 1 << 18;
-
-/// What members say of an input in the deterministic mode: that it has a part for each shard, that it has none, or that both come to the same.
-const CUT: char = 'c';
-const WHOLE: char = 'w';
-const EITHER: char = 'e';
 
 /// How a trainer takes part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -123,11 +115,8 @@ impl Trainer<'_> {
     #[cfg(feature = "fit")]
     pub(crate) fn numbers_of_all<const N: usize>(&mut self, own: [u64; N]) -> Result<Vec<[u64; N]>, Error> {
         let Some(group) = self.session.group().cloned() else { return Ok(vec![own]) };
-        let bytes = own.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let all = group.begin(Exchange::Gather, Values::Bytes(bytes)).wait().and_then(Values::to_bytes);
-        let all = self.session.noted(all.map_err(Error::from))?;
-        let numbers = |bytes: &[u8]| std::array::from_fn(|place| number(&bytes[8 * place..]));
-        Ok(all.chunks_exact(8 * N).map(numbers).collect())
+        let all = gather_numbers(&*group, own);
+        self.session.noted(all.map_err(Error::from))
     }
 
     /// Tells the others of an error that they may not have: they would wait for this member.
@@ -163,10 +152,14 @@ impl Trainer<'_> {
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
         // Planned before the others are met, so that the parameters are known which are compared then.
-        let (number, place) = self.planned_together(function, Purpose::Update, tensors, false)?;
-        let intent = intent(self.functions[number].kept(place).prepared.plan());
-        let signature = digest([intent.signature, shards as u64].into_iter().flat_map(u64::to_le_bytes));
-        let batch = self.session.meet(Intent { purpose: Doing::Shards, signature, ..intent }, samples)?.samples;
+        let (number, place) = self.planned_together(function, Purpose::Update, tensors)?;
+        let batch = if group.is_some() {
+            let intent = self.functions[number].kept(place).intent();
+            let signature = digest([intent.signature, shards as u64].into_iter().flat_map(u64::to_le_bytes));
+            self.session.meet(Intent { purpose: Doing::Shards, signature, ..intent }, samples)?.samples
+        } else {
+            vec![samples]
+        };
         if batch.iter().all(|samples| *samples == 0) {
             // All members find that, and the group goes on.
             return Err(empty(tensors));
@@ -312,197 +305,4 @@ impl Trainer<'_> {
         }
         Ok(pieces)
     }
-}
-
-/// A result of a shard.
-struct Piece {
-    name: String,
-    shape: Shape,
-    dtype: DType,
-    joining: Joining,
-    /// Whether the update is given it, and not the caller.
-    is_update: bool,
-}
-
-/// What a shard gives, one result after the other: those of f32, and all others in f64, which holds every i32 exactly.
-struct Given {
-    single: Vec<f32>,
-    double: Vec<f64>,
-}
-
-impl Given {
-    fn new(results: &[Tensor], layout: &[Piece], weight: f64, is_first: bool) -> Result<Given, Error> {
-        let mut given = Given { single: Vec::new(), double: Vec::new() };
-        for (result, piece) in results.iter().zip(layout) {
-            let factor = match piece.joining {
-                Joining::Mean => weight,
-                Joining::Sum => 1.0,
-                Joining::First => f64::from(u8::from(is_first)),
-            };
-            let data = result.data();
-            if let Elements::F32(list) = data {
-                given.single.extend(list.iter().map(|x| x * factor as f32));
-            } else {
-                given.double.extend((0..data.len()).map(|place| data.get(place).unwrap_or(0.0) * factor));
-            }
-        }
-        Ok(given)
-    }
-
-    /// The results, each of its shape and dtype.
-    fn results(&self, layout: &[Piece]) -> Result<Vec<Tensor>, Error> {
-        let (mut single, mut double) = (self.single.as_slice(), self.double.as_slice());
-        let mut results = Vec::with_capacity(layout.len());
-        for Piece { shape, dtype, .. } in layout {
-            let count = shape.elements();
-            let tensor = if *dtype == DType::F32 {
-                let (own, rest) = single.split_at(count);
-                single = rest;
-                Tensor::new(shape.clone(), own.to_vec())?
-            } else {
-                let (own, rest) = double.split_at(count);
-                double = rest;
-                Tensor::new(shape.clone(), own.to_vec())?.cast(*dtype)
-            };
-            results.push(tensor);
-        }
-        Ok(results)
-    }
-}
-
-/// What all shards together give: gathered from all members, a stretch at a time, and summed by a fixed tree.
-fn join(
-    given: Vec<Option<Given>>,
-    layout: &[Piece],
-    share: Share,
-    whole: usize,
-    group: Option<&dyn Group>,
-    report: &mut StepReport,
-) -> Result<Given, Error> {
-    let is_single = |piece: &&Piece| piece.dtype == DType::F32;
-    let count = |is_wanted: &dyn Fn(&&Piece) -> bool| {
-        layout.iter().filter(is_wanted).map(|piece| piece.shape.elements()).sum::<usize>()
-    };
-    let singles = count(&|piece| is_single(piece));
-    let doubles = count(&|piece| !is_single(piece));
-    let mut all = Given { single: Vec::with_capacity(singles), double: Vec::with_capacity(doubles) };
-    let mut stretch = |start: usize, len: usize, single: bool| {
-        let own = given.iter().map(|given| match given {
-            Some(given) if single => Values::F32(given.single[start..start + len].to_vec()),
-            Some(given) => Values::F64(given.double[start..start + len].to_vec()),
-            None if single => Values::F32(vec![0.0; len]),
-            None => Values::F64(vec![0.0; len]),
-        });
-        summed(own.collect(), len, single, share, whole, group, report)
-    };
-    for start in (0..singles).step_by(GATHERED) {
-        all.single.extend(stretch(start, GATHERED.min(singles - start), true)?.to_f32()?);
-    }
-    for start in (0..doubles).step_by(GATHERED) {
-        all.double.extend(stretch(start, GATHERED.min(doubles - start), false)?.to_f64()?);
-    }
-    Ok(all)
-}
-
-/// The sum over all shards of a stretch of what they give, of which these are this member's.
-fn summed(
-    own: Vec<Values>,
-    len: usize,
-    single: bool,
-    share: Share,
-    whole: usize,
-    group: Option<&dyn Group>,
-    report: &mut StepReport,
-) -> Result<Values, Error> {
-    let shards = share.shards();
-    let has_samples = |shard: &usize| !share.of_shard(*shard, whole).is_empty();
-    let nothing = || if single { Values::F32(Vec::new()) } else { Values::F64(Vec::new()) };
-    let Some(group) = group else {
-        let lists = own.into_iter().enumerate().filter(|(shard, _)| has_samples(shard)).map(|(_, list)| list).collect();
-        return Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)));
-    };
-    let size = group.size();
-    let shares = (0..size).map(|rank| Share::new(rank, size, shards)).collect::<Result<Vec<_>, _>>()?;
-    let most = shares.iter().map(|share| share.own_shards().len()).max().unwrap_or(0);
-    let mut joined = nothing();
-    own.iter().for_each(|list| joined.append(list));
-    let waiting = Instant::now();
-    let gathered = group.begin(Exchange::Gather, joined.padded(most * len)).wait_timed()?;
-    report.exchanged(most * len * if single { 4 } else { 8 }, gathered.took, waiting.elapsed());
-    let mut lists = Vec::with_capacity(shards);
-    for (rank, share) in shares.iter().enumerate() {
-        for (place, shard) in share.own_shards().enumerate() {
-            if has_samples(&shard) {
-                lists.push(gathered.values.part((rank * most + place) * len, len));
-            }
-        }
-    }
-    Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)))
-}
-
-/// The samples of that range of the tensors that have as many as there are in all; the others whole.
-fn cut(
-    tensors: &[(&str, &Tensor)],
-    samples: usize,
-    range: std::ops::Range<usize>,
-) -> Result<Vec<(String, Tensor)>, Error> {
-    let cut = tensors.iter().map(|(name, tensor)| {
-        let part = if is_cut(tensor, samples) { rows(tensor, range.clone())? } else { (*tensor).clone() };
-        Ok(((*name).to_owned(), part))
-    });
-    cut.collect()
-}
-
-/// Whether a tensor is cut into shards, of a member that has so many samples.
-fn is_cut(tensor: &Tensor, samples: usize) -> bool {
-    tensor.shape().first() == Some(&samples)
-}
-
-/// Refuses an input that is as long as the share of some members and not of others: whether it is of samples, and has a part for each shard,
-/// cannot be known then, and the results would depend on how many members there are. Of one sample the part is the whole, so a member that
-/// has one says of an input of that length neither.
-fn require_same_cut(group: &dyn Group, tensors: &[(&str, &Tensor)], samples: usize) -> Result<(), Error> {
-    let said = |tensor: &Tensor| match is_cut(tensor, samples) {
-        true if samples == 1 => EITHER,
-        true => CUT,
-        false => WHOLE,
-    };
-    let mut lines: Vec<String> = tensors.iter().map(|(name, tensor)| format!("{}{name}", said(tensor))).collect();
-    lines.sort_unstable();
-    let text = lines.join("\n");
-    let hash = Values::Bytes(digest(text.bytes()).to_le_bytes().to_vec());
-    let hashes = group.begin(Exchange::Gather, hash).wait()?.to_bytes()?;
-    if hashes.chunks_exact(8).all(|hash| hash == &hashes[..8]) {
-        return Ok(());
-    }
-    // Rarely, so that names may be sent whole.
-    let (mut cut, mut whole) = (BTreeSet::new(), BTreeSet::new());
-    for text in group.all_gather(text.into_bytes().into())? {
-        for line in String::from_utf8_lossy(&text.to_bytes()?).lines() {
-            if let Some(name) = line.strip_prefix(CUT) {
-                cut.insert(name.to_owned());
-            } else if let Some(name) = line.strip_prefix(WHOLE) {
-                whole.insert(name.to_owned());
-            }
-        }
-    }
-    let Some(name) = cut.intersection(&whole).next() else { return Ok(()) };
-    let what = format!(
-        "the input {name:?}, whose first axis is as long as the share of some ranks and not as that of others, so that it cannot be \
-         known whether it is of samples"
-    );
-    Err(GroupError::NotDeterministic { what }.into())
-}
-
-/// So many elements of the first axis.
-fn rows(tensor: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor, Error> {
-    let shape = tensor.shape();
-    let width = shape[1..].iter().fold(1usize, |product, &extent| product.saturating_mul(extent));
-    let places = range.start.saturating_mul(width)..range.end.saturating_mul(width);
-    let extents: Shape = std::iter::once(range.len()).chain(shape[1..].iter().copied()).collect();
-    Tensor::from_data(extents, tensor.data().at(places))
-}
-
-fn borrowed(tensors: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
-    tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
 }

@@ -55,7 +55,7 @@ impl Trainer<'_> {
         self.training(function)?;
         let batch = batch.named_tensors();
         self.refuse_empty(&batch)?;
-        let (number, place) = self.planned_together(function, Purpose::Gradients, &batch, true)?;
+        let (number, place) = self.planned_together(function, Purpose::Gradients, &batch)?;
         let names = self.functions[number].kept(place).names.clone();
         lbfgs.minimise_over(&mut OfBatch { trainer: self, function, batch }, names)
     }

@@ -7,8 +7,10 @@
 
 mod asynchronous;
 mod checkpoint;
+mod cut;
 mod epochs;
 mod function;
+mod given;
 mod group;
 mod inputs;
 mod minimise;
@@ -401,9 +403,8 @@ impl<'f> Trainer<'f> {
         function: FunctionId,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        is_meant: bool,
     ) -> Result<(usize, usize), Error> {
-        let planned = self.planned(function, purpose, tensors, is_meant);
+        let planned = self.planned(function, purpose, tensors, false);
         self.session.noted(planned)
     }
 
@@ -433,7 +434,6 @@ impl<'f> Trainer<'f> {
             unit: self.device().element_bytes(),
             exchanges_by: self.exchanges_by(),
             precision: &self.precision,
-            number,
         };
         let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
