@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use crate::arena::{Arena, Graph};
 use crate::declaration::{IndexBound, Requirement};
+use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey};
 use crate::op::{Arrangement, Indexing, Leaf, Op};
 
@@ -15,6 +16,18 @@ impl Graph {
     pub fn index_bounds(&self) -> Vec<IndexBound> {
         let arena = self.arena();
         arena.index_bounds(arena.order.iter().copied())
+    }
+
+    /// As [`Graph::index_bounds`], of what `outputs` need alone, where nodes at which `known` holds are inputs, whatever they are computed
+    /// from. Errors: an output that is stale or of another graph.
+    #[track_caller]
+    pub fn index_bounds_until(
+        &self,
+        outputs: &[NodeId],
+        known: impl Fn(NodeId) -> bool,
+    ) -> Result<Vec<IndexBound>, GraphError> {
+        let needed = self.needed_until(outputs, &known)?;
+        Ok(self.arena().index_bounds(needed.iter().filter(|id| !known(**id)).map(|id| id.key)))
     }
 }
 

@@ -19,7 +19,6 @@ use crate::places::Places;
 pub struct Structure {
     key: Vec<u64>,
     inputs: Vec<NodeId>,
-    bounds: Vec<IndexBound>,
 }
 
 impl Structure {
@@ -31,12 +30,6 @@ impl Structure {
     /// The inputs and parameters that the computation reads, in the order of their first use.
     pub fn inputs(&self) -> &[NodeId] {
         &self.inputs
-    }
-
-    /// What the computation needs of the indices among its inputs, with the operations here that do. In a graph that was taken out for a
-    /// computation of the same structure the operations may be others.
-    pub fn index_bounds(&self) -> &[IndexBound] {
-        &self.bounds
     }
 
     /// A short number that equal structures share.
@@ -74,7 +67,7 @@ impl Graph {
         let required = required_of(&arena, order.iter().filter(|id| !known(**id)));
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
         // Wherever a number of words is open it stands before them, so that no two computations share a key.
-        let (mut key, mut inputs, mut all) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new(), Vec::new());
+        let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
         key.push(order.len() as u64);
         // Operands stand before their users, and outputs are among the nodes, so each has a position.
         let position_of =
@@ -95,7 +88,6 @@ impl Graph {
                         let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                         key.extend([bound.bound as u64, except]);
                     }
-                    all.extend_from_slice(bounds);
                     continue;
                 }
                 identity::words(&node.op, |word| key.push(word));
@@ -108,7 +100,7 @@ impl Graph {
             }
             key.extend(outputs.iter().map(|output| position_of(*output, positions)));
         });
-        Ok(Structure { key, inputs, bounds: all })
+        Ok(Structure { key, inputs })
     }
 
     /// What `outputs` need, in a fresh graph that has inputs where this one has inputs and parameters. Errors: an output

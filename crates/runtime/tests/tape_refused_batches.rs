@@ -101,6 +101,84 @@ fn a_batch_whose_backward_pass_is_refused() {
     assert_eq!(run(true), run(false));
 }
 
+/// A batch of which nothing is asked is refused to nobody, and counts for nothing: those beside it are as without it.
+#[test]
+fn a_batch_that_is_abandoned() {
+    for device in devices() {
+        let run = |is_bad: bool| {
+            let tape = Tape::new(device.clone());
+            let mut optimizer = TapeOptimizer::of_parameters(&tape, Sgd::new(0.1)).unwrap();
+            let abandon = || {
+                if is_bad {
+                    drop(loss(&tape, ROWS as i32));
+                }
+            };
+            for first in [0, 3, 2] {
+                optimizer.zero_grad();
+                abandon();
+                loss(&tape, first).backward().unwrap();
+                optimizer.step().unwrap();
+                // Where the second pass finds the first waiting.
+                optimizer.zero_grad();
+                let earlier = loss(&tape, first);
+                abandon();
+                let later = loss(&tape, 1);
+                earlier.backward().unwrap();
+                later.backward().unwrap();
+                optimizer.step().unwrap();
+                // What reads the states after it, in one run with its own passes.
+                abandon();
+                let index = tape.leaf(Tensor::new([3], vec![first, 0, 1]).unwrap());
+                let evaluated = tape.record("network", &[&index], |index| network(index[0], Phase::Evaluation));
+                loss(&tape, 0).backward().unwrap();
+                assert!(evaluated.item().unwrap().is_finite());
+            }
+            values(tape.parameters().into_iter().chain(tape.states()).collect())
+        };
+        assert_eq!(run(true), run(false), "{device}");
+    }
+}
+
+/// As many updates as may wait of states, with one among them that cannot be computed.
+#[test]
+fn a_batch_that_is_abandoned_among_many() {
+    let run = |is_bad: bool| {
+        let tape = Tape::new(Device::cpu());
+        for number in 0..20 {
+            if is_bad && number % 5 == 3 {
+                drop(loss(&tape, ROWS as i32));
+            }
+            loss(&tape, number % 4).check().unwrap();
+        }
+        loss(&tape, 0).backward().unwrap();
+        values(tape.states())
+    };
+    assert_eq!(run(true), run(false));
+}
+
+/// A gradient that no step computes is still known to be one, also while another pass waits.
+#[test]
+fn a_gradient_that_was_left_out_is_told() {
+    for device in devices() {
+        let tape = Tape::new(device);
+        let w = tape.leaf(Tensor::new([2], vec![1.0f32, 2.0]).unwrap()).requires_grad();
+        let free = tape.leaf(2.0).requires_grad();
+        let mut optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.25)).unwrap();
+        let index = tape.leaf(Tensor::new([1], vec![7]).unwrap());
+        (w.gather(0, &index) * &free).sum(..).backward().unwrap();
+        assert!(is_refused(optimizer.step()));
+        optimizer.zero_grad();
+        w.square().sum(..).backward().unwrap();
+        optimizer.step().unwrap();
+        optimizer.zero_grad();
+        w.square().sum(..).backward().unwrap();
+        assert!(is_refused(free.grad()));
+        free.zero_grad();
+        assert!(matches!(free.grad(), Err(Error::NoGradient { .. })));
+        assert_eq!(w.grad().unwrap().to_f64_vec(), [1.0, 2.0]);
+    }
+}
+
 /// What is held of a batch that was refused does not make later steps fail, and what is held of the others is computed with them.
 #[test]
 fn what_is_held_of_a_batch_that_was_refused() {

@@ -395,19 +395,16 @@ fn stopped(tape: &Inner, node: NodeId) -> Result<NodeId, Error> {
 
 /// The gradient that has reached a variable.
 pub(crate) fn gradient_of(tape: &Inner, record: &Record) -> Result<Rc<Value>, Error> {
+    if matches!(record.gradient(), Some(Gradient::Node(_))) && tape.waits.get() && record.is_leaf() {
+        tape.catch_up(None)?;
+    }
     match record.gradient() {
         None => match record.place() {
             Place::Poisoned(error) => Err(error),
             Place::Value(_) | Place::Node(..) => Err(Error::NoGradient { variable: record.describe() }),
         },
         Some(Gradient::Value(value)) => Ok(value),
-        Some(Gradient::Node(_)) if tape.waits.get() && record.is_leaf() => {
-            tape.catch_up(None)?;
-            match record.gradient() {
-                Some(Gradient::Value(value)) => Ok(value),
-                Some(Gradient::Node(_)) | None => Err(Error::NoGradient { variable: record.describe() }),
-            }
-        }
+        // Also of a leaf whose gradient no step computes, because it cannot be: whoever asks is told why.
         Some(Gradient::Node(node)) => {
             let value = tape.evaluate(node)?;
             record.set_gradient(Gradient::Value(value.clone()));

@@ -105,9 +105,9 @@ impl Inner {
         Ok(self.graph.pending(outputs, carries)?)
     }
 
-    /// The nodes at which living variables and gradients stand.
+    /// The nodes at which living variables and gradients stand, and states before updates that wait.
     pub(crate) fn standing(&self) -> HashSet<NodeId> {
-        let mut nodes = HashSet::new();
+        let mut nodes: HashSet<NodeId> = self.parameters.borrow().waiting_nodes().collect();
         self.records.borrow_mut().for_each_placed(|record| {
             nodes.extend(record.node());
             if let Some(Gradient::Node(node)) = record.gradient() {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod members;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -181,7 +182,9 @@ impl TapeOptimizer {
             // Each group reads what was computed once.
             self.tape.catch_up(None)?;
         }
-        let names = Names::of(leaves);
+        let leaves = &*leaves;
+        // Only a new plan asks for them.
+        let names = LazyCell::new(|| Names::of(leaves));
         for group in groups.iter_mut().filter(|group| is_active(group)) {
             let members = group.members.iter().map(|&place| &leaves[place]);
             let update = Update {
@@ -314,14 +317,11 @@ impl TapeOptimizer {
 
     /// The parameters of the tape that have not joined and will, and the names that they will have.
     fn new_parameters(&self) -> Vec<(Rc<Record>, String)> {
-        if !self.joins {
+        // Every step asks, and seldom there are any.
+        if !self.joins || self.tape.trainable_count() == self.members.leaves.len() {
             return Vec::new();
         }
-        let kept: Vec<Rc<Record>> =
-            Tape { inner: self.tape.clone() }.parameters().iter().map(|(_, kept)| kept.record().clone()).collect();
-        if kept.len() == self.members.leaves.len() {
-            return Vec::new();
-        }
+        let kept = self.tape.trainable();
         self.members.named(kept.into_iter().filter(|record| !self.members.contains(record)).collect())
     }
 

@@ -2,32 +2,23 @@
 //!
 //! A layer asks the tape's graph for what it needs, and the graph asks its owner (see [`Lender`]): a leaf of that name, made at the first
 //! application and found at the next. First values are those of a session with the same seed. What a layer says that a
-//! state becomes is the leaf's value from then on, without a gradient, and is computed when somebody asks, with the next backward pass or with
-//! the next step of an optimiser. One that cannot be computed, because its batch is refused, is dropped: the state keeps the value that it
-//! had before, so that nothing that follows is refused for that batch.
+//! state becomes is the leaf's value from then on (`updates`).
 //!
-//! The state `step` counts the recorded operations that drew random numbers: each draws others.
-//!
-//! Invariants: what a refused operation asked for anew is not kept; a state is never computed from more than a few
-//! applications that were not computed themselves.
+//! Invariant: what a refused operation asked for anew is not kept.
 
-use std::collections::{BTreeSet, HashMap};
+mod updates;
+
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{Declaration, GraphError, Lender, NodeId, Origin, Wanted};
 
 use crate::error::{Error, Given};
-use crate::tape::record::{Place, Record};
-use crate::tape::value::Value;
+use crate::tape::record::Record;
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
 use crate::train::{initial_value, listed, near_names};
-
-/// How many updates of a state may wait to be computed.
-const MOST_WAITING: u32 = 8;
-
-/// The name of the state that counts the operations that drew.
-const STEP: &str = "step";
+use updates::Updates;
 
 /// What a tape keeps by name, in the order in which it was first asked for.
 #[derive(Default)]
@@ -38,21 +29,17 @@ pub(crate) struct Parameters {
     seed: u64,
     /// Values of what no layer has asked for yet.
     given: HashMap<String, Tensor>,
+    /// The number of the batch that was recorded last, and the tape's epoch then.
+    batch: u64,
+    batch_epoch: u64,
 }
 
 /// A parameter or state.
 struct Parameter {
     record: Rc<Record>,
     wanted: Wanted,
-    /// The tape's epoch at its last update, and how many updates wait to be computed.
-    updated_at: u64,
-    waiting: u32,
-    /// Its value before the updates that wait.
-    before: Option<Rc<Value>>,
+    updates: Updates,
 }
-
-/// States whose updates wait, and the nodes of their next values.
-pub(crate) type Waiting = Vec<(Rc<Record>, NodeId)>;
 
 /// What an operation that is being built has asked for.
 #[derive(Default)]
@@ -164,12 +151,10 @@ impl Tape {
     }
 
     fn kept(&self, trainable: bool) -> Vec<(String, Variable)> {
-        let parameters = self.inner.parameters.borrow();
-        let of_kind = parameters.list.iter().filter(|parameter| parameter.wanted.trainable == trainable);
         let named = |parameter: &Parameter| {
             (parameter.wanted.name.clone(), Variable::of(&self.inner, parameter.record.clone()))
         };
-        of_kind.map(named).collect()
+        self.inner.parameters.borrow().of_kind(trainable).map(named).collect()
     }
 }
 
@@ -182,10 +167,15 @@ impl Parameters {
         self.by_record.get(&Rc::as_ptr(record)).map(|&place| &mut self.list[place])
     }
 
+    /// The parameters, or the states.
+    fn of_kind(&self, trainable: bool) -> impl Iterator<Item = &Parameter> {
+        self.list.iter().filter(move |parameter| parameter.wanted.trainable == trainable)
+    }
+
     fn add(&mut self, wanted: Wanted, record: Rc<Record>) {
         self.by_name.insert(wanted.name.clone(), self.list.len());
         self.by_record.insert(Rc::as_ptr(&record), self.list.len());
-        self.list.push(Parameter { record, wanted, updated_at: 0, waiting: 0, before: None });
+        self.list.push(Parameter { record, wanted, updates: Updates::default() });
     }
 
     fn forget(&mut self, names: &[String]) {
@@ -194,139 +184,17 @@ impl Parameters {
         self.by_name = places().map(|(parameter, place)| (parameter.wanted.name.clone(), place)).collect();
         self.by_record = places().map(|(parameter, place)| (Rc::as_ptr(&parameter.record), place)).collect();
     }
-
-    /// Those of the states whose updates wait that `is_meant` says, and the nodes of their next values, in the order in which they were first
-    /// asked for.
-    fn waiting(&self, is_meant: impl Fn(&Parameter) -> bool) -> Waiting {
-        let of_record = |record: &Rc<Record>| match record.place() {
-            Place::Node(node, None) => Some((record.clone(), node)),
-            Place::Node(_, Some(_)) | Place::Value(_) | Place::Poisoned(_) => None,
-        };
-        let waiting = self.list.iter().filter(|parameter| parameter.waiting > 0 && is_meant(parameter));
-        waiting.filter_map(|parameter| of_record(&parameter.record)).collect()
-    }
-}
-
-impl Parameter {
-    /// That no update waits any more.
-    fn is_computed(&mut self) {
-        (self.waiting, self.before) = (0, None);
-    }
 }
 
 impl Inner {
-    /// What an operation that was built asked for: its updates hold from now on.
-    pub(crate) fn apply_updates(
-        &self,
-        asked: &Asked,
-        updates: &[(NodeId, NodeId)],
-        origin: Origin,
-    ) -> Result<(), Error> {
-        let of_record = |record: &'_ Rc<Record>| Some((record.node()?, record.clone()));
-        let asked_at: HashMap<NodeId, Rc<Record>> = match updates {
-            [] => HashMap::new(),
-            _ => asked.records.iter().filter_map(of_record).collect(),
-        };
-        for (state, next) in updates {
-            let Some(record) = asked_at.get(state) else { continue };
-            let next = self.graph.attempt(|| self.graph.at(origin, || self.graph.expr(*next).stop_gradient()).id())?;
-            if let Some(parameter) = self.parameters.borrow_mut().get_mut(record) {
-                if parameter.waiting == 0 {
-                    parameter.before = record.value();
-                }
-                parameter.updated_at = self.epoch.get();
-                parameter.waiting += 1;
-            }
-            record.set_place(Place::Node(next, None));
-            self.records.borrow_mut().list_placed(record);
-        }
-        let counter = self.parameters.borrow().get(STEP).map(|step| step.record.clone());
-        if let Some(counter) = counter.filter(|counter| asked.records.iter().any(|record| Rc::ptr_eq(record, counter)))
-        {
-            let count = self.value_of(&counter)?.tensor()?.item()?;
-            // Counting goes on from the least number after the largest, as on a device.
-            let next = (count as i32).wrapping_add(1);
-            counter.set_place(Place::Value(Value::new(Tensor::scalar(next))));
-        }
-        Ok(())
+    /// How many parameters layers have asked for so far.
+    pub(crate) fn trainable_count(&self) -> usize {
+        self.parameters.borrow().of_kind(true).count()
     }
 
-    /// The states whose updates wait to be computed, and the nodes of their next values, in the order in which they were first asked for.
-    pub(crate) fn waiting_states(&self) -> Waiting {
-        self.parameters.borrow().waiting(|_| true)
-    }
-
-    /// Those of them that were last updated since a backward pass released its graph: the next pass goes through what they are computed
-    /// from.
-    pub(crate) fn recent_states(&self) -> Waiting {
-        self.parameters.borrow().waiting(|parameter| parameter.updated_at == self.epoch.get())
-    }
-
-    /// That no update of a state waits any more.
-    pub(crate) fn states_are_computed(&self) {
-        self.parameters.borrow_mut().list.iter_mut().for_each(Parameter::is_computed);
-    }
-
-    /// What states became.
-    pub(crate) fn set_states(&self, states: &[(Rc<Record>, NodeId)], values: impl IntoIterator<Item = Rc<Value>>) {
-        let mut parameters = self.parameters.borrow_mut();
-        for ((record, _), value) in states.iter().zip(values) {
-            record.set_place(Place::Value(value));
-            if let Some(parameter) = parameters.get_mut(record) {
-                parameter.is_computed();
-            }
-        }
-    }
-
-    /// After a run that failed: computes the updates that wait, so that nothing which follows fails for what this batch or an earlier one was.
-    /// Where one cannot be computed, the states that were updated since the same backward pass keep the values that they had before: a batch that
-    /// is refused counts for none of them.
-    pub(crate) fn settle_states(&self, error: &Error) {
-        if error.is_of_device() {
-            return;
-        }
-        let epochs: BTreeSet<u64> = {
-            let parameters = self.parameters.borrow();
-            parameters.list.iter().filter(|one| one.waiting > 0).map(|one| one.updated_at).collect()
-        };
-        for epoch in epochs {
-            let states = self.parameters.borrow().waiting(|parameter| parameter.updated_at == epoch);
-            let nodes: Vec<NodeId> = states.iter().map(|(_, node)| *node).collect();
-            if nodes.is_empty() {
-                continue;
-            }
-            match self.run(&nodes) {
-                Ok(values) => self.set_states(&states, values),
-                Err(error) if error.is_of_device() => {}
-                Err(_) => {
-                    for state in states {
-                        let before = self.parameters.borrow_mut().get_mut(&state.0).and_then(|one| one.before.clone());
-                        self.set_states(&[state], before);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Computes the updates that have waited for long enough, all in one run: what they are computed from is the same.
-    fn compute_states(&self) -> Result<(), Error> {
-        // What a backward pass left goes through what they are computed from. If it fails, whoever asks for its gradients is told.
-        if self.waits.get() && self.catch_up(None).is_ok() {
-            return Ok(());
-        }
-        let due = self.parameters.borrow().waiting(|parameter| self.is_due(parameter.updated_at, parameter.waiting));
-        if due.is_empty() {
-            return Ok(());
-        }
-        let nodes: Vec<NodeId> = due.iter().map(|(_, node)| *node).collect();
-        let values = self.compute(&nodes, &nodes, true)?;
-        self.set_states(&due, values);
-        Ok(())
-    }
-
-    /// Whether an update has waited for long enough: what was said in this epoch is built on where it stands, and one step computes it all.
-    fn is_due(&self, updated_at: u64, waiting: u32) -> bool {
-        updated_at != self.epoch.get() || waiting >= MOST_WAITING
+    /// The parameters that layers have asked for so far.
+    pub(crate) fn trainable(&self) -> Vec<Rc<Record>> {
+        self.parameters.borrow().of_kind(true).map(|parameter| parameter.record.clone()).collect()
     }
 
     /// That what an operation asked for anew is kept: it has the values that were given before.
@@ -346,19 +214,10 @@ impl Inner {
     fn kept(self: &Rc<Self>, name: &str, origin: Origin) -> Result<Option<Declaration>, Error> {
         let found = {
             let parameters = self.parameters.borrow();
-            parameters.get(name).map(|one| (one.record.clone(), one.wanted.clone(), one.updated_at, one.waiting))
+            parameters.get(name).map(|one| (one.record.clone(), one.wanted.clone()))
         };
-        let Some((record, wanted, updated_at, waiting)) = found else { return Ok(None) };
-        if waiting > 0 && matches!(record.place(), Place::Node(_, None)) {
-            if self.is_due(updated_at, waiting) {
-                self.compute_states()?;
-            }
-        } else {
-            self.settle_record(&record)?;
-            if let Some(parameter) = self.parameters.borrow_mut().get_mut(&record) {
-                parameter.is_computed();
-            }
-        }
+        let Some((record, wanted)) = found else { return Ok(None) };
+        self.settle_updates(&record)?;
         let node = self.node_of(&record, origin)?;
         self.ask(record);
         // Somebody may have given it another value since.

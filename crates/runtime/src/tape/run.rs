@@ -135,7 +135,7 @@ impl Inner {
             let values = given.iter().map(|given| given.value.clone()).collect();
             let mut plans = self.plans.borrow_mut();
             let results = plans.run(&self.graph, &self.device, (outputs, &structure), is_known, values);
-            let results = results.map_err(|error| self.told(error, &structure, &given))?;
+            let results = results.map_err(|error| self.told(error, outputs, &structure, &given))?;
             return Ok(results.into_iter().map(Value::new).collect());
         }
         let key = key_of(&structure, &given, &[]);
@@ -156,20 +156,24 @@ impl Inner {
             Plan::new(&extracted.graph, &request)
         };
         let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &[] };
-        Ok(self.store.run(&run, plan).map_err(|error| self.told(error, &structure, &given))?.0)
+        Ok(self.store.run(&run, plan).map_err(|error| self.told(error, outputs, &structure, &given))?.0)
     }
 
-    /// An error of a run as it is told of what was recorded: a plan knows its inputs by their numbers, and where the first computation of its
-    /// structure was recorded.
-    pub(crate) fn told(&self, error: Error, structure: &Structure, given: &[Given]) -> Error {
+    /// An error of a run of `outputs`, whose structure this is, as it is told of what was recorded: a plan knows its inputs by their numbers,
+    /// and where the first computation of its structure was recorded.
+    pub(crate) fn told(&self, error: Error, outputs: &[NodeId], structure: &Structure, given: &[Given]) -> Error {
         let Error::IndexOutOfRange { name, position, value, bound, origin } = error else { return error };
         let written = structure.inputs().iter().zip(given).filter(|(_, given)| given.resident.is_none());
         let input = name.parse().ok().and_then(|number| written.map(|(input, _)| *input).nth(number));
-        let is_broken = |one: &&IndexBound| Some(one.node) == input && one.bound == bound && one.except != Some(value);
-        let (Some(input), Some(broken)) = (input, structure.index_bounds().iter().find(is_broken)) else {
+        let (slots, known) = (self.slots.borrow(), self.known.borrow());
+        let is_known = |node: NodeId| slots.get(node).is_some() || known.contains_key(&node);
+        // What was run is alive, so this cannot fail.
+        let bounds = self.graph.index_bounds_until(outputs, is_known).unwrap_or_default();
+        let is_broken = |one: &IndexBound| Some(one.node) == input && one.bound == bound && one.except != Some(value);
+        let (Some(input), Some(broken)) = (input, bounds.into_iter().find(is_broken)) else {
             return Error::IndexOutOfRange { name, position, value, bound, origin };
         };
-        let owner = self.slots.borrow().get(input).and_then(|slot| slot.owner.upgrade());
+        let owner = slots.get(input).and_then(|slot| slot.owner.upgrade());
         let name = owner.map(|owner| owner.name().unwrap_or_else(|| owner.describe()));
         let name = name.unwrap_or_else(|| "a leaf that was dropped".to_owned());
         Error::IndexOutOfRange { name, position, value, bound, origin: broken.origin.to_string() }

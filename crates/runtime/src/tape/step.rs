@@ -71,8 +71,9 @@ impl Inner {
     pub(crate) fn advance(&self, update: Option<&Update<'_>>, also: Option<NodeId>) -> Result<(), Error> {
         let work = self.work(update, also)?;
         let Err(error) = self.attempt(work, update) else { return Ok(()) };
-        self.settle_states(&error);
-        if error.is_of_device() || !self.leave_out(&self.work(update, also)?, also)? {
+        // It may be of a batch whose gradients nobody wants: a state's next value is computed from all that it waits for.
+        let is_any_dropped = self.settle_states(&error);
+        if error.is_of_device() || !(self.leave_out(&self.work(update, also)?, also)? | is_any_dropped) {
             return Err(error);
         }
         self.attempt(self.work(update, also)?, update)
@@ -107,7 +108,7 @@ impl Inner {
             };
             self.rescue(&work)?;
             let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &work.overwritten };
-            self.store.run(&run, plan).map_err(|error| self.told(error, &structure, &given))?
+            self.store.run(&run, plan).map_err(|error| self.told(error, &outputs, &structure, &given))?
         };
         self.take_results(work, update, values, residents)
     }
