@@ -1,20 +1,26 @@
-//! `cargo xtask ci`: everything that a change must pass before it is merged, on a machine with only a Rust toolchain.
+//! `cargo xtask ci`: everything that a change must pass before it is merged.
 //!
-//! The steps run in order, each announced and timed, and stop at the first failure with the command that repeats it. All
-//! steps that build use the workspace's own profile and features, so that what one step built serves the next.
+//! It needs a Rust toolchain and a C compiler; and a Vulkan adapter, `mpirun` and a standard library for WebAssembly, each of which is found,
+//! or taken from Debian's packages where this runs as root there.
+//!
+//! The steps run in order, each announced and timed, and stop at the first failure with the command that repeats it. Steps that
+//! build for this machine use the workspace's own profile, and its features but for those that are about having none, so that what one step
+//! built serves the next. The check for WebAssembly shares nothing with them, and has a target folder of its own.
 
 mod packages;
 mod sources;
 mod vulkan;
 mod wasm;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::budget;
 use crate::cpu_time::{self, Taken, Watch};
 use crate::distributed;
+use crate::web::workspace;
 
 /// One command of the run.
 struct Step {
@@ -35,6 +41,16 @@ enum Program {
 
 /// Tests fail, instead of skipping, when no GPU adapter is found.
 const REQUIRE_GPU: (&str, &str) = ("ARENAGRAD_REQUIRE_GPU", "1");
+
+/// The folder below the workspace where steps write what nobody keeps, and a file in it.
+macro_rules! out {
+    () => {
+        "target/ci"
+    };
+    ($file:literal) => {
+        concat!(out!(), "/", $file)
+    };
+}
 
 /// How many steps several processes follow one. `cargo xtask distributed` makes more.
 const STEPS_IN_GROUP: u64 = 12;
@@ -90,8 +106,8 @@ const STEPS: &[Step] = &[
     Step::example("symbolic", &["--diff", "x", "--at", "x=1,y=2,z=3", "--", "(x + y)*z"]),
     Step::example("primer", &primer("cpu")),
     Step::example("primer", &primer("gpu")),
-    Step::example("gradient_descent", &["--device", "cpu", "--out-dir", "target"]),
-    Step::example("gradient_descent", &["--device", "gpu", "--out-dir", "target"]),
+    Step::example("gradient_descent", &["--device", "cpu", "--out-dir", out!()]),
+    Step::example("gradient_descent", &["--device", "gpu", "--out-dir", out!()]),
     Step::example("jacobian", &["--device", "cpu"]),
     Step::example("jacobian", &["--device", "gpu"]),
     Step::example("extending", &["--device", "cpu"]),
@@ -105,9 +121,9 @@ const STEPS: &[Step] = &[
 /// Full verification of the packages, where it is due.
 const VERIFICATION: &[Step] = &[Step::cargo("forget packages", FORGET_PACKAGES), Step::cargo("packages", PACKAGE)];
 
-/// The primer's options: its pictures go where nothing is kept.
+/// The primer's options.
 const fn primer(device: &'static str) -> [&'static str; 8] {
-    let (dot, svg, curve) = ("target/primer-network.dot", "target/primer-network.svg", "target/primer-loss.svg");
+    let (dot, svg, curve) = (out!("primer-network.dot"), out!("primer-network.svg"), out!("primer-loss.svg"));
     ["--device", device, "--network-dot", dot, "--network-svg", svg, "--curve", curve]
 }
 
@@ -205,10 +221,23 @@ impl Step {
     /// Runs it; an error says how to repeat it.
     fn run(&self) -> Result<(), String> {
         println!("ci: {}", self.shown());
+        self.make_folder(&workspace())?;
         match self.command().status() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(format!("{status}; to repeat it:\n  {}", self.shown())),
             Err(error) => Err(format!("it cannot be run: {error}")),
+        }
+    }
+
+    /// Makes the folder that an example writes into, which an example expects to be there. Cargo makes none in the workspace where it is told to
+    /// build elsewhere.
+    fn make_folder(&self, workspace: &Path) -> Result<(), String> {
+        match self.program {
+            Program::Cargo => Ok(()),
+            Program::Example(_) => {
+                let folder = workspace.join(out!());
+                fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))
+            }
         }
     }
 
@@ -224,6 +253,10 @@ impl Step {
         };
         let mut command = Command::new(program);
         command.args(self.arguments).envs(self.environment.iter().copied());
+        if matches!(self.program, Program::Example(_)) {
+            // What it writes is named from there. Cargo stays where it is, for the folder it builds in may be named from here.
+            command.current_dir(workspace());
+        }
         command
     }
 
@@ -242,5 +275,28 @@ impl Step {
             shown.push_str(&if quoted { format!(" \"{argument}\"") } else { format!(" {argument}") });
         }
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also in a checkout where cargo has built nothing.
+    #[test]
+    fn what_examples_write_has_a_folder() {
+        let fresh = std::env::temp_dir().join(format!("arenagrad-ci-{}", std::process::id()));
+        let mut written = 0;
+        for step in STEPS.iter().filter(|step| matches!(step.program, Program::Example(_))) {
+            step.make_folder(&fresh).expect("folders can be made there");
+            for argument in step.arguments.iter().filter(|argument| argument.starts_with("target")) {
+                assert!(argument.starts_with(out!()), "{}", step.shown());
+                let path = fresh.join(argument);
+                assert!(path.is_dir() || path.parent().is_some_and(Path::is_dir), "{}", step.shown());
+                written += 1;
+            }
+            fs::remove_dir_all(&fresh).expect("it was made here");
+        }
+        assert!(written > 0);
     }
 }

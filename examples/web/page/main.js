@@ -111,30 +111,45 @@ async function restart() {
 
 // ---- Training -----------------------------------------------------------------------------------------------------------------
 
-/** Share and mean loss on the test images, part by part so that the tab stays awake. */
-async function test() {
+/**
+ * What `call` gives when its turn comes; null if the page has another training by then. Whoever asks a training more than once asks this way,
+ * and looks after each wait whether it is still the page's: a GPU that fails is given up between two turns, and its training is freed.
+ */
+function inTurn(training, call) {
+  return exclusive(() => (page.training === training ? call() : null));
+}
+
+/** Share and mean loss on the test images, part by part so that the tab stays awake; nothing if the training is given up meanwhile. */
+async function test(training) {
   const sums = [0, 0, 0];
   for (let part = 0; part < page.testParts; part += 1) {
-    const found = await exclusive(() => page.training.testPart(part));
+    const found = await inTurn(training, () => training.testPart(part));
+    if (page.training !== training) return null;
     found.forEach((value, place) => { sums[place] += value; });
     await breathe();
   }
+  const file = await inTurn(training, () => training.save());
+  if (page.training !== training) return null;
   const [recognised, loss, images] = sums;
-  page.tested.push([page.losses.length, recognised / images, loss / images]);
+  const tested = [page.losses.length, recognised / images, loss / images];
+  page.tested.push(tested);
   // What a GPU that gets lost takes with it.
-  page.saved = { steps: page.losses.length, file: await exclusive(() => page.training.save()) };
+  page.saved = { steps: page.losses.length, file };
+  return tested;
 }
 
-async function train() {
+/** Goes on with a training until it is paused, or given up. */
+async function train(training) {
   const half = Math.ceil(page.epochSteps / 2);
   let together = 1;
   let since = performance.now();
   let images = 0;
-  while (page.running) {
+  while (page.running && page.training === training) {
     const left = half - (page.losses.length % half);
     const count = Math.min(together, left);
     const started = performance.now();
-    const losses = await exclusive(() => page.training.steps(count));
+    const losses = await inTurn(training, () => training.steps(count));
+    if (page.training !== training) return;
     page.losses.push(...losses);
     images += count * batch;
     const each = (performance.now() - started) / count;
@@ -145,8 +160,9 @@ async function train() {
       images = 0;
     }
     if (left === count) {
-      await test();
-      const [steps, accuracy] = page.tested.at(-1);
+      const tested = await test(training);
+      if (tested === null) return;
+      const [steps, accuracy] = tested;
       say(`After ${steps.toLocaleString('en')} steps it reads ${(accuracy * 100).toFixed(1)} % of the test images.`);
       since = performance.now();
       images = 0;
@@ -164,7 +180,7 @@ async function run() {
   enable();
   say('Training …');
   try {
-    await train();
+    await train(training);
     // Whoever has given the GPU up meanwhile has said so.
     if (page.training === training) say('Paused.');
   } catch (error) {
@@ -299,9 +315,14 @@ async function save() {
 async function load(file) {
   try {
     const bytes = new Uint8Array(await file.arrayBuffer());
-    const report = await exclusive(() => page.training.load(bytes));
-    await test();
-    say(`${report.trim().split('\n')[0]} It reads ${(page.tested.at(-1)[1] * 100).toFixed(1)} % of the test images.`);
+    let training = null;
+    const report = await exclusive(() => {
+      training = page.training;
+      return training.load(bytes);
+    });
+    const tested = await test(training);
+    if (tested === null) return;
+    say(`${report.trim().split('\n')[0]} It reads ${(tested[1] * 100).toFixed(1)} % of the test images.`);
     show(true);
     await recognise();
   } catch (error) {

@@ -61,6 +61,7 @@ const CHECKS: &[Check] = &[
     Check::new("files", files),
     Check::new("refusal", refusal),
     Check::new("loss", loss_of_the_device),
+    Check::new("loss-in-test", loss_within_a_test),
     Check::new("growth-cpu", |visit| growth::check(visit, "cpu")),
     Check::new("growth-gpu", |visit| growth::check(visit, "gpu")),
     Check::new("shaders", shaders::check),
@@ -369,4 +370,38 @@ fn lost_while_paused(visit: &mut Visit<'_>) -> Result<(), String> {
     visit.browser.wait_until(&format!("{given_up} && !document.getElementById('run').disabled"), SHORT)?;
     println!("web:   {}", visit.text("status")?);
     Ok(())
+}
+
+/// A GPU that is given up between two parts of a test takes the test with it: the CPU's training begins with no results, and the page goes
+/// on saying what has failed.
+fn loss_within_a_test(visit: &mut Visit<'_>) -> Result<(), String> {
+    // Half an epoch, after which it tests, is 16 steps.
+    visit.open_on("gpu", "batch=256")?;
+    // Between the first part and the second a drawing has its turn, and fails to be recognised.
+    visit.browser.evaluate(
+        "(() => { const { training } = page, { testPart } = training;
+            training.testPart = async (part) => {
+                const found = await testPart.call(training, part);
+                training.recognise = async () => { throw Object.assign(new Error('it is gone'), { name: 'GpuError' }); };
+                document.getElementById('example').click();
+                await new Promise((done) => setTimeout(done, 300));
+                return found;
+            }; })()",
+    )?;
+    visit.click("run")?;
+    visit.browser.wait_until("page.notes.some((note) => note.startsWith('WebGPU failed'))", LONG)?;
+    visit.browser.evaluate("page.loop.then(() => 0)")?;
+    let status = visit.text("status")?;
+    println!("web:   {status}");
+    let is_fresh = visit.browser.evaluate(
+        "page.kind === 'cpu' && page.losses.length === 0 && page.tested.length === 0 && page.saved === null",
+    )?;
+    if is_fresh != Value::Bool(true) || !status.starts_with("WebGPU failed, so the CPU goes on from the beginning") {
+        let (tested, saved) =
+            (visit.number("page.tested.length")?, visit.browser.evaluate("page.saved?.steps ?? null")?);
+        return Err(format!("it has {tested} tests, kept the parameters of step {saved}, and says {status:?}"));
+    }
+    visit.click("run")?;
+    visit.train_until("page.losses.length >= 4")?;
+    visit.pause()
 }

@@ -20,22 +20,21 @@
 //!
 //! What this does not know: names, layers and policies. The caller says which nodes keep f32.
 
+mod loops;
+mod rules;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::arena::{Arena, Graph};
-use crate::body::{Body, Cut, ScanResult};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Half, Indexing, Leaf, Op, OpKind,
-    UnaryFunction,
-};
+use crate::op::{Arrangement, Elementwise, Half, Leaf, Op, OpKind};
 use crate::passes::Optimised;
 use crate::passes::rebuild::{Rebuild, Rewrites};
 use crate::passes::sweep::sweep_rounded;
 use crate::shape::Shape;
+use rules::{base, has_products, is_cheap, is_rounded_operand, is_seen_through, may_wait_rounded, seen};
 
 /// What is rounded of a graph: see [`mixed_precision`].
 #[derive(Clone, Copy)]
@@ -252,7 +251,7 @@ impl<'a> Roundings<'a> {
         let op = if let Op::Scan { body, operands, result } = &op
             && self.is_product[place]
         {
-            scan(self.half, self.keeps_f32_in_loops, body, operands.clone(), *result)?
+            loops::scan(self.half, self.keeps_f32_in_loops, body, operands.clone(), *result)?
         } else {
             op
         };
@@ -378,206 +377,4 @@ impl<'a> Roundings<'a> {
         }
         Ok(rounded)
     }
-}
-
-/// Whether a node multiplies matrices, or a loop's body does by operations that are not left as they are.
-fn has_products(op: &Op, keeps_f32_in_loops: &dyn Fn(OpKind) -> bool) -> bool {
-    match op {
-        Op::MatMul { .. } | Op::Convolution { .. } | Op::Attention(_) => true,
-        Op::Scan { body, .. } => {
-            body.ops().any(|op| !keeps_f32_in_loops(op.kind()) && has_products(op, keeps_f32_in_loops))
-        }
-        Op::Leaf(_)
-        | Op::Uniform { .. }
-        | Op::Elementwise(_)
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. }
-        | Op::Assembly(_)
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::AllReduce { .. }
-        | Op::Indexing(_)
-        | Op::LinearAlgebra { .. }
-        | Op::Ordered(_) => false,
-    }
-}
-
-/// Whether the operand at a position of a product is rounded: not what attention adds to scores, nor its numbers a row. What a loop reads is
-/// rounded in its body.
-fn is_rounded_operand(op: &Op, position: usize) -> bool {
-    match op {
-        Op::MatMul { .. } | Op::Convolution { .. } => true,
-        Op::Attention(attention) => position < 3 || position == 3 + usize::from(attention.mask.is_some()),
-        Op::Leaf(_)
-        | Op::Uniform { .. }
-        | Op::Elementwise(_)
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. }
-        | Op::Assembly(_)
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::AllReduce { .. }
-        | Op::Indexing(_)
-        | Op::Scan { .. }
-        | Op::LinearAlgebra { .. }
-        | Op::Ordered(_) => false,
-    }
-}
-
-/// Whether a node shows another's elements.
-fn is_seen_through(op: &Op) -> bool {
-    matches!(op, Op::View { .. } | Op::StopGradient { .. } | Op::CustomGradient { .. })
-}
-
-/// What a node shows the elements of: itself, if that is none of the three.
-fn base(arena: &Arena, mut id: NodeId) -> NodeId {
-    while let Op::View { operand: shown, .. }
-    | Op::StopGradient { operand: shown }
-    | Op::CustomGradient { value: shown, .. } = &arena.nodes[id.key].op
-    {
-        id = *shown;
-    }
-    id
-}
-
-/// What a node shows the elements of; none if it repeats them.
-fn seen(arena: &Arena, mut id: NodeId) -> Option<NodeId> {
-    loop {
-        id = match &arena.nodes[id.key].op {
-            Op::View { arrangement: Arrangement::Broadcast, .. } => return None,
-            Op::View { operand: shown, .. }
-            | Op::StopGradient { operand: shown }
-            | Op::CustomGradient { value: shown, .. } => *shown,
-            Op::Leaf(_)
-            | Op::Uniform { .. }
-            | Op::Elementwise(_)
-            | Op::Assembly(_)
-            | Op::Reduce { .. }
-            | Op::ArgMax { .. }
-            | Op::AllReduce { .. }
-            | Op::MatMul { .. }
-            | Op::Attention(_)
-            | Op::Convolution { .. }
-            | Op::Indexing(_)
-            | Op::Scan { .. }
-            | Op::LinearAlgebra { .. }
-            | Op::Ordered(_) => return Some(id),
-        };
-    }
-}
-
-/// Whether a value of the forward pass may wait in 16 bits.
-fn may_wait_rounded(arena: &Arena, node: &Node) -> bool {
-    if node.dtype != DType::F32 || node.shape.elements() <= 1 {
-        return false;
-    }
-    match &node.op {
-        Op::Elementwise(elementwise) => match elementwise {
-            Elementwise::Unary { function, .. } => !is_steep(*function),
-            Elementwise::Binary { function, .. } => *function != BinaryFunction::Pow,
-            Elementwise::Where { .. } | Elementwise::RoundTo { .. } => true,
-            // Indices and counts are more than 16 bits hold.
-            Elementwise::Cast { operand } => arena.nodes[operand.key].dtype.is_float(),
-            Elementwise::Compare { .. } => false,
-        },
-        Op::MatMul { .. } | Op::Convolution { .. } => true,
-        Op::Attention(attention) => attention.result != AttentionResult::LogSumExp,
-        Op::Assembly(Assembly::Pad { .. } | Assembly::Concat { .. }) => true,
-        Op::Indexing(Indexing::Gather { .. }) => true,
-        // Sums, and what decides which element is meant.
-        Op::Reduce { .. }
-        | Op::Indexing(Indexing::ScatterAdd { .. } | Indexing::ScatterReduce { .. })
-        | Op::Ordered(_)
-        | Op::Scan { .. }
-        | Op::LinearAlgebra { .. } => false,
-        Op::Leaf(_)
-        | Op::Uniform { .. }
-        | Op::ArgMax { .. }
-        | Op::AllReduce { .. }
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. } => false,
-    }
-}
-
-/// Whether a function leaves the range of 16 bits soon, or turns small differences into large ones.
-fn is_steep(function: UnaryFunction) -> bool {
-    use UnaryFunction::*;
-    match function {
-        Exp | Expm1 | Exp2 | Log | Log1p | Log2 | Log10 | Sinh | Cosh | Erfcx | Erfinv | Atanh | Lgamma | Digamma
-        | Trigamma => true,
-        Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Sqrt | Sin | Cos | Tanh | Sigmoid | Erf | Erfc | Relu
-        | Not | Atan | Asin | Acos | Asinh | Acosh | BitwiseNot => false,
-    }
-}
-
-/// Whether to compute a value again costs less than to store it.
-fn is_cheap(op: &Op) -> bool {
-    let is_little = |effort: Effort| matches!(effort, Effort::Simple | Effort::Division);
-    match op {
-        Op::Elementwise(elementwise) => match elementwise {
-            Elementwise::Unary { function, .. } => is_little(function.row().effort),
-            Elementwise::Binary { function, .. } => is_little(function.row().effort),
-            Elementwise::Where { .. } | Elementwise::Cast { .. } | Elementwise::RoundTo { .. } => true,
-            Elementwise::Compare { .. } => false,
-        },
-        Op::Leaf(_)
-        | Op::Uniform { .. }
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. }
-        | Op::Assembly(_)
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::AllReduce { .. }
-        | Op::MatMul { .. }
-        | Op::Attention(_)
-        | Op::Convolution { .. }
-        | Op::Indexing(_)
-        | Op::Scan { .. }
-        | Op::LinearAlgebra { .. }
-        | Op::Ordered(_) => false,
-    }
-}
-
-/// A result of a loop in whose body the operands of products are rounded.
-fn scan(
-    half: Half,
-    keeps_f32_in_loops: &dyn Fn(OpKind) -> bool,
-    body: &Body,
-    operands: Box<[NodeId]>,
-    result: ScanResult,
-) -> Result<Op, GraphError> {
-    let (graph, ids) = body.alone()?;
-    let end = graph.ordinal_bound();
-    let mut keeps_f32 = vec![false; end];
-    for id in graph.ids() {
-        let node = graph.node(id)?;
-        keeps_f32[node.ordinal as usize] = keeps_f32_in_loops(node.op.kind());
-    }
-    let keeps_f32 = |ordinal: usize| keeps_f32[ordinal];
-    let precision = MixedPrecision { half, backward: end, update: end, keeps_f32: &keeps_f32, keeps_f32_in_loops };
-    let mixed = mixed_precision(&graph, &ids, &precision)?;
-    let ids = mixed.outputs;
-    let (carries, rest) = ids[..body.inputs()].split_at(body.carries());
-    let (elements, captured) = rest.split_at(body.sequences());
-    let next: Vec<NodeId> = body.next().iter().map(|&place| ids[place as usize]).collect();
-    // All places, so that the bodies of all results of a loop are the same.
-    let cut = Cut {
-        carries,
-        elements,
-        captured,
-        next: &next,
-        stacked: &ids,
-        length: body.length(),
-        reverse: body.is_reversed(),
-    };
-    let (mixed_body, places) = Body::cut(&mixed.graph, &cut)?;
-    let result = match result {
-        ScanResult::Final(carry) => ScanResult::Final(carry),
-        ScanResult::Stacked(place) => ScanResult::Stacked(places[place as usize]),
-    };
-    Ok(Op::Scan { body: Arc::new(mixed_body), operands, result })
 }

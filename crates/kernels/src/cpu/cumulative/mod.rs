@@ -246,7 +246,7 @@ impl Scheme {
         );
     }
 
-    /// Goes through one axis and those beside it.
+    /// Goes through one axis and those beside it: in runs, and once if it is one run or leaves the range of numbers.
     fn axis<F: Run>(
         &self,
         scratch: &mut Scratch<F>,
@@ -254,37 +254,25 @@ impl Scheme {
         source: Source<'_, F::Element>,
         result: &mut [F::Output],
     ) {
-        if self.runs() == 1 || !self.axis_in_runs::<F>(scratch, of_runs, source, result) {
-            let whole = Scheme { run: self.extent, ..*self };
-            let starts = &mut scratch.running;
-            dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts, source, result });
-        }
-    }
-
-    /// Goes through one axis and those beside it in runs. Says whether the results are those of going through it once.
-    fn axis_in_runs<F: Run>(
-        &self,
-        scratch: &mut Scratch<F>,
-        of_runs: usize,
-        source: Source<'_, F::Element>,
-        result: &mut [F::Output],
-    ) -> bool {
         let runs = self.runs();
         let Scratch { totals, running } = scratch;
         let side_by_side = if of_runs > 1 { runs } else { SIDE_BY_SIDE };
-        let (mut first, mut rest) = (0, result);
-        while first < runs {
+        let (mut first, mut rest) = (0, &mut *result);
+        while runs > 1 && first < runs {
             let now = side_by_side.min(runs - first);
             let totals = &mut totals[..now * self.inner];
             self.divide_totals::<F>(of_runs, first, totals, source);
             if join_totals::<F>(first, totals, running) {
-                return false;
+                break;
             }
             let (part, others) = self.split(rest, first, now);
             self.divide_results::<F>(of_runs, first, totals, source, part);
             (first, rest) = (first + now, others);
         }
-        true
+        if first < runs {
+            let whole = Scheme { run: self.extent, ..*self };
+            dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts: running, source, result });
+        }
     }
 
     fn divide_totals<F: Run>(
