@@ -10,8 +10,8 @@ use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::{Quad, declare_position, quad};
 use crate::wgsl::reduce::Reduction;
 use crate::wgsl::tiles::{
-    COOPERATIVE_DEPTH, MatMulTile, TILED_SIDE, TILED_WORKGROUP, cooperative_iterations, cooperative_subgroups,
-    depth_parts, matmul_tile, span_depth, strip_width,
+    COOPERATIVE_DEPTH, MatMulTile, TILED_SIDE, TILED_WORKGROUP, cooperative_iterations, cooperative_stores,
+    cooperative_subgroups, depth_parts, matmul_tile, span_depth, strip_width,
 };
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{Axes, Axis, DType, Matrices, ProductExtents, ReduceFunction, View};

@@ -71,7 +71,14 @@ impl Inner {
         let asked: HashSet<NodeId> = outputs.iter().copied().collect();
         let further = keeps.iter().map(|pending| pending.node).filter(|node| !asked.contains(node));
         let nodes: Vec<NodeId> = outputs.iter().copied().chain(further).collect();
-        let mut values = self.run(&nodes).inspect_err(|error| self.settle_states(error))?;
+        let mut values = match self.run(&nodes) {
+            Ok(values) => values,
+            Err(error) => {
+                // Who asks is told; what follows is not refused for the same batch.
+                self.settle_states(&error);
+                return Err(error);
+            }
+        };
         let by_node: HashMap<NodeId, &Rc<Value>> = nodes.iter().copied().zip(&values).collect();
         for Pending { node, carries_gradient, .. } in keeps {
             if let Some(value) = by_node.get(&node) {

@@ -256,9 +256,9 @@ mod tests {
 
     #[test]
     fn special_numbers_are_kept_where_the_driver_offers_it() {
-        let mode = [4 << 16 | OP_EXECUTION_MODE, KEEP_SPECIAL_MODE, WIDTH];
-        let has_mode =
-            |words: &[u32]| instructions(words).any(|(_, of)| [of[0], of[of.len() - 2], of[of.len() - 1]] == mode);
+        // An instruction, the entry point that it is of, and the mode of that width.
+        let is_mode = |of: &[u32]| of[0] == 4 << 16 | OP_EXECUTION_MODE && of[2..] == [KEEP_SPECIAL_MODE, WIDTH];
+        let has_mode = |words: &[u32]| instructions(words).any(|(_, of)| is_mode(of));
         assert!(!has_mode(&as_written(MODULE, &[true], &[], OLD).unwrap()));
         for driver in [RECENT, Driver { has_subgroups: false, ..RECENT }] {
             let words = as_written(MODULE, &[true], &[], driver).unwrap();

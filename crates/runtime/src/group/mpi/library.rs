@@ -460,7 +460,7 @@ mod tests {
                 assert!(piece_of(len, width) * width <= most, "{bytes} bytes in values of {width}");
             }
         }
-        let len = 1 << 30;
+        let len: usize = 1 << 30;
         assert!(len.div_ceil(piece_of(len, 4)) <= MOST_PIECES);
     }
 
