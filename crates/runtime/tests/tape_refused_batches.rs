@@ -135,7 +135,15 @@ fn a_batch_that_is_abandoned() {
             }
             values(tape.parameters().into_iter().chain(tape.states()).collect())
         };
-        assert_eq!(run(true), run(false), "{device}");
+        // What is computed after a refusal is computed in other runs, which may round otherwise.
+        for ((name, found), (_, expected)) in run(true).iter().zip(&run(false)) {
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-6 * expected.abs().max(0.1),
+                    "{name} on {device}: {found}, {expected}"
+                );
+            }
+        }
     }
 }
 

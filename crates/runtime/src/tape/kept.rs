@@ -74,9 +74,13 @@ impl Inner {
         let mut values = match self.run(&nodes) {
             Ok(values) => values,
             Err(error) => {
-                // Who asks is told; what follows is not refused for the same batch.
-                self.settle_states(&error);
-                return Err(error);
+                // Who asks for a state itself is told that its batch is refused. Others only read the state, and that batch counts for nothing.
+                // None waits after this, so it comes here once.
+                let is_of_state = self.waiting_states().iter().any(|(_, node)| outputs.contains(node));
+                return match self.settle_states(&error) {
+                    true if !is_of_state => self.compute(outputs, kept, with_history),
+                    true | false => Err(error),
+                };
             }
         };
         let by_node: HashMap<NodeId, &Rc<Value>> = nodes.iter().copied().zip(&values).collect();
