@@ -81,7 +81,7 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
                 ScanResult::Stacked(place) => all(&[1, u64::from(*place)]),
             }
         }
-        Op::AllReduce { number, .. } => all(&[65, u64::from(*number)]),
+        Op::AllReduce { number, .. } => all(&[66, u64::from(*number)]),
         Op::LinearAlgebra { function, .. } => all(&[41, function.number()]),
         Op::Ordered(ordered) => match ordered {
             Ordered::Cumulative { function, axis, is_reversed, .. } => {

@@ -68,6 +68,7 @@ impl Graph {
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
         // Wherever a number of words is open it stands before them, so that no two computations share a key.
         let (mut key, mut inputs) = (Vec::with_capacity(order.len() * 6 + 1), Vec::new());
+        let mut exchanges = 0;
         key.push(order.len() as u64);
         // Operands stand before their users, and outputs are among the nodes, so each has a position.
         let position_of =
@@ -91,6 +92,11 @@ impl Graph {
                     continue;
                 }
                 identity::words(&node.op, |word| key.push(word));
+                if let (Op::AllReduce { .. }, Some(number)) = (&node.op, key.last_mut()) {
+                    // Which one of the computation's it is, not which one of the graph's.
+                    *number = exchanges;
+                    exchanges += 1;
+                }
                 if let Op::Leaf(Leaf::Literal { data }) = &node.op {
                     data.for_each_bits(|bits| key.push(bits));
                 }

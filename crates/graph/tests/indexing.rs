@@ -39,6 +39,16 @@ fn elements_are_rolled_turned_and_repeated() {
     assert_eq!(elements(x.rot90(-1, [0, 1])), elements(x.rot90(3, [0, 1])));
     assert_eq!(elements(x.rot90(2, [0, 1])), [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
     assert_eq!(elements(x.rot90(1, [1, 0])), elements(x.rot90(-1, [0, 1])));
+    // Of as many axes as there may be.
+    let many = counted(&g, &[2; 9]).tile([2; 9]);
+    assert_eq!(many.shape().unwrap().dims(), [4; 9]);
+    let nested = (0..9).fold(counted(&g, &[2; 9]), |x, axis| {
+        x.tile((0..9).map(|other| if other == axis { 2 } else { 1 }).collect::<Vec<_>>())
+    });
+    assert_eq!(elements(many), elements(nested));
+    let wide = counted(&g, &[1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2]).repeat_interleave(2, 7);
+    assert_eq!(elements(wide), [0.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
+    assert_eq!(elements(counted(&g, &[2, 1, 2]).tile([2, 2, 1, 2])).len(), 32);
     assert_eq!(elements(counted(&g, &[2]).tile([2, 2])), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
     assert_eq!(elements(counted(&g, &[3]).repeat_interleave(2, 0)), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
     assert_eq!(elements(counted(&g, &[3]).repeat_interleave_counts(&[2, 0, 1], 0)), [0.0, 0.0, 2.0]);

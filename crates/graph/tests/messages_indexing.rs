@@ -33,7 +33,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     ("movedim", |w| w.x.movedim([0], [0, 1]), "the number of destinations is 2, but one for each source is needed"),
     ("unflatten", |w| w.x.unflatten(1, [2, 2]), "\"x\" of shape [3] has 3 elements, but [2, 2] has 4"),
     ("flatten_axes", |w| w.x.flatten_axes(1, 0), "the last axis is 0, but one not before the first is needed"),
-    ("tile", |w| w.x.tile([usize::MAX, 2]), "shape [18446744073709551615, 2, 2, 3] has too many elements to count"),
+    ("tile", |w| w.x.tile([usize::MAX, 2]), "shape [18446744073709551615, 6] has too many elements to count"),
     ("repeat_interleave", |w| w.x.repeat_interleave(2, 2), "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)"),
     ("repeat_interleave_counts", |w| w.x.repeat_interleave_counts(&[1], 0), "1 elements were given for shape [2]"),
     ("diagonal", |w| w.x.diagonal(0, 1, 1), "axis 1 is named twice"),

@@ -1,6 +1,6 @@
 //! What identifies a computation apart from its graph: equal keys are the same function, and nothing else has them.
 
-use arenagrad_graph::{DType, Expr, Graph};
+use arenagrad_graph::{DType, Expr, Graph, Half};
 
 fn key(graph: &Graph, outputs: &[Expr<'_>]) -> Vec<u64> {
     let outputs: Vec<_> = outputs.iter().map(|output| output.id().unwrap()).collect();
@@ -94,4 +94,21 @@ fn bounds_go_with_the_operations_that_need_them() {
     g.retain(&[gradient]).unwrap();
     assert_eq!(bounds(), [3]);
     assert!(dropped.id().is_err());
+}
+
+/// Rounding is no exchange, whatever number the exchange has in its graph, and one exchange is like another elsewhere.
+#[test]
+fn exchanges_are_told_from_rounding_and_not_from_each_other() {
+    let of = |first: usize| {
+        let g = Graph::new();
+        let x = g.input("x", [1]);
+        let _before: Vec<_> = (0..first).map(|_| x.exp()).collect();
+        (key(&g, &[x.all_reduce()]), key(&g, &[x.rounded_to(Half::Bf16)]), key(&g, &[x.rounded_to(Half::F16)]))
+    };
+    let (exchange, bf16, f16) = of(0);
+    for count in 0..4 {
+        let found = of(count);
+        assert_eq!(found, (exchange.clone(), bf16.clone(), f16.clone()));
+        assert!(found.0 != found.1 && found.0 != found.2 && found.1 != found.2);
+    }
 }

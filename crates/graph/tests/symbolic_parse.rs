@@ -98,7 +98,7 @@ fn symbols_are_listed_by_first_appearance() {
 #[test]
 fn errors_name_the_column_and_what_is_wrong() {
     type Check = fn(&ParseProblem) -> bool;
-    let table: [(&str, usize, Check); 30] = [
+    let table: [(&str, usize, Check); 31] = [
         ("", 1, |p| matches!(p, ParseProblem::Empty)),
         ("  \t ", 1, |p| matches!(p, ParseProblem::Empty)),
         ("2x", 2, |p| matches!(p, ParseProblem::MissingOperator { .. })),
@@ -127,6 +127,8 @@ fn errors_name_the_column_and_what_is_wrong() {
         ("x + .", 5, |p| matches!(p, ParseProblem::BadNumber { .. })),
         ("1e999", 1, |p| matches!(p, ParseProblem::NumberTooLarge { .. })),
         ("x # y", 3, |p| matches!(p, ParseProblem::UnexpectedCharacter { found: '#' })),
+        // A raised digit is no part of a name.
+        ("x² + 1", 2, |p| matches!(p, ParseProblem::UnexpectedCharacter { found: '²' })),
         ("sin(x, y)", 6, |p| matches!(p, ParseProblem::UnexpectedCharacter { found: ',' })),
         ("α + é*)", 7, |p| matches!(p, ParseProblem::ExpectedOperand { .. })),
     ];
@@ -251,6 +253,8 @@ fn deep_and_wide_formulas_need_no_stack() {
         assert_eq!(sum.diff("x").simplify().to_string(), "1000000");
         let product = parse(&vec!["x"; DEPTH].join("*")).unwrap();
         assert_eq!(product.diff("x").simplify().to_string(), "100000*x^99999");
+        let quotient = parse("(x^2 - 1)^300000/(x - 1)^300000").unwrap();
+        assert_eq!(quotient.simplify().to_string(), "(x + 1)^300000");
         let unclosed = parse(&"(".repeat(DEPTH)).unwrap_err();
         assert_eq!(unclosed.column(), DEPTH + 1);
     };

@@ -136,9 +136,34 @@ fn an_infinity_on_the_way_counts_where_its_sign_is_certain() {
         ("tanh(1/relu(x) + 1/x^2)", [0.0, 0.0, 0.0], 1.0),
         ("tanh(2/(abs(y - x)*relu(x + y)*step(y - x)))", [2.0, -1.0, 0.0], 1.0),
         ("exp(x - y) + exp(x)", [-1000.0, -1000.0, 0.0], 1.0),
+        ("exp(-1/relu(x))^y", [-1.0, 0.0, 0.0], 1.0),
+        ("(2^(-1/relu(x)))^y", [-1.0, 0.0, 0.0], 1.0),
     ];
     for (text, at, expected) in table {
         assert_eq!(four_values(&parse(text).unwrap(), at), [expected; 4], "{text} at {at:?}");
+    }
+}
+
+#[test]
+fn whole_exponents_beyond_exact_numbers_keep_the_sign_of_a_power() {
+    let table =
+        [("abs(x^(3*1e16/1e16))", 8.0), ("(x^1e16)^1e-16", 1.0), ("sqrt((x/2)^(2*1e16/1e16))", 1.0), ("abs(x^3)", 8.0)];
+    for (text, expected) in table {
+        let formula = parse(text).unwrap();
+        let found = four_values(&formula, [if text.contains("1e-16") { -1.0 } else { -2.0 }, 0.0, 0.0]);
+        assert!(found.iter().all(|&found| agree(found, expected, 1e-9)), "{text}: {found:?}, {}", formula.simplify());
+    }
+}
+
+/// What a derivative selects is found again among however many factors.
+#[test]
+fn long_products_read_back_with_their_selections() {
+    for count in [3, 31, 100] {
+        let factors: Vec<String> = (1..=count).map(|number| format!("(x + {number})")).collect();
+        let formula = parse(&format!("({}*z)^y", factors.join("*"))).unwrap().diff("z");
+        let again = parse(&formula.to_string()).unwrap();
+        let values = [&formula, &again].map(|formula| Compiled::new(formula).value([1.0, 0.0, 0.0]));
+        assert_eq!(values, [0.0, 0.0], "{count}");
     }
 }
 

@@ -86,6 +86,18 @@ fn many_outputs_of_one_input_are_planned_in_near_linear_time() {
     assert_near_linear("outputs", 200, |n| n, plan);
 }
 
+/// Each step reads the input beside what the step before gave in another order, so no two of them are of one rank.
+#[test]
+fn many_steps_that_read_one_input_are_planned_in_near_linear_time() {
+    let plan = |n: &mut usize| {
+        let g = Graph::new();
+        let x = g.input("x", [64]);
+        let last = (0..*n).fold(x, |h, _| h.flip(0) * x);
+        drop(Session::evaluate(&g, &[last], &Device::cpu()).unwrap());
+    };
+    assert_near_linear("steps", 1000, |n| n, plan);
+}
+
 #[test]
 fn many_parameters_are_read_and_set_in_near_linear_time() {
     let prepare = |n: usize| {

@@ -5,7 +5,7 @@ use crate::suite::devices::devices;
 use crate::suite::evaluate::{Given, given};
 use crate::suite::random::Random;
 use crate::suite::run::numbers;
-use arenagrad::{Device, Expr, Graph, QuantileInterpolation, Tape, Tensor};
+use arenagrad::{DType, Device, Expr, Graph, QuantileInterpolation, Session, Tape, Tensor};
 
 const NAN: f64 = f64::NAN;
 const INFINITY: f64 = f64::INFINITY;
@@ -149,6 +149,9 @@ fn order_at_the_edges() {
     gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Higher)], &[&[3.0]]);
     gives(&[4.0, 1.0, 3.0, 8.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Midpoint)], &[&[3.5]]);
     gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Nearest)], &[&[3.0]]);
+    // From the nearer of two numbers, of which one may be an infinity.
+    gives(&[-INFINITY, 5.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Linear)], &[&[-INFINITY]]);
+    gives(&[1.0, INFINITY], |x| vec![x.quantile(0.25, 0, QuantileInterpolation::Linear)], &[&[INFINITY]]);
     gives(&[], |x| vec![x.sort(0, false).0, x.cumsum(0), x.cummax(0).0], &[&[], &[], &[]]);
 }
 
@@ -167,6 +170,21 @@ fn cumulative_operations_at_the_edges() {
     gives(&[-INFINITY, 1.0], |x| vec![gradient_of(x, &|x| x.logcumsumexp(0))], &[&[NAN, 1.0]]);
 }
 
+/// Sums of parts of a run may leave the range of numbers where no sum of the run does.
+#[test]
+fn sums_near_the_end_of_the_range() {
+    for extent in [100usize, 1024, 5000, 100_000] {
+        let x: Vec<f64> = (0..extent).map(|place| if place % 2 == 0 { 1e308 } else { -1e308 }).collect();
+        let expected: Vec<f64> = (0..extent).map(|place| if place % 2 == 0 { 1e308 } else { 0.0 }).collect();
+        let g = Graph::new();
+        let sums = g.input_of("x", [extent], DType::F64).cumsum(0);
+        let found = Session::evaluate(&g, &[sums], &Device::cpu())
+            .and_then(|mut session| session.run(&[("x", &Tensor::new([extent], x)?)]))
+            .expect("numbers");
+        assert!(found[0].to_f64_vec() == expected, "{extent}");
+    }
+}
+
 #[test]
 fn products_with_zeros_have_gradients() {
     let of = |x: &[f64], function: for<'g> fn(Expr<'g>) -> Expr<'g>, expected: &[f64]| {
@@ -179,6 +197,19 @@ fn products_with_zeros_have_gradients() {
     of(&[5.0], |x| x.prod(..), &[1.0]);
     of(&[2.0, 0.0, 3.0], |x| x.cumprod(0), &[1.0, 8.0, 0.0]);
     of(&[0.0, 0.0, 3.0], |x| x.cumprod(0), &[1.0, 0.0, 0.0]);
+    // The products of what is behind are too large for f32.
+    let tens = [vec![0.0, 0.0], vec![10.0; 46]].concat();
+    let first = |first: f64| [vec![first], vec![0.0; 47]].concat();
+    of(&tens, |x| x.prod(..), &first(0.0));
+    let expected = first(1.0);
+    // A GPU goes back through the factors in f32.
+    let found = on_every_device(&tens, |x| vec![gradient_of(x, &|x| x.cumprod(0))]);
+    assert!(same(&found[0].1[0], &expected), "{:?}", found[0].1);
+    // Products that leave the range on their way and come back.
+    let x = [vec![1e-30; 3], vec![1e30; 3]].concat();
+    for (device, found) in on_every_device(&x, |x| vec![x.cumprod(0).select_index(0, 5), x.prod(..)]) {
+        assert!(found.iter().all(|found| (found[0] - 1.0).abs() < 1e-5), "{device}: {found:?}");
+    }
     // Of x y z the second derivatives are the third factor.
     of(&[0.0, 0.0, 3.0], |x| gradient_of(x, &|x| x.prod(..)).select_index(0, 0), &[0.0, 3.0, 0.0]);
     of(&[0.0, 0.0, 3.0], |x| gradient_of(x, &|x| x.cumprod(0)).select_index(0, 0), &[0.0, 4.0, 0.0]);

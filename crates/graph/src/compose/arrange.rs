@@ -6,7 +6,10 @@
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
-use crate::shape::{AxisSet, Shape};
+use crate::shape::{AxisSet, MAX_RANK, Shape};
+
+/// How many axes are repeated at once: each of them is two axes then, with another between it and the next.
+const MOST_TILED: usize = (MAX_RANK - 1) / 3;
 
 impl<'g> Expr<'g> {
     /// The elements moved by `shifts[i]` places along `axes[i]`; those that go past the end come in again at the start:
@@ -340,22 +343,42 @@ impl<'g> Expr<'g> {
         let Some(shape) = self.read("tile", origin, |_, node| node.shape.clone()) else { return self };
         let repeats = repeats.as_ref();
         let rank = shape.rank().max(repeats.len());
-        // An axis is given an axis of copies in front of it, and the two are joined. An axis of one element is its own axis of copies.
-        let (mut split, mut copies, mut joined) = (Vec::new(), Vec::new(), Vec::new());
-        for axis in 0..rank {
-            let extent = (axis + shape.rank()).checked_sub(rank).map_or(1, |axis| shape[axis]);
-            let repeat = (axis + repeats.len()).checked_sub(rank).map_or(1, |axis| repeats[axis]);
-            if extent == 1 || repeat == 1 {
-                split.push(extent);
-                copies.push(extent.saturating_mul(repeat));
-            } else {
-                split.extend([1, extent]);
-                copies.extend([repeat, extent]);
-            }
-            joined.push(extent.saturating_mul(repeat));
+        let extents = (0..rank).map(|axis| (axis + shape.rank()).checked_sub(rank).map_or(1, |axis| shape[axis]));
+        let mut extents: Vec<usize> = extents.collect();
+        let repeat_of = |axis: usize| (axis + repeats.len()).checked_sub(rank).map_or(1, |axis| repeats[axis]);
+        let result: Shape =
+            extents.iter().zip(0..).map(|(extent, axis)| extent.saturating_mul(repeat_of(axis))).collect();
+        if result.checked_elements().is_none() {
+            return self.fail(GraphError::TooManyElements { origin, op: "tile", shape: result });
         }
-        let split = self.reshape_node(&Shape::from(split), origin);
-        split.broadcast_node(&Shape::from(copies), origin).reshape_node(&Shape::from(joined), origin)
+        let repeated: Vec<usize> = (0..rank).filter(|&axis| repeat_of(axis) != 1).collect();
+        let mut value = self.reshape_node(&Shape::from(extents.clone()), origin);
+        // An axis is given an axis of copies in front of it, and the two are joined. An axis of one element is its own axis of copies. Axes
+        // that are not repeated are one between those that are, and few are repeated at once, so that there are never too many.
+        for axes in repeated.chunks(MOST_TILED) {
+            let (mut split, mut copies) = (Vec::new(), Vec::new());
+            let mut between = 1usize;
+            for (axis, extent) in extents.iter_mut().enumerate() {
+                if !axes.contains(&axis) {
+                    between = between.saturating_mul(*extent);
+                    continue;
+                }
+                let repeat = repeat_of(axis);
+                split.extend([between, 1]);
+                copies.extend([between, repeat]);
+                if *extent != 1 {
+                    split.push(*extent);
+                    copies.push(*extent);
+                }
+                *extent = extent.saturating_mul(repeat);
+                between = 1;
+            }
+            split.push(between);
+            copies.push(between);
+            value = value.reshape_node(&Shape::from(split), origin).broadcast_node(&Shape::from(copies), origin);
+            value = value.reshape_node(&Shape::from(extents.clone()), origin);
+        }
+        value
     }
 
     /// Each element along an axis `repeats` times: `[a, b] -> [a, a, b, b]` by `repeat_interleave(2, 0)`. (PyTorch's
@@ -378,9 +401,10 @@ impl<'g> Expr<'g> {
             Ok(axis) => axis,
             Err(error) => return self.fail(error),
         };
-        let beside = |copies: usize| -> Shape {
-            shape[..=axis].iter().copied().chain([copies]).chain(shape[axis + 1..].iter().copied()).collect()
-        };
+        // The axes behind it are one, so that there are never too many.
+        let behind = shape[axis + 1..].iter().fold(1usize, |product, &extent| product.saturating_mul(extent));
+        let before = shape[..axis].iter().fold(1usize, |product, &extent| product.saturating_mul(extent));
+        let beside = |copies: usize| Shape::from([before, shape[axis], copies, behind]);
         let joined = shape.with_extent(axis, shape[axis].saturating_mul(repeats));
         let copies = self.reshape_node(&beside(1), origin).broadcast_node(&beside(repeats), origin);
         copies.reshape_node(&joined, origin)

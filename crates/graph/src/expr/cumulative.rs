@@ -25,11 +25,12 @@ impl<'g> Expr<'g> {
 
     /// The cumulative product along `axis`: `y[i] = x[0] .. x[i]` (`torch.cumprod`). Shape and dtype stay. Floats and i32, which wraps.
     ///
-    /// On the CPU `y[i]` is `y[i-1] x[i]` in f64, whatever the dtype, as in PyTorch: past the range of f64 it is infinite or NaN to the end of the
-    /// axis. A GPU computes long axes in chunks of f32, behind which a product may be in the range again.
+    /// `y[i]` is `y[i-1] x[i]` in the range of f64, whatever the dtype, as in PyTorch: past it, it is infinite or NaN to the end of the
+    /// axis. A GPU computes long axes in chunks, behind which a product may be in the range again.
     ///
     /// Derivatives of any order are right where elements are 0, one or several, for nothing is divided: the gradient of `x[k]` is
-    /// `y[k-1] (u[k] + x[k+1] (u[k+1] + x[k+2] (..)))`. Errors: an axis that there is not; an expression of bool.
+    /// `y[k-1] (u[k] + x[k+1] (u[k+1] + x[k+2] (..)))`. On a GPU what is in parentheses must stay in the range of f32.
+    /// Errors: an axis that there is not; an expression of bool.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;

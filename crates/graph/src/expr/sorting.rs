@@ -251,8 +251,9 @@ impl<'g> Expr<'g> {
                 QuantileInterpolation::Linear | QuantileInterpolation::Midpoint if low == high => at(low),
                 QuantileInterpolation::Midpoint => at(low) * 0.5 + at(high) * 0.5,
                 QuantileInterpolation::Linear => {
-                    let (a, b) = (at(low), at(high));
-                    a + (b - a) * (place - low)
+                    let (a, b, beyond) = (at(low), at(high), place - low);
+                    // From the nearer of the two, which may be an infinity.
+                    if beyond < 0.5 { a + (b - a) * beyond } else { b - (b - a) * (high - place) }
                 }
             }
         });

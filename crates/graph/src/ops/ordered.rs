@@ -144,7 +144,7 @@ fn vjp_cumulative<'g>(
         CumulativeFunction::Sum => give(operand, walk.back().cumulative(CumulativeFunction::Sum, node.upstream)),
         CumulativeFunction::Product => {
             let passed = walk.back().recurrence(node.upstream, walk.next(x, 0.0));
-            give(operand, walk.previous(node.output, 1.0) * passed);
+            give(operand, in_range(walk.previous(node.output, 1.0), passed));
         }
         CumulativeFunction::ArgMax | CumulativeFunction::ArgMin => {}
     }
@@ -216,6 +216,12 @@ impl Walk {
     }
 }
 
+/// A product of products, which is 0 where one of them is and the other has left the range of numbers: it is a number that is too large, and no infinity.
+fn in_range<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
+    let is_lost = |zero: Expr<'g>, large: Expr<'g>| zero.equal(0.0) & large.abs().equal(f64::INFINITY);
+    (is_lost(a, b) | is_lost(b, a)).where_(0.0, a * b)
+}
+
 /// For each element the product of all others over `axes`: of those before it and of those behind it, so that nothing is divided.
 pub(crate) fn product_of_others<'g>(x: Expr<'g>, axes: AxisSet, origin: Origin) -> Expr<'g> {
     let Some(shape) = x.read("prod", origin, |_, node| node.shape.clone()) else { return x };
@@ -225,7 +231,7 @@ pub(crate) fn product_of_others<'g>(x: Expr<'g>, axes: AxisSet, origin: Origin) 
     let walk = Walk { axis: joined.axis, is_reversed: false, origin };
     let before = walk.previous(walk.cumulative(CumulativeFunction::Product, joined.elements), 1.0);
     let behind = walk.next(walk.back().cumulative(CumulativeFunction::Product, joined.elements), 1.0);
-    let others = before * behind;
+    let others = in_range(before, behind);
     if axes.len() == 1 {
         return others;
     }

@@ -19,10 +19,10 @@ use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::symbolic::form::{Edge, Form, FormulaFunction, Side};
 
-/// Of products with more factors only their steps imply something.
+/// A summand's products with more factors are not looked through for a logarithm.
 const MOST_FACTORS: usize = 32;
-/// Products with more factors are printed with all their selections.
-const LONGEST: usize = 256;
+/// Of products with more pairs of a power and another factor only the steps imply something.
+const MOST_PAIRS: usize = 1 << 22;
 /// So many nodes are looked at to find a logarithm, or to compare two operands.
 const MOST_NODES: usize = 64;
 
@@ -50,14 +50,16 @@ pub(super) fn is_implied(product: Expr<'_>, condition: Expr<'_>) -> bool {
     let arena = product.graph().arena();
     let Form::Call(FormulaFunction::Abs, node) = Form::resolved(&arena, condition) else { return false };
     let node = unscaled(&arena, node);
-    let factors = factors(&arena, product_id, MOST_FACTORS).unwrap_or_default();
+    let factors = factors(&arena, product_id, usize::MAX).unwrap_or_default();
     zeros(&arena, &factors).into_iter().any(|zero| same(&arena, unscaled(&arena, zero), node))
 }
 
 /// The nodes at whose zeros the product of these factors is 0.
 fn zeros(arena: &Arena, factors: &[NodeId]) -> Vec<NodeId> {
     let mut zeros: Vec<NodeId> = Vec::new();
-    if factors.len() > MOST_FACTORS {
+    let power = |(place, &factor): (usize, &NodeId)| Some((place, varying_power(arena, factor)?));
+    let powers: Vec<(usize, (NodeId, NodeId))> = factors.iter().enumerate().filter_map(power).collect();
+    if powers.len().saturating_mul(factors.len()) > MOST_PAIRS {
         return zeros;
     }
     let mut add = |node: NodeId| {
@@ -65,8 +67,7 @@ fn zeros(arena: &Arena, factors: &[NodeId]) -> Vec<NodeId> {
             zeros.push(node);
         }
     };
-    for (place, &factor) in factors.iter().enumerate() {
-        let Some((base, exponent)) = varying_power(arena, factor) else { continue };
+    for (place, (base, exponent)) in powers {
         for (_, &other) in factors.iter().enumerate().filter(|&(other, _)| other != place) {
             if is_larger(arena, other, exponent) {
                 add(other);
@@ -155,7 +156,7 @@ pub(super) fn selected(arena: &Arena, mut id: NodeId) -> Selected {
     if selections.is_empty() {
         return Selected { value, selections };
     }
-    let factors = factors(arena, value, LONGEST).unwrap_or_default();
+    let factors = factors(arena, value, usize::MAX).unwrap_or_default();
     let conditions: HashSet<NodeId> = factors.iter().filter_map(|&factor| condition(arena, factor)).collect();
     let zeros: Vec<NodeId> = zeros(arena, &factors).into_iter().map(|zero| unscaled(arena, zero)).collect();
     let implied = |node: NodeId| {

@@ -47,7 +47,7 @@ impl<'t> Tokens<'t> {
             ')' => single(Token::Close),
             '.' | '0'..='9' => number(rest),
             first if first == '_' || first.is_alphabetic() => {
-                let end = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
+                let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
                 Ok((Token::Name(&rest[..end]), end))
             }
             found => Err(ParseProblem::UnexpectedCharacter { found }),
@@ -73,6 +73,11 @@ impl fmt::Display for Token<'_> {
             Token::End => f.write_str("the end"),
         }
     }
+}
+
+/// Whether a character may stand in a name behind its first. Raised digits and fractions are no letters: `x²` is a square to who wrote it.
+fn is_of_name(c: char) -> bool {
+    c == '_' || c.is_alphabetic() || c.is_ascii_digit() || ('₀'..='₉').contains(&c)
 }
 
 /// The number at the start of a text, and its length in bytes.

@@ -14,13 +14,23 @@ fn append(first: Total, second: Total) -> Total {
 }
 
 fn begin(total: Total) -> Total {
-    return Total(value_of(Scaled(total.mantissa, total.exponent)), 0);
+    return total;
 }
 
+// What has left the range of f32 may come back, by a small factor or by 0. What has left that of f64 does not, as on the CPU.
 fn step(total: Total, position: u32, index: u32) -> Total {
-    return Total(total.mantissa * operand[position], 0);
+    let product = append(total, start(position, index));
+    let bits = bitcast<u32>(product.mantissa);
+    let magnitude = product.exponent + i32((bits >> 23u) & 0xffu) - 127;
+    if magnitude >= 1024 {
+        return Total(bitcast<f32>((bits & 0x80000000u) | select(0u, 0x7f800000u, product.mantissa != 0.0)), 0);
+    }
+    if magnitude < -1075 {
+        return Total(bitcast<f32>(bits & 0x80000000u), 0);
+    }
+    return product;
 }
 
 fn result_of(total: Total) -> f32 {
-    return total.mantissa;
+    return value_of(Scaled(total.mantissa, total.exponent));
 }

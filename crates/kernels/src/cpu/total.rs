@@ -18,6 +18,10 @@ pub(super) trait Summable: Copy {
     /// The product of two totals.
     fn product(a: Self::Total, b: Self::Total) -> Self::Total;
     fn rounded(total: Self::Total) -> Self;
+    /// Whether a total of elements is what adding them one after the other gives: it is not where it has no more range than they have, and left it.
+    fn stays_in_range(_total: Self::Total) -> bool {
+        true
+    }
 }
 
 impl Summable for f32 {
@@ -99,6 +103,11 @@ impl Summable for f64 {
         // Past the largest number nothing is lost by rounding, and what stands in `lost` is not a number. A loss of nothing
         // would make 0 of -0.
         if total.lost == 0.0 || !total.sum.is_finite() { total.sum } else { total.sum + total.lost }
+    }
+
+    #[inline(always)]
+    fn stays_in_range(total: Self::Total) -> bool {
+        Self::rounded(total).is_finite()
     }
 }
 

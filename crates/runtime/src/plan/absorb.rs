@@ -7,7 +7,7 @@
 //!
 //! What is absorbed stays in the table of entries as one that is empty.
 
-use arenagrad_graph::{BinaryFunction, Elementwise, Op};
+use arenagrad_graph::{BinaryFunction, DType, Elementwise, Op};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
@@ -256,14 +256,19 @@ fn scattered(
             && layout.shape.elements() == sum.shape.elements()
             && readers.is_read_once(layout.base)
     };
-    let sign = if is_subtracted { -1.0 } else { 1.0 };
     if !is_whole(term) {
         return None;
     }
     let through = term.base;
     let own = &entries[through as usize];
+    let signed = |value: f64| match (is_subtracted, own.dtype) {
+        (false, _) => value,
+        // The least integer is its own negative.
+        (true, DType::I32) => f64::from((value as i32).wrapping_neg()),
+        (true, DType::F32 | DType::F64 | DType::Bool) => -value,
+    };
     if let Work::ScatterAdd { .. } = own.work {
-        let (factor, factor_operand) = (Factor::Constant(sign), None);
+        let (factor, factor_operand) = (Factor::Constant(signed(1.0)), None);
         return Some(ScatteredTerm { scatter: through, factor, factor_operand, through: SmallVec::new() });
     }
     let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, .. }))) = own.work
@@ -278,7 +283,7 @@ fn scattered(
         }
         let base = &entries[scale.base as usize];
         let (factor, factor_operand) = match base.work {
-            Work::Constant(value) => (Factor::Constant(sign * value), None),
+            Work::Constant(value) => (Factor::Constant(signed(value)), None),
             Work::Empty | Work::Iota { .. } => return None,
             Work::Input(_)
             | Work::Parameter(_)

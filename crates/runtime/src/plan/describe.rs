@@ -105,7 +105,7 @@ pub(crate) fn copy_back(
         reads: vec![(name(graph, entries, next), memory.buffer_of[next as usize])],
         writes: vec![memory.buffer_of[parameter as usize]],
         in_place: Vec::new(),
-        cost: crate::plan::copy(entries[parameter as usize].dtype, entries[parameter as usize].shape.elements()).cost(),
+        cost: crate::plan::copy_of(&entries[parameter as usize]).cost(),
         begins: "the parameter is still read where its next value is computed",
         is_recomputed: false,
         body: None,

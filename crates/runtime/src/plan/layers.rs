@@ -1,9 +1,11 @@
-//! To which layers of the graph that a plan was made of its nodes belong.
+//! To which layers of the graph that a plan was made of its nodes belong, and which names that were given there stand for them.
 //!
 //! A plan is made of a graph that the passes rewrote, in which no layer is noted. Each of its nodes was built for a node of the first
 //! graph, and that stands among those that were inserted for a layer, or for none. Nodes of derivatives belong to none.
 
-use arenagrad_graph::Graph;
+use std::collections::HashMap;
+
+use arenagrad_graph::{Graph, NodeId, Op};
 
 use crate::plan::cluster::NONE;
 
@@ -13,6 +15,9 @@ pub(crate) struct LayerMap {
     layers: Vec<MappedLayer>,
     /// By ordinal; [`NONE`] for nodes of no layer.
     of: Vec<u32>,
+    /// The names of expressions, and the ordinals of the nodes that were built for what they are views of. The passes may leave nothing of a
+    /// view, or of the second of two names.
+    labels: Vec<(String, Option<u32>)>,
 }
 
 struct MappedLayer {
@@ -37,7 +42,12 @@ impl LayerMap {
             layers.push(MappedLayer { name: if layer.name.is_empty() { layer.kind } else { layer.name }, within });
         }
         let of = sources.iter().map(|&source| innermost.get(source as usize).copied().unwrap_or(NONE)).collect();
-        LayerMap { layers, of }
+        LayerMap { layers, of, labels: labels(graph, sources) }
+    }
+
+    /// The names that were given to expressions, each with the ordinal of the node that it stands for, if there is one.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+        self.labels.iter().map(|(label, ordinal)| (label.as_str(), *ordinal))
     }
 
     /// The innermost layer of the node of that ordinal.
@@ -55,4 +65,36 @@ impl LayerMap {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().map(|layer| layer.name.as_str())
     }
+}
+
+/// For each node of a graph, by its ordinal, that whose elements it shows: itself, unless it is a view.
+pub(crate) fn viewed(graph: &Graph) -> Vec<Option<NodeId>> {
+    let mut viewed = vec![None; graph.ordinal_bound()];
+    // Operands come before their users.
+    for id in graph.ids() {
+        let Ok(node) = graph.node(id) else { continue };
+        let shown = if let Op::View { operand, .. } | Op::StopGradient { operand } = node.op {
+            graph.ordinal(operand).ok().and_then(|ordinal| viewed[ordinal])
+        } else {
+            None
+        };
+        viewed[node.ordinal as usize] = shown.or(Some(id));
+    }
+    viewed
+}
+
+fn labels(graph: &Graph, sources: &[u32]) -> Vec<(String, Option<u32>)> {
+    let labelled: Vec<(NodeId, String)> =
+        graph.ids().into_iter().filter_map(|id| Some((id, graph.label(id)?))).collect();
+    if labelled.is_empty() {
+        return Vec::new();
+    }
+    // Of several nodes that were built for one the last is its result.
+    let built: HashMap<u32, u32> = sources.iter().copied().zip(0..).collect();
+    let viewed = viewed(graph);
+    let stands_for = |id: NodeId| {
+        let viewed = viewed[graph.ordinal(id).ok()?]?;
+        built.get(&(graph.ordinal(viewed).ok()? as u32)).copied()
+    };
+    labelled.into_iter().map(|(id, label)| (label, stands_for(id))).collect()
 }

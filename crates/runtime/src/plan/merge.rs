@@ -17,7 +17,7 @@ use crate::plan::recompute::Storage;
 /// The most members of a cluster that is looked at for merging: what is longer is cut anyway.
 const MOST_MEMBERS: usize = 64;
 
-/// How many readers in a row are looked at that one kernel has no bindings left for, before it is taken as it is. Thousands of readers
+/// How many readers in a row are looked at that cannot be in one kernel with a cluster, before it is taken as it is. Thousands of readers
 /// of one tensor would otherwise all be held against one another.
 const MOST_MISFITS: usize = 16;
 
@@ -26,7 +26,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
     let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
     let mut place_of: HashMap<u32, usize> = HashMap::new();
     for (number, cluster) in clusters.list.iter().enumerate() {
-        if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS {
+        if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS || cluster.domain.is_irregular {
             continue;
         }
         for &member in &cluster.members {
@@ -45,10 +45,15 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
             });
         }
     }
+    let ranks: Vec<u32> = clusters.list.iter().map(|cluster| cluster.rank).collect();
     let parents = (0..clusters.list.len() as u32).collect();
     let mut merger = Merger { entries, clusters, storage, parents };
-    for readers in readers {
-        merger.merge_readers(&readers);
+    for mut readers in readers {
+        // Clusters of other ranks never become one, and a tensor may be read at thousands of them.
+        readers.sort_by_key(|&reader| ranks[reader as usize]);
+        readers
+            .chunk_by(|&a, &b| ranks[a as usize] == ranks[b as usize])
+            .for_each(|readers| merger.merge_readers(readers));
     }
     let Merger { mut parents, .. } = merger;
     for home in clusters.home.iter_mut().filter(|home| **home != NONE) {
@@ -107,7 +112,7 @@ impl Merger<'_> {
         }
         let Some(domain) = a.domain.joined(&b.domain) else { return Attempt::Unlike };
         if !self.sums_columns_well(a, b, &domain) {
-            return Attempt::Unlike;
+            return Attempt::Misfit;
         }
         if !self.fits(first, second) {
             return Attempt::Misfit;

@@ -206,16 +206,12 @@ impl Plan {
             .into_iter()
             .map(|step| PlacedStep { inputs: place(&step.reads), outputs: place(&step.writes), task: step.task })
             .collect();
-        for ((parameter, next), _) in updates.pairs.iter().zip(&updates.direct).filter(|(_, direct)| !**direct) {
-            let entry = &entries[*parameter as usize];
-            if entry.shape.elements() == 0 {
-                continue;
-            }
-            described.push(describe::copy_back(graph, entries, *parameter, *next, &memory, names));
+        for (parameter, next) in updates.copied_back(entries) {
+            described.push(describe::copy_back(graph, entries, parameter, next, &memory, names));
             placed.push(PlacedStep {
-                task: Task::Kernel(copy(entry.dtype, entry.shape.elements())),
-                inputs: vec![memory.buffer_of[*next as usize]],
-                outputs: vec![memory.buffer_of[*parameter as usize]],
+                task: Task::Kernel(copy_of(&entries[parameter as usize])),
+                inputs: vec![memory.buffer_of[next as usize]],
+                outputs: vec![memory.buffer_of[parameter as usize]],
             });
         }
         let outputs = roots
@@ -387,6 +383,11 @@ fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
         let read = if is_elementwise { step.reads.iter().collect::<HashSet<_>>().len() } else { step.reads.len() };
         read + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
     })
+}
+
+/// The kernel that copies the elements of an entry.
+fn copy_of(entry: &Entry) -> Kernel {
+    copy(entry.dtype, entry.shape.elements())
 }
 
 /// A kernel that copies a buffer.

@@ -26,7 +26,7 @@ use crate::plan::layout::Layout;
 use crate::plan::memory::{self, BufferRole};
 use crate::plan::report::{Once, stage};
 use crate::plan::step::{Step, Task};
-use crate::plan::{Passes, copy};
+use crate::plan::{Passes, copy_of};
 use replay::{Replayed, Stuck, Weighing, replay};
 use timeline::Timeline;
 
@@ -79,14 +79,13 @@ pub(super) fn rematerialise(
     }
     let mut timeline = Timeline::new(&passes.entries, &passes.steps, &passes.required, &passes.updates, unit);
     names.apply(policy, &mut timeline);
-    let Measured { allocated, standing, peak } = once;
+    let Measured { allocated, standing, peak, operations } = once;
     let mut search = Search { passes, unit, timeline, budget, standing, peak, best: None };
     let least = search.run().unwrap_or(allocated).min(allocated);
     let Some(best) = search.best.filter(|best| best.allocated < allocated) else {
         return if allocated <= budget { Ok(None) } else { Err(Error::MemoryBudget { budget, least, standing }) };
     };
     let Candidate { entries, required, steps, .. } = best;
-    let operations = passes.steps.iter().map(|step| step.task.cost().operations as u64).fold(0, u64::saturating_add);
     (passes.entries, passes.required, passes.steps) = (entries, required, steps);
     Ok(Some(Once { operations, peak_bytes: peak, allocated_bytes: allocated }))
 }
@@ -99,6 +98,8 @@ struct Measured {
     standing: u64,
     /// The most that is held in one step.
     peak: u64,
+    /// Their operations, once it is known which of them work in place.
+    operations: u64,
 }
 
 fn measure(passes: &Passes, entries: &[Entry], required: &[bool], steps: &[Step], unit: ElementBytes) -> Measured {
@@ -124,7 +125,11 @@ fn measure(passes: &Passes, entries: &[Entry], required: &[bool], steps: &[Step]
         })
         .max()
         .unwrap_or(0);
-    Measured { allocated: standing.saturating_add(slots), standing, peak: standing.saturating_add(most as u64) }
+    let copies = passes.updates.copied_back(entries).map(|(parameter, _)| copy_of(&entries[parameter as usize]).cost());
+    let costs = steps.iter().map(|step| step.task.cost()).chain(copies);
+    let operations = costs.map(|cost| cost.operations as u64).fold(0, u64::saturating_add);
+    let peak = standing.saturating_add(most as u64);
+    Measured { allocated: standing.saturating_add(slots), standing, peak, operations }
 }
 
 /// The search for the limit under which steps are played through.
@@ -230,7 +235,7 @@ impl Search<'_> {
             let operand = Layout::contiguous(parameter, &entry.shape);
             (entry.work, entry.operands) = (Work::Elementwise(None), smallvec![operand]);
             entry.storage = entry.dtype.into();
-            let task = Task::Kernel(copy(entry.dtype, entry.shape.elements()));
+            let task = Task::Kernel(copy_of(entry));
             steps.push(Step { task, reads: vec![parameter], writes: vec![fresh], border: Border::Leaves });
         }
         for run in runs {

@@ -88,6 +88,12 @@ impl Updates {
         }
     }
 
+    /// The pairs whose next value is computed elsewhere and copied over the parameter at the end.
+    pub(crate) fn copied_back(&self, entries: &[Entry]) -> impl Iterator<Item = (u32, u32)> {
+        let pairs = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| !**direct).map(|(pair, _)| *pair);
+        pairs.filter(|(parameter, _)| entries[*parameter as usize].shape.elements() > 0)
+    }
+
     /// The parameter that each next value is written over.
     pub(crate) fn overwrites(&self) -> HashMap<u32, u32> {
         let direct = self.pairs.iter().zip(&self.direct).filter(|(_, direct)| **direct);

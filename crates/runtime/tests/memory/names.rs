@@ -125,6 +125,49 @@ fn expressions_of_a_name_are_computed_again() {
     }
 }
 
+/// A view of a result stands for it, and of two names of one result each does.
+#[test]
+fn names_of_views_stand_for_what_is_viewed() {
+    let g = Graph::new();
+    let x = g.input("x", [64, 32]);
+    let w = g.parameter("w", [32, 256], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let u = g.parameter("u", [256, 32], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let v = g.parameter("v", [32, 512], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let wide = x.matmul(w).tanh().named("wide");
+    let heads = wide.reshape([64, 4, 64]).named("heads");
+    // A name of what nothing needs is no mistake either.
+    let _unused = x.exp().named("unused");
+    let loss = heads.reshape([64, 256]).matmul(u).tanh().matmul(v).tanh().square().mean(..);
+    let computed = |name: &str| {
+        let builder = Session::builder(Device::cpu()).recompute(name);
+        let memory = builder.train(&g, loss, &Sgd::new(0.1)).unwrap().plan().memory();
+        memory.recomputation.map_or(Vec::new(), |cost| cost.steps.into_iter().map(|step| step.computes).collect())
+    };
+    let expected = computed("wide");
+    assert_eq!(expected.len(), 1, "{expected:?}");
+    assert_eq!(computed("heads"), expected);
+    assert!(computed("unused").is_empty());
+    let session =
+        Session::builder(Device::cpu()).recompute("wide").keep("heads").train(&g, loss, &Sgd::new(0.1)).unwrap();
+    assert!(session.plan().memory().recomputation.is_none());
+}
+
+/// A table that is updated in place costs no copy of itself, whether something is computed again or not.
+#[test]
+fn operations_are_counted_alike_with_a_table() {
+    let g = Graph::new();
+    let table = g.parameter("table", [10_000, 16], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let rows = table.index_select(0, g.input_of("i", [8], DType::I32));
+    let w = g.parameter("w", [16, 256], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let u = g.parameter("u", [256, 16], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let v = g.parameter("v", [16, 512], Init::Normal { mean: 0.0, deviation: 0.1 });
+    let wide = rows.matmul(w).tanh().named("wide");
+    let loss = wide.matmul(u).tanh().matmul(v).tanh().square().mean(..);
+    let session = Session::builder(Device::cpu()).recompute("wide").train(&g, loss, &Sgd::new(0.1)).unwrap();
+    let cost = session.plan().memory().recomputation.expect("something is computed again");
+    assert!(cost.operations > cost.operations_once && cost.more_operations() < 1.0, "{cost:?}");
+}
+
 /// A name of what is computed on the way to what a kernel stores stands for that.
 #[test]
 fn names_of_what_is_not_stored_stand_for_their_step() {

@@ -67,7 +67,7 @@ impl Terms {
     fn shortest_product(&mut self, term: Term, rounds: u32) -> Term {
         let mut best = term;
         let rewrites =
-            [Terms::without_inner_fractions, Terms::with_factored_sums, Terms::cancelled_once, Terms::in_tangents];
+            [Terms::without_inner_fractions, Terms::with_factored_sums, Terms::with_cancelled_sums, Terms::in_tangents];
         for rewrite in rewrites {
             if let Some(candidate) = self.attempt(best, |terms| rewrite(terms, best, rounds)) {
                 best = self.shorter(candidate, best);
@@ -125,7 +125,7 @@ impl Terms {
         (powers != *factors).then(|| self.product(coefficient, &powers))
     }
 
-    fn cancelled_once(&mut self, term: Term, _rounds: u32) -> Option<Term> {
+    fn with_cancelled_sums(&mut self, term: Term, _rounds: u32) -> Option<Term> {
         self.cancelled(term)
     }
 
@@ -264,21 +264,31 @@ impl Terms {
 
     /// A product in which sums are divided by sums below them, where nothing remains.
     pub(super) fn cancelled(&mut self, term: Term) -> Option<Term> {
+        let mut product = self.cancelled_once(term)?;
+        while let Some(next) = self.cancelled_once(product) {
+            product = next;
+        }
+        Some(product)
+    }
+
+    /// The product in which the first sum that another divides is divided by it, as often as both are factors.
+    fn cancelled_once(&mut self, term: Term) -> Option<Term> {
         let (coefficient, factors) = self.factors(term);
-        let is_sum = |terms: &Terms, base| matches!(terms.kind(base), Kind::Sum(_));
-        for &(below, below_exponent) in factors.iter() {
-            if !is_sum(self, below) || self.as_integer(below_exponent).is_none_or(|times| times >= 0) {
+        let times_of = |terms: &Terms, &(base, exponent): &(Term, Term)| {
+            terms.as_integer(exponent).filter(|_| matches!(terms.kind(base), Kind::Sum(_)))
+        };
+        for below in factors.iter() {
+            let Some(fewer) = times_of(self, below).and_then(i64::checked_neg).filter(|&times| times > 0) else {
                 continue;
-            }
-            for &(above, above_exponent) in factors.iter() {
-                if !is_sum(self, above) || self.as_integer(above_exponent).is_none_or(|times| times < 1) {
-                    continue;
-                }
-                if let Some(quotient) = self.exact_quotient(above, below) {
+            };
+            for above in factors.iter() {
+                let Some(more) = times_of(self, above).filter(|&times| times > 0) else { continue };
+                if let Some(quotient) = self.exact_quotient(above.0, below.0) {
+                    let times = Number::integer(fewer.min(more));
+                    let (times, less) = (self.number(times), self.number(times.neg()));
                     let mut powers = factors.to_vec();
-                    powers.extend([(above, Terms::MINUS_ONE), (below, Terms::ONE), (quotient, Terms::ONE)]);
-                    let product = self.opened_product(coefficient, &powers);
-                    return self.cancelled(product).or(Some(product));
+                    powers.extend([(above.0, less), (below.0, times), (quotient, times)]);
+                    return Some(self.opened_product(coefficient, &powers));
                 }
             }
         }

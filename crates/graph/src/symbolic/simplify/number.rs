@@ -94,6 +94,14 @@ impl Number {
         self.as_fraction().filter(Ratio::is_integer).and_then(|ratio| i64::try_from(*ratio.numer()).ok())
     }
 
+    /// Whether it is certainly no whole number: what lost its digits may have been one.
+    pub(super) fn is_broken(self) -> bool {
+        match self {
+            Number::Exact { ratio, .. } => !ratio.is_integer(),
+            Number::Float(_) => false,
+        }
+    }
+
     pub(super) fn add(self, other: Number) -> Number {
         self.combine(other, |a, b| a.checked_add(&b), |a, b| a + b)
     }

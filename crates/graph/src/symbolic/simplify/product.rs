@@ -405,9 +405,12 @@ impl Terms {
     fn power_of_power(&mut self, base: Term, own: Term, exponent: Term) -> Option<(Term, Term)> {
         let combined = |terms: &mut Terms| terms.mul(&[own, exponent]);
         if self.sign(base) != Sign::Unknown {
-            return Some((base, combined(self)));
+            // An inner exponent may be infinite where the outer one is 0, and the power 1.
+            let is_defined = self.as_number(exponent).is_some() || self.is_total(own);
+            return is_defined.then(|| (base, combined(self)));
         }
         match (self.as_number(own)?, self.as_integer(own)) {
+            (number, None) if !number.is_broken() => None,
             // An even power forgets the sign of its base.
             (_, Some(times)) if times % 2 == 0 => {
                 self.as_number(exponent)?;

@@ -257,7 +257,7 @@ impl Terms {
             (Sign::Positive, _) => Sign::NotNegative,
             (_, Some(exponent)) if exponent.as_integer().is_some_and(|exponent| exponent % 2 == 0) => Sign::NotNegative,
             // Such a power is defined where its base is not negative.
-            (_, Some(exponent)) if exponent.as_integer().is_none() => Sign::NotNegative,
+            (_, Some(exponent)) if exponent.is_broken() => Sign::NotNegative,
             (Sign::NotNegative, _) => Sign::NotNegative,
             (Sign::Unknown, _) => Sign::Unknown,
         }

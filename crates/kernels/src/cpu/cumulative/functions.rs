@@ -102,6 +102,11 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
     }
 
     #[inline(always)]
+    fn leaves_range(_: Option<&T::Total>, run: &T::Total) -> bool {
+        !T::stays_in_range(*run)
+    }
+
+    #[inline(always)]
     fn in_lanes(elements: &[T]) -> Option<T::Total> {
         let mut lanes = [T::identity(); LANES];
         let mut chunks = elements.chunks_exact(LANES);

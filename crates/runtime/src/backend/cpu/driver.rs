@@ -78,7 +78,11 @@ fn driver() -> Option<&'static Driver> {
     let mut started = false;
     let driver = DRIVER.get_or_init(|| {
         started = true;
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("arenagrad-{number}")).build().ok()?;
+        // It is called outside of all pools, where this is the number of the global pool, which a program may have set.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(rayon::current_num_threads())
+            .thread_name(|number| format!("arenagrad-{number}"));
+        let pool = pool.build().ok()?;
         Some(Driver { turn: Mutex::new(()), exchange: Mutex::new(Exchange::Empty), changed: Condvar::new(), pool })
     });
     if let (true, Some(driver)) = (started, driver) {

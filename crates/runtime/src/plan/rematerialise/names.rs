@@ -5,15 +5,15 @@
 //!
 //! What a step computes for itself and does not store is named too: the name then stands for what the step stores.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::Graph;
+use arenagrad_graph::{Graph, NodeId};
 
 use crate::error::Error;
 use crate::plan::Passes;
 use crate::plan::cluster::NONE;
 use crate::plan::divide::part_of;
-use crate::plan::layers::LayerMap;
+use crate::plan::layers::{LayerMap, viewed};
 use crate::plan::rematerialise::MemoryPolicy;
 use crate::plan::rematerialise::timeline::Timeline;
 use crate::plan::report::stage;
@@ -24,8 +24,8 @@ pub(super) struct Names<'a> {
     layers: &'a LayerMap,
     /// For each entry the innermost layer of its node.
     layer_of: Vec<Option<u32>>,
-    /// For each entry the label of its node.
-    labels: Vec<Option<String>>,
+    /// For each entry the labels of its node and of views of it.
+    labels: Vec<Vec<String>>,
     /// For each step all entries that it computes, those that it does not store among them.
     computed: Vec<Vec<u32>>,
 }
@@ -41,8 +41,7 @@ impl<'a> Names<'a> {
         });
         let computed = computed.collect();
         let layer_of = passes.entries.iter().map(|entry| layers.innermost(graph.ordinal(entry.node).ok()?)).collect();
-        let labels = passes.entries.iter().map(|entry| graph.label(entry.node)).collect();
-        Names { layers, layer_of, labels, computed }
+        Names { layers, layer_of, labels: labels(graph, passes, layers), computed }
     }
 
     /// Refuses a pattern that no name has: it is a typing error.
@@ -50,7 +49,8 @@ impl<'a> Names<'a> {
         if policy.is_lenient {
             return Ok(());
         }
-        let labels = || self.labels.iter().flatten().map(String::as_str);
+        let given = || self.layers.labels().map(|(label, _)| label);
+        let labels = || given().chain(self.labels.iter().flatten().map(String::as_str));
         for pattern in policy.kept.iter().chain(&policy.recomputed) {
             let mut names = self.layers.names().chain(labels());
             if !names.any(|name| matches_pattern(pattern, name)) {
@@ -128,9 +128,10 @@ impl<'a> Names<'a> {
             (0..self.labels.len() as u32).map(|entry| self.is_labelled(patterns, entry)).collect();
         for (step, computed) in timeline.steps.iter().zip(&self.computed) {
             let (stored, unstored) = computed.split_at(step.writes.len());
-            let label = |entry: &u32| self.labels[*entry as usize].as_ref();
+            let labels = |entry: u32| &self.labels[entry as usize];
             let is_alone = |&&entry: &&u32| {
-                self.is_labelled(patterns, entry) && stored.iter().all(|write| label(write) != label(&entry))
+                let is_stored = |label| stored.iter().any(|&write| labels(write).contains(label));
+                self.is_labelled(patterns, entry) && !labels(entry).iter().any(is_stored)
             };
             if unstored.iter().any(|entry| is_alone(&entry)) {
                 stored.iter().for_each(|&write| named[write as usize] = true);
@@ -140,8 +141,8 @@ impl<'a> Names<'a> {
     }
 
     fn is_labelled(&self, patterns: &[String], entry: u32) -> bool {
-        let label = self.labels[entry as usize].as_deref();
-        label.is_some_and(|label| patterns.iter().any(|pattern| matches_pattern(pattern, label)))
+        let mut labels = self.labels[entry as usize].iter();
+        labels.any(|label| patterns.iter().any(|pattern| matches_pattern(pattern, label)))
     }
 
     /// The outermost of the chosen layers that an entry is computed in.
@@ -156,4 +157,29 @@ impl<'a> Names<'a> {
         }
         outermost
     }
+}
+
+/// For each entry the labels that stand for it: what is a view of a result stands for that.
+fn labels(graph: &Graph, passes: &Passes, layers: &LayerMap) -> Vec<Vec<String>> {
+    let viewed = viewed(graph);
+    let viewed = |ordinal: usize| viewed.get(ordinal).copied().flatten();
+    let mut labels: Vec<Vec<String>> = vec![Vec::new(); passes.entries.len()];
+    let mut entry_of: HashMap<NodeId, usize> = HashMap::new();
+    // An entry may go by the node of a view of it, or be a copy of a view: then the first is what is viewed.
+    for (number, entry) in passes.entries.iter().enumerate() {
+        if let Some(viewed) = graph.ordinal(entry.node).ok().and_then(viewed) {
+            entry_of.entry(viewed).or_insert(number);
+        }
+        labels[number].extend(graph.label(entry.node));
+    }
+    let ids = graph.ids().into_iter();
+    let remaining = ids.filter_map(|id| Some((graph.label(id)?, graph.ordinal(id).ok()?)));
+    let given = layers.labels().filter_map(|(label, ordinal)| Some((label.to_owned(), ordinal? as usize)));
+    for (label, ordinal) in remaining.chain(given) {
+        let own = viewed(ordinal).and_then(|viewed| entry_of.get(&viewed)).map(|&entry| &mut labels[entry]);
+        if let Some(own) = own.filter(|own| !own.contains(&label)) {
+            own.push(label);
+        }
+    }
+    labels
 }
