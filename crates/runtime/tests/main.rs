@@ -110,6 +110,7 @@ mod trainer_states;
 mod training;
 mod tuning;
 mod unreached;
+mod waiting_values;
 mod weights;
 mod weights_refused;
 

@@ -6,6 +6,7 @@ use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{Plan, Request};
 use crate::session::Session;
+use crate::session::parameters::Waiting;
 use crate::tensor::Tensor;
 use crate::train::{Sgd, Trainer};
 
@@ -277,7 +278,8 @@ fn a_value_waits_as_it_was_given() {
         };
         prepare_other(&mut session);
         let given = Tensor::scalar(1.2345678f32);
-        session.parameters.set_waiting(vec![("w".to_owned(), given.clone(), false)], Given::Argument);
+        let waiting = Waiting { value: Ok(given.clone()), is_training_state: false };
+        session.parameters.set_waiting([("w".to_owned(), waiting)], Given::Argument);
         assert!(prepare(&mut session, StorageType::Bf16, 3).is_err());
         prepare(&mut session, StorageType::F32, 2).unwrap();
         assert_eq!(session.parameter("w").unwrap(), given, "{device}");
