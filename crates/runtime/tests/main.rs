@@ -106,6 +106,7 @@ mod threads;
 mod trainer;
 mod trainer_lbfgs;
 mod trainer_names;
+mod trainer_owners;
 mod trainer_states;
 mod training;
 mod tuning;
