@@ -73,6 +73,7 @@ mod pending;
 mod plans;
 mod pooling;
 mod precision;
+mod precision_gradients;
 mod profile;
 mod recurrent;
 mod repeated_work;

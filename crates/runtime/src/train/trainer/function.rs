@@ -144,9 +144,11 @@ impl<'f> Function<'f> {
                         (request, names, asked)
                     }
                     Purpose::Gradients => {
+                        // The scale of the loss, which is the step's.
+                        declared = graph.declarations().len();
                         let (request, names) = match exchanges_by {
-                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, precision)?,
-                            None => gradients_request(loss, &optimizer, precision)?,
+                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, (precision, name))?,
+                            None => gradients_request(loss, &optimizer, precision, name)?,
                         };
                         (request, names, asked)
                     }

@@ -277,7 +277,8 @@ impl<'f> Trainer<'f> {
     }
 
     /// The gradients that the next step of the first training function would have of this batch, under the names of the parameters:
-    /// of those that the optimiser trains and a gradient reaches. Nothing is changed, no counter and no running statistic.
+    /// of those that the optimiser trains and a gradient reaches. Nothing is changed, no counter and no running statistic. Under a scale of the
+    /// loss they are computed by the present one, as those of the step, and are infinite or NaN where that would be skipped.
     pub fn gradients(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<Vec<(String, Tensor)>, Error> {
         self.gradients_of(self.first_training()?, batch)
     }
