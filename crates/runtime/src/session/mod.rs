@@ -415,7 +415,7 @@ impl Session {
             }
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
-        let buffers = self.pool.take(claim);
+        let buffers = self.pool.take(claim, &mut self.memory);
         Ok((
             Prepared {
                 plan,

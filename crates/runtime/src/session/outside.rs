@@ -111,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Whether a plan has a buffer in whose place there is a larger one: given up, it takes no memory of its own when it is made ready anew.
+    pub(crate) fn has_outgrown(&self, prepared: &Prepared) -> bool {
+        self.pool.has_outgrown(&prepared.buffers)
+    }
+
     /// Gives back what a plan has that is not needed any more.
     pub(crate) fn drop_outside(&mut self, prepared: Prepared) {
         let Prepared { buffers, executable, .. } = prepared;

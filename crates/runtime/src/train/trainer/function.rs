@@ -111,6 +111,15 @@ impl<'f> Function<'f> {
         self.has_run
     }
 
+    /// Gives up plans of which that is so.
+    pub(super) fn give_up(&mut self, is_given_up: impl Fn(&Prepared) -> bool) -> Vec<Prepared> {
+        let (given_up, kept) =
+            std::mem::take(&mut self.plans).into_iter().partition(|kept| is_given_up(&kept.prepared));
+        self.plans = kept;
+        let given_up: Vec<Kept> = given_up;
+        given_up.into_iter().map(|kept| kept.prepared).collect()
+    }
+
     /// Plans the function for these tensors, as it is wanted of the trainer's plans.
     pub(super) fn plan(
         &self,

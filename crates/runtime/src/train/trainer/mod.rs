@@ -30,7 +30,7 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::plan::{MemoryPolicy, Plan};
 use crate::precision::Precision;
-use crate::session::Session;
+use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Optimizer, listed};
@@ -81,7 +81,8 @@ const PLANS_KEPT: usize = 32;
 /// ```
 ///
 /// **Shapes.** Plans are kept for the 32 sets of shapes of each function that ran last, or as many as [`Trainer::plans_kept`] says;
-/// a set of shapes that has been dropped is planned anew when it comes again, to the same results.
+/// a set of shapes that has been dropped is planned anew when it comes again, to the same results. They share memory: together they need
+/// little more than the largest. On a GPU plans are dropped too when a larger one outgrows what they share; so plan the largest first.
 ///
 /// **Several losses.** [`Trainer::add_training`] adds a function with an optimiser of its own, whose states stand under the function's
 /// name: `discriminator.learning_rate`. What an optimiser trains it says itself ([`Optimizer::trains`]).
@@ -441,8 +442,11 @@ impl<'f> Trainer<'f> {
         }
         self.session.mark_training_state(&parts.training_state);
         self.note_owner(number, &parts);
+        let session = &self.session;
+        let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
+        let outgrown: Vec<Prepared> = outgrown.collect();
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
-        for prepared in dropped {
+        for prepared in outgrown.into_iter().chain(dropped) {
             self.session.drop_outside(prepared);
         }
         self.set_waiting_learning_rate(number)?;
