@@ -256,6 +256,12 @@ pub enum Error {
     RepeatedFunction { name: String },
 
     #[error(
+        "the optimisers of {first} and of {second} both keep a state {name:?}, and each would undo what the other does; give one of the \
+         functions, or of the groups of their optimisers, another name"
+    )]
+    SharedState { name: String, first: String, second: String },
+
+    #[error(
         "{origin}: the evaluation needs a parameter {name:?}, which nothing has trained, loaded or set{}; to compute with its first \
          value all the same, plan the evaluation by Trainer::prepare_of before",
         near_names(.near)

@@ -11,7 +11,7 @@ use arenagrad::data::{Batch, Position};
 use arenagrad::fit::{Better, Fit, FitEnd, FitError, Record, RecordKind, RunFolder, Validation};
 use arenagrad::metrics::ConfusionMatrix;
 use arenagrad::nn::Linear;
-use arenagrad::{Adam, Device, Error, Tensor, Trainer};
+use arenagrad::{Adam, Device, Error, LossScale, Precision, Tensor, Trainer};
 
 /// A folder of that name that is not there.
 fn folder(name: &str) -> PathBuf {
@@ -275,6 +275,30 @@ fn a_loss_that_is_not_finite_ends_a_run_and_leaves_the_last_checkpoint() {
     assert_eq!(fs::read(path.join("last.safetensors")).unwrap(), before);
     assert!(fs::read_to_string(path.join("report.html")).unwrap().contains("failed: the loss of step 4"));
     fs::remove_dir_all(&path).unwrap();
+}
+
+/// What the scale of the loss skips has changed nothing: the run goes on, and tells it only where it never ends.
+#[test]
+fn a_step_that_the_scale_of_the_loss_skips_does_not_end_a_run() {
+    let mut batches = training();
+    let scaled = || trainer().precision(Precision::full().loss_scale(LossScale::dynamic().growth_interval(1)));
+    let bad = points(&[1.0, f32::INFINITY]);
+    let path = folder("skipped");
+    batches.insert(1, bad.clone());
+    let mut trainer = scaled();
+    let fit = || Fit::new(2).folder(&path).checkpoint_every(1).record_every(1).quiet();
+    let outcome = fit().run(&mut trainer, |position| from(&batches, position)).unwrap();
+    let epochs: Vec<&Record> = outcome.records.iter().filter(|record| record.kind == RecordKind::Epoch).collect();
+    assert_eq!((outcome.steps, epochs.len()), (8, 2));
+    // Its samples are in no mean.
+    assert!(epochs.iter().all(|record| record.samples == 10 && record.training("loss").unwrap().is_finite()));
+    assert_eq!(trainer.session().parameter("skipped_updates").unwrap().item(), Ok(2.0));
+    fs::remove_dir_all(&path).unwrap();
+
+    let result = Fit::new(1000).quiet().run(&mut scaled(), |_| [bad.clone()]);
+    let Err(Error::Fit(FitError::AllSkipped { steps, step, epoch, loss, .. })) = &result else { panic!("{result:?}") };
+    assert_eq!((*steps, *step, *epoch), (256, 256, 256));
+    assert!(!loss.is_finite() && result.unwrap_err().to_string().contains("256 steps in a row"));
 }
 
 #[test]

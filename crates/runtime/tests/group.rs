@@ -285,6 +285,25 @@ fn one_writes_and_all_read() {
 }
 
 #[test]
+fn weights_that_one_member_loads_are_taken_by_all() {
+    let net = Net::new(None);
+    let found = members(2, |group| {
+        let batch = shared(&samples(10), 10, &*group, None).unwrap().epoch(0).next().unwrap().unwrap();
+        let mut trainer =
+            Trainer::new(Device::cpu(), Sgd::new(0.0), |inputs| net.loss(inputs)).in_group(Arc::clone(&group));
+        trainer.step(&batch).unwrap();
+        if group.rank() == 0 {
+            let weights = trainer.session().weights().unwrap();
+            let ones = Tensor::new([3], vec![1.0f32; 3]).unwrap();
+            trainer.session_mut().load_weights(weights.with("second.bias", ones)).unwrap();
+        }
+        trainer.step(&batch).unwrap();
+        trainer.session().parameter("second.bias").unwrap().to_f64_vec()
+    });
+    assert_eq!(found, [vec![1.0; 3], vec![1.0; 3]]);
+}
+
+#[test]
 fn exchanges_do_what_they_say() {
     let results = members(3, |group| {
         let rank = group.rank();

@@ -148,6 +148,12 @@ fn wrong_places_are_errors() {
     assert!(matches!(Tensor::stack(&[&t], 3).unwrap_err(), Error::Tensor(TensorError::Axis { .. })));
     assert!(matches!(Tensor::concat(&[&t], -3).unwrap_err(), Error::Tensor(TensorError::Axis { .. })));
     assert!(Tensor::concat(&[Tensor::from(1)], 0).is_err());
+    let endless = Tensor::new([usize::MAX, 0], Vec::<f32>::new()).unwrap();
+    assert_eq!(
+        Tensor::concat(&[&endless, &endless], 0).unwrap_err(),
+        Error::Tensor(TensorError::Extents { method: "concat", axis: 0 })
+    );
+    assert_eq!(Tensor::concat(&[&endless, &endless], 1).unwrap().shape(), endless.shape());
 }
 
 #[test]

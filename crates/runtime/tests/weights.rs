@@ -368,8 +368,24 @@ fn models_in_several_files() {
     let small = weights.clone().select(["layers.3"]);
     small.save_shards(&folder, 100).unwrap();
     assert!(Weights::open(&folder).unwrap().names().eq(["layers.3"]));
+    assert_eq!(names(&folder), ["model.safetensors"]);
+    // What is not of a model stays, whatever it is called.
+    fs::write(folder.join("notes-00001-of-00009.safetensors"), "mine").unwrap();
     // A tensor that is larger than a file may be gets one of its own.
     small.with("layers.4", tensor([1], &[1.0])).save_shards(&folder, 3).unwrap();
     assert_eq!(Weights::open(folder.join("model-00001-of-00002.safetensors")).unwrap().len(), 1);
     assert_eq!(Weights::open(&folder).unwrap().len(), 2);
+    let three =
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
+    assert_eq!(names(&folder), [&three[..], &["notes-00001-of-00009.safetensors"]].concat());
+    // A part alone is no model.
+    for lost in ["model.safetensors.index.json", "model-00002-of-00002.safetensors", "notes-00001-of-00009.safetensors"]
+    {
+        fs::remove_file(folder.join(lost)).unwrap();
+    }
+    let error = Weights::open(&folder).unwrap_err();
+    assert!(matches!(&error, Error::Weights(WeightsError::Index { .. })), "{error}");
+    assert!(error.to_string().contains("one of 2 files"), "{error}");
+    fs::rename(folder.join(three[0]), folder.join("model-00001-of-00001.safetensors")).unwrap();
+    assert_eq!(Weights::open(&folder).unwrap().len(), 1);
 }

@@ -6,7 +6,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::{Error, Given};
 use crate::pending::Pending;
 use crate::session::Session;
-use crate::session::parameters::Place;
+use crate::session::parameters::{Place, Waiting};
 use crate::tensor::Tensor;
 use crate::train::listed;
 
@@ -59,11 +59,14 @@ impl Session {
                     self.parameters.check(parameter, &value, given)?;
                     values.push((name.to_owned(), parameter.buffer(), value));
                 }
-                None => waiting.push((name.to_owned(), value, checkpoint.weights().is_training_state(name))),
+                None => {
+                    let is_training_state = checkpoint.weights().is_training_state(name);
+                    waiting.push((name.to_owned(), Waiting { value: Ok(value), is_training_state }));
+                }
             }
         }
         let unused: Vec<&str> =
-            waiting.iter().filter(|(_, _, of_training)| *of_training).map(|(name, _, _)| name.as_str()).collect();
+            waiting.iter().filter(|(_, one)| one.is_training_state).map(|(name, _)| name.as_str()).collect();
         if steps_are_known && !unused.is_empty() {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
         }
@@ -78,7 +81,7 @@ impl Session {
 
     /// Gives a parameter a value of its type, on the device if it has a buffer there.
     pub(super) fn put(&mut self, name: &str, buffer: Option<u32>, value: Tensor) -> Result<(), Error> {
-        self.parameters.vouch(name);
+        self.parameters.note_given(name);
         match buffer {
             Some(buffer) => self.memory.write(buffer, value.storage(), value.data()),
             None => {

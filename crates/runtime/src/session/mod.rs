@@ -37,9 +37,10 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
 use crate::device::Device;
 use crate::error::{Error, Given};
 use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
-use crate::precision::Precision;
+use crate::precision::{Precision, Rounding};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
+use crate::train::loss_scale::{LOSS_SCALE, initial_scale, present_scale};
 #[cfg(not(target_family = "wasm"))]
 use crate::tuning;
 use feed::Feed;
@@ -133,8 +134,18 @@ impl Session {
     /// session does not have yet are initialised; those that it has keep their values. The session is as it was if the plan
     /// is refused.
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
-        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
         let rounding = self.precision.of_evaluation(graph)?;
+        self.add_rounded(graph, outputs, rounding)
+    }
+
+    /// [`Session::add`] of a graph of which that is rounded.
+    pub(crate) fn add_rounded(
+        &mut self,
+        graph: &Graph,
+        outputs: &[Expr<'_>],
+        rounding: Option<Rounding>,
+    ) -> Result<PlanId, Error> {
+        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
         let request = Request {
             outputs: ids.clone(),
             stages: vec![("forward", ids)],
@@ -145,6 +156,20 @@ impl Session {
             ..Request::default()
         };
         self.prepare(Plan::new(graph, &request)?)
+    }
+
+    /// In what precision its plans compute.
+    pub(crate) fn precision(&self) -> &Precision {
+        &self.precision
+    }
+
+    /// The scale of the loss for gradients that are no training step, if the precision has one: the one of its training steps, or what that
+    /// would be at first.
+    pub(crate) fn scale_of_gradients<'g>(&self, graph: &'g Graph) -> Result<Option<Expr<'g>>, Error> {
+        let has_state = self.trains && self.parameters.get(LOSS_SCALE).is_some();
+        let scale =
+            |settings| if has_state { present_scale(graph, settings, "") } else { initial_scale(graph, settings) };
+        self.precision.scale().map(scale).transpose()
     }
 
     /// One training step: forward pass, backward pass and update. Returns the loss before the update.
@@ -390,7 +415,7 @@ impl Session {
             }
         }
         let outputs = plan.outputs.iter().map(|output| output.buffer.map(|buffer| place[buffer as usize])).collect();
-        let buffers = self.pool.take(claim);
+        let buffers = self.pool.take(claim, &mut self.memory);
         Ok((
             Prepared {
                 plan,

@@ -10,15 +10,12 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::grouped::write_weighted;
-use crate::session::parameters::Place;
+use crate::session::parameters::{Place, Waiting};
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, under};
-use crate::weights::Weights;
-
-/// The name and value of a parameter that is not known yet, and whether it belongs to the training.
-pub(super) type Later = (String, Tensor, bool);
+use crate::weights::{Weights, WeightsError};
 
 impl Session {
     /// A session without plans, of which others will train its parameters.
@@ -35,16 +32,27 @@ impl Session {
         self.parameters.waiting().map(|(name, _)| name.as_str())
     }
 
-    /// What a file holds for parameters that this session does not know, each with whether it belongs to the training; nothing if the
-    /// session's plans are its own.
-    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<Later>>, Error> {
+    /// What a file holds for parameters that this session does not know; nothing if the session's plans are its own. Nobody may ever ask for
+    /// a tensor of a type that there is none of here, so that is told to who does.
+    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<(String, Waiting)>>, Error> {
         if !self.has_outside_plans {
             return Ok(None);
         }
         let weights = Weights::open(path)?;
         let unknown = weights.names().filter(|name| self.parameters.get(name).is_none());
-        let value = |name: &str| Ok((name.to_owned(), weights.get(name)?, weights.is_training_state(name)));
-        unknown.map(value).collect::<Result<Vec<_>, Error>>().map(Some)
+        let waiting = unknown.map(|name| {
+            let value = match weights.get(name) {
+                Err(error) if !is_of_tensor(&error) => return Err(error),
+                value => value,
+            };
+            Ok((name.to_owned(), Waiting { value, is_training_state: weights.is_training_state(name) }))
+        });
+        waiting.collect::<Result<Vec<_>, Error>>().map(Some)
+    }
+
+    /// Where a parameter or state was declared first; nothing if there is none of that name.
+    pub(crate) fn origin_of(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(|parameter| parameter.origin.as_str())
     }
 
     /// How much memory the elements of a parameter or state take on the host; none if there is none of that name.
@@ -103,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Whether a plan has a buffer in whose place there is a larger one: given up, it takes no memory of its own when it is made ready anew.
+    pub(crate) fn has_outgrown(&self, prepared: &Prepared) -> bool {
+        self.pool.has_outgrown(&prepared.buffers)
+    }
+
     /// Gives back what a plan has that is not needed any more.
     pub(crate) fn drop_outside(&mut self, prepared: Prepared) {
         let Prepared { buffers, executable, .. } = prepared;
@@ -147,6 +160,11 @@ impl Session {
     pub(crate) fn require_waiting(&self, what: &str) -> Result<(), Error> {
         self.memory.require_waiting(what)
     }
+}
+
+/// Whether an error is about what one tensor of a file holds, and not about the file.
+fn is_of_tensor(error: &Error) -> bool {
+    matches!(error, Error::Weights(WeightsError::UnsupportedType { .. }) | Error::FileInteger { .. })
 }
 
 /// What a session without plans shows as its first.

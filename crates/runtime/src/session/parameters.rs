@@ -23,14 +23,23 @@ pub(super) struct Parameters {
     trains: bool,
     /// What stands before the names of the states of optimisers, beside nothing.
     prefixes: Vec<String>,
-    /// Values of a checkpoint or a file for parameters that are not known yet, and whether they belong to the training.
-    waiting: BTreeMap<String, (Tensor, bool)>,
+    /// Values of a checkpoint or a file for parameters that are not known yet, or that they do not fit.
+    waiting: BTreeMap<String, Waiting>,
     /// Who gave the values that wait.
     waiting_given: Given,
     /// Names of trainable parameters that only an evaluation has asked for so far and that have their first values still.
     untrained: HashSet<String>,
     /// Whether a file or a checkpoint was read, whose values wait.
     is_filled: bool,
+}
+
+/// A value that waits for its parameter.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    /// What could not be read, because there are no such tensors, is an error for the parameter that takes it, if one does.
+    pub(super) value: Result<Tensor, Error>,
+    /// Whether it belongs to the training.
+    pub(super) is_training_state: bool,
 }
 
 /// A parameter or state.
@@ -97,7 +106,9 @@ impl Parameters {
 
     /// The name that an optimiser gave a state, without the prefix under which its states stand.
     fn within_optimizer<'n>(&self, name: &'n str) -> &'n str {
-        self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())).unwrap_or(name)
+        // The longest: a function may be called `a`, and another one `a.b`.
+        let within = self.prefixes.iter().filter_map(|prefix| name.strip_prefix(prefix.as_str()));
+        within.min_by_key(|within| within.len()).unwrap_or(name)
     }
 
     /// Makes the parameter of a declaration known.
@@ -119,19 +130,22 @@ impl Parameters {
     /// Gives a new parameter the value that waits for it. One that does not fit stays where it is, and is an error once the parameter
     /// is needed.
     fn take_waiting(&mut self, name: &str) {
-        let Some((value, of_training)) = self.waiting.remove(name) else { return };
+        let Some(Waiting { value, is_training_state }) = self.waiting.remove(name) else { return };
         let Some(parameter) = self.list.last() else { return };
-        let place = match self.fitting(parameter, &value) {
-            Ok(fitting) => Place::Host(fitting),
+        let fitting = value.clone().and_then(|value| Ok((self.fitting(parameter, &value)?, value)));
+        let (place, waited) = match fitting {
+            Ok((fitting, value)) => {
+                let is_converted = fitting.storage() != value.storage();
+                (Place::Host(fitting), is_converted.then_some(value))
+            }
             Err(error) => {
-                self.waiting.insert(name.to_owned(), (value.clone(), of_training));
-                Place::Unfit(error)
+                self.waiting.insert(name.to_owned(), Waiting { value, is_training_state });
+                (Place::Unfit(error), None)
             }
         };
         if let Some(parameter) = self.list.last_mut() {
-            let is_converted = matches!(&place, Place::Host(fitting) if fitting.storage() != value.storage());
-            parameter.waited = is_converted.then_some(value);
-            parameter.is_training_state |= of_training;
+            parameter.waited = waited;
+            parameter.is_training_state |= is_training_state;
             parameter.place = place;
         }
     }
@@ -149,17 +163,16 @@ impl Parameters {
     }
 
     /// The values that wait for parameters, by name.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (&String, &(Tensor, bool))> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&String, &Waiting)> {
         self.waiting.iter()
     }
 
-    /// Keeps values for parameters that are not known yet, each with whether it belongs to the training, in the place of those kept
-    /// before. What a file gave is converted as [`Session::load`](crate::Session::load) does, what a checkpoint gave must be of the
-    /// parameter's type.
-    pub(super) fn set_waiting(&mut self, values: Vec<(String, Tensor, bool)>, given: Given) {
+    /// Keeps values for parameters that are not known yet in the place of those kept before. What a file gave is converted as
+    /// [`Session::load`](crate::Session::load) does, what a checkpoint gave must be of the parameter's type.
+    pub(super) fn set_waiting(&mut self, values: impl IntoIterator<Item = (String, Waiting)>, given: Given) {
         self.waiting_given = given;
         self.is_filled = true;
-        self.waiting = values.into_iter().map(|(name, value, of_training)| (name, (value, of_training))).collect();
+        self.waiting = values.into_iter().collect();
     }
 
     /// The seed of first values.
@@ -192,9 +205,15 @@ impl Parameters {
         self.untrained.insert(name.to_owned());
     }
 
-    /// Notes that a parameter is trained, was given a value, or is wanted as it is.
+    /// Notes that a parameter is trained, or is wanted as it is.
     pub(super) fn vouch(&mut self, name: &str) {
         self.untrained.remove(name);
+    }
+
+    /// Notes that a parameter was given a value. One that waited because it did not fit would be an older one.
+    pub(super) fn note_given(&mut self, name: &str) {
+        self.vouch(name);
+        self.waiting.remove(name);
     }
 
     /// Sets the seed of first values that are not made yet.
@@ -209,8 +228,9 @@ impl Parameters {
             self.untrained.remove(&parameter.name);
             // Nobody else gave a new parameter a value: it waits again.
             if let Place::Host(value) = parameter.place {
-                let value = parameter.waited.unwrap_or(value);
-                self.waiting.insert(parameter.name, (value, parameter.is_training_state));
+                let value = Ok(parameter.waited.unwrap_or(value));
+                let is_training_state = parameter.is_training_state;
+                self.waiting.insert(parameter.name, Waiting { value, is_training_state });
             }
         }
     }

@@ -95,6 +95,24 @@ impl Memory {
         }
     }
 
+    /// Elements for a buffer that is to be larger than it is, where plans name buffers and are not bound to them.
+    pub(crate) fn larger(&self, what: &str, storage: StorageType, elements: usize) -> Result<Option<Elements>, Error> {
+        match self {
+            Memory::Cpu(_) => CpuMemory::zeros(what, storage, elements).map(Some),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => Ok(None),
+        }
+    }
+
+    /// Puts what [`Memory::larger`] gave in the place of a buffer, in which nothing is of use any more.
+    pub(crate) fn replace(&mut self, index: u32, larger: Elements) {
+        match self {
+            Memory::Cpu(memory) => memory.replace(index, larger),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => unreachable!("a GPU's buffers do not grow"),
+        }
+    }
+
     /// Gives back a buffer that nothing will use any more.
     pub(crate) fn release(&mut self, index: u32) {
         match self {

@@ -36,7 +36,7 @@ impl Session {
             Some(buffer) => self.memory.write(buffer, storage, value.data())?,
             None => self.parameters.set_place(name, Place::Host(value.cast(storage))),
         }
-        self.parameters.vouch(name);
+        self.parameters.note_given(name);
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Session {
     /// fit i32; of those a parameter that is held in 8 bits keeps the lowest. Elements may be infinite or NaN, as [`Session::set_parameter`] has it.
     ///
     /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
-    /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]).
+    /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]); so is one of a type that there are no tensors of.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
@@ -107,7 +107,7 @@ impl Session {
                 (Some(buffer), Place::Host(value)) => self.memory.write(buffer, value.storage(), value.data())?,
                 (Some(_) | None, _) => self.parameters.set_place(&name, place),
             }
-            self.parameters.vouch(&name);
+            self.parameters.note_given(&name);
         }
         if let Some(later) = later {
             self.parameters.set_waiting(later, Given::File(path.to_owned()));

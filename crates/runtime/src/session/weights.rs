@@ -8,7 +8,7 @@ use arenagrad_graph::StorageType;
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::session::Session;
-use crate::session::parameters::{Parameter, Place};
+use crate::session::parameters::{Parameter, Place, Waiting};
 use crate::tensor::Tensor;
 use crate::weights::{LoadReport, METADATA, Need, Target, Weights, WeightsError, fitting};
 
@@ -69,6 +69,8 @@ impl Session {
         for (name, buffer, value) in taken {
             self.put(&name, buffer, value)?;
         }
+        // The others of a group may have read something else, or nothing.
+        self.distrust();
         Ok(report)
     }
 
@@ -96,10 +98,10 @@ impl Session {
             weights.mark_training_state(&parameter.name);
         }
         // What was read for functions that are planned later.
-        for (name, (value, is_training_state)) in self.parameters.waiting() {
-            weights = weights.with(name, value.clone());
-            if *is_training_state {
-                weights.mark_training_state(name);
+        for (name, value, is_training_state) in self.waiting_values() {
+            weights = weights.with(&name, value);
+            if is_training_state {
+                weights.mark_training_state(&name);
             }
         }
         Ok(weights)
@@ -112,9 +114,7 @@ impl Session {
         let known: Vec<&Parameter> = self.parameters.iter().filter(is_there).collect();
         let names: Vec<(String, bool)> =
             known.iter().map(|parameter| (parameter.name.clone(), parameter.is_training_state)).collect();
-        let waiting =
-            self.parameters.waiting().map(|(name, (value, is_state))| (name.clone(), value.clone(), *is_state));
-        let waiting: Vec<(String, Tensor, bool)> = waiting.collect();
+        let waiting: Vec<(String, Tensor, bool)> = self.waiting_values().collect();
         Ok(self.values_later(&known)?.then(|values| {
             let known = names.into_iter().zip(values).map(|((name, is_state), value)| (name, value, is_state));
             let mut weights = Weights::new();
@@ -126,6 +126,14 @@ impl Session {
             }
             Ok(weights)
         }))
+    }
+
+    /// The names and values that wait for parameters, and whether they belong to the training. What an earlier file could not give is not
+    /// there to be written.
+    fn waiting_values(&self) -> impl Iterator<Item = (String, Tensor, bool)> {
+        self.parameters.waiting().filter_map(|(name, Waiting { value, is_training_state })| {
+            Some((name.clone(), value.clone().ok()?, *is_training_state))
+        })
     }
 
     /// Refuses a parameter whose name a file cannot hold.

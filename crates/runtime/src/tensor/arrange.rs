@@ -104,7 +104,8 @@ impl Tensor {
         joined("stack", tensors, &extents, place as usize, |shape| *shape == first.shape)
     }
 
-    /// Tensors that differ in the extent of one axis at most, one behind the other along it. Errors as [`Tensor::stack`].
+    /// Tensors that differ in the extent of one axis at most, one behind the other along it. Errors as [`Tensor::stack`], and
+    /// [`TensorError::Extents`].
     pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: isize) -> Result<Tensor, Error> {
         let first = first_of("concat", tensors)?;
         let axis = first.axis("concat", axis)?;
@@ -155,7 +156,11 @@ fn joined<T: Borrow<Tensor>>(
     }
     let mut shape = extents.to_vec();
     shape[axis] = match extents.len() == first.shape.rank() {
-        true => tensors.iter().map(|tensor| tensor.borrow().shape[axis]).sum(),
+        // Of no elements there may be any extent, and two may be more than is counted.
+        true => tensors
+            .iter()
+            .try_fold(0usize, |sum, tensor| sum.checked_add(tensor.borrow().shape[axis]))
+            .ok_or(TensorError::Extents { method, axis })?,
         false => tensors.len(),
     };
     Tensor::from_data(shape.into(), data)

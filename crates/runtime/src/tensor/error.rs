@@ -31,6 +31,9 @@ pub enum TensorError {
     #[error("{method}: tensor {place} is {found}, which does not fit the first, {expected}")]
     Shapes { method: &'static str, place: usize, expected: Shape, found: Shape },
 
+    #[error("{method}: the extents of axis {axis} are together more than a tensor can have")]
+    Extents { method: &'static str, axis: usize },
+
     #[error("{method}: tensor {place} holds {found}, but the first holds {expected}; cast one of them")]
     Types { method: &'static str, place: usize, expected: StorageType, found: StorageType },
 

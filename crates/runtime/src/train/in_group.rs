@@ -25,7 +25,7 @@ use crate::plan::Request;
 use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
 use crate::train::loss_scale::{TracedStep, append_traced_step};
-use crate::train::request::append_rounded_gradients;
+use crate::train::request::append_step_gradients;
 use crate::train::shards::name_of;
 use crate::train::{Optimizer, Trained, require_scalar};
 
@@ -243,23 +243,24 @@ pub(crate) fn group_training_request<'g>(
     request
 }
 
-/// The loss and the gradients of all members; nothing is changed.
+/// The loss and the gradients of all members, as the step would have them whose states stand under a prefix; nothing is changed.
 pub(crate) fn group_gradients_request(
     loss: Expr<'_>,
     optimizer: &dyn Optimizer,
     bucket_bytes: usize,
-    precision: &Precision,
+    (precision, prefix): (&Precision, &str),
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
     let buckets = Buckets::new(graph, bucket_bytes);
     let (weight, target) = weighted(loss)?;
     let mut outputs = reported(&buckets, weight, &[loss])?;
-    let (trained, rounding) = append_rounded_gradients(target, optimizer, precision)?;
-    let local = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
-    for trained in summed_gradients(graph, &trained, &buckets)? {
+    let gradients = append_step_gradients(target, optimizer, precision, prefix)?;
+    let local = gradients.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
+    for trained in gradients.unscaled(&summed_gradients(graph, &gradients.trained, &buckets)?)? {
         outputs.push(trained.gradient.id()?);
     }
-    let names = trained.into_iter().map(|trained| trained.name).collect();
+    let rounding = gradients.rounding;
+    let names = gradients.trained.into_iter().map(|trained| trained.name).collect();
     let stages = vec![("forward", vec![loss.id()?]), ("backward", local)];
     let intent = buckets.intent(Purpose::Gradients);
     Ok((Request { stages, rest: "update", outputs, rounding, intent, ..Request::default() }, names))

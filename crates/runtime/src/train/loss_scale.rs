@@ -79,6 +79,10 @@ impl LossScale {
         LossScale { interval: steps, ..self }
     }
 
+    fn declare_scale<'g>(&self, graph: &'g Graph) -> Expr<'g> {
+        graph.state(LOSS_SCALE, [], DType::F32, Init::Constant(self.initial))
+    }
+
     fn check(&self) -> Result<(), Error> {
         let numbers = Hyperparameters::beside([DType::F32], Given::Argument);
         numbers.require("loss scale", self.initial, is_loss_scale(self.initial), EXPECTED_LOSS_SCALE)?;
@@ -88,6 +92,36 @@ impl LossScale {
         numbers.require("backoff factor", self.backoff, shrinks, "above 0, and at most 1")?;
         numbers.require("growth interval", f64::from(self.interval), self.interval >= 1, "1 or more")
     }
+}
+
+/// The scale that the next training step of a function will have, for its gradients without the step: the state under a prefix.
+pub(crate) fn present_scale<'g>(graph: &'g Graph, settings: LossScale, prefix: &str) -> Result<Expr<'g>, Error> {
+    settings.check()?;
+    let before: Vec<Declaration> = live(graph).collect();
+    let scale = graph.under_prefix(prefix, || settings.declare_scale(graph));
+    graph.check().map_err(|error| reserved(error.into(), &before))?;
+    Ok(scale)
+}
+
+/// The scale at first, where no training step keeps one up.
+pub(crate) fn initial_scale(graph: &Graph, settings: LossScale) -> Result<Expr<'_>, Error> {
+    settings.check()?;
+    Ok(graph.scalar(settings.initial).check()?)
+}
+
+/// The gradient of the loss itself: the scale, if there is one.
+pub(crate) fn upstream<'g>(loss: Expr<'g>, scale: Option<Expr<'g>>) -> Result<Expr<'g>, Error> {
+    let (shape, dtype) = (loss.shape()?, loss.dtype()?);
+    Ok(match scale {
+        Some(scale) if dtype.is_float() => scale.cast(dtype).broadcast_to(shape),
+        Some(_) | None => loss.graph().ones(shape, dtype),
+    })
+}
+
+/// A parameter with its gradient divided by the scale.
+pub(crate) fn unscaled<'g>(one: &Trained<'g>, scale: Expr<'g>) -> Result<Trained<'g>, Error> {
+    let inverse = (1.0 / scale).cast(one.gradient.dtype()?);
+    Ok(one.with_gradient(one.gradient * inverse))
 }
 
 /// What becomes of gradients before anything else sees them: in a group the sums over its members, which are exchanged. As they are the same for
@@ -134,11 +168,7 @@ fn append<'g>(
 ) -> Result<TracedStep<'g>, Error> {
     let scaling = scale.map(|scale| Scaling::declare(graph, scale, prefix)).transpose()?;
     let backward = graph.ordinal_bound();
-    let (shape, dtype) = (loss.shape()?, loss.dtype()?);
-    let upstream = match &scaling {
-        Some(scaling) if dtype.is_float() => scaling.scale.cast(dtype).broadcast_to(shape),
-        Some(_) | None => graph.ones(shape, dtype),
-    };
+    let upstream = upstream(loss, scaling.as_ref().map(|scaling| scaling.scale))?;
     let mut sources = Vec::new();
     let mut trained =
         append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
@@ -183,7 +213,7 @@ impl<'g> Scaling<'g> {
         let before: Vec<Declaration> = live(graph).collect();
         let scaling = graph.under_prefix(prefix, || Scaling {
             settings,
-            scale: graph.state(LOSS_SCALE, [], DType::F32, Init::Constant(settings.initial)),
+            scale: settings.declare_scale(graph),
             good: graph.state(GOOD_STEPS, [], DType::I32, Init::Constant(0.0)),
             skipped: graph.state(SKIPPED_UPDATES, [], DType::I32, Init::Constant(0.0)),
         });
@@ -195,10 +225,8 @@ impl<'g> Scaling<'g> {
     fn unscale(&self, graph: &'g Graph, trained: &mut [Trained<'g>]) -> Result<Expr<'g>, Error> {
         let mut overflows = graph.zeros([], DType::F32);
         for one in trained {
-            let inverse = (1.0 / self.scale).cast(one.gradient.dtype()?);
-            let gradient = one.gradient * inverse;
-            overflows = overflows + (!gradient.isfinite()).cast(DType::F32).sum(..);
-            *one = one.with_gradient(gradient);
+            *one = unscaled(one, self.scale)?;
+            overflows = overflows + (!one.gradient.isfinite()).cast(DType::F32).sum(..);
         }
         Ok(overflows.equal(0.0))
     }

@@ -16,7 +16,7 @@ mod hyperparameter;
 pub(crate) mod in_group;
 mod init;
 mod lbfgs;
-mod loss_scale;
+pub(crate) mod loss_scale;
 mod moments;
 mod near;
 mod norm;

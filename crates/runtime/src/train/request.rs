@@ -5,7 +5,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::{Precision, Rounding};
-use crate::train::loss_scale::{TracedStep, append_traced_step};
+use crate::train::loss_scale::{TracedStep, append_traced_step, present_scale, unscaled, upstream};
 use crate::train::{Optimizer, Trained, append_gradients_of};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
@@ -32,13 +32,16 @@ pub(crate) fn training_request(
     })
 }
 
-/// The loss and the gradients of what the optimiser trains, with the names of these; nothing is changed. The loss is not scaled.
+/// The loss and the gradients of what the optimiser trains, with the names of these, as the training step would have them whose states stand
+/// under a prefix; nothing is changed.
 pub(crate) fn gradients_request(
     loss: Expr<'_>,
     optimizer: &dyn Optimizer,
     precision: &Precision,
+    prefix: &str,
 ) -> Result<(Request, Vec<String>), Error> {
-    let (trained, rounding) = append_rounded_gradients(loss, optimizer, precision)?;
+    let gradients = append_step_gradients(loss, optimizer, precision, prefix)?;
+    let (trained, rounding) = (gradients.unscaled(&gradients.trained)?, gradients.rounding);
     let loss = loss.id()?;
     let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     let names = trained.into_iter().map(|trained| trained.name).collect();
@@ -47,20 +50,52 @@ pub(crate) fn gradients_request(
     Ok((Request { stages, rest: "backward", outputs, rounding, ..Request::default() }, names))
 }
 
-/// Appends the gradients of `loss` with respect to what the optimiser trains, and says what of the graph is rounded. The loss is not scaled.
+/// Gradients that were computed in some precision.
+pub(crate) struct RoundedGradients<'g> {
+    /// What is trained, with gradients that are multiplied by the scale.
+    pub(crate) trained: Vec<Trained<'g>>,
+    /// What of the graph is rounded.
+    pub(crate) rounding: Option<Rounding>,
+    scale: Option<Expr<'g>>,
+}
+
+impl<'g> RoundedGradients<'g> {
+    /// These, which are what is trained with the gradients or with sums of such, divided by the scale.
+    pub(crate) fn unscaled(&self, scaled: &[Trained<'g>]) -> Result<Vec<Trained<'g>>, Error> {
+        scaled.iter().map(|one| self.scale.map_or_else(|| Ok(one.clone()), |scale| unscaled(one, scale))).collect()
+    }
+}
+
+/// Appends the gradients of `loss` with respect to what the optimiser trains as the training step has them whose states stand under a
+/// prefix: of a loss that is multiplied by the step's scale.
+pub(crate) fn append_step_gradients<'g>(
+    loss: Expr<'g>,
+    optimizer: &dyn Optimizer,
+    precision: &Precision,
+    prefix: &str,
+) -> Result<RoundedGradients<'g>, Error> {
+    let graph = loss.check()?.graph();
+    precision.check_patterns(graph)?;
+    let scale = precision.scale().map(|settings| present_scale(graph, settings, prefix)).transpose()?;
+    append_rounded_gradients(loss, optimizer, precision, scale)
+}
+
+/// Appends the gradients of `loss` with respect to what the optimiser trains, multiplied by a scale if there is one: where their operands
+/// are rounded to 16 bits, none is lost for being small.
 pub(crate) fn append_rounded_gradients<'g>(
     loss: Expr<'g>,
     optimizer: &dyn Optimizer,
     precision: &Precision,
-) -> Result<(Vec<Trained<'g>>, Option<Rounding>), Error> {
+    scale: Option<Expr<'g>>,
+) -> Result<RoundedGradients<'g>, Error> {
     let graph = loss.check()?.graph();
-    precision.check_patterns(graph)?;
     let backward = graph.ordinal_bound();
-    let one = graph.ones(loss.shape()?, loss.dtype()?);
+    let upstream = upstream(loss, scale)?;
     let mut sources = Vec::new();
-    let trained = append_gradients_of(loss, one, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
+    let trained =
+        append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
     let rounding = precision.rounding(graph, backward, graph.ordinal_bound(), &sources)?;
-    Ok((trained, rounding))
+    Ok(RoundedGradients { trained, rounding, scale })
 }
 
 /// An optimiser whose states stand under a prefix, so that several can work on one set of parameters.

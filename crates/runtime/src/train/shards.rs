@@ -10,7 +10,7 @@ use arenagrad_graph::{Expr, Graph, NodeId};
 use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::Precision;
-use crate::train::request::append_rounded_gradients;
+use crate::train::request::{RoundedGradients, append_rounded_gradients};
 use crate::train::{Optimizer, Trained, append_gradients, append_update};
 
 /// What becomes of the values that shards give.
@@ -38,7 +38,9 @@ pub(crate) fn shard_request(
     precision: &Precision,
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
-    let (trained, rounding) = append_rounded_gradients(loss, optimizer, precision)?;
+    precision.check_patterns(graph)?;
+    // The deterministic mode has no scale of the loss.
+    let RoundedGradients { trained, rounding, .. } = append_rounded_gradients(loss, optimizer, precision, None)?;
     let mut outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
     let forward = outputs.clone();
     let mut names = Vec::new();

@@ -111,7 +111,8 @@ impl Weights {
     ///
     /// Errors: [`Error::File`] for a file that cannot be read; [`Error::ParameterFile`] for one that is cut off, of another format
     /// (such as a pickle of PyTorch, `.pt` or `.bin`), or whose header contradicts itself or the file's size;
-    /// [`WeightsError::Index`] for an index that is none, or that names tensors that its files do not have.
+    /// [`WeightsError::Index`] for an index that is none, or that names tensors that its files do not have, and for a folder with one file of
+    /// several and no index.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         if path.is_dir() {

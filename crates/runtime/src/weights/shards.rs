@@ -33,7 +33,17 @@ pub(super) fn found_in(folder: &Path) -> Result<PathBuf, Error> {
     let chosen = match (indices.as_slice(), files.as_slice()) {
         (indices, _) if indices.contains(&INDEX) => INDEX,
         (_, files) if files.contains(&SINGLE) => SINGLE,
-        (&[only], _) | (&[], &[only]) => only,
+        (&[only], _) => only,
+        (&[], &[only]) => match shard_of(only) {
+            Some(count) if count > 1 => {
+                let reason = format!(
+                    "{only} is one of {count} files of a model, and the index that says where its tensors are is not in this folder; \
+                     open the file itself if a part is wanted"
+                );
+                return Err(index_mistake(folder, &reason));
+            }
+            Some(_) | None => only,
+        },
         (&[], &[]) => return Err(index_mistake(folder, "there is no file that ends in .safetensors in this folder")),
         (indices, files) => {
             let known = super::error::known(indices.iter().chain(files).copied());
@@ -108,10 +118,12 @@ pub(super) fn save(weights: &Weights, folder: &Path, max_bytes: u64) -> Result<(
     if groups.len() <= 1 {
         let single = weights.prepared(&folder.join(SINGLE), &groups.pop().map_or(Vec::new(), |(_, group)| group))?;
         remove(&index_path).map_err(|error| unwritable(&index_path, error))?;
-        return single.put().map_err(|error| unwritable(&folder.join(SINGLE), error));
+        single.put().map_err(|error| unwritable(&folder.join(SINGLE), error))?;
+        return remove_older(folder, &[SINGLE.to_owned()]);
     }
     let name = |number: usize| format!("model-{:05}-of-{:05}.safetensors", number + 1, groups.len());
     let mut map = Map::new();
+    let names: Vec<String> = (0..groups.len()).map(name).collect();
     let mut prepared = Vec::with_capacity(groups.len());
     for (number, (_, group)) in groups.iter().enumerate() {
         let path = folder.join(name(number));
@@ -126,7 +138,33 @@ pub(super) fn save(weights: &Weights, folder: &Path, max_bytes: u64) -> Result<(
     for (shard, path) in prepared {
         shard.put().map_err(|error| unwritable(&path, error))?;
     }
-    index.put().map_err(|error| unwritable(&index_path, error))
+    index.put().map_err(|error| unwritable(&index_path, error))?;
+    remove_older(folder, &names)
+}
+
+/// Removes files of an older model, of those names that [`save`] gives: nobody who opens one of them, or the folder once the index is lost,
+/// shall take it for this model.
+fn remove_older(folder: &Path, present: &[String]) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
+        let Ok(name) = entry.map_err(|error| unreadable(folder, &error))?.file_name().into_string() else { continue };
+        let is_own = name == SINGLE || (name.starts_with("model-") && shard_of(&name).is_some());
+        if is_own && !present.contains(&name) {
+            let path = folder.join(&name);
+            remove(&path).map_err(|error| {
+                let reason = format!("a file of an older model could not be removed: {error}");
+                Error::File { path, reason }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Of how many files of a model one is by its name, as in `model-00001-of-00003.safetensors`; nothing for other names.
+fn shard_of(name: &str) -> Option<u64> {
+    let (rest, count) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
+    let (_, number) = rest.rsplit_once('-')?;
+    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(number) && is_number(count) { count.parse().ok() } else { None }
 }
 
 /// Removes a file if it is there.

@@ -30,7 +30,7 @@ impl Weights {
     /// where each tensor is; or `model.safetensors` alone where one is enough. `transformers` writes and reads the same.
     ///
     /// Each file appears whole or not at all, and the index last. While files of an older model are replaced there is no index, so
-    /// nobody reads parts of two.
+    /// nobody reads parts of two; those that are not replaced are removed at last.
     ///
     /// Errors as [`Weights::save`]; what cannot be written at all leaves the folder's files as they were.
     pub fn save_shards(&self, folder: impl AsRef<Path>, max_bytes: u64) -> Result<(), Error> {

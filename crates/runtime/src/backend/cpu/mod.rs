@@ -46,10 +46,19 @@ pub(crate) struct CpuMark {
 }
 
 impl CpuMemory {
-    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+    /// Elements for a buffer; `what` names it in errors.
+    pub(crate) fn zeros(what: &str, storage: StorageType, elements: usize) -> Result<Elements, Error> {
         let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
-        let buffer =
-            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
+        Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })
+    }
+
+    /// Puts other elements in the place of a buffer.
+    pub(crate) fn replace(&mut self, index: u32, elements: Elements) {
+        self.buffers[index as usize] = elements;
+    }
+
+    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+        let buffer = CpuMemory::zeros(what, storage, elements)?;
         match self.free.pop() {
             Some(index) => {
                 self.buffers[index as usize] = buffer;

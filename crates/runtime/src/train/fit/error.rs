@@ -23,6 +23,24 @@ pub enum FitError {
         kept: Kept,
     },
 
+    #[error(
+        "the losses of {steps} steps in a row are not finite, at last {loss} of step {step} (epoch {epoch}, batch {batch} of it); the scale of \
+         the loss skipped them, and a smaller one does not help{kept}; let Precision::keep_f32 name what leaves the range of 16 bits, \
+         or give check::anomaly the graph of that step"
+    )]
+    AllSkipped {
+        /// How many in a row.
+        steps: u32,
+        step: u64,
+        /// Counted from 1.
+        epoch: u64,
+        /// Counted from 1.
+        batch: u64,
+        loss: f64,
+        /// Where parameters from before are, if they were written.
+        kept: Kept,
+    },
+
     #[error("epoch {epoch} has no batch, so there is nothing to train on")]
     NoBatch { epoch: u64 },
 

@@ -94,7 +94,8 @@ impl<'f> Fit<'_, 'f> {
     /// A run that is interrupted ends behind its present step as one that is finished does: with a checkpoint and the page of the run.
     ///
     /// Errors, for which the page is finished too and no checkpoint is written: what the trainer, the batches or the validation report;
-    /// [`FitError::NotFinite`] for a loss that is NaN or infinite; [`FitError::NoBatch`] for an epoch without one; what cannot be written.
+    /// [`FitError::NotFinite`] for a loss that is NaN or infinite, or, if a [`LossScale`](crate::LossScale) skips such steps, which are then
+    /// left out of all means, [`FitError::AllSkipped`] after many of them in a row; [`FitError::NoBatch`] for an epoch without one; what cannot be written.
     pub fn run<S>(self, trainer: &mut Trainer<'f>, mut batches: impl FnMut(Position) -> S) -> Result<FitOutcome, Error>
     where
         S: IntoIterator,
@@ -103,7 +104,10 @@ impl<'f> Fit<'_, 'f> {
         let ran = self.check().and_then(|()| self.run_here(trainer, &mut batches));
         match ran {
             // Losses are those of all members of a group: these errors all have alike, and the group goes on.
-            Err(error @ (Error::Fit(FitError::NotFinite { .. }) | Error::EmptyBatch { .. })) => Err(error),
+            Err(
+                error @ (Error::Fit(FitError::NotFinite { .. } | FitError::AllSkipped { .. })
+                | Error::EmptyBatch { .. }),
+            ) => Err(error),
             // Whatever else happens to one, such as a wrong option, a full disk or a batch that cannot be made, the others are told, who
             // wait for it.
             ran => trainer.tell(ran),

@@ -19,6 +19,8 @@ const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 /// The page is written behind an epoch no sooner than this after it was written before.
 const PAGE_AGE: Duration = Duration::from_secs(10);
+/// After how many steps in a row that the scale of the loss skipped a run ends: halved as often, any scale is as small as it gets.
+const MOST_SKIPPED: u32 = 256;
 
 pub(super) struct State {
     /// The batch that comes next.
@@ -31,6 +33,10 @@ pub(super) struct State {
     has_checkpoint: bool,
     since_record: Means,
     of_epoch: Means,
+    /// How many updates had been skipped when that was last asked.
+    known_skips: f64,
+    /// How many steps in a row have a loss that is not finite, and were skipped.
+    skips: u32,
     stopping: Option<EarlyStopping>,
     has_waited: bool,
     monitor: Option<(String, Better)>,
@@ -93,6 +99,8 @@ impl State {
             has_checkpoint: false,
             since_record: Means::default(),
             of_epoch: Means::default(),
+            known_skips: 0.0,
+            skips: 0,
             stopping: stopping(better),
             has_waited: false,
             monitor: fit.monitor.clone(),
@@ -106,6 +114,7 @@ impl State {
         let last = fit.folder.as_ref().map(|path| path.join(LAST)).filter(|last| fit.resumes && last.exists());
         let found = last.map(Found::open).transpose()?;
         require_same_start(trainer, found.as_ref())?;
+        state.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
         let Some(path) = &fit.folder else { return Ok(state) };
         if let Some(found) = found {
             state.go_on(path, &found, trainer, batches)?;
@@ -161,6 +170,7 @@ impl State {
         };
         trainer.prepare(first.batch()?)?;
         trainer.restore(checkpoint)?;
+        self.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
         self.has_checkpoint = true;
 
         let epochs = self.position.epoch;
@@ -193,18 +203,26 @@ impl State {
         outcome: &Outcome,
     ) -> Result<(), Error> {
         let Position { epoch, batch: number } = self.position;
-        if !outcome.loss.is_finite() {
-            let (step, loss) = (self.steps + 1, outcome.loss);
+        let is_skipped = !outcome.loss.is_finite() && self.is_skipped(trainer)?;
+        self.skips = if is_skipped { self.skips + 1 } else { 0 };
+        let goes_on = outcome.loss.is_finite() || (is_skipped && self.skips < MOST_SKIPPED);
+        if !goes_on {
+            let (step, epoch, batch, loss) = (self.steps + 1, epoch + 1, number + 1, outcome.loss);
             let kept = match &self.folder {
                 Some(folder) if self.has_checkpoint => Kept::File(folder.file(LAST)),
                 Some(_) | None => Kept::Nowhere,
             };
-            return Err(FitError::NotFinite { step, epoch: epoch + 1, batch: number + 1, loss, kept }.into());
+            return Err(match is_skipped {
+                true => FitError::AllSkipped { steps: self.skips, step, epoch, batch, loss, kept },
+                false => FitError::NotFinite { step, epoch, batch, loss, kept },
+            }
+            .into());
         }
         self.steps += 1;
         self.position.batch += 1;
-        // In a group loss and metrics are those of all members.
+        // In a group loss and metrics are those of all members. A step that was skipped has no part in the means.
         let samples = trainer.session().samples_of_step(samples(&batch.named_tensors())) as u64;
+        let samples = if is_skipped { 0 } else { samples };
         let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
         let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));
         let metrics: Vec<(String, f64)> = std::iter::once(("loss".to_owned(), outcome.loss)).chain(scalars).collect();
@@ -217,6 +235,13 @@ impl State {
             self.checkpoint(trainer)?;
         }
         Ok(())
+    }
+
+    /// Whether the scale of the loss has left parameters alone in the step that was just made.
+    fn is_skipped(&mut self, trainer: &Trainer<'_>) -> Result<bool, Error> {
+        let known = self.known_skips;
+        self.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
+        Ok(self.known_skips > known)
     }
 
     /// Takes what was measured behind an epoch, and writes it down with a checkpoint.

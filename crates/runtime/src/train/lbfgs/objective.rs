@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::session::{PlanId, Session};
 use crate::tensor::Tensor;
 use crate::train::lbfgs::{Evaluate, Lbfgs, LbfgsOutcome};
-use crate::train::{Optimizer, Trained, append_gradients};
+use crate::train::request::{RoundedGradients, append_rounded_gradients};
+use crate::train::{Optimizer, Trained};
 
 /// A loss of a session with its gradients by some of the session's parameters: what [`Lbfgs::minimise`] minimises.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ struct Placed<'s> {
 
 impl Objective {
     /// Plans `loss` and its gradients by all trainable parameters that it depends on, over the session's parameters. The graph is as
-    /// it was afterwards.
+    /// it was afterwards. In mixed precision what is rounded is what a training step rounds, and the session's scale of the loss is used.
     ///
     /// Errors: a loss that is not one float, or that depends on no trainable parameter; what [`Session::add`] reports.
     pub fn new(session: &mut Session, graph: &Graph, loss: Expr<'_>) -> Result<Objective, Error> {
@@ -62,12 +63,7 @@ impl Objective {
     ) -> Result<Objective, Error> {
         let loss = graph.expr(loss.check()?.id()?).check()?;
         let mark = graph.mark();
-        let planned = append_gradients(loss, &Those(is_moved)).and_then(|trained| {
-            let outputs: Vec<Expr<'_>> =
-                std::iter::once(loss).chain(trained.iter().map(|trained| trained.gradient)).collect();
-            let parameters = trained.iter().map(|trained| trained.name.clone()).collect();
-            Ok(Objective { plan: session.add(graph, &outputs)?, parameters })
-        });
+        let planned = planned(session, graph, loss, &Those(is_moved));
         graph.rewind(mark)?;
         planned
     }
@@ -76,6 +72,22 @@ impl Objective {
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(String::as_str)
     }
+}
+
+/// Plans a loss and its gradients by what the optimiser trains, in the session's precision and as its training steps have them.
+fn planned(
+    session: &mut Session,
+    graph: &Graph,
+    loss: Expr<'_>,
+    optimizer: &dyn Optimizer,
+) -> Result<Objective, Error> {
+    let scale = session.scale_of_gradients(graph)?;
+    let gradients = append_rounded_gradients(loss, optimizer, session.precision(), scale)?;
+    let trained = gradients.unscaled(&gradients.trained)?;
+    let RoundedGradients { rounding, .. } = gradients;
+    let outputs: Vec<Expr<'_>> = std::iter::once(loss).chain(trained.iter().map(|one| one.gradient)).collect();
+    let parameters = trained.into_iter().map(|one| one.name).collect();
+    Ok(Objective { plan: session.add_rounded(graph, &outputs, rounding)?, parameters })
 }
 
 impl Lbfgs {

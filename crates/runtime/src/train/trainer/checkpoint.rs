@@ -19,13 +19,13 @@ impl Trainer<'_> {
     /// Everything that training goes on from: see [`Session::checkpoint`](crate::Session::checkpoint). What is not planned yet has no
     /// parameters and no optimiser's state to be kept, and begins from the seed; a learning rate that was set for it is kept.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        Ok(noted(self.session.checkpoint()?, self.rates_for_later()))
+        Ok(noted(self.session.checkpoint()?, self.rates_for_later(), self.owners_note()))
     }
 
     /// [`Trainer::checkpoint`] without blocking: everything as it is after all steps that were submitted before, read at once.
     pub fn checkpoint_async(&self) -> Pending<Checkpoint> {
-        let rates = self.rates_for_later();
-        self.session.checkpoint_async().then(|checkpoint| Ok(noted(checkpoint, rates)))
+        let (rates, owners) = (self.rates_for_later(), self.owners_note());
+        self.session.checkpoint_async().then(|checkpoint| Ok(noted(checkpoint, rates, owners)))
     }
 
     /// The learning rates that were set for functions which are not planned yet, by their names.
@@ -53,9 +53,9 @@ impl Trainer<'_> {
         };
         let has_training = self.functions.iter().any(|function| matches!(function.body, Body::Training { .. }));
         let steps_are_known = has_training && self.functions.iter().all(is_known);
-        let rates = waiting_rates(checkpoint)?;
+        let (rates, restored) = (waiting_rates(checkpoint)?, Restored::of(checkpoint)?);
         self.session.restore_where(steps_are_known, checkpoint)?;
-        self.restored = Some(Restored::of(checkpoint));
+        self.restored = Some(restored);
         for function in &mut self.functions {
             if let Body::Training { name, learning_rate, .. } = &mut function.body {
                 if let Some(rate) = rates.get(name) {
@@ -69,9 +69,10 @@ impl Trainer<'_> {
     }
 }
 
-/// A checkpoint with the learning rates that are set later.
-fn noted(checkpoint: Checkpoint, rates: Map<String, Value>) -> Checkpoint {
-    if rates.is_empty() { checkpoint } else { checkpoint.with_note(NOTE, Value::from(rates).to_string()) }
+/// A checkpoint with the learning rates that are set later, and with whose its states are.
+fn noted(checkpoint: Checkpoint, rates: Map<String, Value>, owners: Option<(&str, String)>) -> Checkpoint {
+    let rates = if rates.is_empty() { None } else { Some((NOTE, Value::from(rates).to_string())) };
+    rates.into_iter().chain(owners).fold(checkpoint, |checkpoint, (key, text)| checkpoint.with_note(key, text))
 }
 
 /// The learning rates of functions that were not planned when a checkpoint was made. Refuses a note that no trainer writes.

@@ -6,7 +6,11 @@ use crate::data::{Batches, NamedTensors};
 use crate::error::Error;
 use crate::metrics::Mean;
 use crate::tensor::Tensor;
+#[cfg(feature = "fit")]
+use crate::train::loss_scale::SKIPPED_UPDATES;
 use crate::train::schedules::Count;
+#[cfg(feature = "fit")]
+use crate::train::trainer::under;
 use crate::train::trainer::{FunctionId, Trainer};
 
 impl Trainer<'_> {
@@ -46,6 +50,14 @@ impl Trainer<'_> {
             }
         }
         Ok(loss.value())
+    }
+
+    /// How many updates of the first training function its scale of the loss has skipped; nothing if it has none.
+    #[cfg(feature = "fit")]
+    pub(crate) fn skipped_updates(&self) -> Result<Option<f64>, Error> {
+        let name = under(&self.training(self.first_training()?)?, SKIPPED_UPDATES);
+        let is_known = self.session.parameter_bytes(&name).is_some();
+        if is_known { self.session.parameter(&name)?.item().map(Some) } else { Ok(None) }
     }
 
     /// Runs an evaluation on all batches of an epoch, in their order, and returns each output for all samples: those of the batches one behind the

@@ -28,6 +28,7 @@ pub(super) type BuildOutputs<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'
 pub(super) struct Function<'f> {
     pub(super) body: Body<'f>,
     plans: Vec<Kept>,
+    has_run: bool,
 }
 
 /// What a function computes.
@@ -78,6 +79,7 @@ pub(super) struct Planned {
     names: Vec<String>,
     reported: usize,
     training_state: Vec<String>,
+    trained: Vec<String>,
     pub(super) plan: Plan,
 }
 
@@ -93,7 +95,7 @@ pub(super) struct Wanted<'w> {
 
 impl<'f> Function<'f> {
     pub(super) fn new(body: Body<'f>) -> Self {
-        Function { body, plans: Vec::new() }
+        Function { body, plans: Vec::new(), has_run: false }
     }
 
     /// The place of a plan that these tensors can be run by, if there is one.
@@ -104,9 +106,18 @@ impl<'f> Function<'f> {
         Some(place)
     }
 
-    /// Whether a plan of a training step or of an evaluation is kept.
+    /// Whether there was a plan of a training step or of an evaluation.
     pub(super) fn has_run(&self) -> bool {
-        self.plans.iter().any(|kept| matches!(kept.purpose, Purpose::Run | Purpose::Update))
+        self.has_run
+    }
+
+    /// Gives up plans of which that is so.
+    pub(super) fn give_up(&mut self, is_given_up: impl Fn(&Prepared) -> bool) -> Vec<Prepared> {
+        let (given_up, kept) =
+            std::mem::take(&mut self.plans).into_iter().partition(|kept| is_given_up(&kept.prepared));
+        self.plans = kept;
+        let given_up: Vec<Kept> = given_up;
+        given_up.into_iter().map(|kept| kept.prepared).collect()
     }
 
     /// Plans the function for these tensors, as it is wanted of the trainer's plans.
@@ -142,9 +153,11 @@ impl<'f> Function<'f> {
                         (request, names, asked)
                     }
                     Purpose::Gradients => {
+                        // The scale of the loss, which is the step's.
+                        declared = graph.declarations().len();
                         let (request, names) = match exchanges_by {
-                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, precision)?,
-                            None => gradients_request(loss, &optimizer, precision)?,
+                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, (precision, name))?,
+                            None => gradients_request(loss, &optimizer, precision, name)?,
                         };
                         (request, names, asked)
                     }
@@ -182,11 +195,17 @@ impl<'f> Function<'f> {
         let named = names.iter().flat_map(|name| name.bytes().chain([b'\n']));
         let signature = digest(signature.to_le_bytes().into_iter().chain(named));
         let intent = Intent { function, signature, ..request.intent };
+        let updated: Vec<u32> = request.updates.iter().map(|(number, _)| *number).collect();
         let plan = Plan::new(&graph, &Request { memory, unit, intent, ..request })?;
         let is_state = |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { .. });
-        let state = plan.declarations.iter().skip(declared).filter(is_state);
+        let alive = plan.declarations.iter().zip(&plan.alive).skip(declared).filter(|(_, alive)| **alive);
+        let state = alive.map(|(declaration, _)| declaration).filter(is_state);
         let training_state = state.map(|declaration| declaration.name.clone()).collect();
-        Ok(Planned { purpose, asked, names, reported, training_state, plan })
+        let is_trained =
+            |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. });
+        let trained = updated.into_iter().map(|number| &plan.declarations[number as usize]).filter(is_trained);
+        let trained = trained.map(|declaration| declaration.name.clone()).collect();
+        Ok(Planned { purpose, asked, names, reported, training_state, trained, plan })
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -196,7 +215,8 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names, reported, training_state: _ } = planned;
+        let Parts { purpose, asked, names, reported, training_state: _, trained: _ } = planned;
+        self.has_run |= matches!(purpose, Purpose::Run | Purpose::Update);
         self.plans.push(Kept { purpose, asked, names, reported, prepared, intent: None, last: now });
         (self.plans.len() - 1, dropped)
     }
@@ -219,13 +239,15 @@ pub(super) struct Parts {
     reported: usize,
     /// The names of the states that the optimiser declared.
     pub(super) training_state: Vec<String>,
+    /// The names of the parameters that the plan trains.
+    pub(super) trained: Vec<String>,
 }
 
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, reported, training_state, plan } = self;
-        (plan, Parts { purpose, asked, names, reported, training_state })
+        let Planned { purpose, asked, names, reported, training_state, trained, plan } = self;
+        (plan, Parts { purpose, asked, names, reported, training_state, trained })
     }
 }
 

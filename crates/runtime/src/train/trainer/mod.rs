@@ -13,27 +13,30 @@ mod function;
 mod given;
 mod group;
 mod inputs;
+mod learning_rate;
 mod minimise;
 mod outcome;
+mod owners;
 #[cfg(not(target_family = "wasm"))]
 mod profile;
 mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arenagrad_graph::{DeclarationKind, Expr};
+use arenagrad_graph::Expr;
 
 use crate::data::NamedTensors;
 use crate::device::Device;
-use crate::error::{Error, Given};
+use crate::error::Error;
 use crate::plan::{MemoryPolicy, Plan};
 use crate::precision::Precision;
-use crate::session::Session;
+use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::in_group::BUCKET_BYTES;
-use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, listed};
+use crate::train::{Optimizer, listed};
 use function::{Body, Function, Purpose, Wanted};
 use group::Participation;
+use owners::Owners;
 use restored::Restored;
 
 #[cfg(feature = "fit")]
@@ -78,7 +81,8 @@ const PLANS_KEPT: usize = 32;
 /// ```
 ///
 /// **Shapes.** Plans are kept for the 32 sets of shapes of each function that ran last, or as many as [`Trainer::plans_kept`] says;
-/// a set of shapes that has been dropped is planned anew when it comes again, to the same results.
+/// a set of shapes that has been dropped is planned anew when it comes again, to the same results. They share memory: together they need
+/// little more than the largest. On a GPU plans are dropped too when a larger one outgrows what they share; so plan the largest first.
 ///
 /// **Several losses.** [`Trainer::add_training`] adds a function with an optimiser of its own, whose states stand under the function's
 /// name: `discriminator.learning_rate`. What an optimiser trains it says itself ([`Optimizer::trains`]).
@@ -100,6 +104,8 @@ pub struct Trainer<'f> {
     steps: u64,
     /// The checkpoint that was restored, as far as functions that are planned later must fit it.
     restored: Option<Restored>,
+    /// Whose each state of an optimiser is.
+    owners: Owners,
     number: u32,
     /// How it takes part in a group, if it is in one.
     participation: Participation,
@@ -137,6 +143,7 @@ impl<'f> Trainer<'f> {
             now: 0,
             steps: 0,
             restored: None,
+            owners: Owners::default(),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             participation: Participation { bucket_bytes: BUCKET_BYTES, shards: None },
         }
@@ -189,7 +196,9 @@ impl<'f> Trainer<'f> {
     }
 
     /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
-    /// optimiser's states. A name that another has is an error when the function is planned ([`Error::RepeatedFunction`]).
+    /// optimiser's states. A name that another has is an error when the function is planned ([`Error::RepeatedFunction`]), and so is one
+    /// under which a state of its optimiser has the name of another function's state ([`Error::SharedState`]), or of a parameter that is
+    /// trained ([`Error::ReservedName`]).
     pub fn add_training<L>(
         &mut self,
         name: impl Into<String>,
@@ -269,7 +278,8 @@ impl<'f> Trainer<'f> {
     }
 
     /// The gradients that the next step of the first training function would have of this batch, under the names of the parameters:
-    /// of those that the optimiser trains and a gradient reaches. Nothing is changed, no counter and no running statistic.
+    /// of those that the optimiser trains and a gradient reaches. Nothing is changed, no counter and no running statistic. Under a scale of the
+    /// loss they are computed by the present one, as those of the step, and are infinite or NaN where that would be skipped.
     pub fn gradients(&mut self, batch: &(impl NamedTensors + ?Sized)) -> Result<Vec<(String, Tensor)>, Error> {
         self.gradients_of(self.first_training()?, batch)
     }
@@ -309,27 +319,6 @@ impl<'f> Trainer<'f> {
     /// How many plans are kept at present.
     pub fn plans(&self) -> usize {
         self.functions.iter().map(Function::plans).sum()
-    }
-
-    /// Sets the learning rate of the first training function, for all its plans, from the next step on. Errors as
-    /// [`Session::set_learning_rate`]; before the first plan is made, that the optimiser has none,
-    /// or that its dtype does not hold the rate, is told by each step until a rate is set that can be used.
-    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        self.set_learning_rate_of(self.first_training()?, rate)
-    }
-
-    /// [`Trainer::set_learning_rate`] of a training function.
-    pub fn set_learning_rate_of(&mut self, function: FunctionId, rate: f64) -> Result<(), Error> {
-        let (number, name) = (self.place(function)?, self.training(function)?);
-        let is_planned = self.session.set_learning_rate_under(&name, rate)?;
-        if !is_planned && self.functions[number].has_run() {
-            // There is a plan of a step, and its optimiser has declared no learning rate.
-            self.session.parameter(&under(&name, LEARNING_RATE))?;
-        }
-        if let Body::Training { learning_rate, .. } = &mut self.functions[number].body {
-            *learning_rate = (!is_planned).then_some(rate);
-        }
-        Ok(())
     }
 
     /// The first training function: the one that the trainer was made with.
@@ -437,6 +426,7 @@ impl<'f> Trainer<'f> {
         };
         let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
+        self.refuse_shared_states(number, &parts, &plan)?;
         if matches!(purpose, Purpose::Run | Purpose::Update) {
             self.refuse_other_optimiser(number, &parts.training_state)?;
         }
@@ -451,47 +441,16 @@ impl<'f> Trainer<'f> {
             self.session.vouch_for(prepared.plan());
         }
         self.session.mark_training_state(&parts.training_state);
+        self.note_owner(number, &parts);
+        let session = &self.session;
+        let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
+        let outgrown: Vec<Prepared> = outgrown.collect();
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
-        for prepared in dropped {
+        for prepared in outgrown.into_iter().chain(dropped) {
             self.session.drop_outside(prepared);
         }
         self.set_waiting_learning_rate(number)?;
         Ok((number, place))
-    }
-
-    /// Refuses a learning rate that was given before the function had a plan, if its optimiser has none or could not use it. It is
-    /// refused again at each step until another is set.
-    fn refuse_waiting_learning_rate(&self, number: usize, purpose: Purpose, plan: &Plan) -> Result<(), Error> {
-        let Body::Training { name, learning_rate: Some(rate), .. } = &self.functions[number].body else {
-            return Ok(());
-        };
-        if matches!(purpose, Purpose::Gradients | Purpose::Shard) {
-            return Ok(());
-        }
-        let wanted = under(name, LEARNING_RATE);
-        let declared = plan.declarations.iter().zip(&plan.alive).filter(|(_, alive)| **alive);
-        let declared = declared.map(|(declaration, _)| declaration);
-        let Some(state) = declared.clone().find(|declaration| declaration.name == wanted) else {
-            let known = listed(declared.map(|declaration| declaration.name.as_str()));
-            return Err(Error::UnknownParameter { name: wanted, known });
-        };
-        // Before the plan is kept: once it is, nothing would ask any more, and a step would train at another rate.
-        let trained = declared.filter(|declaration| match declaration.kind {
-            DeclarationKind::Input => false,
-            DeclarationKind::Parameter { trainable, .. } => trainable,
-        });
-        let dtypes = trained.chain([state]).map(|declaration| declaration.storage.value());
-        Hyperparameters::beside(dtypes.chain(self.session.trained_dtypes()), Given::Argument).learning_rate(*rate)
-    }
-
-    /// Sets a learning rate that was given before the function had a plan.
-    fn set_waiting_learning_rate(&mut self, number: usize) -> Result<(), Error> {
-        let Body::Training { name, learning_rate, .. } = &mut self.functions[number].body else { return Ok(()) };
-        let Some(rate) = *learning_rate else { return Ok(()) };
-        if self.session.set_learning_rate_under(name, rate)? {
-            *learning_rate = None;
-        }
-        Ok(())
     }
 
     /// Refuses a training function whose name another has: their optimisers' states would be the same.
@@ -515,10 +474,14 @@ fn empty(tensors: &[(&str, &Tensor)]) -> Error {
 /// How errors call a function.
 fn describe(body: &Body<'_>) -> String {
     match body {
-        Body::Training { name, .. } if name.is_empty() => "the first training function".to_owned(),
-        Body::Training { name, .. } => format!("the function {name:?}"),
+        Body::Training { name, .. } => described(name),
         Body::Evaluation(_) => "the function".to_owned(),
     }
+}
+
+/// How errors call the training function of that name.
+fn described(name: &str) -> String {
+    if name.is_empty() { "the first training function".to_owned() } else { format!("the function {name:?}") }
 }
 
 /// A name behind a prefix, which may be empty.

@@ -3,13 +3,15 @@
 //! A function that was not planned when the checkpoint was made has no state in it, and begins anew. Of one that was, all states must be
 //! there, and no others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
 use crate::train::listed;
-use crate::train::trainer::Trainer;
-use crate::train::trainer::function::Body;
+use crate::train::loss_scale::LOSS_SCALE;
+use crate::train::trainer::function::{Body, Function};
+use crate::train::trainer::owners::Owners;
+use crate::train::trainer::{Trainer, under};
 
 /// The states that count the training itself and belong to no optimiser.
 const OF_NO_OPTIMISER: [&str; 2] = ["step", "random_seed"];
@@ -17,14 +19,24 @@ const OF_NO_OPTIMISER: [&str; 2] = ["step", "random_seed"];
 /// What a restored checkpoint has of optimisers.
 pub(super) struct Restored {
     origin: String,
-    states: BTreeSet<String>,
+    /// Each state, and whose it is if the checkpoint says so: those of sessions and of earlier versions do not.
+    states: BTreeMap<String, Option<String>>,
 }
 
 impl Restored {
-    pub(super) fn of(checkpoint: &Checkpoint) -> Self {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let mut noted = Owners::noted(checkpoint)?;
         let of_training = checkpoint.names().filter(|name| checkpoint.weights().is_training_state(name));
-        let states = of_training.filter(|name| !OF_NO_OPTIMISER.contains(name)).map(str::to_owned).collect();
-        Restored { origin: checkpoint.origin().to_owned(), states }
+        let states = of_training
+            .filter(|name| !OF_NO_OPTIMISER.contains(name))
+            .map(|name| (name.to_owned(), noted.remove(name)))
+            .collect();
+        Ok(Restored { origin: checkpoint.origin().to_owned(), states })
+    }
+
+    /// Whose a state is, if the checkpoint has it and says so.
+    pub(super) fn owner(&self, state: &str) -> Option<&str> {
+        self.states.get(state)?.as_deref()
     }
 }
 
@@ -35,26 +47,23 @@ impl Trainer<'_> {
         let (Some(restored), Body::Training { name, .. }) = (&self.restored, &self.functions[number].body) else {
             return Ok(());
         };
-        // Those of a function stand under its name; the first one's have none, so they are what is left.
-        let others: Vec<String> = self
-            .functions
-            .iter()
-            .filter_map(|function| match &function.body {
-                Body::Training { name: other, .. } if other != name && !other.is_empty() => Some(format!("{other}.")),
-                Body::Training { .. } | Body::Evaluation(_) => None,
-            })
-            .collect();
-        let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
-        let is_own = |state: &str| {
-            let is_anothers = name.is_empty() && others.iter().any(|other| state.starts_with(other.as_str()));
-            state.starts_with(&prefix) && !is_anothers
-        };
-        let kept: BTreeSet<&str> = restored.states.iter().map(String::as_str).filter(|state| is_own(state)).collect();
-        if kept.is_empty() || self.functions[number].has_run() {
+        if self.functions[number].has_run() {
             return Ok(());
         }
         let wanted: BTreeSet<&str> =
             states.iter().map(String::as_str).filter(|state| !OF_NO_OPTIMISER.contains(state)).collect();
+        let is_own = |state: &str, owner: Option<&str>| match owner {
+            Some(owner) => owner == name,
+            // The name is all that there is to go by, and a name may be another function's too.
+            None => wanted.contains(state) || (could_be_of(name, state) && !self.could_be_anothers(number, state)),
+        };
+        let own = restored.states.iter().filter(|(state, owner)| is_own(state, owner.as_deref()));
+        let kept: BTreeSet<&str> = own.map(|(state, _)| state.as_str()).collect();
+        // Gradients alone need the scale of the loss and nothing else.
+        let scale = under(name, LOSS_SCALE);
+        if kept.iter().all(|state| *state == scale) {
+            return Ok(());
+        }
         let origin = restored.origin.clone();
         if wanted.difference(&kept).next().is_some() {
             let missing = listed(wanted.difference(&kept).copied());
@@ -66,4 +75,21 @@ impl Trainer<'_> {
         }
         Ok(())
     }
+
+    /// Whether a state of which nothing is known but its name may belong to another training function than that: one that is not planned yet, or
+    /// that has the state.
+    fn could_be_anothers(&self, number: usize, state: &str) -> bool {
+        let could_be = |function: &Function<'_>| match &function.body {
+            Body::Training { name, .. } if function.has_run() => self.owners.is_of(state, name),
+            Body::Training { name, .. } => could_be_of(name, state),
+            Body::Evaluation(_) => false,
+        };
+        let others = self.functions.iter().enumerate().filter(|(other, _)| *other != number);
+        others.into_iter().any(|(_, function)| could_be(function))
+    }
+}
+
+/// Whether a state may be of a function by its name.
+fn could_be_of(function: &str, state: &str) -> bool {
+    state.starts_with(&under(function, ""))
 }
