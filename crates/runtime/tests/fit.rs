@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arenagrad::data::{Batch, Position};
+use arenagrad::data::{Batch, Dataset, Position};
 use arenagrad::fit::{Better, Fit, FitEnd, FitError, Record, RecordKind, RunFolder, Validation};
 use arenagrad::metrics::ConfusionMatrix;
 use arenagrad::nn::Linear;
-use arenagrad::{Adam, Device, Error, LossScale, Precision, Tensor, Trainer};
+use arenagrad::{Adam, Device, Error, LossScale, Precision, Sgd, Tensor, Trainer};
 
 /// A folder of that name that is not there.
 fn folder(name: &str) -> PathBuf {
@@ -299,6 +299,18 @@ fn a_step_that_the_scale_of_the_loss_skips_does_not_end_a_run() {
     let Err(Error::Fit(FitError::AllSkipped { steps, step, epoch, loss, .. })) = &result else { panic!("{result:?}") };
     assert_eq!((*steps, *step, *epoch), (256, 256, 256));
     assert!(!loss.is_finite() && result.unwrap_err().to_string().contains("256 steps in a row"));
+}
+
+#[test]
+fn the_mean_of_an_epoch_leaves_out_what_the_scale_of_the_loss_skipped() {
+    let x = Tensor::new([6, 1], vec![1.0, 2.0, f32::INFINITY, 1.0, 0.5, 1.0]).unwrap();
+    let data = Dataset::new().with("x", x).unwrap();
+    let line = Linear::new("line", 1, 1);
+    let trainer =
+        || Trainer::new(Device::cpu(), Sgd::new(0.01), |inputs| line.apply(inputs.get("x")).square().mean(..));
+    let mut scaled = trainer().precision(Precision::full().loss_scale(LossScale::dynamic()));
+    assert!(scaled.train(&data.batches(2), 1).unwrap().is_finite());
+    assert!(!trainer().train(&data.batches(2), 1).unwrap().is_finite());
 }
 
 #[test]

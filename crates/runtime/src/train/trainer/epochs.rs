@@ -6,16 +6,14 @@ use crate::data::{Batches, NamedTensors};
 use crate::error::Error;
 use crate::metrics::Mean;
 use crate::tensor::Tensor;
-#[cfg(feature = "fit")]
 use crate::train::loss_scale::SKIPPED_UPDATES;
 use crate::train::schedules::Count;
-#[cfg(feature = "fit")]
 use crate::train::trainer::under;
 use crate::train::trainer::{FunctionId, Trainer};
 
 impl Trainer<'_> {
     /// Trains the first training function on so many epochs of these batches, from the first epoch on, and returns the mean of the last
-    /// epoch's losses over its samples; NaN for no epochs. `Fit` of the feature `fit` is the same with progress, validation and checkpoints.
+    /// epoch's losses over its samples; NaN for no epochs. A loss that is not finite, of a step that a scale of the loss skipped, has no part in it. `Fit` of the feature `fit` is the same with progress, validation and checkpoints.
     ///
     /// Errors: those of the batches and of [`Trainer::step`]. The steps before stay.
     ///
@@ -39,6 +37,7 @@ impl Trainer<'_> {
     /// ```
     pub fn train(&mut self, batches: &Batches, epochs: impl Count) -> Result<f64, Error> {
         let mut loss = Mean::new();
+        let mut known_skips = self.skipped_updates()?.unwrap_or(0.0);
         for epoch in 0..epochs.count() {
             loss = Mean::new();
             for batch in batches.epoch(epoch) {
@@ -46,6 +45,12 @@ impl Trainer<'_> {
                 let batch = self.session.noted(batch)?;
                 let own = samples(&batch.named_tensors());
                 let of_batch = self.step(&batch)?.loss;
+                if !of_batch.is_finite() {
+                    let skips = self.skipped_updates()?.unwrap_or(0.0);
+                    if std::mem::replace(&mut known_skips, skips) < skips {
+                        continue;
+                    }
+                }
                 loss.add(of_batch, self.session().samples_of_step(own) as f64)?;
             }
         }
@@ -53,7 +58,6 @@ impl Trainer<'_> {
     }
 
     /// How many updates of the first training function its scale of the loss has skipped; nothing if it has none.
-    #[cfg(feature = "fit")]
     pub(crate) fn skipped_updates(&self) -> Result<Option<f64>, Error> {
         let name = under(&self.training(self.first_training()?)?, SKIPPED_UPDATES);
         let is_known = self.session.parameter_bytes(&name).is_some();
