@@ -109,6 +109,7 @@ mod trainer_names;
 mod trainer_states;
 mod training;
 mod tuning;
+mod unchecked_labels;
 mod unreached;
 mod weights;
 mod weights_refused;
