@@ -79,6 +79,8 @@ mod repeated_work;
 mod requirements;
 mod rounding;
 mod sampling;
+mod scan_draws;
+mod scan_memory;
 mod scan_parts;
 mod scans;
 mod scatters;
