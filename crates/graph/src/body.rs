@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use slotmap::{Key, KeyData};
@@ -21,6 +22,7 @@ use crate::identity;
 use crate::node::{Node, NodeId, NodeKey};
 use crate::op::{Leaf, Op};
 use crate::passes::cse::Mix;
+use crate::requirements::{indices_of, viewed};
 use crate::shape::Shape;
 
 /// The graph that ids within bodies are of.
@@ -50,6 +52,17 @@ pub struct Body {
     digest: u64,
     /// For each place on which inputs the node depends differentiably, within one step: a set of bits.
     within: OnceLock<Vec<Box<[u64]>>>,
+    draws: bool,
+    indexed: Vec<Indexed>,
+}
+
+/// A captured input that is indices.
+struct Indexed {
+    input: usize,
+    /// Below what its elements must be.
+    bound: usize,
+    /// The place of what indexes by it.
+    user: u32,
 }
 
 /// What a body is cut out of a graph by.
@@ -114,7 +127,14 @@ impl Body {
         let key = key(&nodes, [carries, elements, captured, cut.length, usize::from(cut.reverse)], &next);
         let digest = Mix::of(&key);
         let (length, reverse, within) = (cut.length, cut.reverse, OnceLock::new());
-        Ok((Body { nodes, carries, elements, captured, next, length, reverse, key, digest, within }, stacked))
+        let draws = nodes.iter().any(|node| {
+            let is_of_loop = matches!(&node.op, Op::Scan { body, .. } if body.draws);
+            is_of_loop || matches!(node.op, Op::Uniform { .. })
+        });
+        let indexed = indexed(&nodes, carries + elements..inputs.len());
+        let body =
+            Body { nodes, carries, elements, captured, next, length, reverse, key, digest, within, draws, indexed };
+        Ok((body, stacked))
     }
 
     /// How many steps the loop has.
@@ -251,8 +271,49 @@ impl Body {
         Ok((graph, ids))
     }
 
+    /// Whether a step draws random numbers, also in a loop of its own.
+    pub(crate) fn draws(&self) -> bool {
+        self.draws
+    }
+
+    /// Which captured inputs a result needs as indices: their numbers, and below what they must be.
+    pub(crate) fn indexed(&self, result: ScanResult) -> Vec<(usize, usize)> {
+        if self.indexed.is_empty() {
+            return Vec::new();
+        }
+        let needed = self.needed_places(&[result]);
+        let of_needed = self.indexed.iter().filter(|indexed| needed[indexed.user as usize]);
+        of_needed.map(|indexed| (indexed.input, indexed.bound)).collect()
+    }
+
+    /// Which places depend, in some step, on inputs for which that holds.
+    pub(crate) fn depending(&self, inputs: &[bool]) -> Vec<bool> {
+        let mut depends = inputs.to_vec();
+        depends.resize(self.nodes.len(), false);
+        loop {
+            for place in self.inputs()..self.nodes.len() {
+                let mut found = false;
+                self.nodes[place].op.for_each_operand(|operand| found |= depends[place_of(operand) as usize]);
+                depends[place] = found;
+            }
+            let new = |carry: &usize| !depends[*carry] && depends[self.next[*carry] as usize];
+            let new: Vec<usize> = (0..self.carries).filter(new).collect();
+            if new.is_empty() {
+                return depends;
+            }
+            new.into_iter().for_each(|carry| depends[carry] = true);
+        }
+    }
+
     /// Which inputs these results need, in some step.
     pub fn needed(&self, results: &[ScanResult]) -> Vec<bool> {
+        let mut needed = self.needed_places(results);
+        needed.truncate(self.inputs());
+        needed
+    }
+
+    /// Which places these results need, in some step.
+    fn needed_places(&self, results: &[ScanResult]) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
         for result in results {
             match result {
@@ -274,7 +335,6 @@ impl Body {
                 }
             }
             if before == needed[..self.carries] {
-                needed.truncate(self.inputs());
                 return needed;
             }
         }
@@ -329,6 +389,28 @@ fn within(nodes: &[Node], inputs: usize) -> Vec<Box<[u64]>> {
         sets.push(set);
     }
     sets
+}
+
+/// Which of the captured inputs are indices, as they are or as views that show all of them.
+fn indexed(nodes: &[Node], captured: Range<usize>) -> Vec<Indexed> {
+    let mut found = Vec::new();
+    for (user, node) in (0..).zip(nodes) {
+        let mut add = |indices: NodeId, bound: usize| {
+            let mut input = place_of(indices) as usize;
+            while let Some(operand) = viewed(&nodes[input].op) {
+                input = place_of(operand) as usize;
+            }
+            if captured.contains(&input) {
+                found.push(Indexed { input, bound, user });
+            }
+        };
+        if let Op::Scan { body, operands, result } = &node.op {
+            body.indexed(*result).into_iter().for_each(|(number, bound)| add(operands[number], bound));
+        } else if let Some((operand, indices, axis)) = indices_of(&node.op) {
+            add(indices, nodes[place_of(operand) as usize].shape[axis]);
+        }
+    }
+    found
 }
 
 /// The words that tell bodies apart.

@@ -44,6 +44,17 @@ pub(crate) fn viewed(op: &Op) -> Option<NodeId> {
     Some(*operand)
 }
 
+/// What an op indexes, by which indices and along which axis, if it does.
+pub(crate) fn indices_of(op: &Op) -> Option<(NodeId, NodeId, usize)> {
+    let (Op::Indexing(Indexing::Gather { operand, indices, axis })
+    | Op::Indexing(Indexing::ScatterAdd { operand, indices, axis, .. })
+    | Op::Indexing(Indexing::ScatterReduce { operand, indices, axis, .. })) = op
+    else {
+        return None;
+    };
+    Some((*operand, *indices, *axis))
+}
+
 impl Arena {
     /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
     /// range too; what is computed cannot be checked on the host.
@@ -66,16 +77,28 @@ impl Arena {
         is_checked
     }
 
-    /// Notes what an op that indexes an axis requires.
+    /// Notes what an op that indexes an axis requires, and a loop that does so by what it captures. Elements of a loop's sequences are not
+    /// asked about: each is met in a step of its own, which may well take no heed of what it read.
     pub(crate) fn require_of_indices(&mut self, id: NodeId) {
-        let (Op::Indexing(Indexing::Gather { operand, indices, axis })
-        | Op::Indexing(Indexing::ScatterAdd { operand, indices, axis, .. })
-        | Op::Indexing(Indexing::ScatterReduce { operand, indices, axis, .. })) = &self.nodes[id.key].op
-        else {
+        let op = &self.nodes[id.key].op;
+        let requirements: Vec<Requirement> = if let Op::Scan { body, operands, result } = op {
+            let indexed = body.indexed(*result).into_iter();
+            indexed.map(|(number, bound)| Requirement { indices: operands[number], bound, except: None }).collect()
+        } else if let Some((operand, indices, axis)) = indices_of(op) {
+            vec![Requirement { indices, bound: self.nodes[operand.key].shape[axis], except: None }]
+        } else {
             return;
         };
-        let requirement = Requirement { indices: *indices, bound: self.nodes[operand.key].shape[*axis], except: None };
-        self.require(id, requirement);
+        for requirement in requirements {
+            self.require(id, requirement);
+        }
+    }
+
+    /// Lets a node require what another one does, whose work it does.
+    pub(crate) fn require_as(&mut self, original: NodeId, id: NodeId) {
+        for requirement in self.requirements.get(&original.key).cloned().unwrap_or_default() {
+            self.require(id, requirement);
+        }
     }
 
     /// What inputs must fulfil for these nodes, each once, in their order.

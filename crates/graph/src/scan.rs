@@ -43,10 +43,14 @@ impl Graph {
     /// `body(carries, elements)` gives the next carries, of the shapes and dtypes of these, and outputs. The first carries are `initial`.
     /// The results are the last carries, and each output stacked along a new first axis. A sequence of shape `[steps, ..]` has elements of shape `[..]`; without
     /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them; it
-    /// cannot declare. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN.
+    /// cannot declare. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN. An input of
+    /// indices that the body uses as it is, the same in each step, is checked at each run.
     ///
     /// The plan of a loop has as many steps for two elements as for a million. Both modes of differentiation give loops, which can be
-    /// differentiated again; reverse mode keeps of each step what it needs.
+    /// differentiated again; reverse mode keeps of each step what it needs. What of the body no carry goes into, or no next carry
+    /// comes out of, is computed for all steps at once, as far as each tensor then takes no more than 4 MiB or four times the memory of
+    /// the loop's operands and results together: so a loop over chunks, whose steps have something large between their inputs and
+    /// outputs, holds that for one step at a time.
     ///
     /// Errors: sequences of different extents, without axes, or none and no length given; another number of next carries than of
     /// carries, a shape or dtype that differs; an expression of another graph; a declaration in the body. Nothing is left in the graph then.

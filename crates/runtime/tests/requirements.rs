@@ -77,3 +77,84 @@ fn labels_are_required_by_the_loss_that_is_wanted() {
         assert_eq!(run(losses[1].grad([many]).unwrap()[0]), Ok(()), "{device}");
     }
 }
+
+#[test]
+fn a_loop_requires_of_an_input_what_it_reads_of_it_in_each_step() {
+    for device in devices() {
+        let g = Graph::new();
+        let (c, x, i) = (g.input("c", [4]), g.input("x", [3, 4]), g.input_of("i", [4], DType::I32));
+        let scanned = g.scan(&[c], &[x], |c, x| {
+            let read = c[0].gather(0, i);
+            (vec![c[0] * x[0]], vec![read, x[0] + 1.0])
+        });
+        let scanned = scanned.unwrap();
+        let nested = g.scan(&[c], &[x], |c, x| {
+            let rows = x[0].reshape([2, 2]);
+            let inner = g.scan(&[c[0]], &[rows], |c, _| (vec![c[0].gather(0, i.reshape([4]))], vec![])).unwrap();
+            (vec![inner.carries[0]], vec![])
+        });
+        let nested = nested.unwrap().carries[0];
+        // Also of a derivative alone, of a Jacobian, and where the loop is taken apart because what is read is an element.
+        let [gradient] = scanned.outputs[0].sum(..).grad([c]).unwrap();
+        let of_nested = nested.jacobian(c).unwrap();
+        let tangent = scanned.outputs[0].jvp([c], [g.ones([4], DType::F32)]).unwrap();
+        let apart = g.scan(&[], &[x], |_, x| (vec![], vec![x[0].gather(0, i)])).unwrap().outputs[0];
+        let given = |indices: [i32; 4]| {
+            let whole = |shape: &[usize]| {
+                let count = shape.iter().product::<usize>();
+                Tensor::new(shape.to_vec(), (0..count).map(|n| n as f32).collect::<Vec<_>>()).unwrap()
+            };
+            [("c", whole(&[4])), ("x", whole(&[3, 4])), ("i", Tensor::new([4], indices.to_vec()).unwrap())]
+        };
+        let (good, bad) = (given([3, 1, 0, 2]), given([3, 1, 4, 2]));
+        let [good, bad] = [&good, &bad].map(|given| given.each_ref().map(|(name, tensor)| (*name, tensor)));
+        for wanted in [scanned.outputs[0], nested, gradient, of_nested, tangent, apart] {
+            // All that is given must be an input of the plan.
+            let mut session = Session::evaluate(&g, &[wanted, c, x, i], &device).unwrap();
+            assert!(session.run(&good).is_ok(), "{device}");
+            assert!(matches!(session.run(&bad), Err(Error::IndexOutOfRange { bound: 4, .. })), "{device}");
+        }
+        // A result that needs none of it requires nothing.
+        for wanted in [scanned.outputs[1], scanned.carries[0]] {
+            let mut session = Session::evaluate(&g, &[wanted, c, x, i], &device).unwrap();
+            assert!(session.run(&bad).is_ok(), "{device}");
+        }
+    }
+}
+
+#[test]
+fn elements_of_a_sequence_are_not_required_to_be_indices() {
+    // The end of a sequence is padded with -1, which the loop leaves out: wherever the table is read.
+    for device in devices() {
+        let g = Graph::new();
+        let (rows, words) = (g.input("table", [5, 2]), g.input_of("words", [4], DType::I32));
+        let zeros = g.zeros([2], DType::F32);
+        let scanned = g.scan(&[zeros], &[words], |c, word| {
+            let row = word[0].greater_equal(0).where_(rows.index_select(0, word[0]), 0.0);
+            (vec![c[0] * 0.5 + row], vec![rows.index_select(0, word[0])])
+        });
+        let scanned = scanned.unwrap();
+        let nested = g.scan(&[zeros], &[words.reshape([2, 2])], |c, words| {
+            let inner = g.scan(&[c[0]], &[words[0]], |c, word| {
+                let row = word[0].greater_equal(0).where_(rows.index_select(0, word[0]), 0.0);
+                (vec![c[0] * 0.5 + row], vec![])
+            });
+            let several = rows.index_select(0, words[0]).sum([0]);
+            let is_whole = words[0].greater_equal(0).all([0]);
+            (vec![inner.unwrap().carries[0] + is_whole.where_(several * 0.0, 0.0)], vec![])
+        });
+        let nested = nested.unwrap().carries[0];
+        let last = scanned.carries[0];
+        let [gradient] = last.sum(..).grad([rows]).unwrap();
+        let mut session = Session::evaluate(&g, &[last, nested, gradient, scanned.outputs[0]], &device).unwrap();
+        let words = Tensor::new([4], vec![4, 1, 2, -1]).unwrap();
+        let found = session.run(&[("table", &table(5)), ("words", &words)]).unwrap();
+        let found: Vec<Vec<f64>> = found.iter().map(Tensor::to_f64_vec).collect();
+        // The rows are 8 9, 2 3 and 4 5.
+        assert_eq!(found[0], [8.0 / 8.0 + 2.0 / 4.0 + 4.0 / 2.0, 9.0 / 8.0 + 3.0 / 4.0 + 5.0 / 2.0], "{device}");
+        assert_eq!(found[1], found[0], "{device}");
+        assert_eq!(found[2], [0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.0, 0.0, 0.125, 0.125], "{device}");
+        assert_eq!(found[3][..6], [8.0, 9.0, 2.0, 3.0, 4.0, 5.0], "{device}");
+        assert!(found[3][6..].iter().all(|x| x.is_nan()), "{device}");
+    }
+}

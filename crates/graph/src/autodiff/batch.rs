@@ -65,6 +65,9 @@ impl Graph {
                 failed = Some(node.origin);
                 break;
             }
+            if let Some(new) = result.raw() {
+                self.arena_mut().require_as(id, new);
+            }
             results[place] = Some(result);
         }
         self.set_origin(restored);
@@ -141,16 +144,18 @@ impl<'g> Batch<'g, '_> {
             }
             // All operands have one rank, so a further axis in front is one of theirs.
             Op::Attention(_) => self.over(op, node),
-            Op::LinearAlgebra { .. } => self.over(op, node),
-            Op::Convolution { input, weight, axes } => self.convolution(*input, *weight, axes),
-            Op::Indexing(indexing) => {
-                let mut indexing = *indexing;
-                let (Indexing::Gather { axis, .. }
-                | Indexing::ScatterAdd { axis, .. }
-                | Indexing::ScatterReduce { axis, .. }) = &mut indexing;
-                *axis += 1;
-                self.over(&Op::Indexing(indexing), node)
-            }
+            Op::LinearAlgebra { function, operands } => match operands[..] {
+                // One matrix for the whole batch is decomposed once, for a wider right side.
+                [matrix, rhs] if (self.batched)(matrix).is_none() => {
+                    self.side_by_side(rhs, node.shape.rank() - 1, node, |rhs| Op::LinearAlgebra {
+                        function: *function,
+                        operands: [matrix, rhs].into(),
+                    })
+                }
+                _ => self.over(op, node),
+            },
+            Op::Convolution { input, weight, axes } => self.convolution(*input, *weight, axes, node),
+            Op::Indexing(indexing) => self.indexing(*indexing, node),
             Op::Scan { body, operands, result } => {
                 let place = Loop { graph: self.graph, body, operands, origin: self.origin };
                 let batched = place.batched(*result, self.batched, self.batch);
@@ -185,12 +190,68 @@ impl<'g> Batch<'g, '_> {
         self.over(&Op::View { operand, arrangement }, node)
     }
 
+    /// Along the axis behind the batch's; where one tensor is indexed for the whole batch it is not repeated.
+    fn indexing(&self, indexing: Indexing, node: &Node) -> Expr<'g> {
+        let mut indexing = indexing;
+        match &mut indexing {
+            Indexing::Gather { operand, indices, axis } if (self.batched)(*operand).is_none() => {
+                let (operand, axis) = (*operand, *axis);
+                return self.side_by_side(*indices, axis, node, |indices| {
+                    Op::Indexing(Indexing::Gather { operand, indices, axis })
+                });
+            }
+            // The result of a scatter is as large as what it adds to, for each of the batch.
+            Indexing::Gather { axis, .. }
+            | Indexing::ScatterAdd { axis, .. }
+            | Indexing::ScatterReduce { axis, .. } => *axis += 1,
+        }
+        self.over(&Op::Indexing(indexing), node)
+    }
+
+    /// An operation whose operand of that axis is the whole batch, one after the other along it, and whose result is so too.
+    fn side_by_side(&self, operand: NodeId, axis: usize, node: &Node, op: impl FnOnce(NodeId) -> Op) -> Expr<'g> {
+        let shape = self.graph.arena().nodes[operand.key].shape.clone();
+        match self.joined(self.lifted(operand), &shape, axis).raw() {
+            Some(joined) => self.parted(self.insert(op(joined), None), &node.shape, axis),
+            None => Expr::poisoned(self.graph),
+        }
+    }
+
+    /// `[batch, .., k, ..]` as `[.., batch * k, ..]`: the batched form of what has that shape, where `k` is the extent of the axis.
+    fn joined(&self, batched: Expr<'g>, shape: &Shape, axis: usize) -> Expr<'g> {
+        let order: Vec<isize> =
+            (1..=axis).chain([0]).chain(axis + 1..=shape.rank()).map(|axis| axis as isize).collect();
+        let extent = self.batch.saturating_mul(shape[axis]);
+        batched.permute(order).reshape_node(&shape.with_extent(axis, extent), self.origin)
+    }
+
+    /// The other way: what has that shape, joined along the axis, with the batch's axis in front.
+    fn parted(&self, joined: Expr<'g>, shape: &Shape, axis: usize) -> Expr<'g> {
+        let apart: Shape = shape[..axis].iter().chain([&self.batch]).chain(&shape[axis..]).copied().collect();
+        let order: Vec<isize> =
+            [axis].into_iter().chain(0..axis).chain(axis + 1..=shape.rank()).map(|axis| axis as isize).collect();
+        joined.reshape_node(&apart, self.origin).permute(order)
+    }
+
     /// The operation along the axis behind the batch's.
     fn ordered(&self, ordered: Ordered, node: &Node) -> Expr<'g> {
         let mut ordered = ordered;
         match &mut ordered {
             Ordered::Cumulative { axis, .. } | Ordered::Recurrence { axis, .. } | Ordered::ArgSort { axis, .. } => {
                 *axis += 1;
+            }
+            Ordered::SearchSorted { sequence, values, is_right } if (self.batched)(*sequence).is_none() => {
+                let (sequence, is_right) = (*sequence, *is_right);
+                let rank = self.graph.arena().nodes[sequence.key].shape.rank();
+                let searched = |values| Op::Ordered(Ordered::SearchSorted { sequence, values, is_right });
+                // One for all values, whatever their shape, or one for each row of them.
+                return if rank > 1 {
+                    self.side_by_side(*values, rank - 1, node, searched)
+                } else {
+                    self.lifted(*values)
+                        .raw()
+                        .map_or(Expr::poisoned(self.graph), |values| self.insert(searched(values), None))
+                };
             }
             Ordered::SearchSorted { sequence, values, .. } => {
                 // One sequence for all values is one for each row of them.
@@ -260,40 +321,19 @@ impl<'g> Batch<'g, '_> {
 
     /// The convolution for the whole batch: a batched input is a longer batch, a batched weight more features, and where both are,
     /// each is a group of its own.
-    fn convolution(&self, input: NodeId, weight: NodeId, axes: &[ConvolutionAxis]) -> Expr<'g> {
-        let (origin, batch) = (self.origin, self.batch);
+    fn convolution(&self, input: NodeId, weight: NodeId, axes: &[ConvolutionAxis], node: &Node) -> Expr<'g> {
         let shape_of = |id: NodeId| self.graph.arena().nodes[id.key].shape.clone();
         let shared = |id: NodeId| Expr::from_id(self.graph, id);
         let (x, w) = (shape_of(input), shape_of(weight));
-        let ([n, g, o], spatial) = ([x[0], x[1], w[1]], axes.len());
-        // The batch's axis after `place` others, and joined with the one behind it.
-        let joined = |batched: Expr<'g>, shape: &Shape, place: usize| {
-            let order = (1..=place).chain([0]).chain(place + 1..=shape.rank()).map(|axis| axis as isize);
-            let extent = batch.saturating_mul(shape[place]);
-            batched.permute(order.collect::<Vec<isize>>()).reshape_node(&shape.with_extent(place, extent), origin)
-        };
-        let extents = |leading: &[usize]| -> Shape {
-            leading.iter().copied().chain(axes.iter().map(|axis| axis.extent)).collect()
-        };
-        let in_front = |place: usize| -> Vec<isize> {
-            let order = [place].into_iter().chain(0..place).chain(place + 1..4 + spatial);
-            order.map(|axis| axis as isize).collect()
-        };
-        match ((self.batched)(input), (self.batched)(weight)) {
-            (Some(batched), None) => {
-                let result = joined(batched, &x, 0).convolution_node(shared(weight), axes.into(), origin);
-                result.reshape_node(&extents(&[batch, n, g, o]), origin)
-            }
-            (None, Some(batched)) => {
-                let result = shared(input).convolution_node(joined(batched, &w, 1), axes.into(), origin);
-                result.reshape_node(&extents(&[n, g, batch, o]), origin).permute(in_front(2))
-            }
+        // The result is `[n, groups, features, ..]`.
+        let (input, weight, axis) = match ((self.batched)(input), (self.batched)(weight)) {
+            (Some(batched), None) => (self.joined(batched, &x, 0), shared(weight), 0),
+            (None, Some(batched)) => (shared(input), self.joined(batched, &w, 1), 2),
             (Some(_), Some(_)) | (None, None) => {
-                let (x, w) = (joined(self.lifted(input), &x, 1), joined(self.lifted(weight), &w, 0));
-                let result = x.convolution_node(w, axes.into(), origin);
-                result.reshape_node(&extents(&[n, batch, g, o]), origin).permute(in_front(1))
+                (self.joined(self.lifted(input), &x, 1), self.joined(self.lifted(weight), &w, 0), 1)
             }
-        }
+        };
+        self.parted(input.convolution_node(weight, axes.into(), self.origin), &node.shape, axis)
     }
 
     /// The batched form of a node, repeated for the whole batch if it is shared.
@@ -317,9 +357,10 @@ impl<'g> Batch<'g, '_> {
         std::iter::once(self.batch).chain(shape.iter().copied()).collect()
     }
 
+    /// Inserts a node that requires nothing of its indices yet: what the node did that it is the batched form of comes along.
     fn insert(&self, op: Op, node: Option<&Node>) -> Expr<'g> {
         let shape = node.map(|node| self.shape(&node.shape));
-        let result = self.graph.insert_node(op, shape.as_ref(), node.map(|node| node.dtype), self.origin);
+        let result = self.graph.insert_unrequired(op, shape.as_ref(), node.map(|node| node.dtype), self.origin);
         self.graph.finish(result)
     }
 }

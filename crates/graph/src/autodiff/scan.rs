@@ -262,7 +262,8 @@ impl<'g> Loop<'g, '_> {
         results.iter().map(of).collect()
     }
 
-    /// A result of this loop over a batch: `batched` gives the batched form of an operand, `[batch, ..]`, if it has one.
+    /// A result of this loop over a batch: `batched` gives the batched form of an operand, `[batch, ..]`, if it has one. Carries that
+    /// nothing batched reaches in any step stay as they are: a counter that random numbers are drawn by is one for the whole batch.
     pub(crate) fn batched(
         &self,
         result: ScanResult,
@@ -270,53 +271,65 @@ impl<'g> Loop<'g, '_> {
         batch: usize,
     ) -> Result<Expr<'g>, GraphError> {
         let body = self.body;
-        let step = Step::new(body)?;
         let lifted = |shape: &Shape| -> Shape { std::iter::once(batch).chain(shape.iter().copied()).collect() };
+        let values: Vec<Option<Expr<'g>>> = self.operands.iter().map(|operand| batched(*operand)).collect();
+        let is_lifted = body.depending(&values.iter().map(Option::is_some).collect::<Vec<bool>>());
+        let (ScanResult::Final(place) | ScanResult::Stacked(place)) = result;
+        if !is_lifted[place as usize] {
+            let shared = self.unrequired(self.body, self.operands, result)?;
+            let shape = lifted(&self.graph.node(shared)?.shape);
+            return Ok(Expr::from_id(self.graph, shared).broadcast_node(&shape, self.origin));
+        }
+        let step = Step::new(body)?;
         let (mut inputs, mut operands) = (step.inputs().to_vec(), self.operands.to_vec());
-        let mut values: Vec<(NodeId, Expr<'_>)> = Vec::new();
-        for number in 0..body.inputs() {
-            let value = batched(self.operands[number]);
+        let mut starts: Vec<(NodeId, Expr<'_>)> = Vec::new();
+        for (number, value) in values.into_iter().enumerate().filter(|(number, _)| is_lifted[*number]) {
             let Some((shape, dtype)) = body.operand(number) else { continue };
-            let is_carry = number < body.carries();
-            let is_element = !is_carry && number < body.carries() + body.sequences();
-            // A carry meets what is batched in some step, or costs little.
-            let value = match (value, is_carry) {
-                (Some(value), _) if is_element => {
-                    let axes = [1, 0].into_iter().chain(2..=shape.rank()).collect::<Extents>();
-                    let op = Op::View { operand: value.id()?, arrangement: Arrangement::Permute { axes } };
-                    Expr::from_id(self.graph, self.graph.insert_node(op, None, None, self.origin)?)
-                }
-                (Some(value), _) => value,
-                (None, true) => {
-                    Expr::from_id(self.graph, self.operands[number]).broadcast_node(&lifted(&shape), self.origin)
-                }
-                (None, false) => continue,
+            let is_element = (body.carries()..body.carries() + body.sequences()).contains(&number);
+            let value = match value {
+                Some(value) if is_element => Expr::from_id(self.graph, self.exchanged(value.id()?)?),
+                Some(value) => value,
+                None => Expr::from_id(self.graph, self.operands[number]).broadcast_node(&lifted(&shape), self.origin),
             };
             operands[number] = value.id()?;
             let Some((own, _)) = body.node(number as u32) else { continue };
             let (id, expr) = step.graph.placeholder(&lifted(own), dtype, self.origin)?;
-            values.push((inputs[number], expr));
+            starts.push((inputs[number], expr));
             inputs[number] = id;
         }
-        let mut wanted: Vec<NodeId> = (0..body.carries()).map(|carry| step.next(body, carry)).collect();
+        let carried: Vec<usize> = (0..body.carries()).filter(|&carry| is_lifted[carry]).collect();
+        let mut wanted: Vec<NodeId> = carried.iter().map(|&carry| step.next(body, carry)).collect();
         if let ScanResult::Stacked(place) = result {
             wanted.push(step.ids[place as usize]);
         }
-        let outputs = step.graph.batch(&wanted, &values, batch, self.origin)?;
+        let outputs = step.graph.batch(&wanted, &starts, batch, self.origin)?;
         let outputs = outputs.into_iter().map(Expr::id).collect::<Result<Vec<_>, _>>()?;
-        let (next, stacked) = outputs.split_at(body.carries());
+        let (of_carried, stacked) = outputs.split_at(carried.len());
+        let mut next: Vec<NodeId> = (0..body.carries()).map(|carry| step.next(body, carry)).collect();
+        carried.iter().zip(of_carried).for_each(|(&carry, id)| next[carry] = *id);
         let (carries, rest) = inputs.split_at(body.carries());
         let (elements, captured) = rest.split_at(body.sequences());
         let (length, reverse) = (body.length(), body.is_reversed());
-        let cut = Cut { carries, elements, captured, next, stacked, length, reverse };
+        let cut = Cut { carries, elements, captured, next: &next, stacked, length, reverse };
         let (body, places) = Body::cut(&step.graph, &cut)?;
-        let place = Loop { graph: self.graph, body: &Arc::new(body), operands: &operands, origin: self.origin };
-        let Some(&at) = places.first() else { return Ok(Expr::from_id(self.graph, place.result(result)?)) };
-        let stacked = place.result(ScanResult::Stacked(at))?;
-        let rank = self.graph.arena().nodes[stacked.key].shape.rank();
+        let place = places.first().map_or(result, |&place| ScanResult::Stacked(place));
+        let found = self.unrequired(&Arc::new(body), &operands, place)?;
+        let found = if places.is_empty() { found } else { self.exchanged(found)? };
+        Ok(Expr::from_id(self.graph, found))
+    }
+
+    /// The node of a result of another loop that does the work of this one, and requires nothing of indices but what this one does.
+    fn unrequired(&self, body: &Arc<Body>, operands: &[NodeId], result: ScanResult) -> Result<NodeId, GraphError> {
+        let op = Op::Scan { body: Arc::clone(body), operands: operands.into(), result };
+        self.graph.insert_unrequired(op, None, None, self.origin)
+    }
+
+    /// The first two axes, of the batch and of the steps, exchanged.
+    fn exchanged(&self, operand: NodeId) -> Result<NodeId, GraphError> {
+        let rank = self.graph.node(operand)?.shape.rank();
         let axes = [1, 0].into_iter().chain(2..rank).collect::<Extents>();
-        let op = Op::View { operand: stacked, arrangement: Arrangement::Permute { axes } };
-        Ok(Expr::from_id(self.graph, self.graph.insert_node(op, None, None, self.origin)?))
+        let op = Op::View { operand, arrangement: Arrangement::Permute { axes } };
+        self.graph.insert_node(op, None, None, self.origin)
     }
 
     fn zeros_like(&self, number: usize) -> Result<Expr<'g>, GraphError> {

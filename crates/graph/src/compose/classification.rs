@@ -210,9 +210,16 @@ impl<'g> Expr<'g> {
         // Class axes keep extent 1 until the end, so that everything broadcasts.
         let labels = labels.reshape_node(&shape.with_extent(axis, 1), origin);
         let chosen = labels.equal(self.graph().iota(&shape, axis));
+        let factor = match range {
+            Range::Checked | Range::OfInput => None,
+            Range::Unknown => Some(labels.nan_outside(classes, options.ignore_index, self)),
+        };
+        // Of a label that is no class nothing is chosen, and no gradient would pass. What comes in is spoilt, so that gradients
+        // are NaN, and what goes out, so that loss and tangents are.
+        let scores = self.spoilt_by(factor);
         // ln softmax(x) is (x - m) - ln sum e^(x - m): the two parts are kept apart, so that only one of them has the
         // size of the logits and the large m never cancels.
-        let scores = if normalise { self - self.max_keepdims([axis]).stop_gradient() } else { self };
+        let scores = if normalise { scores - scores.max_keepdims([axis]).stop_gradient() } else { scores };
         let picked = chosen.where_(scores, 0.0).sum_keepdims([axis]);
         let normaliser = if normalise { Some(scores.exp().sum_keepdims([axis]).log()) } else { None };
         let mut loss = match normaliser {
@@ -220,7 +227,7 @@ impl<'g> Expr<'g> {
             None => -picked,
         };
         let class_weight = match options.weight {
-            Some(weight) => Some(weight.along_axes(op, &shape, [axis].into_iter().collect())),
+            Some(weight) => Some(weight.along_axes(op, &shape, [axis].into_iter().collect()).spoilt_by(factor)),
             None => None,
         };
         let label_weight = match class_weight {
@@ -246,10 +253,10 @@ impl<'g> Expr<'g> {
             counted = Some(kept.where_(counted.unwrap_or(one), 0.0));
         }
         match range {
-            Range::Checked => {}
+            Range::Checked | Range::Unknown => {}
             Range::OfInput => labels.required_by(chosen, classes, options.ignore_index),
-            Range::Unknown => loss = loss * labels.nan_outside(classes, options.ignore_index, loss),
         }
+        loss = loss.spoilt_by(factor);
         match (options.reduction, counted) {
             (Reduction::None, _) => loss.reshape_node(&sample_shape, origin),
             (Reduction::Sum, _) => loss.sum(..),
@@ -306,18 +313,43 @@ impl<'g> Expr<'g> {
         })
     }
 
+    /// For labels that cannot be checked, [`Expr::nan_outside`]; `None` for others, and where there is a mistake.
+    #[track_caller]
+    pub(super) fn nan_if_unchecked(self, op: &'static str, classes: usize, beside: Expr<'g>) -> Option<Expr<'g>> {
+        match self.checked_labels(op, classes, None)? {
+            Range::Checked | Range::OfInput => None,
+            Range::Unknown => Some(self.nan_outside(classes, None, beside)),
+        }
+    }
+
+    /// This times a factor that is 1 or NaN, if there is one.
+    #[track_caller]
+    pub(super) fn spoilt_by(self, factor: Option<Expr<'g>>) -> Expr<'g> {
+        match factor {
+            Some(factor) => self * factor,
+            None => self,
+        }
+    }
+
     /// 1 where these labels are in `0..classes` or `except`, else NaN, in the dtype of `beside`: a factor, so that the
     /// gradient is NaN as well.
     #[track_caller]
     fn nan_outside(self, classes: usize, except: Option<i32>, beside: Expr<'g>) -> Expr<'g> {
-        let origin = self.graph().origin_or(Origin::here());
-        let mut valid = self.greater_equal(0) & self.less(i32::try_from(classes).unwrap_or(i32::MAX));
+        let mut is_outside = self.less(0) | self.greater_equal(i32::try_from(classes).unwrap_or(i32::MAX));
         if let Some(except) = except {
-            valid = valid | self.equal(except);
+            is_outside = is_outside & self.not_equal(except);
         }
-        let Some(dtype) = beside.read("cross_entropy", origin, |_, node| node.dtype) else { return beside };
+        is_outside.nan_where(beside)
+    }
+
+    /// NaN where this bool holds, else 1, in the dtype of `beside`. As a factor it makes a gradient NaN that passes it; a choice of NaN
+    /// would make it 0.
+    #[track_caller]
+    pub(super) fn nan_where(self, beside: Expr<'g>) -> Expr<'g> {
+        let origin = self.graph().origin_or(Origin::here());
+        let Some(dtype) = beside.read("where", origin, |_, node| node.dtype) else { return beside };
         let scalar = Shape::scalar();
-        valid.where_(self.graph().full(&scalar, 1.0, dtype), self.graph().full(&scalar, f64::NAN, dtype))
+        self.where_(self.graph().full(&scalar, f64::NAN, dtype), self.graph().full(&scalar, 1.0, dtype))
     }
 }
 

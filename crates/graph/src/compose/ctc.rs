@@ -39,8 +39,8 @@ impl<'g> Expr<'g> {
     /// Each of the `t` steps is one kernel over `[n, 2 s + 1]`, forward and backward, so a graph of a long sequence has many
     /// nodes; time and memory are in proportion to `t n s`, and to `t n classes` for the gradient.
     ///
-    /// A sequence of no predictions costs 0 if its target is empty, else infinity. A label past the classes makes the loss NaN, and so does a length
-    /// that is below 0 or more than there is.
+    /// A sequence of no predictions costs 0 if its target is empty, else infinity. A label that is no class makes the loss and its
+    /// gradient NaN, and so does a length that is below 0 or more than there is.
     ///
     /// Errors: other ranks, extents or dtypes; a blank that is no class; no step at all.
     ///
@@ -103,9 +103,17 @@ impl<'g> Expr<'g> {
         let two_before = labels.pad([(0, 0), (2, 0)], f64::from(blank)).slice(1, 0, places);
         let may_skip = labels.not_equal(blank) & labels.not_equal(two_before);
 
+        let lies_outside = |length: Expr<'g>, most: usize| length.less(0) | length.greater(most as f64);
+        let last_class = classes.saturating_sub(1);
+        let is_no_class = graph.at(origin, || (is_label & lies_outside(targets, last_class)).any([1]));
+        let is_wrong = graph
+            .at(origin, || is_no_class | lies_outside(target_lengths, longest) | lies_outside(input_lengths, steps));
+        // What comes in, for the gradients, and below what goes out.
+        let factor = is_wrong.nan_where(self);
+
         // [t, n, 2 s + 1]: what each place costs at each step.
         let indices = labels.unsqueeze(0).broadcast_to([steps, batch, places]);
-        let scores = self.clamp(Some(IMPOSSIBLE), None).gather(2, indices);
+        let scores = (self * factor.unsqueeze(-1)).clamp(Some(IMPOSSIBLE), None).gather(2, indices);
         // Before the first step everything is at the first place, and the next step may stay there or go on.
         let zeros = scores.select_index(0, 0) * 0.0;
         let mut alpha = place.equal(0).where_(zeros, IMPOSSIBLE);
@@ -124,11 +132,9 @@ impl<'g> Expr<'g> {
         let at_label = place.equal(end - 1).where_(alpha, 0.0).sum([1]);
         let at_label = target_lengths.greater(0).where_(at_label, IMPOSSIBLE);
         let loss = -at_blank.logaddexp(at_label);
-        let lies_outside = |length: Expr<'g>, most: usize| length.less(0) | length.greater(most as f64);
-        let is_wrong = lies_outside(target_lengths, longest) | lies_outside(input_lengths, steps);
         let is_impossible = loss.greater(-0.5 * IMPOSSIBLE);
         let loss = is_impossible.where_(if options.zero_infinity { 0.0 } else { f64::INFINITY }, loss);
-        let loss = is_wrong.where_(f64::NAN, loss);
+        let loss = loss * factor;
         if options.reduction != Reduction::Mean {
             return options.reduction.of(loss);
         }

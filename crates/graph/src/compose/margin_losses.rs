@@ -129,6 +129,7 @@ impl<'g> Expr<'g> {
     ///
     /// Errors: `p` is neither 1 nor 2; labels that are no classes, as in [`Expr::cross_entropy`]; other shapes.
     #[track_caller]
+    #[allow(clippy::manual_map)] // A closure would hide the caller's line from the node that is built in it.
     pub fn multi_margin_loss(
         self,
         labels: Expr<'g>,
@@ -158,14 +159,20 @@ impl<'g> Expr<'g> {
             },
         );
         let is_label = labels.unsqueeze(-1).equal(self.graph().iota(&shape, last));
-        let excess = (self - label_score.unsqueeze(-1) + margin).relu();
+        // Beside a label that is no class nothing may be finite, neither what comes in, for the gradients, nor what goes out.
+        let factor = labels.nan_if_unchecked(op, classes, self);
+        let factor_of_row = match factor {
+            Some(factor) => Some(factor.unsqueeze(-1)),
+            None => None,
+        };
+        let excess = (self.spoilt_by(factor_of_row) - label_score.unsqueeze(-1) + margin).relu();
         let raised = if p == 1 { excess } else { excess.square() };
         let mut loss = is_label.where_(0.0, raised).sum([axis]) / classes as f64;
         if let Some(weight) = weight {
-            let weight = weight.along_axes(op, &shape, [last].into_iter().collect());
+            let weight = weight.along_axes(op, &shape, [last].into_iter().collect()).spoilt_by(factor_of_row);
             loss = loss * is_label.where_(weight, 0.0).sum([axis]);
         }
-        reduction.of(loss)
+        reduction.of(loss.spoilt_by(factor))
     }
 
     /// Of scores `[n, classes]` or `[classes]` and i32 labels of the same shape, where a row lists the classes that are right and ends at the
@@ -199,13 +206,15 @@ impl<'g> Expr<'g> {
         let ends = (column.less_equal(row) & label_of_column.less(0)).where_(one.unsqueeze(-1), 0.0).sum([-1]);
         let is_listed = ends.equal(0.0).unsqueeze(-1);
         let is_chosen = is_listed & label_of_row.equal(column);
-        let chosen_score = is_chosen.where_(self.unsqueeze(-2), 0.0).sum_keepdims([-1]);
+        let is_past = is_listed & label_of_row.greater_equal(i32::try_from(classes).unwrap_or(i32::MAX));
+        // What comes in, for the gradients, and what goes out.
+        let factor = is_past.any([-2]).nan_where(self);
+        let scores = (self * factor).unsqueeze(-2);
+        let chosen_score = is_chosen.where_(scores, 0.0).sum_keepdims([-1]);
         let is_right = is_chosen.where_(one.unsqueeze(-1), 0.0).sum_keepdims([-2]).greater(0.0);
         let counts = is_listed & !is_right;
-        let mut loss = counts.where_((1.0 - chosen_score + self.unsqueeze(-2)).relu(), 0.0);
-        let is_past = is_listed & label_of_row.greater_equal(i32::try_from(classes).unwrap_or(i32::MAX));
-        loss = is_past.where_(f64::NAN, loss);
-        reduction.of(loss.sum([-2, -1]) / classes as f64)
+        let loss = counts.where_((1.0 - chosen_score + scores).relu(), 0.0);
+        reduction.of(loss.sum([-2, -1]) / classes as f64 * factor.squeeze(-1))
     }
 
     /// Of logits `[.., classes]` and targets in [0, 1] of the same shape: the mean over the classes of

@@ -8,9 +8,13 @@
 //! Only what costs more than its elements is moved: products, reductions, what follows indices, loops. Elementwise work stays where its
 //! values are, unless less has to be stacked without it. Results differ from those before by the order in which sums are added up.
 //!
+//! A loop may have been written so that what is large exists for one step at a time. So nothing is moved that would have to stand in memory for all
+//! steps at once and be much larger than what the loop is given and gives (`loops/facts.rs`): that stays, and what is computed from it.
+//!
 //! A body is optimised on the way, and what nobody needs of it is left out, carries and operands included.
 
 mod build;
+mod facts;
 
 use std::collections::HashMap;
 
@@ -18,10 +22,11 @@ use crate::arena::Arena;
 use crate::body::{Body, ScanResult};
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, BinaryFunction, Elementwise, Op, ReduceFunction};
+use crate::op::{Arrangement, BinaryFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction};
 use crate::passes::rebuild::Rebuild;
 use crate::passes::{Optimised, optimise};
 use crate::shape::{AxisSet, Shape};
+use facts::{Facts, is_batched, is_heavy};
 
 /// The loops of a graph.
 pub(super) struct Loops {
@@ -95,27 +100,6 @@ struct Split {
     places: Places,
 }
 
-/// What is known of each node.
-struct Facts {
-    /// Which input it is.
-    input: Vec<Option<Input>>,
-    /// Whether it depends on a carry, and on an element.
-    by_carry: Vec<bool>,
-    by_element: Vec<bool>,
-    /// Whether it can be computed for all steps at once, before the loop.
-    is_free: Vec<bool>,
-    /// Whether it, or something that it is computed from, costs more than its elements.
-    is_heavy: Vec<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    Carry(usize),
-    Element(usize),
-    /// A carry that never changes is captured.
-    Captured(usize),
-}
-
 /// What becomes of each node.
 struct Places {
     /// Computed for all steps at once.
@@ -137,6 +121,8 @@ struct Term {
 enum TermKind {
     /// Matrix products: one long product.
     Product { lhs: NodeId, rhs: NodeId, transpose_lhs: bool, transpose_rhs: bool },
+    /// What is added at indices: one scatter of all steps' updates.
+    Scatter { indices: NodeId, updates: NodeId, axis: usize, shape: Shape },
     /// Sums over axes.
     Sum { operand: NodeId, axes: AxisSet, shape: Shape },
     /// Anything.
@@ -165,7 +151,7 @@ impl Split {
             ScanResult::Stacked(_) => found.next(),
         };
         let stacked: Vec<Option<NodeId>> = wanted.iter().map(of).collect();
-        let facts = Facts::new(&step, body, &inputs, &next);
+        let facts = Facts::new(&step, body, wanted, &inputs, &next);
         let mut split = Split { step, inputs, next, stacked, facts, sums: Vec::new(), places: Places::nothing(0) };
         split.sums = split.find_sums(wanted);
         split.places = split.decide();
@@ -205,7 +191,11 @@ impl Split {
                 continue;
             }
             let term = if lhs == leaf { rhs } else { lhs };
-            sums.push((carry, self.terms(&arena, term)));
+            let terms = self.terms(&arena, term);
+            let fits = |id: NodeId| self.facts.fits[arena.nodes[id.key].ordinal as usize];
+            if terms.iter().flat_map(|term| term.kind.operands()).all(fits) {
+                sums.push((carry, terms));
+            }
         }
         sums
     }
@@ -238,6 +228,16 @@ impl Split {
                 Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs } if is_matrix(*lhs) && is_matrix(*rhs) => {
                     let (transpose_lhs, transpose_rhs) = (*transpose_lhs, *transpose_rhs);
                     TermKind::Product { lhs: *lhs, rhs: *rhs, transpose_lhs, transpose_rhs }
+                }
+                Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis })
+                    if node.users <= 1 && (varies(*indices) || varies(*updates)) =>
+                {
+                    // What is added to is another term, unless it is nothing.
+                    if !matches!(arena.nodes[operand.key].op, Op::Leaf(Leaf::Constant { value: 0.0 })) {
+                        waiting.push((*operand, views.clone()));
+                    }
+                    let (indices, updates, shape) = (*indices, *updates, node.shape.clone());
+                    TermKind::Scatter { indices, updates, axis: *axis, shape }
                 }
                 Op::Reduce { function: ReduceFunction::Sum, operand, axes } if varies(*operand) => {
                     TermKind::Sum { operand: *operand, axes: *axes, shape: node.shape.clone() }
@@ -300,9 +300,16 @@ impl Split {
                 });
                 is_heavy(&node.op) || new <= node.shape.elements()
             };
+            let fits = || {
+                let mut fits = true;
+                node.op.for_each_operand(|operand| fits &= self.facts.fits[ordinal(operand)]);
+                fits
+            };
             let is_input = self.facts.input[place].is_some();
-            let is_outside =
-                self.facts.is_free[place] || (!is_input && !for_next[place] && is_batched(&node.op) && moves());
+            // A view is no work to do twice, and a large one is not to be stacked.
+            let is_done_inside = for_next[place] && !self.facts.is_large[place];
+            let is_outside = self.facts.is_free[place]
+                || (!is_input && !is_done_inside && is_batched(&node.op) && moves() && fits());
             if is_outside {
                 places.is_outside[place] = true;
                 node.op.for_each_operand(|operand| demanded[ordinal(operand)] = true);
@@ -321,7 +328,7 @@ impl Split {
             if !places.is_inside[place] || self.facts.input[place].is_some() {
                 continue;
             }
-            if self.facts.is_free[place] && self.facts.is_heavy[place] {
+            if self.facts.is_free[place] && self.facts.is_heavy[place] && !self.facts.is_large[place] {
                 places.enters[place] = true;
                 continue;
             }
@@ -336,6 +343,7 @@ impl TermKind {
     fn operands(&self) -> impl Iterator<Item = NodeId> {
         let (first, second) = match self {
             TermKind::Product { lhs, rhs, .. } => (*lhs, Some(*rhs)),
+            TermKind::Scatter { indices, updates, .. } => (*indices, Some(*updates)),
             TermKind::Sum { operand, .. } => (*operand, None),
             TermKind::Value { id, .. } => (*id, None),
         };
@@ -348,70 +356,4 @@ impl Places {
         let none = || vec![false; nodes];
         Places { is_outside: none(), is_stacked: none(), enters: none(), is_inside: none() }
     }
-}
-
-impl Facts {
-    fn new(step: &Optimised, body: &Body, inputs: &[NodeId], next: &[Option<NodeId>]) -> Facts {
-        let arena = step.graph.arena();
-        let count = arena.order.len();
-        let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
-        let mut input = vec![None; count];
-        for (number, id) in inputs.iter().enumerate() {
-            input[ordinal(*id)] = Some(if number >= body.carries() + body.sequences() {
-                Input::Captured(number)
-            } else if number >= body.carries() {
-                Input::Element(number)
-            } else if next[number] == Some(*id) {
-                Input::Captured(number)
-            } else {
-                Input::Carry(number)
-            });
-        }
-        let none = || vec![false; count];
-        let mut facts = Facts { input, by_carry: none(), by_element: none(), is_free: none(), is_heavy: none() };
-        for (place, &key) in arena.order.iter().enumerate() {
-            let op = &arena.nodes[key].op;
-            facts.by_carry[place] = matches!(facts.input[place], Some(Input::Carry(_)));
-            facts.by_element[place] = matches!(facts.input[place], Some(Input::Element(_)));
-            let mut is_free = !facts.by_carry[place];
-            facts.is_heavy[place] = is_heavy(op);
-            op.for_each_operand(|operand| {
-                let operand = ordinal(operand);
-                facts.by_carry[place] |= facts.by_carry[operand];
-                facts.by_element[place] |= facts.by_element[operand];
-                facts.is_heavy[place] |= facts.is_heavy[operand];
-                is_free &= facts.is_free[operand];
-            });
-            facts.is_free[place] = is_free && (!facts.by_element[place] || is_batched(op));
-        }
-        facts
-    }
-}
-
-/// Whether an op costs more than to load its elements.
-fn is_heavy(op: &Op) -> bool {
-    match op {
-        Op::MatMul { .. }
-        | Op::AllReduce { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Indexing(_)
-        | Op::Attention(_)
-        | Op::Scan { .. }
-        | Op::LinearAlgebra { .. }
-        | Op::Convolution { .. }
-        | Op::Ordered(_) => true,
-        Op::Leaf(_)
-        | Op::Uniform { .. }
-        | Op::Elementwise(_)
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. }
-        | Op::Assembly(_) => false,
-    }
-}
-
-/// Whether an op can be computed for all steps at once.
-fn is_batched(op: &Op) -> bool {
-    !matches!(op, Op::Uniform { .. } | Op::CustomGradient { .. })
 }

@@ -1,14 +1,18 @@
 //! Building what a loop was taken apart into: what comes before, the loop that is left, and what comes after.
+//!
+//! What a loop requires of indices is noted at its results, and taken over from there. No node that is built here requires more: what
+//! a loop did not check because it came element by element is not checked either where it is read at once.
 
 use std::sync::Arc;
 
-use super::{Input, Split, Term, TermKind};
+use super::facts::Input;
+use super::{Split, Term, TermKind};
 use crate::arena::Graph;
 use crate::body::{Body, Cut, ScanResult};
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::{Arrangement, BinaryFunction, Extents, Op, ReduceFunction};
+use crate::op::{Arrangement, BinaryFunction, Extents, Indexing, Leaf, Op, ReduceFunction};
 use crate::shape::{AxisSet, Shape};
 
 /// One loop in the making.
@@ -79,7 +83,7 @@ impl<'g> Builder<'g, '_> {
             }
             let node = &arena.nodes[key];
             let op = node.op.map_operands(|id| self.templates[ordinal(id)].unwrap_or(id));
-            let id = self.graph.insert_node(op, Some(&node.shape), Some(node.dtype), node.origin)?;
+            let id = self.graph.insert_unrequired(op, Some(&node.shape), Some(node.dtype), node.origin)?;
             self.templates[place] = Some(id);
         }
         Ok(())
@@ -141,7 +145,7 @@ impl<'g> Builder<'g, '_> {
             initial.chain(elements.iter().chain(&captured).map(|(_, operand)| *operand)).collect();
         let result = |result: ScanResult| {
             let op = Op::Scan { body: Arc::clone(&inner), operands: operands.clone(), result };
-            self.graph.insert_node(op, None, None, self.origin)
+            self.graph.insert_unrequired(op, None, None, self.origin)
         };
         for (number, (carry, _)) in (0..).zip(&carried) {
             if wanted.contains(&ScanResult::Final(*carry as u32)) {
@@ -201,19 +205,29 @@ impl<'g> Builder<'g, '_> {
     }
 
     fn insert(&self, op: Op, shape: Option<&Shape>) -> Result<NodeId, GraphError> {
-        self.graph.insert_node(op, shape, None, self.origin)
+        self.graph.insert_unrequired(op, shape, None, self.origin)
     }
 
     /// `first` and the terms of all steps added up.
     fn sum(&self, first: NodeId, terms: &[Term], value: &dyn Fn(NodeId) -> NodeId) -> Result<NodeId, GraphError> {
         let mut sum = first;
         for term in terms {
+            if let (TermKind::Scatter { indices, updates, axis, .. }, []) = (&term.kind, &term.views[..]) {
+                sum = self.scattered(sum, [value(*indices), value(*updates)], *axis)?;
+                continue;
+            }
             let mut total = match &term.kind {
                 TermKind::Product { lhs, rhs, transpose_lhs, transpose_rhs } => {
                     let lhs = self.joined(value(*lhs), !*transpose_lhs)?;
                     let rhs = self.joined(value(*rhs), *transpose_rhs)?;
                     let (transpose_lhs, transpose_rhs) = (*transpose_lhs, *transpose_rhs);
                     self.insert(Op::MatMul { lhs, rhs, transpose_lhs, transpose_rhs }, None)?
+                }
+                TermKind::Scatter { indices, updates, axis, shape } => {
+                    let dtype = self.graph.arena().nodes[sum.key].dtype;
+                    let zeros = Op::Leaf(Leaf::Constant { value: 0.0 });
+                    let zeros = self.graph.insert_unrequired(zeros, Some(shape), Some(dtype), self.origin)?;
+                    self.scattered(zeros, [value(*indices), value(*updates)], *axis)?
                 }
                 TermKind::Sum { operand, axes, shape } => {
                     let axes = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
@@ -234,6 +248,21 @@ impl<'g> Builder<'g, '_> {
     fn reduced(&self, operand: NodeId, axes: AxisSet, shape: &Shape) -> Result<NodeId, GraphError> {
         let operand = self.insert(Op::Reduce { function: ReduceFunction::Sum, operand, axes }, None)?;
         self.insert(Op::View { operand, arrangement: Arrangement::Reshape }, Some(shape))
+    }
+
+    /// The updates of all steps, `[steps, .., k, ..]` as are their indices, added at those: one scatter of `steps * k` along the axis.
+    fn scattered(&self, operand: NodeId, of_steps: [NodeId; 2], axis: usize) -> Result<NodeId, GraphError> {
+        let mut joined = [operand; 2];
+        for (joined, id) in joined.iter_mut().zip(of_steps) {
+            let shape = self.graph.arena().nodes[id.key].shape.clone();
+            let axes: Extents = (1..=axis).chain([0]).chain(axis + 1..shape.rank()).collect();
+            let permuted = self.insert(Op::View { operand: id, arrangement: Arrangement::Permute { axes } }, None)?;
+            let extents = shape.iter().skip(1).copied().enumerate();
+            let shape = extents.map(|(n, extent)| if n == axis { extent * shape[0] } else { extent }).collect();
+            *joined = self.insert(Op::View { operand: permuted, arrangement: Arrangement::Reshape }, Some(&shape))?;
+        }
+        let [indices, updates] = joined;
+        self.insert(Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis }), None)
     }
 
     /// `[steps, a, b]` as `[steps * a, b]`, or as `[a, steps * b]` if the summed axis is the last: operands of one product that sums over all steps.
