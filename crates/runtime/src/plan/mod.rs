@@ -128,6 +128,8 @@ pub(crate) struct PlacedStep {
     pub(crate) task: Task,
     pub(crate) inputs: Vec<u32>,
     pub(crate) outputs: Vec<u32>,
+    /// How many elements of its inputs' buffers, and of its outputs', are its own: a buffer is as large as the largest of all that it holds.
+    pub(crate) elements: [Vec<usize>; 2],
 }
 
 /// A result that can be read after a run.
@@ -202,9 +204,15 @@ impl Plan {
         let account = Account::new(graph, entries, &steps, &memory, layers, request.unit, once);
         let exchanges = (0..steps.len()).filter(|&number| order::is_exchange(entries, &steps[number])).collect();
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
+        let elements = |list: &[u32]| list.iter().map(|&entry| entries[entry as usize].shape.elements()).collect();
         let mut placed: Vec<PlacedStep> = steps
             .into_iter()
-            .map(|step| PlacedStep { inputs: place(&step.reads), outputs: place(&step.writes), task: step.task })
+            .map(|step| PlacedStep {
+                inputs: place(&step.reads),
+                outputs: place(&step.writes),
+                elements: [elements(&step.reads), elements(&step.writes)],
+                task: step.task,
+            })
             .collect();
         for (parameter, next) in updates.copied_back(entries) {
             described.push(describe::copy_back(graph, entries, parameter, next, &memory, names));
@@ -212,6 +220,7 @@ impl Plan {
                 task: Task::Kernel(copy_of(&entries[parameter as usize])),
                 inputs: vec![memory.buffer_of[next as usize]],
                 outputs: vec![memory.buffer_of[parameter as usize]],
+                elements: [next, parameter].map(|entry| vec![entries[entry as usize].shape.elements()]),
             });
         }
         let outputs = roots

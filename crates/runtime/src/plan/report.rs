@@ -330,8 +330,9 @@ impl Plan {
             }
             BufferRole::Literal(_) => (what, origin),
             BufferRole::Slot => {
-                let results = self.account.results.iter().filter(|result| result.slot as usize == buffer);
-                match results.max_by_key(|result| result.bytes) {
+                // The largest is the one that is told of, unless others that stand there before and after are larger.
+                let is_told_of = |result: &&Result| result.slot as usize == buffer && result.bytes <= bytes;
+                match self.account.results.iter().filter(is_told_of).max_by_key(|result| result.bytes) {
                     Some(result) => {
                         (format!("{} ({}{})", result.name, result.storage, result.shape), Some(result.origin))
                     }

@@ -25,6 +25,8 @@ pub(super) struct Found<'a> {
 pub(super) struct FoundStep<'a> {
     pub(super) kernel: Cow<'a, Kernel>,
     pub(super) bound: [Vec<u32>; 2],
+    /// The bytes of each that are the kernel's. Its buffer may be larger, for other tensors stand in it before and after.
+    bytes: [Vec<u64>; 2],
     pub(super) stored: [Vec<StorageType>; 2],
     choice: Choice,
     pub(super) what: &'a str,
@@ -52,10 +54,16 @@ impl<'a> Found<'a> {
                 (Task::Kernel(kernel), _) => {
                     rounds.push(gpu::Round::Step(self.steps.len()));
                     let choice = self.choices.get(self.steps.len()).copied().unwrap_or_default();
+                    let stored = step.storage(&plan.buffers);
+                    let bytes = [0, 1].map(|side| {
+                        let elements = stored[side].iter().zip(&step.elements[side]);
+                        elements.map(|(&storage, &elements)| gpu::own_bytes(storage, elements)).collect()
+                    });
                     self.steps.push(FoundStep {
                         kernel: Cow::Borrowed(kernel),
                         bound: [place(&step.inputs), place(&step.outputs)],
-                        stored: step.storage(&plan.buffers),
+                        bytes,
+                        stored,
                         choice,
                         what: &described.computes,
                         plan,
@@ -80,10 +88,18 @@ impl<'a> Found<'a> {
         self.steps.iter().any(|step| step.too_large(memory).is_some())
     }
 
+    /// Has every kernel see no more of a large buffer than what is its own. To be called once no kernel has to be cut.
+    pub(super) fn narrow(&mut self, memory: &mut GpuMemory) {
+        for step in &mut self.steps {
+            step.narrow(memory);
+        }
+    }
+
     /// Cuts the steps that bind something too large, and says in what order the parts run. A kernel that cannot be cut is an error that names
     /// the tensor.
     pub(super) fn cut(&mut self, memory: &mut GpuMemory, rounds: Vec<gpu::Round>) -> Result<Vec<gpu::Round>, Error> {
         if !self.is_cut(memory) {
+            self.narrow(memory);
             return Ok(rounds);
         }
         let mut parts: Vec<Range<usize>> = Vec::with_capacity(self.steps.len());
@@ -115,43 +131,58 @@ impl<'a> FoundStep<'a> {
     fn too_large(&self, memory: &GpuMemory) -> Option<Error> {
         let limit = memory.binding_limit();
         let buffers = [&self.step.inputs, &self.step.outputs];
-        let all = self.bound.iter().zip(buffers).flat_map(|(bound, buffers)| bound.iter().zip(buffers));
-        let of_tensors = all.map(|(&index, &buffer)| (memory.bytes(index), buffer)).max_by_key(|(bytes, _)| *bytes);
-        if let Some((bytes, buffer)) = of_tensors.filter(|(bytes, _)| *bytes > limit) {
+        let all = self.bytes.iter().zip(buffers).flat_map(|(bytes, buffers)| bytes.iter().zip(buffers));
+        if let Some((&bytes, &buffer)) = all.max_by_key(|(bytes, _)| **bytes).filter(|(bytes, _)| **bytes > limit) {
             return Some(self.plan.told_of(buffer as usize, memory.too_large(self.what, bytes)));
         }
         let kept = gpu::kept_bytes(memory.device(), &self.resident(&self.kernel), limit);
         if kept <= limit {
             return None;
         }
-        let error = memory.too_large(self.what, kept);
+        // The result is found by its own bytes.
+        let error = memory.too_large(self.what, self.bytes[1].first().copied().unwrap_or(kept));
         let error =
             self.step.outputs.first().map_or(error.clone(), |&output| self.plan.told_of(output as usize, error));
-        let Error::BufferTooLarge { what, bytes, limit, adapter, origin } = error else { return Some(error) };
+        let Error::BufferTooLarge { what, bytes: _, limit, adapter, origin } = error else { return Some(error) };
         let what = format!("an intermediate result of {what}");
-        Some(Error::BufferTooLarge { what, bytes, limit, adapter, origin })
+        Some(Error::BufferTooLarge { what, bytes: kept, limit, adapter, origin })
+    }
+
+    /// Binds of each buffer past the limit the part that is the kernel's own: what another step keeps there before or after is not its concern.
+    fn narrow(&mut self, memory: &mut GpuMemory) {
+        let limit = memory.binding_limit();
+        for (bound, bytes) in self.bound.iter_mut().zip(&self.bytes) {
+            for (tensor, &bytes) in bound.iter_mut().zip(bytes) {
+                if memory.bytes(*tensor) > limit && bytes <= limit {
+                    *tensor = memory.window(*tensor, 0, bytes);
+                }
+            }
+        }
     }
 
     /// The step, or its parts.
-    fn cut(self, memory: &mut GpuMemory, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
+    fn cut(mut self, memory: &mut GpuMemory, steps: &mut Vec<FoundStep<'a>>) -> Result<(), Error> {
         let Some(error) = self.too_large(memory) else {
+            self.narrow(memory);
             steps.push(self);
             return Ok(());
         };
         let [inputs, outputs] = [0, 1].map(|side| {
-            let bindable = |(&tensor, &storage): (&u32, &StorageType)| gpu::Bindable {
+            let bindable = |((&tensor, &storage), &bytes): ((&u32, &StorageType), &u64)| gpu::Bindable {
                 tensor,
-                bytes: memory.bytes(tensor),
+                bytes,
                 element: ElementBytes::Words.of(storage, 64) / 64,
             };
-            self.bound[side].iter().zip(&self.stored[side]).map(bindable).collect::<Vec<_>>()
+            self.bound[side].iter().zip(&self.stored[side]).zip(&self.bytes[side]).map(bindable).collect::<Vec<_>>()
         });
         let limit = memory.binding_limit();
         let kept = |kernel: &Kernel| gpu::kept_bytes(memory.device(), &self.resident(kernel), limit);
         let limits = gpu::CutLimits { bytes: limit, buffers: memory.most_bindings(), kept: &kept };
         let Some(parts) = gpu::cut(&self.kernel, &inputs, &outputs, limits) else { return Err(error) };
+        let mut whole = self.clone();
+        whole.narrow(memory);
         for part in parts {
-            let mut bound = self.bound.clone();
+            let mut bound = whole.bound.clone();
             for (side, (windows, tensors)) in
                 [(&part.inputs, &inputs), (&part.outputs, &outputs)].into_iter().enumerate()
             {

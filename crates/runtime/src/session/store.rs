@@ -479,5 +479,6 @@ pub(crate) fn profiler(
         let reason = "kernels that would bind more at once than the adapter allows run in parts".to_owned();
         return Err(Error::Unsupported { what: "a profile of this plan".to_owned(), reason });
     }
+    found.narrow(memory);
     gpu::Profiler::new(device, memory, &found.resident(), rounds, timestamps)
 }

@@ -228,20 +228,22 @@ fn have_same_bits(a: &[Elements], b: &[Elements]) -> bool {
 
 /// The buffers of a step, each once, with numbers between -1 and 1 in them.
 fn trial_buffers(step: &PlacedStep, buffers: &[BufferSpec]) -> TrialBuffers {
-    let mut numbers: Vec<u32> = Vec::new();
-    let mut place = |buffer: &u32| match numbers.iter().position(|known| known == buffer) {
-        Some(place) => place as u32,
+    // Each with the elements that are the step's own: other results that its buffer holds may be too large for any kernel.
+    let mut numbers: Vec<(u32, usize)> = Vec::new();
+    let mut place = |(&buffer, &elements): (&u32, &usize)| match numbers.iter().position(|known| known.0 == buffer) {
+        Some(place) => {
+            numbers[place].1 = numbers[place].1.max(elements);
+            place as u32
+        }
         None => {
-            numbers.push(*buffer);
+            numbers.push((buffer, elements));
             numbers.len() as u32 - 1
         }
     };
-    let inputs: Vec<u32> = step.inputs.iter().map(&mut place).collect();
-    let outputs: Vec<u32> = step.outputs.iter().map(&mut place).collect();
-    let content = |(&buffer, seed): (&u32, u64)| {
-        let BufferSpec { storage, elements, .. } = buffers[buffer as usize];
-        noise(storage, elements, seed)
-    };
+    let inputs: Vec<u32> = step.inputs.iter().zip(&step.elements[0]).map(&mut place).collect();
+    let outputs: Vec<u32> = step.outputs.iter().zip(&step.elements[1]).map(&mut place).collect();
+    let content =
+        |(&(buffer, elements), seed): (&(u32, usize), u64)| noise(buffers[buffer as usize].storage, elements, seed);
     let contents = numbers.iter().zip(1..).map(content).collect();
     TrialBuffers { contents, inputs, outputs, stored: step.storage(buffers) }
 }

@@ -10,6 +10,9 @@ use arenagrad::{
 /// What the process of these tests binds at most.
 const LIMIT: u64 = 1 << 16;
 
+/// A limit at which no tensor ends.
+const UNEVEN_LIMIT: u64 = LIMIT - 4;
+
 /// The adapter, in a process where it binds no more than 64 KiB.
 fn adapter() -> Option<Device> {
     lowered_binding().filter(|&limit| limit == LIMIT).and_then(|_| gpu())
@@ -24,8 +27,14 @@ fn large_tensors_under_a_lowered_limit() {
             "memory::binding::an_update_over_parts",
             "memory::binding::what_cannot_be_cut_is_refused_by_name",
             "memory::binding::what_is_kept_in_between_is_bound_too",
+            "memory::binding::small_tensors_in_buffers_of_large_ones",
         ],
     );
+}
+
+#[test]
+fn a_limit_between_two_sizes() {
+    with_bindings_of(UNEVEN_LIMIT, &["memory::binding::what_is_kept_in_between_grows_up_to_an_uneven_limit"]);
 }
 
 /// What is joined binds buffers whole.
@@ -36,6 +45,7 @@ fn the_same_joined() {
         &[
             "memory::binding::kernels_over_parts_give_what_kernels_over_all_give",
             "memory::binding::an_update_over_parts",
+            "memory::binding::small_tensors_in_buffers_of_large_ones",
         ],
     );
 }
@@ -137,6 +147,45 @@ fn an_update_over_parts() {
     for (found, expected) in trained(device).into_iter().zip(trained(Device::cpu())) {
         assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found}, {expected}");
     }
+}
+
+/// A slot is as large as the largest of its results, and so is a buffer that plans share. What stands there at another time may
+/// be past the limit; a kernel that cannot be cut is refused for what it reads and writes itself alone.
+#[test]
+fn small_tensors_in_buffers_of_large_ones() {
+    let Some(device) = adapter() else { return };
+    compare("a cumulative sum whose slot a large product takes next", &device, |g| {
+        let small = g.input("s", [48, 32]).cumsum(0).cumsum(1);
+        let large = g.input("x", [1024, 48]).matmul(small);
+        vec![large.matmul(g.input("w", [32, 8]))]
+    });
+    let g = Graph::new();
+    let large = g.input("x", [50_000]).exp() * 2.0;
+    let small = g.input("s", [48, 32]).cumsum(0).cumsum(1);
+    let given = inputs(&g, 5);
+    let found = |device: &Device| -> Result<Vec<f64>, Error> {
+        let mut session = Session::evaluate(&g, &[large], device)?;
+        let plan = session.add(&g, &[small])?;
+        Ok(session.run_plan(plan, &borrowed(&given[1..]))?.remove(0).to_f64_vec())
+    };
+    let (found, expected) = (found(&device).unwrap(), found(&Device::cpu()).unwrap());
+    let is_close = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-4 * (1.0 + expected.abs());
+    assert!(found.len() == expected.len() && found.iter().zip(&expected).all(is_close));
+}
+
+/// What a session's kernels keep grows by factors of two, up to the limit and no further: plans that fit are not refused for the rest.
+#[test]
+fn what_is_kept_in_between_grows_up_to_an_uneven_limit() {
+    let Some(device) = lowered_binding().filter(|&limit| limit == UNEVEN_LIMIT).and_then(|_| gpu()) else { return };
+    let g = Graph::new();
+    let attended = |name: &str, length: usize| {
+        let [q, k, v] = ["q", "k", "v"].map(|part| g.input(&format!("{name}.{part}"), [1, length, 4]));
+        q.scaled_dot_product_attention(k, v, None, Attention::default())
+    };
+    // Of 3600 scores and of 12,100, on a software adapter.
+    let (few, more) = (attended("few", 60), attended("more", 110));
+    let mut session = Session::evaluate(&g, &[few], &device).unwrap();
+    session.add(&g, &[more]).unwrap();
 }
 
 #[test]

@@ -149,8 +149,7 @@ impl GpuMemory {
     pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
         require_words(what, storage)?;
         self.device.check()?;
-        let bytes = stored_bytes(storage, elements);
-        let size = bytes.max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX);
+        let size = own_bytes(storage, elements);
         let place = match size <= SMALL_BYTES {
             true => self.small(what, size)?,
             false => Place { buffer: self.buffer_of(what, size)?, offset: 0, bytes: size },
@@ -173,10 +172,10 @@ impl GpuMemory {
         }
     }
 
-    /// The most bytes of a tensor that a kernel binds.
+    /// The most bytes of a tensor that a kernel binds. Tensors take a multiple of vectors, so an adapter's limit that is none is rounded down.
     pub(crate) fn binding_limit(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !(VECTOR_BYTES - 1)
     }
 
     /// The bytes that are a tensor's own.
@@ -357,6 +356,11 @@ impl Drop for GpuMemory {
 pub(super) fn stored_bytes(storage: StorageType, elements: usize) -> u64 {
     let size = if storage == StorageType::Bool { WORD_BYTES } else { storage.bytes() as u64 };
     (elements as u64).saturating_mul(size).checked_next_multiple_of(WORD_BYTES).unwrap_or(u64::MAX)
+}
+
+/// The bytes of a buffer that are a tensor's own, what is behind the last element included.
+pub(crate) fn own_bytes(storage: StorageType, elements: usize) -> u64 {
+    stored_bytes(storage, elements).max(1).checked_next_multiple_of(VECTOR_BYTES).unwrap_or(u64::MAX)
 }
 
 /// Refuses a type that does not exist on a GPU.

@@ -79,7 +79,7 @@ mod variables;
 mod view_tests;
 
 pub(crate) use adapter::Selector;
-pub(crate) use buffers::{GpuMemory, MemoryMark};
+pub(crate) use buffers::{GpuMemory, MemoryMark, own_bytes};
 pub(crate) use cut::{Bindable, CutLimits, cut};
 pub(crate) use device::GpuDevice;
 pub(crate) use encode::GpuExecutable;
