@@ -3,7 +3,8 @@
 
 use crate::wgsl::CooperativeMatrix;
 use crate::wgsl::emit::buffer_name;
-use crate::wgsl::matmul::{Distance, Layout, Operand, Product, expand, in_fours};
+use crate::wgsl::matmul::operand::{Distance, Layout, Operand, in_fours};
+use crate::wgsl::matmul::{Product, expand};
 use crate::wgsl::module::Module;
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::tiles::{COOPERATIVE_DEPTH, LINE_GAP, cooperative_subgroups};

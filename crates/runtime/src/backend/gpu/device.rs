@@ -14,7 +14,7 @@ use std::time::Duration;
 use arenagrad_graph::StorageType;
 #[cfg(not(target_family = "wasm"))]
 use arenagrad_kernels::wgsl::CooperativeMatrix;
-use arenagrad_kernels::wgsl::{AdapterClass, AdapterProfile, Joining};
+use arenagrad_kernels::wgsl::{AdapterProfile, Joining};
 use arenagrad_kernels::{Kernel, Stored};
 
 #[cfg(not(target_family = "wasm"))]
@@ -26,15 +26,15 @@ use super::half::HalfReads;
 use super::pipelines::PipelineCache;
 #[cfg(target_family = "wasm")]
 use super::scopes::Scopes;
+use super::settings;
 #[cfg(not(target_family = "wasm"))]
 use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
-use super::variables::variable;
 #[cfg(not(target_family = "wasm"))]
 use super::{spirv, subgroups};
 #[cfg(not(target_family = "wasm"))]
 use crate::device::Arithmetic;
-use crate::device::{AdapterDescription, AdapterKind};
+use crate::device::AdapterDescription;
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
@@ -48,26 +48,9 @@ const MOST_JOINED_OPERATIONS: usize = 1 << 15;
 #[cfg(not(target_family = "wasm"))]
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// Overrides the class of adapter that kernels are chosen for, so that tests reach a GPU's kernels without a GPU.
-const CLASS_VARIABLE: &str = "ARENAGRAD_ADAPTER_CLASS";
-
-/// With so many bytes as its value, adapters are taken as if kernels could see no more of a tensor at once, so that tests meet the limit
-/// without tensors of 128 MiB.
-const BINDING_VARIABLE: &str = "ARENAGRAD_ADAPTER_BINDING";
-
-/// Overrides which small dispatches are joined, then as soon as a plan is made ready, so that tests reach both ways.
-const JOINING_VARIABLE: &str = "ARENAGRAD_ADAPTER_JOINING";
-
 /// How long a plan has run in all before its small dispatches are joined. A joined module is of one plan alone, and to compile it takes
 /// about as long: so whoever runs a plan a few times does not pay for it, and whoever runs it often pays no more than twice.
 const JOIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Mesa 22's lavapipe silently ends the loops of an invocation past 65,535 iterations in all; this keeps well below.
-const SOFTWARE_ITERATIONS: u32 = 24_000;
-
-/// A GPU has no such limit, but drivers reset a device whose dispatch runs for seconds: sixteen million short
-/// iterations take tenths of a second.
-const GPU_ITERATIONS: u32 = 1 << 24;
 
 /// An opened adapter. Clones are the same device.
 #[derive(Clone)]
@@ -216,15 +199,15 @@ impl GpuDevice {
     /// Opens an adapter anew.
     pub(super) async fn request(adapter: &wgpu::Adapter, description: AdapterDescription) -> Result<GpuDevice, Error> {
         let refused = |reason: String| Error::AdapterRefused { adapter: description.name.clone(), reason };
-        let class = variable(CLASS_VARIABLE).map(|text| parse_class(&text)).transpose().map_err(refused)?;
-        let (joining, join_after) = match variable(JOINING_VARIABLE) {
-            Some(text) => (parse_joining(&text).map_err(refused)?, Duration::ZERO),
+        let class = settings::class().map_err(refused)?;
+        let (joining, join_after) = match settings::joining().map_err(refused)? {
+            Some(joining) => (joining, Duration::ZERO),
             // A browser wants barriers where all invocations provably come, and joined modules keep their parameters where it cannot
             // prove that.
             None if cfg!(target_family = "wasm") => (Joining::Never, JOIN_AFTER),
             None => (Joining::default(), JOIN_AFTER),
         };
-        let mut limits = limits(adapter.limits());
+        let mut limits = settings::limits(adapter.limits());
         let wanted = wgpu::Features::SUBGROUP;
         #[cfg(not(target_family = "wasm"))]
         let wanted = if adapter::takes_spirv(adapter) { wanted | wgpu::Features::PASSTHROUGH_SHADERS } else { wanted };
@@ -239,7 +222,7 @@ impl GpuDevice {
         };
         #[cfg(not(target_family = "wasm"))]
         let (opened, cooperative) = {
-            let class = class.unwrap_or(own_class(description.kind));
+            let class = class.unwrap_or(settings::own_class(description.kind));
             cooperative::open(adapter, &descriptor, class).await.map_err(refused)?
         };
         #[cfg(target_family = "wasm")]
@@ -247,8 +230,7 @@ impl GpuDevice {
         let (device, queue) = opened;
         #[cfg(not(target_family = "wasm"))]
         let subgroup = subgroups::size(adapter).ok().filter(|_| device.features().contains(wgpu::Features::SUBGROUP));
-        if let Some(text) = variable(BINDING_VARIABLE) {
-            let bytes = parse_binding(&text).map_err(refused)?;
+        if let Some(bytes) = settings::binding_limit().map_err(refused)? {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(bytes);
         }
         let health = Arc::new(Health::default());
@@ -260,7 +242,7 @@ impl GpuDevice {
             joining,
             join_after,
             shared: Arc::new(Shared {
-                profile: profile(description.kind, class, limits.max_compute_workgroups_per_dimension),
+                profile: settings::profile(description.kind, class, limits.max_compute_workgroups_per_dimension),
                 description,
                 limits,
                 device,
@@ -473,104 +455,8 @@ fn tried<T>(known: &OnceLock<T>, find: impl FnOnce() -> T) -> &T {
     })
 }
 
-/// What is asked of an adapter that has these limits: all that it has. Of a browser only as much as every page may have, so that a plan that
-/// runs in one runs in each; but for the sizes of buffers, of which small defaults would refuse what many adapters hold.
-fn limits(own: wgpu::Limits) -> wgpu::Limits {
-    if !cfg!(target_family = "wasm") {
-        return own;
-    }
-    wgpu::Limits {
-        max_buffer_size: own.max_buffer_size,
-        max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
-        ..wgpu::Limits::default()
-    }
-}
-
 /// wgpu's message without its heading.
 fn message(error: &wgpu::Error) -> String {
     let text = error.to_string();
     text.trim().trim_start_matches("Validation Error").trim_start().trim_start_matches("Caused by:").trim().to_owned()
-}
-
-fn parse_class(text: &str) -> Result<AdapterClass, String> {
-    match text {
-        "cpu" => Ok(AdapterClass::Cpu),
-        "gpu" => Ok(AdapterClass::Gpu),
-        other => Err(format!("{CLASS_VARIABLE} is {other:?}, which is neither \"cpu\" nor \"gpu\"")),
-    }
-}
-
-fn parse_binding(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("{BINDING_VARIABLE} is {text:?}, which is no number of bytes"))
-}
-
-fn parse_joining(text: &str) -> Result<Joining, String> {
-    match text {
-        "never" => Ok(Joining::Never),
-        "always" => Ok(Joining::Always),
-        other => Err(format!("{JOINING_VARIABLE} is {other:?}, which is neither \"never\" nor \"always\"")),
-    }
-}
-
-/// What lowering must know of an adapter of that kind, taken for that class where one is given. The class changes which
-/// kernels run, not what a software adapter can bear.
-fn profile(kind: AdapterKind, class: Option<AdapterClass>, max_workgroups_per_dimension: u32) -> AdapterProfile {
-    let own = own_class(kind);
-    AdapterProfile {
-        class: class.unwrap_or(own),
-        max_workgroups_per_dimension,
-        max_iterations_per_invocation: match own {
-            AdapterClass::Cpu => SOFTWARE_ITERATIONS,
-            AdapterClass::Gpu => GPU_ITERATIONS,
-        },
-        reads_f16: false,
-        cooperative: None,
-        subgroup: None,
-    }
-}
-
-/// The class of an adapter of that kind.
-fn own_class(kind: AdapterKind) -> AdapterClass {
-    match kind {
-        AdapterKind::Software => AdapterClass::Cpu,
-        AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual | AdapterKind::Other => {
-            AdapterClass::Gpu
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_class_follows_the_kind_unless_it_is_given() {
-        let own = |kind| profile(kind, None, 65_535).class;
-        assert_eq!(own(AdapterKind::Software), AdapterClass::Cpu);
-        for kind in [AdapterKind::Discrete, AdapterKind::Integrated, AdapterKind::Virtual, AdapterKind::Other] {
-            assert_eq!(own(kind), AdapterClass::Gpu, "{kind}");
-        }
-        assert_eq!(profile(AdapterKind::Discrete, Some(AdapterClass::Cpu), 65_535).class, AdapterClass::Cpu);
-    }
-
-    #[test]
-    fn a_gpu_kernel_on_a_software_adapter_keeps_that_adapters_loops() {
-        let profile = profile(AdapterKind::Software, Some(AdapterClass::Gpu), 65_535);
-        assert_eq!(profile.class, AdapterClass::Gpu);
-        assert_eq!(profile.max_iterations_per_invocation, SOFTWARE_ITERATIONS);
-    }
-
-    #[test]
-    fn a_class_is_cpu_or_gpu() {
-        assert_eq!(parse_class("cpu"), Ok(AdapterClass::Cpu));
-        assert_eq!(parse_class("gpu"), Ok(AdapterClass::Gpu));
-        assert!(parse_class("tpu").unwrap_err().contains("tpu"));
-    }
-
-    #[test]
-    fn joining_is_never_or_always() {
-        assert_eq!(parse_joining("never"), Ok(Joining::Never));
-        assert_eq!(parse_joining("always"), Ok(Joining::Always));
-        assert!(parse_joining("now").unwrap_err().contains("now"));
-    }
 }

@@ -62,6 +62,7 @@ mod readback;
 mod rounds;
 #[cfg(any(target_family = "wasm", test))]
 mod scopes;
+mod settings;
 #[cfg(not(target_family = "wasm"))]
 mod spirv;
 #[cfg(not(target_family = "wasm"))]
