@@ -255,6 +255,9 @@ fn deep_and_wide_formulas_need_no_stack() {
         assert_eq!(product.diff("x").simplify().to_string(), "100000*x^99999");
         let quotient = parse("(x^2 - 1)^300000/(x - 1)^300000").unwrap();
         assert_eq!(quotient.simplify().to_string(), "(x + 1)^300000");
+        let factors = |number| format!("x{number}*step(x{number})");
+        let selected = parse(&(0..10_000).map(factors).collect::<Vec<_>>().join("*")).unwrap().simplify().to_string();
+        assert!(selected.matches("relu(").count() == 10_000 && !selected.contains("step("));
         let unclosed = parse(&"(".repeat(DEPTH)).unwrap_err();
         assert_eq!(unclosed.column(), DEPTH + 1);
     };

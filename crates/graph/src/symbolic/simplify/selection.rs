@@ -114,6 +114,10 @@ impl Terms {
                     product.exponents.remove(&abs);
                     let relu = self.call(FormulaFunction::Relu, condition);
                     waiting.push((relu, Terms::ONE));
+                    // What is a number everywhere does not keep the other steps from being settled beside it: there may be thousands.
+                    if self.is_total(condition) {
+                        continue;
+                    }
                     return;
                 }
                 let exponent = product.exponents.remove(&abs);
@@ -137,6 +141,9 @@ impl Terms {
                 product.exponents.remove(&step);
                 let relu = self.call(FormulaFunction::Relu, condition);
                 waiting.extend([(condition, Terms::MINUS_ONE), (relu, Terms::ONE)]);
+                if self.is_total(condition) {
+                    continue;
+                }
                 return;
             }
             // x step(|x|) = x
