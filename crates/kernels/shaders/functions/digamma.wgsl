@@ -34,7 +34,7 @@ fn digamma(x: f32) -> f32 {
     let positive = digamma_positive(select(x, 1.0 - x, negative));
     let reflected = positive - 3.14159265 * cos_f32(angle) / sin_f32(angle);
     var result = select(positive, reflected, negative);
-    result = select(result, x, x > 3.0e38);
+    result = select(result, x, bitcast<u32>(x) == 0x7f800000u);
     result = select(result, nan(), (negative & (from_integer == 0.0)) | is_nan(x));
     return select(result, with_sign_of(infinity(), -x), (bitcast<u32>(x) & 0x7fffffffu) == 0u);
 }

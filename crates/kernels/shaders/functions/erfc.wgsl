@@ -6,18 +6,23 @@ fn scaled_complement(t: f32) -> f32 {
     return 0.5 * p / (0.5 + t);
 }
 
-// e^(sign t^2) for t in [0, 12]: of the rounded square, and then of what its rounding lost.
-fn exp_of_square(t: f32, sign: f32) -> f32 {
+// e^(sign t^2 + small) for t in [0, 12]: of the rounded square, and of what its rounding lost.
+fn exp_of_square(t: f32, sign: f32, small: f32) -> f32 {
     let square = t * t;
     let upper = bitcast<f32>(bitcast<u32>(t) & 0xfffff000u);
     let rest = (upper * upper - square) + (t - upper) * (t + upper);
-    return exp_f32(sign * square) * (1.0 + sign * rest);
+    let reduced = reduced_exp(clamp(sign * square, -104.0, 89.0));
+    let mantissa = 1.0 + fma(fma(sign, rest, small), 1.0 + reduced.fraction, reduced.fraction);
+    let half = reduced.power / 2;
+    return mantissa * power_of_two(half) * power_of_two(reduced.power - half);
 }
 
-// 1 - erf(x), exact also where it is tiny.
+// 1 - erf(x), exact also where it is tiny. The exponential makes up for the rounding of the sum that its factor is divided by.
 fn erfc(x: f32) -> f32 {
     let t = min(abs(x), 12.0);
-    let far = scaled_complement(t) * exp_of_square(t, -1.0);
+    let sum = 0.5 + t;
+    let lost = (t - sum) + 0.5;
+    let far = scaled_complement(t) * exp_of_square(t, -1.0, -lost / sum);
     let result = select(select(far, 2.0 - far, x < 0.0), 1.0 - erf(x), abs(x) < 0.47);
     return select(result, x, is_nan(x));
 }

@@ -34,15 +34,23 @@ fn reduce_large_angle(x: f32) -> Angle {
     // Two bits of quadrant, then the fraction of a quarter turn, rounded to the nearest quadrant.
     let quadrant = (high + 0x20000000u) >> 30u;
     let fraction = bitcast<i32>(high - (quadrant << 30u));
-    let turn = f32(fraction) * 9.31322575e-10 + f32(low) * 2.16840434e-19;
-    return Angle(turn * 1.57079633, quadrant);
+    // Its upper 12 bits times the upper 8 of pi / 2 are exact, so that the angle is rounded once.
+    let upper = upper_bits(f32(fraction));
+    let rest = f32(fraction - i32(upper)) * 9.31322575e-10 + f32(low) * 2.16840434e-19;
+    let turn = upper * 9.31322575e-10;
+    return Angle(turn * 1.5703125 + (turn * 4.83826792e-4 + rest * 1.57079633), quadrant);
 }
 
-// The angle of x. Below 8192, n quarter turns are subtracted in three parts, n times the first two of which is exact.
+// The angle of x. Below 8192, n quarter turns are subtracted in four parts, n times the first three of which is exact. Beside a multiple of
+// pi / 2 the fourth is what r consists of; elsewhere what rounding took off r is added to it.
 fn reduce_angle(x: f32) -> Angle {
     let magnitude = abs(x);
-    let n = round(min(magnitude, 8192.0) * 0.636619772);
-    let r = ((min(magnitude, 8192.0) - n * 1.5703125) - n * 4.83751297e-4) - n * 7.54978942e-8;
+    let bounded = min(magnitude, 8192.0);
+    let n = round(bounded * 0.636619772);
+    let near = (bounded - n * 1.5703125) - n * 4.83751297e-4;
+    let third = n * 7.54953362e-8;
+    let difference = near - third;
+    let r = difference + (((near - difference) - third) - n * 2.56334407e-12);
     var angle = Angle(r, u32(n));
     if magnitude >= 8192.0 {
         angle = reduce_large_angle(magnitude);

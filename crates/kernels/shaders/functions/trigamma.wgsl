@@ -22,7 +22,7 @@ fn trigamma(x: f32) -> f32 {
     let positive = trigamma_positive(select(x, 1.0 - x, negative));
     let slope = 3.14159265 / sin_f32(3.14159265 * from_integer);
     var result = select(positive, slope * slope - positive, negative);
-    result = select(result, 0.0, x > 3.0e38);
+    result = select(result, 0.0, bitcast<u32>(x) == 0x7f800000u);
     result = select(result, infinity(), (abs(x) < 5.0e-20) | (negative & (from_integer == 0.0)));
     return select(result, nan(), is_nan(x) | (x < -3.4028234663852886e38));
 }

@@ -53,6 +53,8 @@ pub struct BinaryRow {
     pub domain: [(f64, f64); 2],
     /// How far a kernel's value for f32 may be from the right one, in units of the last place.
     pub accuracy: f64,
+    /// The same of a GPU's value, where the adapter computes arithmetic as it is written.
+    pub accuracy_on_gpu: f64,
 }
 
 /// A row of a function of the bits of integers.
@@ -64,7 +66,8 @@ const fn bits(
     value: fn(f64, f64) -> f64,
 ) -> BinaryRow {
     let (effort, integer, domain) = (Effort::Simple, Some(integer), [NEAR_ZERO; 2]);
-    BinaryRow { function, name, dtypes: INTEGERS, exchange, effort, value, integer, domain, accuracy: 0.0 }
+    let (dtypes, accuracy) = (INTEGERS, 0.0);
+    BinaryRow { function, name, dtypes, exchange, effort, value, integer, domain, accuracy, accuracy_on_gpu: accuracy }
 }
 
 /// The functions of two elements, in the order of declaration.
@@ -82,6 +85,7 @@ const BINARY: [BinaryRow; 21] = {
         integer: Some(i32::wrapping_add),
         domain: [NEAR_ZERO, (-2.1, 1.9)],
         accuracy: 0.5,
+        accuracy_on_gpu: 0.5,
     };
     let float = BinaryRow { dtypes: FLOATS, exchange: Differs, integer: None, ..number };
     let truth_values = BinaryRow { dtypes: TRUTH_VALUES, integer: None, domain: [(0.0, 1.0); 2], ..number };
@@ -111,6 +115,7 @@ const BINARY: [BinaryRow; 21] = {
             value: f64::powf,
             domain: [(0.5, 2.0), NEAR_ZERO],
             accuracy: 2.0,
+            accuracy_on_gpu: 2.0,
             ..float
         },
         BinaryRow {
@@ -120,6 +125,7 @@ const BINARY: [BinaryRow; 21] = {
             value: f64::atan2,
             domain: [NEAR_ZERO, (-2.1, 1.9)],
             accuracy: 2.0,
+            accuracy_on_gpu: 2.0,
             ..float
         },
         // Which zero is the larger of 0 and -0 may depend on the order.
@@ -179,9 +185,18 @@ const BINARY: [BinaryRow; 21] = {
             integer: Some(division::floor_divide_integer),
             domain: [(2.1, 2.9), (-1.0, -0.75)],
             accuracy: 0.5,
+            // A GPU rounds the quotient three times, each half a unit or, past a power of 2, a whole one.
+            accuracy_on_gpu: 3.0,
             ..number
         },
-        BinaryRow { function: Copysign, name: "copysign", value: f64::copysign, accuracy: 0.0, ..float },
+        BinaryRow {
+            function: Copysign,
+            name: "copysign",
+            value: f64::copysign,
+            accuracy: 0.0,
+            accuracy_on_gpu: 0.0,
+            ..float
+        },
         BinaryRow {
             function: Hypot,
             name: "hypot",
@@ -189,6 +204,8 @@ const BINARY: [BinaryRow; 21] = {
             effort: Effort::Transcendental,
             value: f64::hypot,
             accuracy: 0.51,
+            // Of squares that are rounded.
+            accuracy_on_gpu: 1.5,
             ..float
         },
         bits(BitwiseAnd, "bitwise_and", SameBits, |a, b| a & b, |a, b| f64::from(a as i32 & b as i32)),
