@@ -51,20 +51,24 @@ pub enum Instruction {
         /// The value.
         value: f64,
     },
-    /// i32: the coordinate along an axis, `(index / inner) % extent`.
+    /// i32: the coordinate along an axis, `((first + index) / inner) % extent`.
     Iota {
         /// The number of elements that one step along the axis covers.
         inner: usize,
         /// The extent of the axis.
         extent: usize,
+        /// Where the domain begins in the one that is meant: 0 but for a part of a program.
+        first: usize,
     },
-    /// f32 in [0, 1): Threefry-2x32 under `seed` of the domain index and of the i32 value `step`, as
+    /// f32 in [0, 1): Threefry-2x32 under `seed` of `first` and the domain index together and of the i32 value `step`, as
     /// `cpu::random::uniform` defines it bit for bit.
     Uniform {
         /// The key.
         seed: u64,
         /// A value of dtype i32.
         step: u32,
+        /// As of a coordinate.
+        first: usize,
     },
     /// An elementwise operation over values.
     Elementwise(Elementwise<u32>),

@@ -312,11 +312,11 @@ fn positions_count_in_their_space() {
         for space in [Space::Element, Space::Row, Space::Column, Space::Whole] {
             let constant = b.constant(space, DType::I32, 4.0);
             let step = if space == Space::Row { step } else { constant };
-            outputs.push(b.compute(space, DType::F32, Instruction::Uniform { seed: 17, step }));
-            outputs.push(b.compute(space, DType::I32, Instruction::Iota { inner: 3, extent: 5 }));
+            outputs.push(b.compute(space, DType::F32, Instruction::Uniform { seed: 17, step, first: 8 }));
+            outputs.push(b.compute(space, DType::I32, Instruction::Iota { inner: 3, extent: 5, first: 8 }));
         }
         let of_steps = b.contiguous(Space::Row, DType::I32);
-        outputs.push(b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 3, step: of_steps }));
+        outputs.push(b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 3, step: of_steps, first: 0 }));
         outputs.push(b.cast(DType::F32, of_steps));
         let nest = b.outputs(&outputs);
         let steps = (0..rows).map(|row| row as f64).collect();

@@ -115,11 +115,11 @@ fn more_values_than_outputs_and_unused_ones() {
 fn iota_and_uniform() {
     for elements in SIZES {
         let mut b = Builder::new(elements);
-        let outer = b.push(Instruction::Iota { inner: 6, extent: 5 }, DType::I32);
-        let index = b.push(Instruction::Iota { inner: 1, extent: elements }, DType::I32);
+        let outer = b.push(Instruction::Iota { inner: 6, extent: 5, first: 17 }, DType::I32);
+        let index = b.push(Instruction::Iota { inner: 1, extent: elements, first: 3 }, DType::I32);
         let step = b.load(DType::I32, view(&[(elements, 0)], 1));
-        let same = b.push(Instruction::Uniform { seed: 0x1234_5678_9abc_def0, step }, DType::F32);
-        let varying = b.push(Instruction::Uniform { seed: 3, step: outer }, DType::F32);
+        let same = b.push(Instruction::Uniform { seed: 0x1234_5678_9abc_def0, step, first: 0 }, DType::F32);
+        let varying = b.push(Instruction::Uniform { seed: 3, step: outer, first: 1001 }, DType::F32);
         check(b.output(&[outer, index, same, varying]), 0.0, &format!("{elements} elements"));
     }
 }

@@ -83,7 +83,7 @@ fn elementwise(elements: usize) -> Case {
     let tanh = b.unary(UnaryFunction::Tanh, x);
     let product = b.binary(BinaryFunction::Mul, tanh, y);
     let step = b.constant(DType::I32, 3.0);
-    let random = b.push(Instruction::Uniform { seed: 5, step }, DType::F32);
+    let random = b.push(Instruction::Uniform { seed: 5, step, first: 0 }, DType::F32);
     let sum = b.binary(BinaryFunction::Add, random, product);
     Case {
         name: "elementwise",

@@ -29,11 +29,13 @@ pub(super) enum Code {
     Iota {
         inner: usize,
         extent: usize,
+        first: usize,
         target: Register,
     },
     Uniform {
         seed: u64,
         step: Register,
+        first: usize,
         target: Register,
     },
     /// An elementwise operation, from the dtype of its first operand to that of its value. If it has an output, its value goes there
@@ -69,15 +71,15 @@ impl Code {
         operands: [(DType, Register); 3],
         target: Register,
     ) -> Code {
-        let [(first_dtype, first), (_, second), (_, third)] = operands;
+        let [(first_dtype, operand), (_, second), (_, third)] = operands;
         match *instruction {
             Instruction::Load { input } => Code::Load { dtype, input, target, borrows: false },
             Instruction::Accumulator => Code::Accumulator { dtype, target, borrows: false },
             Instruction::Constant { .. } => panic!("a constant is not computed"),
-            Instruction::Iota { inner, extent } => Code::Iota { inner, extent, target },
-            Instruction::Uniform { seed, .. } => Code::Uniform { seed, step: first, target },
+            Instruction::Iota { inner, extent, first } => Code::Iota { inner, extent, first, target },
+            Instruction::Uniform { seed, first, .. } => Code::Uniform { seed, step: operand, first, target },
             Instruction::Elementwise(elementwise) => {
-                let mut registers = [first, second, third].into_iter();
+                let mut registers = [operand, second, third].into_iter();
                 let operation = elementwise.map(|_| registers.next().expect("an operation has at most three operands"));
                 Code::Elementwise { operation, from: first_dtype, to: dtype, target, output: None }
             }

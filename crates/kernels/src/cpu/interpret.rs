@@ -232,8 +232,8 @@ impl Block<'_, '_> {
                 Accumulators::F64(values) => self.accumulator(values, target, borrows),
                 Accumulators::I32(values) => self.accumulator(values, target, borrows),
             },
-            Code::Iota { inner, extent, target } => self.iota(inner, extent, target),
-            Code::Uniform { seed, step, target } => self.uniform(seed, step, target),
+            Code::Iota { inner, extent, first, target } => self.iota(inner, extent, first, target),
+            Code::Uniform { seed, step, first, target } => self.uniform(seed, step, first, target),
             Code::Elementwise { operation, from, to, target, output } => {
                 self.output = output;
                 self.elementwise::<FUSED>(code, operation, from, to, target);
@@ -351,8 +351,8 @@ impl Block<'_, '_> {
     }
 
     #[inline(always)]
-    fn iota(&mut self, inner: usize, extent: usize, target: Register) {
-        let (start, length) = (self.start, self.length);
+    fn iota(&mut self, inner: usize, extent: usize, first: usize, target: Register) {
+        let (start, length) = (first + self.start, self.length);
         let elements = &mut self.bank.varying_mut::<i32>(target)[..length];
         let mut done = length.min(inner.saturating_mul(extent));
         let mut rest = &mut elements[..done];
@@ -383,11 +383,11 @@ impl Block<'_, '_> {
     }
 
     #[inline(always)]
-    fn uniform(&mut self, seed: u64, step: Register, target: Register) {
+    fn uniform(&mut self, seed: u64, step: Register, first: usize, target: Register) {
         let chunks = self.chunks();
         let mut out = self.bank.take::<f32>(target);
         let steps = self.lanes::<i32>(step, chunks);
-        let mut index = self.start as u32;
+        let mut index = (first + self.start) as u32;
         for (i, chunk) in out.chunks(chunks).iter_mut().enumerate() {
             let steps = match steps {
                 Lanes::Uniform(steps) => steps,

@@ -26,25 +26,36 @@ pub(super) fn expression(
     load: impl Fn(u32) -> String,
     dtype_of: impl Fn(u32) -> DType,
 ) -> String {
-    let Line { program, value, dtype, index } = line;
+    let Line { program, value, dtype, .. } = line;
     match instruction {
         Instruction::Load { input } => load(input),
         Instruction::Accumulator => "accumulator".to_owned(),
         Instruction::Constant { value: constant } => {
             constant_expression(module, format!("{program}_constant_{value}"), dtype, constant)
         }
-        Instruction::Iota { inner, extent } => {
+        Instruction::Iota { inner, extent, first } => {
+            let index = shifted(module, line, first);
             let inner = module.parameter(format!("{program}_iota_{value}_inner"), inner);
             let extent = module.parameter(format!("{program}_iota_{value}_extent"), extent);
             format!("i32({index} / {inner} % {extent})")
         }
-        Instruction::Uniform { seed, step } => {
+        Instruction::Uniform { seed, step, first } => {
+            let index = shifted(module, line, first);
             let function = module.call("uniform_f32");
             let low = module.parameter(format!("{program}_seed_{value}_low"), seed as u32 as usize);
             let high = module.parameter(format!("{program}_seed_{value}_high"), (seed >> 32) as usize);
             format!("{function}(vec2<u32>({low}, {high}), {index}, v{step})")
         }
         Instruction::Elementwise(elementwise) => of_elementwise(module, elementwise, dtype, dtype_of),
+    }
+}
+
+/// The expression of the index in the domain that a program is a part of.
+fn shifted(module: &mut Module, line: Line<'_>, first: usize) -> String {
+    let Line { program, value, index, .. } = line;
+    match first {
+        0 => index.to_owned(),
+        first => format!("({index} + {})", module.parameter(format!("{program}_first_{value}"), first)),
     }
 }
 

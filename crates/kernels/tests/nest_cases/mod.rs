@@ -44,7 +44,7 @@ pub(crate) fn cross_entropy(rows: usize, columns: usize) -> Nest {
     let shifted = b.binary(BinaryFunction::Sub, x, largest);
     let e = b.unary(UnaryFunction::Exp, shifted);
     let sum = b.fold(Space::Row, ReduceFunction::Sum, e);
-    let column = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 1, extent: columns });
+    let column = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 1, extent: columns, first: 0 });
     let is_label = b.compare(CompareFunction::Equal, column, label);
     let zero = b.constant(Space::Element, F32, 0.0);
     let one = b.constant(Space::Element, F32, 1.0);

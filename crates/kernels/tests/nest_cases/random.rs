@@ -79,7 +79,7 @@ impl Random {
             }
             1 => {
                 let inner = self.choices.of(&[1, 2, self.b.0.columns]);
-                let iota = Instruction::Iota { inner, extent: (extent / inner).clamp(1, 9) };
+                let iota = Instruction::Iota { inner, extent: (extent / inner).clamp(1, 9), first: 0 };
                 let value = self.b.compute(space, DType::I32, iota);
                 self.add(value, 9.0);
             }

@@ -68,8 +68,10 @@ pub(crate) fn program(program: &Program, inputs: &[Vec<f64>], accumulators: &[f6
                 }
                 Instruction::Accumulator => accumulators[index],
                 Instruction::Constant { value } => value,
-                Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
-                Instruction::Uniform { seed, step } => f64::from(random::uniform(seed, at(step) as i32, index as u64)),
+                Instruction::Iota { inner, extent, first } => (((first + index) / inner) % extent) as f64,
+                Instruction::Uniform { seed, step, first } => {
+                    f64::from(random::uniform(seed, at(step) as i32, (first + index) as u64))
+                }
                 Instruction::Elementwise(Elementwise::Unary { function, operand }) => {
                     unary(function, dtype, at(operand))
                 }

@@ -63,8 +63,10 @@ fn element(
         Instruction::Load { input } => inputs[input as usize][nest.inputs[input as usize].view.position(index)],
         Instruction::Accumulator => panic!("a nest has no accumulator"),
         Instruction::Constant { value } => value,
-        Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
-        Instruction::Uniform { seed, step } => f64::from(random::uniform(seed, at(step) as i32, index as u64)),
+        Instruction::Iota { inner, extent, first } => (((first + index) / inner) % extent) as f64,
+        Instruction::Uniform { seed, step, first } => {
+            f64::from(random::uniform(seed, at(step) as i32, (first + index) as u64))
+        }
         Instruction::Elementwise(Elementwise::Unary { function, operand }) => unary(function, dtype, at(operand)),
         Instruction::Elementwise(Elementwise::Binary { function, lhs, rhs }) => {
             binary(function, dtype, at(lhs), at(rhs))

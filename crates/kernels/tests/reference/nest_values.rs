@@ -42,9 +42,9 @@ pub(crate) fn nest_values(nest: &Nest, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
                     }
                     Instruction::Accumulator => panic!("an accumulator in a nest"),
                     Instruction::Constant { value } => dtype.round(value),
-                    Instruction::Iota { inner, extent } => ((index / inner) % extent) as f64,
-                    Instruction::Uniform { seed, step } => {
-                        f64::from(random::uniform(seed, at(step, index) as i32, index as u64))
+                    Instruction::Iota { inner, extent, first } => (((first + index) / inner) % extent) as f64,
+                    Instruction::Uniform { seed, step, first } => {
+                        f64::from(random::uniform(seed, at(step, index) as i32, (first + index) as u64))
                     }
                     Instruction::Elementwise(Elementwise::Unary { function, operand }) => {
                         unary(function, dtype, at(operand, index))

@@ -187,8 +187,8 @@ pub(crate) fn elementwise() -> Vec<(String, Kernel)> {
             ],
             instructions: vec![
                 Instruction::Load { input: 1 },
-                Instruction::Uniform { seed: 0x1234_5678_9abc_def0, step: 0 },
-                Instruction::Iota { inner: 3, extent: 7 },
+                Instruction::Uniform { seed: 0x1234_5678_9abc_def0, step: 0, first: 0 },
+                Instruction::Iota { inner: 3, extent: 7, first: 0 },
                 Instruction::Load { input: 0 },
                 Instruction::Load { input: 2 },
                 Instruction::Elementwise(Elementwise::Where { condition: 4, on_true: 1, on_false: 3 }),

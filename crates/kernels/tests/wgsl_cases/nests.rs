@@ -180,7 +180,7 @@ pub(crate) fn cross_entropy(shape: [usize; 2], bias: bool) -> Nest {
     let x = b.load(Space::Element, DType::F32);
     let label = b.load(Space::Row, DType::I32);
     let [shifted, exponential, sum] = exponentials(&mut b, x);
-    let column = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 1, extent: columns });
+    let column = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 1, extent: columns, first: 0 });
     let is_label = b.compare(CompareFunction::Equal, column, label);
     let zero = b.constant(Space::Element, DType::F32, 0.0);
     let of_label = b.choose(is_label, shifted, zero);
@@ -310,8 +310,9 @@ fn truths_and_integers(shape: [usize; 2], columns_too: bool) -> Nest {
     let chosen = b.choose(both, x, minus);
     let total = b.sum(Space::Row, chosen);
     let is_largest = b.compare(CompareFunction::Equal, x, largest);
-    let row_of = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: columns, extent: rows });
-    let flat = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 2, extent: 3 });
+    let row_of =
+        b.compute(Space::Element, DType::I32, Instruction::Iota { inner: columns, extent: rows, first: 2 * columns });
+    let flat = b.compute(Space::Element, DType::I32, Instruction::Iota { inner: 2, extent: 3, first: 5 });
     let place = b.add(row_of, flat);
     let moved = b.add(chosen, place);
     let of_columns = b.sum(Space::Column, moved);
@@ -369,7 +370,7 @@ fn levels(shape: [usize; 2]) -> Nest {
     let x = b.load(Space::Element, DType::F32);
     let factor = b.load(Space::Row, DType::F32);
     let step = b.constant(Space::Element, DType::I32, 3.0);
-    let random = b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 0x1234_5678_9abc, step });
+    let random = b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 0x1234_5678_9abc, step, first: 0 });
     let half = b.constant(Space::Element, DType::F32, 0.5);
     let kept = b.compare(CompareFunction::Less, random, half);
     let zero = b.constant(Space::Element, DType::F32, 0.0);
@@ -379,7 +380,7 @@ fn levels(shape: [usize; 2]) -> Nest {
     let size = b.unary(UnaryFunction::Abs, centred);
     let largest = b.fold(ReduceFunction::Max, Space::Row, size);
     let row_step = b.constant(Space::Row, DType::I32, 5.0);
-    let row_random = b.compute(Space::Row, DType::F32, Instruction::Uniform { seed: 77, step: row_step });
+    let row_random = b.compute(Space::Row, DType::F32, Instruction::Uniform { seed: 77, step: row_step, first: 0 });
     let scale = b.add(largest, row_random);
     let scaled = b.div(centred, scale);
     let by_factor = b.mul(scaled, factor);
@@ -434,7 +435,7 @@ pub(crate) fn eight_in_place(shape: [usize; 2]) -> Nest {
 pub(crate) fn many_columns(shape: [usize; 2]) -> Nest {
     let mut b = Builder::new(shape);
     let step = b.constant(Space::Element, DType::I32, 1.0);
-    let random = b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 9, step });
+    let random = b.compute(Space::Element, DType::F32, Instruction::Uniform { seed: 9, step, first: 0 });
     let mut total = b.sum(Space::Column, random);
     for _ in 0..7 {
         let vector = b.load(Space::Column, DType::F32);

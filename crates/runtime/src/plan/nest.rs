@@ -178,7 +178,7 @@ impl Builder<'_> {
         match entry.work {
             Work::Constant(value) => self.inlined(operand.base, space, entry.dtype, Instruction::Constant { value }),
             Work::Iota { inner, extent } => {
-                self.inlined(operand.base, space, DType::I32, Instruction::Iota { inner, extent })
+                self.inlined(operand.base, space, DType::I32, Instruction::Iota { inner, extent, first: 0 })
             }
             Work::Input(_)
             | Work::Parameter(_)

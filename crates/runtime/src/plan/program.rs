@@ -124,7 +124,7 @@ impl<'a, 's> Builder<'a, 's> {
         }
         let value = match entry.work {
             Work::Constant(value) => self.push(Instruction::Constant { value }, entry.dtype),
-            Work::Iota { inner, extent } => self.push(Instruction::Iota { inner, extent }, DType::I32),
+            Work::Iota { inner, extent } => self.push(Instruction::Iota { inner, extent, first: 0 }, DType::I32),
             Work::Input(_)
             | Work::Parameter(_)
             | Work::Literal(_)
@@ -163,7 +163,7 @@ impl<'a, 's> Builder<'a, 's> {
 /// An elementwise op as an instruction over values.
 pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
     match op {
-        Op::Uniform { seed, .. } => Instruction::Uniform { seed: *seed, step: values[0] },
+        Op::Uniform { seed, .. } => Instruction::Uniform { seed: *seed, step: values[0], first: 0 },
         Op::Elementwise(elementwise) => {
             let mut values = values.iter().copied();
             let mut next = |_| values.next().expect("an operation has a value for each operand");

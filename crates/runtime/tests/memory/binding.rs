@@ -122,6 +122,23 @@ fn kernels_over_parts_give_what_kernels_over_all_give() {
         let (x, y) = (g.input("x", [8, 64, 64]), g.input("y", [8, 64, 64]));
         vec![x.matmul(y)]
     });
+    compare("random numbers and coordinates", &device, |g| {
+        let x = g.input("x", [50_001]);
+        let kept = g.uniform([50_001], g.literal([], [3]), 12_345).less(0.7);
+        let (row, column) = (g.iota([300, 96], 0), g.iota([300, 96], 1));
+        vec![kept.where_(x * 2.0, 0.0), (row * 1000 + column).cast(DType::F32), g.iota([40_000], 0) + 1]
+    });
+    compare("softmax under a causal mask, with dropout", &device, |g| {
+        let x = g.input("x", [256, 96]);
+        let before = g.iota([256, 96], 1).less_equal(g.iota([256, 96], 0));
+        let kept = g.uniform([256, 96], g.literal([], [5]), 77).less(0.8);
+        vec![kept.where_(before.where_(x, -1e9).softmax(-1), 0.0)]
+    });
+    compare("products and sums of rows with dropout", &device, |g| {
+        let (x, w) = (g.input("x", [1024, 48]), g.input("w", [48, 32]));
+        let noise = |extents: [usize; 2], seed: u64| g.uniform(extents, g.literal([], [1]), seed);
+        vec![x.matmul(w) * noise([1024, 32], 9), (x * noise([1024, 48], 10)).sum(1)]
+    });
     compare("narrow elements and truth values", &device, |g| {
         let x = g.input_of("x", [50_001], StorageType::Bf16);
         let mask = g.input_of("mask", [50_001], DType::Bool);

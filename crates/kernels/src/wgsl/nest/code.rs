@@ -287,8 +287,8 @@ impl Code<'_> {
         let _ = writeln!(text, ") -> Elements_{number} {{");
         for &value in &cone {
             let expression = match (facts.value(value).space, facts.value(value).instruction.clone()) {
-                (Space::Element, NestInstruction::Compute(Instruction::Iota { inner, extent })) => {
-                    self.iota(value, inner, extent)
+                (Space::Element, NestInstruction::Compute(Instruction::Iota { inner, extent, first })) => {
+                    self.iota(value, inner, extent, first)
                 }
                 (Space::Element, NestInstruction::Compute(instruction)) => {
                     let line =
@@ -307,16 +307,21 @@ impl Code<'_> {
     }
 
     /// The expression of a coordinate: of the column or the row alone where it depends on no more.
-    fn iota(&mut self, value: u32, inner: usize, extent: usize) -> String {
+    fn iota(&mut self, value: u32, inner: usize, extent: usize, first: usize) -> String {
         let columns = self.facts.nest.columns;
-        let (index, inner, covered) = if columns.is_multiple_of(inner * extent) {
-            ("column", inner, columns)
-        } else if inner.is_multiple_of(columns) {
-            ("row.number", inner / columns, self.facts.nest.rows)
+        let begins_a_row = first.is_multiple_of(columns);
+        let (index, inner, covered, first) = if begins_a_row && columns.is_multiple_of(inner * extent) {
+            ("column", inner, columns, 0)
+        } else if begins_a_row && inner.is_multiple_of(columns) {
+            let first = first / columns;
+            ("row.number", inner / columns, first + self.facts.nest.rows, first)
         } else {
-            ("index", inner, usize::MAX)
+            ("index", inner, usize::MAX, first)
         };
-        let mut coordinate = index.to_owned();
+        let mut coordinate = match first {
+            0 => index.to_owned(),
+            first => format!("({index} + {})", self.module.parameter(format!("nest_first_{value}"), first)),
+        };
         if inner != 1 {
             let inner = self.module.parameter(format!("nest_iota_{value}_inner"), inner);
             let _ = write!(coordinate, " / {inner}");

@@ -111,7 +111,7 @@ fn renumbered(instruction: Instruction, numbers: &[u32]) -> Instruction {
         | Instruction::Accumulator
         | Instruction::Constant { .. }
         | Instruction::Iota { .. } => instruction,
-        Instruction::Uniform { seed, step } => Instruction::Uniform { seed, step: at(step) },
+        Instruction::Uniform { seed, step, first } => Instruction::Uniform { seed, step: at(step), first },
         Instruction::Elementwise(elementwise) => Instruction::Elementwise(elementwise.map(at)),
     }
 }

@@ -135,13 +135,8 @@ pub(crate) fn cut(
                 if value.space.is_after() {
                     return None;
                 }
-                if let NestInstruction::Compute(instruction) = &value.instruction {
-                    if depends_on_position(instruction) {
-                        return None;
-                    }
-                    if let Instruction::Load { input } = instruction {
-                        spaces[*input as usize] = value.space;
-                    }
+                if let NestInstruction::Compute(Instruction::Load { input }) = &value.instruction {
+                    spaces[*input as usize] = value.space;
                 }
             }
             let length = |space: Space| if space == Space::Row { 1 } else { nest.columns };
@@ -158,6 +153,11 @@ pub(crate) fn cut(
                 let of = |space: Space| rows.start * length(space)..rows.end * length(space);
                 let mut part = nest.clone();
                 part.rows = rows.len();
+                for value in &mut part.values {
+                    if let NestInstruction::Compute(instruction) = &mut value.instruction {
+                        move_on(instruction, rows.start * length(value.space));
+                    }
+                }
                 let mut windows = Vec::new();
                 for (number, (input, &space)) in part.inputs.iter_mut().zip(&spaces).enumerate() {
                     let (sliced, window) = cutter.input(input, of(space), number)?;
@@ -285,6 +285,9 @@ impl Cutter<'_> {
     ) -> Option<Program> {
         let mut part = program.clone();
         part.elements = positions.len();
+        for instruction in &mut part.instructions {
+            move_on(instruction, positions.start);
+        }
         for (number, input) in part.inputs.iter_mut().enumerate() {
             let (sliced, window) = self.input(input, positions.clone(), first + number)?;
             *input = sliced;
@@ -370,14 +373,14 @@ fn reads_in_place(kernel: &Kernel, number: usize) -> bool {
     }
 }
 
-/// Whether what is computed depends on where in the whole domain an element is.
-fn depends_on_position(instruction: &Instruction) -> bool {
+/// Tells what depends on where in the whole domain an element is that a part begins so many positions later.
+fn move_on(instruction: &mut Instruction, positions: usize) {
     match instruction {
-        Instruction::Iota { .. } | Instruction::Uniform { .. } => true,
+        Instruction::Iota { first, .. } | Instruction::Uniform { first, .. } => *first += positions,
         Instruction::Load { .. }
         | Instruction::Accumulator
         | Instruction::Constant { .. }
-        | Instruction::Elementwise(_) => false,
+        | Instruction::Elementwise(_) => {}
     }
 }
 
@@ -389,9 +392,6 @@ fn aligned(tensor: &Bindable) -> usize {
 /// Of how many outermost positions, of `length` elements of the domain each, a part of a program must be a multiple, if its elements are
 /// to be a multiple of `unit`.
 fn step_of_program(program: &Program, length: usize, unit: usize) -> Option<usize> {
-    if program.instructions.iter().any(depends_on_position) {
-        return None;
-    }
     let steps = program.inputs.iter().map(|input| multiple_for(inner(&input.view), length));
     steps.into_iter().chain([multiple_for(unit, length)]).try_fold(1, |step, own| lcm(step, own?))
 }
