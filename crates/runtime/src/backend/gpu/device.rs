@@ -32,9 +32,9 @@ use super::submitted::{Asker, Question};
 use super::uploads::Uploads;
 #[cfg(not(target_family = "wasm"))]
 use super::{spirv, subgroups};
+use crate::device::AdapterDescription;
 #[cfg(not(target_family = "wasm"))]
 use crate::device::Arithmetic;
-use crate::device::AdapterDescription;
 #[cfg(not(target_family = "wasm"))]
 use crate::device::{CooperativeSupport, F16Support};
 use crate::error::Error;
