@@ -196,7 +196,7 @@ fn what_is_kept_in_between_grows_up_to_an_uneven_limit() {
     let Some(device) = lowered_binding().filter(|&limit| limit == UNEVEN_LIMIT).and_then(|_| gpu()) else { return };
     let g = Graph::new();
     let attended = |name: &str, length: usize| {
-        let [q, k, v] = ["q", "k", "v"].map(|part| g.input(&format!("{name}.{part}"), [1, length, 4]));
+        let [q, k, v] = ["q", "k", "v"].map(|part| g.input(format!("{name}.{part}"), [1, length, 4]));
         q.scaled_dot_product_attention(k, v, None, Attention::default())
     };
     // Of 3600 scores and of 12,100, on a software adapter.
