@@ -94,7 +94,7 @@ fn arguments(function: UnaryFunction) -> Vec<f64> {
     x.extend(EDGES);
     if matches!(function, UnaryFunction::Sin | UnaryFunction::Cos) {
         x.extend((1..6000).map(|n| f64::from(n) * std::f64::consts::FRAC_PI_2));
-        x.extend([4476.769_531_25, 252.898_21]);
+        x.extend([4_476.769_531_25, 252.898_21]);
     }
     x.into_iter().map(|x| DType::F32.round(x)).collect()
 }
