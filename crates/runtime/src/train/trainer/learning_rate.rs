@@ -10,7 +10,7 @@ use crate::train::{Hyperparameters, LEARNING_RATE, listed};
 
 impl Trainer<'_> {
     /// Sets the learning rate of the first training function, for all its plans, from the next step on. Errors as
-    /// [`Session::set_learning_rate`]; before the first plan is made, that the optimiser has none,
+    /// [`Session::set_learning_rate`](crate::Session::set_learning_rate); before the first plan is made, that the optimiser has none,
     /// or that its dtype does not hold the rate, is told by each step until a rate is set that can be used.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
         self.set_learning_rate_of(self.first_training()?, rate)
