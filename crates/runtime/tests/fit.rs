@@ -11,7 +11,7 @@ use arenagrad::data::{Batch, Dataset, Position};
 use arenagrad::fit::{Better, Fit, FitEnd, FitError, Record, RecordKind, RunFolder, Validation};
 use arenagrad::metrics::ConfusionMatrix;
 use arenagrad::nn::Linear;
-use arenagrad::{Adam, Device, Error, LossScale, Precision, Sgd, Tensor, Trainer};
+use arenagrad::{Adam, Device, Error, Init, LossScale, Precision, Sgd, Tensor, Trainer};
 
 /// A folder of that name that is not there.
 fn folder(name: &str) -> PathBuf {
@@ -299,6 +299,25 @@ fn a_step_that_the_scale_of_the_loss_skips_does_not_end_a_run() {
     let Err(Error::Fit(FitError::AllSkipped { steps, step, epoch, loss, .. })) = &result else { panic!("{result:?}") };
     assert_eq!((*steps, *step, *epoch), (256, 256, 256));
     assert!(!loss.is_finite() && result.unwrap_err().to_string().contains("256 steps in a row"));
+}
+
+/// Steps of finite losses are skipped too, of which nobody asks: a loss that is not finite of a step that was made is still told.
+#[test]
+fn a_step_that_was_made_is_not_taken_for_one_that_was_skipped() {
+    let x = Tensor::new([3, 1], vec![1e30f32, 1.0, 1.0]).unwrap();
+    let penalty = Tensor::new([3], vec![0.0, 0.0, f32::INFINITY]).unwrap();
+    let data = Dataset::new().with("x", x).unwrap().with("penalty", penalty).unwrap();
+    let trainer = || {
+        Trainer::new(Device::cpu(), Sgd::new(0.0), |inputs| {
+            let w = inputs.graph().parameter("w", [1, 1], Init::Constant(0.0));
+            (inputs.get("x").matmul(w) * 1e10).mean(..) + inputs.get("penalty").mean(..)
+        })
+        .precision(Precision::full().loss_scale(LossScale::dynamic()))
+    };
+    assert!(!trainer().train(&data.batches(1), 1).unwrap().is_finite());
+    let batches = data.batches(1);
+    let result = Fit::new(1).quiet().run(&mut trainer(), |position| batches.resume(position));
+    assert!(matches!(result, Err(Error::Fit(FitError::NotFinite { step: 3, .. }))), "{result:?}");
 }
 
 #[test]

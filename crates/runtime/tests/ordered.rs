@@ -151,7 +151,15 @@ fn order_at_the_edges() {
     gives(&[4.0, 1.0, 3.0, 2.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Nearest)], &[&[3.0]]);
     // From the nearer of two numbers, of which one may be an infinity.
     gives(&[-INFINITY, 5.0], |x| vec![x.quantile(0.5, 0, QuantileInterpolation::Linear)], &[&[-INFINITY]]);
-    gives(&[1.0, INFINITY], |x| vec![x.quantile(0.25, 0, QuantileInterpolation::Linear)], &[&[INFINITY]]);
+    for q in [0.25, 0.5, 0.75] {
+        let linear = QuantileInterpolation::Linear;
+        for (device, found) in on_every_device(&[1.0, INFINITY], |x| vec![x.quantile(q, 0, linear)]) {
+            assert!(same(&found[0], &[INFINITY]), "{device}: {found:?} at {q}");
+        }
+        for (device, found) in on_every_device(&[-INFINITY, 5.0], |x| vec![x.quantile(q, 0, linear)]) {
+            assert!(same(&found[0], &[-INFINITY]), "{device}: {found:?} at {q}");
+        }
+    }
     gives(&[], |x| vec![x.sort(0, false).0, x.cumsum(0), x.cummax(0).0], &[&[], &[], &[]]);
 }
 
@@ -160,6 +168,12 @@ fn cumulative_operations_at_the_edges() {
     let x = [-INFINITY, -1.0, NAN, 3.0];
     gives(&x, |x| vec![x.cummax(0).0, x.cummax(0).1], &[&[-INFINITY, -1.0, NAN, NAN], &[0.0, 1.0, 2.0, 2.0]]);
     gives(&[0.0, 2.0, INFINITY], |x| vec![x.cumprod(0)], &[&[0.0, 0.0, NAN]]);
+    let then = |first: f64, factor: f64| [vec![first], vec![factor; 14]].concat();
+    for (first, factor) in [(NAN, 1e10), (NAN, 1e-10), (INFINITY, 1e-10), (-INFINITY, 1e10)] {
+        gives(&then(first, factor), |x| vec![x.cumprod(0)], &[&[first; 15]]);
+    }
+    gives(&[vec![1e30; 30], vec![NAN]].concat(), |x| vec![x.cumprod(0).select_index(0, 30)], &[&[NAN]]);
+    gives(&[vec![1e38; 9], vec![1e-38; 40]].concat(), |x| vec![x.cumprod(0).select_index(0, 48)], &[&[INFINITY]]);
     gives(&[INFINITY, 1.0, -INFINITY], |x| vec![x.cumsum(0)], &[&[INFINITY, INFINITY, NAN]]);
     let x = [-INFINITY, -INFINITY, 0.0, -INFINITY, INFINITY, 1.0];
     gives(&x, |x| vec![x.logcumsumexp(0)], &[&[-INFINITY, -INFINITY, 0.0, 0.0, INFINITY, INFINITY]]);
@@ -173,15 +187,27 @@ fn cumulative_operations_at_the_edges() {
 /// Sums of parts of a run may leave the range of numbers where no sum of the run does.
 #[test]
 fn sums_near_the_end_of_the_range() {
-    for extent in [100usize, 1024, 5000, 100_000] {
-        let x: Vec<f64> = (0..extent).map(|place| if place % 2 == 0 { 1e308 } else { -1e308 }).collect();
-        let expected: Vec<f64> = (0..extent).map(|place| if place % 2 == 0 { 1e308 } else { 0.0 }).collect();
+    // Of 512 elements some sum leaves the range, and their total does not; or only together with those before.
+    let mut lanes = vec![0.0; 600];
+    (lanes[0], lanes[1], lanes[16], lanes[17]) = (1e308, 1e308, -1e308, -1e308);
+    let mut over = vec![0.0; 2000];
+    (over[0], over[1], over[512], over[513]) = (1e308, 0.5e308, 1e308, -1e308);
+    let alternating = |extent: usize| (0..extent).map(|place| if place % 2 == 0 { 1e308 } else { -1e308 }).collect();
+    let cases: Vec<Vec<f64>> =
+        [100usize, 1024, 5000, 100_000].into_iter().map(alternating).chain([lanes, over]).collect();
+    for x in cases {
+        let extent = x.len();
+        let sum = |sum: &mut f64, x: &f64| {
+            *sum += x;
+            Some(*sum)
+        };
+        let expected: Vec<f64> = x.iter().scan(0.0, sum).collect();
         let g = Graph::new();
         let sums = g.input_of("x", [extent], DType::F64).cumsum(0);
         let found = Session::evaluate(&g, &[sums], &Device::cpu())
             .and_then(|mut session| session.run(&[("x", &Tensor::new([extent], x)?)]))
             .expect("numbers");
-        assert!(found[0].to_f64_vec() == expected, "{extent}");
+        assert!(same(&found[0].to_f64_vec(), &expected), "{extent}");
     }
 }
 
@@ -210,6 +236,8 @@ fn products_with_zeros_have_gradients() {
     for (device, found) in on_every_device(&x, |x| vec![x.cumprod(0).select_index(0, 5), x.prod(..)]) {
         assert!(found.iter().all(|found| (found[0] - 1.0).abs() < 1e-5), "{device}: {found:?}");
     }
+    // An infinity among the elements is none of that.
+    of(&[0.0, 1.0, INFINITY], |x| x.prod(..), &[INFINITY, NAN, 0.0]);
     // Of x y z the second derivatives are the third factor.
     of(&[0.0, 0.0, 3.0], |x| gradient_of(x, &|x| x.prod(..)).select_index(0, 0), &[0.0, 3.0, 0.0]);
     of(&[0.0, 0.0, 3.0], |x| gradient_of(x, &|x| x.cumprod(0)).select_index(0, 0), &[0.0, 4.0, 0.0]);

@@ -121,3 +121,31 @@ fn lbfgs_moves_by_them() {
         is_near(&session.parameter("w").unwrap().to_f64_vec(), -4.0);
     }
 }
+
+/// The scale at first is too large for these errors, and no training step makes it smaller.
+#[test]
+fn lbfgs_shrinks_a_scale_that_is_too_large() {
+    let (x, y) = (ones(4), Tensor::new([4, 2], vec![8.0f32; 8]).unwrap());
+    let given = [("x", &x), ("y", &y)];
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(1.0), |inputs| {
+        let w = inputs.graph().parameter("w", [3, 2], Init::Constant(0.0));
+        (inputs.get("x").matmul(w) - inputs.get("y")).square().sum(..)
+    });
+    trainer = trainer.precision(Precision::mixed(Half::F16));
+    let outcome = trainer.minimise(&mut Lbfgs::new(1.0).strong_wolfe(), &given).unwrap();
+    assert!(outcome.loss < 1e-2, "{outcome:?}");
+    assert!(trainer.session().parameter("loss_scale").unwrap().item().unwrap() < 65_536.0);
+    for trains in [false, true] {
+        let g = Graph::new();
+        let w = g.parameter("w", [3, 2], Init::Constant(0.0));
+        let loss = (g.input("x", [4, 3]).matmul(w) - g.input("y", [4, 2])).square().sum(..);
+        let builder = Session::builder(Device::cpu()).precision(Precision::mixed(Half::F16));
+        let mut session = match trains {
+            true => builder.train(&g, loss, &Sgd::new(1.0)).unwrap(),
+            false => builder.evaluate(&g, &[loss]).unwrap(),
+        };
+        let objective = Objective::new(&mut session, &g, loss).unwrap();
+        let outcome = Lbfgs::new(1.0).strong_wolfe().minimise(&mut session, &objective, &given).unwrap();
+        assert!(outcome.loss < 1e-2, "{outcome:?}");
+    }
+}

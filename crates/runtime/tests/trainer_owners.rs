@@ -2,8 +2,10 @@
 
 use arenagrad::data::Batch;
 use arenagrad::nn::Linear;
+use arenagrad::train::Trained;
 use arenagrad::{
-    Adam, Checkpoint, CheckpointError, Device, Error, Expr, FunctionId, Inputs, Optimizer, Sgd, Tensor, Trainer,
+    Adam, Checkpoint, CheckpointError, DType, Device, Error, Expr, FunctionId, Graph, Inputs, Optimizer, Sgd, Tensor,
+    Trainer,
 };
 
 fn batch() -> Batch {
@@ -145,4 +147,27 @@ fn a_state_is_not_a_parameter_that_is_trained() {
         assert!(origin.contains(file!()) && purpose.contains("\"head\""), "{error}");
         trainer.step_of(good, &batch()).unwrap();
     }
+}
+
+/// An optimiser of one's own that asks for the count of steps, which all functions share.
+struct Slowing;
+
+impl Optimizer for Slowing {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let rate = 0.1 / (graph.step().cast(DType::F32) + 1.0);
+        Ok(trained.iter().map(|one| (one.parameter, one.parameter - one.gradient * rate)).collect())
+    }
+}
+
+#[test]
+fn what_all_functions_share_is_nobodys() {
+    let mut trainer = Trainer::new(Device::cpu(), Slowing, loss);
+    let second = trainer.add_training("second", Slowing, loss);
+    trainer.step(&batch()).unwrap();
+    trainer.step_of(second, &batch()).unwrap();
+    let checkpoint = trainer.checkpoint().unwrap();
+    let mut again = Trainer::new(Device::cpu(), Slowing, loss);
+    let second = again.add_training("second", Slowing, loss);
+    again.restore(&checkpoint).unwrap();
+    again.step_of(second, &batch()).unwrap();
 }

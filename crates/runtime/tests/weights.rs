@@ -370,14 +370,18 @@ fn models_in_several_files() {
     assert!(Weights::open(&folder).unwrap().names().eq(["layers.3"]));
     assert_eq!(names(&folder), ["model.safetensors"]);
     // What is not of a model stays, whatever it is called.
-    fs::write(folder.join("notes-00001-of-00009.safetensors"), "mine").unwrap();
+    for name in ["notes-00001-of-00009.safetensors", "model-ema-00001-of-00002.safetensors"] {
+        fs::write(folder.join(name), "mine").unwrap();
+    }
     // A tensor that is larger than a file may be gets one of its own.
     small.with("layers.4", tensor([1], &[1.0])).save_shards(&folder, 3).unwrap();
     assert_eq!(Weights::open(folder.join("model-00001-of-00002.safetensors")).unwrap().len(), 1);
     assert_eq!(Weights::open(&folder).unwrap().len(), 2);
     let three =
         ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
-    assert_eq!(names(&folder), [&three[..], &["notes-00001-of-00009.safetensors"]].concat());
+    let others = ["model-ema-00001-of-00002.safetensors", "notes-00001-of-00009.safetensors"];
+    assert_eq!(names(&folder), [&three[..2], &others[..1], &three[2..], &others[1..]].concat());
+    fs::remove_file(folder.join(others[0])).unwrap();
     // A part alone is no model.
     for lost in ["model.safetensors.index.json", "model-00002-of-00002.safetensors", "notes-00001-of-00009.safetensors"]
     {

@@ -252,8 +252,10 @@ impl<'g> Expr<'g> {
                 QuantileInterpolation::Midpoint => at(low) * 0.5 + at(high) * 0.5,
                 QuantileInterpolation::Linear => {
                     let (a, b, beyond) = (at(low), at(high), place - low);
-                    // From the nearer of the two, which may be an infinity.
-                    if beyond < 0.5 { a + (b - a) * beyond } else { b - (b - a) * (high - place) }
+                    let difference = b - a;
+                    // From the nearer of the two. Where their difference is no number each is weighed: one may be an infinity.
+                    let near = if beyond < 0.5 { a + difference * beyond } else { b - difference * (high - place) };
+                    difference.isfinite().where_(near, a * (high - place) + b * beyond)
                 }
             }
         });

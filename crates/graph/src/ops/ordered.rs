@@ -144,7 +144,7 @@ fn vjp_cumulative<'g>(
         CumulativeFunction::Sum => give(operand, walk.back().cumulative(CumulativeFunction::Sum, node.upstream)),
         CumulativeFunction::Product => {
             let passed = walk.back().recurrence(node.upstream, walk.next(x, 0.0));
-            give(operand, in_range(walk.previous(node.output, 1.0), passed));
+            give(operand, walk.in_range(node.output, walk.previous(node.output, 1.0), passed));
         }
         CumulativeFunction::ArgMax | CumulativeFunction::ArgMin => {}
     }
@@ -210,16 +210,23 @@ impl Walk {
         part.pad(amounts, first)
     }
 
+    /// `a b`, each a product of some of the elements whose cumulative products are `products`: 0 where one of them is and the other has left the range
+    /// of numbers, for it is a number that is too large. With an infinity among the elements the last of the products is NaN there, and it is none.
+    fn in_range<'g>(self, products: Expr<'g>, a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
+        let Some(shape) = products.read("slice", self.origin, |_, node| node.shape.clone()) else { return products };
+        let Some(last) = shape[self.axis].checked_sub(1) else { return a * b };
+        let (axis, place) = (self.axis as isize, if self.is_reversed { 0 } else { last });
+        let whole = products.slice(axis, place, place + 1);
+        let is_lost = |zero: Expr<'g>, large: Expr<'g>| zero.equal(0.0) & large.abs().equal(f64::INFINITY);
+        let is_lost = (is_lost(a, b) | is_lost(b, a)) & whole.equal(whole);
+        // Not the product: its derivatives are those of both.
+        is_lost.where_(0.0, a) * is_lost.where_(0.0, b)
+    }
+
     /// For each place the element at the place behind it, and `last` where there is none.
     fn next<'g>(self, x: Expr<'g>, last: f64) -> Expr<'g> {
         self.back().previous(x, last)
     }
-}
-
-/// A product of products, which is 0 where one of them is and the other has left the range of numbers: it is a number that is too large, and no infinity.
-fn in_range<'g>(a: Expr<'g>, b: Expr<'g>) -> Expr<'g> {
-    let is_lost = |zero: Expr<'g>, large: Expr<'g>| zero.equal(0.0) & large.abs().equal(f64::INFINITY);
-    (is_lost(a, b) | is_lost(b, a)).where_(0.0, a * b)
 }
 
 /// For each element the product of all others over `axes`: of those before it and of those behind it, so that nothing is divided.
@@ -229,9 +236,10 @@ pub(crate) fn product_of_others<'g>(x: Expr<'g>, axes: AxisSet, origin: Origin) 
     let moved: Shape = order.iter().map(|&axis| shape[axis]).collect();
     let joined = x.joined_axes(&shape, axes, origin);
     let walk = Walk { axis: joined.axis, is_reversed: false, origin };
-    let before = walk.previous(walk.cumulative(CumulativeFunction::Product, joined.elements), 1.0);
+    let products = walk.cumulative(CumulativeFunction::Product, joined.elements);
+    let before = walk.previous(products, 1.0);
     let behind = walk.next(walk.back().cumulative(CumulativeFunction::Product, joined.elements), 1.0);
-    let others = in_range(before, behind);
+    let others = walk.in_range(products, before, behind);
     if axes.len() == 1 {
         return others;
     }

@@ -17,10 +17,14 @@ fn begin(total: Total) -> Total {
     return total;
 }
 
-// What has left the range of f32 may come back, by a small factor or by 0. What has left that of f64 does not, as on the CPU.
+// What has left the range of f32 may come back, by a small factor or by 0. What has left that of f64 does not within a chunk, as on the CPU.
 fn step(total: Total, position: u32, index: u32) -> Total {
     let product = append(total, start(position, index));
     let bits = bitcast<u32>(product.mantissa);
+    if (bits & 0x7f800000u) == 0x7f800000u {
+        // An infinity or NaN is one at any scale.
+        return Total(product.mantissa, 0);
+    }
     let magnitude = product.exponent + i32((bits >> 23u) & 0xffu) - 127;
     if magnitude >= 1024 {
         return Total(bitcast<f32>((bits & 0x80000000u) | select(0u, 0x7f800000u, product.mantissa != 0.0)), 0);

@@ -18,8 +18,9 @@ pub(super) trait Summable: Copy {
     /// The product of two totals.
     fn product(a: Self::Total, b: Self::Total) -> Self::Total;
     fn rounded(total: Self::Total) -> Self;
-    /// Whether a total of elements is what adding them one after the other gives: it is not where it has no more range than they have, and left it.
-    fn stays_in_range(_total: Self::Total) -> bool {
+    /// Whether a sum of elements that was begun from the total of those before goes on from the sum of these, which an element stands between.
+    /// It does not where a total has no more range than elements have, and its parts left that although no sum did, or the other way round.
+    fn goes_on(_before: Self, _element: Self, _now: Self) -> bool {
         true
     }
 }
@@ -105,9 +106,9 @@ impl Summable for f64 {
         if total.lost == 0.0 || !total.sum.is_finite() { total.sum } else { total.sum + total.lost }
     }
 
-    #[inline(always)]
-    fn stays_in_range(total: Self::Total) -> bool {
-        Self::rounded(total).is_finite()
+    fn goes_on(before: f64, element: f64, now: f64) -> bool {
+        let next = before + element;
+        (before.is_finite() && now.is_finite()) || next == now || (next.is_nan() && now.is_nan())
     }
 }
 

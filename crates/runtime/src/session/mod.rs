@@ -40,7 +40,7 @@ use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
 use crate::precision::{Precision, Rounding};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
-use crate::train::loss_scale::{LOSS_SCALE, initial_scale, present_scale};
+use crate::train::loss_scale::{LOSS_SCALE, given_scale, present_scale};
 #[cfg(not(target_family = "wasm"))]
 use crate::tuning;
 use feed::Feed;
@@ -163,13 +163,18 @@ impl Session {
         &self.precision
     }
 
-    /// The scale of the loss for gradients that are no training step, if the precision has one: the one of its training steps, or what that
-    /// would be at first.
+    /// The scale of the loss for gradients that are no training step, if the precision has one: the state of the session's training steps, or an input
+    /// where there is none.
     pub(crate) fn scale_of_gradients<'g>(&self, graph: &'g Graph) -> Result<Option<Expr<'g>>, Error> {
-        let has_state = self.trains && self.parameters.get(LOSS_SCALE).is_some();
+        let has_state = self.has_loss_scale();
         let scale =
-            |settings| if has_state { present_scale(graph, settings, "") } else { initial_scale(graph, settings) };
+            |settings| if has_state { present_scale(graph, settings, "") } else { given_scale(graph, settings) };
         self.precision.scale().map(scale).transpose()
+    }
+
+    /// Whether training steps of the session keep up a scale of the loss.
+    pub(crate) fn has_loss_scale(&self) -> bool {
+        self.trains && self.parameters.get(LOSS_SCALE).is_some()
     }
 
     /// One training step: forward pass, backward pass and update. Returns the loss before the update.

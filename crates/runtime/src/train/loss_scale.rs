@@ -34,6 +34,9 @@ pub(crate) fn is_loss_scale(scale: f64) -> bool {
 /// averages and running statistics of layers stay as they are; the count of steps, from which random masks are drawn, moves on. PyTorch's
 /// `GradScaler`, whose numbers are the defaults, skips the optimiser's step alike, though not running statistics, and under accumulation the whole update.
 ///
+/// [`Trainer::gradients`](crate::Trainer::gradients) and L-BFGS are computed by the scale of the step that would come, and declare its state if there was no step
+/// yet; L-BFGS shrinks it where its gradients overflow.
+///
 /// States of the plan, in checkpoints with all others: `loss_scale` (f32), `good_steps` (i32) since the scale last changed, and
 /// `skipped_updates` (i32) in all.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +82,16 @@ impl LossScale {
         LossScale { interval: steps, ..self }
     }
 
+    /// The scale at first.
+    pub(crate) fn first(&self) -> f64 {
+        self.initial
+    }
+
+    /// The scale behind one by which gradients overflowed; nothing where it stays, or where the loss is not scaled up.
+    pub(crate) fn lowered(&self, scale: f64) -> Option<f64> {
+        (self.backoff < 1.0 && scale > 1.0).then(|| (scale * self.backoff).max(1.0))
+    }
+
     fn declare_scale<'g>(&self, graph: &'g Graph) -> Expr<'g> {
         graph.state(LOSS_SCALE, [], DType::F32, Init::Constant(self.initial))
     }
@@ -103,10 +116,12 @@ pub(crate) fn present_scale<'g>(graph: &'g Graph, settings: LossScale, prefix: &
     Ok(scale)
 }
 
-/// The scale at first, where no training step keeps one up.
-pub(crate) fn initial_scale(graph: &Graph, settings: LossScale) -> Result<Expr<'_>, Error> {
+/// The scale as an input of that name, where no training step keeps one up.
+pub(crate) fn given_scale(graph: &Graph, settings: LossScale) -> Result<Expr<'_>, Error> {
     settings.check()?;
-    Ok(graph.scalar(settings.initial).check()?)
+    let before: Vec<Declaration> = live(graph).collect();
+    let scale = graph.input_of(LOSS_SCALE, [], DType::F32);
+    scale.check().map_err(|error| reserved(error.into(), &before))
 }
 
 /// The gradient of the loss itself: the scale, if there is one.

@@ -147,7 +147,10 @@ pub(super) fn save(weights: &Weights, folder: &Path, max_bytes: u64) -> Result<(
 fn remove_older(folder: &Path, present: &[String]) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
         let Ok(name) = entry.map_err(|error| unreadable(folder, &error))?.file_name().into_string() else { continue };
-        let is_own = name == SINGLE || (name.starts_with("model-") && shard_of(&name).is_some());
+        let number = |name: &str| {
+            Some(name.strip_prefix("model-")?.split_once("-of-")?.0.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let is_own = name == SINGLE || (shard_of(&name).is_some() && number(&name) == Some(true));
         if is_own && !present.contains(&name) {
             let path = folder.join(&name);
             remove(&path).map_err(|error| {

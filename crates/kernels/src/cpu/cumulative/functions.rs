@@ -46,6 +46,16 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
         false
     }
 
+    /// Whether the first result of a run, at `position`, goes on from the last of the run before.
+    fn goes_on(
+        _before: Self::Output,
+        _source: Source<'_, Self::Element>,
+        _position: usize,
+        _now: Self::Output,
+    ) -> bool {
+        true
+    }
+
     /// What a total is grown from when no more than results are wanted of it.
     #[inline(always)]
     fn begin(total: Self::Total) -> Self::Total {
@@ -101,9 +111,8 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
         T::rounded(total)
     }
 
-    #[inline(always)]
-    fn leaves_range(_: Option<&T::Total>, run: &T::Total) -> bool {
-        !T::stays_in_range(*run)
+    fn goes_on(before: T, source: Source<'_, T>, position: usize, now: T) -> bool {
+        T::goes_on(before, source.elements[position], now)
     }
 
     #[inline(always)]

@@ -269,10 +269,20 @@ impl Scheme {
             self.divide_results::<F>(of_runs, first, totals, source, part);
             (first, rest) = (first + now, others);
         }
-        if first < runs {
+        if first < runs || !self.go_on::<F>(source, result) {
             let whole = Scheme { run: self.extent, ..*self };
             dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts: running, source, result });
         }
+    }
+
+    /// Whether each run goes on from the one before it.
+    fn go_on<F: Run>(&self, source: Source<'_, F::Element>, result: &[F::Output]) -> bool {
+        (1..self.runs()).all(|run| {
+            let place = self.places(run).start;
+            let [before, now] = [place - 1, place].map(|place| self.index(place) * self.inner);
+            (0..self.inner)
+                .all(|column| F::goes_on(result[before + column], source, now + column, result[now + column]))
+        })
     }
 
     fn divide_totals<F: Run>(

@@ -114,7 +114,7 @@ impl State {
         let last = fit.folder.as_ref().map(|path| path.join(LAST)).filter(|last| fit.resumes && last.exists());
         let found = last.map(Found::open).transpose()?;
         require_same_start(trainer, found.as_ref())?;
-        state.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
+        state.known_skips = trainer.skipped_updates()?;
         let Some(path) = &fit.folder else { return Ok(state) };
         if let Some(found) = found {
             state.go_on(path, &found, trainer, batches)?;
@@ -170,7 +170,7 @@ impl State {
         };
         trainer.prepare(first.batch()?)?;
         trainer.restore(checkpoint)?;
-        self.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
+        self.known_skips = trainer.skipped_updates()?;
         self.has_checkpoint = true;
 
         let epochs = self.position.epoch;
@@ -239,9 +239,9 @@ impl State {
 
     /// Whether the scale of the loss has left parameters alone in the step that was just made.
     fn is_skipped(&mut self, trainer: &Trainer<'_>) -> Result<bool, Error> {
-        let known = self.known_skips;
-        self.known_skips = trainer.skipped_updates()?.unwrap_or(0.0);
-        Ok(self.known_skips > known)
+        let is_skipped = trainer.is_skipped(self.known_skips)?;
+        self.known_skips = trainer.skipped_updates()?;
+        Ok(is_skipped)
     }
 
     /// Takes what was measured behind an epoch, and writes it down with a checkpoint.

@@ -10,7 +10,7 @@ mod objective;
 
 pub use objective::Objective;
 
-pub(crate) use objective::Gradients;
+pub(crate) use objective::{Gradients, lower_state};
 
 use std::collections::VecDeque;
 

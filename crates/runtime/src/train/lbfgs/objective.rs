@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::session::{PlanId, Session};
 use crate::tensor::Tensor;
 use crate::train::lbfgs::{Evaluate, Lbfgs, LbfgsOutcome};
+use crate::train::loss_scale::{LOSS_SCALE, LossScale};
 use crate::train::request::{RoundedGradients, append_rounded_gradients};
 use crate::train::{Optimizer, Trained};
 
@@ -15,6 +16,8 @@ pub struct Objective {
     plan: PlanId,
     /// The names of the parameters, in the order of their gradients.
     parameters: Vec<String>,
+    /// The scale of the loss, if it is given to the plan: the session has no state of it.
+    given_scale: Option<LossScale>,
 }
 
 /// All parameters whose names a caller takes.
@@ -27,6 +30,9 @@ pub(crate) trait Gradients {
 
     /// The loss, and then the gradients in the order of their parameters.
     fn compute(&mut self) -> Result<Vec<Tensor>, Error>;
+
+    /// Shrinks the scale of the loss after gradients that overflowed, as a training step would. Says whether that was possible.
+    fn lower_scale(&mut self) -> Result<bool, Error>;
 }
 
 /// An objective at the values of its inputs.
@@ -34,6 +40,8 @@ struct AtInputs<'s> {
     session: &'s mut Session,
     objective: &'s Objective,
     inputs: &'s [(&'s str, &'s Tensor)],
+    /// The present scale of the loss, if it is given.
+    scale: Option<f64>,
 }
 
 /// Parameters one behind the other, at which loss and gradients are computed.
@@ -81,13 +89,14 @@ fn planned(
     loss: Expr<'_>,
     optimizer: &dyn Optimizer,
 ) -> Result<Objective, Error> {
+    let given_scale = session.precision().scale().filter(|_| !session.has_loss_scale());
     let scale = session.scale_of_gradients(graph)?;
     let gradients = append_rounded_gradients(loss, optimizer, session.precision(), scale)?;
     let trained = gradients.unscaled(&gradients.trained)?;
     let RoundedGradients { rounding, .. } = gradients;
     let outputs: Vec<Expr<'_>> = std::iter::once(loss).chain(trained.iter().map(|one| one.gradient)).collect();
     let parameters = trained.into_iter().map(|one| one.name).collect();
-    Ok(Objective { plan: session.add_rounded(graph, &outputs, rounding)?, parameters })
+    Ok(Objective { plan: session.add_rounded(graph, &outputs, rounding)?, parameters, given_scale })
 }
 
 impl Lbfgs {
@@ -120,7 +129,8 @@ impl Lbfgs {
         inputs: &[(&str, &Tensor)],
     ) -> Result<LbfgsOutcome, Error> {
         let names = objective.parameters().map(str::to_owned).collect();
-        self.minimise_over(&mut AtInputs { session, objective, inputs }, names)
+        let scale = objective.given_scale.map(|settings| settings.first());
+        self.minimise_over(&mut AtInputs { session, objective, inputs, scale }, names)
     }
 
     /// One step of those parameters of a session. They are as they were after an error.
@@ -150,8 +160,28 @@ impl Gradients for AtInputs<'_> {
     }
 
     fn compute(&mut self) -> Result<Vec<Tensor>, Error> {
-        self.session.run_plan(self.objective.plan, self.inputs)
+        let scale = self.scale.map(|scale| Tensor::scalar(scale as f32));
+        let scale = scale.iter().map(|scale| (LOSS_SCALE, scale));
+        let inputs: Vec<(&str, &Tensor)> = self.inputs.iter().copied().chain(scale).collect();
+        self.session.run_plan(self.objective.plan, &inputs)
     }
+
+    fn lower_scale(&mut self) -> Result<bool, Error> {
+        let Some(settings) = self.objective.given_scale else {
+            let Some(settings) = self.session.precision().scale() else { return Ok(false) };
+            return lower_state(self.session, LOSS_SCALE, settings);
+        };
+        let lowered = self.scale.and_then(|scale| settings.lowered(scale));
+        self.scale = lowered.or(self.scale);
+        Ok(lowered.is_some())
+    }
+}
+
+/// Shrinks the scale of the loss that a session has as a state of that name.
+pub(crate) fn lower_state(session: &mut Session, name: &str, settings: LossScale) -> Result<bool, Error> {
+    let Some(lowered) = settings.lowered(session.parameter(name)?.item()?) else { return Ok(false) };
+    session.set_parameter(name, &Tensor::scalar(lowered as f32))?;
+    Ok(true)
 }
 
 impl Placed<'_> {
@@ -189,11 +219,17 @@ impl Evaluate for Placed<'_> {
 
     fn evaluate(&mut self, point: &[f64], gradient: &mut [f64]) -> Result<f64, Error> {
         self.set(point)?;
-        let results = self.gradients.compute()?;
-        let mut elements = results.iter().flat_map(Tensor::to_f64_vec);
-        let loss = elements.next().ok_or(Error::NothingToRun)?;
-        gradient.iter_mut().zip(elements).for_each(|(to, element)| *to = element);
-        Ok(loss)
+        loop {
+            let results = self.gradients.compute()?;
+            let mut elements = results.iter().flat_map(Tensor::to_f64_vec);
+            let loss = elements.next().ok_or(Error::NothingToRun)?;
+            gradient.iter_mut().zip(elements).for_each(|(to, element)| *to = element);
+            // In 16 bits gradients of a loss that is scaled up overflow where those of the loss itself do not.
+            let overflows = loss.is_finite() && !gradient.iter().all(|element| element.is_finite());
+            if !overflows || !self.gradients.lower_scale()? {
+                return Ok(loss);
+            }
+        }
     }
 }
 

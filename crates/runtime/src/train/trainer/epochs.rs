@@ -6,7 +6,7 @@ use crate::data::{Batches, NamedTensors};
 use crate::error::Error;
 use crate::metrics::Mean;
 use crate::tensor::Tensor;
-use crate::train::loss_scale::SKIPPED_UPDATES;
+use crate::train::loss_scale::{GOOD_STEPS, SKIPPED_UPDATES};
 use crate::train::schedules::Count;
 use crate::train::trainer::under;
 use crate::train::trainer::{FunctionId, Trainer};
@@ -37,7 +37,7 @@ impl Trainer<'_> {
     /// ```
     pub fn train(&mut self, batches: &Batches, epochs: impl Count) -> Result<f64, Error> {
         let mut loss = Mean::new();
-        let mut known_skips = self.skipped_updates()?.unwrap_or(0.0);
+        let mut known_skips = self.skipped_updates()?;
         for epoch in 0..epochs.count() {
             loss = Mean::new();
             for batch in batches.epoch(epoch) {
@@ -46,8 +46,9 @@ impl Trainer<'_> {
                 let own = samples(&batch.named_tensors());
                 let of_batch = self.step(&batch)?.loss;
                 if !of_batch.is_finite() {
-                    let skips = self.skipped_updates()?.unwrap_or(0.0);
-                    if std::mem::replace(&mut known_skips, skips) < skips {
+                    let is_skipped = self.is_skipped(known_skips)?;
+                    known_skips = self.skipped_updates()?;
+                    if is_skipped {
                         continue;
                     }
                 }
@@ -57,10 +58,22 @@ impl Trainer<'_> {
         Ok(loss.value())
     }
 
-    /// How many updates of the first training function its scale of the loss has skipped; nothing if it has none.
-    pub(crate) fn skipped_updates(&self) -> Result<Option<f64>, Error> {
-        let name = under(&self.training(self.first_training()?)?, SKIPPED_UPDATES);
-        let is_known = self.session.parameter_bytes(&name).is_some();
+    /// How many updates of the first training function its scale of the loss has skipped; 0 if it has none.
+    pub(crate) fn skipped_updates(&self) -> Result<f64, Error> {
+        Ok(self.scale_state(SKIPPED_UPDATES)?.unwrap_or(0.0))
+    }
+
+    /// Whether the step that was just made, by that function, is one that its scale of the loss skipped, where `known` updates were skipped when that
+    /// was last asked. A step that changed the scale because it was time to counts as one if others were skipped since.
+    pub(crate) fn is_skipped(&self, known: f64) -> Result<bool, Error> {
+        // Steps of finite losses are skipped too, if their gradients are not finite, and nobody asks then.
+        Ok(self.skipped_updates()? > known && self.scale_state(GOOD_STEPS)? == Some(0.0))
+    }
+
+    /// A state of the first training function's scale of the loss, if it has one.
+    fn scale_state(&self, state: &str) -> Result<Option<f64>, Error> {
+        let name = under(&self.training(self.first_training()?)?, state);
+        let is_known = self.precision.scale().is_some() && self.session.parameter_bytes(&name).is_some();
         if is_known { self.session.parameter(&name)?.item().map(Some) } else { Ok(None) }
     }
 

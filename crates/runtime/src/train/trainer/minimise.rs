@@ -4,9 +4,10 @@ use crate::data::NamedTensors;
 use crate::error::Error;
 use crate::session::Session;
 use crate::tensor::Tensor;
-use crate::train::lbfgs::Gradients;
+use crate::train::lbfgs::{Gradients, lower_state};
+use crate::train::loss_scale::LOSS_SCALE;
 use crate::train::trainer::function::Purpose;
-use crate::train::trainer::{FunctionId, Trainer};
+use crate::train::trainer::{FunctionId, Trainer, under};
 use crate::train::{Lbfgs, LbfgsOutcome};
 
 /// The loss and the gradients of a function of a trainer, of one batch.
@@ -19,7 +20,7 @@ struct OfBatch<'t, 'f> {
 impl Trainer<'_> {
     /// One step of L-BFGS over the first training function: its loss and gradients are evaluated several times, all of this batch, which is
     /// the whole data as a rule. The parameters that are moved are those that the function's optimiser trains and a gradient reaches; the optimiser
-    /// itself is left alone, as are the count of steps and running statistics.
+    /// itself is left alone, as are the count of steps and running statistics. A scale of the loss shrinks where gradients overflow by it.
     ///
     /// Errors, after which the parameters are as they were: those of [`Trainer::gradients`] and of
     /// [`Lbfgs::minimise`](crate::train::Lbfgs::minimise).
@@ -70,5 +71,11 @@ impl Gradients for OfBatch<'_, '_> {
         let (_, results) = self.trainer.start_gradients(self.function, &self.batch)?;
         let results = results.wait()?;
         Ok(results)
+    }
+
+    fn lower_scale(&mut self) -> Result<bool, Error> {
+        let Some(settings) = self.trainer.precision.scale() else { return Ok(false) };
+        let name = under(&self.trainer.training(self.function)?, LOSS_SCALE);
+        lower_state(&mut self.trainer.session, &name, settings)
     }
 }

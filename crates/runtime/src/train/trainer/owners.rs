@@ -17,6 +17,9 @@ use crate::train::trainer::{Trainer, described};
 /// The note of a checkpoint that has the names of the states of each training function, by the function's name.
 const NOTE: &str = "arenagrad.trainer.states";
 
+/// States that functions share, whichever optimiser or layer asks for them.
+pub(super) const OF_NO_OPTIMISER: [&str; 2] = ["step", "random_seed"];
+
 /// Whose the states of optimisers are.
 #[derive(Default)]
 pub(super) struct Owners {
@@ -52,7 +55,7 @@ impl Trainer<'_> {
     /// trains what is another's state.
     pub(super) fn refuse_shared_states(&self, number: usize, parts: &Parts, plan: &Plan) -> Result<(), Error> {
         let Body::Training { name: own, .. } = &self.functions[number].body else { return Ok(()) };
-        for state in &parts.training_state {
+        for state in states_of(parts) {
             if let Some(other) = self.owners.states.get(state).filter(|other| *other != own) {
                 let (first, second) = (described(other), described(own));
                 return Err(Error::SharedState { name: state.clone(), first, second });
@@ -75,9 +78,8 @@ impl Trainer<'_> {
     pub(super) fn note_owner(&mut self, number: usize, parts: &Parts) {
         let Body::Training { name: own, .. } = &self.functions[number].body else { return };
         let Owners { states, trained } = &mut self.owners;
-        let pairs = |names: &[String]| names.iter().map(|name| (name.clone(), own.clone())).collect::<Vec<_>>();
-        states.extend(pairs(&parts.training_state));
-        trained.extend(pairs(&parts.trained));
+        states.extend(states_of(parts).map(|name| (name.clone(), own.clone())));
+        trained.extend(parts.trained.iter().map(|name| (name.clone(), own.clone())));
     }
 
     /// What a checkpoint notes of whose its states are; nothing if there are none. What was restored for functions that are not planned
@@ -95,6 +97,11 @@ impl Trainer<'_> {
         let note: Map<String, Value> = functions.into_iter().map(|(name, states)| (name, states.into())).collect();
         if note.is_empty() { None } else { Some((NOTE, Value::from(note).to_string())) }
     }
+}
+
+/// The states that a function's optimiser keeps for itself.
+fn states_of(parts: &Parts) -> impl Iterator<Item = &String> {
+    parts.training_state.iter().filter(|name| !OF_NO_OPTIMISER.contains(&name.as_str()))
 }
 
 /// The error of a parameter that has the name of a state of a function.

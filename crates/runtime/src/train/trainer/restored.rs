@@ -10,11 +10,8 @@ use crate::error::Error;
 use crate::train::listed;
 use crate::train::loss_scale::LOSS_SCALE;
 use crate::train::trainer::function::{Body, Function};
-use crate::train::trainer::owners::Owners;
+use crate::train::trainer::owners::{OF_NO_OPTIMISER, Owners};
 use crate::train::trainer::{Trainer, under};
-
-/// The states that count the training itself and belong to no optimiser.
-const OF_NO_OPTIMISER: [&str; 2] = ["step", "random_seed"];
 
 /// What a restored checkpoint has of optimisers.
 pub(super) struct Restored {
