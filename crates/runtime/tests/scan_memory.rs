@@ -131,6 +131,7 @@ fn tables_are_read_along_any_axis() {
     }
 }
 
+#[cfg(feature = "linear_algebra")]
 #[test]
 fn a_matrix_is_decomposed_once_for_all_steps() {
     let g = Graph::new();
