@@ -115,7 +115,8 @@ pub(super) fn run_block(
     let (start, length) = (range.start, range.len());
     debug_assert!(length <= BLOCK);
     if !code.is_empty() {
-        dispatch(arch, Block { code, bank, sources, outputs, base, start, length, output: None });
+        // By reference: a copy of it that was written piece by piece just before would be waited for, which is felt in blocks of a few elements.
+        dispatch(arch, &mut Block { code, bank, sources, outputs, base, start, length, output: None });
     }
 }
 
@@ -165,11 +166,11 @@ pub(super) struct Block<'a, 'b> {
     output: Option<u32>,
 }
 
-impl Vectorise for Block<'_, '_> {
+impl Vectorise for &mut Block<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool>(mut self) {
+    fn run<const FUSED: bool>(self) {
         for &code in self.code {
             self.execute::<FUSED>(code);
         }

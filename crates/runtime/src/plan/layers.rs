@@ -27,8 +27,8 @@ struct MappedLayer {
 }
 
 impl LayerMap {
-    /// The layers of `graph`, for nodes that were built for the nodes of these ordinals.
-    pub(crate) fn new(graph: &Graph, sources: &[u32]) -> LayerMap {
+    /// The layers of `graph`, for nodes that were built for the nodes of these ordinals; and its names of expressions, if somebody asks for those.
+    pub(crate) fn new(graph: &Graph, sources: &[u32], has_labels: bool) -> LayerMap {
         let applied = graph.layers();
         let mut innermost: Vec<u32> = vec![NONE; if applied.is_empty() { 0 } else { graph.ordinal_bound() }];
         let mut layers: Vec<MappedLayer> = Vec::with_capacity(applied.len());
@@ -42,7 +42,7 @@ impl LayerMap {
             layers.push(MappedLayer { name: if layer.name.is_empty() { layer.kind } else { layer.name }, within });
         }
         let of = sources.iter().map(|&source| innermost.get(source as usize).copied().unwrap_or(NONE)).collect();
-        LayerMap { layers, of, labels: labels(graph, sources) }
+        LayerMap { layers, of, labels: if has_labels { labels(graph, sources) } else { Vec::new() } }
     }
 
     /// The names that were given to expressions, each with the ordinal of the node that it stands for, if there is one.
@@ -84,11 +84,7 @@ pub(crate) fn viewed(graph: &Graph) -> Vec<Option<NodeId>> {
 }
 
 fn labels(graph: &Graph, sources: &[u32]) -> Vec<(String, Option<u32>)> {
-    let labelled: Vec<(NodeId, String)> =
-        graph.ids().into_iter().filter_map(|id| Some((id, graph.label(id)?))).collect();
-    if labelled.is_empty() {
-        return Vec::new();
-    }
+    let labelled = graph.ids().into_iter().filter_map(|id| Some((id, graph.label(id)?)));
     // Of several nodes that were built for one the last is its result.
     let built: HashMap<u32, u32> = sources.iter().copied().zip(0..).collect();
     let viewed = viewed(graph);
@@ -96,5 +92,5 @@ fn labels(graph: &Graph, sources: &[u32]) -> Vec<(String, Option<u32>)> {
         let viewed = viewed[graph.ordinal(id).ok()?]?;
         built.get(&(graph.ordinal(viewed).ok()? as u32)).copied()
     };
-    labelled.into_iter().map(|(id, label)| (label, stands_for(id))).collect()
+    labelled.map(|(id, label)| (label, stands_for(id))).collect()
 }

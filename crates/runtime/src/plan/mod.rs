@@ -189,7 +189,7 @@ impl Plan {
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let exchanges: Vec<NodeId> = mapped.collect();
         let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, &exchanges, request.copies_parameters)?;
-        let layers = LayerMap::new(graph, &optimised.sources);
+        let layers = LayerMap::new(graph, &optimised.sources, request.memory.has_patterns());
         Ok((optimised.graph, passes, layers))
     }
 

@@ -50,6 +50,13 @@ pub(crate) struct MemoryPolicy {
     pub(crate) is_lenient: bool,
 }
 
+impl MemoryPolicy {
+    /// Whether it names anything.
+    pub(crate) fn has_patterns(&self) -> bool {
+        !self.kept.is_empty() || !self.recomputed.is_empty()
+    }
+}
+
 /// Steps and what they compute, and what that takes.
 struct Candidate {
     entries: Vec<Entry>,
@@ -67,7 +74,7 @@ pub(super) fn rematerialise(
     layers: &LayerMap,
     unit: ElementBytes,
 ) -> Result<Option<Once>, Error> {
-    if policy.budget.is_none() && policy.kept.is_empty() && policy.recomputed.is_empty() {
+    if policy.budget.is_none() && !policy.has_patterns() {
         return Ok(None);
     }
     let names = names::Names::new(graph, passes, layers);
