@@ -254,13 +254,13 @@ fn tensor(values: &Values, dtype: DType) -> Result<Tensor, Refusal> {
     let data = match values.element {
         Element::F64 | Element::F32 => match dtype {
             DType::F32 => Elements::F32(values.data.iter().map(|&value| value as f32).collect()),
-            DType::F64 => Elements::F64(values.data.clone()),
+            DType::F64 => Elements::from(values.data.clone()),
             DType::I32 | DType::Bool => return Err(Refusal::failed(format!("floats cannot be run as {dtype}"))),
         },
         Element::I64 | Element::I32 | Element::U8 => {
             let integer = |&value: &f64| if value as i32 as f64 == value { Some(value as i32) } else { None };
             let data = values.data.iter().map(integer).collect::<Option<Vec<i32>>>();
-            Elements::I32(data.ok_or_else(|| Refusal::unsupported("an integer does not fit into 32 bits"))?)
+            Elements::from(data.ok_or_else(|| Refusal::unsupported("an integer does not fit into 32 bits"))?)
         }
         Element::Bool => Elements::Bool(values.data.iter().map(|&value| u8::from(value != 0.0)).collect()),
     };

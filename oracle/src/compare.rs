@@ -169,7 +169,7 @@ mod tests {
         assert!(compare(&truth, &values(&[1.0]), None).is_err());
         let expected = Values { element: Element::Bool, ..values(&[1.0]) };
         assert!(compare(&truth, &expected, None).is_ok());
-        let integer = Tensor::from_data([1].into(), Elements::I32(vec![1])).unwrap();
+        let integer = Tensor::from_data([1].into(), Elements::I32(vec![1].into())).unwrap();
         assert!(compare(&integer, &expected, None).is_err());
         let expected = Values { element: Element::I64, ..values(&[1.0]) };
         assert!(compare(&integer, &expected, None).is_ok());

@@ -5,6 +5,7 @@
 
 use std::collections::TryReserveError;
 
+use crate::aligned::AlignedVec;
 use crate::bf16::Bf16;
 use crate::dtype::DType;
 use crate::f16::F16;
@@ -15,23 +16,23 @@ use crate::storage::{StorageType, Stores};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
     /// Elements of type [`StorageType::F32`].
-    F32(Vec<f32>),
+    F32(AlignedVec<f32>),
     /// Elements of type [`StorageType::F64`].
-    F64(Vec<f64>),
+    F64(AlignedVec<f64>),
     /// Elements of type [`StorageType::I32`].
-    I32(Vec<i32>),
+    I32(AlignedVec<i32>),
     /// Elements of type [`StorageType::Bool`], each 0 or 1.
-    Bool(Vec<u8>),
+    Bool(AlignedVec<u8>),
     /// Elements of type [`StorageType::F16`].
-    F16(Vec<F16>),
+    F16(AlignedVec<F16>),
     /// Elements of type [`StorageType::Bf16`].
-    Bf16(Vec<Bf16>),
+    Bf16(AlignedVec<Bf16>),
     /// Elements of type [`StorageType::U8`].
-    U8(Vec<U8>),
+    U8(AlignedVec<U8>),
     /// Elements of type [`StorageType::I8`].
-    I8(Vec<I8>),
+    I8(AlignedVec<I8>),
     /// Elements of type [`StorageType::I64`].
-    I64(Vec<I64>),
+    I64(AlignedVec<I64>),
 }
 
 /// A Rust type that elements can be seen as: `f32`, `f64`, `i32`, [`F16`], [`Bf16`], [`U8`], [`I8`] or [`I64`].
@@ -42,7 +43,7 @@ pub trait Element: Copy + Send + Sync + 'static {
     fn slice(elements: &Elements) -> Option<&[Self]>;
     /// The elements as values of this type, if they are.
     fn slice_mut(elements: &mut Elements) -> Option<&mut [Self]>;
-    /// The list of these values.
+    /// The list of these values, which is not moved.
     fn elements(values: Vec<Self>) -> Elements;
 }
 
@@ -89,15 +90,15 @@ impl Elements {
     /// No elements.
     pub fn empty(storage: impl Into<StorageType>) -> Self {
         match storage.into() {
-            StorageType::F32 => Elements::F32(Vec::new()),
-            StorageType::F64 => Elements::F64(Vec::new()),
-            StorageType::I32 => Elements::I32(Vec::new()),
-            StorageType::Bool => Elements::Bool(Vec::new()),
-            StorageType::F16 => Elements::F16(Vec::new()),
-            StorageType::Bf16 => Elements::Bf16(Vec::new()),
-            StorageType::U8 => Elements::U8(Vec::new()),
-            StorageType::I8 => Elements::I8(Vec::new()),
-            StorageType::I64 => Elements::I64(Vec::new()),
+            StorageType::F32 => Elements::F32(AlignedVec::new()),
+            StorageType::F64 => Elements::F64(AlignedVec::new()),
+            StorageType::I32 => Elements::I32(AlignedVec::new()),
+            StorageType::Bool => Elements::Bool(AlignedVec::new()),
+            StorageType::F16 => Elements::F16(AlignedVec::new()),
+            StorageType::Bf16 => Elements::Bf16(AlignedVec::new()),
+            StorageType::U8 => Elements::U8(AlignedVec::new()),
+            StorageType::I8 => Elements::I8(AlignedVec::new()),
+            StorageType::I64 => Elements::I64(AlignedVec::new()),
         }
     }
 
@@ -105,7 +106,7 @@ impl Elements {
     pub fn from_f64(storage: impl Into<StorageType>, values: &[f64]) -> Self {
         match storage.into() {
             StorageType::F32 => Elements::F32(values.iter().map(|&x| x as f32).collect()),
-            StorageType::F64 => Elements::F64(values.to_vec()),
+            StorageType::F64 => Elements::F64(values.into()),
             StorageType::I32 => Elements::I32(values.iter().map(|&x| x as i32).collect()),
             StorageType::Bool => Elements::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
             StorageType::F16 => Elements::F16(values.iter().map(|&x| F16::from_f64(x)).collect()),
@@ -184,7 +185,7 @@ impl Elements {
 
     /// The first `count` elements, or all if there are no more.
     pub fn first(&self, count: usize) -> Self {
-        of_same_type!(self, data => data[..count.min(data.len())].to_vec())
+        of_same_type!(self, data => data[..count.min(data.len())].into())
     }
 
     /// Writes other elements over those from the first on, widened or narrowed where the types differ. Gives false, and writes
@@ -275,13 +276,18 @@ impl Elements {
         of_any_type!(self, data => std::mem::size_of_val(&data[..]))
     }
 
+    /// Where the first element stands in host memory.
+    pub fn address(&self) -> usize {
+        of_any_type!(self, data => data.as_ptr().addr())
+    }
+
     /// The bytes of the elements, the least significant of each first.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Elements::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Elements::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Elements::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Elements::Bool(data) => data.clone(),
+            Elements::Bool(data) => data.to_vec(),
             Elements::F16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
             Elements::Bf16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
             Elements::U8(data) => data.iter().map(|x| x.get()).collect(),
@@ -300,7 +306,7 @@ impl Elements {
             StorageType::F32 => Elements::F32(words(bytes).map(f32::from_le_bytes).collect()),
             StorageType::F64 => Elements::F64(words(bytes).map(f64::from_le_bytes).collect()),
             StorageType::I32 => Elements::I32(words(bytes).map(i32::from_le_bytes).collect()),
-            StorageType::Bool => Elements::Bool(bytes.to_vec()).normalised(),
+            StorageType::Bool => Elements::Bool(bytes.into()).normalised(),
             StorageType::F16 => Elements::F16(words(bytes).map(u16::from_le_bytes).map(F16::from_bits).collect()),
             StorageType::Bf16 => Elements::Bf16(words(bytes).map(u16::from_le_bytes).map(Bf16::from_bits).collect()),
             StorageType::U8 => Elements::U8(bytes.iter().map(|&byte| U8::from(byte)).collect()),
@@ -347,17 +353,13 @@ fn convert<V, S: Stores<V>, T: Stores<V>>(source: &[S], target: &mut [T]) {
 }
 
 /// So many zeros in a list of the type of an empty one.
-fn repeated<T: Clone + Default>(_: Vec<T>, count: usize) -> Vec<T> {
-    vec![T::default(); count]
+fn repeated<T: Copy + Default>(_: AlignedVec<T>, count: usize) -> AlignedVec<T> {
+    AlignedVec::zeros(count)
 }
 
 /// As [`repeated`], or the error that there is no memory for them.
-fn zeros<T: Clone + Default>(mut empty: Vec<T>, count: usize) -> Result<Vec<T>, TryReserveError> {
-    // No page of what is asked for and given back is touched, and a system hands out pages of zeros: so this costs no more than
-    // filling the memory, and for most types less.
-    empty.try_reserve_exact(count)?;
-    drop(empty);
-    Ok(vec![T::default(); count])
+fn zeros<T: Copy + Default>(_: AlignedVec<T>, count: usize) -> Result<AlignedVec<T>, TryReserveError> {
+    AlignedVec::try_zeros(count)
 }
 
 macro_rules! element {
@@ -374,25 +376,25 @@ macro_rules! element {
             }
 
             fn elements(values: Vec<Self>) -> Elements {
-                Elements::$variant(values)
+                Elements::$variant(values.into())
             }
         }
 
         impl From<Vec<$element>> for Elements {
             fn from(data: Vec<$element>) -> Self {
-                Elements::$variant(data)
+                Elements::$variant(data.into())
             }
         }
 
         impl From<&[$element]> for Elements {
             fn from(data: &[$element]) -> Self {
-                Elements::$variant(data.to_vec())
+                Elements::$variant(data[..].into())
             }
         }
 
         impl<const N: usize> From<[$element; N]> for Elements {
             fn from(data: [$element; N]) -> Self {
-                Elements::$variant(data.to_vec())
+                Elements::$variant(data[..].into())
             }
         }
     )*};

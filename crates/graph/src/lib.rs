@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aligned;
 mod arena;
 pub mod autodiff;
 mod bf16;
@@ -73,6 +74,7 @@ pub mod symbolic;
 mod updates;
 mod verify;
 
+pub use aligned::AlignedVec;
 pub use arena::Graph;
 pub use autodiff::Mode;
 pub use bf16::Bf16;

@@ -154,7 +154,7 @@ fn inputs_that_share_the_buffer_of_an_output() {
         program.inputs[0].in_place = Some(0);
         program.inputs[1].in_place = Some(1);
         // The executor has taken the shared buffers out of the slots.
-        let empty = || Elements::F32(Vec::new());
+        let empty = || Elements::empty(DType::F32);
         let buffers = [empty(), empty(), buffer(DType::F32, &inputs[2])];
         let mut outputs = [buffer(DType::F32, &inputs[0]), buffer(DType::F32, &inputs[1])];
         let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
@@ -177,7 +177,7 @@ fn an_output_is_not_written_over_an_input_that_is_still_to_be_read() {
         let inputs: Vec<Vec<f64>> = (0..3).map(|seed| noise(seed, elements)).collect();
         let expected = crate::reference::program(&program, &inputs, &[]);
         program.inputs[1].in_place = Some(0);
-        let buffers = [buffer(DType::F32, &inputs[0]), Elements::F32(Vec::new()), buffer(DType::F32, &inputs[2])];
+        let buffers = [buffer(DType::F32, &inputs[0]), Elements::empty(DType::F32), buffer(DType::F32, &inputs[2])];
         let mut outputs = [buffer(DType::F32, &inputs[1]), buffer(DType::F32, &inputs[2])];
         let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
         Compiled::new(&Kernel::Elementwise(program)).run(operands, &mut outputs);
@@ -193,9 +193,12 @@ fn slots_in_any_order_and_longer_buffers() {
     let (x, y) = (b.contiguous(DType::F32), b.contiguous(DType::F32));
     let difference = b.binary(BinaryFunction::Sub, x, y);
     let mut compiled = Compiled::new(&Kernel::Elementwise(b.output(&[difference])));
-    let buffers =
-        [Elements::F32(vec![1.0; 150]), Elements::zeros(DType::I32, 3).unwrap(), Elements::F32(vec![5.0; 100])];
-    let mut outputs = [Elements::F32(vec![9.0; 120])];
+    let buffers = [
+        Elements::F32(vec![1.0; 150].into()),
+        Elements::zeros(DType::I32, 3).unwrap(),
+        Elements::F32(vec![5.0; 100].into()),
+    ];
+    let mut outputs = [Elements::F32(vec![9.0; 120].into())];
     compiled.run(Operands { buffers: &buffers, slots: &[2, 0] }, &mut outputs);
     let found = outputs[0].as_slice::<f32>().expect("an f32 buffer");
     assert!(found[..100].iter().all(|&x| x == 4.0) && found[100..].iter().all(|&x| x == 9.0));

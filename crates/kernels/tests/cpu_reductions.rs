@@ -176,7 +176,7 @@ fn nan_spreads_wherever_it_stands() {
             let reduced = if extent > 1 { axes(&[(extent, 1)]) } else { vec![] };
             let kernel =
                 Kernel::Reduce { function, program: b.output(&[value]), kept: vec![], reduced, epilogue: None };
-            assert!(values(&run(&kernel, &[Elements::F32(x)], &[(DType::F32, 1)])[0])[0].is_nan());
+            assert!(values(&run(&kernel, &[Elements::from(x)], &[(DType::F32, 1)])[0])[0].is_nan());
         }
     }
 }
@@ -211,8 +211,8 @@ fn i32_sums_wrap() {
     let program = b.output(&[value]);
     let function = ReduceFunction::Sum;
     let kernel = Kernel::Reduce { function, program, kept: vec![], reduced: axes(&[(3, 1)]), epilogue: None };
-    let found = run(&kernel, &[Elements::I32(vec![i32::MAX, 1, 5])], &[(DType::I32, 1)]);
-    assert_eq!(found[0], Elements::I32(vec![i32::MIN + 5]));
+    let found = run(&kernel, &[Elements::I32(vec![i32::MAX, 1, 5].into())], &[(DType::I32, 1)]);
+    assert_eq!(found[0], Elements::I32(vec![i32::MIN + 5].into()));
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Tensor {
             i32::try_from(value).map_err(|_| Error::IntegerRange { position, value })
         };
         let fitting = elements.iter().enumerate().map(fit).collect::<Result<Vec<i32>, Error>>()?;
-        Tensor::from_data(shape.into(), Elements::I32(fitting))
+        Tensor::from_data(shape.into(), Elements::from(fitting))
     }
 }
 
@@ -66,6 +66,6 @@ impl Width {
         };
         let integers = bytes.chunks_exact(self.bytes).map(integer).enumerate();
         let fitting = integers.map(|(place, value)| i32::try_from(value).map_err(|_| (place, value)));
-        fitting.collect::<Result<Vec<i32>, _>>().map(Elements::I32)
+        fitting.collect::<Result<Vec<i32>, _>>().map(Elements::from)
     }
 }

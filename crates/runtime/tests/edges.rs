@@ -206,7 +206,7 @@ fn what_is_declared_is_not_inserted() {
 
 #[test]
 fn truth_values_are_0_or_1() {
-    let t = Tensor::from_data([3].into(), Elements::Bool(vec![7, 1, 0])).unwrap();
+    let t = Tensor::from_data([3].into(), Elements::Bool(vec![7, 1, 0].into())).unwrap();
     assert_eq!(t.to_f64_vec(), [1.0, 1.0, 0.0]);
 }
 

@@ -32,7 +32,7 @@ fn what_no_memory_holds_is_refused() {
         is_out_of_memory("an order", || shuffled(elements, u64::MAX, u64::MAX));
     }
     is_out_of_memory("a shape that overflows", || Tensor::zeros([usize::MAX, 2], DType::Bool));
-    assert_eq!(Elements::zeros(DType::Bool, 3).unwrap(), Elements::Bool(vec![0; 3]));
+    assert_eq!(Elements::zeros(DType::Bool, 3).unwrap(), Elements::Bool(vec![0; 3].into()));
     assert_eq!(Tensor::zeros([0, usize::MAX], DType::F32).unwrap().data().len(), 0);
     assert_eq!(shuffled(0, 0, 0).unwrap(), [0; 0]);
 }

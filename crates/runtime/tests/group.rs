@@ -310,16 +310,16 @@ fn exchanges_do_what_they_say() {
         let sum = group.all_reduce(vec![rank as i32, 1].into()).unwrap();
         let mean = group.all_reduce_mean(vec![rank as f64].into()).unwrap();
         let lists = group.all_gather(vec![rank as f32; rank].into()).unwrap();
-        let first = group.broadcast(Values::Bytes(vec![rank as u8; 4 - rank]), 1).unwrap();
+        let first = group.broadcast(Values::from(vec![rank as u8; 4 - rank]), 1).unwrap();
         group.barrier().unwrap();
         (sum, mean, lists, first)
     });
     for (sum, mean, lists, first) in results {
-        assert_eq!((sum, mean), (Values::I32(vec![3, 3]), Values::F64(vec![1.0])));
-        assert_eq!(lists, [vec![], vec![1.0f32], vec![2.0, 2.0]].map(Values::F32));
-        assert_eq!(first, Values::Bytes(vec![1; 3]));
+        assert_eq!((sum, mean), (Values::from(vec![3i32, 3]), Values::from(vec![1.0f64])));
+        assert_eq!(lists, [vec![], vec![1.0f32], vec![2.0, 2.0]].map(Values::from));
+        assert_eq!(first, Values::from(vec![1u8; 3]));
     }
-    assert_eq!(Alone.all_reduce_mean(vec![2.0f32].into()), Ok(Values::F32(vec![2.0])));
+    assert_eq!(Alone.all_reduce_mean(vec![2.0f32].into()), Ok(Values::F32([2.0][..].into())));
 }
 
 #[test]

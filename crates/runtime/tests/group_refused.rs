@@ -152,7 +152,7 @@ fn waiting_has_an_end() {
 #[test]
 fn exchanges_that_do_not_fit_are_refused() {
     let results = members(2, |group| {
-        let values = if group.rank() == 0 { Values::F32(vec![1.0]) } else { Values::F32(vec![1.0, 2.0]) };
+        let values = if group.rank() == 0 { Values::F32([1.0][..].into()) } else { Values::F32([1.0, 2.0][..].into()) };
         let wrong = group.begin(Exchange::Sum, values).wait().unwrap_err();
         let bytes = group.all_reduce(vec![1u8].into()).unwrap_err();
         let integers = group.all_reduce_mean(vec![1i32].into()).unwrap_err();

@@ -15,7 +15,7 @@ fn drawn(seed: u64, shape: impl Into<Shape>) -> Tensor {
     let shape = shape.into();
     let mut random = Random(seed);
     let values: Vec<f32> = (0..shape.elements()).map(|_| (2.0 * random.unit() - 1.0) as f32).collect();
-    Tensor::from_data(shape, Elements::F32(values)).unwrap()
+    Tensor::from_data(shape, Elements::from(values)).unwrap()
 }
 
 fn bits(tensor: &Tensor) -> Vec<u32> {

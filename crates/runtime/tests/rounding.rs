@@ -133,7 +133,7 @@ fn drawn(seed: u64, shape: impl Into<Shape>) -> Tensor {
     let shape = shape.into();
     let mut random = Random(seed);
     let values: Vec<f32> = (0..shape.elements()).map(|_| (4.0 * random.unit() - 2.0) as f32).collect();
-    Tensor::from_data(shape, Elements::F32(values)).unwrap()
+    Tensor::from_data(shape, Elements::from(values)).unwrap()
 }
 
 /// How many bytes of each type the results of a plan take.

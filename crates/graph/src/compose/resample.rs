@@ -166,7 +166,7 @@ impl<'g> Expr<'g> {
 /// Numbers as elements of a float dtype.
 pub(crate) fn floats(numbers: Vec<f64>, dtype: DType) -> Elements {
     match dtype {
-        DType::F64 => Elements::F64(numbers),
+        DType::F64 => Elements::F64(numbers.into()),
         DType::F32 | DType::I32 | DType::Bool => Elements::F32(numbers.into_iter().map(|x| x as f32).collect()),
     }
 }

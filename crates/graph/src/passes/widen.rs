@@ -45,7 +45,7 @@ pub(super) fn node(rebuild: &mut Rebuild, op: Op, shape: &Shape, dtype: DType) -
 
 /// A literal whose dtype is widened.
 fn literal(data: Arc<Elements>) -> Arc<Elements> {
-    if data.dtype() == DType::F32 { Arc::new(Elements::F64(data.to_f64_vec())) } else { data }
+    if data.dtype() == DType::F32 { Arc::new(Elements::F64(data.to_f64_vec().into())) } else { data }
 }
 
 /// A result of a loop whose body is widened.

@@ -281,9 +281,9 @@ mod tests {
             let assemble = Assemble::new(DType::F32, elements, fill, pieces);
             let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));
             for tasks in if ascending { 1..9 } else { 1..2 } {
-                let mut outputs = [Elements::F32(vec![f32::NAN; elements])];
+                let mut outputs = [Elements::F32(vec![f32::NAN; elements].into())];
                 Assemble { tasks, ..assemble.clone() }.run(operands, &mut outputs);
-                assert!(outputs[0] == Elements::F32(expected.clone()), "{pieces:?} in {tasks} tasks");
+                assert!(outputs[0] == Elements::from(expected.clone()), "{pieces:?} in {tasks} tasks");
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::mem;
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Elements};
+use arenagrad_graph::{AlignedVec, DType, Elements};
 
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::direct::DirectProduct;
@@ -129,22 +129,22 @@ enum State {
 #[derive(Clone, Debug)]
 struct Scratch<T: Real> {
     /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
-    packed_rhs: Vec<T>,
+    packed_rhs: AlignedVec<T>,
     tasks: Vec<Own<T>>,
 }
 
 /// The memory of one task.
 #[derive(Clone, Debug)]
 struct Own<T: Real> {
-    packed_lhs: Vec<T>,
+    packed_lhs: AlignedVec<T>,
     /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
     kept_lhs: Option<usize>,
     /// A panel of the right operand, where it is not packed beforehand.
-    panel: Vec<T>,
+    panel: AlignedVec<T>,
     /// Rows of the product, where an epilogue reads them.
-    product: Vec<T>,
+    product: AlignedVec<T>,
     /// Totals of rows of the product, where the depth is summed in several sections.
-    totals: Vec<T::Total>,
+    totals: AlignedVec<T::Total>,
     bank: Option<Bank>,
 }
 
@@ -225,7 +225,7 @@ impl<T: Real> Scratch<T> {
     fn new(scheme: &Scheme, tasks: usize) -> Self {
         let Scheme { extents, tile, way, height, epilogue, .. } = scheme;
         let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_)));
-        let zeros = |is_needed: bool, count: usize| vec![T::default(); if is_needed { count } else { 0 }];
+        let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
         Scratch {
             packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
             tasks: (0..tasks)
@@ -233,7 +233,7 @@ impl<T: Real> Scratch<T> {
                     packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
                     kept_lhs: None,
                     panel: zeros(panels, extents.packed_panel(*tile)),
-                    totals: vec![T::Total::default(); if packs { extents.totals(*height) } else { 0 }],
+                    totals: AlignedVec::zeros(if packs { extents.totals(*height) } else { 0 }),
                     product: zeros(epilogue.is_some(), height * extents.n),
                     bank: epilogue.as_ref().map(Elementwise::bank),
                 })

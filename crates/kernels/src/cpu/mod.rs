@@ -26,6 +26,7 @@ mod hyperbolic;
 mod interpret;
 mod lanes;
 mod linear_algebra;
+mod lines;
 mod matmul;
 mod narrow;
 mod nest;

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Elements, ReduceFunction};
+use arenagrad_graph::{AlignedVec, DType, Elements, ReduceFunction};
 
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
 use super::code::{StoredRegister, Translation};
@@ -72,9 +72,9 @@ enum State {
 struct Typed<T: Reducible> {
     partitions: Vec<Partition<T>>,
     /// One strip for each task.
-    strips: Vec<Vec<T::Total>>,
-    totals: Vec<T::Total>,
-    results: Vec<T>,
+    strips: Vec<AlignedVec<T::Total>>,
+    totals: AlignedVec<T::Total>,
+    results: AlignedVec<T>,
 }
 
 /// A part of the domain, and the accumulators of the results from `first` on that it contributes to.
@@ -82,7 +82,7 @@ struct Typed<T: Reducible> {
 struct Partition<T: Reducible> {
     range: Range<usize>,
     first: usize,
-    accumulators: Vec<T::Total>,
+    accumulators: AlignedVec<T::Total>,
 }
 
 impl Reduce {
@@ -181,12 +181,13 @@ impl<T: Reducible> Typed<T> {
     /// The accumulators, and into how many units the work can be divided.
     fn new(scheme: &ReduceScheme, elements: usize, tasks: usize, has_epilogue: bool) -> (Self, usize) {
         let zero = T::default().total();
-        let results = if has_epilogue { vec![T::default(); scheme.results] } else { Vec::new() };
+        let results = AlignedVec::zeros(if has_epilogue { scheme.results } else { 0 });
         match &scheme.way {
             Way::Strips { outer, width, .. } => {
                 let units = outer.elements() * width.div_ceil(BLOCK);
-                let strips = (0..tasks.min(units).max(1)).map(|_| vec![zero; BLOCK.min(*width)]).collect();
-                (Typed { partitions: Vec::new(), strips, totals: Vec::new(), results }, units)
+                let strips =
+                    (0..tasks.min(units).max(1)).map(|_| AlignedVec::repeated(zero, BLOCK.min(*width))).collect();
+                (Typed { partitions: Vec::new(), strips, totals: AlignedVec::new(), results }, units)
             }
             Way::DomainOrder { result } => {
                 let ranges = partition(elements, result, scheme.results);
@@ -195,11 +196,11 @@ impl<T: Reducible> Typed<T> {
                     .map(|(range, touched)| Partition {
                         range,
                         first: touched.start,
-                        accumulators: vec![zero; touched.len()],
+                        accumulators: AlignedVec::repeated(zero, touched.len()),
                     })
                     .collect();
                 let units = partitions.len();
-                let totals = if units > 1 { vec![zero; scheme.results] } else { Vec::new() };
+                let totals = AlignedVec::repeated(zero, if units > 1 { scheme.results } else { 0 });
                 (Typed { partitions, strips: Vec::new(), totals, results }, units)
             }
         }
@@ -377,7 +378,7 @@ impl ReduceScheme {
     fn divide_strips<T: Reducible>(
         &self,
         banks: &mut [Bank],
-        strips: &mut [Vec<T::Total>],
+        strips: &mut [AlignedVec<T::Total>],
         operands: Operands<'_>,
         parts: &Parts<'_>,
         results: &mut [T],
@@ -391,7 +392,7 @@ impl ReduceScheme {
     fn divide_units<T: Reducible>(
         &self,
         banks: &mut [Bank],
-        strips: &mut [Vec<T::Total>],
+        strips: &mut [AlignedVec<T::Total>],
         operands: Operands<'_>,
         parts: &Parts<'_>,
         mut results: &mut [T],

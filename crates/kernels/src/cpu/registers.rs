@@ -7,8 +7,10 @@
 //! first chunk alone, until the register is written again.
 
 use arenagrad_graph::DType;
+use bytemuck::Pod;
 
 use super::buffer::Element;
+use super::lines::{self, Line};
 
 /// Elements that are computed together; loops over a chunk have no remainder and become vector instructions.
 pub(super) const LANES: usize = 16;
@@ -29,7 +31,7 @@ pub(super) struct Register {
 /// The registers of one dtype.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registers<T> {
-    varying: Vec<Box<[Chunk<T>]>>,
+    varying: Vec<Box<[Line]>>,
     /// Where the value of a varying register stands if it is borrowed.
     borrowed: Vec<Option<Borrowed>>,
     uniform: Vec<Chunk<T>>,
@@ -101,12 +103,11 @@ impl Bank {
     pub(super) fn new(demand: &Demand, elements: usize) -> Self {
         fn registers<T: Element>(demand: &Demand, elements: usize) -> Registers<T> {
             let chunks = elements.min(BLOCK).div_ceil(LANES);
-            let blank = [T::default(); LANES];
             let of = T::DTYPE as usize;
             Registers {
-                varying: (0..demand.varying[of]).map(|_| vec![blank; chunks].into_boxed_slice()).collect(),
+                varying: vec![lines::zeros::<T>(chunks); demand.varying[of] as usize],
                 borrowed: vec![None; demand.varying[of] as usize],
-                uniform: vec![blank; demand.uniform[of] as usize],
+                uniform: vec![[T::default(); LANES]; demand.uniform[of] as usize],
             }
         }
         Bank {
@@ -140,7 +141,7 @@ impl Bank {
     pub(super) fn repeat<T: Lane>(&mut self, register: Register, value: T) {
         debug_assert!(!register.uniform);
         let registers = T::registers_mut(self);
-        registers.varying[register.index as usize][0] = [value; LANES];
+        lines::chunks_mut(&mut registers.varying[register.index as usize])[0] = [value; LANES];
         registers.borrowed[register.index as usize] = Some(Borrowed::Repeated);
     }
 
@@ -148,7 +149,7 @@ impl Bank {
     #[inline(always)]
     pub(super) fn repeated<T: Lane>(&self, register: Register) -> Lanes<'_, T> {
         debug_assert!(!register.uniform);
-        Lanes::Uniform(&T::registers(self).varying[register.index as usize][0])
+        Lanes::Uniform(&lines::chunks(&T::registers(self).varying[register.index as usize])[0])
     }
 
     /// Where the value of a register stands if it is borrowed.
@@ -164,7 +165,7 @@ impl Bank {
         if register.uniform {
             Lanes::Uniform(&registers.uniform[register.index as usize])
         } else {
-            Lanes::Varying(&registers.varying[register.index as usize][..chunks])
+            Lanes::Varying(&lines::chunks(&registers.varying[register.index as usize])[..chunks])
         }
     }
 
@@ -174,18 +175,18 @@ impl Bank {
         debug_assert!(!register.uniform);
         let registers = T::registers_mut(self);
         registers.borrowed[register.index as usize] = None;
-        registers.varying[register.index as usize].as_flattened_mut()
+        lines::chunks_mut(&mut registers.varying[register.index as usize]).as_flattened_mut()
     }
 
     /// The first `length` elements of a varying register.
     #[inline(always)]
     pub(super) fn varying<T: Lane>(&self, register: Register, length: usize) -> &[T] {
         debug_assert!(!register.uniform);
-        &T::registers(self).varying[register.index as usize].as_flattened()[..length]
+        &lines::chunks(&T::registers(self).varying[register.index as usize]).as_flattened()[..length]
     }
 
     /// Exchanges the memory of a varying register for other memory of the same size.
-    pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[Chunk<T>]>) {
+    pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[Line]>) {
         debug_assert!(!register.uniform);
         std::mem::swap(&mut T::registers_mut(self).varying[register.index as usize], memory);
     }
@@ -208,7 +209,7 @@ impl Bank {
         let registers = T::registers_mut(self);
         match target {
             Target::Uniform([chunk]) => registers.uniform[register.index as usize] = chunk,
-            Target::Varying(chunks) => registers.varying[register.index as usize] = chunks,
+            Target::Varying(lines) => registers.varying[register.index as usize] = lines,
         }
     }
 }
@@ -216,16 +217,16 @@ impl Bank {
 /// A register that has been taken out of its bank.
 pub(super) enum Target<T> {
     Uniform([Chunk<T>; 1]),
-    Varying(Box<[Chunk<T>]>),
+    Varying(Box<[Line]>),
 }
 
-impl<T> Target<T> {
+impl<T: Lane> Target<T> {
     /// The first `chunks` chunks; a uniform register has one.
     #[inline(always)]
     pub(super) fn chunks(&mut self, chunks: usize) -> &mut [Chunk<T>] {
         match self {
             Target::Uniform(chunk) => chunk,
-            Target::Varying(data) => &mut data[..chunks],
+            Target::Varying(lines) => &mut lines::chunks_mut(lines)[..chunks],
         }
     }
 }
@@ -238,7 +239,7 @@ pub(super) enum Lanes<'a, T> {
 }
 
 /// An element type that registers hold.
-pub(super) trait Lane: Element {
+pub(super) trait Lane: Element + Pod {
     fn registers(bank: &Bank) -> &Registers<Self>;
     fn registers_mut(bank: &mut Bank) -> &mut Registers<Self>;
     /// The values themselves if this is their type, else none.

@@ -204,5 +204,5 @@ fn given(evaluation: &Evaluation, name: &str) -> Result<usize, Error> {
 /// The tensor of a Jacobian from its elements, row by row.
 fn jacobian(output: &Shape, input: &Shape, elements: Vec<f64>) -> Result<Tensor, Error> {
     let shape: Shape = output.iter().chain(input.iter()).copied().collect();
-    Tensor::from_data(shape, Elements::F64(elements))
+    Tensor::from_data(shape, Elements::from(elements))
 }

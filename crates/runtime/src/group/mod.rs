@@ -104,7 +104,7 @@ pub trait Group: Send + Sync {
         if root >= self.size() {
             return Err(GroupError::NoSuchRank { rank: root, size: self.size() });
         }
-        let len = Values::Bytes((values.len() as u64).to_le_bytes().to_vec());
+        let len = Values::from((values.len() as u64).to_le_bytes().to_vec());
         let len = values::number(&self.begin(Exchange::Broadcast { root }, len).wait()?.to_bytes()?) as usize;
         let values = if self.rank() == root { values } else { values.part(0, 0).padded(len) };
         self.begin(Exchange::Broadcast { root }, values).wait()
@@ -112,7 +112,7 @@ pub trait Group: Send + Sync {
 
     /// Returns when all members have called it.
     fn barrier(&self) -> Result<(), GroupError> {
-        self.begin(Exchange::Barrier, Values::Bytes(Vec::new())).wait().map(drop)
+        self.begin(Exchange::Barrier, Values::from(Vec::<u8>::new())).wait().map(drop)
     }
 }
 
@@ -123,7 +123,7 @@ impl dyn Group + '_ {
         let done = if self.rank() == 0 { work() } else { Ok(()) };
         let text = done.as_ref().err().map(E::to_string).unwrap_or_default();
         let failed = done.is_err();
-        let told = self.broadcast(Values::Bytes([vec![u8::from(failed)], text.into_bytes()].concat()), 0);
+        let told = self.broadcast(Values::from([vec![u8::from(failed)], text.into_bytes()].concat()), 0);
         done?;
         let told = told.and_then(|told| told.to_bytes())?;
         match told.split_first() {

@@ -25,10 +25,10 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_a_tree() {
-        let lists = [1e8f32, 1.0, -1e8, 1.0, 0.5].map(|x| Values::F32(vec![x])).to_vec();
+        let lists = [1e8f32, 1.0, -1e8, 1.0, 0.5].map(|x| Values::from(vec![x])).to_vec();
         // (1e8 + 1) + (-1e8 + 1), then 0.5: the ones are lost beside 1e8.
         let expected = ((1e8f32 + 1.0) + (-1e8 + 1.0)) + 0.5;
-        assert_eq!(tree_sum(lists), Some(Values::F32(vec![expected])));
+        assert_eq!(tree_sum(lists), Some(Values::from(vec![expected])));
         assert_eq!(tree_sum(Vec::new()), None);
     }
 }

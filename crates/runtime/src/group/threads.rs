@@ -134,7 +134,7 @@ impl Meeting {
     /// What all members get.
     fn outcome(&mut self) -> Result<Values, GroupError> {
         let mut all = self.brought.iter().flatten();
-        let Some(first) = all.next() else { return Ok(Values::Bytes(Vec::new())) };
+        let Some(first) = all.next() else { return Ok(Values::from(Vec::<u8>::new())) };
         match self.exchange {
             Exchange::Sum if !first.is_number() => Err(GroupError::NoSum { what: "sum", values: first.type_name() }),
             Exchange::Sum => {
@@ -149,9 +149,9 @@ impl Meeting {
             }
             Exchange::Broadcast { root } => {
                 let root = self.brought.get(root).cloned().flatten();
-                Ok(root.unwrap_or_else(|| Values::Bytes(Vec::new())))
+                Ok(root.unwrap_or_else(|| Values::from(Vec::<u8>::new())))
             }
-            Exchange::Barrier => Ok(Values::Bytes(Vec::new())),
+            Exchange::Barrier => Ok(Values::from(Vec::<u8>::new())),
         }
     }
 }

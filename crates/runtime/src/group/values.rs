@@ -1,5 +1,7 @@
 //! What members of a group exchange.
 
+use arenagrad_graph::AlignedVec;
+
 use super::GroupError;
 
 /// Values of one type, which members of a group exchange.
@@ -7,10 +9,10 @@ use super::GroupError;
 #[non_exhaustive]
 #[allow(missing_docs)] // The names are the types.
 pub enum Values {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    I32(Vec<i32>),
-    Bytes(Vec<u8>),
+    F32(AlignedVec<f32>),
+    F64(AlignedVec<f64>),
+    I32(AlignedVec<i32>),
+    Bytes(AlignedVec<u8>),
 }
 
 /// The same expression for a list of whichever type.
@@ -50,7 +52,7 @@ impl Values {
 
     /// How many bytes they are.
     pub fn bytes(&self) -> usize {
-        of_any!(self, list => std::mem::size_of_val(list.as_slice()))
+        of_any!(self, list => std::mem::size_of_val(&list[..]))
     }
 
     /// The name of their type.
@@ -76,27 +78,32 @@ impl Values {
     /// Those of f32. Errors: another type.
     pub fn to_f32(self) -> Result<Vec<f32>, GroupError> {
         let found = self.type_name();
-        if let Values::F32(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "f32", found }) }
+        if let Values::F32(list) = self { Ok(list.into()) } else { Err(GroupError::Type { expected: "f32", found }) }
     }
 
     /// Those of f64. Errors: another type.
     pub fn to_f64(self) -> Result<Vec<f64>, GroupError> {
         let found = self.type_name();
-        if let Values::F64(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "f64", found }) }
+        if let Values::F64(list) = self { Ok(list.into()) } else { Err(GroupError::Type { expected: "f64", found }) }
     }
 
     /// Bytes. Errors: another type.
     pub fn to_bytes(self) -> Result<Vec<u8>, GroupError> {
         let found = self.type_name();
-        if let Values::Bytes(list) = self { Ok(list) } else { Err(GroupError::Type { expected: "bytes", found }) }
+        if let Values::Bytes(list) = self {
+            Ok(list.into())
+        } else {
+            Err(GroupError::Type { expected: "bytes", found })
+        }
     }
 
     /// The first `len`, with zeros behind them if there are fewer.
     pub(crate) fn padded(self, len: usize) -> Self {
         of_same!(self, list => {
-            let mut list = list;
-            list.resize(len, Default::default());
-            list
+            let mut padded = AlignedVec::with_capacity(len);
+            padded.extend_from_slice(&list[..len.min(list.len())]);
+            padded.extend(std::iter::repeat_n(Default::default(), len - padded.len()));
+            padded
         })
     }
 
@@ -105,13 +112,13 @@ impl Values {
     pub(crate) fn zeros(&self, len: usize) -> Self {
         of_same!(self, list => {
             let _ = list;
-            vec![Default::default(); len]
+            AlignedVec::zeros(len)
         })
     }
 
     /// `len` of them from `start` on.
     pub(crate) fn part(&self, start: usize, len: usize) -> Self {
-        of_same!(self, list => list[start..start + len].to_vec())
+        of_same!(self, list => list[start..start + len].into())
     }
 
     /// Adds those of another member at each place. Whoever calls this has seen that type and number are the same.
@@ -141,10 +148,10 @@ impl Values {
     /// Adds those of another list behind these, which are of one type.
     pub(crate) fn append(&mut self, other: &Values) {
         match (self, other) {
-            (Values::F32(list), Values::F32(other)) => list.extend(other),
-            (Values::F64(list), Values::F64(other)) => list.extend(other),
-            (Values::I32(list), Values::I32(other)) => list.extend(other),
-            (Values::Bytes(list), Values::Bytes(other)) => list.extend(other),
+            (Values::F32(list), Values::F32(other)) => list.extend_from_slice(other),
+            (Values::F64(list), Values::F64(other)) => list.extend_from_slice(other),
+            (Values::I32(list), Values::I32(other)) => list.extend_from_slice(other),
+            (Values::Bytes(list), Values::Bytes(other)) => list.extend_from_slice(other),
             (Values::F32(_) | Values::F64(_) | Values::I32(_) | Values::Bytes(_), _) => {}
         }
     }
@@ -152,8 +159,8 @@ impl Values {
     /// Floats divided by a number.
     pub(crate) fn divided(self, by: f64) -> Self {
         match self {
-            Values::F32(list) => Values::F32(list.into_iter().map(|x| x / by as f32).collect()),
-            Values::F64(list) => Values::F64(list.into_iter().map(|x| x / by).collect()),
+            Values::F32(list) => Values::F32(list.iter().map(|&x| x / by as f32).collect()),
+            Values::F64(list) => Values::F64(list.iter().map(|&x| x / by).collect()),
             other @ (Values::I32(_) | Values::Bytes(_)) => other,
         }
     }
@@ -161,25 +168,25 @@ impl Values {
 
 impl From<Vec<f32>> for Values {
     fn from(list: Vec<f32>) -> Self {
-        Values::F32(list)
+        Values::F32(list.into())
     }
 }
 
 impl From<Vec<f64>> for Values {
     fn from(list: Vec<f64>) -> Self {
-        Values::F64(list)
+        Values::F64(list.into())
     }
 }
 
 impl From<Vec<i32>> for Values {
     fn from(list: Vec<i32>) -> Self {
-        Values::I32(list)
+        Values::I32(list.into())
     }
 }
 
 impl From<Vec<u8>> for Values {
     fn from(list: Vec<u8>) -> Self {
-        Values::Bytes(list)
+        Values::Bytes(list.into())
     }
 }
 
@@ -209,18 +216,18 @@ mod tests {
 
     #[test]
     fn sums_of_lists_are_added_in_their_order() {
-        let mut sums = Values::F32(vec![1.0, 2.0]);
-        sums.become_sums(&Values::F32(vec![1e8, 1.0, 1.0, 2.0, -1e8, 3.0]), 2);
+        let mut sums = Values::from(vec![1.0f32, 2.0]);
+        sums.become_sums(&Values::from(vec![1e8f32, 1.0, 1.0, 2.0, -1e8, 3.0]), 2);
         // The one is lost beside 1e8, as it would not be in another order.
-        assert_eq!(sums, Values::F32(vec![0.0, 6.0]));
-        let mut sums = Values::I32(vec![0]);
-        sums.become_sums(&Values::I32(vec![i32::MAX, 1]), 7);
-        assert_eq!(sums, Values::I32(vec![i32::MIN]));
-        let mut sums = Values::I32(vec![0; 3]);
-        sums.become_sums(&Values::I32(vec![1, 2, 10, 20, 3, 30]), 2);
-        assert_eq!(sums, Values::I32(vec![11, 22, 33]));
-        let mut none = Values::F64(vec![]);
-        none.become_sums(&Values::F64(vec![]), 1);
-        assert_eq!(none, Values::F64(vec![]));
+        assert_eq!(sums, Values::from(vec![0.0f32, 6.0]));
+        let mut sums = Values::from(vec![0i32]);
+        sums.become_sums(&Values::from(vec![i32::MAX, 1]), 7);
+        assert_eq!(sums, Values::from(vec![i32::MIN]));
+        let mut sums = Values::from(vec![0i32; 3]);
+        sums.become_sums(&Values::from(vec![1i32, 2, 10, 20, 3, 30]), 2);
+        assert_eq!(sums, Values::from(vec![11i32, 22, 33]));
+        let mut none = Values::from(Vec::<f64>::new());
+        none.become_sums(&Values::from(Vec::<f64>::new()), 1);
+        assert_eq!(none, Values::from(Vec::<f64>::new()));
     }
 }

@@ -203,7 +203,7 @@ impl Problem for LeastSquares {
             let (elements, others) = rest.split_at(parameter.shape.elements());
             rest = others;
             let dtype = self.session.parameter(&parameter.name)?.dtype();
-            let value = Tensor::from_data(parameter.shape.clone(), Elements::F64(elements.to_vec()))?.cast(dtype);
+            let value = Tensor::from_data(parameter.shape.clone(), Elements::F64(elements[..].into()))?.cast(dtype);
             self.session.set_parameter(&parameter.name, &value)?;
         }
         Ok(())

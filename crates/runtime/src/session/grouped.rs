@@ -300,7 +300,7 @@ impl Session {
         }
         let own: Vec<u8> = hashes.iter().flat_map(|(_, hash)| hash.to_le_bytes()).collect();
         let width = own.len();
-        let all = group.begin(Exchange::Gather, Values::Bytes(own)).wait()?.to_bytes()?;
+        let all = group.begin(Exchange::Gather, Values::from(own)).wait()?.to_bytes()?;
         for (rank, theirs) in all.chunks_exact(width.max(1)).enumerate() {
             let differing = theirs.chunks_exact(8).zip(all.chunks_exact(8)).position(|(theirs, first)| theirs != first);
             if let Some(place) = differing {
@@ -335,13 +335,13 @@ fn moved_on(seed: &Elements, number: usize) -> Elements {
 fn moved_by(seed: &Elements, by: i32) -> Elements {
     debug_assert_eq!(seed.storage(), StorageType::from(DType::I32));
     let seed = seed.get(0).unwrap_or(0.0) as i32;
-    Elements::I32(vec![seed.wrapping_add(by)])
+    Elements::I32(vec![seed.wrapping_add(by)].into())
 }
 
 /// The bytes that the first member has, of which all have as many: in pieces of no more than `most`.
 fn from_first(group: &dyn Group, mut bytes: Vec<u8>, most: usize) -> Result<Vec<u8>, GroupError> {
     let broadcast =
-        |bytes: Vec<u8>| group.begin(Exchange::Broadcast { root: 0 }, Values::Bytes(bytes)).wait()?.to_bytes();
+        |bytes: Vec<u8>| group.begin(Exchange::Broadcast { root: 0 }, Values::from(bytes)).wait()?.to_bytes();
     if bytes.len() <= most {
         return broadcast(bytes);
     }

@@ -69,7 +69,7 @@ impl Tensor {
             }
         }
         let shape: Vec<usize> = self.shape[..axis].iter().chain(&self.shape[axis + 1..]).copied().collect();
-        Tensor::from_data(shape.into(), Elements::I32(places))
+        Tensor::from_data(shape.into(), Elements::from(places))
     }
 
     /// Whether each element is within `atol + rtol * |e|` of the element `e` of `expected`: [`Tensor::compare`] without the report.

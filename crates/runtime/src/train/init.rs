@@ -25,7 +25,7 @@ pub(crate) fn initial_value(
         return Err(Error::OutOfMemory { what: format!("the first value of {name:?}, of shape {shape}"), bytes });
     }
     let draws = Draws { key: mixed(mixed(seed) ^ hash(name)) };
-    Ok(Tensor::from_data(shape.clone(), Elements::F64(draws.values(init, shape)))?.cast(storage))
+    Ok(Tensor::from_data(shape.clone(), Elements::from(draws.values(init, shape)))?.cast(storage))
 }
 
 /// The random numbers of one parameter.

@@ -75,12 +75,12 @@ impl Reference {
         let tensors = file.tensors().into_iter().map(|(name, view)| {
             let dtype = view.dtype();
             let elements = if dtype == Dtype::F64 {
-                Elements::F64(numbers(view.data(), f64::from_le_bytes))
+                Elements::from(numbers(view.data(), f64::from_le_bytes))
             } else if dtype == Dtype::F32 {
-                Elements::F32(numbers(view.data(), f32::from_le_bytes))
+                Elements::from(numbers(view.data(), f32::from_le_bytes))
             } else {
                 assert_eq!(dtype, Dtype::I32, "{path}: {name}");
-                Elements::I32(numbers(view.data(), i32::from_le_bytes))
+                Elements::from(numbers(view.data(), i32::from_le_bytes))
             };
             let tensor =
                 Tensor::from_data(view.shape().to_vec().into(), elements).expect("as many elements as the shape has");

@@ -9,7 +9,7 @@ use super::evaluate::Given;
 pub fn tensor(shape: &Shape, dtype: DType, elements: &[f64]) -> Tensor {
     let data = match dtype {
         DType::F32 => Elements::F32(elements.iter().map(|&x| x as f32).collect()),
-        DType::F64 => Elements::F64(elements.to_vec()),
+        DType::F64 => Elements::F64(elements[..].into()),
         DType::I32 => Elements::I32(elements.iter().map(|&x| x as i32).collect()),
         DType::Bool => Elements::Bool(elements.iter().map(|&x| u8::from(x != 0.0)).collect()),
     };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::product::{BLOCK, Columns, LINE, Part, Product, Rows};
-use super::scores::{Attended, Place, flat};
+use super::scores::{Attended, Place};
 use super::{Inputs, Over, Own, Scheme, pack, row_stride, split_result};
 use crate::kernel::Matrices;
 
@@ -161,7 +161,7 @@ impl OfGroup {
                         rows,
                         depth,
                         columns: count,
-                        target: flat(&mut own.tile),
+                        target: &mut own.tile,
                         stride: LINE,
                         add: false,
                         part: of_pairs(Part::Columns),
@@ -179,7 +179,7 @@ impl OfGroup {
                             rows,
                             depth: width,
                             columns: count,
-                            target: flat(&mut own.differences),
+                            target: &mut own.differences,
                             stride: LINE,
                             add: false,
                             part: of_pairs(Part::Columns),
@@ -197,8 +197,8 @@ impl OfGroup {
                         keys: count,
                     };
                     place.gradients::<FUSED>(
-                        &mut own.tile,
-                        of_scores.then_some(&mut own.differences[..]),
+                        own.tile.as_chunks_mut().0,
+                        of_scores.then_some(own.differences.as_chunks_mut().0),
                         &log_sum_exp[row..row + rows],
                         &weighted[row..row + rows],
                     );
@@ -206,7 +206,7 @@ impl OfGroup {
                         let packed = &mut own.upstream;
                         pack::<T, S>(simd, upstream, upstream_start, layout, (0..width, of_rows.clone()), packed);
                         Product {
-                            left: Columns(&own.tile[..rows]),
+                            left: Columns(&own.tile.as_chunks().0[..rows]),
                             packed: &own.upstream,
                             rows: count,
                             depth: rows,
@@ -222,7 +222,7 @@ impl OfGroup {
                         let packed = &mut own.queries;
                         pack::<T, S>(simd, inputs.query, query_start, &scheme.query, (0..depth, of_rows), packed);
                         Product {
-                            left: Columns(&own.differences[..rows]),
+                            left: Columns(&own.differences.as_chunks().0[..rows]),
                             packed: &own.queries,
                             rows: count,
                             depth: rows,
@@ -237,12 +237,7 @@ impl OfGroup {
                     if !query_gradient.is_empty() {
                         let place = (head - heads.start) * queries.len() + query - queries.start;
                         Product {
-                            left: Rows {
-                                elements: flat(&mut own.differences),
-                                stride: LINE,
-                                count: rows,
-                                depth: count,
-                            },
+                            left: Rows { elements: &own.differences, stride: LINE, count: rows, depth: count },
                             packed: &own.keys,
                             rows,
                             depth: count,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::product::{BLOCK, LINE, Part, Product, Rows};
-use super::scores::{Attended, Place, flat};
+use super::scores::{Attended, Place};
 use super::{CHUNK, Inputs, Own, pack, row_stride, split_result};
 
 /// What rows of queries give; what is not asked for is empty.
@@ -102,7 +102,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     rows,
                     depth,
                     columns: keys,
-                    target: flat(tile),
+                    target: tile,
                     stride: LINE,
                     add: false,
                     part: of_pairs(Part::Columns),
@@ -120,7 +120,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 };
                 let mut factors = [T::ONE; BLOCK];
                 let (largest, sums) = (&mut largest[row..row + rows], &mut sums[row..row + rows]);
-                place.exponentials::<FUSED>(tile, largest, sums, &mut factors);
+                place.exponentials::<FUSED>(tile.as_chunks_mut().0, largest, sums, &mut factors);
                 if output.is_empty() {
                     continue;
                 }
@@ -133,7 +133,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     }
                 }
                 Product {
-                    left: Rows { elements: flat(tile), stride: LINE, count: rows, depth: keys },
+                    left: Rows { elements: tile, stride: LINE, count: rows, depth: keys },
                     packed: values,
                     rows,
                     depth: keys,

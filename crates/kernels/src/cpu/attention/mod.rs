@@ -16,7 +16,7 @@ mod scores;
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Elements};
+use arenagrad_graph::{AlignedVec, DType, Elements};
 use pulp::Simd;
 
 use self::backward::Backward;
@@ -56,27 +56,27 @@ enum State {
 #[derive(Clone, Debug)]
 struct Own<T> {
     /// Blocks of keys and of values, transposed.
-    keys_across: Vec<T>,
-    values_across: Vec<T>,
+    keys_across: AlignedVec<T>,
+    values_across: AlignedVec<T>,
     /// Blocks of keys, values, queries and upstream gradients as they stand.
-    keys: Vec<T>,
-    values: Vec<T>,
-    queries: Vec<T>,
-    upstream: Vec<T>,
+    keys: AlignedVec<T>,
+    values: AlignedVec<T>,
+    queries: AlignedVec<T>,
+    upstream: AlignedVec<T>,
     /// Exponentials or probabilities.
-    tile: Vec<[T; LINE]>,
+    tile: AlignedVec<T>,
     /// Gradients of scores.
-    differences: Vec<[T; LINE]>,
+    differences: AlignedVec<T>,
     /// For each query the largest score and the sum of exponentials so far.
-    largest: Vec<T>,
-    sums: Vec<T>,
+    largest: AlignedVec<T>,
+    sums: AlignedVec<T>,
 }
 
 impl<T: Attended> Own<T> {
     fn new(scheme: &Scheme, arch: Arch) -> Self {
         let columns = tile_shape::<T>(arch).columns;
         let is_backward = scheme.is_backward();
-        let zeros = |is_needed: bool, count: usize| vec![T::default(); if is_needed { count } else { 0 }];
+        let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
         let (depth, width) = (scheme.depth(), scheme.width());
         let across = BLOCK.next_multiple_of(columns);
         let [depth_columns, width_columns] = [depth, width].map(|extent| extent.next_multiple_of(columns));
@@ -87,8 +87,8 @@ impl<T: Attended> Own<T> {
             values: zeros(!is_backward, BLOCK * width_columns),
             queries: zeros(is_backward, BLOCK * depth_columns),
             upstream: zeros(is_backward, BLOCK * width_columns),
-            tile: scores::zeros(),
-            differences: if is_backward { scores::zeros() } else { Vec::new() },
+            tile: zeros(true, BLOCK * LINE),
+            differences: zeros(is_backward, BLOCK * LINE),
             largest: zeros(!is_backward, CHUNK),
             sums: zeros(!is_backward, CHUNK),
         }

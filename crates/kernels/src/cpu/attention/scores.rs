@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use arenagrad_graph::{Elements, StorageType};
 
-use super::product::{BLOCK, LINE, Tile};
+use super::product::{BLOCK, Tile};
 use crate::attention::{Attention, AttentionMask};
 use crate::cpu::buffer::{Operands, typed};
 use crate::cpu::functions;
@@ -228,14 +228,4 @@ fn total<T: Attended>(mut lanes: [T; LANES]) -> T {
         half /= 2;
     }
     lanes[0]
-}
-
-/// The elements of a tile, row after row.
-pub(super) fn flat<T>(tile: &mut Tile<T>) -> &mut [T] {
-    tile.as_flattened_mut()
-}
-
-/// A tile of zeros.
-pub(super) fn zeros<T: Attended>() -> Vec<[T; LINE]> {
-    vec![[T::default(); LINE]; BLOCK]
 }

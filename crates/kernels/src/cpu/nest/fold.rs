@@ -4,7 +4,7 @@
 //! ([`Summable`](crate::cpu::total::Summable)). A total of a long row or of the whole has a part for each lane; the lanes
 //! are combined when all elements have been met. Largest and smallest elements are exact.
 
-use arenagrad_graph::ReduceFunction;
+use arenagrad_graph::{AlignedVec, ReduceFunction};
 
 use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
@@ -27,9 +27,9 @@ pub(super) type LaneTotals<T> = [<T as crate::cpu::total::Summable>::Total; LANE
 /// The totals of all columns.
 #[derive(Clone, Debug)]
 pub(super) struct ColumnTotals<T: Reducible> {
-    pub(super) totals: Vec<T::Total>,
+    pub(super) totals: AlignedVec<T::Total>,
     /// The fold of the last few rows, or groups of rows.
-    run: Vec<T>,
+    run: AlignedVec<T>,
     /// How many these are.
     length: usize,
 }
@@ -265,7 +265,11 @@ fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: imp
 
 impl<T: Reducible> ColumnTotals<T> {
     pub(super) fn new(columns: usize) -> Self {
-        ColumnTotals { totals: vec![T::default().total(); columns], run: vec![T::default(); columns], length: 0 }
+        ColumnTotals {
+            totals: AlignedVec::repeated(T::default().total(), columns),
+            run: AlignedVec::zeros(columns),
+            length: 0,
+        }
     }
 
     /// Makes the totals ready for the first elements.

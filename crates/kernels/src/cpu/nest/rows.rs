@@ -11,8 +11,9 @@ use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::{Part, Parts, split_parts};
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue, store};
+use crate::cpu::lines::{self, Line};
 use crate::cpu::processor::{Arch, dispatch};
-use crate::cpu::registers::{BLOCK, Bank, Chunk, LANES, Lane, Register};
+use crate::cpu::registers::{BLOCK, Bank, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
 #[derive(Clone, Debug)]
@@ -35,11 +36,9 @@ pub(super) struct Worker {
 
 /// A value of a row, block by block. A block's memory is exchanged for that of the value's register while the block is computed.
 #[derive(Clone, Debug)]
-enum Kept {
-    F32(Vec<Box<[Chunk<f32>]>>),
-    F64(Vec<Box<[Chunk<f64>]>>),
-    I32(Vec<Box<[Chunk<i32>]>>),
-    Bool(Vec<Box<[Chunk<u8>]>>),
+struct Kept {
+    dtype: DType,
+    blocks: Vec<Box<[Line]>>,
 }
 
 /// The outputs of a task that are of elements and rows, from row `first` on.
@@ -64,24 +63,23 @@ impl<'a> RowParts<'a> {
 
 impl Kept {
     fn new(dtype: DType, blocks: usize) -> Kept {
-        fn memory<T: Lane>(blocks: usize) -> Vec<Box<[Chunk<T>]>> {
-            vec![vec![[T::default(); LANES]; BLOCK / LANES].into_boxed_slice(); blocks]
-        }
-        match dtype {
-            DType::F32 => Kept::F32(memory(blocks)),
-            DType::F64 => Kept::F64(memory(blocks)),
-            DType::I32 => Kept::I32(memory(blocks)),
-            DType::Bool => Kept::Bool(memory(blocks)),
-        }
+        let block = match dtype {
+            DType::F32 => lines::zeros::<f32>(BLOCK / LANES),
+            DType::F64 => lines::zeros::<f64>(BLOCK / LANES),
+            DType::I32 => lines::zeros::<i32>(BLOCK / LANES),
+            DType::Bool => lines::zeros::<u8>(BLOCK / LANES),
+        };
+        Kept { dtype, blocks: vec![block; blocks] }
     }
 
     /// Exchanges a block's memory for that of the register.
     fn exchange(&mut self, bank: &mut Bank, register: Register, block: usize) {
-        match self {
-            Kept::F32(blocks) => bank.exchange(register, &mut blocks[block]),
-            Kept::F64(blocks) => bank.exchange(register, &mut blocks[block]),
-            Kept::I32(blocks) => bank.exchange(register, &mut blocks[block]),
-            Kept::Bool(blocks) => bank.exchange(register, &mut blocks[block]),
+        let memory = &mut self.blocks[block];
+        match self.dtype {
+            DType::F32 => bank.exchange::<f32>(register, memory),
+            DType::F64 => bank.exchange::<f64>(register, memory),
+            DType::I32 => bank.exchange::<i32>(register, memory),
+            DType::Bool => bank.exchange::<u8>(register, memory),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Before each round its part of every sequence is brought into the round's buffers, and after it what the round gave into the stacks. Carries
 //! stay where they are.
 
-use arenagrad_graph::Elements;
+use arenagrad_graph::{AlignedVec, Elements};
 
 use super::watch::Watch;
 use super::{CpuMemory, Failed, PlacedRoutine, run};
@@ -52,7 +52,7 @@ fn copy(memory: &mut CpuMemory, moved: &Moved, from: usize, to: usize) {
     if source == target {
         return;
     }
-    let mut buffer = std::mem::replace(&mut memory.buffers[target as usize], Elements::F32(Vec::new()));
+    let mut buffer = std::mem::replace(&mut memory.buffers[target as usize], Elements::F32(AlignedVec::new()));
     let source = &memory.buffers[source as usize];
     macro_rules! copied {
         ($($variant:ident)*) => {

@@ -6,13 +6,15 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod driver;
+#[cfg(target_os = "linux")]
+mod large_pages;
 mod looped;
 mod safekeeping;
 #[cfg(not(target_family = "wasm"))]
 mod trial;
 mod watch;
 
-use arenagrad_graph::{Element, Elements, StorageType};
+use arenagrad_graph::{AlignedVec, Element, Elements, StorageType};
 use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
@@ -49,7 +51,11 @@ impl CpuMemory {
     /// Elements for a buffer; `what` names it in errors.
     pub(crate) fn zeros(what: &str, storage: StorageType, elements: usize) -> Result<Elements, Error> {
         let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
-        Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })
+        let zeros =
+            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
+        #[cfg(target_os = "linux")]
+        large_pages::ask_for(&zeros);
+        Ok(zeros)
     }
 
     /// Puts other elements in the place of a buffer.
@@ -321,7 +327,7 @@ fn run(
 impl PlacedKernel {
     fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Failure> {
         for &output in &self.outputs {
-            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(Vec::new())));
+            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(AlignedVec::new())));
         }
         let operands = Operands { buffers: &memory.buffers, slots: &self.inputs };
         let result = self.kernel.try_run(operands, written);

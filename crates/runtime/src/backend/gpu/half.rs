@@ -65,7 +65,7 @@ pub(super) fn product(
 ) -> Result<Vec<f64>, Error> {
     let results = ProductExtents::new(lhs, rhs).results();
     let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
-    results_of(device, &kernel, profile, &operands.map(Elements::F16), results)
+    results_of(device, &kernel, profile, &operands.map(Elements::from), results)
 }
 
 /// The first finite number of f16 that such a product does not give back, and what it gives.

@@ -245,11 +245,17 @@ mod tests {
 
     #[test]
     fn words_decode_to_elements() {
-        assert_eq!(decode(StorageType::F32, bytemuck::cast_slice(&[1.5f32, -0.0]), 2), Elements::F32(vec![1.5, -0.0]));
+        assert_eq!(
+            decode(StorageType::F32, bytemuck::cast_slice(&[1.5f32, -0.0]), 2),
+            Elements::F32(vec![1.5, -0.0].into())
+        );
         assert_eq!(
             decode(StorageType::I32, bytemuck::cast_slice(&[-7i32, i32::MAX]), 2),
-            Elements::I32(vec![-7, i32::MAX])
+            Elements::I32(vec![-7, i32::MAX].into())
         );
-        assert_eq!(decode(StorageType::Bool, bytemuck::cast_slice(&[0u32, 1, 256]), 3), Elements::Bool(vec![0, 1, 1]));
+        assert_eq!(
+            decode(StorageType::Bool, bytemuck::cast_slice(&[0u32, 1, 256]), 3),
+            Elements::Bool(vec![0, 1, 1].into())
+        );
     }
 }

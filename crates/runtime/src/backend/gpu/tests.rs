@@ -80,7 +80,7 @@ fn step<'a>(lowered: Lowered, inputs: &'a [u32], outputs: &'a [u32]) -> LoweredS
 }
 
 fn f32s(values: &[f32]) -> Elements {
-    Elements::F32(values.to_vec())
+    Elements::F32(values[..].into())
 }
 
 /// A plan that adds one to each of `elements` elements, and its buffer.
@@ -165,9 +165,9 @@ fn buffers_start_at_zero_and_keep_what_is_written() {
     let x = memory.allocate("x", StorageType::F32, elements).unwrap();
     assert_eq!(memory.read(x, StorageType::F32, elements), Ok(Elements::from(vec![0.0f32; elements])));
     let written = [
-        Elements::F32(vec![1.5, f32::NEG_INFINITY, -0.0]),
-        Elements::I32(vec![i32::MIN, -1, i32::MAX, 0, 7]),
-        Elements::Bool(vec![1, 0, 1, 1, 0]),
+        Elements::F32(vec![1.5, f32::NEG_INFINITY, -0.0].into()),
+        Elements::I32(vec![i32::MIN, -1, i32::MAX, 0, 7].into()),
+        Elements::Bool(vec![1, 0, 1, 1, 0].into()),
     ];
     for data in written {
         let index = memory.allocate("written", data.storage(), data.len()).unwrap();
@@ -175,8 +175,8 @@ fn buffers_start_at_zero_and_keep_what_is_written() {
         assert_eq!(memory.read(index, data.storage(), data.len()).unwrap(), data);
     }
     let empty = memory.allocate("empty", StorageType::I32, 0).unwrap();
-    memory.write(empty, &Elements::I32(vec![])).unwrap();
-    assert_eq!(memory.read(empty, StorageType::I32, 0).unwrap(), Elements::I32(vec![]));
+    memory.write(empty, &Elements::I32(vec![].into())).unwrap();
+    assert_eq!(memory.read(empty, StorageType::I32, 0).unwrap(), Elements::I32(vec![].into()));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn double_precision_is_refused() {
     let mut memory = GpuMemory::new(&device);
     assert!(matches!(memory.allocate("x", StorageType::F64, 4), Err(Error::Unsupported { what, .. }) if what == "x"));
     let x = memory.allocate("x", StorageType::F32, 4).unwrap();
-    assert!(matches!(memory.write(x, &Elements::F64(vec![1.0])), Err(Error::Unsupported { .. })));
+    assert!(matches!(memory.write(x, &Elements::F64(vec![1.0].into())), Err(Error::Unsupported { .. })));
     assert!(matches!(memory.read(x, StorageType::F64, 1), Err(Error::Unsupported { .. })));
 }
 

@@ -83,7 +83,7 @@ mod tests {
         let Some(device) = present(GpuDevice::open_alone(&Selector::Any)) else { return };
         let Some(before) = device.wgpu().generate_allocator_report() else { return };
         let mut memory = GpuMemory::new(&device);
-        let long = Elements::F32(vec![1.0; 3 * PIECE_BYTES / 4 + 1]);
+        let long = Elements::F32(vec![1.0; 3 * PIECE_BYTES / 4 + 1].into());
         let tensors: Vec<u32> =
             (0..3).map(|_| memory.allocate("a tensor", StorageType::F32, long.len()).unwrap()).collect();
         let bytes: u64 = tensors.iter().map(|&tensor| memory.bytes(tensor)).sum();

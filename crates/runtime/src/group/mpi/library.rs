@@ -429,7 +429,7 @@ impl<H: Copy> Request for Running<H> {
             }
             self.over += 1;
         }
-        let mut values = std::mem::replace(&mut self.values, Values::Bytes(Vec::new()));
+        let mut values = std::mem::replace(&mut self.values, Values::from(Vec::<u8>::new()));
         Ok(Some(match std::mem::replace(&mut self.results, Results::InPlace) {
             Results::InPlace => values,
             Results::At(results) => results,
@@ -466,10 +466,15 @@ mod tests {
 
     #[test]
     fn no_values_have_an_address_that_no_library_takes_for_a_word() {
-        for mut values in [Values::Bytes(vec![]), Values::F32(vec![]), Values::F64(vec![]), Values::I32(vec![])] {
+        for mut values in [
+            Values::Bytes([][..].into()),
+            Values::F32([][..].into()),
+            Values::F64([][..].into()),
+            Values::I32([][..].into()),
+        ] {
             assert!(address(&mut values).addr() > 4096, "{values:?}");
         }
-        let mut values = Values::I32(vec![7]);
+        let mut values = Values::from(vec![7i32]);
         let expected = if let Values::I32(list) = &values { list.as_ptr().addr() } else { 0 };
         assert_eq!(address(&mut values).addr(), expected);
     }

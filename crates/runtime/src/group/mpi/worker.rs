@@ -76,7 +76,7 @@ pub(super) fn run(
     ready: &Sender<Result<Started, GroupError>>,
 ) {
     let started = calls.start().and_then(|(rank, size)| {
-        let gather = |text: Vec<u8>| at_once(&*calls, Exchange::Gather, Values::Bytes(text), size)?.to_bytes();
+        let gather = |text: Vec<u8>| at_once(&*calls, Exchange::Gather, Values::from(text), size)?.to_bytes();
         let (local_rank, watch) = watch::connect(rank, size, limits.silence, gather)?;
         Ok((rank, size, local_rank, watch))
     });

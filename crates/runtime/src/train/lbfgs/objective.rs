@@ -212,7 +212,7 @@ impl Evaluate for Placed<'_> {
             let (elements, others) = rest.split_at_mut(first.shape().elements());
             rest = others;
             // First to the dtype, as the session is given them: the two roundings may differ from one.
-            let stored = Elements::F64(elements.to_vec()).converted(first.dtype()).converted(*held);
+            let stored = Elements::F64(elements[..].into()).converted(first.dtype()).converted(*held);
             elements.copy_from_slice(&stored.to_f64_vec());
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use arenagrad_graph::{DType, Elements, Shape};
+use arenagrad_graph::{AlignedVec, DType, Elements, Shape};
 
 use crate::error::Error;
 use crate::group::{Exchange, Group, Share, StepReport, Values, tree_sum};
@@ -87,10 +87,10 @@ pub(super) fn join(
     let mut all = Given { single: Vec::with_capacity(singles), double: Vec::with_capacity(doubles) };
     let mut stretch = |start: usize, len: usize, single: bool| {
         let own = given.iter().map(|given| match given {
-            Some(given) if single => Values::F32(given.single[start..start + len].to_vec()),
-            Some(given) => Values::F64(given.double[start..start + len].to_vec()),
-            None if single => Values::F32(vec![0.0; len]),
-            None => Values::F64(vec![0.0; len]),
+            Some(given) if single => Values::F32(given.single[start..start + len].into()),
+            Some(given) => Values::F64(given.double[start..start + len].into()),
+            None if single => Values::F32(AlignedVec::zeros(len)),
+            None => Values::F64(AlignedVec::zeros(len)),
         });
         summed(own.collect(), len, single, share, whole, group, report)
     };
@@ -115,7 +115,7 @@ fn summed(
 ) -> Result<Values, Error> {
     let shards = share.shards();
     let has_samples = |shard: &usize| !share.of_shard(*shard, whole).is_empty();
-    let nothing = || if single { Values::F32(Vec::new()) } else { Values::F64(Vec::new()) };
+    let nothing = || if single { Values::F32(AlignedVec::new()) } else { Values::F64(AlignedVec::new()) };
     let Some(group) = group else {
         let lists = own.into_iter().enumerate().filter(|(shard, _)| has_samples(shard)).map(|(_, list)| list).collect();
         return Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)));

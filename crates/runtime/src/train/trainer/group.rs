@@ -106,9 +106,9 @@ impl Trainer<'_> {
     #[cfg(feature = "fit")]
     pub(crate) fn anyone(&mut self, is_so: bool) -> Result<bool, Error> {
         let Some(group) = self.session.group().cloned() else { return Ok(is_so) };
-        let count = group.begin(Exchange::Sum, Values::I32(vec![i32::from(is_so)])).wait();
+        let count = group.begin(Exchange::Sum, Values::from(vec![i32::from(is_so)])).wait();
         let count = self.session.noted(count.map_err(Error::from))?;
-        Ok(count != Values::I32(vec![0]))
+        Ok(count != Values::from(vec![0i32]))
     }
 
     /// The numbers that each member gives, as many each, by rank: this one's alone without a group.
