@@ -111,7 +111,7 @@ pub use arenagrad_graph as graph;
 pub use arenagrad_graph::nn;
 pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
-    Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
+    AlignedVec, Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
     CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
     MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
     RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
