@@ -10,7 +10,7 @@ use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
 /// The bytes of a line of the caches, on the processors of today or a multiple of what they have.
-const LINE: usize = 64;
+const CACHE_LINE: usize = 64;
 
 /// The fewest bytes for which a line more is spent. Shorter lists are many, and a vector or a few of each are read.
 const LEAST: usize = 512;
@@ -39,12 +39,7 @@ impl<T> AlignedVec<T> {
     }
 }
 
-impl<T: Copy + Default> AlignedVec<T> {
-    /// So many zeros.
-    pub fn zeros(count: usize) -> Self {
-        Self::repeated(T::default(), count)
-    }
-
+impl<T: Clone> AlignedVec<T> {
     /// So many times one value.
     pub fn repeated(value: T, count: usize) -> Self {
         // All at once, so that a system can hand out pages of zeros.
@@ -52,6 +47,26 @@ impl<T: Copy + Default> AlignedVec<T> {
         let start = start_of(memory.as_ptr(), count);
         memory.truncate(start + count);
         AlignedVec { memory, start }
+    }
+
+    /// Appends elements.
+    pub fn extend_from_slice(&mut self, elements: &[T]) {
+        self.memory.extend_from_slice(elements);
+    }
+
+    /// No elements, with room for so many, where `filler` stands before the first.
+    fn with_room(count: usize, filler: T) -> Self {
+        let mut memory = Vec::with_capacity(count.saturating_add(padding::<T>(count)));
+        let start = start_of(memory.as_ptr(), count);
+        memory.resize(start, filler);
+        AlignedVec { memory, start }
+    }
+}
+
+impl<T: Clone + Default> AlignedVec<T> {
+    /// So many zeros.
+    pub fn zeros(count: usize) -> Self {
+        Self::repeated(T::default(), count)
     }
 
     /// As [`AlignedVec::zeros`], or the error that there is no memory for them.
@@ -63,10 +78,7 @@ impl<T: Copy + Default> AlignedVec<T> {
 
     /// No elements, with room for so many.
     pub fn with_capacity(count: usize) -> Self {
-        let mut memory = Vec::with_capacity(count.saturating_add(padding::<T>(count)));
-        let start = start_of(memory.as_ptr(), count);
-        memory.resize(start, T::default());
-        AlignedVec { memory, start }
+        Self::with_room(count, T::default())
     }
 
     /// Makes room for so many more elements.
@@ -77,23 +89,18 @@ impl<T: Copy + Default> AlignedVec<T> {
             self.memory.reserve_exact(count);
         }
     }
-
-    /// Appends elements.
-    pub fn extend_from_slice(&mut self, elements: &[T]) {
-        self.memory.extend_from_slice(elements);
-    }
 }
 
 /// How many elements more than these to ask for, so that they can begin at a line.
 const fn padding<T>(count: usize) -> usize {
-    if size_of::<T>() == 0 || count < LEAST / size_of::<T>() { 0 } else { LINE.div_ceil(size_of::<T>()) }
+    if size_of::<T>() == 0 || count < LEAST / size_of::<T>() { 0 } else { CACHE_LINE.div_ceil(size_of::<T>()) }
 }
 
 /// From which element of memory, whose first is here, on a list of so many begins.
 fn start_of<T>(memory: *const T, count: usize) -> usize {
     let padding = padding::<T>(count);
     // No place is at a line if lines are no multiple of an element; the list then begins where the memory does.
-    let start = if padding == 0 { 0 } else { memory.align_offset(LINE) };
+    let start = if padding == 0 { 0 } else { memory.align_offset(CACHE_LINE) };
     if start <= padding { start } else { 0 }
 }
 
@@ -119,14 +126,16 @@ impl<T> From<Vec<T>> for AlignedVec<T> {
     }
 }
 
-impl<T: Copy + Default> From<&[T]> for AlignedVec<T> {
+impl<T: Clone> From<&[T]> for AlignedVec<T> {
     fn from(elements: &[T]) -> Self {
-        if padding::<T>(elements.len()) == 0 {
-            return elements.to_vec().into();
+        match elements {
+            [first, ..] if padding::<T>(elements.len()) > 0 => {
+                let mut list = Self::with_room(elements.len(), first.clone());
+                list.extend_from_slice(elements);
+                list
+            }
+            _ => elements.to_vec().into(),
         }
-        let mut list = Self::with_capacity(elements.len());
-        list.extend_from_slice(elements);
-        list
     }
 }
 
@@ -137,7 +146,7 @@ impl<T> From<AlignedVec<T>> for Vec<T> {
     }
 }
 
-impl<T: Copy + Default> FromIterator<T> for AlignedVec<T> {
+impl<T: Clone + Default> FromIterator<T> for AlignedVec<T> {
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
         let elements = elements.into_iter();
         // An iterator that has more than it says makes the memory move, maybe off the line.
@@ -147,7 +156,7 @@ impl<T: Copy + Default> FromIterator<T> for AlignedVec<T> {
     }
 }
 
-impl<T: Copy + Default> Extend<T> for AlignedVec<T> {
+impl<T> Extend<T> for AlignedVec<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, elements: I) {
         self.memory.extend(elements);
     }
@@ -155,13 +164,7 @@ impl<T: Copy + Default> Extend<T> for AlignedVec<T> {
 
 impl<T: Clone> Clone for AlignedVec<T> {
     fn clone(&self) -> Self {
-        let mut memory = Vec::with_capacity(self.len() + padding::<T>(self.len()));
-        let start = start_of(memory.as_ptr(), self.len());
-        if let Some(first) = self.first() {
-            memory.resize(start, first.clone());
-        }
-        memory.extend_from_slice(self);
-        AlignedVec { memory, start }
+        Self::from(&self[..])
     }
 }
 
@@ -200,7 +203,7 @@ mod tests {
     use super::*;
 
     fn is_at_a_line<T>(list: &[T]) -> bool {
-        list.as_ptr().addr().is_multiple_of(LINE)
+        list.as_ptr().addr().is_multiple_of(CACHE_LINE)
     }
 
     #[test]

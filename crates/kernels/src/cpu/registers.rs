@@ -10,7 +10,7 @@ use arenagrad_graph::DType;
 use bytemuck::Pod;
 
 use super::buffer::Element;
-use super::lines::{self, Line};
+use super::cache_lines::{self, CacheLine};
 
 /// Elements that are computed together; loops over a chunk have no remainder and become vector instructions.
 pub(super) const LANES: usize = 16;
@@ -31,7 +31,7 @@ pub(super) struct Register {
 /// The registers of one dtype.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registers<T> {
-    varying: Vec<Box<[Line]>>,
+    varying: Vec<Box<[CacheLine]>>,
     /// Where the value of a varying register stands if it is borrowed.
     borrowed: Vec<Option<Borrowed>>,
     uniform: Vec<Chunk<T>>,
@@ -105,7 +105,7 @@ impl Bank {
             let chunks = elements.min(BLOCK).div_ceil(LANES);
             let of = T::DTYPE as usize;
             Registers {
-                varying: vec![lines::zeros::<T>(chunks); demand.varying[of] as usize],
+                varying: vec![cache_lines::zeros::<T>(chunks); demand.varying[of] as usize],
                 borrowed: vec![None; demand.varying[of] as usize],
                 uniform: vec![[T::default(); LANES]; demand.uniform[of] as usize],
             }
@@ -141,7 +141,7 @@ impl Bank {
     pub(super) fn repeat<T: Lane>(&mut self, register: Register, value: T) {
         debug_assert!(!register.uniform);
         let registers = T::registers_mut(self);
-        lines::chunks_mut(&mut registers.varying[register.index as usize])[0] = [value; LANES];
+        cache_lines::chunks_mut(&mut registers.varying[register.index as usize])[0] = [value; LANES];
         registers.borrowed[register.index as usize] = Some(Borrowed::Repeated);
     }
 
@@ -149,7 +149,7 @@ impl Bank {
     #[inline(always)]
     pub(super) fn repeated<T: Lane>(&self, register: Register) -> Lanes<'_, T> {
         debug_assert!(!register.uniform);
-        Lanes::Uniform(&lines::chunks(&T::registers(self).varying[register.index as usize])[0])
+        Lanes::Uniform(&cache_lines::chunks(&T::registers(self).varying[register.index as usize])[0])
     }
 
     /// Where the value of a register stands if it is borrowed.
@@ -165,7 +165,7 @@ impl Bank {
         if register.uniform {
             Lanes::Uniform(&registers.uniform[register.index as usize])
         } else {
-            Lanes::Varying(&lines::chunks(&registers.varying[register.index as usize])[..chunks])
+            Lanes::Varying(&cache_lines::chunks(&registers.varying[register.index as usize])[..chunks])
         }
     }
 
@@ -175,18 +175,18 @@ impl Bank {
         debug_assert!(!register.uniform);
         let registers = T::registers_mut(self);
         registers.borrowed[register.index as usize] = None;
-        lines::chunks_mut(&mut registers.varying[register.index as usize]).as_flattened_mut()
+        cache_lines::chunks_mut(&mut registers.varying[register.index as usize]).as_flattened_mut()
     }
 
     /// The first `length` elements of a varying register.
     #[inline(always)]
     pub(super) fn varying<T: Lane>(&self, register: Register, length: usize) -> &[T] {
         debug_assert!(!register.uniform);
-        &lines::chunks(&T::registers(self).varying[register.index as usize]).as_flattened()[..length]
+        &cache_lines::chunks(&T::registers(self).varying[register.index as usize]).as_flattened()[..length]
     }
 
     /// Exchanges the memory of a varying register for other memory of the same size.
-    pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[Line]>) {
+    pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[CacheLine]>) {
         debug_assert!(!register.uniform);
         std::mem::swap(&mut T::registers_mut(self).varying[register.index as usize], memory);
     }
@@ -217,7 +217,7 @@ impl Bank {
 /// A register that has been taken out of its bank.
 pub(super) enum Target<T> {
     Uniform([Chunk<T>; 1]),
-    Varying(Box<[Line]>),
+    Varying(Box<[CacheLine]>),
 }
 
 impl<T: Lane> Target<T> {
@@ -226,7 +226,7 @@ impl<T: Lane> Target<T> {
     pub(super) fn chunks(&mut self, chunks: usize) -> &mut [Chunk<T>] {
         match self {
             Target::Uniform(chunk) => chunk,
-            Target::Varying(lines) => &mut lines::chunks_mut(lines)[..chunks],
+            Target::Varying(lines) => &mut cache_lines::chunks_mut(lines)[..chunks],
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn reserve(elements: &mut Elements, count: usize) {
 
 /// Appends `count` elements of `source` from `start` on; both are of one type.
 pub(crate) fn append(target: &mut Elements, source: &Elements, start: usize, count: usize) {
-    fn of<T: Element + Default>(target: &mut AlignedVec<T>, source: &Elements, start: usize, count: usize) {
+    fn of<T: Element>(target: &mut AlignedVec<T>, source: &Elements, start: usize, count: usize) {
         let source = T::slice(source).expect("elements of one type are put together");
         target.extend_from_slice(&source[start..start + count]);
     }

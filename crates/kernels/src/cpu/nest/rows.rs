@@ -10,8 +10,8 @@ use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::{Part, Parts, split_parts};
+use crate::cpu::cache_lines::{self, CacheLine};
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue, store};
-use crate::cpu::lines::{self, Line};
 use crate::cpu::processor::{Arch, dispatch};
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lane, Register};
 
@@ -38,7 +38,7 @@ pub(super) struct Worker {
 #[derive(Clone, Debug)]
 struct Kept {
     dtype: DType,
-    blocks: Vec<Box<[Line]>>,
+    blocks: Vec<Box<[CacheLine]>>,
 }
 
 /// The outputs of a task that are of elements and rows, from row `first` on.
@@ -64,10 +64,10 @@ impl<'a> RowParts<'a> {
 impl Kept {
     fn new(dtype: DType, blocks: usize) -> Kept {
         let block = match dtype {
-            DType::F32 => lines::zeros::<f32>(BLOCK / LANES),
-            DType::F64 => lines::zeros::<f64>(BLOCK / LANES),
-            DType::I32 => lines::zeros::<i32>(BLOCK / LANES),
-            DType::Bool => lines::zeros::<u8>(BLOCK / LANES),
+            DType::F32 => cache_lines::zeros::<f32>(BLOCK / LANES),
+            DType::F64 => cache_lines::zeros::<f64>(BLOCK / LANES),
+            DType::I32 => cache_lines::zeros::<i32>(BLOCK / LANES),
+            DType::Bool => cache_lines::zeros::<u8>(BLOCK / LANES),
         };
         Kept { dtype, blocks: vec![block; blocks] }
     }

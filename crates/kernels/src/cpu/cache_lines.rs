@@ -12,30 +12,30 @@ use super::registers::{Chunk, LANES};
 /// So many bytes, beginning where a line of the caches does.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Line([u8; 64]);
+pub(super) struct CacheLine([u8; 64]);
 
 // SAFETY: it is bytes, as many as its alignment, so there is nothing between or behind them.
-unsafe impl Zeroable for Line {}
+unsafe impl Zeroable for CacheLine {}
 // SAFETY: as above; all bytes are valid as such.
-unsafe impl Pod for Line {}
+unsafe impl Pod for CacheLine {}
 
 /// Lines that have room for so many chunks of elements, all zero.
-pub(super) fn zeros<T: Element>(chunks: usize) -> Box<[Line]> {
+pub(super) fn zeros<T: Element>(chunks: usize) -> Box<[CacheLine]> {
     // Chunks that are several lines make them a multiple of those.
-    let line = size_of::<Line>();
+    let line = size_of::<CacheLine>();
     let lines = (chunks * size_of::<Chunk<T>>()).next_multiple_of(size_of::<Chunk<T>>().max(line)) / line;
-    vec![Line::zeroed(); lines].into_boxed_slice()
+    vec![CacheLine::zeroed(); lines].into_boxed_slice()
 }
 
 /// The chunks that lines hold.
 #[inline(always)]
-pub(super) fn chunks<T: Pod>(lines: &[Line]) -> &[[T; LANES]] {
+pub(super) fn chunks<T: Pod>(lines: &[CacheLine]) -> &[[T; LANES]] {
     bytemuck::cast_slice(lines)
 }
 
 /// The chunks that lines hold.
 #[inline(always)]
-pub(super) fn chunks_mut<T: Pod>(lines: &mut [Line]) -> &mut [[T; LANES]] {
+pub(super) fn chunks_mut<T: Pod>(lines: &mut [CacheLine]) -> &mut [[T; LANES]] {
     bytemuck::cast_slice_mut(lines)
 }
 
