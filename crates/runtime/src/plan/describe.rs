@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arenagrad_graph::{Graph, NodeId, Op, Origin};
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
-use crate::plan::cluster::Border;
+use crate::plan::border::Border;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::looped::LoopPlan;
 use crate::plan::memory::Memory;

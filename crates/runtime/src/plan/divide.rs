@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use arenagrad_kernels::{Space, View};
 
 use crate::plan::MAX_BINDINGS;
-use crate::plan::cluster::{Border, Clusters, NONE};
+use crate::plan::border::Border;
+use crate::plan::cluster::{Clusters, NONE};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::recompute::Storage;
 

@@ -11,6 +11,7 @@
 
 mod absorb;
 mod attention;
+mod border;
 mod bytes;
 mod cluster;
 mod describe;

@@ -18,8 +18,9 @@ use arenagrad_graph::Graph;
 use smallvec::smallvec;
 
 use crate::error::Error;
+use crate::plan::border::Border;
 use crate::plan::bytes::ElementBytes;
-use crate::plan::cluster::{Border, NONE};
+use crate::plan::cluster::NONE;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layers::LayerMap;
 use crate::plan::layout::Layout;

@@ -7,7 +7,8 @@ use arenagrad_kernels::cost::Cost;
 use arenagrad_kernels::{Axes, Axis, Kernel, Matrices, MatrixExtents, Piece, Program, Space, View};
 
 use crate::plan::attention;
-use crate::plan::cluster::{Border, Clusters, NONE, is_in_order};
+use crate::plan::border::Border;
+use crate::plan::cluster::{Clusters, NONE, is_in_order};
 use crate::plan::divide::{Part, part_of};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
