@@ -52,7 +52,7 @@ fn hold_in(folder: &Path, kills: u64) -> Result<(), String> {
         let what = match place {
             Place::Step => format!("one of {RANKS} processes {kills} times"),
             Place::Saving => {
-                format!("the one of {RANKS} that saves {kills} times, {writing} of them with a file half written,")
+                format!("the one of {RANKS} that saves {kills} times, {writing} of them with a file half written")
             }
         };
         println!(
