@@ -11,8 +11,9 @@ use arenagrad_kernels::{Space, View};
 
 use crate::plan::MAX_BINDINGS;
 use crate::plan::border::Border;
-use crate::plan::cluster::{Clusters, NONE};
+use crate::plan::cluster::{Cluster, Clusters, NONE};
 use crate::plan::entries::{Entry, Work};
+use crate::plan::layout::Layout;
 use crate::plan::recompute::Storage;
 
 /// The most entries that a kernel computes: more gives nothing, and the CPU's registers leave the nearest cache.
@@ -82,7 +83,7 @@ impl Divider<'_> {
         }
         let mut start = 0;
         while start < kept.len() {
-            let end = self.longest_part(cluster.anchor, &kept, start, storage);
+            let end = self.longest_part(cluster, &kept, start, storage);
             for &member in &kept[start..end] {
                 storage.is_stored[member as usize] |= self.last_use[member as usize] as usize >= end;
             }
@@ -111,7 +112,8 @@ impl Divider<'_> {
     }
 
     /// Where the longest part from `start` on ends that keeps within the limits, at least one member later.
-    fn longest_part(&self, anchor: Option<u32>, kept: &[u32], start: usize, storage: &Storage) -> usize {
+    fn longest_part(&self, cluster: &Cluster, kept: &[u32], start: usize, storage: &Storage) -> usize {
+        let anchor = cluster.anchor;
         if matches!(self.entries[kept[start] as usize].work, Work::Scan { .. }) {
             // A loop binds nothing: its steps do.
             return kept.len();
@@ -130,11 +132,11 @@ impl Divider<'_> {
             is_flat &= matches!(self.entries[member as usize].work, Work::Elementwise(_))
                 && self.clusters.spaces[member as usize] == self.clusters.spaces[kept[start] as usize];
             let is_anchor = anchor == Some(member);
-            let space = (!is_anchor).then_some(self.clusters.spaces[member as usize]);
             storage.for_each_read(self.entries, member, &mut |read| {
                 if inside.contains(&read.base) || self.entries[read.base as usize].work.is_inlined() {
                     return;
                 }
+                let space = (!is_anchor).then(|| self.space_of_read(cluster, member, read));
                 let key = (read.base, read.view(), space);
                 if is_anchor || !reads.contains(&key) {
                     reads.push(key);
@@ -157,6 +159,18 @@ impl Divider<'_> {
             }
         }
         best
+    }
+
+    /// Over what a member reads something: a reduction over the elements that it reduces, but for one of stored values of rows.
+    fn space_of_read(&self, cluster: &Cluster, member: u32, read: &Layout) -> Space {
+        let own = self.clusters.spaces[member as usize];
+        if !matches!(self.entries[member as usize].work, Work::Reduce { .. }) {
+            return own;
+        }
+        let is_of_rows = own == Space::Whole
+            && self.clusters.spaces[read.base as usize] == Space::Row
+            && read.shape.elements() != cluster.domain.elements;
+        if is_of_rows { Space::Row } else { Space::Element }
     }
 }
 
