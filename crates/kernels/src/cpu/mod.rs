@@ -14,6 +14,8 @@ mod argmax;
 mod argsort;
 mod assemble;
 mod attention;
+#[cfg(not(target_family = "wasm"))]
+mod bell;
 mod buffer;
 mod cache_lines;
 mod code;
@@ -50,10 +52,14 @@ mod walk;
 #[cfg(target_family = "wasm")]
 mod wasm;
 
+#[cfg(not(target_family = "wasm"))]
+pub use bell::Bell;
 pub use buffer::Operands;
 pub use linear_algebra::{Failure, FailureReason};
 pub(crate) use matmul::usual as usual_product;
 pub use parallel::threads;
+#[cfg(not(target_family = "wasm"))]
+pub use parallel::{join_team, serve_team};
 pub use peak::multiply_adds;
 
 use arenagrad_graph::Elements;

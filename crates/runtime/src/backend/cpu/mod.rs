@@ -269,14 +269,22 @@ impl CpuExecutable {
     /// may have changed.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn run_timed(&mut self, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Error> {
-        let CpuExecutable { steps, written, fallible, divides, .. } = self;
-        let mut result = Ok(());
-        let mut timed = || result = run(steps, fallible, written, memory, &mut Stopwatch::new(laps));
-        if *divides {
-            rayon::join(timed, || ());
-        } else {
-            timed();
+        fn timed(executable: &mut CpuExecutable, memory: &mut CpuMemory, laps: &mut [Lap]) -> Result<(), Box<Failed>> {
+            let CpuExecutable { steps, written, fallible, .. } = executable;
+            run(steps, fallible, written, memory, &mut Stopwatch::new(laps))
         }
+        let result = if self.divides {
+            let (mut executable, mut its, mut its_laps) = (std::mem::take(self), std::mem::take(memory), laps.to_vec());
+            let result;
+            (*self, *memory, its_laps, result) = driver::do_in_pool(move || {
+                let result = timed(&mut executable, &mut its, &mut its_laps);
+                (executable, its, its_laps, result)
+            });
+            laps.clone_from_slice(&its_laps);
+            result
+        } else {
+            timed(self, memory, laps)
+        };
         result.map_err(|failed| failed.into_error())
     }
 }

@@ -1,11 +1,13 @@
 //! A kernel that is run by itself, in one way after another, over memory of its own.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use arenagrad_graph::Elements;
 use arenagrad_kernels::cpu::Compiled;
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
+use super::driver::do_in_pool;
 use super::{CpuMemory, PlacedKernel};
 use crate::backend::{Repeated, TrialBuffers};
 use crate::error::Error;
@@ -35,24 +37,20 @@ impl<'a> CpuTrial<'a> {
         PlacedKernel { kernel, inputs: inputs.clone(), outputs: outputs.clone() }
     }
 
-    fn run(&mut self, step: &mut PlacedKernel, times: usize) -> Duration {
-        let CpuTrial { memory, written, .. } = self;
+    fn run(&mut self, mut step: PlacedKernel, times: usize) -> (PlacedKernel, Duration) {
+        let (mut memory, mut written) = (mem::take(&mut self.memory), mem::take(&mut self.written));
         let divides = step.kernel.divides();
-        let mut spent = Duration::ZERO;
-        let mut run = || {
+        let run = move || {
             let begun = Instant::now();
             for _ in 0..times {
                 // Only functions of matrices fail, and they leave no choice.
-                let _ = step.run(written, memory);
+                let _ = step.run(&mut written, &mut memory);
             }
-            spent = begun.elapsed();
+            (begun.elapsed(), step, memory, written)
         };
-        if divides {
-            rayon::join(run, || ());
-        } else {
-            run();
-        }
-        spent
+        let (spent, step);
+        (spent, step, self.memory, self.written) = if divides { do_in_pool(run) } else { run() };
+        (step, spent)
     }
 
     /// What the kernel computes so.
@@ -60,17 +58,23 @@ impl<'a> CpuTrial<'a> {
         for (content, number) in self.buffers.contents.iter().zip(0..) {
             self.memory.write(number, content);
         }
-        let mut step = self.compiled(choice);
-        self.run(&mut step, 1);
+        let step = self.compiled(choice);
+        self.run(step, 1);
         let lengths = self.buffers.contents.iter().map(Elements::len).collect::<Vec<_>>();
         self.buffers.outputs.iter().map(|&output| self.memory.read(output, lengths[output as usize])).collect()
     }
 
     /// How long a run takes so.
     pub(crate) fn time(&mut self, choice: Choice) -> Duration {
-        let mut step = self.compiled(choice);
-        let repeated = Repeated::of(self.run(&mut step, 1).min(self.run(&mut step, 1)));
-        (0..repeated.samples).map(|_| self.run(&mut step, repeated.runs)).min().unwrap_or_default()
-            / repeated.runs as u32
+        let (step, first) = self.run(self.compiled(choice), 1);
+        let (mut step, second) = self.run(step, 1);
+        let repeated = Repeated::of(first.min(second));
+        let mut least = Duration::MAX;
+        for _ in 0..repeated.samples {
+            let spent;
+            (step, spent) = self.run(step, repeated.runs);
+            least = least.min(spent);
+        }
+        least / repeated.runs as u32
     }
 }
