@@ -45,6 +45,8 @@ pub enum Choice {
     Panels(usize),
     /// A product on the CPU: the whole right operand is packed, and then so many rows are multiplied at once.
     PackedInTurn(usize),
+    /// A product on the CPU: each thread computes some of the columns, for so many rows at once, by panels that no other thread packs.
+    Columns(usize),
 }
 
 /// A choice that a kernel leaves.
@@ -124,7 +126,8 @@ fn of_product(extents: ProductExtents, stored: Stored<'_>, profile: &AdapterProf
         | Choice::Registers { .. }
         | Choice::Invocations(_)
         | Choice::Panels(_)
-        | Choice::PackedInTurn(_) => (registers.collect(), workgroups.collect()),
+        | Choice::PackedInTurn(_)
+        | Choice::Columns(_) => (registers.collect(), workgroups.collect()),
     };
     let same = same.into_iter().filter(|&choice| choice != usual).map(Candidate::same);
     same.chain(other.into_iter().map(Candidate::other)).collect()
@@ -139,7 +142,9 @@ pub fn on_cpu(kernel: &Kernel) -> Vec<Candidate> {
         // More rows than there are would be the same again.
         let rows = ProductExtents::new(lhs, rhs).m;
         let panels = [96, 48, 192, 256].map(|height| Choice::Panels(height.min(rows)));
-        for choice in panels.into_iter().chain([96, 48].map(|height| Choice::PackedInTurn(height.min(rows)))) {
+        let in_turn = [96, 48].map(|height| Choice::PackedInTurn(height.min(rows)));
+        let columns = [256, 96].map(|height| Choice::Columns(height.min(rows)));
+        for choice in panels.into_iter().chain(in_turn).chain(columns) {
             if choice != usual && !candidates.iter().any(|known| known.choice == choice) {
                 candidates.push(Candidate::same(choice));
             }
@@ -158,6 +163,7 @@ impl fmt::Display for Choice {
             Choice::Invocations(count) => write!(f, "invocations {count}"),
             Choice::Panels(rows) => write!(f, "panels {rows}"),
             Choice::PackedInTurn(rows) => write!(f, "packed {rows}"),
+            Choice::Columns(rows) => write!(f, "columns {rows}"),
         }
     }
 }
@@ -191,6 +197,7 @@ impl FromStr for Choice {
             "invocations" => number(numbers).map(Choice::Invocations),
             "panels" => number(numbers).map(Choice::Panels),
             "packed" => number(numbers).map(Choice::PackedInTurn),
+            "columns" => number(numbers).map(Choice::Columns),
             _ => Err(unknown()),
         }
     }
@@ -239,6 +246,7 @@ mod tests {
             Choice::Invocations(256),
             Choice::Panels(192),
             Choice::PackedInTurn(48),
+            Choice::Columns(96),
         ];
         for choice in choices {
             assert_eq!(choice.to_string().parse(), Ok(choice));

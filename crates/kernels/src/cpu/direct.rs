@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::extents::{Extents, SECTION};
 use super::processor::Arch;
-use super::product::{Extents, SECTION};
 use super::tile::{RUN, Real};
 use crate::view::Axes;
 

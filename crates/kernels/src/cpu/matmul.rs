@@ -9,13 +9,15 @@ use std::ops::Range;
 use arenagrad_graph::{AlignedVec, DType, Elements};
 
 use super::buffer::{Operands, Parts, parts, split_parts};
+use super::column_blocks::{ColumnBlocks, columns_of};
 use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
+use super::extents::{Extents, MOST_ROWS, TileShape, tile_shape};
 use super::interpret::Accumulators;
 use super::pack::Source;
 use super::parallel;
 use super::processor::{Arch, detect};
-use super::product::{Extents, MOST_ROWS, PackRhs, PackedProduct, PackedRows, Rhs, TileShape, tile_shape};
+use super::product::{PackRhs, PackedProduct, PackedRows, Rhs};
 use super::registers::Bank;
 use super::tile::Real;
 use crate::choice::Choice;
@@ -57,6 +59,7 @@ pub(crate) fn usual(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Option<Choi
         Way::Direct => None,
         Way::Panels(_) => Some(Choice::Panels(extents.most_rows_at_once())),
         Way::PackedInTurn => Some(Choice::PackedInTurn(extents.rows_at_once())),
+        Way::Columns => Some(Choice::Columns(extents.most_rows_at_once())),
     }
 }
 
@@ -84,6 +87,10 @@ impl Usual {
                 tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
             }
             let rows = m.min((batches * m).div_ceil(tasks));
+            let tiles = n.div_ceil(tile.columns);
+            if batches == 1 && tasks <= tiles && extents.moves_less_by_columns(tasks) {
+                return Usual { way: Way::Columns, tasks };
+            }
             let packs_once = rows <= extents.most_rows_at_once();
             if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
                 Way::Panels(tile.rows)
@@ -117,6 +124,8 @@ enum Way {
     Panels(usize),
     /// One batch after the other: the right operand is packed, and then the rows divided among tasks.
     PackedInTurn,
+    /// The columns of a single product divided among tasks, each of which packs the panels of its own; then the rows, for what follows.
+    Columns,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +137,8 @@ enum State {
 /// The memory of all tasks.
 #[derive(Clone, Debug)]
 struct Scratch<T: Real> {
+    /// What each task computes where columns are divided.
+    blocks: ColumnBlocks<T>,
     /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
     packed_rhs: AlignedVec<T>,
     tasks: Vec<Own<T>>,
@@ -166,11 +177,11 @@ impl MatMul {
         let packs = way != Way::Direct;
         let mut height = match way {
             Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
-            Way::Panels(_) => extents.most_rows_at_once(),
+            Way::Panels(_) | Way::Columns => extents.most_rows_at_once(),
         };
         match choice {
             Choice::Panels(rows) if packs => {
-                if way == Way::PackedInTurn {
+                if matches!(way, Way::PackedInTurn | Way::Columns) {
                     way = Way::Panels(tile.rows);
                 }
                 height = rows.min(m).min(MOST_ROWS);
@@ -179,8 +190,13 @@ impl MatMul {
                 (way, height) = (Way::PackedInTurn, rows.min(m).min(MOST_ROWS));
                 tasks = tasks.min(m.div_ceil(tile.rows));
             }
+            Choice::Columns(rows) if packs && batches == 1 => {
+                (way, height) = (Way::Columns, rows.min(m).min(MOST_ROWS));
+                tasks = tasks.min(extents.n.div_ceil(tile.columns));
+            }
             Choice::Panels(_)
             | Choice::PackedInTurn(_)
+            | Choice::Columns(_)
             | Choice::Usual
             | Choice::Registers { .. }
             | Choice::Workgroup { .. }
@@ -224,17 +240,19 @@ impl MatMul {
 impl<T: Real> Scratch<T> {
     fn new(scheme: &Scheme, tasks: usize) -> Self {
         let Scheme { extents, tile, way, height, epilogue, .. } = scheme;
-        let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_)));
+        let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_) | Way::Columns));
+        let rows = if *way == Way::Columns { extents.rows_gathered() } else { *height };
         let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
         Scratch {
+            blocks: ColumnBlocks::new(extents, *tile, if *way == Way::Columns { tasks } else { 0 }),
             packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
             tasks: (0..tasks)
                 .map(|_| Own {
                     packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
                     kept_lhs: None,
-                    panel: zeros(panels, extents.packed_panel(*tile)),
-                    totals: AlignedVec::zeros(if packs { extents.totals(*height) } else { 0 }),
-                    product: zeros(epilogue.is_some(), height * extents.n),
+                    panel: zeros(panels, extents.packed_panels::<T>(*tile)),
+                    totals: AlignedVec::zeros(if packs { extents.totals(*height, extents.n) } else { 0 }),
+                    product: zeros(epilogue.is_some(), rows * extents.n),
                     bank: epilogue.as_ref().map(Elementwise::bank),
                 })
                 .collect(),
@@ -254,6 +272,12 @@ struct Task<'a, T> {
 }
 
 impl Scheme {
+    /// How many of the rows that are left are computed next: parts of about the same height, none of which leaves a rest of a few rows.
+    fn height_of(&self, left: usize) -> usize {
+        let Scheme { tile, height, .. } = self;
+        left.div_ceil(left.div_ceil(*height)).next_multiple_of(tile.rows).min(*height).min(left)
+    }
+
     fn run<T: Real>(
         &self,
         scratch: &mut Scratch<T>,
@@ -263,13 +287,19 @@ impl Scheme {
     ) {
         let Extents { batches, m, n, .. } = self.extents;
         let (lhs, rhs) = (Source::new(operands.buffer(0)), Source::new(operands.buffer(1)));
-        let Scratch { packed_rhs, tasks } = scratch;
+        let Scratch { blocks, packed_rhs, tasks } = scratch;
         let mut outputs = parts(outputs, batches * m * n);
         match self.way {
             Way::Direct | Way::Panels(_) => {
                 let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
+            }
+            Way::Columns => {
+                let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
+                let all = tasks.len();
+                task.divide_columns(tasks, blocks.all_mut(), 0..all, all);
+                task.divide_gathering(tasks, blocks, outputs, 0..m);
             }
             Way::PackedInTurn => {
                 let mut packed = None;
@@ -332,18 +362,76 @@ impl<T: Real> Task<'_, T> {
     }
 
     fn run(self, own: &mut Own<T>, outputs: &mut Parts<'_>, rows: Range<usize>) {
-        let Scheme { extents, tile, height, .. } = self.scheme;
+        let extents = &self.scheme.extents;
         // The operand may have been written since the last run.
         own.kept_lhs = None;
         let mut start = rows.start;
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
-            let left = (rows.end - start).min(extents.m - row);
-            // Parts of about the same height, none of which leaves a rest of a few rows.
-            let height = left.div_ceil(left.div_ceil(*height)).next_multiple_of(tile.rows).min(*height).min(left);
+            let height = self.scheme.height_of((rows.end - start).min(extents.m - row));
             self.run_rows(own, outputs, rows.start, batch, row..row + height);
             start += height;
         }
+    }
+
+    /// Lets each of the tasks `numbers` of `all` compute its columns of a single product, into its block.
+    fn divide_columns(self, tasks: &mut [Own<T>], blocks: &mut [AlignedVec<T>], numbers: Range<usize>, all: usize) {
+        if let ([own], [block]) = (&mut *tasks, &mut *blocks) {
+            let Scheme { extents, tile, .. } = self.scheme;
+            let columns = columns_of(extents, *tile, numbers.start, all);
+            own.kept_lhs = None;
+            let mut row = 0;
+            while row < extents.m {
+                let rows = row..row + self.scheme.height_of(extents.m - row);
+                let result = &mut block[rows.start * columns.len()..rows.end * columns.len()];
+                row = rows.end;
+                self.multiply(own, 0, rows, columns.clone(), result);
+            }
+            return;
+        }
+        let half = tasks.len() / 2;
+        let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
+        let (head, tail) = blocks.split_at_mut(half);
+        let cut = numbers.start + half;
+        parallel::join(
+            || self.divide_columns(head_tasks, head, numbers.start..cut, all),
+            || self.divide_columns(tail_tasks, tail, cut..numbers.end, all),
+        );
+    }
+
+    /// Brings the blocks' parts of `rows` together, of which `outputs` are the elements, and computes their epilogue.
+    fn divide_gathering(
+        self,
+        tasks: &mut [Own<T>],
+        blocks: &ColumnBlocks<T>,
+        mut outputs: Parts<'_>,
+        rows: Range<usize>,
+    ) {
+        let Scheme { extents, epilogue, .. } = self.scheme;
+        let n = extents.n;
+        if let [own] = tasks {
+            let (Some(epilogue), Some(bank)) = (epilogue, &mut own.bank) else {
+                blocks.gather(rows, outputs[0].typed_mut::<T>());
+                return;
+            };
+            for first in rows.clone().step_by(extents.rows_gathered()) {
+                let some = first..rows.end.min(first + extents.rows_gathered());
+                let elements = some.start * n..some.end * n;
+                let results = &mut own.product[..elements.len()];
+                blocks.gather(some, results);
+                let accumulators = ((self.accumulators)(results), elements.start);
+                epilogue.run_range(bank, self.operands, accumulators, (&mut outputs, rows.start * n), elements);
+            }
+            return;
+        }
+        let half = tasks.len() / 2;
+        let cut = parallel::cut(rows.clone(), half, tasks.len(), 1);
+        let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
+        let (head, tail) = split_parts(outputs, (cut - rows.start) * n);
+        parallel::join(
+            || self.divide_gathering(head_tasks, blocks, head, rows.start..cut),
+            || self.divide_gathering(tail_tasks, blocks, tail, cut..rows.end),
+        );
     }
 
     /// Computes some rows of one batch and their epilogue. `outputs` begin at row `base`, counted over all batches.
@@ -356,7 +444,7 @@ impl<T: Real> Task<'_, T> {
             Some(epilogue) => {
                 let mut product = mem::take(&mut own.product);
                 let results = &mut product[..elements.len()];
-                self.multiply(own, batch, rows, results);
+                self.multiply(own, batch, rows, 0..n, results);
                 if let Some(bank) = &mut own.bank {
                     let accumulators = ((self.accumulators)(results), elements.start);
                     epilogue.run_range(bank, self.operands, accumulators, (outputs, base * n), elements);
@@ -365,12 +453,12 @@ impl<T: Real> Task<'_, T> {
             }
             None => {
                 let range = elements.start - base * n..elements.end - base * n;
-                self.multiply(own, batch, rows, &mut outputs[0].typed_mut::<T>()[range]);
+                self.multiply(own, batch, rows, 0..n, &mut outputs[0].typed_mut::<T>()[range]);
             }
         }
     }
 
-    fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, result: &mut [T]) {
+    fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, columns: Range<usize>, result: &mut [T]) {
         let Scheme { arch, extents, tile, way, height, .. } = self.scheme;
         let Task { lhs, rhs, .. } = self;
         let starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
@@ -380,10 +468,10 @@ impl<T: Real> Task<'_, T> {
                 DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), starts, rows, result }.run(*arch);
                 return;
             }
-            Way::Panels(_) => Rhs::Unpacked(rhs, starts[1], panel),
+            Way::Panels(_) | Way::Columns => Rhs::Unpacked(rhs, starts[1], panel),
             Way::PackedInTurn => Rhs::Packed(self.packed_rhs),
         };
-        let totals = &mut totals[..extents.totals(rows.len())];
+        let totals = &mut totals[..extents.totals(rows.len(), columns.len())];
         // Tasks may begin and end within a matrix: then they have a part of its rows.
         let packed_rows = if rows.len() < extents.m || !extents.keeps_rows(*tile, *height) {
             *kept_lhs = None;
@@ -394,6 +482,7 @@ impl<T: Real> Task<'_, T> {
             PackedRows::Whole
         };
         let lhs_start = starts[0];
-        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, packed_rows, totals, rows, result }.run(*arch);
+        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, packed_rows, totals, rows, columns, result }
+            .run(*arch);
     }
 }

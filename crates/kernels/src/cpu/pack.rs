@@ -85,6 +85,44 @@ pub(super) fn pack_panel<T: Real, S: Simd>(
     }
 }
 
+/// Packs columns of a right operand as [`pack_panel`] does, in as many panels as they need, one after the other. Where columns are neighbours, all panels
+/// grow together, so that each line is read once, in one piece.
+#[inline(always)]
+pub(super) fn pack_panels<T: Real, S: Simd>(
+    simd: S,
+    rhs: Operand<'_, T>,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    packed: &mut [T],
+) {
+    let Operand { source, start, matrices } = rhs;
+    let (width, length) = (MOST_VECTORS * T::lanes::<S>(), depth.len());
+    let mut next = columns.start;
+    if columns.len() > width
+        && let (Source::Native(elements), Some(row_stride)) = (source, matrices.rows.forward_stride())
+        && matrices.columns.is_unit()
+    {
+        let panels = columns.len() / width;
+        let source = &elements[start + columns.start + depth.start * row_stride..];
+        for p in 0..length {
+            let line = &source[p * row_stride..][..panels * width];
+            for (panel, line) in line.chunks_exact(width).enumerate() {
+                let target = &mut packed[(panel * length + p) * width..][..width];
+                for (target, &vector) in T::vectors_mut::<S>(target).iter_mut().zip(T::vectors::<S>(line)) {
+                    *target = vector;
+                }
+            }
+        }
+        next += panels * width;
+    }
+    while next < columns.end {
+        let end = columns.end.min(next + width);
+        let packed = &mut packed[(next - columns.start) * length..];
+        pack_panel::<T, S>(simd, rhs, next..end, depth.clone(), packed);
+        next = end;
+    }
+}
+
 /// Packs a panel of columns of a matrix of values as [`pack_panel`] does, always as wide as `MOST_VECTORS` vectors.
 #[inline(always)]
 pub(super) fn pack_wide_panel<T: Real, S: Simd>(

@@ -12,171 +12,18 @@
 //! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of at
 //! most `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::pack::{Operand, Source, pack_panel, pack_rows};
+use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
+use super::pack::{Operand, Source, pack_panel, pack_panels, pack_rows};
 use super::processor::Arch;
 use super::tile::{
     Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, Spread, Standing, TileTarget, Unpacked, VECTORS, VectorPanel,
     multiply_tile,
 };
 use super::walk::Walk;
-use crate::kernel::{Matrices, ProductExtents};
-
-/// The most of the depth that is multiplied at once, whole runs. A panel of columns so long stays in the second cache, which
-/// gives it as fast as it is multiplied; and the longer it is, the less often sums are put down and taken up again.
-const DEPTH: usize = 512;
-
-/// How much of the depth is summed in the elements' own type, a multiple of [`DEPTH`].
-pub(super) const SECTION: usize = 8 * DEPTH;
-
-/// How many rows are multiplied at once with a right operand that is packed beforehand: packed themselves, they stay in the
-/// second cache, and what an epilogue follows on does so too.
-const ROWS: usize = 96;
-
-/// The most rows that are multiplied at once where panels of the right operand are packed one at a time.
-pub(super) const MOST_ROWS: usize = 256;
-
-/// The most elements of a result that are computed at once, beyond [`ROWS`] rows: a few megabytes, which stay in the last cache.
-const MOST_ELEMENTS: usize = 256 * 1024;
-
-/// The length of stretches from which elements of a row are read where they stand.
-const STRETCH: usize = 4;
-
-/// The most columns with which rows of such stretches are multiplied where they stand.
-const COLUMNS_OF_SPREAD_ROWS: usize = 64;
-
-/// What packing a panel of columns costs, in hundredths of a tile's product with it.
-const COST_OF_PACKING: usize = 60;
-
-/// What a tile's product costs more, in hundredths, where vectors of columns lie across two lines of the cache.
-const COST_ACROSS_LINES: usize = 8;
-
-/// The rows and columns of a tile.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TileShape {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    /// The columns of one vector, and of a tile for the last columns of a result if no more are left.
-    lanes: usize,
-}
-
-/// The shape of tiles on this processor.
-pub(super) fn tile_shape<T: Real>(arch: Arch) -> TileShape {
-    struct Query<T>(PhantomData<T>);
-    impl<T: Real> WithSimd for Query<T> {
-        type Output = TileShape;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) -> TileShape {
-            let lanes = T::lanes::<S>();
-            let rows = if S::REGISTER_COUNT >= 32 { ROWS_WIDE } else { ROWS_NARROW };
-            TileShape { rows, columns: VECTORS * lanes, lanes }
-        }
-    }
-    arch.dispatch(Query::<T>(PhantomData))
-}
-
-/// The extents and layouts of products.
-#[derive(Clone, Debug)]
-pub(super) struct Extents {
-    pub(super) batches: usize,
-    pub(super) m: usize,
-    pub(super) k: usize,
-    pub(super) n: usize,
-    pub(super) lhs: Matrices,
-    pub(super) rhs: Matrices,
-    /// Whether the elements of the left operand are narrower than its values, which are then packed in any case.
-    pub(super) lhs_is_narrow: bool,
-}
-
-impl Extents {
-    pub(super) fn new(lhs: &Matrices, rhs: &Matrices, lhs_is_narrow: bool) -> Self {
-        let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
-        Extents { batches, m, k, n, lhs: lhs.clone(), rhs: rhs.clone(), lhs_is_narrow }
-    }
-
-    /// Whether depth and columns are evenly spaced and none goes back, so that vectors of them are where strides say.
-    pub(super) fn is_evenly_spaced(&self) -> bool {
-        [&self.lhs.columns, &self.rhs.rows, &self.rhs.columns].into_iter().all(|axes| axes.forward_stride().is_some())
-    }
-
-    /// The rows that are multiplied at once with a right operand that is packed beforehand.
-    pub(super) fn rows_at_once(&self) -> usize {
-        self.m.min(ROWS)
-    }
-
-    /// The rows that are multiplied at once where each panel of the right operand is packed just before it is used.
-    pub(super) fn most_rows_at_once(&self) -> usize {
-        self.m.min((MOST_ELEMENTS / self.n).clamp(ROWS, MOST_ROWS))
-    }
-
-    /// The elements that the whole packed right operand takes.
-    pub(super) fn packed_rhs(&self, tile: TileShape) -> usize {
-        self.n.next_multiple_of(tile.lanes) * self.k
-    }
-
-    /// The elements that a panel of the right operand takes, packed for as much of the depth as is multiplied at once.
-    pub(super) fn packed_panel(&self, tile: TileShape) -> usize {
-        tile.columns * self.k.min(DEPTH)
-    }
-
-    /// The elements that a task needs to pack `rows` rows of the left operand.
-    pub(super) fn packed_lhs(&self, tile: TileShape, rows: usize) -> usize {
-        if self.reads_rows() {
-            return 0;
-        }
-        let depth = if self.keeps_rows(tile, rows) { self.k } else { self.k.min(DEPTH) };
-        rows.next_multiple_of(tile.rows) * depth
-    }
-
-    /// Whether a task that computes `rows` rows at once keeps them packed for the next matrix: they are all rows of a left operand which
-    /// several matrices in succession have in common, and not so many that they would leave the cache.
-    pub(super) fn keeps_rows(&self, tile: TileShape, rows: usize) -> bool {
-        let is_common = self.lhs.batch.as_slice().last().is_some_and(|axis| axis.stride == 0);
-        let elements = rows.next_multiple_of(tile.rows).saturating_mul(self.k);
-        !self.reads_rows() && is_common && rows == self.m && elements <= MOST_ELEMENTS
-    }
-
-    /// The totals that a task needs for `rows` rows: none if the depth is a single section.
-    pub(super) fn totals(&self, rows: usize) -> usize {
-        if self.k > SECTION { rows * self.n } else { 0 }
-    }
-
-    /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches and so few columns
-    /// are multiplied with them that packing would cost more than finding each.
-    fn reads_rows(&self) -> bool {
-        (self.lhs.columns.is_unit() && !self.lhs_is_narrow) || self.reads_spread_rows()
-    }
-
-    fn reads_spread_rows(&self) -> bool {
-        let axes = self.lhs.columns.as_slice();
-        let is_forward = axes.iter().all(|axis| axis.stride >= 0);
-        let has_stretches =
-            axes.len() > 1 && axes.last().is_some_and(|axis| axis.stride == 1 && axis.extent >= STRETCH);
-        !self.lhs_is_narrow && is_forward && has_stretches && self.n <= COLUMNS_OF_SPREAD_ROWS
-    }
-
-    /// Whether columns of the right operand are read where they stand, as vectors of `lanes`: as the windows of a convolution do, they stand
-    /// side by side over stretches, and so few rows are multiplied with them that packing would cost more than what a tile
-    /// computes past the end of a stretch, and than reading vectors that lie across two lines of the cache.
-    fn reads_columns(&self, lanes: usize, tile_rows: usize) -> bool {
-        let Matrices { rows, columns, .. } = &self.rhs;
-        let Some(stretch) = columns.as_slice().last().filter(|axis| axis.stride == 1) else { return false };
-        if columns.as_slice().len() < 2 || rows.as_slice().iter().chain(columns.as_slice()).any(|axis| axis.stride < 0)
-        {
-            return false;
-        }
-        let computed = stretch.extent.next_multiple_of(lanes);
-        let tiles = self.m.div_ceil(tile_rows);
-        // In hundredths of what a tile of one row of vectors costs.
-        let waste = 100 * (computed - stretch.extent) / stretch.extent + COST_ACROSS_LINES;
-        tiles * waste < COST_OF_PACKING
-    }
-}
 
 /// Packs panels of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last column. The
 /// last panel is only a vector wide where that is enough.
@@ -216,7 +63,7 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
 pub(super) enum Rhs<'a, T> {
     /// As [`PackRhs`] packs it.
     Packed(&'a [T]),
-    /// As it stands from an element on, and room for [`Extents::packed_panel`] elements.
+    /// As it stands from an element on, and room for [`Extents::packed_panels`] elements.
     Unpacked(Source<'a, T>, usize, &'a mut [T]),
 }
 
@@ -231,7 +78,7 @@ pub(super) enum PackedRows {
     Ready,
 }
 
-/// Rows `rows` of the product, written to `result`, which begins at row `rows.start`.
+/// Rows `rows` and columns `columns` of the product, written to `result` side by side.
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
     pub(super) lhs: Source<'a, T>,
@@ -244,11 +91,13 @@ pub(super) struct PackedProduct<'a, T: Real> {
     /// As many as [`Extents::totals`] says.
     pub(super) totals: &'a mut [T::Total],
     pub(super) rows: Range<usize>,
+    /// All of them, or whole panels of a right operand that is not packed beforehand.
+    pub(super) columns: Range<usize>,
     pub(super) result: &'a mut [T],
 }
 
 impl<T: Real> PackedProduct<'_, T> {
-    /// Computes the rows.
+    /// Computes them.
     pub(super) fn run(self, arch: Arch) {
         arch.dispatch(self);
     }
@@ -271,8 +120,9 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
-        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, packed_rows, totals, rows, result } = self;
-        let Extents { k, n, .. } = *extents;
+        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, packed_rows, totals, rows, .. } = self;
+        let (all_columns, result) = (self.columns, self.result);
+        let k = extents.k;
         let mut places = [0; MOST_ROWS];
         let places = &mut places[..rows.len()];
         Walk::over(&extents.lhs.rows, lhs_start, rows.start).places(places);
@@ -309,11 +159,18 @@ impl<T: Real> PackedProduct<'_, T> {
                 let distances = &mut distances[..length];
                 Walk::over(&extents.rhs.rows, 0, depth.start).places(distances);
                 let furthest = distances.iter().copied().max().unwrap_or(0);
-                standing = Some((*elements, &*distances, furthest, Walk::over(&extents.rhs.columns, *start, 0)));
+                standing = Some((
+                    *elements,
+                    &*distances,
+                    furthest,
+                    Walk::over(&extents.rhs.columns, *start, all_columns.start),
+                ));
             }
-            let mut column = 0;
-            while column < n {
-                let mut columns = column..n.min(column + width);
+            // The columns whose panels are packed.
+            let mut packed_columns = all_columns.start..all_columns.start;
+            let mut column = all_columns.start;
+            while column < all_columns.end {
+                let mut columns = column..all_columns.end.min(column + width);
                 let mut in_place = None;
                 if let Some((elements, distances, furthest, walk)) = &mut standing {
                     let run = walk.next(columns.len());
@@ -333,7 +190,8 @@ impl<T: Real> PackedProduct<'_, T> {
                     places,
                     row_distances,
                     depth: depth.clone(),
-                    columns: columns.clone(),
+                    columns: columns.start - all_columns.start..columns.end - all_columns.start,
+                    row_stride: all_columns.len(),
                 };
                 if let Some(panel) = in_place {
                     if narrow {
@@ -345,10 +203,17 @@ impl<T: Real> PackedProduct<'_, T> {
                 }
                 let b: &[T] = match &mut rhs {
                     Rhs::Packed(packed) => &packed[columns.start * k..][depth.start * row_width..depth.end * row_width],
-                    Rhs::Unpacked(rhs, start, panel) => {
-                        let operand = Operand { source: *rhs, start: *start, matrices: &extents.rhs };
-                        pack_panel::<T, S>(simd, operand, columns.clone(), depth.clone(), panel);
-                        panel
+                    Rhs::Unpacked(rhs, start, panels) => {
+                        if columns.end > packed_columns.end {
+                            packed_columns = columns.clone();
+                            if standing.is_none() {
+                                let end = columns.start + extents.columns_at_once::<T>(width);
+                                packed_columns.end = end.min(all_columns.end);
+                            }
+                            let operand = Operand { source: *rhs, start: *start, matrices: &extents.rhs };
+                            pack_panels::<T, S>(simd, operand, packed_columns.clone(), depth.clone(), panels);
+                        }
+                        &panels[(columns.start - packed_columns.start) * length..]
                     }
                 };
                 let b = T::vectors::<S>(b);
@@ -383,7 +248,9 @@ struct Block<'a, T> {
     /// How far from there its elements stand, where they are read and are no neighbours.
     row_distances: &'a [usize],
     depth: Range<usize>,
+    /// The columns of the result, and how many it has.
     columns: Range<usize>,
+    row_stride: usize,
 }
 
 impl<T: Real> Block<'_, T> {
@@ -394,12 +261,12 @@ impl<T: Real> Block<'_, T> {
         b: B,
         result: &mut [T],
     ) {
-        let Block { extents, lhs, packed_lhs, places, row_distances, depth, columns } = self;
+        let Block { extents, lhs, packed_lhs, places, row_distances, depth, columns, row_stride } = self;
         let span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
         for row in (0..places.len()).step_by(ROWS) {
             let target = TileTarget {
-                data: &mut result[row * extents.n + columns.start..],
-                row_stride: extents.n,
+                data: &mut result[row * row_stride + columns.start..],
+                row_stride,
                 rows: ROWS.min(places.len() - row),
                 columns: columns.len(),
                 add: !depth.start.is_multiple_of(SECTION),
@@ -431,6 +298,8 @@ impl<T: Real> Block<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::extents::tile_shape;
+    use crate::kernel::Matrices;
     use crate::view::Axes;
 
     /// The instruction sets that this processor has, of which a run takes the widest alone.
@@ -463,10 +332,10 @@ mod tests {
         let mut packed = vec![T::default(); extents.packed_rhs(tile)];
         let panels = 0..n.div_ceil(tile.columns);
         PackRhs { extents: &extents, rhs: Source::Native(&rhs), start: 0, panels, packed: &mut packed }.run(arch);
-        let mut panel = vec![T::default(); extents.packed_panel(tile)];
+        let mut panel = vec![T::default(); extents.packed_panels::<T>(tile)];
         for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(Source::Native(&rhs), 0, &mut panel)] {
             let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];
-            let mut totals = vec![T::Total::default(); extents.totals(m)];
+            let mut totals = vec![T::Total::default(); extents.totals(m, n)];
             let mut result = vec![T::default(); m * n];
             let (packed_lhs, totals) = (&mut packed_lhs[..], &mut totals[..]);
             let (rows, lhs) = (0..m, Source::Native(&lhs[..]));
@@ -480,6 +349,7 @@ mod tests {
                 packed_rows,
                 totals,
                 rows,
+                columns: 0..n,
                 result: result_rows,
             };
             product.run(arch);
@@ -490,7 +360,9 @@ mod tests {
     #[test]
     fn products_under_every_instruction_set() {
         for arch in archs() {
-            for extents in [[8, 16, 32], [6, 8, 16], [13, 37, 41], [5, 520, 7], [17, 64, 48], [3, 4100, 9]] {
+            for extents in
+                [[8, 16, 32], [6, 8, 16], [13, 37, 41], [5, 520, 7], [17, 64, 48], [3, 4100, 9], [11, 70, 201]]
+            {
                 for transposed in [[false, false], [false, true], [true, false], [true, true]] {
                     check::<f32>(arch, extents, transposed);
                     check::<f64>(arch, extents, transposed);

@@ -267,17 +267,21 @@ pub(super) fn multiply_tile<
     target: TileTarget<'_, T>,
 ) {
     let depth = b.len();
-    let first = RUN.min(depth);
-    let mut total: Sums<_, VECTORS, ROWS> =
-        sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a.part(0..first), b.part(0..first));
-    for from in (first..depth).step_by(RUN) {
+    let mut total = Sums([[T::splat(simd, T::default()); VECTORS]; ROWS]);
+    let mut from = 0;
+    while from < depth {
         let to = depth.min(from + RUN);
         let run = sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a.part(from..to), b.part(from..to));
-        for (total, run) in total.0.iter_mut().zip(&run.0) {
-            for (total, &run) in total.iter_mut().zip(run) {
-                *total = T::add(simd, *total, run);
+        if from == 0 {
+            total = run;
+        } else {
+            for (total, run) in total.0.iter_mut().zip(&run.0) {
+                for (total, &run) in total.iter_mut().zip(run) {
+                    *total = T::add(simd, *total, run);
+                }
             }
         }
+        from = to;
     }
     store_tile(simd, &total.0, target);
 }

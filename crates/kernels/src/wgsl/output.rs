@@ -24,7 +24,8 @@ pub(super) fn elementwise(bound: &BoundProgram<'_>, profile: &AdapterProfile, lo
         | Choice::Workgroup { .. }
         | Choice::Cooperative { .. }
         | Choice::Panels(_)
-        | Choice::PackedInTurn(_) => WORKGROUP,
+        | Choice::PackedInTurn(_)
+        | Choice::Columns(_) => WORKGROUP,
     };
     module.declare(format!("const WORKGROUP_SIZE: u32 = {invocations}u;"));
     let skeleton = include_str!("../../shaders/elementwise.wgsl");

@@ -112,7 +112,8 @@ pub(super) fn matmul_tile(
             | Choice::Cooperative { .. }
             | Choice::Invocations(_)
             | Choice::Panels(_)
-            | Choice::PackedInTurn(_),
+            | Choice::PackedInTurn(_)
+            | Choice::Columns(_),
             _,
         ) => {}
     }
