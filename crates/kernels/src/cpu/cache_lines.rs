@@ -19,6 +19,11 @@ unsafe impl Zeroable for CacheLine {}
 // SAFETY: as above; all bytes are valid as such.
 unsafe impl Pod for CacheLine {}
 
+/// A value that begins at a line of the caches: what the compiler keeps of it on the stack is read and written by whole lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct AtLine<T>(pub(super) T);
+
 /// Lines that have room for so many chunks of elements, all zero.
 pub(super) fn zeros<T: Element>(chunks: usize) -> Box<[CacheLine]> {
     // Chunks that are several lines make them a multiple of those.

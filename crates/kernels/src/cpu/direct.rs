@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::cache_lines::AtLine;
 use super::extents::{Extents, SECTION};
 use super::processor::Arch;
 use super::tile::{RUN, Real};
@@ -135,7 +136,7 @@ fn combine_section<T: Real, S: Simd>(
     let whole = width / T::lanes::<S>() * T::lanes::<S>();
     for from in (0..k).step_by(RUN) {
         let mut sums = [T::splat(simd, T::default()); COMBINED];
-        let mut rest = [T::default(); COMBINED_COLUMNS];
+        let AtLine(rest) = &mut AtLine([T::default(); COMBINED_COLUMNS]);
         for p in from..k.min(from + RUN) {
             let factor = factors[p * stride];
             let row = &rows[p * row_stride..][..width];
@@ -151,7 +152,7 @@ fn combine_section<T: Real, S: Simd>(
         for (target, &sum) in T::vectors_mut::<S>(result).iter_mut().zip(&sums) {
             *target = if add { T::add(simd, *target, sum) } else { sum };
         }
-        for (target, &sum) in result[whole..].iter_mut().zip(&rest) {
+        for (target, &sum) in result[whole..].iter_mut().zip(&*rest) {
             *target = if add { T::plus(*target, sum) } else { sum };
         }
     }

@@ -52,7 +52,7 @@ impl Elementwise {
     pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Elements]) {
         let Elementwise { arch, translation, inputs, first, elements, banks } = self;
         let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
-        let task = ElementwiseTask { arch: *arch, translation, sources };
+        let task = ElementwiseTask { arch: *arch, translation, sources: &sources };
         task.divide(banks, parts(outputs, *elements), 0..*elements);
     }
 
@@ -73,7 +73,7 @@ impl Elementwise {
     ) {
         let (accumulators, accumulator_base) = accumulators;
         let sources = Sources { operands, first: self.first, inputs: &self.inputs, accumulators, accumulator_base };
-        let task = ElementwiseTask { arch: self.arch, translation: &self.translation, sources };
+        let task = ElementwiseTask { arch: self.arch, translation: &self.translation, sources: &sources };
         task.run(bank, outputs.0, outputs.1, range);
     }
 }
@@ -83,7 +83,7 @@ impl Elementwise {
 struct ElementwiseTask<'a> {
     arch: Arch,
     translation: &'a Translation,
-    sources: Sources<'a>,
+    sources: &'a Sources<'a>,
 }
 
 impl ElementwiseTask<'_> {

@@ -72,13 +72,13 @@ pub(super) struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// The elements of one of the program's inputs.
     #[inline(always)]
-    fn input<T: Lane>(self, input: u32) -> &'a [T] {
+    fn input<T: Lane>(&self, input: u32) -> &'a [T] {
         self.operands.typed::<T>(self.first + input as usize)
     }
 
     /// The value of a register in the first `chunks` chunks of a block.
     #[inline(always)]
-    pub(super) fn lanes<'b, T: Lane>(self, bank: &'b Bank, register: Register, chunks: usize) -> Lanes<'b, T>
+    pub(super) fn lanes<'b, T: Lane>(&self, bank: &'b Bank, register: Register, chunks: usize) -> Lanes<'b, T>
     where
         'a: 'b,
     {
@@ -97,7 +97,7 @@ impl<'a> Sources<'a> {
 }
 
 /// Computes the uniform values.
-pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: Sources<'_>) {
+pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: &Sources<'_>) {
     run_block(arch, &setup.prologue, bank, sources, Outputs::Read(&Parts::new()), 0, 0..1);
 }
 
@@ -107,7 +107,7 @@ pub(super) fn run_block(
     arch: Arch,
     code: &[Code],
     bank: &mut Bank,
-    sources: Sources<'_>,
+    sources: &Sources<'_>,
     outputs: Outputs<'_, '_>,
     base: usize,
     range: Range<usize>,
@@ -157,7 +157,8 @@ pub(super) fn store(bank: &Bank, output: StoredRegister, part: &mut Part<'_>, ra
 pub(super) struct Block<'a, 'b> {
     code: &'a [Code],
     bank: &'a mut Bank,
-    sources: Sources<'a>,
+    /// By reference: what is written just before, piece by piece, is waited for where it is read as a whole.
+    sources: &'a Sources<'a>,
     outputs: Outputs<'a, 'b>,
     base: usize,
     start: usize,
@@ -197,7 +198,7 @@ macro_rules! write_value {
             Some(elements) => elements.as_chunks_mut().0,
             None => register.insert(bank.take::<$value>($target)).chunks($chunks),
         };
-        let $reader = Reader { bank: &*bank, sources: *sources };
+        let $reader = Reader { bank: &*bank, sources };
         $compute;
         if let Some(register) = register {
             bank.put($target, register);
@@ -469,7 +470,7 @@ impl Block<'_, '_> {
 #[derive(Clone, Copy)]
 struct Reader<'r, 'a> {
     bank: &'r Bank,
-    sources: Sources<'a>,
+    sources: &'r Sources<'a>,
 }
 
 impl<'r, 'a: 'r> Reader<'r, 'a> {

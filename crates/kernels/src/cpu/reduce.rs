@@ -224,7 +224,7 @@ impl<T: Reducible> Typed<T> {
                 let strips = &mut self.strips;
                 // No input of a reduction shares the buffer of a result that is written while others are computed.
                 let results = &mut typed_mut(&mut outputs[0])[..scheme.results];
-                scheme.divide_strips::<T>(banks, strips, operands, &Parts::new(), results);
+                scheme.divide_strips::<T>(banks, strips, &scheme.sources(operands), &Parts::new(), results);
             }
         }
     }
@@ -245,7 +245,13 @@ impl<T: Reducible> Typed<T> {
             }
             Way::Strips { .. } => {
                 let parts = all_parts(outputs);
-                scheme.divide_strips::<T>(banks, &mut self.strips, operands, &parts, &mut self.results);
+                scheme.divide_strips::<T>(
+                    banks,
+                    &mut self.strips,
+                    &scheme.sources(operands),
+                    &parts,
+                    &mut self.results,
+                );
             }
         }
         &self.results
@@ -258,7 +264,7 @@ impl<T: Reducible> Typed<T> {
         operands: Operands<'_>,
         outputs: &mut [Elements],
     ) {
-        scheme.divide_partitions(banks, &mut self.partitions, operands, &all_parts(outputs));
+        scheme.divide_partitions(banks, &mut self.partitions, &scheme.sources(operands), &all_parts(outputs));
     }
 
     /// Combines the partitions' accumulators in order.
@@ -318,12 +324,12 @@ impl ReduceScheme {
     fn values<'b, T: Reducible>(
         &self,
         bank: &'b mut Bank,
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
         start: usize,
         length: usize,
     ) -> Values<'b, T> {
-        let (sources, outputs) = (self.sources(operands), Outputs::Read(parts));
+        let outputs = Outputs::Read(parts);
         run_block(self.arch, &self.translation.body, bank, sources, outputs, 0, start..start + length);
         if self.value.uniform {
             Values::Uniform(bank.uniform::<T>(self.value))
@@ -336,13 +342,13 @@ impl ReduceScheme {
         &self,
         banks: &mut [Bank],
         partitions: &mut [Partition<T>],
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
     ) {
         if let [bank] = banks {
-            run_prologue(self.arch, &self.translation.setup, bank, self.sources(operands));
+            run_prologue(self.arch, &self.translation.setup, bank, sources);
             for partition in partitions {
-                self.run_partition(bank, partition, operands, parts);
+                self.run_partition(bank, partition, sources, parts);
             }
             return;
         }
@@ -351,8 +357,8 @@ impl ReduceScheme {
         let (head_banks, tail_banks) = banks.split_at_mut(half);
         let (head, tail) = partitions.split_at_mut(cut);
         parallel::join(
-            || self.divide_partitions(head_banks, head, operands, parts),
-            || self.divide_partitions(tail_banks, tail, operands, parts),
+            || self.divide_partitions(head_banks, head, sources, parts),
+            || self.divide_partitions(tail_banks, tail, sources, parts),
         );
     }
 
@@ -360,7 +366,7 @@ impl ReduceScheme {
         &self,
         bank: &mut Bank,
         partition: &mut Partition<T>,
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
     ) {
         let Way::DomainOrder { result } = &self.way else { panic!("partitions belong to the way in domain order") };
@@ -370,7 +376,7 @@ impl ReduceScheme {
         let mut start = range.start;
         while start < range.end {
             let length = BLOCK.min(range.end - start);
-            let values = self.values::<T>(bank, operands, parts, start, length);
+            let values = self.values::<T>(bank, sources, parts, start, length);
             let (function, first) = (self.function, *first);
             dispatch(self.arch, Accumulate { function, values, length, walk: &mut walk, first, accumulators });
             start += length;

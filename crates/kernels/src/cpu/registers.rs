@@ -6,6 +6,8 @@
 //! value is not in its own memory but stands in an input or among the accumulators, or is the same for all of a block and stands in its
 //! first chunk alone, until the register is written again.
 
+use std::marker::PhantomData;
+
 use arenagrad_graph::DType;
 use bytemuck::Pod;
 
@@ -34,7 +36,9 @@ pub(super) struct Registers<T> {
     varying: Vec<Box<[CacheLine]>>,
     /// Where the value of a varying register stands if it is borrowed.
     borrowed: Vec<Option<Borrowed>>,
-    uniform: Vec<Chunk<T>>,
+    /// A chunk each. The memory of both kinds is alike, so that taking one out moves two words.
+    uniform: Vec<Box<[CacheLine]>>,
+    of: PhantomData<T>,
 }
 
 /// Where the value of a borrowed register stands, from which element on.
@@ -107,7 +111,8 @@ impl Bank {
             Registers {
                 varying: vec![cache_lines::zeros::<T>(chunks); demand.varying[of] as usize],
                 borrowed: vec![None; demand.varying[of] as usize],
-                uniform: vec![[T::default(); LANES]; demand.uniform[of] as usize],
+                uniform: vec![cache_lines::zeros::<T>(1); demand.uniform[of] as usize],
+                of: PhantomData,
             }
         }
         Bank {
@@ -120,13 +125,13 @@ impl Bank {
 
     /// Sets a uniform register.
     pub(super) fn set_uniform<T: Lane>(&mut self, register: Register, value: T) {
-        T::registers_mut(self).uniform[register.index as usize] = [value; LANES];
+        cache_lines::chunks_mut(&mut T::registers_mut(self).uniform[register.index as usize])[0] = [value; LANES];
     }
 
     /// The value of a uniform register.
     #[inline(always)]
     pub(super) fn uniform<T: Lane>(&self, register: Register) -> T {
-        T::registers(self).uniform[register.index as usize][0]
+        cache_lines::chunks::<T>(&T::registers(self).uniform[register.index as usize])[0][0]
     }
 
     /// Lets a varying register stand for elements elsewhere, until it is written again.
@@ -163,7 +168,7 @@ impl Bank {
     pub(super) fn get<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
         let registers = T::registers(self);
         if register.uniform {
-            Lanes::Uniform(&registers.uniform[register.index as usize])
+            Lanes::Uniform(&cache_lines::chunks(&registers.uniform[register.index as usize])[0])
         } else {
             Lanes::Varying(&cache_lines::chunks(&registers.varying[register.index as usize])[..chunks])
         }
@@ -194,40 +199,37 @@ impl Bank {
     /// Takes a register out, so that it can be written while others are read.
     #[inline(always)]
     pub(super) fn take<T: Lane>(&mut self, register: Register) -> Target<T> {
-        if register.uniform {
-            Target::Uniform([[T::default(); LANES]])
+        let registers = T::registers_mut(self);
+        let index = register.index as usize;
+        let lines = if register.uniform {
+            &mut registers.uniform[index]
         } else {
-            let registers = T::registers_mut(self);
-            registers.borrowed[register.index as usize] = None;
-            Target::Varying(std::mem::take(&mut registers.varying[register.index as usize]))
-        }
+            registers.borrowed[index] = None;
+            &mut registers.varying[index]
+        };
+        Target { lines: std::mem::take(lines), of: PhantomData }
     }
 
     /// Puts a register back.
     #[inline(always)]
     pub(super) fn put<T: Lane>(&mut self, register: Register, target: Target<T>) {
         let registers = T::registers_mut(self);
-        match target {
-            Target::Uniform([chunk]) => registers.uniform[register.index as usize] = chunk,
-            Target::Varying(lines) => registers.varying[register.index as usize] = lines,
-        }
+        let list = if register.uniform { &mut registers.uniform } else { &mut registers.varying };
+        list[register.index as usize] = target.lines;
     }
 }
 
 /// A register that has been taken out of its bank.
-pub(super) enum Target<T> {
-    Uniform([Chunk<T>; 1]),
-    Varying(Box<[CacheLine]>),
+pub(super) struct Target<T> {
+    lines: Box<[CacheLine]>,
+    of: PhantomData<T>,
 }
 
 impl<T: Lane> Target<T> {
-    /// The first `chunks` chunks; a uniform register has one.
+    /// The first `chunks` chunks; of a uniform register, which has one, that.
     #[inline(always)]
     pub(super) fn chunks(&mut self, chunks: usize) -> &mut [Chunk<T>] {
-        match self {
-            Target::Uniform(chunk) => chunk,
-            Target::Varying(lines) => &mut cache_lines::chunks_mut(lines)[..chunks],
-        }
+        &mut cache_lines::chunks_mut(&mut self.lines)[..chunks]
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::cache_lines::AtLine;
 use super::narrow::PackNarrow;
 use super::registers::Lane;
 use super::total::Summable;
@@ -342,13 +343,13 @@ fn store_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
         return;
     }
     // At an edge: by way of a whole row.
-    let mut line = [T::default(); 64];
+    let AtLine(line) = &mut AtLine([T::default(); 64]);
     for (row, sums) in sums.iter().enumerate().take(rows) {
         for (element, &sum) in T::vectors_mut::<S>(&mut line[..width]).iter_mut().zip(sums) {
             *element = sum;
         }
         let start = row * row_stride;
-        for (element, &sum) in data[start..start + columns].iter_mut().zip(&line) {
+        for (element, &sum) in data[start..start + columns].iter_mut().zip(&*line) {
             *element = if add { T::plus(*element, sum) } else { sum };
         }
     }

@@ -9,6 +9,7 @@ use super::rows::{NestScheme, store_section};
 use super::totals::{Foldable, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::buffer::Parts;
+use crate::cpu::cache_lines::AtLine;
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue};
 use crate::cpu::reducible::{combine, identity};
 use crate::cpu::registers::{BLOCK, Bank, Lane, Register};
@@ -30,7 +31,7 @@ impl After {
     pub(super) fn run_whole(
         &mut self,
         scheme: &NestScheme,
-        sources: Sources<'_>,
+        sources: &Sources<'_>,
         totals: &[Totals],
         parts: &mut Parts<'_>,
     ) {
@@ -52,7 +53,7 @@ impl After {
     pub(super) fn run_columns(
         &mut self,
         scheme: &NestScheme,
-        sources: Sources<'_>,
+        sources: &Sources<'_>,
         totals: &[Totals],
         parts: &mut Parts<'_>,
         columns: usize,
@@ -113,7 +114,7 @@ fn combine_columns<T: Foldable>(
     columns: std::ops::Range<usize>,
 ) {
     let function = total.function;
-    let mut combined = [identity::<T>(function).total(); BLOCK];
+    let AtLine(combined) = &mut AtLine([identity::<T>(function).total(); BLOCK]);
     for partition in totals {
         let partition = &T::column_total(&partition.columns[fold]).totals[columns.clone()];
         for (combined, &total) in combined.iter_mut().zip(partition) {
@@ -121,7 +122,7 @@ fn combine_columns<T: Foldable>(
         }
     }
     let results = &mut bank.varying_mut::<T>(total.result)[..columns.len()];
-    for (result, &combined) in results.iter_mut().zip(&combined) {
+    for (result, &combined) in results.iter_mut().zip(&*combined) {
         *result = T::rounded(combined);
     }
 }

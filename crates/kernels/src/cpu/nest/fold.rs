@@ -6,6 +6,7 @@
 
 use arenagrad_graph::{AlignedVec, ReduceFunction};
 
+use crate::cpu::cache_lines::AtLine;
 use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
 use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
@@ -56,7 +57,7 @@ pub(super) fn combine_lanes<T: Reducible>(function: ReduceFunction, lanes: &Lane
 /// Gives the first `length` elements of a register to `fold`.
 #[inline(always)]
 pub(super) fn with_elements<T: Reducible, R>(
-    sources: Sources<'_>,
+    sources: &Sources<'_>,
     bank: &Bank,
     register: Register,
     length: usize,
@@ -86,7 +87,7 @@ fn fold_lanes_with<T: Reducible>(
     totals: &mut LaneTotals<T>,
     combine_two: impl Fn(T, T) -> T,
 ) {
-    let mut folds = [[identity::<T>(function); LANES]; ROUNDS];
+    let AtLine(folds) = &mut AtLine([[identity::<T>(function); LANES]; ROUNDS]);
     let (rounds, rest) = values.as_chunks::<{ LANES * ROUNDS }>();
     for round in rounds {
         for (fold, values) in folds.iter_mut().zip(round.as_chunks::<LANES>().0) {
@@ -240,7 +241,7 @@ fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: imp
             *run = combine_two(*run, value);
         }
     } else {
-        let mut folded = [T::default(); BLOCK];
+        let AtLine(folded) = &mut AtLine([T::default(); BLOCK]);
         let head = rows.div_ceil(2);
         let (first, second) = values.split_at(head * width);
         let folded = &mut folded[..head * width];

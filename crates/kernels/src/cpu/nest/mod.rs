@@ -84,7 +84,7 @@ impl Nest {
             parts.push(part(buffer, extent));
         }
         let inputs = &scheme.translation.inputs;
-        let sources = Sources { operands, first: 0, inputs, accumulators: Accumulators::None, accumulator_base: 0 };
+        let sources = &Sources { operands, first: 0, inputs, accumulators: Accumulators::None, accumulator_base: 0 };
         let parts = RowParts { elements, rows, first: 0 };
         divide(&RowTask { scheme, sources }, workers, totals, parts, 0..scheme.layout.rows);
         after.run_whole(scheme, sources, totals, &mut whole);

@@ -95,7 +95,7 @@ struct Group {
 /// A task over some rows.
 pub(super) struct RowTask<'a> {
     pub(super) scheme: &'a NestScheme,
-    pub(super) sources: Sources<'a>,
+    pub(super) sources: &'a Sources<'a>,
 }
 
 impl Worker {
@@ -305,7 +305,7 @@ impl RowTask<'_> {
 /// Combines a total with the first `length` elements of a register.
 fn fold_run<T: Foldable>(
     arch: Arch,
-    sources: Sources<'_>,
+    sources: &Sources<'_>,
     fold: &Fold,
     bank: &Bank,
     length: usize,

@@ -5,8 +5,8 @@ use std::ops::Range;
 use arenagrad_graph::{AlignedVec, DType, ReduceFunction};
 
 use super::{ReduceScheme, Values, Way};
-use crate::cpu::buffer::{Operands, Parts};
-use crate::cpu::interpret::run_prologue;
+use crate::cpu::buffer::Parts;
+use crate::cpu::interpret::{Sources, run_prologue};
 use crate::cpu::parallel;
 use crate::cpu::processor::{Vectorise, dispatch};
 use crate::cpu::reducible::{Reducible, accumulate, fill_identity};
@@ -19,13 +19,13 @@ impl ReduceScheme {
         &self,
         banks: &mut [Bank],
         strips: &mut [AlignedVec<T::Total>],
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
         results: &mut [T],
     ) {
         let Way::Strips { width, .. } = &self.way else { panic!("strips belong to the way in strips") };
         let units = self.results / width * width.div_ceil(BLOCK);
-        self.divide_units(banks, strips, operands, parts, results, 0..units);
+        self.divide_units(banks, strips, sources, parts, results, 0..units);
     }
 
     /// Runs strips `units`, whose results are `results`.
@@ -33,17 +33,17 @@ impl ReduceScheme {
         &self,
         banks: &mut [Bank],
         strips: &mut [AlignedVec<T::Total>],
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
         mut results: &mut [T],
         units: Range<usize>,
     ) {
         if let ([bank], [strip]) = (&mut *banks, &mut *strips) {
-            run_prologue(self.arch, &self.translation.setup, bank, self.sources(operands));
+            run_prologue(self.arch, &self.translation.setup, bank, sources);
             for unit in units {
                 let length = self.strip(unit).len();
                 let (head, tail) = results.split_at_mut(length);
-                self.run_strip(bank, &mut strip[..length], operands, parts, head, unit);
+                self.run_strip(bank, &mut strip[..length], sources, parts, head, unit);
                 results = tail;
             }
             return;
@@ -55,8 +55,8 @@ impl ReduceScheme {
         let first = self.strip(units.start).start;
         let (head, tail) = results.split_at_mut(self.strip(cut).start - first);
         parallel::join(
-            || self.divide_units(head_banks, head_strips, operands, parts, head, units.start..cut),
-            || self.divide_units(tail_banks, tail_strips, operands, parts, tail, cut..units.end),
+            || self.divide_units(head_banks, head_strips, sources, parts, head, units.start..cut),
+            || self.divide_units(tail_banks, tail_strips, sources, parts, tail, cut..units.end),
         );
     }
 
@@ -72,7 +72,7 @@ impl ReduceScheme {
         &self,
         bank: &mut Bank,
         accumulators: &mut [T::Total],
-        operands: Operands<'_>,
+        sources: &Sources<'_>,
         parts: &Parts<'_>,
         results: &mut [T],
         unit: usize,
@@ -88,7 +88,7 @@ impl ReduceScheme {
             let run = walk.next(reduced.elements() - done);
             for i in 0..run.length {
                 let start = first + run.at(i);
-                let values = self.values::<T>(bank, operands, parts, start, length);
+                let values = self.values::<T>(bank, sources, parts, start, length);
                 dispatch(self.arch, AccumulateStrip { function: self.function, values, accumulators });
             }
             done += run.length;
