@@ -138,6 +138,22 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Where the first element stands in memory.
+    #[inline]
+    pub(super) fn address(&self) -> usize {
+        match self {
+            Part::F32(data) => data.as_ptr().addr(),
+            Part::F64(data) => data.as_ptr().addr(),
+            Part::I32(data) => data.as_ptr().addr(),
+            Part::Bool(data) => data.as_ptr().addr(),
+            Part::F16(data) => data.as_ptr().addr(),
+            Part::Bf16(data) => data.as_ptr().addr(),
+            Part::U8(data) => data.as_ptr().addr(),
+            Part::I8(data) => data.as_ptr().addr(),
+            Part::I64(data) => data.as_ptr().addr(),
+        }
+    }
+
     /// The elements before `at`, and the rest.
     pub(super) fn split_at(self, at: usize) -> (Part<'a>, Part<'a>) {
         match self {

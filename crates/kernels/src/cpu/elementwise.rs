@@ -4,6 +4,7 @@ use arenagrad_graph::Elements;
 
 use std::ops::Range;
 
+use super::ahead::Streams;
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue, store_block};
@@ -22,6 +23,7 @@ pub(super) struct Elementwise {
     /// Which of the step's inputs is the program's first.
     first: usize,
     elements: usize,
+    streams: Streams,
     /// Registers for each of the tasks that the work is divided into.
     banks: Vec<Bank>,
 }
@@ -33,7 +35,9 @@ impl Elementwise {
         let tasks = parallel::tasks(cost::elementwise(program));
         let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
         let banks = (0..tasks).map(|_| translation.bank()).collect();
+        let output_bytes = translation.outputs.iter().map(|&(dtype, _)| cost::size(dtype)).sum();
         Elementwise {
+            streams: Streams::new(&program.inputs, output_bytes, program.elements, translation.body.len()),
             arch: detect(),
             translation,
             inputs: program.inputs.clone(),
@@ -50,9 +54,9 @@ impl Elementwise {
 
     /// Runs the program over its whole domain.
     pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Elements]) {
-        let Elementwise { arch, translation, inputs, first, elements, banks } = self;
+        let Elementwise { arch, translation, inputs, first, elements, streams, banks } = self;
         let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
-        let task = ElementwiseTask { arch: *arch, translation, sources: &sources };
+        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams };
         task.divide(banks, parts(outputs, *elements), 0..*elements);
     }
 
@@ -73,7 +77,8 @@ impl Elementwise {
     ) {
         let (accumulators, accumulator_base) = accumulators;
         let sources = Sources { operands, first: self.first, inputs: &self.inputs, accumulators, accumulator_base };
-        let task = ElementwiseTask { arch: self.arch, translation: &self.translation, sources: &sources };
+        let Elementwise { arch, translation, streams, .. } = self;
+        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams };
         task.run(bank, outputs.0, outputs.1, range);
     }
 }
@@ -84,6 +89,7 @@ struct ElementwiseTask<'a> {
     arch: Arch,
     translation: &'a Translation,
     sources: &'a Sources<'a>,
+    streams: &'a Streams,
 }
 
 impl ElementwiseTask<'_> {
@@ -104,7 +110,7 @@ impl ElementwiseTask<'_> {
     }
 
     fn run(self, bank: &mut Bank, outputs: &mut Parts<'_>, base: usize, range: Range<usize>) {
-        let ElementwiseTask { arch, translation, sources } = self;
+        let ElementwiseTask { arch, translation, sources, streams } = self;
         if range.is_empty() {
             return;
         }
@@ -112,7 +118,9 @@ impl ElementwiseTask<'_> {
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + BLOCK);
-            run_block(arch, &translation.body, bank, sources, Outputs::Written(outputs), base, start..end);
+            let mut ahead = streams.ahead(sources, outputs, base, end..range.end.min(end + BLOCK));
+            let written = Outputs::Written(outputs);
+            run_block(arch, &translation.body, bank, sources, written, (base, start..end), &mut ahead);
             store_block(translation, bank, outputs, base, start..end);
             start = end;
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arenagrad_graph::{DType, Elementwise, StorageType};
 
+use super::ahead::Ahead;
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, StoredRegister, Translation};
 use super::lanes;
@@ -98,25 +99,25 @@ impl<'a> Sources<'a> {
 
 /// Computes the uniform values.
 pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: &Sources<'_>) {
-    run_block(arch, &setup.prologue, bank, sources, Outputs::Read(&Parts::new()), 0, 0..1);
+    run_block(arch, &setup.prologue, bank, sources, Outputs::Read(&Parts::new()), (0, 0..1), &mut Ahead::none());
 }
 
 /// Computes the varying values of the domain positions `range`, at most a block. `outputs` are those from
-/// domain index `base` on, which inputs may share.
+/// domain index `base` on, which inputs may share. With each instruction some of what is `ahead` is asked for.
 pub(super) fn run_block(
     arch: Arch,
     code: &[Code],
     bank: &mut Bank,
     sources: &Sources<'_>,
     outputs: Outputs<'_, '_>,
-    base: usize,
-    range: Range<usize>,
+    (base, range): (usize, Range<usize>),
+    ahead: &mut Ahead,
 ) {
     let (start, length) = (range.start, range.len());
     debug_assert!(length <= BLOCK);
     if !code.is_empty() {
         // By reference: a copy of it that was written piece by piece just before would be waited for, which is felt in blocks of a few elements.
-        dispatch(arch, &mut Block { code, bank, sources, outputs, base, start, length, output: None });
+        dispatch(arch, &mut Block { code, bank, sources, outputs, base, start, length, output: None, ahead });
     }
 }
 
@@ -165,6 +166,7 @@ pub(super) struct Block<'a, 'b> {
     length: usize,
     /// The output to which the code that is being executed writes its value.
     output: Option<u32>,
+    ahead: &'a mut Ahead,
 }
 
 impl Vectorise for &mut Block<'_, '_> {
@@ -173,6 +175,7 @@ impl Vectorise for &mut Block<'_, '_> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         for &code in self.code {
+            self.ahead.fetch();
             self.execute::<FUSED>(code);
         }
     }

@@ -9,6 +9,7 @@
 //! for several instruction sets of which the processor's widest is taken. The module knows nothing of plans: which buffers a
 //! step reads and writes, and that they are long enough, is the caller's business, and a mismatch is a broken invariant.
 
+mod ahead;
 mod apply;
 mod argmax;
 mod argsort;

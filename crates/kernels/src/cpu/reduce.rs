@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use arenagrad_graph::{AlignedVec, DType, Elements, ReduceFunction};
 
+use super::ahead::Ahead;
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
 use super::code::{StoredRegister, Translation};
 use super::elementwise::Elementwise;
@@ -330,7 +331,15 @@ impl ReduceScheme {
         length: usize,
     ) -> Values<'b, T> {
         let outputs = Outputs::Read(parts);
-        run_block(self.arch, &self.translation.body, bank, sources, outputs, 0, start..start + length);
+        run_block(
+            self.arch,
+            &self.translation.body,
+            bank,
+            sources,
+            outputs,
+            (0, start..start + length),
+            &mut Ahead::none(),
+        );
         if self.value.uniform {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {

@@ -8,6 +8,7 @@ use super::fold::combine_lanes;
 use super::rows::{NestScheme, store_section};
 use super::totals::{Foldable, Totals, not_foldable};
 use crate::Space;
+use crate::cpu::ahead::Ahead;
 use crate::cpu::buffer::Parts;
 use crate::cpu::cache_lines::AtLine;
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue};
@@ -45,7 +46,15 @@ impl After {
             }
         }
         run_prologue(*arch, &translation.setups[Space::Whole as usize], &mut self.whole, sources);
-        run_block(*arch, &translation.whole.body, &mut self.whole, sources, Outputs::Written(parts), 0, 0..1);
+        run_block(
+            *arch,
+            &translation.whole.body,
+            &mut self.whole,
+            sources,
+            Outputs::Written(parts),
+            (0, 0..1),
+            &mut Ahead::none(),
+        );
         store_section(&translation.whole, &self.whole, parts, 0..1);
     }
 
@@ -82,7 +91,15 @@ impl After {
                     DType::Bool => not_foldable(),
                 }
             }
-            run_block(*arch, &section.body, &mut self.columns, sources, Outputs::Written(parts), 0, start..end);
+            run_block(
+                *arch,
+                &section.body,
+                &mut self.columns,
+                sources,
+                Outputs::Written(parts),
+                (0, start..end),
+                &mut Ahead::none(),
+            );
             store_section(section, &self.columns, parts, start..end);
         }
     }

@@ -16,6 +16,7 @@ use arenagrad_graph::Elements;
 
 use std::ops::Range;
 
+use super::ahead::Streams;
 use super::buffer::{Operands, Parts, part};
 use super::interpret::{Accumulators, Sources};
 use super::parallel;
@@ -24,7 +25,7 @@ use crate::{Nest as NestKernel, Space, cost};
 use after::After;
 use code::Translation;
 use rows::{NestScheme, RowParts, RowTask, Worker};
-use schedule::Schedule;
+use schedule::{Layout, Schedule};
 use totals::Totals;
 
 /// A nest made ready.
@@ -49,7 +50,8 @@ impl Nest {
         let layout = schedule.layout;
         let partitions = layout.rows.div_ceil(layout.partition);
         let totals = (0..partitions).map(|_| Totals::new(&translation, nest.columns)).collect();
-        let scheme = NestScheme { arch: detect(), layout, translation };
+        let streams = streams(nest, &translation, layout);
+        let scheme = NestScheme { arch: detect(), layout, translation, streams };
         let tasks = parallel::tasks(cost::nest(nest)).min(partitions).max(1);
         let outputs = nest.outputs.iter().map(|&output| {
             let space = nest.values[output as usize].space;
@@ -90,6 +92,18 @@ impl Nest {
         after.run_whole(scheme, sources, totals, &mut whole);
         after.run_columns(scheme, sources, totals, &mut of_columns, *columns);
     }
+}
+
+/// What a group of rows asks for while the one before is computed. A row of several blocks would drive the one before out of the nearest cache.
+fn streams(nest: &NestKernel, translation: &Translation, layout: Layout) -> Streams {
+    if layout.blocks > 1 {
+        return Streams::default();
+    }
+    let values = nest.outputs.iter().map(|&output| &nest.values[output as usize]);
+    let of_elements = values.filter(|value| value.space == Space::Element);
+    let output_bytes = of_elements.map(|value| cost::size(value.dtype)).sum();
+    let calls: usize = translation.passes.iter().map(|pass| pass.body.len() + pass.folds.len()).sum();
+    Streams::new(&translation.inputs, output_bytes, nest.rows * nest.columns, calls)
 }
 
 /// Runs the partitions of `rows`, whose totals are `totals`, with one worker a task.

@@ -9,6 +9,7 @@ use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, expand,
 use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
+use crate::cpu::ahead::{Ahead, Streams};
 use crate::cpu::buffer::{Part, Parts, split_parts};
 use crate::cpu::cache_lines::{self, CacheLine};
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue, store};
@@ -21,6 +22,7 @@ pub(super) struct NestScheme {
     pub(super) arch: Arch,
     pub(super) layout: Layout,
     pub(super) translation: Translation,
+    pub(super) streams: Streams,
 }
 
 /// The memory of one task.
@@ -131,8 +133,10 @@ impl RowTask<'_> {
             let is_last = start + group.rows == rows.end;
             let (first, later) = translation.rows.split_first().expect("there are rows before the first pass");
             self.run_rows(worker, first, totals, parts, group);
+            let next = (start + group.rows) * layout.width..rows.end.min(start + 2 * group.rows) * layout.width;
+            let mut ahead = self.scheme.streams.ahead(self.sources, &parts.elements, parts.first * layout.width, next);
             for (pass, section) in translation.passes.iter().zip(later) {
-                self.run_pass(worker, pass, totals, parts, group, is_last);
+                self.run_pass(worker, pass, totals, parts, (group, is_last), &mut ahead);
                 self.run_rows(worker, section, totals, parts, group);
             }
             start += group.rows;
@@ -152,7 +156,7 @@ impl RowTask<'_> {
         let bank = &mut worker.rows;
         let range = group.start..group.start + group.rows;
         let (first, outputs) = (parts.first, Outputs::Written(&mut parts.rows));
-        run_block(arch, &section.body, bank, self.sources, outputs, first, range.clone());
+        run_block(arch, &section.body, bank, self.sources, outputs, (first, range.clone()), &mut Ahead::none());
         store_section(section, bank, &mut parts.rows, range.start - parts.first..range.end - parts.first);
         for fold in &section.folds {
             let total = &mut totals.whole[fold.total];
@@ -172,8 +176,8 @@ impl RowTask<'_> {
         section: &Section,
         totals: &mut Totals,
         parts: &mut RowParts<'_>,
-        group: Group,
-        is_last: bool,
+        (group, is_last): (Group, bool),
+        ahead: &mut Ahead,
     ) {
         let NestScheme { layout, translation, .. } = self.scheme;
         self.transfer(worker, section, group.rows);
@@ -199,11 +203,12 @@ impl RowTask<'_> {
                 bank,
                 self.sources,
                 Outputs::Written(&mut parts.elements),
-                base,
-                start..start + length,
+                (base, start..start + length),
+                ahead,
             );
             store_section(section, bank, &mut parts.elements, start - base..start - base + length);
             for fold in &section.folds {
+                ahead.fetch();
                 match fold.dtype {
                     DType::F32 => self.fold::<f32>(worker, fold, totals, group, first, length),
                     DType::F64 => self.fold::<f64>(worker, fold, totals, group, first, length),
