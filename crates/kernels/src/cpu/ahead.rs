@@ -46,14 +46,29 @@ impl Streams {
         Streams { inputs: numbers, has_outputs: output_bytes > 0, calls: calls.max(1) }
     }
 
-    /// What to ask for while a block is computed, so that the elements `next` are there for the next one. `outputs` are those from element
-    /// `base` on.
+    /// Lets `ahead` have what to ask for while a block is computed, so that the elements `next` are there for the next one. `outputs` are those
+    /// from element `base` on.
     #[inline]
-    pub(super) fn ahead(&self, sources: &Sources<'_>, outputs: &Parts<'_>, base: usize, next: Range<usize>) -> Ahead {
-        let mut ahead = Ahead::none();
-        if self.calls == 0 || next.is_empty() {
-            return ahead;
+    pub(super) fn look(
+        &self,
+        ahead: &mut Ahead,
+        sources: &Sources<'_>,
+        outputs: &Parts<'_>,
+        (base, next): (usize, Range<usize>),
+    ) {
+        ahead.clear();
+        if self.calls > 0 && !next.is_empty() {
+            self.look_at(ahead, sources, outputs, (base, next));
         }
+    }
+
+    fn look_at(
+        &self,
+        ahead: &mut Ahead,
+        sources: &Sources<'_>,
+        outputs: &Parts<'_>,
+        (base, next): (usize, Range<usize>),
+    ) {
         for &number in &self.inputs {
             let buffer = sources.operands.buffer(sources.first + number);
             let bytes = buffer.storage().bytes();
@@ -67,11 +82,13 @@ impl Streams {
             }
         }
         ahead.at_once = ahead.lines.div_ceil(self.calls);
-        if ahead.at_once > MOST_LINES { Ahead::none() } else { ahead }
+        if ahead.at_once > MOST_LINES {
+            ahead.clear();
+        }
     }
 }
 
-/// What is left to ask for.
+/// What is left to ask for. It is filled where it stands, block after block: to move it would cost as much as a small block does.
 pub(super) struct Ahead {
     /// Addresses.
     streams: SmallVec<[Range<usize>; 8]>,
@@ -83,6 +100,11 @@ impl Ahead {
     /// Nothing.
     pub(super) fn none() -> Ahead {
         Ahead { streams: SmallVec::new(), lines: 0, at_once: 0 }
+    }
+
+    fn clear(&mut self) {
+        self.streams.clear();
+        (self.lines, self.at_once) = (0, 0);
     }
 
     fn add(&mut self, first: usize, bytes: usize) {
@@ -168,7 +190,8 @@ mod tests {
         let sources =
             Sources { operands, first: 0, inputs: &inputs, accumulators: Accumulators::None, accumulator_base: 0 };
         let streams = Streams::new(&inputs, 4, ELEMENTS, 10);
-        let mut ahead = streams.ahead(&sources, &outputs, 0, 2048..3072);
+        let mut ahead = Ahead::none();
+        streams.look(&mut ahead, &sources, &outputs, (0, 2048..3072));
         if !cfg!(target_arch = "x86_64") {
             assert!(ahead.streams.is_empty());
             return;
@@ -181,7 +204,8 @@ mod tests {
             ahead.fetch();
         }
         assert!(ahead.streams.is_empty() && ahead.at_once == 0);
-        assert!(streams.ahead(&sources, &outputs, 0, ELEMENTS..ELEMENTS).streams.is_empty());
+        streams.look(&mut ahead, &sources, &outputs, (0, ELEMENTS..ELEMENTS));
+        assert!(ahead.streams.is_empty());
     }
 
     #[test]
@@ -196,6 +220,8 @@ mod tests {
         let outputs = parts(&mut outputs, ELEMENTS);
         // A single instruction would ask for 128 lines at once.
         let streams = Streams::new(&inputs, 4, ELEMENTS, 1);
-        assert!(streams.ahead(&sources, &outputs, 0, 1024..2048).streams.is_empty());
+        let mut ahead = Ahead::none();
+        streams.look(&mut ahead, &sources, &outputs, (0, 1024..2048));
+        assert!(ahead.streams.is_empty());
     }
 }

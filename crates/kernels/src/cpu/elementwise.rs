@@ -4,7 +4,7 @@ use arenagrad_graph::Elements;
 
 use std::ops::Range;
 
-use super::ahead::Streams;
+use super::ahead::{Ahead, Streams};
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue, store_block};
@@ -115,10 +115,10 @@ impl ElementwiseTask<'_> {
             return;
         }
         run_prologue(arch, &translation.setup, bank, sources);
-        let mut start = range.start;
+        let (mut ahead, mut start) = (Ahead::none(), range.start);
         while start < range.end {
             let end = range.end.min(start + BLOCK);
-            let mut ahead = streams.ahead(sources, outputs, base, end..range.end.min(end + BLOCK));
+            streams.look(&mut ahead, sources, outputs, (base, end..range.end.min(end + BLOCK)));
             let written = Outputs::Written(outputs);
             run_block(arch, &translation.body, bank, sources, written, (base, start..end), &mut ahead);
             store_block(translation, bank, outputs, base, start..end);

@@ -127,14 +127,15 @@ impl RowTask<'_> {
     pub(super) fn run(&self, worker: &mut Worker, totals: &mut Totals, parts: &mut RowParts<'_>, rows: Range<usize>) {
         let NestScheme { layout, translation, .. } = self.scheme;
         totals.clear(translation);
-        let mut start = rows.start;
+        let (mut ahead, mut start) = (Ahead::none(), rows.start);
         while start < rows.end {
             let group = Group { start, rows: layout.group.min(rows.end - start) };
             let is_last = start + group.rows == rows.end;
             let (first, later) = translation.rows.split_first().expect("there are rows before the first pass");
             self.run_rows(worker, first, totals, parts, group);
             let next = (start + group.rows) * layout.width..rows.end.min(start + 2 * group.rows) * layout.width;
-            let mut ahead = self.scheme.streams.ahead(self.sources, &parts.elements, parts.first * layout.width, next);
+            let base = parts.first * layout.width;
+            self.scheme.streams.look(&mut ahead, self.sources, &parts.elements, (base, next));
             for (pass, section) in translation.passes.iter().zip(later) {
                 self.run_pass(worker, pass, totals, parts, (group, is_last), &mut ahead);
                 self.run_rows(worker, section, totals, parts, group);
