@@ -62,7 +62,7 @@ pub use linear_algebra::{Failure, FailureReason};
 pub(crate) use matmul::usual as usual_product;
 pub use parallel::threads;
 #[cfg(not(target_family = "wasm"))]
-pub use parallel::{join_team, serve_team};
+pub use parallel::{lead_team, serve_team};
 pub use peak::multiply_adds;
 
 use arenagrad_graph::Elements;

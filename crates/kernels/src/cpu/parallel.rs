@@ -50,16 +50,16 @@ thread_local! {
     static TEAM: Cell<Option<&'static Bell>> = const { Cell::new(None) };
 }
 
-/// Makes the calling thread of a rayon pool one whose work `bell` calls a team for: the other threads of that pool, which [`serve_team`].
+/// Lets the calling thread of a rayon pool call a team by `bell` when it divides work: the other threads of that pool, which [`serve_team`].
 #[cfg(not(target_family = "wasm"))]
-pub fn join_team(bell: &'static Bell) {
+pub fn lead_team(bell: &'static Bell) {
     TEAM.set(Some(bell));
 }
 
 /// Lets the calling thread of a rayon pool do what its team divides, for ever.
 #[cfg(not(target_family = "wasm"))]
 pub fn serve_team(bell: &'static Bell) {
-    join_team(bell);
+    lead_team(bell);
     loop {
         bell.wait_until(does_other_work);
     }
@@ -141,7 +141,7 @@ mod tests {
             if thread.index() > 0 {
                 serve_team(&BELL);
             }
-            join_team(&BELL);
+            lead_team(&BELL);
             // Its receiver may have what it needs.
             let _ = sender.send(work());
         });

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use arenagrad_kernels::cpu::{Bell, join_team, serve_team};
+use arenagrad_kernels::cpu::{Bell, lead_team, serve_team};
 
 use super::{CpuExecutable, CpuMemory};
 
@@ -145,7 +145,7 @@ impl Driver {
 
     /// Does what is given, for ever.
     fn serve(&'static self) {
-        join_team(&self.team);
+        lead_team(&self.team);
         loop {
             self.given.wait_until(|| self.is_given.swap(false, Ordering::Acquire));
             let given = std::mem::replace(&mut *self.exchange(), Exchange::Empty);
