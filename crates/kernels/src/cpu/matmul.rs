@@ -1,7 +1,7 @@
 //! Batched matrix products with an epilogue.
 //!
-//! Rows of the results of all batches are the units that threads share. The epilogue follows on each block of rows while
-//! they are in cache: it reads the product from the task's own memory and writes the step's outputs.
+//! Rows of the results of all batches are the units that threads share, or columns where few rows meet a large right operand. The epilogue follows on
+//! each block of rows while they are in cache: it reads the product from the task's own memory and writes the step's outputs.
 
 use std::mem;
 use std::ops::Range;
@@ -150,7 +150,7 @@ struct Own<T: Real> {
     packed_lhs: AlignedVec<T>,
     /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
     kept_lhs: Option<usize>,
-    /// A panel of the right operand, where it is not packed beforehand.
+    /// A few panels of the right operand, where it is not packed beforehand.
     panel: AlignedVec<T>,
     /// Rows of the product, where an epilogue reads them.
     product: AlignedVec<T>,

@@ -56,7 +56,7 @@ pub(super) struct Operand<'a, T> {
 /// Packs a panel of columns of a right operand side by side, `packed[p * width + column]` for the part `depth` of the depth and
 /// zeros past the last column: as wide as one vector where that holds them, else as `MOST_VECTORS` vectors.
 #[inline(always)]
-pub(super) fn pack_panel<T: Real, S: Simd>(
+fn pack_panel<T: Real, S: Simd>(
     simd: S,
     rhs: Operand<'_, T>,
     columns: Range<usize>,

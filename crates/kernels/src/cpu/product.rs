@@ -3,8 +3,8 @@
 //! The crate `gemm` would be the natural choice here, but it allocates its packing buffers anew on each call, and a step
 //! of a plan allocates nothing. The way is the usual one (Goto and van de Geijn: "Anatomy of high-performance matrix
 //! multiplication", 2008): panels of columns of the right operand are multiplied with panels of rows of the left one, tile
-//! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or one at a time just
-//! before it is used, so that it never leaves the second cache; or, where columns stand side by side over stretches, as the windows of a convolution
+//! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or a few at a time just
+//! before they are used, so that they never leave the second cache; or, where columns stand side by side over stretches, as the windows of a convolution
 //! do, and few rows are multiplied with them, they are read where they stand. Rows of the left operand are packed only where
 //! their elements stand apart or are narrower than their values; a tile reads each element of a row by itself, so neighbours may as well stay where they are.
 //!
@@ -17,7 +17,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
-use super::pack::{Operand, Source, pack_panel, pack_panels, pack_rows};
+use super::pack::{Operand, Source, pack_panels, pack_rows};
 use super::processor::Arch;
 use super::tile::{
     Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, Spread, Standing, TileTarget, Unpacked, VECTORS, VectorPanel,
@@ -52,9 +52,11 @@ impl<T: Real> WithSimd for PackRhs<'_, T> {
         let Extents { k, n, .. } = *extents;
         let operand = Operand { source: rhs, start, matrices: &extents.rhs };
         let width = VECTORS * T::lanes::<S>();
-        for (panel, packed) in panels.zip(packed.chunks_mut(k * width)) {
-            let columns = panel * width..n.min((panel + 1) * width);
-            pack_panel::<T, S>(simd, operand, columns, 0..k, packed);
+        let columns_at_once = extents.columns_at_once::<T>(width);
+        let (first, end) = (panels.start * width, n.min(panels.end * width));
+        for column in (first..end).step_by(columns_at_once) {
+            let columns = column..end.min(column + columns_at_once);
+            pack_panels::<T, S>(simd, operand, columns, 0..k, &mut packed[(column - first) * k..]);
         }
     }
 }
