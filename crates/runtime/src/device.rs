@@ -5,6 +5,7 @@ use std::fmt;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{GpuDevice, Selector};
 use crate::error::Error;
+use crate::plan::Target;
 #[cfg(not(target_family = "wasm"))]
 use crate::tuning::Tuning;
 
@@ -140,12 +141,12 @@ impl fmt::Display for CooperativeSupport {
 }
 
 impl Device {
-    /// How many bytes elements take in this device's buffers.
-    pub(crate) fn element_bytes(&self) -> crate::plan::ElementBytes {
+    /// What plans for this device have to know of it.
+    pub(crate) fn target(&self) -> Target {
         match &self.kind {
-            DeviceKind::Cpu => crate::plan::ElementBytes::Packed,
+            DeviceKind::Cpu => Target::CPU,
             #[cfg(feature = "gpu")]
-            DeviceKind::Gpu(_) => crate::plan::ElementBytes::Words,
+            DeviceKind::Gpu(_) => Target::GPU,
         }
     }
 

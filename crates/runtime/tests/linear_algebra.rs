@@ -229,6 +229,19 @@ mod computed {
     }
 
     #[test]
+    fn cofactors_of_regular_and_of_nearly_singular_matrices() {
+        // From far from singular to singular: [[1, 2, 3], [2, 4 + d, 6], [1, 0, 1]], whose cofactors are linear in d.
+        for d in [4.0, 1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-9, 0.0] {
+            let matrix = tensor(&[3, 3], vec![1.0, 2.0, 3.0, 2.0, 4.0 + d, 6.0, 1.0, 0.0, 1.0], DType::F64);
+            let [gradient] = of(&matrix, |a| a.det().grad([a]).unwrap()).unwrap();
+            let expected = [4.0 + d, 4.0, -4.0 - d, -2.0, -2.0, 2.0, -3.0 * d, 0.0, d];
+            for (found, expected) in gradient.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-12, "{d}: {gradient:?}");
+            }
+        }
+    }
+
+    #[test]
     fn determinants_of_singular_and_of_no_matrices() {
         let [det, gradient, sign, log] = of(&tensor(&[2, 3, 3], singular(), DType::F64), |a| {
             let [gradient] = a.det().sum(..).grad([a]).unwrap();

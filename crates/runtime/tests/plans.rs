@@ -89,6 +89,24 @@ fn a_chain_of_elementwise_functions_is_one_kernel() {
 
 /// Two products that two kernels read both: neither product may draw in a kernel that needs the other's, twice over.
 #[test]
+fn contractions_without_a_sum_are_one_kernel() {
+    for (equation, first, second) in [
+        ("ij,j->ij", 2, 1),
+        ("ij,i->ij", 2, 1),
+        ("j,ij->ij", 1, 2),
+        ("i,j->ij", 1, 1),
+        ("i,j->ji", 1, 1),
+        ("ij,ij->ij", 2, 2),
+    ] {
+        let g = Graph::new();
+        let operand = |name: &'static str, rank: usize| g.input(name, vec![6; rank]);
+        let (x, y) = (operand("x", first), operand("y", second));
+        let session = Session::evaluate(&g, &[g.einsum(equation, &[x, y])], &Device::cpu()).unwrap();
+        assert_eq!(session.plan().steps().len(), 1, "{equation}: {}", session.plan());
+    }
+}
+
+#[test]
 fn products_with_two_common_readers() {
     for device in devices() {
         let g = Graph::new();

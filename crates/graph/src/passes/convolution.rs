@@ -28,7 +28,7 @@ const FEW_RESULTS: usize = 48;
 const LONG_SUM: usize = 1024;
 
 /// The length of sums up to which a fold writes them out, term by term.
-const SHORT_SUM: usize = 32;
+const SHORT_SUM: usize = 128;
 
 /// The node that computes a convolution.
 pub(super) fn lower(

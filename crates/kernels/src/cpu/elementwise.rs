@@ -5,6 +5,7 @@ use arenagrad_graph::Elements;
 use std::ops::Range;
 
 use super::ahead::{Ahead, Streams};
+use super::block_order::BlockOrder;
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::code::Translation;
 use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue, store_block};
@@ -24,6 +25,7 @@ pub(super) struct Elementwise {
     first: usize,
     elements: usize,
     streams: Streams,
+    order: Option<BlockOrder>,
     /// Registers for each of the tasks that the work is divided into.
     banks: Vec<Bank>,
 }
@@ -38,6 +40,7 @@ impl Elementwise {
         let output_bytes = translation.outputs.iter().map(|&(dtype, _)| cost::size(dtype)).sum();
         Elementwise {
             streams: Streams::new(&program.inputs, output_bytes, program.elements, translation.body.len()),
+            order: BlockOrder::of(&program.inputs),
             arch: detect(),
             translation,
             inputs: program.inputs.clone(),
@@ -54,9 +57,9 @@ impl Elementwise {
 
     /// Runs the program over its whole domain.
     pub(super) fn run(&mut self, operands: Operands<'_>, accumulators: Accumulators<'_>, outputs: &mut [Elements]) {
-        let Elementwise { arch, translation, inputs, first, elements, streams, banks } = self;
+        let Elementwise { arch, translation, inputs, first, elements, streams, order, banks } = self;
         let sources = Sources { operands, first: *first, inputs, accumulators, accumulator_base: 0 };
-        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams };
+        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams, order: *order };
         task.divide(banks, parts(outputs, *elements), 0..*elements);
     }
 
@@ -77,8 +80,8 @@ impl Elementwise {
     ) {
         let (accumulators, accumulator_base) = accumulators;
         let sources = Sources { operands, first: self.first, inputs: &self.inputs, accumulators, accumulator_base };
-        let Elementwise { arch, translation, streams, .. } = self;
-        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams };
+        let Elementwise { arch, translation, streams, order, .. } = self;
+        let task = ElementwiseTask { arch: *arch, translation, sources: &sources, streams, order: *order };
         task.run(bank, outputs.0, outputs.1, range);
     }
 }
@@ -90,6 +93,7 @@ struct ElementwiseTask<'a> {
     translation: &'a Translation,
     sources: &'a Sources<'a>,
     streams: &'a Streams,
+    order: Option<BlockOrder>,
 }
 
 impl ElementwiseTask<'_> {
@@ -110,12 +114,21 @@ impl ElementwiseTask<'_> {
     }
 
     fn run(self, bank: &mut Bank, outputs: &mut Parts<'_>, base: usize, range: Range<usize>) {
-        let ElementwiseTask { arch, translation, sources, streams } = self;
+        let ElementwiseTask { arch, translation, sources, streams, order } = self;
         if range.is_empty() {
             return;
         }
         run_prologue(arch, &translation.setup, bank, sources);
-        let (mut ahead, mut start) = (Ahead::none(), range.start);
+        let mut ahead = Ahead::none();
+        if let Some(order) = order {
+            order.for_each(range, |block| {
+                let written = Outputs::Written(outputs);
+                run_block(arch, &translation.body, bank, sources, written, (base, block.clone()), &mut ahead);
+                store_block(translation, bank, outputs, base, block);
+            });
+            return;
+        }
+        let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + BLOCK);
             streams.look(&mut ahead, sources, outputs, (base, end..range.end.min(end + BLOCK)));

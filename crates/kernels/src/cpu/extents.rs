@@ -140,7 +140,7 @@ impl Extents {
 
     /// The elements that a task needs to pack `rows` rows of the left operand.
     pub(super) fn packed_lhs(&self, tile: TileShape, rows: usize) -> usize {
-        if self.reads_rows() {
+        if self.reads_rows(tile.lanes, tile.rows) {
             return 0;
         }
         let depth = if self.keeps_rows(tile, rows) { self.k } else { self.k.min(DEPTH) };
@@ -152,7 +152,7 @@ impl Extents {
     pub(super) fn keeps_rows(&self, tile: TileShape, rows: usize) -> bool {
         let is_common = self.lhs.batch.as_slice().last().is_some_and(|axis| axis.stride == 0);
         let elements = rows.next_multiple_of(tile.rows).saturating_mul(self.k);
-        !self.reads_rows() && is_common && rows == self.m && elements <= MOST_ELEMENTS
+        !self.reads_rows(tile.lanes, tile.rows) && is_common && rows == self.m && elements <= MOST_ELEMENTS
     }
 
     /// The totals that a task needs for so many rows and columns: none if the depth is a single section.
@@ -161,9 +161,11 @@ impl Extents {
     }
 
     /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches and so few columns
-    /// are multiplied with them that packing would cost more than finding each.
-    pub(super) fn reads_rows(&self) -> bool {
-        (self.lhs.columns.is_unit() && !self.lhs_is_narrow) || self.reads_spread_rows()
+    /// are multiplied with them that packing would cost more than finding each. Beside columns that are read where they stand neighbours are packed:
+    /// a processor has too few registers for where so many rows and vectors are.
+    pub(super) fn reads_rows(&self, lanes: usize, tile_rows: usize) -> bool {
+        let are_neighbours = self.lhs.columns.is_unit() && !self.lhs_is_narrow;
+        (are_neighbours && !self.reads_columns(lanes, tile_rows)) || self.reads_spread_rows()
     }
 
     pub(super) fn reads_spread_rows(&self) -> bool {

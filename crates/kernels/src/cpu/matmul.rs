@@ -26,7 +26,7 @@ use crate::kernel::Matrices;
 use crate::program::Program;
 
 /// Multiplications below which packing costs more than it brings.
-const PACKING: usize = 1024;
+const PACKING: usize = 256;
 
 /// Rows below which packing the right operand costs as much as the product.
 const PACKING_ROWS: usize = 4;

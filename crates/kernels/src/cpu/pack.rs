@@ -11,7 +11,7 @@ use pulp::Simd;
 use super::buffer::typed;
 use super::narrow::Panel;
 use super::tile::{Real, VECTORS as MOST_VECTORS};
-use super::walk::{Run, Walk};
+use super::walk::{Run, Walk, read_apart};
 use crate::kernel::Matrices;
 use crate::view::Axes;
 
@@ -306,6 +306,13 @@ fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mu
                 for (element, &value) in head[whole..].iter_mut().zip(&source[whole..]) {
                     *element = value;
                 }
+            }
+            stride if stride > 0 => {
+                read_apart(
+                    &elements[first..=run.at(run.length - 1).wrapping_add(distance)],
+                    stride.unsigned_abs(),
+                    head,
+                );
             }
             stride => {
                 let mut place = first;

@@ -145,7 +145,7 @@ impl<T: Real> PackedProduct<'_, T> {
                     &mut packed_lhs[height * depth.start..height * depth.end]
                 }
             };
-            if !extents.reads_rows() && packed_rows != PackedRows::Ready {
+            if !extents.reads_rows(lanes, TILE_ROWS) && packed_rows != PackedRows::Ready {
                 pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
             let packed_lhs = &*packed_lhs;
@@ -158,15 +158,17 @@ impl<T: Real> PackedProduct<'_, T> {
             if let Rhs::Unpacked(Source::Native(elements), start, _) = &rhs
                 && extents.reads_columns(lanes, TILE_ROWS)
             {
-                let distances = &mut distances[..length];
-                Walk::over(&extents.rhs.rows, 0, depth.start).places(distances);
-                let furthest = distances.iter().copied().max().unwrap_or(0);
-                standing = Some((
-                    *elements,
-                    &*distances,
-                    furthest,
-                    Walk::over(&extents.rhs.columns, *start, all_columns.start),
-                ));
+                let mut places = [0; DEPTH];
+                let (places, distances) = (&mut places[..length], &mut distances[..length]);
+                Walk::over(&extents.rhs.rows, 0, depth.start).places(places);
+                let furthest = places.iter().copied().max().unwrap_or(0);
+                if u32::try_from(furthest).is_ok() {
+                    for (distance, &place) in distances.iter_mut().zip(&*places) {
+                        *distance = place as u32;
+                    }
+                    let walk = Walk::over(&extents.rhs.columns, *start, all_columns.start);
+                    standing = Some((*elements, &*distances, furthest, walk));
+                }
             }
             // The columns whose panels are packed.
             let mut packed_columns = all_columns.start..all_columns.start;
@@ -175,11 +177,22 @@ impl<T: Real> PackedProduct<'_, T> {
                 let mut columns = column..all_columns.end.min(column + width);
                 let mut in_place = None;
                 if let Some((elements, distances, furthest, walk)) = &mut standing {
-                    let run = walk.next(columns.len());
-                    columns.end = column + run.length;
-                    let end = run.position + *furthest + columns.len().next_multiple_of(lanes);
-                    if end <= elements.len() {
-                        in_place = Some(Standing { elements: &elements[run.position..end], distances });
+                    // Vectors may stand anywhere, each in one piece; only the last may have fewer columns than lanes.
+                    let mut vectors: [&[T]; VECTORS] = [&[]; VECTORS];
+                    let mut are_there = true;
+                    let (mut number, mut found) = (0, 0);
+                    while number < VECTORS && found == number * lanes && found < columns.len() {
+                        let run = walk.next(lanes.min(columns.len() - found));
+                        let end = run.position + *furthest + lanes;
+                        match elements.get(run.position..end) {
+                            Some(elements) => vectors[number] = elements,
+                            None => are_there = false,
+                        }
+                        (number, found) = (number + 1, found + run.length);
+                    }
+                    columns.end = column + found;
+                    if are_there {
+                        in_place = Some((vectors, *distances));
                     }
                 }
                 column = columns.end;
@@ -195,11 +208,12 @@ impl<T: Real> PackedProduct<'_, T> {
                     columns: columns.start - all_columns.start..columns.end - all_columns.start,
                     row_stride: all_columns.len(),
                 };
-                if let Some(panel) = in_place {
+                if let Some((vectors, distances)) = in_place {
                     if narrow {
+                        let panel = Standing { vectors: [vectors[0]], distances };
                         block.multiply::<S, _, TILE_ROWS, 1>(simd, panel, result);
                     } else {
-                        block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, panel, result);
+                        block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, Standing { vectors, distances }, result);
                     }
                     continue;
                 }
@@ -281,7 +295,7 @@ impl<T: Real> Block<'_, T> {
                 }
                 let a = Spread { lines, distances: row_distances };
                 multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, a, b, target);
-            } else if extents.reads_rows() {
+            } else if extents.reads_rows(T::lanes::<S>(), ROWS) {
                 // Past the last row it is read again, and what comes of it dropped.
                 let mut lines: [&[T]; ROWS] = [&[]; ROWS];
                 for (line, elements) in lines.iter_mut().enumerate() {

@@ -225,14 +225,15 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T
     }
 }
 
-/// Columns where they stand: those of place `p` begin at `elements[distances[p]]`.
+/// Columns where they stand, each vector of them by itself: that of place `p` begins at `vectors[number][distances[p]]`. All have one length.
 #[derive(Clone, Copy)]
-pub(super) struct Standing<'a, T> {
-    pub(super) elements: &'a [T],
-    pub(super) distances: &'a [usize],
+pub(super) struct Standing<'a, T, const VECTORS: usize> {
+    pub(super) vectors: [&'a [T]; VECTORS],
+    /// Of 32 bits, so that no place past a distance can be one before it, which would be checked too.
+    pub(super) distances: &'a [u32],
 }
 
-impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T> {
+impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T, VECTORS> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.distances.len()
@@ -240,15 +241,23 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
 
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
-        Standing { distances: &self.distances[range], ..self }
+        let Standing { mut vectors, distances } = self;
+        // So that the compiler sees that it is one length, and checks a place once.
+        let length = vectors[0].len();
+        for number in 1..VECTORS {
+            vectors[number] = &vectors[number][..length];
+        }
+        Standing { vectors, distances: &distances[range] }
     }
 
     #[inline(always)]
     fn at(&self, p: usize) -> [T::Vector<S>; VECTORS] {
-        let first = self.distances[p];
-        let line = &self.elements[first..first + VECTORS * T::lanes::<S>()];
-        let (vectors, _) = T::vectors::<S>(line).as_chunks::<VECTORS>();
-        vectors[0]
+        let first = self.distances[p] as usize;
+        let mut read = [T::vectors::<S>(&self.vectors[0][first..first + T::lanes::<S>()])[0]; VECTORS];
+        for number in 1..VECTORS {
+            read[number] = T::vectors::<S>(&self.vectors[number][first..first + T::lanes::<S>()])[0];
+        }
+        read
     }
 }
 

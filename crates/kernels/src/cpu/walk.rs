@@ -167,7 +167,7 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
 
 /// Every `apart`-th element, from the first on to the last.
 #[inline(always)]
-fn read_apart<T: Copy>(source: &[T], apart: usize, target: &mut [T]) {
+pub(super) fn read_apart<T: Copy>(source: &[T], apart: usize, target: &mut [T]) {
     match apart {
         2 => read_apart_exactly::<T, 2>(source, target),
         3 => read_apart_exactly::<T, 3>(source, target),

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 
 use arenagrad_kernels::{Space, View};
 
-use crate::plan::MAX_BINDINGS;
 use crate::plan::border::Border;
 use crate::plan::cluster::{Cluster, Clusters, NONE};
 use crate::plan::entries::{Entry, Work};
@@ -30,17 +29,19 @@ pub(crate) struct Part {
 }
 
 /// The parts of all clusters, in order of their clusters. What is read across a cut becomes stored. `overwrites` has the next values of parameters,
-/// and the parameter that each will be written over: such a pair takes one binding.
+/// and the parameter that each will be written over: such a pair takes one binding. A kernel has `bindings` at most.
 pub(crate) fn divide(
     entries: &[Entry],
     clusters: &Clusters,
     storage: &mut Storage,
     overwrites: &HashMap<u32, u32>,
+    bindings: usize,
 ) -> Vec<Part> {
     let mut divider = Divider {
         entries,
         clusters,
         overwrites,
+        bindings,
         last_use: vec![0; entries.len()],
         is_needed: vec![false; entries.len()],
     };
@@ -55,6 +56,7 @@ struct Divider<'a> {
     entries: &'a [Entry],
     clusters: &'a Clusters,
     overwrites: &'a HashMap<u32, u32>,
+    bindings: usize,
     /// For each member of the cluster at hand the place of its last reader among the members that are kept.
     last_use: Vec<u32>,
     is_needed: Vec<bool>,
@@ -152,9 +154,9 @@ impl Divider<'_> {
                 |&&member: &&u32| self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter));
             let written = inside.iter().filter(is_written).filter(|member| !is_in_place(member)).count();
             let read = if is_flat { distinct.len() } else { bases.len() };
-            if read + written <= MAX_BINDINGS {
+            if read + written <= self.bindings {
                 best = place + 1;
-            } else if read > MAX_BINDINGS {
+            } else if read > self.bindings {
                 break;
             }
         }

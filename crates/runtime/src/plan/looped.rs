@@ -12,7 +12,7 @@ use arenagrad_graph::{Body, GraphError, NodeId, Op, Origin, ScanResult};
 use arenagrad_kernels::cost::Cost;
 
 use crate::plan::entries::{Entry, Work};
-use crate::plan::{BufferRole, Plan, Request};
+use crate::plan::{BufferRole, Plan, Request, Target};
 
 /// A loop as a step. Numbers of `operand` count the step's inputs, those of `result` its outputs, and those of `buffer` the buffers
 /// of the body's plan.
@@ -82,17 +82,17 @@ impl LoopPlan {
 }
 
 /// The plans of the loops whose bodies these are, each with those results that have entries.
-pub(crate) fn plan(entries: &[Entry], bodies: &[Arc<Body>]) -> Result<Vec<Arc<LoopPlan>>, GraphError> {
+pub(crate) fn plan(entries: &[Entry], bodies: &[Arc<Body>], target: Target) -> Result<Vec<Arc<LoopPlan>>, GraphError> {
     let mut results: Vec<Vec<ScanResult>> = vec![Vec::new(); bodies.len()];
     for entry in entries {
         if let Work::Scan { number, result } = &entry.work {
             results[*number as usize].push(*result);
         }
     }
-    bodies.iter().zip(results).map(|(body, results)| Ok(Arc::new(plan_one(body, &results)?))).collect()
+    bodies.iter().zip(results).map(|(body, results)| Ok(Arc::new(plan_one(body, &results, target)?))).collect()
 }
 
-fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError> {
+fn plan_one(body: &Body, results: &[ScanResult], target: Target) -> Result<LoopPlan, GraphError> {
     let (graph, ids) = body.stand_alone()?;
     let needed = body.needed(results);
     let outputs: Vec<NodeId> = results
@@ -107,7 +107,7 @@ fn plan_one(body: &Body, results: &[ScanResult]) -> Result<LoopPlan, GraphError>
         .filter(|&carry| needed[carry])
         .map(|carry| (carry as u32, ids[body.next()[carry] as usize]))
         .collect();
-    let request = Request { outputs, updates, rest: "each round", ..Request::default() };
+    let request = Request { outputs, updates, rest: "each round", target, ..Request::default() };
     let plan = Plan::of_round(&graph, &request)?;
     if !plan.exchanges.is_empty() {
         let nodes = graph.ids().into_iter().filter_map(|id| graph.node(id).ok());

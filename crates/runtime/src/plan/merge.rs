@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 use arenagrad_kernels::Space;
 use smallvec::SmallVec;
 
-use crate::plan::MAX_BINDINGS;
 use crate::plan::cluster::{Cluster, Clusters, Domain, NONE, find, is_in_order};
 use crate::plan::entries::Entry;
 use crate::plan::recompute::Storage;
@@ -21,8 +20,8 @@ const MOST_MEMBERS: usize = 64;
 /// of one tensor would otherwise all be held against one another.
 const MOST_MISFITS: usize = 16;
 
-/// Merges what can be. What a cluster computes again counts as read from where that leads.
-pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage) {
+/// Merges what can be in kernels of so many bindings. What a cluster computes again counts as read from where that leads.
+pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage, bindings: usize) {
     let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
     let mut place_of: HashMap<u32, usize> = HashMap::new();
     for (number, cluster) in clusters.list.iter().enumerate() {
@@ -47,7 +46,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
     }
     let ranks: Vec<u32> = clusters.list.iter().map(|cluster| cluster.rank).collect();
     let parents = (0..clusters.list.len() as u32).collect();
-    let mut merger = Merger { entries, clusters, storage, parents };
+    let mut merger = Merger { entries, clusters, storage, bindings, parents };
     for mut readers in readers {
         // Clusters of other ranks never become one, and a tensor may be read at thousands of them.
         readers.sort_by_key(|&reader| ranks[reader as usize]);
@@ -74,6 +73,7 @@ struct Merger<'a> {
     entries: &'a [Entry],
     clusters: &'a mut Clusters,
     storage: &'a Storage,
+    bindings: usize,
     parents: Vec<u32>,
 }
 
@@ -134,7 +134,7 @@ impl Merger<'_> {
 
     /// Whether one kernel can bind what both clusters read and write.
     fn fits(&mut self, first: u32, second: u32) -> bool {
-        let Merger { entries, clusters, storage, parents } = self;
+        let Merger { entries, clusters, storage, bindings, parents } = self;
         let mut reads: SmallVec<[u32; 16]> = SmallVec::new();
         let mut written = 0;
         for cluster in [first, second] {
@@ -151,6 +151,6 @@ impl Merger<'_> {
                 });
             }
         }
-        reads.len() + written <= MAX_BINDINGS
+        reads.len() + written <= *bindings
     }
 }

@@ -7,7 +7,7 @@
 //! (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in place is
 //! decided in between (`update`). Under a budget of memory steps are run again instead of keeping their results (`rematerialise`, by names of
 //! `layers`), and `report` says what is held when. Results of one attention are one kernel (`attention`), and what depends on order along an axis has kernels of
-//! its own (`ordered`). A loop is one step with a plan of its own, made before the plan around it (`looped`). A plan is the same for every device; it names no device and holds no values but literals.
+//! its own (`ordered`). A loop is one step with a plan of its own, made before the plan around it (`looped`). A plan names no device: what it has to know of one are numbers (`target`). It holds no values but literals.
 
 mod absorb;
 mod attention;
@@ -33,6 +33,7 @@ mod shaders;
 mod slots;
 mod step;
 mod stored;
+mod target;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -61,10 +62,9 @@ use layers::LayerMap;
 pub(crate) use rematerialise::MemoryPolicy;
 use report::{Account, Once};
 pub(crate) use step::Task;
+pub(crate) use target::Target;
+pub use target::{CPU_BINDINGS, GPU_BINDINGS};
 use update::Updates;
-
-/// How many storage buffers one kernel may use: what every wgpu adapter offers.
-pub const MAX_BINDINGS: usize = 8;
 
 /// What a plan must compute.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +83,8 @@ pub(crate) struct Request {
     pub(crate) copies_parameters: bool,
     /// What is wanted of the plan's memory.
     pub(crate) memory: MemoryPolicy,
-    /// How many bytes elements take on the device that the plan is for.
-    pub(crate) unit: ElementBytes,
+    /// The device that the plan is for.
+    pub(crate) target: Target,
     /// What is rounded to 16 bits; none where all is computed in the dtypes of the graph.
     pub(crate) rounding: Option<Rounding>,
     /// What it is for and what it exchanges, as members of a group tell each other.
@@ -153,7 +153,8 @@ impl Plan {
     /// Plans what `request` asks of `graph`. Errors: the graph's first mistake, if it has one; a budget of memory that cannot be kept.
     pub(crate) fn new(graph: &Graph, request: &Request) -> Result<Plan, Error> {
         let (graph, mut passes, layers) = Plan::passes(graph, request)?;
-        let once = rematerialise::rematerialise(&graph, &mut passes, &request.memory, &layers, request.unit)?;
+        let once =
+            rematerialise::rematerialise(&graph, &mut passes, &request.memory, &layers, request.target.element_bytes)?;
         Ok(Plan::place(&graph, passes, request, &layers, once))
     }
 
@@ -189,7 +190,7 @@ impl Plan {
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let exchanges: Vec<NodeId> = mapped.collect();
-        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, &exchanges, request.copies_parameters)?;
+        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, &exchanges, request)?;
         let layers = LayerMap::new(graph, &optimised.sources, request.memory.has_patterns());
         Ok((optimised.graph, passes, layers))
     }
@@ -202,7 +203,7 @@ impl Plan {
         let memory = memory::assign(entries, &mut steps, &required, &updates);
         let mut described = describe::describe(graph, entries, &steps, &memory, names);
         let fallible = fallible(graph, entries, &steps);
-        let account = Account::new(graph, entries, &steps, &memory, layers, request.unit, once);
+        let account = Account::new(graph, entries, &steps, &memory, layers, request.target.element_bytes, once);
         let exchanges = (0..steps.len()).filter(|&number| order::is_exchange(entries, &steps[number])).collect();
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let elements = |list: &[u32]| list.iter().map(|&entry| entries[entry as usize].shape.elements()).collect();
@@ -281,8 +282,9 @@ impl Passes {
         updates: &[(u32, NodeId)],
         stages: &[Vec<NodeId>],
         exchanges: &[NodeId],
-        copies_parameters: bool,
+        request: &Request,
     ) -> Result<Passes, GraphError> {
+        let (copies_parameters, bindings) = (request.copies_parameters, request.target.bindings);
         let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
         let declarations = graph.declarations();
         let parameters: Vec<NodeId> =
@@ -308,7 +310,7 @@ impl Passes {
                     true
                 }
             })?;
-        let loops = looped::plan(&entries, &loops)?;
+        let loops = looped::plan(&entries, &loops, request.target)?;
         let mut required = vec![false; entries.len()];
         for root in &roots {
             required[root.base as usize] = true;
@@ -319,14 +321,14 @@ impl Passes {
         let read_outputs: HashSet<u32> = roots[..first].iter().map(|root| root.base).collect();
 
         let mut clusters = cluster::cluster(&entries);
-        let mut storage = recompute::recompute(&entries, &clusters, &required);
-        merge::merge(&entries, &mut clusters, &storage);
+        let mut storage = recompute::recompute(&entries, &clusters, &required, bindings);
+        merge::merge(&entries, &mut clusters, &storage, bindings);
         let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
-        let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites());
+        let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites(), bindings);
         let steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
         updates.add_possible(&entries, &steps, &read_outputs);
         let steps = order::order(steps, &entries, &mut updates);
-        debug_assert!(!exceeds_bindings(&steps, &updates), "a step binds more buffers than a kernel may");
+        debug_assert!(!exceeds_bindings(&steps, &updates, bindings), "a step binds more buffers than a kernel may");
         Ok(Passes { entries, roots, required, clusters, storage, parts, updates, steps })
     }
 }
@@ -383,7 +385,7 @@ fn refuse_placeholders(graph: &Graph) -> Result<(), GraphError> {
 
 /// Whether a step binds more buffers than a kernel may: a parameter and the next value that is written over it are one.
 /// Assembling reads any number of pieces, a few at a time; attention computes its results one after the other where they bind too many.
-fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
+fn exceeds_bindings(steps: &[step::Step], updates: &Updates, bindings: usize) -> bool {
     let overwrites = updates.overwrites();
     let is_unlimited =
         |task: &Task| matches!(task, Task::Kernel(Kernel::Assemble { .. } | Kernel::Attention(_)) | Task::Loop(_));
@@ -391,7 +393,7 @@ fn exceeds_bindings(steps: &[step::Step], updates: &Updates) -> bool {
         let is_in_place = |write: &&u32| overwrites.get(write).is_some_and(|parameter| step.reads.contains(parameter));
         let is_elementwise = matches!(step.task, Task::Kernel(Kernel::Elementwise(_)));
         let read = if is_elementwise { step.reads.iter().collect::<HashSet<_>>().len() } else { step.reads.len() };
-        read + step.writes.len() - step.writes.iter().filter(is_in_place).count() > MAX_BINDINGS
+        read + step.writes.len() - step.writes.iter().filter(is_in_place).count() > bindings
     })
 }
 

@@ -15,7 +15,6 @@ use std::collections::{HashMap, HashSet};
 use arenagrad_kernels::{Space, cost};
 use smallvec::SmallVec;
 
-use crate::plan::MAX_BINDINGS;
 use crate::plan::cluster::{Clusters, NONE, is_in_order};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -61,8 +60,8 @@ impl Storage {
     }
 }
 
-/// Decides for all entries; those that `required` marks are stored.
-pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool]) -> Storage {
+/// Decides for all entries; those that `required` marks are stored. A kernel has so many bindings.
+pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool], bindings: usize) -> Storage {
     let mut readers = Readers::new(entries, clusters);
     let mut storage = Storage { is_stored: required.to_vec(), is_recomputed: vec![false; entries.len()] };
     let mut crossing: Vec<u32> = Vec::new();
@@ -140,12 +139,12 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
             Some(_) | None => storage.is_stored[value as usize] = true,
         }
     }
-    keep_within_bindings(entries, &mut storage);
+    keep_within_bindings(entries, &mut storage, bindings);
     storage
 }
 
 /// Stores values again where one entry alone would read too many buffers because of what it computes again.
-fn keep_within_bindings(entries: &[Entry], storage: &mut Storage) {
+fn keep_within_bindings(entries: &[Entry], storage: &mut Storage, bindings: usize) {
     for (index, entry) in entries.iter().enumerate() {
         if !matches!(entry.work, Work::Elementwise(_) | Work::Reduce { .. }) {
             continue;
@@ -158,7 +157,7 @@ fn keep_within_bindings(entries: &[Entry], storage: &mut Storage) {
                 }
             });
             // One binding is for the result.
-            if reads.len() < MAX_BINDINGS {
+            if reads.len() < bindings {
                 break;
             }
             storage.is_stored[operand.base as usize] |= storage.is_pulled(operand.base);

@@ -31,7 +31,7 @@ fn check(name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
     let (of_outputs, of_updates) = optimised.outputs.split_at(outputs.len());
     let next_values: Vec<(u32, NodeId)> =
         updates.iter().map(|(declaration, _)| *declaration).zip(of_updates.iter().copied()).collect();
-    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[], &[], false).unwrap();
+    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[], &[], &Request::default()).unwrap();
     let (graph_of_plan, entries) = (&optimised.graph, &passes.entries[..]);
 
     let mut text = String::new();

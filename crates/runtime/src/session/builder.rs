@@ -154,6 +154,6 @@ impl<'e> SessionBuilder<'e> {
             }
             Some(_) | None => training_request(loss, &metrics, optimizer, &self.precision, "")?,
         };
-        Plan::new(graph, &Request { memory: self.memory.clone(), unit: self.device.element_bytes(), ..request })
+        Plan::new(graph, &Request { memory: self.memory.clone(), target: self.device.target(), ..request })
     }
 }

@@ -152,7 +152,7 @@ impl Session {
             rest: "rest",
             rounding,
             memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
-            unit: self.device.element_bytes(),
+            target: self.device.target(),
             ..Request::default()
         };
         self.prepare(Plan::new(graph, &request)?)

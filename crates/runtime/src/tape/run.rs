@@ -150,7 +150,7 @@ impl Inner {
                 stages: vec![("forward", outputs)],
                 rest: "rest",
                 copies_parameters: true,
-                unit: self.device.element_bytes(),
+                target: self.device.target(),
                 ..Request::default()
             };
             Plan::new(&extracted.graph, &request)

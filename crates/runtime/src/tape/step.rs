@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use arenagrad_graph::{DeclarationKind, Extracted, Init, NodeId, Origin};
 
 use crate::error::Error;
-use crate::plan::{Plan, Request};
+use crate::plan::{Plan, Request, Target};
 use crate::tape::Inner;
 use crate::tape::record::{Gradient, Place, Record};
 use crate::tape::run::key_of;
@@ -104,7 +104,12 @@ impl Inner {
                     Some(named.unwrap_or_else(|| resident_name(number)))
                 };
                 let read = residents.values().map(|number| resident_name(*number)).collect();
-                work.plan(self.graph.extract_with_parameters(&outputs, is_known, name)?, read, update)
+                work.plan(
+                    self.graph.extract_with_parameters(&outputs, is_known, name)?,
+                    read,
+                    update,
+                    self.device.target(),
+                )
             };
             self.rescue(&work)?;
             let run = Run { hash: structure.hash(), key: &key, given: &given, overwritten: &work.overwritten };
@@ -319,6 +324,7 @@ impl Work {
         extracted: Extracted,
         mut residents: HashSet<String>,
         update: Option<&Update<'_>>,
+        target: Target,
     ) -> Result<Plan, Error> {
         let Extracted { graph, outputs, .. } = extracted;
         let read_back = self.values.len() + self.gradients.len();
@@ -357,8 +363,14 @@ impl Work {
             updates.extend(declaration.map(|declaration| (declaration, *next)));
             residents.insert(name);
         }
-        let request =
-            Request { outputs: results.to_vec(), updates, rest: "step", copies_parameters: true, ..Request::default() };
+        let request = Request {
+            outputs: results.to_vec(),
+            updates,
+            rest: "step",
+            copies_parameters: true,
+            target,
+            ..Request::default()
+        };
         let mut plan = Plan::new(&graph, &request)?;
         for declaration in &mut plan.declarations {
             let DeclarationKind::Parameter { .. } = &declaration.kind else { continue };

@@ -47,7 +47,15 @@ pub(super) fn product<'g>(
     let is_float = lhs.expr.read("einsum", origin, |_, node| node.dtype.is_float()).unwrap_or(true);
     let labels: Vec<Label> = batch.iter().chain(&rows).chain(&columns).copied().collect();
     if depth.is_empty() || (rows.is_empty() && columns.is_empty()) || !is_float {
-        let all: Vec<Label> = labels.iter().chain(&depth).copied().collect();
+        // Where nothing is summed the result stands in the order that is wished for, or as the larger of both stands: another would have to be
+        // put in order by a copy.
+        let all: Vec<Label> = if depth.is_empty() {
+            let (more, fewer) = if lhs.labels.len() > rhs.labels.len() { (&lhs, &rhs) } else { (&rhs, &lhs) };
+            let others = fewer.labels.iter().filter(|label| !more.labels.contains(label));
+            order(more.labels.iter().chain(others).copied().collect())
+        } else {
+            labels.iter().chain(&depth).copied().collect()
+        };
         let product = lhs.aligned(&all, origin) * rhs.aligned(&all, origin);
         return Labelled { expr: product, labels: all }.summed(is_needed, origin);
     }

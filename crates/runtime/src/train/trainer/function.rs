@@ -8,7 +8,7 @@ use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::group::{Intent, digest};
-use crate::plan::{ElementBytes, MemoryPolicy, Plan, Request};
+use crate::plan::{MemoryPolicy, Plan, Request, Target};
 use crate::precision::Precision;
 use crate::session::{Prepared, intent};
 use crate::tensor::Tensor;
@@ -86,8 +86,8 @@ pub(super) struct Planned {
 /// What a trainer wants of the plans of its functions.
 pub(super) struct Wanted<'w> {
     pub(super) memory: MemoryPolicy,
-    /// How many bytes elements take on the device.
-    pub(super) unit: ElementBytes,
+    /// The device that they are for.
+    pub(super) target: Target,
     /// In a group, in buckets of how many bytes gradients are exchanged.
     pub(super) exchanges_by: Option<usize>,
     pub(super) precision: &'w Precision,
@@ -125,7 +125,7 @@ impl<'f> Function<'f> {
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, unit, exchanges_by, precision }: Wanted<'_>,
+        Wanted { memory, target, exchanges_by, precision }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -196,7 +196,7 @@ impl<'f> Function<'f> {
         let signature = digest(signature.to_le_bytes().into_iter().chain(named));
         let intent = Intent { function, signature, ..request.intent };
         let updated: Vec<u32> = request.updates.iter().map(|(number, _)| *number).collect();
-        let plan = Plan::new(&graph, &Request { memory, unit, intent, ..request })?;
+        let plan = Plan::new(&graph, &Request { memory, target, intent, ..request })?;
         let is_state = |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { .. });
         let alive = plan.declarations.iter().zip(&plan.alive).skip(declared).filter(|(_, alive)| **alive);
         let state = alive.map(|(declaration, _)| declaration).filter(is_state);

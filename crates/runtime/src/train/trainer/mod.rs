@@ -420,7 +420,7 @@ impl<'f> Trainer<'f> {
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
         let wanted = Wanted {
             memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
-            unit: self.device().element_bytes(),
+            target: self.device().target(),
             exchanges_by: self.exchanges_by(),
             precision: &self.precision,
         };

@@ -1,0 +1,38 @@
+//! What a plan has to know of the device that it is for.
+//!
+//! It holds numbers alone, so that a plan for any device can be made and read on any machine.
+
+use crate::plan::bytes::ElementBytes;
+
+/// How many storage buffers one kernel binds on a GPU: what every wgpu adapter offers. Most offer more; on the software adapter that was
+/// measured, kernels of more buffers were no faster than the ones that they replaced.
+pub const GPU_BINDINGS: usize = 8;
+
+/// How many buffers one kernel reads and writes on the CPU, which has no limit of its own. A kernel computes no more values than a few
+/// dozen, so more buffers are hardly ever at hand.
+pub const CPU_BINDINGS: usize = 48;
+
+/// What a plan has to know of the device that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// How many bytes elements take there.
+    pub(crate) element_bytes: ElementBytes,
+    /// How many buffers one kernel may use.
+    pub(crate) bindings: usize,
+}
+
+impl Target {
+    /// The CPU.
+    pub(crate) const CPU: Target = Target { element_bytes: ElementBytes::Packed, bindings: CPU_BINDINGS };
+
+    /// Any adapter.
+    #[cfg(feature = "gpu")]
+    pub(crate) const GPU: Target = Target { element_bytes: ElementBytes::Words, bindings: GPU_BINDINGS };
+}
+
+/// A device that has no more than any other.
+impl Default for Target {
+    fn default() -> Self {
+        Target { element_bytes: ElementBytes::default(), bindings: GPU_BINDINGS }
+    }
+}
