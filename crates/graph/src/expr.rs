@@ -25,6 +25,9 @@ pub use positions::{AxisIndex, AxisIndices, Position};
 pub use sorting::QuantileInterpolation;
 
 use std::fmt;
+use std::num::NonZeroU64;
+
+use slotmap::{Key, KeyData};
 
 use crate::arena::Graph;
 use crate::dtype::DType;
@@ -40,7 +43,10 @@ use crate::shape::Shape;
 #[must_use = "an expression is a handle of a node: what is dropped is not computed"]
 pub struct Expr<'g> {
     graph: &'g Graph,
-    id: Option<NodeId>,
+    /// The key alone, as one number, for the graph knows the rest of an id. A pointer and a number are given to functions in registers. What has more
+    /// parts is given by its address, and rustc 1.95 with optimisation gives two calls of a closure with equal arguments the same address: a function
+    /// that changes its argument, here or in a user's program, has then changed what the second call reads.
+    key: Option<NonZeroU64>,
 }
 
 impl<'g> Expr<'g> {
@@ -52,7 +58,7 @@ impl<'g> Expr<'g> {
     /// The node's id, or the mistake that poisoned the expression.
     #[track_caller]
     pub fn id(self) -> Result<NodeId, GraphError> {
-        match self.id {
+        match self.whole_id() {
             Some(id) => self.graph.ordinal(id).map(|_| id),
             None => {
                 self.graph.note_refusal();
@@ -91,19 +97,26 @@ impl<'g> Expr<'g> {
     }
 
     pub(crate) fn from_id(graph: &'g Graph, id: NodeId) -> Self {
-        Expr { graph, id: Some(id) }
+        debug_assert!(id.graph == graph.tag(), "an expression is of the graph that its node is in");
+        // No key is 0.
+        Expr { graph, key: NonZeroU64::new(id.key.data().as_ffi()) }
     }
 
     pub(crate) fn poisoned(graph: &'g Graph) -> Self {
-        Expr { graph, id: None }
+        Expr { graph, key: None }
     }
 
     /// The id without a check, or `None` if the expression is poisoned.
     pub(crate) fn raw(self) -> Option<NodeId> {
-        if self.id.is_none() {
+        if self.key.is_none() {
             self.graph.note_refusal();
         }
-        self.id
+        self.whole_id()
+    }
+
+    fn whole_id(self) -> Option<NodeId> {
+        let key = KeyData::from_ffi(self.key?.get()).into();
+        Some(NodeId { key, graph: self.graph.tag() })
     }
 
     /// Inserts an op over this expression's graph.
@@ -136,7 +149,7 @@ impl<'g> Expr<'g> {
 
     /// How errors refer to this expression.
     pub(crate) fn describe(self) -> String {
-        match self.id {
+        match self.whole_id() {
             Some(id) => self.graph.arena().describe(id),
             None => "a poisoned expression".to_owned(),
         }
@@ -187,7 +200,7 @@ impl Graph {
 
 impl fmt::Debug for Expr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id {
+        match self.whole_id() {
             Some(id) => f.write_str(&self.graph.arena().describe(id)),
             None => f.write_str("poisoned"),
         }

@@ -3,7 +3,7 @@
 // A range to a position from the end looks empty to the lint, and is not.
 #![allow(clippy::reversed_empty_ranges)]
 
-use arenagrad_graph::{DType, Expr, Graph, GridOrder, Op, ScatterReduction};
+use arenagrad_graph::{DType, Expr, Graph, GridOrder, Op, ScatterReduction, Shape};
 
 use crate::evaluate::{Given, evaluate};
 
@@ -333,4 +333,26 @@ fn evenly_spaced_numbers() {
         (elements(g.linspace(2.0, 9.0, 1, DType::F64)), elements(g.eye(2, 3, DType::I32))),
         (vec![2.0], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     );
+}
+
+/// Two calls of a closure with equal arguments are two calls of a method with the same handle, whatever the method does with its own. A
+/// compiler that gave both calls one copy of the handle's memory made the second index the result of the first; see `Expr`.
+#[test]
+fn equal_calls_of_a_closure_give_equal_expressions() {
+    fn row_and_difference<'g>(g: &'g Graph, x: Expr<'g>) -> [Expr<'g>; 4] {
+        // So long that it is called and not written out.
+        let row = |e: Expr<'g>, at: isize| {
+            let one = g.scalar(1.0) + g.scalar(2.0) + g.scalar(3.0) - g.scalar(5.0) * g.scalar(1.0);
+            e.index((at,)) * one
+        };
+        let difference = |e: Expr<'g>, times: usize| {
+            let one = g.scalar(1.0) + g.scalar(2.0) + g.scalar(3.0) - g.scalar(5.0) * g.scalar(1.0);
+            e.diff(times, -1) * one
+        };
+        [row(x, 1), row(x, 1), difference(x, 1), difference(x, 1)]
+    }
+    let g = Graph::new();
+    let [first, second, third, fourth] = row_and_difference(&g, g.input("x", [2, 2])).map(|e| e.shape().unwrap());
+    assert_eq!((&first, &third), (&Shape::from([2]), &Shape::from([2, 1])));
+    assert_eq!((first, third), (second, fourth));
 }
