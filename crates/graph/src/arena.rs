@@ -157,22 +157,19 @@ impl Graph {
     /// A copy of the node of that id, if it is alive and of this graph.
     #[track_caller]
     pub fn node(&self, id: NodeId) -> Result<Node, GraphError> {
-        let origin = Origin::here();
-        self.read(id, origin, Node::clone)
+        self.read(id, "node", self.origin_or(Origin::here()), Node::clone)
     }
 
     /// The position of a live node in insertion order: an index into a table of [`Graph::ordinal_bound`] places.
     #[track_caller]
     pub fn ordinal(&self, id: NodeId) -> Result<usize, GraphError> {
-        let origin = Origin::here();
-        self.read(id, origin, |node| node.ordinal as usize)
+        self.read(id, "ordinal", self.origin_or(Origin::here()), |node| node.ordinal as usize)
     }
 
     /// How many operand slots of other nodes name a live node.
     #[track_caller]
     pub fn users(&self, id: NodeId) -> Result<u32, GraphError> {
-        let origin = Origin::here();
-        self.read(id, origin, |node| node.users)
+        self.read(id, "users", self.origin_or(Origin::here()), |node| node.users)
     }
 
     /// Removes a node that no other node uses. A declaration's name becomes free again; its number does not.
@@ -187,7 +184,7 @@ impl Graph {
     pub(crate) fn remove_unasked(&self, id: NodeId, origin: Origin) -> Result<(), GraphError> {
         let (ordinal, users) = {
             let read = |node: &Node| (node.ordinal, node.users);
-            self.read(id, origin, read)?
+            self.read(id, "remove", origin, read)?
         };
         let mut arena = self.arena.borrow_mut();
         if users > 0 {
@@ -242,15 +239,35 @@ impl Graph {
         if id.graph == self.tag { arena.label(id.key).map(str::to_owned) } else { None }
     }
 
-    /// Looks at a node that must be alive and of this graph.
-    pub(crate) fn read<T>(&self, id: NodeId, origin: Origin, look: impl FnOnce(&Node) -> T) -> Result<T, GraphError> {
+    /// Looks at a node that must be alive and of this graph, for a method of that name whose caller is there.
+    pub(crate) fn read<T>(
+        &self,
+        id: NodeId,
+        op: &'static str,
+        origin: Origin,
+        look: impl FnOnce(&Node) -> T,
+    ) -> Result<T, GraphError> {
         if id.graph != self.tag {
-            return Err(GraphError::ForeignNode { origin, op: "node" });
+            return Err(self.in_method(GraphError::ForeignNode { origin, op }));
         }
         match self.arena.borrow().nodes.get(id.key) {
             Some(node) => Ok(look(node)),
-            None => Err(GraphError::StaleNode { origin, op: "node" }),
+            None => Err(self.in_method(GraphError::StaleNode { origin, op })),
         }
+    }
+
+    /// Refuses nodes that are stale or of another graph, for a method of that name.
+    #[track_caller]
+    pub(crate) fn require_nodes(&self, nodes: &[NodeId], op: &'static str) -> Result<(), GraphError> {
+        let origin = self.origin_or(Origin::here());
+        nodes.iter().try_for_each(|id| self.read(*id, op, origin, |_| ()))
+    }
+
+    /// Those of the nodes that are alive and of this graph.
+    pub(crate) fn alive_of(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        let arena = self.arena();
+        let is_alive = |id: &&NodeId| id.graph == self.tag && arena.nodes.contains_key(id.key);
+        nodes.iter().filter(is_alive).copied().collect()
     }
 
     pub(crate) fn arena(&self) -> Ref<'_, Arena> {
@@ -333,6 +350,13 @@ impl Graph {
         let error = GraphError::Owned { origin, op, owner };
         self.keep_error(error.clone());
         Err(error)
+    }
+
+    /// Refuses a graph that belongs to somebody, for a method of that name that has to declare in it. The error is the caller's alone.
+    #[track_caller]
+    pub fn require_own(&self, method: &'static str) -> Result<(), GraphError> {
+        let origin = self.origin_or(Origin::here());
+        self.owner.map_or(Ok(()), |owner| Err(GraphError::Owned { origin, op: method, owner }))
     }
 
     pub(crate) fn set_label(&self, id: NodeId, label: String) {

@@ -101,7 +101,7 @@ impl Body {
         let needed = {
             let arena = graph.arena();
             let is_input = |id: NodeId| places[arena.nodes[id.key].ordinal as usize].is_some();
-            graph.needed_until(&wanted, &is_input)?
+            graph.needed_until(&wanted, &is_input, "scan")?
         };
         let arena = graph.arena();
         let mut nodes: Vec<Node> = Vec::with_capacity(inputs.len() + needed.len());

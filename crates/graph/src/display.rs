@@ -31,16 +31,16 @@ pub struct Listing<'g> {
 }
 
 impl Graph {
-    /// The nodes that `outputs` need, to be printed; what is poisoned or stale among the outputs is left out.
+    /// The nodes that `outputs` need, to be printed; what is poisoned, stale or of another graph among the outputs is left out, also
+    /// if it became stale only before the text is made.
     pub fn display<'g>(&'g self, outputs: &[Expr<'g>]) -> Listing<'g> {
-        let outputs = outputs.iter().filter_map(|output| output.id().ok()).collect();
-        Listing { graph: self, outputs: Some(outputs), origins: false }
+        let outputs: Vec<NodeId> = outputs.iter().filter_map(|output| output.raw()).collect();
+        self.display_nodes(&outputs)
     }
 
     /// [`Graph::display`] for nodes that are known by their ids.
     pub fn display_nodes(&self, outputs: &[NodeId]) -> Listing<'_> {
-        let outputs = outputs.iter().copied().filter(|&output| self.node(output).is_ok()).collect();
-        Listing { graph: self, outputs: Some(outputs), origins: false }
+        Listing { graph: self, outputs: Some(outputs.to_vec()), origins: false }
     }
 }
 
@@ -60,8 +60,10 @@ impl fmt::Display for Graph {
 
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = match &self.outputs {
-            Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
+        // An error of formatting would be a panic in `to_string`; what is alive has no other.
+        let outputs = self.outputs.as_ref().map(|outputs| self.graph.alive_of(outputs));
+        let nodes = match &outputs {
+            Some(outputs) => self.graph.needed(outputs).unwrap_or_default(),
             None => self.graph.ids(),
         };
         let names = names(self.graph, &nodes);
@@ -77,7 +79,7 @@ impl fmt::Display for Listing<'_> {
             }
             writeln!(f)?;
         }
-        if let Some(outputs) = &self.outputs {
+        if let Some(outputs) = &outputs {
             let ordinal = |output: &NodeId| arena.nodes[output.key].ordinal as usize;
             let returned: Vec<&str> = outputs.iter().map(|output| names[ordinal(output)].as_str()).collect();
             writeln!(f, "return {}", returned.join(", "))?;

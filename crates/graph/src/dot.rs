@@ -26,20 +26,23 @@ impl<'g> Dot<'g> {
         Dot { graph, outputs: None }
     }
 
-    /// The nodes that `outputs` need; what is poisoned or stale among the outputs is left out.
+    /// The nodes that `outputs` need; what is poisoned, stale or of another graph among the outputs is left out, also if it became
+    /// stale only before the text is made.
     pub fn of(graph: &'g Graph, outputs: &[Expr<'g>]) -> Self {
-        let outputs = outputs.iter().filter_map(|output| output.id().ok()).collect();
+        let outputs = outputs.iter().filter_map(|output| output.raw()).collect();
         Dot { graph, outputs: Some(outputs) }
     }
 }
 
 impl fmt::Display for Dot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outputs: HashSet<NodeId> = self.outputs.iter().flatten().copied().collect();
-        let nodes = match &self.outputs {
-            Some(outputs) => self.graph.needed(outputs).map_err(|_| fmt::Error)?,
+        // An error of formatting would be a panic in `to_string`; what is alive has no other.
+        let alive = self.outputs.as_ref().map(|outputs| self.graph.alive_of(outputs));
+        let nodes = match &alive {
+            Some(outputs) => self.graph.needed(outputs).unwrap_or_default(),
             None => self.graph.ids(),
         };
+        let outputs: HashSet<NodeId> = alive.into_iter().flatten().collect();
         let arena = self.graph.arena();
         let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal as usize;
         let mut positions = vec![0; self.graph.ordinal_bound()];

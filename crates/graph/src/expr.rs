@@ -58,33 +58,28 @@ impl<'g> Expr<'g> {
     /// The node's id, or the mistake that poisoned the expression.
     #[track_caller]
     pub fn id(self) -> Result<NodeId, GraphError> {
-        match self.whole_id() {
-            Some(id) => self.graph.ordinal(id).map(|_| id),
-            None => {
-                self.graph.note_refusal();
-                // The error was taken out of the graph, or rewound away with the node, if there is none.
-                self.graph.check().and(Err(GraphError::StaleNode { origin: Origin::here(), op: "expr" }))
-            }
-        }
+        self.id_for("id", self.graph.origin_or(Origin::here()))
     }
 
     /// `Err` with the first mistake of the whole graph, if this expression or any other has one.
     #[track_caller]
     pub fn check(self) -> Result<Expr<'g>, GraphError> {
         self.graph.check()?;
-        self.id().map(|_| self)
+        self.id_for("check", self.graph.origin_or(Origin::here())).map(|_| self)
     }
 
     /// The shape of the result.
     #[track_caller]
     pub fn shape(self) -> Result<Shape, GraphError> {
-        self.graph.read(self.id()?, Origin::here(), |node| node.shape.clone())
+        let (origin, op) = (self.graph.origin_or(Origin::here()), "shape");
+        self.graph.read(self.id_for(op, origin)?, op, origin, |node| node.shape.clone())
     }
 
     /// The dtype of the result.
     #[track_caller]
     pub fn dtype(self) -> Result<DType, GraphError> {
-        self.graph.read(self.id()?, Origin::here(), |node| node.dtype)
+        let (origin, op) = (self.graph.origin_or(Origin::here()), "dtype");
+        self.graph.read(self.id_for(op, origin)?, op, origin, |node| node.dtype)
     }
 
     /// Gives the node a name, under which errors, printed graphs and plans refer to it.
@@ -104,6 +99,25 @@ impl<'g> Expr<'g> {
 
     pub(crate) fn poisoned(graph: &'g Graph) -> Self {
         Expr { graph, key: None }
+    }
+
+    /// The node's id, or the mistake, which is told as one of `op` at the caller's place `origin`.
+    pub(crate) fn id_for(self, op: &'static str, origin: Origin) -> Result<NodeId, GraphError> {
+        let Some(id) = self.whole_id() else {
+            self.graph.note_refusal();
+            // The error was taken out of the graph, or rewound away with the node, if there is none.
+            let stale = self.graph.in_method(GraphError::StaleNode { origin, op });
+            return self.graph.check().and(Err(stale));
+        };
+        self.graph.read(id, op, origin, |_| id)
+    }
+
+    /// [`Expr::id_for`] of an expression that must be of that graph.
+    pub(crate) fn id_in(self, graph: &Graph, op: &'static str, origin: Origin) -> Result<NodeId, GraphError> {
+        if self.graph.tag() != graph.tag() {
+            return Err(graph.in_method(GraphError::ForeignNode { origin, op }));
+        }
+        self.id_for(op, origin)
     }
 
     /// The id without a check, or `None` if the expression is poisoned.
@@ -183,6 +197,29 @@ impl Graph {
             Err(GraphError::StaleNode { origin, op: "expr" })
         };
         self.finish(result)
+    }
+
+    /// The same expression, if it is one of this graph and nothing is wrong: for a method that takes a graph and expressions of it, under
+    /// whose name the mistake is told, at the line of its caller.
+    ///
+    /// Errors, of which none is kept in this graph: the first mistake of the expression's graph or of this one; a stale node, or one of
+    /// another graph.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, GraphError};
+    ///
+    /// let (g, other) = (Graph::new(), Graph::new());
+    /// let refused = g.require(other.input("x", [2]), "norm").unwrap_err();
+    /// assert!(matches!(refused, GraphError::ForeignNode { op: "norm", .. }));
+    /// assert_eq!(g.check(), Ok(()));
+    /// ```
+    #[track_caller]
+    pub fn require(&self, expr: Expr<'_>, method: &'static str) -> Result<Expr<'_>, GraphError> {
+        let origin = self.origin_or(Origin::here());
+        expr.graph().check()?;
+        let id = expr.id_in(self, method, origin)?;
+        self.check()?;
+        Ok(Expr::from_id(self, id))
     }
 
     /// An expression of a result; an error is kept as the graph's first, and the expression is poisoned.

@@ -115,13 +115,13 @@ impl Graph {
     ) -> Result<Expr<'g>, GraphError> {
         for operand in operands {
             // A foreign expression must not reach the function's own code.
-            self.ordinal(operand.id()?)?;
+            operand.id_in(self, "apply", origin)?;
         }
         let mut context = Context { graph: self, operands: operands.to_vec(), saved: Vec::new() };
         let value = function.forward(&mut context, operands);
         self.check()?;
-        let (value_id, shape, dtype) = (value.id()?, value.shape()?, value.dtype()?);
-        self.ordinal(value_id)?;
+        let value_id = value.id_in(self, "apply", origin)?;
+        let (shape, dtype) = self.read(value_id, "apply", origin, |node| (node.shape.clone(), node.dtype))?;
         if !dtype.is_float() {
             let (op, operand, expected) = ("custom_gradient", value.describe(), "a float");
             return Err(GraphError::DType { origin, op, operand, dtype, expected });
@@ -141,7 +141,7 @@ impl Graph {
         let mut differentiated = Vec::new();
         for (operand, gradient) in operands.iter().zip(gradients) {
             if let Some(gradient) = gradient {
-                differentiated.push((operand.id()?, gradient.id()?));
+                differentiated.push((operand.id_in(self, "apply", origin)?, gradient.id_in(self, "apply", origin)?));
             }
         }
         let op = Op::CustomGradient {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::arena::Graph;
 use crate::expr::Expr;
-use crate::node::NodeId;
+use crate::node::{NodeId, Origin};
 
 /// The layers that were applied in a graph, in the order in which they began.
 pub(crate) type Layers = Vec<AppliedLayer>;
@@ -27,6 +27,22 @@ pub struct AppliedLayer {
     pub nodes: Range<usize>,
 }
 
+/// That a layer is being applied. Without a result it is forgotten, with all that was part of it, also when its builder panics: the layers
+/// that come after it would be taken for parts of it.
+struct Applying<'g> {
+    graph: &'g Graph,
+    place: usize,
+}
+
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        let mut arena = self.graph.arena_mut();
+        if arena.layers.get(self.place).is_some_and(|layer| layer.output.is_none()) {
+            arena.layers.truncate(self.place);
+        }
+    }
+}
+
 impl Graph {
     /// Applies a layer to `x` and notes that it was: its name, and what it is. Layers that are applied meanwhile are parts of it. What
     /// `build` gives is the result; a layer that is refused is not noted.
@@ -40,7 +56,10 @@ impl Graph {
         x: Expr<'g>,
         build: impl FnOnce() -> Expr<'g>,
     ) -> Expr<'g> {
-        let Ok(input) = x.id() else { return Expr::poisoned(self) };
+        let input = match x.id_for("layer", self.origin_or(Origin::here())) {
+            Ok(input) => input,
+            Err(error) => return self.finish(Err(error)),
+        };
         let place = {
             let mut arena = self.arena_mut();
             let depth = arena.layers.iter().filter(|layer| layer.output.is_none()).count();
@@ -48,18 +67,16 @@ impl Graph {
             arena.layers.push(AppliedLayer { name, kind, depth, input, output: None, nodes: first..first });
             arena.layers.len() - 1
         };
+        let _applying = Applying { graph: self, place };
         let result = build();
-        let output = result.id().ok();
-        let mut arena = self.arena_mut();
-        let end = arena.order.len();
-        match (output, arena.layers.get_mut(place)) {
-            (Some(output), Some(layer)) => {
+        if let Some(output) = result.raw().filter(|output| !self.alive_of(&[*output]).is_empty()) {
+            let mut arena = self.arena_mut();
+            let end = arena.order.len();
+            if let Some(layer) = arena.layers.get_mut(place) {
                 layer.output = Some(output);
                 layer.nodes.end = end.max(layer.nodes.start);
             }
-            (_, _) => arena.layers.truncate(place),
         }
-        drop(arena);
         result
     }
 

@@ -38,8 +38,7 @@ impl Graph {
         if mark.tag != self.tag() {
             return Err(GraphError::ForeignNode { origin, op: "rewind" });
         }
-        let later = arena.floors.partition_point(|&(number, _)| number <= mark.rewinds);
-        if arena.floors.get(later).is_some_and(|&(_, floor)| floor < mark.extent.next_ordinal) {
+        if !arena.holds_from(mark.rewinds, mark.extent) {
             return Err(GraphError::StaleMark { origin, op: "rewind" });
         }
         arena.cut(mark.extent);
@@ -52,7 +51,28 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Whether a mark is good still: for a method of that name which runs a caller's own code and goes on with nodes from before it.
+    ///
+    /// Errors: the graph was rewound to before the mark; a mark of another graph.
+    #[track_caller]
+    pub fn require_mark(&self, mark: Mark, method: &'static str) -> Result<(), GraphError> {
+        let (origin, op) = (self.origin_or(Origin::here()), method);
+        if mark.tag != self.tag() {
+            return Err(GraphError::ForeignNode { origin, op });
+        }
+        let is_good = self.arena().holds_from(mark.rewinds, mark.extent);
+        if is_good { Ok(()) } else { Err(GraphError::StaleMark { origin, op }) }
+    }
+}
+
 impl Arena {
+    /// Whether the graph was not cut short beneath an extent that it had after so many rewinds.
+    pub(crate) fn holds_from(&self, rewinds: u64, extent: Extent) -> bool {
+        let later = self.floors.partition_point(|&(number, _)| number <= rewinds);
+        self.floors.get(later).is_none_or(|&(_, floor)| floor >= extent.next_ordinal)
+    }
+
     /// What holds after nodes anywhere were removed and the ordinals closed up: no mark is good any more.
     pub(crate) fn after_retain(&mut self) {
         self.rewinds += 1;

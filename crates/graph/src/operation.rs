@@ -2,7 +2,8 @@
 //!
 //! Most methods insert several nodes, and the last of them may be the one that is refused. [`Graph::operation`] marks where a method
 //! began, and takes back what it inserted if anything in it was refused; [`Graph::attempt`] does the same for code that
-//! reports its mistake as a `Result`, and hands the mistake to the caller instead of keeping it in the graph.
+//! reports its mistake as a `Result`, and hands the mistake to the caller instead of keeping it in the graph;
+//! [`Graph::temporarily`] takes back what succeeded too.
 //!
 //! Invariants: after a refused operation the graph holds the nodes, declarations, names, requirements and ordinals that it held
 //! before; a mark that was taken before is as good as it was. What the owner of the graph (see [`crate::OwnedGraph`]) added
@@ -24,6 +25,7 @@ pub(crate) struct Operation<'g> {
 #[derive(Clone, Copy)]
 struct Start {
     extent: Extent,
+    rewinds: u64,
     claims: u64,
 }
 
@@ -32,7 +34,7 @@ struct Attempt<'g> {
     graph: &'g Graph,
     start: Start,
     earlier: Option<(u64, GraphError)>,
-    failed: bool,
+    is_taken_back: bool,
 }
 
 impl Graph {
@@ -50,15 +52,40 @@ impl Graph {
     /// assert_eq!((g.len(), g.check()), (1, Ok(())));
     /// ```
     pub fn attempt<T, E: From<GraphError>>(&self, build: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.attempted(build, false)
+    }
+
+    /// [`Graph::attempt`] for nodes that are needed only until something has been made of them, such as a plan: what `build` inserts is
+    /// taken back if it succeeds too.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, GraphError};
+    ///
+    /// let g = Graph::new();
+    /// let x = g.input("x", [2, 3]);
+    /// let shape = g.temporarily(|| x.sum(1).exp().shape())?;
+    /// assert_eq!((shape.dims(), g.len()), (&[2][..], 1));
+    /// # Ok::<(), GraphError>(())
+    /// ```
+    pub fn temporarily<T, E: From<GraphError>>(&self, build: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.attempted(build, true)
+    }
+
+    fn attempted<T, E: From<GraphError>>(
+        &self,
+        build: impl FnOnce() -> Result<T, E>,
+        is_temporary: bool,
+    ) -> Result<T, E> {
         let earlier = self.arena_mut().first_error.take();
-        let mut attempt = Attempt { graph: self, start: self.start(), earlier, failed: true };
+        let mut attempt = Attempt { graph: self, start: self.start(), earlier, is_taken_back: true };
         let result = build();
-        let result = match self.take_error() {
-            Some(error) => Err(error.into()),
-            None => result,
+        // What `build` says itself of its mistake goes before what it may have been made of.
+        let result = match (result, self.take_error()) {
+            (Ok(_), Some(error)) => Err(error.into()),
+            (result, _) => result,
         };
-        attempt.failed = result.is_err();
-        if attempt.failed {
+        attempt.is_taken_back = is_temporary || result.is_err();
+        if result.is_err() {
             self.note_refusal();
         }
         result
@@ -72,14 +99,16 @@ impl Graph {
     }
 
     fn start(&self) -> Start {
-        let claims = self.claims();
-        Start { extent: self.arena().extent(), claims }
+        let (arena, claims) = (self.arena(), self.claims());
+        Start { extent: arena.extent(), rewinds: arena.rewinds, claims }
     }
 
-    /// Forgets what was inserted since.
+    /// Forgets what was inserted since. Whoever rewound the graph to before the start in between has taken all of it back already, and
+    /// what came after that is their own.
     fn take_back(&self, start: Start) {
-        if self.claims() == start.claims {
-            self.arena_mut().cut(start.extent);
+        let mut arena = self.arena_mut();
+        if self.claims() == start.claims && arena.holds_from(start.rewinds, start.extent) {
+            arena.cut(start.extent);
         }
     }
 }
@@ -95,7 +124,7 @@ impl Drop for Operation<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.failed {
+        if self.is_taken_back {
             self.graph.take_back(self.start);
         }
         self.graph.arena_mut().first_error = self.earlier.take();

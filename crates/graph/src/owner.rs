@@ -14,7 +14,7 @@ use crate::arena::Graph;
 use crate::declaration::{Declaration, DeclarationKind};
 use crate::dtype::DType;
 use crate::error::GraphError;
-use crate::node::{NodeId, Origin};
+use crate::node::{Node, NodeId, Origin};
 use crate::op::{Leaf, Op};
 use crate::shape::Shape;
 
@@ -59,7 +59,8 @@ impl OwnedGraph {
     /// no longer. Errors: a stale or foreign node, a name that is taken.
     #[track_caller]
     pub fn become_input(&self, id: NodeId, name: impl Into<String>) -> Result<(), GraphError> {
-        let (name, node) = (name.into(), self.graph.node(id)?);
+        let (name, origin) = (name.into(), self.graph.origin_or(Origin::here()));
+        let node = self.graph.read(id, "become_input", origin, Node::clone)?;
         let mut arena = self.graph.arena_mut();
         if let Some(&first) = arena.names.get(&name) {
             let first = arena.declarations[first as usize].origin;

@@ -65,12 +65,20 @@ impl Optimised {
     }
 }
 
+/// Refuses a graph that holds a mistake, and outputs that are stale or of another graph, for a pass of that name.
+#[track_caller]
+fn require(graph: &Graph, outputs: &[NodeId], pass: &'static str) -> Result<(), GraphError> {
+    graph.check()?;
+    graph.require_nodes(outputs, pass)
+}
+
 /// Simplification, sharing of equal nodes and removal of dead ones, for a graph that is to be run: what only derivatives
 /// heed is taken out, so they must be built before.
 ///
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    require(graph, outputs, "optimise")?;
     let rewrites = Rewrites { simplify: Some(simplify::rewrite), share: true, keep_derivatives: false, widen: false };
     let mut optimised = sweep(graph, outputs, rewrites)?;
     // What is taken out of a loop may hold loops itself.
@@ -90,6 +98,7 @@ pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 /// Operations that are the identity, or whose result is known, are replaced: see [`mod@simplify`]. Errors as [`optimise`].
 #[track_caller]
 pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    require(graph, outputs, "simplify")?;
     sweep(
         graph,
         outputs,
@@ -102,12 +111,14 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 /// same seed, step and shape are the same draw. Errors as [`optimise`].
 #[track_caller]
 pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    require(graph, outputs, "cse")?;
     sweep(graph, outputs, Rewrites { simplify: None, share: true, keep_derivatives: true, widen: false })
 }
 
 /// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
 #[track_caller]
 pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    require(graph, outputs, "dce")?;
     sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false })
 }
 
@@ -128,5 +139,6 @@ pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
 /// ```
 #[track_caller]
 pub fn widen(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    require(graph, outputs, "widen")?;
     sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: true })
 }

@@ -5,7 +5,7 @@
 
 use crate::arena::Graph;
 use crate::error::GraphError;
-use crate::node::{NodeId, Origin};
+use crate::node::NodeId;
 use crate::op::{Leaf, Op};
 
 /// A node whose value is not known and is needed. See [`Graph::pending`].
@@ -40,7 +40,7 @@ impl Graph {
         outputs: &[NodeId],
         known: impl Fn(NodeId) -> Option<bool>,
     ) -> Result<Vec<Pending>, GraphError> {
-        let nodes = self.needed_until(outputs, &|id| known(id).is_some())?;
+        let nodes = self.needed_until(outputs, &|id| known(id).is_some(), "pending")?;
         let arena = self.arena();
         let mut pending: Vec<Pending> = Vec::with_capacity(nodes.len());
         let mut uses: Vec<u32> = Vec::with_capacity(nodes.len());
@@ -81,17 +81,15 @@ impl Graph {
     }
 
     /// The nodes that `outputs` are computed from, themselves included, in insertion order, but nothing that only nodes at which
-    /// `known` holds are computed from. Errors: an output that is stale or of another graph.
+    /// `known` holds are computed from. Errors: an output that is stale or of another graph, told as a mistake of `op`.
     #[track_caller]
     pub(crate) fn needed_until(
         &self,
         outputs: &[NodeId],
         known: &dyn Fn(NodeId) -> bool,
+        op: &'static str,
     ) -> Result<Vec<NodeId>, GraphError> {
-        let origin = Origin::here();
-        for output in outputs {
-            self.read(*output, origin, |_| ())?;
-        }
+        self.require_nodes(outputs, op)?;
         let arena = self.arena();
         let mut nodes: Vec<NodeId> = Vec::new();
         self.with_places(|places| {

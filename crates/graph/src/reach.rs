@@ -2,7 +2,7 @@
 
 use crate::arena::Graph;
 use crate::error::GraphError;
-use crate::node::{NodeId, Origin};
+use crate::node::NodeId;
 
 impl Graph {
     /// The nodes on the ways that derivatives of `output` take to nodes at which `ends` holds, both included, latest first;
@@ -10,7 +10,7 @@ impl Graph {
     /// function with gradients of its own does inside. The cost is that of what is differentiated, however large the graph is. Errors: an output that is stale or of another graph.
     #[track_caller]
     pub fn differentiated(&self, output: NodeId, ends: impl Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
-        self.ordinal(output)?;
+        self.require_nodes(&[output], "differentiated")?;
         let arena = self.arena();
         let mut found = vec![output];
         self.with_places(|places| {
@@ -50,18 +50,12 @@ impl Graph {
     /// or of another graph.
     #[track_caller]
     pub fn needed(&self, outputs: &[NodeId]) -> Result<Vec<NodeId>, GraphError> {
-        let origin = Origin::here();
+        self.require_nodes(outputs, "needed")?;
         let arena = self.arena();
         let mut wanted = vec![false; self.ordinal_bound()];
         let (mut first, mut last) = (usize::MAX, 0);
         for output in outputs {
-            if output.graph != self.tag() {
-                return Err(GraphError::ForeignNode { origin, op: "needed" });
-            }
-            let Some(node) = arena.nodes.get(output.key) else {
-                return Err(GraphError::StaleNode { origin, op: "needed" });
-            };
-            let ordinal = node.ordinal as usize;
+            let ordinal = arena.nodes[output.key].ordinal as usize;
             wanted[ordinal] = true;
             (first, last) = (first.min(ordinal), last.max(ordinal));
         }

@@ -26,7 +26,7 @@ impl Graph {
         outputs: &[NodeId],
         known: impl Fn(NodeId) -> bool,
     ) -> Result<Vec<IndexBound>, GraphError> {
-        let needed = self.needed_until(outputs, &known)?;
+        let needed = self.needed_until(outputs, &known, "index_bounds_until")?;
         Ok(self.arena().index_bounds(needed.iter().filter(|id| !known(**id)).map(|id| id.key)))
     }
 }

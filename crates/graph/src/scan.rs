@@ -53,7 +53,8 @@ impl Graph {
     /// outputs, holds that for one step at a time.
     ///
     /// Errors: sequences of different extents, without axes, or none and no length given; another number of next carries than of
-    /// carries, a shape or dtype that differs; an expression of another graph; a declaration in the body. Nothing is left in the graph then.
+    /// carries, a shape or dtype that differs; an expression of another graph; a declaration in the body; a body that rewinds the graph to
+    /// before the loop, or removes what the loop is made of. Nothing is left in the graph then.
     ///
     /// ```
     /// let g = arenagrad_graph::Graph::new();
@@ -116,6 +117,8 @@ impl Graph {
         let initial_ids = self.own(initial, origin)?;
         let sequence_ids = self.own(sequences, origin)?;
         let length = self.steps(options, &sequence_ids, origin)?;
+        // The body may rewind the graph, but not what the loop is made of.
+        let start = self.mark();
         let (first, declarations, once) = {
             let arena = self.arena();
             (arena.next_ordinal() as usize, arena.declarations.len(), (arena.updates.len(), arena.draws))
@@ -133,6 +136,7 @@ impl Graph {
         }
         let (next, outputs) = body(&carries, &elements);
         self.check()?;
+        self.at(origin, || self.require_mark(start, "scan"))?;
         let (updates, draws) = {
             let arena = self.arena();
             (arena.updates.len(), arena.draws)
@@ -150,9 +154,7 @@ impl Graph {
             return Err(GraphError::DeclaredInside { origin, op: "scan", name });
         }
         let (next, outputs) = (self.own(&next, origin)?, self.own(&outputs, origin)?);
-        let [carries, elements] = [carries, elements].map(|list| list.into_iter().map(Expr::id).collect::<Vec<_>>());
-        let carries = carries.into_iter().collect::<Result<Vec<NodeId>, _>>()?;
-        let elements = elements.into_iter().collect::<Result<Vec<NodeId>, _>>()?;
+        let (carries, elements) = (self.own(&carries, origin)?, self.own(&elements, origin)?);
         self.check_next(&carries, &next, origin)?;
 
         let wanted: Vec<NodeId> = next.iter().chain(&outputs).copied().collect();
@@ -181,13 +183,7 @@ impl Graph {
 
     /// The ids of expressions that must be alive and of this graph.
     fn own(&self, expressions: &[Expr<'_>], origin: Origin) -> Result<Vec<NodeId>, GraphError> {
-        let own = |expr: &Expr<'_>| {
-            if expr.graph().tag() != self.tag() {
-                return Err(GraphError::ForeignNode { origin, op: "scan" });
-            }
-            expr.id().map_err(|error| error.of("scan"))
-        };
-        expressions.iter().map(own).collect()
+        expressions.iter().map(|expr| expr.id_in(self, "scan", origin)).collect()
     }
 
     /// How many steps a loop over these sequences has.

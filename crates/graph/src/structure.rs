@@ -62,7 +62,7 @@ impl Graph {
     /// As [`Graph::structure`], where nodes at which `known` holds are inputs too, whatever they are computed from.
     #[track_caller]
     pub fn structure_until(&self, outputs: &[NodeId], known: impl Fn(NodeId) -> bool) -> Result<Structure, GraphError> {
-        let order = self.order_of_use(outputs, &known)?;
+        let order = self.order_of_use(outputs, &known, "structure")?;
         let arena = self.arena();
         let required = required_of(&arena, order.iter().filter(|id| !known(**id)));
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
@@ -131,7 +131,7 @@ impl Graph {
         parameter: impl Fn(NodeId) -> Option<String>,
     ) -> Result<Extracted, GraphError> {
         let origin = Origin::here();
-        let order = self.order_of_use(outputs, &known)?;
+        let order = self.order_of_use(outputs, &known, "extract")?;
         let graph = Graph::with_capacity(order.len());
         let arena = self.arena();
         let mut copies: HashMap<NodeKey, NodeId> = HashMap::with_capacity(order.len());
@@ -180,8 +180,13 @@ impl Graph {
     /// What `outputs` need in insertion order, but inputs and parameters right before what uses them first: where those were
     /// inserted says nothing of the computation.
     #[track_caller]
-    fn order_of_use(&self, outputs: &[NodeId], known: &dyn Fn(NodeId) -> bool) -> Result<Vec<NodeId>, GraphError> {
-        let needed = self.needed_until(outputs, known)?;
+    fn order_of_use(
+        &self,
+        outputs: &[NodeId],
+        known: &dyn Fn(NodeId) -> bool,
+        op: &'static str,
+    ) -> Result<Vec<NodeId>, GraphError> {
+        let needed = self.needed_until(outputs, known, op)?;
         let arena = self.arena();
         let given = |id: NodeId| is_declared(&arena.nodes[id.key].op) || known(id);
         let mut order = Vec::with_capacity(needed.len());
@@ -214,9 +219,7 @@ impl Graph {
     /// Retains without asking whose the graph is.
     #[track_caller]
     pub(crate) fn retain_unasked(&self, outputs: &[NodeId]) -> Result<(), GraphError> {
-        for output in outputs {
-            self.ordinal(*output)?;
-        }
+        self.require_nodes(outputs, "retain")?;
         self.prune(outputs);
         self.arena_mut().after_retain();
         Ok(())

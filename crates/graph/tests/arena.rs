@@ -267,3 +267,31 @@ fn broadcasting_follows_numpy() {
         }
     }
 }
+
+#[test]
+fn what_is_built_temporarily_is_taken_back_on_every_way() {
+    let g = Graph::new();
+    let x = g.input("x", [3]);
+    let start = g.mark();
+    let before = g.to_string();
+    let shape = g.temporarily(|| {
+        let _state = g.parameter("w", [3], Init::Constant(0.0));
+        x.exp().sum(..).shape()
+    });
+    assert_eq!(shape.unwrap().rank(), 0);
+    let refused = g.temporarily(|| Ok::<_, GraphError>(x.exp().reshape([7])).map(drop));
+    assert!(matches!(refused, Err(GraphError::Reshape { .. })));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        g.temporarily(|| -> Result<(), GraphError> {
+            let _exp = x.exp();
+            panic!("on purpose")
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!((g.to_string(), g.check(), verify(&g)), (before, Ok(()), Ok(())));
+    assert_eq!(g.require_mark(start, "test"), Ok(()));
+    // An error that the graph held before is held still.
+    let _poisoned = x.reshape([8]);
+    g.temporarily(|| x.exp().shape()).unwrap();
+    assert!(matches!(g.take_error(), Some(GraphError::Reshape { .. })));
+}

@@ -1,5 +1,7 @@
 //! Layers as values, and what graphs keep for them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use arenagrad_graph::nn::{Linear, Phase};
 use arenagrad_graph::{DType, Expr, Graph, GraphError, Init};
 
@@ -132,4 +134,21 @@ fn floats_for_labels_and_axes_past_the_rank_are_told_in_the_caller_s_words() {
     assert_eq!(said(&g, || x.gather(0, floats)), format!("gather: {cast}"));
     assert_eq!(said(&g, || floats.one_hot(3)), format!("one_hot: {cast}"));
     assert_eq!(said(&g, || x.sum(2)), "sum: axis 2 is out of range for \"x\" of shape [4, 3] (rank 2)");
+}
+
+#[test]
+fn a_layer_whose_builder_panics_is_no_layer_and_has_no_parts() {
+    let g = Graph::new();
+    let x = g.input("x", [4, 3]);
+    let inner = Linear::new("inner", 3, 3);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _result = g.layer("Outer", "outer", x, || {
+            let _part = inner.apply(x);
+            panic!("on purpose")
+        });
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(g.layers(), []);
+    let _result = Linear::new("head", 3, 2).apply(x);
+    assert_eq!(g.layers().iter().map(|layer| (layer.name.as_str(), layer.depth)).collect::<Vec<_>>(), [("head", 0)]);
 }

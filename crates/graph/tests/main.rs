@@ -29,6 +29,7 @@ mod messages_loops;
 mod messages_order;
 mod messages_pooling;
 mod nn;
+mod origins;
 mod passes;
 mod precision;
 mod products;

@@ -123,3 +123,52 @@ fn what_a_body_cannot_do_once_for_each_element() {
         g.scan(&[c], &[x], |c, _| (vec![c[0].dropout_in(Phase::Training, 0.5)], vec![])).map(|of| of.carries)
     });
 }
+
+#[test]
+fn bodies_that_rewind_the_graph_to_before_the_loop() {
+    let g = Graph::new();
+    let (c, start) = (g.input("c", [3]), g.mark());
+    let one = ScanOptions { length: Some(3), ..ScanOptions::default() };
+    // The graph is then what the body has made of it.
+    let bodies: [fn(&Graph); 2] = [
+        |_| {},
+        |g| {
+            // As many nodes as there were, of which more are declared.
+            let _declared = [g.input("y", [7]), g.input("z", [8])];
+        },
+    ];
+    for body in bodies {
+        let x = c.exp();
+        let _y = x.exp();
+        let line = line!() + 1;
+        let error = g.scan_with(one, &[], &[], |_, _| {
+            g.rewind(start).unwrap();
+            body(&g);
+            (vec![], vec![])
+        });
+        let error = error.map(drop).unwrap_err();
+        assert!(matches!(error, GraphError::StaleMark { op: "scan", .. }), "{error}");
+        assert!(error.to_string().contains(&format!("messages_loops.rs:{line}: ")), "{error}");
+        assert_eq!((g.check(), verify(&g)), (Ok(()), Ok(())));
+        assert!(x.id().is_err());
+        assert!(g.declarations().iter().all(|one| g.declaration_named(&one.name).is_some()));
+    }
+    // Within the loop a body may try something and rewind it.
+    g.rewind(start).unwrap();
+    let kept = g.scan_with(one, &[c], &[], |c, _| {
+        let mark = g.mark();
+        let _tried = c[0].exp();
+        g.rewind(mark).unwrap();
+        (vec![c[0] * 2.0], vec![])
+    });
+    assert_eq!(kept.unwrap().carries[0].shape().unwrap().dims(), [3]);
+    // What the loop is made of may be rewound away by its own body, or removed.
+    let before = (g.len(), g.to_string());
+    let error = g.scan_with(one, &[c], &[], |c, _| {
+        g.remove(c[0].id().unwrap()).unwrap();
+        (vec![c[0]], vec![])
+    });
+    let error = error.map(drop).unwrap_err();
+    assert!(matches!(error, GraphError::StaleNode { op: "scan", .. }), "{error}");
+    assert_eq!((g.len(), g.to_string()), before);
+}

@@ -127,3 +127,21 @@ fn poisoned_outputs_are_left_out() {
     assert_eq!(g.display(&[]).to_string(), "return \n");
     assert_eq!(Graph::new().to_string(), "");
 }
+
+#[test]
+fn outputs_that_are_stale_or_of_another_graph_are_left_out() {
+    let (g, other) = (Graph::new(), Graph::new());
+    let x = g.input("x", [2]);
+    let foreign = other.input("x", [2]);
+    let mark = g.mark();
+    let outputs = [foreign, x, x.exp()];
+    // What is printed becomes stale before it is.
+    let (listing, drawing, by_id) =
+        (g.display(&outputs), Dot::of(&g, &outputs), g.display_nodes(&[foreign.id().unwrap(), x.id().unwrap()]));
+    g.rewind(mark).unwrap();
+    let text = "x = input : f32[2]\nreturn x\n";
+    assert_eq!((listing.to_string(), by_id.to_string()), (text.to_owned(), text.to_owned()));
+    assert_eq!(drawing.to_string(), Dot::of(&g, &[x]).to_string());
+    assert_eq!(g.display(&[foreign]).to_string(), "return \n");
+    assert_eq!(g.display_nodes(&[foreign.id().unwrap()]).to_string(), "return \n");
+}

@@ -370,7 +370,7 @@ impl<'g> Loop<'g, '_> {
             .into_iter()
             .flat_map(|list| list.iter().map(|(id, _)| *id))
             .collect();
-        let needed = step.graph.needed_until(&wanted, &|id| known.contains(&id))?;
+        let needed = step.graph.needed_until(&wanted, &|id| known.contains(&id), "scan")?;
         derived.elements.retain(|(id, _)| needed.contains(id));
         derived.captured.retain(|(id, _)| needed.contains(id));
         let ids = |list: &[(NodeId, NodeId)]| list.iter().map(|(id, _)| *id).collect::<Vec<_>>();

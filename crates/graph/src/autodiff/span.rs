@@ -34,7 +34,7 @@ impl Span {
         let ordinal = |id: &NodeId| arena.nodes[id.key].ordinal;
         let earliest = starts.iter().map(ordinal).min().unwrap_or(0);
         // What is asked for is alive, so this cannot fail.
-        let mut nodes = graph.needed_until(ends, &|id| ordinal(&id) < earliest).unwrap_or_default();
+        let mut nodes = graph.needed_until(ends, &|id| ordinal(&id) < earliest, "gradients").unwrap_or_default();
         nodes.retain(|id| ordinal(id) >= earliest);
         let first = nodes.first().map_or(0, |id| ordinal(id) as usize);
         let len = nodes.last().map_or(0, |id| ordinal(id) as usize + 1 - first);
@@ -132,10 +132,7 @@ impl Graph {
         op: &'static str,
         origin: Origin,
     ) -> Result<(NodeId, Shape, u32), GraphError> {
-        let id = expr.id()?;
-        if expr.graph().tag() != self.tag() {
-            return Err(GraphError::ForeignNode { origin, op });
-        }
+        let id = expr.id_in(self, op, origin)?;
         let arena = self.arena();
         let node = &arena.nodes[id.key];
         if !node.dtype.is_float() {

@@ -128,10 +128,8 @@ impl Graph {
         let mut extents = Vec::with_capacity(vectors.len());
         let mut first = None;
         for vector in vectors {
-            if self.tag() != vector.graph().tag() {
-                return Err(GraphError::ForeignNode { origin, op });
-            }
-            let (shape, dtype) = (vector.shape()?, vector.dtype()?);
+            let id = vector.id_in(self, op, origin)?;
+            let (shape, dtype) = self.read(id, op, origin, |node| (node.shape.clone(), node.dtype))?;
             if shape.rank() > 1 {
                 let (operand, rank, expected) = (vector.describe(), shape.rank(), "rank 0 or 1".to_owned());
                 return Err(GraphError::Rank { origin, op, operand, shape, rank, expected });

@@ -11,6 +11,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::layers::AppliedLayer;
 use crate::nn::drawing::Drawing;
+use crate::node::Origin;
 use crate::shape::Shape;
 use crate::storage::StorageType;
 
@@ -89,17 +90,28 @@ impl SummaryParameter {
 
 impl Summary {
     /// The network that `build` makes in a graph of its own, of inputs that it declares there. Errors: the mistakes of `build`.
+    #[track_caller]
     pub fn of(build: impl for<'g> FnOnce(&'g Graph) -> Expr<'g>) -> Result<Summary, GraphError> {
-        let graph = Graph::new();
+        let (origin, graph) = (Origin::here(), Graph::new());
         let output = build(&graph);
-        Summary::of_graph(&graph, &[output])
+        Summary::of_outputs(&graph, &[output], "Summary::of", origin)
     }
 
     /// The network in a graph, as far as it was built, drawn as far as these outputs need it. Errors: the graph's first mistake; outputs
-    /// of another graph.
+    /// that are stale or of another graph.
+    #[track_caller]
     pub fn of_graph(graph: &Graph, outputs: &[Expr<'_>]) -> Result<Summary, GraphError> {
+        Summary::of_outputs(graph, outputs, "Summary::of_graph", Origin::here())
+    }
+
+    fn of_outputs(
+        graph: &Graph,
+        outputs: &[Expr<'_>],
+        op: &'static str,
+        origin: Origin,
+    ) -> Result<Summary, GraphError> {
         graph.check()?;
-        let outputs = outputs.iter().map(|output| output.id()).collect::<Result<Vec<_>, _>>()?;
+        let outputs = outputs.iter().map(|output| output.id_in(graph, op, origin)).collect::<Result<Vec<_>, _>>()?;
         let applied = graph.layers();
         let innermost = innermost(graph.ordinal_bound(), &applied);
         let mut layers = Vec::with_capacity(applied.len());

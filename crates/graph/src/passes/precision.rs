@@ -79,7 +79,7 @@ pub fn mixed_precision(
     outputs: &[NodeId],
     precision: &MixedPrecision<'_>,
 ) -> Result<Optimised, GraphError> {
-    graph.check()?;
+    super::require(graph, outputs, "mixed_precision")?;
     let needed = graph.needed(outputs)?;
     let roundings = Roundings::find(graph, &needed, precision);
     let rewrites = Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false };

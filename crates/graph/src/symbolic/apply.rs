@@ -152,13 +152,14 @@ impl Formula {
 /// The shape to which all arguments broadcast, and their dtype.
 fn common(graph: &Graph, arguments: &[(&str, Expr<'_>)], origin: Origin) -> Result<(Shape, DType), ApplyError> {
     let op = "apply";
+    let read = |argument: &Expr<'_>| {
+        let id = argument.id_in(graph, op, origin)?;
+        graph.read(id, op, origin, |node| (node.shape.clone(), node.dtype))
+    };
     let Some((_, first)) = arguments.first() else { return Ok((Shape::scalar(), DType::F64)) };
-    let (mut shape, dtype) = (first.shape()?, first.dtype()?);
+    let (mut shape, dtype) = read(first)?;
     for (name, argument) in arguments {
-        if argument.graph().tag() != graph.tag() {
-            return Err(GraphError::ForeignNode { origin, op }.into());
-        }
-        let (own_shape, own_dtype) = (argument.shape()?, argument.dtype()?);
+        let (own_shape, own_dtype) = read(argument)?;
         let operand = format!("the argument {name:?}");
         if !own_dtype.is_float() {
             return Err(GraphError::DType { origin, op, operand, dtype: own_dtype, expected: "a float" }.into());

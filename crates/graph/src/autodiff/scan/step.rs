@@ -90,7 +90,8 @@ impl Step {
 
     /// The places of the body whose values in every step must be there for `wanted` to be computed. Elements and what is captured are there anyway.
     pub(super) fn saved(&self, body: &Body, wanted: &[NodeId]) -> Result<Vec<u32>, GraphError> {
-        let needed = self.graph.needed_until(wanted, &|id| self.graph.ordinal(id).is_ok_and(|o| o < self.end))?;
+        let needed =
+            self.graph.needed_until(wanted, &|id| self.graph.ordinal(id).is_ok_and(|o| o < self.end), "scan")?;
         let arena = self.graph.arena();
         let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
         let mut is_read = vec![false; self.end];
