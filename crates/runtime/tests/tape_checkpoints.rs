@@ -2,8 +2,8 @@
 
 use arenagrad::nn::{BatchNorm, Linear, Phase};
 use arenagrad::{
-    Adam, AdamW, Checkpoint, CheckpointError, Device, Error, Expr, Optimizer, Sgd, Tape, TapeOptimizer, Tensor,
-    Variable,
+    Adam, AdamW, Checkpoint, CheckpointError, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape,
+    TapeOptimizer, Tensor, Trainer, Variable,
 };
 
 use crate::suite::devices::devices;
@@ -139,12 +139,27 @@ fn a_checkpoint_that_does_not_fit_changes_nothing() {
         "{error}"
     );
     // A checkpoint of a session is none of a tape.
-    let g = arenagrad::Graph::new();
-    let w = g.parameter("a", [], arenagrad::Init::Constant(1.0));
-    let session = arenagrad::Session::train(&g, w.square(), Adam::new(0.1), Device::cpu()).unwrap();
+    let g = Graph::new();
+    let w = g.parameter("a", [], Init::Constant(1.0));
+    let session = Session::train(&g, w.square(), Adam::new(0.1), Device::cpu()).unwrap();
     let error = adam.restore(&session.checkpoint().unwrap()).unwrap_err();
-    assert!(matches!(&error, Error::Checkpoint(CheckpointError::Foreign { .. })), "{error}");
+    assert!(matches!(&error, Error::Checkpoint(CheckpointError::NotOfTape { .. })), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the checkpoint is one of a session or a trainer, and not of a tape's optimiser"),
+        "{text}"
+    );
+    // So is one of a trainer.
+    let mut trainer = Trainer::new(Device::cpu(), Adam::new(0.1), |inputs| {
+        (inputs.graph().parameter("a", [], Init::Constant(1.0)) * inputs.get("x")).square()
+    });
+    trainer.step(&[("x", &Tensor::scalar(1.0f32))]).unwrap();
+    let error = adam.restore(&trainer.checkpoint().unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Checkpoint(CheckpointError::NotOfTape { .. })), "{error}");
     assert_eq!((a.item().unwrap(), adam.state().unwrap()), (value, before));
+    // The other way the names are the same here.
+    trainer.restore(&checkpoint).unwrap();
+    assert_eq!(trainer.session().parameter("a").unwrap().item().unwrap(), value);
 }
 
 /// Parameters that a layer has asked for and that no step has updated belong to the optimiser as well.

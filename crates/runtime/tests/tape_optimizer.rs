@@ -1,6 +1,10 @@
 //! The optimisers of a tape: what they refuse, whom they name, and leaves that no gradient reaches.
 
-use arenagrad::{Adam, AdamW, DType, Device, Error, Sgd, Tape, TapeOptimizer, Tensor, Variable};
+use arenagrad::train::Trained;
+use arenagrad::{
+    Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor,
+    Variable,
+};
 
 fn refused(tape: &Tape, leaves: &[&Variable]) -> Error {
     TapeOptimizer::new(tape, leaves, Sgd::new(0.1)).err().expect("refused")
@@ -110,5 +114,33 @@ fn a_leaf_without_a_gradient_is_left_alone() {
             let found = leaves[leaf].item().unwrap();
             assert!((found - expected.value).abs() < 1e-5, "leaf {leaf}, step {step}: {found}, not {}", expected.value);
         }
+    }
+}
+
+/// Steps whose rate is an input of the graph.
+struct ByInput;
+
+impl Optimizer for ByInput {
+    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let (p, scale) = (trained[0].parameter, g.input("scale", []));
+        let _unread = g.input("unread", []);
+        Ok(vec![(p, p - trained[0].gradient * scale)])
+    }
+}
+
+#[test]
+fn an_update_that_reads_an_input_is_refused_as_by_a_session() {
+    let g = Graph::new();
+    let w = g.parameter("w", [], Init::Constant(3.0));
+    let by_session = Session::train(&g, w.square(), ByInput, Device::cpu()).unwrap().step(&[]).unwrap_err();
+    let tape = Tape::new(Device::cpu());
+    let w = tape.leaf(3.0).requires_grad().named("w");
+    let mut optimizer = TapeOptimizer::new(&tape, &[&w], ByInput).unwrap();
+    w.square().backward().unwrap();
+    for _ in 0..2 {
+        let error = optimizer.step().unwrap_err();
+        assert!(matches!(&error, Error::MissingInput { name, .. } if name == "scale"), "{error}");
+        assert_eq!(error, by_session);
+        assert_eq!((w.item(), w.grad().unwrap().item()), (Ok(3.0), Ok(6.0)));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::suite::devices::devices;
 use arenagrad::data::Batch;
 use arenagrad::nn::{Linear, Phase};
+use arenagrad::train::Lbfgs;
 use arenagrad::{Adam, AdamW, DType, Device, Error, Expr, GraphError, Init, Inputs, Optimizer, Sgd, Tensor, Trainer};
 
 /// `y = 2 x - 1` at some points, as one batch.
@@ -133,6 +134,44 @@ fn what_a_function_gets_wrong_is_told_with_its_line_and_leaves_nothing() {
     trainer.step(&[("x", &wide), ("y", &x)]).unwrap_err();
     assert_eq!(trainer.session().parameter("w").unwrap(), before);
     trainer.step(&[("x", &x), ("y", &x)]).unwrap();
+}
+
+#[test]
+fn what_a_run_refuses_of_its_inputs_leaves_no_plan_and_no_parameter() {
+    let x = Tensor::from([[1.0f32, 2.0]]);
+    let (labels, wrong) = (Tensor::from([0i32]), Tensor::from([7i32]));
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+        let mut logits = Linear::new("l", 2, 2).apply(inputs.get("x"));
+        if inputs.has("labels") {
+            return logits.cross_entropy(inputs.get("labels"));
+        }
+        logits = logits + inputs.graph().input("z", [1, 1]);
+        logits.square().mean(..)
+    });
+    let outputs = trainer.add_evaluation(|inputs| {
+        vec![Linear::new("m", 2, 2).apply(inputs.get("x")) + inputs.graph().input("z", [1, 1])]
+    });
+    let seen = |trainer: &Trainer<'_>| (trainer.plans(), trainer.session().parameter_names().count());
+    let missing = |error: Error| assert!(matches!(&error, Error::MissingInput { name, .. } if name == "z"), "{error}");
+    let batch = [("x", &x)];
+    missing(trainer.step(&batch).unwrap_err());
+    assert_eq!(seen(&trainer), (0, 0));
+    missing(trainer.advance(&batch).unwrap_err());
+    missing(trainer.gradients(&batch).map(drop).unwrap_err());
+    missing(trainer.evaluate(outputs, &batch).map(drop).unwrap_err());
+    missing(trainer.minimise(&mut Lbfgs::new(1.0), &batch).map(drop).unwrap_err());
+    let error = trainer.step(&[("x", &x), ("labels", &wrong)]).unwrap_err();
+    assert!(matches!(&error, Error::IndexOutOfRange { value: 7, bound: 2, .. }), "{error}");
+    assert_eq!(seen(&trainer), (0, 0));
+    // To be looked at a plan needs no values.
+    trainer.step(&[("x", &x), ("labels", &labels)]).unwrap();
+    let parameters = trainer.session().parameter_names().count();
+    assert_eq!(seen(&trainer), (1, parameters));
+    missing(trainer.step(&batch).unwrap_err());
+    assert_eq!(seen(&trainer), (1, parameters));
+    assert!(trainer.plan_of(outputs, &batch).is_err(), "after a step what it needs is untrained");
+    trainer.prepare_of(outputs, &batch).unwrap();
+    assert_eq!(trainer.plans(), 2);
 }
 
 #[test]

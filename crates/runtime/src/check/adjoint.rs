@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph};
+use arenagrad_graph::{Expr, Graph, Origin};
 
 use crate::check::CheckError;
 use crate::check::error::require_tolerances;
@@ -33,6 +33,7 @@ use crate::tensor::Tensor;
 /// assert!((report.forward - report.reverse).abs() < 1e-14);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+#[track_caller]
 pub fn adjoint(function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>, inputs: &[Tensor]) -> Result<AdjointReport, Error> {
     Adjoint::new().function(function, inputs)
 }
@@ -75,16 +76,19 @@ impl Adjoint {
     }
 
     /// Tests a function by every input that holds floats.
+    #[track_caller]
     pub fn function(
         &self,
         function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>,
         inputs: &[Tensor],
     ) -> Result<AdjointReport, Error> {
-        CheckedFunction::of_closure(|x| vec![function(x)], inputs, |function| self.compare(function))
+        let called = ("adjoint", Origin::here());
+        CheckedFunction::of_closure(|x| vec![function(x)], inputs, called, |function| self.compare(function))
     }
 
     /// Tests expressions of a graph by the inputs and parameters that `wrt` names, or by all floats that the outputs need if
     /// it names none. Values as [`crate::check::GradCheck::graph`] takes them.
+    #[track_caller]
     pub fn graph(
         &self,
         graph: &Graph,
@@ -92,7 +96,8 @@ impl Adjoint {
         wrt: &[&str],
         values: &[(&str, &Tensor)],
     ) -> Result<AdjointReport, Error> {
-        CheckedFunction::of_graph(graph, outputs, wrt, values, |function| self.compare(function))
+        let called = ("adjoint", Origin::here());
+        CheckedFunction::of_graph(graph, outputs, wrt, values, called, |function| self.compare(function))
     }
 
     fn compare(&self, mut function: CheckedFunction<'_>) -> Result<AdjointReport, Error> {

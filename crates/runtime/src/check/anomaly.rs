@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Shape};
+use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Origin, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
@@ -18,6 +18,7 @@ use crate::check::evaluation::Evaluation;
 use crate::check::parity::computed;
 use crate::device::Device;
 use crate::error::Error;
+use crate::session::required;
 use crate::tensor::Tensor;
 
 /// Runs what the outputs need on a device and looks at every node. `values` holds every input that the outputs need, and any
@@ -37,14 +38,16 @@ use crate::tensor::Tensor;
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
 ///
-/// Errors: what the device refuses to run.
+/// Errors: outputs that are stale or of another graph; what the device refuses to run.
+#[track_caller]
 pub fn anomaly(
     graph: &Graph,
     outputs: &[Expr<'_>],
     values: &[(&str, &Tensor)],
     device: &Device,
 ) -> Result<AnomalyReport, Error> {
-    let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
+    let outputs = required(graph, outputs, "anomaly", Origin::here())?;
+    let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
     // Of inputs and parameters only those that are needed are looked at, as they are given.
     let mut nodes = Vec::new();
     for id in graph.needed(&ids)? {

@@ -1,10 +1,13 @@
 //! What is checked: outputs as a function of named inputs and parameters, in a graph of its own that holds f64.
 
-use arenagrad_graph::{DType, DeclarationKind, Expr, Graph, GraphError, Init, NodeId, Shape, StorageType, passes};
+use arenagrad_graph::{
+    DType, DeclarationKind, Expr, Graph, GraphError, Init, NodeId, Origin, Shape, StorageType, passes,
+};
 
 use crate::check::CheckError;
 use crate::check::evaluation::declared;
 use crate::error::Error;
+use crate::session::required;
 use crate::tensor::Tensor;
 use crate::train::initial_value;
 
@@ -22,15 +25,18 @@ pub(super) struct CheckedFunction<'g> {
 
 impl CheckedFunction<'_> {
     /// Calls `examine` with the function that `outputs` are of what `wrt` names, or of all floats that they need if it names
-    /// nothing. The graph of that function is widened and its own; the given one is left as it was.
+    /// nothing. The graph of that function is widened and its own; the given one is left as it was. Outputs that are none of the graph's are
+    /// told in the words of a method, at the place of its caller.
     pub(super) fn of_graph<T>(
         graph: &Graph,
         outputs: &[Expr<'_>],
         wrt: &[&str],
         values: &[(&str, &Tensor)],
+        (method, origin): (&'static str, Origin),
         examine: impl for<'w> FnOnce(CheckedFunction<'w>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
+        let outputs = required(graph, outputs, method, origin)?;
+        let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
         let wide = passes::widen(graph, &ids)?;
         let name = |(number, id): (usize, &NodeId)| match wide.graph.label(*id) {
             Some(label) => label,
@@ -54,6 +60,7 @@ impl CheckedFunction<'_> {
     pub(super) fn of_closure<T>(
         closure: impl for<'g> Fn(&[Expr<'g>]) -> Vec<Expr<'g>>,
         inputs: &[Tensor],
+        called: (&'static str, Origin),
         examine: impl for<'w> FnOnce(CheckedFunction<'w>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let graph = Graph::new();
@@ -68,7 +75,7 @@ impl CheckedFunction<'_> {
             return Err(CheckError::NothingToCheck.into());
         }
         let values: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(inputs).collect();
-        CheckedFunction::of_graph(&graph, &outputs, &wrt, &values, examine)
+        CheckedFunction::of_graph(&graph, &outputs, &wrt, &values, called, examine)
     }
 }
 

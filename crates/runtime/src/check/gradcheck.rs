@@ -1,6 +1,6 @@
 //! gradcheck and gradgradcheck: the engine's derivatives held against finite differences, element by element, in f64.
 
-use arenagrad_graph::{DType, Expr, Graph, Mode};
+use arenagrad_graph::{DType, Expr, Graph, Mode, Origin};
 
 use crate::check::error::require_tolerances;
 use crate::check::evaluation::Evaluation;
@@ -24,6 +24,7 @@ use crate::tensor::Tensor;
 /// assert_eq!(report.compared, 4 * 4 + 4 * 2);
 /// # Ok::<(), arenagrad::Error>(())
 /// ```
+#[track_caller]
 pub fn gradcheck(
     function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>,
     inputs: &[Tensor],
@@ -32,6 +33,7 @@ pub fn gradcheck(
 }
 
 /// Checks the gradients of gradients, as [`gradcheck`] checks gradients: see [`GradCheck::second`].
+#[track_caller]
 pub fn gradgradcheck(
     function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>,
     inputs: &[Tensor],
@@ -95,6 +97,7 @@ impl GradCheck {
     ///
     /// Errors: a mistake in the function, and what keeps the check from being made. A check that fails is no error but a
     /// report that says so.
+    #[track_caller]
     pub fn function(
         &self,
         function: impl for<'g> Fn(&[Expr<'g>]) -> Expr<'g>,
@@ -104,12 +107,14 @@ impl GradCheck {
     }
 
     /// Checks a function with several outputs. See [`GradCheck::function`].
+    #[track_caller]
     pub fn functions(
         &self,
         function: impl for<'g> Fn(&[Expr<'g>]) -> Vec<Expr<'g>>,
         inputs: &[Tensor],
     ) -> Result<GradientReport, Error> {
-        CheckedFunction::of_closure(function, inputs, |function| self.check(function))
+        let called = ("gradcheck", Origin::here());
+        CheckedFunction::of_closure(function, inputs, called, |function| self.check(function))
     }
 
     /// Checks expressions of a graph by the inputs and parameters that `wrt` names; by all floats that the outputs need, in
@@ -131,6 +136,7 @@ impl GradCheck {
     /// assert_eq!(report.compared, 3);
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
+    #[track_caller]
     pub fn graph(
         &self,
         graph: &Graph,
@@ -138,7 +144,8 @@ impl GradCheck {
         wrt: &[&str],
         values: &[(&str, &Tensor)],
     ) -> Result<GradientReport, Error> {
-        CheckedFunction::of_graph(graph, outputs, wrt, values, |function| self.check(function))
+        let called = ("gradcheck", Origin::here());
+        CheckedFunction::of_graph(graph, outputs, wrt, values, called, |function| self.check(function))
     }
 
     fn check(&self, function: CheckedFunction<'_>) -> Result<GradientReport, Error> {

@@ -39,6 +39,7 @@ impl Differences {
     /// }
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
+    #[track_caller]
     pub fn jacobian(
         &self,
         output: Expr<'_>,
@@ -50,6 +51,7 @@ impl Differences {
     }
 
     /// As [`Differences::jacobian`], with each probe shown to `observe`.
+    #[track_caller]
     pub fn jacobian_observed(
         &self,
         output: Expr<'_>,
@@ -58,7 +60,8 @@ impl Differences {
         device: &Device,
         mut observe: impl FnMut(&Probe<'_>),
     ) -> Result<Vec<Tensor>, Error> {
-        let graph = output.check()?.graph();
+        let graph = output.graph();
+        let output = graph.require(output, "jacobian")?;
         let shape = output.shape()?;
         for name in wrt {
             require_float(graph, name)?;

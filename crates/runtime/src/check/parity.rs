@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Shape};
+use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Origin, Shape};
 
 use crate::check::CheckError;
 use crate::check::differences::coordinates;
@@ -17,9 +17,11 @@ use crate::check::error::require_tolerances;
 use crate::check::evaluation::Evaluation;
 use crate::device::Device;
 use crate::error::Error;
+use crate::session::required;
 use crate::tensor::Tensor;
 
 /// Runs a graph on two devices and compares every node, with the default settings of [`Parity`].
+#[track_caller]
 pub fn parity(
     graph: &Graph,
     outputs: &[Expr<'_>],
@@ -93,7 +95,8 @@ impl Parity {
 
     /// Runs what the outputs need on both devices. `values` holds every input that the outputs need, and any parameters.
     ///
-    /// Errors: what either device refuses to run.
+    /// Errors: outputs that are stale or of another graph; what either device refuses to run.
+    #[track_caller]
     pub fn compare(
         &self,
         graph: &Graph,
@@ -102,7 +105,8 @@ impl Parity {
         devices: [&Device; 2],
     ) -> Result<ParityReport, Error> {
         require_tolerances(self.absolute, self.relative)?;
-        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
+        let outputs = required(graph, outputs, "parity", Origin::here())?;
+        let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
         let nodes = computed(graph, &ids)?;
         let exprs: Vec<Expr<'_>> = nodes.iter().map(|id| graph.expr(*id)).collect();
         let run = |device: &Device| {

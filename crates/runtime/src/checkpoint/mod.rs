@@ -80,6 +80,12 @@ pub enum CheckpointError {
     #[error("{origin} is a checkpoint that was not written by arenagrad: its {key:?} is {found:?}")]
     Foreign { origin: String, key: String, found: String },
 
+    #[error(
+        "{origin} is one of a session or a trainer, and not of a tape's optimiser: it does not say which leaves have had gradients at the same \
+         steps; go on from it by Trainer::restore or Session::restore"
+    )]
+    NotOfTape { origin: String },
+
     #[error("{origin} has no value {key:?}; it has {known}")]
     UnknownValue { origin: String, key: String, known: String },
 

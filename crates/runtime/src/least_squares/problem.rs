@@ -1,6 +1,6 @@
 //! Residuals and their Jacobian, compiled once.
 
-use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph, NodeId, Shape};
+use arenagrad_graph::{DeclarationKind, Elements, Expr, Graph, GraphError, NodeId, Origin, Shape};
 
 use crate::device::Device;
 use crate::error::Error;
@@ -77,16 +77,22 @@ impl LeastSquares {
     /// The problem of `residuals`, of any shape, over all trainable parameters of their graph, which start as they are
     /// declared. Their sign does not matter. The graph is left as it was.
     ///
-    /// Errors: no parameters, fewer residuals than elements of parameters, inputs that are missing or do not fit, and what
-    /// planning reports.
+    /// Errors, after which the graph is as it was too: residuals that are stale, of another graph, or no floats; no parameters, fewer
+    /// residuals than elements of parameters, inputs that are missing or do not fit, and what planning reports.
+    #[track_caller]
     pub fn new(
         graph: &Graph,
         residuals: Expr<'_>,
         inputs: &[(&str, &Tensor)],
         device: &Device,
     ) -> Result<LeastSquares, Error> {
-        let residuals = graph.expr(residuals.check()?.id()?).check()?;
-        let count = residuals.shape()?.elements();
+        let (op, origin) = ("LeastSquares::new", Origin::here());
+        let residuals = graph.require(residuals, op)?;
+        let (count, dtype) = (residuals.shape()?.elements(), residuals.dtype()?);
+        if !dtype.is_float() {
+            let operand = format!("{residuals:?}");
+            return Err(GraphError::NotDifferentiable { origin, op, operand, dtype }.into());
+        }
         let declared: Vec<(String, NodeId, Shape)> = graph
             .declarations()
             .into_iter()
@@ -101,16 +107,14 @@ impl LeastSquares {
         if count < elements {
             return Err(LeastSquaresError::TooFewResiduals { residuals: count, parameters: elements }.into());
         }
-        let mark = graph.mark();
         let wrt: Vec<Expr<'_>> = declared.iter().map(|(_, node, _)| graph.expr(*node)).collect();
-        let plans = graph.jacobians(residuals, &wrt, None).map_err(Error::from).and_then(|jacobians| {
+        let (session, linearised) = graph.temporarily(|| {
+            let jacobians = graph.at(origin, || graph.jacobians(residuals, &wrt, None))?;
             let outputs: Vec<Expr<'_>> = std::iter::once(residuals).chain(jacobians).collect();
             let mut session = Session::builder(device.clone()).evaluate(graph, &[residuals])?;
             let linearised = session.add(graph, &outputs)?;
-            Ok((session, linearised))
-        });
-        graph.rewind(mark)?;
-        let (session, linearised) = plans?;
+            Ok::<_, Error>((session, linearised))
+        })?;
         let residuals = session.first_plan();
         let mut problem = LeastSquares {
             session,

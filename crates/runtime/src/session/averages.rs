@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// What `evaluate` makes of this session while its parameters have the values of their moving averages: see
-    /// [`Session::swap_averages`]. They have their own again afterwards, also if it failed.
+    /// [`Session::swap_averages`]. They have their own again afterwards, also if it failed or panicked.
     ///
     /// ```
     /// use arenagrad::{Device, Graph, Init, Optimizer, Session, Sgd};
@@ -69,9 +69,34 @@ impl Session {
         let names: Vec<String> = names.collect();
         let values = names.iter().map(|name| self.parameter(name)).collect::<Result<Vec<_>, _>>()?;
         self.swap_averages()?;
-        let evaluated = evaluate(self);
-        self.swap_averages()?;
-        names.iter().zip(&values).try_for_each(|(name, value)| self.set_parameter(name, value))?;
+        let mut swapped = Swapped { session: self, averages: names.into_iter().zip(values).collect(), is_back: false };
+        let evaluated = evaluate(swapped.session);
+        swapped.put_back()?;
         evaluated
+    }
+}
+
+/// A session whose parameters have the values of their averages. They get their own back when it goes out of scope, on whatever way.
+struct Swapped<'s> {
+    session: &'s mut Session,
+    /// The averages, and what they were.
+    averages: Vec<(String, Tensor)>,
+    is_back: bool,
+}
+
+impl Swapped<'_> {
+    fn put_back(&mut self) -> Result<(), Error> {
+        self.is_back = true;
+        self.session.swap_averages()?;
+        self.averages.iter().try_for_each(|(name, value)| self.session.set_parameter(name, value))
+    }
+}
+
+impl Drop for Swapped<'_> {
+    fn drop(&mut self) {
+        if !self.is_back {
+            // A panic is on its way, which says more than an error of the device could.
+            let _ = self.put_back();
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arenagrad_graph::{Expr, Graph, NodeId};
+use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::device::Device;
 use crate::error::Error;
 use crate::group::Group;
 use crate::plan::{MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
-use crate::session::Session;
+use crate::session::{Session, required};
 use crate::train::in_group::{BUCKET_BYTES, group_training_request};
 use crate::train::{Optimizer, training_request};
 
@@ -109,12 +109,13 @@ impl<'e> SessionBuilder<'e> {
     }
 
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
-    /// gradients and updates are appended, planned and rewound.
+    /// gradients and updates are appended, planned and taken back, also if it is refused or the optimiser panics.
+    ///
+    /// Errors: as [`Session::train`], and a metric that is stale or of another graph.
+    #[track_caller]
     pub fn train(self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Session, Error> {
-        let mark = graph.mark();
         let declared = graph.declarations().len();
-        let plan = self.training_plan(graph, loss, optimizer);
-        graph.rewind(mark)?;
+        let plan = self.training_plan(graph, loss, optimizer, Origin::here());
         let mut session = Session::new(self.device, self.seed, true);
         session.memory_policy = self.memory;
         if let Some(group) = self.group {
@@ -123,37 +124,49 @@ impl<'e> SessionBuilder<'e> {
         session.precision = self.precision;
         let plan = plan?;
         // What stands behind the graph's own declarations is the optimiser's.
-        let state: Vec<String> = plan.declarations[declared..].iter().map(|state| state.name.clone()).collect();
+        let state: Vec<String> = plan.declarations.iter().skip(declared).map(|state| state.name.clone()).collect();
         session.prepare(plan)?;
         session.mark_training_state(&state);
         Ok(session)
     }
 
-    /// A session that computes `outputs`.
+    /// A session that computes `outputs`. Errors: as [`Session::evaluate`].
+    #[track_caller]
     pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
+        let outputs = required(graph, outputs, "Session::evaluate", Origin::here())?;
         let mut session = Session::new(self.device, self.seed, false);
         session.memory_policy = self.memory;
         if let Some(group) = self.group {
             session.join(group);
         }
         session.precision = self.precision;
-        session.add(graph, outputs)?;
+        session.add_required(graph, &outputs)?;
         Ok(session)
     }
 
-    fn training_plan(&self, graph: &Graph, loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Plan, Error> {
-        let loss = graph.expr(loss.check()?.id()?).check()?;
-        let metrics = self
-            .metrics
-            .iter()
-            .map(|metric| graph.expr(metric.check()?.id()?).id())
-            .collect::<Result<Vec<NodeId>, _>>()?;
-        let request = match &self.group {
-            Some(group) if group.size() > 1 => {
-                group_training_request(loss, &metrics, optimizer, BUCKET_BYTES, (&self.precision, ""))?
-            }
-            Some(_) | None => training_request(loss, &metrics, optimizer, &self.precision, "")?,
-        };
-        Plan::new(graph, &Request { memory: self.memory.clone(), target: self.device.target(), ..request })
+    fn training_plan(
+        &self,
+        graph: &Graph,
+        loss: Expr<'_>,
+        optimizer: &dyn Optimizer,
+        origin: Origin,
+    ) -> Result<Plan, Error> {
+        let method = "Session::train";
+        let loss = required(graph, &[loss], method, origin)?[0];
+        let metrics = required(graph, &self.metrics, method, origin)?;
+        let metrics = metrics.iter().map(|metric| metric.id()).collect::<Result<Vec<NodeId>, _>>()?;
+        // The optimiser declares its states there.
+        graph.at(origin, || graph.require_own(method))?;
+        let precision = &self.precision;
+        graph.temporarily(|| {
+            let request = match &self.group {
+                Some(group) if group.size() > 1 => {
+                    group_training_request(loss, &metrics, optimizer, BUCKET_BYTES, (precision, ""), origin)?
+                }
+                Some(_) | None => training_request(loss, &metrics, optimizer, (precision, ""), origin)?,
+            };
+            let (memory, target) = (self.memory.clone(), self.device.target());
+            Plan::new(graph, &Request { memory, target, ..request })
+        })
     }
 }

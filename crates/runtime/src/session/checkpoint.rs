@@ -33,6 +33,10 @@ impl Session {
     /// beyond that is given to plans that are added later; only an optimiser's state that a training step does not know is refused,
     /// because it is of another optimiser.
     ///
+    /// It takes checkpoints of [`Session::checkpoint`] and of [`Trainer::checkpoint`](crate::Trainer::checkpoint); one of a tape's optimiser
+    /// ([`TapeOptimizer::checkpoint`](crate::TapeOptimizer::checkpoint)) where parameters and states have the same names here, which they have
+    /// as long as every leaf has had a gradient at every step.
+    ///
     /// Errors, after which nothing is changed: [`CheckpointError::Missing`], [`CheckpointError::Unused`], [`Error::ParameterShape`],
     /// [`Error::ParameterDType`]; a file that cannot be read any more.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {

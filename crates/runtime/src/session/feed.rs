@@ -72,8 +72,26 @@ impl Feed {
         Feed { given: vec![0; inputs.len()], inputs, by_name, run: 0 }
     }
 
+    /// Refuses what a run of a plan that has no buffers yet would refuse of its inputs.
+    pub(crate) fn check(plan: &Plan, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
+        Feed::new(plan, &vec![0; plan.buffers.len()]).admit(tensors)
+    }
+
     /// Checks all inputs of a run, then writes them.
     pub(crate) fn write(&mut self, tensors: &[(&str, &Tensor)], memory: &mut Memory) -> Result<(), Error> {
+        self.admit(tensors)?;
+        for (name, tensor) in tensors {
+            let place = self.find(name)?;
+            let Input { buffer, storage, .. } = self.inputs[place];
+            if let (Some(buffer), false) = (buffer, tensor.data().is_empty()) {
+                memory.write(buffer, storage, tensor.data())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks all inputs of a run.
+    fn admit(&mut self, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
         self.run += 1;
         for (name, tensor) in tensors {
             let place = self.find(name)?;
@@ -87,13 +105,6 @@ impl Feed {
             let Input { name, shape, origin, .. } = missing;
             let (name, shape, origin) = (name.clone(), shape.clone(), origin.clone());
             return Err(Error::MissingInput { name, shape, origin });
-        }
-        for (name, tensor) in tensors {
-            let place = self.find(name)?;
-            let Input { buffer, storage, .. } = self.inputs[place];
-            if let (Some(buffer), false) = (buffer, tensor.data().is_empty()) {
-                memory.write(buffer, storage, tensor.data())?;
-            }
         }
         Ok(())
     }

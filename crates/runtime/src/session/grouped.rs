@@ -53,7 +53,7 @@ pub(crate) struct Exchanged {
     /// How many samples its inputs are of.
     samples: usize,
     /// The dtype of the weight that it asks for, if it does.
-    weight: Option<DType>,
+    pub(super) weight: Option<DType>,
     /// The names of its inputs, as an error lists them.
     inputs: Arc<str>,
 }

@@ -32,7 +32,7 @@ pub use builder::SessionBuilder;
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, Shape};
+use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, GraphError, Origin, Shape};
 
 use crate::device::Device;
 use crate::error::{Error, Given};
@@ -108,6 +108,16 @@ pub struct StepOutcome {
     pub metrics: Vec<Tensor>,
 }
 
+/// These expressions, which a caller at that place gave a method of that name beside a graph: refused if they are none of its own.
+pub(crate) fn required<'g>(
+    graph: &'g Graph,
+    expressions: &[Expr<'_>],
+    method: &'static str,
+    origin: Origin,
+) -> Result<Vec<Expr<'g>>, GraphError> {
+    graph.at(origin, || expressions.iter().map(|expression| graph.require(*expression, method)).collect())
+}
+
 impl Session {
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph that a gradient reaches; the
     /// others keep their values. The optimiser's state takes names of its own beside them: see [`crate::train`].
@@ -115,12 +125,16 @@ impl Session {
     /// Errors: the graph's first mistake; a loss that is not one float, or that depends on no trainable parameter
     /// ([`Error::NothingToTrain`]); a hyperparameter out of range; a name that the optimiser reserves; what the device
     /// cannot compute or hold.
+    #[track_caller]
     pub fn train(graph: &Graph, loss: Expr<'_>, optimizer: impl Optimizer, device: Device) -> Result<Session, Error> {
         Session::builder(device).train(graph, loss, &optimizer)
     }
 
     /// A session that computes `outputs`. It needs no more than these do: a parameter of the graph that no output depends on
     /// takes no memory on the device and need not be in a file that is loaded, and an input need not be given.
+    ///
+    /// Errors: the graph's first mistake; an output that is stale or of another graph; what the device cannot compute or hold.
+    #[track_caller]
     pub fn evaluate(graph: &Graph, outputs: &[Expr<'_>], device: &Device) -> Result<Session, Error> {
         Session::builder(device.clone()).evaluate(graph, outputs)
     }
@@ -133,19 +147,28 @@ impl Session {
     /// Adds a plan over the same parameters: the same network on another batch size, or other outputs. Parameters that the
     /// session does not have yet are initialised; those that it has keep their values. The session is as it was if the plan
     /// is refused.
+    ///
+    /// Errors: as [`Session::evaluate`].
+    #[track_caller]
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
+        let outputs = required(graph, outputs, "Session::add", Origin::here())?;
+        self.add_required(graph, &outputs)
+    }
+
+    /// [`Session::add`] of expressions of which nothing is wrong.
+    fn add_required(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
         let rounding = self.precision.of_evaluation(graph)?;
         self.add_rounded(graph, outputs, rounding)
     }
 
-    /// [`Session::add`] of a graph of which that is rounded.
+    /// The same in a graph of which that is rounded.
     pub(crate) fn add_rounded(
         &mut self,
         graph: &Graph,
         outputs: &[Expr<'_>],
         rounding: Option<Rounding>,
     ) -> Result<PlanId, Error> {
-        let ids = outputs.iter().map(|output| output.check()?.id()).collect::<Result<Vec<_>, _>>()?;
+        let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<_>, _>>()?;
         let request = Request {
             outputs: ids.clone(),
             stages: vec![("forward", ids)],

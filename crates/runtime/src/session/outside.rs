@@ -9,7 +9,8 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
-use crate::session::grouped::write_weighted;
+use crate::session::feed::Feed;
+use crate::session::grouped::{Exchanged, WEIGHT, write_weighted};
 use crate::session::parameters::{Place, Waiting};
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -85,6 +86,14 @@ impl Session {
     /// The dtypes of the parameters that are declared to be trained.
     pub(crate) fn trained_dtypes(&self) -> impl Iterator<Item = DType> {
         self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.storage.value())
+    }
+
+    /// Refuses inputs that a run of a plan would refuse which is not ready yet; the weight of a member's samples is not among them.
+    pub(crate) fn refuse_inputs(&self, plan: &Plan, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+        let weight =
+            Exchanged::of(plan).and_then(|exchanged| exchanged.weight).map(|dtype| Tensor::scalar(1.0).cast(dtype));
+        let weight = weight.as_ref().map(|weight| (WEIGHT, weight));
+        Feed::check(plan, &inputs.iter().copied().chain(weight).collect::<Vec<_>>())
     }
 
     /// Makes a plan ready over this session's parameters, which shares buffers with others of its kind: its inputs are written anew for

@@ -288,7 +288,7 @@ fn elements(values: Values) -> Elements {
 
 #[cfg(test)]
 mod tests {
-    use arenagrad_graph::{Graph, Half, Init};
+    use arenagrad_graph::{Graph, Half, Init, Origin};
 
     use super::{Action, Schedule, exchanged, is_moved};
     use crate::plan::{BufferRole, Plan, Request};
@@ -308,7 +308,9 @@ mod tests {
         for layer in 0..layers {
             h = h.matmul(g.parameter(format!("w{layer}"), [16, 16], Init::XavierUniform)).tanh();
         }
-        let request = group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (precision, "")).unwrap();
+        let request =
+            group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (precision, ""), Origin::here())
+                .unwrap();
         Plan::new(&g, &request).unwrap()
     }
 

@@ -405,10 +405,8 @@ impl Inner {
         let result = self.graph.attempt(|| {
             self.graph.at(origin, || -> Result<NodeId, Error> {
                 let expressions: Vec<Expr<'_>> = nodes.iter().map(|node| self.graph.expr(*node)).collect();
-                let result = build(&self.graph, &expressions)?.id()?;
-                let Ok(Node { shape, .. }) = self.graph.node(result) else {
-                    return Err(GraphError::ForeignNode { origin, op: name }.into());
-                };
+                let result = self.graph.require(build(&self.graph, &expressions)?, name)?.id()?;
+                let Node { shape, .. } = self.graph.node(result)?;
                 if !nodes.contains(&result) {
                     return Ok(result);
                 }

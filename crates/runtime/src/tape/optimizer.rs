@@ -49,6 +49,8 @@ pub struct TapeOptimizer {
     /// Whether the parameters of the tape join that appear later.
     joins: bool,
     optimizer: Box<dyn Optimizer>,
+    /// Where it was made.
+    origin: Origin,
     number: u64,
     /// The learning rate that was set, for groups that come later.
     rate: Option<f64>,
@@ -64,7 +66,8 @@ impl TapeOptimizer {
     ///
     /// Errors: no leaves; a leaf of another tape, that requires no gradient, that is no leaf, that holds no floats, or that is listed
     /// twice; each names the leaf by its place in the list, and by its name if it has one. What the
-    /// optimiser reports of its hyperparameters; a pattern around it that is no leaf's name.
+    /// optimiser reports of its hyperparameters; a pattern around it that is no leaf's name; a leaf of a name that the optimiser keeps for
+    /// its own state ([`Error::ReservedName`]).
     #[track_caller]
     pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         if leaves.is_empty() {
@@ -88,7 +91,7 @@ impl TapeOptimizer {
                 return Err(Error::RepeatedLeaf { leaf: described(place, record), first });
             }
         }
-        let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer));
+        let mut made = TapeOptimizer::empty(tape, false, Box::new(optimizer), origin);
         let new = made.members.named(leaves.iter().map(|leaf| leaf.record().clone()).collect());
         made.check_patterns(&new)?;
         made.join(new)?;
@@ -118,10 +121,11 @@ impl TapeOptimizer {
     /// Errors: what the optimiser reports of its hyperparameters. A pattern around it that no parameter has is the mistake of the first
     /// step, because layers may be applied until then; the network must have been applied as a whole before that, where patterns name
     /// parts of it.
+    #[track_caller]
     pub fn of_parameters(tape: &Tape, optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
-        let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer));
+        let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer), Origin::here());
         // An optimiser of nothing tells its mistakes as well.
-        made.members.states(&[], &*made.optimizer)?;
+        made.members.states(&[], &*made.optimizer, made.origin)?;
         made.join_new()?;
         Ok(made)
     }
@@ -133,7 +137,8 @@ impl TapeOptimizer {
     ///
     /// Errors, after which nothing is changed: [`Error::NoGradient`] if no leaf has a gradient at all; a leaf that was
     /// given a value of another shape or dtype since the optimiser was made; a pattern around an optimiser of a tape's parameters that none
-    /// of them has; what planning and running the passes report.
+    /// of them has; an input that the optimiser's update reads ([`Error::MissingInput`]): a tape has none; what planning and running the
+    /// passes report.
     pub fn step(&mut self) -> Result<(), Error> {
         if self.joins {
             let new = self.new_parameters();
@@ -191,6 +196,7 @@ impl TapeOptimizer {
                 members: members.map(|leaf| (&leaf.record, leaf.name.as_str())).collect(),
                 optimizer: &*self.optimizer,
                 key: [self.number, group.number],
+                origin: self.origin,
                 state_name: &|name| stored_name(self.number, group.number, names.are_in(name), name),
             };
             self.tape.advance(Some(&update), None)?;
@@ -296,16 +302,16 @@ impl TapeOptimizer {
             return Ok(Cow::Borrowed(&self.members));
         }
         let mut members = self.members.clone();
-        members.add(&self.tape, new, &*self.optimizer)?;
+        members.add(&self.tape, new, &*self.optimizer, self.origin)?;
         Ok(Cow::Owned(members))
     }
 
-    fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>) -> TapeOptimizer {
+    fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>, origin: Origin) -> TapeOptimizer {
         let (tape, members) = (tape.inner.clone(), Members::default());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
         let (rate, given) = (None, HashMap::new());
-        TapeOptimizer { tape, members, joins, optimizer, number, rate, given, is_matched: false }
+        TapeOptimizer { tape, members, joins, optimizer, origin, number, rate, given, is_matched: false }
     }
 
     /// Takes the parameters of the tape in that are new, whatever patterns there are.
@@ -347,7 +353,7 @@ impl TapeOptimizer {
     /// Takes leaves in.
     fn join(&mut self, new: Vec<(Rc<Record>, String)>) -> Result<(), Error> {
         let first = self.members.leaves.len();
-        let Some(group) = self.members.add(&self.tape, new, &*self.optimizer)? else { return Ok(()) };
+        let Some(group) = self.members.add(&self.tape, new, &*self.optimizer, self.origin)? else { return Ok(()) };
         self.set_rate(&self.members.groups[group])?;
         // From now on the leaves' values have places on the device.
         for Leaf { record, shape, dtype, .. } in self.members.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
@@ -389,7 +395,7 @@ impl TapeOptimizer {
             let (active, passive): (Vec<usize>, Vec<usize>) =
                 group.members.iter().partition(|&&member| is_active[member]);
             if !active.is_empty() && !passive.is_empty() {
-                let states = |members: &[usize]| self.members.states(members, &*self.optimizer);
+                let states = |members: &[usize]| self.members.states(members, &*self.optimizer, self.origin);
                 let (own, other) = (states(&active)?, states(&passive)?);
                 let (number, is_begun) = (self.members.grouped, group.is_begun);
                 let new = Group { number, members: passive, states: other, is_begun };

@@ -21,7 +21,7 @@ use crate::tape::record::{Gradient, Place, Record};
 use crate::tape::run::key_of;
 use crate::tape::store::{Run, resident_name};
 use crate::tape::value::Value;
-use crate::train::{Optimizer, Trained, append_update};
+use crate::train::{Optimizer, Trained, append_update, refuse_inputs};
 
 /// An update of leaves by an optimiser.
 pub(crate) struct Update<'a> {
@@ -30,6 +30,8 @@ pub(crate) struct Update<'a> {
     pub(crate) optimizer: &'a dyn Optimizer,
     /// What identifies the optimiser and its state.
     pub(crate) key: [u64; 2],
+    /// Where the optimiser was made.
+    pub(crate) origin: Origin,
     /// What a state of the optimiser is called on the device.
     pub(crate) state_name: &'a dyn Fn(&str) -> String,
 }
@@ -333,7 +335,7 @@ impl Work {
         let (gradients, parameters) = rest.split_at(self.read.len());
         let mut members: HashMap<&str, u32> = HashMap::new();
         let mut updates = Vec::new();
-        if let Some(Update { members: updated, optimizer, .. }) = update {
+        if let Some(Update { members: updated, optimizer, origin, .. }) = update {
             let numbers = &self.overwritten[next.len()..];
             members.extend(updated.iter().map(|(_, name)| *name).zip(numbers.iter().copied()));
             let nodes = parameters.iter().zip(gradients);
@@ -345,7 +347,10 @@ impl Work {
                     Trained::new(*name, parameter, gradient)
                 })
                 .collect();
-            updates = append_update(&graph, &trained, *optimizer)?;
+            let declared = graph.declarations().len();
+            updates = append_update(&graph, &trained, *optimizer, *origin)?;
+            // A tape has no inputs that an update could read.
+            refuse_inputs(&graph, declared, &updates)?;
         }
         let declarations = graph.declarations();
         let mut new = declarations.len() as u32..;

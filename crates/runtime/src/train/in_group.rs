@@ -17,7 +17,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
-use arenagrad_graph::{DType, Expr, Graph, NodeId, Shape};
+use arenagrad_graph::{DType, Expr, Graph, NodeId, Origin, Shape};
 
 use crate::error::Error;
 use crate::group::{Intent, Purpose, digest};
@@ -209,38 +209,32 @@ pub(crate) fn group_training_request<'g>(
     optimizer: &dyn Optimizer,
     bucket_bytes: usize,
     (precision, prefix): (&Precision, &str),
+    origin: Origin,
 ) -> Result<Request, Error> {
     let graph = loss.graph();
     precision.check_patterns(graph)?;
-    let mark = graph.mark();
-    let request = (|| {
-        let buckets = Buckets::new(graph, bucket_bytes);
-        let (weight, target) = weighted(loss)?;
-        let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
-        let outputs = reported(&buckets, weight, &results)?;
-        let (states, weight) = (RefCell::default(), weight.id()?);
-        let optimizer = InGroup { optimizer, carried: &states };
-        let exchange = |trained: &[Trained<'g>]| -> Result<Vec<Trained<'g>>, Error> {
-            states.replace(carried(graph, &buckets, weight)?);
-            summed_gradients(graph, trained, &buckets)
-        };
-        let TracedStep { step, gradients, backward, update, sources } =
-            append_traced_step(target, &optimizer, precision.scale(), prefix, Some(&exchange))?;
-        let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
-        Ok(Request {
-            stages: vec![("forward", local), ("backward", gradients)],
-            rest: "update",
-            outputs,
-            updates: step.updates,
-            rounding: precision.rounding(graph, backward, update, &sources)?,
-            intent: buckets.intent(Purpose::Step),
-            ..Request::default()
-        })
-    })();
-    if request.is_err() {
-        graph.rewind(mark)?;
-    }
-    request
+    let buckets = Buckets::new(graph, bucket_bytes);
+    let (weight, target) = weighted(loss)?;
+    let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
+    let outputs = reported(&buckets, weight, &results)?;
+    let (states, weight) = (RefCell::default(), weight.id()?);
+    let optimizer = InGroup { optimizer, carried: &states };
+    let exchange = |trained: &[Trained<'g>]| -> Result<Vec<Trained<'g>>, Error> {
+        states.replace(carried(graph, &buckets, weight)?);
+        summed_gradients(graph, trained, &buckets)
+    };
+    let TracedStep { step, gradients, backward, update, sources } =
+        append_traced_step(target, &optimizer, (precision.scale(), prefix), Some(&exchange), origin)?;
+    let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
+    Ok(Request {
+        stages: vec![("forward", local), ("backward", gradients)],
+        rest: "update",
+        outputs,
+        updates: step.updates,
+        rounding: precision.rounding(graph, backward, update, &sources)?,
+        intent: buckets.intent(Purpose::Step),
+        ..Request::default()
+    })
 }
 
 /// The loss and the gradients of all members, as the step would have them whose states stand under a prefix; nothing is changed.

@@ -4,7 +4,7 @@
 //! All of it is part of the plan: whether a gradient is infinite or NaN is a sum over all of them, by which every next value is selected.
 //! So a step is one submit on a GPU, and nothing waits for the host.
 
-use arenagrad_graph::{DType, Declaration, Expr, Graph, Init, NodeId};
+use arenagrad_graph::{DType, Declaration, Expr, Graph, Init, NodeId, Origin};
 
 use crate::error::{Error, Given};
 use crate::train::hyperparameter::Hyperparameters;
@@ -156,31 +156,16 @@ pub(crate) struct TracedStep<'g> {
     pub(crate) sources: Vec<(usize, NodeId)>,
 }
 
-/// Appends a training step, of a scaled loss if there is a scale, whose states stand under a prefix. The graph is as it was if that fails.
+/// Appends a training step, of a scaled loss if there is a scale, whose states stand under a prefix. Mistakes of the optimiser are told at
+/// `origin`. What was appended before one stays: the graph is the caller's own, or is put back by the caller.
 pub(crate) fn append_traced_step<'g>(
     loss: Expr<'g>,
     optimizer: &dyn Optimizer,
-    scale: Option<LossScale>,
-    prefix: &str,
+    (scale, prefix): (Option<LossScale>, &str),
     exchange: Option<Exchange<'_, 'g>>,
+    origin: Origin,
 ) -> Result<TracedStep<'g>, Error> {
     let graph = loss.check()?.graph();
-    let mark = graph.mark();
-    let appended = append(graph, loss, optimizer, scale, prefix, exchange);
-    if appended.is_err() {
-        graph.rewind(mark)?;
-    }
-    appended
-}
-
-fn append<'g>(
-    graph: &'g Graph,
-    loss: Expr<'g>,
-    optimizer: &dyn Optimizer,
-    scale: Option<LossScale>,
-    prefix: &str,
-    exchange: Option<Exchange<'_, 'g>>,
-) -> Result<TracedStep<'g>, Error> {
     let scaling = scale.map(|scale| Scaling::declare(graph, scale, prefix)).transpose()?;
     let backward = graph.ordinal_bound();
     let upstream = upstream(loss, scaling.as_ref().map(|scaling| scaling.scale))?;
@@ -199,7 +184,7 @@ fn append<'g>(
         Some(local) => local,
         None => ids(&trained)?,
     };
-    let mut updates = append_update(graph, &trained, optimizer)?;
+    let mut updates = append_update(graph, &trained, optimizer, origin)?;
     if let (Some(scaling), Some(finite)) = (scaling, finite) {
         let declarations = graph.declarations();
         for (number, next) in &mut updates {

@@ -53,10 +53,13 @@ pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, GraphError, NodeId};
+use arenagrad_graph::{DType, Declaration, DeclarationKind, Expr, Graph, GraphError, NodeId, Origin};
 
 use crate::error::{Error, Given};
 pub(crate) use crate::weights::matches_pattern;
+
+/// In whose words a mistake in what an optimiser returns is told.
+const UPDATE: &str = "Optimizer::update";
 
 /// Builds the update of parameters from their gradients. Implement it for an optimiser of your own: declare state with
 /// [`Graph::state`], and return what each parameter and each state becomes.
@@ -236,15 +239,15 @@ pub struct TrainingStep<'g> {
 ///
 /// Errors: a loss that is not one float, or that depends on no trainable parameter; a name that the optimiser reserves; what
 /// the optimiser reports. The graph is as it was then.
+#[track_caller]
 pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<TrainingStep<'g>, Error> {
-    let graph = loss.check()?.graph();
-    let mark = graph.mark();
-    let appended = append_gradients(loss, optimizer)
-        .and_then(|trained| Ok(TrainingStep { updates: append_update(graph, &trained, optimizer)?, trained }));
-    if appended.is_err() {
-        graph.rewind(mark)?;
-    }
-    appended
+    let (graph, method, origin) = (loss.graph(), "append_step", Origin::here());
+    let loss = graph.require(loss, method)?;
+    graph.require_own(method)?;
+    graph.attempt(|| {
+        let trained = append_gradients(loss, optimizer)?;
+        Ok(TrainingStep { updates: append_update(graph, &trained, optimizer, origin)?, trained })
+    })
 }
 
 /// Appends the gradients of `loss` with respect to the parameters that the optimiser trains, and returns those that they reach.
@@ -304,15 +307,19 @@ fn append_gradients_of<'g>(
     Ok(trained)
 }
 
-/// Appends the optimiser's update of what is trained: the number of each declaration that changes, and its next value's node.
+/// Appends the optimiser's update of what is trained: the number of each declaration that changes, and its next value's node. What is wrong
+/// with what the optimiser returns is told at `origin`, where it was given.
 pub(crate) fn append_update<'g>(
     graph: &'g Graph,
     trained: &[Trained<'g>],
     optimizer: &dyn Optimizer,
+    origin: Origin,
 ) -> Result<Vec<(u32, NodeId)>, Error> {
     let before: Vec<Declaration> = live(graph).collect();
+    let start = graph.mark();
     let updated = optimizer.update(graph, trained).and_then(|pairs| Ok(graph.check().map(|()| pairs)?));
     let mut pairs = updated.map_err(|error| reserved(error, &before))?;
+    graph.at(origin, || graph.require_mark(start, UPDATE))?;
     if let Some(step) = before.iter().find(|declaration| declaration.counts_steps()) {
         let updated = pairs.iter().any(|(target, _)| target.id() == Ok(step.node));
         if !updated {
@@ -335,15 +342,34 @@ pub(crate) fn append_update<'g>(
     let mut seen = HashSet::with_capacity(pairs.len());
     let mut updates: Vec<(u32, NodeId)> = Vec::with_capacity(pairs.len());
     for (target, next) in pairs {
-        let Some(&number) = numbers.get(&target.id()?) else {
+        let alive = target.graph().at(origin, || target.graph().require(target, UPDATE))?;
+        let Some(&number) = numbers.get(&alive.id()?) else {
             return Err(Error::UpdateTarget { target: format!("{target:?}") });
         };
         if !seen.insert(number) {
             return Err(Error::RepeatedUpdate { target: format!("{target:?}") });
         }
-        updates.push((number, replacement(graph, &declarations[number as usize], next)?));
+        updates.push((number, replacement(graph, &declarations[number as usize], next, origin)?));
     }
     Ok(updates)
+}
+
+/// Refuses inputs that an update declares and needs where nobody can give them. They are those from a number on.
+pub(crate) fn refuse_inputs(graph: &Graph, declared: usize, updates: &[(u32, NodeId)]) -> Result<(), Error> {
+    let next: Vec<NodeId> = updates.iter().map(|(_, next)| *next).collect();
+    let mut inputs = graph.declarations();
+    inputs.drain(..declared.min(inputs.len()));
+    inputs.retain(|declaration| declaration.kind == DeclarationKind::Input);
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    let needed: HashSet<NodeId> = graph.needed(&next)?.into_iter().collect();
+    match inputs.into_iter().find(|input| needed.contains(&input.node)) {
+        Some(Declaration { name, shape, origin, .. }) => {
+            Err(Error::MissingInput { name, shape, origin: origin.to_string() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a pattern that no trainable parameter's name has.
@@ -391,10 +417,9 @@ pub(crate) fn scalar_dtype(trained: &[Trained<'_>]) -> Result<DType, Error> {
 }
 
 /// The node of a parameter's or state's next value, which must have its shape and dtype.
-fn replacement(graph: &Graph, declaration: &Declaration, next: Expr<'_>) -> Result<NodeId, Error> {
+fn replacement(graph: &Graph, declaration: &Declaration, next: Expr<'_>, origin: Origin) -> Result<NodeId, Error> {
     let Declaration { name, shape, dtype, .. } = declaration;
-    let id = next.id()?;
-    // Ids carry their graph, so this refuses a next value of another one.
+    let id = graph.at(origin, || graph.require(next, UPDATE))?.id()?;
     let found = graph.node(id)?;
     if found.shape != *shape {
         let (expected, found) = (shape.clone(), found.shape);

@@ -1,6 +1,6 @@
 //! What a training step and a look at its gradients ask of a plan.
 
-use arenagrad_graph::{Expr, Graph, NodeId};
+use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::Request;
@@ -9,18 +9,18 @@ use crate::train::loss_scale::{TracedStep, append_traced_step, present_scale, un
 use crate::train::{Optimizer, Trained, append_gradients_of};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
-/// of the loss stand under a prefix.
+/// of the loss stand under a prefix. Mistakes of the optimiser are told at `origin`.
 pub(crate) fn training_request(
     loss: Expr<'_>,
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
-    precision: &Precision,
-    prefix: &str,
+    (precision, prefix): (&Precision, &str),
+    origin: Origin,
 ) -> Result<Request, Error> {
     let graph = loss.check()?.graph();
     precision.check_patterns(graph)?;
     let TracedStep { step, gradients, backward, update, sources } =
-        append_traced_step(loss, optimizer, precision.scale(), prefix, None)?;
+        append_traced_step(loss, optimizer, (precision.scale(), prefix), None, origin)?;
     let outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
     Ok(Request {
         stages: vec![("forward", outputs.clone()), ("backward", gradients)],

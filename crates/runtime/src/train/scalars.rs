@@ -1,6 +1,6 @@
 //! The scalars that an optimiser has for all its parameters: the learning rate, base and present, and the count of updates.
 
-use arenagrad_graph::{DType, Expr, Graph, Init};
+use arenagrad_graph::{DType, Expr, Graph, Init, Origin};
 
 use crate::error::Error;
 use crate::train::hyperparameter::UPDATES;
@@ -55,20 +55,26 @@ pub struct Scalars<'g> {
 impl<'g> Scalars<'g> {
     /// The states of an optimiser whose rate is `rate` at first. Updates are counted only if a schedule needs it.
     ///
-    /// Errors: what the schedules report of their numbers.
+    /// Errors: what the schedules report of their numbers. A rate that no state starts at, such as NaN, is the graph's mistake.
+    #[track_caller]
     pub fn new(graph: &'g Graph, trained: &[Trained<'g>], rate: f64) -> Result<Self, Error> {
         Scalars::of(graph, trained, rate, false)
     }
 
     /// The same with a count of updates: see [`Scalars::number`].
+    #[track_caller]
     pub fn counted(graph: &'g Graph, trained: &[Trained<'g>], rate: f64) -> Result<Self, Error> {
         Scalars::of(graph, trained, rate, true)
     }
 
+    #[track_caller]
     fn of(graph: &'g Graph, trained: &[Trained<'g>], rate: f64, is_counted: bool) -> Result<Self, Error> {
+        let origin = Origin::here();
         let dtype = scalar_dtype(trained)?;
         let settings = trained.first().map(|first| first.settings.clone()).unwrap_or_default();
-        let state = |name: &str, init: f64| graph.state(settings.scalar_name(name), [], dtype, Init::Constant(init));
+        let state = |name: &str, init: f64| {
+            graph.at(origin, || graph.state(settings.scalar_name(name), [], dtype, Init::Constant(init)))
+        };
         let base = state(LEARNING_RATE, rate);
         let mut scalars = Scalars { base, present: base, number: None, momentum: None, updates: Vec::new() };
         if !is_counted && settings.schedules.is_empty() {
@@ -96,6 +102,7 @@ impl<'g> Scalars<'g> {
     }
 
     /// The present learning rate of a parameter, in its dtype and with its factor.
+    #[track_caller]
     pub fn learning_rate(&self, trained: &Trained<'g>) -> Result<Expr<'g>, Error> {
         Ok(self.rate_with_factor(trained.rate_factor()).cast(trained.parameter.dtype()?))
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use arenagrad_graph::{Expr, Graph, NodeId};
+use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::Request;
@@ -64,7 +64,7 @@ pub(crate) fn shard_request(
 }
 
 /// The update of a step, which is given gradients and what layers carry on.
-pub(crate) fn update_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Result<Request, Error> {
+pub(crate) fn update_request(loss: Expr<'_>, optimizer: &dyn Optimizer, origin: Origin) -> Result<Request, Error> {
     let graph = loss.graph();
     let trained = append_gradients(loss, optimizer)?;
     let given = trained.iter().map(|one| {
@@ -72,7 +72,7 @@ pub(crate) fn update_request(loss: Expr<'_>, optimizer: &dyn Optimizer) -> Resul
         Ok(one.with_gradient(graph.input_of(given_name(&one.name), shape, dtype).check()?))
     });
     let given = given.collect::<Result<Vec<Trained<'_>>, Error>>()?;
-    let updates = append_update(graph, &given, &Given(optimizer))?;
+    let updates = append_update(graph, &given, &Given(optimizer), origin)?;
     Ok(Request { stages: Vec::new(), rest: "update", updates, ..Request::default() })
 }
 

@@ -63,7 +63,8 @@ impl<'g> Trained<'g> {
     }
 
     /// A state of the optimiser beside this parameter, of its shape and dtype, that starts at `init`. Its name is that of the
-    /// parameter with `.suffix` behind it.
+    /// parameter with `.suffix` behind it. A number that no state starts at, such as NaN, is the graph's mistake.
+    #[track_caller]
     pub fn state(&self, graph: &'g Graph, suffix: &str, init: f64) -> Result<Expr<'g>, Error> {
         let (shape, dtype) = (self.parameter.shape()?, self.parameter.dtype()?);
         Ok(graph.state(self.state_name(suffix), shape, dtype, Init::Constant(init)))

@@ -77,8 +77,12 @@ impl TapeOptimizer {
     /// Goes on from a checkpoint of an optimiser over leaves of the same names, on this tape or another. On another, what layers keep is
     /// there once they have been applied: apply the network to any input first, and make the tape with the same seed.
     ///
-    /// Errors, after which nothing is changed: [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks,
-    /// [`CheckpointError::Unused`] for one that it alone has; another shape or dtype; a checkpoint of no tape.
+    /// It takes checkpoints of [`TapeOptimizer::checkpoint`] alone: those of sessions and trainers do not say which leaves have had gradients
+    /// at the same steps. [`crate::Trainer::restore`] and [`crate::Session::restore`] take those.
+    ///
+    /// Errors, after which nothing is changed: [`CheckpointError::NotOfTape`] for a checkpoint of a session or a trainer;
+    /// [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks, [`CheckpointError::Unused`] for one that it alone has;
+    /// another shape or dtype.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         if self.joins {
             self.join_new()?;
@@ -106,7 +110,9 @@ impl TapeOptimizer {
 
     /// What the note of a checkpoint says, about leaves of this optimiser.
     fn noted(&self, checkpoint: &Checkpoint) -> Result<Noted, Error> {
-        let text = checkpoint.note(NOTE).unwrap_or_default();
+        let Some(text) = checkpoint.note(NOTE) else {
+            return Err(CheckpointError::NotOfTape { origin: checkpoint.origin().to_owned() }.into());
+        };
         let foreign = || {
             let (origin, key) = (checkpoint.origin().to_owned(), NOTE.to_owned());
             Error::from(CheckpointError::Foreign { origin, key, found: text.to_owned() })
@@ -133,7 +139,12 @@ impl TapeOptimizer {
                 }
                 members.push(place);
             }
-            groups.push(Group { number, states: self.members.states(&members, &*self.optimizer)?, members, is_begun });
+            groups.push(Group {
+                number,
+                states: self.members.states(&members, &*self.optimizer, self.origin)?,
+                members,
+                is_begun,
+            });
         }
         let ungrouped = |(place, leaf): &(usize, &Leaf)| leaf.is_trained && !seen.contains(place);
         match self.members.leaves.iter().enumerate().find(ungrouped) {

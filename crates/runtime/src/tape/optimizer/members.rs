@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Shape, StorageType};
+use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Origin, Shape, StorageType};
 
 use crate::error::Error;
 use crate::tape::Inner;
@@ -90,6 +90,7 @@ impl Members {
         tape: &Inner,
         new: Vec<(Rc<Record>, String)>,
         optimizer: &dyn Optimizer,
+        origin: Origin,
     ) -> Result<Option<usize>, Error> {
         let first = self.leaves.len();
         let mut leaves = Vec::with_capacity(new.len());
@@ -109,7 +110,7 @@ impl Members {
         if let Some(open) = open {
             members = self.groups[open].members.iter().copied().chain(members).collect();
         }
-        let states = match self.states(&members, optimizer) {
+        let states = match self.states(&members, optimizer, origin) {
             Ok(states) => states,
             Err(error) => {
                 for leaf in self.leaves.drain(first..) {
@@ -132,16 +133,22 @@ impl Members {
         }
     }
 
-    /// The states that the optimiser has beside leaves. Its mistakes are the error.
-    pub(super) fn states(&self, members: &[usize], optimizer: &dyn Optimizer) -> Result<Vec<State>, Error> {
+    /// The states that the optimiser has beside leaves. Its mistakes are the error, and so is a leaf of a name that it keeps to itself,
+    /// which is told at `origin`, where the optimiser was made.
+    pub(super) fn states(
+        &self,
+        members: &[usize],
+        optimizer: &dyn Optimizer,
+        origin: Origin,
+    ) -> Result<Vec<State>, Error> {
         let graph = Graph::new();
         let mut trained = Vec::with_capacity(members.len());
         for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
-            let parameter = graph.parameter_of(name, shape, *dtype, Init::Constant(0.0));
+            let parameter = graph.at(origin, || graph.parameter_of(name, shape, *dtype, Init::Constant(0.0)));
             let gradient = graph.zeros(shape, *dtype);
             trained.push(Trained::new(name.clone(), parameter, gradient));
         }
-        append_update(&graph, &trained, optimizer)?;
+        append_update(&graph, &trained, optimizer, origin)?;
         let names = Names::of(&self.leaves);
         let declared = graph.declarations().into_iter().skip(members.len());
         let state = |declaration: arenagrad_graph::Declaration| match declaration.kind {

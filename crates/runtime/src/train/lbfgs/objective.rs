@@ -1,9 +1,9 @@
 //! Loss and gradients of a session's parameters, for L-BFGS.
 
-use arenagrad_graph::{Elements, Expr, Graph, StorageType};
+use arenagrad_graph::{Elements, Expr, Graph, Origin, StorageType};
 
 use crate::error::Error;
-use crate::session::{PlanId, Session};
+use crate::session::{PlanId, Session, required};
 use crate::tensor::Tensor;
 use crate::train::lbfgs::{Evaluate, Lbfgs, LbfgsOutcome};
 use crate::train::loss_scale::{LOSS_SCALE, LossScale};
@@ -57,23 +57,33 @@ impl Objective {
     /// Plans `loss` and its gradients by all trainable parameters that it depends on, over the session's parameters. The graph is as
     /// it was afterwards. In mixed precision what is rounded is what a training step rounds, and the session's scale of the loss is used.
     ///
-    /// Errors: a loss that is not one float, or that depends on no trainable parameter; what [`Session::add`] reports.
+    /// Errors, after which graph and session are as they were: a loss that is stale or of another graph, that is not one float, or that
+    /// depends on no trainable parameter; what [`Session::add`] reports.
+    #[track_caller]
     pub fn new(session: &mut Session, graph: &Graph, loss: Expr<'_>) -> Result<Objective, Error> {
-        Objective::by(session, graph, loss, |_| true)
+        Objective::at(session, graph, loss, &Those(|_: &str| true), ("Objective::new", Origin::here()))
     }
 
     /// The same by those parameters alone for whose names `is_moved` holds.
+    #[track_caller]
     pub fn by(
         session: &mut Session,
         graph: &Graph,
         loss: Expr<'_>,
         is_moved: impl Fn(&str) -> bool,
     ) -> Result<Objective, Error> {
-        let loss = graph.expr(loss.check()?.id()?).check()?;
-        let mark = graph.mark();
-        let planned = planned(session, graph, loss, &Those(is_moved));
-        graph.rewind(mark)?;
-        planned
+        Objective::at(session, graph, loss, &Those(is_moved), ("Objective::by", Origin::here()))
+    }
+
+    fn at(
+        session: &mut Session,
+        graph: &Graph,
+        loss: Expr<'_>,
+        optimizer: &dyn Optimizer,
+        (method, origin): (&'static str, Origin),
+    ) -> Result<Objective, Error> {
+        let loss = required(graph, &[loss], method, origin)?[0];
+        graph.temporarily(|| planned(session, graph, loss, optimizer))
     }
 
     /// The names of the parameters that are moved.

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::tensor::Tensor;
 use crate::train::trainer::function::{Body, Purpose};
-use crate::train::trainer::{Evaluation, FunctionId, Outcome, Trainer, describe};
+use crate::train::trainer::{Evaluation, FunctionId, Outcome, Trainer, Use, describe};
 
 /// The names of what comes last among results, and the results, which will come.
 pub(super) type Started = (Vec<String>, Pending<Vec<Tensor>>);
@@ -130,7 +130,7 @@ impl Trainer<'_> {
     /// Starts an evaluation.
     fn start_evaluation(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
         self.evaluation(function)?;
-        let planned = self.planned(function, Purpose::Run, tensors, false)?;
+        let planned = self.planned(function, Purpose::Run, tensors, Use::Run)?;
         self.start_planned(planned, tensors)
     }
 

@@ -43,6 +43,9 @@ impl Trainer<'_> {
     /// Goes on from a checkpoint, before the first step or after any: parameters and states of functions that are planned later get
     /// their values then. A learning rate that was set before is that of the checkpoint from now on, if it has one for the function.
     ///
+    /// It takes the checkpoints that [`Session::restore`](crate::Session::restore) takes: of trainers and of sessions, and one of a tape's
+    /// optimiser whose leaves and states have the names that they have here.
+    ///
     /// Errors, after which nothing is changed: as [`Session::restore`](crate::Session::restore). Values that do not fit a function that is
     /// planned later are an error when it is. The states of its optimiser must be those that the checkpoint has of it, no more and no fewer: a
     /// checkpoint of another optimiser is refused here if the training functions are planned ([`Trainer::prepare`]), and else by the first step.

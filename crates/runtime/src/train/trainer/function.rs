@@ -4,13 +4,13 @@
 //! applies are run by it; no more plans are kept than the trainer allows, and the one that has not run for longest goes
 //! first.
 
-use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId};
+use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::group::{Intent, digest};
 use crate::plan::{MemoryPolicy, Plan, Request, Target};
 use crate::precision::Precision;
-use crate::session::{Prepared, intent};
+use crate::session::{Prepared, intent, required};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
 use crate::train::in_group::{group_gradients_request, group_training_request};
@@ -27,6 +27,8 @@ pub(super) type BuildOutputs<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'
 /// A function of a trainer.
 pub(super) struct Function<'f> {
     pub(super) body: Body<'f>,
+    /// Where the caller gave it.
+    origin: Origin,
     plans: Vec<Kept>,
     has_run: bool,
 }
@@ -94,8 +96,8 @@ pub(super) struct Wanted<'w> {
 }
 
 impl<'f> Function<'f> {
-    pub(super) fn new(body: Body<'f>) -> Self {
-        Function { body, plans: Vec::new(), has_run: false }
+    pub(super) fn new(body: Body<'f>, origin: Origin) -> Self {
+        Function { body, origin, plans: Vec::new(), has_run: false }
     }
 
     /// The place of a plan that these tensors can be run by, if there is one.
@@ -130,7 +132,7 @@ impl<'f> Function<'f> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
         // An expression of another graph is refused here.
-        let own = |expr: Expr<'_>| Ok::<_, Error>(graph.expr(expr.check()?.id()?).check()?);
+        let origin = self.origin;
         // What is declared from there on belongs to the optimiser.
         let mut declared = usize::MAX;
         let mut reported = 0;
@@ -138,7 +140,7 @@ impl<'f> Function<'f> {
             Body::Training { name, optimizer, loss, .. } => {
                 let loss = loss(&inputs);
                 let asked = inputs.asked()?;
-                let loss = own(loss)?;
+                let loss = required(&graph, &[loss], "loss", origin)?[0];
                 let optimizer = UnderPrefix { prefix: name, optimizer: &**optimizer };
                 match purpose {
                     Purpose::Run => {
@@ -146,9 +148,9 @@ impl<'f> Function<'f> {
                         declared = graph.declarations().len();
                         let request = match exchanges_by {
                             Some(bytes) => {
-                                group_training_request(loss, &metrics, &optimizer, bytes, (precision, name))?
+                                group_training_request(loss, &metrics, &optimizer, bytes, (precision, name), origin)?
                             }
-                            None => training_request(loss, &metrics, &optimizer, precision, name)?,
+                            None => training_request(loss, &metrics, &optimizer, (precision, name), origin)?,
                         };
                         (request, names, asked)
                     }
@@ -170,15 +172,15 @@ impl<'f> Function<'f> {
                     }
                     Purpose::Update => {
                         declared = graph.declarations().len();
-                        (update_request(loss, &optimizer)?, Vec::new(), Vec::new())
+                        (update_request(loss, &optimizer, origin)?, Vec::new(), Vec::new())
                     }
                 }
             }
             Body::Evaluation(outputs) => {
                 let outputs = outputs(&inputs);
                 let asked = inputs.asked()?;
-                let outputs = outputs.into_iter().map(|output| Ok(own(output)?.id()?));
-                let mut outputs = outputs.collect::<Result<Vec<NodeId>, Error>>()?;
+                let outputs = required(&graph, &outputs, "outputs", origin)?;
+                let mut outputs = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, _>>()?;
                 let (names, metrics) = inputs.metrics()?;
                 outputs.extend(metrics);
                 let stages = vec![("forward", outputs.clone())];
@@ -243,6 +245,13 @@ pub(super) struct Parts {
     pub(super) trained: Vec<String>,
 }
 
+impl Parts {
+    /// Those of the tensors that the plan's graph declares.
+    pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
+        chosen(&self.asked, tensors)
+    }
+}
+
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
@@ -260,7 +269,12 @@ impl Kept {
 
     /// Those of the tensors that the plan's graph declares.
     pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
-        let asked = |name: &str| self.asked.iter().any(|asked| asked.is_declared && asked.name == name);
-        tensors.iter().filter(|(name, _)| asked(name)).copied().collect()
+        chosen(&self.asked, tensors)
     }
+}
+
+/// Those of the tensors that a graph declares whose function has asked for that.
+fn chosen<'t>(asked: &[Asked], tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
+    let is_declared = |name: &str| asked.iter().any(|asked| asked.is_declared && asked.name == name);
+    tensors.iter().filter(|(name, _)| is_declared(name)).copied().collect()
 }

@@ -16,7 +16,7 @@ use crate::train::shards::Joining;
 use crate::train::trainer::cut::{borrowed, cut, require_same_cut};
 use crate::train::trainer::function::Purpose;
 use crate::train::trainer::given::{Given, Piece, join};
-use crate::train::trainer::{FunctionId, Outcome, Trainer, empty};
+use crate::train::trainer::{FunctionId, Outcome, Trainer, Use, empty};
 
 /// How a trainer takes part in a group.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,7 @@ impl Trainer<'_> {
             None => {
                 // A member without a shard must know what is exchanged all the same.
                 let part = cut(tensors, samples, 0..0)?;
-                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part), false)?;
+                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part), Use::Look)?;
                 self.layout(number, place)?
             }
         };
@@ -241,7 +241,7 @@ impl Trainer<'_> {
             }
             let part = cut(tensors, samples, begin..end)?;
             let part = borrowed(&part);
-            let (number, place) = self.planned(function, Purpose::Shard, &part, false)?;
+            let (number, place) = self.planned(function, Purpose::Shard, &part, Use::Run)?;
             let layout = match &mut layout {
                 Some(layout) => layout,
                 none => none.insert(self.layout(number, place)?),
@@ -267,7 +267,7 @@ impl Trainer<'_> {
         layout: &[Piece],
         report: StepReport,
     ) -> Result<(Outcome, StepReport), Error> {
-        let (number, place) = self.planned(function, Purpose::Update, tensors, false)?;
+        let (number, place) = self.planned(function, Purpose::Update, tensors, Use::Look)?;
         let named = layout.iter().zip(results).filter(|(piece, _)| piece.is_update);
         let inputs: Vec<(&str, &Tensor)> = named.map(|(piece, tensor)| (piece.name.as_str(), tensor)).collect();
         let kept = self.functions[number].kept(place);

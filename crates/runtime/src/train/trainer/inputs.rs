@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use arenagrad_graph::{Expr, Graph, NodeId, Origin, Shape, StorageType};
 
 use crate::error::Error;
+use crate::session::required;
 use crate::tensor::Tensor;
 
 /// The inputs of a function of a [`Trainer`](crate::Trainer), in the shapes in which they have come.
@@ -161,8 +162,10 @@ impl<'g> Inputs<'g> {
     pub(super) fn metrics(&self) -> Result<(Vec<String>, Vec<NodeId>), Error> {
         let metrics = self.metrics.borrow();
         // A metric of another graph is refused here.
-        let node = |metric: &Expr<'g>| self.graph.expr(metric.check()?.id()?).id();
-        let nodes = metrics.iter().map(|(_, metric, _)| node(metric)).collect::<Result<_, _>>()?;
+        let node = |(_, metric, origin): &(String, Expr<'g>, Origin)| {
+            Ok::<_, Error>(required(self.graph, &[*metric], "report", *origin)?[0].id()?)
+        };
+        let nodes = metrics.iter().map(node).collect::<Result<_, _>>()?;
         Ok((metrics.iter().map(|(name, ..)| name.clone()).collect(), nodes))
     }
 

@@ -23,7 +23,7 @@ mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arenagrad_graph::Expr;
+use arenagrad_graph::{Expr, Origin};
 
 use crate::data::NamedTensors;
 use crate::device::Device;
@@ -111,6 +111,17 @@ pub struct Trainer<'f> {
     participation: Participation,
 }
 
+/// What a plan is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// To be run by the tensors that it is asked for with.
+    Run,
+    /// To be ready, with first values if nothing has trained what it needs.
+    Prepare,
+    /// To be looked at.
+    Look,
+}
+
 /// A function of a [`Trainer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FunctionId {
@@ -122,6 +133,7 @@ impl<'f> Trainer<'f> {
     /// A trainer that minimises what `loss` returns, one float, by an optimiser.
     ///
     /// `loss` is first called when the first batch comes, and its mistakes are errors then.
+    #[track_caller]
     pub fn new<L>(device: Device, optimizer: impl Optimizer + Send + 'f, loss: L) -> Trainer<'f>
     where
         L: for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f,
@@ -199,6 +211,7 @@ impl<'f> Trainer<'f> {
     /// optimiser's states. A name that another has is an error when the function is planned ([`Error::RepeatedFunction`]), and so is one
     /// under which a state of its optimiser has the name of another function's state ([`Error::SharedState`]), or of a parameter that is
     /// trained ([`Error::ReservedName`]).
+    #[track_caller]
     pub fn add_training<L>(
         &mut self,
         name: impl Into<String>,
@@ -220,6 +233,7 @@ impl<'f> Trainer<'f> {
     /// [`Error::UntrainedParameter`], because it is a misspelt layer as a rule. Before the first step, and before every training function has
     /// run, first values are what there is, and evaluations take them. Where they are wanted later, as of a random projection, plan the
     /// evaluation by [`Trainer::prepare_of`].
+    #[track_caller]
     pub fn add_evaluation<O>(&mut self, outputs: O) -> FunctionId
     where
         O: for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f,
@@ -305,14 +319,14 @@ impl<'f> Trainer<'f> {
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         let is_training = matches!(self.functions[self.place(function)?].body, Body::Training { .. });
         let purpose = if is_training && self.shards().is_some() { Purpose::Update } else { Purpose::Run };
-        let (number, place) = self.planned(function, purpose, &batch.named_tensors(), true)?;
+        let (number, place) = self.planned(function, purpose, &batch.named_tensors(), Use::Prepare)?;
         self.session.vouch_for(self.functions[number].kept(place).prepared.plan());
         Ok(())
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
     pub fn plan_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<&Plan, Error> {
-        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), false)?;
+        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), Use::Look)?;
         Ok(self.functions[number].kept(place).prepared.plan())
     }
 
@@ -344,8 +358,9 @@ impl<'f> Trainer<'f> {
         &mut self.session
     }
 
+    #[track_caller]
     fn add(&mut self, body: Body<'f>) -> FunctionId {
-        self.functions.push(Function::new(body));
+        self.functions.push(Function::new(body, Origin::here()));
         FunctionId { trainer: self.number, function: self.functions.len() as u32 - 1 }
     }
 
@@ -393,19 +408,20 @@ impl<'f> Trainer<'f> {
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
     ) -> Result<(usize, usize), Error> {
-        let planned = self.planned(function, purpose, tensors, false);
+        let planned = self.planned(function, purpose, tensors, Use::Run);
         self.session.noted(planned)
     }
 
-    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation may compute with first values
-    /// after training if that `is_meant`.
+    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation that is prepared may compute with
+    /// first values after training. What a run would refuse of the tensors is refused before anything is kept.
     fn planned(
         &mut self,
         function: FunctionId,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        is_meant: bool,
+        what_for: Use,
     ) -> Result<(usize, usize), Error> {
+        let is_meant = what_for == Use::Prepare;
         let number = self.place(function)?;
         let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
         let is_strict = is_evaluation && !is_meant && self.has_trained();
@@ -432,6 +448,10 @@ impl<'f> Trainer<'f> {
         }
         if is_strict {
             self.session.refuse_untrained(&plan)?;
+        }
+        // The update of the deterministic mode is given what shards have come to, and not these.
+        if what_for == Use::Run && purpose != Purpose::Update {
+            self.session.refuse_inputs(&plan, &parts.chosen(tensors))?;
         }
         let new = if is_evaluation && !is_meant { self.session.new_names(&plan) } else { Vec::new() };
         let prepared = self.session.prepare_outside(plan)?;

@@ -4,7 +4,7 @@ use crate::data::NamedTensors;
 use crate::error::Error;
 use crate::profile::{Profile, ProfileOptions};
 use crate::train::trainer::function::Purpose;
-use crate::train::trainer::{FunctionId, Trainer};
+use crate::train::trainer::{FunctionId, Trainer, Use};
 
 impl Trainer<'_> {
     /// Profiles the training step of the first training function for a batch: see [`crate::profile`]. Parameters, states and counters
@@ -22,7 +22,7 @@ impl Trainer<'_> {
         options: &ProfileOptions,
     ) -> Result<Profile, Error> {
         let tensors = batch.named_tensors();
-        let (number, place) = self.planned(function, Purpose::Run, &tensors, false)?;
+        let (number, place) = self.planned(function, Purpose::Run, &tensors, Use::Run)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(&tensors);
         self.session.profile_prepared(&mut kept.prepared, &inputs, options)
