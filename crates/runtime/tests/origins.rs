@@ -104,11 +104,11 @@ fn residuals_are_told_at_the_caller_s_line_and_leave_nothing() {
 #[test]
 fn what_checks_and_trainers_build_is_told_where_they_were_given_it() {
     let x = Tensor::from([[1.0f32, 2.0]]);
-    let wide = x.cast(DType::F64);
+    let wide = [x.cast(DType::F64)];
     let line = line!() + 1;
-    told(&gradcheck(|_: &[Expr<'_>]| foreign(), &[wide.clone()]).unwrap_err(), line, "gradcheck: a node belongs");
+    told(&gradcheck(|_: &[Expr<'_>]| foreign(), &wide).unwrap_err(), line, "gradcheck: a node belongs");
     let line = line!() + 1;
-    told(&adjoint(|_: &[Expr<'_>]| foreign(), &[wide]).unwrap_err(), line, "adjoint: a node belongs");
+    told(&adjoint(|_: &[Expr<'_>]| foreign(), &wide).unwrap_err(), line, "adjoint: a node belongs");
     let batch = [("x", &x)];
     let line = line!() + 1;
     let mut trainer = Trainer::new(cpu(), Sgd::new(0.1), |_| foreign());
