@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::dtype::DType;
+use crate::message::short;
 use crate::node::Origin;
 use crate::shape::Shape;
 
@@ -144,10 +145,13 @@ pub enum GraphError {
     #[error("{origin}: {op}: {elements} elements were given for shape {shape}")]
     ElementCount { origin: Origin, op: &'static str, shape: Shape, elements: usize },
 
-    #[error("{origin}: {op}: {what} is {value}, but {expected} is needed")]
+    #[error("{origin}: {op}: {what} is {}, but {expected} is needed", short(*.value))]
     Argument { origin: Origin, op: &'static str, what: &'static str, value: f64, expected: &'static str },
 
-    #[error("{origin}: {op}: {what} is {value}, but {operand} is {dtype}, which holds {}", held(*.dtype))]
+    #[error(
+        "{origin}: {op}: {what} is {}, but {operand} is {dtype}, which holds {}",
+        short(*.value), held(*.dtype)
+    )]
     Number {
         origin: Origin,
         op: &'static str,

@@ -51,6 +51,8 @@ mod integers;
 mod layers;
 mod lender;
 mod mark;
+#[doc(hidden)]
+pub mod message;
 mod method;
 pub mod nn;
 mod node;

@@ -153,6 +153,13 @@ fn of_a_long_text_the_neighbourhood_is_shown() {
     let caret = lines[2].chars().position(|c| c == '^').unwrap();
     assert_eq!(lines[1].chars().nth(caret), Some('x'), "{printed}");
     assert!(lines[1].chars().count() < 100 && lines[1].contains('…'), "{printed}");
+    // So is what is wrong with it.
+    let digits = "9".repeat(100_000);
+    for text in [digits.clone(), format!("{digits}.1.2"), format!("x {digits}"), format!("{}(x)", "a".repeat(100_000))]
+    {
+        let printed = parse(&text).unwrap_err().to_string();
+        assert!(printed.len() < 600, "{printed}");
+    }
 }
 
 #[test]

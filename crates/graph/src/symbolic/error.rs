@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::GraphError;
+use crate::message::cut;
 use crate::node::Origin;
 
 /// A text that is no formula: what is wrong, and in which column.
@@ -34,10 +35,10 @@ pub enum ParseProblem {
     #[error("{found:?} cannot stand in a formula")]
     UnexpectedCharacter { found: char },
 
-    #[error("{found:?} is not a number")]
+    #[error("{} is not a number", cut(.found))]
     BadNumber { found: String },
 
-    #[error("{found:?} is too large for a number")]
+    #[error("{} is too large for a number", cut(.found))]
     NumberTooLarge { found: String },
 
     #[error("a number, a name or a parenthesis is expected, but {found} stands here")]
@@ -46,7 +47,7 @@ pub enum ParseProblem {
     #[error("an operator is missing before {found}; a product is written with *")]
     MissingOperator { found: String },
 
-    #[error("no function is named {name:?}; there are {known}, and a product is written with *")]
+    #[error("no function is named {}; there are {known}, and a product is written with *", cut(.name))]
     UnknownFunction { name: String, known: String },
 
     #[error("the function {name} needs its argument in parentheses: {name}(x)")]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::message::{cut, short};
 use crate::symbolic::error::{ParseError, ParseProblem};
 
 /// One piece of a text.
@@ -61,8 +62,8 @@ impl<'t> Tokens<'t> {
 impl fmt::Display for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Token::Number(value) => write!(f, "the number {value}"),
-            Token::Name(name) => write!(f, "the name {name:?}"),
+            Token::Number(value) => write!(f, "the number {}", short(*value)),
+            Token::Name(name) => write!(f, "the name {}", cut(name)),
             Token::Plus => f.write_str("\"+\""),
             Token::Minus => f.write_str("\"-\""),
             Token::Times => f.write_str("\"*\""),
