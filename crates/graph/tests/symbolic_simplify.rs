@@ -212,6 +212,19 @@ fn what_holds_for_some_signs_alone_is_left() {
 }
 
 #[test]
+fn what_has_no_value_anywhere_stands() {
+    for text in ["0/0", "(x - x)/(x - x)", "0*(1/0)", "1/0 - 1/0", "0*(x + 1/0)", "0/0 + x", "0^2/(1 - 1)", "x*(0/0)*y"]
+    {
+        let formula = parse(text).unwrap();
+        let simple = formula.simplify();
+        assert_eq!(simple.to_string(), formula.to_string(), "{text}");
+        assert!(values(&[&simple], [("x", 2.0), ("y", 3.0), ("z", 0.0)])[0].is_nan(), "{text}");
+    }
+    // What is infinite within may have a value outside.
+    assert_eq!(simplified("0*exp(-1/0)"), "0");
+}
+
+#[test]
 fn simplified_formulas_have_the_same_values() {
     let mut random = Random(3);
     let (mut compared, mut defined) = (0, 0);

@@ -75,7 +75,8 @@ impl Formula {
     /// What a person would write for the same function.
     ///
     /// The value is that of this formula wherever this has one, up to rounding: also at kinks and on both sides of them, and at
-    /// the edges of a power's derivative. It may have a value where this has none, as `x/x` becomes 1. This has a value where
+    /// the edges of a power's derivative. It may have a value where this has none, as `x/x` becomes 1; a formula with a part
+    /// that has no value anywhere, as `0/0`, is left as it stands. This has a value where
     /// it is finite and every part is a number that the value is computed from; what a `step` of 0 selects away is no such part,
     /// but the conditions of steps are. An infinity on the way, as in `exp(-1/relu(x))`, counts where its sign is certain:
     /// `1/x` at 0 could be either. Where the value itself is infinite nothing is promised. Numbers are taken for what they

@@ -5,7 +5,8 @@
 //! puts summands and factors as they are usually written, and [`emit`] writes the nodes of the result into an arena of its own.
 //!
 //! A simplified formula has the value of the original wherever that has one, up to rounding ([`Formula::simplify`] says where it
-//! has). It may be defined where the original is not: `x/x` becomes 1. So nothing is rewritten that holds for some signs of its
+//! has). It may be defined where the original is not: `x/x` becomes 1; but what has no value anywhere, as `0/0`, makes a formula stand as
+//! it is. So nothing is rewritten that holds for some signs of its
 //! operands alone: `sqrt(x^2)` becomes `abs(x)`, and `log(x^2)` stays. Three things are looked after besides:
 //!
 //! * a step selects a whole product, so that its other factors need no value on the step's other side ([`selection`]);

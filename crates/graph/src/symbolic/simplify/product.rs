@@ -46,7 +46,7 @@ impl Terms {
             // was merged is a power to be brought to its normal form again.
             while let Some((base, exponent)) = waiting.pop() {
                 if product.coefficient.is_zero() {
-                    return Terms::ZERO;
+                    return self.nothing_times(powers);
                 }
                 if exponent == Terms::ZERO {
                     continue;
@@ -77,6 +77,9 @@ impl Terms {
             if waiting.is_empty() {
                 break;
             }
+        }
+        if product.coefficient.is_zero() {
+            return self.nothing_times(powers);
         }
         let factors: Vec<(Term, Term)> = product.exponents.into_iter().collect();
         self.product_of(product.coefficient, factors.into())

@@ -20,6 +20,10 @@ impl Terms {
             self.collect(term, coefficient, &mut sum);
         }
         self.losses += u64::from(sum.values().any(|coefficient| coefficient.is_rounded()));
+        // An infinity less itself is no number.
+        if sum.iter().any(|(&term, coefficient)| coefficient.is_zero() && self.is_pole(term)) {
+            return self.number(Number::float(f64::NAN));
+        }
         sum.retain(|_, coefficient| !coefficient.is_zero());
         self.pair_squares(&mut sum);
         let mut entries: Vec<(Term, Number)> = sum.into_iter().collect();
@@ -33,7 +37,7 @@ impl Terms {
             return term;
         }
         if by.is_zero() {
-            return Terms::ZERO;
+            return self.nothing_times(&[(term, Terms::ONE)]);
         }
         match self.kind(term) {
             Kind::Number(value) => {

@@ -48,6 +48,7 @@ pub(super) struct Terms {
     costs: Vec<u64>,
     rounded: Vec<bool>,
     totals: Vec<bool>,
+    poles: Vec<bool>,
     /// Whether what is rewritten now may be infinite where the formula that it is part of is finite.
     pub(super) exposed: bool,
     numbers: HashMap<Kind, Term>,
@@ -71,6 +72,7 @@ impl Terms {
             costs: Vec::new(),
             rounded: Vec::new(),
             totals: Vec::new(),
+            poles: Vec::new(),
             exposed: false,
             numbers: HashMap::new(),
             losses: 0,
@@ -102,6 +104,11 @@ impl Terms {
         self.totals[term.index()]
     }
 
+    /// Whether the term is infinite or no number whatever its symbols are, as `1/0` is.
+    pub(super) fn is_pole(&self, term: Term) -> bool {
+        self.poles[term.index()]
+    }
+
     /// Whether a number somewhere in the term lost digits.
     pub(super) fn is_rounded(&self, term: Term) -> bool {
         self.rounded[term.index()]
@@ -117,6 +124,7 @@ impl Terms {
         self.signs.push(self.sign_of(&kind));
         self.costs.push(self.cost_of(&kind));
         self.totals.push(self.total_of(&kind));
+        self.poles.push(self.pole_of(&kind));
         let rounded = self.rounded_of(&kind);
         self.losses += u64::from(rounded);
         self.rounded.push(rounded);

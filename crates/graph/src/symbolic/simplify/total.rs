@@ -29,6 +29,31 @@ impl Terms {
         }
     }
 
+    /// See [`Terms::is_pole`]. What a step may select away makes no pole of a product.
+    pub(super) fn pole_of(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Number(value) => !value.to_f64().is_finite(),
+            Kind::Pi | Kind::Euler | Kind::Symbol(_) | Kind::Call(..) => false,
+            Kind::Product(_, factors) => self.is_pole_of(factors),
+            Kind::Sum(entries) => entries.iter().any(|&(term, _)| self.is_pole(term)),
+        }
+    }
+
+    /// Whether a product of powers has a pole, whatever its symbols are.
+    fn is_pole_of(&self, powers: &[(Term, Term)]) -> bool {
+        let is_pole = |&(base, exponent): &(Term, Term)| match self.as_number(exponent) {
+            Some(exponent) if exponent.is_negative() => self.as_number(base).is_some_and(Number::is_zero),
+            Some(_) => self.is_pole(base),
+            None => false,
+        };
+        powers.iter().any(is_pole) && !powers.iter().any(|&(base, _)| self.condition(base).is_some())
+    }
+
+    /// 0 times a product of powers. 0 times a pole is no number, which 0 would hide.
+    pub(super) fn nothing_times(&mut self, powers: &[(Term, Term)]) -> Term {
+        if self.is_pole_of(powers) { self.number(Number::float(f64::NAN)) } else { Terms::ZERO }
+    }
+
     /// Whether a power is a number wherever its symbols are.
     pub(super) fn is_total_power(&self, base: Term, exponent: Term) -> bool {
         if exponent == Terms::ONE {
