@@ -1,7 +1,7 @@
 //! Every public method, called with something wrong: the message names the method that the caller wrote, the caller's line,
 //! and what to do.
 
-use arenagrad_graph::nn::{Embedding, Phase};
+use arenagrad_graph::nn::{BatchNorm, Embedding, GroupNorm, InstanceNorm, LayerNorm, Phase, RmsNorm};
 use arenagrad_graph::{
     Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
 };
@@ -265,4 +265,44 @@ fn mistakes_are_told_in_the_words_of_the_method_that_was_called() {
         let _ = wrong.x.exp() + wrong.other;
         assert!(g.take_error().expect("a mistake").to_string().contains(": add: "));
     }
+}
+
+#[test]
+fn numbers_that_no_norm_can_have() {
+    let g = Graph::new();
+    let x = g.input("x", [4, 6, 5]);
+    for eps in [-1e-300, f64::NAN, f64::INFINITY] {
+        let text = if eps < 0.0 { "-1e-300".to_owned() } else { eps.to_string() };
+        let refused = |op: &str| format!("{op}: eps is {text}, but a finite number, 0 or more, is needed");
+        let _ = x.layer_norm([-1], None, None, eps);
+        says(&g, &refused("layer_norm"));
+        let _ = x.rms_norm([-1], None, eps);
+        says(&g, &refused("rms_norm"));
+        let _ = x.group_norm(2, None, None, eps);
+        says(&g, &refused("group_norm"));
+        let statistics = x.batch_statistics();
+        let _ = x.batch_norm(statistics, None, None, eps);
+        says(&g, &refused("batch_norm"));
+        let _ = LayerNorm::new("a", [5]).eps(eps).apply(x);
+        says(&g, &refused("LayerNorm"));
+        let _ = RmsNorm::new("b", [5]).eps(eps).apply(x);
+        says(&g, &refused("RmsNorm"));
+        let _ = GroupNorm::new("c", 2, 6).eps(eps).apply(x);
+        says(&g, &refused("GroupNorm"));
+        let _ = BatchNorm::new("d", 6).eps(eps).apply(x, Phase::Training);
+        says(&g, &refused("BatchNorm"));
+        let _ = InstanceNorm::<1>::new("e", 6).running_statistics().eps(eps).apply(x, Phase::Training);
+        says(&g, &refused("InstanceNorm1d"));
+    }
+    for momentum in [-0.5, 1.5, f64::NAN] {
+        let refused = |op: &str| format!("{op}: the momentum is {momentum}, but a number from 0 to 1 is needed");
+        let _ = BatchNorm::new("d", 6).momentum(momentum).apply(x, Phase::Training);
+        says(&g, &refused("BatchNorm"));
+        let _ = InstanceNorm::<1>::new("e", 6).running_statistics().momentum(momentum).apply(x, Phase::Training);
+        says(&g, &refused("InstanceNorm1d"));
+    }
+    // Nothing is left of them, and 0 is allowed.
+    assert!(g.updates().is_empty() && g.layers().is_empty());
+    let _ = (LayerNorm::new("a", [5]).eps(0.0).apply(x), BatchNorm::new("d", 6).eps(0.0).apply(x, Phase::Training));
+    assert!(g.take_error().is_none());
 }

@@ -2,6 +2,7 @@
 //!
 //! Elements are multiplied by the reciprocal of their deviation, which is one division for all of them. Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
 
+use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
@@ -9,15 +10,31 @@ use crate::function::{Context, Function};
 use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
 
+impl Graph {
+    /// Whether a norm can have that `eps`; if not, the mistake is recorded. Below 0 the root of a small variance would be no number.
+    #[track_caller]
+    pub(crate) fn allows_eps(&self, op: &'static str, eps: f64) -> bool {
+        let is_allowed = eps.is_finite() && eps >= 0.0;
+        if !is_allowed {
+            let _ = self.refuse(op, "eps", eps, "a finite number, 0 or more,");
+        }
+        is_allowed
+    }
+}
+
 impl<'g> Expr<'g> {
     /// `(x - mean) / sqrt(var + eps) * weight + bias`, mean and variance (the population's) over `axes`; customarily the
-    /// last ones. `weight` and `bias` have the extents of `axes`, in order.
+    /// last ones. `weight` and `bias` have the extents of `axes`, in order. As with every norm here, `eps` is a finite number, 0 or more;
+    /// with 0, elements that are all equal are divided by 0.
     #[track_caller]
     pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
         let _method = self.enter("layer_norm");
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        if !self.graph().allows_eps("layer_norm", eps) {
             return Expr::poisoned(self.graph());
         }
         match self.resolve_axes("layer_norm", &shape, &axes, origin) {
@@ -33,6 +50,9 @@ impl<'g> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        if !self.graph().allows_eps("rms_norm", eps) {
             return Expr::poisoned(self.graph());
         }
         match self.resolve_axes("rms_norm", &shape, &axes, origin) {
@@ -57,6 +77,9 @@ impl<'g> Expr<'g> {
         if groups == 0 || shape[1] % groups != 0 {
             let expected = "a divisor of the number of channels";
             return self.graph().refuse("group_norm", "the number of groups", groups as f64, expected);
+        }
+        if !self.graph().allows_eps("group_norm", eps) {
+            return Expr::poisoned(self.graph());
         }
         let group = shape[1..].iter().product::<usize>() / groups;
         let grouped = self.reshape_node(&Shape::from([shape[0], groups, group]), origin);
@@ -106,6 +129,9 @@ impl<'g> Expr<'g> {
         let origin = method.origin();
         let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
         if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {
+            return Expr::poisoned(self.graph());
+        }
+        if !self.graph().allows_eps("batch_norm", eps) {
             return Expr::poisoned(self.graph());
         }
         let channel: AxisSet = [1].into_iter().collect();

@@ -1,5 +1,6 @@
 //! Batch normalisation, and the running statistics that layers keep.
 
+use crate::arena::Graph;
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::expr::Expr;
@@ -50,13 +51,13 @@ impl BatchNorm {
         BatchNorm { name: name.into(), channels, eps: 1e-5, affine, momentum, tracks: true, synchronised: false }
     }
 
-    /// With another number under the root.
+    /// With another number under the root: finite, 0 or more.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         BatchNorm { eps, ..self }
     }
 
-    /// With another share of the batch in what the running statistics become.
+    /// With another share of the batch in what the running statistics become, from 0 to 1.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> Self {
         BatchNorm { momentum: Some(momentum), ..self }
@@ -96,7 +97,7 @@ impl BatchNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; a rank below 2; other channels than the layer's; where the batch's statistics are taken, one element a
+    /// Errors: no float; a rank below 2; other channels than the layer's; an `eps` or a momentum that is none; where the batch's statistics are taken, one element a
     /// channel, which has no variance. How many a whole group has is not known then: one in all of it has a variance of 0.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
@@ -107,6 +108,10 @@ impl BatchNorm {
         let Some(shape) = check_channels(x, 1, self.channels, OP, method.origin()) else {
             return Expr::poisoned(graph);
         };
+        if !graph.allows_eps(OP, self.eps) || !self.momentum.is_none_or(|momentum| graph.allows_momentum(OP, momentum))
+        {
+            return Expr::poisoned(graph);
+        }
         let extents = shape.iter().enumerate().filter(|(axis, _)| *axis != 1);
         let count = extents.fold(1usize, |count, (_, &extent)| count.saturating_mul(extent));
         let takes_batch = phase.is_training() || !self.tracks;
@@ -149,6 +154,18 @@ impl Layer for BatchNorm {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
         self.apply(x, phase)
+    }
+}
+
+impl Graph {
+    /// Whether running statistics can have that momentum; if not, the mistake is recorded. Past 1 they would run away.
+    #[track_caller]
+    pub(super) fn allows_momentum(&self, op: &'static str, momentum: f64) -> bool {
+        let is_allowed = (0.0..=1.0).contains(&momentum);
+        if !is_allowed {
+            let _ = self.refuse(op, "the momentum", momentum, "a number from 0 to 1");
+        }
+        is_allowed
     }
 }
 

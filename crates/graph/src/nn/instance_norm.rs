@@ -55,7 +55,7 @@ impl<const D: usize> InstanceNorm<D> {
         InstanceNorm { name: name.into(), channels, eps: 1e-5, affine: Affine::None, momentum: 0.1, tracks: false }
     }
 
-    /// With another number under the root.
+    /// With another number under the root: finite, 0 or more.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         InstanceNorm { eps, ..self }
@@ -79,7 +79,7 @@ impl<const D: usize> InstanceNorm<D> {
         InstanceNorm { tracks: true, ..self }
     }
 
-    /// With another share of the batch in what the running statistics become.
+    /// With another share of the batch in what the running statistics become, from 0 to 1.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> Self {
         InstanceNorm { momentum, ..self }
@@ -87,7 +87,7 @@ impl<const D: usize> InstanceNorm<D> {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; another rank; other channels than the layer's; where the statistics are those of samples, one element a
+    /// Errors: no float; another rank; other channels than the layer's; an `eps` or a momentum that is none; where the statistics are those of samples, one element a
     /// channel, which has no variance.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
@@ -103,6 +103,9 @@ impl<const D: usize> InstanceNorm<D> {
             return x.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
         if check_channels(x, usize::from(has_batch), self.channels, op, origin).is_none() {
+            return poisoned;
+        }
+        if !graph.allows_eps(op, self.eps) || !graph.allows_momentum(op, self.momentum) {
             return poisoned;
         }
         let count = shape[shape.rank() - D..].iter().fold(1usize, |count, &extent| count.saturating_mul(extent));

@@ -113,7 +113,7 @@ impl LayerNorm {
         LayerNorm { name: name.into(), shape: shape.into(), eps: 1e-5, affine: Affine::WeightAndBias }
     }
 
-    /// With another number under the root.
+    /// With another number under the root: finite, 0 or more.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         LayerNorm { eps, ..self }
@@ -133,7 +133,7 @@ impl LayerNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; last axes of other extents than the layer's.
+    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is none.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
@@ -141,6 +141,9 @@ impl LayerNorm {
         let Some((dtype, axes)) = last_axes(x, &self.shape, "LayerNorm", method.origin()) else {
             return Expr::poisoned(graph);
         };
+        if !graph.allows_eps("LayerNorm", self.eps) {
+            return Expr::poisoned(graph);
+        }
         graph.layer(format!("LayerNorm{}", self.shape), &self.name, x, || {
             let of = |parameter: Parameter| parameter.of(graph, dtype);
             let weight = self.affine.weight(&self.name, &self.shape).map(of);
@@ -156,7 +159,7 @@ impl RmsNorm {
         RmsNorm { name: name.into(), shape: shape.into(), eps: None, affine: Affine::Weight }
     }
 
-    /// With another number under the root.
+    /// With another number under the root: finite, 0 or more.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         RmsNorm { eps: Some(eps), ..self }
@@ -170,7 +173,7 @@ impl RmsNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; last axes of other extents than the layer's.
+    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is none.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
@@ -182,6 +185,9 @@ impl RmsNorm {
             DType::F64 => f64::EPSILON,
             DType::F32 | DType::I32 | DType::Bool => f64::from(f32::EPSILON),
         });
+        if !graph.allows_eps("RmsNorm", eps) {
+            return Expr::poisoned(graph);
+        }
         graph.layer(format!("RmsNorm{}", self.shape), &self.name, x, || {
             let weight = self.affine.weight(&self.name, &self.shape).map(|weight| weight.of(graph, dtype));
             x.rms_norm(axes, weight, eps)
@@ -195,7 +201,7 @@ impl GroupNorm {
         GroupNorm { name: name.into(), groups, channels, eps: 1e-5, affine: Affine::WeightAndBias }
     }
 
-    /// With another number under the root.
+    /// With another number under the root: finite, 0 or more.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         GroupNorm { eps, ..self }
@@ -215,13 +221,16 @@ impl GroupNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; a rank below 2; other channels than the layer's; groups that do not divide them.
+    /// Errors: no float; a rank below 2; other channels than the layer's; groups that do not divide them; an `eps` that is none.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
         let method = graph.enter("GroupNorm");
         let Some(dtype) = x.dtype_for_layer("GroupNorm") else { return Expr::poisoned(graph) };
         if check_channels(x, 1, self.channels, "GroupNorm", method.origin()).is_none() {
+            return Expr::poisoned(graph);
+        }
+        if !graph.allows_eps("GroupNorm", self.eps) {
             return Expr::poisoned(graph);
         }
         graph.layer(format!("GroupNorm({}, {})", self.groups, self.channels), &self.name, x, || {
