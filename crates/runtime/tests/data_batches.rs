@@ -277,3 +277,25 @@ fn any_number_of_batches_may_be_made_ahead() {
     let batches = numbered(10).batches(4).prefetch(usize::MAX);
     assert_eq!(all(batches.epoch(0)).len(), 3);
 }
+
+/// As many samples as there are numbers for, of which nobody can hold the batches.
+struct Endless;
+
+impl Source for Endless {
+    fn samples(&self) -> usize {
+        usize::MAX
+    }
+
+    fn sample(&self, index: usize) -> Result<Batch, Error> {
+        Ok(Batch::new().with("n", Tensor::new([1], vec![index as i32])?))
+    }
+}
+
+#[test]
+fn any_number_of_batches_may_be_asked_for_ahead() {
+    for ahead in [usize::MAX, usize::MAX - 1, 1 << 40] {
+        let batches = Batches::new(Endless, 1).prefetch(ahead);
+        let first = all(batches.epoch(0).take(2));
+        assert_eq!(first[1].get("n").unwrap().as_slice::<i32>().unwrap(), [1]);
+    }
+}

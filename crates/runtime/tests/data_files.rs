@@ -222,6 +222,18 @@ fn headers_of_npy_files() {
     let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (2,)}";
     let elements = [1i64, 1 << 31].map(i64::to_le_bytes).concat();
     let DataError::Integer { position: 1, value: 0x8000_0000, .. } = refused(read(header, &elements)) else { panic!() };
+    // As what they are, whatever holds them.
+    let of = |kind: &str, elements: &[u8]| {
+        refused(read(&format!("{{'descr': '<{kind}', 'fortran_order': False, 'shape': (2,)}}"), elements)).to_string()
+    };
+    let says = |message: String, value: &str, name: &str| {
+        let end =
+            format!("element 1 is {value}, which i32 does not hold: what a file holds as {name} must fit it here");
+        assert!(message.ends_with(&end), "{message}");
+    };
+    says(of("u8", &[1u64, 1 << 63].map(u64::to_le_bytes).concat()), "9223372036854775808", "u64");
+    says(of("u4", &[1u32, 1 << 31].map(u32::to_le_bytes).concat()), "2147483648", "u32");
+    says(of("i8", &[1i64, i64::MIN].map(i64::to_le_bytes).concat()), "-9223372036854775808", "i64");
     let header = header.replace("<i8", "<u8");
     let DataError::Integer { position: 1, .. } = refused(read(&header, &elements)) else { panic!() };
     let header = header.replace("<u8", ">u4");

@@ -67,14 +67,25 @@ fn missing_numbers_are_as_the_caller_says() {
         refused(csv.parse("width\nNA\n")),
         DataError::Cell { line: 2, problem: CellProblem::NoNumber { .. }, .. }
     ));
-    // A category or integer is never made up, and NA is a category like any other.
-    let csv = Csv::new().categories("c", 0).integers("n", 1).missing(Missing::Value(0.0));
-    for (text, wrong) in [("c,n\na,\n", "\"n\""), ("c,n\n,1\n", "\"c\"")] {
-        let DataError::Cell { line: 2, column, problem: CellProblem::Missing { .. }, .. } = refused(csv.parse(text))
-        else {
-            panic!("a cell is missing");
-        };
-        assert_eq!(column, wrong);
+    // A category is never made up, and NA is one like any other. An integer becomes what is said, if that is one.
+    const NAN: f64 = f64::NAN;
+    let csv = Csv::new().categories("c", 0).integers("n", 1).missing(Missing::Value(7.0));
+    assert_eq!(integers(&csv.parse("c,n\na,\nb,NA\n").unwrap(), "n"), [7, 7]);
+    assert_eq!(
+        refused(csv.parse("c,n\n,1\n")).to_string(),
+        "text:2: column \"c\": the value is missing (\"\"), and 7, which is to take its place, is not a category; Missing::DropRow leaves \
+         the row out"
+    );
+    for (missing, value) in [
+        (Missing::Value(0.5), "0.5"),
+        (Missing::Value(2147483648.0), "2147483648"),
+        (Missing::Value(1e300), "1e300"),
+        (Missing::Value(NAN), "NaN"),
+        (Missing::Nan, "NaN"),
+    ] {
+        let message = refused(csv.clone().missing(missing).parse("c,n\na,NA\n")).to_string();
+        let expected = "which is to take its place, is not an integer within -2147483648..=2147483647";
+        assert_eq!(message, format!("text:2: column \"n\": the value is missing (\"NA\"), and {value}, {expected}"));
     }
     assert_eq!(csv.parse("c,n\nNA,1\n").unwrap().categories("c").unwrap().names(), ["NA"]);
 }
@@ -158,12 +169,83 @@ fn what_is_wrong_is_named_with_its_line() {
 fn numbers_that_the_dtype_does_not_hold_and_every_spelling_of_none() {
     let cell = |text: &str| Csv::new().features("x", ["a"]).parse(&format!("a\n{text}\n"));
     for text in ["1e39", "-1e39"] {
-        let error = refused(cell(text));
-        assert!(matches!(&error, DataError::Cell { problem: CellProblem::NoNumber { .. }, .. }), "{error}");
+        let message = refused(cell(text)).to_string();
+        let expected = "is a number that f32 does not hold; f64 does: .f64() reads numbers as such";
+        assert_eq!(message, format!("text:2: column \"a\": {text:?} {expected}"));
+    }
+    let wide = Csv::new().features("x", ["a"]).f64();
+    assert_eq!(wide.parse("a\n1e39\n").unwrap().data.column("x").unwrap().to_f64_vec(), [1e39]);
+    let message = refused(wide.parse("a\n1e999\n")).to_string();
+    assert_eq!(message, "text:2: column \"a\": \"1e999\" is a number that f64 does not hold");
+    // What stands in the place of a missing one is held to the same.
+    for (value, expected) in [
+        (1e300, "1e300, which is to take its place, is not a number that f32 holds; .f64() reads numbers as f64"),
+        (f64::NAN, "NaN, which is to take its place, is not a number; Missing::Nan leaves NaN there"),
+    ] {
+        let csv = Csv::new().features("x", ["a"]).missing(Missing::Value(value));
+        let message = refused(csv.parse("a\nNA\n")).to_string();
+        assert_eq!(message, format!("text:2: column \"a\": the value is missing (\"NA\"), and {expected}"));
+        assert_eq!(csv.f64().parse("a\nNA\n").is_ok(), value.is_finite());
     }
     for text in ["-nan", "+NaN"] {
         let error = refused(cell(text));
         assert!(matches!(&error, DataError::Cell { problem: CellProblem::Missing { .. }, .. }), "{error}");
     }
     assert_eq!(floats(&cell("-inf").unwrap(), "x"), [f32::NEG_INFINITY]);
+}
+
+#[test]
+fn a_quote_that_is_not_closed_is_named_where_it_opens() {
+    let csv = Csv::new().features("x", ["a"]);
+    for (text, line, column) in [
+        ("a,b\n1,\"x\n2,3\n4,5\n", 2, "\"b\""),
+        ("a,b\n1,2\n\n3,\"x\r\n2,3", 4, "\"b\""),
+        ("a,b\n1,2\n\"3,4\n", 3, "\"a\""),
+        ("a,b\n\"1\n\",\"", 3, "\"b\""),
+        ("a,b\n1,\"x\"\"\n", 2, "\"b\""),
+        ("a,\"b\n1,2\n", 1, "1"),
+        ("\"", 1, "0"),
+    ] {
+        let error = refused(csv.parse(text));
+        let expected = DataError::OpenQuote { path: "text".into(), line, column: column.to_owned() };
+        assert_eq!(error, expected, "{text:?}");
+    }
+    // Where a later quote closes it, the columns may not match any more.
+    let message = refused(csv.parse("a,b\n1,\"x\n2,3\n4,\"y,5\n")).to_string();
+    assert_eq!(
+        message,
+        "text:4: the line has 3 columns, but the first has 2; it begins at line 2, where a quote opens that goes on over the line's end"
+    );
+    // Cells of several lines, quotes within and lines that look like what is read behind the last one.
+    let table = Csv::new().features("x", ["a"]).categories("b", "b").parse("a,b\n1,\"x\n\"\"y\"\"\"\n2,b\n").unwrap();
+    assert_eq!(table.categories("b").unwrap().names(), ["b", "x\n\"y\""]);
+    let table = Csv::new().categories("x", "a").comment(b'b').parse("a,a2\na,a\na,a").unwrap();
+    assert_eq!(table.data.len(), 2);
+}
+
+#[test]
+fn separators_that_cannot_be_told_apart_are_refused() {
+    let csv = || Csv::new().features("x", [0]);
+    for (csv, message) in [
+        (csv().delimiter(b'"'), "the delimiter of a table cannot be b'\\\"': that is the quote around cells"),
+        (csv().delimiter(b'\n'), "the delimiter of a table cannot be b'\\n': that ends a line"),
+        (csv().delimiter(b'\r'), "the delimiter of a table cannot be b'\\r': that ends a line"),
+        (csv().delimiter(0xff), "the delimiter of a table cannot be b'\\xff': that is no character by itself in UTF-8"),
+        (csv().comment(b','), "the comment of a table cannot be b',': that is the delimiter"),
+        (csv().delimiter(b';').comment(b';'), "the comment of a table cannot be b';': that is the delimiter"),
+        (csv().comment(b'"'), "the comment of a table cannot be b'\\\"': that is the quote around cells"),
+        (csv().comment(b'\n'), "the comment of a table cannot be b'\\n': that ends a line"),
+    ] {
+        assert_eq!(refused(csv.parse("1,2\n")).to_string(), message);
+    }
+}
+
+#[test]
+fn a_long_cell_is_not_repeated_whole() {
+    let long = "9x".repeat(50_000);
+    let csv = Csv::new().features("x", ["a"]).integers("n", "b").categories("c", "c");
+    for text in [format!("a,b,c\n{long},1,d\n"), format!("a,b,c\n1,{long},d\n"), format!("a,{long},c\n1,2,3\n")] {
+        let message = refused(csv.parse(&text)).to_string();
+        assert!(message.len() < 400 && message.contains("… (100000 characters)"), "{message}");
+    }
 }

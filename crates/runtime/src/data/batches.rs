@@ -135,7 +135,8 @@ impl Batches {
         self
     }
 
-    /// Makes batches on a thread of its own, up to `count` before they are asked for; 0 makes them when they are asked for.
+    /// Makes batches on a thread of its own, up to `count` before they are asked for, but no more than 16,384; 0 makes them when they are
+    /// asked for.
     ///
     /// The thread ends with its iterator. A panic in it is [`DataError::Panicked`] for whoever asks for the batch.
     #[must_use]

@@ -7,13 +7,14 @@ use std::io::Read;
 use std::path::Path;
 
 use arenagrad_graph::DType;
-use csv::{ByteRecord, ReaderBuilder, Trim};
+use arenagrad_graph::message::cut;
+use csv::{ByteRecord, ReaderBuilder};
 
-use super::DataError;
 use super::categories::Categories;
 use super::csv_columns::{Collected, Layout, Value};
 use super::reading;
 use super::table::Table;
+use super::{CellProblem, DataError};
 use crate::error::Error;
 use crate::file::unreadable;
 
@@ -28,7 +29,7 @@ pub enum Missing {
     DropRow,
     /// It becomes NaN, for a transform that is fitted to the training data ([`Scaling`](super::Scaling) passes over NaN).
     Nan,
-    /// It becomes this number.
+    /// It becomes this number, which the column must hold: one of f32 or f64, or an integer.
     Value(f64),
 }
 
@@ -62,7 +63,7 @@ impl From<usize> for Column {
 impl std::fmt::Display for Column {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Column::Name(name) => write!(f, "{name:?}"),
+            Column::Name(name) => f.write_str(&cut(name)),
             Column::Place(place) => write!(f, "{place}"),
         }
     }
@@ -151,7 +152,7 @@ impl Csv {
         self.with(name, Kind::Categories(column.into(), Some(categories.clone())))
     }
 
-    /// The byte between cells: `b';'`, `b'\t'`.
+    /// The byte between cells: `b';'`, `b'\t'`; no quote, end of a line or part of a longer character.
     #[must_use]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
@@ -165,15 +166,15 @@ impl Csv {
         self
     }
 
-    /// Lines that begin with this byte are left out.
+    /// Lines that begin with this byte are left out. It is no delimiter, and otherwise as that must be.
     #[must_use]
     pub fn comment(mut self, comment: u8) -> Self {
         self.comment = Some(comment);
         self
     }
 
-    /// What becomes of numbers that are missing; [`Missing::Refuse`] by default. An integer or category that is missing is an error,
-    /// but for [`Missing::DropRow`].
+    /// What becomes of numbers that are missing; [`Missing::Refuse`] by default. A category that is missing is an error, but for
+    /// [`Missing::DropRow`], and so is an integer that would become NaN or a number that is none.
     #[must_use]
     pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
@@ -203,8 +204,9 @@ impl Csv {
     /// Reads a file.
     ///
     /// Errors: [`Error::File`] if it cannot be read; [`DataError::MissingColumn`] for a column that is not there;
-    /// [`DataError::RepeatedColumn`] for two tensors of one name; [`DataError::Width`] for a line that is shorter or longer than the
-    /// first; [`DataError::Cell`] for a cell that is not what it should be, with its line and column.
+    /// [`DataError::RepeatedColumn`] for two tensors of one name; [`DataError::Separator`] for a delimiter or a comment that cannot be told
+    /// from what is in a table; [`DataError::Width`] for a line that is shorter or longer than the first; [`DataError::OpenQuote`] for a quote
+    /// that is not closed; [`DataError::Cell`] for a cell that is not what it should be, with its line and column.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Table, Error> {
         let path = path.as_ref();
         self.read_from(reading::opened(path)?, path)
@@ -218,23 +220,42 @@ impl Csv {
     /// Reads whatever can be read; errors as [`Csv::read`], of a file that is called `path`.
     pub fn read_from(&self, reader: impl Read, path: impl AsRef<Path>) -> Result<Table, Error> {
         let path = path.as_ref();
+        self.check_separators()?;
+        let end = self.end();
         let mut reader = ReaderBuilder::new()
             .delimiter(self.delimiter)
             .comment(self.comment)
             .has_headers(false)
             .flexible(true)
-            .trim(Trim::All)
-            .from_reader(reader);
-        let mut record = ByteRecord::new();
+            .from_reader(reader.chain(&end.line[..]));
+        let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
         let mut width = None;
         let mut layout = None;
         let mut collected = Collected::new(&self.wanted, self.dtype);
-        while reader.read_byte_record(&mut record).map_err(|error| failed(error, path))? {
-            let line = line(&record, reader.position().line());
+        let mut has_next = reader.read_byte_record(&mut next).map_err(|error| failed(error, path))?;
+        while has_next {
+            std::mem::swap(&mut record, &mut next);
+            let behind = reader.position().line();
+            has_next = reader.read_byte_record(&mut next).map_err(|error| failed(error, path))?;
+            if !has_next {
+                // The last one is the line that was added, unless a cell has swallowed it.
+                if !end.is(&record) {
+                    let place = record.len().saturating_sub(1);
+                    let within = record.get(place).map_or(0, ends_of_lines);
+                    let column = layout.as_ref().map_or(Column::Place(place), |layout: &Layout| layout.called(place));
+                    let (path, line) = (path.to_owned(), behind.saturating_sub(within));
+                    return Err(DataError::OpenQuote { path, line, column: column.to_string() }.into());
+                }
+                break;
+            }
+            let line = line(&record, behind);
+            let within: u64 = record.iter().map(ends_of_lines).sum();
+            record.trim();
             let found = record.len() as u64;
             let expected = *width.get_or_insert(found);
             if found != expected {
-                return Err(DataError::Width { path: path.to_owned(), line, found, expected }.into());
+                let quote = (within > 0).then(|| line.saturating_sub(within));
+                return Err(DataError::Width { path: path.to_owned(), line, found, expected, quote }.into());
             }
             if layout.is_none() {
                 let names = if self.has_header { Some(header(&record, line, path)?) } else { None };
@@ -257,6 +278,49 @@ impl Csv {
         }
         collected.into_table()
     }
+
+    /// Refuses bytes that cannot be told from others of a table.
+    fn check_separators(&self) -> Result<(), Error> {
+        for (what, byte) in [("delimiter", Some(self.delimiter)), ("comment", self.comment)] {
+            let Some(byte) = byte else { continue };
+            let reason = match byte {
+                b'"' => "that is the quote around cells",
+                b'\n' | b'\r' => "that ends a line",
+                0x80.. => "that is no character by itself in UTF-8",
+                _ if what == "comment" && byte == self.delimiter => "that is the delimiter",
+                _ => continue,
+            };
+            return Err(DataError::Separator { what, byte, reason }.into());
+        }
+        Ok(())
+    }
+
+    /// The line that is read behind the last one.
+    fn end(&self) -> End {
+        // Of these three bytes, the delimiter and the comment leave one.
+        let plain = b"abc".iter().copied().find(|&byte| byte != self.delimiter && Some(byte) != self.comment);
+        let cell = plain.unwrap_or(b'a');
+        End { line: [b'\n', cell, self.delimiter, cell], cell }
+    }
+}
+
+/// A line behind the last one of a table. The crate `csv` does not say that a quote is open where a table ends; then that cell has this
+/// line too.
+struct End {
+    line: [u8; 4],
+    cell: u8,
+}
+
+impl End {
+    /// Whether the last record is this line: a cell that has swallowed it has the delimiter within.
+    fn is(&self, record: &ByteRecord) -> bool {
+        record.len() == 2 && record.iter().all(|cell| *cell == [self.cell])
+    }
+}
+
+/// How many lines end within a cell.
+fn ends_of_lines(cell: &[u8]) -> u64 {
+    cell.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// How cells are read.
@@ -268,31 +332,60 @@ pub(super) struct Cells<'a> {
 
 impl Cells<'_> {
     /// A number, or nothing if the row is left out.
-    pub(super) fn number(&self, text: &str) -> Result<Value<f64>, super::CellProblem> {
+    pub(super) fn number(&self, text: &str) -> Result<Value<f64>, CellProblem> {
         if self.is_missing(text, true) {
             return match self.missing {
-                Missing::Refuse => Err(super::CellProblem::Missing { text: text.to_owned() }),
+                Missing::Refuse => Err(CellProblem::Missing { text: text.to_owned() }),
                 Missing::DropRow => Ok(Value::DropRow),
                 Missing::Nan => Ok(Value::Is(f64::NAN)),
+                Missing::Value(value) if value.is_nan() => {
+                    replaced(text, value, "a number; Missing::Nan leaves NaN there")
+                }
+                Missing::Value(value) if value.is_finite() && !self.dtype.round(value).is_finite() => {
+                    replaced(text, value, "a number that f32 holds; .f64() reads numbers as f64")
+                }
                 Missing::Value(value) => Ok(Value::Is(value)),
             };
         }
         // A number in f32 is rounded once, not to f64 first.
         let parsed =
             if self.dtype == DType::F64 { text.parse::<f64>().ok() } else { text.parse::<f32>().ok().map(f64::from) };
-        // An infinity that the text does not name is a number that the dtype does not hold.
-        let is_held = |number: &f64| number.is_finite() || text.to_ascii_lowercase().contains("inf");
-        parsed.filter(is_held).map(Value::Is).ok_or_else(|| super::CellProblem::NoNumber { text: text.to_owned() })
+        match parsed {
+            // An infinity that the text does not name is a number that the dtype does not hold.
+            Some(number) if !number.is_finite() && !text.to_ascii_lowercase().contains("inf") => {
+                Err(CellProblem::NotHeld { text: text.to_owned(), dtype: self.dtype })
+            }
+            Some(number) => Ok(Value::Is(number)),
+            None => Err(CellProblem::NoNumber { text: text.to_owned() }),
+        }
     }
 
-    /// That an integer or category is there; false if the row is left out.
-    pub(super) fn is_there(&self, text: &str, is_integer: bool) -> Result<bool, super::CellProblem> {
-        match (self.is_missing(text, is_integer), self.missing) {
-            (false, _) => Ok(true),
-            (true, Missing::DropRow) => Ok(false),
-            (true, Missing::Refuse | Missing::Nan | Missing::Value(_)) => {
-                Err(super::CellProblem::Missing { text: text.to_owned() })
-            }
+    /// An integer, or nothing if the row is left out.
+    pub(super) fn integer(&self, text: &str) -> Result<Value<i32>, CellProblem> {
+        const EXPECTED: &str = "an integer within -2147483648..=2147483647";
+        if !self.is_missing(text, true) {
+            return text.parse().map(Value::Is).map_err(|_| CellProblem::NoInteger { text: text.to_owned() });
+        }
+        match self.missing {
+            Missing::Refuse => Err(CellProblem::Missing { text: text.to_owned() }),
+            Missing::DropRow => Ok(Value::DropRow),
+            Missing::Nan => replaced(text, f64::NAN, EXPECTED),
+            Missing::Value(value) if f64::from(value as i32) == value => Ok(Value::Is(value as i32)),
+            Missing::Value(value) => replaced(text, value, EXPECTED),
+        }
+    }
+
+    /// Whether a category is there; false if the row is left out.
+    pub(super) fn has_category(&self, text: &str) -> Result<bool, CellProblem> {
+        if !self.is_missing(text, false) {
+            return Ok(true);
+        }
+        const EXPECTED: &str = "a category; Missing::DropRow leaves the row out";
+        match self.missing {
+            Missing::DropRow => Ok(false),
+            Missing::Refuse => Err(CellProblem::Missing { text: text.to_owned() }),
+            Missing::Nan => replaced(text, f64::NAN, EXPECTED),
+            Missing::Value(value) => replaced(text, value, EXPECTED),
         }
     }
 
@@ -307,11 +400,16 @@ impl Cells<'_> {
     }
 }
 
+/// That a number does not belong in the place of a cell that is missing.
+fn replaced<T>(text: &str, value: f64, expected: &'static str) -> Result<T, CellProblem> {
+    Err(CellProblem::Replacement { text: text.to_owned(), value, expected })
+}
+
 /// The names of a header.
 fn header(record: &ByteRecord, line: u64, path: &Path) -> Result<Vec<String>, Error> {
     let name = |(place, cell): (usize, &[u8])| {
         std::str::from_utf8(cell).map(str::to_owned).map_err(|error| {
-            let problem = super::CellProblem::NotText { byte: error.valid_up_to() };
+            let problem = CellProblem::NotText { byte: error.valid_up_to() };
             DataError::Cell { path: path.to_owned(), line, column: place.to_string(), problem }.into()
         })
     };

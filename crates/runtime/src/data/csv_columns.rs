@@ -184,14 +184,12 @@ impl Cellwise {
                 Value::Is(value) => values.push(value),
                 Value::DropRow => return Ok(false),
             },
-            Cellwise::Integers(values) => {
-                if !cells.is_there(text, true)? {
-                    return Ok(false);
-                }
-                values.push(text.parse().map_err(|_| CellProblem::NoInteger { text: text.to_owned() })?);
-            }
+            Cellwise::Integers(values) => match cells.integer(text)? {
+                Value::Is(value) => values.push(value),
+                Value::DropRow => return Ok(false),
+            },
             Cellwise::Categories { numbers, categories, is_known } => {
-                if !cells.is_there(text, false)? {
+                if !cells.has_category(text)? {
                     return Ok(false);
                 }
                 let number = if *is_known {

@@ -13,6 +13,10 @@ use super::batch::Batch;
 use super::batches::Position;
 use crate::error::Error;
 
+/// The most batches that are made before they are asked for. As many in memory take more than any host has, or are so small that more
+/// gain nothing.
+const MOST_AHEAD: usize = 1 << 14;
+
 /// Makes the batch of that number.
 pub(super) type Maker = Box<dyn Fn(u64) -> Result<Batch, Error> + Send>;
 
@@ -127,7 +131,7 @@ impl Prefetch {
         // One more is being made, or waits to be handed over, while the channel is full.
         let left = usize::try_from(batches.end.saturating_sub(batches.start)).unwrap_or(usize::MAX);
         // A channel takes room for all that it may hold.
-        let (send, receive) = sync_channel(ahead.min(left.max(1)) - 1);
+        let (send, receive) = sync_channel(ahead.min(left.max(1)).min(MOST_AHEAD) - 1);
         let spawned = std::thread::Builder::new()
             .name("arenagrad batches".to_owned())
             .spawn(move || make_all(&maker, batches, &send));

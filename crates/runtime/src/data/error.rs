@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use arenagrad_graph::{Shape, StorageType};
+use arenagrad_graph::message::{cut, short};
+use arenagrad_graph::{DType, Shape, StorageType};
 
 /// Why data could not be read, put together or encoded. Readers name the file and the place in it.
 ///
@@ -26,7 +27,7 @@ pub enum DataError {
     #[error("there is no sample {index}: there are {samples}, counted from 0")]
     SampleIndex { index: usize, samples: usize },
 
-    #[error("a fraction must be within 0..=1, but is {fraction}")]
+    #[error("a fraction must be within 0..=1, but is {}", short(*.fraction))]
     Fraction { fraction: f64 },
 
     #[error(
@@ -80,8 +81,29 @@ pub enum DataError {
     #[error("{path}:{line}: column {column}: {problem}", path = .path.display())]
     Cell { path: PathBuf, line: u64, column: String, problem: CellProblem },
 
-    #[error("{path}:{line}: the line has {found} columns, but the first has {expected}", path = .path.display())]
-    Width { path: PathBuf, line: u64, found: u64, expected: u64 },
+    #[error(
+        "{path}:{line}: the line has {found} columns, but the first has {expected}{}", begun(.quote), path = .path.display()
+    )]
+    Width {
+        path: PathBuf,
+        line: u64,
+        found: u64,
+        expected: u64,
+        /// The line in which a quote opens that goes on over ends of lines, if there is one.
+        quote: Option<u64>,
+    },
+
+    /// A quote that takes all that follows it into its cell.
+    #[error(
+        "{path}:{line}: column {column}: the quote that opens here is never closed, and so all that follows is one cell; within a cell in quotes a \
+         quote is written twice",
+        path = .path.display()
+    )]
+    OpenQuote { path: PathBuf, line: u64, column: String },
+
+    /// A byte that cannot stand between cells, or begin a comment.
+    #[error("the {what} of a table cannot be b'{}': {reason}", .byte.escape_ascii())]
+    Separator { what: &'static str, byte: u8, reason: &'static str },
 
     #[error("{path}:{line}: {reason}", path = .path.display())]
     Table { path: PathBuf, line: u64, reason: String },
@@ -107,10 +129,10 @@ pub enum DataError {
     Length { path: PathBuf, shape: Shape, type_name: String, expected: u64, found: Found },
 
     #[error(
-        "{path}: element {position} is {value}, which i32 does not hold, as integers of 64 bits do here",
+        "{path}: element {position} is {value}, which i32 does not hold: what a file holds as {type_name} must fit it here",
         path = .path.display()
     )]
-    Integer { path: PathBuf, position: usize, value: i64 },
+    Integer { path: PathBuf, position: usize, value: i128, type_name: String },
 
     #[error("{path}: byte {offset} begins no character of UTF-8", path = .path.display())]
     NotText { path: PathBuf, offset: usize },
@@ -141,24 +163,44 @@ pub enum DataError {
 }
 
 /// What is wrong with a cell of a table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum CellProblem {
-    #[error("{text:?} is no number")]
+    #[error("{} is no number", cut(.text))]
     NoNumber { text: String },
 
-    #[error("{text:?} is no integer within -2147483648..=2147483647")]
+    #[error("{} is a number that {dtype} does not hold{}", cut(.text), wider(.text, *.dtype))]
+    NotHeld { text: String, dtype: DType },
+
+    #[error("{} is no integer within -2147483648..=2147483647", cut(.text))]
     NoInteger { text: String },
 
-    #[error("the value is missing ({text:?}); say what is to become of such, or leave the row out")]
+    #[error("the value is missing ({}); say what is to become of such, or leave the row out", cut(.text))]
     Missing { text: String },
 
-    #[error("{text:?} is none of the {known} categories that are known")]
+    /// What [`Missing::Value`](super::Missing::Value) or [`Missing::Nan`](super::Missing::Nan) puts in its place does not belong there.
+    #[error("the value is missing ({}), and {}, which is to take its place, is not {expected}", cut(.text), short(*.value))]
+    Replacement { text: String, value: f64, expected: &'static str },
+
+    #[error("{} is none of the {known} categories that are known", cut(.text))]
     UnknownCategory { text: String, known: usize },
 
     #[error("byte {byte} of the cell begins no character of UTF-8")]
     NotText { byte: usize },
+}
+
+/// That a quote goes on over ends of lines, where that may be why a line is wrong.
+fn begun(quote: &Option<u64>) -> String {
+    quote
+        .map(|line| format!("; it begins at line {line}, where a quote opens that goes on over the line's end"))
+        .unwrap_or_default()
+}
+
+/// What holds a number that f32 does not.
+fn wider(text: &str, dtype: DType) -> &'static str {
+    let fits = dtype != DType::F64 && text.parse::<f64>().is_ok_and(f64::is_finite);
+    if fits { "; f64 does: .f64() reads numbers as such" } else { "" }
 }
 
 /// How many bytes were found where a number of them was expected.

@@ -49,6 +49,11 @@ pub(super) enum Number {
 }
 
 impl Number {
+    /// As NumPy's users know it: `u64`.
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
     fn bytes(self) -> usize {
         match self {
             Number::Bool | Number::U8 | Number::I8 => 1,
@@ -73,7 +78,7 @@ pub(super) fn tensor(
     let found = bytes.len() as u64;
     if found != expected {
         let found = if found > expected { Found::More } else { Found::Exactly(found) };
-        let (path, type_name) = (path.to_owned(), format!("{number:?}").to_lowercase());
+        let (path, type_name) = (path.to_owned(), number.name());
         return Err(DataError::Length { path, shape, type_name, expected, found }.into());
     }
     Tensor::from_data(shape, elements(bytes, number, big_endian, path)?)
@@ -92,8 +97,9 @@ fn elements(mut bytes: Vec<u8>, number: Number, big_endian: bool, path: &Path) -
         bytes.chunks_exact_mut(number.bytes()).for_each(<[u8]>::reverse);
     }
     let plain = |storage: StorageType| Ok(Elements::from_le_bytes(storage, &bytes));
-    let outside =
-        |position: usize, value: i64| -> Error { DataError::Integer { path: path.to_owned(), position, value }.into() };
+    let outside = |position: usize, value: i128| -> Error {
+        DataError::Integer { path: path.to_owned(), position, value, type_name: number.name() }.into()
+    };
     match number {
         Number::Bool => plain(StorageType::Bool),
         Number::U8 => plain(StorageType::U8),
@@ -106,19 +112,19 @@ fn elements(mut bytes: Vec<u8>, number: Number, big_endian: bool, path: &Path) -
         Number::I16 => Ok(words(&bytes).map(|word| i32::from(i16::from_le_bytes(word))).collect::<Vec<_>>().into()),
         Number::U32 => {
             let values = words(&bytes).map(u32::from_le_bytes).enumerate();
-            let values = values.map(|(at, value)| i32::try_from(value).map_err(|_| outside(at, i64::from(value))));
+            let values = values.map(|(at, value)| i32::try_from(value).map_err(|_| outside(at, value.into())));
             Ok(values.collect::<Result<Vec<i32>, _>>()?.into())
         }
         Number::I64 => {
             let values = words(&bytes).map(i64::from_le_bytes).enumerate();
-            let values = values.map(|(at, value)| I64::try_from(value).map_err(|_| outside(at, value)));
+            let values = values.map(|(at, value)| I64::try_from(value).map_err(|_| outside(at, value.into())));
             Ok(values.collect::<Result<Vec<I64>, _>>()?.into())
         }
         Number::U64 => {
             let values = words(&bytes).map(u64::from_le_bytes).enumerate();
             let values = values.map(|(at, value)| {
-                let value = i64::try_from(value).unwrap_or(i64::MAX);
-                I64::try_from(value).map_err(|_| outside(at, value))
+                let held = i64::try_from(value).ok().and_then(|value| I64::try_from(value).ok());
+                held.ok_or_else(|| outside(at, value.into()))
             });
             Ok(values.collect::<Result<Vec<I64>, _>>()?.into())
         }

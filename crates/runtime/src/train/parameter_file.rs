@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use arenagrad_graph::message::cut_at;
 use arenagrad_graph::{DType, Elements, Shape, StorageType};
 
 use crate::error::{Error, Given};
@@ -100,13 +101,16 @@ fn fitting(path: &Path, entry: &Entry, name: &str, shape: &Shape, storage: Stora
 /// How many names an error lists.
 const MAX_LISTED: usize = 20;
 
+/// How many characters of a name an error lists.
+const LONGEST_NAME: usize = 200;
+
 /// Names for an error: the first of them, if there are many.
 pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names = names.peekable();
     if names.peek().is_none() {
         return "none".to_owned();
     }
-    let first: Vec<String> = names.by_ref().take(MAX_LISTED).map(|name| format!("{name:?}")).collect();
+    let first: Vec<String> = names.by_ref().take(MAX_LISTED).map(|name| cut_at(LONGEST_NAME, name)).collect();
     match names.count() {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
