@@ -100,7 +100,7 @@ fn steps_that_cannot_be_made_are_errors() {
         assert!(matches!(refused, CheckError::Step { .. }), "{refused}");
     }
     let vanishes = Differences::central().step(1e-9).gradient(|x| x[0], &[1.0, 1e9]).unwrap_err();
-    assert_eq!(vanishes.to_string(), "x[1] is 1000000000, which a step of 0.000000001 does not change");
+    assert_eq!(vanishes.to_string(), "x[1] is 1000000000, which a step of 1e-9 does not change");
     // A function's own error ends the sweep and comes out.
     let failing = |x: &[f64]| if x[1] > 2.0 { Err(Error::NotTraining) } else { Ok(x[0]) };
     assert_eq!(Differences::central().try_gradient(failing, &[1.0, 2.0], |_| {}), Err(Error::NotTraining));

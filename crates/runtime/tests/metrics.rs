@@ -317,3 +317,23 @@ fn names_and_extents_of_any_length() {
     let none = Tensor::new([0, 1 << 40, 1 << 40], Vec::<f32>::new()).unwrap();
     assert!(Regression::new().add(&none, &none).is_ok());
 }
+
+#[test]
+fn what_measures_nothing_is_refused() {
+    let mut none = Accuracy::top(0);
+    let refused = |result: Result<(), Error>| match result.unwrap_err() {
+        Error::Metric(error) => error,
+        error => panic!("{error}"),
+    };
+    assert_eq!(refused(none.add(&logits(0..7), &integers(&LABELS))), MetricError::NoLikeliest { likeliest: 0 });
+    assert!(refused(none.add_classes(&integers(&GUESS), &integers(&TRUTH))).to_string().contains("1 or more"));
+    assert_eq!(none.samples(), 0);
+    let mut confusion = ConfusionMatrix::new(2);
+    let (scores, labels) = (Tensor::new([2], vec![0.1f32, 0.9]).unwrap(), integers(&[0, 1]));
+    let error = refused(confusion.add_binary(&scores, &labels, f64::NAN));
+    assert_eq!(error.to_string(), "the threshold of the scores is NaN, which no score is above or below");
+    assert_eq!(confusion.samples(), 0);
+    let wrong = Tensor::new([2], vec![1e-300, 0.0]).unwrap();
+    let error = refused(confusion.add_binary(&scores, &wrong, 0.5));
+    assert_eq!(error.to_string(), "element 0 of the labels is 1e-300, which is neither 0 nor 1");
+}

@@ -1,6 +1,7 @@
 //! What keeps a check from being made, and what a failed one says.
 
 use arenagrad_graph::DType;
+use arenagrad_graph::message::short;
 
 use crate::check::report::Derivative;
 use crate::check::{AdjointReport, AnomalyReport, Divergence, Order};
@@ -10,16 +11,16 @@ use crate::check::{AdjointReport, AnomalyReport, Divergence, Order};
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum CheckError {
-    #[error("a step of finite differences must be finite and above 0, but is {step}")]
+    #[error("a step of finite differences must be finite and above 0, but is {}", short(*.step))]
     Step { step: f64 },
 
-    #[error("{input}[{element}] is {value}, which a step of {step} does not change")]
+    #[error("{input}[{element}] is {}, which a step of {} does not change", short(*.value), short(*.step))]
     StepVanishes { input: String, element: usize, value: f64, step: f64 },
 
     #[error("{input}[{element}] is {value:?}, from which a step of {step:?} leads past the largest number")]
     StepOverflows { input: String, element: usize, value: f64, step: f64 },
 
-    #[error("the {what} tolerance must be finite and not below 0, but is {value}")]
+    #[error("the {what} tolerance must be finite and not below 0, but is {}", short(*.value))]
     Tolerance { what: &'static str, value: f64 },
 
     #[error("{name:?} is neither an input nor a parameter of the graph, which has {known}")]

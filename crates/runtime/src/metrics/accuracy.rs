@@ -1,6 +1,7 @@
 //! The share of samples that were guessed right.
 
 use crate::error::Error;
+use crate::metrics::MetricError;
 use crate::metrics::samples::{IGNORED, Logits, class_indices, counted};
 use crate::tensor::Tensor;
 
@@ -38,7 +39,8 @@ impl Accuracy {
         Accuracy::top(1)
     }
 
-    /// The share of labels that are among the `k` likeliest classes. With as many classes or fewer it is 1.
+    /// The share of labels that are among the `k` likeliest classes. With as many classes or fewer it is 1; a `k` of 0 is refused when samples
+    /// are added.
     #[must_use]
     pub fn top(k: usize) -> Self {
         Accuracy { likeliest: k, ignored: Some(IGNORED), right: 0, samples: 0 }
@@ -61,8 +63,9 @@ impl Accuracy {
 
     /// Adds a batch of logits `[n, classes, d1, ..]` and labels `[n, d1, ..]`, each a sample.
     ///
-    /// [`Error::Metric`]: other shapes, logits that are no floats, labels that are, a label that is no class.
+    /// [`Error::Metric`]: other shapes, logits that are no floats, labels that are, a label that is no class, a `k` of 0.
     pub fn add(&mut self, logits: &Tensor, labels: &Tensor) -> Result<(), Error> {
+        self.require_likeliest()?;
         let (logits, labels) = Logits::with_labels(logits, labels)?;
         let counted = counted(&labels, logits.classes, self.ignored)?;
         let is_right = |(sample, class): &(usize, usize)| logits.rank(*sample, *class) < self.likeliest;
@@ -74,8 +77,9 @@ impl Accuracy {
     /// Adds a batch of guessed classes and labels, both whole numbers of one shape. A guess is one class, so it is right if it is the
     /// label, however many of the likeliest may be.
     ///
-    /// [`Error::Metric`]: shapes that differ, and floats.
+    /// [`Error::Metric`]: shapes that differ, floats, and a `k` of 0.
     pub fn add_classes(&mut self, guessed: &Tensor, labels: &Tensor) -> Result<(), Error> {
+        self.require_likeliest()?;
         let guesses = class_indices("guesses", guessed, "guesses", guessed.shape())?;
         let labels = class_indices("labels", labels, "guesses", guessed.shape())?;
         let counts = |label: &i64| self.ignored.is_none_or(|ignored| i64::from(ignored) != *label);
@@ -84,6 +88,13 @@ impl Accuracy {
         self.samples += samples as u64;
         self.right += right as u64;
         Ok(())
+    }
+
+    fn require_likeliest(&self) -> Result<(), Error> {
+        match self.likeliest {
+            0 => Err(MetricError::NoLikeliest { likeliest: 0 }.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The share so far, from 0 to 1; NaN over nothing.

@@ -93,10 +93,13 @@ impl ConfusionMatrix {
     /// Adds a batch of two classes: a sample is taken for class 1 where its score is `threshold` or more. The labels are 0 and 1, of any
     /// dtype and of the scores' shape. A score of NaN is class 0.
     ///
-    /// [`Error::Metric`]: shapes that differ, labels that are neither 0 nor 1, and a matrix of other than two classes.
+    /// [`Error::Metric`]: shapes that differ, labels that are neither 0 nor 1, a threshold of NaN, and a matrix of other than two classes.
     pub fn add_binary(&mut self, scores: &Tensor, labels: &Tensor, threshold: f64) -> Result<(), Error> {
         if self.classes != 2 {
             return Err(MetricError::ClassCount { found: 2, expected: self.classes }.into());
+        }
+        if threshold.is_nan() {
+            return Err(MetricError::Threshold { threshold }.into());
         }
         same_shape("labels", labels.shape(), "scores", scores.shape())?;
         let labels = labels.to_f64_vec();

@@ -1,5 +1,6 @@
 //! Why a batch cannot be measured.
 
+use arenagrad_graph::message::short;
 use arenagrad_graph::{DType, Shape};
 
 /// Why a batch was refused. The metric is what it was before.
@@ -25,9 +26,15 @@ pub enum MetricError {
     #[error("element {position} of the {what} is {class}, which is none of the classes 0..{classes}{hint}")]
     NoSuchClass { what: &'static str, position: usize, class: i64, classes: usize, hint: &'static str },
 
-    #[error("element {position} of the {what} is {value}, which is neither 0 nor 1")]
+    #[error("element {position} of the {what} is {}, which is neither 0 nor 1", short(*.value))]
     NotBinary { what: &'static str, position: usize, value: f64 },
 
-    #[error("the weight of a mean is {weight}, which is not a finite number of 0 or more")]
+    #[error("the weight of a mean is {}, which is not a finite number of 0 or more", short(*.weight))]
     Weight { weight: f64 },
+
+    #[error("the threshold of the scores is {threshold}, which no score is above or below")]
+    Threshold { threshold: f64 },
+
+    #[error("no label is among the {likeliest} likeliest classes; Accuracy::top takes 1 or more")]
+    NoLikeliest { likeliest: usize },
 }

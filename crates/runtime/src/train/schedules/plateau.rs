@@ -102,16 +102,16 @@ impl ReduceOnPlateau {
         ReduceOnPlateau { patience: patience.count(), ..self }
     }
 
-    /// By which part of the best so far an observation must be better to count.
-    #[must_use]
-    pub fn threshold(self, threshold: f64) -> Self {
-        ReduceOnPlateau { threshold, is_absolute: false, ..self }
+    /// By which part of the best so far an observation must be better to count. Errors: a part that is negative or not finite.
+    pub fn threshold(self, threshold: f64) -> Result<Self, Error> {
+        require_factor("plateau's threshold", threshold)?;
+        Ok(ReduceOnPlateau { threshold, is_absolute: false, ..self })
     }
 
-    /// By how much an observation must be better to count.
-    #[must_use]
-    pub fn absolute_threshold(self, threshold: f64) -> Self {
-        ReduceOnPlateau { threshold, is_absolute: true, ..self }
+    /// By how much an observation must be better to count. Errors: a number that is negative or not finite.
+    pub fn absolute_threshold(self, threshold: f64) -> Result<Self, Error> {
+        require_factor("plateau's threshold", threshold)?;
+        Ok(ReduceOnPlateau { threshold, is_absolute: true, ..self })
     }
 
     /// How many observations after the rate was lowered are not counted against it.
@@ -126,10 +126,10 @@ impl ReduceOnPlateau {
         Ok(ReduceOnPlateau { least_rate, ..self })
     }
 
-    /// A change of the rate by no more than this is none; PyTorch's `eps`, 1e-8.
-    #[must_use]
-    pub fn least_change(self, least_change: f64) -> Self {
-        ReduceOnPlateau { least_change, ..self }
+    /// A change of the rate by no more than this is none; PyTorch's `eps`, 1e-8. Errors: a change that is negative or not finite.
+    pub fn least_change(self, least_change: f64) -> Result<Self, Error> {
+        require_factor("plateau's least change", least_change)?;
+        Ok(ReduceOnPlateau { least_change, ..self })
     }
 
     /// Takes in what validation gave, and returns the new rate if it is another one.
