@@ -226,3 +226,20 @@ fn a_header_that_nobody_would_read_is_not_written() {
     let weights = Weights::new().with(&name, Tensor::new([1], vec![1.0f32]).unwrap());
     assert!(weights.to_string().contains(&name));
 }
+
+/// A device that never ends is no file of tensors, which its first bytes show.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_stream_no_more_is_read_than_its_header_tells_of() {
+    let g = arenagrad::Graph::new();
+    let w = g.parameter("w", [2], arenagrad::Init::Constant(1.0));
+    let mut session = Session::evaluate(&g, &[w], &Device::cpu()).unwrap();
+    for error in [
+        session.load("/dev/zero").unwrap_err(),
+        Weights::open("/dev/zero").unwrap_err(),
+        arenagrad::Checkpoint::open("/dev/zero").unwrap_err(),
+    ] {
+        assert!(matches!(&error, Error::ParameterFile { .. }), "{error}");
+    }
+    assert!(Weights::open("/dev/null").unwrap_err().to_string().contains("it is cut off: it has 0 bytes"));
+}

@@ -19,7 +19,7 @@ use crate::weights::format::element_bytes;
 pub(crate) const METADATA: &str = "__metadata__";
 
 /// The bytes of the header's length.
-const LENGTH_BYTES: usize = 8;
+pub(super) const LENGTH_BYTES: usize = 8;
 
 /// The format allows no longer header.
 pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -88,8 +88,22 @@ impl FileHeader {
         FileHeader::parse(&header, data, bytes - data).map_err(HeaderError::Format)
     }
 
+    /// How many bytes of data a header tells of; none if it is no header.
+    pub(super) fn data_bytes(header: &[u8]) -> Option<u64> {
+        let header = FileHeader::parse_text(header, 0).ok()?;
+        header.entries.iter().try_for_each(Entry::check_size).ok()?;
+        Some(header.entries.iter().map(|entry| entry.end as u64).max().unwrap_or(0))
+    }
+
     /// The header of that text, in a file whose data begins at byte `data` and has `bytes`.
     fn parse(header: &[u8], data: u64, bytes: u64) -> Result<FileHeader, String> {
+        let header = FileHeader::parse_text(header, data)?;
+        header.check_data(bytes)?;
+        Ok(header)
+    }
+
+    /// What a header says, whatever data there is.
+    fn parse_text(header: &[u8], data: u64) -> Result<FileHeader, String> {
         let pairs: Pairs =
             serde_json::from_slice(header).map_err(|error| format!("its header is no JSON object: {error}"))?;
         let mut by_name = HashMap::with_capacity(pairs.0.len());
@@ -107,9 +121,7 @@ impl FileHeader {
             }
         }
         by_name.remove(METADATA);
-        let header = FileHeader { entries, by_name, metadata, data };
-        header.check_data(bytes)?;
-        Ok(header)
+        Ok(FileHeader { entries, by_name, metadata, data })
     }
 
     /// The tensor of that name.
@@ -188,6 +200,12 @@ impl Entry {
             false => Err(format!("{name:?} has {found} bytes, which are no {dtype} elements of shape {shape:?}")),
         }
     }
+}
+
+/// The length of the header that a file's first bytes tell of; none if no header is as long.
+pub(super) fn header_length(begin: &[u8]) -> Option<u64> {
+    let length = u64::from_le_bytes(*begin.first_chunk()?);
+    (length <= MAX_HEADER_BYTES).then_some(length)
 }
 
 /// What a file is that begins with these bytes, if it is known to be of another format.

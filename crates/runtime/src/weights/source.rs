@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::file::unreadable;
-use crate::weights::header::{FileHeader, HeaderError};
+use crate::weights::header::{FileHeader, HeaderError, LENGTH_BYTES, header_length};
 
 /// The bytes of a file in the safetensors format.
 ///
@@ -33,10 +33,8 @@ impl Source {
         let mut file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
-            // A pipe cannot be read twice and does not say how long it is.
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(unreadable)?;
-            return Source::of_bytes(path, bytes);
+            // A pipe cannot be read twice and does not say how long it is, but its header does.
+            return Source::of_bytes(path, streamed(&mut file).map_err(unreadable)?);
         }
         let header = FileHeader::read(&mut file, metadata.len()).map_err(|error| refused(path, error))?;
         Ok((Source { path: path.to_owned(), content: Content::File(Mutex::new(file)) }, header))
@@ -80,6 +78,26 @@ impl Source {
             }
         }
     }
+}
+
+/// The bytes of a stream as far as its header says that it goes, and one more if there are more: a device may never end. Where there is no
+/// header, the bytes that show it.
+fn streamed(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut read = |bytes: &mut Vec<u8>, count: u64| {
+        let found = stream.by_ref().take(count).read_to_end(bytes)?;
+        Ok::<_, std::io::Error>(found as u64 == count)
+    };
+    if !read(&mut bytes, LENGTH_BYTES as u64)? {
+        return Ok(bytes);
+    }
+    let Some(length) = header_length(&bytes) else { return Ok(bytes) };
+    if read(&mut bytes, length)?
+        && let Some(data) = FileHeader::data_bytes(&bytes[LENGTH_BYTES..])
+    {
+        read(&mut bytes, data.saturating_add(1))?;
+    }
+    Ok(bytes)
 }
 
 fn refused(path: &Path, error: HeaderError) -> Error {
