@@ -14,26 +14,26 @@ use arenagrad::nn::Linear;
 use arenagrad::{Adam, Device, Error, Init, LossScale, Precision, Sgd, Tensor, Trainer};
 
 /// A folder of that name that is not there.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("arenagrad-fit-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     path
 }
 
 /// Batches of 4, 4 and 2 points of a line.
-fn training() -> Vec<Batch> {
+pub(crate) fn training() -> Vec<Batch> {
     let x: Vec<f32> = (0..10).map(|i| i as f32 * 0.3 - 1.0).collect();
     x.chunks(4).map(points).collect()
 }
 
-fn points(x: &[f32]) -> Batch {
+pub(crate) fn points(x: &[f32]) -> Batch {
     let y = x.iter().map(|x| 2.0 * x - 1.0).collect::<Vec<_>>();
     let tensor = |values: Vec<f32>| Tensor::new([values.len(), 1], values).unwrap();
     Batch::new().with("x", tensor(x.to_vec())).with("y", tensor(y))
 }
 
 /// A trainer of a network that reports a metric beside its loss.
-fn trainer() -> Trainer<'static> {
+pub(crate) fn trainer() -> Trainer<'static> {
     Trainer::new(Device::cpu(), Adam::new(0.05), |inputs| {
         let (hidden, out) = (Linear::new("hidden", 1, 8), Linear::new("out", 8, 1));
         let error = out.apply(hidden.apply(inputs.get("x")).tanh()) - inputs.get("y");
@@ -50,7 +50,7 @@ fn values(trainer: &Trainer<'_>) -> Vec<(String, Tensor)> {
 }
 
 /// The batches of an epoch from one on, whose order depends on the epoch alone.
-fn from(batches: &[Batch], position: Position) -> Vec<Batch> {
+pub(crate) fn from(batches: &[Batch], position: Position) -> Vec<Batch> {
     let turn = position.epoch as usize % batches.len();
     let turned = batches[turn..].iter().chain(&batches[..turn]);
     turned.skip(position.batch as usize).cloned().collect()

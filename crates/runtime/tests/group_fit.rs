@@ -79,7 +79,9 @@ fn members_that_would_begin_at_different_places_are_refused() {
         assert!(text.contains("begins anew") && text.contains("goes on from step 4 (epoch 2, batch 1)"), "{text}");
     }
     // It has one now, which is older than the first's when that has gone on.
-    std::fs::copy(folder.0.join("last.safetensors"), elsewhere.0.join("last.safetensors")).unwrap();
+    for file in ["last.safetensors", "metrics.jsonl"] {
+        std::fs::copy(folder.0.join(file), elsewhere.0.join(file)).unwrap();
+    }
     for outcome in run(2, [&folder, &elsewhere]) {
         assert_eq!(outcome.unwrap().steps, 8);
     }

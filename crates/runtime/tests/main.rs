@@ -34,6 +34,8 @@ mod extremes;
 mod files;
 #[cfg(feature = "fit")]
 mod fit;
+#[cfg(feature = "fit")]
+mod fit_folder;
 mod fusion;
 mod group;
 mod group_deterministic;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use arenagrad_graph::message::short;
+
 /// What ends a run of the loop, or keeps it from beginning.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -47,11 +49,19 @@ pub enum FitError {
     #[error("no metric is named {name:?}, by which the best epoch is to be told; there is {known}")]
     UnknownMetric { name: String, known: String },
 
-    #[error("the {what} of a run is {value}, which is not {expected}")]
+    #[error("the {what} of a run is {}, which is not {expected}", short(*.value))]
     Option { what: &'static str, value: f64, expected: &'static str },
 
     #[error("{path}:{line}: this is no record of a run", path = .path.display())]
     Records { path: PathBuf, line: usize },
+
+    #[error(
+        "{path}: the records end at step {found_steps}, with {found_epochs} epochs measured, but last.safetensors beside them is of step \
+         {steps}, with {epochs}; without the rest it is not known which epoch was the best: bring the whole file back, or begin anew \
+         without resume()",
+        path = .path.display()
+    )]
+    RecordsEnd { path: PathBuf, epochs: u64, steps: u64, found_epochs: u64, found_steps: u64 },
 
     #[error("{path}: a run cannot go on from this file: {reason}", path = .path.display())]
     Resume { path: PathBuf, reason: String },

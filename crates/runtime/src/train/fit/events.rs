@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
+use crate::train::fit::{Record, RecordKind};
 
 /// An event file that is being written.
 ///
@@ -154,6 +155,18 @@ fn checksum(bytes: &[u8]) -> u32 {
         (0..8).fold(state ^ u32::from(*byte), |state, _| state >> 1 ^ if state & 1 == 1 { POLYNOMIAL } else { 0 })
     };
     !bytes.iter().fold(!0, next)
+}
+
+/// A record's values under the tags that TensorBoard shows them by: what is of one metric side by side.
+pub(super) fn scalars_of(record: &Record) -> Vec<(String, f64)> {
+    let of = |kind: &str, metrics: &[(String, f64)]| -> Vec<(String, f64)> {
+        metrics.iter().map(|(name, value)| (format!("{name}/{kind}"), *value)).collect()
+    };
+    let (training, rate) = match record.kind {
+        RecordKind::Steps => ("steps", record.learning_rate.map(|rate| ("learning rate".to_owned(), rate))),
+        RecordKind::Epoch => ("training", None),
+    };
+    of(training, &record.training).into_iter().chain(of("validation", &record.validation)).chain(rate).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The folder of a run: what it measured, as lines of JSON, and the names of its other files.
 //!
 //! Each record is a whole line that has left the program when the call returns, so a run that is killed loses nothing but a line that is
-//! half written, and a reader may follow the file while the run goes on. The folder knows nothing of networks or of what is in a checkpoint.
+//! half written, and a reader may follow the file while the run goes on. Before a checkpoint the lines are brought to the disk. The folder knows nothing of networks or of what is in a checkpoint.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::file::replace_file;
 use crate::train::fit::{FitError, Record};
+
+/// Everything from which training goes on.
+pub(super) const LAST: &str = "last.safetensors";
+/// The best epoch's parameters.
+pub(super) const BEST: &str = "best.safetensors";
 
 /// The folder of a run.
 ///
@@ -41,13 +46,42 @@ impl RunFolder {
     /// [`Error::File`] if it cannot be written.
     pub fn resume(path: impl AsRef<Path>, records: &[Record]) -> Result<RunFolder, Error> {
         let path = path.as_ref();
-        fs::create_dir_all(path).map_err(|error| refused(path, "made", &error))?;
+        RunFolder::make(path)?;
         let metrics = path.join("metrics.jsonl");
         let lines: String = records.iter().map(|record| record.to_json() + "\n").collect();
         replace_file(&metrics, lines.as_bytes())?;
         let opened = OpenOptions::new().append(true).open(&metrics);
         let metrics = opened.map_err(|error| refused(&metrics, "written", &error))?;
         Ok(RunFolder { path: path.to_owned(), metrics })
+    }
+
+    /// A folder for a new run, without the records and checkpoints of an earlier one: if this ends before its first checkpoint, there is nothing to
+    /// go on from.
+    pub(super) fn replace(path: &Path) -> Result<RunFolder, Error> {
+        for name in [LAST, BEST] {
+            let left = path.join(name);
+            if let Err(error) = fs::remove_file(&left)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                let reason = format!("what an earlier run left there could not be removed: {error}");
+                return Err(Error::File { path: left, reason });
+            }
+        }
+        RunFolder::create(path)
+    }
+
+    /// Makes the folder, if there is none.
+    pub(super) fn make(path: &Path) -> Result<(), Error> {
+        if path.exists() && !path.is_dir() {
+            let reason = "this is a file, and a run needs a folder".to_owned();
+            return Err(Error::File { path: path.to_owned(), reason });
+        }
+        fs::create_dir_all(path).map_err(|error| refused(path, "made", &error))
+    }
+
+    /// Whether a run has left something in a folder that another may want.
+    pub(super) fn has_checkpoint(path: &Path) -> bool {
+        [LAST, BEST].iter().any(|name| path.join(name).exists())
     }
 
     /// The records of the run in a folder; none if there is no such run.
@@ -78,6 +112,19 @@ impl RunFolder {
         let line = record.to_json() + "\n";
         let written = self.metrics.write_all(line.as_bytes()).and_then(|()| self.metrics.flush());
         written.map_err(|error| refused(&self.file("metrics.jsonl"), "written", &error))
+    }
+
+    /// Brings the records to the disk, where a power failure leaves them.
+    ///
+    /// [`Error::File`] if that fails.
+    pub fn sync(&self) -> Result<(), Error> {
+        match self.metrics.sync_data() {
+            // Some file systems have nothing to do here and say so.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                Err(refused(&self.file("metrics.jsonl"), "written", &error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Writes a file of the folder, which appears whole or not at all.

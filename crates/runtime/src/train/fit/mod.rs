@@ -24,6 +24,7 @@ mod error;
 mod events;
 mod folder;
 mod interrupt;
+mod means;
 mod options;
 mod progress;
 mod record;

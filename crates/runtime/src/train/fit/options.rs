@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
+use crate::train::fit::stopping::require_min_delta;
 use crate::train::fit::{Better, FitError, Record, Validation};
 use crate::train::schedules::Count;
 use crate::train::{Outcome, Trainer};
@@ -161,7 +162,7 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// The folder of the run, made if there is none ([`RunFolder`](super::RunFolder) says what is in it). A run that was in it before is
-    /// replaced, unless it is resumed.
+    /// replaced once the first step of this one is made, unless it is resumed.
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some(path.into());
         self
@@ -175,6 +176,9 @@ impl<'c, 'f> Fit<'c, 'f> {
 
     /// Goes on from `last.safetensors` in the folder, if that is there, else begins: on the same device, and with batches that depend on
     /// their position alone, to the same bits as if the run had not been interrupted.
+    ///
+    /// Which epoch was the best so far, and how long patience has waited, is read from the records beside it. If their end is lost, the run
+    /// is refused ([`FitError::RecordsEnd`]), as it is where [`Fit::restore_best`] would find no `best.safetensors`.
     pub fn resume(mut self) -> Self {
         self.resumes = true;
         self
@@ -249,9 +253,7 @@ impl<'c, 'f> Fit<'c, 'f> {
     /// Refuses numbers that no run can have.
     pub(super) fn check(&self) -> Result<(), Error> {
         let refused = |what, value, expected| Err(FitError::Option { what, value, expected }.into());
-        if !(self.min_delta.is_finite() && self.min_delta >= 0.0) {
-            return refused("min_delta", self.min_delta, "a finite number of 0 or more");
-        }
+        require_min_delta(self.min_delta)?;
         for (what, value) in
             [("record_every", Some(self.steps_per_record)), ("checkpoint_every", self.checkpoint_every)]
         {

@@ -1,12 +1,15 @@
 //! Where a run is: its position, what it has measured, and what of it is in files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::data::{NamedTensors, Position};
 use crate::error::Error;
-use crate::metrics::{ConfusionMatrix, Mean};
+use crate::metrics::ConfusionMatrix;
 use crate::tensor::Tensor;
+use crate::train::fit::events::scalars_of;
+use crate::train::fit::folder::{BEST, LAST};
+use crate::train::fit::means::Means;
 use crate::train::fit::start::{BATCH, EPOCH, Found, STEPS, require_same_start};
 use crate::train::fit::text::{duration, readable};
 use crate::train::fit::{
@@ -14,9 +17,8 @@ use crate::train::fit::{
     Report, RunFolder, Validation, curves,
 };
 use crate::train::{LEARNING_RATE, Outcome, Trainer, samples};
+use crate::weights::Weights;
 
-const LAST: &str = "last.safetensors";
-const BEST: &str = "best.safetensors";
 /// The page is written behind an epoch no sooner than this after it was written before.
 const PAGE_AGE: Duration = Duration::from_secs(10);
 /// After how many steps in a row that the scale of the loss skipped a run ends: halved as often, any scale is as small as it gets.
@@ -28,6 +30,8 @@ pub(super) struct State {
     pub(super) steps: u64,
     records: Vec<Record>,
     folder: Option<RunFolder>,
+    /// The folder of a run that begins, before its first step is made: what an earlier run left there is not replaced yet.
+    unopened: Option<PathBuf>,
     events: Option<EventFile>,
     /// Whether the folder's checkpoint is of this run.
     has_checkpoint: bool,
@@ -49,33 +53,6 @@ pub(super) struct State {
     page_written: Option<Instant>,
 }
 
-/// The means of the loss and of other metrics over samples.
-#[derive(Default)]
-struct Means {
-    samples: u64,
-    steps: u64,
-    means: Vec<(String, Mean)>,
-}
-
-impl Means {
-    fn add(&mut self, samples: u64, metrics: impl Iterator<Item = (String, f64)>) -> Result<(), Error> {
-        for (name, value) in metrics {
-            let place = self.means.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-                self.means.push((name, Mean::new()));
-                self.means.len() - 1
-            });
-            self.means[place].1.add(value, samples as f64)?;
-        }
-        self.samples += samples;
-        self.steps += 1;
-        Ok(())
-    }
-
-    fn values(&self) -> Vec<(String, f64)> {
-        self.means.iter().map(|(name, mean)| (name.clone(), mean.value())).collect()
-    }
-}
-
 impl State {
     /// A run that begins, or that goes on from its folder.
     pub(super) fn begin<'f, S>(
@@ -87,21 +64,21 @@ impl State {
         S: IntoIterator,
         S::Item: FitBatch,
     {
-        let stopping =
-            |better| fit.patience.map(|patience| EarlyStopping::new(better, patience).min_delta(fit.min_delta));
+        let stopping = |(better, patience)| EarlyStopping::new(better, patience).min_delta(fit.min_delta);
         let better = fit.monitor.as_ref().map_or(Better::Lower, |(_, better)| *better);
         let mut state = State {
             position: Position::default(),
             steps: 0,
             records: Vec::new(),
             folder: None,
+            unopened: None,
             events: None,
             has_checkpoint: false,
             since_record: Means::default(),
             of_epoch: Means::default(),
             known_skips: 0.0,
             skips: 0,
-            stopping: stopping(better),
+            stopping: fit.patience.map(|patience| stopping((better, patience))).transpose()?,
             has_waited: false,
             monitor: fit.monitor.clone(),
             best: None,
@@ -116,37 +93,45 @@ impl State {
         require_same_start(trainer, found.as_ref())?;
         state.known_skips = trainer.skipped_updates()?;
         let Some(path) = &fit.folder else { return Ok(state) };
+        let goes_on = found.is_some();
         if let Some(found) = found {
-            state.go_on(path, &found, trainer, batches)?;
-        } else if trainer.group_rank() == 0 {
-            // What an earlier run left is not this one's: if this ends before its first checkpoint, there is nothing to go on from.
-            for name in [LAST, BEST] {
-                let left = path.join(name);
-                if let Err(error) = std::fs::remove_file(&left)
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    let reason = format!("what an earlier run left there could not be removed: {error}");
-                    return Err(Error::File { path: left, reason });
-                }
-            }
+            state.go_on(fit, path, &found, trainer, batches)?;
         }
         if trainer.group_rank() != 0 {
             // Of a group the first member writes.
             return Ok(state);
         }
-        state.folder = Some(RunFolder::resume(path, &state.records)?);
+        RunFolder::make(path)?;
+        if goes_on {
+            state.folder = Some(RunFolder::resume(path, &state.records)?);
+            state.open_events(fit, path)?;
+        } else {
+            state.unopened = Some(path.clone());
+        }
+        Ok(state)
+    }
+
+    /// Makes the folder of a run that begins its own, unless it is already.
+    fn open_folder(&mut self, fit: &Fit<'_, '_>) -> Result<(), Error> {
+        let Some(path) = self.unopened.take() else { return Ok(()) };
+        self.folder = Some(RunFolder::replace(&path)?);
+        self.open_events(fit, &path)
+    }
+
+    fn open_events(&mut self, fit: &Fit<'_, '_>, path: &Path) -> Result<(), Error> {
         if fit.writes_events {
             let mut events = EventFile::create(path)?;
             // Of what an earlier run left there nothing is shown from here on.
-            events.restart(state.steps + 1)?;
-            state.events = Some(events);
+            events.restart(self.steps + 1)?;
+            self.events = Some(events);
         }
-        Ok(state)
+        Ok(())
     }
 
     /// Takes up what the folder has: checkpoint and records.
     fn go_on<S>(
         &mut self,
+        fit: &Fit<'_, '_>,
         path: &Path,
         found: &Found,
         trainer: &mut Trainer<'_>,
@@ -157,8 +142,12 @@ impl State {
         S::Item: FitBatch,
     {
         let Found { checkpoint, position, steps } = found;
-        let steps = *steps;
-        (self.position, self.steps) = (*position, steps);
+        (self.position, self.steps) = (*position, *steps);
+        self.take_up(path)?;
+        if fit.restores_best && self.best.is_some() && trainer.group_rank() == 0 {
+            // What is to be given back in the end is there, which nobody wants to learn after all epochs.
+            Weights::open(path.join(BEST))?;
+        }
         // The parameters are known when the training function is planned, for which any batch will do.
         let first = match batches(self.position).into_iter().next() {
             Some(first) => first,
@@ -172,16 +161,24 @@ impl State {
         trainer.restore(checkpoint)?;
         self.known_skips = trainer.skipped_updates()?;
         self.has_checkpoint = true;
+        Ok(())
+    }
 
-        let epochs = self.position.epoch;
+    /// Takes up the records of a folder as far as the run has come. Errors: they end before that, so that nobody knows which epoch was the
+    /// best.
+    fn take_up(&mut self, path: &Path) -> Result<(), Error> {
+        let (epochs, steps) = (self.position.epoch, self.steps);
+        let (mut found_epochs, mut found_steps) = (0, 0);
         let is_before = |record: &Record| match record.kind {
             RecordKind::Steps => record.step <= steps,
             RecordKind::Epoch => record.epoch <= epochs,
         };
         for record in RunFolder::read(path)?.into_iter().take_while(is_before) {
             self.seconds_before = record.seconds;
+            found_steps = record.step;
             match record.kind {
                 RecordKind::Epoch => {
+                    found_epochs += 1;
                     self.judge(&record)?;
                 }
                 RecordKind::Steps if record.epoch == epochs + 1 => {
@@ -190,6 +187,10 @@ impl State {
                 RecordKind::Steps => {}
             }
             self.records.push(record);
+        }
+        if (found_epochs, found_steps) != (epochs, steps) {
+            let path = path.join("metrics.jsonl");
+            return Err(FitError::RecordsEnd { path, epochs, steps, found_epochs, found_steps }.into());
         }
         Ok(())
     }
@@ -218,6 +219,7 @@ impl State {
             }
             .into());
         }
+        self.open_folder(fit)?;
         self.steps += 1;
         self.position.batch += 1;
         // In a group loss and metrics are those of all members. A step that was skipped has no part in the means.
@@ -304,6 +306,12 @@ impl State {
         trainer: &mut Trainer<'_>,
         ended: Result<FitEnd, Error>,
     ) -> Result<FitOutcome, Error> {
+        // A run that ends before its first step leaves a page too, but not in the place of an earlier run.
+        let opened = match &self.unopened {
+            Some(path) if !RunFolder::has_checkpoint(path) => self.open_folder(fit),
+            Some(_) | None => Ok(()),
+        };
+        let ended = ended.and_then(|end| opened.map(|()| end));
         let status = match &ended {
             Ok(FitEnd::Finished) => "finished".to_owned(),
             Ok(FitEnd::StoppedEarly) => "stopped early".to_owned(),
@@ -393,7 +401,7 @@ impl State {
             folder.append(&record)?;
         }
         if let Some(events) = &mut self.events {
-            events.scalars(record.step, &scalars(&record))?;
+            events.scalars(record.step, &scalars_of(&record))?;
         }
         self.records.push(record);
         Ok(())
@@ -407,6 +415,8 @@ impl State {
         self.record_steps(trainer)?;
         let Some(folder) = &self.folder else { return Ok(()) };
         let [epoch, batch] = self.position.to_numbers();
+        // A checkpoint that outlives its records would not know which epoch was the best.
+        folder.sync()?;
         let checkpoint = trainer.checkpoint()?.with(EPOCH, epoch).with(BATCH, batch).with(STEPS, self.steps);
         checkpoint.save(folder.file(LAST))?;
         self.has_checkpoint = true;
@@ -444,18 +454,6 @@ impl State {
     fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
-}
-
-/// A record's values under the tags that TensorBoard shows them by: what is of one metric side by side.
-fn scalars(record: &Record) -> Vec<(String, f64)> {
-    let of = |kind: &str, metrics: &[(String, f64)]| -> Vec<(String, f64)> {
-        metrics.iter().map(|(name, value)| (format!("{name}/{kind}"), *value)).collect()
-    };
-    let (training, rate) = match record.kind {
-        RecordKind::Steps => ("steps", record.learning_rate.map(|rate| ("learning rate".to_owned(), rate))),
-        RecordKind::Epoch => ("training", None),
-    };
-    of(training, &record.training).into_iter().chain(of("validation", &record.validation)).chain(rate).collect()
 }
 
 /// An epoch in a line: its metrics in training, then those behind it.

@@ -1,5 +1,8 @@
 //! When a run has become as good as it gets.
 
+use crate::error::Error;
+use crate::train::fit::FitError;
+
 /// Which of two values of a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
@@ -27,10 +30,11 @@ impl Better {
 /// ```
 /// use arenagrad::fit::{Better, EarlyStopping};
 ///
-/// let mut stopping = EarlyStopping::new(Better::Lower, 2).min_delta(0.01);
+/// let mut stopping = EarlyStopping::new(Better::Lower, 2).min_delta(0.01)?;
 /// let losses = [1.0, 0.8, 0.795, 0.9, 0.7];
 /// let stopped = losses.iter().position(|loss| stopping.observe(*loss));
 /// assert_eq!(stopped, Some(3)); // 0.795 is better than 0.8, but by less than 0.01
+/// # Ok::<(), arenagrad::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EarlyStopping {
@@ -49,10 +53,11 @@ impl EarlyStopping {
     }
 
     /// A value must be better by more than that to count as better.
-    #[must_use]
-    pub fn min_delta(mut self, delta: f64) -> Self {
-        self.min_delta = delta;
-        self
+    ///
+    /// Errors: [`FitError::Option`] for a number that is negative or not finite.
+    pub fn min_delta(self, delta: f64) -> Result<Self, Error> {
+        require_min_delta(delta)?;
+        Ok(EarlyStopping { min_delta: delta, ..self })
     }
 
     /// Takes the next value, and says whether it is time to stop. NaN is not better than anything.
@@ -72,6 +77,14 @@ impl EarlyStopping {
     pub fn best(&self) -> f64 {
         self.best
     }
+}
+
+/// Refuses what no value can be better by.
+pub(super) fn require_min_delta(delta: f64) -> Result<(), Error> {
+    if delta.is_finite() && delta >= 0.0 {
+        return Ok(());
+    }
+    Err(FitError::Option { what: "min_delta", value: delta, expected: "a finite number of 0 or more" }.into())
 }
 
 #[cfg(test)]
@@ -101,5 +114,17 @@ mod tests {
         assert_eq!(values.iter().position(|value| stopping.observe(*value)), Some(3));
         assert_eq!(stopping.best(), 2.0);
         assert!(Better::Higher.is_better(f64::NEG_INFINITY, f64::NAN, 0.0));
+    }
+
+    #[test]
+    fn what_no_value_can_be_better_by_is_refused() {
+        let stopping = || EarlyStopping::new(Better::Higher, 1);
+        for delta in [-5.0, -1e-300, f64::NAN, f64::INFINITY] {
+            let error = stopping().min_delta(delta).unwrap_err();
+            assert!(matches!(&error, Error::Fit(FitError::Option { what: "min_delta", .. })), "{error}");
+        }
+        let message = stopping().min_delta(-1e-300).unwrap_err().to_string();
+        assert_eq!(message, "the min_delta of a run is -1e-300, which is not a finite number of 0 or more");
+        assert_eq!(stopped(stopping().min_delta(0.5).unwrap(), &[1.0, 1.5]), Some(1));
     }
 }
