@@ -142,7 +142,7 @@ pub enum Error {
     FileDType { path: PathBuf, name: String, found: String, expected: StorageType },
 
     #[error(
-        "{path}: element {position} of the tensor {name:?} is {value}, which i32 does not hold, and the parameter holds i32",
+        "{path}: element {position} of the tensor {name:?} is {value}, which i32 does not hold, as integers do here",
         path = .path.display()
     )]
     FileInteger { path: PathBuf, name: String, position: usize, value: i64 },
@@ -227,6 +227,10 @@ pub enum Error {
 
     #[error("this session was made without a loss: it evaluates and cannot step")]
     NotTraining,
+
+    /// [`Trainer::step`](crate::Trainer::step) of a trainer that has no function to train.
+    #[error("this trainer was made without a loss: it evaluates and cannot step; Trainer::add_training gives it one")]
+    NoTrainingFunction,
 
     #[error("{origin}: the loss must be one float, but is {dtype}{shape}{}", reduced(.shape, *.dtype))]
     LossNotScalar { origin: String, shape: Shape, dtype: DType },
@@ -338,6 +342,10 @@ pub enum Error {
 
     #[error("the parts of the optimiser do not fit together: {reason}")]
     OptimizerParts { reason: String },
+
+    /// A schedule of the caller's own whose result is no rate.
+    #[error("{origin}: the {what} of a schedule is one {expected}, but is {}{} here", .found.1, .found.0)]
+    ScheduleResult { origin: Origin, what: &'static str, found: (Shape, DType), expected: DType },
 
     #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },

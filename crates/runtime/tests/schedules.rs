@@ -222,17 +222,18 @@ fn plateaus() {
             "patience" => new(&line)
                 .patience(3)
                 .factor(0.5)
-                .and_then(|plateau| plateau.threshold(1e-2).cooldown(2).least_rate(0.002))
+                .and_then(|plateau| plateau.threshold(1e-2)?.cooldown(2).least_rate(0.002))
                 .unwrap(),
-            "absolute" => new(&line).patience(2).factor(0.5).unwrap().absolute_threshold(0.005),
-            "most" => new(&line).mode(PlateauMode::Most).patience(2).factor(0.3).unwrap().threshold(0.001),
+            "absolute" => new(&line).patience(2).factor(0.5).unwrap().absolute_threshold(0.005).unwrap(),
+            "most" => new(&line).mode(PlateauMode::Most).patience(2).factor(0.3).unwrap().threshold(0.001).unwrap(),
             "most_absolute" => new(&line)
                 .mode(PlateauMode::Most)
                 .patience(2)
                 .factor(0.3)
                 .unwrap()
                 .absolute_threshold(0.001)
-                .least_change(1e-3),
+                .and_then(|plateau| plateau.least_change(1e-3))
+                .unwrap(),
             "not_a_number" => new(&line).patience(1).factor(0.5).unwrap(),
             other => panic!("no such case: {other}"),
         };
@@ -246,6 +247,42 @@ fn plateaus() {
             changes += u32::from(changed.is_some());
         }
         assert!(changes > 0, "{case} changes nothing");
+    }
+}
+
+#[test]
+fn numbers_that_no_plateau_can_have() {
+    let new = || ReduceOnPlateau::new(0.1).unwrap();
+    for wrong in [-1e-300, -1.0, f64::NAN, f64::INFINITY] {
+        for refused in [new().threshold(wrong), new().absolute_threshold(wrong), new().least_change(wrong)] {
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, Error::Hyperparameter { .. }), "{error}");
+            assert!(error.to_string().len() < 100, "{error}");
+        }
+    }
+    assert!(new().threshold(0.0).and_then(|plateau| plateau.least_change(0.0)).is_ok());
+}
+
+/// A schedule of the caller's own that gives no rate is named with its line, whatever stands around it.
+#[test]
+fn a_schedule_that_gives_no_rate_is_refused() {
+    fn train(optimizer: impl Optimizer) -> Error {
+        let g = Graph::new();
+        let loss = g.parameter("w", [2], Init::Constant(1.0)).square().sum(..);
+        Session::train(&g, loss, optimizer, Device::cpu()).map(|_| ()).unwrap_err()
+    }
+    let vector = || from_fn(|rate, _| rate.unsqueeze(0));
+    for (error, found) in [
+        (train(Sgd::new(0.1).schedule(vector())), "f32[1]"),
+        (train(Sgd::new(0.1).schedule(vector().after_warm_up(3))), "f32[1]"),
+        (train(Sgd::new(0.1).schedule(from_fn(|_, count| count.cast(DType::I32)))), "i32[]"),
+    ] {
+        let Error::ScheduleResult { origin, what: "rate", .. } = &error else { panic!("{error}") };
+        assert!(origin.to_string().contains("schedules.rs"), "{error}");
+        assert!(
+            error.to_string().ends_with(&format!("the rate of a schedule is one f32, but is {found} here")),
+            "{error}"
+        );
     }
 }
 

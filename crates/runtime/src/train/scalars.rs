@@ -4,6 +4,7 @@ use arenagrad_graph::{DType, Expr, Graph, Init, Origin};
 
 use crate::error::Error;
 use crate::train::hyperparameter::UPDATES;
+use crate::train::schedules::one_number;
 use crate::train::{LEARNING_RATE, Trained, scalar_dtype};
 
 /// The name of the state that holds the learning rate of the last update, where a schedule says it.
@@ -87,11 +88,11 @@ impl<'g> Scalars<'g> {
         scalars.updates.push((count, number));
         // What the inner schedule gives is the base of the outer one.
         for scheduling in settings.schedules.iter().rev() {
-            scalars.present = scheduling.schedule.rate(scalars.present, count)?;
+            scalars.present = one_number("rate", scheduling.schedule.rate(scalars.present, count)?, base, count)?;
             scheduling.asked.rate.set(true);
             if let Some(momentum) = scheduling.schedule.momentum(count)? {
                 scheduling.asked.has_momentum.set(true);
-                scalars.momentum = Some(momentum);
+                scalars.momentum = Some(one_number("momentum", momentum, base, count)?);
             }
         }
         if !settings.schedules.is_empty() {

@@ -49,7 +49,8 @@ pub trait Schedule: Send + Sync {
     /// The rate of an update, of the base rate and the number of updates before this one; both are scalars of one float dtype,
     /// and so is the result.
     ///
-    /// Errors: numbers that the schedule was made with and that are out of range.
+    /// Errors: numbers that the schedule was made with and that are out of range. A result that is no such scalar is
+    /// [`Error::ScheduleResult`], with the line that made it.
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error>;
 
     /// The momentum of an update, or Adam's first beta, if the schedule says that too.
@@ -115,8 +116,23 @@ where
     F: for<'g> Fn(Expr<'g>, Expr<'g>) -> Expr<'g> + Send + Sync,
 {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
-        Ok((self.rate)(base, count))
+        one_number("rate", (self.rate)(base, count), base, count)
     }
+}
+
+/// What a schedule says, which has the dtype of the base rate and is one number for a count. A mistake within it is told in its stead.
+pub(super) fn one_number<'g>(
+    what: &'static str,
+    result: Expr<'g>,
+    base: Expr<'g>,
+    count: Expr<'g>,
+) -> Result<Expr<'g>, Error> {
+    let node = result.graph().node(result.id()?)?;
+    let expected = base.dtype()?;
+    if node.shape == count.shape()? && node.dtype == expected {
+        return Ok(result);
+    }
+    Err(Error::ScheduleResult { origin: node.origin, what, found: (node.shape, node.dtype), expected })
 }
 
 /// Refuses a number of a schedule for which `holds` is false.

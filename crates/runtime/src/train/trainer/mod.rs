@@ -338,7 +338,7 @@ impl<'f> Trainer<'f> {
     /// The first training function: the one that the trainer was made with.
     pub fn first_training(&self) -> Result<FunctionId, Error> {
         let is_training = |function: &Function<'f>| matches!(function.body, Body::Training { .. });
-        let first = self.functions.iter().position(is_training).ok_or(Error::NotTraining)?;
+        let first = self.functions.iter().position(is_training).ok_or(Error::NoTrainingFunction)?;
         Ok(FunctionId { trainer: self.number, function: first as u32 })
     }
 
