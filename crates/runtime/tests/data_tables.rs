@@ -221,6 +221,11 @@ fn a_quote_that_is_not_closed_is_named_where_it_opens() {
     assert_eq!(table.categories("b").unwrap().names(), ["b", "x\n\"y\""]);
     let table = Csv::new().categories("x", "a").comment(b'b').parse("a,a2\na,a\na,a").unwrap();
     assert_eq!(table.data.len(), 2);
+    // Lines are counted alike whatever ends them.
+    for end in ["\n", "\r\n"] {
+        let text = ["a,b", "1,2", "", "x,2", ""].join(end);
+        assert!(refused(csv.parse(&text)).to_string().starts_with("text:4: column"), "{end:?}");
+    }
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl Csv {
             .comment(self.comment)
             .has_headers(false)
             .flexible(true)
-            .from_reader(reader.chain(&end.line[..]));
+            .from_reader(Watched { inner: reader.chain(&end.line[..]), start: 0, last: Vec::new() });
         let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
         let mut width = None;
         let mut layout = None;
@@ -235,7 +235,7 @@ impl Csv {
         let mut has_next = reader.read_byte_record(&mut next).map_err(|error| failed(error, path))?;
         while has_next {
             std::mem::swap(&mut record, &mut next);
-            let behind = reader.position().line();
+            let line = line(&reader);
             has_next = reader.read_byte_record(&mut next).map_err(|error| failed(error, path))?;
             if !has_next {
                 // The last one is the line that was added, unless a cell has swallowed it.
@@ -243,12 +243,11 @@ impl Csv {
                     let place = record.len().saturating_sub(1);
                     let within = record.get(place).map_or(0, ends_of_lines);
                     let column = layout.as_ref().map_or(Column::Place(place), |layout: &Layout| layout.called(place));
-                    let (path, line) = (path.to_owned(), behind.saturating_sub(within));
+                    let (path, line) = (path.to_owned(), (line + 1).saturating_sub(within));
                     return Err(DataError::OpenQuote { path, line, column: column.to_string() }.into());
                 }
                 break;
             }
-            let line = line(&record, behind);
             let within: u64 = record.iter().map(ends_of_lines).sum();
             record.trim();
             let found = record.len() as u64;
@@ -416,9 +415,38 @@ fn header(record: &ByteRecord, line: u64, path: &Path) -> Result<Vec<String>, Er
     record.iter().enumerate().map(name).collect()
 }
 
-/// The line in which a record ends. (Where it begins is known before empty lines and comments in front of it.)
-fn line(record: &ByteRecord, next: u64) -> u64 {
-    record.position().map_or(1, |position| position.line().max(next.saturating_sub(1)))
+/// The line in which the record ends that was read last.
+fn line(reader: &csv::Reader<Watched<impl Read>>) -> u64 {
+    let behind = reader.position();
+    // Of an end in two bytes the second is read with the next record, and the line counted then.
+    let is_counted = reader.get_ref().before(behind.byte()) != Some(b'\r');
+    behind.line() - u64::from(is_counted && behind.line() > 1)
+}
+
+/// A reader that remembers what it gave last.
+struct Watched<R> {
+    inner: R,
+    /// How many bytes it gave before that.
+    start: u64,
+    last: Vec<u8>,
+}
+
+impl<R> Watched<R> {
+    /// The byte in front of that place.
+    fn before(&self, place: u64) -> Option<u8> {
+        let within = place.checked_sub(self.start)?.checked_sub(1)?;
+        self.last.get(usize::try_from(within).ok()?).copied()
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.start += self.last.len() as u64;
+        self.last.clear();
+        self.last.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
 }
 
 fn failed(error: csv::Error, path: &Path) -> Error {
