@@ -321,9 +321,9 @@ fn names_and_extents_of_any_length() {
 #[test]
 fn what_measures_nothing_is_refused() {
     let mut none = Accuracy::top(0);
-    let refused = |result: Result<(), Error>| match result.unwrap_err() {
-        Error::Metric(error) => error,
-        error => panic!("{error}"),
+    let refused = |result: Result<(), Error>| {
+        let Err(Error::Metric(error)) = result else { panic!("{result:?}") };
+        error
     };
     assert_eq!(refused(none.add(&logits(0..7), &integers(&LABELS))), MetricError::NoLikeliest { likeliest: 0 });
     assert!(refused(none.add_classes(&integers(&GUESS), &integers(&TRUTH))).to_string().contains("1 or more"));
