@@ -8,7 +8,9 @@ mod devices;
 use std::time::{Duration, Instant};
 
 use arenagrad::train::Trained;
-use arenagrad::{Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, Tensor, Variable};
+use arenagrad::{
+    Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor, Variable,
+};
 use devices::devices;
 
 /// Holds one run over `8 few` against eight over `few`, as long as each other if time is linear, so that a busy machine hinders
@@ -197,6 +199,73 @@ fn many_values_of_a_tape_are_differentiated_in_near_linear_time() {
         losses.iter().for_each(|loss| loss.backward().unwrap());
         let expected: f64 = (0..losses.len()).map(|n| n as f64 * (1.0 - (0.5 * n as f64).tanh().powi(2))).sum();
         assert!((w.grad().unwrap().item().unwrap() - expected).abs() < 1e-4);
+    });
+}
+
+/// What a loop of an optimiser on a tape holds of each step.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Total,
+    TotalThatIsAsked,
+    /// A chain over another leaf, which the optimiser never sees.
+    Beside,
+    Squares,
+    Losses,
+    Leaves,
+}
+
+#[test]
+fn steps_of_a_tape_take_near_linear_time_whatever_is_held() {
+    let steps = |n: usize, held: Held| {
+        let tape = Tape::new(Device::cpu());
+        let (w, other) = (tape.leaf(0.5).requires_grad(), tape.leaf(0.999).requires_grad());
+        let mut optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(1e-4)).unwrap();
+        let (mut total, mut kept): (Variable, Vec<Variable>) = (tape.leaf(0.0), Vec::new());
+        let mut expected = (0.5f64, 0.0f64);
+        for _ in 0..n {
+            let loss = (&w - 2.0).square();
+            tape.zero_grad();
+            loss.backward().unwrap();
+            optimizer.step().unwrap();
+            match held {
+                Held::Total => total = &total + &loss,
+                Held::TotalThatIsAsked => {
+                    total = &total + &loss;
+                    assert!(total.item().is_ok());
+                }
+                Held::Beside => total = &total * &other + 1.0,
+                Held::Squares => kept.push(loss.square()),
+                Held::Losses => kept.push(loss),
+                Held::Leaves => kept.push(tape.leaf(1.0)),
+            }
+            expected.1 += (expected.0 - 2.0).powi(2);
+            expected.0 -= 2e-4 * (expected.0 - 2.0);
+        }
+        assert!((w.item().unwrap() - expected.0).abs() < 1e-4);
+        if matches!(held, Held::Total | Held::TotalThatIsAsked) {
+            assert!((total.item().unwrap() / expected.1 - 1.0).abs() < 1e-3);
+        }
+    };
+    let all = [Held::Total, Held::TotalThatIsAsked, Held::Beside, Held::Squares, Held::Losses, Held::Leaves];
+    for held in all {
+        assert_near_linear(&format!("steps, {held:?}"), 500, |n| n, |n| steps(*n, held));
+    }
+}
+
+#[test]
+fn many_states_of_a_tape_are_set_in_near_linear_time() {
+    let prepare = |n: usize| {
+        let tape = Tape::new(Device::cpu());
+        let leaf = |number: usize| tape.leaf(Tensor::scalar(number as f64)).requires_grad().named(format!("w{number}"));
+        let leaves: Vec<Variable> = (0..n).map(leaf).collect();
+        let leaves: Vec<&Variable> = leaves.iter().collect();
+        (TapeOptimizer::new(&tape, &leaves, Sgd::new(0.1).momentum(0.5)).unwrap(), n)
+    };
+    let value = Tensor::scalar(0.25f64);
+    assert_near_linear("states", 150, prepare, |(optimizer, n)| {
+        for number in 0..*n {
+            optimizer.set_state(&format!("w{number}.velocity"), &value).unwrap();
+        }
     });
 }
 

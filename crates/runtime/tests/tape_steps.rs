@@ -420,3 +420,81 @@ fn a_copy_of_a_parameter_keeps_its_value_when_the_parameter_is_updated() {
         assert!((copy.item().unwrap() - 2.4).abs() < 1e-6 && (w.item().unwrap() - 2.4).abs() < 1e-6, "{device}");
     }
 }
+
+/// What two optimisers overwrite in turn is read by what was recorded at any time before, whether it was computed, differentiated or frozen
+/// meanwhile, and whatever was refused or swept between.
+#[test]
+fn what_is_held_for_long_keeps_its_values() {
+    for device in devices() {
+        let tape = Tape::new(device.clone());
+        let (w, v) = (tape.leaf(1.0).requires_grad(), tape.leaf(2.0).requires_grad());
+        let mut of_w = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.01)).unwrap();
+        let mut of_v = TapeOptimizer::new(&tape, &[&v], Sgd::new(0.02)).unwrap();
+        let (mut wv, mut vv, mut chained) = (1.0f64, 2.0f64, 0.0f64);
+        let mut chain = tape.leaf(0.0);
+        let mut held: Vec<(Variable, f64, [f64; 2])> = Vec::new();
+        let mut constants: Vec<(Variable, f64)> = Vec::new();
+        let check = |variable: &Variable, expected: f64, what: &str| {
+            let found = variable.item().unwrap();
+            assert!((found - expected).abs() < 2e-3, "{what} on {device}: {found}, not {expected}");
+        };
+        for step in 0..300usize {
+            held.push((&w * &v, wv * vv, [vv, wv]));
+            constants.push((tape.no_grad(|| &w - &v), wv - vv));
+            let leaf = tape.no_grad(|| &w * 3.0 + &v).requires_grad();
+            if step % 2 == 0 {
+                leaf.set_requires_grad(false).unwrap();
+            }
+            constants.push((leaf, wv * 3.0 + vv));
+            (chain, chained) = (&chain * 0.5 + &w * &v, chained * 0.5 + wv * vv);
+            if step % 5 == 4 {
+                assert!((&w + &tape.leaf(vector(&[1.0, 2.0]))).check().is_err());
+                assert!(w.backward_with(vector(&[1.0, 2.0])).is_err());
+            }
+            if step % 3 == 2 {
+                (&v * 1.0).backward().unwrap();
+                of_v.step().unwrap();
+                of_v.zero_grad();
+                vv -= 0.02;
+            }
+            if step % 40 == 39 {
+                wv = 1.0;
+                w.set_data(Tensor::scalar(1.0f32));
+            }
+            (&w * 1.0).backward().unwrap();
+            of_w.step().unwrap();
+            of_w.zero_grad();
+            wv -= 0.01;
+            if step % 11 == 10 {
+                let (variable, expected) = &constants[step * 7 % constants.len()];
+                check(variable, *expected, "a constant");
+                assert!(variable.set_requires_grad(false).is_ok() == variable.is_leaf());
+            }
+            if step % 13 == 12 {
+                let (variable, expected, _) = &held[step * 7 % held.len()];
+                check(variable, *expected, "a product");
+            }
+            if step % 17 == 16 {
+                let (variable, expected, gradients) = held.swap_remove(step * 5 % held.len());
+                variable.backward().unwrap();
+                if step % 2 == 0 {
+                    near_single(&w, gradients[0]);
+                    near_single(&v, gradients[1]);
+                }
+                tape.zero_grad();
+                constants.push((variable, expected));
+            }
+        }
+        check(&w, wv, "w");
+        check(&v, vv, "v");
+        check(&chain, chained, "the chain");
+        held.iter().for_each(|(variable, expected, _)| check(variable, *expected, "a product at the end"));
+        constants.iter().for_each(|(variable, expected)| check(variable, *expected, "a constant at the end"));
+    }
+}
+
+/// The gradient of a leaf of one element in f32.
+fn near_single(variable: &Variable, expected: f64) {
+    let found = variable.grad().unwrap().item().unwrap();
+    assert!((found - expected).abs() < 2e-3, "{found}, not {expected}");
+}

@@ -115,12 +115,12 @@ fn add_gradients(
     // The gradient of a result is computed when somebody asks for it. One that was not asked for until the next pass is
     // computed with that: a graph that is kept for many passes must not pile them up.
     let mut deferred = Vec::with_capacity(on_the_way.len());
-    for ((record, _), gradient) in on_the_way.into_iter().zip(gradients) {
+    for ((record, _), gradient) in on_the_way.iter().zip(gradients) {
         match record.gradient() {
-            None => deferred.push((record, gradient)),
+            None => deferred.push((record.clone(), gradient)),
             Some(earlier) => {
                 let total = accumulated(tape, &earlier, gradient, origin)?;
-                totals.push((record, total));
+                totals.push((record.clone(), total));
             }
         }
     }
@@ -128,13 +128,15 @@ fn add_gradients(
     if waits {
         let is_held = |(record, _): &&(Rc<Record>, NodeId)| record.residents().value.is_some();
         let gradients = totals.iter().filter(is_held).map(|(_, total)| *total).collect();
+        let mut records = tape.records.borrow_mut();
         for (record, total) in totals.into_iter().chain(deferred) {
-            record.set_gradient(Gradient::Node(total));
-            tape.records.borrow_mut().list_placed(&record);
+            records.set_gradient(&record, Gradient::Node(total));
+            records.list_placed(&record, tape.graph.ordinal_bound());
         }
+        drop(records);
         tape.waits.set(true);
         tape.waiting.borrow_mut().push(Pass { output: Rc::downgrade(record), gradients });
-        release(tape, &differentiated, retain);
+        release(tape, &differentiated, &on_the_way, retain);
         return Ok(());
     }
     let mut outputs: Vec<NodeId> = totals.iter().map(|(_, total)| *total).collect();
@@ -146,13 +148,15 @@ fn add_gradients(
     {
         record.set_value(value);
     }
+    let mut records = tape.records.borrow_mut();
     for ((record, _), value) in totals.into_iter().zip(values) {
-        record.set_gradient(Gradient::Value(value));
+        records.set_gradient(&record, Gradient::Value(value));
     }
     for (record, gradient) in deferred {
-        record.set_gradient(Gradient::Node(gradient));
+        records.set_gradient(&record, Gradient::Node(gradient));
     }
-    release(tape, &differentiated, retain);
+    drop(records);
+    release(tape, &differentiated, &on_the_way, retain);
     Ok(())
 }
 
@@ -172,9 +176,12 @@ fn compute_with_states(tape: &Inner, outputs: &[NodeId], kept: &[NodeId]) -> Res
     tape.compute(outputs, kept, false)
 }
 
-/// Says that a graph was differentiated, and is not kept for another pass.
-fn release(tape: &Inner, differentiated: &Differentiated, retain: bool) {
+/// Says that a graph was differentiated, and is not kept for another pass: no step goes by those results of it that are not computed.
+fn release(tape: &Inner, differentiated: &Differentiated, on_the_way: &[(Rc<Record>, NodeId)], retain: bool) {
     if !retain {
+        let mut records = tape.records.borrow_mut();
+        let uncomputed = on_the_way.iter().filter(|(record, _)| record.uncomputed_node().is_some());
+        uncomputed.for_each(|(record, _)| records.open(record));
         let slots = tape.slots.borrow();
         let nodes = differentiated.reached.iter().copied().filter(|node| slots.get(*node).is_none());
         tape.released.borrow_mut().extend(nodes);
@@ -407,7 +414,7 @@ pub(crate) fn gradient_of(tape: &Inner, record: &Record) -> Result<Rc<Value>, Er
         // Also of a leaf whose gradient no step computes, because it cannot be: whoever asks is told why.
         Some(Gradient::Node(node)) => {
             let value = tape.evaluate(node)?;
-            record.set_gradient(Gradient::Value(value.clone()));
+            record.set_computed_gradient(value.clone());
             Ok(value)
         }
     }

@@ -17,7 +17,7 @@ use arenagrad_graph::{NodeId, Pending};
 
 use crate::error::Error;
 use crate::tape::Inner;
-use crate::tape::record::{End, Gradient};
+use crate::tape::record::End;
 use crate::tape::value::Value;
 
 /// A run of more nodes than this keeps what others need of what it computed.
@@ -120,10 +120,7 @@ impl Inner {
     pub(crate) fn standing(&self) -> HashSet<NodeId> {
         let mut nodes: HashSet<NodeId> = self.parameters.borrow().waiting_nodes().collect();
         self.records.borrow_mut().for_each_placed(|record| {
-            nodes.extend(record.node());
-            if let Some(Gradient::Node(node)) = record.gradient() {
-                nodes.insert(node);
-            }
+            nodes.extend(record.node().into_iter().chain(record.gradient_node()));
         });
         nodes
     }

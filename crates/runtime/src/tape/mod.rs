@@ -13,7 +13,7 @@
 //! add operations to the arena and share parameters by name with the tape, and nothing else, for inputs without a value and nodes
 //! that vanish would break the rest.
 //!
-//! - `record`: variables' records, and the places of values in the arena.
+//! - `record`: variables' records, and the places of values in the arena. `records`: lists of them.
 //! - `run`: plans by structure, and running them.
 //! - `parameters`: leaves by name, for layers.
 //! - `kept`: values that are kept at nodes, so that nothing long is computed twice.
@@ -34,6 +34,7 @@ mod operators;
 mod optimizer;
 mod parameters;
 mod record;
+mod records;
 mod run;
 mod step;
 mod store;
@@ -55,7 +56,8 @@ use crate::device::Device;
 use crate::error::Error;
 use kept::Known;
 use parameters::{Asked, Parameters, TapeLender};
-use record::{Place, Record, Records, Slots};
+use record::{Place, Record, Slots};
+use records::Records;
 use run::Plans;
 use step::Pass;
 use store::Store;
@@ -266,7 +268,7 @@ impl Tape {
 
     /// Clears the gradients of all variables of this tape.
     pub fn zero_grad(&self) {
-        self.inner.records.borrow_mut().for_each(|record| record.clear_gradient());
+        self.inner.records.borrow_mut().clear_gradients();
     }
 
     /// The device that values are computed on.

@@ -242,10 +242,8 @@ impl TapeOptimizer {
 
     /// Sets states in their order, up to the first that is refused.
     fn set_states(&mut self, values: &[(String, Tensor)]) -> Result<(), Error> {
-        let states = self.members.named_states().map(|(group, state)| (shown_name(group, state), (group, state)));
-        let states: HashMap<String, (&Group, &State)> = states.collect();
         for (name, value) in values {
-            match states.get(name) {
+            match self.members.state_named(name) {
                 Some((group, state)) => {
                     self.check_state(state, name, value)?;
                     self.tape.store.set_parameter(&self.stored_name(group, state), value.cast(state.storage))?;
@@ -407,6 +405,7 @@ impl TapeOptimizer {
                     }
                 }
                 self.members.grouped += 1;
+                self.members.forget_names();
                 let group = &mut self.members.groups[place];
                 (group.members, group.states) = (active, own);
                 self.members.groups.push(new);

@@ -1,14 +1,13 @@
-//! What a tape knows of each variable, and where values stand in its arena.
+//! What a tape knows of a variable, and where values stand in its arena.
 //!
 //! A *slot* is an input node of the arena and the value that stands there. Slots are reused: an input that no node uses any
 //! more takes the next value of its shape and dtype.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use arenagrad_graph::{DType, GraphError, NodeId, Origin, OwnedGraph, Shape};
-use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::tape::Inner;
@@ -31,10 +30,19 @@ pub(crate) struct Record {
     number: u64,
     /// What errors call it, if it was given a name.
     name: RefCell<Option<String>>,
-    /// Whether it is among the records that stand in the arena.
-    is_listed: Cell<bool>,
+    /// In which of the lists of the tape's records it is.
+    pub(super) lists: Lists,
     /// Where on the device its value is kept, and its gradient, if they have places of their own there.
     residents: Cell<Residents>,
+}
+
+/// Which lists of a tape's records a variable is in: see [`Records`].
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) placed: Cell<bool>,
+    pub(super) open: Cell<bool>,
+    pub(super) with_gradients: Cell<bool>,
+    pub(super) waiting_gradients: Cell<bool>,
 }
 
 /// The numbers of the places on the device that a leaf has.
@@ -74,115 +82,6 @@ pub(crate) enum Gradient {
     Node(NodeId),
 }
 
-/// So many variables to a node are looked through rather than found by their nodes.
-const FEW_TIMES: usize = 4;
-
-/// The living variables of a tape.
-#[derive(Default)]
-pub(crate) struct Records {
-    /// In order of creation, with some that have died.
-    all: Vec<Weak<Record>>,
-    /// Those of them that stand in the arena or whose gradient does, each once, likewise, with some that no longer do. A program
-    /// may hold far more values than these.
-    placed: Vec<Weak<Record>>,
-    /// The first `indexed` of these by their nodes, with some that stand there no longer.
-    by_node: HashMap<NodeId, SmallVec<[Weak<Record>; 1]>>,
-    indexed: usize,
-    /// How many of them there may be before those that have died are forgotten.
-    forget_at: usize,
-    /// How many there have been.
-    made: u64,
-}
-
-impl Records {
-    /// Calls `visit` with each living record.
-    pub(crate) fn for_each(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
-        self.all.retain(|record| match record.upgrade() {
-            Some(record) => {
-                visit(&record);
-                true
-            }
-            None => false,
-        });
-    }
-
-    /// Calls `visit` with each living record that stands in the arena, or whose gradient does.
-    pub(crate) fn for_each_placed(&mut self, mut visit: impl FnMut(&Rc<Record>)) {
-        let (mut number, mut indexed) = (0, 0);
-        self.placed.retain(|record| {
-            let is_placed = record.upgrade().is_some_and(|record| {
-                visit(&record);
-                let is_placed = record.node().is_some() || matches!(record.gradient(), Some(Gradient::Node(_)));
-                record.is_listed.set(is_placed);
-                is_placed
-            });
-            indexed += usize::from(is_placed && number < self.indexed);
-            number += 1;
-            is_placed
-        });
-        self.indexed = indexed;
-        if self.by_node.len() > FEW_TIMES * self.placed.len() {
-            (self.by_node, self.indexed) = (HashMap::new(), 0);
-        }
-    }
-
-    /// The living results that stand at nodes and have gradients, in the order in which they were made. The cost is that of the nodes, or of the
-    /// results that were recorded since this was last asked.
-    pub(crate) fn results_at(&mut self, nodes: &HashSet<NodeId>) -> Vec<(Rc<Record>, NodeId)> {
-        let mut found = Vec::new();
-        let mut add = |record: &Rc<Record>| {
-            let node = record.node().filter(|node| nodes.contains(node));
-            found.extend(
-                node.filter(|_| record.requires_grad() && !record.is_leaf()).map(|node| (record.clone(), node)),
-            );
-        };
-        if self.placed.len() <= FEW_TIMES * nodes.len() {
-            self.for_each_placed(add);
-        } else {
-            self.index();
-            let at = |node| self.by_node.get(node).into_iter().flatten();
-            nodes.iter().flat_map(at).filter_map(Weak::upgrade).for_each(|record| add(&record));
-        }
-        found.sort_by_key(|(record, _)| record.number());
-        found.dedup_by_key(|(record, _)| record.number());
-        found
-    }
-
-    fn index(&mut self) {
-        for record in &self.placed[self.indexed..] {
-            if let Some(node) = record.upgrade().and_then(|record| record.node()) {
-                self.by_node.entry(node).or_default().push(record.clone());
-            }
-        }
-        self.indexed = self.placed.len();
-    }
-
-    /// How many there are at most that stand in the arena, or whose gradient does.
-    pub(crate) fn placed_len(&self) -> usize {
-        self.placed.len()
-    }
-
-    /// Notes that a record stands in the arena.
-    pub(crate) fn list_placed(&mut self, record: &Rc<Record>) {
-        if !record.is_listed.replace(true) {
-            self.placed.push(Rc::downgrade(record));
-        }
-    }
-
-    /// Adds a record. Those that have died are forgotten whenever there are twice as many as lived the last time.
-    fn add(&mut self, record: &Rc<Record>) {
-        self.made += 1;
-        self.all.push(Rc::downgrade(record));
-        if self.all.len() >= self.forget_at {
-            self.all.retain(|record| record.strong_count() > 0);
-            self.forget_at = (2 * self.all.len()).max(64);
-        }
-        if record.node().is_some() {
-            self.list_placed(record);
-        }
-    }
-}
-
 impl Record {
     /// A variable with a value that no operation made.
     pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool) -> Rc<Record> {
@@ -204,12 +103,14 @@ impl Record {
             function,
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
-            number: records.made,
+            number: records.next_number(),
             name: RefCell::new(None),
-            is_listed: Cell::new(false),
+            lists: Lists::default(),
             residents: Cell::default(),
         });
-        records.add(&record);
+        if record.node().is_some() {
+            records.list_placed(&record, tape.graph.ordinal_bound());
+        }
         record
     }
 
@@ -237,6 +138,14 @@ impl Record {
         }
     }
 
+    /// The node at which the variable's value is to be computed, if it is not known.
+    pub(crate) fn uncomputed_node(&self) -> Option<NodeId> {
+        match &*self.place.borrow() {
+            Place::Node(node, None) => Some(*node),
+            Place::Node(_, Some(_)) | Place::Value(_) | Place::Poisoned(_) => None,
+        }
+    }
+
     /// Keeps the value that was computed at the variable's node.
     pub(crate) fn set_value(&self, computed: Rc<Value>) {
         if let Place::Node(_, value) = &mut *self.place.borrow_mut() {
@@ -248,8 +157,22 @@ impl Record {
         self.gradient.borrow().clone()
     }
 
-    pub(crate) fn set_gradient(&self, gradient: Gradient) {
+    /// For one that is in the lists of those that have gradients: see [`Records::set_gradient`].
+    pub(super) fn set_listed_gradient(&self, gradient: Gradient) {
         *self.gradient.borrow_mut() = Some(gradient);
+    }
+
+    /// Keeps a gradient that was computed at the node that stood for it.
+    pub(crate) fn set_computed_gradient(&self, value: Rc<Value>) {
+        *self.gradient.borrow_mut() = Some(Gradient::Value(value));
+    }
+
+    /// The node that computes the gradient, if it is not computed yet.
+    pub(crate) fn gradient_node(&self) -> Option<NodeId> {
+        match &*self.gradient.borrow() {
+            Some(Gradient::Node(node)) => Some(*node),
+            Some(Gradient::Value(_)) | None => None,
+        }
     }
 
     pub(crate) fn clear_gradient(&self) {
@@ -397,14 +320,21 @@ impl Slots {
         // It keeps what errors call it.
         graph.become_input(node, format!("result {}", self.declared))?;
         self.declared += 1;
+        // What uses the node was recorded after it.
+        value.note_use(graph.ordinal(node)?);
         self.taken.insert(node, Slot { value, owner: Weak::new(), end: End::Constant });
         Ok(())
     }
 
     fn take(&mut self, graph: &OwnedGraph, slot: Slot, origin: Origin) -> Result<NodeId, GraphError> {
         let kind = (slot.value.shape().clone(), slot.value.dtype());
+        slot.value.note_use(graph.ordinal_bound());
         let node = match self.free.get_mut(&kind).and_then(Vec::pop) {
-            Some(node) => node,
+            Some(node) => {
+                // Nothing that was recorded before is taken back from now on, or nodes would follow that are older than the use.
+                graph.claim();
+                node
+            }
             None => {
                 let node = graph.declare(format!("leaf {}", self.declared), kind.0, kind.1, origin)?;
                 self.declared += 1;
@@ -429,16 +359,19 @@ impl Slots {
         self.taken.values().map(|slot| slot.value.bytes()).sum()
     }
 
-    /// Frees the slots at which `keeps` does not hold.
+    /// Frees the slots at which `keeps` does not hold, after the arena's ordinals have closed up: what stands in the others may be used anywhere.
     pub(crate) fn free(&mut self, keeps: impl Fn(NodeId) -> bool) {
         let free = &mut self.free;
         self.taken.retain(|node, slot| {
             let kept = keeps(*node);
             if !kept {
+                slot.value.forget_uses();
                 free.entry((slot.value.shape().clone(), slot.value.dtype())).or_default().push(*node);
             }
             kept
         });
+        // A value may have stood in several.
+        self.taken.values().for_each(|slot| slot.value.note_use(0));
     }
 
     /// Takes free slots out until they are at most twice as many as the nodes that are no free slots, and a few: a program

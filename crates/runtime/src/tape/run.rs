@@ -281,7 +281,7 @@ impl Inner {
                 let node = self.slots.borrow_mut().take_for(&self.graph, record, value.clone(), origin)?;
                 self.count_kept(&value);
                 record.set_place(Place::Node(node, Some(value)));
-                self.records.borrow_mut().list_placed(record);
+                self.records.borrow_mut().list_placed(record, self.graph.ordinal_bound());
                 Ok(node)
             }
         }
@@ -345,6 +345,7 @@ impl Inner {
         let is_used = |node: NodeId| self.graph.users(node).is_ok_and(|users| users > 0);
         // A gradient may be the value of a leaf itself.
         self.slots.borrow_mut().free(|node| is_used(node) || standing.contains(&node));
+        self.records.borrow_mut().after_sweep();
         for slot in self.slots.borrow_mut().take_surplus(self.graph.len()) {
             let removed = self.graph.remove(slot);
             debug_assert_eq!(removed, Ok(()));

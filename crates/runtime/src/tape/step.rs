@@ -147,7 +147,7 @@ impl Inner {
         }
         for (record, node) in &work.gradients {
             if let Some(value) = alone(*node) {
-                record.set_gradient(Gradient::Value(value));
+                record.set_computed_gradient(value);
             }
         }
         let is_any = !left_out.is_empty();
@@ -161,30 +161,38 @@ impl Inner {
         let states = records_of(&work.states);
         let waiting: HashSet<*const Record> = self.waiting.borrow().iter().map(|pass| pass.output.as_ptr()).collect();
         let (slots, released, left_out) = (self.slots.borrow(), self.released.borrow(), self.left_out.borrow());
-        self.records.borrow_mut().for_each_placed(|record| {
-            if let Some(Gradient::Node(node)) = record.gradient() {
-                if record.residents().value.is_some() {
-                    work.leaves.push((record.clone(), node));
-                } else if !left_out.contains(&node) {
-                    work.gradients.push((record.clone(), node));
-                }
+        let mut records = self.records.borrow_mut();
+        for (record, node) in records.with_waiting_gradients() {
+            if record.residents().value.is_some() {
+                work.leaves.push((record, node));
+            } else if !left_out.contains(&node) {
+                work.gradients.push((record, node));
             }
-            let Place::Node(node, None) = record.place() else { return };
-            let itself = Rc::as_ptr(record);
+        }
+        // What no pass waits for and no step must compute is not looked at, however much of it is held.
+        let mut candidates: Vec<Rc<Record>> =
+            self.waiting.borrow().iter().filter_map(|pass| pass.output.upgrade()).collect();
+        candidates.extend(also.into_iter().flat_map(|node| records.at(node)));
+        candidates.extend(update.into_iter().flat_map(|_| records.opened()));
+        drop(records);
+        for record in candidates {
+            let itself = Rc::as_ptr(&record);
+            let Some(node) = record.uncomputed_node() else { continue };
             if slots.get(node).is_some() || states.contains(&itself) || left_out.contains(&node) {
-                return;
+                continue;
             }
             // After an update it could not be computed any more; and what no gradient flows through lets go of its history so.
             let is_last = update.is_some() && (released.contains(&node) || !record.requires_grad());
             if is_last || also == Some(node) || waiting.contains(&itself) {
-                work.values.push((record.clone(), node));
+                work.values.push((record, node));
             }
-        });
+        }
         drop(left_out);
         drop((slots, released));
         // In the order in which they were made, so that one computation is one plan.
         for list in [&mut work.values, &mut work.gradients, &mut work.leaves] {
             list.sort_by_key(|(record, _)| record.number());
+            list.dedup_by_key(|(record, _)| record.number());
         }
         for (record, _) in update.iter().flat_map(|update| &update.members) {
             work.updated.push(self.node_of(record, Origin::here())?);
@@ -219,20 +227,20 @@ impl Inner {
     }
 
     /// Brings those values to the host whose places are taken, and that something may need which is not computed now: a graph that was
-    /// recorded from them and not differentiated, or is kept.
+    /// recorded from them and not differentiated, or is kept. What was recorded before any of them stood in the arena needs none, and is not
+    /// looked at.
     fn rescue(&self, work: &Work) -> Result<(), Error> {
+        let Some(since) = self.store.used_since(&work.overwritten) else { return Ok(()) };
         let overwritten: HashSet<u32> = work.overwritten.iter().copied().collect();
         let (slots, released, left_out) = (self.slots.borrow(), self.released.borrow(), self.left_out.borrow());
         let (values, states) = (records_of(&work.values), records_of(&work.states));
         let taken = |value: &Value| value.resident().filter(|number| overwritten.contains(number));
         let needed: RefCell<Vec<u32>> = RefCell::default();
-        let mut history: Vec<NodeId> = Vec::new();
-        self.records.borrow_mut().for_each_placed(|record| {
-            if let Some(Gradient::Node(gradient)) = record.gradient()
-                && left_out.contains(&gradient)
-            {
-                history.push(gradient);
-            }
+        let mut records = self.records.borrow_mut();
+        // A gradient may be younger than the place of what it is of.
+        let gradients = records.with_waiting_gradients().into_iter().map(|(_, gradient)| gradient);
+        let mut history: Vec<NodeId> = gradients.filter(|gradient| left_out.contains(gradient)).collect();
+        records.for_each_placed_since(since, |record| {
             let Some(node) = record.node() else { return };
             if let Some(slot) = slots.get(node) {
                 // Of a leaf that is updated the new value stands there.
@@ -240,18 +248,21 @@ impl Inner {
                 needed.borrow_mut().extend(number);
                 return;
             }
-            let itself = Rc::as_ptr(record);
+            let itself = Rc::as_ptr(&record);
             let has_value = record.value().is_some() || values.contains(&itself);
             let is_done = has_value && (released.contains(&node) || !record.requires_grad());
             if !is_done && !states.contains(&itself) {
                 history.push(node);
             }
         });
+        drop(records);
         if !history.is_empty() {
-            let stands = |node: NodeId| {
-                let slot = slots.get(node)?;
-                needed.borrow_mut().extend(taken(&slot.value));
-                Some(true)
+            let stands = |node: NodeId| match slots.get(node) {
+                Some(slot) => {
+                    needed.borrow_mut().extend(taken(&slot.value));
+                    Some(true)
+                }
+                None => self.graph.ordinal(node).is_ok_and(|ordinal| ordinal < since).then_some(true),
             };
             self.graph.pending(&history, stands)?;
         }
@@ -271,14 +282,17 @@ impl Inner {
             self.set_computed(record, *node, value)?;
         }
         for ((record, _), value) in work.gradients.iter().zip(values) {
-            record.set_gradient(Gradient::Value(value));
+            record.set_computed_gradient(value);
         }
         for ((record, _), value) in work.leaves.iter().zip(residents.by_ref()) {
-            record.set_gradient(Gradient::Value(value));
+            record.set_computed_gradient(value);
         }
         self.set_states(&work.states, residents.by_ref().take(work.states.len()));
         for ((record, _), value) in update.iter().flat_map(|update| &update.members).zip(residents) {
             record.set_place(Place::Value(value));
+        }
+        if update.is_some() {
+            self.records.borrow_mut().close();
         }
         self.nothing_waits();
         Ok(())

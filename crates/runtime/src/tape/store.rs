@@ -120,6 +120,14 @@ impl Store {
         self.inside.borrow().read(place)
     }
 
+    /// The time since which something in the arena may use a value that is at one of these residents and nowhere else; none if nothing
+    /// does.
+    pub(crate) fn used_since(&self, numbers: &[u32]) -> Option<usize> {
+        let inside = self.inside.borrow();
+        let values = numbers.iter().filter_map(|number| inside.residents[*number as usize].current.upgrade());
+        values.filter(|value| !value.is_on_host()).filter_map(|value| value.used_since()).min()
+    }
+
     /// Brings the value at a resident to the host, if somebody holds it.
     pub(crate) fn rescue(&self, number: u32) -> Result<(), Error> {
         self.inside.borrow().rescue(number)

@@ -19,6 +19,8 @@ pub(crate) struct Value {
     dtype: DType,
     host: RefCell<Option<Rc<Tensor>>>,
     place: Cell<Option<DevicePlace>>,
+    /// The time of the tape's arena since which something that stands there may use it; none if nothing does.
+    used_since: Cell<Option<usize>>,
     /// Where the device's values are. Weakly, for a store holds values of what its plans were given; whoever has a value has a variable,
     /// which keeps the tape and with it the store.
     store: Weak<Store>,
@@ -38,13 +40,13 @@ impl Value {
     pub(crate) fn new(tensor: Tensor) -> Rc<Value> {
         let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
         let host = RefCell::new(Some(Rc::new(tensor)));
-        Rc::new(Value { shape, dtype, host, place: Cell::new(None), store: Weak::new() })
+        Rc::new(Value { shape, dtype, host, place: Cell::new(None), used_since: Cell::new(None), store: Weak::new() })
     }
 
     /// A value on the device of a store.
     pub(crate) fn on_device(store: &Rc<Store>, shape: Shape, dtype: DType, place: DevicePlace) -> Rc<Value> {
         let (host, store) = (RefCell::new(None), Rc::downgrade(store));
-        Rc::new(Value { shape, dtype, host, place: Cell::new(Some(place)), store })
+        Rc::new(Value { shape, dtype, host, place: Cell::new(Some(place)), used_since: Cell::new(None), store })
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -99,5 +101,20 @@ impl Value {
 
     pub(crate) fn set_place(&self, place: Option<DevicePlace>) {
         self.place.set(place);
+    }
+
+    /// The time of the tape's arena, how many ordinals it had, since which something that stands there may use the value; none if nothing does.
+    pub(crate) fn used_since(&self) -> Option<usize> {
+        self.used_since.get()
+    }
+
+    /// Notes that the value stands in the arena from that time on.
+    pub(crate) fn note_use(&self, time: usize) {
+        self.used_since.set(Some(self.used_since.get().map_or(time, |earlier| earlier.min(time))));
+    }
+
+    /// Notes that it does not stand there.
+    pub(crate) fn forget_uses(&self) {
+        self.used_since.set(None);
     }
 }

@@ -86,6 +86,10 @@ impl Variable {
             return Err(Error::NotFrozen { variable: self.record.describe() });
         }
         self.record.set_requires_grad(requires_grad);
+        if self.record.uncomputed_node().is_some() {
+            // Through what is frozen no gradient flows any more.
+            self.tape.records.borrow_mut().open(&self.record);
+        }
         Ok(())
     }
 

@@ -90,6 +90,7 @@ impl TapeOptimizer {
         let noted = self.noted(checkpoint)?;
         let members = &mut self.members;
         let kept = (std::mem::replace(&mut members.groups, noted.groups), members.grouped, self.rate);
+        members.forget_names();
         (members.grouped, self.rate) = (noted.grouped, noted.rate);
         match self.fitting(checkpoint) {
             Ok((variables, states)) => {
@@ -98,6 +99,7 @@ impl TapeOptimizer {
             }
             Err(error) => {
                 (self.members.groups, self.members.grouped, self.rate) = kept;
+                self.members.forget_names();
                 Err(error)
             }
         }

@@ -1,6 +1,7 @@
 //! Which leaves an optimiser of a tape has, and which of them are updated together.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Origin, Shape, StorageType};
@@ -19,6 +20,10 @@ pub(super) struct Members {
     pub(super) grouped: u64,
     /// Which records the leaves are.
     known: HashSet<*const Record>,
+    /// The dtypes of the leaves, each once.
+    dtypes: Vec<DType>,
+    /// Where each state is among the groups and in its group, by the name that callers know it by; made when somebody asks.
+    places: OnceCell<HashMap<String, (usize, usize)>>,
 }
 
 /// A leaf that is updated, and what it was when the optimiser was given it.
@@ -65,9 +70,36 @@ impl Members {
         self.known.contains(&Rc::as_ptr(record))
     }
 
-    /// The dtypes of the leaves.
+    /// The dtypes of the leaves, each once.
     pub(super) fn dtypes(&self) -> impl Iterator<Item = DType> {
-        self.leaves.iter().map(|leaf| leaf.dtype)
+        self.dtypes.iter().copied()
+    }
+
+    /// The state that callers know by a name, with its group.
+    pub(super) fn state_named(&self, name: &str) -> Option<(&Group, &State)> {
+        let places = self.places.get_or_init(|| {
+            let groups = self.groups.iter().enumerate();
+            let states = groups.flat_map(|(place, group)| {
+                group.states.iter().enumerate().map(move |(state, own)| (shown_name(group, own), (place, state)))
+            });
+            states.collect()
+        });
+        let &(group, state) = places.get(name)?;
+        let group = &self.groups[group];
+        Some((group, &group.states[state]))
+    }
+
+    /// Notes that the groups have changed.
+    pub(super) fn forget_names(&mut self) {
+        self.places = OnceCell::new();
+    }
+
+    fn note_dtypes(&mut self, first: usize) {
+        for leaf in &self.leaves[first..] {
+            if !self.dtypes.contains(&leaf.dtype) {
+                self.dtypes.push(leaf.dtype);
+            }
+        }
     }
 
     /// Leaves that are to join, with the names by which the optimiser will know them.
@@ -101,6 +133,8 @@ impl Members {
         }
         self.known.extend(leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)));
         self.leaves.extend(leaves);
+        self.note_dtypes(first);
+        self.forget_names();
         let mut members: Vec<usize> =
             (first..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
         if members.is_empty() {
@@ -116,6 +150,8 @@ impl Members {
                 for leaf in self.leaves.drain(first..) {
                     self.known.remove(&Rc::as_ptr(&leaf.record));
                 }
+                self.dtypes.clear();
+                self.note_dtypes(0);
                 return Err(error);
             }
         };

@@ -128,7 +128,7 @@ impl Inner {
                 updates.waiting.push((batch, next));
             }
             record.set_place(Place::Node(next, None));
-            self.records.borrow_mut().list_placed(record);
+            self.records.borrow_mut().list_placed(record, self.graph.ordinal_bound());
         }
         Ok(())
     }
