@@ -269,6 +269,60 @@ fn many_states_of_a_tape_are_set_in_near_linear_time() {
     });
 }
 
+#[test]
+fn a_concatenation_that_grows_is_planned_in_near_linear_time() {
+    for is_in_front in [false, true] {
+        let prepare = |n: usize| {
+            let g = Graph::new();
+            let x = g.input("x", [1]);
+            let grown = (0..n).fold(x, |v, number| {
+                let new = (x * number as f64).sin();
+                g.concat(&if is_in_front { [new, v] } else { [v, new] }, 0)
+            });
+            let sum = grown.square().sum(..).id().unwrap();
+            (g, sum)
+        };
+        assert_near_linear("concatenations", 500, prepare, |(g, sum)| {
+            let session = Session::evaluate(g, &[g.expr(*sum)], &Device::cpu()).unwrap();
+            let steps = session.plan().steps();
+            let assembled = steps.iter().filter(|step| step.kernel.starts_with("assemble")).count();
+            assert!(assembled <= 2, "{}", session.plan());
+        });
+    }
+}
+
+#[test]
+fn many_plans_are_added_in_near_linear_time() {
+    let prepare = |n: usize| {
+        let g = Graph::new();
+        let x = g.input("x", [2]);
+        let sum = (x * g.literal([2], vec![1.0f32, 2.0])).sum(..).id().unwrap();
+        let session = Session::evaluate(&g, &[x], &Device::cpu()).unwrap();
+        (g, sum, session, n)
+    };
+    assert_near_linear("plans", 800, prepare, |(g, sum, session, n)| {
+        for _ in 0..*n {
+            session.add(g, &[g.expr(*sum)]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn parameters_are_frozen_by_many_patterns_in_near_linear_time() {
+    let prepare = |n: usize| -> Option<Box<dyn Optimizer>> {
+        let optimizer: Box<dyn Optimizer> = Box::new(Sgd::new(0.1));
+        Some((0..n).fold(optimizer, |optimizer, _| Box::new(optimizer.freeze("p"))))
+    };
+    assert_near_linear("patterns", 400, prepare, |optimizer| {
+        let g = Graph::new();
+        let [p, q] = ["p", "q"].map(|name| g.parameter(name, [2], Init::Constant(1.0)));
+        let mut session = Session::train(&g, (p * q).sum(..), optimizer.take().unwrap(), Device::cpu()).unwrap();
+        session.step(&[]).unwrap();
+        let first = |name: &str| session.parameter(name).unwrap().to_f64_vec()[0];
+        assert!(first("p") == 1.0 && (first("q") - 0.9).abs() < 1e-6);
+    });
+}
+
 /// Gradients of parts, of which every element is known: how often it is used, and with what weight.
 #[test]
 fn gradients_of_parts_are_the_same_numbers_on_every_device() {

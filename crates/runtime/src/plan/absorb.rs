@@ -19,43 +19,28 @@ use crate::plan::layout::Layout;
 pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
     let mut readers = Readers::new(entries, required);
     for index in 0..entries.len() {
-        match &entries[index].work {
-            Work::Concat { .. } => {
-                concatenation(entries, index, &readers);
-                copies(entries, index, &readers);
+        let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function, .. }))) = &entries[index].work
+        else {
+            continue;
+        };
+        let is_sum = matches!(function, BinaryFunction::Add | BinaryFunction::Sub);
+        if is_sum
+            && readers.keep_in_memory[index]
+            && let Some(update) = update_of_table(entries, index, &readers)
+        {
+            for absorbed in update.absorbed {
+                empty(&mut entries[absorbed as usize]);
+                readers.count[absorbed as usize] = 0;
             }
-            Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary {
-                function: BinaryFunction::Add | BinaryFunction::Sub,
-                ..
-            }))) if readers.keep_in_memory[index] => {
-                if let Some(update) = update_of_table(entries, index, &readers) {
-                    for absorbed in update.absorbed {
-                        empty(&mut entries[absorbed as usize]);
-                        readers.count[absorbed as usize] = 0;
-                    }
-                    entries[index].work = Work::ScatterAdd { axis: update.axis, factor: Some(update.factor) };
-                    entries[index].operands = update.operands;
-                }
-            }
-            Work::Input(_)
-            | Work::Parameter(_)
-            | Work::Literal(_)
-            | Work::Constant(_)
-            | Work::Empty
-            | Work::Iota { .. }
-            | Work::Elementwise(_)
-            | Work::Reduce { .. }
-            | Work::ArgMax { .. }
-            | Work::Ordered(_)
-            | Work::MatMul
-            | Work::Attention(_)
-            | Work::Gather { .. }
-            | Work::ScatterAdd { .. }
-            | Work::ScatterReduce { .. }
-            | Work::Pad { .. }
-            | Work::Scan { .. }
-            | Work::AllReduce
-            | Work::LinearAlgebra { .. } => {}
+            entries[index].work = Work::ScatterAdd { axis: update.axis, factor: Some(update.factor) };
+            entries[index].operands = update.operands;
+        }
+    }
+    // The outermost first, which takes up the pieces of all within: each piece is moved once, however deep it stands.
+    for index in (0..entries.len()).rev() {
+        if matches!(entries[index].work, Work::Concat { .. }) {
+            concatenation(entries, index, &readers);
+            copies(entries, index, &readers);
         }
     }
 }
@@ -94,54 +79,57 @@ fn empty(entry: &mut Entry) {
     entry.operands.clear();
 }
 
-/// Takes up the pieces of concatenations that only this one reads.
+/// Takes up the pieces of concatenations that only this one reads, or that only one reads which it takes up.
 fn concatenation(entries: &mut [Entry], index: usize, readers: &Readers<'_>) {
-    let is_inner = |operand: &Layout| {
+    let is_inner = |entries: &[Entry], operand: &Layout| {
         let base = &entries[operand.base as usize];
         matches!(base.work, Work::Concat { .. })
             && readers.is_read_once(operand.base)
             && operand.shape == base.shape
             && is_in_order(entries, operand)
     };
-    let constant = |operand: &Layout| {
-        let Work::Constant(value) = entries[operand.base as usize].work else { return None };
-        Some(value.to_bits())
+    let fill_of = |entries: &[Entry], operands: &[Layout]| {
+        operands.iter().find_map(|operand| {
+            let Work::Constant(value) = entries[operand.base as usize].work else { return None };
+            Some(value.to_bits())
+        })
     };
-    let entry = &entries[index];
-    let Work::Concat { regions } = &entry.work else { return };
-    if !entry.operands.iter().any(is_inner) {
+    if !entries[index].operands.iter().any(|operand| is_inner(entries, operand)) {
         return;
     }
-    let mut fill = entry.operands.iter().find_map(constant);
+    let mut fill = fill_of(entries, &entries[index].operands);
     let mut pieces: SmallVec<[Layout; 1]> = SmallVec::new();
     let mut places: Vec<Region> = Vec::new();
-    let mut absorbed: Vec<u32> = Vec::new();
-    for (operand, region) in entry.operands.iter().zip(regions) {
-        let inner = &entries[operand.base as usize];
-        let own_fill = inner.operands.iter().find_map(constant);
-        // The result is filled with one constant.
-        let fits = own_fill.is_none() || fill.is_none() || own_fill == fill;
-        if let Work::Concat { regions: inner_regions } = &inner.work
-            && is_inner(operand)
-            && fits
-        {
-            fill = fill.or(own_fill);
-            absorbed.push(operand.base);
-            for (piece, inner) in inner.operands.iter().zip(inner_regions) {
-                pieces.push(piece.clone());
-                let start = region.start.iter().zip(&inner.start).map(|(outer, inner)| outer + inner).collect();
-                places.push(Region { start, extents: inner.extents.clone() });
+    // Pieces that are to be looked at, the next one last.
+    let mut left = taken(entries, index);
+    while let Some((operand, region)) = left.pop() {
+        if is_inner(entries, &operand) {
+            let own_fill = fill_of(entries, &entries[operand.base as usize].operands);
+            // The result is filled with one constant.
+            if own_fill.is_none() || fill.is_none() || own_fill == fill {
+                fill = fill.or(own_fill);
+                let inner = taken(entries, operand.base as usize);
+                empty(&mut entries[operand.base as usize]);
+                left.extend(inner.into_iter().map(|(piece, Region { start, extents })| {
+                    let start = region.start.iter().zip(&start).map(|(outer, inner)| outer + inner).collect();
+                    (piece, Region { start, extents })
+                }));
+                continue;
             }
-        } else {
-            pieces.push(operand.clone());
-            places.push(region.clone());
         }
+        pieces.push(operand);
+        places.push(region);
     }
     entries[index].operands = pieces;
     entries[index].work = Work::Concat { regions: places };
-    for base in absorbed {
-        empty(&mut entries[base as usize]);
-    }
+}
+
+/// The pieces of a concatenation, the last first, which it has no longer.
+fn taken(entries: &mut [Entry], index: usize) -> Vec<(Layout, Region)> {
+    let entry = &mut entries[index];
+    let Work::Concat { regions } = &mut entry.work else { return Vec::new() };
+    let regions = std::mem::take(regions).into_iter();
+    std::mem::take(&mut entry.operands).into_iter().zip(regions).rev().collect()
 }
 
 /// Reads what copies for this concatenation alone would have brought in order.

@@ -8,7 +8,7 @@
 //! lives, and so has everything of a plan whose inputs or results must outlast the runs of others; a buffer that no plan uses any
 //! more is given back. This does not know where buffers are, nor what is in them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arenagrad_graph::{Elements, StorageType};
 
@@ -18,8 +18,14 @@ use crate::session::store::Memory;
 /// The buffers of a session's plans that are none of its parameters.
 #[derive(Default)]
 pub(crate) struct Pool {
-    buffers: Vec<Pooled>,
+    /// By their indices.
+    buffers: HashMap<u32, Pooled>,
+    /// Those that a further plan may take.
+    shared: Shared,
 }
+
+/// Buffers by storage type, size and index.
+type Shared = BTreeSet<(StorageType, usize, u32)>;
 
 /// A buffer of a pool.
 #[derive(Clone, Copy)]
@@ -37,6 +43,8 @@ struct Pooled {
 /// What a plan takes of a pool, until it is sure that the plan can be made.
 pub(crate) struct Claim {
     sharing: Sharing,
+    /// What it may take of the pool's, since it first asked. A session has many plans, and few buffers that they share.
+    free: Option<Shared>,
     taken: HashSet<u32>,
     added: Vec<Pooled>,
     /// Buffers that are to grow, and what they will be.
@@ -67,7 +75,7 @@ impl Claim {
     /// For a plan that takes nothing yet.
     pub(crate) fn new(sharing: Sharing) -> Self {
         let (taken, outgrown) = (HashSet::new(), HashSet::new());
-        Claim { sharing, taken, added: Vec::new(), grown: Vec::new(), outgrown }
+        Claim { sharing, free: None, taken, added: Vec::new(), grown: Vec::new(), outgrown }
     }
 
     /// A new buffer.
@@ -98,26 +106,33 @@ impl Pool {
         content: Content,
     ) -> Result<u32, Error> {
         let is_exclusive = content == Content::Literal || claim.sharing == Sharing::Own;
-        let is_free = |pooled: &&Pooled| {
-            let is_in_use = claim.taken.contains(&pooled.index) || claim.outgrown.contains(&pooled.index);
-            let is_kept_apart = is_exclusive || pooled.is_exclusive || pooled.is_outgrown;
-            pooled.storage == storage && !is_kept_apart && !is_in_use
-        };
-        let free = || self.buffers.iter().filter(is_free);
-        let fitting = free().filter(|pooled| pooled.elements >= elements).min_by_key(|pooled| pooled.elements);
-        let index = match (fitting, free().max_by_key(|pooled| pooled.elements)) {
-            (Some(fitting), _) => fitting.index,
+        if is_exclusive {
+            let index = claim.add(memory, what, storage, elements, is_exclusive)?;
+            claim.taken.insert(index);
+            return Ok(index);
+        }
+        let free = claim.free.get_or_insert_with(|| self.shared.clone());
+        let fitting = free.range((storage, elements, 0)..=(storage, usize::MAX, u32::MAX)).next().copied();
+        let largest = free.range((storage, 0, 0)..=(storage, usize::MAX, u32::MAX)).next_back().copied();
+        let index = match (fitting, largest) {
+            (Some(fitting), _) => {
+                free.remove(&fitting);
+                fitting.2
+            }
             (None, Some(largest)) => {
-                let largest = *largest;
+                free.remove(&largest);
+                let (_, before, index) = largest;
                 match memory.larger(what, storage, elements)? {
                     Some(larger) => {
-                        claim.grown.push((largest.index, larger));
-                        largest.index
+                        claim.grown.push((index, larger));
+                        index
                     }
                     None => {
                         // Of buffers that are twice as large each time all together are no larger than the last: not worth making plans anew.
-                        if largest.elements > elements / 2 {
-                            claim.outgrown.insert(largest.index);
+                        if before > elements / 2 {
+                            claim.outgrown.insert(index);
+                        } else if let Some(free) = &mut claim.free {
+                            free.insert(largest);
                         }
                         claim.add(memory, what, storage, elements, is_exclusive)?
                     }
@@ -131,36 +146,58 @@ impl Pool {
 
     /// Takes what was claimed for a plan, and returns the buffers that are to be released with it.
     pub(crate) fn take(&mut self, claim: Claim, memory: &mut Memory) -> Vec<u32> {
-        let Claim { taken, added, grown, outgrown, sharing: _ } = claim;
-        self.buffers.extend(added);
-        let mut lengths: HashMap<u32, usize> = HashMap::new();
+        let Claim { taken, added, grown, outgrown, sharing: _, free: _ } = claim;
+        for pooled in added {
+            self.buffers.insert(pooled.index, pooled);
+            if !pooled.is_exclusive {
+                self.shared.insert(pooled.key());
+            }
+        }
         for (index, larger) in grown {
-            lengths.insert(index, larger.len());
+            if let Some(pooled) = self.buffers.get_mut(&index) {
+                self.shared.remove(&pooled.key());
+                pooled.elements = larger.len();
+                self.shared.insert(pooled.key());
+            }
             memory.replace(index, larger);
         }
-        for pooled in &mut self.buffers {
-            pooled.users += usize::from(taken.contains(&pooled.index));
-            pooled.is_outgrown |= outgrown.contains(&pooled.index);
-            pooled.elements = lengths.get(&pooled.index).copied().unwrap_or(pooled.elements);
+        for index in outgrown {
+            if let Some(pooled) = self.buffers.get_mut(&index) {
+                pooled.is_outgrown = true;
+                self.shared.remove(&pooled.key());
+            }
+        }
+        for index in &taken {
+            if let Some(pooled) = self.buffers.get_mut(index) {
+                pooled.users += 1;
+            }
         }
         taken.into_iter().collect()
     }
 
     /// Whether one of these buffers of a plan is outgrown.
     pub(crate) fn has_outgrown(&self, buffers: &[u32]) -> bool {
-        let outgrown = self.buffers.iter().filter(|pooled| pooled.is_outgrown);
-        outgrown.into_iter().any(|pooled| buffers.contains(&pooled.index))
+        buffers.iter().filter_map(|index| self.buffers.get(index)).any(|pooled| pooled.is_outgrown)
     }
 
     /// Releases the buffers of a plan that is dropped; those that no other uses are given back.
     pub(crate) fn release(&mut self, buffers: &[u32], memory: &mut Memory) {
         let buffers: HashSet<u32> = buffers.iter().copied().collect();
-        self.buffers.retain_mut(|pooled| {
-            pooled.users -= usize::from(buffers.contains(&pooled.index));
+        for index in buffers {
+            let Some(pooled) = self.buffers.get_mut(&index) else { continue };
+            pooled.users -= 1;
             if pooled.users == 0 {
-                memory.release(pooled.index);
+                self.shared.remove(&pooled.key());
+                self.buffers.remove(&index);
+                memory.release(index);
             }
-            pooled.users > 0
-        });
+        }
+    }
+}
+
+impl Pooled {
+    /// Where it is among those that plans share.
+    fn key(&self) -> (StorageType, usize, u32) {
+        (self.storage, self.elements, self.index)
     }
 }

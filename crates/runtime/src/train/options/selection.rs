@@ -47,10 +47,18 @@ impl<O> Scaled<O> {
     }
 }
 
+impl<O> Selected<O> {
+    /// Whether its own pattern leaves a parameter in.
+    fn selects(&self, name: &str) -> bool {
+        matches_pattern(&self.pattern, name) == self.is_trained
+    }
+}
+
 impl<O: Optimizer> Optimizer for Selected<O> {
-    /// What is not trained is left out here too, for whoever did not ask before.
+    /// What is not trained is left out here too, for whoever did not ask before. What the inner one does not train it leaves out itself: a
+    /// question to all within at every level would be quadratic in the levels.
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let trained: Vec<Trained<'g>> = trained.iter().filter(|one| self.trains(&one.name)).cloned().collect();
+        let trained: Vec<Trained<'g>> = trained.iter().filter(|one| self.selects(&one.name)).cloned().collect();
         if trained.is_empty() {
             return Ok(Vec::new());
         }
@@ -58,7 +66,7 @@ impl<O: Optimizer> Optimizer for Selected<O> {
     }
 
     fn trains(&self, name: &str) -> bool {
-        matches_pattern(&self.pattern, name) == self.is_trained && self.inner.trains(name)
+        self.selects(name) && self.inner.trains(name)
     }
 
     fn patterns(&self) -> Vec<String> {
