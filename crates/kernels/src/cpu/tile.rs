@@ -244,8 +244,8 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
         let Standing { mut vectors, distances } = self;
         // So that the compiler sees that it is one length, and checks a place once.
         let length = vectors[0].len();
-        for number in 1..VECTORS {
-            vectors[number] = &vectors[number][..length];
+        for vector in &mut vectors {
+            *vector = &vector[..length];
         }
         Standing { vectors, distances: &distances[range] }
     }
@@ -254,8 +254,8 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
     fn at(&self, p: usize) -> [T::Vector<S>; VECTORS] {
         let first = self.distances[p] as usize;
         let mut read = [T::vectors::<S>(&self.vectors[0][first..first + T::lanes::<S>()])[0]; VECTORS];
-        for number in 1..VECTORS {
-            read[number] = T::vectors::<S>(&self.vectors[number][first..first + T::lanes::<S>()])[0];
+        for (vector, elements) in read.iter_mut().zip(&self.vectors) {
+            *vector = T::vectors::<S>(&elements[first..first + T::lanes::<S>()])[0];
         }
         read
     }
