@@ -55,6 +55,7 @@ use arenagrad_kernels::{Kernel, Program};
 use crate::error::Error;
 use crate::group::Intent;
 use crate::precision::Rounding;
+#[cfg(feature = "gpu")]
 pub(crate) use bytes::ElementBytes;
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
