@@ -11,12 +11,13 @@ use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
 
 impl Graph {
-    /// Whether a norm can have that `eps`; if not, the mistake is recorded. Below 0 the root of a small variance would be no number.
+    /// Whether a norm can have that `eps`; if not, the mistake is recorded. Below 0 the root of a small variance is no number, but that of a
+    /// large one is, and PyTorch takes it.
     #[track_caller]
     pub(crate) fn allows_eps(&self, op: &'static str, eps: f64) -> bool {
-        let is_allowed = eps.is_finite() && eps >= 0.0;
+        let is_allowed = eps.is_finite();
         if !is_allowed {
-            let _ = self.refuse(op, "eps", eps, "a finite number, 0 or more,");
+            let _ = self.refuse(op, "eps", eps, "a finite number");
         }
         is_allowed
     }
@@ -24,8 +25,8 @@ impl Graph {
 
 impl<'g> Expr<'g> {
     /// `(x - mean) / sqrt(var + eps) * weight + bias`, mean and variance (the population's) over `axes`; customarily the
-    /// last ones. `weight` and `bias` have the extents of `axes`, in order. As with every norm here, `eps` is a finite number, 0 or more;
-    /// with 0, elements that are all equal are divided by 0.
+    /// last ones. `weight` and `bias` have the extents of `axes`, in order. As with every norm here, `eps` is a finite number; with 0,
+    /// elements that are all equal are divided by 0.
     #[track_caller]
     pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
         let _method = self.enter("layer_norm");

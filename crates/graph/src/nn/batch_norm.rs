@@ -51,13 +51,13 @@ impl BatchNorm {
         BatchNorm { name: name.into(), channels, eps: 1e-5, affine, momentum, tracks: true, synchronised: false }
     }
 
-    /// With another number under the root: finite, 0 or more.
+    /// With another number under the root, a finite one.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         BatchNorm { eps, ..self }
     }
 
-    /// With another share of the batch in what the running statistics become, from 0 to 1.
+    /// With another share of the batch in what the running statistics become, customarily from 0 to 1.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> Self {
         BatchNorm { momentum: Some(momentum), ..self }
@@ -158,12 +158,12 @@ impl Layer for BatchNorm {
 }
 
 impl Graph {
-    /// Whether running statistics can have that momentum; if not, the mistake is recorded. Past 1 they would run away.
+    /// Whether running statistics can have that momentum; if not, the mistake is recorded.
     #[track_caller]
     pub(super) fn allows_momentum(&self, op: &'static str, momentum: f64) -> bool {
-        let is_allowed = (0.0..=1.0).contains(&momentum);
+        let is_allowed = momentum.is_finite();
         if !is_allowed {
-            let _ = self.refuse(op, "the momentum", momentum, "a number from 0 to 1");
+            let _ = self.refuse(op, "the momentum", momentum, "a finite number");
         }
         is_allowed
     }

@@ -55,7 +55,7 @@ impl<const D: usize> InstanceNorm<D> {
         InstanceNorm { name: name.into(), channels, eps: 1e-5, affine: Affine::None, momentum: 0.1, tracks: false }
     }
 
-    /// With another number under the root: finite, 0 or more.
+    /// With another number under the root, a finite one.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         InstanceNorm { eps, ..self }
@@ -79,7 +79,7 @@ impl<const D: usize> InstanceNorm<D> {
         InstanceNorm { tracks: true, ..self }
     }
 
-    /// With another share of the batch in what the running statistics become, from 0 to 1.
+    /// With another share of the batch in what the running statistics become, customarily from 0 to 1.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> Self {
         InstanceNorm { momentum, ..self }

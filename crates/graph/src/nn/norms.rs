@@ -113,7 +113,7 @@ impl LayerNorm {
         LayerNorm { name: name.into(), shape: shape.into(), eps: 1e-5, affine: Affine::WeightAndBias }
     }
 
-    /// With another number under the root: finite, 0 or more.
+    /// With another number under the root, a finite one.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         LayerNorm { eps, ..self }
@@ -159,7 +159,7 @@ impl RmsNorm {
         RmsNorm { name: name.into(), shape: shape.into(), eps: None, affine: Affine::Weight }
     }
 
-    /// With another number under the root: finite, 0 or more.
+    /// With another number under the root, a finite one.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         RmsNorm { eps: Some(eps), ..self }
@@ -201,7 +201,7 @@ impl GroupNorm {
         GroupNorm { name: name.into(), groups, channels, eps: 1e-5, affine: Affine::WeightAndBias }
     }
 
-    /// With another number under the root: finite, 0 or more.
+    /// With another number under the root, a finite one.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         GroupNorm { eps, ..self }
