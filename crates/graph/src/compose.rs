@@ -87,6 +87,15 @@ impl Graph {
         let origin = self.origin_or(Origin::here());
         self.finish(Err(GraphError::Argument { origin, op, what, value, expected }))
     }
+
+    /// Whether a number is finite, where any such may be given; if not, it is refused.
+    #[track_caller]
+    pub(crate) fn allows_finite(&self, op: &'static str, what: &'static str, value: f64) -> bool {
+        if !value.is_finite() {
+            let _refused = self.refuse(op, what, value, "a finite number");
+        }
+        value.is_finite()
+    }
 }
 
 impl<'g> Expr<'g> {

@@ -2,26 +2,12 @@
 //!
 //! Elements are multiplied by the reciprocal of their deviation, which is one division for all of them. Variances are those of [`Expr::var`]: from centred elements, which does not cancel as `mean(x^2) - mean(x)^2` does.
 
-use crate::arena::Graph;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
 use crate::function::{Context, Function};
 use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
-
-impl Graph {
-    /// Whether a norm can have that `eps`; if not, the mistake is recorded. Below 0 the root of a small variance is no number, but that of a
-    /// large one is, and PyTorch takes it.
-    #[track_caller]
-    pub(crate) fn allows_eps(&self, op: &'static str, eps: f64) -> bool {
-        let is_allowed = eps.is_finite();
-        if !is_allowed {
-            let _ = self.refuse(op, "eps", eps, "a finite number");
-        }
-        is_allowed
-    }
-}
 
 impl<'g> Expr<'g> {
     /// `(x - mean) / sqrt(var + eps) * weight + bias`, mean and variance (the population's) over `axes`; customarily the
@@ -35,7 +21,7 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
             return Expr::poisoned(self.graph());
         }
-        if !self.graph().allows_eps("layer_norm", eps) {
+        if !self.graph().allows_finite("layer_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
         match self.resolve_axes("layer_norm", &shape, &axes, origin) {
@@ -53,7 +39,7 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
             return Expr::poisoned(self.graph());
         }
-        if !self.graph().allows_eps("rms_norm", eps) {
+        if !self.graph().allows_finite("rms_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
         match self.resolve_axes("rms_norm", &shape, &axes, origin) {
@@ -79,7 +65,7 @@ impl<'g> Expr<'g> {
             let expected = "a divisor of the number of channels";
             return self.graph().refuse("group_norm", "the number of groups", groups as f64, expected);
         }
-        if !self.graph().allows_eps("group_norm", eps) {
+        if !self.graph().allows_finite("group_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
         let group = shape[1..].iter().product::<usize>() / groups;
@@ -132,7 +118,7 @@ impl<'g> Expr<'g> {
         if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {
             return Expr::poisoned(self.graph());
         }
-        if !self.graph().allows_eps("batch_norm", eps) {
+        if !self.graph().allows_finite("batch_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
         let channel: AxisSet = [1].into_iter().collect();

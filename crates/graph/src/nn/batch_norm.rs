@@ -1,6 +1,5 @@
 //! Batch normalisation, and the running statistics that layers keep.
 
-use crate::arena::Graph;
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::expr::Expr;
@@ -97,7 +96,7 @@ impl BatchNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; a rank below 2; other channels than the layer's; an `eps` or a momentum that is none; where the batch's statistics are taken, one element a
+    /// Errors: no float; a rank below 2; other channels than the layer's; an `eps` or a momentum that is not finite; where the batch's statistics are taken, one element a
     /// channel, which has no variance. How many a whole group has is not known then: one in all of it has a variance of 0.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
@@ -108,8 +107,8 @@ impl BatchNorm {
         let Some(shape) = check_channels(x, 1, self.channels, OP, method.origin()) else {
             return Expr::poisoned(graph);
         };
-        if !graph.allows_eps(OP, self.eps) || !self.momentum.is_none_or(|momentum| graph.allows_momentum(OP, momentum))
-        {
+        let has_momentum = |momentum| graph.allows_finite(OP, "the momentum", momentum);
+        if !graph.allows_finite(OP, "eps", self.eps) || !self.momentum.is_none_or(has_momentum) {
             return Expr::poisoned(graph);
         }
         let extents = shape.iter().enumerate().filter(|(axis, _)| *axis != 1);
@@ -154,18 +153,6 @@ impl Layer for BatchNorm {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
         self.apply(x, phase)
-    }
-}
-
-impl Graph {
-    /// Whether running statistics can have that momentum; if not, the mistake is recorded.
-    #[track_caller]
-    pub(super) fn allows_momentum(&self, op: &'static str, momentum: f64) -> bool {
-        let is_allowed = momentum.is_finite();
-        if !is_allowed {
-            let _ = self.refuse(op, "the momentum", momentum, "a finite number");
-        }
-        is_allowed
     }
 }
 

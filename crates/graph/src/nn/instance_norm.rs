@@ -87,7 +87,7 @@ impl<const D: usize> InstanceNorm<D> {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; another rank; other channels than the layer's; an `eps` or a momentum that is none; where the statistics are those of samples, one element a
+    /// Errors: no float; another rank; other channels than the layer's; an `eps` or a momentum that is not finite; where the statistics are those of samples, one element a
     /// channel, which has no variance.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
@@ -105,7 +105,8 @@ impl<const D: usize> InstanceNorm<D> {
         if check_channels(x, usize::from(has_batch), self.channels, op, origin).is_none() {
             return poisoned;
         }
-        if !graph.allows_eps(op, self.eps) || !graph.allows_momentum(op, self.momentum) {
+        let is_finite = |(what, value)| graph.allows_finite(op, what, value);
+        if ![("eps", self.eps), ("the momentum", self.momentum)].into_iter().all(is_finite) {
             return poisoned;
         }
         let count = shape[shape.rank() - D..].iter().fold(1usize, |count, &extent| count.saturating_mul(extent));

@@ -133,7 +133,7 @@ impl LayerNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is none.
+    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is not finite.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
@@ -141,7 +141,7 @@ impl LayerNorm {
         let Some((dtype, axes)) = last_axes(x, &self.shape, "LayerNorm", method.origin()) else {
             return Expr::poisoned(graph);
         };
-        if !graph.allows_eps("LayerNorm", self.eps) {
+        if !graph.allows_finite("LayerNorm", "eps", self.eps) {
             return Expr::poisoned(graph);
         }
         graph.layer(format!("LayerNorm{}", self.shape), &self.name, x, || {
@@ -173,7 +173,7 @@ impl RmsNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is none.
+    /// Errors: no float; last axes of other extents than the layer's; an `eps` that is not finite.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
@@ -185,7 +185,7 @@ impl RmsNorm {
             DType::F64 => f64::EPSILON,
             DType::F32 | DType::I32 | DType::Bool => f64::from(f32::EPSILON),
         });
-        if !graph.allows_eps("RmsNorm", eps) {
+        if !graph.allows_finite("RmsNorm", "eps", eps) {
             return Expr::poisoned(graph);
         }
         graph.layer(format!("RmsNorm{}", self.shape), &self.name, x, || {
@@ -221,7 +221,7 @@ impl GroupNorm {
 
     /// The layer applied to `x`.
     ///
-    /// Errors: no float; a rank below 2; other channels than the layer's; groups that do not divide them; an `eps` that is none.
+    /// Errors: no float; a rank below 2; other channels than the layer's; groups that do not divide them; an `eps` that is not finite.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
@@ -230,7 +230,7 @@ impl GroupNorm {
         if check_channels(x, 1, self.channels, "GroupNorm", method.origin()).is_none() {
             return Expr::poisoned(graph);
         }
-        if !graph.allows_eps("GroupNorm", self.eps) {
+        if !graph.allows_finite("GroupNorm", "eps", self.eps) {
             return Expr::poisoned(graph);
         }
         graph.layer(format!("GroupNorm({}, {})", self.groups, self.channels), &self.name, x, || {

@@ -9,15 +9,13 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::buffer::Parts;
+use super::cache_lines::LINE;
 use super::interpret::Sources;
 use crate::cost;
 use crate::program::ProgramInput;
 
 /// The bytes that a kernel reads and writes from which it asks for them before: more than the second cache is sure to have.
 const LEAST_BYTES: usize = 1 << 20;
-
-/// The bytes of a line of a cache.
-const LINE: usize = 64;
 
 /// The most lines that are asked for at once.
 const MOST_LINES: usize = 32;

@@ -7,13 +7,11 @@
 
 use std::ops::Range;
 
+use super::cache_lines::LINE;
 use super::registers::BLOCK;
 use crate::cost;
 use crate::program::ProgramInput;
 use crate::view::Axis;
-
-/// The bytes of a line of a cache.
-const LINE: usize = 64;
 
 /// The distance in bytes after which lines have the same place in a second cache: 1 MiB in 8 ways, and less than what most processors have.
 const PERIOD: usize = 128 * 1024;

@@ -19,6 +19,9 @@ unsafe impl Zeroable for CacheLine {}
 // SAFETY: as above; all bytes are valid as such.
 unsafe impl Pod for CacheLine {}
 
+/// The bytes of a line of the caches.
+pub(super) const LINE: usize = size_of::<CacheLine>();
+
 /// A value that begins at a line of the caches: what the compiler keeps of it on the stack is read and written by whole lines.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -27,8 +30,7 @@ pub(super) struct AtLine<T>(pub(super) T);
 /// Lines that have room for so many chunks of elements, all zero.
 pub(super) fn zeros<T: Element>(chunks: usize) -> Box<[CacheLine]> {
     // Chunks that are several lines make them a multiple of those.
-    let line = size_of::<CacheLine>();
-    let lines = (chunks * size_of::<Chunk<T>>()).next_multiple_of(size_of::<Chunk<T>>().max(line)) / line;
+    let lines = (chunks * size_of::<Chunk<T>>()).next_multiple_of(size_of::<Chunk<T>>().max(LINE)) / LINE;
     vec![CacheLine::zeroed(); lines].into_boxed_slice()
 }
 

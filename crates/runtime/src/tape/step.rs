@@ -21,7 +21,7 @@ use crate::tape::record::{Gradient, Place, Record};
 use crate::tape::run::key_of;
 use crate::tape::store::{Run, resident_name};
 use crate::tape::value::Value;
-use crate::train::{Optimizer, Trained, append_update, refuse_inputs};
+use crate::train::{Optimizer, Trained, append_update, refuse_inputs_of_update};
 
 /// An update of leaves by an optimiser.
 pub(crate) struct Update<'a> {
@@ -364,7 +364,7 @@ impl Work {
             let declared = graph.declarations().len();
             updates = append_update(&graph, &trained, *optimizer, *origin)?;
             // A tape has no inputs that an update could read.
-            refuse_inputs(&graph, declared, &updates)?;
+            refuse_inputs_of_update(&graph, declared, &updates)?;
         }
         let declarations = graph.declarations();
         let mut new = declarations.len() as u32..;

@@ -355,7 +355,7 @@ pub(crate) fn append_update<'g>(
 }
 
 /// Refuses inputs that an update declares and needs where nobody can give them. They are those from a number on.
-pub(crate) fn refuse_inputs(graph: &Graph, declared: usize, updates: &[(u32, NodeId)]) -> Result<(), Error> {
+pub(crate) fn refuse_inputs_of_update(graph: &Graph, declared: usize, updates: &[(u32, NodeId)]) -> Result<(), Error> {
     let next: Vec<NodeId> = updates.iter().map(|(_, next)| *next).collect();
     let mut inputs = graph.declarations();
     inputs.drain(..declared.min(inputs.len()));
