@@ -88,6 +88,30 @@ fn views_of_every_kind() {
     }
 }
 
+/// Reads across rows whose distance is a power of two, which are computed in pieces of rows, by several threads, beside what depends on each
+/// element's place.
+#[test]
+fn reads_across_rows_that_compete_for_places_of_a_cache() {
+    // Rows at multiples of 512, in order and backwards, and several matrices of which only a part is read.
+    let shapes = [
+        view(&[(400, 1), (700, 512)], 0),
+        view(&[(400, 1), (700, -512)], 699 * 512),
+        view(&[(4, 700 * 512), (100, 2), (700, 512)], 3),
+    ];
+    for across in shapes {
+        let elements = 280_000;
+        for dtype in [DType::F32, DType::F64, DType::I32] {
+            let mut b = Builder::new(elements);
+            let (x, y) = (b.load(dtype, across.clone()), b.contiguous(dtype));
+            let difference = b.binary(BinaryFunction::Sub, x, y);
+            let index = b.push(Instruction::Iota { inner: 1, extent: elements, first: 3 }, DType::I32);
+            let step = b.load(DType::I32, view(&[(elements, 0)], 1));
+            let drawn = b.push(Instruction::Uniform { seed: 5, step, first: 0 }, DType::F32);
+            check(b.output(&[difference, index, drawn]), 1e-6, &format!("{across:?} of {dtype}"));
+        }
+    }
+}
+
 #[test]
 fn more_values_than_outputs_and_unused_ones() {
     let mut b = Builder::new(1300);

@@ -143,17 +143,8 @@ const DEPTHWISE: Geometry = Geometry {
 };
 
 /// Of eight channels and rows of 16: so that vectors of one tile stand in two rows of the input.
-const TWO_ROWS: Geometry = Geometry {
-    n: 2,
-    groups: 1,
-    channels: [8, 8],
-    size: [16, 16],
-    kernel: [3, 3],
-    stride: [1, 1],
-    padding: [1, 1],
-    dilation: [1, 1],
-    transposed: None,
-};
+const TWO_ROWS: Geometry =
+    Geometry { groups: 1, channels: [8, 8], size: [16, 16], kernel: [3, 3], padding: [1, 1], ..DEPTHWISE };
 
 const DIRECTED: [Geometry; 6] = [
     DEPTHWISE,

@@ -317,8 +317,8 @@ fn parts_that_do_not_fit() {
     assert!(matches!(&error, Error::ReservedName { name, .. } if name == "w.average"), "{error}");
 }
 
-/// Options add few kernels, and none that is not for the sums of a norm, one more state of each parameter, or a few scalars: a kernel
-/// binds eight buffers at most, so some states need one of their own.
+/// Options add few kernels on the CPU, whose kernels bind as many buffers as states need: one that a moving average begins with, and those
+/// for the sums of a norm.
 #[test]
 fn options_are_part_of_few_kernels() {
     let g = Graph::new();
@@ -332,11 +332,11 @@ fn options_are_part_of_few_kernels() {
         session.plan().steps().len()
     };
     let (plain, parameters) = (steps(&AdamW::new(1e-3)), 4);
-    assert!(steps(&AdamW::new(1e-3).schedule(Exponential::new(0.9))) <= plain + 1);
-    assert!(steps(&AdamW::new(1e-3).no_decay("*.bias").scale_rate("second.*", 0.5)) <= plain + 1);
+    assert!(steps(&AdamW::new(1e-3).schedule(Exponential::new(0.9))) <= plain);
+    assert!(steps(&AdamW::new(1e-3).no_decay("*.bias").scale_rate("second.*", 0.5)) <= plain);
     assert!(steps(&AdamW::new(1e-3).clip_value(0.5)) <= plain);
-    assert!(steps(&AdamW::new(1e-3).moving_average(0.9)) <= plain + parameters + 1);
-    assert!(steps(&AdamW::new(1e-3).accumulate(4)) <= plain + 2 * parameters + 1);
+    assert!(steps(&AdamW::new(1e-3).moving_average(0.9)) <= plain + 1);
+    assert!(steps(&AdamW::new(1e-3).accumulate(4)) <= plain);
     // Small gradients are put beside one another by one kernel and summed up by one, large ones each by one, and one says the share. Until
     // that is known no update can be, so none is part of the kernel that computes its gradient.
     assert!(steps(&AdamW::new(1e-3).clip_norm(1.0)) <= plain + 4 + parameters);
