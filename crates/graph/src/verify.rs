@@ -46,7 +46,7 @@ pub enum VerifyError {
     DType { node: String, stored: DType, inferred: DType },
     #[error("{node} counts {stored} users, but {counted} operand slots name it")]
     Users { node: String, stored: u32, counted: u32 },
-    #[error("{node} holds the value {value}, which {dtype} does not")]
+    #[error("{node} holds the value {value:?}, which {dtype} does not")]
     Inexact { node: String, value: f64, dtype: DType },
     #[error("{node} disagrees with its declaration: {what}")]
     Declaration { node: String, what: &'static str },

@@ -6,7 +6,7 @@ use arenagrad_kernels::{
 };
 
 use crate::product_cases::products;
-use crate::reference::{Builder, buffer, noise, values};
+use crate::reference::{Builder, buffer, noise, own_buffers, values};
 
 /// Matrices side by side: plain, or stored as their transposes.
 fn matrices(batches: usize, rows: usize, columns: usize, is_transposed: bool) -> Matrices {
@@ -20,9 +20,9 @@ fn run(kernel: &Kernel, inputs: &[Elements], choice: Choice, results: usize, dty
     let stored: Vec<StorageType> = inputs.iter().map(Elements::storage).collect();
     pool.install(|| {
         let mut compiled = Compiled::with_choice(kernel, Stored { inputs: &stored, outputs: &[] }, choice);
-        let mut found = [buffer(dtype, &vec![1.0; results])];
+        let (mut found, buffers) = ([buffer(dtype, &vec![1.0; results])], own_buffers(inputs));
         for _ in 0..2 {
-            compiled.run(Operands { buffers: inputs, slots: &[0, 1] }, &mut found);
+            compiled.run(Operands { buffers: &buffers, slots: &[0, 1] }, &mut found);
         }
         let [found] = found;
         found

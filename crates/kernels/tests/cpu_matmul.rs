@@ -1,7 +1,7 @@
 //! Matrix products against the naive sum, with errors relative to the product of absolute values.
 
 use crate::product_cases::products;
-use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
+use crate::reference::{Builder, assert_close, buffer, noise, own_buffers, run, values, view};
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
     Axes, Axis, BinaryFunction, DType, Elements, Elementwise, Instruction, Kernel, Matrices, ProductExtents, Program,
@@ -231,7 +231,8 @@ fn epilogues() {
                 Elements::zeros(dtype, elements).unwrap(),
                 inputs[3].clone(),
             ];
-            let buffers = [inputs[0].clone(), inputs[1].clone(), inputs[2].clone(), Elements::zeros(dtype, 0).unwrap()];
+            let mut buffers = own_buffers(&inputs);
+            buffers[3] = Elements::zeros(dtype, 0).unwrap().into();
             let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
             Compiled::new(&case.kernel(Some(program))).run(operands, &mut outputs);
             for (found, expected) in outputs.iter().zip(&found) {

@@ -6,7 +6,7 @@ use arenagrad_kernels::{DType, Kernel, ProductExtents, StorageType};
 
 use crate::product_cases::convolutions::{CONVOLUTIONS, Contraction};
 use crate::product_cases::{Product, at_random, products, sliding, tables};
-use crate::reference::{Builder, buffer, noise, run, values};
+use crate::reference::{Builder, buffer, noise, own_buffers, run, values};
 
 fn unit(dtype: DType) -> f64 {
     if dtype == DType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) }
@@ -79,7 +79,7 @@ fn operands_that_change_between_runs() {
     for seed in [1, 2] {
         let inputs =
             [(seed, &lhs), (seed + 7, &rhs)].map(|(seed, of)| buffer(DType::F32, &noise(seed, of.view().end())));
-        pool.install(|| compiled.run(Operands { buffers: &inputs, slots: &[0, 1] }, &mut found));
+        pool.install(|| compiled.run(Operands { buffers: &own_buffers(&inputs), slots: &[0, 1] }, &mut found));
         assert!(values(&found[0]) == values(&run(&kernel, &inputs, &[(DType::F32, elements)])[0]), "seed {seed}");
     }
 }

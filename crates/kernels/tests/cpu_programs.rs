@@ -1,6 +1,6 @@
 //! Whole elementwise programs: views, sizes about the block, several outputs, inputs that share outputs, random numbers.
 
-use crate::reference::{Builder, assert_close, buffer, noise, run, values, view};
+use crate::reference::{Builder, assert_close, buffer, noise, own_buffers, run, values, view};
 use arenagrad_kernels::cpu::{Compiled, Operands, random};
 use arenagrad_kernels::{
     BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, UnaryFunction, View,
@@ -179,7 +179,7 @@ fn inputs_that_share_the_buffer_of_an_output() {
         program.inputs[1].in_place = Some(1);
         // The executor has taken the shared buffers out of the slots.
         let empty = || Elements::empty(DType::F32);
-        let buffers = [empty(), empty(), buffer(DType::F32, &inputs[2])];
+        let buffers = own_buffers(&[empty(), empty(), buffer(DType::F32, &inputs[2])]);
         let mut outputs = [buffer(DType::F32, &inputs[0]), buffer(DType::F32, &inputs[1])];
         let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
         Compiled::new(&Kernel::Elementwise(program)).run(operands, &mut outputs);
@@ -201,7 +201,8 @@ fn an_output_is_not_written_over_an_input_that_is_still_to_be_read() {
         let inputs: Vec<Vec<f64>> = (0..3).map(|seed| noise(seed, elements)).collect();
         let expected = crate::reference::program(&program, &inputs, &[]);
         program.inputs[1].in_place = Some(0);
-        let buffers = [buffer(DType::F32, &inputs[0]), Elements::empty(DType::F32), buffer(DType::F32, &inputs[2])];
+        let buffers =
+            own_buffers(&[buffer(DType::F32, &inputs[0]), Elements::empty(DType::F32), buffer(DType::F32, &inputs[2])]);
         let mut outputs = [buffer(DType::F32, &inputs[1]), buffer(DType::F32, &inputs[2])];
         let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
         Compiled::new(&Kernel::Elementwise(program)).run(operands, &mut outputs);
@@ -217,11 +218,11 @@ fn slots_in_any_order_and_longer_buffers() {
     let (x, y) = (b.contiguous(DType::F32), b.contiguous(DType::F32));
     let difference = b.binary(BinaryFunction::Sub, x, y);
     let mut compiled = Compiled::new(&Kernel::Elementwise(b.output(&[difference])));
-    let buffers = [
+    let buffers = own_buffers(&[
         Elements::F32(vec![1.0; 150].into()),
         Elements::zeros(DType::I32, 3).unwrap(),
         Elements::F32(vec![5.0; 100].into()),
-    ];
+    ]);
     let mut outputs = [Elements::F32(vec![9.0; 120].into())];
     compiled.run(Operands { buffers: &buffers, slots: &[2, 0] }, &mut outputs);
     let found = outputs[0].as_slice::<f32>().expect("an f32 buffer");

@@ -13,7 +13,7 @@ use arenagrad_kernels::{
     Attention, AttentionResult, Axes, BinaryFunction, Cumulation, CumulativeFunction, DType, Elements, Factor,
     Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, UnaryFunction, View,
 };
-use reference::{Builder, axes, buffer, noise, view};
+use reference::{Builder, axes, buffer, noise, own_buffers, view};
 
 /// Counts the allocations of the test's thread and of the pools' threads. The test harness has a thread of its own, which
 /// allocates when it says that a test takes long.
@@ -326,7 +326,7 @@ impl Case {
 
     /// The outputs' bits, and the allocations of `runs` runs after the first ones.
     fn run(&self, runs: usize) -> (Vec<Vec<u64>>, u64) {
-        let inputs = self.inputs();
+        let inputs = own_buffers(&self.inputs());
         let slots: Vec<u32> = (0..inputs.len() as u32).collect();
         let mut outputs: Vec<Elements> =
             self.outputs.iter().map(|&(dtype, count)| Elements::zeros(dtype, count).unwrap()).collect();

@@ -16,11 +16,14 @@ pub use arithmetic::Number;
 pub use error::TensorError;
 pub use numbers::{Comparison, WorstElement};
 
+use std::sync::Arc;
+
 use arenagrad_graph::{DType, Element, Elements, Shape, StorageType};
 
 use crate::error::Error;
 
-/// A tensor in host memory: what goes into a run and what comes out.
+/// A tensor in host memory: what goes into a run and what comes out. A clone has the same elements until one of the two is written, and
+/// copies none.
 ///
 /// ```
 /// use arenagrad::{DType, Tensor};
@@ -33,7 +36,8 @@ use crate::error::Error;
 #[derive(Clone, PartialEq)]
 pub struct Tensor {
     shape: Shape,
-    data: Elements,
+    /// Shared with copies of the tensor, and with a session while it runs over them.
+    data: Arc<Elements>,
 }
 
 impl Tensor {
@@ -47,7 +51,7 @@ impl Tensor {
     pub fn from_data(shape: Shape, data: Elements) -> Result<Self, Error> {
         let data = data.normalised();
         match shape.checked_elements() {
-            Some(elements) if elements == data.len() => Ok(Tensor { shape, data }),
+            Some(elements) if elements == data.len() => Ok(Tensor::of(shape, data)),
             Some(_) | None => Err(Error::ElementCount { shape, elements: data.len() }),
         }
     }
@@ -60,7 +64,12 @@ impl Tensor {
     /// A scalar (rank 0).
     #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
-        Tensor { shape: Shape::scalar(), data: T::elements(vec![value]) }
+        Tensor::of(Shape::scalar(), T::elements(vec![value]))
+    }
+
+    /// A tensor of as many elements as its shape has.
+    fn of(shape: Shape, data: Elements) -> Self {
+        Tensor { shape, data: Arc::new(data) }
     }
 
     /// A tensor of zeros of a dtype or [`StorageType`]. [`Error::OutOfMemory`] if there is no memory for it.
@@ -68,7 +77,7 @@ impl Tensor {
         let (shape, storage) = (shape.into(), storage.into());
         let elements = shape.checked_elements().unwrap_or(usize::MAX);
         match Elements::zeros(storage, elements) {
-            Ok(data) => Ok(Tensor { shape, data }),
+            Ok(data) => Ok(Tensor::of(shape, data)),
             Err(_) => {
                 let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
                 Err(Error::OutOfMemory { what: format!("a tensor of shape {shape}"), bytes })
@@ -102,10 +111,15 @@ impl Tensor {
         T::slice(&self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found: self.storage() })
     }
 
-    /// The elements as a slice to write to; their storage type must be `T`'s.
+    /// The elements as a slice to write to; their storage type must be `T`'s. They are copied first if a clone of the tensor has them too.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], Error> {
         let found = self.storage();
-        T::slice_mut(&mut self.data).ok_or(Error::TensorDType { expected: T::STORAGE, found })
+        T::slice_mut(Arc::make_mut(&mut self.data)).ok_or(Error::TensorDType { expected: T::STORAGE, found })
+    }
+
+    /// The elements, shared.
+    pub(crate) fn shared(&self) -> &Arc<Elements> {
+        &self.data
     }
 
     /// All elements as `f64`, whatever the dtype: exact, with true as 1.
@@ -125,7 +139,7 @@ impl Tensor {
     /// The elements rounded, truncated or tested into another dtype, or in another [`StorageType`].
     #[must_use = "the tensor itself keeps its elements"]
     pub fn cast(&self, storage: impl Into<StorageType>) -> Tensor {
-        Tensor { shape: self.shape.clone(), data: self.data.converted(storage) }
+        Tensor::of(self.shape.clone(), self.data.converted(storage))
     }
 
     /// As [`Tensor::cast`], without a copy of what is of that type already.

@@ -53,6 +53,7 @@ mod lbfgs;
 mod least_squares;
 #[cfg(feature = "least_squares")]
 mod least_squares_arguments;
+mod lent_inputs;
 mod linear_algebra;
 #[path = "../../graph/tests/listed/mod.rs"]
 mod listed;

@@ -160,7 +160,7 @@ mod tests {
     use arenagrad_graph::{DType, Elements};
 
     use super::*;
-    use crate::cpu::buffer::{Operands, parts};
+    use crate::cpu::buffer::{Buffer, Operands, parts};
     use crate::cpu::interpret::Accumulators;
     use crate::view::{Axis, View};
 
@@ -180,7 +180,8 @@ mod tests {
         let all = Axis { extent: ELEMENTS, stride: 1 };
         let rows = [Axis { extent: ELEMENTS / 64, stride: 0 }, Axis { extent: 64, stride: 1 }];
         let inputs = [input(&[all], 0), input(&rows, 0), input(&[all], 16)];
-        let buffers = [vec![0.0f32; ELEMENTS], vec![0.0; 64], vec![0.0; ELEMENTS + 16]].map(Elements::from);
+        let buffers = [vec![0.0f32; ELEMENTS], vec![0.0; 64], vec![0.0; ELEMENTS + 16]]
+            .map(|list| Buffer::from(Elements::from(list)));
         let mut outputs = [Elements::from(vec![0.0f32; ELEMENTS])];
         let written = lines(&outputs[0], 2048..3072);
         let outputs = parts(&mut outputs, ELEMENTS);
@@ -210,7 +211,7 @@ mod tests {
     fn nothing_is_asked_for_where_little_is_moved_or_few_instructions_are() {
         let all = |elements| input(&[Axis { extent: elements, stride: 1 }], 0);
         assert_eq!(Streams::new(&[all(1024)], 4, 1024, 10).calls, 0);
-        let buffers = [Elements::from(vec![0.0f32; ELEMENTS])];
+        let buffers = [Buffer::from(Elements::from(vec![0.0f32; ELEMENTS]))];
         let (inputs, operands) = ([all(ELEMENTS)], Operands { buffers: &buffers, slots: &[0] });
         let sources =
             Sources { operands, first: 0, inputs: &inputs, accumulators: Accumulators::None, accumulator_base: 0 };

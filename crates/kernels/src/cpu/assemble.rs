@@ -233,6 +233,7 @@ fn first_from(view: &View, position: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::buffer::Buffer;
     use crate::view::Axis;
 
     /// The result as the kernel's description says it, element by element.
@@ -276,7 +277,8 @@ mod tests {
                 .map(|piece| Elements::F32((0..piece.source.end()).map(|i| i as f32 + 0.5).collect()))
                 .collect();
             let slots: Vec<u32> = (0..inputs.len() as u32).collect();
-            let operands = Operands { buffers: &inputs, slots: &slots };
+            let buffers: Vec<Buffer> = inputs.iter().cloned().map(Buffer::from).collect();
+            let operands = Operands { buffers: &buffers, slots: &slots };
             let expected = expected(elements, fill.unwrap_or(0.0), pieces, &inputs);
             let assemble = Assemble::new(DType::F32, elements, fill, pieces);
             let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));

@@ -3,6 +3,8 @@
 //! A kernel that meets a buffer of another type than its plan says has found a broken invariant of the planner, and panics.
 
 use std::fmt::Display;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use arenagrad_graph::{Bf16, DType, Elements, F16, I8, I64, StorageType, Stores, U8};
 use smallvec::SmallVec;
@@ -11,7 +13,7 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
     /// The slots of the plan.
-    pub buffers: &'a [Elements],
+    pub buffers: &'a [Buffer],
     /// Which slot each input of the step stands in.
     pub slots: &'a [u32],
 }
@@ -25,6 +27,33 @@ impl<'a> Operands<'a> {
     /// The elements of input `input`, which the plan gave type `T::STORAGE`.
     pub(super) fn typed<T: Element>(self, input: usize) -> &'a [T] {
         typed(self.buffer(input))
+    }
+}
+
+/// What stands in a slot of a plan.
+#[derive(Clone, Debug)]
+pub enum Buffer {
+    /// Elements of its own, which steps read and write.
+    Own(Elements),
+    /// Those of somebody else, which steps only read.
+    Lent(Arc<Elements>),
+}
+
+impl Deref for Buffer {
+    type Target = Elements;
+
+    #[inline]
+    fn deref(&self) -> &Elements {
+        match self {
+            Buffer::Own(elements) => elements,
+            Buffer::Lent(elements) => elements,
+        }
+    }
+}
+
+impl From<Elements> for Buffer {
+    fn from(elements: Elements) -> Buffer {
+        Buffer::Own(elements)
     }
 }
 

@@ -58,7 +58,7 @@ mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
 pub use bell::Bell;
-pub use buffer::Operands;
+pub use buffer::{Buffer, Operands};
 pub use linear_algebra::{Failure, FailureReason};
 pub(crate) use matmul::usual as usual_product;
 pub use parallel::threads;

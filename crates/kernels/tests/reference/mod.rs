@@ -5,7 +5,7 @@
 pub(crate) mod nest;
 pub(crate) mod nest_values;
 
-use arenagrad_kernels::cpu::{Compiled, Operands, random};
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
 use arenagrad_kernels::{
     Axis, BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ProgramInput,
     ReduceFunction, StorageType, Stored, UnaryFunction, View,
@@ -19,6 +19,11 @@ pub(crate) fn values(buffer: &Elements) -> Vec<f64> {
 /// A buffer that holds these values.
 pub(crate) fn buffer(storage: impl Into<StorageType>, values: &[f64]) -> Elements {
     Elements::from_f64(storage, values)
+}
+
+/// Inputs as the slots of a plan hold them.
+pub(crate) fn own_buffers(inputs: &[Elements]) -> Vec<Buffer> {
+    inputs.iter().cloned().map(Buffer::from).collect()
 }
 
 /// Values in `[-1, 1)` from a counter, the same in every run.
@@ -158,8 +163,9 @@ pub(crate) fn run(kernel: &Kernel, inputs: &[Elements], outputs: &[(DType, usize
     let mut compiled = Compiled::with_storage(kernel, Stored { inputs: &stored, outputs: &[] });
     // One element more than the kernel touches, which must stay as it is.
     let mut found: Vec<Elements> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
-    compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
-    compiled.run(Operands { buffers: inputs, slots: &slots }, &mut found);
+    let buffers = own_buffers(inputs);
+    compiled.run(Operands { buffers: &buffers, slots: &slots }, &mut found);
+    compiled.run(Operands { buffers: &buffers, slots: &slots }, &mut found);
     for (output, &(_, n)) in found.iter_mut().zip(outputs) {
         assert_eq!(values(output)[n], 1.0, "an element past the result was written");
         *output = output.first(n);

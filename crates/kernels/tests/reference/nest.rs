@@ -1,6 +1,6 @@
 //! Nests evaluated value by value in f64, and their construction.
 
-use arenagrad_kernels::cpu::{Compiled, Operands, random};
+use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
 use arenagrad_kernels::{
     BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Nest, NestInstruction,
     NestValue, ProgramInput, ReduceFunction, Space, UnaryFunction, View,
@@ -132,7 +132,7 @@ pub(crate) fn run_compiled(compiled: &mut Compiled, nest: &Nest, inputs: &[Vec<f
             buffer(input.dtype, &[])
         }
     });
-    let buffers: Vec<Elements> = buffers.collect();
+    let buffers: Vec<Buffer> = buffers.map(Buffer::from).collect();
     compiled.run(Operands { buffers: &buffers, slots: &slots }, &mut outputs);
     outputs.into_iter().map(without_last).collect()
 }

@@ -24,6 +24,6 @@ pub enum LeastSquaresError {
     )]
     Singular { iteration: usize, direction: String },
 
-    #[error("the {what} of a fit is {value}, which is not {expected}")]
+    #[error("the {what} of a fit is {value:?}, which is not {expected}")]
     Setting { what: &'static str, value: f64, expected: &'static str },
 }

@@ -31,8 +31,10 @@ impl Session {
         else {
             return Ok(None);
         };
-        executable.run(memory)?;
-        Ok(Some(memory.first(buffer)))
+        let run = executable.run(memory);
+        let loss = memory.first(buffer);
+        memory.take_back();
+        run.map(|()| Some(loss))
     }
 
     /// Runs a training step whose inputs are written: its loss, which will come.
@@ -74,7 +76,7 @@ impl Session {
             return Pending::here(Err(Error::ForeignPlan));
         }
         let plan = plan.plan as usize;
-        Pending::of(self.write(plan, inputs).and_then(|()| self.begin(plan)))
+        Pending::of(self.lend(plan, inputs).and_then(|()| self.begin(plan)))
     }
 
     /// Runs a plan whose inputs are written: its results, which will come.

@@ -77,14 +77,28 @@ impl Feed {
         Feed::new(plan, &vec![0; plan.buffers.len()]).admit(tensors)
     }
 
-    /// Checks all inputs of a run, then writes them.
+    /// Checks all inputs, then writes them: they stand in their buffers for as many runs as follow.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn write(&mut self, tensors: &[(&str, &Tensor)], memory: &mut Memory) -> Result<(), Error> {
+        self.bring(tensors, |buffer, storage, tensor| memory.write(buffer, storage, tensor.data()))
+    }
+
+    /// Checks all inputs of one run, then lends them to the memory, which gives them back after it.
+    pub(crate) fn lend(&mut self, tensors: &[(&str, &Tensor)], memory: &mut Memory) -> Result<(), Error> {
+        self.bring(tensors, |buffer, storage, tensor| memory.lend(buffer, storage, tensor.shared()))
+    }
+
+    fn bring(
+        &mut self,
+        tensors: &[(&str, &Tensor)],
+        mut bring: impl FnMut(u32, StorageType, &Tensor) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.admit(tensors)?;
         for (name, tensor) in tensors {
             let place = self.find(name)?;
             let Input { buffer, storage, .. } = self.inputs[place];
             if let (Some(buffer), false) = (buffer, tensor.data().is_empty()) {
-                memory.write(buffer, storage, tensor.data())?;
+                bring(buffer, storage, tensor)?;
             }
         }
         Ok(())

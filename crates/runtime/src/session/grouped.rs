@@ -75,18 +75,18 @@ impl Exchanged {
     }
 }
 
-/// Writes the inputs of a plan, and the weight of this member's samples if the plan asks for it. Nothing is allocated without a weight.
-pub(crate) fn write_weighted(
+/// Lends the inputs of a plan for a run, and the weight of this member's samples if the plan asks for it. Nothing is allocated without a weight.
+pub(crate) fn lend_weighted(
     feed: &mut Feed,
     memory: &mut Memory,
     inputs: &[(&str, &Tensor)],
     weight: Option<&Tensor>,
 ) -> Result<(), Error> {
     match weight {
-        None => feed.write(inputs, memory),
+        None => feed.lend(inputs, memory),
         Some(weight) => {
             let weighted: Vec<(&str, &Tensor)> = inputs.iter().copied().chain([(WEIGHT, weight)]).collect();
-            feed.write(&weighted, memory)
+            feed.lend(&weighted, memory)
         }
     }
 }

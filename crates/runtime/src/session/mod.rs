@@ -468,18 +468,18 @@ impl Session {
         if !self.trains {
             return Err(Error::NotTraining);
         }
-        self.write(0, inputs)
+        self.lend(0, inputs)
     }
 
-    /// Checks and writes the inputs of a plan. In a group the other members are met before, if the plan has exchanges.
-    fn write(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+    /// Checks and lends the inputs of a plan for a run. In a group the other members are met before, if the plan has exchanges.
+    fn lend(&mut self, plan: usize, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         let exchanged = self.plans[plan].exchanged.clone();
         if exchanged.is_none() {
-            return self.plans[plan].feed.write(inputs, &mut self.memory);
+            return self.plans[plan].feed.lend(inputs, &mut self.memory);
         }
         let weight = self.weight_for(exchanged)?;
         let feed = &mut self.plans[plan].feed;
-        let written = grouped::write_weighted(feed, &mut self.memory, inputs, weight.as_ref());
+        let written = grouped::lend_weighted(feed, &mut self.memory, inputs, weight.as_ref());
         // The others have been met, and wait for this member.
         self.noted(written)
     }

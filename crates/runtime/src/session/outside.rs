@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::session::feed::Feed;
-use crate::session::grouped::{Exchanged, WEIGHT, write_weighted};
+use crate::session::grouped::{Exchanged, WEIGHT, lend_weighted};
 use crate::session::parameters::{Place, Waiting};
 use crate::session::pool::Sharing;
 use crate::session::{Prepared, Session};
@@ -139,7 +139,7 @@ impl Session {
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Pending<Vec<Tensor>>, Error> {
-        self.write_outside(prepared, inputs)?;
+        self.lend_outside(prepared, inputs)?;
         let results = prepared.start(&mut self.memory);
         self.after_run(prepared.executable.report(), results)
     }
@@ -150,18 +150,18 @@ impl Session {
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Pending<()>, Error> {
-        self.write_outside(prepared, inputs)?;
+        self.lend_outside(prepared, inputs)?;
         let room = prepared.advance(&mut self.memory);
         self.after_run(prepared.executable.report(), room)
     }
 
-    /// Writes the inputs of a plan, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
-    fn write_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
+    /// Lends the inputs of a plan for a run, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
+    fn lend_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
         if prepared.exchanged.is_none() {
-            return prepared.feed.write(inputs, &mut self.memory);
+            return prepared.feed.lend(inputs, &mut self.memory);
         }
         let weight = self.weight_for(prepared.exchanged.clone())?;
-        let written = write_weighted(&mut prepared.feed, &mut self.memory, inputs, weight.as_ref());
+        let written = lend_weighted(&mut prepared.feed, &mut self.memory, inputs, weight.as_ref());
         self.noted(written)
     }
 

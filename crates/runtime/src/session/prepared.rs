@@ -58,6 +58,12 @@ impl Prepared {
 
     /// Runs the plan, whose inputs are written: its outputs, which will come.
     pub(super) fn start(&mut self, memory: &mut Memory) -> Result<Pending<Vec<Tensor>>, Error> {
+        let outputs = self.start_lent(memory);
+        memory.take_back();
+        outputs
+    }
+
+    fn start_lent(&mut self, memory: &mut Memory) -> Result<Pending<Vec<Tensor>>, Error> {
         let run = self.executable.start(memory, true)?;
         let outputs = self.plan.outputs.iter().zip(&self.outputs);
         match (run, &*memory) {
@@ -91,7 +97,9 @@ impl Prepared {
 
     /// Runs the plan, whose inputs are written and whose outputs nobody reads: that there is room for another run on the device.
     pub(super) fn advance(&mut self, memory: &mut Memory) -> Result<Pending<()>, Error> {
-        match self.executable.start(memory, false)? {
+        let run = self.executable.start(memory, false);
+        memory.take_back();
+        match run? {
             Run::Done => Ok(Pending::here(Ok(()))),
             #[cfg(feature = "gpu")]
             Run::Arriving(room) => Ok(Pending::coming(vec![room], |_| Ok(()))),

@@ -170,6 +170,26 @@ impl Memory {
         }
     }
 
+    /// [`Memory::write`] for a run: where buffers are the host's own memory, nothing is copied, and the elements stand in the place of the
+    /// buffer's until [`Memory::take_back`].
+    pub(crate) fn lend(&mut self, index: u32, storage: StorageType, data: &Arc<Elements>) -> Result<(), Error> {
+        let is_lent = match self {
+            Memory::Cpu(memory) => memory.lend(index, data),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => false,
+        };
+        if is_lent { Ok(()) } else { self.write(index, storage, data) }
+    }
+
+    /// Ends what was lent: every buffer has elements of its own again.
+    pub(crate) fn take_back(&mut self) {
+        match self {
+            Memory::Cpu(memory) => memory.take_back(),
+            #[cfg(feature = "gpu")]
+            Memory::Gpu(_) => {}
+        }
+    }
+
     pub(crate) fn read(&self, index: u32, storage: StorageType, elements: usize) -> Result<Elements, Error> {
         match self {
             Memory::Cpu(memory) => {

@@ -269,7 +269,8 @@ fn fitting(wanted: &Wanted, value: &Tensor) -> Result<Tensor, Error> {
 }
 
 impl TapeLender {
-    fn answer<T>(&self, answer: impl FnOnce(&Rc<Inner>) -> Result<T, Error>) -> Result<T, GraphError> {
+    /// What the tape answers a caller at `origin`.
+    fn answer<T>(&self, origin: Origin, answer: impl FnOnce(&Rc<Inner>) -> Result<T, Error>) -> Result<T, GraphError> {
         let Some(tape) = self.tape.upgrade() else { unreachable!("a tape that is recording is alive") };
         answer(&tape).map_err(|error| {
             if let Error::Graph(error) = error {
@@ -277,18 +278,18 @@ impl TapeLender {
             }
             // What is no mistake of the graph's is told when the operation is.
             *tape.failed.borrow_mut() = Some(error);
-            GraphError::StaleNode { origin: Origin::here(), op: "shared_parameter" }
+            GraphError::StaleNode { origin, op: "shared_parameter" }
         })
     }
 }
 
 impl Lender for TapeLender {
     fn kept(&self, name: &str, origin: Origin) -> Result<Option<Declaration>, GraphError> {
-        self.answer(|tape| tape.kept(name, origin))
+        self.answer(origin, |tape| tape.kept(name, origin))
     }
 
     fn keep(&self, wanted: Wanted) -> Result<NodeId, GraphError> {
-        self.answer(|tape| tape.keep_parameter(wanted))
+        self.answer(wanted.origin, |tape| tape.keep_parameter(wanted))
     }
 
     fn is_kept(&self, node: NodeId) -> bool {

@@ -102,7 +102,7 @@ fn with_number<N: Number>(tensor: &Tensor, number: N, side: Side, operator: Oper
         DType::F32 => Elements::F32(elements.map(|element| of_floats(element) as f32).collect()),
         DType::F64 => Elements::F64(elements.map(of_floats).collect()),
     };
-    Tensor { shape: tensor.shape.clone(), data }
+    Tensor::of(tensor.shape.clone(), data)
 }
 
 macro_rules! operators {

@@ -76,7 +76,7 @@ impl Tensor {
         let extents: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
         let steps = order.iter().map(|&axis| strides[axis]).collect();
         let data = self.data.at(Places::new(0, extents.clone(), steps));
-        Ok(Tensor { shape: extents.into(), data })
+        Ok(Tensor::of(extents.into(), data))
     }
 
     /// Tensors of one shape and type as one, along a new axis at that place: rows become a matrix at axis 0.
@@ -145,7 +145,7 @@ fn joined<T: Borrow<Tensor>>(
     let outer = extents[..axis].iter().fold(1usize, |outer, &extent| outer.saturating_mul(extent));
     let mut data = Elements::empty(first.storage());
     let sources = || tensors.iter().map(|tensor| &tensor.borrow().data);
-    let count: usize = sources().map(Elements::len).sum();
+    let count: usize = sources().map(|source| source.len()).sum();
     reserve(&mut data, count);
     // Of no elements there may be any number of blocks.
     for number in 0..if count == 0 { 0 } else { outer } {

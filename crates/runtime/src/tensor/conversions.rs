@@ -78,7 +78,7 @@ tensors_from!(
 
 /// The tensor of values that are as many as the extents say.
 fn of_known<T>(extents: &[usize], values: &[T], elements: impl Fn(&[T]) -> Elements) -> Tensor {
-    Tensor { shape: Shape::from(extents), data: elements(values) }
+    Tensor::of(Shape::from(extents), elements(values))
 }
 
 /// How many columns rows have.

@@ -83,7 +83,7 @@ impl Tensor {
         let elements = shape.elements();
         Ok((0..self.shape[axis]).map(move |row| {
             let places = row * elements..(row + 1) * elements;
-            Tensor { shape: shape.clone(), data: self.data.at(places) }
+            Tensor::of(shape.clone(), self.data.at(places))
         }))
     }
 
@@ -129,7 +129,7 @@ impl Tensor {
         let start =
             if count == 0 { 0 } else { parts.iter().zip(&strides).map(|(part, stride)| part.start * stride).sum() };
         let shape: Vec<usize> = extents.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(&count, _)| count).collect();
-        Ok(Tensor { shape: shape.into(), data: self.data.at(Places::new(start, extents, steps)) })
+        Ok(Tensor::of(shape.into(), self.data.at(Places::new(start, extents, steps))))
     }
 
     /// The axis of that number, negative ones counted from the end.

@@ -3,7 +3,7 @@
 //! Before each round its part of every sequence is brought into the round's buffers, and after it what the round gave into the stacks. Carries
 //! stay where they are.
 
-use arenagrad_graph::{AlignedVec, Elements};
+use arenagrad_graph::Elements;
 
 use super::watch::Watch;
 use super::{CpuMemory, Failed, PlacedRoutine, run};
@@ -52,8 +52,8 @@ fn copy(memory: &mut CpuMemory, moved: &Moved, from: usize, to: usize) {
     if source == target {
         return;
     }
-    let mut buffer = std::mem::replace(&mut memory.buffers[target as usize], Elements::F32(AlignedVec::new()));
-    let source = &memory.buffers[source as usize];
+    let mut buffer = memory.take(target);
+    let source = &*memory.buffers[source as usize];
     macro_rules! copied {
         ($($variant:ident)*) => {
             $(if let (Elements::$variant(source), Elements::$variant(target)) = (source, &mut buffer) {
@@ -64,5 +64,5 @@ fn copy(memory: &mut CpuMemory, moved: &Moved, from: usize, to: usize) {
         };
     }
     copied!(F32 F64 I32 Bool F16 Bf16 U8 I8 I64);
-    memory.buffers[target as usize] = buffer;
+    memory.put_back(target, buffer);
 }

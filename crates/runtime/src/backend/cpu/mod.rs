@@ -14,8 +14,11 @@ mod safekeeping;
 mod trial;
 mod watch;
 
+use std::mem;
+use std::sync::Arc;
+
 use arenagrad_graph::{AlignedVec, Element, Elements, StorageType};
-use arenagrad_kernels::cpu::{Compiled, Failure, Operands};
+use arenagrad_kernels::cpu::{Buffer, Compiled, Failure, Operands};
 use arenagrad_kernels::{Choice, Kernel, Stored};
 
 #[cfg(not(target_family = "wasm"))]
@@ -36,9 +39,11 @@ pub(crate) use trial::CpuTrial;
 /// The buffers of one session.
 #[derive(Default)]
 pub(crate) struct CpuMemory {
-    buffers: Vec<Elements>,
+    buffers: Vec<Buffer>,
     /// The numbers of buffers that were given back.
     free: Vec<u32>,
+    /// The buffers in whose place the elements of a caller stand, and the memory's own of each.
+    lent: Vec<(u32, Buffer)>,
 }
 
 /// A point in the growth of a [`CpuMemory`].
@@ -60,11 +65,49 @@ impl CpuMemory {
 
     /// Puts other elements in the place of a buffer.
     pub(crate) fn replace(&mut self, index: u32, elements: Elements) {
-        self.buffers[index as usize] = elements;
+        self.buffers[index as usize] = elements.into();
+    }
+
+    /// The elements of a buffer, to be written. If they were a caller's, which no plan writes, they would be copied here.
+    fn buffer_mut(&mut self, index: u32) -> &mut Elements {
+        match &mut self.buffers[index as usize] {
+            Buffer::Own(elements) => elements,
+            Buffer::Lent(elements) => Arc::make_mut(elements),
+        }
+    }
+
+    /// Takes the elements out of a buffer while they are written.
+    fn take(&mut self, index: u32) -> Elements {
+        mem::replace(self.buffer_mut(index), Elements::F32(AlignedVec::new()))
+    }
+
+    /// Puts elements that were taken back.
+    fn put_back(&mut self, index: u32, elements: Elements) {
+        *self.buffer_mut(index) = elements;
+    }
+
+    /// Lets elements of a caller stand in the place of a buffer until [`CpuMemory::take_back`], if they have its type: says whether they do.
+    /// Nothing is copied.
+    pub(crate) fn lend(&mut self, index: u32, elements: &Arc<Elements>) -> bool {
+        let buffer = &mut self.buffers[index as usize];
+        let is_alike = buffer.storage() == elements.storage();
+        if is_alike {
+            let own = mem::replace(buffer, Buffer::Lent(Arc::clone(elements)));
+            self.lent.push((index, own));
+        }
+        is_alike
+    }
+
+    /// Ends what was lent: every buffer has elements of its own again, as they were before.
+    pub(crate) fn take_back(&mut self) {
+        // From the last on, so that the first has the last word of a buffer that was lent twice.
+        while let Some((index, own)) = self.lent.pop() {
+            self.buffers[index as usize] = own;
+        }
     }
 
     pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
-        let buffer = CpuMemory::zeros(what, storage, elements)?;
+        let buffer = Buffer::Own(CpuMemory::zeros(what, storage, elements)?);
         match self.free.pop() {
             Some(index) => {
                 self.buffers[index as usize] = buffer;
@@ -80,7 +123,7 @@ impl CpuMemory {
     /// Gives back a buffer that nothing will use any more.
     pub(crate) fn release(&mut self, index: u32) {
         let buffer = &mut self.buffers[index as usize];
-        *buffer = Elements::empty(buffer.storage());
+        *buffer = Elements::empty(buffer.storage()).into();
         self.free.push(index);
     }
 
@@ -94,7 +137,7 @@ impl CpuMemory {
         self.buffers.truncate(mark.buffers);
         for &index in &mark.free {
             let buffer = &mut self.buffers[index as usize];
-            *buffer = Elements::empty(buffer.storage());
+            *buffer = Elements::empty(buffer.storage()).into();
         }
         self.free = mark.free;
     }
@@ -107,7 +150,7 @@ impl CpuMemory {
 
     /// Writes the elements of a tensor from the buffer's start on, widened or narrowed if they are of another type.
     pub(crate) fn write(&mut self, index: u32, data: &Elements) {
-        let is_written = self.buffers[index as usize].overwrite(data);
+        let is_written = self.buffer_mut(index).overwrite(data);
         assert!(is_written, "dtype and length of what is written were checked against the buffer's");
     }
 
@@ -134,10 +177,10 @@ impl CpuMemory {
 
     /// Exchanges a buffer's elements with these, if they are as many and of one type; says whether they were. Nothing is copied.
     pub(crate) fn exchange(&mut self, index: u32, elements: &mut Elements) -> bool {
-        let buffer = &mut self.buffers[index as usize];
+        let buffer = self.buffer_mut(index);
         let is_alike = (buffer.storage(), buffer.len()) == (elements.storage(), elements.len());
         if is_alike {
-            std::mem::swap(buffer, elements);
+            mem::swap(buffer, elements);
         }
         is_alike
     }
@@ -274,7 +317,7 @@ impl CpuExecutable {
             run(steps, fallible, written, memory, &mut Stopwatch::new(laps))
         }
         let result = if self.divides {
-            let (mut executable, mut its, mut its_laps) = (std::mem::take(self), std::mem::take(memory), laps.to_vec());
+            let (mut executable, mut its, mut its_laps) = (mem::take(self), mem::take(memory), laps.to_vec());
             let result;
             (*self, *memory, its_laps, result) = driver::do_in_pool(move || {
                 let result = timed(&mut executable, &mut its, &mut its_laps);
@@ -335,12 +378,12 @@ fn run(
 impl PlacedKernel {
     fn run(&mut self, written: &mut Vec<Elements>, memory: &mut CpuMemory) -> Result<(), Failure> {
         for &output in &self.outputs {
-            written.push(std::mem::replace(&mut memory.buffers[output as usize], Elements::F32(AlignedVec::new())));
+            written.push(memory.take(output));
         }
         let operands = Operands { buffers: &memory.buffers, slots: &self.inputs };
         let result = self.kernel.try_run(operands, written);
         for (&output, buffer) in self.outputs.iter().zip(written.drain(..)) {
-            memory.buffers[output as usize] = buffer;
+            memory.put_back(output, buffer);
         }
         result
     }

@@ -57,7 +57,7 @@ impl Safekeeping {
     /// Puts back what was copied: the run has failed.
     pub(super) fn restore(&self, memory: &mut CpuMemory) {
         for kept in &self.kept[..self.copied] {
-            let is_written = memory.buffers[kept.buffer as usize].overwrite(&kept.value);
+            let is_written = memory.buffer_mut(kept.buffer).overwrite(&kept.value);
             debug_assert!(is_written, "a copy has the type and length of its parameter");
         }
     }
