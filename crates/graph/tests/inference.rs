@@ -159,7 +159,7 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
             let (query, key, value) = (id(&[5, 6, 4, 3]), id(&[5, 2, 7, 3]), id(&[5, 2, 7, 1]));
             let backward = result.is_gradient().then(|| AttentionBackward {
                 upstream: id(&[5, 6, 4, 1]),
-                log_sum_exp: id(&[5, 6, 4]),
+                statistics: id(&[5, 6, 4, 2]),
                 weighted: id(&[5, 6, 4]),
             });
             let node = AttentionNode {
@@ -174,7 +174,7 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
             };
             let shape = match result {
                 AttentionResult::Output => vec![5, 6, 4, 1],
-                AttentionResult::LogSumExp => vec![5, 6, 4],
+                AttentionResult::SoftmaxStatistics => vec![5, 6, 4, 2],
                 AttentionResult::QueryGradient => vec![5, 6, 4, 3],
                 AttentionResult::KeyGradient => vec![5, 2, 7, 3],
                 AttentionResult::ValueGradient => vec![5, 2, 7, 1],

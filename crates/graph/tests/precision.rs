@@ -171,7 +171,7 @@ fn masks_and_numbers_a_row_of_attention_stay() {
         assert_ne!(attention.mask.map(name), Some("round_to_f16"));
         if let Some(backward) = attention.backward {
             assert_eq!(name(backward.upstream), "round_to_f16");
-            assert_ne!(name(backward.log_sum_exp), "round_to_f16");
+            assert_ne!(name(backward.statistics), "round_to_f16");
             assert_ne!(name(backward.weighted), "round_to_f16");
         }
     }

@@ -1,13 +1,14 @@
-// attention: output[h, t] = (sum over keys j of e^s_j value[g, j]) / (sum over j of e^s_j), log_sum_exp[h, t] = ln(sum over j of e^s_j)
+// attention: output[h, t] = (sum over keys j of e^s_j value[g, j]) / (sum over j of e^s_j), statistics[h, t] = (largest, ln(sum over j of
+// e^(s_j - largest))), where nothing is attended (0, 0)
 //
 // with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation has a row in
 // registers: it goes over the keys, and where the row's largest score grows, what it summed before is multiplied by what that is
 // worth now. Sums of 64 keys are added to the total, so that long sums keep their digits. With more keys than one dispatch goes over,
 // each but the last leaves what it has summed as it is, and the next goes on from there: the bits are those of one dispatch.
 //
-// Bindings: query, key, value, the mask (read), output, running (two numbers a row, between dispatches), log_sum_exp (of the last) (read_write).
+// Bindings: query, key, value, the mask (read), output, running (two numbers a row, between dispatches), statistics (two numbers a row, of the last) (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, read_query, read_key, read_value, masked, read_output, write_output,
-// write_log_sum_exp. Lines with `#d` stand once for each four numbers of a key, and with `#w` for each four of a value.
+// write_statistics. Lines with `#d` stand once for each four numbers of a key, and with `#w` for each four of a value.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -72,6 +73,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     //if it is the last
     let total = select(sum, 1.0, sum == 0.0);
     write_output(row, #wu, output_#w / total);
-    write_log_sum_exp(row, select(largest + log_f32(total), -infinity(), sum == 0.0));
+    write_statistics(row, select(largest, 0.0, sum == 0.0), log_f32(total));
     //end
 }

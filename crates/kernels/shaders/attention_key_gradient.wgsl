@@ -1,12 +1,11 @@
 // attention_key_gradient: result[g, j] = sum over queries t of the group's heads h of p (upstream[h, t] . value[g, j] - weighted[h, t]) scale query[h, t]
 // attention_value_gradient: result[g, j] = sum over queries t of the group's heads h of p upstream[h, t]
 //
-// with p = e^(s - log_sum_exp[h, t]) and s = scale * query[h, t] . key[g, j] plus the mask. One invocation has a key in
-// registers: it goes over the queries of all heads of the group, and computes the probabilities again from the logarithms of their
-// sums. Sums of 64 queries are added to the total. With more queries than one dispatch goes over, later dispatches add to what earlier
-// ones wrote.
+// with p = e^((s - largest) - logarithm), statistics[h, t] = (largest, logarithm) and s = scale * query[h, t] . key[g, j] plus the mask. One
+// invocation has a key in registers: it goes over the queries of all heads of the group, and computes the probabilities again. Sums of 64
+// queries are added to the total. With more queries than one dispatch goes over, later dispatches add to what earlier ones wrote.
 //
-// Bindings: query, key, value (of keys alone), the mask, upstream, log_sum_exp, weighted (of keys alone) (read), the result (read_write).
+// Bindings: query, key, value (of keys alone), the mask, upstream, statistics, weighted (of keys alone) (read), the result (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
 // read_result, write_result. Lines are repeated as in attention.wgsl.
 
@@ -61,15 +60,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let query_#d = read_query(query_row, #du);
             let upstream_row = upstream_start(head) + position * parameters.upstream_stride;
             let upstream_#w = read_upstream(upstream_row, #wu);
-            let logarithm = log_sum_exp[head * parameters.positions + position];
-            let shift = select(logarithm, 0.0, logarithm == -infinity());
+            let pair = 2u * (head * parameters.positions + position);
+            let largest = statistics[pair];
+            let logarithm = statistics[pair + 1u];
             //if of keys
             let mean = weighted[head * parameters.positions + position];
             //end
             var products = vec4<f32>();
             products = fma(query_#d, key_#d, products);
             let score = masked(head, position, key_number, (products.x + products.y) + (products.z + products.w));
-            let probability = select(exp_f32(score - shift), 0.0, score == -infinity());
+            let probability = select(exp_f32((score - largest) - logarithm), 0.0, score == -infinity());
             //if of keys
             var differences = vec4<f32>();
             differences = fma(upstream_#w, value_#w, differences);

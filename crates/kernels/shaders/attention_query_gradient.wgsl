@@ -1,10 +1,10 @@
-// attention_query_gradient: result[h, t] = sum over keys j of e^(s_j - log_sum_exp[h, t]) (upstream[h, t] . value[g, j] - weighted[h, t]) scale key[g, j]
+// attention_query_gradient: result[h, t] = sum over keys j of p_j (upstream[h, t] . value[g, j] - weighted[h, t]) scale key[g, j]
 //
-// with s_j = scale * query[h, t] . key[g, j] plus the mask, and g the group of the head h. One invocation has a row in
-// registers: it goes over the keys, and computes the probabilities again from the logarithms of their sums. Sums of 64 keys are added to
-// the total. With more keys than one dispatch goes over, later dispatches add to what earlier ones wrote.
+// with p_j = e^((s_j - largest) - logarithm), statistics[h, t] = (largest, logarithm), s_j = scale * query[h, t] . key[g, j] plus the mask, and g
+// the group of the head h. One invocation has a row in registers: it goes over the keys, and computes the probabilities again. Sums of 64
+// keys are added to the total. With more keys than one dispatch goes over, later dispatches add to what earlier ones wrote.
 //
-// Bindings: query, key, value, the mask, upstream, log_sum_exp, weighted (read), the result (read_write).
+// Bindings: query, key, value, the mask, upstream, statistics, weighted (read), the result (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
 // read_result, write_result. Lines are repeated as in attention.wgsl.
 
@@ -25,8 +25,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let upstream_row = upstream_head + position * parameters.upstream_stride;
     let query_#d = read_query(query_row, #du);
     let upstream_#w = read_upstream(upstream_row, #wu);
-    let logarithm = log_sum_exp[row];
-    let shift = select(logarithm, 0.0, logarithm == -infinity());
+    let largest = statistics[2u * row];
+    let logarithm = statistics[2u * row + 1u];
     let mean = weighted[row];
     var total_#d = vec4<f32>();
     //if it goes on
@@ -50,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             var differences = vec4<f32>();
             differences = fma(upstream_#w, value_#w, differences);
             let score = masked(head, position, key, (products.x + products.y) + (products.z + products.w));
-            let probability = select(exp_f32(score - shift), 0.0, score == -infinity());
+            let probability = select(exp_f32((score - largest) - logarithm), 0.0, score == -infinity());
             let difference = (differences.x + differences.y) + (differences.z + differences.w) - mean;
             let gradient = probability * difference * parameters.scale;
             run_#d = fma(vec4<f32>(gradient), key_#d, run_#d);

@@ -1,9 +1,10 @@
-// attention_score_gradient: products become probabilities p = e^(score - log_sum_exp), and differences p (difference - weighted) scale
+// attention_score_gradient: products become probabilities p = e^((score - largest) - logarithm), and differences p (difference - weighted) scale
 //
-// with the score scale * product plus the mask; a difference is the product of an upstream gradient and a value. One invocation goes over every
+// with the score scale * product plus the mask, and the statistics of its row (largest, logarithm); a difference is the product of an upstream
+// gradient and a value. One invocation goes over every
 // parts_of_a_row-th key of a row.
 //
-// Bindings: scores, differences (read_write), the mask, log_sum_exp, weighted (read).
+// Bindings: scores, differences (read_write), the mask, statistics, weighted (read).
 // Generated: Parameters, flat, WORKGROUP_SIZE, masked.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -16,14 +17,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let head = parameters.first_head + row / parameters.positions;
     let position = parameters.first_position + row % parameters.positions;
     let start = row * parameters.keys;
-    let logarithm = log_sum_exp[parameters.first_row + row];
-    let shift = select(logarithm, 0.0, logarithm == -infinity());
+    let pair = 2u * (parameters.first_row + row);
+    let largest = statistics[pair];
+    let logarithm = statistics[pair + 1u];
     //if of scores
     let mean = weighted[parameters.first_row + row];
     //end
     for (var key = part % parameters.parts_of_a_row; key < parameters.keys; key += parameters.parts_of_a_row) {
         let score = masked(head, position, key, scores[start + key]);
-        let probability = select(exp_f32(score - shift), 0.0, score == -infinity());
+        let probability = select(exp_f32((score - largest) - logarithm), 0.0, score == -infinity());
         scores[start + key] = probability;
         //if of scores
         differences[start + key] = probability * (differences[start + key] - mean) * parameters.scale;

@@ -1,8 +1,8 @@
-// attention_sums: of each row the largest score and the sum of e^(score - largest), from those of its parts; and largest + ln(sum)
+// attention_sums: of each row the largest score and the sum of e^(score - largest), from those of its parts; and the statistics (largest, ln(sum))
 //
-// A row that attends nothing has the largest score 0 and the sum 1, which make zeros of its scores of -inf, and the logarithm -inf.
+// A row that attends nothing has the largest score 0 and the sum 1, which make zeros of its scores of -inf.
 //
-// Bindings: parts (read): the largest scores of all parts, and then their sums; rows, log_sum_exp (read_write).
+// Bindings: parts (read): the largest scores of all parts, and then their sums; rows, statistics (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -33,7 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let total = select(sum, 1.0, attends_nothing);
     rows[row] = shift;
     rows[parameters.rows + row] = total;
-    //if log_sum_exp
-    log_sum_exp[parameters.first_row + row] = select(shift + log_f32(total), -infinity(), attends_nothing);
+    //if statistics
+    let pair = 2u * (parameters.first_row + row);
+    statistics[pair] = shift;
+    statistics[pair + 1u] = log_f32(total);
     //end
 }

@@ -6,8 +6,8 @@ use crate::kernel::Matrices;
 
 /// The operands of attention, and which of its results a step computes.
 ///
-/// Inputs: query, key, value, the mask if there is one, and for gradients the upstream gradient, the contiguous logarithms of sums of exponentials, and
-/// the contiguous sums of upstream gradient times output, each of one number a row of the queries. Outputs: the results, contiguous,
+/// Inputs: query, key, value, the mask if there is one, and for gradients the upstream gradient, the contiguous softmax statistics, two
+/// numbers a row of the queries, and the contiguous sums of upstream gradient times output, one number a row. Outputs: the results, contiguous,
 /// in the order of the list.
 ///
 /// The matrices of query, mask and upstream gradient are the heads of all samples; those of key and value the groups of heads, each of which serves as many
@@ -98,7 +98,7 @@ impl Attention {
         let keys = self.groups().saturating_mul(self.keys());
         match result {
             AttentionResult::Output => rows.saturating_mul(self.width()),
-            AttentionResult::LogSumExp => rows,
+            AttentionResult::SoftmaxStatistics => rows.saturating_mul(2),
             AttentionResult::QueryGradient => rows.saturating_mul(self.depth()),
             AttentionResult::KeyGradient => keys.saturating_mul(self.depth()),
             AttentionResult::ValueGradient => keys.saturating_mul(self.width()),
@@ -110,7 +110,7 @@ impl Attention {
         self.upstream.is_some()
     }
 
-    /// The number of the input that is the upstream gradient; the logarithms and the sums follow it.
+    /// The number of the input that is the upstream gradient; the statistics and the sums follow it.
     pub fn upstream_input(&self) -> usize {
         3 + usize::from(self.mask.is_some())
     }

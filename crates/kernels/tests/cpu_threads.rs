@@ -257,7 +257,7 @@ fn cases() -> Vec<Case> {
         attention(
             "attention of several heads",
             [6, 200, 300, 40, 24],
-            &[AttentionResult::Output, AttentionResult::LogSumExp],
+            &[AttentionResult::Output, AttentionResult::SoftmaxStatistics],
         ),
         attention("gradients of attention of several heads", [12, 130, 150, 40, 24], &GRADIENTS),
         attention("gradients of attention of a head", [1, 500, 600, 33, 20], &GRADIENTS),
@@ -294,7 +294,7 @@ fn attention(
     let is_backward = results[0].is_gradient();
     let (query, key, value) = ([heads, positions, depth], [groups, keys, depth], [groups, keys, width]);
     let upstream = [heads, positions, width];
-    let rows = [heads, positions];
+    let (pairs, rows) = ([heads, positions, 2], [heads, positions]);
     let kernel = Attention {
         dtype: DType::F32,
         query: matrices(query),
@@ -306,7 +306,7 @@ fn attention(
         scale: 0.1,
         results: results.to_vec(),
     };
-    let further = if is_backward { vec![upstream.to_vec(), rows.to_vec(), rows.to_vec()] } else { Vec::new() };
+    let further = if is_backward { vec![upstream.to_vec(), pairs.to_vec(), rows.to_vec()] } else { Vec::new() };
     let inputs = [query, key, value].map(|shape| shape.to_vec()).into_iter().chain(further);
     Case {
         name,

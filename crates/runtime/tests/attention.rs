@@ -124,11 +124,93 @@ fn values_and_gradients_are_those_of_the_composed_formula() {
     }
 }
 
+/// The output of attention whose scores are some hundreds or thousands, gradients, and gradients of a sum of these. The scores are whole
+/// thirty-seconds, which f32 holds, and no more than a few apart in a row.
+fn of_large_scores<'g>(g: &'g Graph, case: &Case, dtype: DType, given: &mut Given) -> [Vec<Expr<'g>>; 3] {
+    let mut random = Random(29);
+    let mut quarters = |shape: &[usize]| -> Vec<f64> {
+        random.integers(shape.iter().product(), -4, 4).iter().map(|x| x / 4.0).collect()
+    };
+    // The first column makes the scores large, and each row of them nearly alike.
+    let with_first = |mut elements: Vec<f64>, first: &[f64]| {
+        let rows = elements.chunks_exact_mut(case.query[case.query.len() - 1]);
+        rows.zip(first.iter().cycle()).for_each(|(row, &first)| row[0] = first);
+        elements
+    };
+    let mut input = |name: &str, shape: &[usize], dtype: DType, elements: Vec<f64>| {
+        given.insert(name.to_owned(), elements);
+        g.input_of(name, shape, dtype)
+    };
+    let with_width = |shape: &[usize]| -> Vec<usize> { [&shape[..shape.len() - 1], &[case.width]].concat() };
+    let q = input("q", case.query, dtype, with_first(quarters(case.query), &[64.0, -40.0, 125.0, -125.0, 375.0]));
+    let k = input("k", case.key, dtype, with_first(quarters(case.key), &[16.0]));
+    let v = input("v", &with_width(case.key), dtype, quarters(&with_width(case.key)));
+    let upstream = input("upstream", &with_width(case.query), dtype, quarters(&with_width(case.query)));
+    let mask = case.mask.map(|(shape, of)| {
+        if of != DType::Bool {
+            return input("mask", shape, dtype, quarters(shape));
+        }
+        // The second row attends nothing, and each other one the first key at least.
+        let keys = shape[shape.len() - 1];
+        let is_attended = |(place, x): (usize, &f64)| place / keys != 1 && (*x > 0.0 || place.is_multiple_of(keys));
+        let elements = quarters(shape).iter().enumerate().map(|at| f64::from(u8::from(is_attended(at)))).collect();
+        input("mask", shape, DType::Bool, elements)
+    });
+    let mut wanted = vec![q, k, v];
+    wanted.extend(mask.filter(|mask| mask.dtype() == Ok(dtype)));
+    let y = q.scaled_dot_product_attention(k, v, mask, case.options);
+    let first = g.gradients(&[y], &[upstream], &wanted).expect("gradients");
+    let mut sum = g.zeros([], dtype);
+    for (number, (gradient, of)) in first.iter().zip(&wanted).enumerate() {
+        let shape = of.shape().expect("a shape");
+        let direction = input(&format!("direction {number}"), &shape, dtype, quarters(&shape));
+        sum = sum + (*gradient * direction).sum(..);
+    }
+    wanted.push(upstream);
+    let second = g.gradients(&[sum], &[g.ones([], dtype)], &wanted).expect("gradients of gradients");
+    [vec![y], first, second]
+}
+
+/// A row keeps its largest score and the logarithm of the sum that is left apart: their sum would have no digits for the logarithm.
+#[test]
+fn large_scores_keep_the_digits_of_their_sums() {
+    let half = Attention { scale: Some(0.5), ..PLAIN };
+    let grouped = Attention { scale: Some(0.5), ..GROUPED };
+    let case = |query, key, mask, options| Case { query, key, width: 3, mask, options };
+    let cases = [
+        case(&[2, 10, 4], &[2, 70, 4], Some((&[2, 1, 70][..], DType::F32)), half),
+        case(&[2, 10, 4], &[2, 20, 4], Some((&[10, 20], DType::Bool)), half),
+        case(&[1, 4, 67, 4], &[1, 2, 67, 4], None, grouped),
+    ];
+    let mut is_close = true;
+    for device in devices() {
+        for (number, case) in cases.iter().enumerate() {
+            let [own, exact] = [(DType::F32, &device), (DType::F64, &Device::cpu())].map(|(dtype, device)| {
+                let (g, mut given) = (Graph::new(), Given::new());
+                let outputs = of_large_scores(&g, case, dtype, &mut given);
+                outputs.map(|outputs| numbers(&g, &outputs, &given, device))
+            });
+            for (order, tolerance) in [2e-6, 1e-5, 1e-4].into_iter().enumerate() {
+                for (result, (own, exact)) in own[order].iter().zip(&exact[order]).enumerate() {
+                    let largest = exact.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+                    let off = own.iter().zip(exact).map(|(own, exact)| (own - exact).abs());
+                    let off = off.fold(0.0, |most: f64, x| if x > most || x.is_nan() { x } else { most }) / largest;
+                    println!(
+                        "{device}, case {number}, order {order}, result {result}: off by {off:e} of {tolerance:e}"
+                    );
+                    is_close &= off <= tolerance;
+                }
+            }
+        }
+    }
+    assert!(is_close, "farther off than allowed, see above");
+}
+
 #[test]
 fn the_same_with_kernels_of_a_gpu_and_joined() {
-    let tests = ["attention::values_and_gradients_are_those_of_the_composed_formula"];
-    with_kernels_of_a_gpu(&tests);
-    with_all_dispatches_joined(&tests);
+    let formula = "attention::values_and_gradients_are_those_of_the_composed_formula";
+    with_kernels_of_a_gpu(&[formula, "attention::large_scores_keep_the_digits_of_their_sums"]);
+    with_all_dispatches_joined(&[formula]);
 }
 
 #[test]

@@ -62,7 +62,11 @@ pub(super) fn magnitude<'g>(
     };
     let (absolute, own) = match attention.result {
         AttentionResult::Output => (weights.matmul(of_heads(value)?), depth + 2 * keys),
-        AttentionResult::LogSumExp => (graph.expr(id).abs() + together.squeeze(-1), depth + keys),
+        // What the largest score is off by, the logarithm makes up for: they are read by their sum.
+        AttentionResult::SoftmaxStatistics => (
+            graph.expr(id).abs() + graph.concat(&[graph.zeros(together.shape()?, node.dtype), together], -1),
+            depth + keys,
+        ),
         AttentionResult::QueryGradient => (difference()?.matmul(of_heads(key)?), depth + width + keys),
         AttentionResult::KeyGradient => {
             (of_groups(difference()?.matmul_with(query, true, false))?, depth + width + positions * heads / groups)

@@ -266,7 +266,7 @@ pub(crate) struct Composed<'g> {
     key: Expr<'g>,
     value: Expr<'g>,
     mask: Option<Expr<'g>>,
-    /// The upstream gradient, the logarithms of the sums, and the sums of upstream gradient times output.
+    /// The upstream gradient, the softmax statistics, and the sums of upstream gradient times output.
     backward: Option<[Expr<'g>; 3]>,
     is_causal: bool,
     scale: f64,
@@ -293,7 +293,7 @@ impl<'g> Composed<'g> {
         let poisoned = Expr::poisoned(self.query.graph());
         match (result, self.backward) {
             (AttentionResult::Output, _) => self.output(),
-            (AttentionResult::LogSumExp, _) => self.log_sum_exp(),
+            (AttentionResult::SoftmaxStatistics, _) => self.statistics(),
             (_, None) => poisoned,
             (AttentionResult::QueryGradient, Some(backward)) => self.query_gradient(backward),
             (AttentionResult::KeyGradient, Some(backward)) => self.key_gradient(backward),
@@ -302,8 +302,8 @@ impl<'g> Composed<'g> {
     }
 
     /// The gradient of the scores, which is that of a float mask repeated to their shape.
-    pub(crate) fn mask_gradient(&self, upstream: Expr<'g>, log_sum_exp: Expr<'g>, weighted: Expr<'g>) -> Expr<'g> {
-        self.probabilities(log_sum_exp) * self.difference(upstream, weighted)
+    pub(crate) fn mask_gradient(&self, upstream: Expr<'g>, statistics: Expr<'g>, weighted: Expr<'g>) -> Expr<'g> {
+        self.probabilities(statistics) * self.difference(upstream, weighted)
     }
 
     fn output(&self) -> Expr<'g> {
@@ -316,31 +316,31 @@ impl<'g> Composed<'g> {
         self.per_head(self.grouped(probabilities), self.value, false, self.query)
     }
 
-    fn log_sum_exp(&self) -> Expr<'g> {
+    /// The largest score of each row, for a constant, and the logarithm of the sum of exponentials less it.
+    fn statistics(&self) -> Expr<'g> {
         let scores = self.scores();
         if self.shape(scores).contains(&0) {
-            return scores.sum(-1) - f64::INFINITY;
+            let none = scores.sum_keepdims(-1);
+            return scores.graph().concat(&[none, none], -1);
         }
         let (_, sum, shift) = self.exponentials(scores);
-        // The logarithm that is not taken must not have an infinite derivative.
-        let is_empty = sum.equal(0.0);
-        let logarithm = is_empty.where_(1.0, sum).log() + shift;
-        let rows = self.shape(self.query);
-        is_empty.where_(f64::NEG_INFINITY, logarithm).reshape_node(&Shape::from(&rows[..rows.rank() - 1]), self.origin)
+        // Of a row that attends nothing the sum is 0; the logarithm that is not taken must not have an infinite derivative.
+        let logarithm = sum.equal(0.0).where_(1.0, sum).log();
+        scores.graph().concat(&[shift, logarithm], -1)
     }
 
-    fn query_gradient(&self, [upstream, log_sum_exp, weighted]: [Expr<'g>; 3]) -> Expr<'g> {
-        let gradient = self.mask_gradient(upstream, log_sum_exp, weighted) * self.scale;
+    fn query_gradient(&self, [upstream, statistics, weighted]: [Expr<'g>; 3]) -> Expr<'g> {
+        let gradient = self.mask_gradient(upstream, statistics, weighted) * self.scale;
         self.per_head(self.grouped(gradient), self.key, false, self.query)
     }
 
-    fn key_gradient(&self, [upstream, log_sum_exp, weighted]: [Expr<'g>; 3]) -> Expr<'g> {
-        let gradient = self.mask_gradient(upstream, log_sum_exp, weighted) * self.scale;
+    fn key_gradient(&self, [upstream, statistics, weighted]: [Expr<'g>; 3]) -> Expr<'g> {
+        let gradient = self.mask_gradient(upstream, statistics, weighted) * self.scale;
         self.grouped(gradient).matmul_node(self.grouped(self.query), true, false, self.origin)
     }
 
-    fn value_gradient(&self, [upstream, log_sum_exp, _]: [Expr<'g>; 3]) -> Expr<'g> {
-        let probabilities = self.probabilities(log_sum_exp);
+    fn value_gradient(&self, [upstream, statistics, _]: [Expr<'g>; 3]) -> Expr<'g> {
+        let probabilities = self.probabilities(statistics);
         self.grouped(probabilities).matmul_node(self.grouped(upstream), true, false, self.origin)
     }
 
@@ -374,11 +374,10 @@ impl<'g> Composed<'g> {
         (exponentials, exponentials.sum_keepdims(-1), shift)
     }
 
-    /// The probabilities, from the logarithms of the sums of their exponentials.
-    fn probabilities(&self, log_sum_exp: Expr<'g>) -> Expr<'g> {
-        let rows = log_sum_exp.unsqueeze(-1);
-        let shift = rows.equal(f64::NEG_INFINITY).where_(0.0, rows);
-        (self.scores() - shift).exp()
+    /// The probabilities, from the softmax statistics. The largest score is subtracted first, for beside it the logarithm would lose its digits.
+    fn probabilities(&self, statistics: Expr<'g>) -> Expr<'g> {
+        let [largest, logarithm] = [0, 1].map(|place| statistics.slice(-1, place, place + 1));
+        ((self.scores() - largest) - logarithm).exp()
     }
 
     /// How much better each key's value is than the mean, by the upstream gradient.

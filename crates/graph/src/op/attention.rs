@@ -29,8 +29,8 @@ pub struct AttentionNode {
 pub struct AttentionBackward {
     /// The gradient of the output, of its shape.
     pub upstream: NodeId,
-    /// The logarithm of each row's sum of exponentials, `[.., heads, positions]`.
-    pub log_sum_exp: NodeId,
+    /// [`AttentionResult::SoftmaxStatistics`], `[.., heads, positions, 2]`.
+    pub statistics: NodeId,
     /// The sum of upstream gradient times output of each row, `[.., heads, positions]`.
     pub weighted: NodeId,
 }
@@ -40,7 +40,14 @@ pub struct AttentionBackward {
 #[allow(missing_docs)]
 pub enum AttentionResult {
     Output,
-    LogSumExp,
+    /// `[.., heads, positions, 2]`: the largest score of each row, and the logarithm of the sum of exponentials of the scores less that
+    /// largest; 0 and 0 of a row that attends nothing. A probability is `e^((score - largest) - logarithm)`, in that order, for a logarithm
+    /// that is added to a largest score in the hundreds loses its digits.
+    ///
+    /// Whatever reads the two numbers reads no more than their sum, the logarithm of the sum of exponentials. How that is divided between them is
+    /// then no matter, so derivatives hold the largest score constant: the tangent of the first number is 0, and its upstream gradient
+    /// goes nowhere. For a reader of one number alone, or of both in another way, that would be wrong.
+    SoftmaxStatistics,
     QueryGradient,
     KeyGradient,
     ValueGradient,
@@ -50,7 +57,7 @@ impl AttentionResult {
     /// Every result, in the order of declaration.
     pub const ALL: [AttentionResult; 5] = [
         AttentionResult::Output,
-        AttentionResult::LogSumExp,
+        AttentionResult::SoftmaxStatistics,
         AttentionResult::QueryGradient,
         AttentionResult::KeyGradient,
         AttentionResult::ValueGradient,
@@ -60,7 +67,7 @@ impl AttentionResult {
     pub fn name(self) -> &'static str {
         match self {
             AttentionResult::Output => "attention",
-            AttentionResult::LogSumExp => "attention_log_sum_exp",
+            AttentionResult::SoftmaxStatistics => "attention_softmax_statistics",
             AttentionResult::QueryGradient => "attention_query_gradient",
             AttentionResult::KeyGradient => "attention_key_gradient",
             AttentionResult::ValueGradient => "attention_value_gradient",
@@ -70,7 +77,7 @@ impl AttentionResult {
     /// Whether it is a gradient.
     pub fn is_gradient(self) -> bool {
         match self {
-            AttentionResult::Output | AttentionResult::LogSumExp => false,
+            AttentionResult::Output | AttentionResult::SoftmaxStatistics => false,
             AttentionResult::QueryGradient | AttentionResult::KeyGradient | AttentionResult::ValueGradient => true,
         }
     }
@@ -82,8 +89,8 @@ impl AttentionNode {
         let AttentionNode { query, key, value, mask, backward, .. } = *self;
         [query, key, value].into_iter().for_each(&mut visit);
         mask.into_iter().for_each(&mut visit);
-        if let Some(AttentionBackward { upstream, log_sum_exp, weighted }) = backward {
-            [upstream, log_sum_exp, weighted].into_iter().for_each(visit);
+        if let Some(AttentionBackward { upstream, statistics, weighted }) = backward {
+            [upstream, statistics, weighted].into_iter().for_each(visit);
         }
     }
 
@@ -93,8 +100,8 @@ impl AttentionNode {
         let mut node = *self;
         [&mut node.query, &mut node.key, &mut node.value].into_iter().for_each(|operand| *operand = map(*operand));
         node.mask.iter_mut().for_each(|operand| *operand = map(*operand));
-        if let Some(AttentionBackward { upstream, log_sum_exp, weighted }) = &mut node.backward {
-            [upstream, log_sum_exp, weighted].into_iter().for_each(|operand| *operand = map(*operand));
+        if let Some(AttentionBackward { upstream, statistics, weighted }) = &mut node.backward {
+            [upstream, statistics, weighted].into_iter().for_each(|operand| *operand = map(*operand));
         }
         node
     }

@@ -5,19 +5,23 @@
 //! | op | y | derivative |
 //! |---|---|---|
 //! | attention | `sum over j of p_j v_j` | the three gradients below; to a float mask `p_j (u . v_j - w)` |
-//! | attention_log_sum_exp | `ln(sum over j of e^s_j)` | of the composed formula |
+//! | attention_softmax_statistics | `m = max over j of s_j`, `l = ln(sum over j of e^(s_j - m))` | of the composed formula, `m` held constant |
 //! | attention_query_gradient | `scale * sum over j of p_j (u . v_j - w) k_j` | of the composed formula |
 //! | attention_key_gradient | `scale * sum over q of p_j (u . v_j - w) q` | of the composed formula |
 //! | attention_value_gradient | `sum over q of p_j u` | of the composed formula |
 //!
 //! where `s_j = scale * q . k_j`, plus the mask if that is a float; -inf where it is bool and false, or where `j` is past a causal position;
-//! `p_j = e^(s_j - ln(sum of e^s))`, `u` the upstream gradient and `w = u . y`. No whole table of scores or probabilities is stored: the
-//! backward pass computes the probabilities again from the logarithm of their sum (Dao et al., "FlashAttention", 2022; Dao,
-//! "FlashAttention-2", 2023). Where a formula is differentiated that is itself a derivative, or in forward mode, the same results are
-//! composed of products and exponentials, which are differentiated; that stores such tables.
+//! `p_j = e^((s_j - m) - l)`, `u` the upstream gradient and `w = u . y`. No whole table of scores or probabilities is stored: the
+//! backward pass computes the probabilities again from two numbers a row (Dao et al., "FlashAttention", 2022). Where a formula is
+//! differentiated that is itself a derivative, or in forward mode, the same results are composed of products and exponentials, which are
+//! differentiated; that stores such tables.
+//!
+//! `m` and `l` are not kept as their sum, `ln(sum over j of e^s_j)`: beside a large `m` the digits of `l` would be lost, and probabilities
+//! would no longer sum to 1. But every reader takes them by their sum alone, whose derivative is that of `l` while `m` is held constant. So
+//! the derivative of `m` is left out, in both modes.
 //!
 //! Edge cases: a position that attends nothing (all of its scores are -inf, or there are no keys) gives 0 with a gradient of 0, as in
-//! PyTorch. A score of NaN or +inf makes NaN of its row.
+//! PyTorch; its `m` and `l` are 0, by which scores of -inf are probabilities of 0. A score of NaN or +inf makes NaN of its row.
 
 use crate::compose::Composed;
 use crate::dtype::DType;
@@ -94,13 +98,14 @@ pub(crate) fn infer(rule: &Rule<'_>, attention: &AttentionNode) -> Result<(Shape
     }
     let output = shape.with_extent(rank - 1, rule.node(value).shape[rank - 1]);
     let rows = Shape::from(&shape[..rank - 1]);
+    let pairs = shape.with_extent(rank - 1, 2);
     if result.is_gradient() != backward.is_some() {
         let (operands, gradients) = (usize::from(backward.is_some()), usize::from(result.is_gradient()));
         let (origin, op, function) = (rule.origin, rule.op, rule.op.to_owned());
         return Err(GraphError::GradientCount { origin, op, function, operands, gradients });
     }
-    if let Some(AttentionBackward { upstream, log_sum_exp, weighted }) = backward {
-        for (operand, expected) in [(upstream, &output), (log_sum_exp, &rows), (weighted, &rows)] {
+    if let Some(AttentionBackward { upstream, statistics, weighted }) = backward {
+        for (operand, expected) in [(upstream, &output), (statistics, &pairs), (weighted, &rows)] {
             rule.same_dtype(query, operand)?;
             let found = &rule.node(operand).shape;
             if found != expected {
@@ -117,7 +122,7 @@ pub(crate) fn infer(rule: &Rule<'_>, attention: &AttentionNode) -> Result<(Shape
     }
     let shape = match result {
         AttentionResult::Output => output,
-        AttentionResult::LogSumExp => rows,
+        AttentionResult::SoftmaxStatistics => pairs,
         AttentionResult::QueryGradient => shape.clone(),
         AttentionResult::KeyGradient => key_shape.clone(),
         AttentionResult::ValueGradient => rule.node(value).shape.clone(),
@@ -158,14 +163,14 @@ pub(crate) fn vjp<'g>(
         let op = Op::Attention(Box::new(AttentionNode { result, backward, ..*attention }));
         node.output.insert(op, None, None, node.origin)
     };
-    let log_sum_exp = result(AttentionResult::LogSumExp, None);
+    let statistics = result(AttentionResult::SoftmaxStatistics, None);
     let weighted = (node.upstream * node.output).sum(-1);
-    let (Some(upstream), Some(log_sum_exp_id), Some(weighted_id)) =
-        (node.upstream.raw(), log_sum_exp.raw(), weighted.raw())
+    let (Some(upstream), Some(statistics_id), Some(weighted_id)) =
+        (node.upstream.raw(), statistics.raw(), weighted.raw())
     else {
         return;
     };
-    let backward = AttentionBackward { upstream, log_sum_exp: log_sum_exp_id, weighted: weighted_id };
+    let backward = AttentionBackward { upstream, statistics: statistics_id, weighted: weighted_id };
     let gradients = [
         (query, AttentionResult::QueryGradient),
         (key, AttentionResult::KeyGradient),
@@ -179,7 +184,7 @@ pub(crate) fn vjp<'g>(
     if let Some(mask) = mask.filter(|&mask| (node.wants)(mask)) {
         let operands = operands(attention).into_iter().map(|id| node.expr(id)).collect::<Vec<_>>();
         let gradient =
-            Composed::new(attention, &operands, node.origin).mask_gradient(node.upstream, log_sum_exp, weighted);
+            Composed::new(attention, &operands, node.origin).mask_gradient(node.upstream, statistics, weighted);
         let scores = gradient.read("attention", node.origin, |_, gradient| gradient.shape.clone());
         if let Some(scores) = scores {
             give(mask, views::sum_to(gradient, &scores, &node.shape_of(mask), node));

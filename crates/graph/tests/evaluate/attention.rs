@@ -30,12 +30,11 @@ pub(super) fn attention<'a>(
     let [keys, width] = [key.shape[rank - 2], value.shape[rank - 1]];
     let [heads, groups] = [query.shape[rank - 3], key.shape[rank - 3]];
     let samples: usize = query.shape[..rank - 3].iter().product();
-    let backward = attention.backward.map(|backward| {
-        let rows = |id: NodeId| elements(&id);
-        (of(backward.upstream), rows(backward.log_sum_exp), rows(backward.weighted))
-    });
+    let backward = attention
+        .backward
+        .map(|backward| (of(backward.upstream), elements(&backward.statistics), elements(&backward.weighted)));
     let mut output = vec![0.0; samples * heads * positions * width];
-    let mut logarithms = vec![f64::NEG_INFINITY; samples * heads * positions];
+    let mut statistics = vec![0.0; samples * heads * positions * 2];
     let mut query_gradient = vec![0.0; samples * heads * positions * depth];
     let mut key_gradient = vec![0.0; samples * groups * keys * depth];
     let mut value_gradient = vec![0.0; samples * groups * keys * width];
@@ -70,13 +69,13 @@ pub(super) fn attention<'a>(
             if attention.is_causal && j > position { f64::NEG_INFINITY } else { score }
         };
         let scores: Vec<f64> = (0..keys).map(score).collect();
-        let Some((upstream, log_sum_exp, weighted)) = &backward else {
+        let Some((upstream, given, weighted)) = &backward else {
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shift = if largest == f64::NEG_INFINITY { 0.0 } else { largest };
             let exponentials: Vec<f64> = scores.iter().map(|score| (score - shift).exp()).collect();
             let sum: f64 = exponentials.iter().sum();
             if sum != 0.0 {
-                logarithms[row] = shift + sum.ln();
+                statistics[2 * row..][..2].copy_from_slice(&[shift, sum.ln()]);
                 for c in 0..width {
                     let total: f64 = (0..keys).map(|j| exponentials[j] * value.at(&of_group, j, c)).sum();
                     output[row * width + c] = total / sum;
@@ -84,9 +83,9 @@ pub(super) fn attention<'a>(
             }
             continue;
         };
-        let shift = if log_sum_exp[row] == f64::NEG_INFINITY { 0.0 } else { log_sum_exp[row] };
+        let [largest, logarithm] = [given[2 * row], given[2 * row + 1]];
         for (j, score) in scores.iter().enumerate() {
-            let probability = (score - shift).exp();
+            let probability = ((score - largest) - logarithm).exp();
             let product: f64 = (0..width).map(|c| upstream.at(&of_head, position, c) * value.at(&of_group, j, c)).sum();
             let gradient = probability * (product - weighted[row]) * attention.scale;
             for c in 0..depth {
@@ -100,7 +99,7 @@ pub(super) fn attention<'a>(
     }
     match attention.result {
         AttentionResult::Output => output,
-        AttentionResult::LogSumExp => logarithms,
+        AttentionResult::SoftmaxStatistics => statistics,
         AttentionResult::QueryGradient => query_gradient,
         AttentionResult::KeyGradient => key_gradient,
         AttentionResult::ValueGradient => value_gradient,

@@ -1,4 +1,4 @@
-//! Lowering of attention: the output with the logarithms of sums, and each gradient, in dispatches of their own.
+//! Lowering of attention: the output with the softmax statistics, and each gradient, in dispatches of their own.
 //!
 //! On a GPU an invocation has a row of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
 //! that are more than an adapter's loops may go over, or so many that a dispatch would have to be a few workgroups to end soon, further dispatches go on
@@ -32,18 +32,18 @@ pub(super) fn lower(attention: &Attention, profile: &AdapterProfile, lowered: &m
         let number = attention.results.iter().position(|&other| other == result)?;
         Some(Resource::Output(number as u32))
     };
-    let (output, log_sum_exp) = (place(AttentionResult::Output), place(AttentionResult::LogSumExp));
+    let (output, statistics) = (place(AttentionResult::Output), place(AttentionResult::SoftmaxStatistics));
     if profile.class == AdapterClass::Cpu {
         let blocks = Blocks::new(&lowering, lowered);
         if attention.is_backward() {
             blocks.backward(blocks::gradients(place), lowered);
         } else {
-            blocks.forward(output, log_sum_exp, lowered);
+            blocks.forward(output, statistics, lowered);
         }
         return;
     }
-    if output.is_some() || log_sum_exp.is_some() {
-        lowering.forward(output, log_sum_exp, lowered);
+    if output.is_some() || statistics.is_some() {
+        lowering.forward(output, statistics, lowered);
     }
     if let Some(result) = place(AttentionResult::QueryGradient) {
         lowering.query_gradient(result, lowered);
@@ -68,7 +68,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn forward(&self, output: Option<Resource>, log_sum_exp: Option<Resource>, lowered: &mut Lowered) {
+    fn forward(&self, output: Option<Resource>, statistics: Option<Resource>, lowered: &mut Lowered) {
         let Attention { is_causal, .. } = *self.attention;
         let rows = self.attention.heads() * self.attention.positions();
         let chunks = self.chunks(self.attention.keys(), rows, self.vectors());
@@ -89,14 +89,15 @@ impl Lowering<'_> {
             if let Some(running) = running {
                 module.bind(running, true, "running", "f32");
             }
-            let write = match log_sum_exp.filter(|_| is_last) {
+            let write = match statistics.filter(|_| is_last) {
                 Some(resource) => {
-                    module.bind(resource, true, "log_sum_exp", "f32");
-                    "log_sum_exp[row] = value;"
+                    module.bind(resource, true, "statistics", "f32");
+                    "statistics[2u * row] = largest;\n    statistics[2u * row + 1u] = logarithm;"
                 }
                 None => "",
             };
-            module.declare(format!("fn write_log_sum_exp(row: u32, value: f32) {{\n    {write}\n}}\n"));
+            let parameters = "row: u32, largest: f32, logarithm: f32";
+            module.declare(format!("fn write_statistics({parameters}) {{\n    {write}\n}}\n"));
             let conditions = [
                 ("it goes on", number > 0),
                 ("others go on", !is_last),
@@ -128,7 +129,7 @@ impl Lowering<'_> {
                 declare_operand(&mut module, operand);
             }
             declare_masked(self.attention, &mut module);
-            module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
+            module.bind(Resource::Input(upstream.input as u32 + 1), false, "statistics", "f32");
             module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
             declare_result(&mut module, "result", Some(result), self.attention.depth());
             let conditions = [("it goes on", number > 0), ("it is causal", self.attention.is_causal)];
@@ -159,7 +160,7 @@ impl Lowering<'_> {
             }
             declare_operand(&mut module, &upstream);
             declare_masked(self.attention, &mut module);
-            module.bind(Resource::Input(upstream.input as u32 + 1), false, "log_sum_exp", "f32");
+            module.bind(Resource::Input(upstream.input as u32 + 1), false, "statistics", "f32");
             if of_keys {
                 module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
             }

@@ -46,10 +46,15 @@ pub(crate) fn attention(
 }
 
 pub(crate) fn attentions() -> Vec<(String, Kernel)> {
-    use AttentionResult::{KeyGradient, LogSumExp, Output, QueryGradient, ValueGradient};
+    use AttentionResult::{KeyGradient, Output, QueryGradient, SoftmaxStatistics, ValueGradient};
     let mut all = Vec::new();
-    let results: [&[AttentionResult]; 5] =
-        [&[Output], &[LogSumExp], &[Output, LogSumExp], &[KeyGradient], &[QueryGradient, KeyGradient, ValueGradient]];
+    let results: [&[AttentionResult]; 5] = [
+        &[Output],
+        &[SoftmaxStatistics],
+        &[Output, SoftmaxStatistics],
+        &[KeyGradient],
+        &[QueryGradient, KeyGradient, ValueGradient],
+    ];
     let extents = [
         [2, 3, 5, 4, 8],
         [4, 70, 65, 7, 3],

@@ -35,17 +35,10 @@ impl Computations {
     }
 }
 
-/// What a result is where there are no pairs of queries and keys; none where there are.
-pub(crate) fn of_no_pairs(result: AttentionResult, query: &Shape, key: &Shape) -> Option<f64> {
+/// Whether there are no pairs of queries and keys. Then every result is 0.
+pub(crate) fn has_no_pairs(query: &Shape, key: &Shape) -> bool {
     let rank = query.rank();
-    let is_empty = query[..rank - 1].contains(&0) || key[..rank - 1].contains(&0);
-    is_empty.then_some(match result {
-        AttentionResult::LogSumExp => f64::NEG_INFINITY,
-        AttentionResult::Output
-        | AttentionResult::QueryGradient
-        | AttentionResult::KeyGradient
-        | AttentionResult::ValueGradient => 0.0,
-    })
+    query[..rank - 1].contains(&0) || key[..rank - 1].contains(&0)
 }
 
 /// Whether rows of an operand are where a kernel can read them: evenly spaced, none going back, with their elements side by side.

@@ -113,7 +113,7 @@ pub(super) fn may_wait_rounded(arena: &Arena, node: &Node) -> bool {
             Elementwise::Compare { .. } => false,
         },
         Op::MatMul { .. } | Op::Convolution { .. } => true,
-        Op::Attention(attention) => attention.result != AttentionResult::LogSumExp,
+        Op::Attention(attention) => attention.result != AttentionResult::SoftmaxStatistics,
         Op::Assembly(Assembly::Pad { .. } | Assembly::Concat { .. }) => true,
         Op::Indexing(Indexing::Gather { .. }) => true,
         // Sums, and what decides which element is meant.

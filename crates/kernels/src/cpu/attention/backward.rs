@@ -14,7 +14,7 @@ use crate::kernel::Matrices;
 pub(super) struct Upstream<'a, T> {
     pub(super) layout: &'a Matrices,
     pub(super) upstream: &'a [T],
-    pub(super) log_sum_exp: &'a [T],
+    pub(super) statistics: &'a [[T; 2]],
     pub(super) weighted: &'a [T],
 }
 
@@ -123,7 +123,7 @@ impl OfGroup {
         let (depth, width) = (scheme.depth(), scheme.width());
         let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
         let (key_across, value_across) = (scheme.key.clone().transposed(), scheme.value.clone().transposed());
-        let Upstream { layout, upstream, log_sum_exp, weighted } = *gradient;
+        let Upstream { layout, upstream, statistics, weighted } = *gradient;
         let (query_stride, upstream_stride) = (row_stride(&scheme.query), row_stride(layout));
         let of_scores = !query_gradient.is_empty() || !key_gradient.is_empty();
         for key in keys.clone().step_by(BLOCK) {
@@ -199,7 +199,7 @@ impl OfGroup {
                     place.gradients::<FUSED>(
                         own.tile.as_chunks_mut().0,
                         of_scores.then_some(own.differences.as_chunks_mut().0),
-                        &log_sum_exp[row..row + rows],
+                        &statistics[row..row + rows],
                         &weighted[row..row + rows],
                     );
                     if !value_gradient.is_empty() {

@@ -1,4 +1,4 @@
-//! The forward pass: the output, and the logarithm of each row's sum of exponentials.
+//! The forward pass: the output, and the softmax statistics of each row.
 
 use std::ops::Range;
 
@@ -11,15 +11,16 @@ use super::{CHUNK, Inputs, Own, pack, row_stride, split_result};
 /// What rows of queries give; what is not asked for is empty.
 pub(super) struct Results<'a, T> {
     pub(super) output: &'a mut [T],
-    pub(super) log_sum_exp: &'a mut [T],
+    /// Of each row the largest score, and the logarithm of the sum of exponentials less it.
+    pub(super) statistics: &'a mut [[T; 2]],
 }
 
 impl<'a, T> Results<'a, T> {
     pub(super) fn split(self, rows: usize, width: usize) -> (Self, Self) {
         let (output, output_tail) = split_result(self.output, rows * width);
-        let (log_sum_exp, log_sum_exp_tail) = split_result(self.log_sum_exp, rows);
-        let tail = Results { output: output_tail, log_sum_exp: log_sum_exp_tail };
-        (Results { output, log_sum_exp }, tail)
+        let (statistics, statistics_tail) = split_result(self.statistics, rows);
+        let tail = Results { output: output_tail, statistics: statistics_tail };
+        (Results { output, statistics }, tail)
     }
 }
 
@@ -36,7 +37,7 @@ impl<T: Attended> WithSimd for Forward<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Forward { inputs, own, rows, results: Results { output, log_sum_exp } } = self;
+        let Forward { inputs, own, rows, results: Results { output, statistics } } = self;
         let (positions, width) = (inputs.scheme.positions(), inputs.scheme.width());
         let mut row = rows.start;
         while row < rows.end {
@@ -44,12 +45,12 @@ impl<T: Attended> WithSimd for Forward<'_, '_, T> {
             let count = CHUNK.min(rows.end - row).min(positions - position);
             let done = row - rows.start;
             let output = if output.is_empty() { &mut [][..] } else { &mut output[done * width..][..count * width] };
-            let log_sum_exp = if log_sum_exp.is_empty() { &mut [][..] } else { &mut log_sum_exp[done..][..count] };
+            let statistics = if statistics.is_empty() { &mut [][..] } else { &mut statistics[done..][..count] };
             let chunk = Chunk { inputs, head, first: position, count };
             if S::IS_SCALAR {
-                chunk.compute::<S, false>(simd, own, output, log_sum_exp);
+                chunk.compute::<S, false>(simd, own, output, statistics);
             } else {
-                chunk.compute::<S, true>(simd, own, output, log_sum_exp);
+                chunk.compute::<S, true>(simd, own, output, statistics);
             }
             row += count;
         }
@@ -66,7 +67,13 @@ struct Chunk<'a, 'b, T> {
 
 impl<T: Attended> Chunk<'_, '_, T> {
     #[inline(always)]
-    fn compute<S: Simd, const FUSED: bool>(self, simd: S, own: &mut Own<T>, output: &mut [T], log_sum_exp: &mut [T]) {
+    fn compute<S: Simd, const FUSED: bool>(
+        self,
+        simd: S,
+        own: &mut Own<T>,
+        output: &mut [T],
+        statistics: &mut [[T; 2]],
+    ) {
         let Chunk { inputs, head, first, count } = self;
         let scheme = inputs.scheme;
         let (depth, width) = (scheme.depth(), scheme.width());
@@ -153,8 +160,8 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 line.iter_mut().for_each(|element| *element = *element * factor);
             }
         }
-        for ((result, &largest), &sum) in log_sum_exp.iter_mut().zip(&*largest).zip(&*sums) {
-            *result = if sum == T::default() { T::NEGATIVE_INFINITY } else { largest + sum.ln() };
+        for ((row, &largest), &sum) in statistics.iter_mut().zip(&*largest).zip(&*sums) {
+            *row = if sum == T::default() { [T::default(); 2] } else { [largest, sum.ln()] };
         }
     }
 }

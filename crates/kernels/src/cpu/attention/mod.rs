@@ -2,7 +2,7 @@
 //!
 //! The way is that of Dao et al. ("FlashAttention", 2022). A tile of scores stays in the nearest caches: forward it becomes exponentials,
 //! whose product with the values is added to the output, and where a row's largest score grows, what was summed before is multiplied
-//! by what it is worth now. Backward it becomes probabilities by the logarithms of the rows' sums, and these the gradients of the scores.
+//! by what it is worth now. Backward it becomes probabilities by the softmax statistics of the rows, and these the gradients of the scores.
 //!
 //! A result's bits depend on neither threads nor how the work is divided: a row of the output, and a row of the queries' gradient, is summed over
 //! blocks of [`BLOCK`] keys in order; a row of the keys' and of the values' gradient over blocks of as many queries, head after head. Within a
@@ -155,10 +155,10 @@ fn run<T: Attended>(
     for (&result, output) in scheme.results.iter().zip(outputs) {
         results[result as usize] = &mut typed_mut::<T>(output)[..scheme.elements(result)];
     }
-    let [output, log_sum_exp, query, key, value] = results;
+    let [output, statistics, query, key, value] = results;
     let Some(upstream_layout) = &scheme.upstream else {
         let rows = 0..scheme.heads() * scheme.positions();
-        let results = forward::Results { output, log_sum_exp };
+        let results = forward::Results { output, statistics: statistics.as_chunks_mut().0 };
         divide_forward(arch, &inputs, tasks, rows, results);
         return;
     };
@@ -166,7 +166,7 @@ fn run<T: Attended>(
     let gradient = backward::Upstream {
         layout: upstream_layout,
         upstream: operands.typed(first),
-        log_sum_exp: operands.typed(first + 1),
+        statistics: operands.typed(first + 1).as_chunks().0,
         weighted: operands.typed(first + 2),
     };
     let pass = Pass { arch, inputs, gradient };

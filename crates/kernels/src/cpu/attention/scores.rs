@@ -182,25 +182,25 @@ impl<T: Attended> Place<'_, T> {
         }
     }
 
-    /// Makes probabilities of the products in `tile`, by the logarithms of the rows' sums; and of those in `differences`, of
+    /// Makes probabilities of the products in `tile`, by the softmax statistics of the rows; and of those in `differences`, of
     /// upstream gradients with values, the gradients of the scores, times the scale.
     #[inline(always)]
     pub(super) fn gradients<const FUSED: bool>(
         &self,
         tile: &mut Tile<T>,
         mut differences: Option<&mut Tile<T>>,
-        logarithms: &[T],
+        statistics: &[[T; 2]],
         weighted: &[T],
     ) {
-        for (row, (line, (&logarithm, &weighted))) in
-            tile.iter_mut().zip(logarithms.iter().zip(weighted)).enumerate().take(self.positions)
+        for (row, (line, (&[largest, logarithm], &weighted))) in
+            tile.iter_mut().zip(statistics.iter().zip(weighted)).enumerate().take(self.positions)
         {
             let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
             let seen = self.finish(row, scores);
             let (scores, unseen) = scores.as_chunks_mut::<LANES>().0.split_at_mut(seen.div_ceil(LANES));
-            let shift = if logarithm == T::NEGATIVE_INFINITY { T::default() } else { logarithm };
+            // The largest score first: beside it the logarithm would lose its digits.
             for score in scores.as_flattened_mut() {
-                *score = (*score - shift).exp::<FUSED>();
+                *score = ((*score - largest) - logarithm).exp::<FUSED>();
             }
             unseen.as_flattened_mut().fill(T::default());
             let Some(differences) = &mut differences else { continue };

@@ -79,7 +79,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
         Blocks { lowering, blocks, scores, part }
     }
 
-    pub(super) fn forward(&self, output: Option<Resource>, log_sum_exp: Option<Resource>, lowered: &mut Lowered) {
+    pub(super) fn forward(&self, output: Option<Resource>, statistics: Option<Resource>, lowered: &mut Lowered) {
         let attention = self.lowering.attention;
         let most = |size: &dyn Fn(&Block) -> usize| self.blocks.iter().map(size).max().unwrap_or(0);
         let parts = new_scratch(2 * most(&|block| block.rows() * self.parts(block)), lowered);
@@ -100,11 +100,11 @@ impl<'a, 'b> Blocks<'a, 'b> {
             });
             module.bind(parts, false, "parts", "f32");
             module.bind(rows, true, "rows", "f32");
-            if let Some(log_sum_exp) = log_sum_exp {
-                module.bind(log_sum_exp, true, "log_sum_exp", "f32");
+            if let Some(statistics) = statistics {
+                module.bind(statistics, true, "statistics", "f32");
             }
             let text = include_str!("../../../shaders/attention_sums.wgsl");
-            let text = expand(text, [1, 1], &[("log_sum_exp", log_sum_exp.is_some())]);
+            let text = expand(text, [1, 1], &[("statistics", statistics.is_some())]);
             module.declare(format!("const WORKGROUP_SIZE: u32 = {LANES}u;"));
             let iterations = 2 * self.parts(block);
             let grid = Grid { count: block.rows(), each: LANES, operations: 32 * iterations, iterations };
@@ -144,7 +144,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
                 module.bind(differences, true, "differences", "f32");
                 module.bind(Resource::Input(upstream_input as u32 + 2), false, "weighted", "f32");
             }
-            module.bind(Resource::Input(upstream_input as u32 + 1), false, "log_sum_exp", "f32");
+            module.bind(Resource::Input(upstream_input as u32 + 1), false, "statistics", "f32");
             module.parameter("first_row", self.first_row(block));
             let text = include_str!("../../../shaders/attention_score_gradient.wgsl");
             let text = expand(text, [1, 1], &[("of scores", of_scores)]);

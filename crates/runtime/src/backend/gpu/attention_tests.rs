@@ -44,7 +44,7 @@ fn computed(device: &GpuDevice, results: &[AttentionResult], iterations: u32) ->
     let inputs: Vec<u32> = [POSITIONS, KEYS, KEYS].map(|rows| allocate(HEADS * rows * WIDTH)).to_vec();
     let extent = |result: &AttentionResult| match *result == AttentionResult::Output {
         true => HEADS * POSITIONS * WIDTH,
-        false => HEADS * POSITIONS,
+        false => HEADS * POSITIONS * 2,
     };
     let outputs: Vec<u32> = results.iter().map(|result| allocate(extent(result))).collect();
     let reads: Vec<Readback> = outputs
@@ -65,8 +65,8 @@ fn computed(device: &GpuDevice, results: &[AttentionResult], iterations: u32) ->
 #[test]
 fn attention_in_several_dispatches_has_the_bits_of_one() {
     let Some(device) = device() else { return };
-    let (output, logarithm) = (AttentionResult::Output, AttentionResult::LogSumExp);
-    for results in [&[output][..], &[output, logarithm], &[logarithm]] {
+    let (output, statistics) = (AttentionResult::Output, AttentionResult::SoftmaxStatistics);
+    for results in [&[output][..], &[output, statistics], &[statistics]] {
         let (whole, one) = computed(&device, results, 24_000);
         let (parts, several) = computed(&device, results, 100);
         assert!(one == 1 && several == 5, "{one}, {several}");

@@ -287,8 +287,8 @@ impl Builder {
         let Op::Attention(attention) = op else { unreachable!("a result of attention") };
         let entry =
             |work, operands| Entry { work, operands, shape: shape.clone(), dtype, storage: dtype.into(), node, stage };
-        if let Some(value) = attention::of_no_pairs(attention.result, &operands[0].shape, &operands[1].shape) {
-            return self.push(entry(Work::Constant(value), SmallVec::new()));
+        if attention::has_no_pairs(&operands[0].shape, &operands[1].shape) {
+            return self.push(entry(Work::Constant(0.0), SmallVec::new()));
         }
         let work = AttentionWork {
             result: attention.result,
