@@ -156,7 +156,9 @@ pub enum Error {
     #[error("{origin}: the name {name:?} is reserved for {purpose}; rename what is declared there")]
     ReservedName { name: String, origin: String, purpose: String },
 
-    #[error("unknown device {name:?}; use auto, cpu, gpu, or a part of an adapter's name: {known}")]
+    #[error(
+        "unknown device {name:?}; use auto, cpu, gpu, a kind of adapter (discrete, integrated, virtual, software) or a part of an adapter's name: {known}"
+    )]
     UnknownDevice { name: String, known: String },
 
     #[error("no GPU adapter was found: {reason}")]

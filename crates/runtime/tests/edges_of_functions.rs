@@ -227,3 +227,56 @@ fn numbers_of_schedules_that_f32_does_not_hold() {
         }
     }
 }
+
+/// A gradient that is small is no 0: of units that are far below 0 nothing else is learned from.
+#[test]
+fn slopes_of_exponential_units_far_below_0() {
+    let x = [-1.0, -5.0, -16.0, -18.0, -80.0];
+    let exponentials: Vec<f64> = x.iter().map(|x: &f64| x.exp()).collect();
+    let scaled = |by: f64| exponentials.iter().map(|x| x * by).collect::<Vec<f64>>();
+    for (device, dtype) in everywhere() {
+        for (name, found, expected) in [
+            ("expm1", found(&device, dtype, &x, |x| x.expm1()), scaled(1.0)),
+            ("elu", found(&device, dtype, &x, |x| x.elu(1.5)), scaled(1.5)),
+            ("celu", found(&device, dtype, &x, |x| x.celu(1.0)), scaled(1.0)),
+            ("selu", found(&device, dtype, &x, |x| x.selu()), scaled(1.0507009873554805 * 1.6732632423543772)),
+        ] {
+            close(&found.reverse, &expected, dtype, &format!("{name}, reverse, {device}"));
+            close(&found.forward, &expected, dtype, &format!("{name}, forward, {device}"));
+            close(&found.second, &expected, dtype, &format!("{name}, second, {device}"));
+        }
+    }
+}
+
+/// Derivatives of `1 / sqrt(1 - x^2)` and `1 / (1 - x^2)` are about `x` and `2 x` next to 0, and have their digits next to 1.
+#[test]
+fn second_derivatives_of_inverse_functions() {
+    let x = [1e-20, -1e-8, 0.25, -0.75, 1.0 - 1.0 / 1024.0];
+    let of = |f: fn(f64) -> f64| x.iter().map(|x| f(*x)).collect::<Vec<f64>>();
+    for (device, dtype) in everywhere() {
+        for (name, found, first, second) in [
+            (
+                "asin",
+                found(&device, dtype, &x, |x| x.asin()),
+                of(|x| 1.0 / ((1.0 - x) * (1.0 + x)).sqrt()),
+                of(|x| x / ((1.0 - x) * (1.0 + x)).powf(1.5)),
+            ),
+            (
+                "acos",
+                found(&device, dtype, &x, |x| x.acos()),
+                of(|x| -1.0 / ((1.0 - x) * (1.0 + x)).sqrt()),
+                of(|x| -x / ((1.0 - x) * (1.0 + x)).powf(1.5)),
+            ),
+            (
+                "atanh",
+                found(&device, dtype, &x, |x| x.atanh()),
+                of(|x| 1.0 / ((1.0 - x) * (1.0 + x))),
+                of(|x| 2.0 * x / ((1.0 - x) * (1.0 + x)).powi(2)),
+            ),
+        ] {
+            close(&found.reverse, &first, dtype, &format!("{name}, reverse, {device}"));
+            close(&found.forward, &first, dtype, &format!("{name}, forward, {device}"));
+            close(&found.second, &second, dtype, &format!("{name}, second, {device}"));
+        }
+    }
+}

@@ -180,3 +180,26 @@ fn momentum_that_a_schedule_says() {
 fn moving_averages() {
     follows("average", &Adam::new(0.05).moving_average(0.9), ".average");
 }
+
+/// The variance of gradients that hardly change is a small difference of large squares, which must not be computed as one.
+#[test]
+fn centred_rmsprop_under_a_steady_gradient() {
+    let trained = |dtype: DType, device: &Device| {
+        let g = Graph::new();
+        let w = g.parameter_of("w", [2], dtype, Init::Constant(1.0));
+        let slopes = g.literal([2], vec![0.1f64, 7.7]).cast(dtype);
+        let loss = (slopes * w).sum(..);
+        let mut session = Session::train(&g, loss, RmsProp::new(0.001).centered(), device.clone()).unwrap();
+        for _ in 0..1400 {
+            session.step(&[]).unwrap();
+        }
+        session.parameter("w").unwrap().to_f64_vec()
+    };
+    let exact = trained(DType::F64, &Device::cpu());
+    for device in devices() {
+        let found = trained(DType::F32, &device);
+        for (found, exact) in found.iter().zip(&exact) {
+            assert!((found / exact - 1.0).abs() < 1e-3, "{device}: {found}, in f64 {exact}");
+        }
+    }
+}

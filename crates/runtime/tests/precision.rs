@@ -147,6 +147,34 @@ fn what_waits_for_the_backward_pass_takes_half_of_the_memory() {
     }
 }
 
+/// Whether all gradients are finite is asked of all of them together, but what each was computed from need not wait for the question.
+#[test]
+fn a_loss_scale_holds_no_upstream_gradient_back() {
+    let peak = |precision: Precision, optimizer: &dyn Optimizer| {
+        let g = Graph::new();
+        let x = g.input("x", [2048, 64]);
+        let layer = |number: usize| Linear::new(format!("layers.{number}"), 64, 64);
+        let loss = (0..12).fold(x, |h, number| layer(number).apply(h).relu()).square().mean(..);
+        let session = Session::builder(Device::cpu()).precision(precision).train(&g, loss, optimizer).unwrap();
+        session.plan().memory().peak_bytes
+    };
+    let scaled = Precision::full().loss_scale(LossScale::dynamic());
+    let (activation, gradients) = (2048 * 64 * 4, 12 * 65 * 64 * 4);
+    let optimizers: [(&str, Box<dyn Optimizer>); 3] = [
+        ("adamw", Box::new(AdamW::new(0.01))),
+        ("clipped", Box::new(AdamW::new(0.01).clip_norm(1.0))),
+        ("accumulated", Box::new(AdamW::new(0.01).accumulate(3))),
+    ];
+    for (name, optimizer) in optimizers {
+        let (f32, f32_scaled) = (peak(Precision::full(), &optimizer), peak(scaled.clone(), &optimizer));
+        let (bf16, f16) =
+            (peak(Precision::mixed(Half::Bf16), &optimizer), peak(Precision::mixed(Half::F16), &optimizer));
+        println!("{name}: peaks of {f32} and scaled {f32_scaled} bytes in f32, {bf16} in bf16, {f16} in f16");
+        assert!(f32_scaled <= f32 + activation + 2 * gradients, "{name}: {f32_scaled} bytes scaled, {f32} not");
+        assert!(f16 <= bf16 + activation + 2 * gradients, "{name}: {f16} bytes in f16, {bf16} in bf16");
+    }
+}
+
 #[test]
 fn factors_of_a_derivative_are_computed_again_from_what_waits() {
     let gelu: for<'g> fn(Expr<'g>) -> Expr<'g> = |h| h.gelu(Gelu::Tanh);

@@ -2,6 +2,7 @@
 
 use crate::suite::devices::devices;
 use arenagrad::nn::{Linear, Parameter, Phase, State};
+use arenagrad::train::schedules::{Cosine, OneCycle};
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Expr, Graph, GraphError, Init, Optimizer, Reduction, Session, Sgd, Tape,
     TapeOptimizer, Tensor, Variable,
@@ -332,4 +333,36 @@ fn gradients_reach_what_the_layer_is_applied_to() {
     near(w.grad().unwrap().to_f64_vec(), &[2.0 * y, 4.0 * y]);
     near(w.data().unwrap().to_f64_vec(), &[wv[0] - 0.2 * y, wv[1] - 0.4 * y]);
     near(vec![loss.item().unwrap()], &[y * y]);
+}
+
+/// An optimiser that counts its updates has something to do even where there are no parameters yet.
+#[test]
+fn schedules_around_optimisers_of_a_tapes_parameters() {
+    let optimizers: [Box<dyn Fn() -> Box<dyn Optimizer>>; 4] = [
+        Box::new(|| Box::new(AdamW::new(0.05).schedule(Cosine::new(20)))),
+        Box::new(|| Box::new(Adam::new(0.05).schedule(OneCycle::new(30)).clip_norm(1.0))),
+        Box::new(|| Box::new(AdamW::new(0.05).schedule(Cosine::new(20)).accumulate(2))),
+        Box::new(|| Box::new(arenagrad::Lamb::new(0.05).no_decay("*.bias").schedule(Cosine::new(20)))),
+    ];
+    let layer = Linear::new("layer", 2, 1);
+    for optimizer in &optimizers {
+        let tape = Tape::new(Device::cpu()).seed(3);
+        let mut of_parameters = TapeOptimizer::of_parameters(&tape, optimizer()).unwrap();
+        let g = Graph::new();
+        let x = g.input("x", [2, 2]);
+        let loss = layer.apply(x).square().mean(..);
+        let mut session = Session::builder(Device::cpu()).seed(3).train(&g, loss, &optimizer()).unwrap();
+        let batch = Tensor::from([[1.0f32, 2.0], [-0.5, 0.25]]);
+        for _ in 0..8 {
+            of_parameters.zero_grad();
+            tape.leaf(&batch).map(|x| layer.apply(x).square().mean(..)).backward().unwrap();
+            of_parameters.step().unwrap();
+            session.step(&[("x", &batch)]).unwrap();
+        }
+        for name in ["layer.weight", "layer.bias"] {
+            let (on_tape, in_session) =
+                (tape.parameter(name).unwrap().data().unwrap(), session.parameter(name).unwrap());
+            assert!(on_tape.allclose(&in_session, 1e-6, 1e-7).unwrap(), "{name}: {on_tape} and {in_session}");
+        }
+    }
 }

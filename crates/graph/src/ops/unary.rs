@@ -7,7 +7,7 @@
 //! | sign | -1, 0 or 1 | 0 | NaN stays NaN, -0 gives 0; i32 too |
 //! | floor, ceil, round | an integer | 0 | round takes halves to even |
 //! | exp | `e^x` | `y` | |
-//! | expm1 | `e^x - 1` | `y + 1` | exact for small x |
+//! | expm1 | `e^x - 1` | `e^x` | exact for small x; `y + 1` would be 0 where `e^x` is small |
 //! | log | `ln x` | `1 / x` | -inf at 0, NaN below |
 //! | log1p | `ln(1 + x)` | `1 / (1 + x)` | exact for small x |
 //! | sqrt | `sqrt x` | `1 / (2 y)` | derivative infinite at 0 |
@@ -75,7 +75,8 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Neg => -factor,
         UnaryFunction::Abs => factor * x.sign(),
         UnaryFunction::Exp => factor * y,
-        UnaryFunction::Expm1 => factor * (y + 1.0),
+        // Not y + 1, which has no digits of it where e^x is small.
+        UnaryFunction::Expm1 => factor * x.exp(),
         UnaryFunction::Log => factor / x,
         UnaryFunction::Log1p => factor / (x + 1.0),
         UnaryFunction::Sqrt => factor / (y * 2.0),
@@ -88,14 +89,14 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Relu => factor.binary(BinaryFunction::ReluBackward, y, origin),
         UnaryFunction::Sign | UnaryFunction::Floor | UnaryFunction::Ceil | UnaryFunction::Round => return None,
         UnaryFunction::Not | UnaryFunction::BitwiseNot => return None,
-        UnaryFunction::Atan => factor / (x * x + 1.0), // As a product, which keeps the digits next to 1.
-        UnaryFunction::Asin => factor / ((1.0 - x) * (x + 1.0)).sqrt(),
-        UnaryFunction::Acos => -(factor / ((1.0 - x) * (x + 1.0)).sqrt()),
+        UnaryFunction::Atan => factor / (x * x + 1.0),
+        UnaryFunction::Asin => factor / one_less_square(x).sqrt(),
+        UnaryFunction::Acos => -(factor / one_less_square(x).sqrt()),
         UnaryFunction::Sinh => factor * x.cosh(),
         UnaryFunction::Cosh => factor * x.sinh(), // The squares of large elements would overflow.
         UnaryFunction::Asinh => factor / x.hypot(1.0),
         UnaryFunction::Acosh => factor / ((x - 1.0).sqrt() * (x + 1.0).sqrt()),
-        UnaryFunction::Atanh => factor / ((1.0 - x) * (x + 1.0)),
+        UnaryFunction::Atanh => factor / one_less_square(x),
         UnaryFunction::Log2 => factor / (x * LN_2),
         UnaryFunction::Log10 => factor / (x * LN_10),
         UnaryFunction::Exp2 => factor * (y * LN_2),
@@ -107,4 +108,11 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Digamma => factor * x.trigamma(),
         UnaryFunction::Trigamma => factor * special::trigamma_slope(x),
     })
+}
+
+/// `1 - x^2`: in value a product, which keeps its digits next to 1, and in its derivative `-2 x`, of which that of the product, a difference of
+/// two numbers next to 1, would have none left where `x` is small.
+fn one_less_square(x: Expr<'_>) -> Expr<'_> {
+    let difference = 1.0 - x * x;
+    difference + ((1.0 - x) * (x + 1.0) - difference).stop_gradient()
 }

@@ -2,7 +2,7 @@
 //!
 //! A step runs after the steps whose results it reads, and a step that overwrites a parameter in place after every other
 //! step that reads the old value. Among those that may run, updates go first, which frees gradients early; then the order
-//! of the graph decides.
+//! of the graph decides, in which a step that sums a large result up to little stands right behind that result, whatever else it computes.
 //!
 //! Exchanges with other processes are begun in the order of the graph, which is the same in all of them, and as early as can be. What waits
 //! for one comes after everything that does not, so that there is work to do while it is under way.
@@ -62,15 +62,51 @@ pub(crate) fn order(steps: Vec<Step>, entries: &[Entry], updates: &mut Updates) 
     };
     let early: Vec<bool> = (0..steps.len()).map(is_early).collect();
 
+    let places = places(&steps, entries, &writer);
     let key = |number: u32| {
         let place = number as usize;
-        (waits[place], !early[place], !is_update[place], steps[place].writes[0])
+        (waits[place], !early[place], !is_update[place], places[place])
     };
     let order = in_order(&followers, key);
     debug_assert_eq!(order.len(), steps.len(), "the steps of a plan have no cycle");
     let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     order.into_iter().filter_map(|number| steps[number as usize].take()).collect()
 }
+
+/// Where each step stands in the order of the graph, as the number of an entry: of its first result; or, of a step that leaves little of a result that
+/// it reads, of the last of what it reads. Such steps are fused with what comes much later, as the sums for biases' gradients are with
+/// a question about all gradients, and until they have run the large result is held.
+fn places(steps: &[Step], entries: &[Entry], writer: &[u32]) -> Vec<u32> {
+    let bytes = |entry: u32| {
+        let Entry { shape, storage, .. } = &entries[entry as usize];
+        shape.elements().saturating_mul(storage.bytes())
+    };
+    let written = |step: &Step| step.writes.iter().map(|&entry| bytes(entry)).fold(0, usize::saturating_add);
+    let is_little =
+        |written: usize, read: u32| writer[read as usize] != NONE && written.saturating_mul(LITTLE) <= bytes(read);
+    // What steps that leave little of a result leave of it all together: many parts of it may be as much as it is.
+    let mut left: HashMap<u32, usize> = HashMap::new();
+    for step in steps {
+        let written = written(step);
+        for &read in step.reads.iter().filter(|&&read| is_little(written, read)) {
+            let left = left.entry(read).or_default();
+            *left = left.saturating_add(written);
+        }
+    }
+    let frees = |step: &Step| {
+        let written = written(step);
+        let mut large = step.reads.iter().filter(|&&read| is_little(written, read));
+        large.any(|read| left[read].saturating_mul(2) <= bytes(*read))
+    };
+    let place = |step: &Step| match step.reads.iter().max() {
+        Some(&last) if frees(step) => last.min(step.writes[0]),
+        Some(_) | None => step.writes[0],
+    };
+    steps.iter().map(place).collect()
+}
+
+/// How many times smaller than a result is what counts as little of it.
+const LITTLE: usize = 4;
 
 /// Whether a step is an exchange with other processes.
 pub(crate) fn is_exchange(entries: &[Entry], step: &Step) -> bool {

@@ -53,7 +53,7 @@ impl LossScale {
         LossScale { initial: 65_536.0, growth: 2.0, backoff: 0.5, interval: 2_000 }
     }
 
-    /// A scale that stays. Steps are skipped and counted all the same.
+    /// A scale that stays. Steps are skipped and counted all the same. A checkpoint that is resumed brings its own scale, which stays then.
     pub fn fixed(scale: f64) -> Self {
         LossScale { initial: scale, growth: 1.0, backoff: 1.0, interval: i32::MAX }
     }

@@ -8,8 +8,9 @@ use crate::train::{Optimizer, Scalars, Trained};
 
 /// RMSprop (Tieleman and Hinton 2012), as PyTorch's `torch.optim.RMSprop` defines it:
 ///
-/// `g = gradient + weight_decay p`, `v = alpha v + (1 - alpha) g^2`, `p = p - rate g / (sqrt(v) + eps)`. Centred, the square of the mean
-/// `m = alpha m + (1 - alpha) g` is taken from `v` under the root. With momentum, `b = momentum b + g / (sqrt(v) + eps)` and
+/// `g = gradient + weight_decay p`, `v = alpha v + (1 - alpha) g^2`, `p = p - rate g / (sqrt(v) + eps)`. Centred, the variance
+/// `s = alpha (s + (1 - alpha) (g - m)^2)` stands in the place of `v`, where `m = alpha m + (1 - alpha) g` is the mean, here that of the steps
+/// before. It is the same number as `v - m^2`, which loses its digits where gradients hardly change. With momentum, `b = momentum b + g / (sqrt(v) + eps)` and
 /// `p = p - rate b`.
 ///
 /// The defaults are `alpha = 0.99`, `eps = 1e-8`, no momentum, not centred.
@@ -51,7 +52,7 @@ impl RmsProp {
         RmsProp { momentum, ..self }
     }
 
-    /// By the deviation of the gradients instead of their size. A variance that rounding makes negative is 0.
+    /// By the deviation of the gradients instead of their size.
     pub fn centered(self) -> Self {
         RmsProp { centered: true, ..self }
     }
@@ -77,16 +78,20 @@ impl Optimizer for RmsProp {
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let g = one.penalised(maximize, weight_decay);
-            let v = one.state(graph, "second_moment", 0.0)?;
-            let next_v = (v * alpha + g * g * (1.0 - alpha)).named(format!("{name}.second_moment.next"));
-            pairs.push((v, next_v));
-            let mut spread = next_v;
-            if centered {
-                let m = one.state(graph, "first_moment", 0.0)?;
+            let spread = if centered {
+                let (m, s) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "variance", 0.0)?);
                 let next_m = (m * alpha + g * (1.0 - alpha)).named(format!("{name}.first_moment.next"));
-                pairs.push((m, next_m));
-                spread = (next_v - next_m * next_m).maximum(0.0);
-            }
+                let deviation = g - m;
+                let next_s = (s + deviation * deviation * (1.0 - alpha)) * alpha;
+                let next_s = next_s.named(format!("{name}.variance.next"));
+                pairs.extend([(m, next_m), (s, next_s)]);
+                next_s
+            } else {
+                let v = one.state(graph, "second_moment", 0.0)?;
+                let next_v = (v * alpha + g * g * (1.0 - alpha)).named(format!("{name}.second_moment.next"));
+                pairs.push((v, next_v));
+                next_v
+            };
             let mut direction = g / (spread.sqrt() + eps);
             if momentum != 0.0 || scheduled.is_some() {
                 let velocity = one.state(graph, "velocity", 0.0)?;
