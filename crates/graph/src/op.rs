@@ -19,6 +19,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::body::{Body, ScanResult};
+use crate::dtype::DType;
 use crate::elements::Elements;
 use crate::node::NodeId;
 use crate::shape::AxisSet;
@@ -138,7 +139,7 @@ pub enum Indexing {
     Gather { operand: NodeId, indices: NodeId, axis: usize },
     /// `operand` with `updates[.., j, ..]` added at `[.., indices[.., j, ..], ..]` along `axis`.
     ScatterAdd { operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
-    /// `operand` with the element at `[.., indices[.., j, ..], ..]` along `axis` combined with `updates[.., j, ..]`.
+    /// `operand` with the element at `[.., indices[.., j, ..], ..]` along `axis` combined with `updates[.., j, ..]`, in ascending order of `j`.
     ScatterReduce { function: ScatterFunction, operand: NodeId, indices: NodeId, updates: NodeId, axis: usize },
 }
 
@@ -149,11 +150,14 @@ pub enum ScatterFunction {
     Mul,
     Max,
     Min,
+    /// The update stands in the place of the element: of several the last.
+    Replace,
 }
 
 impl ScatterFunction {
     /// Every function, in the order of declaration.
-    pub const ALL: [ScatterFunction; 3] = [ScatterFunction::Mul, ScatterFunction::Max, ScatterFunction::Min];
+    pub const ALL: [ScatterFunction; 4] =
+        [ScatterFunction::Mul, ScatterFunction::Max, ScatterFunction::Min, ScatterFunction::Replace];
 
     /// The stem used in printed graphs, plans and tests.
     pub fn name(self) -> &'static str {
@@ -161,15 +165,25 @@ impl ScatterFunction {
             ScatterFunction::Mul => "scatter_mul",
             ScatterFunction::Max => "scatter_max",
             ScatterFunction::Min => "scatter_min",
+            ScatterFunction::Replace => "scatter_replace",
         }
     }
 
-    /// The function of two elements that it repeats.
-    pub fn combination(self) -> BinaryFunction {
+    /// The function of two elements that it repeats; none if an update replaces what was there.
+    pub fn combination(self) -> Option<BinaryFunction> {
         match self {
-            ScatterFunction::Mul => BinaryFunction::Mul,
-            ScatterFunction::Max => BinaryFunction::Maximum,
-            ScatterFunction::Min => BinaryFunction::Minimum,
+            ScatterFunction::Mul => Some(BinaryFunction::Mul),
+            ScatterFunction::Max => Some(BinaryFunction::Maximum),
+            ScatterFunction::Min => Some(BinaryFunction::Minimum),
+            ScatterFunction::Replace => None,
+        }
+    }
+
+    /// Whether elements of a dtype can be scattered by it.
+    pub fn takes(self, dtype: DType) -> bool {
+        match self {
+            ScatterFunction::Mul | ScatterFunction::Max | ScatterFunction::Min => dtype != DType::Bool,
+            ScatterFunction::Replace => true,
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod reduce;
 pub mod rounding;
 pub mod scan;
 pub mod scatter_reduce;
+pub mod scatter_replace;
 mod special;
 pub mod unary;
 pub mod views;

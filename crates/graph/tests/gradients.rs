@@ -301,14 +301,20 @@ fn cases(kind: OpKind) -> Vec<Case> {
         OpKind::Scan => scan_cases(),
         OpKind::ScatterReduce(function) => {
             let reduction = match function {
-                ScatterFunction::Mul => ScatterReduction::Prod,
-                ScatterFunction::Max => ScatterReduction::Amax,
-                ScatterFunction::Min => ScatterReduction::Amin,
+                ScatterFunction::Mul => Some(ScatterReduction::Prod),
+                ScatterFunction::Max => Some(ScatterReduction::Amax),
+                ScatterFunction::Min => Some(ScatterReduction::Amin),
+                ScatterFunction::Replace => None,
             };
             let scatter = |index: &'static [i32], shape: &'static [usize]| {
                 let shapes = [(vec![3, 2], -2.0, 2.0), (shape.to_vec(), -2.0, 2.0)];
                 Case::new(&shapes, move |g, x| {
-                    x[0].scatter_reduce(0, g.literal(shape, index), x[1], reduction, true).square()
+                    let index = g.literal(shape, index);
+                    let scattered = match reduction {
+                        Some(reduction) => x[0].scatter_reduce(0, index, x[1], reduction, true),
+                        None => x[0].scatter(0, index, x[1]),
+                    };
+                    scattered.square()
                 })
             };
             vec![scatter(&[0, 0, 0, 2, 2, 0], &[3, 2]), scatter(&[1], &[1, 1]), scatter(&[], &[0, 2])]

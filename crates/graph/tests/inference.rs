@@ -17,6 +17,7 @@ fn accepted(kind: OpKind) -> &'static [DType] {
         OpKind::Unary(function) => function.row().dtypes,
         OpKind::Binary(function) => function.row().dtypes,
         OpKind::Compare(function) => function.row().dtypes,
+        OpKind::ScatterReduce(ScatterFunction::Replace) => &[F32, F64, I32, Bool],
         OpKind::Reduce(_) | OpKind::ArgMax | OpKind::ScatterAdd | OpKind::ScatterReduce(_) | OpKind::AllReduce => {
             &[F32, F64, I32]
         }
@@ -235,11 +236,16 @@ fn inferred<'g>(g: &'g Graph, kind: OpKind, dtype: DType) -> Vec<(Expr<'g>, Vec<
         OpKind::ScatterAdd => vec![(x.scatter_add(0, g.full([5, 3], 0.0, I32), full(&[5, 3])), vec![2, 3], dtype)],
         OpKind::ScatterReduce(function) => {
             let reduction = match function {
-                ScatterFunction::Mul => ScatterReduction::Prod,
-                ScatterFunction::Max => ScatterReduction::Amax,
-                ScatterFunction::Min => ScatterReduction::Amin,
+                ScatterFunction::Mul => Some(ScatterReduction::Prod),
+                ScatterFunction::Max => Some(ScatterReduction::Amax),
+                ScatterFunction::Min => Some(ScatterReduction::Amin),
+                ScatterFunction::Replace => None,
             };
-            let scattered = x.scatter_reduce(0, g.full([5, 3], 0.0, I32), full(&[5, 3]), reduction, true);
+            let (index, updates) = (g.full([5, 3], 0.0, I32), full(&[5, 3]));
+            let scattered = match reduction {
+                Some(reduction) => x.scatter_reduce(0, index, updates, reduction, true),
+                None => x.scatter(0, index, updates),
+            };
             vec![(scattered, vec![2, 3], dtype)]
         }
     }

@@ -2,12 +2,11 @@
 //
 // One invocation computes one element of the result. Up to 64 units are added to the operand one after the other, in ascending order.
 // More are summed by the sums of `scatter_sums`: of each level the entries before the first and after the last whole chunk of 64, and of
-// the last level all.
+// the last level all. Of units that replace one another the last stands there.
 //
 // Bindings: the operand (read) unless the result holds it, the order, the ends and the updates (read), the sums (read), the result
 // (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, Target, read_start, target_of, read_entry_0, sum_units, write_result, the
-// bindings.
+// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, Target, read_start, target_of, combine_units, write_result, the bindings.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -22,14 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         if target_place.place > 0u {
             first = ends[target_place.place - 1u];
         }
-        let last = ends[target_place.place];
-        if last - first <= 64u {
-            for (var unit = first; unit < last; unit += 1u) {
-                sum = combine(sum, read_entry_0(unit, target_place.column));
-            }
-        } else {
-            sum = combine(sum, sum_units(first, last, target_place.column));
-        }
+        sum = combine_units(sum, first, ends[target_place.place], target_place.column);
     }
     write_result(element, sum);
 }

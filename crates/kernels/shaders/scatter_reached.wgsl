@@ -5,7 +5,7 @@
 // `scatter_sums`, as `scatter_places` does. So the cost is that of the units, however many places there are.
 //
 // Bindings: the sorted keys, the order, the updates and the sums (read), a factor (read), the result (read_write), which holds the operand.
-// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, first_element, read_start, read_entry_0, sum_units, write_result, the bindings.
+// Generated: Parameters, flat, WORKGROUP_SIZE, Element, identity, combine, first_element, read_start, combine_units, write_result, the bindings.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -45,13 +45,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
     }
     let element = first_element(place) + column;
-    var sum = read_start(element);
-    if last - first <= 64u {
-        for (var unit = first; unit < last; unit += 1u) {
-            sum = combine(sum, read_entry_0(unit, column));
-        }
-    } else {
-        sum = combine(sum, sum_units(first, last, column));
-    }
-    write_result(element, sum);
+    write_result(element, combine_units(read_start(element), first, last, column));
 }

@@ -45,7 +45,11 @@ impl Kernel {
                 };
                 updates_shape.elements().saturating_mul(of_update)
             }
-            Kernel::ScatterReduce { dtype, updates_shape, .. } if dtype.is_float() => updates_shape.elements(),
+            Kernel::ScatterReduce { dtype, function, updates_shape, .. }
+                if dtype.is_float() && function.combination().is_some() =>
+            {
+                updates_shape.elements()
+            }
             // The cost model counts a function of matrices in multiplications that are added to a sum.
             Kernel::LinearAlgebra { function, dtype, extents } => {
                 cost::linear_algebra(*function, *dtype, *extents).operations.saturating_mul(2)

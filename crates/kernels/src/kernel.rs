@@ -121,12 +121,13 @@ pub enum Kernel {
         factor: Option<Factor>,
     },
     /// `result = operand`, then `result[.., indices[.., j, ..], ..] = function(result[..], updates[.., j, ..])` along `axis`, for each
-    /// element of the result by a tree that depends on the number of its updates alone, or on where they stand among all. Inputs: the
-    /// contiguous operand, indices, updates. Outputs: the contiguous result. An update whose index is outside the axis is left out.
+    /// element of the result by a tree that depends on the number of its updates alone, or on where they stand among all; a function that
+    /// replaces gives the last update. Inputs: the contiguous operand, indices, updates. Outputs: the contiguous result. An update whose
+    /// index is outside the axis is left out. In place the cost is that of the updates, however large the operand is.
     ScatterReduce {
-        /// The dtype of operand, updates and result: a float or i32.
+        /// The dtype of operand, updates and result: one that the function takes.
         dtype: DType,
-        /// By what updates are combined with what stands at their places.
+        /// By what updates are combined with what stands at their places, or that they replace it.
         function: ScatterFunction,
         /// The shape of operand and result.
         operand_shape: Shape,
@@ -142,7 +143,8 @@ pub enum Kernel {
         in_place: bool,
     },
     /// Regions of one result, each copied from a step's input of its own: what concatenation and padding lower to.
-    /// Inputs: one a piece. Outputs: the result. The pieces do not overlap; without `fill` they cover the result.
+    /// Inputs: one a piece. Outputs: the result. The pieces do not overlap; without `fill`, elements that they do not cover stay what the result's buffer
+    /// holds.
     Assemble {
         /// The dtype of all.
         dtype: DType,

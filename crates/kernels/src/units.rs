@@ -77,6 +77,11 @@ impl Units {
         self.outer.saturating_mul(self.count).saturating_mul(self.inner)
     }
 
+    /// How many coordinates along the axis and before it there are in the result: the places of each follow one another.
+    pub(crate) fn rows(&self) -> usize {
+        self.outer.saturating_mul(self.extent)
+    }
+
     /// How many places they can go to.
     pub(crate) fn places(&self) -> usize {
         self.outer.saturating_mul(self.extent).saturating_mul(self.inner)

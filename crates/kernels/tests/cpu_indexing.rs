@@ -236,12 +236,13 @@ fn long_scatters_lose_no_digits() {
 #[test]
 fn scatters_combine_in_the_order_of_the_updates() {
     for (operand_shape, updates_shape, axis) in cases() {
-        for (dtype, function) in
-            [DType::F32, DType::F64, DType::I32].into_iter().flat_map(|dtype| ScatterFunction::ALL.map(|f| (dtype, f)))
-        {
+        let functions = DType::ALL.into_iter().flat_map(|dtype| ScatterFunction::ALL.map(|function| (dtype, function)));
+        for (dtype, function) in functions.filter(|(dtype, function)| function.takes(*dtype)) {
             let (count, elements) = (operand_shape.iter().product(), updates_shape.iter().product::<usize>());
             let numbers = |seed: u64, count: usize| -> Vec<f64> {
-                noise(seed, count).into_iter().map(|x| few_digits(dtype, 1.0 + x * 0.25)).collect()
+                let number =
+                    |x: f64| if dtype == DType::Bool { f64::from(x > 0.0) } else { few_digits(dtype, 1.0 + x * 0.25) };
+                noise(seed, count).into_iter().map(number).collect()
             };
             let operand = numbers(1, count);
             let last = updates_shape[updates_shape.len() - 1];
@@ -261,6 +262,7 @@ fn scatters_combine_in_the_order_of_the_updates() {
                         let (a, b) = (expected[at], updates[updates_view.position(element)]);
                         let is_nan = a.is_nan() || b.is_nan();
                         expected[at] = dtype.round(match function {
+                            ScatterFunction::Replace => b,
                             _ if is_nan => f64::NAN,
                             ScatterFunction::Mul => a * b,
                             ScatterFunction::Max => a.max(b),

@@ -11,7 +11,7 @@ use arenagrad_graph::Shape;
 use arenagrad_kernels::cpu::{Compiled, Operands};
 use arenagrad_kernels::{
     Attention, AttentionResult, Axes, BinaryFunction, Cumulation, CumulativeFunction, DType, Elements, Factor,
-    Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, UnaryFunction, View,
+    Instruction, Kernel, Matrices, Nest, Piece, ReduceFunction, ScatterFunction, UnaryFunction, View,
 };
 use reference::{Builder, axes, buffer, noise, own_buffers, view};
 
@@ -146,6 +146,25 @@ fn scatter(name: &'static str, places: usize, updates: usize) -> Case {
     }
 }
 
+/// Rows of that width in the place of others.
+fn replace(name: &'static str, [rows, updates]: [usize; 2], width: usize) -> Case {
+    Case {
+        name,
+        kernel: Kernel::ScatterReduce {
+            dtype: DType::F32,
+            function: ScatterFunction::Replace,
+            operand_shape: [rows, width].into(),
+            updates_shape: [updates, width].into(),
+            axis: 0,
+            indices: view(&[(updates, 1), (width, 0)], 0),
+            updates: View::contiguous(updates * width),
+            in_place: false,
+        },
+        inputs: vec![(DType::F32, rows * width), (DType::I32, updates), (DType::F32, updates * width)],
+        outputs: vec![(DType::F32, rows * width)],
+    }
+}
+
 fn nest(name: &'static str, nest: Nest) -> Case {
     let inputs = nest.inputs.iter().map(|input| (input.dtype, input.view.end())).collect();
     let outputs = nest.outputs.iter().map(|&output| {
@@ -236,6 +255,9 @@ fn cases() -> Vec<Case> {
             inputs: vec![(DType::F32, 30_000), (DType::I32, 1000), (DType::F32, 300_000)],
             outputs: vec![(DType::F32, 30_000)],
         },
+        replace("scatter_replace of rows", [2000, 1500], 300),
+        replace("scatter_replace of few rows", [200_000, 90], 7),
+        replace("scatter_replace of elements", [1000, 700_000], 1),
         Case {
             name: "scatter_add with a factor",
             kernel: Kernel::ScatterAdd {

@@ -93,7 +93,8 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
         "argsort_ranks" => of("extent"),
         "argsort_keys" | "argsort_rows" | "argsort_indices" => 0,
         "searchsorted" => bits(of("length")),
-        "scatter_add" => of("updates"),
+        "scatter_add" | "scatter_replace" => of("updates"),
+        "scatter_few" => of("count"),
         "scatter_count" => of("digits") + of("block_size"),
         "scatter_move" => of("block_size"),
         "scan" | "scan_sums" => of("chunk_length"),
@@ -101,8 +102,9 @@ fn iterations(dispatch: &Dispatch, module: &naga::Module) -> usize {
         "scatter_sums" => 16,
         // Before and after the whole chunks of each level, and what is left of the last; or up to 64 units one by one.
         "scatter_places" | "scatter_reached" => {
-            let levels = dispatch.module.matches("fn sum_entries_").count() - 1;
-            let sums = ((2 * levels + 1) * 19).max(64);
+            // What replaces has no sums.
+            let levels = dispatch.module.matches("fn sum_entries_").count().checked_sub(1);
+            let sums = levels.map_or(0, |levels| ((2 * levels + 1) * 19).max(64));
             // The units of a place end where a search there and back finds.
             let searched = if dispatch.label == "scatter_reached" { 2 * bits(of("units")) } else { 0 };
             sums + searched

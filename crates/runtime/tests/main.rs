@@ -81,6 +81,7 @@ mod precision_gradients;
 mod profile;
 mod recurrent;
 mod repeated_work;
+mod replacing;
 mod requirements;
 mod rounding;
 mod sampling;

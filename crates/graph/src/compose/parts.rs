@@ -1,7 +1,8 @@
 //! Tensors taken apart along an axis, and with a part replaced.
 //!
 //! Parts are slices, so they are views, and what flows back to them is put together as one gradient. A part that is replaced stands
-//! between what is left before and behind it, in one concatenation.
+//! between what is left before and behind it, in one concatenation; elements that are no neighbours are scattered to their places. A plan makes
+//! either cost what it writes, where nothing else needs the tensor any more.
 
 use crate::error::GraphError;
 use crate::expr::{Expr, Position};
@@ -224,7 +225,8 @@ impl<'g> Expr<'g> {
     /// numbers would take of the result is `source`. (PyTorch's `slice_scatter`.) Any dtype, the same of both. The gradient of the
     /// elements that were replaced is 0.
     ///
-    /// Errors: an axis that there is not; a range outside it; a step of 0; a source of another shape or dtype than the slice.
+    /// Errors: an axis that there is not; a range outside it; a step of 0, or of more than 1 along an axis of more than 2147483647 elements; a source
+    /// of another shape or dtype than the slice.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -255,15 +257,18 @@ impl<'g> Expr<'g> {
                 let end = start + rhs_shape[along];
                 return self.graph().concat(&[self.slice(axis, 0, start), source, self.slice(axis, end, extent)], axis);
             }
-            let (mut lows, mut interiors) =
-                (smallvec::smallvec![0; shape.rank()], smallvec::smallvec![0; shape.rank()]);
-            (lows[along], interiors[along]) = (start, step - 1);
-            let spread = source.pad_node(lows, interiors, 0.0, &shape, origin);
-            let is_replaced = |place: usize| (start..end).contains(&place) && (place - start).is_multiple_of(step);
-            let is_replaced: Vec<bool> = (0..extent).map(is_replaced).collect();
-            let mut along_axis = vec![1; shape.rank()];
-            along_axis[along] = extent;
-            self.graph().literal(along_axis, is_replaced).where_(spread, self)
+            if rhs_shape.contains(&0) {
+                return self;
+            }
+            if i32::try_from(extent).is_err() {
+                let (what, value, expected) = ("the extent of the axis", extent as f64, "at most 2147483647");
+                return self.fail(GraphError::Argument { origin, op, what, value, expected });
+            }
+            let mut aligned = vec![1; shape.rank()];
+            aligned[along] = rhs_shape[along];
+            let places: Vec<i32> = (start..end).step_by(step).map(|place| place as i32).collect();
+            let places = self.graph().literal(aligned, places).broadcast_node(&rhs_shape, origin);
+            self.with_replaced(places, source, along, origin)
         })
     }
 }

@@ -1,16 +1,19 @@
 //! Elements by positions that are tensors: taken from, and put into, several axes at once.
 //!
-//! The indexed axes are made one, and the positions along them one number each; then it is a matter of one axis. Positions count from the
+//! The indexed axes are made one, and the positions along them one number each; then it is a matter of one axis. What is put needs no other
+//! order of the axes for that, so it costs what it writes: whole axes between indexed ones have a position for each place. Positions count from the
 //! end where they are negative, as PyTorch has it of these functions. Those that stand in the graph are checked when they are used; whatever comes
 //! from an input or was computed cannot be, and if it is out of range, what is put there goes nowhere, and what is taken is NaN, or 0
 //! of i32 and false of bool.
+
+use std::ops::Range;
 
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Expr, IntoExpr, Operand};
 use crate::node::Origin;
 use crate::op::{Leaf, Op};
-use crate::shape::{AxisSet, Shape};
+use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
     /// Gathering along `axis` where the other axes of both broadcast: `y[.., j, ..] = x[.., i[.., j, ..], ..]`. (PyTorch's `take_along_dim`; without
@@ -126,7 +129,7 @@ impl<'g> Expr<'g> {
     ///
     /// Errors: more indices than axes; indices that are neither i32 nor bool, or bool that do not stand in the graph or have another shape than the axes
     /// that they index; shapes that do not broadcast; values of another dtype; a position that stands in the graph and is out of range; indexed
-    /// axes of more than 2147483647 places.
+    /// axes of more than 2147483647 places, those between them included.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -242,19 +245,37 @@ impl<'g> Expr<'g> {
                 }
             };
         }
-        let places = axes.iter().fold(1usize, |places, &axis| places.saturating_mul(shape[axis]));
+        // From the first indexed axis to the last, with the whole ones in between.
+        let first = axes.first().copied().unwrap_or(0);
+        let span = first..axes.last().map_or(first, |last| last + 1);
+        let between: Vec<usize> = span.clone().filter(|axis| along[*axis].is_none()).collect();
+        let places = span.clone().fold(1usize, |places, axis| places.saturating_mul(shape[axis]));
         if i32::try_from(places).is_err() {
             let (what, value) = ("the number of places", places as f64);
             return self.fail_without(GraphError::Argument { origin, op, what, value, expected: "at most 2147483647" });
         }
         let mut flat: Option<Expr<'g>> = None;
         let mut is_inside: Option<Expr<'g>> = None;
-        for &axis in &axes {
+        for axis in span.clone() {
             let extent = shape[axis];
-            let index = along[axis]?;
-            let counted = index.counted_from_end(op, extent, origin)?;
-            let is_known = matches!(counted.source()?.1, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }))
-                || matches!(index.source()?.1, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }));
+            let mut coordinates = vec![1; between.len()];
+            let (counted, is_known) = match along[axis] {
+                Some(index) => {
+                    let counted = index.counted_from_end(op, extent, origin)?;
+                    let stands = |of: Expr<'g>| {
+                        Some(matches!(of.source()?.1, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })))
+                    };
+                    let is_known = stands(counted)? || stands(index)?;
+                    let own = counted.read(op, origin, |_, node| node.shape.clone())?;
+                    let aligned: Shape = own.iter().copied().chain(coordinates).collect();
+                    (counted.reshape_node(&aligned, origin), is_known)
+                }
+                None => {
+                    let number = between.iter().position(|&other| other == axis)?;
+                    coordinates[number] = extent;
+                    (self.graph().at(origin, || self.graph().iota(coordinates, number)), true)
+                }
+            };
             flat = Some(self.graph().at(origin, || match flat {
                 Some(flat) => flat * extent as i32 + counted,
                 None => counted,
@@ -272,8 +293,10 @@ impl<'g> Expr<'g> {
             (Some(flat), _) => flat,
             (None, _) => self.graph().full(Shape::scalar(), 0.0, DType::I32),
         };
-        let flat = flat.broadcast_node(&common, origin).reshape_node(&Shape::from([common.elements()]), origin);
-        Some(Places { shape: shape.clone(), axes, common, flat, origin })
+        let between: Shape = between.into_iter().map(|axis| shape[axis]).collect();
+        let named: Shape = common.iter().chain(between.iter()).copied().collect();
+        let flat = flat.broadcast_node(&named, origin).reshape_node(&Shape::from([named.elements()]), origin);
+        Some(Places { shape: shape.clone(), span, between, common, flat, origin })
     }
 
     /// The positions at which this bool tensor, which stands in the graph, holds: a vector for each of its axes.
@@ -318,41 +341,39 @@ impl<'g> Expr<'g> {
 /// Places of a tensor that index tensors name.
 struct Places<'g> {
     shape: Shape,
-    /// The axes that are indexed, in ascending order.
-    axes: Vec<usize>,
+    /// From the first axis that is indexed to before the one behind the last.
+    span: Range<usize>,
+    /// The extents of those of them that are whole.
+    between: Shape,
     /// The shape that the index tensors broadcast to.
     common: Shape,
-    /// The place of each along all indexed axes as one: a vector.
+    /// The place of each along the span as one axis: a vector, over the common shape and then the whole axes of the span.
     flat: Expr<'g>,
     origin: Origin,
 }
 
 impl<'g> Places<'g> {
     fn put(&self, whole: Expr<'g>, values: Expr<'g>, accumulate: bool) -> Expr<'g> {
-        let Places { shape, axes, common, flat, origin } = self;
-        let set: AxisSet = axes.iter().copied().collect();
-        let others: Vec<usize> = (0..shape.rank()).filter(|&axis| !set.contains(axis)).collect();
-        let rest: Vec<usize> = others.iter().map(|&axis| shape[axis]).collect();
-        // Where the shape of the indices stands among the whole axes.
-        let are_neighbours = axes.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-        let before = if are_neighbours { axes.first().copied().unwrap_or(0) } else { 0 };
-        let named: Shape = rest[..before].iter().chain(common.iter()).chain(&rest[before..]).copied().collect();
-        let values = values.broadcast_node(&named, *origin);
+        let Places { shape, span, between, common, flat, origin } = self;
+        let (before, behind) = (&shape[..span.start], &shape[span.end..]);
         let rank = common.rank();
-        let indexed = (before..before + rank).chain(0..before).chain(before + rank..named.rank());
-        let rows: Shape = std::iter::once(common.elements()).chain(rest.iter().copied()).collect();
-        let rows =
-            values.permute(indexed.map(|axis| axis as isize).collect::<Vec<isize>>()).reshape_node(&rows, *origin);
-
-        let order: Vec<usize> = axes.iter().chain(&others).copied().collect();
-        let permuted: Shape = order.iter().map(|&axis| shape[axis]).collect();
-        let places = axes.iter().map(|&axis| shape[axis]).product::<usize>();
-        let joined: Shape = std::iter::once(places).chain(rest).collect();
-        let table = whole.permute(order.iter().map(|&axis| axis as isize).collect::<Vec<isize>>());
-        let table = table.reshape_node(&joined, *origin);
-        let result = if accumulate { table.index_add(0, *flat, rows, 1.0) } else { table.index_copy(0, *flat, rows) };
-        let mut inverse = vec![0isize; order.len()];
-        order.iter().enumerate().for_each(|(place, &axis)| inverse[axis] = place as isize);
-        result.reshape_node(&permuted, *origin).permute(inverse)
+        let joined = |along: usize| -> Shape { before.iter().chain([&along]).chain(behind).copied().collect() };
+        let rows = joined(flat.read("index_put", *origin, |_, node| node.shape.elements()).unwrap_or(0));
+        let values = if between.rank() == 0 {
+            let named: Shape = before.iter().chain(common.iter()).chain(behind).copied().collect();
+            values.broadcast_node(&named, *origin)
+        } else {
+            // The shape of the indices stands before all whole axes, and goes behind those before the span.
+            let named: Shape = common.iter().chain(before).chain(between.iter()).chain(behind).copied().collect();
+            let order = (rank..rank + span.start).chain(0..rank).chain(rank + span.start..named.rank());
+            values.broadcast_node(&named, *origin).permute(order.map(|axis| axis as isize).collect::<Vec<isize>>())
+        };
+        let rows = values.reshape_node(&rows, *origin);
+        let places = shape[span.clone()].iter().product();
+        let table = whole.reshape_node(&joined(places), *origin);
+        let axis = span.start as isize;
+        let result =
+            if accumulate { table.index_add(axis, *flat, rows, 1.0) } else { table.index_copy(axis, *flat, rows) };
+        result.reshape_node(shape, *origin)
     }
 }

@@ -1,8 +1,8 @@
 //! Tensors with elements replaced by, or combined with, others at indices along an axis.
 //!
-//! **Replacing.** Where several updates go to one place the last one wins, on every device and in every run. So each place first gets the
-//! largest number of the updates that go there, which is a scatter of numbers, and then what that update is, which is a gather: the
-//! cost is that of updates and places. The winner alone takes the gradient, and what was replaced takes none.
+//! **Replacing.** Where several updates go to one place the last one wins, on every device and in every run. That is one op, `scatter_replace`
+//! ([`crate::ops::scatter_replace`]), whose cost is that of the updates where nothing else needs the tensor any more, and one copy more where
+//! something does. The winner alone takes the gradient, and what was replaced takes none.
 //!
 //! Indices are as [`Expr::gather`] and [`Expr::scatter_add`] take them: those that stand in the graph are checked when they are used, and inputs
 //! at each run; one that was computed on the device and is out of range changes nothing. Negative indices are out of range here, as in
@@ -85,10 +85,7 @@ impl<'g> Expr<'g> {
             return Expr::poisoned(self.graph());
         };
         match updates.into_operand() {
-            Operand::Number(value) => self.graph().at(origin, || {
-                let value = self.constant_beside(value, origin);
-                if scatter.is_empty() { self } else { scatter.is_reached().where_(value, self) }
-            }),
+            Operand::Number(value) => self.graph().at(origin, || scatter.replaced(scatter.filled(value))),
             Operand::Expr(updates) => match scatter.covered("scatter", updates) {
                 Some(updates) => self.graph().at(origin, || scatter.replaced(updates)),
                 None => Expr::poisoned(self.graph()),
@@ -155,7 +152,7 @@ impl<'g> Expr<'g> {
         };
         self.graph().at(origin, || {
             let source = if alpha == 1.0 { source } else { source * alpha };
-            self.scatter_add(slices.axis as isize, slices.along(&slices.updated), source)
+            self.scatter_add(slices.axis as isize, slices.by_element().indices, source)
         })
     }
 
@@ -179,15 +176,7 @@ impl<'g> Expr<'g> {
         let Some(slices) = self.slices_of("index_copy", axis, indices, Some(source), origin) else {
             return Expr::poisoned(self.graph());
         };
-        self.graph().at(origin, || {
-            if slices.count() == 0 {
-                return self;
-            }
-            // One number a slice will do: its elements go the same way.
-            let winners = slices.winners(&Shape::from([slices.extent()]), slices.indices, 0);
-            let rows = source.index_select(slices.axis as isize, winners.maximum(0));
-            slices.aligned(winners.greater_equal(0)).where_(rows, self)
-        })
+        self.graph().at(origin, || slices.by_element().replaced(source))
     }
 
     /// This with `value`, a number or a scalar, in all elements of the slices along `axis` at the positions `indices`, i32 `[k]` or a scalar.
@@ -214,13 +203,20 @@ impl<'g> Expr<'g> {
             return poisoned;
         }
         self.graph().at(origin, || {
-            let value = value.beside(self, origin).broadcast_node(&slices.shape, origin);
-            if slices.count() == 0 {
-                return self;
-            }
-            let ones = self.graph().full([slices.count()], 1.0, DType::I32);
-            let counts = self.graph().zeros([slices.extent()], DType::I32).scatter_add(0, slices.indices, ones);
-            slices.aligned(counts.greater(0)).where_(value, self)
+            let value = match value {
+                Operand::Number(value) => return slices.by_element().replaced(slices.filled(value)),
+                Operand::Expr(value) => value,
+            };
+            let Some(own) = value.read("index_fill", origin, |_, node| node.shape.clone()) else { return poisoned };
+            let does_broadcast = slices.shape.broadcast(&own).is_ok_and(|common| common == slices.shape);
+            // The axis of the value that lies along the indexed one, if there is one: both end alike.
+            let along = (slices.axis + own.rank()).checked_sub(slices.shape.rank()).map_or(1, |axis| own[axis]);
+            let values = if does_broadcast && along == 1 {
+                value.broadcast_node(&slices.updated, origin)
+            } else {
+                value.broadcast_node(&slices.shape, origin).index_select(slices.axis as isize, slices.indices)
+            };
+            slices.by_element().replaced(values)
         })
     }
 
@@ -251,10 +247,7 @@ impl<'g> Expr<'g> {
         let Some(slices) = self.slices_of("index_reduce", axis, indices, Some(source), origin) else {
             return Expr::poisoned(self.graph());
         };
-        self.graph().at(origin, || {
-            let indices = slices.along(&slices.updated);
-            Scatter { indices, ..slices }.reduced("index_reduce", source, reduction, include_self)
-        })
+        self.graph().at(origin, || slices.by_element().reduced("index_reduce", source, reduction, include_self))
     }
 
     /// `value`, a number or what broadcasts, where the bool `mask` holds, else this; the three broadcast. (PyTorch's `masked_fill`.) Any
@@ -368,14 +361,6 @@ impl<'g> Scatter<'g> {
         self.operand.graph()
     }
 
-    fn extent(&self) -> usize {
-        self.shape[self.axis]
-    }
-
-    fn count(&self) -> usize {
-        self.updated[self.axis]
-    }
-
     fn is_empty(&self) -> bool {
         self.updated.contains(&0)
     }
@@ -397,39 +382,22 @@ impl<'g> Scatter<'g> {
         Some(covered)
     }
 
-    /// The elements of the result to which updates can go: all along the axis, and as many as there are updates along the others.
-    fn region(&self) -> Shape {
-        self.updated.with_extent(self.axis, self.extent())
+    /// Updates that are all one number.
+    fn filled(&self, value: f64) -> Expr<'g> {
+        let dtype = self.operand.read("scatter", self.origin, |_, node| node.dtype);
+        match dtype.filter(|dtype| dtype.holds(value)) {
+            Some(dtype) => self.graph().full(&self.updated, value, dtype),
+            // Refused there, in words of the operand.
+            None => self.operand.constant_beside(value, self.origin),
+        }
     }
 
-    /// What stands in that region, in its place in the whole result, with zeros beside it.
-    fn in_place(&self, region: Expr<'g>) -> Expr<'g> {
-        let zeros = || smallvec::smallvec![0; self.shape.rank()];
-        region.pad_node(zeros(), zeros(), 0.0, &self.shape, self.origin)
-    }
-
-    /// Which places updates go to, of the result's shape.
-    fn is_reached(&self) -> Expr<'g> {
-        let ones = self.graph().full(&self.updated, 1.0, DType::I32);
-        let counts = self.graph().zeros(self.region(), DType::I32).scatter_add(self.axis as isize, self.indices, ones);
-        self.in_place(counts.greater(0))
-    }
-
-    /// i32, of shape `region`: the number along the axis of the last update that goes to each place, or -1.
-    fn winners(&self, region: &Shape, indices: Expr<'g>, axis: usize) -> Expr<'g> {
-        let numbers = indices.read("scatter", self.origin, |_, node| node.shape.clone());
-        let Some(numbers) = numbers.map(|shape| self.graph().iota(shape, axis)) else { return indices };
-        let none = self.graph().full(region, -1.0, DType::I32);
-        self.combined(ScatterFunction::Max, none, indices, numbers, axis)
-    }
-
+    /// The operand with the last of the updates that go to each place.
     fn replaced(&self, updates: Expr<'g>) -> Expr<'g> {
         if self.is_empty() {
             return self.operand;
         }
-        let winners = self.winners(&self.region(), self.indices, self.axis);
-        let chosen = updates.gather(self.axis as isize, winners.maximum(0));
-        self.in_place(winners.greater_equal(0)).where_(self.in_place(chosen), self.operand)
+        self.operand.with_replaced(self.indices, updates, self.axis, self.origin)
     }
 
     fn reduced(
@@ -448,11 +416,7 @@ impl<'g> Scatter<'g> {
         if self.is_empty() {
             return operand;
         }
-        let base = if include_self {
-            operand
-        } else {
-            self.is_reached().where_(operand.constant_beside(reduction.identity(dtype), origin), operand)
-        };
+        let base = if include_self { operand } else { self.replaced(self.filled(reduction.identity(dtype))) };
         let axis = self.axis as isize;
         let function = match reduction {
             ScatterReduction::Sum => return base.scatter_add(axis, self.indices, updates),
@@ -465,36 +429,21 @@ impl<'g> Scatter<'g> {
             ScatterReduction::Amax => ScatterFunction::Max,
             ScatterReduction::Amin => ScatterFunction::Min,
         };
-        self.combined(function, base, self.indices, updates, self.axis)
-    }
-
-    fn combined(
-        &self,
-        function: ScatterFunction,
-        base: Expr<'g>,
-        indices: Expr<'g>,
-        updates: Expr<'g>,
-        axis: usize,
-    ) -> Expr<'g> {
-        match (base.raw(), indices.raw(), updates.raw()) {
+        match (base.raw(), self.indices.raw(), updates.raw()) {
             (Some(operand), Some(indices), Some(updates)) => {
-                let op = Indexing::ScatterReduce { function, operand, indices, updates, axis };
-                base.insert(Op::Indexing(op), None, None, self.origin)
+                let op = Indexing::ScatterReduce { function, operand, indices, updates, axis: self.axis };
+                base.insert(Op::Indexing(op), None, None, origin)
             }
             _ => Expr::poisoned(self.graph()),
         }
     }
 
-    /// A vector along the axis, with extent 1 along the others.
-    fn aligned(&self, vector: Expr<'g>) -> Expr<'g> {
-        let Some(extent) = vector.read("scatter", self.origin, |_, node| node.shape.elements()) else { return vector };
-        let mut aligned = vec![1; self.shape.rank()];
-        aligned[self.axis] = extent;
-        vector.reshape_node(&Shape::from(aligned), self.origin)
-    }
-
-    /// The vector of indices, the same for all elements of a slice.
-    fn along(&self, shape: &Shape) -> Expr<'g> {
-        self.aligned(self.indices).broadcast_node(shape, self.origin)
+    /// Of slices, whose indices are a vector: the same with an index for each of their elements.
+    fn by_element(&self) -> Scatter<'g> {
+        let mut along = vec![1; self.shape.rank()];
+        along[self.axis] = self.updated[self.axis];
+        let aligned = self.indices.reshape_node(&Shape::from(along), self.origin);
+        let indices = aligned.broadcast_node(&self.updated, self.origin);
+        Scatter { indices, shape: self.shape.clone(), updated: self.updated.clone(), ..*self }
     }
 }

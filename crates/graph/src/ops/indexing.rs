@@ -1,4 +1,5 @@
-//! Gather and scatter_add along one axis. Scatters by other functions: [`crate::ops::scatter_reduce`].
+//! Gather and scatter_add along one axis. Scatters by other functions: [`crate::ops::scatter_reduce`], and those that replace:
+//! [`crate::ops::scatter_replace`].
 //!
 //! | op | y | gradient |
 //! |---|---|---|
@@ -15,17 +16,21 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::{Indexing, Op};
-use crate::ops::{Differentiated, Pushed, Rule, scatter_reduce};
+use crate::op::{Indexing, Op, ScatterFunction};
+use crate::ops::{Differentiated, Pushed, Rule, scatter_reduce, scatter_replace};
 use crate::shape::Shape;
 
 pub(crate) fn infer(rule: &Rule<'_>, indexing: Indexing) -> Result<(Shape, DType), GraphError> {
     match indexing {
         Indexing::Gather { operand, indices, axis } => infer_gather(rule, operand, indices, axis),
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
+            rule.number(operand)?;
             infer_scatter(rule, operand, indices, updates, axis)
         }
-        Indexing::ScatterReduce { operand, indices, updates, axis, .. } => {
+        Indexing::ScatterReduce { function, operand, indices, updates, axis } => {
+            if !function.takes(rule.node(operand).dtype) {
+                rule.number(operand)?;
+            }
             infer_scatter(rule, operand, indices, updates, axis)
         }
     }
@@ -38,6 +43,9 @@ pub(crate) fn vjp<'g>(indexing: Indexing, node: &Differentiated<'g, '_>, give: &
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
             vjp_scatter_add(operand, indices, updates, axis, node, give);
         }
+        Indexing::ScatterReduce { function: ScatterFunction::Replace, operand, indices, updates, axis } => {
+            scatter_replace::vjp([operand, indices, updates], axis, node, give);
+        }
         Indexing::ScatterReduce { function, operand, indices, updates, axis } => {
             scatter_reduce::vjp(function, [operand, indices, updates], axis, node, give);
         }
@@ -49,6 +57,9 @@ pub(crate) fn jvp<'g>(indexing: Indexing, node: &Pushed<'g, '_>) -> Option<Expr<
         Indexing::Gather { operand, indices, axis } => jvp_gather(operand, indices, axis, node),
         Indexing::ScatterAdd { operand, indices, updates, axis } => {
             jvp_scatter_add(operand, indices, updates, axis, node)
+        }
+        Indexing::ScatterReduce { function: ScatterFunction::Replace, operand, indices, updates, axis } => {
+            scatter_replace::jvp([operand, indices, updates], axis, node)
         }
         Indexing::ScatterReduce { function, operand, indices, updates, axis } => {
             scatter_reduce::jvp(function, [operand, indices, updates], axis, node)
@@ -69,7 +80,6 @@ fn infer_scatter(
     updates: NodeId,
     axis: usize,
 ) -> Result<(Shape, DType), GraphError> {
-    rule.number(operand)?;
     rule.dtype_in(indices, &[DType::I32], "i32")?;
     rule.same_dtype(operand, updates)?;
     rule.same_shape(indices, updates)?;

@@ -1,4 +1,5 @@
-//! Scatters along one axis by another function than the sum: products, largest and smallest elements.
+//! Scatters along one axis by another function than the sum: products, largest and smallest elements. Those that replace have rules of their own:
+//! [`crate::ops::scatter_replace`].
 //!
 //! | op | y | derivative in x | derivative in u |
 //! |---|---|---|---|
@@ -93,6 +94,7 @@ impl<'g> Scatter<'g, '_> {
         match function {
             ScatterFunction::Mul => self.of_product(output, of_operand, of_updates),
             ScatterFunction::Max | ScatterFunction::Min => self.of_extreme(output, of_operand, of_updates),
+            ScatterFunction::Replace => unreachable!("a scatter that replaces has a rule of its own"),
         }
     }
 

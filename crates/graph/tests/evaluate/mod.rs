@@ -291,7 +291,10 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
                 if (0.0..shape[*axis] as f64).contains(&index) {
                     at[*axis] = index as usize;
                     let element = &mut result[offset(shape, &at)];
-                    *element = functions::binary(function.combination(), *element, update, node.dtype);
+                    *element = match function.combination() {
+                        Some(function) => functions::binary(function, *element, update, node.dtype),
+                        None => update,
+                    };
                 }
             }
             result

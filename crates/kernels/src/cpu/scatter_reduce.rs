@@ -1,8 +1,8 @@
-//! Scatters along an axis by another function than the sum.
+//! Scatters along an axis by another function than the sum, or that replace.
 //!
-//! The updates are gone through in their order, and each is combined with what stands at its place: neither a largest element nor a product
-//! loses digits by that, and the order is the same on any number of threads. Work is divided among threads before the indexed axis,
-//! where updates go to parts of the result of their own.
+//! The updates are gone through in their order, and each is combined with what stands at its place, or stands there itself: neither a largest
+//! element nor a product loses digits by that, and the order is the same on any number of threads. Each thread has *rows* of the result
+//! to itself, a row being all places of one coordinate along the axis and those before it; of the updates it takes those that go there.
 
 use std::ops::Range;
 
@@ -25,6 +25,9 @@ pub(super) struct ScatterReduce {
     state: State,
 }
 
+/// The widest units whose updates are read a block of units at a time.
+const NARROW: usize = 16;
+
 /// What all tasks share.
 #[derive(Clone, Debug)]
 struct Scheme {
@@ -35,6 +38,8 @@ struct Scheme {
     /// The elements of the result.
     elements: usize,
     in_place: bool,
+    /// The rows that one task has are a multiple of these.
+    grain: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ enum State {
     F32(Vec<Own<f32>>),
     F64(Vec<Own<f64>>),
     I32(Vec<Own<i32>>),
+    /// Bools, which are replaced alone.
+    Bool(Vec<Own<u8>>),
 }
 
 /// What a task has for itself.
@@ -63,15 +70,22 @@ impl ScatterReduce {
     ) -> Self {
         let units = Units::new(operand_shape, updates_shape, axis, indices);
         let tasks = parallel::tasks(cost::scatter_add(dtype, [operand_shape, updates_shape], in_place, false));
-        let tasks = tasks.min(units.outer).max(1);
+        let elements = operand_shape.elements();
+        // Within one coordinate before the axis every task goes through all indices, which pays where that is the least of the work.
+        let is_wide = units.width > NARROW || (!in_place && elements / 4 > updates_shape.elements());
+        let (grain, most) = match is_wide && units.outer < tasks {
+            true => (1, units.rows().min(parallel::threads().max(units.outer))),
+            false => (units.extent.max(1), units.outer),
+        };
+        let tasks = tasks.min(most).max(1);
         let state = match dtype {
             DType::F32 => State::F32(own(&units, tasks)),
             DType::F64 => State::F64(own(&units, tasks)),
             DType::I32 => State::I32(own(&units, tasks)),
-            DType::Bool => panic!("scatters by a function are not defined for bool"),
+            DType::Bool => State::Bool(own(&units, tasks)),
         };
-        let elements = operand_shape.elements();
-        ScatterReduce { scheme: Scheme { function, units, updates: updates.clone(), elements, in_place }, state }
+        let scheme = Scheme { function, units, updates: updates.clone(), elements, in_place, grain };
+        ScatterReduce { scheme, state }
     }
 
     /// Whether a run is shared among threads.
@@ -80,6 +94,7 @@ impl ScatterReduce {
             State::F32(tasks) => tasks.len() > 1,
             State::F64(tasks) => tasks.len() > 1,
             State::I32(tasks) => tasks.len() > 1,
+            State::Bool(tasks) => tasks.len() > 1,
         }
     }
 
@@ -89,8 +104,19 @@ impl ScatterReduce {
             State::F32(tasks) => run(scheme, tasks, operands, outputs),
             State::F64(tasks) => run(scheme, tasks, operands, outputs),
             State::I32(tasks) => run(scheme, tasks, operands, outputs),
+            State::Bool(tasks) => match scheme.function {
+                ScatterFunction::Replace => divide(scheme, tasks, operands, outputs, replaced),
+                ScatterFunction::Mul | ScatterFunction::Max | ScatterFunction::Min => {
+                    panic!("{} is not defined for bool", scheme.function.name())
+                }
+            },
         }
     }
+}
+
+/// An update in the place of what was there.
+fn replaced<T>(_: T, update: T) -> T {
+    update
 }
 
 /// The scratch of each task: a block of units, or of the columns of one.
@@ -106,14 +132,25 @@ fn block(units: &Units) -> usize {
 }
 
 fn run<T: Element + Number>(scheme: &Scheme, tasks: &mut [Own<T>], operands: Operands<'_>, outputs: &mut [Elements]) {
+    match scheme.function {
+        ScatterFunction::Mul => divide(scheme, tasks, operands, outputs, T::mul),
+        ScatterFunction::Max => divide(scheme, tasks, operands, outputs, maximum),
+        ScatterFunction::Min => divide(scheme, tasks, operands, outputs, minimum),
+        ScatterFunction::Replace => divide(scheme, tasks, operands, outputs, replaced),
+    }
+}
+
+fn divide<T: Element>(
+    scheme: &Scheme,
+    tasks: &mut [Own<T>],
+    operands: Operands<'_>,
+    outputs: &mut [Elements],
+    combine: impl Fn(T, T) -> T + Copy + Send + Sync,
+) {
     let result = &mut typed_mut::<T>(&mut outputs[0])[..scheme.elements];
     let operand = if scheme.in_place { None } else { Some(&operands.typed::<T>(0)[..scheme.elements]) };
     let task = Task { scheme, operand, indices: operands.typed(1), updates: operands.typed(2) };
-    match scheme.function {
-        ScatterFunction::Mul => task.divide(tasks, 0..scheme.units.outer, result, 0, T::mul),
-        ScatterFunction::Max => task.divide(tasks, 0..scheme.units.outer, result, 0, maximum),
-        ScatterFunction::Min => task.divide(tasks, 0..scheme.units.outer, result, 0, minimum),
-    }
+    task.divide(tasks, 0..scheme.units.rows(), result, 0, combine);
 }
 
 /// What all tasks read.
@@ -126,44 +163,47 @@ struct Task<'a, T> {
     updates: &'a [T],
 }
 
-impl<T: Element + Number> Task<'_, T> {
-    /// Scatters the units of the coordinates `outer` before the axis into `result`, which begins at element `base` of the whole result.
+impl<T: Element> Task<'_, T> {
+    /// Scatters to those rows, which `result` begins with, at element `base` of the whole result.
     fn divide(
         self,
         tasks: &mut [Own<T>],
-        outer: Range<usize>,
+        rows: Range<usize>,
         result: &mut [T],
         base: usize,
         combine: impl Fn(T, T) -> T + Copy + Send + Sync,
     ) {
         if let [own] = tasks {
-            self.run(own, outer, result, base, combine);
+            self.run(own, rows, result, base, combine);
             return;
         }
         let half = tasks.len() / 2;
-        let cut = parallel::cut(outer.clone(), half, tasks.len(), 1);
+        let cut = parallel::cut(rows.clone(), half, tasks.len(), self.scheme.grain);
         let units = &self.scheme.units;
-        let per_outer = units.extent * units.inner;
-        let at = if cut < units.outer { units.places.position(cut * per_outer) - base } else { result.len() };
+        let at = if cut < units.rows() { units.places.position(cut * units.inner) - base } else { result.len() };
         let (head_tasks, tail_tasks) = tasks.split_at_mut(half);
         let (head, tail) = result.split_at_mut(at);
         parallel::join(
-            || self.divide(head_tasks, outer.start..cut, head, base, combine),
-            || self.divide(tail_tasks, cut..outer.end, tail, base + at, combine),
+            || self.divide(head_tasks, rows.start..cut, head, base, combine),
+            || self.divide(tail_tasks, cut..rows.end, tail, base + at, combine),
         );
     }
 
     #[inline(always)]
-    fn run(self, own: &mut Own<T>, outer: Range<usize>, result: &mut [T], base: usize, combine: impl Fn(T, T) -> T) {
+    fn run(self, own: &mut Own<T>, rows: Range<usize>, result: &mut [T], base: usize, combine: impl Fn(T, T) -> T) {
         let Task { scheme: Scheme { units, updates: view, .. }, operand, indices, updates } = self;
         if let Some(operand) = operand {
             result.copy_from_slice(&operand[base..base + result.len()]);
         }
         let per_outer = units.count * units.inner;
-        let (mut start, end) = (outer.start * per_outer, outer.end * per_outer);
-        if start == end || units.extent == 0 {
+        if rows.is_empty() || per_outer == 0 || units.extent == 0 {
             return;
         }
+        let outer = rows.start / units.extent..rows.end.div_ceil(units.extent);
+        let (mut start, end) = (outer.start * per_outer, outer.end * per_outer);
+        let reached = rows.start * units.inner..rows.end * units.inner;
+        // Narrow units are read together; of wide ones those alone that go to these rows.
+        let is_narrow = units.width <= NARROW;
         let is_plain = units.places.is_contiguous();
         let mut places = Places::new(units, start);
         while start < end {
@@ -172,15 +212,15 @@ impl<T: Element + Number> Task<'_, T> {
                 &mut own.indices[..length]
             };
             walk::read(indices, &units.indices, start, index_block);
-            if units.width <= BLOCK {
+            if is_narrow {
                 let block = &mut own.updates[..index_block.len() * units.width];
                 walk::read(updates, view, start * units.width, block);
             }
             for (unit, &index) in index_block.iter().enumerate() {
-                let Some(place) = places.next(index) else { continue };
+                let Some(place) = places.next(index).filter(|place| reached.contains(place)) else { continue };
                 let first = if is_plain { place } else { units.places.position(place) } - base;
                 let target = &mut result[first..first + units.width];
-                if units.width <= BLOCK {
+                if is_narrow {
                     let updates = &own.updates[unit * units.width..(unit + 1) * units.width];
                     target.iter_mut().zip(updates).for_each(|(element, &update)| *element = combine(*element, update));
                     continue;

@@ -67,7 +67,7 @@ fn lower_stored(
         Kernel::ScatterAdd { dtype, operand_shape, updates_shape, axis, indices, updates, in_place, factor } => {
             let (dtype, axis, in_place, factor) = (*dtype, *axis, *in_place, *factor);
             let (shapes, views) = ([operand_shape, updates_shape], [indices, updates]);
-            let function = BinaryFunction::Add;
+            let function = Some(BinaryFunction::Add);
             Scatter { dtype, function, shapes, axis, views, in_place, factor, profile }.lower(&mut lowered);
         }
         Kernel::ScatterReduce { dtype, function, operand_shape, updates_shape, axis, indices, updates, in_place } => {

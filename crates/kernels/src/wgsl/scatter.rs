@@ -1,7 +1,9 @@
-//! Lowering of scatters: sums, products, largest and smallest elements. What follows speaks of sums; a scatter by another function combines
-//! by that wherever a sum adds, in the same order.
+//! Lowering of scatters: sums, products, largest and smallest elements, and those that replace. What follows speaks of sums; a scatter by
+//! another function combines by that wherever a sum adds, in the same order, and one that replaces takes the last unit of each place for
+//! the sum of them.
 //!
-//! Few updates of few elements are gone through for each element. Else units of updates ([`Units`]) are sorted by the place
+//! In place, few updates along the axis are compared with one another (`scatter_few`): one dispatch, whose cost is theirs. Few updates of few
+//! elements are gone through for each element. Else units of updates ([`Units`]) are sorted by the place
 //! that they go to, stably, so that each place has its units side by side in ascending order; then each place is summed. The cost is
 //! that of places plus updates, whatever the indices are, and no step of it depends on what runs first.
 //!
@@ -34,6 +36,9 @@ use crate::{BinaryFunction, DType};
 /// The entries that one sum of a level is over.
 const ENTRIES: usize = 64;
 
+/// The first number of updates along the axis that are too many for each to go through the others.
+const FEW: usize = ENTRIES;
+
 /// The most elements that one invocation looks at for a factor that is not finite.
 const LEFT: usize = 256;
 
@@ -50,8 +55,8 @@ fn sum_iterations(levels: &[Level]) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Scatter<'a> {
     pub(super) dtype: DType,
-    /// By what updates are combined: add, mul, maximum or minimum.
-    pub(super) function: BinaryFunction,
+    /// By what updates are combined: add, mul, maximum or minimum; none if they replace what is there.
+    pub(super) function: Option<BinaryFunction>,
     /// The operand's and the updates'.
     pub(super) shapes: [&'a Shape; 2],
     pub(super) axis: usize,
@@ -66,11 +71,37 @@ impl Scatter<'_> {
     /// Appends the dispatches.
     pub(super) fn lower(&self, lowered: &mut Lowered) {
         let [operand_shape, updates_shape] = self.shapes;
-        if scatters_directly(self.profile, operand_shape.elements(), updates_shape[self.axis]) {
+        if self.in_place && self.factor.is_none() && updates_shape[self.axis] < FEW {
+            self.few(lowered);
+        } else if scatters_directly(self.profile, operand_shape.elements(), updates_shape[self.axis]) {
             self.directly(lowered);
         } else {
             self.sorted(lowered);
         }
+    }
+
+    /// Every update goes through the others of its axis.
+    fn few(&self, lowered: &mut Lowered) {
+        let Scatter { shapes: [operand_shape, updates_shape], axis, views: [indices, updates], .. } = *self;
+        let units = Units::new(operand_shape, updates_shape, axis, indices);
+        let entries = units.units() * units.width;
+        let mut module = Module::default();
+        let each = module.long_running_workgroup(self.profile);
+        module.parameter("entries", entries);
+        module.parameter("width", units.width);
+        module.parameter("count", units.count);
+        module.parameter("inner", units.inner);
+        module.parameter("extent", units.extent);
+        module.bind(Resource::Input(1), false, "indices", "i32");
+        self.declare_element(&mut module);
+        self.declare_combination(&mut module);
+        self.declare_result(&mut module);
+        declare_read_index(&mut module, &units);
+        self.declare_read_update(&mut module, updates);
+        declare_first_element(&mut module, &units);
+        let grid = Grid { count: entries, each, operations: 2 * units.count, iterations: units.count };
+        let skeleton = include_str!("../../shaders/scatter_few.wgsl");
+        module.dispatch(skeleton, "scatter_few", grid, self.profile, lowered);
     }
 
     /// Every element of the result goes through the updates.
@@ -91,8 +122,11 @@ impl Scatter<'_> {
         self.declare_update_position(&mut module);
         let updates = updates_shape[axis];
         let grid = Grid { count: operand_shape.elements(), each, operations: 2 * updates, iterations: updates };
-        let skeleton = include_str!("../../shaders/scatter_add.wgsl");
-        module.dispatch(skeleton, "scatter_add", grid, self.profile, lowered);
+        let (skeleton, name) = match self.function {
+            Some(_) => (include_str!("../../shaders/scatter_add.wgsl"), "scatter_add"),
+            None => (include_str!("../../shaders/scatter_replace.wgsl"), "scatter_replace"),
+        };
+        module.dispatch(skeleton, name, grid, self.profile, lowered);
     }
 
     /// The updates are brought into the order of their places.
@@ -105,15 +139,17 @@ impl Scatter<'_> {
         self.keys(&units, from, lowered);
         let sorted = self.sort(&units, [from, to], lowered);
         // A place has as many units as the axis is long, at most: enough levels that few entries of the last are left.
+        // Units that replace one another have no sums.
+        let longest = if self.function.is_some() { units.count } else { 0 };
         let mut levels = Vec::new();
         let mut words = 0;
         let mut span = ENTRIES;
-        while units.count > span * ENTRIES {
+        while longest > span * ENTRIES {
             levels.push(Level { span, first: words });
             words += count / span * units.width;
             span *= ENTRIES;
         }
-        if units.count > ENTRIES {
+        if longest > ENTRIES {
             levels.push(Level { span, first: words });
             words += count / span * units.width;
         }
@@ -218,8 +254,7 @@ impl Scatter<'_> {
         self.declare_combination(&mut module);
         self.declare_result(&mut module);
         self.declare_sums(&mut module, sorted.order, sums, levels);
-        let position = position(&mut module, "place_position", &units.places, "place");
-        module.declare(format!("fn first_element(place: u32) -> u32 {{\n    return {position};\n}}\n"));
+        declare_first_element(&mut module, units);
         let iterations = sum_iterations(levels) + 2 * SEARCH;
         let grid = Grid { count: entries, each, operations: ENTRIES, iterations };
         let skeleton = include_str!("../../shaders/scatter_reached.wgsl");
@@ -273,7 +308,37 @@ impl Scatter<'_> {
                 number + 1
             ));
         }
-        declare_sum_units(module, levels.len());
+        if self.function.is_some() {
+            declare_sum_units(module, levels.len());
+        }
+        self.declare_combine_units(module);
+    }
+
+    /// Declares what becomes of an element with the units of its place.
+    fn declare_combine_units(&self, module: &mut Module) {
+        let text = match self.function {
+            Some(_) => {
+                "    if last - first > 64u {
+        return combine(start, sum_units(first, last, column));
+    }
+    var sum = start;
+    for (var unit = first; unit < last; unit += 1u) {
+        sum = combine(sum, read_entry_0(unit, column));
+    }
+    return sum;
+"
+            }
+            None => {
+                "    if first < last {
+        return read_entry_0(last - 1u, column);
+    }
+    return start;
+"
+            }
+        };
+        module.declare(format!(
+            "fn combine_units(start: Element, first: u32, last: u32, column: u32) -> Element {{\n{text}}}\n"
+        ));
     }
 
     fn declare_element(&self, module: &mut Module) {
@@ -282,29 +347,33 @@ impl Scatter<'_> {
 
     /// Declares how two elements become one, and what changes none that it is combined with.
     fn declare_combination(&self, module: &mut Module) {
-        let identity = self.identity(module);
+        let Some(function) = self.function else {
+            module.declare("fn combine(a: Element, b: Element) -> Element {\n    return b;\n}\n");
+            return;
+        };
+        let identity = self.identity(function, module);
         module.declare(format!("fn identity() -> Element {{\n    return {identity};\n}}\n"));
-        let combined = if self.function == BinaryFunction::Add {
+        let combined = if function == BinaryFunction::Add {
             "a + b".to_owned()
         } else {
-            format!("{}(a, b)", module.call(functions::named(self.function.name(), self.dtype)))
+            format!("{}(a, b)", module.call(functions::named(function.name(), self.dtype)))
         };
         module.declare(format!("fn combine(a: Element, b: Element) -> Element {{\n    return {combined};\n}}\n"));
     }
 
     /// The expression of what changes no element that it is combined with.
-    fn identity(&self, module: &mut Module) -> String {
+    fn identity(&self, function: BinaryFunction, module: &mut Module) -> String {
         // Infinities cannot be written in WGSL, so the extremes travel as parameters.
         let (stored, least, largest) = if self.dtype == DType::I32 {
             ("i32", i32::MIN as u32, i32::MAX as u32)
         } else {
             ("f32", f32::NEG_INFINITY.to_bits(), f32::INFINITY.to_bits())
         };
-        if self.function == BinaryFunction::Maximum {
+        if function == BinaryFunction::Maximum {
             module.word("least".to_owned(), stored, least)
-        } else if self.function == BinaryFunction::Minimum {
+        } else if function == BinaryFunction::Minimum {
             module.word("largest".to_owned(), stored, largest)
-        } else if self.function == BinaryFunction::Mul {
+        } else if function == BinaryFunction::Mul {
             "Element(1)".to_owned()
         } else {
             "Element()".to_owned()
@@ -415,6 +484,18 @@ impl Scatter<'_> {
         module.declare("struct Updates {\n    position: u32,\n    coordinate: u32,\n    reached: bool,\n}\n");
         module.declare(text);
     }
+}
+
+/// Declares what reads the index of a unit.
+fn declare_read_index(module: &mut Module, units: &Units) {
+    let place = position(module, "index_position", &units.indices, "unit");
+    module.declare(format!("fn read_index(unit: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
+}
+
+/// Declares which element of the result a place begins with.
+fn declare_first_element(module: &mut Module, units: &Units) {
+    let position = position(module, "place_position", &units.places, "place");
+    module.declare(format!("fn first_element(place: u32) -> u32 {{\n    return {position};\n}}\n"));
 }
 
 /// Sums of neighbouring entries of the level before, or of units.

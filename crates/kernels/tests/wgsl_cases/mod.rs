@@ -345,23 +345,23 @@ pub(crate) fn indexing() -> Vec<(String, Kernel)> {
                     indices: indices.clone(),
                 },
             ));
+            let functions = ScatterFunction::ALL.into_iter().filter(|function| function.takes(dtype));
+            for (function, in_place) in functions.flat_map(|function| [(function, false), (function, true)]) {
+                all.push((
+                    format!("{} {dtype} {operand:?} {indexed:?} {axis_} {in_place}", function.name()),
+                    Kernel::ScatterReduce {
+                        dtype,
+                        function,
+                        operand_shape: operand_shape.clone(),
+                        updates_shape: indices_shape.clone(),
+                        axis: axis_,
+                        indices: indices.clone(),
+                        updates: View::contiguous(n),
+                        in_place,
+                    },
+                ));
+            }
             if dtype != DType::Bool {
-                for (in_place, function) in [false, true].into_iter().flat_map(|p| ScatterFunction::ALL.map(|f| (p, f)))
-                {
-                    all.push((
-                        format!("{} {dtype} {operand:?} {indexed:?} {axis_} {in_place}", function.name()),
-                        Kernel::ScatterReduce {
-                            dtype,
-                            function,
-                            operand_shape: operand_shape.clone(),
-                            updates_shape: indices_shape.clone(),
-                            axis: axis_,
-                            indices: indices.clone(),
-                            updates: View::contiguous(n),
-                            in_place,
-                        },
-                    ));
-                }
                 let factors = [None, Some(Factor::Constant(-2.0)), Some(Factor::Input { is_negated: true })];
                 for (in_place, factor) in [false, true].into_iter().flat_map(|place| factors.map(|f| (place, f))) {
                     for updates in [View::contiguous(n), View::new([axis(n, 0)], 1)] {

@@ -3,7 +3,7 @@
 //! Inputs, parameters and literals have buffers of their own. Results live in *slots*: a slot is free again after the last
 //! step that reads its content, and the next result of its type takes it; where giving out slots once more, the largest results first, takes fewer
 //! bytes, that is done (`slots`). An elementwise step writes over an operand that
-//! nobody reads any more, element by element. The next value of a parameter goes straight into the parameter's buffer where
+//! nobody reads any more, element by element; scatters and concatenations write what is new into one. The next value of a parameter goes straight into the parameter's buffer where
 //! the schedule allows it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,7 +16,7 @@ use crate::plan::cluster::NONE;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::slots;
 use crate::plan::step::{Step, Task};
-use crate::plan::update::Updates;
+use crate::plan::update::{self, Updates};
 
 /// A buffer of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,8 +173,8 @@ fn leaves(entries: &[Entry], memory: &mut Memory) {
     }
 }
 
-/// An operand of an elementwise or scatter step whose buffer output `output` may take over: nobody reads it after this
-/// step, and this step reads it once, in order.
+/// An operand of an elementwise, scatter or concatenation step whose buffer output `output` may take over: nobody reads it after this
+/// step, and this step reads it once, in order, or takes pieces of it that stay where they are.
 fn shareable(
     entries: &[Entry],
     step: &Step,
@@ -194,17 +194,21 @@ fn shareable(
             (0..step.reads.len()).filter(may).map(|input| step.reads[input]).collect()
         }
         Kernel::ScatterAdd { .. } | Kernel::ScatterReduce { .. } => vec![step.reads[0]],
+        Kernel::Assemble { .. } => {
+            step.reads.iter().copied().filter(|&read| update::may_stay(entries, step, read)).collect()
+        }
         Kernel::Reduce { .. }
         | Kernel::ArgMax { .. }
         | Kernel::MatMul { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. }
         | Kernel::LinearAlgebra { .. }
         | Kernel::Cumulative { .. }
         | Kernel::ArgSort { .. }
         | Kernel::SearchSorted { .. } => Vec::new(),
     };
+    // Of an assembly all pieces of the operand stay where they are.
+    let is_assembly = matches!(kernel, Kernel::Assemble { .. });
     candidates.into_iter().find(|&operand| {
         let entry = &entries[operand as usize];
         let buffer = memory.buffer_of[operand as usize];
@@ -213,7 +217,8 @@ fn shareable(
             && entry.storage == result.storage
             && entry.shape.elements() == result.shape.elements()
             && memory.buffers[buffer as usize].role == BufferRole::Slot
-            && step.reads.iter().filter(|&&read| memory.buffer_of[read as usize] == buffer).count() == 1
+            && (is_assembly
+                || step.reads.iter().filter(|&&read| memory.buffer_of[read as usize] == buffer).count() == 1)
     })
 }
 
@@ -231,6 +236,13 @@ fn share(step: &mut Step, operand: u32, output: usize) {
         }
         Kernel::ScatterAdd { in_place, .. } | Kernel::ScatterReduce { in_place, .. } => {
             *in_place = step.reads[0] == operand;
+        }
+        // What stays where it is is neither read nor written.
+        Kernel::Assemble { pieces, .. } if step.reads.contains(&operand) => {
+            let stays: Vec<bool> = step.reads.iter().map(|read| *read == operand).collect();
+            let mut own = stays.iter();
+            pieces.retain(|_| own.next() != Some(&true));
+            step.reads.retain(|read| *read != operand);
         }
         Kernel::Reduce { epilogue: None, .. }
         | Kernel::MatMul { epilogue: None, .. }

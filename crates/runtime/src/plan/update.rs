@@ -84,7 +84,7 @@ impl Updates {
             *direct = entries[*parameter as usize].shape.elements() > 0
                 && !outputs.contains(parameter)
                 && narrows.may_be_stored_in(*next, *parameter)
-                && step.is_some_and(|step| may_overwrite(step, *next, *parameter));
+                && step.is_some_and(|step| may_overwrite(entries, step, *next, *parameter));
         }
     }
 
@@ -126,8 +126,20 @@ impl<'a> Narrowing<'a> {
     }
 }
 
+/// Whether all that a concatenation takes of `operand`, which is as large as the result, stands there where it stood in the operand. Written over
+/// that, these pieces need not be moved.
+pub(crate) fn may_stay(entries: &[Entry], step: &step::Step, operand: u32) -> bool {
+    let Task::Kernel(Kernel::Assemble { elements, fill: None, pieces, .. }) = &step.task else { return false };
+    // What processes exchange is read from its operand, wherever it stands.
+    let [write] = step.writes[..] else { return false };
+    let is_concatenation = matches!(entries[write as usize].work, Work::Concat { .. });
+    is_concatenation
+        && entries[operand as usize].shape.elements() == *elements
+        && pieces.iter().zip(&step.reads).all(|(piece, read)| *read != operand || piece.source == piece.destination)
+}
+
 /// Whether a step that computes `next` may write it over `parameter`: it reads that not at all, or once, at the element that it writes.
-fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
+fn may_overwrite(entries: &[Entry], step: &step::Step, next: u32, parameter: u32) -> bool {
     let in_program = |program: &Program, reads: &[u32]| {
         reads.iter().zip(&program.inputs).all(|(read, input)| *read != parameter || input.view.is_contiguous())
     };
@@ -153,10 +165,10 @@ fn may_overwrite(step: &step::Step, next: u32, parameter: u32) -> bool {
         }
         // The operand is read at the element that is written, and nowhere else.
         Kernel::ScatterAdd { .. } | Kernel::ScatterReduce { .. } => !step.reads[1..].contains(&parameter),
+        Kernel::Assemble { .. } => !step.reads.contains(&parameter) || may_stay(entries, step, parameter),
         Kernel::ArgMax { .. }
         | Kernel::Attention(_)
         | Kernel::Gather { .. }
-        | Kernel::Assemble { .. }
         | Kernel::LinearAlgebra { .. }
         | Kernel::Cumulative { .. }
         | Kernel::ArgSort { .. }

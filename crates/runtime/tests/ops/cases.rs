@@ -341,14 +341,26 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
         }
         OpKind::ScatterReduce(function) => {
             let reduction = match function {
-                ScatterFunction::Mul => ScatterReduction::Prod,
-                ScatterFunction::Max => ScatterReduction::Amax,
-                ScatterFunction::Min => ScatterReduction::Amin,
+                ScatterFunction::Mul => Some(ScatterReduction::Prod),
+                ScatterFunction::Max => Some(ScatterReduction::Amax),
+                ScatterFunction::Min => Some(ScatterReduction::Amin),
+                ScatterFunction::Replace => None,
             };
+            fn scattered<'g>(
+                reduction: Option<ScatterReduction>,
+                x: Expr<'g>,
+                axis: isize,
+                [indices, updates]: [Expr<'g>; 2],
+            ) -> Expr<'g> {
+                match reduction {
+                    Some(reduction) => x.scatter_reduce(axis, indices, updates, reduction, true),
+                    None => x.scatter(axis, indices, updates),
+                }
+            }
             let numbers = Element::Float(0.5, 1.5);
             let updates = |data: &[usize], shape: &[usize], bound: i64, terms: usize, axis: isize| {
                 let operands = [(data, numbers), (shape, Element::Integer(0, bound)), (shape, numbers)];
-                case(&operands, terms, move |_, x| x[0].scatter_reduce(axis, x[1], x[2], reduction, true))
+                case(&operands, terms, move |_, x| scattered(reduction, x[0], axis, [x[1], x[2]]))
             };
             vec![
                 updates(&[5], &[57], 4, 57, 0),
@@ -356,10 +368,10 @@ pub(crate) fn cases(kind: OpKind) -> Vec<Case> {
                 updates(&[3, 5], &[2, 11], 4, 11, 1),
                 updates(&[3, 2], &[0, 2], 0, 1, 0),
                 case(&[(&[2, 3], INTEGER), (&[4, 3], Element::Integer(0, 1)), (&[4, 3], INTEGER)], 4, move |_, x| {
-                    x[0].scatter_reduce(0, x[1], x[2], reduction, true)
+                    scattered(reduction, x[0], 0, [x[1], x[2]])
                 }),
                 case(&[(&[3, 4], numbers), (&[5, 3], Element::Integer(0, 3)), (&[3, 1], numbers)], 5, move |_, x| {
-                    x[0].scatter_reduce(1, x[1].t(), x[2].broadcast_to([3, 5]), reduction, true)
+                    scattered(reduction, x[0], 1, [x[1].t(), x[2].broadcast_to([3, 5])])
                 }),
             ]
         }

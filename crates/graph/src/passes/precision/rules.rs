@@ -7,7 +7,8 @@ use crate::arena::Arena;
 use crate::dtype::DType;
 use crate::node::{Node, NodeId};
 use crate::op::{
-    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Indexing, Op, OpKind, UnaryFunction,
+    Arrangement, Assembly, AttentionResult, BinaryFunction, Effort, Elementwise, Indexing, Op, OpKind, ScatterFunction,
+    UnaryFunction,
 };
 
 /// Whether a node multiplies matrices, or a loop's body does by operations that are not left as they are.
@@ -115,10 +116,18 @@ pub(super) fn may_wait_rounded(arena: &Arena, node: &Node) -> bool {
         Op::MatMul { .. } | Op::Convolution { .. } => true,
         Op::Attention(attention) => attention.result != AttentionResult::SoftmaxStatistics,
         Op::Assembly(Assembly::Pad { .. } | Assembly::Concat { .. }) => true,
-        Op::Indexing(Indexing::Gather { .. }) => true,
+        Op::Indexing(Indexing::Gather { .. } | Indexing::ScatterReduce { function: ScatterFunction::Replace, .. }) => {
+            true
+        }
         // Sums, and what decides which element is meant.
         Op::Reduce { .. }
-        | Op::Indexing(Indexing::ScatterAdd { .. } | Indexing::ScatterReduce { .. })
+        | Op::Indexing(
+            Indexing::ScatterAdd { .. }
+            | Indexing::ScatterReduce {
+                function: ScatterFunction::Mul | ScatterFunction::Max | ScatterFunction::Min,
+                ..
+            },
+        )
         | Op::Ordered(_)
         | Op::Scan { .. }
         | Op::LinearAlgebra { .. } => false,

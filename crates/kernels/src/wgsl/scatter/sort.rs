@@ -1,9 +1,8 @@
 //! Units of updates brought into the order of the places that they go to.
 
-use super::Scatter;
+use super::{Scatter, declare_read_index};
 use crate::units::Units;
 use crate::wgsl::module::{Grid, Module, WORKGROUP};
-use crate::wgsl::positions::position;
 use crate::wgsl::radix::{self, Order};
 use crate::wgsl::{Lowered, Resource};
 
@@ -19,8 +18,7 @@ impl Scatter<'_> {
         module.bind(Resource::Input(1), false, "indices", "i32");
         module.bind(target.keys, true, "keys", "u32");
         module.bind(target.order, true, "order", "u32");
-        let place = position(&mut module, "index_position", &units.indices, "unit");
-        module.declare(format!("fn read_index(unit: u32) -> i32 {{\n    return indices[{place}];\n}}\n"));
+        declare_read_index(&mut module, units);
         let grid = Grid { count: units.units(), each: WORKGROUP, operations: 8, iterations: 0 };
         let skeleton = include_str!("../../../shaders/scatter_keys.wgsl");
         module.dispatch(skeleton, "scatter_keys", grid, self.profile, lowered);
