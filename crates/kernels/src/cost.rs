@@ -283,8 +283,8 @@ fn of_function(effort: Effort, dtype: DType) -> usize {
     match effort {
         Effort::Simple => 1,
         Effort::Division => 4,
-        // f64 calls a library.
-        Effort::Transcendental if dtype == DType::F64 => 96,
+        // Vectors of f64 have half as many elements, and its polynomials twice as many terms.
+        Effort::Transcendental if dtype == DType::F64 => 40,
         Effort::Transcendental => 12,
         Effort::Power => 64,
     }

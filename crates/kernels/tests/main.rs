@@ -2,6 +2,7 @@
 //! their own stand in `Cargo.toml`.
 
 mod cpu_choices;
+mod cpu_double;
 mod cpu_functions;
 mod cpu_indexing;
 mod cpu_matmul;
@@ -11,6 +12,7 @@ mod cpu_products;
 mod cpu_programs;
 mod cpu_reductions;
 mod cpu_views;
+mod double_values;
 #[path = "../../graph/tests/listed/mod.rs"]
 mod listed;
 mod nest_cases;

@@ -53,7 +53,7 @@ pub enum Effort {
     Simple,
     /// As a division or a square root.
     Division,
-    /// As an exponential, a logarithm or a sine: a polynomial, which for f64 is a call of a library.
+    /// As an exponential, a logarithm or a sine: a polynomial, which for f64 has about twice as many terms.
     Transcendental,
     /// As a power: several of those.
     Power,

@@ -2,12 +2,14 @@
 //!
 //! A function of a dtype that it is not defined for is a broken invariant of the graph, and panics.
 
-use arenagrad_graph::{Bf16, BinaryFunction, CompareFunction, DType, Effort, F16, Half, UnaryFunction};
+use arenagrad_graph::{Bf16, BinaryFunction, CompareFunction, DType, F16, Half, UnaryFunction};
 
+use super::double;
 use super::error_functions::{erfc, erfcx, erfinv};
 use super::functions::{self, in_pow_range, in_trigonometric_range};
 use super::hyperbolic;
 use super::interpret::Block;
+use super::lanes::{Long, Long2};
 use super::registers::{Lane, Register};
 use super::scalar::{Float, Number, maximum, minimum, relu, relu_backward};
 
@@ -15,6 +17,46 @@ use super::scalar::{Float, Number, maximum, minimum, relu, relu_backward};
 #[inline(never)]
 pub(super) fn undefined(function: &str, dtype: DType) -> ! {
     panic!("{function} is not a function of {dtype}")
+}
+
+/// A [`Long`] or [`Long2`] that calls a function of the surrounding `FUSED`.
+macro_rules! long {
+    ($float:ty: $function:path) => {{
+        struct Function<const FUSED: bool>;
+        impl<const FUSED: bool> Long<$float> for Function<FUSED> {
+            #[inline(always)]
+            fn of(&self, a: $float) -> $float {
+                $function(a)
+            }
+        }
+        Function::<FUSED>
+    }};
+    ($float:ty, $_:ty: $function:path) => {{
+        struct Function<const FUSED: bool>;
+        impl<const FUSED: bool> Long2<$float> for Function<FUSED> {
+            #[inline(always)]
+            fn of(&self, a: $float, b: $float) -> $float {
+                $function(a, b)
+            }
+        }
+        Function::<FUSED>
+    }};
+}
+
+/// A function of f64 for f32.
+struct Widened<F>(F);
+
+impl<F: Long2<f64>> Long2<f32> for Widened<F> {
+    #[inline(always)]
+    fn of(&self, a: f32, b: f32) -> f32 {
+        self.0.of(f64::from(a), f64::from(b)) as f32
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn short(function: &str) -> ! {
+    panic!("{function} is compiled with the functions that are a few instructions")
 }
 
 impl Block<'_, '_> {
@@ -26,33 +68,45 @@ impl Block<'_, '_> {
         target: Register,
     ) {
         match function {
-            UnaryFunction::Exp => self.map(operand, target, functions::exp::<FUSED>),
-            UnaryFunction::Expm1 => self.map(operand, target, functions::expm1::<FUSED>),
-            UnaryFunction::Log => self.map(operand, target, functions::log::<FUSED>),
-            UnaryFunction::Log1p => self.map(operand, target, functions::log1p::<FUSED>),
+            UnaryFunction::Exp => self.map_long(operand, target, long!(f32: functions::exp::<FUSED>)),
+            UnaryFunction::Expm1 => self.map_long(operand, target, long!(f32: functions::expm1::<FUSED>)),
+            UnaryFunction::Log => self.map_long(operand, target, long!(f32: functions::log::<FUSED>)),
+            UnaryFunction::Log1p => self.map_long(operand, target, long!(f32: functions::log1p::<FUSED>)),
             UnaryFunction::Sin => {
-                self.map_checked(operand, target, functions::sin::<FUSED>, in_trigonometric_range, f32::sin);
+                self.map_checked(
+                    operand,
+                    target,
+                    long!(f32: functions::sin::<FUSED>),
+                    in_trigonometric_range,
+                    f32::sin,
+                );
             }
             UnaryFunction::Cos => {
-                self.map_checked(operand, target, functions::cos::<FUSED>, in_trigonometric_range, f32::cos);
+                self.map_checked(
+                    operand,
+                    target,
+                    long!(f32: functions::cos::<FUSED>),
+                    in_trigonometric_range,
+                    f32::cos,
+                );
             }
-            UnaryFunction::Tanh => self.map(operand, target, functions::tanh::<FUSED>),
-            UnaryFunction::Sigmoid => self.map(operand, target, functions::sigmoid::<FUSED>),
-            UnaryFunction::Erf => self.map(operand, target, functions::erf::<FUSED>),
-            UnaryFunction::Atan => self.map(operand, target, |x| functions::atan2::<FUSED>(x, 1.0)),
-            UnaryFunction::Asin => self.map(operand, target, hyperbolic::asin::<FUSED>),
-            UnaryFunction::Acos => self.map(operand, target, hyperbolic::acos::<FUSED>),
-            UnaryFunction::Sinh => self.map(operand, target, hyperbolic::sinh::<FUSED>),
-            UnaryFunction::Cosh => self.map(operand, target, hyperbolic::cosh::<FUSED>),
-            UnaryFunction::Asinh => self.map(operand, target, hyperbolic::asinh::<FUSED>),
-            UnaryFunction::Acosh => self.map(operand, target, hyperbolic::acosh::<FUSED>),
-            UnaryFunction::Atanh => self.map(operand, target, hyperbolic::atanh::<FUSED>),
-            UnaryFunction::Log2 => self.map(operand, target, functions::log2::<FUSED>),
-            UnaryFunction::Log10 => self.map(operand, target, functions::log10::<FUSED>),
-            UnaryFunction::Exp2 => self.map(operand, target, functions::exp2::<FUSED>),
-            UnaryFunction::Erfc => self.map(operand, target, erfc::<FUSED>),
-            UnaryFunction::Erfcx => self.map(operand, target, erfcx::<FUSED>),
-            UnaryFunction::Erfinv => self.map(operand, target, erfinv::<FUSED>),
+            UnaryFunction::Tanh => self.map_long(operand, target, long!(f32: functions::tanh::<FUSED>)),
+            UnaryFunction::Sigmoid => self.map_long(operand, target, long!(f32: functions::sigmoid::<FUSED>)),
+            UnaryFunction::Erf => self.map_long(operand, target, long!(f32: functions::erf::<FUSED>)),
+            UnaryFunction::Atan => self.map_long(operand, target, long!(f32: functions::atan::<FUSED>)),
+            UnaryFunction::Asin => self.map_long(operand, target, long!(f32: hyperbolic::asin::<FUSED>)),
+            UnaryFunction::Acos => self.map_long(operand, target, long!(f32: hyperbolic::acos::<FUSED>)),
+            UnaryFunction::Sinh => self.map_long(operand, target, long!(f32: hyperbolic::sinh::<FUSED>)),
+            UnaryFunction::Cosh => self.map_long(operand, target, long!(f32: hyperbolic::cosh::<FUSED>)),
+            UnaryFunction::Asinh => self.map_long(operand, target, long!(f32: hyperbolic::asinh::<FUSED>)),
+            UnaryFunction::Acosh => self.map_long(operand, target, long!(f32: hyperbolic::acosh::<FUSED>)),
+            UnaryFunction::Atanh => self.map_long(operand, target, long!(f32: hyperbolic::atanh::<FUSED>)),
+            UnaryFunction::Log2 => self.map_long(operand, target, long!(f32: functions::log2::<FUSED>)),
+            UnaryFunction::Log10 => self.map_long(operand, target, long!(f32: functions::log10::<FUSED>)),
+            UnaryFunction::Exp2 => self.map_long(operand, target, long!(f32: functions::exp2::<FUSED>)),
+            UnaryFunction::Erfc => self.map_long(operand, target, long!(f32: erfc::<FUSED>)),
+            UnaryFunction::Erfcx => self.map_long(operand, target, long!(f32: erfcx::<FUSED>)),
+            UnaryFunction::Erfinv => self.map_long(operand, target, long!(f32: erfinv::<FUSED>)),
             // Next to their zeros only wider floats keep the digits.
             UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => {
                 let value = function.row().value;
@@ -85,18 +139,79 @@ impl Block<'_, '_> {
         self.map(operand, target, |x: f64| half.round(x));
     }
 
-    /// Transcendental functions of f64 are those of a library, called for each element: a loop of them gains nothing from vectors.
+    /// Functions of f64 that are many instructions.
     #[inline(always)]
-    pub(super) fn unary_f64(&mut self, function: UnaryFunction, operand: Register, target: Register) {
-        match function.row().effort {
-            Effort::Simple | Effort::Division => self.unary_float::<f64>(function, operand, target),
-            Effort::Transcendental | Effort::Power => self.map(operand, target, function.row().value),
+    pub(super) fn long_unary_f64<const FUSED: bool>(
+        &mut self,
+        function: UnaryFunction,
+        operand: Register,
+        target: Register,
+    ) {
+        match function {
+            UnaryFunction::Exp => self.map_long(operand, target, long!(f64: double::exp::<FUSED>)),
+            UnaryFunction::Expm1 => self.map_long(operand, target, long!(f64: double::expm1::<FUSED>)),
+            UnaryFunction::Log => self.map_long(operand, target, long!(f64: double::log::<FUSED>)),
+            UnaryFunction::Log1p => self.map_long(operand, target, long!(f64: double::log1p::<FUSED>)),
+            UnaryFunction::Sin => {
+                self.map_checked(
+                    operand,
+                    target,
+                    long!(f64: double::sin::<FUSED>),
+                    double::in_trigonometric_range,
+                    f64::sin,
+                );
+            }
+            UnaryFunction::Cos => {
+                self.map_checked(
+                    operand,
+                    target,
+                    long!(f64: double::cos::<FUSED>),
+                    double::in_trigonometric_range,
+                    f64::cos,
+                );
+            }
+            UnaryFunction::Tanh => self.map_long(operand, target, long!(f64: double::tanh::<FUSED>)),
+            UnaryFunction::Sigmoid => self.map_long(operand, target, long!(f64: double::sigmoid::<FUSED>)),
+            UnaryFunction::Erf => self.map_long(operand, target, long!(f64: double::erf::<FUSED>)),
+            UnaryFunction::Atan => self.map_long(operand, target, long!(f64: double::atan::<FUSED>)),
+            UnaryFunction::Asin => self.map_long(operand, target, long!(f64: double::asin::<FUSED>)),
+            UnaryFunction::Acos => self.map_long(operand, target, long!(f64: double::acos::<FUSED>)),
+            UnaryFunction::Sinh => self.map_long(operand, target, long!(f64: double::sinh::<FUSED>)),
+            UnaryFunction::Cosh => self.map_long(operand, target, long!(f64: double::cosh::<FUSED>)),
+            UnaryFunction::Asinh => self.map_long(operand, target, long!(f64: double::asinh::<FUSED>)),
+            UnaryFunction::Acosh => self.map_long(operand, target, long!(f64: double::acosh::<FUSED>)),
+            UnaryFunction::Atanh => self.map_long(operand, target, long!(f64: double::atanh::<FUSED>)),
+            UnaryFunction::Log2 => self.map_long(operand, target, long!(f64: double::log2::<FUSED>)),
+            UnaryFunction::Log10 => self.map_long(operand, target, long!(f64: double::log10::<FUSED>)),
+            UnaryFunction::Exp2 => self.map_long(operand, target, long!(f64: double::exp2::<FUSED>)),
+            UnaryFunction::Erfc => self.map_long(operand, target, long!(f64: double::erfc::<FUSED>)),
+            UnaryFunction::Erfcx => self.map_long(operand, target, long!(f64: double::erfcx::<FUSED>)),
+            // By iterations, or sums whose length depends on the argument.
+            UnaryFunction::Erfinv | UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => {
+                self.map(operand, target, function.row().value);
+            }
+            UnaryFunction::Neg
+            | UnaryFunction::Abs
+            | UnaryFunction::Sign
+            | UnaryFunction::Floor
+            | UnaryFunction::Ceil
+            | UnaryFunction::Round
+            | UnaryFunction::Trunc
+            | UnaryFunction::Sqrt
+            | UnaryFunction::Relu
+            | UnaryFunction::Not
+            | UnaryFunction::BitwiseNot => short(function.name()),
         }
     }
 
     /// The functions that are one instruction, or a few.
     #[inline(always)]
-    fn unary_float<T: Lane + Number + Float>(&mut self, function: UnaryFunction, operand: Register, target: Register) {
+    pub(super) fn unary_float<T: Lane + Number + Float>(
+        &mut self,
+        function: UnaryFunction,
+        operand: Register,
+        target: Register,
+    ) {
         if function == UnaryFunction::Neg {
             self.map(operand, target, <T as Number>::neg);
         } else if function == UnaryFunction::Abs {
@@ -154,14 +269,30 @@ impl Block<'_, '_> {
     ) {
         match function {
             BinaryFunction::Pow => {
-                self.map2_checked((lhs, rhs), target, functions::pow::<FUSED>, in_pow_range, f32::powf);
+                self.map2_checked(
+                    (lhs, rhs),
+                    target,
+                    long!(f32, f32: functions::pow::<FUSED>),
+                    in_pow_range,
+                    f32::powf,
+                );
             }
-            BinaryFunction::Atan2 => self.map2(lhs, rhs, target, functions::atan2::<FUSED>),
+            BinaryFunction::Atan2 => self.map2_long((lhs, rhs), target, long!(f32, f32: functions::atan2::<FUSED>)),
             BinaryFunction::Hypot => self.map2(lhs, rhs, target, functions::hypot),
-            // In f64, where what is rounded after a division's exact remainder is rounded once.
-            BinaryFunction::Fmod | BinaryFunction::Remainder | BinaryFunction::FloorDivide => {
-                let value = function.row().value;
-                self.map2(lhs, rhs, target, |a: f32, b: f32| value(f64::from(a), f64::from(b)) as f32);
+            BinaryFunction::Fmod => {
+                self.divide_f32::<FUSED>((lhs, rhs), target, long!(f64, f64: double::fmod::<FUSED>), |a, b| {
+                    (BinaryFunction::Fmod.row().value)(f64::from(a), f64::from(b)) as f32
+                })
+            }
+            BinaryFunction::Remainder => {
+                self.divide_f32::<FUSED>((lhs, rhs), target, long!(f64, f64: double::remainder::<FUSED>), |a, b| {
+                    (BinaryFunction::Remainder.row().value)(f64::from(a), f64::from(b)) as f32
+                });
+            }
+            BinaryFunction::FloorDivide => {
+                self.divide_f32::<FUSED>((lhs, rhs), target, long!(f64, f64: double::floor_divide::<FUSED>), |a, b| {
+                    (BinaryFunction::FloorDivide.row().value)(f64::from(a), f64::from(b)) as f32
+                });
             }
             BinaryFunction::Add
             | BinaryFunction::Sub
@@ -181,18 +312,89 @@ impl Block<'_, '_> {
         }
     }
 
-    /// Transcendental functions of f64 are those of a library, as of one element.
+    /// A division in f64, where what is rounded after its exact remainder is rounded once.
     #[inline(always)]
-    pub(super) fn binary_f64(&mut self, function: BinaryFunction, lhs: Register, rhs: Register, target: Register) {
-        match function.row().effort {
-            Effort::Simple | Effort::Division => self.binary_float::<f64>(function, lhs, rhs, target),
-            Effort::Transcendental | Effort::Power => self.map2(lhs, rhs, target, function.row().value),
+    fn divide_f32<const FUSED: bool>(
+        &mut self,
+        operands: (Register, Register),
+        target: Register,
+        fast: impl Long2<f64>,
+        slow: fn(f32, f32) -> f32,
+    ) {
+        let accepts = |a: f32, b: f32| double::in_division_range::<FUSED>(f64::from(a), f64::from(b));
+        self.map2_checked(operands, target, Widened(fast), accepts, slow);
+    }
+
+    /// Functions of f64 that are many instructions.
+    #[inline(always)]
+    pub(super) fn long_binary_f64<const FUSED: bool>(
+        &mut self,
+        function: BinaryFunction,
+        operands: (Register, Register),
+        target: Register,
+    ) {
+        let in_division_range = double::in_division_range::<FUSED>;
+        match function {
+            BinaryFunction::Pow => {
+                self.map2_checked(
+                    operands,
+                    target,
+                    long!(f64, f64: double::pow::<FUSED>),
+                    double::in_pow_range,
+                    f64::powf,
+                );
+            }
+            BinaryFunction::Atan2 => self.map2_long(operands, target, long!(f64, f64: double::atan2::<FUSED>)),
+            BinaryFunction::Hypot => self.map2_long(operands, target, long!(f64, f64: double::hypot::<FUSED>)),
+            BinaryFunction::Fmod => {
+                self.map2_checked(
+                    operands,
+                    target,
+                    long!(f64, f64: double::fmod::<FUSED>),
+                    in_division_range,
+                    function.row().value,
+                );
+            }
+            BinaryFunction::Remainder => {
+                self.map2_checked(
+                    operands,
+                    target,
+                    long!(f64, f64: double::remainder::<FUSED>),
+                    in_division_range,
+                    function.row().value,
+                );
+            }
+            BinaryFunction::FloorDivide => {
+                let value = function.row().value;
+                self.map2_checked(
+                    operands,
+                    target,
+                    long!(f64, f64: double::floor_divide::<FUSED>),
+                    in_division_range,
+                    value,
+                );
+            }
+            BinaryFunction::Add
+            | BinaryFunction::Sub
+            | BinaryFunction::Mul
+            | BinaryFunction::Div
+            | BinaryFunction::Maximum
+            | BinaryFunction::Minimum
+            | BinaryFunction::ReluBackward
+            | BinaryFunction::Copysign
+            | BinaryFunction::And
+            | BinaryFunction::Or
+            | BinaryFunction::BitwiseAnd
+            | BinaryFunction::BitwiseOr
+            | BinaryFunction::BitwiseXor
+            | BinaryFunction::ShiftLeft
+            | BinaryFunction::ShiftRight => short(function.name()),
         }
     }
 
     /// The functions that are one instruction, or a few.
     #[inline(always)]
-    fn binary_float<T: Lane + Number + Float>(
+    pub(super) fn binary_float<T: Lane + Number + Float>(
         &mut self,
         function: BinaryFunction,
         lhs: Register,

@@ -1,4 +1,4 @@
-//! Elementwise functions of f32 as branch-free scalar code that the compiler vectorises over a block.
+//! Elementwise functions of f32 as branch-free scalar code that the compiler vectorises over a block; those of f64 stand in [`super::double`].
 //!
 //! Each function reduces its argument and evaluates a polynomial fitted for this module by Remez exchange; the
 //! errors that `tests/cpu_functions.rs` holds them to are about 2 units in the last place. With `FUSED` a multiplication
@@ -157,6 +157,12 @@ pub(super) fn erf<const FUSED: bool>(x: f32) -> f32 {
     value.copysign(x)
 }
 
+/// The angle of a tangent.
+#[inline(always)]
+pub(super) fn atan<const FUSED: bool>(x: f32) -> f32 {
+    atan2::<FUSED>(x, 1.0)
+}
+
 /// The angle of the point `(x, y)`.
 #[inline(always)]
 pub(super) fn atan2<const FUSED: bool>(y: f32, x: f32) -> f32 {
@@ -277,7 +283,7 @@ pub(super) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 #[inline(always)]
-fn fma64<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+pub(super) fn fma64<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -294,7 +300,7 @@ pub(super) fn polynomial<const FUSED: bool, const N: usize>(x: f32, coefficients
 }
 
 #[inline(always)]
-fn polynomial64<const FUSED: bool, const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
+pub(super) fn polynomial64<const FUSED: bool, const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
     let mut value = coefficients[N - 1];
     let mut i = N - 1;
     while i > 0 {
@@ -313,7 +319,7 @@ pub(super) fn limit(x: f32, low: f32, high: f32) -> f32 {
 
 /// Adding and subtracting this rounds a small float to the nearest integer; the sum's bits hold that integer.
 const ROUNDER: f32 = 12_582_912.0;
-const ROUNDER64: f64 = 6_755_399_441_055_744.0;
+pub(super) const ROUNDER64: f64 = 6_755_399_441_055_744.0;
 /// What the nearest f32 to pi/2 is short of it.
 pub(super) const HALF_PI_LOW: f32 = -4.371_139e-8;
 const LN_2_HIGH: f32 = 0.693_359_375;

@@ -7,7 +7,7 @@ use arenagrad_graph::{DType, Elementwise, StorageType};
 use super::ahead::Ahead;
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, StoredRegister, Translation};
-use super::lanes;
+use super::lanes::{self, Long, Long2};
 use super::narrow::{Source, of_storage};
 use super::processor::{Arch, Vectorise, dispatch};
 use super::random::uniform;
@@ -424,12 +424,26 @@ impl Block<'_, '_> {
         });
     }
 
+    /// As [`Block::map`], for functions that are long.
+    #[inline(always)]
+    pub(super) fn map_long<T: Lane>(&mut self, operand: Register, target: Register, f: impl Long<T>) {
+        write_value!(self, target: T, |reader, out, chunks| lanes::map_long(out, reader.lanes::<T>(operand, chunks), f));
+    }
+
+    /// As [`Block::map2`], for functions that are long.
+    #[inline(always)]
+    pub(super) fn map2_long<T: Lane>(&mut self, (lhs, rhs): (Register, Register), target: Register, f: impl Long2<T>) {
+        write_value!(self, target: T, |reader, out, chunks| {
+            lanes::map2_long(out, reader.lanes::<T>(lhs, chunks), reader.lanes::<T>(rhs, chunks), f);
+        });
+    }
+
     #[inline(always)]
     pub(super) fn map_checked<T: Lane>(
         &mut self,
         operand: Register,
         target: Register,
-        fast: impl Fn(T) -> T,
+        fast: impl Long<T>,
         accepts: impl Fn(T) -> bool,
         slow: fn(T) -> T,
     ) {
@@ -443,7 +457,7 @@ impl Block<'_, '_> {
         &mut self,
         (lhs, rhs): (Register, Register),
         target: Register,
-        fast: impl Fn(T, T) -> T,
+        fast: impl Long2<T>,
         accepts: impl Fn(T, T) -> bool,
         slow: fn(T, T) -> T,
     ) {

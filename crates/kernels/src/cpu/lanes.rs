@@ -48,16 +48,57 @@ pub(super) fn map2<T: Lane, U: Lane, R: Lane>(
     }
 }
 
+/// A function that is many instructions.
+///
+/// It is a type of its own: functions and closures are called through code that is inlined only where they are short, and what is not inlined is compiled
+/// without the instruction set of the loop around it.
+pub(super) trait Long<T> {
+    /// The value. Implementations are `#[inline(always)]`.
+    fn of(&self, a: T) -> T;
+}
+
+/// A function of two that is many instructions, as [`Long`].
+pub(super) trait Long2<T> {
+    /// The value. Implementations are `#[inline(always)]`.
+    fn of(&self, a: T, b: T) -> T;
+}
+
+/// `target = f(a)`, element by element, with one loop for either kind of operand, so that the function is compiled once.
+#[inline(always)]
+pub(super) fn map_long<T: Lane>(target: &mut [Chunk<T>], a: Lanes<'_, T>, f: impl Long<T>) {
+    let (source, is_uniform) = match a {
+        Lanes::Varying(chunks) => (chunks, false),
+        Lanes::Uniform(chunk) => (std::slice::from_ref(chunk), true),
+    };
+    for (target, &a) in target.as_flattened_mut().iter_mut().zip(source.as_flattened()) {
+        *target = f.of(a);
+    }
+    if is_uniform && let Some((&mut first, rest)) = target.split_first_mut() {
+        rest.fill(first);
+    }
+}
+
+/// `target = f(a, b)`, element by element, with one loop for all kinds of operands.
+#[inline(always)]
+pub(super) fn map2_long<T: Lane>(target: &mut [Chunk<T>], a: Lanes<'_, T>, b: Lanes<'_, T>, f: impl Long2<T>) {
+    for (i, target) in target.iter_mut().enumerate() {
+        let (a, b) = (a.chunk(i), b.chunk(i));
+        for lane in 0..LANES {
+            target[lane] = f.of(a[lane], b[lane]);
+        }
+    }
+}
+
 /// `target = fast(a)`, element by element, save that `slow` does what `accepts` refuses.
 #[inline(always)]
 pub(super) fn map_checked<T: Lane>(
     target: &mut [Chunk<T>],
     a: Lanes<'_, T>,
-    fast: impl Fn(T) -> T,
+    fast: impl Long<T>,
     accepts: impl Fn(T) -> bool,
     slow: fn(T) -> T,
 ) {
-    map(target, a, fast);
+    map_long(target, a, fast);
     let a = match a {
         Lanes::Varying(a) => a.as_flattened(),
         Lanes::Uniform(&[a, ..]) => {
@@ -83,22 +124,15 @@ pub(super) fn map2_checked<T: Lane>(
     target: &mut [Chunk<T>],
     a: Lanes<'_, T>,
     b: Lanes<'_, T>,
-    fast: impl Fn(T, T) -> T,
+    fast: impl Long2<T>,
     accepts: impl Fn(T, T) -> bool,
     slow: fn(T, T) -> T,
 ) {
-    #[inline(always)]
-    fn at<'a, T: Lane>(lanes: &Lanes<'a, T>, chunk: usize) -> &'a Chunk<T> {
-        match lanes {
-            Lanes::Uniform(value) => value,
-            Lanes::Varying(chunks) => &chunks[chunk],
-        }
-    }
     for (i, target) in target.iter_mut().enumerate() {
-        let (a, b) = (at(&a, i), at(&b, i));
+        let (a, b) = (a.chunk(i), b.chunk(i));
         let mut refused = 0u32;
         for lane in 0..LANES {
-            target[lane] = fast(a[lane], b[lane]);
+            target[lane] = fast.of(a[lane], b[lane]);
             refused |= u32::from(!accepts(a[lane], b[lane]));
         }
         if refused != 0 {

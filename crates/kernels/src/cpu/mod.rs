@@ -24,6 +24,7 @@ mod code;
 mod column_blocks;
 mod cumulative;
 mod direct;
+mod double;
 mod elementwise;
 mod error_functions;
 mod extents;

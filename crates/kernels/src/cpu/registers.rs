@@ -240,6 +240,17 @@ pub(super) enum Lanes<'a, T> {
     Varying(&'a [Chunk<T>]),
 }
 
+impl<'a, T> Lanes<'a, T> {
+    /// The value in one of the chunks.
+    #[inline(always)]
+    pub(super) fn chunk(&self, chunk: usize) -> &'a Chunk<T> {
+        match self {
+            Lanes::Uniform(value) => value,
+            Lanes::Varying(chunks) => &chunks[chunk],
+        }
+    }
+}
+
 /// An element type that registers hold.
 pub(super) trait Lane: Element + Pod {
     fn registers(bank: &Bank) -> &Registers<Self>;
