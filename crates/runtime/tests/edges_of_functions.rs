@@ -280,3 +280,16 @@ fn second_derivatives_of_inverse_functions() {
         }
     }
 }
+
+/// A count of digits is the whole part of a logarithm, so that of a power must be whole.
+#[test]
+fn logarithms_of_powers_are_whole() {
+    for (device, dtype) in everywhere() {
+        let most = if dtype == DType::F64 { 22 } else { 10 };
+        let exponents: Vec<f64> = (0..=most).map(f64::from).collect();
+        let tens: Vec<f64> = (0..=most).map(|exponent| 10f64.powi(exponent)).collect();
+        assert_eq!(found(&device, dtype, &tens, |x| x.log10()).value, exponents, "{device}");
+        let twos: Vec<f64> = (0..=most).map(|exponent| 2f64.powi(exponent)).collect();
+        assert_eq!(found(&device, dtype, &twos, |x| x.log2()).value, exponents, "{device}");
+    }
+}

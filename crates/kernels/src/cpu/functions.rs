@@ -69,12 +69,16 @@ pub(super) fn log2<const FUSED: bool>(x: f32) -> f32 {
     special_logarithms(x, (e + upper) + lower)
 }
 
-/// The logarithm to base 10.
+/// The logarithm to base 10, exact at powers of 10.
 #[inline(always)]
 pub(super) fn log10<const FUSED: bool>(x: f32) -> f32 {
     let (e, f) = split_exponent(x);
     let (upper, lower) = scaled_log1p::<FUSED>(f, LOG10_E_HIGH, LOG10_E_LOW);
-    special_logarithms(x, fma::<FUSED>(e, LOG10_2_HIGH, upper) + fma::<FUSED>(e, LOG10_2_LOW, lower))
+    // The product is exact, and what its sum with the upper part loses is kept: powers of 10 have whole logarithms.
+    let whole = e * LOG10_2_HIGH;
+    let sum = whole + upper;
+    let lost = (whole - sum) + upper;
+    special_logarithms(x, sum + (fma::<FUSED>(e, LOG10_2_LOW, lower) + lost))
 }
 
 /// `2^x`.

@@ -2,7 +2,7 @@
 //!
 //! A step runs after the steps whose results it reads, and a step that overwrites a parameter in place after every other
 //! step that reads the old value. Among those that may run, updates go first, which frees gradients early; then the order
-//! of the graph decides, in which a step that sums a large result up to little stands right behind that result, whatever else it computes.
+//! of the graph decides, in which a step that leaves little of a large result stands right behind that result, whatever else it computes.
 //!
 //! Exchanges with other processes are begun in the order of the graph, which is the same in all of them, and as early as can be. What waits
 //! for one comes after everything that does not, so that there is work to do while it is under way.
@@ -74,35 +74,56 @@ pub(crate) fn order(steps: Vec<Step>, entries: &[Entry], updates: &mut Updates) 
 }
 
 /// Where each step stands in the order of the graph, as the number of an entry: of its first result; or, of a step that leaves little of a result that
-/// it reads, of the last of what it reads. Such steps are fused with what comes much later, as the sums for biases' gradients are with
-/// a question about all gradients, and until they have run the large result is held.
+/// it reads, of that result. Such steps are fused with what comes much later, as the sums for biases' gradients are with a question about all
+/// gradients, and until they have run the large result is held. What little they need beside it, such as the size of an update's step, is then
+/// computed that early too.
 fn places(steps: &[Step], entries: &[Entry], writer: &[u32]) -> Vec<u32> {
     let bytes = |entry: u32| {
         let Entry { shape, storage, .. } = &entries[entry as usize];
         shape.elements().saturating_mul(storage.bytes())
     };
-    let written = |step: &Step| step.writes.iter().map(|&entry| bytes(entry)).fold(0, usize::saturating_add);
-    let is_little =
-        |written: usize, read: u32| writer[read as usize] != NONE && written.saturating_mul(LITTLE) <= bytes(read);
-    // What steps that leave little of a result leave of it all together: many parts of it may be as much as it is.
+    let all = |list: &[u32]| list.iter().map(|&entry| bytes(entry)).fold(0, usize::saturating_add);
+    let is_little = |part: usize, whole: usize| part.saturating_mul(LITTLE) <= whole;
+    // The results of which a step leaves little, and how much that is.
+    let large = |step: &Step| -> (Vec<u32>, usize) {
+        let written = all(&step.writes);
+        let is_large = |read: &u32| writer[*read as usize] != NONE && is_little(written, bytes(*read));
+        (step.reads.iter().copied().filter(is_large).collect(), written)
+    };
+    let large: Vec<(Vec<u32>, usize)> = steps.iter().map(large).collect();
+    // What such steps leave of a result all together: many parts of it may be as much as it is.
     let mut left: HashMap<u32, usize> = HashMap::new();
-    for step in steps {
-        let written = written(step);
-        for &read in step.reads.iter().filter(|&&read| is_little(written, read)) {
-            let left = left.entry(read).or_default();
-            *left = left.saturating_add(written);
+    for (reads, written) in &large {
+        for read in reads {
+            let left = left.entry(*read).or_default();
+            *left = left.saturating_add(*written);
         }
     }
-    let frees = |step: &Step| {
-        let written = written(step);
-        let mut large = step.reads.iter().filter(|&&read| is_little(written, read));
-        large.any(|read| left[read].saturating_mul(2) <= bytes(*read))
-    };
-    let place = |step: &Step| match step.reads.iter().max() {
-        Some(&last) if frees(step) => last.min(step.writes[0]),
-        Some(_) | None => step.writes[0],
-    };
-    steps.iter().map(place).collect()
+    let mut places: Vec<u32> = steps.iter().map(|step| step.writes[0]).collect();
+    let mut early: Vec<(u32, u32)> = Vec::new();
+    for ((number, step), (reads, _)) in (0..).zip(steps).zip(&large) {
+        let freed = reads.iter().copied().filter(|read| left[read].saturating_mul(2) <= bytes(*read)).max();
+        if let Some(freed) = freed.filter(|freed| *freed < step.writes[0]) {
+            early.push((freed, number));
+        }
+    }
+    // In their order, so that no step is brought forward twice.
+    early.sort_unstable();
+    let mut stack = Vec::new();
+    for (freed, number) in early {
+        stack.push(number);
+        while let Some(number) = stack.pop() {
+            let place = &mut places[number as usize];
+            if *place <= freed {
+                continue;
+            }
+            *place = freed;
+            let producers = steps[number as usize].reads.iter().map(|read| writer[*read as usize]);
+            let is_light = |step: &Step| is_little(all(&step.reads).saturating_add(all(&step.writes)), bytes(freed));
+            stack.extend(producers.filter(|&producer| producer != NONE && is_light(&steps[producer as usize])));
+        }
+    }
+    places
 }
 
 /// How many times smaller than a result is what counts as little of it.

@@ -190,7 +190,7 @@ fn note_found(state: &mut State, found: Found) {
 
 /// A kernel that is tried on a device.
 enum Bench<'a> {
-    Cpu(CpuTrial<'a>),
+    Cpu(Box<CpuTrial<'a>>),
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuTrial<'a>>),
 }
@@ -198,7 +198,7 @@ enum Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(device: &Device, kernel: &'a Kernel, buffers: TrialBuffers) -> Result<Self, Error> {
         match &device.kind {
-            DeviceKind::Cpu => CpuTrial::new(kernel, buffers).map(Bench::Cpu),
+            DeviceKind::Cpu => CpuTrial::new(kernel, buffers).map(|trial| Bench::Cpu(Box::new(trial))),
             #[cfg(feature = "gpu")]
             DeviceKind::Gpu(device) => Ok(Bench::Gpu(Box::new(GpuTrial::new(device, kernel, buffers)?))),
         }
