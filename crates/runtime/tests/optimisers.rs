@@ -187,10 +187,8 @@ fn centred_rmsprop_under_a_steady_gradient() {
     let trained = |dtype: DType, device: &Device| {
         let g = Graph::new();
         let w = g.parameter_of("w", [2], dtype, Init::Constant(1.0));
-        let slopes = match dtype {
-            DType::F64 => g.literal([2], vec![0.1f64, 7.7]),
-            _ => g.literal([2], vec![0.1f32, 7.7]),
-        };
+        let slopes =
+            if dtype == DType::F64 { g.literal([2], vec![0.1f64, 7.7]) } else { g.literal([2], vec![0.1f32, 7.7]) };
         let loss = (slopes * w).sum(..);
         let mut session = Session::train(&g, loss, RmsProp::new(0.001).centered(), device.clone()).unwrap();
         for _ in 0..1400 {

@@ -15,6 +15,7 @@
 //!    Into another buffer, `scatter_ends` finds where each place's units end, and `scatter_places` computes every element of the result.
 //! 5. In place and with a factor, `scatter_left` sees to a factor that is not finite, which makes NaN of what has no updates.
 
+mod levels;
 mod sort;
 
 use std::fmt::Write;
@@ -29,6 +30,7 @@ use crate::wgsl::module::{Grid, Module, WORKGROUP, storage_type};
 use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::position;
 use crate::wgsl::radix::Order;
+use crate::wgsl::scatter::levels::{Level, declare_sum_units, sum_iterations};
 use crate::wgsl::tiles::scatters_directly;
 use crate::wgsl::{AdapterProfile, Lowered, Resource};
 use crate::{BinaryFunction, DType};
@@ -44,12 +46,6 @@ const LEFT: usize = 256;
 
 /// The iterations of a search by halving, or by steps that double: the bits of an index.
 const SEARCH: usize = 32;
-
-/// The loop iterations for the sum of a place's units: of each level the entries before and after the whole chunks, of the last
-/// all that are left; or up to so many units one by one.
-fn sum_iterations(levels: &[Level]) -> usize {
-    ((2 * levels.len() + 1) * (ENTRIES / 4 + 3)).max(ENTRIES)
-}
 
 /// A scatter_add on its way to dispatches.
 #[derive(Clone, Copy)]
@@ -496,63 +492,4 @@ fn declare_read_index(module: &mut Module, units: &Units) {
 fn declare_first_element(module: &mut Module, units: &Units) {
     let position = position(module, "place_position", &units.places, "place");
     module.declare(format!("fn first_element(place: u32) -> u32 {{\n    return {position};\n}}\n"));
-}
-
-/// Sums of neighbouring entries of the level before, or of units.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    /// The units that one sum is over.
-    span: usize,
-    /// Where the level begins among the sums.
-    first: usize,
-}
-
-/// Declares `fn sum_units(first: u32, last: u32, column: u32)`: the sum of the units of one place, more than 64, by as few
-/// entries of as few levels as there are.
-fn declare_sum_units(module: &mut Module, levels: usize) {
-    for level in 0..=levels {
-        // Four accumulators: a sum of 64 entries is as exact as one of 16.
-        module.declare(format!(
-            "fn sum_entries_{level}(first: u32, last: u32, column: u32) -> Element {{
-    var sum0 = identity();
-    var sum1 = identity();
-    var sum2 = identity();
-    var sum3 = identity();
-    var entry = first;
-    while entry + 4u <= last {{
-        sum0 = combine(sum0, read_entry_{level}(entry, column));
-        sum1 = combine(sum1, read_entry_{level}(entry + 1u, column));
-        sum2 = combine(sum2, read_entry_{level}(entry + 2u, column));
-        sum3 = combine(sum3, read_entry_{level}(entry + 3u, column));
-        entry += 4u;
-    }}
-    while entry < last {{
-        sum0 = combine(sum0, read_entry_{level}(entry, column));
-        entry += 1u;
-    }}
-    return combine(combine(sum0, sum1), combine(sum2, sum3));
-}}
-"
-        ));
-    }
-    let mut text = "fn sum_units(first: u32, last: u32, column: u32) -> Element {\n    var low = first;\n    var high = last;\n    \
-                    var sum = identity();\n"
-        .to_owned();
-    for level in 0..levels {
-        let _ = write!(
-            text,
-            "    let low_{level} = (low + 63u) / 64u;
-    let high_{level} = high / 64u;
-    if low_{level} >= high_{level} {{
-        return combine(sum, sum_entries_{level}(low, high, column));
-    }}
-    sum = combine(sum, sum_entries_{level}(low, 64u * low_{level}, column));
-    sum = combine(sum, sum_entries_{level}(64u * high_{level}, high, column));
-    low = low_{level};
-    high = high_{level};
-"
-        );
-    }
-    let _ = write!(text, "    return combine(sum, sum_entries_{levels}(low, high, column));\n}}\n");
-    module.declare(text);
 }
