@@ -59,8 +59,8 @@ impl Vectorise for Seldom<'_, '_, '_> {
     }
 }
 
-/// A function of f64 that is many instructions.
-struct Long<'c, 'a, 'b> {
+/// A function of f64 that is many instructions, to be computed for a block.
+struct LongCall<'c, 'a, 'b> {
     block: &'c mut Block<'a, 'b>,
     function: LongFunction,
     target: Register,
@@ -71,12 +71,12 @@ enum LongFunction {
     Binary(BinaryFunction, (Register, Register)),
 }
 
-impl Vectorise for Long<'_, '_, '_> {
+impl Vectorise for LongCall<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Long { block, function, target } = self;
+        let LongCall { block, function, target } = self;
         match function {
             LongFunction::Unary(function, operand) => block.long_unary_f64::<FUSED>(function, operand, target),
             LongFunction::Binary(function, operands) => block.long_binary_f64::<FUSED>(function, operands, target),
@@ -115,7 +115,7 @@ impl Block<'_, '_> {
     /// Executes an instruction of those that this module is for.
     pub(super) fn execute_seldom(&mut self, code: Code) {
         match LongFunction::of(code) {
-            Some((function, target)) => dispatch(detect(), Long { block: self, function, target }),
+            Some((function, target)) => dispatch(detect(), LongCall { block: self, function, target }),
             None => dispatch(detect(), Seldom { block: self, code }),
         }
     }

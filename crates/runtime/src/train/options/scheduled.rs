@@ -37,8 +37,8 @@ impl<O: Optimizer> Optimizer for Scheduled<O> {
             })
             .collect();
         let pairs = self.inner.update(graph, &trained)?;
-        if trained.is_empty() {
-            // Nothing is updated, though something may be counted, so nothing is scheduled.
+        if trained.is_empty() || pairs.is_empty() {
+            // No parameter is updated, though updates may be counted, so nothing is scheduled.
             return Ok(pairs);
         }
         let refused = |reason: &str| Err(Error::OptimizerParts { reason: reason.to_owned() });
