@@ -4,6 +4,7 @@
 mod anomaly;
 mod arithmetic;
 mod attention;
+mod channels;
 mod check;
 mod checkpoints;
 mod compositions;

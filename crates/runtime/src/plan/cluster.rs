@@ -19,6 +19,7 @@ use arenagrad_kernels::{Axis, Space, View};
 use smallvec::SmallVec;
 
 use crate::plan::border::Border;
+use crate::plan::channels::Channels;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
 
@@ -26,7 +27,7 @@ use crate::plan::layout::Layout;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// The longest row whose values are read again after the row's reduction: it is to stay in a near cache.
-const LONGEST_ROW: usize = 1 << 16;
+pub(crate) const LONGEST_ROW: usize = 1 << 16;
 /// The most columns of a reduction over rows that is computed beside other work: each thread has a total for each of them.
 const MOST_COLUMNS: usize = 1 << 14;
 /// The fewest rows of such a reduction.
@@ -67,11 +68,13 @@ pub(crate) struct Domain {
     pub(crate) rows: Option<usize>,
     /// Whether the one reduction goes along axes that are neither rows nor columns.
     pub(crate) is_irregular: bool,
+    /// What an irregular reduction keeps, if that is neighbouring axes between those that are reduced.
+    pub(crate) channels: Option<Channels>,
 }
 
 impl Domain {
     fn flat(elements: usize) -> Self {
-        Domain { elements, rows: None, is_irregular: false }
+        Domain { elements, rows: None, is_irregular: false, channels: None }
     }
 
     /// How many elements a row has.
@@ -100,7 +103,7 @@ impl Domain {
             (None, None) => None,
         };
         let fits = self.elements == other.elements && !self.is_irregular && !other.is_irregular;
-        fits.then_some(Domain { elements: self.elements, rows, is_irregular: false })
+        fits.then_some(Domain { rows, ..Domain::flat(self.elements) })
     }
 }
 
@@ -429,7 +432,10 @@ impl Builder<'_> {
             Reduced::All => Fit { space: Space::Whole, domain: flat },
             Reduced::Columns { rows } => Fit { space: Space::Row, domain: with(rows) },
             Reduced::Rows { rows } => Fit { space: Space::Column, domain: with(rows) },
-            Reduced::Other => Fit { space: Space::Row, domain: Domain { is_irregular: true, ..flat } },
+            Reduced::Other => {
+                let channels = Channels::of(&operand.shape, axes);
+                Fit { space: Space::Row, domain: Domain { is_irregular: true, channels, ..flat } }
+            }
         }
     }
 

@@ -45,8 +45,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
         }
     }
     let ranks: Vec<u32> = clusters.list.iter().map(|cluster| cluster.rank).collect();
-    let parents = (0..clusters.list.len() as u32).collect();
-    let mut merger = Merger { entries, clusters, storage, bindings, parents };
+    let mut merger = Merger::new(entries, clusters, storage, bindings);
     for mut readers in readers {
         // Clusters of other ranks never become one, and a tensor may be read at thousands of them.
         readers.sort_by_key(|&reader| ranks[reader as usize]);
@@ -54,10 +53,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
             .chunk_by(|&a, &b| ranks[a as usize] == ranks[b as usize])
             .for_each(|readers| merger.merge_readers(readers));
     }
-    let Merger { mut parents, .. } = merger;
-    for home in clusters.home.iter_mut().filter(|home| **home != NONE) {
-        *home = find(&mut parents, *home);
-    }
+    merger.finish();
 }
 
 /// What came of two clusters.
@@ -69,15 +65,35 @@ enum Attempt {
     Misfit,
 }
 
-struct Merger<'a> {
-    entries: &'a [Entry],
-    clusters: &'a mut Clusters,
-    storage: &'a Storage,
-    bindings: usize,
-    parents: Vec<u32>,
+pub(super) struct Merger<'a> {
+    pub(super) entries: &'a [Entry],
+    pub(super) clusters: &'a mut Clusters,
+    pub(super) storage: &'a Storage,
+    pub(super) bindings: usize,
+    pub(super) parents: Vec<u32>,
 }
 
-impl Merger<'_> {
+impl<'a> Merger<'a> {
+    pub(super) fn new(entries: &'a [Entry], clusters: &'a mut Clusters, storage: &'a Storage, bindings: usize) -> Self {
+        let parents = (0..clusters.list.len() as u32).collect();
+        Merger { entries, clusters, storage, bindings, parents }
+    }
+
+    /// The cluster that a cluster has become part of.
+    pub(super) fn root(&self, mut cluster: u32) -> u32 {
+        while self.parents[cluster as usize] != cluster {
+            cluster = self.parents[cluster as usize];
+        }
+        cluster
+    }
+
+    /// Gives the members of merged clusters their new home.
+    pub(super) fn finish(mut self) {
+        for home in self.clusters.home.iter_mut().filter(|home| **home != NONE) {
+            *home = find(&mut self.parents, *home);
+        }
+    }
+
     /// Merges what can be of clusters that read one tensor, each with those after it.
     fn merge_readers(&mut self, readers: &[u32]) {
         // Clusters that have become one have been held against the rest together.
@@ -117,13 +133,18 @@ impl Merger<'_> {
         if !self.fits(first, second) {
             return Attempt::Misfit;
         }
+        self.unite(first, second);
+        self.clusters.list[first as usize].domain = domain;
+        Attempt::Merged
+    }
+
+    /// Makes the members of a cluster those of another.
+    pub(super) fn unite(&mut self, first: u32, second: u32) {
         let members = std::mem::take(&mut self.clusters.list[second as usize].members);
         let merged = &mut self.clusters.list[first as usize];
         merged.members.extend(members);
         merged.members.sort_unstable();
-        merged.domain = domain;
         self.parents[second as usize] = first;
-        Attempt::Merged
     }
 
     /// Whether sums over the rows may stand beside the other work; see [`Domain::allows_column_sums`].
@@ -133,7 +154,7 @@ impl Merger<'_> {
     }
 
     /// Whether one kernel can bind what both clusters read and write.
-    fn fits(&mut self, first: u32, second: u32) -> bool {
+    pub(super) fn fits(&mut self, first: u32, second: u32) -> bool {
         let Merger { entries, clusters, storage, bindings, parents } = self;
         let mut reads: SmallVec<[u32; 16]> = SmallVec::new();
         let mut written = 0;

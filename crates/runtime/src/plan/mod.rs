@@ -13,6 +13,7 @@ mod absorb;
 mod attention;
 mod border;
 mod bytes;
+mod channels;
 mod cluster;
 mod describe;
 mod divide;
@@ -324,6 +325,9 @@ impl Passes {
         let mut clusters = cluster::cluster(&entries);
         let mut storage = recompute::recompute(&entries, &clusters, &required, bindings);
         merge::merge(&entries, &mut clusters, &storage, bindings);
+        if request.target.gathers_channels {
+            channels::merge_channels(&entries, &mut clusters, &storage, bindings);
+        }
         let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
         let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites(), bindings);
         let steps = step::steps(&entries, &clusters, &storage, &parts, &loops);

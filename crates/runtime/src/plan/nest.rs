@@ -6,6 +6,7 @@ use arenagrad_kernels::{
     Axis, DType, Elementwise, Instruction, Nest, NestInstruction, NestValue, ProgramInput, Space, View,
 };
 
+use crate::plan::channels::Channels;
 use crate::plan::cluster::{Clusters, Domain};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -36,7 +37,7 @@ pub(crate) fn build(
     domain: &Domain,
     outputs: &[u32],
 ) -> BuiltNest {
-    let rows = domain.rows.unwrap_or(1);
+    let rows = domain.channels.map(|channels| channels.count).or(domain.rows).unwrap_or(1);
     let nest =
         Nest { rows, columns: domain.elements / rows, inputs: Vec::new(), values: Vec::new(), outputs: Vec::new() };
     let mut builder = Builder {
@@ -48,6 +49,7 @@ pub(crate) fn build(
         constants: HashMap::new(),
         loads: HashMap::new(),
         has_rows: false,
+        channels: domain.channels,
     };
     let members = builder.members(outputs);
     builder.has_rows = members.iter().any(|&(_, space)| matches!(space, Space::Row | Space::Column));
@@ -73,6 +75,8 @@ struct Builder<'a> {
     loads: HashMap<(u32, View, Space), u32>,
     /// Whether anything is computed for rows or columns: else the nest is flat, and stays so.
     has_rows: bool,
+    /// The channels whose elements are the rows, where these are not rows of the elements in their order.
+    channels: Option<Channels>,
 }
 
 impl Builder<'_> {
@@ -224,6 +228,10 @@ impl Builder<'_> {
     }
 
     fn load(&mut self, base: u32, view: View, space: Space) -> u32 {
+        let view = match self.channels.filter(|_| space == Space::Element) {
+            Some(channels) => channels.gathered(&view).expect("clusters of channels read what can be gathered"),
+            None => view,
+        };
         // What is the same for all elements of a row is loaded once for the row.
         let (view, space) = match self.of_rows(&view).filter(|_| space == Space::Element && self.has_rows) {
             Some(of_rows) => (of_rows, Space::Row),

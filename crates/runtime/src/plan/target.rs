@@ -19,20 +19,24 @@ pub(crate) struct Target {
     pub(crate) element_bytes: ElementBytes,
     /// How many buffers one kernel may use.
     pub(crate) bindings: usize,
+    /// Whether statistics of channels are one kernel, channel by channel, and not one each in the order of the elements.
+    pub(crate) gathers_channels: bool,
 }
 
 impl Target {
     /// The CPU.
-    pub(crate) const CPU: Target = Target { element_bytes: ElementBytes::Packed, bindings: CPU_BINDINGS };
+    pub(crate) const CPU: Target =
+        Target { element_bytes: ElementBytes::Packed, bindings: CPU_BINDINGS, gathers_channels: true };
 
     /// Any adapter.
     #[cfg(feature = "gpu")]
-    pub(crate) const GPU: Target = Target { element_bytes: ElementBytes::Words, bindings: GPU_BINDINGS };
+    pub(crate) const GPU: Target =
+        Target { element_bytes: ElementBytes::Words, bindings: GPU_BINDINGS, gathers_channels: false };
 }
 
 /// A device that has no more than any other.
 impl Default for Target {
     fn default() -> Self {
-        Target { element_bytes: ElementBytes::default(), bindings: GPU_BINDINGS }
+        Target { element_bytes: ElementBytes::default(), bindings: GPU_BINDINGS, gathers_channels: false }
     }
 }

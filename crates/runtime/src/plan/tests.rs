@@ -7,6 +7,7 @@ use std::path::Path;
 
 use arenagrad_graph::{DType, Expr, Gelu, Graph, Init, NodeId, passes};
 
+use crate::plan::target::Target;
 use crate::plan::{Passes, Plan, Request, trace};
 use crate::train::{Optimizer, Sgd, append_step};
 
@@ -23,6 +24,11 @@ impl<'g> From<Vec<Expr<'g>>> for Wanted<'g> {
 }
 
 fn check(name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
+    check_for(Target::default(), name, build);
+}
+
+fn check_for(target: Target, name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
+    let request = Request { target, ..Request::default() };
     let graph = Graph::new();
     let Wanted { outputs, updates } = build(&graph);
     let outputs: Vec<NodeId> = outputs.iter().map(|output| output.id().unwrap()).collect();
@@ -31,7 +37,7 @@ fn check(name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
     let (of_outputs, of_updates) = optimised.outputs.split_at(outputs.len());
     let next_values: Vec<(u32, NodeId)> =
         updates.iter().map(|(declaration, _)| *declaration).zip(of_updates.iter().copied()).collect();
-    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[], &[], &Request::default()).unwrap();
+    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[], &[], &request).unwrap();
     let (graph_of_plan, entries) = (&optimised.graph, &passes.entries[..]);
 
     let mut text = String::new();
@@ -43,7 +49,7 @@ fn check(name: &str, build: impl for<'g> Fn(&'g Graph) -> Wanted<'g>) {
     if !passes.updates.pairs.is_empty() {
         let _ = writeln!(text, "\n-- update\n{}", trace::updates(graph_of_plan, entries, &passes.updates).trim_end());
     }
-    let plan = Plan::new(&graph, &Request { outputs, updates, ..Request::default() }).unwrap();
+    let plan = Plan::new(&graph, &Request { outputs, updates, ..request }).unwrap();
     let _ = writeln!(text, "\n-- plan\n{}\n\n-- explain\n{}", plan.to_string().trim_end(), plan.explain().trim_end());
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(format!("{name}.txt"));
@@ -150,6 +156,17 @@ fn reductions_along_other_axes_end_a_kernel() {
         let x = g.input("x", [4, 6, 8]);
         let centred = x - x.mean_keepdims(1);
         vec![centred.exp().sum([0, 2]), centred.max(2)].into()
+    });
+}
+
+#[test]
+fn statistics_of_channels_are_one_nest() {
+    check_for(Target::CPU, "channels", |g| {
+        let (x, w) = (parameter(g, "x", [4, 6, 8, 8]), g.input("w", [4, 6, 8, 8]));
+        let (scale, shift) = (parameter(g, "scale", [6]), parameter(g, "shift", [6]));
+        let normal = x.batch_norm(x.batch_statistics(), Some(scale), Some(shift), 1e-5);
+        let step = append_step((normal * w).sum(..), &Sgd::new(0.1)).unwrap();
+        Wanted { outputs: Vec::new(), updates: step.updates }
     });
 }
 
