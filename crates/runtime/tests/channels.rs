@@ -144,3 +144,15 @@ fn normalisation_is_a_nest_in_each_direction() {
     let kernels: Vec<&str> = session.plan().steps().iter().map(|step| step.kernel.as_str()).collect();
     assert_eq!(kernels, ["nest 6x256", "nest 6x256", "elementwise 1536"]);
 }
+
+#[test]
+fn nothing_has_sums_of_zero() {
+    let g = Graph::new();
+    let (x, y) = (g.input("x", [0, 3, 2, 2]), g.input("y", [0, 3, 2, 2]));
+    let (sum, product) = (x.sum([0, 2, 3]), (x * y).sum([0, 2, 3]));
+    let outputs = [sum, product, (x - sum.reshape([3, 1, 1])).square().sum([0, 2, 3])];
+    let given = Given::from(["x", "y"].map(|name| (name.to_owned(), Vec::new())));
+    for output in run(&g, &outputs, &given, &Device::cpu()).unwrap() {
+        assert_eq!(output.to_f64_vec(), [0.0; 3]);
+    }
+}

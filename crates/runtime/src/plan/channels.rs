@@ -22,6 +22,8 @@ use crate::plan::recompute::Storage;
 
 /// The fewest channels that are computed side by side where there are many elements: threads divide them.
 const FEWEST_CHANNELS: usize = 16;
+/// The same where a channel alone is many elements, for which more threads are at hand.
+const FEWEST_LONG_CHANNELS: usize = 64;
 /// The fewest elements of a channel that must stand side by side where there are many: each such run is found on its own.
 const SHORTEST_RUN: usize = 16;
 /// How many elements are few: one thread reads them, and what a kernel costs before it begins counts for more than the order.
@@ -136,8 +138,10 @@ impl Gathering<'_> {
     /// Whether a cluster can be computed channel by channel, and gains by it if another one is.
     fn may_be_gathered(&self, number: u32) -> bool {
         let Some((channels, elements)) = self.channels(number) else { return false };
-        let has_long_runs = channels.count >= FEWEST_CHANNELS && channels.inner >= SHORTEST_RUN;
-        (elements <= FEW_ELEMENTS || has_long_runs)
+        let is_long = elements / channels.count > LONGEST_ROW;
+        let fewest = if is_long { FEWEST_LONG_CHANNELS } else { FEWEST_CHANNELS };
+        let pays = channels.count >= fewest && channels.inner >= SHORTEST_RUN;
+        (elements <= FEW_ELEMENTS || pays)
             && self.reductions(number).all(|reduction| self.is_gathered(reduction, channels))
     }
 
