@@ -1,6 +1,7 @@
 //! Distances between points: all of two sets, or all pairs of one.
 //!
-//! A distance is a norm over the coordinates of a difference that no one else reads, so the differences `[.., m, n, d]` are computed where they are summed.
+//! A distance is a norm over the coordinates of a difference that no one else reads, so the differences of all pairs are computed where they are summed. Of many
+//! points the Euclidean distances are `|x|^2 + |y|^2 - 2 xy`, a matrix product.
 
 use crate::dtype::DType;
 use crate::error::{GraphError, MatMulAxis};
@@ -9,12 +10,24 @@ use crate::node::Origin;
 use crate::ops::matmul::batch_shape;
 use crate::shape::{AxisSet, Shape};
 
+/// The most points of both sets whose Euclidean distances are norms of differences: as many as in PyTorch.
+const MOST_BY_DIFFERENCES: usize = 25;
+
+/// The fewest points of the second set for which the distances to all of them are summed side by side, a coordinate after the other.
+const SIDE_BY_SIDE: usize = 64;
+
 impl<'g> Expr<'g> {
     /// The p-norm distance of each point of this to each of `other`: `[.., m, d], [.., n, d] -> [.., m, n]`; the axes in front broadcast. Floats of one
     /// dtype. (PyTorch's `cdist`.)
     ///
-    /// The gradient is that of [`Expr::norm`], 0 where two points are the same; for infinity each of the largest coordinates gets all of it. Errors: a rank
-    /// below 2, coordinates that differ in number, a `p` below 0 or NaN.
+    /// The gradient is that of [`Expr::norm`], 0 where two points are the same; for infinity each of the largest coordinates gets all of it.
+    ///
+    /// For a `p` of 2 and more than 25 points in one set the distances are `sqrt(|x|^2 + |y|^2 - 2 xy)`, as in PyTorch: a matrix product, many times quicker. The points are
+    /// first moved so that the mean of `other` is at 0, which changes no distance. What rounding leaves of a small one is then some 1e-3 (in f64 1e-8) of how far
+    /// the two points are from there, squares below 0 are 0, a point whose square is past the largest number is infinitely far from all others, and a
+    /// point of a set is at 0 from itself where both operands are that one expression. Where points nearly coincide, `(x.unsqueeze(-2) - y.unsqueeze(-3)).norm(2.0, -1)` keeps all digits.
+    ///
+    /// Errors: a rank below 2, coordinates that differ in number, a `p` below 0 or NaN.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
@@ -25,7 +38,11 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn cdist(self, other: Expr<'g>, p: f64) -> Expr<'g> {
         let method = self.enter("cdist");
-        let origin = method.origin();
+        self.distances(other, p, MOST_BY_DIFFERENCES, method.origin())
+    }
+
+    /// [`Expr::cdist`], whose Euclidean distances of more points than that are by a product.
+    fn distances(self, other: Expr<'g>, p: f64, most_by_differences: usize, origin: Origin) -> Expr<'g> {
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(other, "cdist", origin).is_none() {
             return poisoned;
@@ -54,16 +71,51 @@ impl<'g> Expr<'g> {
         if let Err((left, right)) = batch_shape(&shape).broadcast(&batch_shape(&other_shape)) {
             return self.fail(disagree(MatMulAxis::Batch, left, right));
         }
-        let difference = self.unsqueeze(-2) - other.unsqueeze(-3);
+        let is_empty = shape.contains(&0) || other_shape.contains(&0);
+        let [points, other_points] = [&shape, &other_shape].map(|shape| shape[shape.rank() - 2]);
+        if p == 2.0 && points.max(other_points) > most_by_differences && !is_empty {
+            return self.distances_by_product(other, other_shape.rank());
+        }
+        // Elements of a sum that stand side by side are added in long runs, and powers cost so much that it does not matter.
+        let is_side_by_side = other_points >= SIDE_BY_SIDE && [1.0, 2.0, f64::INFINITY].contains(&p) && !is_empty;
+        let (difference, axis) = if is_side_by_side {
+            (self.unsqueeze(-1) - other.transpose(-2, -1).unsqueeze(-3), -2)
+        } else {
+            (self.unsqueeze(-2) - other.unsqueeze(-3), -1)
+        };
         if p != f64::INFINITY || coordinates == 0 {
-            return difference.norm(p, -1);
+            return difference.norm(p, axis);
         }
         let magnitude = difference.abs();
         let Some(full) = magnitude.read("cdist", origin, |_, node| node.shape.clone()) else { return poisoned };
-        let last: AxisSet = [full.rank() - 1].into_iter().collect();
-        let largest = magnitude.max_keepdims(last);
+        let summed: AxisSet = [full.rank().wrapping_add_signed(axis)].into_iter().collect();
+        let largest = magnitude.max_keepdims(summed);
         let slope = magnitude.equal(largest.stop_gradient()).where_(difference.sign(), 0.0);
-        largest.with_slope(difference, slope, origin).reshape_node(&full.without(last), origin)
+        largest.with_slope(difference, slope, origin).reshape_node(&full.without(summed), origin)
+    }
+
+    /// The Euclidean distances of points, of which there are some, by the product of both sets; the other one's rank is given.
+    fn distances_by_product(self, other: Expr<'g>, other_rank: usize) -> Expr<'g> {
+        let graph = self.graph();
+        let others: AxisSet = (0..other_rank - 1).collect();
+        let mean = other.mean(others).stop_gradient();
+        // One point without a place would take all others with it.
+        let middle = mean.abs().less(f64::INFINITY).where_(mean, 0.0);
+        let (x, y) = (self - middle, other - middle);
+        let [of_x, of_y] = [x, y].map(|points| points.square().sum(-1).unsqueeze(-1));
+        // The square alone makes a point infinitely far, whatever its product with another is.
+        let [x, y] = [(x, of_x), (y, of_y)].map(|(points, square)| square.equal(f64::INFINITY).where_(0.0, points));
+        let square = of_x + of_y.transpose(-2, -1) + x.matmul((y * -2.0).transpose(-2, -1));
+        let mut is_zero = square.less_equal(0.0);
+        if self.raw() == other.raw()
+            && let Ok(shape) = self.shape()
+        {
+            let points = shape[shape.rank() - 2];
+            let is_itself = graph.iota([points, 1], 0).equal(graph.iota([1, points], 1));
+            is_zero = is_zero | (is_itself & of_x.less(f64::INFINITY));
+        }
+        // A root has no finite derivative at 0: there it is taken of 1, and nothing depends on it.
+        is_zero.where_(0.0, is_zero.where_(1.0, square).sqrt())
     }
 
     /// The p-norm distances of all pairs of points, `[n, d] -> [n (n - 1) / 2]`: those of the first to all after it, then those of the second, and so on.
@@ -94,7 +146,8 @@ impl<'g> Expr<'g> {
                 shape: Shape::from([points, points]),
             });
         }
-        let distances = self.cdist(self, p).flatten();
+        // Pairs that nearly coincide are what is looked for here as often as not: as in PyTorch, always by differences.
+        let distances = self.distances(self, p, usize::MAX, origin).flatten();
         let pairs = (0..points).flat_map(|row| (row + 1..points).map(move |column| (row * points + column) as i32));
         let places: Vec<i32> = pairs.collect();
         distances.index_select(0, self.graph().literal([places.len()], places))
