@@ -108,17 +108,35 @@ fn distances_side_by_side_are_those_one_after_the_other() {
                 assert_near(found, &expected, 1e-5, &format!("{device}, p = {p}, result {place}"));
             }
         }
-        let g = Graph::new();
-        let y = g.input("y", [n, d]);
+    }
+}
+
+#[test]
+fn distances_of_pairs_are_those_of_all_to_all() {
+    let mut random = Random(5);
+    for (n, d) in [(7, 3), (70, 5)] {
+        let inputs = given([("x", random.floats(n * d, -2.0, 2.0))]);
         let pairs: Vec<i32> =
             (0..n).flat_map(|row| (row + 1..n).map(move |column| (row * n + column) as i32)).collect();
-        let expected = by_differences(y, y).flatten().index_select(0, g.literal([pairs.len()], pairs));
-        let of = |distances: Expr<'_>| {
-            let [gradient] = distances.square().sum(..).grad([y]).unwrap();
-            numbers(&g, &[distances, gradient], &inputs, &device)
-        };
-        for (found, expected) in of(y.pdist(2.0)).iter().zip(of(expected)) {
-            assert_near(found, &expected, 1e-5, &format!("{device}, pdist"));
+        for (p, device, dtype) in [0.0, 1.0, 1.5, 2.0, 3.0, f64::INFINITY].into_iter().flat_map(|p| {
+            let in_f64 = [(p, Device::cpu(), DType::F64)];
+            devices().into_iter().map(move |device| (p, device, DType::F32)).chain(in_f64)
+        }) {
+            let g = Graph::new();
+            let x = g.input_of("x", [n, d], dtype);
+            let weights = (g.iota([pairs.len()], 0).cast(dtype) * 0.7).sin();
+            let all = (x.unsqueeze(-2) - x.unsqueeze(-3)).norm(p, -1).flatten();
+            let expected = all.index_select(0, g.literal([pairs.len()], pairs.clone()));
+            let of = |distances: Expr<'_>| {
+                let [gradient] = (distances * weights).sum(..).grad([x]).unwrap();
+                let [second] = gradient.square().sum(..).grad([x]).unwrap();
+                numbers(&g, &[distances, gradient, second], &inputs, &device)
+            };
+            let tolerance = if dtype == DType::F64 { 1e-9 } else { 1e-3 };
+            for (place, (found, expected)) in of(x.pdist(p)).iter().zip(of(expected)).enumerate() {
+                let tolerance = if place == 2 { 10.0 * tolerance } else { tolerance };
+                assert_near(found, &expected, tolerance, &format!("{device}, {dtype}, p = {p}, result {place}"));
+            }
         }
     }
 }

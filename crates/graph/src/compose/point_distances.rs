@@ -6,6 +6,7 @@
 use crate::dtype::DType;
 use crate::error::{GraphError, MatMulAxis};
 use crate::expr::Expr;
+use crate::function::{Context, Function};
 use crate::node::Origin;
 use crate::ops::matmul::batch_shape;
 use crate::shape::{AxisSet, Shape};
@@ -76,22 +77,28 @@ impl<'g> Expr<'g> {
         if p == 2.0 && points.max(other_points) > most_by_differences && !is_empty {
             return self.distances_by_product(other, other_shape.rank());
         }
+        let (difference, axis) = self.differences(other, [&shape, &other_shape], p);
+        if p != f64::INFINITY || coordinates == 0 {
+            return difference.norm(p, [axis]);
+        }
+        let Some(full) = difference.read("cdist", origin, |_, node| node.shape.clone()) else { return poisoned };
+        let summed: AxisSet = [full.rank().wrapping_add_signed(axis)].into_iter().collect();
+        let largest = difference.abs().max_keepdims(summed);
+        largest
+            .with_slope(difference, largest_slope(difference, summed), origin)
+            .reshape_node(&full.without(summed), origin)
+    }
+
+    /// The differences of all pairs of points, `[.., m, n, d]` or `[.., m, d, n]`, and the axis of the coordinates, counted from the end.
+    fn differences(self, other: Expr<'g>, shapes: [&Shape; 2], p: f64) -> (Expr<'g>, isize) {
+        let is_empty = shapes.iter().any(|shape| shape.contains(&0));
+        let other_points = shapes[1][shapes[1].rank() - 2];
         // Elements of a sum that stand side by side are added in long runs, and powers cost so much that it does not matter.
-        let is_side_by_side = other_points >= SIDE_BY_SIDE && [1.0, 2.0, f64::INFINITY].contains(&p) && !is_empty;
-        let (difference, axis) = if is_side_by_side {
+        if other_points >= SIDE_BY_SIDE && [1.0, 2.0, f64::INFINITY].contains(&p) && !is_empty {
             (self.unsqueeze(-1) - other.transpose(-2, -1).unsqueeze(-3), -2)
         } else {
             (self.unsqueeze(-2) - other.unsqueeze(-3), -1)
-        };
-        if p != f64::INFINITY || coordinates == 0 {
-            return difference.norm(p, axis);
         }
-        let magnitude = difference.abs();
-        let Some(full) = magnitude.read("cdist", origin, |_, node| node.shape.clone()) else { return poisoned };
-        let summed: AxisSet = [full.rank().wrapping_add_signed(axis)].into_iter().collect();
-        let largest = magnitude.max_keepdims(summed);
-        let slope = magnitude.equal(largest.stop_gradient()).where_(difference.sign(), 0.0);
-        largest.with_slope(difference, slope, origin).reshape_node(&full.without(summed), origin)
     }
 
     /// The Euclidean distances of points, of which there are some, by the product of both sets; the other one's rank is given.
@@ -146,11 +153,10 @@ impl<'g> Expr<'g> {
                 shape: Shape::from([points, points]),
             });
         }
-        // Pairs that nearly coincide are what is looked for here as often as not: as in PyTorch, always by differences.
-        let distances = self.distances(self, p, usize::MAX, origin).flatten();
-        let pairs = (0..points).flat_map(|row| (row + 1..points).map(move |column| (row * points + column) as i32));
-        let places: Vec<i32> = pairs.collect();
-        distances.index_select(0, self.graph().literal([places.len()], places))
+        if p.is_nan() || p < 0.0 {
+            return self.graph().refuse("pdist", "p", p, "a number not below 0");
+        }
+        self.graph().apply(&PairDistances { p, shape }, &[self])
     }
 
     /// The shape of points, which are rows of floats; an error is kept if this is none.
@@ -168,5 +174,69 @@ impl<'g> Expr<'g> {
                 self.fail_without(GraphError::DType { origin, op, operand, dtype, expected })
             }
         }
+    }
+}
+
+/// The derivative of the largest magnitude over some axes in each difference.
+fn largest_slope<'g>(difference: Expr<'g>, axes: AxisSet) -> Expr<'g> {
+    let magnitude = difference.abs();
+    magnitude.equal(magnitude.max_keepdims(axes).stop_gradient()).where_(difference.sign(), 0.0)
+}
+
+/// The distances of all pairs of points of one set of that shape, `[n, d] -> [n (n - 1) / 2]`.
+///
+/// A pair's gradient in one point is the negative of that in the other. So the gradient of a point is one sum over all others, of upstream gradients of a symmetric
+/// matrix, and no two of what would have to be stored between them.
+struct PairDistances {
+    p: f64,
+    shape: Shape,
+}
+
+impl PairDistances {
+    /// Where the pairs stand in the matrix of all distances, row by row.
+    fn places<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        let points = self.shape[0];
+        let pairs = (0..points).flat_map(|row| (row + 1..points).map(move |column| (row * points + column) as i32));
+        let places: Vec<i32> = pairs.collect();
+        x.graph().literal([places.len()], places)
+    }
+}
+
+impl Function for PairDistances {
+    fn name(&self) -> &'static str {
+        "pdist"
+    }
+
+    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        let x = operands[0];
+        context.save_for_backward(&[x]);
+        // Pairs that nearly coincide are what is looked for here as often as not: as in PyTorch, always by differences.
+        let distances = x.distances(x, self.p, usize::MAX, x.graph().origin_or(Origin::here()));
+        distances.flatten().index_select(0, self.places(x))
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let (x, graph, points) = (context.saved()[0], context.graph(), self.shape[0]);
+        let Ok(dtype) = x.dtype() else { return vec![Some(x)] };
+        if self.p == 0.0 {
+            return vec![None];
+        }
+        if self.shape.contains(&0) {
+            return vec![Some(graph.zeros(self.shape.clone(), dtype))];
+        }
+        let (difference, axis) = x.differences(x, [&self.shape, &self.shape], self.p);
+        let axis = 3usize.wrapping_add_signed(axis);
+        let axes: AxisSet = [axis].into_iter().collect();
+        let slope = match self.p {
+            1.0 => difference.sign(),
+            f64::INFINITY => largest_slope(difference, axes),
+            2.0 => difference.euclidean(axes, dtype).slope,
+            p => difference.power_length(p, axes).slope,
+        };
+        let places = graph.zeros([points * points], dtype).scatter_add(0, self.places(x), upstream);
+        let matrix = places.reshape([points, points]);
+        let of_pairs = (matrix + matrix.transpose(0, 1)).unsqueeze(axis as isize);
+        // The axis of the other points is the one that is left.
+        vec![Some((of_pairs * slope).sum(3 - axis as isize))]
     }
 }
