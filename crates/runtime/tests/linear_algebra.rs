@@ -406,6 +406,7 @@ fn sums_of_products_and_distances_store_no_terms() {
     assert_eq!(largest_slot(&[i.matmul(j)]), m * n);
     let (x, y) = (g.input("x", [m, d]), g.input("y", [n, d]));
     for p in [1.0, 2.0, 3.0, f64::INFINITY] {
-        assert!(largest_slot(&[x.cdist(y, p)]) <= m * n, "p = {p}");
+        // Points may be copied or moved, but no differences of pairs stored.
+        assert!(largest_slot(&[x.cdist(y, p)]) <= (m * n).max(n * d), "p = {p}");
     }
 }

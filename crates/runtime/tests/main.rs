@@ -25,6 +25,7 @@ mod data_sets;
 mod data_tables;
 mod data_tokens;
 mod derivatives;
+mod distances;
 mod draws;
 mod edges;
 mod edges_of_functions;

@@ -46,6 +46,44 @@ fn padding_repeats_mirrors_wraps_and_crops() {
     assert_eq!(found[..12], [1.0, 0.0, 1.0, 2.0, 4.0, 3.0, 4.0, 5.0, 1.0, 0.0, 1.0, 2.0]);
 }
 
+/// Each element gets what all places have where it stands, however pieces overlap; integers are padded too.
+#[test]
+fn gradients_of_padding_come_from_all_places() {
+    let amounts: [&[(isize, isize)]; 7] = [
+        &[(1, 1)],
+        &[(3, 4)],
+        &[(-1, 2)],
+        &[(-3, -1)],
+        &[(2, 1), (3, -2)],
+        &[(0, 0), (4, 4)],
+        &[(1, 2), (2, 1), (3, 3)],
+    ];
+    for mode in [PadMode::Reflect, PadMode::Replicate, PadMode::Circular] {
+        for amounts in amounts {
+            let g = Graph::new();
+            let (shape, count) = ([2, 5, 6, 5], 2 * 5 * 6 * 5);
+            let (x, numbered) = (g.input("x", shape), g.input_of("numbered", shape, DType::I32));
+            let places = numbered.pad_with(amounts, mode);
+            let padded = x.pad_with(amounts, mode);
+            let weights = g.iota([padded.shape().unwrap().elements()], 0).cast(DType::F32).remainder(7.0) - 2.0;
+            let weights = weights.reshape(padded.shape().unwrap());
+            let [gradient] = (padded.square() * weights).sum(..).grad([x]).unwrap();
+            let [second] = gradient.square().sum(..).grad([x]).unwrap();
+            let inputs = given([("x", counted(count)), ("numbered", counted(count))]);
+            for device in devices() {
+                let found = numbers(&g, &[padded, places, gradient, second, weights], &inputs, &device);
+                assert_eq!(found[0], found[1], "{device}: {mode:?} {amounts:?}");
+                let mut sums = vec![0.0; count];
+                found[1].iter().zip(&found[4]).for_each(|(&place, weight)| sums[place as usize] += weight);
+                let first: Vec<f64> = (0..count).map(|place| 2.0 * place as f64 * sums[place]).collect();
+                let then: Vec<f64> = (0..count).map(|place| 4.0 * sums[place] * first[place]).collect();
+                assert_eq!(found[2], first, "{device}: {mode:?} {amounts:?}");
+                assert_eq!(found[3], then, "{device}: {mode:?} {amounts:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn enlarged_images_are_those_of_the_documentation() {
     let image = || vec![1.0, 2.0, 3.0, 4.0];

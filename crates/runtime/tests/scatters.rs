@@ -24,6 +24,10 @@ fn cases() -> Vec<(Vec<usize>, Vec<usize>, usize, bool)> {
         (vec![3, 7000, 2, 5], vec![3, 900, 2, 5], 1, true),
         (vec![1, 1, 1], vec![1, 100_000, 1], 1, false),
         (vec![2, 1, 300], vec![2, 40_000, 3], 1, true),
+        // Many lines before the axis, of which each is computed by itself.
+        (vec![12, 90], vec![12, 200], 1, false),
+        (vec![3, 5, 40, 3], vec![3, 4, 130, 3], 2, true),
+        (vec![9, 2, 60, 2], vec![9, 2, 80, 1], 2, false),
         // One update for each place, and a single one.
         (vec![700, 100], vec![700, 1], 1, false),
         (vec![3000, 1000], vec![1, 1000], 0, true),

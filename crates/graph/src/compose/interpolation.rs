@@ -15,7 +15,7 @@ use crate::node::Origin;
 use crate::shape::Shape;
 
 use super::pooling::{PerAxis, bounds};
-use super::resample::{MOST_ROWS, Table};
+use super::resample::{self, MOST_ROWS, Table};
 
 /// How elements between those of the operand are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -182,12 +182,7 @@ impl<'g> Expr<'g> {
             Err(error) => return self.fail(error),
         };
         let mut result = self;
-        // The axes that become shorter come first, so that the others have less to do; of those that become longer the last, for
-        // whole rows are copied more quickly than elements.
-        let is_longer = |place: &usize| resized[*place].count > resized[*place].extent;
-        let (longer, shorter): (Vec<usize>, Vec<usize>) = (0..resized.len()).partition(is_longer);
-        let order = shorter.into_iter().chain(longer.into_iter().rev());
-        for place in order {
+        for place in resample::order(resized.iter().map(|axis| (axis.extent, axis.count))) {
             if let Some(table) = resized[place].table(interpolation, dtype) {
                 result = result.resampled(2 + place, &table);
             }

@@ -1,11 +1,15 @@
 //! Padding by what the operand itself has at its ends: mirrored, repeated, or wrapped around.
 //!
-//! Each mode is a concatenation of views of the operand.
+//! Each mode is a concatenation of views of the operand, and its gradient one of sums of views of the upstream gradient: a *run* is a view of neighbours along an
+//! axis, and the operand's axis is cut where runs begin and end.
+
+use std::ops::Range;
 
 use crate::error::GraphError;
 use crate::expr::Expr;
+use crate::function::{Context, Function};
 use crate::node::Origin;
-use crate::shape::Shape;
+use crate::shape::{AxisSet, Shape};
 
 /// What stands in the padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +94,13 @@ impl<'g> Expr<'g> {
                 cropped.pad(around, value)
             }
             PadMode::Reflect | PadMode::Replicate | PadMode::Circular => {
-                axes().fold(self, |padded, (axis, amount)| padded.padded_along(axis, shape[axis], amount, mode))
+                let axes = axes().map(|(axis, amount)| Padded::new(axis, shape[axis], amount, mode)).collect();
+                let padding = Padding { axes };
+                // Integers have no gradient that could be given.
+                match self.dtype() {
+                    Ok(dtype) if dtype.is_float() => self.graph().apply(&padding, &[self]),
+                    Ok(_) | Err(_) => padding.pad(self),
+                }
             }
         })
     }
@@ -131,38 +141,6 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// One axis padded by its own elements.
-    fn padded_along(self, axis: usize, extent: usize, (before, after): (isize, isize), mode: PadMode) -> Expr<'g> {
-        let [low, high] = [before, after].map(|amount| amount.max(0).unsigned_abs());
-        let [taken_low, taken_high] = [before, after].map(|amount| amount.min(0).unsigned_abs());
-        let (start, end) = (taken_low, extent - taken_high);
-        let (in_front, behind) = match mode {
-            PadMode::Reflect => (
-                Run::Backward { start: 1, count: low },
-                Run::Backward { start: extent.saturating_sub(1 + high), count: high },
-            ),
-            PadMode::Replicate => {
-                (Run::Repeated { start: 0, count: low }, Run::Repeated { start: extent.saturating_sub(1), count: high })
-            }
-            // What is taken away is no part of the ring.
-            PadMode::Circular => {
-                (Run::Forward { start: end.saturating_sub(low), count: low }, Run::Forward { start, count: high })
-            }
-            PadMode::Constant(_) => return self,
-        };
-        let runs = [in_front, Run::Forward { start, count: end - start }, behind];
-        let mut pieces = Vec::with_capacity(runs.len());
-        for run in runs {
-            if run.count() > 0 {
-                pieces.push(self.run(axis, run));
-            }
-        }
-        match pieces.as_slice() {
-            [] => self.slice(axis as isize, start, end),
-            pieces => self.graph().concat(pieces, axis as isize),
-        }
-    }
-
     fn run(self, axis: usize, run: Run) -> Expr<'g> {
         let along = axis as isize;
         match run {
@@ -184,5 +162,150 @@ impl Run {
         match self {
             Run::Forward { count, .. } | Run::Backward { count, .. } | Run::Repeated { count, .. } => count,
         }
+    }
+
+    /// The elements that it shows.
+    fn elements(self) -> Range<usize> {
+        match self {
+            Run::Forward { start, count } | Run::Backward { start, count } => start..start + count,
+            Run::Repeated { start, .. } => start..start + 1,
+        }
+    }
+}
+
+/// An axis padded by its own elements.
+#[derive(Clone, Debug)]
+struct Padded {
+    axis: usize,
+    /// The elements of the operand.
+    extent: usize,
+    /// What stands in the result one behind the other, none of it empty but for a result without elements.
+    runs: Vec<Run>,
+}
+
+impl Padded {
+    fn new(axis: usize, extent: usize, (before, after): (isize, isize), mode: PadMode) -> Self {
+        let [low, high] = [before, after].map(|amount| amount.max(0).unsigned_abs());
+        let [taken_low, taken_high] = [before, after].map(|amount| amount.min(0).unsigned_abs());
+        let (start, end) = (taken_low, extent - taken_high);
+        let within = Run::Forward { start, count: end - start };
+        let around = match mode {
+            PadMode::Reflect => Some((
+                Run::Backward { start: 1, count: low },
+                Run::Backward { start: extent.saturating_sub(1 + high), count: high },
+            )),
+            PadMode::Replicate => Some((
+                Run::Repeated { start: 0, count: low },
+                Run::Repeated { start: extent.saturating_sub(1), count: high },
+            )),
+            // What is taken away is no part of the ring.
+            PadMode::Circular => {
+                Some((Run::Forward { start: end.saturating_sub(low), count: low }, Run::Forward { start, count: high }))
+            }
+            PadMode::Constant(_) => None,
+        };
+        let runs = match around {
+            Some((in_front, behind)) => vec![in_front, within, behind],
+            None => vec![within],
+        };
+        let mut runs: Vec<Run> = runs.into_iter().filter(|run| run.count() > 0).collect();
+        if runs.is_empty() {
+            runs.push(within);
+        }
+        Padded { axis, extent, runs }
+    }
+
+    /// Where the operand's axis is cut: at its ends, and where runs begin and end.
+    fn cuts(&self) -> Vec<usize> {
+        let ends =
+            self.runs.iter().filter(|run| run.count() > 0).flat_map(|run| [run.elements().start, run.elements().end]);
+        let mut cuts: Vec<usize> = ends.chain([0, self.extent]).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+
+    /// The gradient of the operand's elements between two neighbouring cuts, given that of the result; none if no run shows them.
+    fn gradient_of<'g>(&self, upstream: Expr<'g>, start: usize, end: usize) -> Option<Expr<'g>> {
+        let (along, mut first) = (self.axis as isize, 0);
+        let mut sum: Option<Expr<'g>> = None;
+        for run in &self.runs {
+            let (elements, place) = (run.elements(), first);
+            first += run.count();
+            if run.count() == 0 || elements.start > start || elements.end < end {
+                continue;
+            }
+            let (low, high) = (start - elements.start, end - elements.start);
+            let share = match run {
+                Run::Forward { .. } => upstream.slice(along, place + low, place + high),
+                Run::Backward { count, .. } => {
+                    upstream.slice(along, place + count - high, place + count - low).flip(along)
+                }
+                Run::Repeated { count, .. } => {
+                    let axes: AxisSet = [self.axis].into_iter().collect();
+                    upstream.slice(along, place, place + count).sum_keepdims(axes)
+                }
+            };
+            sum = Some(sum.map_or(share, |sum| sum + share));
+        }
+        sum
+    }
+}
+
+/// The most pieces that a result is put together of at once; one of more is padded an axis at a time.
+const MOST_PIECES: usize = 32;
+
+/// Some axes padded by their own elements.
+struct Padding {
+    axes: Vec<Padded>,
+}
+
+impl Padding {
+    fn pad<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        let pieces = |axis: &Padded, x: Expr<'g>| axis.runs.iter().map(|&run| x.run(axis.axis, run)).collect();
+        put_together(x, &self.axes, &|axis: &Padded| axis.runs.len(), &pieces)
+    }
+}
+
+/// Something of which each axis is replaced by pieces one behind the other, which `pieces` makes: as one concatenation of concatenations, which a plan makes at once.
+fn put_together<'g>(
+    x: Expr<'g>,
+    axes: &[Padded],
+    count: &dyn Fn(&Padded) -> usize,
+    pieces: &dyn Fn(&Padded, Expr<'g>) -> Vec<Expr<'g>>,
+) -> Expr<'g> {
+    let Some((first, rest)) = axes.split_first() else { return x };
+    let join = |pieces: Vec<Expr<'g>>| match pieces.as_slice() {
+        [piece] => *piece,
+        pieces => x.graph().concat(pieces, first.axis as isize),
+    };
+    let all = axes.iter().fold(1usize, |product, axis| product.saturating_mul(count(axis)));
+    if all > MOST_PIECES {
+        return put_together(join(pieces(first, x)), rest, count, pieces);
+    }
+    join(pieces(first, x).into_iter().map(|piece| put_together(piece, rest, count, pieces)).collect())
+}
+
+impl Function for Padding {
+    fn name(&self) -> &'static str {
+        "pad_with"
+    }
+
+    fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+        self.pad(operands[0])
+    }
+
+    fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+        let pieces = |axis: &Padded, x: Expr<'g>| {
+            let Ok((shape, dtype)) = x.shape().and_then(|shape| Ok((shape, x.dtype()?))) else { return vec![x] };
+            let cuts = axis.cuts();
+            let piece = |pair: &[usize]| {
+                let zeros = || context.graph().zeros(shape.with_extent(axis.axis, pair[1] - pair[0]), dtype);
+                axis.gradient_of(x, pair[0], pair[1]).unwrap_or_else(zeros)
+            };
+            let pieces: Vec<Expr<'g>> = cuts.windows(2).map(piece).collect();
+            if pieces.is_empty() { vec![context.graph().zeros(shape.with_extent(axis.axis, 0), dtype)] } else { pieces }
+        };
+        vec![Some(put_together(upstream, &self.axes, &|axis: &Padded| axis.cuts().len().saturating_sub(1), &pieces))]
     }
 }

@@ -10,7 +10,7 @@ mod average;
 mod maximum;
 mod options;
 
-use crate::compose::resample::MOST_ROWS;
+use crate::compose::resample::{self, MOST_ROWS};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -414,9 +414,10 @@ impl<'g> Expr<'g> {
         }
         let first = shape.rank() - axes;
         let mut result = self;
-        for (place, &count) in sizes.iter().enumerate().rev() {
-            if count != shape[first + place] {
-                result = result.resampled(first + place, &adaptive::means(shape[first + place], count));
+        for place in resample::order(shape[first..].iter().copied().zip(sizes.iter().copied())) {
+            let (extent, count) = (shape[first + place], sizes[place]);
+            if count != extent {
+                result = result.resampled(first + place, &adaptive::means(extent, count));
             }
         }
         result

@@ -101,6 +101,17 @@ impl Table {
     }
 }
 
+/// In which order axes are resampled, of each of which the extent and the number of results are given: places in that list.
+///
+/// Those that become shorter come first, so that the others have less to do, and of them the first, for whole rows are read more quickly than elements; of those
+/// that become longer the last, for whole rows are copied more quickly, too.
+pub(crate) fn order(changes: impl Iterator<Item = (usize, usize)>) -> impl Iterator<Item = usize> {
+    let changes: Vec<(usize, usize)> = changes.collect();
+    let is_longer = |place: &usize| changes[*place].1 > changes[*place].0;
+    let (longer, shorter): (Vec<usize>, Vec<usize>) = (0..changes.len()).partition(is_longer);
+    shorter.into_iter().chain(longer.into_iter().rev())
+}
+
 impl<'g> Expr<'g> {
     /// The weighted sums of a table along an axis, which has the table's extent: `[.., n, ..] -> [.., m, ..]`. Floats.
     pub(crate) fn resampled(self, axis: usize, table: &Table) -> Expr<'g> {

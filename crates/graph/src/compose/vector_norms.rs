@@ -84,7 +84,7 @@ impl<'g> Expr<'g> {
 
     /// The p-norm over axes, none of them empty, for a finite `p` above 0.
     #[track_caller]
-    fn power_length(self, p: f64, axes: AxisSet) -> Length<'g> {
+    pub(crate) fn power_length(self, p: f64, axes: AxisSet) -> Length<'g> {
         let magnitude = self.abs();
         let largest = magnitude.max_keepdims(axes).stop_gradient();
         let bound = (largest.equal(0.0) | largest.equal(f64::INFINITY)).where_(1.0, largest);

@@ -10,6 +10,9 @@ use crate::op::{BinaryFunction, CompareFunction, UnaryFunction};
 use crate::ops::matmul::{batch_shape, matrix};
 use crate::shape::Shape;
 
+/// The fewest columns of a product whose sums are taken side by side, a row of the right operand after the other.
+const SIDE_BY_SIDE: usize = 64;
+
 impl<'g> Expr<'g> {
     /// The bits that both integers have, or whether both truth values hold, with broadcasting. i32 and bool. (PyTorch's `bitwise_and`.)
     ///
@@ -127,11 +130,13 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub(super) fn integer_product(self, rhs: Expr<'g>, shapes: [&Shape; 2], origin: Origin) -> Expr<'g> {
         let [lhs_shape, rhs_shape] = shapes;
-        let ((_, inner), (rhs_inner, _)) = (matrix(lhs_shape, false), matrix(rhs_shape, false));
+        let ((_, inner), (rhs_inner, columns)) = (matrix(lhs_shape, false), matrix(rhs_shape, false));
         let batch = batch_shape(lhs_shape).broadcast(&batch_shape(rhs_shape));
         let (which, (left, right)) = match batch {
             _ if inner != rhs_inner => (MatMulAxis::Inner, (inner, rhs_inner)),
             Err(extents) => (MatMulAxis::Batch, extents),
+            // Long rows of sums are added to one factor's multiple of a row at a time.
+            Ok(_) if columns >= SIDE_BY_SIDE => return (self.unsqueeze(-1) * rhs.unsqueeze(-3)).sum(-2),
             Ok(_) => {
                 // The inner axis is the last of both, so that what is summed lies together where it can.
                 let columns = rhs.transpose(-2, -1);

@@ -23,6 +23,12 @@ const FILLED_AT_ONCE: usize = 8 * BLOCK;
 /// The most pieces that are looked up for each [`FILLED_AT_ONCE`] elements.
 const FEW_PIECES: usize = 4;
 
+/// How many elements are copied over while they are in a near cache, where pieces may lie beside one another in every line of the result.
+const COPIED_AT_ONCE: usize = 64 * BLOCK;
+
+/// The most pieces that are looked up for each [`COPIED_AT_ONCE`] elements.
+const MANY_PIECES: usize = 64;
+
 /// An assembly made ready; see [`crate::Kernel::Assemble`].
 #[derive(Clone, Debug)]
 pub(super) struct Assemble {
@@ -31,8 +37,8 @@ pub(super) struct Assemble {
     pieces: Vec<Placed>,
     /// Into how many stretches the result is cut for threads.
     tasks: usize,
-    /// Whether fill and pieces alternate over [`FILLED_AT_ONCE`] elements.
-    fills_by_blocks: bool,
+    /// Over how many elements fill and pieces alternate.
+    at_once: usize,
 }
 
 /// A piece, and the stretch of the result from its first element to its last.
@@ -47,13 +53,17 @@ impl Assemble {
         let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));
         let cost = cost::assemble(dtype, elements, fill.is_some(), pieces);
         let tasks = if ascending { parallel::tasks(cost).min(elements.div_ceil(BLOCK)).max(1) } else { 1 };
-        let fills_by_blocks = ascending && fill.is_some() && pieces.len() <= FEW_PIECES;
+        let at_once = match pieces.len() {
+            0..=FEW_PIECES if ascending && fill.is_some() => FILLED_AT_ONCE,
+            2..=MANY_PIECES if ascending => COPIED_AT_ONCE,
+            _ => usize::MAX,
+        };
         let place = |piece: &Piece| {
             let (first, end) = (piece.destination.begin(), piece.destination.end());
             Placed { piece: piece.clone(), span: if first < end { first..end } else { 0..0 } }
         };
         let pieces = pieces.iter().map(place).collect();
-        Assemble { elements, fill, pieces, tasks, fills_by_blocks }
+        Assemble { elements, fill, pieces, tasks, at_once }
     }
 
     /// Whether a run is shared among threads.
@@ -77,7 +87,7 @@ impl Assemble {
             );
             return;
         }
-        let at_once = if self.fills_by_blocks { FILLED_AT_ONCE } else { range.len().max(1) };
+        let at_once = self.at_once.min(range.len()).max(1);
         for start in range.clone().step_by(at_once) {
             let stretch = start..range.end.min(start + at_once);
             let within = stretch.start - range.start..stretch.end - range.start;

@@ -5,13 +5,15 @@
 //! number of threads shows in no bit. With a factor the updates are summed by themselves, and the operand's element is added to the
 //! product.
 //!
-//! There are two ways. *Densely* ([`dense`]): where there are hardly more places than updates, all places have totals, which
-//! the updates are added to as they come. *Sorted* ([`sorted`]): where the places are many or wide, the updates are
-//! brought into the order of their places, and each place is summed at once; places without updates are not touched. Both cost about as
+//! There are three ways. *By lines* ([`lines`]): where there are hardly more places than updates, and axes before the indexed one, the places of each of their
+//! coordinates have totals in turn, which the updates are added to as they come. *Densely* ([`dense`]): where there are no such axes, all places have totals at once.
+//! *Sorted* ([`sorted`]): where the places are many or wide, the updates are
+//! brought into the order of their places, and each place is summed at once; places without updates are not touched. All cost about as
 //! much as the updates, beside a copy of the operand where the result is another buffer, and which one is taken depends on the
 //! kernel's extents alone.
 
 mod dense;
+mod lines;
 mod sorted;
 
 use arenagrad_graph::{DType, Elements, Shape};
@@ -26,6 +28,7 @@ use crate::kernel::Factor;
 use crate::units::Units;
 use crate::view::View;
 use dense::Dense;
+use lines::Lines;
 use sorted::Sorted;
 
 /// A type that can be scattered.
@@ -71,6 +74,15 @@ const DENSE_WIDTH: usize = 4;
 /// How many updates there must be for every two places that have totals.
 const DENSE_UPDATES: usize = 1;
 
+/// The fewest lines that are computed one after the other.
+const FEWEST_LINES: usize = 8;
+
+/// The fewest updates of a line, so that what a line costs by itself does not count.
+const SHORTEST_LINE: usize = 64;
+
+/// The most totals of a line: they are to stay in a near cache.
+const LONGEST_LINE: usize = 1 << 16;
+
 /// A scatter-add made ready; see [`crate::Kernel::ScatterAdd`].
 #[derive(Clone, Debug)]
 pub(super) struct ScatterAdd {
@@ -100,6 +112,7 @@ enum State {
 
 #[derive(Clone, Debug)]
 enum Way<T: Scattered> {
+    Lines(Lines<T>),
     Dense(Dense<T>),
     Sorted(Sorted<T>),
 }
@@ -157,6 +170,11 @@ impl<T: Scattered> Way<T> {
         let Units { width, .. } = scheme.units;
         let (units, places) = (scheme.units.units(), scheme.units.places());
         if width <= DENSE_WIDTH && places.saturating_mul(DENSE_UPDATES) <= units.saturating_mul(2) && units > 0 {
+            let Units { outer, count, inner, extent, .. } = scheme.units;
+            let line = extent.saturating_mul(inner).saturating_mul(width);
+            if outer >= FEWEST_LINES && count * inner >= SHORTEST_LINE && line <= LONGEST_LINE {
+                return Way::Lines(Lines::new(scheme, tasks));
+            }
             Way::Dense(Dense::new(scheme, tasks))
         } else {
             Way::Sorted(Sorted::new(scheme, tasks))
@@ -165,6 +183,7 @@ impl<T: Scattered> Way<T> {
 
     fn divides(&self) -> bool {
         match self {
+            Way::Lines(lines) => lines.divides(),
             Way::Dense(dense) => dense.divides(),
             Way::Sorted(sorted) => sorted.divides(),
         }
@@ -180,6 +199,7 @@ impl<T: Scattered> Way<T> {
         });
         let sources = Sources { scheme, operand, indices: operands.typed(1), updates: operands.typed(2), factor };
         match self {
+            Way::Lines(lines) => lines.run(sources, result),
             Way::Dense(dense) => dense.run(sources, result),
             Way::Sorted(sorted) => sorted.run(sources, result),
         }

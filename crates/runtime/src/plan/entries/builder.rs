@@ -18,6 +18,12 @@ use crate::plan::stored;
 /// The distance of neighbours, in elements, up to which a line of the cache holds several of them.
 const NEAR: usize = 4;
 
+/// How often each element is read by one kernel from which on a copy in the order of reading costs less, where neighbours are farther apart.
+const OFTEN: usize = 8;
+
+/// The fewest elements of such a kernel.
+const MANY: usize = 1 << 16;
+
 /// The entries so far, and what is known of them.
 pub(in crate::plan) struct Builder {
     pub(in crate::plan) entries: Vec<Entry>,
@@ -33,6 +39,8 @@ pub(in crate::plan) struct Builder {
     computations: Computations,
     /// The operands of each, where its kernel can read them.
     brought: HashMap<u32, SmallVec<[Layout; 1]>>,
+    /// Copies of what is read often: of which entry in which stage, and of which elements.
+    ordered: HashMap<(u32, u8), Vec<(Layout, Layout)>>,
 }
 
 impl Builder {
@@ -46,6 +54,7 @@ impl Builder {
             first_results: HashMap::new(),
             computations: Computations::default(),
             brought: HashMap::new(),
+            ordered: HashMap::new(),
         }
     }
 
@@ -377,16 +386,44 @@ impl Builder {
         if is_native { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
-    /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first.
+    /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first, and what is read again and again with
+    /// each neighbour on a line of the cache of its own is brought in order.
     fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 1]> {
         let mut readable = SmallVec::with_capacity(operands.len());
         for operand in operands {
             let base = &self.entries[operand.base as usize];
             let in_order = operand.is_contiguous() && operand.shape.elements() == base.shape.elements();
             let needs_buffer = matches!(base.work, Work::Iota { .. }) && !in_order;
-            readable.push(if needs_buffer { self.buffered(operand, DType::I32, node, stage) } else { operand });
+            let operand = if needs_buffer { self.buffered(operand, DType::I32, node, stage) } else { operand };
+            readable.push(self.near(operand, node, stage));
         }
         readable
+    }
+
+    /// A layout for a program to read: of a copy in order, if elements are repeated often and neighbours stand apart.
+    fn near(&mut self, layout: Layout, node: NodeId, stage: u8) -> Layout {
+        let view = layout.view();
+        let is_apart = view.axes().last().is_some_and(|inner| inner.stride.unsigned_abs() > NEAR);
+        if !is_apart || view.elements() < MANY || self.entries[layout.base as usize].work.is_inlined() {
+            return layout;
+        }
+        let is_repeated = |axis: usize| matches!(layout.axes_of(axis), [own] if own.stride == 0);
+        let rank = layout.shape.rank();
+        let once: Shape = (0..rank).map(|axis| if is_repeated(axis) { 1 } else { layout.shape[axis] }).collect();
+        let (starts, steps): (SmallVec<[usize; 8]>, SmallVec<[isize; 8]>) = (0..rank).map(|_| (0, 1)).unzip();
+        let Some(elements) = layout.sliced(&starts, &steps, &once) else { return layout };
+        if once.elements().saturating_mul(OFTEN) > view.elements() {
+            return layout;
+        }
+        let key = (layout.base, stage);
+        let known = self.ordered.get(&key).into_iter().flatten().find(|(of, _)| *of == elements);
+        let copied = known.map(|(_, copied)| copied.clone()).unwrap_or_else(|| {
+            let dtype = self.entries[layout.base as usize].dtype;
+            let copied = self.copy(elements.clone(), dtype, node, stage);
+            self.ordered.entry(key).or_default().push((elements, copied.clone()));
+            copied
+        });
+        copied.broadcast(&layout.shape)
     }
 
     /// A layout for a matrix product to read, after transposition. Products read any axes, each element about once, so a copy in their
