@@ -20,6 +20,9 @@ const LEAST_BYTES: usize = 1 << 20;
 /// The most lines that are asked for at once.
 const MOST_LINES: usize = 32;
 
+/// The most lines that are asked for of a row of elements.
+const MOST_OF_A_ROW: usize = 8;
+
 /// The inputs and outputs of a kernel whose elements stand side by side in the order in which they are computed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
@@ -139,6 +142,15 @@ impl Ahead {
         if self.streams.is_empty() {
             self.at_once = 0;
         }
+    }
+}
+
+/// Asks for the first lines of elements that are read soon; the processor fetches those that follow.
+#[inline(always)]
+pub(super) fn fetch_elements<T>(elements: &[T]) {
+    let first = elements.as_ptr().addr();
+    for line in 0..size_of_val(elements).div_ceil(LINE).min(MOST_OF_A_ROW) {
+        fetch_line(first + line * LINE);
     }
 }
 

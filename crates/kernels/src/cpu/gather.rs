@@ -1,22 +1,29 @@
 //! Gathering along an axis.
 
+use std::mem;
 use std::ops::Range;
 
 use arenagrad_graph::{DType, Elements, Shape};
 
+use super::ahead::fetch_elements;
 use super::buffer::{Element, Operands, typed_mut};
 use super::narrow::{Source, of_storage};
 use super::parallel;
 use super::registers::BLOCK;
-use super::walk;
+use super::walk::{self, Walk};
 use crate::cost;
 use crate::view::{Axis, View};
+
+/// How many rows are looked up before the first of them is copied: so long memory has to bring them.
+const LOOKED_UP: usize = 16;
 
 /// A gather made ready; see [`crate::Kernel::Gather`].
 #[derive(Clone, Debug)]
 pub(super) struct Gather {
     lines: Lines,
     indices: View,
+    /// Where the index of each line stands, if all elements of a line have one and lie side by side, as in a look-up of embeddings.
+    of_lines: Option<View>,
     elements: usize,
     /// The indices of a piece of a line, for each task.
     scratch: Vec<Vec<i32>>,
@@ -86,7 +93,8 @@ impl Gather {
         let tasks = parallel::tasks(cost::gather(dtype, indices_shape)).min(elements.div_ceil(BLOCK)).max(1);
         let lines = Lines::new(operand_shape, indices_shape, axis);
         let scratch = (0..tasks).map(|_| vec![0; BLOCK.min(lines.line)]).collect();
-        Gather { lines, indices: indices.clone(), elements, scratch }
+        let of_lines = index_of_lines(&lines, indices);
+        Gather { lines, indices: indices.clone(), of_lines, elements, scratch }
     }
 
     /// Whether a run is shared among threads.
@@ -99,18 +107,29 @@ impl Gather {
     }
 
     fn run_typed<E: Source>(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
-        let Gather { lines, indices, elements, scratch, .. } = self;
+        let Gather { lines, indices, of_lines, elements, scratch } = self;
         let outside = E::Value::from_f64(if E::DTYPE.is_float() { f64::NAN } else { 0.0 });
-        let task =
-            GatherTask { lines, view: indices, operand: operands.typed::<E>(0), indices: operands.typed(1), outside };
+        let (operand, numbers) = (operands.typed::<E>(0), operands.typed(1));
+        let task = GatherTask { lines, view: indices, of_lines: of_lines.as_ref(), operand, indices: numbers, outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);
     }
+}
+
+/// Where the index of each line stands, if a line has one and the indexed axis is another.
+fn index_of_lines(lines: &Lines, indices: &View) -> Option<View> {
+    let (last, outer) = indices.axes().split_last()?;
+    if lines.step != 1 || last.stride != 0 || lines.line == 0 || !last.extent.is_multiple_of(lines.line) {
+        return None;
+    }
+    let last = Axis { extent: last.extent / lines.line, ..*last };
+    Some(View::new(outer.iter().copied().chain([last]), indices.offset()))
 }
 
 #[derive(Clone, Copy)]
 struct GatherTask<'a, E: Source> {
     lines: &'a Lines,
     view: &'a View,
+    of_lines: Option<&'a View>,
     operand: &'a [E],
     indices: &'a [i32],
     outside: E::Value,
@@ -131,7 +150,11 @@ impl<E: Source> GatherTask<'_, E> {
     }
 
     fn run(self, scratch: &mut [i32], result: &mut [E::Value], first: usize) {
-        let GatherTask { lines, view, operand, indices, outside } = self;
+        let GatherTask { lines, view, of_lines, operand, indices, outside } = self;
+        if let Some(of_lines) = of_lines {
+            self.copy_lines(of_lines, result, first);
+            return;
+        }
         for piece in lines.pieces(first..first + result.len()) {
             let start = lines.start(piece.start);
             let target = &mut result[piece.start - first..piece.end - first];
@@ -150,6 +173,34 @@ impl<E: Source> GatherTask<'_, E> {
             for (element, &index) in target.iter_mut().zip(&*scratch) {
                 *element = lines.offset(index).map_or(outside, |offset| operand[position + offset].load());
                 position += lines.step;
+            }
+        }
+    }
+
+    /// Copies whole lines, but for the first and the last, of which each has one index.
+    fn copy_lines(self, of_lines: &View, mut result: &mut [E::Value], first: usize) {
+        let GatherTask { lines, operand, indices, outside, .. } = self;
+        let line = lines.line;
+        let (mut starts, mut numbers) = (Walk::new(&lines.starts, first / line), Walk::new(of_lines, first / line));
+        let mut within = first % line;
+        let mut found = [None; LOOKED_UP];
+        while !result.is_empty() {
+            let count = (within + result.len()).div_ceil(line).min(LOOKED_UP);
+            for found in &mut found[..count] {
+                let start = starts.next(1).position;
+                *found = lines.offset(indices[numbers.next(1).position]).map(|offset| start + offset);
+                if let Some(place) = *found {
+                    fetch_elements(&operand[place..place + line]);
+                }
+            }
+            for found in &found[..count] {
+                let length = (line - within).min(result.len());
+                let (target, rest) = mem::take(&mut result).split_at_mut(length);
+                match *found {
+                    Some(place) => E::load_all(&operand[place + within..place + within + length], target),
+                    None => target.fill(outside),
+                }
+                (result, within) = (rest, 0);
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The graph as the planner sees it: the live nodes in a dense table, views resolved to layouts, and a copy inserted
-//! wherever a kernel needs elements in another order than they stand.
+//! wherever a kernel needs elements in another order than they stand, or reads each many times in another order.
 //!
 //! Invariants: entries are in topological order; every operand of an entry is a [`Layout`] whose base is an entry with a
 //! buffer (a leaf or something computed), a constant, or empty; operands of kernels that are not elementwise are laid out
