@@ -23,7 +23,7 @@ pub(super) struct Gather {
     lines: Lines,
     indices: View,
     /// Where the index of each line stands, if all elements of a line have one and lie side by side, as in a look-up of embeddings.
-    of_lines: Option<View>,
+    of_lines: Option<Box<View>>,
     elements: usize,
     /// The indices of a piece of a line, for each task.
     scratch: Vec<Vec<i32>>,
@@ -93,7 +93,7 @@ impl Gather {
         let tasks = parallel::tasks(cost::gather(dtype, indices_shape)).min(elements.div_ceil(BLOCK)).max(1);
         let lines = Lines::new(operand_shape, indices_shape, axis);
         let scratch = (0..tasks).map(|_| vec![0; BLOCK.min(lines.line)]).collect();
-        let of_lines = index_of_lines(&lines, indices);
+        let of_lines = index_of_lines(&lines, indices).map(Box::new);
         Gather { lines, indices: indices.clone(), of_lines, elements, scratch }
     }
 
@@ -110,7 +110,8 @@ impl Gather {
         let Gather { lines, indices, of_lines, elements, scratch } = self;
         let outside = E::Value::from_f64(if E::DTYPE.is_float() { f64::NAN } else { 0.0 });
         let (operand, numbers) = (operands.typed::<E>(0), operands.typed(1));
-        let task = GatherTask { lines, view: indices, of_lines: of_lines.as_ref(), operand, indices: numbers, outside };
+        let task =
+            GatherTask { lines, view: indices, of_lines: of_lines.as_deref(), operand, indices: numbers, outside };
         task.divide(scratch, &mut typed_mut(&mut outputs[0])[..*elements], 0);
     }
 }
