@@ -196,6 +196,10 @@ impl Graph {
     }
 
     /// Inputs and parameters in the order in which they were declared.
+    ///
+    /// In the graph of a tape these are no inputs of the caller's: each is a place where a value stands, under a number in place of a name
+    /// (`leaf 3`, `result 7`), free places among them, which wait for the next value of their shape. What a variable is called there
+    /// [`Graph::label`] says, of the declaration's node.
     pub fn declarations(&self) -> Vec<Declaration> {
         self.arena.borrow().declarations.clone()
     }

@@ -12,7 +12,7 @@ pub(crate) const RANDOM_SEED: &str = "the i32 scalar state that random draws beg
 /// What the graph knows of an input or parameter beyond its node.
 #[derive(Clone, Debug)]
 pub struct Declaration {
-    /// The name by which runs, sessions and files refer to it; unique in the graph.
+    /// The name by which runs, sessions and files refer to it; unique in the graph. In that of a tape a number, which nothing else refers to.
     pub name: String,
     /// The node.
     pub node: NodeId,

@@ -9,6 +9,9 @@ use crate::plan::Target;
 #[cfg(not(target_family = "wasm"))]
 use crate::tuning::Tuning;
 
+/// The environment variable that names the device which [`Device::auto`] opens.
+const DEVICE_VARIABLE: &str = "ARENAGRAD_DEVICE";
+
 /// Where plans run. Cloning is cheap: clones share the adapter and its compiled pipelines.
 #[derive(Clone)]
 pub struct Device {
@@ -208,6 +211,8 @@ impl Device {
     /// it. Else a hardware GPU, or without one the CPU: a software adapter is slower than that. [`Device::note`] says what was chosen
     /// and why.
     ///
+    /// Errors: [`Error::DeviceVariable`], with what [`Device::named`] says of the variable's value.
+    ///
     /// A page in a browser has no environment, and opens its GPU by [`Device::auto_async`]: this gives the CPU there.
     pub fn auto() -> Result<Device, Error> {
         waited(Device::auto_async()).unwrap_or_else(|| {
@@ -219,13 +224,20 @@ impl Device {
     /// [`Device::auto`] without blocking. In a browser that offers no adapter, or refuses it, it gives the CPU, and [`Device::note`] says
     /// why.
     pub async fn auto_async() -> Result<Device, Error> {
-        let Some(name) = std::env::var_os("ARENAGRAD_DEVICE") else { return Ok(Device::best().await) };
         // A name that is no text is the name of no device.
-        let name = name.to_string_lossy();
-        match name.trim() {
+        let name = std::env::var_os(DEVICE_VARIABLE).unwrap_or_default();
+        Device::of_variable(&name.to_string_lossy()).await
+    }
+
+    /// The device that the environment names: the best one for a blank name.
+    async fn of_variable(value: &str) -> Result<Device, Error> {
+        match value.trim() {
             "" => Ok(Device::best().await),
             name if name.eq_ignore_ascii_case("auto") => Ok(Device::best().await),
-            name => Device::known(name).await,
+            name => Device::known(name).await.map_err(|error| {
+                let (variable, value) = (DEVICE_VARIABLE, value.to_owned());
+                Error::DeviceVariable { variable, value, error: Box::new(error) }
+            }),
         }
     }
 
@@ -461,5 +473,24 @@ impl fmt::Display for Device {
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Device, waited};
+    use crate::error::Error;
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let of = |value: &str| waited(Device::of_variable(value)).expect("nothing to wait for in a program");
+        assert!(of(" cpu\n").unwrap().is_cpu());
+        let error = of("Voodoo 2").unwrap_err();
+        let Error::DeviceVariable { variable: "ARENAGRAD_DEVICE", value, error: inner } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(value, "Voodoo 2");
+        assert!(matches!(**inner, Error::UnknownDevice { .. } | Error::NoAdapter { .. }), "{inner}");
+        assert_eq!(error.to_string(), format!("the environment variable ARENAGRAD_DEVICE is \"Voodoo 2\": {inner}"));
     }
 }

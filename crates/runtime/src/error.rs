@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use arenagrad_graph::message::short;
 use arenagrad_graph::symbolic::{ApplyError, ParseError};
 use arenagrad_graph::{DType, GraphError, Origin, Shape, StorageType};
 
@@ -160,6 +161,15 @@ pub enum Error {
         "unknown device {name:?}; use auto, cpu, gpu, a kind of adapter (discrete, integrated, virtual, software) or a part of an adapter's name: {known}"
     )]
     UnknownDevice { name: String, known: String },
+
+    /// What [`Device::auto`](crate::Device::auto) made of the environment.
+    #[error("the environment variable {variable} is {value:?}: {error}")]
+    DeviceVariable {
+        variable: &'static str,
+        value: String,
+        /// What is wrong with the value, as [`Device::named`](crate::Device::named) has it.
+        error: Box<Error>,
+    },
 
     #[error("no GPU adapter was found: {reason}")]
     NoAdapter { reason: String },
@@ -349,7 +359,7 @@ pub enum Error {
     #[error("{origin}: the {what} of a schedule is one {expected}, but is {}{} here", .found.1, .found.0)]
     ScheduleResult { origin: Origin, what: &'static str, found: (Shape, DType), expected: DType },
 
-    #[error("the optimiser's {what} is {value:?}{given}, which is not {expected}")]
+    #[error("the optimiser's {what} is {}{given}, which is not {expected}", short(*.value))]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }
 

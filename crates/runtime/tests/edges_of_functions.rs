@@ -293,3 +293,116 @@ fn logarithms_of_powers_are_whole() {
         assert_eq!(found(&device, dtype, &twos, |x| x.log2()).value, exponents, "{device}");
     }
 }
+
+fn reverse<'g>(value: Expr<'g>, operand: Expr<'g>) -> Expr<'g> {
+    value.sum(..).grad([operand]).expect("a gradient")[0]
+}
+
+fn forward<'g>(value: Expr<'g>, operand: Expr<'g>) -> Expr<'g> {
+    value.jvp([operand], [operand.ones_like()]).expect("a tangent")
+}
+
+/// The second derivatives of a function of one element, by each mode of each mode.
+fn second_derivatives(
+    device: &Device,
+    dtype: DType,
+    x: &[f64],
+    function: impl for<'g> Fn(Expr<'g>) -> Expr<'g>,
+) -> Vec<(&'static str, Vec<f64>)> {
+    let g = Graph::new();
+    let operand = g.input_of("x", [x.len()], dtype);
+    let value = function(operand);
+    let modes = ["reverse, reverse", "reverse, forward", "forward, reverse", "forward, forward"];
+    let (gradient, tangent) = (reverse(value, operand), forward(value, operand));
+    let results = [gradient, tangent].map(|first| [reverse(first, operand), forward(first, operand)]).concat();
+    let given = Given::from([("x".to_owned(), x.to_vec())]);
+    modes.into_iter().zip(numbers(&g, &results, &given, device)).collect()
+}
+
+/// Where a slope is infinite its own slope is too, with the sign that the formula's limit has.
+#[test]
+fn second_derivatives_at_the_ends_of_a_domain() {
+    type Build = for<'g> fn(Expr<'g>) -> Expr<'g>;
+    let cases: [(&str, Build, &[f64], &[f64]); 10] = [
+        ("asin", |x| x.asin(), &[1.0, -1.0], &[INF, -INF]),
+        ("acos", |x| x.acos(), &[1.0, -1.0], &[-INF, INF]),
+        ("atanh", |x| x.atanh(), &[1.0, -1.0], &[INF, -INF]),
+        ("acosh", |x| x.acosh(), &[1.0], &[-INF]),
+        ("erfinv", |x| x.erfinv(), &[1.0, -1.0], &[INF, -INF]),
+        ("logit", |x| x.logit(None), &[0.0, 1.0], &[-INF, INF]),
+        ("sqrt", |x| x.sqrt(), &[0.0], &[-INF]),
+        ("rsqrt", |x| x.rsqrt(), &[0.0], &[INF]),
+        ("log", |x| x.log(), &[0.0], &[-INF]),
+        ("log1p", |x| x.log1p(), &[-1.0], &[-INF]),
+    ];
+    for (device, dtype) in everywhere() {
+        for (name, function, x, expected) in cases {
+            for (modes, found) in second_derivatives(&device, dtype, x, function) {
+                close(&found, expected, dtype, &format!("{name}, {device}, {modes}"));
+            }
+        }
+    }
+}
+
+/// Far out a second derivative is small, and no difference of two numbers that are not: in single precision it has the digits that its own
+/// argument leaves it.
+#[test]
+fn second_derivatives_keep_their_digits_far_out() {
+    type Build = for<'g> fn(Expr<'g>) -> Expr<'g>;
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let both = move |x: f64| sigmoid(x) * sigmoid(-x);
+    let mish = move |x: f64| {
+        // Of tanh(z), z = softplus(x).
+        let z = x.exp().ln_1p();
+        let slope = z.cosh().powi(-2);
+        slope * (2.0 * sigmoid(x) + x * (both(x) - 2.0 * z.tanh() * sigmoid(x).powi(2)))
+    };
+    let ln_2 = std::f64::consts::LN_2;
+    let cases: [(&str, Build, &dyn Fn(f64) -> f64, f64); 11] = [
+        ("softplus", |x| x.softplus(1.0, 40.0), &both, 30.0),
+        ("softplus of -2", |x| x.softplus(-2.0, 40.0), &|x| -2.0 * both(2.0 * x), 15.0),
+        ("log_sigmoid", |x| x.log_sigmoid(), &|x| -both(x), 30.0),
+        ("logaddexp", |x| x.logaddexp(0.5), &|x| both(x - 0.5), 30.0),
+        ("logaddexp, right", |x| (x * 0.0 + 0.5).logaddexp(x), &|x| both(x - 0.5), 30.0),
+        ("logaddexp2", |x| x.logaddexp2(0.5), &|x| ln_2 * both(ln_2 * (x - 0.5)), 30.0),
+        (
+            "binary_cross_entropy_with_logits",
+            |x| x.binary_cross_entropy_with_logits(x.full_like(0.3), Reduction::None),
+            &both,
+            30.0,
+        ),
+        ("silu", |x| x.silu(), &|x| both(x) * (2.0 - x * (x / 2.0).tanh()), 30.0),
+        (
+            "glu",
+            |x| x.graph().stack(&[x.full_like(1.5), x], 0).glu(0).squeeze(0),
+            &|x| -1.5 * both(x) * (x / 2.0).tanh(),
+            30.0,
+        ),
+        ("mish", |x| x.mish(), &mish, 19.9),
+        ("tanhshrink", |x| x.tanhshrink(), &|x| 2.0 * x.tanh() * x.cosh().powi(-2), 30.0),
+    ];
+    for (device, dtype) in everywhere() {
+        for (name, function, expected, bound) in &cases {
+            let x: Vec<f64> = (0..42).map(|i| bound * (f64::from(i) / 20.7 - 1.0)).collect();
+            // The argument is rounded first.
+            let x: Vec<f64> = x.into_iter().map(|x| f64::from(x as f32)).collect();
+            for (modes, found) in second_derivatives(&device, dtype, &x, function) {
+                for (x, found) in x.iter().zip(found) {
+                    let (expected, tolerance) = (expected(*x), if dtype == DType::F64 { 1e-12 } else { 1e-5 });
+                    let is_right = (found - expected).abs() <= tolerance * expected.abs();
+                    assert!(is_right, "{name} at {x}, {device}, {dtype}, {modes}: {found:e}, not {expected:e}");
+                }
+            }
+        }
+        // By the rule of quotients the first is a difference too.
+        let far = [30.0, -1e4, 1e9];
+        let softsign = found(&device, dtype, &far, |x| x.softsign());
+        let slopes: Vec<f64> = far.iter().map(|x: &f64| (1.0 + x.abs()).powi(-2)).collect();
+        close(&softsign.reverse, &slopes, dtype, "softsign");
+        close(&softsign.forward, &slopes, dtype, "softsign, forward");
+        // x - tanh x has tanh^2, which is small next to 0.
+        let near = [1e-3, -1e-6];
+        let squares: Vec<f64> = near.iter().map(|x: &f64| x.tanh().powi(2)).collect();
+        close(&found(&device, dtype, &near, |x| x.tanhshrink()).reverse, &squares, dtype, "tanhshrink");
+    }
+}

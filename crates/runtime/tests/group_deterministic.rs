@@ -177,3 +177,39 @@ fn a_refused_or_an_empty_batch_changes_nothing() {
     assert_eq!(state(&trainer), before);
     trainer.step(&[("x", &x(4)), ("labels", &labels(4, 2))]).unwrap();
 }
+
+/// What a first step refuses of a member that is alone is refused before a plan is kept or a parameter known.
+#[test]
+fn a_refused_first_step_leaves_nothing_behind() {
+    let (layer, x) = (Linear::new("layer", 6, 3), Tensor::new([5, 6], vec![0.5f32; 30]).unwrap());
+    let labels = |last: i32| Tensor::new([5], vec![1, 0, 2, 1, last]).unwrap();
+    for group in [None, Some(Arc::new(Alone) as Arc<dyn Group>)] {
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1).momentum(0.9), |inputs| {
+            let logits = layer.apply(inputs.get("x"));
+            if inputs.has("reported") {
+                inputs.report("logits", logits);
+            }
+            let loss = logits.cross_entropy(inputs.get("labels"));
+            if inputs.has("weighted") { loss * inputs.graph().input("weight", [2]).sum(..) } else { loss }
+        })
+        .deterministic(2);
+        if let Some(group) = group {
+            trainer = trainer.in_group(group);
+        }
+        let (one, good, bad) = (Tensor::scalar(1.0f32), labels(2), labels(7));
+        let refused: [&[(&str, &Tensor)]; 4] = [
+            &[("x", &x), ("labels", &good), ("weighted", &one)],
+            &[("x", &x), ("labels", &good), ("reported", &one)],
+            // In the second shard alone.
+            &[("x", &x), ("labels", &bad)],
+            &[("x", &x)],
+        ];
+        for batch in refused {
+            let error = trainer.step(batch).unwrap_err();
+            assert_eq!((trainer.plans(), trainer.session().parameter_names().count()), (0, 0), "{error}");
+        }
+        let error = trainer.step(refused[0]).unwrap_err();
+        assert!(matches!(&error, Error::MissingInput { name, .. } if name == "weight"), "{error}");
+        trainer.step(&[("x", &x), ("labels", &good)]).unwrap();
+    }
+}

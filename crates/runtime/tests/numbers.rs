@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::suite::devices::devices;
 use arenagrad::check::{Adjoint, CheckError, Differences, GradCheck, Parity};
+use arenagrad::train::schedules::Step;
 use arenagrad::{
     Adam, AdamW, DType, Device, Error, Graph, GraphError, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor,
 };
@@ -202,4 +203,17 @@ fn settings_of_checks() {
     let far = Tensor::new([1], vec![1.7e308f64]).unwrap();
     let result = check.function(|x| x[0] * 0.5, &[far]);
     assert!(matches!(result, Err(Error::Check(CheckError::StepOverflows { .. }))), "{result:?}");
+}
+
+/// A count is written as one.
+#[test]
+fn counts_in_messages_have_no_fraction() {
+    let counts: [(&dyn Optimizer, &str); 3] = [
+        (&Sgd::new(0.1).schedule(Step::new(0)), "number of updates in a step is 0, which"),
+        (&Sgd::new(0.1).accumulate(0), "number of batches is 0, which"),
+        (&Sgd::new(-1.0), "learning rate is -1, which"),
+    ];
+    for (optimizer, message) in counts {
+        is_hyperparameter(training(DType::F32, optimizer, &Device::cpu()), message);
+    }
 }

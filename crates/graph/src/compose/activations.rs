@@ -1,6 +1,7 @@
 //! Activations and other functions of one element. Each keeps shape and dtype; floats, unless said otherwise.
 
 use crate::expr::{Expr, IntoExpr};
+use crate::node::Origin;
 
 /// The two customary forms of the Gaussian error linear unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -65,7 +66,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn silu(self) -> Expr<'g> {
         let _method = self.enter("silu");
-        self * self.sigmoid()
+        self * self.gate()
     }
 
     /// The Gaussian error linear unit in the form that `form` says.
@@ -88,7 +89,7 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is 0 or not finite; `threshold` is NaN.
     #[track_caller]
     pub fn softplus(self, beta: f64, threshold: f64) -> Expr<'g> {
-        let _method = self.enter("softplus");
+        let method = self.enter("softplus");
         if beta == 0.0 || !beta.is_finite() {
             return self.graph().refuse("softplus", "beta", beta, "a finite number other than 0");
         }
@@ -97,9 +98,11 @@ impl<'g> Expr<'g> {
         }
         let scaled = if beta == 1.0 { self } else { self * beta };
         let linear = scaled.greater(threshold.min(SOFTPLUS_IS_LINEAR));
-        // In the linear part e^z might overflow, and its derivative times 0 would be NaN.
+        // In the linear part e^z might overflow.
         let curved = linear.where_(0.0, scaled).exp().log1p();
-        linear.where_(self, if beta == 1.0 { curved } else { curved / beta })
+        let value = linear.where_(self, if beta == 1.0 { curved } else { curved / beta });
+        // That of the formula, e^z / (1 + e^z), has a derivative of two terms that cancel where z is large.
+        value.with_slope(self, linear.where_(1.0, scaled.gate()), method.origin())
     }
 
     /// `ln(sigmoid(x)) = -softplus(-x)`, finite for every finite `x`.
@@ -107,6 +110,22 @@ impl<'g> Expr<'g> {
     pub fn log_sigmoid(self) -> Expr<'g> {
         let _method = self.enter("log_sigmoid");
         -(-self).softplus(1.0, SOFTPLUS_IS_LINEAR)
+    }
+
+    /// The sigmoid, whose derivative is `sigmoid(x) sigmoid(-x)`: for what reads `x` on the way back anyway. [`Expr::sigmoid`] has it from the
+    /// value alone, `y (1 - y)`, in which the digits of a `y` next to 1 cancel.
+    #[track_caller]
+    pub(super) fn gate(self) -> Expr<'g> {
+        let value = self.sigmoid();
+        value.with_slope(self, value * (-self).sigmoid(), Origin::here())
+    }
+
+    /// The hyperbolic tangent with a derivative that keeps its digits far out, as that of [`Expr::gate`] does: with
+    /// `1 - tanh(x)^2 = 4 sigmoid(2 x) sigmoid(-2 x)`.
+    #[track_caller]
+    pub(super) fn tanh_of_kept(self) -> Expr<'g> {
+        let double = self * 2.0;
+        self.tanh().with_slope(self, double.sigmoid() * (-double).sigmoid() * 4.0, Origin::here())
     }
 
     /// Each element brought into `min..=max`; `None` leaves that side open. The derivative is 1 inside and at the

@@ -192,6 +192,6 @@ impl Function for LogOfSum {
         let (a, b) = (context.operands()[0], context.operands()[1]);
         let both_infinite = a.equal(b) & a.abs().equal(f64::INFINITY);
         let difference = both_infinite.where_(0.0, a - b) * self.ln_base;
-        vec![Some(upstream * difference.sigmoid()), Some(upstream * (-difference).sigmoid())]
+        vec![Some(upstream * difference.gate()), Some(upstream * (-difference).gate())]
     }
 }

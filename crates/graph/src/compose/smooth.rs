@@ -12,7 +12,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn mish(self) -> Expr<'g> {
         let _method = self.enter("mish");
-        self * self.softplus(1.0, 20.0).tanh()
+        self * self.softplus(1.0, 20.0).tanh_of_kept()
     }
 
     /// The scaled exponential linear unit, by Klambauer et al., "Self-Normalizing Neural Networks" (2017):
@@ -41,15 +41,18 @@ impl<'g> Expr<'g> {
     /// `x / (1 + |x|)`. The derivative is `1 / (1 + |x|)^2`.
     #[track_caller]
     pub fn softsign(self) -> Expr<'g> {
-        let _method = self.enter("softsign");
-        self / (self.abs() + 1.0)
+        let method = self.enter("softsign");
+        let divisor = self.abs() + 1.0;
+        // By the rule of quotients it is a difference of two numbers next to one another where x is large.
+        (self / divisor).with_slope(self, 1.0 / (divisor * divisor), method.origin())
     }
 
     /// `x - tanh(x)`. The derivative is `tanh(x)^2`.
     #[track_caller]
     pub fn tanhshrink(self) -> Expr<'g> {
-        let _method = self.enter("tanhshrink");
-        self - self.tanh()
+        let method = self.enter("tanhshrink");
+        let tanh = self.tanh_of_kept();
+        (self - tanh).with_slope(self, tanh * tanh, method.origin())
     }
 
     /// The gated linear unit, by Dauphin et al., "Language Modeling with Gated Convolutional Networks" (2016): the first half along
@@ -77,7 +80,7 @@ impl<'g> Expr<'g> {
             return self.graph().refuse("glu", "the extent along the axis", extent as f64, "an even number");
         }
         let (axis, half) = (axis as isize, extent / 2);
-        self.slice(axis, 0, half) * self.slice(axis, half, extent).sigmoid()
+        self.slice(axis, 0, half) * self.slice(axis, half, extent).gate()
     }
 
     /// [`Expr::softmax`] of `-x`.

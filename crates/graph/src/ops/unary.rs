@@ -12,8 +12,8 @@
 //! | log1p | `ln(1 + x)` | `1 / (1 + x)` | exact for small x |
 //! | sqrt | `sqrt x` | `1 / (2 y)` | derivative infinite at 0 |
 //! | sin, cos | | `cos x`, `-sin x` | |
-//! | tanh | | `1 - y^2` | |
-//! | sigmoid | `1 / (1 + e^-x)` | `y (1 - y)` | |
+//! | tanh | | `1 - y^2` | from y, for which x need not be kept: far out, where y is next to 1, to the rounding of y |
+//! | sigmoid | `1 / (1 + e^-x)` | `y (1 - y)` | as tanh; `Expr::gate` has the digits for what keeps x anyway |
 //! | erf | | `2 / sqrt(pi) e^(-x^2)` | |
 //! | relu | 0 below 0, else `x` | 1 above 0, else 0 | derivative 0 at 0; NaN stays NaN and lets the gradient through; -0 stays -0 |
 //! | not | `!x` | none | bool |
@@ -95,7 +95,8 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Sinh => factor * x.cosh(),
         UnaryFunction::Cosh => factor * x.sinh(), // The squares of large elements would overflow.
         UnaryFunction::Asinh => factor / x.hypot(1.0),
-        UnaryFunction::Acosh => factor / ((x - 1.0).sqrt() * (x + 1.0).sqrt()),
+        // One after the other: the derivative of a product would be 0 times an infinity at 1.
+        UnaryFunction::Acosh => factor / (x - 1.0).sqrt() / (x + 1.0).sqrt(),
         UnaryFunction::Atanh => factor / one_less_square(x),
         UnaryFunction::Log2 => factor / (x * LN_2),
         UnaryFunction::Log10 => factor / (x * LN_10),

@@ -1,5 +1,7 @@
 //! What can go wrong in a fit, beyond the graph and the device.
 
+use arenagrad_graph::message::short;
+
 /// Why a fit was not made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -24,6 +26,6 @@ pub enum LeastSquaresError {
     )]
     Singular { iteration: usize, direction: String },
 
-    #[error("the {what} of a fit is {value:?}, which is not {expected}")]
+    #[error("the {what} of a fit is {}, which is not {expected}", short(*.value))]
     Setting { what: &'static str, value: f64, expected: &'static str },
 }

@@ -201,6 +201,12 @@ fn a_name_that_nothing_has_is_refused() {
     let Error::UnmatchedName { pattern, known } = &error else { panic!("{error}") };
     assert_eq!(pattern, "blokcs.*");
     assert!(known.contains("blocks.0"), "{known}");
+    // What the optimiser calls its own is no name that anybody gave.
+    let graph = Graph::new();
+    let w = graph.parameter("w", [4, 4], Init::Constant(0.1));
+    let loss = graph.input("x", [2, 4]).matmul(w).tanh().named("hidden").square().mean(..).named("loss");
+    let error = Session::builder(Device::cpu()).keep("hiden").train(&graph, loss, &AdamW::new(1e-3)).err().unwrap();
+    assert!(matches!(&error, Error::UnmatchedName { known, .. } if known == "\"hidden\", \"loss\""), "{error}");
     let error = session(|builder| builder.recompute("")).err().unwrap();
     assert!(matches!(error, Error::UnmatchedName { .. }), "{error}");
 }

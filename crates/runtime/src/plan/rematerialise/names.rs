@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{Graph, NodeId};
+use arenagrad_graph::{Graph, NodeId, Op};
 
 use crate::error::Error;
 use crate::plan::Passes;
@@ -26,6 +26,8 @@ pub(super) struct Names<'a> {
     layer_of: Vec<Option<u32>>,
     /// For each entry the labels of its node and of views of it.
     labels: Vec<Vec<String>>,
+    /// For each entry whether the forward pass computes it.
+    is_of_forward: Vec<bool>,
     /// For each step all entries that it computes, those that it does not store among them.
     computed: Vec<Vec<u32>>,
 }
@@ -41,7 +43,9 @@ impl<'a> Names<'a> {
         });
         let computed = computed.collect();
         let layer_of = passes.entries.iter().map(|entry| layers.innermost(graph.ordinal(entry.node).ok()?)).collect();
-        Names { layers, layer_of, labels: labels(graph, passes, layers), computed }
+        let is_computed = |id: NodeId| graph.node(id).is_ok_and(|node| !matches!(node.op, Op::Leaf(_)));
+        let is_of_forward = passes.entries.iter().map(|entry| entry.stage == 0 && is_computed(entry.node)).collect();
+        Names { layers, layer_of, labels: labels(graph, passes, layers), is_of_forward, computed }
     }
 
     /// Refuses a pattern that no name has: it is a typing error.
@@ -49,13 +53,17 @@ impl<'a> Names<'a> {
         if policy.is_lenient {
             return Ok(());
         }
-        let given = || self.layers.labels().map(|(label, _)| label);
-        let labels = || given().chain(self.labels.iter().flatten().map(String::as_str));
+        let given = self.layers.labels().map(|(label, _)| label);
+        let labels = given.chain(self.labels.iter().flatten().map(String::as_str));
+        let names: Vec<&str> = self.layers.names().chain(labels).collect();
         for pattern in policy.kept.iter().chain(&policy.recomputed) {
-            let mut names = self.layers.names().chain(labels());
-            if !names.any(|name| matches_pattern(pattern, name)) {
+            if !names.iter().any(|name| matches_pattern(pattern, name)) {
+                // Not inputs and parameters, nor what an optimiser calls its own: nothing of these is computed again.
+                let of_forward =
+                    self.labels.iter().zip(&self.is_of_forward).filter(|(_, is_of_forward)| **is_of_forward);
+                let given = of_forward.flat_map(|(labels, _)| labels).map(String::as_str);
                 let mut seen = HashSet::new();
-                let known = listed(self.layers.names().chain(labels()).filter(|name| seen.insert(*name)));
+                let known = listed(self.layers.names().chain(given).filter(|name| seen.insert(*name)));
                 return Err(Error::UnmatchedName { pattern: pattern.clone(), known });
             }
         }

@@ -237,8 +237,8 @@ impl<'f> Function<'f> {
 pub(super) struct Parts {
     purpose: Purpose,
     asked: Vec<Asked>,
-    names: Vec<String>,
-    reported: usize,
+    pub(super) names: Vec<String>,
+    pub(super) reported: usize,
     /// The names of the states that the optimiser declared.
     pub(super) training_state: Vec<String>,
     /// The names of the parameters that the plan trains.
@@ -246,6 +246,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// Whether the plan is of that purpose, and these tensors can be run by it.
+    pub(super) fn fits(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> bool {
+        self.purpose == purpose && self.asked.iter().all(|asked| asked.is_met_by(tensors))
+    }
+
     /// Those of the tensors that the plan's graph declares.
     pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
         chosen(&self.asked, tensors)

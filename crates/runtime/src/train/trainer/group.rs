@@ -11,6 +11,7 @@ use crate::group::gather_numbers;
 #[cfg(feature = "fit")]
 use crate::group::{Exchange, Values};
 use crate::group::{Group, GroupError, Intent, Purpose as Doing, Share, StepReport, digest};
+use crate::plan::Plan;
 use crate::tensor::Tensor;
 use crate::train::shards::Joining;
 use crate::train::trainer::cut::{borrowed, cut, require_same_cut};
@@ -151,6 +152,9 @@ impl Trainer<'_> {
         let (rank, size) = group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
         let share = Share::new(rank, size, shards)?;
         let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
+        if size == 1 {
+            self.plan_alone(function, share, samples, tensors)?;
+        }
         // Planned before the others are met, so that the parameters are known which are compared then.
         let (number, place) = self.planned_together(function, Purpose::Update, tensors)?;
         let batch = if group.is_some() {
@@ -174,6 +178,42 @@ impl Trainer<'_> {
         self.session.set_group_report(report);
         self.steps += 1;
         Ok(outcome)
+    }
+
+    /// Makes the plans of a first step of a member that is alone, and keeps none if it refuses one or what it is given. In a group of several
+    /// the shards are known when all have met, and an error is the end of the group.
+    fn plan_alone(
+        &mut self,
+        function: FunctionId,
+        share: Share,
+        samples: usize,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<(), Error> {
+        if samples == 0 {
+            return Err(empty(tensors));
+        }
+        let number = self.place(function)?;
+        self.now += 1;
+        if self.functions[number].find(Purpose::Update, tensors, self.now).is_some() {
+            return Ok(());
+        }
+        let mut made = vec![self.checked(number, Purpose::Update, tensors, Use::Run)?];
+        for range in share.own_shards().map(|shard| share.of_shard(shard, samples)).filter(|range| !range.is_empty()) {
+            let part = cut(tensors, samples, range)?;
+            let part = borrowed(&part);
+            match made.iter().find(|(_, parts)| parts.fits(Purpose::Shard, &part)) {
+                Some((plan, parts)) => self.session.refuse_inputs(plan, &parts.chosen(&part))?,
+                None => {
+                    let (plan, parts) = self.checked(number, Purpose::Shard, &part, Use::Run)?;
+                    layout(&plan, parts.reported, &parts.names)?;
+                    made.push((plan, parts));
+                }
+            }
+        }
+        for (plan, parts) in made {
+            self.keep_plan(number, plan, parts, Use::Run)?;
+        }
+        Ok(())
     }
 
     fn deterministic_part(
@@ -281,28 +321,31 @@ impl Trainer<'_> {
     /// What the results of a shard's plan are.
     fn layout(&mut self, number: usize, place: usize) -> Result<Vec<Piece>, Error> {
         let kept = self.functions[number].kept(place);
-        let (reported, names) = (kept.reported, kept.names.clone());
-        let plan = kept.prepared.plan();
-        if !plan.exchanges.is_empty() {
-            let what = "a sum over the group within the network, such as that of synchronised batch normalisation";
-            return Err(GroupError::NotDeterministic { what: what.to_owned() }.into());
-        }
-        let mut pieces = Vec::with_capacity(plan.outputs.len());
-        for (place, output) in plan.outputs.iter().enumerate() {
-            let is_update = place > reported;
-            let name = if place == 0 { "loss".to_owned() } else { names[place - 1].clone() };
-            let (shape, dtype) = (output.shape.clone(), output.dtype);
-            if !is_update && (shape.elements() != 1 || dtype == DType::Bool) {
-                let what = format!("the metric {name:?}, which is {dtype}{shape} and not one number");
-                return Err(GroupError::NotDeterministic { what }.into());
-            }
-            let joining = match (dtype.is_float(), is_update) {
-                (true, _) => Joining::Mean,
-                (false, true) => Joining::First,
-                (false, false) => Joining::Sum,
-            };
-            pieces.push(Piece { name, shape, dtype, joining, is_update });
-        }
-        Ok(pieces)
+        layout(kept.prepared.plan(), kept.reported, &kept.names)
     }
+}
+
+/// What the results of a shard's plan are, of which so many are metrics.
+fn layout(plan: &Plan, reported: usize, names: &[String]) -> Result<Vec<Piece>, Error> {
+    if !plan.exchanges.is_empty() {
+        let what = "a sum over the group within the network, such as that of synchronised batch normalisation";
+        return Err(GroupError::NotDeterministic { what: what.to_owned() }.into());
+    }
+    let mut pieces = Vec::with_capacity(plan.outputs.len());
+    for (place, output) in plan.outputs.iter().enumerate() {
+        let is_update = place > reported;
+        let name = if place == 0 { "loss".to_owned() } else { names[place - 1].clone() };
+        let (shape, dtype) = (output.shape.clone(), output.dtype);
+        if !is_update && (shape.elements() != 1 || dtype == DType::Bool) {
+            let what = format!("the metric {name:?}, which is {dtype}{shape} and not one number");
+            return Err(GroupError::NotDeterministic { what }.into());
+        }
+        let joining = match (dtype.is_float(), is_update) {
+            (true, _) => Joining::Mean,
+            (false, true) => Joining::First,
+            (false, false) => Joining::Sum,
+        };
+        pieces.push(Piece { name, shape, dtype, joining, is_update });
+    }
+    Ok(pieces)
 }

@@ -17,6 +17,7 @@ mod learning_rate;
 mod minimise;
 mod outcome;
 mod owners;
+mod planning;
 #[cfg(not(target_family = "wasm"))]
 mod profile;
 mod restored;
@@ -30,11 +31,11 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::plan::{MemoryPolicy, Plan};
 use crate::precision::Precision;
-use crate::session::{Prepared, Session};
+use crate::session::Session;
 use crate::tensor::Tensor;
 use crate::train::in_group::BUCKET_BYTES;
 use crate::train::{Optimizer, listed};
-use function::{Body, Function, Purpose, Wanted};
+use function::{Body, Function, Purpose};
 use group::Participation;
 use owners::Owners;
 use restored::Restored;
@@ -399,78 +400,6 @@ impl<'f> Trainer<'f> {
         let mut training = self.functions.iter().filter(|function| matches!(function.body, Body::Training { .. }));
         let is_used_only = training.clone().next().is_none() && self.session.is_filled();
         self.restored.is_some() || is_used_only || (self.steps > 0 && training.all(Function::has_run))
-    }
-
-    /// [`Trainer::planned`] of what the members of a group do together: if it fails, the others are told, who wait for this one.
-    fn planned_together(
-        &mut self,
-        function: FunctionId,
-        purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
-    ) -> Result<(usize, usize), Error> {
-        let planned = self.planned(function, purpose, tensors, Use::Run);
-        self.session.noted(planned)
-    }
-
-    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation that is prepared may compute with
-    /// first values after training. What a run would refuse of the tensors is refused before anything is kept.
-    fn planned(
-        &mut self,
-        function: FunctionId,
-        purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
-        what_for: Use,
-    ) -> Result<(usize, usize), Error> {
-        let is_meant = what_for == Use::Prepare;
-        let number = self.place(function)?;
-        let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
-        let is_strict = is_evaluation && !is_meant && self.has_trained();
-        self.now += 1;
-        if let Some(place) = self.functions[number].find(purpose, tensors, self.now) {
-            if is_strict && self.session.has_untrained() {
-                self.session.refuse_untrained(self.functions[number].kept(place).prepared.plan())?;
-            }
-            return Ok((number, place));
-        }
-        self.refuse_repeated_name(number)?;
-        let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
-        let wanted = Wanted {
-            memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
-            target: self.device().target(),
-            exchanges_by: self.exchanges_by(),
-            precision: &self.precision,
-        };
-        let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
-        self.refuse_waiting_learning_rate(number, purpose, &plan)?;
-        self.refuse_shared_states(number, &parts, &plan)?;
-        if matches!(purpose, Purpose::Run | Purpose::Update) {
-            self.refuse_other_optimiser(number, &parts.training_state)?;
-        }
-        if is_strict {
-            self.session.refuse_untrained(&plan)?;
-        }
-        // The update of the deterministic mode is given what shards have come to, and not these.
-        if what_for == Use::Run && purpose != Purpose::Update {
-            self.session.refuse_inputs(&plan, &parts.chosen(tensors))?;
-        }
-        let new = if is_evaluation && !is_meant { self.session.new_names(&plan) } else { Vec::new() };
-        let prepared = self.session.prepare_outside(plan)?;
-        if is_evaluation {
-            self.session.note_untrained(&new);
-        } else {
-            self.session.vouch_for(prepared.plan());
-        }
-        self.session.mark_training_state(&parts.training_state);
-        self.note_owner(number, &parts);
-        let session = &self.session;
-        let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
-        let outgrown: Vec<Prepared> = outgrown.collect();
-        let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
-        for prepared in outgrown.into_iter().chain(dropped) {
-            self.session.drop_outside(prepared);
-        }
-        self.set_waiting_learning_rate(number)?;
-        Ok((number, place))
     }
 
     /// Refuses a training function whose name another has: their optimisers' states would be the same.

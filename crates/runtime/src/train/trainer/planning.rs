@@ -1,0 +1,104 @@
+//! How a trainer comes to the plans of its functions: they are made of the tensors that have come, checked, and only then kept.
+
+use crate::error::Error;
+use crate::plan::{MemoryPolicy, Plan};
+use crate::session::Prepared;
+use crate::tensor::Tensor;
+use crate::train::trainer::function::{Body, Parts, Purpose, Wanted};
+use crate::train::trainer::{FunctionId, Trainer, Use};
+
+impl Trainer<'_> {
+    /// [`Trainer::planned`] of what the members of a group do together: if it fails, the others are told, who wait for this one.
+    pub(super) fn planned_together(
+        &mut self,
+        function: FunctionId,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<(usize, usize), Error> {
+        let planned = self.planned(function, purpose, tensors, Use::Run);
+        self.session.noted(planned)
+    }
+
+    /// Where the plan of a function for these tensors is, which is made if there is none. An evaluation that is prepared may compute with
+    /// first values after training. What a run would refuse of the tensors is refused before anything is kept.
+    pub(super) fn planned(
+        &mut self,
+        function: FunctionId,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        what_for: Use,
+    ) -> Result<(usize, usize), Error> {
+        let number = self.place(function)?;
+        self.now += 1;
+        if let Some(place) = self.functions[number].find(purpose, tensors, self.now) {
+            if self.is_strict(number, what_for) && self.session.has_untrained() {
+                self.session.refuse_untrained(self.functions[number].kept(place).prepared.plan())?;
+            }
+            return Ok((number, place));
+        }
+        let (plan, parts) = self.checked(number, purpose, tensors, what_for)?;
+        Ok((number, self.keep_plan(number, plan, parts, what_for)?))
+    }
+
+    /// Whether a function computes with nothing but what was trained or loaded.
+    fn is_strict(&self, number: usize, what_for: Use) -> bool {
+        let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
+        is_evaluation && what_for != Use::Prepare && self.has_trained()
+    }
+
+    /// A new plan of a function for these tensors, of which nothing is kept yet, and nothing is to be refused but for want of memory.
+    pub(super) fn checked(
+        &self,
+        number: usize,
+        purpose: Purpose,
+        tensors: &[(&str, &Tensor)],
+        what_for: Use,
+    ) -> Result<(Plan, Parts), Error> {
+        self.refuse_repeated_name(number)?;
+        let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
+        let wanted = Wanted {
+            memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
+            target: self.device().target(),
+            exchanges_by: self.exchanges_by(),
+            precision: &self.precision,
+        };
+        let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
+        self.refuse_waiting_learning_rate(number, purpose, &plan)?;
+        self.refuse_shared_states(number, &parts, &plan)?;
+        if matches!(purpose, Purpose::Run | Purpose::Update) {
+            self.refuse_other_optimiser(number, &parts.training_state)?;
+        }
+        if self.is_strict(number, what_for) {
+            self.session.refuse_untrained(&plan)?;
+        }
+        // The update of the deterministic mode is given what shards have come to, and not these.
+        if what_for == Use::Run && purpose != Purpose::Update {
+            self.session.refuse_inputs(&plan, &parts.chosen(tensors))?;
+        }
+        Ok((plan, parts))
+    }
+
+    /// Makes a plan ready that was checked, and keeps it: its place.
+    pub(super) fn keep_plan(&mut self, number: usize, plan: Plan, parts: Parts, what_for: Use) -> Result<usize, Error> {
+        let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
+        let is_noted = is_evaluation && what_for != Use::Prepare;
+        let new = if is_noted { self.session.new_names(&plan) } else { Vec::new() };
+        let prepared = self.session.prepare_outside(plan)?;
+        if is_evaluation {
+            self.session.note_untrained(&new);
+        } else {
+            self.session.vouch_for(prepared.plan());
+        }
+        self.session.mark_training_state(&parts.training_state);
+        self.note_owner(number, &parts);
+        let session = &self.session;
+        let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
+        let outgrown: Vec<Prepared> = outgrown.collect();
+        let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
+        for prepared in outgrown.into_iter().chain(dropped) {
+            self.session.drop_outside(prepared);
+        }
+        self.set_waiting_learning_rate(number)?;
+        Ok(place)
+    }
+}
