@@ -349,6 +349,7 @@ fn second_derivatives_at_the_ends_of_a_domain() {
 #[test]
 fn second_derivatives_keep_their_digits_far_out() {
     type Build = for<'g> fn(Expr<'g>) -> Expr<'g>;
+    type Value<'a> = &'a dyn Fn(f64) -> f64;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let both = move |x: f64| sigmoid(x) * sigmoid(-x);
     let mish = move |x: f64| {
@@ -358,7 +359,7 @@ fn second_derivatives_keep_their_digits_far_out() {
         slope * (2.0 * sigmoid(x) + x * (both(x) - 2.0 * z.tanh() * sigmoid(x).powi(2)))
     };
     let ln_2 = std::f64::consts::LN_2;
-    let cases: [(&str, Build, &dyn Fn(f64) -> f64, f64); 11] = [
+    let cases: [(&str, Build, Value<'_>, f64); 11] = [
         ("softplus", |x| x.softplus(1.0, 40.0), &both, 30.0),
         ("softplus of -2", |x| x.softplus(-2.0, 40.0), &|x| -2.0 * both(2.0 * x), 15.0),
         ("log_sigmoid", |x| x.log_sigmoid(), &|x| -both(x), 30.0),
