@@ -219,7 +219,7 @@ fn what_cannot_be_fitted_is_a_typed_error() {
         "{not_finite}"
     );
     let refused = problem.fit(&LevenbergMarquardt::new().damping(-1.0)).unwrap_err().to_string();
-    assert_eq!(refused, "the damping of a fit is -1.0, which is not finite and above 0");
+    assert_eq!(refused, "the damping of a fit is -1, which is not finite and above 0");
     assert!(problem.fit(&GradientDescent::new(f64::NAN)).is_err());
 }
 
