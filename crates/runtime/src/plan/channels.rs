@@ -44,7 +44,8 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// What a reduction along `axes` of a shape keeps, if these are before and after it. Axes of extent 1 count for nothing.
+    /// What a reduction along `axes` of a shape keeps, if these are before and after it. Axes of extent 1 count for nothing, and what has no
+    /// elements has no channels.
     pub(crate) fn of(shape: &Shape, axes: AxisSet) -> Option<Channels> {
         let mut parts: SmallVec<[(bool, usize); 4]> = SmallVec::new();
         for axis in (0..shape.rank()).filter(|&axis| shape[axis] != 1) {
@@ -55,7 +56,9 @@ impl Channels {
             }
         }
         match parts[..] {
-            [(true, _), (false, count), (true, inner)] => Some(Channels { count, inner }),
+            [(true, outer), (false, count), (true, inner)] if outer * count * inner > 0 => {
+                Some(Channels { count, inner })
+            }
             _ => None,
         }
     }
@@ -152,36 +155,16 @@ impl Gathering<'_> {
 
     /// Whether all that a reduction reads, and computes again, can be read and computed channel by channel.
     fn is_gathered(&self, reduction: u32, channels: Channels) -> bool {
-        let mut is_gathered = true;
-        self.for_each_element_read(reduction, &mut |read| {
-            let Some(operand) = read else { return is_gathered = false };
-            // A number that counts positions counts them in the order of the elements.
-            is_gathered &= !matches!(self.merger.entries[operand.base as usize].work, Work::Iota { .. })
-                && channels.gathered(&operand.view()).is_some();
+        let Merger { entries, storage, .. } = &self.merger;
+        // A number that is drawn or counts for a position knows it by the order of the elements.
+        let is_drawn =
+            |&entry: &u32| matches!(entries[entry as usize].work, Work::Elementwise(Some(Op::Uniform { .. })));
+        let mut is_gathered = !storage.computed_for(entries, reduction).iter().any(is_drawn);
+        storage.for_each_read(entries, reduction, &mut |read| {
+            is_gathered &= !matches!(entries[read.base as usize].work, Work::Iota { .. })
+                && channels.gathered(&read.view()).is_some();
         });
         is_gathered
-    }
-
-    /// Calls `visit` for what a reduction reads for its elements, through what it computes again; with none where that depends on
-    /// where an element stands.
-    fn for_each_element_read(&self, reduction: u32, visit: &mut dyn FnMut(Option<&Layout>)) {
-        let mut computed: SmallVec<[u32; 8]> = SmallVec::new();
-        computed.push(reduction);
-        let mut next = 0;
-        while let Some(&entry) = computed.get(next) {
-            next += 1;
-            let entry = &self.merger.entries[entry as usize];
-            if matches!(entry.work, Work::Elementwise(Some(Op::Uniform { .. }))) {
-                visit(None);
-            }
-            for operand in &entry.operands {
-                if !self.merger.storage.is_pulled(operand.base) {
-                    visit(Some(operand));
-                } else if !computed.contains(&operand.base) {
-                    computed.push(operand.base);
-                }
-            }
-        }
     }
 
     /// Calls `visit` for the clusters that a cluster reads from, more than once where it reads from one several times.
@@ -283,13 +266,10 @@ impl Gathering<'_> {
         let elements = self.cluster(number).domain.elements;
         let mut tensors: SmallVec<[u32; 4]> = SmallVec::new();
         for reduction in self.reductions(number) {
-            self.for_each_element_read(reduction, &mut |read| {
-                if let Some(operand) = read
-                    && operand.shape.elements() == elements
-                    && is_in_order(self.merger.entries, operand)
-                    && !tensors.contains(&operand.base)
-                {
-                    tensors.push(operand.base);
+            self.merger.storage.for_each_read(self.merger.entries, reduction, &mut |read| {
+                let is_whole = read.shape.elements() == elements && is_in_order(self.merger.entries, read);
+                if is_whole && !tensors.contains(&read.base) {
+                    tensors.push(read.base);
                 }
             });
         }
@@ -354,13 +334,10 @@ impl Gathering<'_> {
                 };
             }
         };
+        let Merger { entries, storage, .. } = &self.merger;
         for &member in &self.cluster(lower).members {
-            let entry = &self.merger.entries[member as usize];
-            if let Work::Reduce { .. } = entry.work {
-                self.for_each_element_read(member, &mut |read| read.into_iter().for_each(|read| visit(read, true)));
-            } else {
-                entry.operands.iter().for_each(|read| visit(read, false));
-            }
+            let is_for_elements = matches!(entries[member as usize].work, Work::Reduce { .. });
+            storage.for_each_read(entries, member, &mut |read| visit(read, is_for_elements));
         }
         reads_channels
     }

@@ -44,19 +44,26 @@ impl Storage {
 
     /// Calls `visit` for what an entry reads, through entries that whoever computes it computes for itself.
     pub(crate) fn for_each_read(&self, entries: &[Entry], entry: u32, visit: &mut dyn FnMut(&Layout)) {
+        for computed in self.computed_for(entries, entry) {
+            let operands = &entries[computed as usize].operands;
+            operands.iter().filter(|operand| !self.is_pulled(operand.base)).for_each(&mut *visit);
+        }
+    }
+
+    /// What whoever computes an entry computes for it, the entry itself first.
+    pub(crate) fn computed_for(&self, entries: &[Entry], entry: u32) -> SmallVec<[u32; 8]> {
         let mut computed: SmallVec<[u32; 8]> = SmallVec::new();
         computed.push(entry);
         let mut next = 0;
         while let Some(&entry) = computed.get(next) {
             next += 1;
             for operand in &entries[entry as usize].operands {
-                if !self.is_pulled(operand.base) {
-                    visit(operand);
-                } else if !computed.contains(&operand.base) {
+                if self.is_pulled(operand.base) && !computed.contains(&operand.base) {
                     computed.push(operand.base);
                 }
             }
         }
+        computed
     }
 }
 
