@@ -44,8 +44,8 @@ const COLUMNS_OF_SPREAD_ROWS: usize = 64;
 /// What packing a panel of columns costs, in hundredths of a tile's product with it.
 const COST_OF_PACKING: usize = 60;
 
-/// What a tile's product costs more, in hundredths, where vectors of columns lie across two lines of the cache.
-const COST_ACROSS_LINES: usize = 8;
+/// What the first tile's product costs more, in hundredths, where it reads columns that may lie across two lines of the cache, and packs them.
+const COST_OF_TAKING: usize = 30;
 
 /// The rows and columns of a tile.
 #[derive(Clone, Copy, Debug)]
@@ -176,9 +176,9 @@ impl Extents {
         !self.lhs_is_narrow && is_forward && has_stretches && self.n <= COLUMNS_OF_SPREAD_ROWS
     }
 
-    /// Whether columns of the right operand are read where they stand, as vectors of `lanes`: as the windows of a convolution do, they stand
-    /// side by side over stretches, and so few rows are multiplied with them that packing would cost more than what a tile
-    /// computes past the end of a stretch, and than reading vectors that lie across two lines of the cache.
+    /// Whether the first tile of a panel reads columns of the right operand where they stand, as vectors of `lanes`, and packs them for the others: as the
+    /// windows of a convolution do, they stand side by side over stretches, and what all tiles compute past the end of a stretch costs less than to pack
+    /// them beforehand.
     pub(super) fn reads_columns(&self, lanes: usize, tile_rows: usize) -> bool {
         let Matrices { rows, columns, .. } = &self.rhs;
         let Some(stretch) = columns.as_slice().last().filter(|axis| axis.stride == 1) else { return false };
@@ -189,8 +189,8 @@ impl Extents {
         let computed = stretch.extent.next_multiple_of(lanes);
         let tiles = self.m.div_ceil(tile_rows);
         // In hundredths of what a tile of one row of vectors costs.
-        let waste = 100 * (computed - stretch.extent) / stretch.extent + COST_ACROSS_LINES;
-        tiles * waste < COST_OF_PACKING
+        let waste = 100 * (computed - stretch.extent) / stretch.extent;
+        tiles * waste + COST_OF_TAKING < COST_OF_PACKING
     }
 }
 

@@ -10,7 +10,7 @@ use pulp::Simd;
 
 use super::buffer::typed;
 use super::narrow::Panel;
-use super::tile::{Real, VECTORS as MOST_VECTORS};
+use super::tile::{ROWS_LOW, ROWS_NARROW, Real, VECTORS as MOST_VECTORS, rows_of_next};
 use super::walk::{Run, Walk, read_apart};
 use crate::kernel::Matrices;
 use crate::view::Axes;
@@ -345,32 +345,53 @@ fn transpose_square<T: Real, S: Simd>(simd: S, square: &mut [T::Vector<S>; MOST_
     *square = rows;
 }
 
-/// Packs rows of a left operand, panel by panel: `packed[panel * length * TILE_ROWS + p * TILE_ROWS + row]` for the part `range`
-/// of the depth, of which `length` is the length; zeros past the last row. `places` are where the rows begin.
+/// Packs rows of a left operand, panel by panel, each as high as its tile: `packed[row * length + p * height + line]` for line `line` of
+/// the panel of so many rows that begins at row `row`, and for the part `range` of the depth, of which `length` is the length; zeros past the last row.
+/// `places` are where the rows begin.
 #[inline(always)]
 pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
+    lhs: Source<'_, T>,
+    depth: &Axes,
+    mut places: &[usize],
+    range: Range<usize>,
+    mut packed: &mut [T],
+) {
+    while !places.is_empty() {
+        let height = rows_of_next(places.len(), TILE_ROWS);
+        let (rows, left) = places.split_at(height.min(places.len()));
+        let (panel, rest) = packed.split_at_mut(height * range.len());
+        (places, packed) = (left, rest);
+        if TILE_ROWS == ROWS_NARROW && height == ROWS_LOW {
+            pack_panel_of_rows::<T, ROWS_LOW>(lhs, depth, rows, range.clone(), panel);
+        } else {
+            pack_panel_of_rows::<T, TILE_ROWS>(lhs, depth, rows, range.clone(), panel);
+        }
+    }
+}
+
+/// A panel of [`pack_rows`].
+#[inline(always)]
+fn pack_panel_of_rows<T: Real, const ROWS: usize>(
     lhs: Source<'_, T>,
     depth: &Axes,
     places: &[usize],
     range: Range<usize>,
     packed: &mut [T],
 ) {
-    for (places, packed) in places.chunks(TILE_ROWS).zip(packed.chunks_exact_mut(TILE_ROWS * range.len())) {
-        let lhs = match lhs {
-            Source::Native(values) => values,
-            Source::Narrow(elements) => {
-                T::pack(elements, Panel { places, depth, from: range.start, width: TILE_ROWS }, packed);
-                continue;
-            }
-        };
-        let (mut packed, _) = packed.as_chunks_mut::<TILE_ROWS>();
-        let mut walk = Walk::over(depth, 0, range.start);
-        while !packed.is_empty() {
-            let run = walk.next(packed.len());
-            let (head, tail) = packed.split_at_mut(run.length);
-            packed = tail;
-            pack_row_panel::<T, TILE_ROWS>(lhs, run, places, head);
+    let lhs = match lhs {
+        Source::Native(values) => values,
+        Source::Narrow(elements) => {
+            T::pack(elements, Panel { places, depth, from: range.start, width: ROWS }, packed);
+            return;
         }
+    };
+    let (mut packed, _) = packed.as_chunks_mut::<ROWS>();
+    let mut walk = Walk::over(depth, 0, range.start);
+    while !packed.is_empty() {
+        let run = walk.next(packed.len());
+        let (head, tail) = packed.split_at_mut(run.length);
+        packed = tail;
+        pack_row_panel::<T, ROWS>(lhs, run, places, head);
     }
 }
 

@@ -5,13 +5,15 @@
 //! multiplication", 2008): panels of columns of the right operand are multiplied with panels of rows of the left one, tile
 //! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or a few at a time just
 //! before they are used, so that they never leave the second cache; or, where columns stand side by side over stretches, as the windows of a convolution
-//! do, and few rows are multiplied with them, they are read where they stand. Rows of the left operand are packed only where
-//! their elements stand apart or are narrower than their values; a tile reads each element of a row by itself, so neighbours may as well stay where they are.
+//! do, by the first tile that reads them. Rows of the left operand are packed only where their elements stand apart or are narrower than their values, or
+//! beside such columns; a tile reads each element of a row by itself, so neighbours may as well stay where they are. The last rows of a result are a low
+//! tile where a usual one would compute more rows that do not exist.
 //!
 //! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that
 //! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of at
 //! most `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -20,8 +22,8 @@ use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
 use super::pack::{Operand, Source, pack_panels, pack_rows};
 use super::processor::Arch;
 use super::tile::{
-    Packed, ROWS_NARROW, ROWS_WIDE, RUN, Real, Spread, Standing, TileTarget, Unpacked, VECTORS, VectorPanel,
-    multiply_tile,
+    Packed, ROWS_LOW, ROWS_NARROW, ROWS_WIDE, RUN, Real, Spread, Standing, TileTarget, Unpacked, VECTORS, VectorPanel,
+    multiply_tile, rows_of_next,
 };
 use super::walk::Walk;
 
@@ -145,7 +147,8 @@ impl<T: Real> PackedProduct<'_, T> {
                     &mut packed_lhs[height * depth.start..height * depth.end]
                 }
             };
-            if !extents.reads_rows(lanes, TILE_ROWS) && packed_rows != PackedRows::Ready {
+            let reads_rows = extents.reads_rows(lanes, TILE_ROWS);
+            if !reads_rows && packed_rows != PackedRows::Ready {
                 pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
             let packed_lhs = &*packed_lhs;
@@ -153,6 +156,7 @@ impl<T: Real> PackedProduct<'_, T> {
             let row_distances = &mut row_distances[..if extents.reads_spread_rows() { length } else { 0 }];
             Walk::over(&extents.lhs.columns, 0, depth.start).places(row_distances);
             let row_distances = &*row_distances;
+            let row_span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
             let mut distances = [0; DEPTH];
             let mut standing = None;
             if let Rhs::Unpacked(Source::Native(elements), start, _) = &rhs
@@ -199,21 +203,22 @@ impl<T: Real> PackedProduct<'_, T> {
                 let narrow = columns.len() <= lanes;
                 let row_width = if narrow { lanes } else { width };
                 let block = Block {
-                    extents,
                     lhs: lhs.values(),
                     packed_lhs,
                     places,
                     row_distances,
+                    row_span,
+                    reads_rows,
                     depth: depth.clone(),
                     columns: columns.start - all_columns.start..columns.end - all_columns.start,
                     row_stride: all_columns.len(),
                 };
-                if let Some((vectors, distances)) = in_place {
+                if let (Some((vectors, distances)), Rhs::Unpacked(_, _, panels)) = (in_place, &mut rhs) {
+                    let panel = &mut panels[..length * row_width];
                     if narrow {
-                        let panel = Standing { vectors: [vectors[0]], distances };
-                        block.multiply::<S, _, TILE_ROWS, 1>(simd, panel, result);
+                        block.take::<S, TILE_ROWS, 1>(simd, [vectors[0]], distances, panel, result);
                     } else {
-                        block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, Standing { vectors, distances }, result);
+                        block.take::<S, TILE_ROWS, VECTORS>(simd, vectors, distances, panel, result);
                     }
                     continue;
                 }
@@ -234,9 +239,9 @@ impl<T: Real> PackedProduct<'_, T> {
                 };
                 let b = T::vectors::<S>(b);
                 if narrow {
-                    block.multiply::<S, _, TILE_ROWS, 1>(simd, &b.as_chunks::<1>().0[..length], result);
+                    block.multiply::<S, TILE_ROWS, 1>(simd, &b.as_chunks::<1>().0[..length], 0, result);
                 } else {
-                    block.multiply::<S, _, TILE_ROWS, VECTORS>(simd, &b.as_chunks::<VECTORS>().0[..length], result);
+                    block.multiply::<S, TILE_ROWS, VECTORS>(simd, &b.as_chunks::<VECTORS>().0[..length], 0, result);
                 }
             }
             from = depth.end;
@@ -256,13 +261,16 @@ impl<T: Real> PackedProduct<'_, T> {
 
 /// A panel of columns of the result, over a part of the depth.
 struct Block<'a, T> {
-    extents: &'a Extents,
     lhs: &'a [T],
     packed_lhs: &'a [T],
     /// Where each row of the left operand begins.
     places: &'a [usize],
     /// How far from there its elements stand, where they are read and are no neighbours.
     row_distances: &'a [usize],
+    /// One past the furthest of these.
+    row_span: usize,
+    /// Whether rows of neighbours are read where they stand.
+    reads_rows: bool,
     depth: Range<usize>,
     /// The columns of the result, and how many it has.
     columns: Range<usize>,
@@ -270,43 +278,87 @@ struct Block<'a, T> {
 }
 
 impl<T: Real> Block<'_, T> {
+    /// Multiplies with columns where they stand, which the first tile packs for the others.
     #[inline(always)]
-    fn multiply<S: Simd, B: VectorPanel<T, S, VECTORS>, const ROWS: usize, const VECTORS: usize>(
+    fn take<S: Simd, const TILE_ROWS: usize, const VECTORS: usize>(
         self,
         simd: S,
-        b: B,
+        vectors: [&[T]; VECTORS],
+        distances: &[u32],
+        panel: &mut [T],
         result: &mut [T],
     ) {
-        let Block { extents, lhs, packed_lhs, places, row_distances, depth, columns, row_stride } = self;
-        let span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
-        for row in (0..places.len()).step_by(ROWS) {
-            let target = TileTarget {
-                data: &mut result[row * row_stride + columns.start..],
-                row_stride,
-                rows: ROWS.min(places.len() - row),
-                columns: columns.len(),
-                add: !depth.start.is_multiple_of(SECTION),
-            };
-            if !row_distances.is_empty() {
-                let mut lines: [&[T]; ROWS] = [&[]; ROWS];
-                for (line, elements) in lines.iter_mut().enumerate() {
-                    let start = places[(row + line).min(places.len() - 1)];
-                    *elements = &lhs[start..start + span];
-                }
-                let a = Spread { lines, distances: row_distances };
-                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, a, b, target);
-            } else if extents.reads_rows(T::lanes::<S>(), ROWS) {
-                // Past the last row it is read again, and what comes of it dropped.
-                let mut lines: [&[T]; ROWS] = [&[]; ROWS];
-                for (line, elements) in lines.iter_mut().enumerate() {
-                    let start = places[(row + line).min(places.len() - 1)] + depth.start;
-                    *elements = &lhs[start..start + depth.len()];
-                }
-                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Unpacked(lines), b, target);
-            } else {
-                let (a, _) = packed_lhs[row * depth.len()..][..ROWS * depth.len()].as_chunks::<ROWS>();
-                multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Packed(a), b, target);
+        let (packed, _) = T::vectors_mut::<S>(panel).as_chunks_mut::<VECTORS>();
+        let standing =
+            Standing::<T, S, VECTORS> { vectors, distances, packed: Cell::from_mut(&mut *packed).as_slice_of_cells() };
+        let height = rows_of_next(self.places.len(), TILE_ROWS);
+        if TILE_ROWS == ROWS_NARROW && height == ROWS_LOW {
+            self.multiply_rows::<S, _, ROWS_LOW, VECTORS>(simd, standing, 0, result);
+        } else {
+            self.multiply_rows::<S, _, TILE_ROWS, VECTORS>(simd, standing, 0, result);
+        }
+        self.multiply::<S, TILE_ROWS, VECTORS>(simd, &*packed, height, result);
+    }
+
+    /// Multiplies the rows from `row` on, where a tile begins, with packed columns, tile by tile.
+    #[inline(always)]
+    fn multiply<S: Simd, const TILE_ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        b: &[[T::Vector<S>; VECTORS]],
+        mut row: usize,
+        result: &mut [T],
+    ) {
+        let rows = self.places.len();
+        while row < rows && rows_of_next(rows - row, TILE_ROWS) == TILE_ROWS {
+            self.multiply_rows::<S, _, TILE_ROWS, VECTORS>(simd, b, row, result);
+            row += TILE_ROWS;
+        }
+        if TILE_ROWS == ROWS_NARROW {
+            while row < rows {
+                self.multiply_rows::<S, _, ROWS_LOW, VECTORS>(simd, b, row, result);
+                row += ROWS_LOW;
             }
+        }
+    }
+
+    /// The tile of so many rows that begins at `row`.
+    #[inline(always)]
+    fn multiply_rows<S: Simd, B: VectorPanel<T, S, VECTORS>, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        b: B,
+        row: usize,
+        result: &mut [T],
+    ) {
+        let Block { lhs, packed_lhs, places, row_distances, row_span, reads_rows, ref depth, ref columns, row_stride } =
+            *self;
+        let target = TileTarget {
+            data: &mut result[row * row_stride + columns.start..],
+            row_stride,
+            rows: ROWS.min(places.len() - row),
+            columns: columns.len(),
+            add: !depth.start.is_multiple_of(SECTION),
+        };
+        if !row_distances.is_empty() {
+            let mut lines: [&[T]; ROWS] = [&[]; ROWS];
+            for (line, elements) in lines.iter_mut().enumerate() {
+                let start = places[(row + line).min(places.len() - 1)];
+                *elements = &lhs[start..start + row_span];
+            }
+            let a = Spread { lines, distances: row_distances };
+            multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, a, b, target);
+        } else if reads_rows {
+            // Past the last row it is read again, and what comes of it dropped.
+            let mut lines: [&[T]; ROWS] = [&[]; ROWS];
+            for (line, elements) in lines.iter_mut().enumerate() {
+                let start = places[(row + line).min(places.len() - 1)] + depth.start;
+                *elements = &lhs[start..start + depth.len()];
+            }
+            multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Unpacked(lines), b, target);
+        } else {
+            let (a, _) = packed_lhs[row * depth.len()..][..ROWS * depth.len()].as_chunks::<ROWS>();
+            multiply_tile::<T, S, _, B, ROWS, VECTORS>(simd, Packed(a), b, target);
         }
     }
 }
@@ -316,7 +368,7 @@ mod tests {
     use super::*;
     use crate::cpu::extents::tile_shape;
     use crate::kernel::Matrices;
-    use crate::view::Axes;
+    use crate::view::{Axes, Axis};
 
     /// The instruction sets that this processor has, of which a run takes the widest alone.
     fn archs() -> Vec<Arch> {
@@ -331,11 +383,16 @@ mod tests {
             let (row_stride, column_stride) = if transposed { (1, rows as isize) } else { (columns as isize, 1) };
             Matrices::single(0, Axes::strided(rows, row_stride), Axes::strided(columns, column_stride))
         };
-        let extents = Extents::new(&matrix(m, k, transposed[0]), &matrix(k, n, transposed[1]), false);
+        check_matrices::<T>(arch, &matrix(m, k, transposed[0]), &matrix(k, n, transposed[1]));
+    }
+
+    fn check_matrices<T: Real + From<i16> + std::fmt::Debug>(arch: Arch, lhs: &Matrices, rhs: &Matrices) {
+        let extents = Extents::new(lhs, rhs, false);
+        let Extents { m, k, n, .. } = extents;
         // Of so few digits that every sum is exact.
         let element = |i: usize| (i * 7919 % 17) as i16 - 8;
-        let operand = |count: usize| (0..count).map(|i| T::from(element(i))).collect::<Vec<T>>();
-        let (lhs, rhs) = (operand(m * k), operand(k * n));
+        let operand = |matrices: &Matrices| (0..matrices.view().end()).map(|i| T::from(element(i))).collect::<Vec<T>>();
+        let (lhs, rhs) = (operand(lhs), operand(rhs));
         let at = |matrices: &Matrices, i, j| element(matrices.position(0, i, j));
         let expected = (0..m * n).map(|i| {
             let (i, j) = (i / n, i % n);
@@ -369,21 +426,68 @@ mod tests {
                 result: result_rows,
             };
             product.run(arch);
-            assert!(result == expected, "{:?} by {arch:?}, transposed: {transposed:?}", [m, k, n]);
+            assert!(result == expected, "{:?} by {arch:?}, {:?} x {:?}", [m, k, n], extents.lhs, extents.rhs);
         }
     }
 
     #[test]
     fn products_under_every_instruction_set() {
         for arch in archs() {
-            for extents in
-                [[8, 16, 32], [6, 8, 16], [13, 37, 41], [5, 520, 7], [17, 64, 48], [3, 4100, 9], [11, 70, 201]]
-            {
+            for extents in [
+                [8, 16, 32],
+                [6, 8, 16],
+                [13, 37, 41],
+                [5, 520, 7],
+                [17, 64, 48],
+                [3, 4100, 9],
+                [11, 70, 201],
+                [16, 5, 3],
+            ] {
                 for transposed in [[false, false], [false, true], [true, false], [true, true]] {
                     check::<f32>(arch, extents, transposed);
                     check::<f64>(arch, extents, transposed);
                 }
             }
         }
+    }
+
+    #[test]
+    fn windows_are_packed_by_the_first_of_tiles_of_every_height() {
+        let axes = |list: &[[usize; 2]]| {
+            Axes::new(list.iter().map(|&[extent, stride]| Axis { extent, stride: stride as isize }))
+        };
+        for arch in archs() {
+            for rows in 1..20 {
+                // Windows of 3 x 3 over 70 channels of 6 x 34 and of 5 x 10: of a depth of two blocks.
+                for [height, width] in [[4, 32], [3, 8]] {
+                    let (line, depth) = (width + 2, 70 * 9);
+                    let channel = (height + 2) * line;
+                    let windows = Matrices::single(
+                        0,
+                        axes(&[[70, channel], [3, line], [3, 1]]),
+                        axes(&[[height, line], [width, 1]]),
+                    );
+                    let weights = Matrices::single(0, axes(&[[rows, depth]]), axes(&[[depth, 1]]));
+                    check_matrices::<f32>(arch, &weights, &windows);
+                    check_matrices::<f64>(arch, &weights, &windows);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn low_tiles_leave_the_fewest_rows_that_do_not_exist() {
+        let computed = |mut left: usize, tile_rows: usize| {
+            let mut rows = 0;
+            while left > 0 {
+                let height = rows_of_next(left, tile_rows);
+                rows += height;
+                left = left.saturating_sub(height);
+            }
+            rows
+        };
+        let narrow = (1..=16).map(|rows| computed(rows, ROWS_NARROW));
+        assert!(narrow.eq([4, 4, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14, 16, 16]));
+        assert!((1..100).all(|rows| computed(rows, ROWS_WIDE) == rows.next_multiple_of(ROWS_WIDE)));
     }
 }

@@ -1,5 +1,6 @@
 //! The innermost loop of a matrix product: a tile of the result that stays in vector registers, over operands that are packed or stand.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::Simd;
@@ -21,6 +22,17 @@ pub(super) const ROWS_WIDE: usize = 8;
 
 /// Rows of a tile where it has 16.
 pub(super) const ROWS_NARROW: usize = 6;
+
+/// Rows of a low tile, for the last rows of a result, where usual ones have [`ROWS_NARROW`]. Those of [`ROWS_WIDE`] leave a rest less often than they are
+/// worth more code.
+pub(super) const ROWS_LOW: usize = 4;
+
+/// The rows of the next tile where so many are left: those of a usual one, or of a low one where fewer are then computed that do not exist.
+#[inline(always)]
+pub(super) const fn rows_of_next(left: usize, tile_rows: usize) -> usize {
+    let is_low = left <= ROWS_LOW || (tile_rows < left && left <= 2 * ROWS_LOW);
+    if tile_rows == ROWS_NARROW && is_low { ROWS_LOW } else { tile_rows }
+}
 
 /// An element type of matrix products, with its vectors under each instruction set.
 pub(super) trait Real: Lane + PartialOrd + Summable + PackNarrow {
@@ -225,15 +237,26 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T
     }
 }
 
-/// Columns where they stand, each vector of them by itself: that of place `p` begins at `vectors[number][distances[p]]`. All have one length.
-#[derive(Clone, Copy)]
-pub(super) struct Standing<'a, T, const VECTORS: usize> {
+/// Columns where they stand, each vector of them by itself, which are packed as they are read: so the first of the tiles that they are multiplied
+/// with reads them, and the others what it packed. That of place `p` begins at `vectors[number][distances[p]]`. All have one length.
+pub(super) struct Standing<'a, T: Real, S: Simd, const VECTORS: usize> {
     pub(super) vectors: [&'a [T]; VECTORS],
     /// Of 32 bits, so that no place past a distance can be one before it, which would be checked too.
     pub(super) distances: &'a [u32],
+    /// As many as there are distances.
+    pub(super) packed: &'a [Cell<[T::Vector<S>; VECTORS]>],
 }
 
-impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T, VECTORS> {
+impl<T: Real, S: Simd, const VECTORS: usize> Clone for Standing<'_, T, S, VECTORS> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Real, S: Simd, const VECTORS: usize> Copy for Standing<'_, T, S, VECTORS> {}
+
+impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T, S, VECTORS> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.distances.len()
@@ -241,13 +264,14 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
 
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
-        let Standing { mut vectors, distances } = self;
+        let Standing { mut vectors, distances, packed } = self;
         // So that the compiler sees that it is one length, and checks a place once.
         let length = vectors[0].len();
         for vector in &mut vectors {
             *vector = &vector[..length];
         }
-        Standing { vectors, distances: &distances[range] }
+        let (distances, packed) = (&distances[range.clone()], &packed[range]);
+        Standing { vectors, distances, packed: &packed[..distances.len()] }
     }
 
     #[inline(always)]
@@ -257,6 +281,7 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
         for (vector, elements) in read.iter_mut().zip(&self.vectors) {
             *vector = T::vectors::<S>(&elements[first..first + T::lanes::<S>()])[0];
         }
+        self.packed[p].set(read);
         read
     }
 }
