@@ -39,6 +39,8 @@ pub(super) struct Assemble {
     tasks: usize,
     /// Over how many elements fill and pieces alternate.
     at_once: usize,
+    /// Whether what lies between lines of the one piece is filled as these are copied, so that nothing is written twice.
+    fills_gaps: bool,
 }
 
 /// A piece, and the stretch of the result from its first element to its last.
@@ -53,7 +55,12 @@ impl Assemble {
         let ascending = pieces.iter().all(|piece| is_ascending(&piece.destination));
         let cost = cost::assemble(dtype, elements, fill.is_some(), pieces);
         let tasks = if ascending { parallel::tasks(cost).min(elements.div_ceil(BLOCK)).max(1) } else { 1 };
+        let fills_gaps = match pieces {
+            [piece] => ascending && fill.is_some() && has_lines(&piece.source) && has_lines(&piece.destination),
+            _ => false,
+        };
         let at_once = match pieces.len() {
+            _ if fills_gaps => usize::MAX,
             0..=FEW_PIECES if ascending && fill.is_some() => FILLED_AT_ONCE,
             2..=MANY_PIECES if ascending => COPIED_AT_ONCE,
             _ => usize::MAX,
@@ -63,7 +70,7 @@ impl Assemble {
             Placed { piece: piece.clone(), span: if first < end { first..end } else { 0..0 } }
         };
         let pieces = pieces.iter().map(place).collect();
-        Assemble { elements, fill, pieces, tasks, at_once }
+        Assemble { elements, fill, pieces, tasks, at_once, fills_gaps }
     }
 
     /// Whether a run is shared among threads.
@@ -91,11 +98,13 @@ impl Assemble {
         for start in range.clone().step_by(at_once) {
             let stretch = start..range.end.min(start + at_once);
             let within = stretch.start - range.start..stretch.end - range.start;
-            self.fill(&mut result, within.clone());
-            for (input, placed) in self.pieces.iter().enumerate() {
-                if placed.span.start < stretch.end && stretch.start < placed.span.end {
-                    placed.copy(operands, input, stretch.clone(), &mut result, within.clone());
-                }
+            let is_in = |placed: &Placed| placed.span.start < stretch.end && stretch.start < placed.span.end;
+            let gaps = self.fill.filter(|_| self.fills_gaps && self.pieces.iter().all(is_in));
+            if gaps.is_none() {
+                self.fill(&mut result, within.clone());
+            }
+            for (input, placed) in self.pieces.iter().enumerate().filter(|(_, placed)| is_in(placed)) {
+                placed.copy((operands, input), stretch.clone(), &mut result, within.clone(), gaps);
             }
         }
     }
@@ -107,27 +116,29 @@ impl Assemble {
 }
 
 impl Placed {
-    /// Copies what of the piece, which is input `input`, lies in `stretch` of the result: the elements `within` of its part.
+    /// Copies what of the piece, which is input `input`, lies in `stretch` of the result: the elements `within` of its part. What it leaves of these gets
+    /// the value `gaps`, if there is one.
     fn copy(
         &self,
-        operands: Operands<'_>,
-        input: usize,
+        (operands, input): (Operands<'_>, usize),
         stretch: Range<usize>,
         result: &mut Part<'_>,
         within: Range<usize>,
+        gaps: Option<f64>,
     ) {
         let storage = result.storage();
         if storage.is_native() {
             of_storage!(operands.buffer(input).storage(), E => {
                 let target = &mut result.typed_mut::<<E as Source>::Value>()[within];
-                self.copy_typed(operands.typed::<E>(input), stretch, target, E::load_all, E::read);
+                let gaps = gaps.map(<<E as Source>::Value as Element>::from_f64);
+                self.copy_typed(operands.typed::<E>(input), stretch, (target, gaps), E::load_all, E::read);
             });
         } else {
             // Pieces of the same type are moved as they stand.
             of_storage!(storage, E => {
                 let target = &mut result.typed_mut::<E>()[within];
-                let load = |source: &[E], target: &mut [E]| target.copy_from_slice(source);
-                self.copy_typed(operands.typed::<E>(input), stretch, target, load, walk::read);
+                let gaps = gaps.map(E::from_f64);
+                self.copy_typed(operands.typed::<E>(input), stretch, (target, gaps), walk::copy, walk::read);
             });
         }
     }
@@ -137,7 +148,7 @@ impl Placed {
         &self,
         source: &[E],
         stretch: Range<usize>,
-        target: &mut [V],
+        (target, gaps): (&mut [V], Option<V>),
         load: impl Fn(&[E], &mut [V]),
         read: impl Fn(&[E], &View, usize, &mut [V]),
     ) {
@@ -149,37 +160,45 @@ impl Placed {
         } else {
             first_from(destination, stretch.start)..first_from(destination, stretch.end)
         };
-        let has_lines = |view: &View| view.axes().last().is_some_and(|axis| axis.stride == 1);
         if has_lines(view) && has_lines(destination) {
-            copy_lines(source, &self.piece, part, stretch.start, target, load);
+            copy_lines(source, &self.piece, part, stretch.start, (target, gaps), load);
         } else {
             copy_elements(source, &self.piece, part, stretch.start, target, read);
         }
     }
 }
 
-/// Copies the elements `part` of a piece, both ends of which have neighbours along their last axes, to a stretch of the result from `origin` on.
-fn copy_lines<E, V>(
+/// Copies the elements `part` of a piece, both ends of which have neighbours along their last axes, to a stretch of the result from `origin` on. What lies
+/// before, between and behind its lines gets the value `gaps`, if there is one.
+fn copy_lines<E, V: Copy>(
     source: &[E],
     piece: &Piece,
     part: Range<usize>,
     origin: usize,
-    target: &mut [V],
+    (target, gaps): (&mut [V], Option<V>),
     load: impl Fn(&[E], &mut [V]),
 ) {
     let mut sources = Walk::new(&piece.source, part.start);
     let mut destinations = Walk::new(&piece.destination, part.start);
-    let mut left = part.len();
+    let (mut left, mut written) = (part.len(), 0);
     while left > 0 {
         let to = destinations.next(left);
+        let start = to.position - origin;
+        if let Some(value) = gaps {
+            target[written..start].fill(value);
+            written = start + to.length;
+        }
         let mut done = 0;
         while done < to.length {
             let from = sources.next(to.length - done);
-            let line = &mut target[to.position + done - origin..][..from.length];
+            let line = &mut target[start + done..][..from.length];
             load(&source[from.position..from.position + from.length], line);
             done += from.length;
         }
         left -= to.length;
+    }
+    if let Some(value) = gaps {
+        target[written..].fill(value);
     }
 }
 
@@ -213,6 +232,11 @@ fn copy_elements<E, V: Copy + Default>(
         }
         done += run.length;
     }
+}
+
+/// Whether elements along the last axis of a view are neighbours.
+fn has_lines(view: &View) -> bool {
+    view.axes().last().is_some_and(|axis| axis.stride == 1)
 }
 
 /// Whether elements of a view stand in the order of its domain, each behind the one before.

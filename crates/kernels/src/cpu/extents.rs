@@ -165,23 +165,26 @@ impl Extents {
     /// a processor has too few registers for where so many rows and vectors are.
     pub(super) fn reads_rows(&self, lanes: usize, tile_rows: usize) -> bool {
         let are_neighbours = self.lhs.columns.is_unit() && !self.lhs_is_narrow;
-        (are_neighbours && !self.reads_columns(lanes, tile_rows)) || self.reads_spread_rows()
+        (are_neighbours && !self.reads_columns(lanes, tile_rows)) || self.reads_spread_rows(lanes)
     }
 
-    pub(super) fn reads_spread_rows(&self) -> bool {
+    /// The second of these. Where there are no vectors it would be code for a processor that hardly anybody has.
+    pub(super) fn reads_spread_rows(&self, lanes: usize) -> bool {
         let axes = self.lhs.columns.as_slice();
         let is_forward = axes.iter().all(|axis| axis.stride >= 0);
         let has_stretches =
             axes.len() > 1 && axes.last().is_some_and(|axis| axis.stride == 1 && axis.extent >= STRETCH);
-        !self.lhs_is_narrow && is_forward && has_stretches && self.n <= COLUMNS_OF_SPREAD_ROWS
+        lanes > 1 && !self.lhs_is_narrow && is_forward && has_stretches && self.n <= COLUMNS_OF_SPREAD_ROWS
     }
 
     /// Whether the first tile of a panel reads columns of the right operand where they stand, as vectors of `lanes`, and packs them for the others: as the
     /// windows of a convolution do, they stand side by side over stretches, and what all tiles compute past the end of a stretch costs less than to pack
-    /// them beforehand.
+    /// them beforehand. Single elements are no vectors: where there are none, all is packed.
     pub(super) fn reads_columns(&self, lanes: usize, tile_rows: usize) -> bool {
         let Matrices { rows, columns, .. } = &self.rhs;
-        let Some(stretch) = columns.as_slice().last().filter(|axis| axis.stride == 1) else { return false };
+        let Some(stretch) = columns.as_slice().last().filter(|axis| axis.stride == 1 && lanes > 1) else {
+            return false;
+        };
         if columns.as_slice().len() < 2 || rows.as_slice().iter().chain(columns.as_slice()).any(|axis| axis.stride < 0)
         {
             return false;

@@ -75,7 +75,7 @@ macro_rules! native {
 
             #[inline(always)]
             fn load_all(source: &[Self], target: &mut [Self]) {
-                target.copy_from_slice(source);
+                walk::copy(source, target);
             }
 
             #[inline(always)]

@@ -153,7 +153,7 @@ impl<T: Real> PackedProduct<'_, T> {
             }
             let packed_lhs = &*packed_lhs;
             let mut row_distances = [0; DEPTH];
-            let row_distances = &mut row_distances[..if extents.reads_spread_rows() { length } else { 0 }];
+            let row_distances = &mut row_distances[..if extents.reads_spread_rows(lanes) { length } else { 0 }];
             Walk::over(&extents.lhs.columns, 0, depth.start).places(row_distances);
             let row_distances = &*row_distances;
             let row_span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
@@ -213,7 +213,9 @@ impl<T: Real> PackedProduct<'_, T> {
                     columns: columns.start - all_columns.start..columns.end - all_columns.start,
                     row_stride: all_columns.len(),
                 };
-                if let (Some((vectors, distances)), Rhs::Unpacked(_, _, panels)) = (in_place, &mut rhs) {
+                if const { !S::IS_SCALAR }
+                    && let (Some((vectors, distances)), Rhs::Unpacked(_, _, panels)) = (in_place, &mut rhs)
+                {
                     let panel = &mut panels[..length * row_width];
                     if narrow {
                         block.take::<S, TILE_ROWS, 1>(simd, [vectors[0]], distances, panel, result);
@@ -340,7 +342,7 @@ impl<T: Real> Block<'_, T> {
             columns: columns.len(),
             add: !depth.start.is_multiple_of(SECTION),
         };
-        if !row_distances.is_empty() {
+        if const { !S::IS_SCALAR } && !row_distances.is_empty() {
             let mut lines: [&[T]; ROWS] = [&[]; ROWS];
             for (line, elements) in lines.iter_mut().enumerate() {
                 let start = places[(row + line).min(places.len() - 1)];

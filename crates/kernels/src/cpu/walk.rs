@@ -147,7 +147,7 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
         let piece = &mut target[done..done + run.length];
         match run.stride {
             0 => piece.fill(source[run.position]),
-            1 => copy_short(piece, &source[run.position..run.position + run.length]),
+            1 => copy(&source[run.position..run.position + run.length], piece),
             stride => {
                 let last = run.at(run.length - 1);
                 let apart = stride.unsigned_abs();
@@ -265,15 +265,34 @@ fn repeat_exactly<T: Copy, const TIMES: usize>(source: &[T], target: &mut [T]) {
     }
 }
 
+/// As many elements as a line of an image may have are copied in pieces of [`PIECE`]: to call out for them takes longer.
+const SHORT_LINE: usize = 64;
+
+/// See [`SHORT_LINE`].
+const PIECE: usize = 8;
+
 /// A copy that does not call out for a few elements.
 #[inline(always)]
-fn copy_short<T: Copy>(target: &mut [T], source: &[T]) {
-    if target.len() < 8 {
+pub(super) fn copy<T: Copy>(source: &[T], target: &mut [T]) {
+    let length = target.len();
+    if length > SHORT_LINE {
+        target.copy_from_slice(source);
+        return;
+    }
+    if length < PIECE {
         for (element, value) in target.iter_mut().zip(source) {
             *element = *value;
         }
-    } else {
-        target.copy_from_slice(source);
+        return;
+    }
+    let source = &source[..length];
+    let (pieces, _) = target.as_chunks_mut::<PIECE>();
+    for (piece, values) in pieces.iter_mut().zip(source.as_chunks::<PIECE>().0) {
+        *piece = *values;
+    }
+    // The last piece ends where the line does, and some of it has been copied before.
+    if let (Some(piece), Some(values)) = (target.last_chunk_mut::<PIECE>(), source.last_chunk::<PIECE>()) {
+        *piece = *values;
     }
 }
 
