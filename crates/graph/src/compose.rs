@@ -44,7 +44,7 @@ mod pooling;
 mod positions;
 mod probability;
 mod random;
-mod recurrent;
+pub(crate) mod recurrent;
 mod resample;
 mod rotary;
 mod scatters;

@@ -1,6 +1,6 @@
 //! Loops and recurrent layers, called with something wrong: what the message says, and that nothing is left behind.
 
-use arenagrad_graph::nn::Phase;
+use arenagrad_graph::nn::{Gru, Lstm, Phase, Rnn};
 use arenagrad_graph::{DType, Expr, Graph, GraphError, Init, ScanOptions, verify};
 
 /// Asserts that a loop is refused with that message, which follows file and line, and that the graph is as it was.
@@ -103,6 +103,32 @@ fn recurrent_layers_that_cannot_be() {
     says("gru: inner dimensions differ: lhs \"x\" is [7, 2, 3], rhs \"hh\" is [12, 4] (3 != 4)");
     let (states, last) = x.gru(h, ih, hh, Some([bias, bias]));
     assert_eq!((states.shape().unwrap().dims(), last.shape().unwrap().dims()), (&[7, 2, 4][..], &[2, 4][..]));
+}
+
+#[test]
+fn lengths_that_no_sequences_have() {
+    let g = Graph::new();
+    let (x, one) = (g.input("x", [7, 2, 3]), g.input("one", [7, 3]));
+    let (lengths, floats) = (g.input_of("lengths", [2], DType::I32), g.input("floats", [2]));
+    let says = |message: &str| {
+        let error = g.take_error().expect("a mistake").to_string();
+        assert_eq!(error.split_once(": ").expect("an origin").1, message);
+        assert!(error.contains("messages_loops.rs:"), "{error}");
+        assert_eq!(g.len(), 4, "something is left of {message}");
+    };
+    let gru = Gru::new("gru", 3, 4);
+    let _ = gru.apply_padded(x, floats, None, Phase::Training);
+    says("Gru: \"floats\" is f32, but i32 is needed");
+    let _ = gru.clone().batch_first().apply_padded(x, lengths, None, Phase::Training);
+    says("Gru: shapes differ: \"lengths\" is [2], a length for each sequence of \"x\" is [7]");
+    let _ = Rnn::new("rnn", 3, 4).apply_padded(one, lengths, None, Phase::Training);
+    says("Rnn: shapes differ: \"lengths\" is [2], a length for each sequence of \"one\" is []");
+    let other = Graph::new();
+    let foreign = other.input_of("f", [2], DType::I32);
+    let _ = Lstm::new("lstm", 3, 4).apply_padded(x, foreign, None, Phase::Training);
+    assert!(matches!(g.take_error(), Some(GraphError::ForeignNode { op: "Lstm", .. })));
+    let (outputs, last) = Rnn::new("rnn", 3, 4).apply_padded(one, lengths.select_index(0, 1), None, Phase::Training);
+    assert_eq!((outputs.shape().unwrap().dims(), last.shape().unwrap().dims()), (&[7, 4][..], &[1, 4][..]));
 }
 
 #[test]

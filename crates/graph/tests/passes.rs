@@ -139,6 +139,18 @@ fn equal_nodes_are_shared_whatever_their_operands_order() {
 }
 
 #[test]
+fn what_stands_in_the_graph_is_cast_at_once() {
+    let g = Graph::new();
+    let x = g.input("x", [2]);
+    let weights = x * g.literal([2], [0.1, 3.0]).cast(DType::F32);
+    assert_ops(weights, &["input", "literal", "mul"]);
+    assert!(!simplified(weights).contains("f64"));
+    assert_ops(g.literal([2], [2.9, -1e300]).cast(DType::I32), &["literal"]);
+    // What would take more room than it does as it stands.
+    assert_ops(x * g.literal([2], [true, false]).cast(DType::F32), &["input", "literal", "cast", "mul"]);
+}
+
+#[test]
 fn declarations_labels_bounds_and_origins_come_along() {
     let g = Graph::new();
     let removed = g.input("removed", [1]);

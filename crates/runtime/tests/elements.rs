@@ -2,7 +2,7 @@
 //! values in f64, in units of the last place.
 
 use arenagrad::graph::{BinaryFunction, UnaryFunction};
-use arenagrad::{Arithmetic, DType, Device, Graph};
+use arenagrad::{Arithmetic, DType, Device, Graph, Session};
 
 use crate::suite::devices::{devices, flushes_subnormals};
 use crate::suite::evaluate::Given;
@@ -237,5 +237,21 @@ fn divisions_of_integers_on_every_device() {
                 assert_eq!(found, expected, "{device}: {}({a}, {b})", function.name());
             }
         }
+    }
+}
+
+#[test]
+fn numbers_of_rust_as_they_are_written_serve_every_device() {
+    for device in devices() {
+        let g = Graph::new();
+        // Without a suffix they are f64, and the cast is what makes them the network's own.
+        let weights = g.literal([4], [1.0, 2.0, 0.1, -1e300]).cast(DType::F32);
+        let places = g.literal([4], [2.9, -2.9, 1e300, f64::NAN]).cast(DType::I32);
+        let is_set = g.literal([4], [0.0, 0.5, f64::NAN, -1.0]).cast(DType::Bool);
+        let mut session = Session::evaluate(&g, &[weights, places, is_set], &device).unwrap();
+        let results = session.run(&[]).unwrap();
+        assert_eq!(results[0].as_slice::<f32>().unwrap(), [1.0, 2.0, 0.1, f32::NEG_INFINITY], "{device}");
+        assert_eq!(results[1].to_f64_vec(), [2.0, -2.0, f64::from(i32::MAX), 0.0], "{device}");
+        assert_eq!(results[2].to_f64_vec(), [0.0, 1.0, 1.0, 1.0], "{device}");
     }
 }

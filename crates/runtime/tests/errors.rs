@@ -303,6 +303,9 @@ fn double_precision_on_a_gpu() {
     let y = g.input("x", [3]).cast(DType::F64).exp().cast(DType::F32);
     let result = Session::evaluate(&g, &[y], &device);
     assert!(matches!(result.as_ref().err(), Some(Error::Unsupported { .. })), "{:?}", result.err());
+    let g = Graph::new();
+    let error = Session::evaluate(&g, &[g.literal([3], [0.1, 0.2, 0.3]).flip([0])], &device).err().unwrap();
+    says(&error, &["a literal of 3 elements of f64", "f64 does not exist on a GPU"]);
     still_works(&device);
 }
 

@@ -1,6 +1,7 @@
 //! Recurrent layers against PyTorch's formulas, written out in f64.
 
-use arenagrad::{DType, Device, Graph, Tape, Tensor};
+use arenagrad::nn::{Gru, Lstm, Phase, Rnn};
+use arenagrad::{DType, Device, Expr, Graph, Session, Tape, Tensor};
 
 use crate::suite::devices::devices;
 use crate::suite::evaluate::Given;
@@ -172,5 +173,98 @@ fn a_tape_records_layers() {
         let expected = numbers(&g, &[expected], &layer.given, &device).concat();
         let is_close = gradient.iter().zip(&expected).all(|(a, b)| (a - 3.0 * b).abs() < 1e-4);
         assert!(is_close, "{device}: {gradient:?}\n{expected:?}");
+    }
+}
+
+/// Outputs and last states of a network of each kind, from first states `[2, batch, hidden]`, and the gradient of their sum by the
+/// sequence.
+fn of_each_kind<'g>(x: Expr<'g>, h: Expr<'g>, lengths: Option<Expr<'g>>) -> Vec<Expr<'g>> {
+    let phase = Phase::Evaluation;
+    let rnn = Rnn::new("rnn", INPUTS, HIDDEN).bidirectional();
+    let gru = Gru::new("gru", INPUTS, HIDDEN).bidirectional();
+    let lstm = Lstm::new("lstm", INPUTS, HIDDEN).bidirectional();
+    let projected = Lstm::new("projected", INPUTS, HIDDEN).bidirectional().projection(2);
+    let (states, narrow) = (Some((h, h)), Some((h.slice(-1, 0, 2), h)));
+    let (of_rnn, of_gru, of_lstm, of_projected) = match lengths {
+        Some(lengths) => (
+            rnn.apply_padded(x, lengths, Some(h), phase),
+            gru.apply_padded(x, lengths, Some(h), phase),
+            lstm.apply_padded(x, lengths, states, phase),
+            projected.apply_padded(x, lengths, narrow, phase),
+        ),
+        None => (
+            rnn.apply(x, Some(h), phase),
+            gru.apply(x, Some(h), phase),
+            lstm.apply(x, states, phase),
+            projected.apply(x, narrow, phase),
+        ),
+    };
+    let mut results = vec![of_rnn.0, of_rnn.1, of_gru.0, of_gru.1];
+    for (outputs, (state, memory)) in [of_lstm, of_projected] {
+        results.extend([outputs, state, memory]);
+    }
+    let sum = results.iter().map(|result| result.sum(..)).reduce(|sum, part| sum + part).unwrap();
+    results.extend(sum.grad([x]).unwrap());
+    results
+}
+
+/// The results of [`of_each_kind`] for a sequence `[steps, batch, inputs]`, whose first states count up.
+fn results_of(device: &Device, x: &Tensor, lengths: Option<&Tensor>) -> Vec<Tensor> {
+    let g = Graph::new();
+    let batch = x.shape()[1];
+    let h = g.iota([2, batch, HIDDEN], 2).cast(DType::F32) / 10.0;
+    let read = lengths.map(|lengths| g.input_of("lengths", lengths.shape(), DType::I32));
+    let results = of_each_kind(g.input("x", x.shape()), h, read);
+    let mut session = Session::evaluate(&g, &results, device).unwrap();
+    let given: Vec<(&str, &Tensor)> = [("x", x)].into_iter().chain(lengths.map(|given| ("lengths", given))).collect();
+    session.run(&given).unwrap()
+}
+
+#[test]
+fn what_stands_in_the_padding_is_not_read() {
+    for device in devices() {
+        let mut random = Random(11);
+        let numbers: Vec<f32> = random.floats(STEPS * 4 * INPUTS, -1.0, 1.0).iter().map(|&x| x as f32).collect();
+        let lengths = [3, STEPS, 0, 1];
+        let padded = (0..numbers.len()).map(|place| {
+            let (step, sample) = (place / (4 * INPUTS), place / INPUTS % 4);
+            let padding = if place % 2 == 0 { f32::NAN } else { f32::INFINITY };
+            if step < lengths[sample] { numbers[place] } else { padding }
+        });
+        let padded = Tensor::new([STEPS, 4, INPUTS], padded.collect::<Vec<f32>>()).unwrap();
+        let found = results_of(&device, &padded, Some(&Tensor::indices(&lengths).unwrap()));
+        for (sample, length) in lengths.into_iter().enumerate() {
+            let alone = padded.slice(1, sample, sample + 1).unwrap().slice(0, 0, length).unwrap();
+            for (number, (found, expected)) in found.iter().zip(results_of(&device, &alone, None)).enumerate() {
+                // Outputs and the gradient by the sequence go over steps, and the others are states.
+                let found = found.slice(1, sample, sample + 1).unwrap();
+                let is_stepwise = [0, 2, 4, 7, 10].contains(&number);
+                let own = if is_stepwise { found.slice(0, 0, length).unwrap() } else { found.clone() };
+                assert!(
+                    own.to_f64_vec().iter().zip(expected.to_f64_vec()).all(|(a, b)| (a - b).abs() < 2e-6),
+                    "{device}: result {number} of length {length}: {own}\n{expected}"
+                );
+                assert_eq!(own.shape(), expected.shape());
+                if is_stepwise {
+                    let behind = found.slice(0, length, STEPS).unwrap();
+                    assert!(behind.to_f64_vec().iter().all(|element| *element == 0.0), "{device}: {behind}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn lengths_that_are_none_make_their_sequences_nan() {
+    for device in devices() {
+        let x = Tensor::new([STEPS, 3, INPUTS], vec![0.5f32; STEPS * 3 * INPUTS]).unwrap();
+        let lengths = Tensor::new([3], vec![-1, 2, STEPS as i32 + 1]).unwrap();
+        for result in results_of(&device, &x, Some(&lengths)) {
+            let of_sample = |sample: usize| result.slice(1, sample, sample + 1).unwrap().to_f64_vec();
+            for sample in [0, 2] {
+                assert!(of_sample(sample).iter().any(|element| element.is_nan()), "{device}: {result}");
+            }
+            assert!(of_sample(1).iter().all(|element| element.is_finite()), "{device}: {result}");
+        }
     }
 }

@@ -345,7 +345,7 @@ impl<'g> Expr<'g> {
     /// NaN where this bool holds, else 1, in the dtype of `beside`. As a factor it makes a gradient NaN that passes it; a choice of NaN
     /// would make it 0.
     #[track_caller]
-    pub(super) fn nan_where(self, beside: Expr<'g>) -> Expr<'g> {
+    pub(crate) fn nan_where(self, beside: Expr<'g>) -> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         let Some(dtype) = beside.read("where", origin, |_, node| node.dtype) else { return beside };
         let scalar = Shape::scalar();

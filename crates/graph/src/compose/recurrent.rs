@@ -11,17 +11,17 @@ use crate::expr::Expr;
 use crate::node::Origin;
 
 /// A kind of cell.
-struct Cell {
+pub(crate) struct Cell {
     /// How many times its weights have as many rows as a state has elements.
     gates: usize,
     /// What it makes of what inputs contribute to its gates, and of its states: the next states.
     next: for<'g> fn(Expr<'g>, &[Expr<'g>], Expr<'g>, Option<Expr<'g>>) -> Vec<Expr<'g>>,
 }
 
-const TANH: Cell = Cell { gates: 1, next: tanh_cell };
-const RELU: Cell = Cell { gates: 1, next: relu_cell };
-const GRU: Cell = Cell { gates: 3, next: gru_cell };
-const LSTM: Cell = Cell { gates: 4, next: lstm_cell };
+pub(crate) const TANH: Cell = Cell { gates: 1, next: tanh_cell };
+pub(crate) const RELU: Cell = Cell { gates: 1, next: relu_cell };
+pub(crate) const GRU: Cell = Cell { gates: 3, next: gru_cell };
+pub(crate) const LSTM: Cell = Cell { gates: 4, next: lstm_cell };
 
 impl<'g> Expr<'g> {
     /// One step of a recurrent unit: `tanh(x W_ih^T + b_ih + h W_hh^T + b_hh)` for an input `[batch, in]` and a state `[batch, hidden]`, with
@@ -108,7 +108,7 @@ impl<'g> Expr<'g> {
         biases: Option<[Expr<'g>; 2]>,
     ) -> (Expr<'g>, Expr<'g>) {
         let _method = self.enter("rnn_tanh");
-        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, &TANH))
+        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, None, &TANH))
     }
 
     /// [`Expr::rnn_tanh`] with `max(x, 0)` in the place of tanh: PyTorch's `rnn_relu`.
@@ -121,7 +121,7 @@ impl<'g> Expr<'g> {
         biases: Option<[Expr<'g>; 2]>,
     ) -> (Expr<'g>, Expr<'g>) {
         let _method = self.enter("rnn_relu");
-        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, &RELU))
+        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, None, &RELU))
     }
 
     /// A layer of gated recurrent units over a sequence `[steps, batch, in]`, from a state `[batch, hidden]` on: the states of all steps, `[steps, batch, hidden]`, and the
@@ -145,7 +145,7 @@ impl<'g> Expr<'g> {
         biases: Option<[Expr<'g>; 2]>,
     ) -> (Expr<'g>, Expr<'g>) {
         let _method = self.enter("gru");
-        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, &GRU))
+        self.first_state(self.recurrent(&[state], weight_ih, weight_hh, biases, None, &GRU))
     }
 
     /// A layer of long short-term memories over a sequence `[steps, batch, in]`, from a state and a memory `[batch, hidden]` on: the states of all steps, `[steps, batch,
@@ -161,7 +161,7 @@ impl<'g> Expr<'g> {
     ) -> (Expr<'g>, Expr<'g>, Expr<'g>) {
         let _method = self.enter("lstm");
         let poisoned = Expr::poisoned(self.graph());
-        let results = self.recurrent(&[state, memory], weight_ih, weight_hh, biases, &LSTM);
+        let results = self.recurrent(&[state, memory], weight_ih, weight_hh, biases, None, &LSTM);
         results.map_or((poisoned, poisoned, poisoned), |(states, last)| (states, last[0], last[1]))
     }
 
@@ -182,14 +182,16 @@ impl<'g> Expr<'g> {
         Some(self.graph().at(origin, build))
     }
 
-    /// The first states of a cell in all steps, and its last states.
+    /// The first states of a cell in all steps, and its last states. Where `inside`, a bool `[steps, batch, 1]`, is given and does not
+    /// hold, states stay what they are.
     #[track_caller]
-    fn recurrent(
+    pub(crate) fn recurrent(
         self,
         states: &[Expr<'g>],
         weight_ih: Expr<'g>,
         weight_hh: Expr<'g>,
         biases: Option<[Expr<'g>; 2]>,
+        inside: Option<Expr<'g>>,
         cell: &Cell,
     ) -> Option<(Expr<'g>, Vec<Expr<'g>>)> {
         self.check_cell(3, cell.gates, states, [weight_ih, weight_hh], biases)?;
@@ -197,12 +199,14 @@ impl<'g> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         let of_inputs = self.times_transposed(weight_ih, bias_ih);
         of_inputs.raw()?;
-        let step = |states: &[Expr<'g>], gates: &[Expr<'g>]| {
-            let next = (cell.next)(gates[0], states, weight_hh, bias_hh);
+        let step = |states: &[Expr<'g>], elements: &[Expr<'g>]| {
+            let next = (cell.next)(elements[0], states, weight_hh, bias_hh);
+            let next = kept_outside(elements.get(1).copied(), next, states);
             let state = next[0];
             (next, vec![state])
         };
-        let scanned = self.graph().at(origin, || self.graph().scan(states, &[of_inputs], step));
+        let sequences: Vec<Expr<'g>> = [of_inputs].into_iter().chain(inside).collect();
+        let scanned = self.graph().at(origin, || self.graph().scan(states, &sequences, step));
         match scanned {
             Ok(scanned) => Some((scanned.outputs[0], scanned.carries)),
             Err(error) => self.fail_without(error),
@@ -295,6 +299,13 @@ impl<'g> Expr<'g> {
         }
         Some(())
     }
+}
+
+/// The next states where `inside` holds, and elsewhere those before: all next ones if nothing lies outside.
+#[track_caller]
+pub(crate) fn kept_outside<'g>(inside: Option<Expr<'g>>, next: Vec<Expr<'g>>, before: &[Expr<'g>]) -> Vec<Expr<'g>> {
+    let Some(inside) = inside else { return next };
+    next.into_iter().zip(before).map(|(next, before)| inside.where_(next, *before)).collect()
 }
 
 /// The parts of the last axis, as many as there are gates.

@@ -5,10 +5,13 @@
 //! dropout between layers. A kind adds what a loop of it is.
 
 mod cells;
+mod lengths;
 mod sequences;
 
 pub use cells::{GruCell, LstmCell, RnnCell};
 pub use sequences::{Gru, Lstm, Rnn};
+
+use lengths::Ends;
 
 use crate::declaration::Init;
 use crate::dtype::DType;
@@ -63,9 +66,26 @@ struct Weights<'g> {
     projection: Option<Expr<'g>>,
 }
 
-/// One layer in one direction: from a sequence `[steps, batch, features]` and first states `[batch, ..]` to the states of all
-/// steps and the last states.
-type Loop<'a, 'g> = &'a dyn Fn(Expr<'g>, &[Expr<'g>], Weights<'g>) -> Option<(Expr<'g>, Vec<Expr<'g>>)>;
+/// What one layer reads in one direction.
+#[derive(Clone, Copy)]
+struct Sequence<'g> {
+    /// `[steps, batch, features]`.
+    x: Expr<'g>,
+    /// Which steps belong to each sequence of the batch, bool `[steps, batch, 1]`; none: all do.
+    inside: Option<Expr<'g>>,
+}
+
+/// What a network is applied to.
+struct Operands<'a, 'g> {
+    x: Expr<'g>,
+    /// How many steps each sequence of the batch has, if not all.
+    lengths: Option<Expr<'g>>,
+    /// The first states, if not 0.
+    states: Option<&'a [Expr<'g>]>,
+}
+
+/// One layer in one direction: from a sequence and first states `[batch, ..]` to the states of all steps and the last states.
+type Loop<'a, 'g> = &'a dyn Fn(Sequence<'g>, &[Expr<'g>], Weights<'g>) -> Option<(Expr<'g>, Vec<Expr<'g>>)>;
 
 impl Stack {
     fn new(name: String, inputs: usize, hidden: usize) -> Stack {
@@ -100,17 +120,17 @@ impl Stack {
     fn run<'g>(
         &self,
         unit: Unit,
-        x: Expr<'g>,
-        states: Option<&[Expr<'g>]>,
+        operands: Operands<'_, 'g>,
         phase: Phase,
         one: Loop<'_, 'g>,
     ) -> (Expr<'g>, Vec<Expr<'g>>) {
+        let x = operands.x;
         let graph = x.graph();
         let _method = graph.enter(unit.op);
         let poisoned = Expr::poisoned(graph);
         let mut last = vec![poisoned; unit.widths.len()];
         let outputs = graph.layer(self.kind(unit.op), &self.name, x, || {
-            let Some((outputs, states)) = self.build(&unit, x, states, phase, one) else {
+            let Some((outputs, states)) = self.build(&unit, &operands, phase, one) else {
                 return poisoned;
             };
             last = states;
@@ -123,11 +143,11 @@ impl Stack {
     fn build<'g>(
         &self,
         unit: &Unit,
-        x: Expr<'g>,
-        states: Option<&[Expr<'g>]>,
+        operands: &Operands<'_, 'g>,
         phase: Phase,
         one: Loop<'_, 'g>,
     ) -> Option<(Expr<'g>, Vec<Expr<'g>>)> {
+        let x = operands.x;
         let (graph, op) = (x.graph(), unit.op);
         let origin = graph.origin_or(crate::Origin::here());
         let (shape, dtype) = x.read(op, origin, |_, node| (node.shape.clone(), node.dtype))?;
@@ -154,13 +174,20 @@ impl Stack {
             (true, false) => Some(shape[1]),
         };
         let loops = self.layers * self.directions();
-        let first = match states {
+        let first = match operands.states {
             Some(states) => self.first_states(unit, x, dtype, states, batch)?,
             None => {
                 let zeros = |&width: &usize| graph.zeros([loops, batch.unwrap_or(1), width], dtype);
                 unit.widths.iter().map(zeros).collect()
             }
         };
+        let ends = match operands.lengths {
+            Some(lengths) => Some(Ends::new(x, sequence, lengths, batch, op)?),
+            None => None,
+        };
+        if let Some(ends) = &ends {
+            sequence = ends.inside.where_(sequence, 0.0);
+        }
         let mut last: Vec<Vec<Expr<'g>>> = vec![Vec::with_capacity(loops); unit.widths.len()];
         for layer in 0..self.layers {
             let mut outputs = Vec::with_capacity(2);
@@ -169,11 +196,13 @@ impl Stack {
                 let place = layer * self.directions() + direction;
                 let from: Vec<Expr<'g>> = first.iter().map(|states| states.select_index(0, place)).collect();
                 let is_reversed = direction == 1;
-                let read = if is_reversed { sequence.flip(0) } else { sequence };
-                let (states, ends) = one(read, &from, weights)?;
-                outputs.push(if is_reversed { states.flip(0) } else { states });
-                for (all, end) in last.iter_mut().zip(ends) {
-                    all.push(end);
+                let turned = |x: Expr<'g>| if is_reversed { x.flip(0) } else { x };
+                let inside = ends.as_ref().map(|ends| turned(ends.inside));
+                let (states, after) = one(Sequence { x: turned(sequence), inside }, &from, weights)?;
+                let states = turned(states);
+                outputs.push(ends.as_ref().map_or(states, |ends| ends.outputs(states)));
+                for (all, state) in last.iter_mut().zip(after) {
+                    all.push(ends.as_ref().map_or(state, |ends| ends.last(state)));
                 }
             }
             sequence = if outputs.len() == 1 { outputs[0] } else { graph.concat(&outputs, -1) };

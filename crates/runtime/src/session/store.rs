@@ -302,7 +302,7 @@ impl Memory {
             BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
                 format!("{:?}", name(*declaration))
             }
-            BufferRole::Literal(_) => "a literal".to_owned(),
+            BufferRole::Literal(_) => format!("a literal of {} elements of {}", spec.elements, spec.storage),
             BufferRole::Slot => "an intermediate result".to_owned(),
         };
         let known = known.collect();

@@ -166,6 +166,38 @@ fn recurrent_networks_equal_those_of_pytorch() {
 }
 
 #[test]
+fn padded_sequences_give_what_packed_ones_give_in_pytorch() {
+    Reference::open("padded").assert_equal(|inputs| {
+        let (x, lengths) = (read(inputs, "x", [6, 4, 3]), inputs.get("lengths"));
+        let (h, c, p) = (read(inputs, "h", [4, 4, 4]), read(inputs, "c", [4, 4, 3]), read(inputs, "p", [4, 4, 2]));
+        let rnn = Rnn::new("rnn", 3, 4).nonlinearity(RnnNonlinearity::Relu).bidirectional();
+        let (rnn, rnn_last) = rnn.apply_padded(x, lengths, None, PHASE);
+        let gru = Gru::new("gru", 3, 4).layers(2).bidirectional().batch_first();
+        let (gru, gru_last) = gru.apply_padded(x.transpose(0, 1), lengths, Some(h), PHASE);
+        let lstm = Lstm::new("lstm", 3, 3).layers(2).bidirectional();
+        let (lstm, (lstm_last, lstm_memory)) = lstm.apply_padded(x, lengths, None, PHASE);
+        let projected = Lstm::new("projected", 3, 3).layers(2).bidirectional().batch_first().projection(2);
+        let states = Some((p, c));
+        let (projected, last) = projected.apply_padded(x.transpose(0, 1), lengths, states, PHASE);
+        outputs(
+            inputs,
+            vec![
+                ("rnn", rnn),
+                ("rnn_last", rnn_last),
+                ("gru", gru),
+                ("gru_last", gru_last),
+                ("lstm", lstm),
+                ("lstm_last", lstm_last),
+                ("lstm_memory", lstm_memory),
+                ("projected", projected),
+                ("projected_last", last.0),
+                ("projected_memory", last.1),
+            ],
+        )
+    });
+}
+
+#[test]
 fn long_short_term_memories_equal_those_of_pytorch() {
     Reference::open("memories").assert_equal(|inputs| {
         let x = read(inputs, "x", [5, 2, 3]);

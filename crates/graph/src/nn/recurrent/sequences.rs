@@ -1,6 +1,7 @@
 //! The three kinds of recurrent networks over sequences.
 
-use super::{RnnNonlinearity, Stack, Unit, Weights};
+use super::{Operands, RnnNonlinearity, Sequence, Stack, Unit, Weights};
+use crate::compose::recurrent::{Cell, GRU, LSTM, RELU, TANH, kept_outside};
 use crate::expr::Expr;
 use crate::nn::{Layer, Phase};
 
@@ -149,16 +150,60 @@ impl Rnn {
     /// graph; no layers; a rate of dropout outside `0..=1`.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, state: Option<Expr<'g>>, phase: Phase) -> (Expr<'g>, Expr<'g>) {
-        let one = |x: Expr<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
-            let (of_inputs, of_states, biases) = (weights.of_inputs, weights.of_states, weights.biases);
-            let (states, last) = match self.nonlinearity {
-                RnnNonlinearity::Tanh => x.rnn_tanh(states[0], of_inputs, of_states, biases),
-                RnnNonlinearity::Relu => x.rnn_relu(states[0], of_inputs, of_states, biases),
-            };
-            Some((states, vec![last]))
+        self.run(x, None, state, phase)
+    }
+
+    /// [`Rnn::apply`] to sequences of unequal lengths, which stand in `x` one beside the other and are padded behind their ends:
+    /// `lengths`, i32 `[batch]` (a scalar where `x` has no batch), says how many steps each has.
+    ///
+    /// A sequence gives what it would give without the padding: outputs behind its end are 0, the last state is that of its own
+    /// last step, and the way back of a bidirectional network begins there. What stands in the padding is not read, and its
+    /// gradient is 0. Sequences need no order. (PyTorch's `pack_padded_sequence(x, lengths, enforce_sorted=False)`, and
+    /// `pad_packed_sequence` with `total_length` behind it.) A length of 0 leaves the first states as they are; one below 0, or
+    /// above the number of steps, makes outputs, last states and gradients NaN.
+    ///
+    /// Errors: those of [`Rnn::apply`]; lengths of another shape, dtype or graph.
+    ///
+    /// ```
+    /// use arenagrad_graph::nn::{Phase, Rnn};
+    /// use arenagrad_graph::{DType, Graph};
+    ///
+    /// let rnn = Rnn::new("rnn", 12, 16).bidirectional().batch_first();
+    /// let g = Graph::new();
+    /// let (x, lengths) = (g.input("x", [4, 20, 12]), g.input_of("lengths", [4], DType::I32));
+    /// let (outputs, last) = rnn.apply_padded(x, lengths, None, Phase::Training);
+    /// assert_eq!((outputs.shape()?.dims(), last.shape()?.dims()), (&[4, 20, 32][..], &[2, 4, 16][..]));
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn apply_padded<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Expr<'g>,
+        state: Option<Expr<'g>>,
+        phase: Phase,
+    ) -> (Expr<'g>, Expr<'g>) {
+        self.run(x, Some(lengths), state, phase)
+    }
+
+    #[track_caller]
+    fn run<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Option<Expr<'g>>,
+        state: Option<Expr<'g>>,
+        phase: Phase,
+    ) -> (Expr<'g>, Expr<'g>) {
+        let cell = match self.nonlinearity {
+            RnnNonlinearity::Tanh => TANH,
+            RnnNonlinearity::Relu => RELU,
+        };
+        let one = |sequence: Sequence<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
+            of_cell(&cell, sequence, states, &weights)
         };
         let unit = Unit { op: "Rnn", gates: 1, widths: vec![self.stack.hidden] };
-        let (outputs, last) = self.stack.run(unit, x, state.as_ref().map(std::slice::from_ref), phase, &one);
+        let operands = Operands { x, lengths, states: state.as_ref().map(std::slice::from_ref) };
+        let (outputs, last) = self.stack.run(unit, operands, phase, &one);
         (outputs, last[0])
     }
 }
@@ -172,12 +217,35 @@ impl Gru {
     /// Outputs and last states as [`Rnn::apply`], errors too.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>, state: Option<Expr<'g>>, phase: Phase) -> (Expr<'g>, Expr<'g>) {
-        let one = |x: Expr<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
-            let (states, last) = x.gru(states[0], weights.of_inputs, weights.of_states, weights.biases);
-            Some((states, vec![last]))
+        self.run(x, None, state, phase)
+    }
+
+    /// Outputs and last states of padded sequences as [`Rnn::apply_padded`], errors too.
+    #[track_caller]
+    pub fn apply_padded<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Expr<'g>,
+        state: Option<Expr<'g>>,
+        phase: Phase,
+    ) -> (Expr<'g>, Expr<'g>) {
+        self.run(x, Some(lengths), state, phase)
+    }
+
+    #[track_caller]
+    fn run<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Option<Expr<'g>>,
+        state: Option<Expr<'g>>,
+        phase: Phase,
+    ) -> (Expr<'g>, Expr<'g>) {
+        let one = |sequence: Sequence<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
+            of_cell(&GRU, sequence, states, &weights)
         };
         let unit = Unit { op: "Gru", gates: 3, widths: vec![self.stack.hidden] };
-        let (outputs, last) = self.stack.run(unit, x, state.as_ref().map(std::slice::from_ref), phase, &one);
+        let operands = Operands { x, lengths, states: state.as_ref().map(std::slice::from_ref) };
+        let (outputs, last) = self.stack.run(unit, operands, phase, &one);
         (outputs, last[0])
     }
 }
@@ -206,27 +274,57 @@ impl Lstm {
         states: Option<(Expr<'g>, Expr<'g>)>,
         phase: Phase,
     ) -> (Expr<'g>, (Expr<'g>, Expr<'g>)) {
-        let one = |x: Expr<'g>, states: &[Expr<'g>], weights: Weights<'g>| {
-            let Some(projection) = weights.projection else {
-                let biases = weights.biases;
-                let (outputs, state, memory) =
-                    x.lstm(states[0], states[1], weights.of_inputs, weights.of_states, biases);
-                return Some((outputs, vec![state, memory]));
-            };
-            projected(x, states, &weights, projection)
+        self.run(x, None, states, phase)
+    }
+
+    /// Outputs and last states and memories of padded sequences as [`Rnn::apply_padded`], errors too.
+    #[track_caller]
+    pub fn apply_padded<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Expr<'g>,
+        states: Option<(Expr<'g>, Expr<'g>)>,
+        phase: Phase,
+    ) -> (Expr<'g>, (Expr<'g>, Expr<'g>)) {
+        self.run(x, Some(lengths), states, phase)
+    }
+
+    #[track_caller]
+    fn run<'g>(
+        &self,
+        x: Expr<'g>,
+        lengths: Option<Expr<'g>>,
+        states: Option<(Expr<'g>, Expr<'g>)>,
+        phase: Phase,
+    ) -> (Expr<'g>, (Expr<'g>, Expr<'g>)) {
+        let one = |sequence: Sequence<'g>, states: &[Expr<'g>], weights: Weights<'g>| match weights.projection {
+            Some(projection) => projected(sequence, states, &weights, projection),
+            None => of_cell(&LSTM, sequence, states, &weights),
         };
         let states = states.map(|(state, memory)| [state, memory]);
         let unit = Unit { op: "Lstm", gates: 4, widths: vec![self.stack.outputs(), self.stack.hidden] };
-        let states = states.as_ref().map(|states| &states[..]);
-        let (outputs, last) = self.stack.run(unit, x, states, phase, &one);
+        let operands = Operands { x, lengths, states: states.as_ref().map(|states| &states[..]) };
+        let (outputs, last) = self.stack.run(unit, operands, phase, &one);
         (outputs, (last[0], last[1]))
     }
+}
+
+/// A loop of cells.
+#[track_caller]
+fn of_cell<'g>(
+    cell: &Cell,
+    sequence: Sequence<'g>,
+    states: &[Expr<'g>],
+    weights: &Weights<'g>,
+) -> Option<(Expr<'g>, Vec<Expr<'g>>)> {
+    let Weights { of_inputs, of_states, biases, .. } = *weights;
+    sequence.x.recurrent(states, of_inputs, of_states, biases, sequence.inside, cell)
 }
 
 /// A loop of long short-term memories whose states are projected. What inputs contribute is computed for all steps at once.
 #[track_caller]
 fn projected<'g>(
-    x: Expr<'g>,
+    sequence: Sequence<'g>,
     states: &[Expr<'g>],
     weights: &Weights<'g>,
     projection: Expr<'g>,
@@ -235,18 +333,22 @@ fn projected<'g>(
         Some(biases) => product + biases[place],
         None => product,
     };
+    let x = sequence.x;
     let hidden = states[1].shape().ok()?.last().copied().unwrap_or(0);
     let of_inputs = plus(x.matmul_with(weights.of_inputs, false, true), 0);
     of_inputs.raw()?;
-    let step = |states: &[Expr<'g>], gates: &[Expr<'g>]| {
-        let gates = gates[0] + plus(states[0].matmul_with(weights.of_states, false, true), 1);
+    let step = |states: &[Expr<'g>], elements: &[Expr<'g>]| {
+        let gates = elements[0] + plus(states[0].matmul_with(weights.of_states, false, true), 1);
         let [input, forget, cell, output] =
             [0, 1, 2, 3].map(|gate| gates.slice(-1, gate * hidden, (gate + 1) * hidden));
         let memory = forget.sigmoid() * states[1] + input.sigmoid() * cell.tanh();
         let state = (output.sigmoid() * memory.tanh()).matmul_with(projection, false, true);
-        (vec![state, memory], vec![state])
+        let next = kept_outside(elements.get(1).copied(), vec![state, memory], states);
+        let state = next[0];
+        (next, vec![state])
     };
-    match x.graph().scan(states, &[of_inputs], step) {
+    let sequences: Vec<Expr<'g>> = [of_inputs].into_iter().chain(sequence.inside).collect();
+    match x.graph().scan(states, &sequences, step) {
         Ok(scanned) => Some((scanned.outputs[0], scanned.carries)),
         Err(error) => x.fail_without(error),
     }

@@ -1,11 +1,15 @@
 //! Rules for functions of elements, selection, casts and reductions.
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{BinaryFunction, CompareFunction, Elementwise, Half, Op, ReduceFunction, UnaryFunction};
+use crate::op::{BinaryFunction, CompareFunction, Elementwise, Half, Leaf, Op, ReduceFunction, UnaryFunction};
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::{AxisSet, Shape};
+use crate::storage::StorageType;
 
 /// The first rule that applies to an elementwise operation with this result.
 pub(super) fn elementwise(
@@ -244,6 +248,14 @@ fn cast(operand: NodeId, dtype: DType, graph: &Rebuild) -> Rewrite {
     }
     if let Some(value) = graph.constant(operand) {
         return Rewrite::constant(dtype.round(value));
+    }
+    if let Op::Leaf(Leaf::Literal { data }) = graph.op(operand)
+        && data.storage().bytes() >= StorageType::from(dtype).bytes()
+    {
+        // So that a device that lacks the literal's own type needs that of the cast alone. A larger type is left to each run.
+        let values: Vec<f64> = data.to_f64_vec().into_iter().map(|value| dtype.round(value)).collect();
+        let data = Arc::new(Elements::from_f64(dtype, &values));
+        return Rewrite::Op(Op::Leaf(Leaf::Literal { data }));
     }
     let Op::Elementwise(Elementwise::Cast { operand: source }) = graph.op(operand) else { return Rewrite::Keep };
     // There and back again, through a type that holds every value of the first.
