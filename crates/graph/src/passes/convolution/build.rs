@@ -99,11 +99,6 @@ impl Build<'_> {
         }
         // Axes of one tensor are padded at once: one copy, not one for each.
         let inner = self.graph.op(operand);
-        if let Op::View { operand: inner, arrangement: Arrangement::Permute { axes } } = inner {
-            // Padded in its own order: a convolution and its derivatives by the weight read one tensor in two orders, and share the copy.
-            let padded = self.padded(inner, axes[axis], low, interior, extent)?;
-            return self.permute(padded, axes);
-        }
         let none = || smallvec::smallvec![0; shape.rank()];
         let (operand, mut lows, mut interiors): (_, Extents, Extents) =
             if let Op::Assembly(Assembly::Pad { operand: inner, lows, interiors, value }) = inner
