@@ -100,15 +100,14 @@ impl<L: Weighted> SpectralNorm<L> {
 
     /// The weight in a graph: what the layer has in the place of its own. In training the vectors take their steps.
     ///
-    /// Errors: a weight of one axis or of none; an axis that it has not; no iterations; an `eps` that is not finite or not above 0.
+    /// A weight of one axis is divided by its length, and has no vectors but under the older keys, as there.
+    ///
+    /// Errors: an axis that the weight has not; no iterations; an `eps` that is not finite or not above 0.
     #[track_caller]
     pub fn weight_of<'g>(&self, graph: &'g Graph, dtype: DType, phase: Phase) -> Expr<'g> {
         let _method = graph.enter(OP);
         let (original, axis) = (self.original(), self.features_axis());
         let rank = original.shape().rank();
-        if rank < 2 {
-            return graph.refuse(OP, "the rank of the weight", rank as f64, "2 or more");
-        }
         if axis >= rank {
             return graph.refuse(OP, "the axis", axis as f64, "an axis of the weight");
         }
@@ -117,6 +116,9 @@ impl<L: Weighted> SpectralNorm<L> {
         }
         if !self.eps.is_finite() || self.eps <= 0.0 {
             return graph.refuse(OP, "eps", self.eps, "a finite number above 0");
+        }
+        if rank == 1 && !self.has_older_keys {
+            return original.of(graph, dtype).normalize(2.0, 0, self.eps);
         }
         let (left, right) = self.vectors();
         let extents = Shape::from([left.shape()[0], right.shape()[0]]);
