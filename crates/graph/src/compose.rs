@@ -29,6 +29,7 @@ mod heads;
 mod interpolation;
 mod layers;
 mod likelihoods;
+mod local_response;
 mod logcumsumexp;
 mod losses;
 mod margin_losses;

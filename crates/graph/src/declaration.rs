@@ -141,6 +141,48 @@ pub enum Init {
         /// All else.
         others: Box<Init>,
     },
+    /// The Euclidean lengths of another parameter's first values: one for each index of the axis, the other extents 1, or one for all of
+    /// them, without axes. What [`WeightNorm`](crate::nn::WeightNorm) multiplies directions by.
+    Norms {
+        /// The other parameter.
+        of: Box<Source>,
+        /// The axis, if each of its indices has a length of its own.
+        axis: Option<usize>,
+    },
+    /// A singular vector of another parameter's first values, taken as a matrix of that axis by all others: that of the largest singular
+    /// value, as nearly as fifteen steps of the power method find it from a vector that is drawn. What
+    /// [`SpectralNorm`](crate::nn::SpectralNorm) begins with.
+    SingularVector {
+        /// The other parameter.
+        of: Box<Source>,
+        /// The axis of the matrix's rows.
+        axis: usize,
+        /// On which side of the matrix the vector stands.
+        side: Side,
+        /// What vectors are divided by if they are shorter, instead of their length: a number above 0.
+        eps: f64,
+    },
+}
+
+/// Another parameter, from whose first values those of a parameter are computed. They are the same wherever they are asked for, because
+/// they are a function of the session's seed and of this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// The name of the other parameter, without the prefix under which both are declared.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// Its first values.
+    pub init: Init,
+}
+
+/// On which side of its matrix a singular vector stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// As many elements as there are rows.
+    Left,
+    /// As many elements as there are columns.
+    Right,
 }
 
 /// How many elements meet in one of a layer, by the extents of its weight, `[out, in, kernel..]`.

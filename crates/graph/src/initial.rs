@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::bf16::Bf16;
-use crate::declaration::Init;
+use crate::declaration::{Init, Side, Source};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::f16::F16;
@@ -73,6 +73,13 @@ impl Init {
                 Init::Normal { mean: 0.0, deviation: *deviation }.check(storage, trainable)
             }
             Init::ZeroRow { others, .. } => others.check(storage, trainable),
+            Init::Norms { of, .. } => of.init.check(storage, trainable),
+            Init::SingularVector { of, eps, .. } => {
+                of.init.check(storage, trainable)?;
+                let what = "what shorter initial values are divided by";
+                bound(what, *eps, StorageType::F64)?;
+                if *eps > 0.0 { Ok(()) } else { Err(Refused { what, value: *eps, expected: "a number above 0" }) }
+            }
             Init::KaimingUniform | Init::XavierUniform | Init::Eye | Init::Dirac { .. } => Ok(()),
         }
     }
@@ -101,6 +108,21 @@ impl Init {
                 needs_rank(1..=MAX_RANK, "rank 1 or more, of which one row is 0,")?;
                 if *row < shape[0] { Ok(()) } else { Err(ShapeRefused::Row(*row)) }
             }
+            Init::Norms { of, axis } => {
+                let count = match axis {
+                    Some(axis) => of.matrix(*axis)?.0,
+                    None => of.elements().map(|_| 1)?,
+                };
+                if shape.checked_elements() == Some(count) { Ok(()) } else { Err(ShapeRefused::Elements(count)) }
+            }
+            Init::SingularVector { of, axis, side, .. } => {
+                let (rows, columns) = of.matrix(*axis)?;
+                let count = match side {
+                    Side::Left => rows,
+                    Side::Right => columns,
+                };
+                if shape.checked_elements() == Some(count) { Ok(()) } else { Err(ShapeRefused::Elements(count)) }
+            }
             Init::Values(_)
             | Init::Constant(_)
             | Init::Uniform { .. }
@@ -109,6 +131,41 @@ impl Init {
             | Init::KaimingUniform
             | Init::XavierUniform => Ok(()),
         }
+    }
+
+    /// The parameter whose first values these are computed from, if there is one.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        if let Init::ZeroRow { others, .. } = self {
+            return others.source();
+        }
+        let (Init::Norms { of, .. } | Init::SingularVector { of, .. }) = self else { return None };
+        Some(of)
+    }
+
+    /// The same, to be named otherwise.
+    pub(crate) fn source_mut(&mut self) -> Option<&mut Source> {
+        if let Init::ZeroRow { others, .. } = self {
+            return others.source_mut();
+        }
+        let (Init::Norms { of, .. } | Init::SingularVector { of, .. }) = self else { return None };
+        Some(of)
+    }
+}
+
+impl Source {
+    /// How many elements it has, if it can start as it says.
+    fn elements(&self) -> Result<usize, ShapeRefused> {
+        self.init.check_shape(&self.shape)?;
+        self.shape.checked_elements().ok_or(ShapeRefused::Elements(usize::MAX))
+    }
+
+    /// The extents of the matrix of an axis by all others.
+    fn matrix(&self, axis: usize) -> Result<(usize, usize), ShapeRefused> {
+        self.elements()?;
+        let Some(&rows) = self.shape.get(axis) else { return Err(ShapeRefused::Axis(axis)) };
+        let others = self.shape.iter().enumerate().filter(|(other, _)| *other != axis);
+        Ok((rows, others.fold(1usize, |product, (_, &extent)| product.saturating_mul(extent))))
     }
 }
 
@@ -122,6 +179,8 @@ pub(crate) enum ShapeRefused {
     Groups(usize),
     /// There is no such row.
     Row(usize),
+    /// What the values are computed from has no such axis.
+    Axis(usize),
 }
 
 impl ShapeRefused {
@@ -136,6 +195,10 @@ impl ShapeRefused {
             ShapeRefused::Groups(groups) => {
                 let (what, channels) = ("features", shape[0]);
                 GraphError::Groups { origin, op, what, operand, shape, channels, groups }
+            }
+            ShapeRefused::Axis(axis) => {
+                let (what, expected) = ("the axis of the initial values", "an axis of the parameter that they are of");
+                GraphError::Argument { origin, op, what, value: axis as f64, expected }
             }
             ShapeRefused::Row(row) => {
                 let (axis, extent) = (0, shape[0]);

@@ -4,6 +4,7 @@
 //! graph declares for itself, the counter of steps and the seed of random draws, are one of each whatever the prefix.
 
 use crate::arena::Graph;
+use crate::declaration::Init;
 
 impl Graph {
     /// Does `build`, with `PREFIX.` in front of the name of every parameter and state that is declared or shared meanwhile. An
@@ -37,6 +38,14 @@ impl Graph {
             "" => name,
             prefix => format!("{prefix}.{name}"),
         }
+    }
+
+    /// First values under the present prefix: where they are computed from those of another parameter, that one stands under it too.
+    pub(crate) fn prefixed_init(&self, mut init: Init) -> Init {
+        if let Some(source) = init.source_mut() {
+            source.name = self.prefixed(std::mem::take(&mut source.name));
+        }
+        init
     }
 
     fn with_prefix<T>(&self, prefix: String, build: impl FnOnce() -> T) -> T {

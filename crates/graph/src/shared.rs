@@ -27,6 +27,7 @@ impl Graph {
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
         if let Some(lender) = self.lender() {
             let (trainable, origin) = (storage.value().is_float(), method.origin());
+            let init = self.prefixed_init(init);
             return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
         }
         match self.declaration_named(&self.prefixed(name.clone())) {
@@ -48,7 +49,7 @@ impl Graph {
         let method = self.enter("shared_state");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
         if let Some(lender) = self.lender() {
-            let (trainable, origin) = (false, method.origin());
+            let (trainable, origin, init) = (false, method.origin(), self.prefixed_init(init));
             return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
         }
         match self.declaration_named(&self.prefixed(name.clone())) {

@@ -1,6 +1,8 @@
 //! What a parameter may start with: numbers that it cannot hold are errors at its declaration.
 
-use arenagrad_graph::nn::init::{dirac, eye, orthogonal, sparse, trunc_normal, xavier_normal, xavier_uniform};
+use arenagrad_graph::nn::init::{
+    Side, Source, dirac, eye, orthogonal, sparse, trunc_normal, xavier_normal, xavier_uniform,
+};
 use arenagrad_graph::{DType, Graph, GraphError, Init};
 
 /// The line at which `declared` declares.
@@ -19,6 +21,9 @@ fn numbers_that_a_parameter_cannot_start_with() {
     let (inf, nan) = (f64::INFINITY, f64::NAN);
     let uniform = |low, high| Init::Uniform { low, high };
     let normal = |mean, deviation| Init::Normal { mean, deviation };
+    let of = |init| Box::new(Source { name: "v".to_owned(), shape: [2, 3].into(), init });
+    let norms = |init| Init::Norms { of: of(init), axis: Some(0) };
+    let vector = |init, eps| Init::SingularVector { of: of(init), axis: 0, side: Side::Left, eps };
     let refused = [
         (DType::F32, Init::Constant(nan), "initial value is NaN", "finite"),
         (DType::F32, Init::Constant(inf), "initial value is inf", "finite"),
@@ -51,6 +56,10 @@ fn numbers_that_a_parameter_cannot_start_with() {
         (DType::F32, xavier_uniform(nan), "gain of the initial values is NaN", "finite"),
         (DType::F32, xavier_normal(1e38), "gain of the initial values times six", "f32 holds"),
         (DType::F32, orthogonal(1e39), "gain of the initial values is 1e39", "f32 holds"),
+        (DType::F32, norms(xavier_normal(-1.0)), "gain of the initial values is -1", "0 or more"),
+        (DType::F32, vector(xavier_normal(-1.0), 1.0), "gain of the initial values is -1", "0 or more"),
+        (DType::F32, vector(xavier_normal(1.0), 0.0), "what shorter initial values are divided by is 0", "above 0"),
+        (DType::F32, vector(xavier_normal(1.0), nan), "what shorter initial values are divided by is NaN", "finite"),
         (DType::F32, sparse(1.5, 1.0), "share of zeros in the initial values is 1.5", "0..=1"),
         (DType::F32, sparse(nan, 1.0), "share of zeros in the initial values is NaN", "0..=1"),
         (DType::F32, sparse(0.5, -1.0), "standard deviation of the initial values is -1", "0 or more"),
@@ -125,7 +134,17 @@ fn needs_matrix(init: &Init) -> bool {
 #[test]
 fn shapes_that_cannot_start_so() {
     let zero_row = |row| Init::ZeroRow { row, others: Box::new(xavier_uniform(1.0)) };
-    let refused: [(&[usize], Init, &str); 11] = [
+    let of =
+        |shape: &[usize], init: Init| Box::new(Source { name: "v".to_owned(), shape: shape.to_vec().into(), init });
+    let norms = |shape: &[usize], axis| Init::Norms { of: of(shape, xavier_uniform(1.0)), axis };
+    let vector = |axis, side| Init::SingularVector { of: of(&[3, 4, 2], xavier_uniform(1.0)), axis, side, eps: 1e-12 };
+    let refused: [(&[usize], Init, &str); 17] = [
+        (&[4], norms(&[3, 4], Some(0)), "[4]"),
+        (&[2], norms(&[3, 4], None), "[2]"),
+        (&[3], norms(&[3, 4], Some(2)), "the axis of the initial values is 2"),
+        (&[3], norms(&[3], Some(0)), "which has fans"),
+        (&[4], vector(0, Side::Left), "[4]"),
+        (&[3], vector(0, Side::Right), "[3]"),
         (&[3], xavier_uniform(1.0), "\"w\" of shape [3] has rank 1, but rank 2 or more, which has fans, is needed"),
         (&[3], orthogonal(1.0), "rank 2 or more, for orthogonal initial values, is needed"),
         (&[3, 2, 2], sparse(0.5, 1.0), "rank 2, for sparse initial values, is needed"),
@@ -145,7 +164,11 @@ fn shapes_that_cannot_start_so() {
         assert!(text.contains(says) && text.contains("initial.rs:"), "{text:?} does not say {says:?}");
         assert!(g.declarations().is_empty(), "a refused parameter was declared");
     }
-    let taken: [(&[usize], Init); 6] = [
+    let taken: [(&[usize], Init); 10] = [
+        (&[3, 1], norms(&[3, 4], Some(0))),
+        (&[], norms(&[3, 4], None)),
+        (&[4], vector(1, Side::Left)),
+        (&[6], vector(1, Side::Right)),
         (&[3, 2], xavier_uniform(0.0)),
         (&[3, 2, 2], orthogonal(-1.0)),
         (&[3, 2], sparse(1.0, 0.0)),

@@ -6,32 +6,7 @@ use arenagrad::nn::{
 use arenagrad::{ConvolutionPadding, DType, Device, Expr, Graph, PadMode, Session, Sgd, Tensor};
 
 use crate::suite::devices::devices;
-
-/// The numbers that the reference was given: of elements in `shift..2.875 + shift`.
-fn given(shape: &[usize], shift: f64) -> Tensor {
-    let elements: usize = shape.iter().product();
-    let number = |place: usize| ((place * 37 + 11) % 23) as f64 / 8.0 - shift;
-    Tensor::new(shape.to_vec(), (0..elements).map(number).collect::<Vec<f64>>()).expect("as many elements")
-}
-
-fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (found, expected) in found.iter().zip(expected) {
-        let error = (found - expected).abs();
-        assert!(error <= tolerance * (1.0 + expected.abs()), "{what}: {found}, but {expected} is expected");
-    }
-}
-
-/// What a layer gives for the numbers of that shape, with these parameters set.
-fn applied(layer: &dyn Layer, phase: Phase, x: &Tensor, parameters: &[(&str, &Tensor)]) -> Vec<f64> {
-    let g = Graph::new();
-    let y = layer.forward(g.input_of("x", x.shape(), x.dtype()), phase);
-    let mut session = Session::evaluate(&g, &[y], &Device::cpu()).unwrap_or_else(|error| panic!("{error}"));
-    for (name, value) in parameters {
-        session.set_parameter(name, value).unwrap_or_else(|error| panic!("{error}"));
-    }
-    session.run(&[("x", x)]).unwrap_or_else(|error| panic!("{error}"))[0].to_f64_vec()
-}
+use crate::suite::layers::{applied, assert_near, given};
 
 /// Mean, variance and count after one step in which the layer is applied twice, and what evaluation then gives.
 fn two_applications(norm: &BatchNorm, dtype: DType, device: Device) -> ([Vec<f64>; 3], Vec<f64>) {

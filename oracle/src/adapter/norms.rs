@@ -50,21 +50,10 @@ fn instance_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     Ok(input.group_norm(shape[1], weight, bias, eps))
 }
 
-/// `x / (k + alpha mean of squares of size neighbouring channels)^beta`; the mean counts the zeros beside the first and last channels.
 fn local_response_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let input = call.float("input")?;
-    let shape = input.shape()?;
-    let size = usize::try_from(call.integer("size")?).ok().filter(|&size| size > 0);
-    let size = size.ok_or_else(|| Refusal::failed("a size that is not above 0"))?;
-    if shape.rank() < 3 || shape.elements() == 0 {
-        return if shape.rank() < 3 { Err(Refusal::failed(format!("a response norm of {shape}"))) } else { Ok(input) };
-    }
-    let mut around = vec![(0, 0); shape.rank()];
-    around[1] = (size / 2, (size - 1) / 2);
-    let squares = input.square().pad(&around, 0.0).windows([1], [size], [1], [1]);
-    let mean = squares.sum([-1]) / size as f64;
+    let size = usize::try_from(call.integer("size")?).map_err(|_| Refusal::failed("a negative size"))?;
     let (alpha, beta, k) = (call.number_or("alpha", 1e-4)?, call.number_or("beta", 0.75)?, call.number_or("k", 1.0)?);
-    Ok(input / (mean * alpha + k).powf(beta))
+    Ok(call.float("input")?.local_response_norm(size, alpha, beta, k))
 }
 
 /// The last axes, which `normalized_shape` has the extents of.

@@ -71,7 +71,7 @@ impl Graph {
         init: Init,
     ) -> Expr<'_> {
         let _method = self.enter("parameter_of");
-        let storage = storage.into();
+        let (storage, init) = (storage.into(), self.prefixed_init(init));
         let kind = DeclarationKind::Parameter { init, trainable: storage.value().is_float() };
         let name = self.prefixed(name.into());
         self.declare_parameter(name, shape.into(), storage, kind, Origin::here())
@@ -89,7 +89,7 @@ impl Graph {
         init: Init,
     ) -> Expr<'_> {
         let _method = self.enter("state");
-        let kind = DeclarationKind::Parameter { init, trainable: false };
+        let kind = DeclarationKind::Parameter { init: self.prefixed_init(init), trainable: false };
         let name = self.prefixed(name.into());
         self.declare_parameter(name, shape.into(), storage.into(), kind, Origin::here())
     }

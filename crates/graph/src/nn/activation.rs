@@ -112,6 +112,26 @@ impl Activation {
         Activation::new(format!("Hardtanh({min}, {max})"), move |x| x.hardtanh(min, max))
     }
 
+    /// 0 where the magnitude is at most `lambda`. See [`Expr::hardshrink`]; PyTorch's default is 0.5.
+    pub fn hardshrink(lambda: f64) -> Self {
+        Activation::new(format!("Hardshrink({lambda})"), move |x| x.hardshrink(lambda))
+    }
+
+    /// Each element brought nearer to 0 by `lambda`. See [`Expr::softshrink`]; PyTorch's default is 0.5.
+    pub fn softshrink(lambda: f64) -> Self {
+        Activation::new(format!("Softshrink({lambda})"), move |x| x.softshrink(lambda))
+    }
+
+    /// `x - tanh(x)`. See [`Expr::tanhshrink`].
+    pub fn tanhshrink() -> Self {
+        Activation::new("Tanhshrink", |x| x.tanhshrink())
+    }
+
+    /// `value` where an element is not above the threshold. See [`Expr::threshold`].
+    pub fn threshold(threshold: f64, value: f64) -> Self {
+        Activation::new(format!("Threshold({threshold}, {value})"), move |x| x.threshold(threshold, value))
+    }
+
     /// See [`Expr::hardsigmoid`].
     pub fn hardsigmoid() -> Self {
         Activation::new("Hardsigmoid", |x| x.hardsigmoid())
@@ -132,9 +152,15 @@ impl Activation {
         Activation::new("Softsign", |x| x.softsign())
     }
 
-    /// See [`Expr::softmax`].
+    /// See [`Expr::softmax`]. PyTorch's `Softmax2d`, over the channels of images, is that of the axis -3.
+    #[doc(alias = "Softmax2d")]
     pub fn softmax(axis: isize) -> Self {
         Activation::new(format!("Softmax({axis})"), move |x| x.softmax(axis))
+    }
+
+    /// The softmax of `-x`. See [`Expr::softmin`].
+    pub fn softmin(axis: isize) -> Self {
+        Activation::new(format!("Softmin({axis})"), move |x| x.softmin(axis))
     }
 
     /// See [`Expr::log_softmax`].

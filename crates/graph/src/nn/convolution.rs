@@ -2,11 +2,12 @@
 
 use crate::compose::{AxisNumbers, Convolution, ConvolutionPadding, PadMode};
 use crate::declaration::Init;
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::nn::init::{Distribution, Fan};
 use crate::nn::linear::uniform_by_inputs;
-use crate::nn::{Layer, Parameter, Phase, within};
+use crate::nn::{Layer, Parameter, Phase, Weighted, within};
 
 /// A convolution over `D` axes: `[n, channels, spatial..] -> [n, features, spatial'..]`, or both without a batch, with the
 /// parameters `NAME.weight`, `[features, channels / groups, kernel..]`, and `NAME.bias`, `[features]`. PyTorch's `torch.nn.Conv1d`,
@@ -135,21 +136,7 @@ impl<const D: usize> Conv<D> {
     /// Errors: those of [`Expr::conv1d`]; channels that are not the layer's.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
-        let graph = x.graph();
-        let method = graph.enter(Self::METHOD);
-        let Some(dtype) = x.dtype_for_layer(Self::METHOD) else { return Expr::poisoned(graph) };
-        let groups = self.sliding.groups;
-        if groups == 0 || !self.channels.is_multiple_of(groups) {
-            let weight = self.weight();
-            let (operand, shape) = (format!("{:?}", weight.name()), weight.shape().clone());
-            let (origin, op, what, channels) = (method.origin(), Self::METHOD, "channels", self.channels);
-            return x.fail(GraphError::Groups { origin, op, what, operand, shape, channels, groups });
-        }
-        graph.layer(self.kind(), &self.name, x, || {
-            let (weight, bias) = (self.weight().of(graph, dtype), self.bias().map(|bias| bias.of(graph, dtype)));
-            let (x, sliding) = self.padded(x);
-            x.convolution(Self::METHOD, weight, bias, &sliding, method.origin())
-        })
+        self.apply_with(x, &|dtype| self.weight().of(x.graph(), dtype))
     }
 
     /// What the convolution is of, and how it slides there: padding of other than zeros is put around the input first.
@@ -184,6 +171,31 @@ impl<const D: usize> Conv<D> {
         append(&mut kind, "dilation", dilation, 1);
         append(&mut kind, "groups", [groups], 1);
         kind + ")"
+    }
+}
+
+impl<const D: usize> Weighted for Conv<D> {
+    fn weight(&self) -> Parameter {
+        Conv::weight(self)
+    }
+
+    #[track_caller]
+    fn apply_with<'g>(&self, x: Expr<'g>, weight: &dyn Fn(DType) -> Expr<'g>) -> Expr<'g> {
+        let graph = x.graph();
+        let method = graph.enter(Self::METHOD);
+        let Some(dtype) = x.dtype_for_layer(Self::METHOD) else { return Expr::poisoned(graph) };
+        let groups = self.sliding.groups;
+        if groups == 0 || !self.channels.is_multiple_of(groups) {
+            let weight = self.weight();
+            let (operand, shape) = (format!("{:?}", weight.name()), weight.shape().clone());
+            let (origin, op, what, channels) = (method.origin(), Self::METHOD, "channels", self.channels);
+            return x.fail(GraphError::Groups { origin, op, what, operand, shape, channels, groups });
+        }
+        graph.layer(self.kind(), &self.name, x, || {
+            let (weight, bias) = (weight(dtype), self.bias().map(|bias| bias.of(graph, dtype)));
+            let (x, sliding) = self.padded(x);
+            x.convolution(Self::METHOD, weight, bias, &sliding, method.origin())
+        })
     }
 }
 

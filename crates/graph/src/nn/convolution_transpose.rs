@@ -2,11 +2,12 @@
 
 use crate::compose::{AxisNumbers, ConvolutionTranspose};
 use crate::declaration::Init;
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::nn::convolution::{append, by_fan_in, extents};
 use crate::nn::linear::uniform_by_inputs;
-use crate::nn::{Layer, Parameter, Phase, within};
+use crate::nn::{Layer, Parameter, Phase, Weighted, within};
 
 /// A transposed convolution over `D` axes: `[n, channels, spatial..] -> [n, features, spatial'..]`, or both without a batch, with the
 /// parameters `NAME.weight`, `[channels, features / groups, kernel..]`, and `NAME.bias`, `[features]`. PyTorch's
@@ -133,20 +134,7 @@ impl<const D: usize> ConvTranspose<D> {
     /// Errors: those of [`Expr::conv_transpose1d`]; channels that are not the layer's.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
-        let graph = x.graph();
-        let method = graph.enter(Self::METHOD);
-        let Some(dtype) = x.dtype_for_layer(Self::METHOD) else { return Expr::poisoned(graph) };
-        let groups = self.sliding.groups;
-        if groups == 0 || !self.features.is_multiple_of(groups) {
-            let weight = self.weight();
-            let (operand, shape) = (format!("{:?}", weight.name()), weight.shape().clone());
-            let (origin, op, what, channels) = (method.origin(), Self::METHOD, "features", self.features);
-            return x.fail(GraphError::Groups { origin, op, what, operand, shape, channels, groups });
-        }
-        graph.layer(self.kind(), &self.name, x, || {
-            let (weight, bias) = (self.weight().of(graph, dtype), self.bias().map(|bias| bias.of(graph, dtype)));
-            x.transposed_convolution(Self::METHOD, weight, bias, &self.sliding, method.origin())
-        })
+        self.apply_with(x, &|dtype| self.weight().of(x.graph(), dtype))
     }
 
     /// What a table prints.
@@ -159,6 +147,34 @@ impl<const D: usize> ConvTranspose<D> {
         append(&mut kind, "dilation", dilation, 1);
         append(&mut kind, "groups", [groups], 1);
         kind + ")"
+    }
+}
+
+impl<const D: usize> Weighted for ConvTranspose<D> {
+    fn weight(&self) -> Parameter {
+        ConvTranspose::weight(self)
+    }
+
+    #[track_caller]
+    fn apply_with<'g>(&self, x: Expr<'g>, weight: &dyn Fn(DType) -> Expr<'g>) -> Expr<'g> {
+        let graph = x.graph();
+        let method = graph.enter(Self::METHOD);
+        let Some(dtype) = x.dtype_for_layer(Self::METHOD) else { return Expr::poisoned(graph) };
+        let groups = self.sliding.groups;
+        if groups == 0 || !self.features.is_multiple_of(groups) {
+            let weight = self.weight();
+            let (operand, shape) = (format!("{:?}", weight.name()), weight.shape().clone());
+            let (origin, op, what, channels) = (method.origin(), Self::METHOD, "features", self.features);
+            return x.fail(GraphError::Groups { origin, op, what, operand, shape, channels, groups });
+        }
+        graph.layer(self.kind(), &self.name, x, || {
+            let (weight, bias) = (weight(dtype), self.bias().map(|bias| bias.of(graph, dtype)));
+            x.transposed_convolution(Self::METHOD, weight, bias, &self.sliding, method.origin())
+        })
+    }
+
+    fn features_axis(&self) -> usize {
+        1
     }
 }
 

@@ -4,7 +4,7 @@ use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::nn::{Layer, Parameter, Phase, within};
+use crate::nn::{Layer, Parameter, Phase, Weighted, within};
 
 /// A table of `count` vectors, of which indices choose: i32 `[..] -> [.., dimension]`, with the parameter `NAME.weight`,
 /// `[count, dimension]`. PyTorch's `torch.nn.Embedding`.
@@ -80,6 +80,22 @@ impl Embedding {
     /// checked at each run.
     #[track_caller]
     pub fn apply<'g>(&self, indices: Expr<'g>) -> Expr<'g> {
+        self.apply_with(indices, &|dtype| self.weight().of(indices.graph(), dtype))
+    }
+
+    /// The row of padding, if there is one.
+    fn padding_row(&self) -> Option<usize> {
+        row_of(self.padding?, self.count)
+    }
+}
+
+impl Weighted for Embedding {
+    fn weight(&self) -> Parameter {
+        Embedding::weight(self)
+    }
+
+    #[track_caller]
+    fn apply_with<'g>(&self, indices: Expr<'g>, weight: &dyn Fn(DType) -> Expr<'g>) -> Expr<'g> {
         let graph = indices.graph();
         let method = graph.enter("Embedding");
         if !self.dtype.is_float() {
@@ -92,7 +108,7 @@ impl Embedding {
             return graph.refuse("Embedding", "the padding", index as f64, expected);
         }
         graph.layer(format!("Embedding({}, {})", self.count, self.dimension), &self.name, indices, || {
-            let vectors = self.weight().of(graph, self.dtype).index_select(0, indices);
+            let vectors = weight(self.dtype).index_select(0, indices);
             match (self.padding_row(), vectors.shape()) {
                 (Some(row), Ok(shape)) => {
                     let is_padding = indices.equal(row as f64).unsqueeze(-1).broadcast_to(shape);
@@ -102,13 +118,6 @@ impl Embedding {
             }
         })
     }
-
-    /// The row of padding, if there is one.
-    fn padding_row(&self) -> Option<usize> {
-        let index = self.padding?;
-        let row = if index < 0 { index.checked_add_unsigned(self.count)? } else { index };
-        usize::try_from(row).ok().filter(|&row| row < self.count)
-    }
 }
 
 impl Layer for Embedding {
@@ -116,4 +125,10 @@ impl Layer for Embedding {
     fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
         self.apply(x)
     }
+}
+
+/// The row of that index among so many, if it is one; negative numbers count from the end.
+pub(super) fn row_of(index: isize, count: usize) -> Option<usize> {
+    let row = if index < 0 { index.checked_add_unsigned(count)? } else { index };
+    usize::try_from(row).ok().filter(|&row| row < count)
 }

@@ -17,7 +17,7 @@
 //! # Ok::<(), arenagrad_graph::GraphError>(())
 //! ```
 
-pub use crate::declaration::{Distribution, Fan};
+pub use crate::declaration::{Distribution, Fan, Side, Source};
 
 use crate::declaration::Init;
 

@@ -1,8 +1,9 @@
 //! Dense layers.
 
 use crate::declaration::Init;
+use crate::dtype::DType;
 use crate::expr::Expr;
-use crate::nn::{Layer, Parameter, Phase, within};
+use crate::nn::{Layer, Parameter, Phase, Weighted, within};
 
 /// `x W^T + b`: `[.., inputs] -> [.., outputs]`, with the parameters `NAME.weight`, `[outputs, inputs]`, and `NAME.bias`,
 /// `[outputs]`. PyTorch's `torch.nn.Linear`.
@@ -69,12 +70,23 @@ impl Linear {
     /// Errors: no float; a last axis of other than `inputs` features.
     #[track_caller]
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        self.apply_with(x, &|dtype| self.weight().of(x.graph(), dtype))
+    }
+}
+
+impl Weighted for Linear {
+    fn weight(&self) -> Parameter {
+        Linear::weight(self)
+    }
+
+    #[track_caller]
+    fn apply_with<'g>(&self, x: Expr<'g>, weight: &dyn Fn(DType) -> Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
         let _method = graph.enter("Linear");
         let Some(dtype) = x.dtype_for_layer("Linear") else { return Expr::poisoned(graph) };
         let kind = format!("Linear({}, {})", self.inputs, self.outputs);
         graph.layer(kind, &self.name, x, || {
-            let weight = self.weight().of(graph, dtype);
+            let weight = weight(dtype);
             let is_vector = x.shape().is_ok_and(|shape| shape.rank() == 1);
             let product = match is_vector {
                 true => x.unsqueeze(0).matmul_with(weight, false, true).squeeze(0),

@@ -66,55 +66,77 @@
 //! they have the same names. This does not know values, optimisers or sessions.
 
 mod activation;
+mod adaptive_softmax;
 mod alpha_dropout;
 mod attention;
 mod batch_norm;
+mod bilinear;
+mod blocks;
 mod convolution;
 mod convolution_transpose;
 mod drawing;
 mod dropout;
 mod embedding;
+mod embedding_bag;
 pub mod init;
 mod instance_norm;
 mod linear;
+mod local_response_norm;
 mod norms;
+mod padding;
 mod parameter;
 mod phase;
 mod pooling;
+mod randomised_relu;
 mod recurrent;
 mod residual;
 mod sequential;
 mod shapes;
+mod shuffles;
+mod spectral_norm;
 mod summary;
 mod transformer;
+mod weight_norm;
+mod weighted;
 
 pub use activation::{Activation, PRelu};
+pub use adaptive_softmax::AdaptiveLogSoftmaxWithLoss;
 pub use alpha_dropout::{AlphaDropout, FeatureAlphaDropout};
 pub use attention::{AttentionMasks, AttentionWeights, GroupedQueryAttention, MultiHeadAttention};
 pub use batch_norm::BatchNorm;
+pub use bilinear::Bilinear;
+pub use blocks::{Fold, Unfold};
 pub use convolution::{Conv, Conv1d, Conv2d, Conv3d};
 pub use convolution_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 pub use dropout::{ChannelDropout, Dropout, Dropout1d, Dropout2d, Dropout3d};
 pub use embedding::Embedding;
+pub use embedding_bag::EmbeddingBag;
 pub use instance_norm::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d};
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
 pub use norms::{GroupNorm, LayerNorm, RmsNorm};
+pub use padding::{Pad, Pad1d, Pad2d, Pad3d, PadAmounts};
 pub use parameter::{Parameter, State, within};
 pub use phase::Phase;
 pub use pooling::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool, MaxPool1d, MaxPool2d,
-    MaxPool3d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, LpPool, LpPool1d, LpPool2d,
+    LpPool3d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
 };
+pub use randomised_relu::RRelu;
 pub use recurrent::{Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell, RnnNonlinearity};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use shapes::{Flatten, Identity, Unflatten, Upsample};
+pub use shuffles::{ChannelShuffle, PixelShuffle, PixelUnshuffle};
+pub use spectral_norm::SpectralNorm;
 pub use summary::{Summary, SummaryLayer, SummaryParameter};
 pub use transformer::{
     Transformer, TransformerBlock, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
     TransformerEncoderLayer, TransformerMasks,
 };
+pub use weight_norm::WeightNorm;
+pub use weighted::Weighted;
 
 use std::sync::Arc;
 

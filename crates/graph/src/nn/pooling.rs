@@ -28,6 +28,24 @@ pub struct AvgPool<const D: usize> {
     pooling: Pooling,
 }
 
+/// The p-norm of each window over the last `D` axes, `(sum of x^p)^(1/p)`: `[n, c, spatial..] -> [n, c, spatial'..]`, or both without a
+/// batch. PyTorch's `torch.nn.LPPool1d`, `LPPool2d` and `LPPool3d`; see [`Expr::lp_pool2d`].
+///
+/// ```
+/// use arenagrad_graph::Graph;
+/// use arenagrad_graph::nn::LpPool2d;
+///
+/// let g = Graph::new();
+/// let y = LpPool2d::new(2.0, 3).stride(2).apply(g.input("x", [8, 64, 11, 11]));
+/// assert_eq!(y.shape()?.dims(), &[8, 64, 5, 5]);
+/// # Ok::<(), arenagrad_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct LpPool<const D: usize> {
+    p: f64,
+    pooling: Pooling,
+}
+
 /// The means of so many windows over the last `D` axes, which cover them: `[n, c, spatial..] -> [n, c, size..]`, or both without a
 /// batch. PyTorch's `torch.nn.AdaptiveAvgPool1d`, `AdaptiveAvgPool2d` and `AdaptiveAvgPool3d`; see [`Expr::adaptive_avg_pool2d`].
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +73,15 @@ pub type AvgPool1d = AvgPool<1>;
 pub type AvgPool2d = AvgPool<2>;
 /// Over three axes. See [`AvgPool`].
 pub type AvgPool3d = AvgPool<3>;
+/// Over one axis. See [`LpPool`].
+#[doc(alias = "LPPool1d")]
+pub type LpPool1d = LpPool<1>;
+/// Over two axes. See [`LpPool`].
+#[doc(alias = "LPPool2d")]
+pub type LpPool2d = LpPool<2>;
+/// Over three axes. See [`LpPool`].
+#[doc(alias = "LPPool3d")]
+pub type LpPool3d = LpPool<3>;
 /// Over one axis. See [`AdaptiveAvgPool`].
 pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// Over two axes. See [`AdaptiveAvgPool`].
@@ -168,6 +195,42 @@ impl<const D: usize> AvgPool<D> {
     }
 }
 
+impl<const D: usize> LpPool<D> {
+    /// Of that order, over windows of these extents that stand side by side, or all that a [`Pooling`] says.
+    pub fn new(p: f64, pooling: impl Into<Pooling>) -> Self {
+        const { assert!(D >= 1 && D <= 3, "windows have one to three axes") };
+        LpPool { p, pooling: pooling.into() }
+    }
+
+    /// How far each window begins after the one before.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<PerAxis>) -> Self {
+        LpPool { pooling: self.pooling.stride(stride), ..self }
+    }
+
+    /// Whether a last window counts that passes the end. See [`Pooling::ceil_mode`].
+    #[must_use]
+    pub fn ceil_mode(self, ceil_mode: bool) -> Self {
+        LpPool { pooling: self.pooling.ceil_mode(ceil_mode), ..self }
+    }
+
+    /// The layer applied to `x`. Errors: those of [`Expr::lp_pool2d`].
+    #[track_caller]
+    pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
+        let _method = x.enter(match D {
+            1 => "LpPool1d",
+            2 => "LpPool2d",
+            _ => "LpPool3d",
+        });
+        let kind = kind::<D>("LPPool", &self.pooling).replacen('(', &format!("({}, ", self.p), 1);
+        x.graph().layer(kind, "", x, || match D {
+            1 => x.lp_pool1d(self.p, self.pooling.clone()),
+            2 => x.lp_pool2d(self.p, self.pooling.clone()),
+            _ => x.lp_pool3d(self.p, self.pooling.clone()),
+        })
+    }
+}
+
 impl<const D: usize> AdaptiveAvgPool<D> {
     /// So many windows along every axis, or along each.
     pub fn new(size: impl Into<PerAxis>) -> Self {
@@ -222,6 +285,13 @@ impl<const D: usize> Layer for MaxPool<D> {
 }
 
 impl<const D: usize> Layer for AvgPool<D> {
+    #[track_caller]
+    fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
+        self.apply(x)
+    }
+}
+
+impl<const D: usize> Layer for LpPool<D> {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, _phase: Phase) -> Expr<'g> {
         self.apply(x)

@@ -1,7 +1,7 @@
 //! The first values of parameters: a function of the seed and the parameter's name, shape and [`Init`], and of nothing else.
 //! They are made on the host, so they are the same on every device.
 
-use arenagrad_graph::nn::init::{Distribution, Fan};
+use arenagrad_graph::nn::init::{Distribution, Fan, Side, Source};
 use arenagrad_graph::{Elements, Init, Shape, StorageType, UnaryFunction};
 use arenagrad_kernels::cpu::random::uniform;
 
@@ -19,21 +19,28 @@ pub(crate) fn initial_value(
     seed: u64,
 ) -> Result<Tensor, Error> {
     let elements = shape.checked_elements().unwrap_or(usize::MAX);
+    let source = init.source().map_or(0, |source| source.shape.checked_elements().unwrap_or(usize::MAX));
+    let drawn = elements.max(source);
     // Found before the numbers are drawn, which would fail without a word.
-    if Vec::<f64>::new().try_reserve_exact(elements).is_err() {
-        let bytes = (elements as u64).saturating_mul(size_of::<f64>() as u64);
+    if Vec::<f64>::new().try_reserve_exact(drawn).is_err() {
+        let bytes = (drawn as u64).saturating_mul(size_of::<f64>() as u64);
         return Err(Error::OutOfMemory { what: format!("the first value of {name:?}, of shape {shape}"), bytes });
     }
-    let draws = Draws { key: mixed(mixed(seed) ^ hash(name)) };
+    let draws = Draws::of(name, seed);
     Ok(Tensor::from_data(shape.clone(), Elements::from(draws.values(init, shape)))?.cast(storage))
 }
 
 /// The random numbers of one parameter.
 struct Draws {
+    seed: u64,
     key: u64,
 }
 
 impl Draws {
+    fn of(name: &str, seed: u64) -> Self {
+        Draws { seed, key: mixed(mixed(seed) ^ hash(name)) }
+    }
+
     /// Uniform in `[0, 1)`, of 24 bits: the number of that index among those of that step.
     fn uniform(&self, step: i32, index: u64) -> f64 {
         f64::from(uniform(self.key, step, index))
@@ -111,7 +118,54 @@ impl Draws {
                 values.iter_mut().skip(row * width).take(width).for_each(|value| *value = 0.0);
                 values
             }
+            Init::Norms { of, axis: Some(axis) } => {
+                let (matrix, rows) = self.matrix(of, *axis);
+                let width = matrix.len() / rows.max(1);
+                (0..rows).map(|row| length(&matrix[row * width..][..width])).collect()
+            }
+            Init::Norms { of, axis: None } => {
+                vec![length(&Draws::of(&of.name, self.seed).values(&of.init, &of.shape))]
+            }
+            Init::SingularVector { of, axis, side, eps } => {
+                let (left, right) = self.singular_vectors(of, *axis, *eps);
+                match side {
+                    Side::Left => left,
+                    Side::Right => right,
+                }
+            }
         }
+    }
+
+    /// The first values of another parameter as a matrix of an axis by all others: its rows one after the other, and how many there are.
+    fn matrix(&self, of: &Source, axis: usize) -> (Vec<f64>, usize) {
+        let values = Draws::of(&of.name, self.seed).values(&of.init, &of.shape);
+        let rows = of.shape[axis];
+        let inner: usize = of.shape[axis + 1..].iter().product();
+        let row = |row| values.chunks_exact(inner.max(1)).skip(row).step_by(rows.max(1)).flatten().copied();
+        ((0..rows).flat_map(row).collect(), rows)
+    }
+
+    /// The left and the right singular vector of the largest singular value, by the power method from a vector that is drawn for the
+    /// other parameter, so that both sides tell of the same steps.
+    fn singular_vectors(&self, of: &Source, axis: usize, eps: f64) -> (Vec<f64>, Vec<f64>) {
+        let (matrix, rows) = self.matrix(of, axis);
+        let columns: usize =
+            of.shape.iter().enumerate().filter(|(other, _)| *other != axis).map(|(_, extent)| extent).product();
+        let start = Draws::of(&of.name, self.seed);
+        // Steps of their own: those before are what its elements are drawn by.
+        let draw = |index| normal_of(start.uniform(3, index), start.uniform(4, index));
+        let mut right = of_length_one((0..columns as u64).map(draw).collect(), eps);
+        let mut left = vec![0.0; rows];
+        for _ in 0..POWER_STEPS {
+            let along = matrix.chunks_exact(columns.max(1)).map(|row| dot(row, &right)).collect();
+            left = if columns > 0 { of_length_one(along, eps) } else { left };
+            let mut back = vec![0.0; columns];
+            for (row, share) in matrix.chunks_exact(columns.max(1)).zip(&left) {
+                back.iter_mut().zip(row).for_each(|(sum, element)| *sum += share * element);
+            }
+            right = of_length_one(back, eps);
+        }
+        (left, right)
     }
 
     /// These elements, but 0 in so many rows of each column, which are the first of an order that is drawn.
@@ -151,6 +205,21 @@ fn orthogonal(gain: f64, rows: usize, columns: usize, values: Vec<f64>) -> Vec<f
     }
     vectors.iter_mut().for_each(|element| *element *= gain);
     if rows <= columns { vectors } else { transposed(&vectors, columns, rows) }
+}
+
+/// How many steps of the power method a singular vector is made by at first, as in PyTorch's spectral norm.
+const POWER_STEPS: usize = 15;
+
+/// The Euclidean length.
+fn length(vector: &[f64]) -> f64 {
+    dot(vector, vector).sqrt()
+}
+
+/// The vector over its length, or over `eps` if that is more.
+fn of_length_one(mut vector: Vec<f64>, eps: f64) -> Vec<f64> {
+    let length = length(&vector).max(eps);
+    vector.iter_mut().for_each(|element| *element /= length);
+    vector
 }
 
 /// The transposed matrix of `[rows, columns]`.

@@ -22,4 +22,6 @@ operators! {
     "F.softmin" (g, x = float(&[4, 5], -2.0, 2.0)) => x.softmin(-1);
     "F.normalize" (g, x = float(&[4, 5], -2.0, 2.0)) => x.normalize(2.0, 1, 1e-12);
     "F.normalize" (g, x = float(&[4, 5], 0.2, 2.0)) => x.normalize(-1.5, 0, 1e-12);
+    "F.local_response_norm" (g, x = float(&[2, 5, 3, 2], -2.0, 2.0)) => x.local_response_norm(3, 0.5, 0.75, 1.0);
+    "F.local_response_norm" (g, x = float(&[2, 3, 4], -2.0, 2.0)) => x.local_response_norm(4, 0.1, 1.5, 2.0);
 }

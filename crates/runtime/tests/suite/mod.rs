@@ -7,6 +7,7 @@ pub mod devices;
 #[path = "../../../graph/tests/evaluate/mod.rs"]
 pub mod evaluate;
 pub mod exact;
+pub mod layers;
 pub mod members;
 pub mod random;
 pub mod random_graph;

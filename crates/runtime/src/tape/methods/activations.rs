@@ -36,4 +36,6 @@ methods! {
     dropout_in(; phase: crate::nn::Phase, rate: f64);
     /// Each vector along an axis over its p-norm.
     normalize(; p: f64, axis: isize, eps: f64);
+    /// Each element over a power of the mean square of `size` neighbouring channels.
+    local_response_norm(; size: usize, alpha: f64, beta: f64, k: f64);
 }
