@@ -118,7 +118,7 @@ fn lengths_that_no_sequences_have() {
     };
     let gru = Gru::new("gru", 3, 4);
     let _ = gru.apply_padded(x, floats, None, Phase::Training);
-    says("Gru: \"floats\" is f32, but i32 is needed");
+    says("Gru: \"floats\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = gru.clone().batch_first().apply_padded(x, lengths, None, Phase::Training);
     says("Gru: shapes differ: \"lengths\" is [2], a length for each sequence of \"x\" is [7]");
     let _ = Rnn::new("rnn", 3, 4).apply_padded(one, lengths, None, Phase::Training);

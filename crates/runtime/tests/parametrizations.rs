@@ -108,12 +108,13 @@ fn weights_are_lengths_times_directions() {
 }
 
 /// The layer as PyTorch's was made: the weight that is divided, and both vectors.
-fn spectral(layer: &SpectralNorm<impl Weighted>, shape: &[usize], session: &mut Session) {
+fn spectral(layer: &SpectralNorm<impl Weighted>, dtype: DType, session: &mut Session) {
+    let shape = layer.original().shape().clone();
     let (left, right) = layer.vectors();
     let vectors = [(left.name(), unit(left.shape()[0], 0.25)), (right.name(), unit(right.shape()[0], -0.25))];
-    session.set_parameter(layer.original().name(), &given(shape, 1.0)).unwrap();
+    session.set_parameter(layer.original().name(), &given(&shape, 1.0).cast(dtype)).unwrap();
     for (name, vector) in &vectors {
-        session.set_parameter(name, vector).unwrap();
+        session.set_parameter(name, &vector.cast(dtype)).unwrap();
     }
 }
 
@@ -144,7 +145,7 @@ fn is_divided<L: Weighted>(layer: &SpectralNorm<L>, x: &[usize], y: &[usize], ex
         let divided = layer.apply(evaluation.input_of("x", x.to_vec(), dtype), Phase::Evaluation);
         assert_eq!(evaluation.updates(), []);
         let predict = session.add(&evaluation, &[divided]).unwrap();
-        spectral(layer, layer.original().shape(), &mut session);
+        spectral(layer, dtype, &mut session);
 
         let [x, weights] = [given(x, 1.5), given(y, 0.75)].map(|one| one.cast(dtype));
         let predicted = |session: &mut Session| session.run_plan(predict, &[("x", &x)]).unwrap()[0].to_f64_vec();

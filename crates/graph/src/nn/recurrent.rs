@@ -186,7 +186,7 @@ impl Stack {
             None => None,
         };
         if let Some(ends) = &ends {
-            sequence = ends.inside.where_(sequence, 0.0);
+            sequence = ends.inputs(sequence);
         }
         let mut last: Vec<Vec<Expr<'g>>> = vec![Vec::with_capacity(loops); unit.widths.len()];
         for layer in 0..self.layers {

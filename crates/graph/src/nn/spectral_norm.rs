@@ -106,17 +106,11 @@ impl<L: Weighted> SpectralNorm<L> {
     #[track_caller]
     pub fn weight_of<'g>(&self, graph: &'g Graph, dtype: DType, phase: Phase) -> Expr<'g> {
         let _method = graph.enter(OP);
+        if let Err(refused) = self.refused(graph) {
+            return refused;
+        }
         let (original, axis) = (self.original(), self.features_axis());
         let rank = original.shape().rank();
-        if axis >= rank {
-            return graph.refuse(OP, "the axis", axis as f64, "an axis of the weight");
-        }
-        if self.iterations == 0 {
-            return graph.refuse(OP, "the number of iterations", 0.0, "1 or more");
-        }
-        if !self.eps.is_finite() || self.eps <= 0.0 {
-            return graph.refuse(OP, "eps", self.eps, "a finite number above 0");
-        }
         if rank == 1 && !self.has_older_keys {
             return original.of(graph, dtype).normalize(2.0, 0, self.eps);
         }
@@ -135,6 +129,9 @@ impl<L: Weighted> SpectralNorm<L> {
     pub fn apply<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
         // Closures do not know the caller's line, so it is said here.
         let (graph, origin) = (x.graph(), Origin::here());
+        if let Err(refused) = self.refused(graph) {
+            return refused;
+        }
         graph.layer(OP, "", x, || {
             graph.at(origin, || self.layer.apply_with(x, &|dtype| self.weight_of(graph, dtype, phase)))
         })
@@ -160,6 +157,23 @@ impl<L: Weighted> SpectralNorm<L> {
         graph.update(states.0, left);
         graph.update(states.1, right);
         (left, right)
+    }
+
+    /// What comes of numbers that do not fit: asked before the layer is, in whose words it would be told.
+    #[track_caller]
+    fn refused<'g>(&self, graph: &'g Graph) -> Result<(), Expr<'g>> {
+        let axis = self.features_axis();
+        let (what, value, expected) = if axis >= self.layer.weight().shape().rank() {
+            ("the axis", axis as f64, "an axis of the weight")
+        } else if self.iterations == 0 {
+            ("the number of iterations", 0.0, "1 or more")
+        } else if !self.eps.is_finite() || self.eps <= 0.0 {
+            ("eps", self.eps, "a finite number above 0")
+        } else {
+            return Ok(());
+        };
+        let _method = graph.enter(OP);
+        Err(graph.refuse(OP, what, value, expected))
     }
 
     fn features_axis(&self) -> usize {

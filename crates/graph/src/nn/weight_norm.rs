@@ -9,6 +9,8 @@ use crate::nn::{Layer, Parameter, Phase, Weighted};
 use crate::node::Origin;
 use crate::shape::{AxisSet, Shape};
 
+const OP: &str = "WeightNorm";
+
 /// A layer whose weight is a direction times a length, which are learned apart: `weight = g v / ||v||` (Salimans and Kingma 2016), with
 /// a length for each index of one axis, the first unless said otherwise, or [one for all](WeightNorm::whole). PyTorch's
 /// `torch.nn.utils.parametrizations.weight_norm`.
@@ -86,15 +88,13 @@ impl<L: Weighted> WeightNorm<L> {
     /// The weight in a graph: what the layer has in the place of its own. Errors: an axis that the weight has not.
     #[track_caller]
     pub fn weight_of<'g>(&self, graph: &'g Graph, dtype: DType) -> Expr<'g> {
-        let _method = graph.enter("WeightNorm");
-        let directions = self.directions();
-        let rank = directions.shape().rank();
-        if let Some(axis) = self.axis.filter(|&axis| axis >= rank) {
-            return graph.refuse("WeightNorm", "the axis", axis as f64, "an axis of the weight");
+        let _method = graph.enter(OP);
+        if let Err(refused) = self.refused(graph) {
+            return refused;
         }
-        let lengths = self.lengths();
-        let (shape, lengths, directions) =
-            (lengths.shape().clone(), lengths.of(graph, dtype), directions.of(graph, dtype));
+        let (lengths, directions) = (self.lengths(), self.directions());
+        let (shape, rank) = (lengths.shape().clone(), directions.shape().rank());
+        let (lengths, directions) = (lengths.of(graph, dtype), directions.of(graph, dtype));
         let others: AxisSet = (0..rank).filter(|&axis| self.axis != Some(axis)).collect();
         directions * (lengths / directions.norm(2.0, others).reshape(shape))
     }
@@ -104,9 +104,19 @@ impl<L: Weighted> WeightNorm<L> {
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         // Closures do not know the caller's line, so it is said here.
         let (graph, origin) = (x.graph(), Origin::here());
-        graph.layer("WeightNorm", "", x, || {
-            graph.at(origin, || self.layer.apply_with(x, &|dtype| self.weight_of(graph, dtype)))
-        })
+        if let Err(refused) = self.refused(graph) {
+            return refused;
+        }
+        graph.layer(OP, "", x, || graph.at(origin, || self.layer.apply_with(x, &|dtype| self.weight_of(graph, dtype))))
+    }
+
+    /// What comes of a weight without the axis: asked before the layer is, in whose words it would be told.
+    #[track_caller]
+    fn refused<'g>(&self, graph: &'g Graph) -> Result<(), Expr<'g>> {
+        let rank = self.layer.weight().shape().rank();
+        let Some(axis) = self.axis.filter(|&axis| axis >= rank) else { return Ok(()) };
+        let _method = graph.enter(OP);
+        Err(graph.refuse(OP, "the axis", axis as f64, "an axis of the weight"))
     }
 
     fn key(&self, part: &str, older: &str) -> String {

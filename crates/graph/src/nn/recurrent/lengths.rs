@@ -50,6 +50,13 @@ impl<'g> Ends<'g> {
         Some(Ends { inside, factor: is_none.nan_where(x).unsqueeze(-1) })
     }
 
+    /// The sequence as the loops read it: 0 behind the ends. The factor comes first, so that it is the last that a gradient passes: no
+    /// choice makes 0 of its NaN.
+    #[track_caller]
+    pub(super) fn inputs(&self, sequence: Expr<'g>) -> Expr<'g> {
+        self.inside.where_(sequence * self.factor, 0.0)
+    }
+
     /// The states of all steps as outputs: 0 behind the ends.
     #[track_caller]
     pub(super) fn outputs(&self, states: Expr<'g>) -> Expr<'g> {
