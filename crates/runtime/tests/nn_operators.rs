@@ -11,9 +11,12 @@ use arenagrad::{BagMode, DType, Device, Graph, Init, Session, Sgd, Tape, Tensor}
 use crate::suite::devices::devices;
 use crate::suite::layers::{applied, assert_near, computed, given};
 
+/// A layer, the shape and the scale of what it is applied to, and what PyTorch gives.
+type Case<'a> = (Box<dyn Layer>, &'a [usize], f64, Vec<f64>);
+
 #[test]
 fn layers_without_parameters_are_those_of_pytorch() {
-    let cases: Vec<(Box<dyn Layer>, &[usize], f64, Vec<f64>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             Box::new(PixelShuffle::new(2)),
             &[1, 4, 1, 2],

@@ -411,7 +411,7 @@ fn a_tape_trains_as_a_session_does() {
             optimizer.zero_grad();
             loss.backward().unwrap();
             optimizer.step().unwrap();
-            assert_eq!(loss.item().unwrap(), f64::from(expected), "step {step}");
+            assert_eq!(loss.item().unwrap(), expected, "step {step}");
         }
         let names: Vec<String> = tape.parameters().into_iter().chain(tape.states()).map(|(name, _)| name).collect();
         assert!(names.iter().any(|name| name == "net.2.parametrizations.weight.0._u"), "{names:?}");
