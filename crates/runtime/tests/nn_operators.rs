@@ -11,7 +11,7 @@ use arenagrad::{BagMode, DType, Device, Graph, Init, Session, Sgd, Tape, Tensor}
 use crate::suite::devices::devices;
 use crate::suite::layers::{applied, assert_near, computed, given};
 
-/// A layer, the shape and the scale of what it is applied to, and what PyTorch gives.
+/// A layer, the shape and the shift of what it is applied to, and what PyTorch gives.
 type Case<'a> = (Box<dyn Layer>, &'a [usize], f64, Vec<f64>);
 
 #[test]
