@@ -47,6 +47,9 @@ const COST_OF_PACKING: usize = 60;
 /// What the first tile's product costs more, in hundredths, where it reads columns that may lie across two lines of the cache, and packs them.
 const COST_OF_TAKING: usize = 30;
 
+/// The most tiles of which the first counts, if it takes longer than the others.
+const FEW_TILES: usize = 7;
+
 /// The rows and columns of a tile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TileShape {
@@ -147,12 +150,16 @@ impl Extents {
         rows.next_multiple_of(tile.rows) * depth
     }
 
-    /// Whether a task that computes `rows` rows at once keeps them packed for the next matrix: they are all rows of a left operand which
-    /// several matrices in succession have in common, and not so many that they would leave the cache.
+    /// Whether a task that computes `rows` rows at once keeps them packed for the next matrix: they are all rows of a left operand that
+    /// [serves several](Extents::serves_several).
     pub(super) fn keeps_rows(&self, tile: TileShape, rows: usize) -> bool {
+        !self.reads_rows(tile.lanes, tile.rows) && self.serves_several(tile.rows) && rows == self.m
+    }
+
+    /// Whether several matrices in succession have the left operand in common, and its rows are not so many that, packed, they would leave the cache.
+    fn serves_several(&self, tile_rows: usize) -> bool {
         let is_common = self.lhs.batch.as_slice().last().is_some_and(|axis| axis.stride == 0);
-        let elements = rows.next_multiple_of(tile.rows).saturating_mul(self.k);
-        !self.reads_rows(tile.lanes, tile.rows) && is_common && rows == self.m && elements <= MOST_ELEMENTS
+        is_common && self.m.next_multiple_of(tile_rows).saturating_mul(self.k) <= MOST_ELEMENTS
     }
 
     /// The totals that a task needs for so many rows and columns: none if the depth is a single section.
@@ -161,11 +168,13 @@ impl Extents {
     }
 
     /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches and so few columns
-    /// are multiplied with them that packing would cost more than finding each. Beside columns that are read where they stand neighbours are packed:
-    /// a processor has too few registers for where so many rows and vectors are.
+    /// are multiplied with them that packing would cost more than finding each. Beside columns that the first tile reads where they stand neighbours are packed
+    /// if that is done once for several matrices, or the tiles are so few that the first counts: a processor has too few registers for where so many
+    /// rows and vectors are.
     pub(super) fn reads_rows(&self, lanes: usize, tile_rows: usize) -> bool {
         let are_neighbours = self.lhs.columns.is_unit() && !self.lhs_is_narrow;
-        (are_neighbours && !self.reads_columns(lanes, tile_rows)) || self.reads_spread_rows(lanes)
+        let is_packed_beside = self.m.div_ceil(tile_rows) <= FEW_TILES || self.serves_several(tile_rows);
+        (are_neighbours && !(is_packed_beside && self.reads_columns(lanes, tile_rows))) || self.reads_spread_rows(lanes)
     }
 
     /// The second of these. Where there are no vectors it would be code for a processor that hardly anybody has.

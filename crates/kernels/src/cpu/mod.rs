@@ -17,6 +17,7 @@ mod assemble;
 mod attention;
 #[cfg(not(target_family = "wasm"))]
 mod bell;
+mod block;
 mod block_order;
 mod buffer;
 mod cache_lines;

@@ -23,8 +23,8 @@ pub(super) const ROWS_WIDE: usize = 8;
 /// Rows of a tile where it has 16.
 pub(super) const ROWS_NARROW: usize = 6;
 
-/// Rows of a low tile, for the last rows of a result, where usual ones have [`ROWS_NARROW`]. Those of [`ROWS_WIDE`] leave a rest less often than they are
-/// worth more code.
+/// Rows of a low tile, for the last rows of a result, where usual ones have [`ROWS_NARROW`]. Beside those of [`ROWS_WIDE`] there is none: each is all the
+/// code of a tile once more.
 pub(super) const ROWS_LOW: usize = 4;
 
 /// The rows of the next tile where so many are left: those of a usual one, or of a low one where fewer are then computed that do not exist.
@@ -200,7 +200,13 @@ pub(super) struct Spread<'a, T, const ROWS: usize> {
 impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Spread<'_, T, ROWS> {
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
-        Spread { distances: &self.distances[range], ..self }
+        let Spread { mut lines, distances } = self;
+        // So that the compiler sees that it is one length, and checks a place once.
+        let length = lines[0].len();
+        for line in &mut lines {
+            *line = &line[..length];
+        }
+        Spread { lines, distances: &distances[range] }
     }
 
     #[inline(always)]
@@ -239,24 +245,23 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T
 
 /// Columns where they stand, each vector of them by itself, which are packed as they are read: so the first of the tiles that they are multiplied
 /// with reads them, and the others what it packed. That of place `p` begins at `vectors[number][distances[p]]`. All have one length.
-pub(super) struct Standing<'a, T: Real, S: Simd, const VECTORS: usize> {
-    pub(super) vectors: [&'a [T]; VECTORS],
-    /// Of 32 bits, so that no place past a distance can be one before it, which would be checked too.
-    pub(super) distances: &'a [u32],
+struct StandingVectors<'a, T: Real, S: Simd, const VECTORS: usize> {
+    vectors: [&'a [T]; VECTORS],
+    distances: &'a [u32],
     /// As many as there are distances.
-    pub(super) packed: &'a [Cell<[T::Vector<S>; VECTORS]>],
+    packed: &'a [Cell<[T::Vector<S>; VECTORS]>],
 }
 
-impl<T: Real, S: Simd, const VECTORS: usize> Clone for Standing<'_, T, S, VECTORS> {
+impl<T: Real, S: Simd, const VECTORS: usize> Clone for StandingVectors<'_, T, S, VECTORS> {
     #[inline(always)]
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Real, S: Simd, const VECTORS: usize> Copy for Standing<'_, T, S, VECTORS> {}
+impl<T: Real, S: Simd, const VECTORS: usize> Copy for StandingVectors<'_, T, S, VECTORS> {}
 
-impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Standing<'_, T, S, VECTORS> {
+impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for StandingVectors<'_, T, S, VECTORS> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.distances.len()
@@ -264,14 +269,14 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
 
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
-        let Standing { mut vectors, distances, packed } = self;
+        let StandingVectors { mut vectors, distances, packed } = self;
         // So that the compiler sees that it is one length, and checks a place once.
         let length = vectors[0].len();
         for vector in &mut vectors {
             *vector = &vector[..length];
         }
         let (distances, packed) = (&distances[range.clone()], &packed[range]);
-        Standing { vectors, distances, packed: &packed[..distances.len()] }
+        StandingVectors { vectors, distances, packed: &packed[..distances.len()] }
     }
 
     #[inline(always)]
@@ -283,6 +288,39 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
         }
         self.packed[p].set(read);
         read
+    }
+}
+
+/// A panel of so many vectors of columns, before it is known how many elements a vector has.
+pub(super) trait Columns<T: Real, const VECTORS: usize> {
+    fn panel<S: Simd>(self) -> impl VectorPanel<T, S, VECTORS>;
+}
+
+/// Packed columns, vector by vector of one place of the depth after the other.
+pub(super) struct PackedColumns<'a, T>(pub(super) &'a [T]);
+
+impl<T: Real, const VECTORS: usize> Columns<T, VECTORS> for PackedColumns<'_, T> {
+    #[inline(always)]
+    fn panel<S: Simd>(self) -> impl VectorPanel<T, S, VECTORS> {
+        T::vectors::<S>(self.0).as_chunks::<VECTORS>().0
+    }
+}
+
+/// Columns where they stand, which are packed as they are read. The vector of place `p` begins at `vectors[number][distances[p]]`.
+pub(super) struct Standing<'a, T, const VECTORS: usize> {
+    pub(super) vectors: [&'a [T]; VECTORS],
+    /// Of 32 bits, so that no place past a distance can be one before it, which would be checked too.
+    pub(super) distances: &'a [u32],
+    /// Room for as many vectors of each number as there are distances.
+    pub(super) packed: &'a mut [T],
+}
+
+impl<T: Real, const VECTORS: usize> Columns<T, VECTORS> for Standing<'_, T, VECTORS> {
+    #[inline(always)]
+    fn panel<S: Simd>(self) -> impl VectorPanel<T, S, VECTORS> {
+        let Standing { vectors, distances, packed } = self;
+        let (packed, _) = T::vectors_mut::<S>(packed).as_chunks_mut::<VECTORS>();
+        StandingVectors::<T, S, VECTORS> { vectors, distances, packed: Cell::from_mut(packed).as_slice_of_cells() }
     }
 }
 
@@ -386,5 +424,26 @@ fn store_tile<T: Real, S: Simd, const ROWS: usize, const VECTORS: usize>(
         for (element, &sum) in data[start..start + columns].iter_mut().zip(&*line) {
             *element = if add { T::plus(*element, sum) } else { sum };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn low_tiles_leave_the_fewest_rows_that_do_not_exist() {
+        let computed = |mut left: usize, tile_rows: usize| {
+            let mut rows = 0;
+            while left > 0 {
+                let height = rows_of_next(left, tile_rows);
+                rows += height;
+                left = left.saturating_sub(height);
+            }
+            rows
+        };
+        let narrow = (1..=16).map(|rows| computed(rows, ROWS_NARROW));
+        assert!(narrow.eq([4, 4, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14, 16, 16]));
+        assert!((1..100).all(|rows| computed(rows, ROWS_WIDE) == rows.next_multiple_of(ROWS_WIDE)));
     }
 }
