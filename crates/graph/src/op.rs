@@ -37,8 +37,8 @@ pub use ordered::{CumulativeFunction, Ordered};
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
-/// A list of small extents or axes, one an axis.
-pub type Extents = SmallVec<[usize; 4]>;
+/// A list of small extents or axes, one an axis. Room for two is enough within a node: an op that holds more of them would make every other one larger.
+pub type Extents = SmallVec<[usize; 2]>;
 
 /// A primitive operation, its operands as named fields. Result shapes and dtypes stand in the [`crate::Node`].
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,6 @@
 
 use std::collections::HashSet;
 
-use smallvec::SmallVec;
-
 use crate::arena::Graph;
 use crate::autodiff::scan::Loop;
 use crate::autodiff::span::Span;
@@ -367,5 +365,5 @@ impl<'g> Batch<'g, '_> {
 
 /// The numbers of each axis, behind that of the batch's axis.
 fn behind(first: usize, numbers: &Extents) -> Extents {
-    std::iter::once(first).chain(numbers.iter().copied()).collect::<SmallVec<[usize; 4]>>()
+    std::iter::once(first).chain(numbers.iter().copied()).collect()
 }

@@ -56,7 +56,7 @@ impl Shared {
         self.entries.push((hash, id));
         // At most half of the slots are taken, so that searches end soon.
         if self.entries.len() * 2 > self.slots.len() {
-            self.slots = vec![Slot::default(); (self.entries.len() * 4).next_power_of_two()];
+            self.slots = vec![Slot::default(); (self.entries.len() * 2).next_power_of_two().max(16)];
             for position in 0..self.entries.len() {
                 self.take_slot(position);
             }

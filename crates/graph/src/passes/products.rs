@@ -15,12 +15,10 @@ mod sums;
 
 use std::collections::HashMap;
 
-use smallvec::SmallVec;
-
 use crate::arena::Arena;
 use crate::error::GraphError;
 use crate::node::{Node, NodeId};
-use crate::op::Op;
+use crate::op::{Extents, Op};
 use crate::passes::Optimised;
 use crate::passes::rebuild::Rebuild;
 use shared::SharedProducts;
@@ -134,6 +132,6 @@ impl<K: std::hash::Hash + Eq, T> Groups<K, T> {
 }
 
 /// The axes of a tensor with `axis` moved to the front.
-fn to_front(axis: usize, rank: usize) -> SmallVec<[usize; 4]> {
+fn to_front(axis: usize, rank: usize) -> Extents {
     std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect()
 }

@@ -7,19 +7,19 @@
 //!
 //! What is absorbed stays in the table of entries as one that is empty.
 
-use arenagrad_graph::{BinaryFunction, DType, Elementwise, Op};
+use arenagrad_graph::{BinaryFunction, DType, Elementwise};
 use arenagrad_kernels::Factor;
 use smallvec::SmallVec;
 
 use crate::plan::cluster::is_in_order;
-use crate::plan::entries::{Entry, Region, Work};
+use crate::plan::entries::{ElementOp, Entry, Region, Work};
 use crate::plan::layout::Layout;
 
 /// Absorbs what can be. Entries that `required` marks need their memory.
 pub(crate) fn absorb(entries: &mut [Entry], required: &[bool]) {
     let mut readers = Readers::new(entries, required);
     for index in 0..entries.len() {
-        let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function, .. }))) = &entries[index].work
+        let Work::Elementwise(Some(ElementOp::Function(Elementwise::Binary { function, .. }))) = &entries[index].work
         else {
             continue;
         };
@@ -161,7 +161,7 @@ struct TableUpdate {
 /// What an addition or subtraction is, if it adds updates to a table.
 fn update_of_table(entries: &[Entry], index: usize, readers: &Readers<'_>) -> Option<TableUpdate> {
     let entry = &entries[index];
-    let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function, .. }))) = &entry.work else {
+    let Work::Elementwise(Some(ElementOp::Function(Elementwise::Binary { function, .. }))) = &entry.work else {
         return None;
     };
     let [lhs, rhs] = &entry.operands[..] else { return None };
@@ -259,7 +259,8 @@ fn scattered(
         let (factor, factor_operand) = (Factor::Constant(signed(1.0)), None);
         return Some(ScatteredTerm { scatter: through, factor, factor_operand, through: SmallVec::new() });
     }
-    let Work::Elementwise(Some(Op::Elementwise(Elementwise::Binary { function: BinaryFunction::Mul, .. }))) = own.work
+    let Work::Elementwise(Some(ElementOp::Function(Elementwise::Binary { function: BinaryFunction::Mul, .. }))) =
+        own.work
     else {
         return None;
     };

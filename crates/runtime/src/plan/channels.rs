@@ -10,12 +10,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{AxisSet, Op, Shape};
+use arenagrad_graph::{AxisSet, Shape};
 use arenagrad_kernels::{Axis, View};
 use smallvec::SmallVec;
 
 use crate::plan::cluster::{Cluster, Clusters, LONGEST_ROW, NONE, is_in_order};
-use crate::plan::entries::{Entry, Work};
+use crate::plan::entries::{ElementOp, Entry, Work};
 use crate::plan::layout::Layout;
 use crate::plan::merge::Merger;
 use crate::plan::recompute::Storage;
@@ -158,7 +158,7 @@ impl Gathering<'_> {
         let Merger { entries, storage, .. } = &self.merger;
         // A number that is drawn or counts for a position knows it by the order of the elements.
         let is_drawn =
-            |&entry: &u32| matches!(entries[entry as usize].work, Work::Elementwise(Some(Op::Uniform { .. })));
+            |&entry: &u32| matches!(entries[entry as usize].work, Work::Elementwise(Some(ElementOp::Uniform { .. })));
         let mut is_gathered = !storage.computed_for(entries, reduction).iter().any(is_drawn);
         storage.for_each_read(entries, reduction, &mut |read| {
             is_gathered &= !matches!(entries[read.base as usize].work, Work::Iota { .. })

@@ -10,10 +10,10 @@ mod builder;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    AxisSet, Body, DType, Elements, Elementwise, Graph, GraphError, MatrixFunction, NodeId, Op, ReduceFunction,
-    ScanResult, ScatterFunction, Shape, StorageType,
+    AxisSet, Body, DType, Elements, Elementwise, Extents, Graph, GraphError, MatrixFunction, NodeId, Op,
+    ReduceFunction, ScanResult, ScatterFunction, Shape, StorageType,
 };
-use arenagrad_kernels::Factor;
+use arenagrad_kernels::{Factor, Instruction};
 use smallvec::SmallVec;
 
 pub(super) use builder::Builder;
@@ -56,7 +56,7 @@ pub(crate) enum Work {
         extent: usize,
     },
     /// Elementwise work: the op, whose operands are this entry's, or a copy of one operand if there is none.
-    Elementwise(Option<Op>),
+    Elementwise(Option<ElementOp>),
     Reduce {
         function: ReduceFunction,
         axes: AxisSet,
@@ -83,8 +83,8 @@ pub(crate) enum Work {
         axis: usize,
     },
     Pad {
-        lows: SmallVec<[usize; 4]>,
-        interiors: SmallVec<[usize; 4]>,
+        lows: Extents,
+        interiors: Extents,
         value: f64,
     },
     /// Which region of the result each operand is, its elements in their order. Operands that are constants are all the same
@@ -105,11 +105,35 @@ pub(crate) enum Work {
     AllReduce,
 }
 
+/// What is computed of each element of an entry's operands. It is said without an [`Op`], which has room for what any node may hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ElementOp {
+    /// A random number under that key; the operand is the step.
+    Uniform { seed: u64 },
+    /// A function of operands, which are told by their places among the entry's.
+    Function(Elementwise<u32>),
+}
+
+impl ElementOp {
+    pub(crate) fn of(elementwise: &Elementwise<NodeId>) -> Self {
+        let mut places = 0..;
+        ElementOp::Function(elementwise.map(|_| places.next().unwrap_or_default()))
+    }
+
+    /// The instruction that computes it from the values of the operands.
+    pub(crate) fn instruction(&self, values: &[u32]) -> Instruction {
+        match self {
+            ElementOp::Uniform { seed } => Instruction::Uniform { seed: *seed, step: values[0], first: 0 },
+            ElementOp::Function(function) => Instruction::Elementwise(function.map(|place| values[place as usize])),
+        }
+    }
+}
+
 /// A region of a concatenation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Region {
     /// Where it begins along each axis.
-    pub(crate) start: SmallVec<[usize; 4]>,
+    pub(crate) start: Extents,
     /// Its extents. What is put there may have the same elements under another shape.
     pub(crate) extents: Shape,
 }

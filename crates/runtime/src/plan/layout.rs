@@ -1,5 +1,8 @@
 //! Where the elements of a node stand in the buffer of another: how views come to cost nothing.
 
+use std::ops::Deref;
+use std::rc::Rc;
+
 use arenagrad_graph::{AxisSet, MAX_RANK, Shape};
 use arenagrad_kernels::{Axes, Axis, View};
 use smallvec::SmallVec;
@@ -8,16 +11,41 @@ use smallvec::SmallVec;
 /// buffer, outermost first, and the element at coordinates `c` of all of them stands at `offset + sum(c[a] * strides[a])`. A stride below 0 reads
 /// an axis from its end. Several elements may stand at one place, where an axis is repeated or windows overlap, so a layout is for
 /// reading: nothing is ever written through one.
+///
+/// Most layouts of a graph are alike but for their base, so they have one [`Form`] in common.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
     /// The entry whose buffer it is.
     pub(crate) base: u32,
-    pub(crate) shape: Shape,
     pub(crate) offset: usize,
+    form: Rc<Form>,
+}
+
+/// A shape, and where its elements stand behind the first.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Form {
+    pub(crate) shape: Shape,
     /// The axes of the buffer, those of the shape's first axis first.
     axes: SmallVec<[Axis; 4]>,
     /// Where those of each axis of the shape end.
     ends: SmallVec<[u8; 8]>,
+    /// Whether the element of flat index `i` stands `i` behind the first.
+    is_row_major: bool,
+}
+
+impl Form {
+    fn new(shape: Shape, axes: SmallVec<[Axis; 4]>, ends: SmallVec<[u8; 8]>) -> Rc<Self> {
+        let is_row_major = View::new(axes.iter().copied(), 0).is_contiguous();
+        Rc::new(Form { shape, axes, ends, is_row_major })
+    }
+}
+
+impl Deref for Layout {
+    type Target = Form;
+
+    fn deref(&self) -> &Form {
+        &self.form
+    }
 }
 
 impl Layout {
@@ -25,29 +53,18 @@ impl Layout {
     pub(crate) fn contiguous(base: u32, shape: &Shape) -> Self {
         let strides = shape.strides();
         let axes = shape.iter().zip(&strides).map(|(&extent, &stride)| Axis { extent, stride: stride as isize });
-        Layout::of_axes(base, shape.clone(), axes, 0)
-    }
-
-    /// One axis of the buffer for each of the shape.
-    fn of_axes(base: u32, shape: Shape, axes: impl Iterator<Item = Axis>, offset: usize) -> Self {
-        let axes: SmallVec<[Axis; 4]> = axes.collect();
-        let ends = (1..=axes.len() as u8).collect();
-        Layout { base, shape, offset, axes, ends }
+        let ends = (1..=shape.rank() as u8).collect();
+        Layout { base, offset: 0, form: Form::new(shape.clone(), axes.collect(), ends) }
     }
 
     /// The axes of each of these axes of the shape.
-    fn of_groups<'a>(
-        base: u32,
-        shape: Shape,
-        groups: impl Iterator<Item = SmallVec<[Axis; 4]>> + 'a,
-        offset: usize,
-    ) -> Self {
-        let mut layout = Layout { base, shape, offset, axes: SmallVec::new(), ends: SmallVec::new() };
+    fn of_groups(base: u32, shape: Shape, groups: impl Iterator<Item = SmallVec<[Axis; 4]>>, offset: usize) -> Self {
+        let (mut axes, mut ends): (SmallVec<[Axis; 4]>, SmallVec<[u8; 8]>) = Default::default();
         for group in groups {
-            layout.axes.extend(group);
-            layout.ends.push(layout.axes.len() as u8);
+            axes.extend(group);
+            ends.push(axes.len() as u8);
         }
-        layout
+        Layout { base, offset, form: Form::new(shape, axes, ends) }
     }
 
     /// The same elements of another entry's buffer.
@@ -73,7 +90,7 @@ impl Layout {
 
     /// Whether flat index `i` stands at `i`.
     pub(crate) fn is_contiguous(&self) -> bool {
-        self.view().is_contiguous()
+        self.offset == 0 && self.is_row_major
     }
 
     pub(crate) fn permuted(&self, axes: &[usize]) -> Self {
@@ -109,26 +126,23 @@ impl Layout {
                 _ => return None,
             }
         }
-        let mut layout = self.clone();
-        (layout.shape, layout.axes, layout.offset) = (shape.clone(), axes, offset);
-        Some(layout)
+        Some(Layout { base: self.base, offset, form: Form::new(shape.clone(), axes, self.ends.clone()) })
     }
 
     /// From the end to the beginning along some axes.
     pub(crate) fn flipped(&self, axes: AxisSet) -> Self {
-        let mut flipped = self.clone();
+        let mut flipped = self.axes.clone();
         let mut offset = self.offset;
         for axis in axes.iter() {
             let begin = axis.checked_sub(1).map_or(0, |before| self.ends[before]);
-            for own in &mut flipped.axes[usize::from(begin)..usize::from(self.ends[axis])] {
+            for own in &mut flipped[usize::from(begin)..usize::from(self.ends[axis])] {
                 if own.extent > 0 {
                     offset = offset.wrapping_add_signed((own.extent - 1) as isize * own.stride);
                 }
                 own.stride = -own.stride;
             }
         }
-        flipped.offset = offset;
-        flipped
+        Layout { base: self.base, offset, form: Form::new(self.shape.clone(), flipped, self.ends.clone()) }
     }
 
     /// Windows of `extents[i]` elements, `dilations[i]` apart, that slide along `axes[i]` by `steps[i]`, under the shape that they have. None if an axis
@@ -159,37 +173,32 @@ impl Layout {
         let collapsed = Axes::new(self.axes.iter().copied());
         let mut old = collapsed.as_slice().iter().copied();
         let mut next = None;
-        let mut layout = Layout {
-            base: self.base,
-            shape: shape.clone(),
-            offset: self.offset,
-            axes: SmallVec::new(),
-            ends: SmallVec::new(),
-        };
+        let (mut axes, mut ends): (SmallVec<[Axis; 4]>, SmallVec<[u8; 8]>) = Default::default();
         for &extent in shape.iter() {
             let mut left = extent;
             if left == 1 {
-                layout.axes.push(Axis { extent: 1, stride: 0 });
+                axes.push(Axis { extent: 1, stride: 0 });
             }
             while left != 1 {
                 let axis: Axis = next.take().or_else(|| old.next())?;
                 if axis.extent == 0 || left == 0 {
                     return None;
                 } else if left.is_multiple_of(axis.extent) {
-                    layout.axes.push(axis);
+                    axes.push(axis);
                     left /= axis.extent;
                 } else if axis.extent.is_multiple_of(left) {
                     let inner = axis.extent / left;
-                    layout.axes.push(Axis { extent: left, stride: axis.stride * inner as isize });
+                    axes.push(Axis { extent: left, stride: axis.stride * inner as isize });
                     next = Some(Axis { extent: inner, ..axis });
                     left = 1;
                 } else {
                     return None;
                 }
             }
-            layout.ends.push(layout.axes.len() as u8);
+            ends.push(axes.len() as u8);
         }
-        (layout.axes.iter().filter(|axis| axis.extent > 1).count() <= MAX_RANK).then_some(layout)
+        let is_short = axes.iter().filter(|axis| axis.extent > 1).count() <= MAX_RANK;
+        is_short.then(|| Layout { base: self.base, offset: self.offset, form: Form::new(shape.clone(), axes, ends) })
     }
 
     #[cfg(test)]

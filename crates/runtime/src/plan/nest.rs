@@ -10,7 +10,6 @@ use crate::plan::channels::Channels;
 use crate::plan::cluster::{Clusters, Domain};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
-use crate::plan::program::instruction;
 
 /// A nest, and the entries whose buffers it reads, in the order of its inputs.
 pub(crate) struct BuiltNest {
@@ -121,7 +120,7 @@ impl Builder<'_> {
                 match op {
                     // A copy is the load itself.
                     None => self.over(operands[0], space),
-                    Some(op) => self.push(space, entry.dtype, NestInstruction::Compute(instruction(op, &operands))),
+                    Some(op) => self.push(space, entry.dtype, NestInstruction::Compute(op.instruction(&operands))),
                 }
             }
             Work::Reduce { function, .. } => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DType, Op};
+use arenagrad_graph::DType;
 use arenagrad_kernels::{Instruction, Program, ProgramInput, View};
 
 use crate::plan::cluster::is_in_order;
@@ -95,10 +95,7 @@ impl<'a, 's> Builder<'a, 's> {
         let value = match op {
             // A copy is the load itself.
             None => values[0],
-            Some(op) => {
-                let instruction = instruction(op, &values);
-                self.push(instruction, entry.dtype)
-            }
+            Some(op) => self.push(op.instruction(&values), entry.dtype),
         };
         self.values.insert(member, value);
     }
@@ -157,32 +154,5 @@ impl<'a, 's> Builder<'a, 's> {
         self.program.instructions.push(instruction);
         self.program.dtypes.push(dtype);
         self.program.instructions.len() as u32 - 1
-    }
-}
-
-/// An elementwise op as an instruction over values.
-pub(crate) fn instruction(op: &Op, values: &[u32]) -> Instruction {
-    match op {
-        Op::Uniform { seed, .. } => Instruction::Uniform { seed: *seed, step: values[0], first: 0 },
-        Op::Elementwise(elementwise) => {
-            let mut values = values.iter().copied();
-            let mut next = |_| values.next().expect("an operation has a value for each operand");
-            Instruction::Elementwise(elementwise.map(&mut next))
-        }
-        Op::Leaf(_)
-        | Op::StopGradient { .. }
-        | Op::CustomGradient { .. }
-        | Op::View { .. }
-        | Op::Assembly(_)
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Ordered(_)
-        | Op::MatMul { .. }
-        | Op::Attention(_)
-        | Op::Convolution { .. }
-        | Op::Indexing(_)
-        | Op::Scan { .. }
-        | Op::AllReduce { .. }
-        | Op::LinearAlgebra { .. } => unreachable!("not an elementwise op"),
     }
 }

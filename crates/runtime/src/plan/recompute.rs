@@ -18,7 +18,6 @@ use smallvec::SmallVec;
 use crate::plan::cluster::{Clusters, NONE, is_in_order};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
-use crate::plan::program::instruction;
 
 /// How far back a value is computed again: so many entries.
 const FARTHEST: usize = 16;
@@ -411,7 +410,7 @@ impl Decider<'_> {
 /// The operations of an elementwise entry; none for others.
 fn operations(entry: &Entry) -> Option<usize> {
     match &entry.work {
-        Work::Elementwise(Some(op)) => Some(cost::of_instruction(&instruction(op, &[0; 3]), entry.dtype)),
+        Work::Elementwise(Some(op)) => Some(cost::of_instruction(&op.instruction(&[0; 3]), entry.dtype)),
         Work::Elementwise(None) => Some(0),
         Work::Input(_)
         | Work::Parameter(_)

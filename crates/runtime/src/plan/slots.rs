@@ -49,6 +49,13 @@ pub(super) fn improve(entries: &[Entry], memory: &mut Memory) {
         (group.elements, group.last) = (group.elements.max(entry.shape.elements()), last);
         group_of.push(number);
     }
+    let bytes = |storage: StorageType, elements: usize| elements.saturating_mul(storage.bytes()) as u128;
+    let present = memory.buffers.iter().filter(|spec| spec.role == BufferRole::Slot);
+    let present: u128 = present.map(|spec| bytes(spec.storage, spec.elements)).sum();
+    // Where results are all of one size, as they often are, the slots are already as few as can be.
+    if present <= fewest(&groups) {
+        return;
+    }
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by_key(|&number| (Reverse(groups[number].elements), groups[number].first));
     let mut slots: Vec<Slot> = Vec::new();
@@ -74,10 +81,7 @@ pub(super) fn improve(entries: &[Entry], memory: &mut Memory) {
         slots[slot as usize].taken.insert(first, last);
         slot_of[number] = slot;
     }
-    let bytes = |storage: StorageType, elements: usize| elements.saturating_mul(storage.bytes()) as u128;
     let improved: u128 = slots.iter().map(|slot| bytes(slot.storage, slot.elements)).sum();
-    let present = memory.buffers.iter().filter(|spec| spec.role == BufferRole::Slot);
-    let present: u128 = present.map(|spec| bytes(spec.storage, spec.elements)).sum();
     if improved >= present {
         return;
     }
@@ -94,4 +98,23 @@ pub(super) fn improve(entries: &[Entry], memory: &mut Memory) {
         held.slot = number;
         memory.buffer_of[held.entry as usize] = number;
     }
+}
+
+/// The bytes without which no slots can do: of each storage type the most that are held at once.
+fn fewest(groups: &[Group]) -> u128 {
+    let mut by_type: BTreeMap<StorageType, Vec<(u32, bool, usize)>> = BTreeMap::new();
+    for &Group { storage, elements, first, last } in groups {
+        // What ends in a step is held with what begins there, so it goes after it.
+        by_type.entry(storage).or_default().extend([(first, false, elements), (last, true, elements)]);
+    }
+    let most = |(storage, mut changes): (StorageType, Vec<(u32, bool, usize)>)| {
+        changes.sort_unstable_by_key(|&(step, is_end, _)| (step, is_end));
+        let (mut held, mut most) = (0u128, 0);
+        for (_, is_end, elements) in changes {
+            held = if is_end { held - elements as u128 } else { held + elements as u128 };
+            most = most.max(held);
+        }
+        most * storage.bytes() as u128
+    };
+    by_type.into_iter().map(most).sum()
 }

@@ -11,7 +11,7 @@ use arenagrad_graph::{
 use smallvec::SmallVec;
 
 use crate::plan::attention::{self, AttentionWork, Computations};
-use crate::plan::entries::{Entry, Region, Work};
+use crate::plan::entries::{ElementOp, Entry, Region, Work};
 use crate::plan::layout::Layout;
 use crate::plan::stored;
 
@@ -39,6 +39,8 @@ pub(in crate::plan) struct Builder {
     computations: Computations,
     /// The operands of each, where its kernel can read them.
     brought: HashMap<u32, SmallVec<[Layout; 1]>>,
+    /// A layout of each shape of an entry, whose form the others have too.
+    row_major: HashMap<Shape, Layout>,
     /// Copies of what is read often: of which entry in which stage, and of which elements.
     ordered: HashMap<(u32, u8), Vec<(Layout, Layout)>>,
 }
@@ -54,6 +56,7 @@ impl Builder {
             first_results: HashMap::new(),
             computations: Computations::default(),
             brought: HashMap::new(),
+            row_major: HashMap::new(),
             ordered: HashMap::new(),
         }
     }
@@ -110,16 +113,17 @@ impl Builder {
                 let work = Work::Iota { inner: shape.strides()[*axis], extent: shape[*axis] };
                 self.push(entry(work, none()))
             }
-            Op::Uniform { .. } => {
+            Op::Uniform { seed, .. } => {
                 // The step is one number for all elements, so a program reads it through a repeated view.
                 let step = [operands[0].broadcast(shape)].into_iter().collect();
                 let operands = self.readable(step, node, stage);
-                self.push(entry(Work::Elementwise(Some(op.clone())), operands))
+                self.push(entry(Work::Elementwise(Some(ElementOp::Uniform { seed: *seed })), operands))
             }
             Op::Elementwise(elementwise) => {
                 let operands = self.readable(operands, node, stage);
                 let storage = stored::of_elementwise(elementwise, dtype);
-                self.push(Entry { storage, ..entry(Work::Elementwise(Some(op.clone())), operands) })
+                let op = ElementOp::of(elementwise);
+                self.push(Entry { storage, ..entry(Work::Elementwise(Some(op)), operands) })
             }
             Op::StopGradient { .. } | Op::CustomGradient { .. } => operands[0].clone(),
             Op::Leaf(Leaf::Placeholder) => unreachable!("a plan is refused where a placeholder is needed"),
@@ -339,7 +343,15 @@ impl Builder {
     }
 
     pub(in crate::plan) fn push(&mut self, entry: Entry) -> Layout {
-        let layout = Layout::contiguous(self.entries.len() as u32, &entry.shape);
+        let number = self.entries.len() as u32;
+        let layout = match self.row_major.get(&entry.shape) {
+            Some(known) => known.clone().on(number),
+            None => {
+                let layout = Layout::contiguous(number, &entry.shape);
+                self.row_major.insert(entry.shape.clone(), layout.clone());
+                layout
+            }
+        };
         self.entries.push(entry);
         layout
     }
