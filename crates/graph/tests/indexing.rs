@@ -3,7 +3,7 @@
 // A range to a position from the end looks empty to the lint, and is not.
 #![allow(clippy::reversed_empty_ranges)]
 
-use arenagrad_graph::{DType, Expr, Graph, GridOrder, Op, ScatterReduction, Shape};
+use arenagrad_graph::{DType, Expr, Graph, GraphError, GridOrder, Op, ScatterReduction, Shape};
 
 use crate::evaluate::{Given, evaluate};
 
@@ -109,6 +109,26 @@ fn diagonals_are_taken_made_and_replaced() {
     // Neighbours in memory: a slice with a step, and no gather.
     let views = g.ids().into_iter().filter(|id| matches!(g.node(*id).unwrap().op, Op::Indexing(_))).count();
     assert_eq!(views, 0);
+}
+
+#[test]
+fn indices_may_add_axes_and_leave_some_whole() {
+    use arenagrad_graph::AxisIndex::{At, Ellipsis, NewAxis};
+    let g = Graph::new();
+    let x = counted(&g, &[2, 3, 4]);
+    assert_eq!(elements(x.index((Ellipsis, 0))), [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]);
+    assert_eq!(dims(x.index((Ellipsis, 0))), [2, 3]);
+    assert_eq!(elements(x.index((1, Ellipsis, -1))), [15.0, 19.0, 23.0]);
+    assert_eq!(dims(x.index((NewAxis, 1, Ellipsis, NewAxis, 1..3))), [1, 3, 1, 2]);
+    assert_eq!(elements(x.index((NewAxis, 1, Ellipsis, NewAxis, 1..3))), [13.0, 14.0, 17.0, 18.0, 21.0, 22.0]);
+    // It stands for no axis where the others leave none.
+    assert_eq!(elements(x.index((0, 1, Ellipsis, 2))), [6.0]);
+    assert_eq!(dims(x.index((Ellipsis, NewAxis))), [2, 3, 4, 1]);
+    assert_eq!(dims(g.scalar(1.0).index((NewAxis, Ellipsis, NewAxis))), [1, 1]);
+    let several = x.index((Ellipsis, 0, Ellipsis)).shape().unwrap_err();
+    assert!(several.to_string().contains("the number of ellipses"), "{several}");
+    let too_many = x.index(vec![At(0), At(0), Ellipsis, At(0), At(0)]).shape().unwrap_err();
+    assert!(matches!(too_many, GraphError::Rank { rank: 3, .. }), "{too_many}");
 }
 
 #[test]

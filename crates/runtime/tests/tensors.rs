@@ -87,6 +87,11 @@ fn elements_slices_and_rows() {
         Tensor::from([[1, 7], [9, 15], [17, 23]])
     );
     assert_eq!(t.index((1, -1, ..)).unwrap(), Tensor::from([14, 15]));
+    let (rest, new) = (arenagrad::AxisIndex::Ellipsis, arenagrad::AxisIndex::NewAxis);
+    assert_eq!(t.index((rest, 0)).unwrap(), t.index((.., .., 0)).unwrap());
+    assert_eq!(t.index((1, rest, 1..3, new, 0)).unwrap(), Tensor::from([[10], [12]]));
+    assert_eq!(t.index((new, 0, rest, new)).unwrap().shape().to_vec(), [1, 4, 2, 1]);
+    assert_eq!(Tensor::from(1).index((rest, new)).unwrap(), Tensor::from([1]));
     let rows: Vec<Tensor> = t.rows().unwrap().collect();
     assert_eq!(rows.len(), 3);
     assert!(rows.iter().enumerate().all(|(n, row)| *row == t.at(n).unwrap()));
@@ -117,6 +122,11 @@ fn wrong_places_are_errors() {
     says(
         t.index((0, 0, 0)).unwrap_err(),
         "index: 3 positions were given for a tensor of shape [3, 4], which has 2 axes",
+    );
+    let rest = arenagrad::AxisIndex::Ellipsis;
+    says(
+        t.index((rest, 0, rest)).unwrap_err(),
+        "index: 2 ellipses were given, and one at most can stand for the axes that are left",
     );
     let none = arenagrad::AxisIndex::from(0..3).step_by(0);
     assert!(matches!(t.index((none,)).unwrap_err(), Error::Tensor(TensorError::Range { .. })));

@@ -13,7 +13,8 @@ pub trait Position {
     fn position(self) -> isize;
 }
 
-/// What one axis is indexed by: a position, after which the axis falls away, or a range of elements, which stay.
+/// What one axis is indexed by: a position, after which the axis falls away, or a range of elements, which stay. Two more index no axis that there
+/// is: a new one, and the ellipsis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AxisIndex {
     /// The slice at one position.
@@ -27,15 +28,42 @@ pub enum AxisIndex {
         /// Every how many elements one is taken, at least 1.
         step: usize,
     },
+    /// A further axis, of extent 1, at this place: Python's `None`.
+    NewAxis,
+    /// As many whole axes as the other indices leave: Python's `...`. One at most.
+    Ellipsis,
 }
 
 impl AxisIndex {
-    /// Every `step`-th element of the same range, from the first on. A position stays as it is.
+    /// Every `step`-th element of the same range, from the first on. What is no range stays as it is.
     pub fn step_by(self, step: usize) -> AxisIndex {
         match self {
-            AxisIndex::At(_) => self,
+            AxisIndex::At(_) | AxisIndex::NewAxis | AxisIndex::Ellipsis => self,
             AxisIndex::Range { start, end, .. } => AxisIndex::Range { start, end, step },
         }
+    }
+
+    /// How many of a tensor's axes these index themselves.
+    pub fn axes_of(indices: &[AxisIndex]) -> usize {
+        indices.iter().filter(|index| matches!(index, AxisIndex::At(_) | AxisIndex::Range { .. })).count()
+    }
+
+    /// The same for a tensor of that rank, with a range of all elements for each axis that the ellipsis stands for. None if there are several of it.
+    pub fn without_ellipsis(indices: &[AxisIndex], rank: usize) -> Option<Vec<AxisIndex>> {
+        let is_ellipsis = |index: &AxisIndex| *index == AxisIndex::Ellipsis;
+        if indices.iter().filter(|index| is_ellipsis(index)).count() > 1 {
+            return None;
+        }
+        let left = rank.saturating_sub(AxisIndex::axes_of(indices));
+        let mut expanded = Vec::with_capacity(indices.len() + left);
+        for &index in indices {
+            if is_ellipsis(&index) {
+                expanded.extend(std::iter::repeat_n(AxisIndex::from(..), left));
+            } else {
+                expanded.push(index);
+            }
+        }
+        Some(expanded)
     }
 }
 
@@ -157,9 +185,11 @@ impl<'g> Expr<'g> {
     /// Negative numbers count from the end, as in Python: `x.index((.., 1..-1, 0))` is `x[:, 1:-1, 0]`, and
     /// `x.index((AxisIndex::from(2..).step_by(2),))` is `x[2::2]`. Nothing is copied.
     ///
+    /// [`AxisIndex::NewAxis`] and [`AxisIndex::Ellipsis`] are Python's `None` and `...`.
+    ///
     /// Unlike Python's, a range that reaches past its axis is a mistake, and so is one whose end comes before its start.
     ///
-    /// Errors: more indices than axes; a position or range out of range; a step of 0.
+    /// Errors: more indices than axes; a position or range out of range; a step of 0; several ellipses.
     ///
     /// ```
     /// # use arenagrad_graph::{AxisIndex, Graph};
@@ -167,6 +197,7 @@ impl<'g> Expr<'g> {
     /// let x = g.input("x", [4, 5, 6]);
     /// assert_eq!(x.index((.., 1..-1, 0)).shape()?.dims(), [4, 3]);
     /// assert_eq!(x.index((AxisIndex::from(1..).step_by(2), ..=-2)).shape()?.dims(), [2, 4, 6]);
+    /// assert_eq!(x.index((AxisIndex::Ellipsis, AxisIndex::NewAxis, 0)).shape()?.dims(), [4, 5, 1]);
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
@@ -175,13 +206,27 @@ impl<'g> Expr<'g> {
         let origin = self.graph().origin_or(Origin::here());
         let Some(mut shape) = self.read("index", origin, |_, node| node.shape.clone()) else { return self };
         let indices = indices.list();
-        if indices.len() > shape.rank() {
-            let expected = format!("rank {} or more, the number of indices,", indices.len());
+        let count = AxisIndex::axes_of(&indices);
+        if count > shape.rank() {
+            let expected = format!("rank {count} or more, the number of indices,");
             let (operand, rank) = (self.describe(), shape.rank());
             return self.fail(GraphError::Rank { origin, op: "index", operand, shape, rank, expected });
         }
+        let Some(indices) = AxisIndex::without_ellipsis(&indices, shape.rank()) else {
+            let ellipses = indices.iter().filter(|&&index| index == AxisIndex::Ellipsis).count();
+            return self.graph().refuse("index", "the number of ellipses", ellipses as f64, "1 or none");
+        };
         let (mut result, mut axis) = (self, 0);
         for index in indices {
+            if index == AxisIndex::NewAxis {
+                result = result.unsqueeze(axis as isize);
+                shape = match result.read("index", origin, |_, node| node.shape.clone()) {
+                    Some(shape) => shape,
+                    None => return result,
+                };
+                axis += 1;
+                continue;
+            }
             let is_position = matches!(index, AxisIndex::At(_));
             result = result.indexed_along(axis, index, &shape, origin).squeeze_if(axis, is_position, origin);
             shape = match result.read("index", origin, |_, node| node.shape.clone()) {
@@ -205,6 +250,7 @@ impl<'g> Expr<'g> {
                 (start, start.map(|start| start.saturating_add(1)), 1)
             }
             AxisIndex::Range { start, end, step } => (counted(start), end.map_or(Some(extent), counted), step),
+            AxisIndex::NewAxis | AxisIndex::Ellipsis => (Some(0), Some(extent), 1),
         };
         match (start, end) {
             // What is past the end is told by the slice.
@@ -214,6 +260,7 @@ impl<'g> Expr<'g> {
                     AxisIndex::At(position) => format!("position {position}"),
                     AxisIndex::Range { start, end: Some(end), .. } => format!("{start}..{end}"),
                     AxisIndex::Range { start, end: None, .. } => format!("{start}.."),
+                    AxisIndex::NewAxis | AxisIndex::Ellipsis => String::from(".."),
                 };
                 let (op, operand, shape) = ("index", self.describe(), shape.clone());
                 self.fail(GraphError::Positions { origin, op, operand, shape, axis, extent, range })

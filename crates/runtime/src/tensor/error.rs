@@ -16,6 +16,9 @@ pub enum TensorError {
     #[error("{method}: {found} positions were given for a tensor of shape {shape}, which has {} axes", .shape.rank())]
     PositionCount { method: &'static str, found: usize, shape: Shape },
 
+    #[error("{method}: {found} ellipses were given, and one at most can stand for the axes that are left")]
+    Ellipses { method: &'static str, found: usize },
+
     #[error("{method}: elements {start}..{end} are not all in axis {axis} of a tensor of shape {shape}")]
     Range { method: &'static str, start: isize, end: isize, axis: usize, shape: Shape },
 

@@ -62,18 +62,26 @@ impl Tensor {
     }
 
     /// The part that each of the first axes is indexed by: a position, after which the axis falls away, or a range. Axes behind
-    /// them stay whole, as in [`Expr::index`](crate::Expr::index).
+    /// them stay whole, as in [`Expr::index`](crate::Expr::index); so do those of [`AxisIndex::Ellipsis`], and [`AxisIndex::NewAxis`] is one more.
+    ///
+    /// Errors: [`TensorError::PositionCount`], [`TensorError::Position`], [`TensorError::Range`], [`TensorError::Ellipses`].
     ///
     /// ```
-    /// use arenagrad::Tensor;
+    /// use arenagrad::{AxisIndex, Tensor};
     ///
     /// let t = Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
     /// assert_eq!(t.index((.., 1..))?, Tensor::from([[2.0, 3.0], [5.0, 6.0]]));
     /// assert_eq!(t.index((-1, ..2))?, Tensor::from([4.0, 5.0]));
+    /// assert_eq!(t.index((AxisIndex::Ellipsis, 0, AxisIndex::NewAxis))?, Tensor::from([[1.0], [4.0]]));
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     pub fn index(&self, indices: impl AxisIndices) -> Result<Tensor, Error> {
-        self.parts("index", 0, &indices.list())
+        let indices = indices.list();
+        let Some(expanded) = AxisIndex::without_ellipsis(&indices, self.shape.rank()) else {
+            let found = indices.iter().filter(|&&index| index == AxisIndex::Ellipsis).count();
+            return Err(TensorError::Ellipses { method: "index", found }.into());
+        };
+        self.parts("index", 0, &expanded)
     }
 
     /// The rows: what is at each position of the first axis, in order. [`TensorError::Axis`] for a scalar.
@@ -95,19 +103,22 @@ impl Tensor {
     /// The parts of the axes from `first` on; others stay whole.
     fn parts(&self, method: &'static str, first: usize, indices: &[AxisIndex]) -> Result<Tensor, Error> {
         let rank = self.shape.rank();
-        if first + indices.len() > rank {
-            return Err(TensorError::PositionCount { method, found: indices.len(), shape: self.shape.clone() }.into());
+        let found = AxisIndex::axes_of(indices);
+        if first + found > rank {
+            return Err(TensorError::PositionCount { method, found, shape: self.shape.clone() }.into());
         }
         let mut parts: Vec<Part> = self.shape.iter().map(|&count| Part { start: 0, count, step: 1 }).collect();
-        let mut kept: Vec<bool> = vec![true; rank];
-        for (axis, index) in (first..).zip(indices) {
-            let extent = self.shape[axis];
-            parts[axis] = match *index {
+        // The extents that the result has: those of the axes before the first, of what is indexed, and of the axes behind it.
+        let mut shape: Vec<usize> = self.shape[..first].to_vec();
+        let mut axis = first;
+        for index in indices {
+            match *index {
                 AxisIndex::At(index) => {
-                    kept[axis] = false;
-                    Part { start: self.position(method, axis, index)?, count: 1, step: 1 }
+                    parts[axis] = Part { start: self.position(method, axis, index)?, count: 1, step: 1 };
+                    axis += 1;
                 }
                 AxisIndex::Range { start, end, step } => {
+                    let extent = self.shape[axis];
                     let from = bound(start, extent);
                     let to = end.map_or(Some(extent), |end| bound(end, extent));
                     let (Some(from), Some(to), 1..) = (from, to, step) else {
@@ -116,10 +127,15 @@ impl Tensor {
                     if from > to {
                         return Err(self.outside(method, axis, start, end));
                     }
-                    Part { start: from, count: (to - from).div_ceil(step), step }
+                    parts[axis] = Part { start: from, count: (to - from).div_ceil(step), step };
+                    shape.push(parts[axis].count);
+                    axis += 1;
                 }
-            };
+                AxisIndex::NewAxis => shape.push(1),
+                AxisIndex::Ellipsis => unreachable!("ranges stand in its place"),
+            }
         }
+        shape.extend(&self.shape[axis..]);
         let extents: Vec<usize> = parts.iter().map(|part| part.count).collect();
         let strides = self.shape.strides();
         let steps: Vec<usize> =
@@ -128,7 +144,6 @@ impl Tensor {
         // Of nothing there is no first place.
         let start =
             if count == 0 { 0 } else { parts.iter().zip(&strides).map(|(part, stride)| part.start * stride).sum() };
-        let shape: Vec<usize> = extents.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(&count, _)| count).collect();
         Ok(Tensor::of(shape.into(), self.data.at(Places::new(start, extents, steps))))
     }
 

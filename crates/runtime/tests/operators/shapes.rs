@@ -3,7 +3,7 @@
 // A range to a position from the end looks empty to the lint, and is not.
 #![allow(clippy::reversed_empty_ranges)]
 
-use arenagrad::{DType, GridOrder};
+use arenagrad::{AxisIndex, DType, GridOrder};
 
 use super::table::{float, operators};
 
@@ -21,6 +21,7 @@ operators! {
     "torch.diagonal_scatter" (g, x = float(&[4, 5], -2.0, 2.0), d = float(&[4], -2.0, 2.0)) => x.diagonal_scatter(d, 1, 0, 1);
     "torch.select" (g, x = float(&[4, 5], -2.0, 2.0)) => x.select_index(1, -2);
     "torch.Tensor.__getitem__" (g, x = float(&[4, 5, 6], -2.0, 2.0)) => x.index((.., 1..-1, -1));
+    "torch.Tensor.__getitem__" (g, x = float(&[4, 5, 6], -2.0, 2.0)) => x.index((AxisIndex::Ellipsis, 2.., AxisIndex::NewAxis));
     "torch.select_scatter" (g, x = float(&[4, 5], -2.0, 2.0), s = float(&[4], -2.0, 2.0)) => x.select_scatter(s, 1, -2);
     "torch.slice_scatter" (g, x = float(&[7], -2.0, 2.0), s = float(&[3], -2.0, 2.0)) => x.slice_scatter(s, 0, 1, 7, 2);
     "torch.unbind" (g, x = float(&[3, 4], -2.0, 2.0)) => x.unbind(1);
