@@ -254,6 +254,10 @@ fn lengths_that_are_zero_have_finite_gradients() {
     let (y, gradients, _) = derived(&[&[0.0, 3.0, 1e200], &[0.0, 4.0, 1e200]], |x| x[0].hypot(x[1]));
     assert_near(&y, &[0.0, 5.0, 2f64.sqrt() * 1e200], 1e-15);
     assert_near(&gradients[0], &[0.0, 0.6, 0.5f64.sqrt()], 1e-15);
+    let (_, gradients, second) = derived(&[&[0.0, 3.0, 0.0, 1e-200], &[0.0, 4.0, -0.0, 0.0]], |x| x[0].atan2(x[1]));
+    assert_near(&gradients[0], &[0.0, 0.16, 0.0, 0.0], 1e-15);
+    assert_near(&gradients[1], &[0.0, -0.12, 0.0, -1e200], 1e-15);
+    assert_eq!((second[0], second[2]), (0.0, 0.0));
     let g = Graph::new();
     let (x, y) = (g.input_of("x", [2, 2], DType::F64), g.input_of("y", [2, 2], DType::F64));
     let given = Given::from([("x".to_owned(), vec![0.0, 0.0, 1.0, 2.0]), ("y".to_owned(), vec![1.0, 1.0, 0.0, 0.0])]);

@@ -1,8 +1,7 @@
 //! Quotients, and quotients rounded to integers as PyTorch rounds them.
 //!
 //! A floor division by rounding the quotient of two floats is wrong wherever that quotient itself was rounded to an integer:
-//! 1 / 0.1 is 10 in f32, but 0.1 fits into 1 only nine times. So the whole part of a quotient is found here by long division,
-//! whose every subtraction is exact on every device.
+//! 1 / 0.1 is 10 in f32, but 0.1 fits into 1 only nine times. So that of floats is `floor_divide`, and that of integers is found by long division.
 
 use arenagrad::{DType, Expr};
 
@@ -36,45 +35,20 @@ enum Rounding {
 }
 
 /// The quotients of floats. `floor` is defined by the remainder, `(input - fmod(input, other)) / other` less one where the
-/// signs differ: NaN for an infinite input, and the input itself is the remainder of an infinite divisor.
+/// signs differ. `trunc` is the rounded quotient's whole part, and the oracle rounds it as an f64.
 fn of_floats<'g>(call: &Call<'_, 'g>, input: Expr<'g>, other: Expr<'g>, rounding: Rounding) -> Expr<'g> {
     // No gradient passes through a whole number.
     let (input, other) = (input.stop_gradient(), other.stop_gradient());
-    let constant = |value: f64| call.graph.full([], value, call.dtype);
     let quotient = input / other;
-    // `trunc` is defined as the rounded quotient's whole part, and the oracle rounds it as an f64.
-    if rounding == Rounding::Truncate && call.dtype == DType::F64 {
-        return quotient.less(0.0).where_(quotient.ceil(), quotient.floor());
-    }
-    let infinite = |x: Expr<'g>| x.abs().equal(f64::INFINITY);
-    // A quotient of more places than a float has bits is whole as it stands. So is what infinities and zeros give.
-    let places = if call.dtype == DType::F64 { 53 } else { 24 };
-    let divisible = !infinite(input) & !infinite(other) & quotient.abs().less(f64::from(places).exp2());
-    let mut remainder = divisible.where_(input.abs(), constant(0.0));
-    let divisor = other.abs();
-    let mut whole = constant(0.0);
-    // One place more than needed, for the quotient may have been rounded down to fewer.
-    for place in (0..=places).rev() {
-        let weight = f64::from(place).exp2();
-        let part = divisor * weight;
-        let fits = remainder.greater_equal(part);
-        remainder = fits.where_(remainder - part, remainder);
-        whole = fits.where_(whole + weight, whole);
-    }
-    let negative = input.less(0.0).not_equal(other.less(0.0));
-    let (whole, rest) = match rounding {
-        Rounding::Truncate => (whole, quotient),
-        Rounding::Floor => {
-            let below = infinite(other) & negative & input.not_equal(0.0);
-            let rest = below.where_(constant(-1.0), quotient);
-            let undefined = infinite(input) & other.not_equal(0.0);
-            let up = negative & remainder.greater(0.0);
-            (up.where_(whole + 1.0, whole), undefined.where_(constant(f64::NAN), rest))
+    match rounding {
+        Rounding::Floor => input.floor_divide(other),
+        Rounding::Truncate if call.dtype == DType::F64 => quotient.trunc(),
+        // That of two f32 may be an integer which the true one does not reach.
+        Rounding::Truncate => {
+            let whole = input.abs().floor_divide(other.abs()).copysign(quotient);
+            quotient.abs().equal(f64::INFINITY).where_(quotient, whole)
         }
-    };
-    let signed = negative.where_(-whole, whole);
-    // A zero has the sign of the quotient.
-    divisible.where_(whole.equal(0.0).where_(quotient * 0.0, signed), rest)
+    }
 }
 
 /// The quotients of integers. Their negative half reaches one further than the positive one, so magnitudes are negative
@@ -147,6 +121,8 @@ mod tests {
         (0.0, 0.0, f64::NAN, f64::NAN),
         (f64::NAN, 1.0, f64::NAN, f64::NAN),
         (1.0, f64::NAN, f64::NAN, f64::NAN),
+        (f64::NAN, f64::NEG_INFINITY, f64::NAN, f64::NAN),
+        (f64::NAN, f64::INFINITY, f64::NAN, f64::NAN),
         (7.0, 2.0, 3.0, 3.0),
         (-7.0, 2.0, -4.0, -3.0),
         (7.0, -2.0, -4.0, -3.0),

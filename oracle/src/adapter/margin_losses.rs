@@ -131,9 +131,12 @@ fn multi_margin_loss<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     // A scalar is a row of one score, and a single row may have its label along an axis of its own.
     let rank = input.shape()?.rank();
     let input = if rank == 0 { input.reshape([1]) } else { input };
+    let of_labels = labels.shape()?;
     let labels = if rank < 2 { labels.reshape([]) } else { labels };
-    let weight = call.optional_float("weight")?;
-    Ok(input.multi_margin_loss(labels, p, call.number_or("margin", 1.0)?, weight, reduction(call)?))
+    let (weight, reduction) = (call.optional_float("weight")?, reduction(call)?);
+    let loss = input.multi_margin_loss(labels, p, call.number_or("margin", 1.0)?, weight, reduction);
+    // Its loss has that axis too.
+    Ok(if reduction == Reduction::None { loss.reshape(of_labels) } else { loss })
 }
 
 /// PyTorch broadcasts predictions and targets; a variance without the last axis is one for each row.

@@ -32,15 +32,10 @@ impl Default for TripletMargin {
 
 impl<'g> Expr<'g> {
     /// `max(0, -t (x - other) + margin)`: `x` should be the larger where `t` is 1, and `other` where it is -1. The derivative in `x` is
-    /// `-t` where the loss is above 0. All three have one shape.
+    /// `-t` where the loss is above 0. All three broadcast to one shape, as in PyTorch.
     #[track_caller]
     pub fn margin_ranking_loss(self, other: Expr<'g>, target: Expr<'g>, margin: f64, reduction: Reduction) -> Expr<'g> {
         let _method = self.enter("margin_ranking_loss");
-        for operand in [other, target] {
-            if self.shape_shared_with(operand, "margin_ranking_loss").is_none() {
-                return Expr::poisoned(self.graph());
-            }
-        }
         reduction.of((margin - target * (self - other)).relu())
     }
 

@@ -5,7 +5,7 @@
 //! | add, sub, mul | | | i32 too, wrapping |
 //! | div | `a / b` | `1 / b`, `-y / b` | |
 //! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` for every a, NaN too, with derivative 0 in a; the derivative in b is 0 at a = 0 for b >= 0, at a = inf for b < 0 |
-//! | atan2 | the angle of the point `(b, a)` | `b / (a^2 + b^2)`, `-a / (a^2 + b^2)` | within -pi and pi, the signs of zeros count; the derivatives at (0, 0) are NaN |
+//! | atan2 | the angle of the point `(b, a)` | `b / (a^2 + b^2)`, `-a / (a^2 + b^2)` | within -pi and pi, the signs of zeros count; derivatives 0 at (0, 0) |
 //! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
 //! | relu_backward | 0 where `b <= 0`, else `a` | the same in a, 0 in b | a NaN in b lets the gradient through |
 //! | and, or | | none | bool |
@@ -159,13 +159,15 @@ fn over_square<'g>(factor: Expr<'g>, c: Expr<'g>, (a, b): (Expr<'g>, Expr<'g>)) 
         Ok(DType::F32) => f64::from(f32::MAX),
         Ok(DType::F64 | DType::I32 | DType::Bool) | Err(_) => f64::MAX,
     };
-    // Of an infinity no quotient by itself.
+    // Of an infinity no quotient by itself, and none by 0.
     let size = a.abs().maximum(b.abs()).minimum(largest).stop_gradient();
+    let size = size.equal(0.0).where_(1.0, size);
     let (a, b, c) = (a / size, b / size, c / size);
-    factor * (c / (a * a + b * b)) / size
+    let square = a * a + b * b;
+    factor * over_length(c, square) / size
 }
 
-/// `c / y` for the length `y` of a vector with the coordinate `c`, and 0 for the vector of length 0.
+/// `c / y` for the length `y` of a vector with the coordinate `c`, or its square, and 0 for the vector of length 0.
 fn over_length<'g>(c: Expr<'g>, y: Expr<'g>) -> Expr<'g> {
     c / y.equal(0.0).where_(1.0, y)
 }
