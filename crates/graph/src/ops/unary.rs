@@ -95,8 +95,12 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
         UnaryFunction::Sinh => factor * x.cosh(),
         UnaryFunction::Cosh => factor * x.sinh(), // The squares of large elements would overflow.
         UnaryFunction::Asinh => factor / x.hypot(1.0),
-        // One after the other: the derivative of a product would be 0 times an infinity at 1.
-        UnaryFunction::Acosh => factor / (x - 1.0).sqrt() / (x + 1.0).sqrt(),
+        UnaryFunction::Acosh => {
+            // One after the other: the derivative of a product would be 0 times an infinity at 1. Below -1, where there is no value,
+            // the formula has one all the same, as that of the logarithm has for negative numbers.
+            let size = x.abs();
+            factor / (size - 1.0).sqrt() / (size + 1.0).sqrt()
+        }
         UnaryFunction::Atanh => factor / one_less_square(x),
         UnaryFunction::Log2 => factor / (x * LN_2),
         UnaryFunction::Log10 => factor / (x * LN_10),
