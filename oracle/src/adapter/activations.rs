@@ -1,7 +1,7 @@
 //! Activations, and vectors brought to length 1.
 
-use super::arguments::Call;
-use super::{Operator, Refusal};
+use super::arguments::{Call, Value, held};
+use super::{Operator, Refusal, reductions};
 use arenagrad::Expr;
 
 const ACTIVATION: &[&str] = &["input", "inplace"];
@@ -15,7 +15,13 @@ macro_rules! float_unary {
 
 pub(super) fn find_functional(name: &str) -> Option<Operator> {
     match name {
-        "relu6" => float_unary!(relu6),
+        "relu6" => Some(Operator::new(ACTIVATION, |call| {
+            let input = call.tensor("input")?;
+            if !input.dtype()?.is_float() {
+                return Ok(input.clamp(Some(0.0), Some(6.0)));
+            }
+            Ok(input.relu6())
+        })),
         "hardsigmoid" => Some(Operator::new(ACTIVATION, hardsigmoid)),
         "hardswish" => float_unary!(hardswish),
         "mish" => float_unary!(mish),
@@ -24,10 +30,16 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
         "tanhshrink" => float_unary!(tanhshrink),
         "logsigmoid" => float_unary!(log_sigmoid),
         "hardtanh" => Some(Operator::new(&["input", "min_val", "max_val", "inplace"], |call| {
-            Ok(call.float("input")?.hardtanh(call.number_or("min_val", -1.0)?, call.number_or("max_val", 1.0)?))
+            let (input, dtype) = (call.tensor("input")?, call.tensor("input")?.dtype()?);
+            let bound = |name: &str, default: f64| Ok::<f64, Refusal>(held(call.number_or(name, default)?, dtype));
+            let (least, most) = (bound("min_val", -1.0)?, bound("max_val", 1.0)?);
+            if !dtype.is_float() {
+                return Ok(input.clamp(Some(least), Some(most)));
+            }
+            Ok(input.hardtanh(least, most))
         })),
         "celu" => Some(Operator::new(&["input", "alpha", "inplace"], |call| {
-            Ok(call.float("input")?.celu(call.number_or("alpha", 1.0)?))
+            Ok(celu(call.float("input")?, call.number_or("alpha", 1.0)?))
         })),
         "hardshrink" => Some(Operator::new(&["input", "lambd"], |call| {
             Ok(call.float("input")?.hardshrink(call.number_or("lambd", 0.5)?))
@@ -36,7 +48,13 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
             Ok(call.float("input")?.softshrink(call.number_or("lambd", 0.5)?))
         })),
         "threshold" => Some(Operator::new(&["input", "threshold", "value", "inplace"], |call| {
-            Ok(call.float("input")?.threshold(call.number_or("threshold", 0.0)?, call.number_or("value", 0.0)?))
+            let (input, dtype) = (call.tensor("input")?, call.tensor("input")?.dtype()?);
+            let [threshold, value] = [call.number_or("threshold", 0.0)?, call.number_or("value", 0.0)?];
+            if !dtype.is_float() {
+                let value = call.graph.full([], held(value, dtype), dtype);
+                return Ok(input.greater(held(threshold, dtype)).where_(input, value));
+            }
+            Ok(input.threshold(threshold, value))
         })),
         "prelu" => {
             Some(Operator::new(&["input", "weight"], |call| Ok(call.float("input")?.prelu(call.float("weight")?))))
@@ -57,6 +75,12 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
 fn normalize<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.float("input")?;
     let shape = input.shape()?;
+    if matches!(call.get("dim"), Some(Value::List(_))) {
+        let axes = call.axes("dim", shape.rank())?;
+        let norm = reductions::norm_over(call, input, call.number_or("p", 2.0)?, &axes)?;
+        let norm = norm.reshape(shape.reduced(axes.into_iter().collect()));
+        return Ok(input / norm.clamp(Some(call.number_or("eps", 1e-12)?), None));
+    }
     let axis = call.axis_or("dim", 1, shape.rank())? as isize;
     // A scalar is a vector of one element for that.
     let vectors = if shape.rank() == 0 { input.reshape([1]) } else { input };
@@ -65,7 +89,24 @@ fn normalize<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 
 /// PyTorch's derivative has the f32 next to 1/6 for its slope, in f64 too.
 fn hardsigmoid<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let result = call.float("input")?.hardsigmoid();
-    let excess = result * (6.0 * f64::from(1f32 / 6f32) - 1.0);
-    Ok(result + (excess - excess.stop_gradient()))
+    Ok(flat_at_nan(call.float("input")?, |x| {
+        let result = x.hardsigmoid();
+        let excess = result * (6.0 * f64::from(1f32 / 6f32) - 1.0);
+        result + (excess - excess.stop_gradient())
+    }))
+}
+
+/// PyTorch's derivative divides by the f32 next to `alpha`, in f64 too.
+fn celu(x: Expr<'_>, alpha: f64) -> Expr<'_> {
+    let rounded = f64::from(alpha as f32);
+    let below = x.less_equal(0.0).where_(x, 0.0);
+    let excess = below.celu(rounded) * (alpha / rounded) - below.celu(alpha);
+    x.celu(alpha) + (excess - excess.stop_gradient())
+}
+
+/// A function of floats which at NaN is NaN, and passes no gradient there. (Of some activations PyTorch's is 0 or all of it, by where
+/// in a vector of the processor the element stands: those are left as the engine has them.)
+pub(super) fn flat_at_nan<'g>(input: Expr<'g>, function: impl FnOnce(Expr<'g>) -> Expr<'g>) -> Expr<'g> {
+    let undefined = input.isnan();
+    undefined.where_(input.stop_gradient(), function(undefined.where_(0.0, input)))
 }

@@ -113,6 +113,15 @@ impl<'c, 'g> Call<'c, 'g> {
         Ok(self.tensor(name)?.cast(self.dtype))
     }
 
+    /// Refuses a tensor that is none of floats, where PyTorch computes in integers and the engine has no operator for them.
+    pub(super) fn needs_floats(&self, name: &str) -> Result<(), Refusal> {
+        if self.tensor(name)?.dtype()?.is_float() {
+            Ok(())
+        } else {
+            Err(Refusal::unsupported("the engine has no form of this operator for integers"))
+        }
+    }
+
     /// A tensor as floats, if there is one.
     pub(super) fn optional_float(&self, name: &str) -> Result<Option<Expr<'g>>, Refusal> {
         self.get(name).map(|_| self.float(name)).transpose()
@@ -294,8 +303,17 @@ impl<'g> Operand<'g> {
     pub(super) fn expr(self, graph: &'g Graph, dtype: DType) -> Expr<'g> {
         match self {
             Operand::Tensor { expr, .. } => expr.cast(dtype),
-            Operand::Number { value, .. } => graph.full([], value, dtype),
+            Operand::Number { value, .. } => graph.full([], held(value, dtype), dtype),
         }
+    }
+}
+
+/// A number as a tensor of that dtype takes it: integers lose what follows the point, and of truth values all but 0 is true.
+pub(super) fn held(value: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F32 | DType::F64 => value,
+        DType::I32 => value.trunc(),
+        DType::Bool => f64::from(u8::from(value != 0.0)),
     }
 }
 

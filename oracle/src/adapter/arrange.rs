@@ -2,7 +2,7 @@
 
 use arenagrad::{DType, Expr, GridOrder};
 
-use super::arguments::{Call, Value};
+use super::arguments::{Call, Value, held};
 use super::{Operator, Refusal};
 
 const LIKE: &[&str] = &["input", "*", "dtype", "layout", "device", "requires_grad", "memory_format"];
@@ -16,7 +16,9 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "flipud" => Some(Operator::new(&["input"], |call| Ok(call.tensor("input")?.flipud()))),
         "movedim" | "moveaxis" => Some(Operator::new(&["input", "source", "destination"], |call| {
             let [source, destination] = [axes(call, "source")?, axes(call, "destination")?];
-            Ok(call.tensor("input")?.movedim(source, destination))
+            let input = call.tensor("input")?;
+            // A scalar counts as having one axis.
+            Ok(if input.shape()?.rank() == 0 { input } else { input.movedim(source, destination) })
         })),
         "diagonal" => Some(Operator::new(&["input", "offset", "dim1", "dim2"], |call| {
             let [offset, first, second] = diagonal(call, 0, 1)?;
@@ -73,7 +75,8 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         })),
         "full_like" => Some(Operator::new(FULL_LIKE, |call| {
             call.same_dtype()?;
-            Ok(call.tensor("input")?.full_like(call.number_or("fill_value", 0.0)?))
+            let input = call.tensor("input")?;
+            Ok(input.full_like(held(call.number_or("fill_value", 0.0)?, input.dtype()?)))
         })),
         "zeros_like" => Some(Operator::new(LIKE, |call| {
             call.same_dtype()?;
@@ -152,6 +155,11 @@ fn repeat<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 /// Without an axis the elements are flattened.
 fn repeat_interleave<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.tensor("input")?;
+    if call.get("repeats").is_none() {
+        // Counts alone: each index as often as its count says.
+        let repeats = counts(numbers(call, "input")?)?;
+        return Ok(call.graph.iota([repeats.len()], 0).repeat_interleave_counts(&repeats, 0));
+    }
     let (input, axis) = match call.get("dim") {
         None => (input.flatten(), 0),
         Some(_) => {

@@ -1,6 +1,6 @@
 //! Convolutions, transposed convolutions, and sliding blocks.
 
-use arenagrad::{Convolution, ConvolutionPadding, ConvolutionTranspose, Expr, SlidingBlocks};
+use arenagrad::{Convolution, ConvolutionPadding, ConvolutionTranspose, DType, Expr, SlidingBlocks};
 
 use super::arguments::{Call, Value};
 use super::{Operator, Refusal};
@@ -80,6 +80,7 @@ fn transposed<const D: usize>(call: &Call<'_, '_>) -> Result<ConvolutionTranspos
 macro_rules! convolutions {
     ($($method:ident by $options:ident;)*) => {$(
         fn $method<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+            call.needs_floats("input")?;
             let (input, weight, bias) = (call.float("input")?, call.float("weight")?, call.optional_float("bias")?);
             Ok(input.$method(weight, bias, &$options(call)?))
         }
@@ -102,7 +103,10 @@ fn blocks(call: &Call<'_, '_>) -> Result<SlidingBlocks, Refusal> {
 }
 
 fn im2col<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    Ok(call.float("input")?.im2col(&blocks(call)?))
+    let dtype = call.tensor("input")?.dtype()?;
+    let columns = call.float("input")?.im2col(&blocks(call)?);
+    // What is moved stays what it is.
+    Ok(if dtype == DType::Bool { columns.cast(dtype) } else { columns })
 }
 
 fn col2im<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {

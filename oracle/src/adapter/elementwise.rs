@@ -2,6 +2,7 @@
 
 use arenagrad::{DType, Expr, Gelu};
 
+use super::activations::flat_at_nan;
 use super::arguments::{Call, Operand};
 use super::{Operator, Refusal, division};
 use crate::case::Element;
@@ -18,7 +19,10 @@ macro_rules! float_unary {
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
-        "abs" | "absolute" => Some(Operator::new(UNARY, |call| Ok(call.numeric("input")?.abs()))),
+        "abs" | "absolute" => Some(Operator::new(UNARY, |call| {
+            let input = call.numeric("input")?;
+            Ok(if input.dtype()?.is_float() { flat_at_nan(input, Expr::abs) } else { input.abs() })
+        })),
         "neg" | "negative" => Some(Operator::new(UNARY, |call| Ok(-call.arithmetic_operand("input")?))),
         "sign" | "sgn" => Some(Operator::new(UNARY, sign)),
         "floor" => Some(Operator::new(UNARY, |call| rounded(call, Expr::floor))),
@@ -55,7 +59,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         }
         "pow" => Some(Operator::new(&["input", "exponent", "*", "out"], pow)),
         "atan2" | "arctan2" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
-            let (input, other) = call.promoted("input", "other")?;
+            let (input, other) = call.floats("input", "other")?;
             Ok(input.atan2(other))
         })),
         "maximum" => Some(Operator::new(&["input", "other", "*", "out"], |call| {
@@ -163,10 +167,27 @@ fn pow<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let (base, power) = call.arithmetic("input", "exponent")?;
     let numeric = |expr: Expr<'g>| if dtype == DType::Bool { expr.cast(DType::I32) } else { expr };
     let power = match (input, exponent) {
-        (Operand::Tensor { .. }, Operand::Number { value, .. }) => numeric(base).powf(value),
-        _ => numeric(base).pow(numeric(power)),
+        (Operand::Tensor { .. }, Operand::Number { value, .. }) if dtype.is_float() => base.powf(value),
+        _ if dtype.is_float() => base.pow(power),
+        _ => power_of_integers(numeric(base), numeric(power)),
     };
     Ok(power.cast(dtype))
+}
+
+/// Powers of integers with integers, by squaring; of negative exponents there are those of 1 and -1, all else is 0.
+fn power_of_integers<'g>(base: Expr<'g>, exponent: Expr<'g>) -> Expr<'g> {
+    let mut product = base.ones_like();
+    let mut square = base;
+    let mut rest = exponent;
+    for _ in 0..31 {
+        let is_odd = rest.remainder(2).equal(1);
+        product = is_odd.where_(product * square, product);
+        square = square * square;
+        rest = rest.floor_divide(2);
+    }
+    let is_unit = base.equal(1) | base.equal(-1);
+    let sign = exponent.remainder(2).equal(1).where_(base, base * base);
+    exponent.less(0).where_(is_unit.where_(sign, 0), product)
 }
 
 /// Clamping, with PyTorch's gradients where an element equals a bound: if the bounds are numbers it gets none; if they are
@@ -226,15 +247,14 @@ fn clamped<'g>(
 
 /// Both spellings: `torch.where(condition, input, other)` and the method's `input.where(condition, other)`.
 fn where_<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let is_condition = |name: &str| match call.operand(name) {
-        Ok(Operand::Tensor { element, .. }) => matches!(element, Element::Bool | Element::U8),
+    let is = |name: &str, wanted: Element| match call.operand(name) {
+        Ok(Operand::Tensor { element, .. }) => element == wanted,
         Ok(Operand::Number { .. }) | Err(_) => false,
     };
-    let (condition, on_true) = if is_condition("condition") {
-        ("condition", "input")
-    } else if is_condition("input") {
-        ("input", "condition")
-    } else {
+    let spellings = [("condition", "input"), ("input", "condition")];
+    let of = |element: Element| spellings.into_iter().find(|(condition, _)| is(condition, element));
+    // Bytes are values beside truth values.
+    let Some((condition, on_true)) = of(Element::Bool).or_else(|| of(Element::U8)) else {
         return Err(Refusal::failed("where has no condition"));
     };
     let (on_true, on_false) = call.promoted(on_true, "other")?;

@@ -103,7 +103,9 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 /// What it leaves out is known; so that the engine's derivative can be held to PyTorch's in f64, it is taken out here too.
 fn digamma<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.float("input")?;
-    let end = input.less(0.5).where_(7.0 - input, input + 6.0);
+    // Nothing is left out at an infinity, which is kept from the powers.
+    let near = input.isfinite().where_(input, 1.0);
+    let end = near.less(0.5).where_(7.0 - near, near + 6.0);
     let v = (end * end).reciprocal();
     let series = ((v / 12.0 - 691.0 / 32760.0) * v + 1.0 / 132.0) * v - 1.0 / 240.0;
     let left_out = v * v * v * v * series;
@@ -127,7 +129,13 @@ fn added<'g>(call: &Call<'_, 'g>) -> Result<(Expr<'g>, Expr<'g>, Expr<'g>, Expr<
 /// element gets all of it.
 fn bounded<'g>(call: &Call<'_, 'g>, bound: &str) -> Result<Expr<'g>, Refusal> {
     let (input, limit) = call.promoted("input", bound)?;
-    let is_number = matches!(call.operand(bound)?, Operand::Number { .. });
+    let is_number = match call.operand(bound)? {
+        Operand::Number { value, .. } if value.is_nan() => {
+            return Ok(call.graph.full(input.shape()?, f64::NAN, call.dtype));
+        }
+        Operand::Number { .. } => true,
+        Operand::Tensor { .. } => false,
+    };
     let (input, limit, dtype) = match input.dtype()? {
         DType::Bool => (input.cast(DType::I32), limit.cast(DType::I32), DType::Bool),
         dtype @ (DType::F32 | DType::F64 | DType::I32) => (input, limit, dtype),

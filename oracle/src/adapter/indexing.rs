@@ -3,7 +3,7 @@
 use arenagrad::{DType, Expr};
 
 use super::arguments::Call;
-use super::{Operator, Refusal};
+use super::{Operator, Refusal, reductions};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
@@ -69,12 +69,6 @@ fn scatter_add<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 /// Rows of `weight` at the indices in `input`. PyTorch's own samples give the two in the other order; the dtypes tell
 /// which is which. The row `padding_idx` gets no gradient.
 fn embedding<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    if call.get("max_norm").is_some() {
-        return Err(Refusal::unsupported("an embedding that renormalises its table (max_norm)"));
-    }
-    if call.boolean_or("scale_grad_by_freq", false)? {
-        return Err(Refusal::unsupported("an embedding with scale_grad_by_freq"));
-    }
     let swapped = call.tensor("weight")?.dtype()? == DType::I32 && call.tensor("input")?.dtype()?.is_float();
     let (tokens, table) = if swapped { ("weight", "input") } else { ("input", "weight") };
     let (tokens, table) = (call.indices(tokens)?, call.tensor(table)?);
@@ -89,5 +83,29 @@ fn embedding<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
             held.where_(table.stop_gradient(), table)
         }
     };
-    Ok(table.index_select(0, tokens))
+    Ok(prepared(call, table, tokens)?.index_select(0, tokens))
+}
+
+/// The table as the arguments `max_norm`, `norm_type` and `scale_grad_by_freq` have it read. PyTorch shortens the long rows of the table
+/// itself, so that no gradient passes through that; a row's gradient may be divided by how often the row was read.
+pub(super) fn prepared<'g>(call: &Call<'_, 'g>, table: Expr<'g>, tokens: Expr<'g>) -> Result<Expr<'g>, Refusal> {
+    let shape = table.shape()?;
+    let [rows, _] = *shape.dims() else { return Err(Refusal::failed("an embedding's table is no matrix")) };
+    let mut table = table;
+    if call.boolean_or("scale_grad_by_freq", false)? {
+        let tokens = tokens.flatten();
+        let ones = call.graph.full(tokens.shape()?, 1.0, call.dtype);
+        let counts = call.graph.zeros([rows], call.dtype).scatter_add(0, tokens, ones);
+        let divisor = counts.maximum(1.0).unsqueeze(1);
+        table = table.stop_gradient() + (table - table.stop_gradient()) / divisor;
+    }
+    if call.get("max_norm").is_some() {
+        let (most, order) = (call.number_or("max_norm", 0.0)?, call.number_or("norm_type", 2.0)?);
+        let held = table.stop_gradient();
+        let norm = reductions::norm_over(call, held, order, &[1])?.unsqueeze(1);
+        // PyTorch adds 1e-7 to the norms that it divides by.
+        let shortened = norm.greater(most).where_(held * (most / (norm + 1e-7)), held);
+        table = shortened + (table - held);
+    }
+    Ok(table)
 }

@@ -1,9 +1,9 @@
 //! Linear algebra, sums of products, covariances and distances.
 
-use arenagrad::{Expr, MatrixNorm};
+use arenagrad::{DType, Expr, MatrixNorm};
 
 use super::arguments::{Call, Value};
-use super::{Operator, Refusal};
+use super::{Operator, Refusal, elementwise, products};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     const MATRIX: &[&str] = &["A", "*", "out"];
@@ -43,9 +43,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "linalg.svdvals" => Some(Operator::new(&["A", "*", "driver", "out"], |call| Ok(call.float("A")?.svdvals()))),
         "linalg.matrix_norm" => Some(Operator::new(&["A", "ord", "dim", "keepdim", "*", "dtype", "out"], matrix_norm)),
         "linalg.vector_norm" => Some(Operator::new(&["x", "ord", "dim", "keepdim", "*", "dtype", "out"], vector_norm)),
-        "linalg.multi_dot" => {
-            Some(Operator::new(&["tensors", "*", "out"], |call| Ok(call.graph.multi_dot(&call.tensors("tensors")?))))
-        }
+        "linalg.multi_dot" => Some(Operator::new(&["tensors", "*", "out"], multi_dot)),
         "trace" => Some(Operator::new(INPUT, |call| {
             let input = call.numeric("input")?;
             if input.shape()?.rank() != 2 { Err(Refusal::failed("a trace is of a matrix")) } else { Ok(input.trace()) }
@@ -63,7 +61,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         })),
         "addr" => Some(Operator::new(&["input", "vec1", "vec2", "*", "beta", "alpha", "out"], |call| {
             let (column, row) = call.arithmetic("vec1", "vec2")?;
-            added(call, column.unsqueeze(1) * row)
+            added(call, elementwise::product(column.unsqueeze(1), row)?)
         })),
         "addbmm" => Some(Operator::new(&["input", "batch1", "batch2", "*", "beta", "alpha", "out"], |call| {
             let (lhs, rhs) = call.arithmetic("batch1", "batch2")?;
@@ -77,6 +75,7 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
     match name {
         "pdist" => Some(Operator::new(&["input", "p"], pdist)),
         "bilinear" => Some(Operator::new(&["input1", "input2", "weight", "bias"], |call| {
+            call.needs_floats("input1")?;
             let (x, y) = call.floats("input1", "input2")?;
             Ok(x.bilinear(y, call.float("weight")?, call.optional_float("bias")?))
         })),
@@ -91,15 +90,28 @@ fn sign_and_logarithm(matrix: Expr<'_>) -> Result<Vec<Expr<'_>>, Refusal> {
 
 /// `beta * input + alpha * product`; with a beta of 0 the input is not looked at, even if it is NaN.
 fn added<'g>(call: &Call<'_, 'g>, product: Expr<'g>) -> Result<Expr<'g>, Refusal> {
-    let (alpha, beta) = (call.number_or("alpha", 1.0)?, call.number_or("beta", 1.0)?);
     let (shape, dtype) = (product.shape()?, product.dtype()?);
-    let scaled = if alpha == 1.0 { product } else { product * alpha };
+    let [alpha, beta] = products::factors(call, dtype)?;
+    let times = |tensor: Expr<'g>, factor: f64| {
+        if factor == 1.0 { Ok(tensor) } else { elementwise::product(tensor, call.graph.full([], factor, dtype)) }
+    };
+    let scaled = times(product, alpha)?;
     if beta == 0.0 {
         return Ok(scaled);
     }
-    let input = call.numeric("input")?.cast(dtype);
-    let input = if beta == 1.0 { input } else { input * beta };
-    Ok(input.broadcast_to(shape) + scaled)
+    let input = times(call.tensor("input")?.cast(dtype), beta)?.broadcast_to(shape);
+    Ok(if dtype == DType::Bool { input | scaled } else { input + scaled })
+}
+
+/// The order in which the engine multiplies is for floats. The products of integers, which wrap, are the same in any.
+fn multi_dot<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
+    let tensors = call.tensors("tensors")?;
+    match *tensors {
+        [first, ref others @ ..] if first.dtype()? == DType::I32 => {
+            Ok(others.iter().fold(first, |product, factor| product.matmul(*factor)))
+        }
+        _ => Ok(call.graph.multi_dot(&tensors)),
+    }
 }
 
 fn pdist<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {

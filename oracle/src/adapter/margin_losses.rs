@@ -4,13 +4,15 @@ use arenagrad::{Expr, PoissonNll, Reduction, TripletMargin};
 
 use super::arguments::Call;
 use super::losses::{pair, reduced, reduction};
-use super::{Operator, Refusal};
+use super::{Operator, Refusal, reductions};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
         "dist" => Some(Operator::new(&["input", "other", "p"], |call| {
             let (input, other) = call.floats("input", "other")?;
-            Ok((input - other).norm(call.number_or("p", 2.0)?, ..))
+            let difference = input - other;
+            let axes: Vec<usize> = (0..difference.shape()?.rank()).collect();
+            reductions::norm_over(call, difference, call.number_or("p", 2.0)?, &axes)
         })),
         "renorm" => Some(Operator::new(&["input", "p", "dim", "maxnorm", "*", "out"], renorm)),
         _ => None,
@@ -26,7 +28,18 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
             let axis = call.axis_or("dim", 1, rank)? as isize;
             // Two scalars are vectors of one element for that.
             let (x1, x2) = if rank == 0 { (x1.reshape([1]), x2.reshape([1])) } else { (x1, x2) };
-            Ok(x1.cosine_similarity(x2, axis, call.number_or("eps", 1e-8)?))
+            let eps = call.number_or("eps", 1e-8)?;
+            let cosine = x1.cosine_similarity(x2, axis, eps);
+            // Where PyTorch divides by `eps` it takes the gradient of the length that it left out.
+            let (own, others) = (x1.shape()?, x2.shape()?);
+            let common =
+                own.broadcast(&others).map_err(|_| Refusal::failed(format!("cosines of {own} and {others}")))?;
+            let [x1, x2] = [x1, x2].map(|x| x.broadcast_to(&common));
+            let lengths = [x1, x2].map(|x| x.norm(2.0, [axis]).unsqueeze(axis));
+            let [divisor1, divisor2] = lengths.map(|length| length + (length.maximum(eps) - length).stop_gradient());
+            let as_pytorch = (x1 / divisor1 * (x2 / divisor2)).sum([axis]);
+            let [short1, short2] = lengths.map(|length| length.squeeze(axis).less(eps));
+            Ok((short1 | short2).where_(as_pytorch, cosine))
         })),
         "margin_ranking_loss" => Some(Operator::new(
             &["input1", "input2", "target", "margin", "size_average", "reduce", "reduction"],

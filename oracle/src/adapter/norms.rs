@@ -1,9 +1,10 @@
 //! Normalisation layers.
 
-use arenagrad::{DType, Expr, Shape};
+use arenagrad::{Expr, Shape};
 
-use super::arguments::Call;
+use super::arguments::{Call, Operand};
 use super::{Operator, Refusal};
+use crate::case::Element;
 
 /// PyTorch's default for what is added to a variance.
 const EPSILON: f64 = 1e-5;
@@ -26,11 +27,14 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
     }
 }
 
-/// PyTorch's default for what is added is the smallest step from 1 of the dtype.
+/// PyTorch's default for what is added is the smallest step from 1 of the dtype that the case has, whichever it is run in.
 fn rms_norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.float("input")?;
     let axes = normalized_axes(call, &input.shape()?)?;
-    let epsilon = if call.dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let epsilon = match call.operand("input")? {
+        Operand::Tensor { element: Element::F32, .. } => f64::from(f32::EPSILON),
+        Operand::Tensor { .. } | Operand::Number { .. } => f64::EPSILON,
+    };
     Ok(input.rms_norm(axes, call.optional_float("weight")?, call.number_or("eps", epsilon)?))
 }
 

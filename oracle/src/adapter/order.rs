@@ -61,13 +61,18 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "argmax" => Operator::new(REDUCTION, |call| index(call, |x, axes| x.argmax(axes))),
         "argmin" => Operator::new(REDUCTION, |call| index(call, |x, axes| x.argmin(axes))),
         "aminmax" => Operator::several(&["input", "*", "dim", "keepdim", "out"], |call| {
-            let input = call.numeric("input")?;
+            let (input, dtype) = (call.numeric("input")?, call.tensor("input")?.dtype()?);
             let least = reduce(call, input, Expr::min, Expr::min_keepdims)?;
-            Ok(vec![least, reduce(call, input, Expr::max, Expr::max_keepdims)?])
+            let greatest = reduce(call, input, Expr::max, Expr::max_keepdims)?;
+            Ok(vec![least.cast(dtype), greatest.cast(dtype)])
         }),
         "nansum" => Operator::new(REDUCTION, |call| {
             call.same_dtype()?;
-            reduce(call, call.float("input")?, Expr::nansum, Expr::nansum_keepdims)
+            let input = call.numeric("input")?;
+            if !input.dtype()?.is_float() {
+                return reduce(call, input, Expr::sum, Expr::sum_keepdims);
+            }
+            reduce(call, input, Expr::nansum, Expr::nansum_keepdims)
         }),
         "nanmean" => Operator::new(REDUCTION, |call| {
             call.same_dtype()?;
@@ -153,7 +158,16 @@ fn median<'g>(
         return chosen_along(call, None, |x, axis| function(x, vec![axis as usize]));
     }
     let all = (0..input.shape()?.rank()).collect();
-    Ok(vec![function(input, all).0])
+    let value = function(input, all).0;
+    if !input.dtype()?.is_float() {
+        return Ok(vec![value]);
+    }
+    // What is equal to the median of all shares its gradient; each share is a part of a number whose value is 0.
+    let value = value.stop_gradient();
+    let is_it = input.equal(value) | (input.isnan() & value.isnan());
+    let movable = (is_it & input.isfinite()).where_(input, 0.0);
+    let share = is_it.cast(call.dtype).sum(..);
+    Ok(vec![value + (movable - movable.stop_gradient()).sum(..) / share])
 }
 
 fn searchsorted<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
@@ -211,18 +225,33 @@ fn spread<'g>(
     Ok([spread, mean].map(|x| if keeps { x.reshape(kept.clone()) } else { x }).to_vec())
 }
 
+/// Where neighbours differ, `n` times over.
+fn differences_of_truth(truth: Expr<'_>, axis: isize, n: usize) -> Result<Expr<'_>, Refusal> {
+    let mut differences = truth;
+    for _ in 0..n {
+        let shape = differences.shape()?;
+        let extent = shape[axis as usize];
+        let (later, earlier) =
+            (differences.slice(axis, extent.min(1), extent), differences.slice(axis, 0, extent.saturating_sub(1)));
+        differences = later.not_equal(earlier);
+    }
+    Ok(differences)
+}
+
 fn diff<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.tensor("input")?;
-    if input.dtype()? == DType::Bool {
-        return Err(Refusal::unsupported("differences of truth values"));
-    }
     let n = match call.get("n") {
         Some(_) => count(call, "n")?,
         None => 1,
     };
     let axis = call.axis_or("dim", -1, input.shape()?.rank())?;
     let other = |name: &str| call.get(name).map(|_| call.tensor(name)).transpose();
-    Ok(input.diff_with(n, axis as isize, other("prepend")?, other("append")?))
+    let (axis, before, after) = (axis as isize, other("prepend")?, other("append")?);
+    if input.dtype()? == DType::Bool && n > 0 {
+        let parts: Vec<Expr<'g>> = [before, Some(input), after].into_iter().flatten().collect();
+        return differences_of_truth(call.graph.concat(&parts, axis), axis, n);
+    }
+    Ok(input.diff_with(n, axis, before, after))
 }
 
 fn trapezoid<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {

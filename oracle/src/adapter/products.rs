@@ -1,8 +1,8 @@
 //! Matrix products.
 
-use arenagrad::Expr;
+use arenagrad::{DType, Expr};
 
-use super::arguments::Call;
+use super::arguments::{Call, held};
 use super::{Operator, Refusal, elementwise};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
@@ -45,9 +45,9 @@ fn product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize]) -> Re
 /// `beta * input + alpha * product`. With a beta of 0 the input is not looked at, even if it is NaN, and with an alpha of 0
 /// the product of two matrices is not; that of two batches is.
 fn added_product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize]) -> Result<Expr<'g>, Refusal> {
-    let (alpha, beta) = (call.number_or("alpha", 1.0)?, call.number_or("beta", 1.0)?);
     let product = product(call, lhs, rhs, ranks)?;
     let (shape, dtype) = (product.shape()?, product.dtype()?);
+    let [alpha, beta] = factors(call, dtype)?;
     let scaled = match alpha {
         0.0 if ranks == [2, 2] => call.graph.zeros(&shape, dtype),
         1.0 => product,
@@ -59,6 +59,11 @@ fn added_product<'g>(call: &Call<'_, 'g>, lhs: &str, rhs: &str, ranks: &[usize])
     let input = call.numeric("input")?.cast(dtype);
     let input = if beta == 1.0 { input } else { input * beta };
     Ok(input.broadcast_to(shape) + scaled)
+}
+
+/// The numbers `alpha` and `beta`, as tensors of that dtype take them.
+pub(super) fn factors(call: &Call<'_, '_>, dtype: DType) -> Result<[f64; 2], Refusal> {
+    Ok([held(call.number_or("alpha", 1.0)?, dtype), held(call.number_or("beta", 1.0)?, dtype)])
 }
 
 fn outer<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
@@ -73,7 +78,7 @@ fn outer<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 fn linear<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let (input, weight) = call.arithmetic("input", "weight")?;
     let product = match (input.shape()?.rank(), weight.shape()?.rank()) {
-        (2.., 2) => input.matmul_with(weight, false, true),
+        (2.., 2) if input.dtype()?.is_float() => input.matmul_with(weight, false, true),
         (_, 2) => input.matmul(weight.t()),
         _ => input.matmul(weight),
     };

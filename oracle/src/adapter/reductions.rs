@@ -1,8 +1,8 @@
 //! Reductions over axes, and what is normalised by one.
 
-use arenagrad::Expr;
+use arenagrad::{Expr, MatrixNorm};
 
-use super::arguments::{Call, Value};
+use super::arguments::{Call, Value, axis};
 use super::{Operator, Refusal};
 
 const REDUCTION: &[&str] = &["input", "dim", "keepdim", "*", "dtype", "out"];
@@ -110,16 +110,38 @@ fn norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let order = match call.get("p") {
         None => 2.0,
         Some(Value::Text("fro")) => 2.0,
-        Some(Value::Text("nuc")) => return Err(Refusal::unsupported("the nuclear norm")),
+        Some(Value::Text("nuc")) => return nuclear_norm(call, input),
         Some(_) => call.number_or("p", 2.0)?,
     };
     let shape = input.shape()?;
     let axes = call.axes("dim", shape.rank())?;
-    let norm = if order >= 0.0 { input.norm(order, axes.clone()) } else { negative_norm(call, input, order, &axes)? };
+    let norm = norm_over(call, input, order, &axes)?;
     if !call.boolean_or("keepdim", false)? {
         return Ok(norm);
     }
     Ok(norm.reshape(shape.reduced(axes.into_iter().collect())))
+}
+
+/// The nuclear norm of the matrices along two axes, the last two where none are named.
+fn nuclear_norm<'g>(call: &Call<'_, 'g>, input: Expr<'g>) -> Result<Expr<'g>, Refusal> {
+    let shape = input.shape()?;
+    let rank = shape.rank();
+    let given = if call.get("dim").is_some() { call.integers("dim")? } else { vec![-2, -1] };
+    let axes = given.into_iter().map(|given| axis(given, rank)).collect::<Result<Vec<usize>, _>>()?;
+    let [rows, columns] = axes[..] else { return Err(Refusal::failed("the nuclear norm is over two axes")) };
+    let norm = input.matrix_norm(MatrixNorm::Nuclear, [rows as isize, columns as isize]);
+    let is_kept = call.boolean_or("keepdim", false)?;
+    Ok(if is_kept { norm.reshape(shape.reduced(axes.into_iter().collect())) } else { norm })
+}
+
+/// The norm of that order over axes.
+pub(super) fn norm_over<'g>(
+    call: &Call<'_, 'g>,
+    input: Expr<'g>,
+    order: f64,
+    axes: &[usize],
+) -> Result<Expr<'g>, Refusal> {
+    if order >= 0.0 { Ok(input.norm(order, axes)) } else { negative_norm(call, input, order, axes) }
 }
 
 /// `sum(|x|^p)^(1/p)` for a `p` below 0, where one element of 0 makes the norm 0, and its gradient as well.

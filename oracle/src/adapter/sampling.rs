@@ -4,8 +4,8 @@ use arenagrad::{
     BagMode, EmbeddingBag, Expr, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
 };
 
-use super::arguments::{Call, Value};
-use super::{Operator, Refusal, Signature};
+use super::arguments::{Call, Value, held};
+use super::{Operator, Refusal, Signature, indexing};
 
 const INTERPOLATE: Signature =
     &["input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"];
@@ -61,14 +61,15 @@ fn pad<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
         return Err(Refusal::failed("an odd number of amounts"));
     }
     let pairs: Vec<(isize, isize)> = amounts.chunks(2).rev().map(|pair| (pair[0], pair[1])).collect();
+    let input = call.tensor("input")?;
     let mode = match call.text_or("mode", "constant")? {
-        "constant" => PadMode::Constant(call.number_or("value", 0.0)?),
+        "constant" => PadMode::Constant(held(call.number_or("value", 0.0)?, input.dtype()?)),
         "reflect" => PadMode::Reflect,
         "replicate" => PadMode::Replicate,
         "circular" => PadMode::Circular,
         other => return Err(Refusal::failed(format!("padding of mode {other:?}"))),
     };
-    Ok(call.tensor("input")?.pad_with(pairs, mode))
+    Ok(input.pad_with(pairs, mode))
 }
 
 /// A number, or a list of numbers.
@@ -143,15 +144,10 @@ fn grid_sample<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 /// Bags of rows of `weight` at the indices in `input`. PyTorch's own samples give the two in the other order; the dtypes tell which is
 /// which.
 fn embedding_bag<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    if call.get("max_norm").is_some() {
-        return Err(Refusal::unsupported("bags of embeddings that renormalise their table (max_norm)"));
-    }
-    if call.boolean_or("scale_grad_by_freq", false)? {
-        return Err(Refusal::unsupported("bags of embeddings with scale_grad_by_freq"));
-    }
     let swapped = call.tensor("input")?.dtype()?.is_float();
     let (tokens, table) = if swapped { ("weight", "input") } else { ("input", "weight") };
-    let (tokens, table) = (call.indices(tokens)?, call.tensor(table)?);
+    let tokens = call.indices(tokens)?;
+    let table = indexing::prepared(call, call.tensor(table)?, tokens)?;
     let mode = match call.text_or("mode", "mean")? {
         "sum" => BagMode::Sum,
         "mean" => BagMode::Mean,
