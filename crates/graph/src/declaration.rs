@@ -210,7 +210,9 @@ pub enum Distribution {
 pub struct IndexBound {
     /// The input.
     pub node: NodeId,
-    /// Elements must be in `0..bound`.
+    /// Elements must be in `least..bound`: from 0 on, or from `-bound` where negative ones count from the end.
+    pub least: i32,
+    /// The extent of the axis.
     pub bound: usize,
     /// One value that is allowed besides, such as the ignored label of a loss.
     pub except: Option<i32>,
@@ -218,12 +220,21 @@ pub struct IndexBound {
     pub origin: Origin,
 }
 
+impl IndexBound {
+    /// Whether an element may be that.
+    pub fn allows(&self, value: i32) -> bool {
+        let is_below = usize::try_from(value).map_or(true, |value| value < self.bound);
+        value >= self.least && is_below || self.except == Some(value)
+    }
+}
+
 /// What a node requires of the indices that it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Requirement {
     /// The indices: an input, or a view of one that shows its elements and no others.
     pub(crate) indices: NodeId,
-    /// Elements must be in `0..bound`.
+    /// Elements must be in `least..bound`.
+    pub(crate) least: i32,
     pub(crate) bound: usize,
     /// One value that is allowed besides.
     pub(crate) except: Option<i32>,

@@ -268,8 +268,8 @@ pub enum GraphError {
     #[error("{origin}: {op}: no operands were given")]
     NoOperands { origin: Origin, op: &'static str },
 
-    #[error("{origin}: {op}: index {value} at position {position} is outside 0..{bound}")]
-    Index { origin: Origin, op: &'static str, position: usize, value: i32, bound: usize },
+    #[error("{origin}: {op}: index {value} at position {position} is outside {least}..{bound}")]
+    Index { origin: Origin, op: &'static str, position: usize, value: i32, least: i32, bound: usize },
 
     #[error("{origin}: the name {name:?} is taken, first at {first}")]
     DuplicateName { origin: Origin, name: String, first: Origin },

@@ -83,9 +83,14 @@ impl Arena {
         let op = &self.nodes[id.key].op;
         let requirements: Vec<Requirement> = if let Op::Scan { body, operands, result } = op {
             let indexed = body.indexed(*result).into_iter();
-            indexed.map(|(number, bound)| Requirement { indices: operands[number], bound, except: None }).collect()
+            indexed.map(|(number, bound)| Requirement {
+                indices: operands[number],
+                least: 0,
+                bound,
+                except: None,
+            }).collect()
         } else if let Some((operand, indices, axis)) = indices_of(op) {
-            vec![Requirement { indices, bound: self.nodes[operand.key].shape[axis], except: None }]
+            vec![Requirement { indices, least: 0, bound: self.nodes[operand.key].shape[axis], except: None }]
         } else {
             return;
         };
@@ -110,11 +115,11 @@ impl Arena {
         for key in nodes {
             let Some(requirements) = self.requirements.get(&key) else { continue };
             for requirement in requirements {
-                let Requirement { indices, bound, except } = *requirement;
+                let Requirement { indices, least, bound, except } = *requirement;
                 if let Some(node) = self.viewed_input(indices)
-                    && known.insert((node, bound, except))
+                    && known.insert((node, least, bound, except))
                 {
-                    bounds.push(IndexBound { node, bound, except, origin: self.nodes[key].origin });
+                    bounds.push(IndexBound { node, least, bound, except, origin: self.nodes[key].origin });
                 }
             }
         }

@@ -87,7 +87,7 @@ impl Graph {
                     key.push(bounds.len() as u64);
                     for bound in bounds {
                         let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
-                        key.extend([bound.bound as u64, except]);
+                        key.extend([bound.least as u64, bound.bound as u64, except]);
                     }
                     continue;
                 }

@@ -113,10 +113,10 @@ pub enum Error {
     InputDType { name: String, expected: StorageType, found: StorageType, origin: String },
 
     #[error(
-        "input {name:?}: element {position} is {value}, outside 0..{bound} that {origin} needs{}",
+        "input {name:?}: element {position} is {value}, outside {least}..{bound} that {origin} needs{}",
         ignoring(*.value)
     )]
-    IndexOutOfRange { name: String, position: usize, value: i32, bound: usize, origin: String },
+    IndexOutOfRange { name: String, position: usize, value: i32, least: i32, bound: usize, origin: String },
 
     #[error("no parameter is named {name:?}; this session has {known}")]
     UnknownParameter { name: String, known: String },

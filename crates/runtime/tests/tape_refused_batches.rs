@@ -267,7 +267,7 @@ fn an_index_is_told_of_the_operation_that_reads_it() {
     let (first, unnamed) = (index(7).named("labels"), index(-1));
     let (line, named) = (line!(), w.gather(0, &first));
     let told = |error: Error| {
-        let Error::IndexOutOfRange { name, position, value, bound, origin } = error else { panic!("{error}") };
+        let Error::IndexOutOfRange { name, position, value, bound, origin, .. } = error else { panic!("{error}") };
         (name, position, value, bound, origin)
     };
     let (name, position, value, bound, origin) = told(named.item().unwrap_err());

@@ -2,9 +2,9 @@
 //!
 //! The indexed axes are made one, and the positions along them one number each; then it is a matter of one axis. What is put needs no other
 //! order of the axes for that, so it costs what it writes: whole axes between indexed ones have a position for each place. Positions count from the
-//! end where they are negative, as PyTorch has it of these functions. Those that stand in the graph are checked when they are used; whatever comes
-//! from an input or was computed cannot be, and if it is out of range, what is put there goes nowhere, and what is taken is NaN, or 0
-//! of i32 and false of bool.
+//! end where they are negative, as PyTorch has it of these functions. Those that stand in the graph are checked when they are used, and those of an
+//! input at each run; whatever was computed cannot be, and if it is out of range, what is put there goes nowhere, and what is taken is NaN,
+//! or 0 of i32 and false of bool.
 
 use std::ops::Range;
 
@@ -124,8 +124,8 @@ impl<'g> Expr<'g> {
     ///
     /// Negative positions count from the end. Of several values for one place the last in row-major order wins; with `accumulate` they add up.
     /// The gradient of `values` is the upstream gradient at the positions, without `accumulate` of the winners alone; this
-    /// expression's is the upstream, without `accumulate` 0 where elements were replaced. A position that comes from an input or was
-    /// computed and is out of range changes nothing.
+    /// expression's is the upstream, without `accumulate` 0 where elements were replaced. A position that was computed and is out of
+    /// range changes nothing; those of inputs are checked at each run.
     ///
     /// Errors: more indices than axes; indices that are neither i32 nor bool, or bool that do not stand in the graph or have another shape than the axes
     /// that they index; shapes that do not broadcast; values of another dtype; a position that stands in the graph and is out of range; indexed
@@ -173,16 +173,22 @@ impl<'g> Expr<'g> {
             let (what, value) = ("the number of places", extent as f64);
             return self.fail_without(GraphError::Argument { origin, op, what, value, expected: "at most 2147483647" });
         };
-        if let Op::Leaf(Leaf::Literal { data }) = self.source()?.1
+        let (source, leaf) = self.source()?;
+        if let Op::Leaf(Leaf::Literal { data }) = leaf
             && let Some(elements) = data.as_slice::<i32>()
         {
             let outside = |&index: &i32| !(-bound..bound).contains(&index);
             if let Some(position) = elements.iter().position(outside) {
                 let value = elements[position];
-                return self.fail_without(GraphError::Index { origin, op, position, value, bound: extent });
+                return self.fail_without(GraphError::Index { origin, op, position, value, least: -bound, bound: extent });
             }
             if elements.iter().all(|&index| index >= 0) {
                 return Some(self);
+            }
+            if source == self.raw()? {
+                let counted: Vec<i32> =
+                    elements.iter().map(|&index| if index < 0 { index + bound } else { index }).collect();
+                return Some(self.graph().at(origin, || self.graph().literal(shape, counted)));
             }
         }
         if let Some(value) = self.constant()
@@ -190,9 +196,28 @@ impl<'g> Expr<'g> {
             && !(-f64::from(bound)..f64::from(bound)).contains(&value)
         {
             let value = value as i32;
-            return self.fail_without(GraphError::Index { origin, op, position: 0, value, bound: extent });
+            let (position, least) = (0, -bound);
+            return self.fail_without(GraphError::Index { origin, op, position, value, least, bound: extent });
         }
-        Some(self.graph().at(origin, || self.less(0).where_(self + bound, self)))
+        let counted = self.graph().at(origin, || self.less(0).where_(self + bound, self));
+        self.required_from_end_by(counted, bound);
+        Some(counted)
+    }
+
+    /// These i32 positions along that axis of `indexed` with negative ones counted from its end.
+    pub(super) fn counted_along(
+        self,
+        op: &'static str,
+        indexed: Expr<'g>,
+        axis: isize,
+        origin: Origin,
+    ) -> Option<Expr<'g>> {
+        indexed.same_graph(self, op, origin)?;
+        let shape = indexed.read(op, origin, |_, node| node.shape.clone())?;
+        match indexed.resolve_axis(op, &shape, axis, origin) {
+            Ok(axis) => self.counted_from_end(op, shape[axis], origin),
+            Err(error) => indexed.fail_without(error),
+        }
     }
 
     /// Which places index tensors name.

@@ -5,8 +5,8 @@
 //! something does. The winner alone takes the gradient, and what was replaced takes none.
 //!
 //! Indices are as [`Expr::gather`] and [`Expr::scatter_add`] take them: those that stand in the graph are checked when they are used, and inputs
-//! at each run; one that was computed on the device and is out of range changes nothing. Negative indices are out of range here, as in
-//! PyTorch; [`Expr::index_put`] and [`Expr::take`] count them from the end.
+//! at each run; one that was computed on the device and is out of range changes nothing. Negative indices are out of range, as in PyTorch. Those
+//! of [`Expr::index_fill`], and of [`Expr::index_put`], [`Expr::put`], [`Expr::take`] and [`Expr::take_along_dim`], count from the end, as there.
 
 use crate::arena::Graph;
 use crate::dtype::DType;
@@ -180,16 +180,16 @@ impl<'g> Expr<'g> {
     }
 
     /// This with `value`, a number or a scalar, in all elements of the slices along `axis` at the positions `indices`, i32 `[k]` or a scalar.
-    /// (PyTorch's `index_fill`.) Any dtype, the same of both. The gradient of `value` is the sum over the elements that it fills, and what
+    /// Negative positions count from the end. (PyTorch's `index_fill`.) Any dtype, the same of both. The gradient of `value` is the sum over the elements that it fills, and what
     /// was replaced takes none.
     ///
     /// Errors: an axis that there is not; indices that are no vector or not i32; a value of another dtype, or that does not broadcast to
-    /// this shape.
+    /// this shape; a position that stands in the graph and is out of range. Those of inputs are checked at each run.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
     /// # let g = Graph::new();
-    /// assert_eq!(g.input("x", [5, 3]).index_fill(1, g.literal([2], [2, 0]), -1.0).shape()?.dims(), [5, 3]);
+    /// assert_eq!(g.input("x", [5, 3]).index_fill(1, g.literal([2], [-1, 0]), -1.0).shape()?.dims(), [5, 3]);
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
@@ -197,7 +197,8 @@ impl<'g> Expr<'g> {
         let method = self.enter("index_fill");
         let origin = method.origin();
         let poisoned = Expr::poisoned(self.graph());
-        let Some(slices) = self.slices_of("index_fill", axis, indices, None, origin) else { return poisoned };
+        let Some(counted) = indices.counted_along("index_fill", self, axis, origin) else { return poisoned };
+        let Some(slices) = self.slices_of("index_fill", axis, counted, None, origin) else { return poisoned };
         let value = value.into_operand();
         if self.same_graph_all(&[value.expr()], "index_fill", origin).is_none() {
             return poisoned;

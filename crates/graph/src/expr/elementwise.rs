@@ -114,7 +114,10 @@ macro_rules! binary_methods {
     ($with:ident) => {
         $with! {
             /// `x^exponent`, elementwise with broadcasting. A negative base with an integer exponent is right; with any other it
-            /// is NaN. `x^0` is 1 for every `x`, NaN too.
+            /// is NaN. `x^0` is 1 for every `x`, NaN too. Floats and i32.
+            ///
+            /// Powers of i32 are exact and wrap around. Those of 1 and -1 have negative exponents as well; of all other numbers such a power
+            /// is 0, and so it is of 0, as in PyTorch's powers of two tensors.
             ///
             /// The derivatives are `exponent x^(exponent - 1)` and `x^exponent ln x`, and 0 where those are products of 0 and an
             /// infinity: by `x` for an exponent of 0, and for an infinite one where the power is 0 all around; by the exponent at an
@@ -240,17 +243,21 @@ impl<'g> Expr<'g> {
         self.compare(function, rhs, Origin::here())
     }
 
-    /// `x^exponent` for a number, in the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1.
+    /// `x^exponent` for a number, in the shortest form: `x * x` for 2, `sqrt` for 0.5, a quotient for -1. Floats and i32, of which the
+    /// exponent is a whole number and the power that of [`Expr::pow`].
+    ///
+    /// Errors: truth values; an exponent that i32 does not hold, of an expression that is i32.
     #[track_caller]
     pub fn powf(self, exponent: f64) -> Expr<'g> {
         let _method = self.enter("powf");
         let origin = Origin::here();
+        let is_integer = self.raw().is_some() && self.dtype() == Ok(DType::I32);
         match exponent {
             1.0 => self,
             2.0 => self.binary(BinaryFunction::Mul, self, origin),
             3.0 => self.binary(BinaryFunction::Mul, self, origin).binary(BinaryFunction::Mul, self, origin),
-            0.5 => self.unary(UnaryFunction::Sqrt, origin),
-            -1.0 => self.constant_beside(1.0, origin).binary(BinaryFunction::Div, self, origin),
+            0.5 if !is_integer => self.unary(UnaryFunction::Sqrt, origin),
+            -1.0 if !is_integer => self.constant_beside(1.0, origin).binary(BinaryFunction::Div, self, origin),
             exponent => self.binary(BinaryFunction::Pow, exponent, origin),
         }
     }

@@ -19,8 +19,17 @@ impl<'g> Expr<'g> {
     /// Notes that `node` requires these indices to be in `0..bound` or `except`, which is checked before each run if they come
     /// from an input.
     pub(crate) fn required_by(self, node: Expr<'g>, bound: usize, except: Option<i32>) {
+        self.required_from(0, node, bound, except);
+    }
+
+    /// Notes that `node`, which counts negative ones of these indices from the end, requires them to be in `-bound..bound`.
+    pub(crate) fn required_from_end_by(self, node: Expr<'g>, bound: i32) {
+        self.required_from(-bound, node, bound as usize, None);
+    }
+
+    fn required_from(self, least: i32, node: Expr<'g>, bound: usize, except: Option<i32>) {
         if let (Some(indices), Some(owner)) = (self.raw(), node.raw()) {
-            self.graph().arena_mut().require(owner, Requirement { indices, bound, except });
+            self.graph().arena_mut().require(owner, Requirement { indices, least, bound, except });
         }
     }
 
@@ -44,7 +53,7 @@ impl<'g> Expr<'g> {
             None
         };
         let (position, value) = found?;
-        Some(GraphError::Index { origin, op, position, value, bound })
+        Some(GraphError::Index { origin, op, position, value, least: 0, bound })
     }
 
     /// Whether every element is known to be in `0..extent`, or is checked to be before each run of a node that indexes an axis

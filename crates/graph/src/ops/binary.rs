@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | add, sub, mul | | | i32 too, wrapping |
 //! | div | `a / b` | `1 / b`, `-y / b` | |
-//! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` for every a, NaN too, with derivative 0 in a; the derivative in b is 0 at a = 0 for b >= 0, at a = inf for b < 0 |
+//! | pow | `a^b` | `b a^(b-1)`, `y ln a` | `a^0 = 1` for every a, NaN too, with derivative 0 in a; the derivative in b is 0 at a = 0 for b >= 0, at a = inf for b < 0; i32 too, wrapping, where of negative exponents the powers of 1 and -1 alone are not 0 |
 //! | atan2 | the angle of the point `(b, a)` | `b / (a^2 + b^2)`, `-a / (a^2 + b^2)` | within -pi and pi, the signs of zeros count; derivatives 0 at (0, 0) |
 //! | maximum, minimum | | 1 for the one taken | half each at a tie; NaN wins, and passes the gradient to both; i32 too |
 //! | relu_backward | 0 where `b <= 0`, else `a` | the same in a, 0 in b | a NaN in b lets the gradient through |

@@ -80,3 +80,15 @@ fn pow_f32(x: f32, y: f32) -> f32 {
     result = select(result, nan(), is_nan(x) | is_nan(y));
     return select(result, 1.0, (y == 0.0) | (x == 1.0));
 }
+
+// x^y of integers, which wraps, by squaring. Of negative exponents there are those of 1 and -1; all other powers are 0.
+fn pow_i32(x: i32, y: i32) -> i32 {
+    var product = 1;
+    var square = x;
+    for (var rest = u32(max(y, 0)); rest != 0u; rest = rest >> 1u) {
+        product = product * select(1, square, (rest & 1u) == 1u);
+        square = square * square;
+    }
+    let sign = select(1, x, (y & 1) == 1);
+    return select(product, select(0, sign, (x == 1) | (x == -1)), y < 0);
+}

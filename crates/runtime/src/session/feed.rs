@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use arenagrad_graph::{DeclarationKind, NodeId, Shape, StorageType};
+use arenagrad_graph::{DeclarationKind, IndexBound, NodeId, Shape, StorageType};
 
 use crate::error::Error;
 use crate::plan::{BufferRole, Plan};
@@ -29,14 +29,8 @@ struct Input {
     origin: String,
     /// The session's buffer; none if the plan does not read the input.
     buffer: Option<u32>,
-    ranges: Vec<IndexRange>,
-}
-
-/// A range that an input's elements must be in.
-struct IndexRange {
-    limit: usize,
-    except: Option<i32>,
-    origin: String,
+    /// What its elements must be.
+    bounds: Vec<IndexBound>,
 }
 
 impl Feed {
@@ -49,10 +43,9 @@ impl Feed {
                 BufferRole::Parameter(_) | BufferRole::Literal(_) | BufferRole::Slot => {}
             }
         }
-        let mut ranges: HashMap<NodeId, Vec<IndexRange>> = HashMap::new();
+        let mut bounds: HashMap<NodeId, Vec<IndexBound>> = HashMap::new();
         for bound in &plan.bounds {
-            let (limit, except, origin) = (bound.bound, bound.except, bound.origin.to_string());
-            ranges.entry(bound.node).or_default().push(IndexRange { limit, except, origin });
+            bounds.entry(bound.node).or_default().push(bound.clone());
         }
         let mut inputs = Vec::new();
         for ((declaration, number), alive) in plan.declarations.iter().zip(0..).zip(&plan.alive) {
@@ -65,7 +58,7 @@ impl Feed {
                 storage: declaration.storage,
                 origin: declaration.origin.to_string(),
                 buffer: buffers.get(&number).copied(),
-                ranges: ranges.remove(&declaration.node).unwrap_or_default(),
+                bounds: bounds.remove(&declaration.node).unwrap_or_default(),
             });
         }
         let by_name = inputs.iter().zip(0..).map(|(input, place)| (input.name.clone(), place)).collect();
@@ -164,17 +157,15 @@ impl Input {
             let (expected, found) = (self.storage, tensor.storage());
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
-        for range in &self.ranges {
-            let allowed = |value: i32| {
-                usize::try_from(value).is_ok_and(|value| value < range.limit) || range.except == Some(value)
-            };
-            if let Some((position, value)) = tensor.data().find_integer(|value| !allowed(value)) {
+        for bound in &self.bounds {
+            if let Some((position, value)) = tensor.data().find_integer(|value| !bound.allows(value)) {
                 return Err(Error::IndexOutOfRange {
                     name: self.name.clone(),
                     position,
                     value,
-                    bound: range.limit,
-                    origin: range.origin.clone(),
+                    least: bound.least,
+                    bound: bound.bound,
+                    origin: bound.origin.to_string(),
                 });
             }
         }

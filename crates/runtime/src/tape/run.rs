@@ -162,21 +162,23 @@ impl Inner {
     /// An error of a run of `outputs`, whose structure this is, as it is told of what was recorded: a plan knows its inputs by their numbers,
     /// and where the first computation of its structure was recorded.
     pub(crate) fn told(&self, error: Error, outputs: &[NodeId], structure: &Structure, given: &[Given]) -> Error {
-        let Error::IndexOutOfRange { name, position, value, bound, origin } = error else { return error };
+        let Error::IndexOutOfRange { name, position, value, least, bound, origin } = error else { return error };
         let written = structure.inputs().iter().zip(given).filter(|(_, given)| given.resident.is_none());
         let input = name.parse().ok().and_then(|number| written.map(|(input, _)| *input).nth(number));
         let (slots, known) = (self.slots.borrow(), self.known.borrow());
         let is_known = |node: NodeId| slots.get(node).is_some() || known.contains_key(&node);
         // What was run is alive, so this cannot fail.
         let bounds = self.graph.index_bounds_until(outputs, is_known).unwrap_or_default();
-        let is_broken = |one: &IndexBound| Some(one.node) == input && one.bound == bound && one.except != Some(value);
+        let is_broken = |one: &IndexBound| {
+            Some(one.node) == input && (one.least, one.bound) == (least, bound) && !one.allows(value)
+        };
         let (Some(input), Some(broken)) = (input, bounds.into_iter().find(is_broken)) else {
-            return Error::IndexOutOfRange { name, position, value, bound, origin };
+            return Error::IndexOutOfRange { name, position, value, least, bound, origin };
         };
         let owner = slots.get(input).and_then(|slot| slot.owner.upgrade());
         let name = owner.map(|owner| owner.name().unwrap_or_else(|| owner.describe()));
         let name = name.unwrap_or_else(|| "a leaf that was dropped".to_owned());
-        Error::IndexOutOfRange { name, position, value, bound, origin: broken.origin.to_string() }
+        Error::IndexOutOfRange { name, position, value, least, bound, origin: broken.origin.to_string() }
     }
 
     /// What stands at the inputs of a structure, and where on the device it is to stand. A place is one input's alone: a leaf's that was used

@@ -113,10 +113,12 @@ const BINARY: [BinaryRow; 21] = {
             name: "pow",
             effort: Effort::Power,
             value: f64::powf,
+            integer: Some(power),
             domain: [(0.5, 2.0), NEAR_ZERO],
+            exchange: Differs,
             accuracy: 2.0,
             accuracy_on_gpu: 2.0,
-            ..float
+            ..number
         },
         BinaryRow {
             function: Atan2,
@@ -235,6 +237,16 @@ fn max(a: i32, b: i32) -> i32 {
 
 fn min(a: i32, b: i32) -> i32 {
     a.min(b)
+}
+
+/// The power wraps. That of a negative exponent is a fraction, of which nothing is left but for 1 and -1.
+fn power(base: i32, exponent: i32) -> i32 {
+    match (u32::try_from(exponent), base) {
+        (Ok(exponent), _) => base.wrapping_pow(exponent),
+        (Err(_), 1) => 1,
+        (Err(_), -1) => 1 - 2 * (exponent & 1),
+        (Err(_), _) => 0,
+    }
 }
 
 /// Nothing is left of what is moved too far, or by fewer than 0 places.

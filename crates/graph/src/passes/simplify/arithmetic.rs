@@ -186,7 +186,7 @@ fn pow(&Pair { lhs, right, shape, dtype, .. }: &Pair<'_>, graph: &mut Rebuild) -
     } else if exponent == 3.0 {
         let square = graph.node(square, shape, dtype)?;
         Rewrite::Op(Op::binary(BinaryFunction::Mul, square, lhs))
-    } else if exponent == -1.0 {
+    } else if exponent == -1.0 && dtype.is_float() {
         let one = graph.node(Op::constant(1.0), shape, dtype)?;
         Rewrite::Op(Op::binary(BinaryFunction::Div, one, lhs))
     } else {
